@@ -1,0 +1,247 @@
+//! What a token allows in which room: capabilities, and the patterns that grant them.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+
+use crate::ids::RoomName;
+
+/// One thing that a connection may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Capability {
+    /// Be sent messages and signals.
+    Receive,
+    /// Publish messages.
+    Publish,
+    /// Send signals.
+    Signal,
+    /// See who is here, and show a state of one's own.
+    Presence,
+    /// Read stored messages.
+    History,
+    /// Remove members.
+    Moderate,
+    /// Act for the application's back end.
+    Serve,
+}
+
+impl Capability {
+    const ALL: [Self; 7] = [
+        Self::Receive,
+        Self::Publish,
+        Self::Signal,
+        Self::Presence,
+        Self::History,
+        Self::Moderate,
+        Self::Serve,
+    ];
+
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "receive" => Self::Receive,
+            "publish" => Self::Publish,
+            "signal" => Self::Signal,
+            "presence" => Self::Presence,
+            "history" => Self::History,
+            "moderate" => Self::Moderate,
+            "serve" => Self::Serve,
+            _ => return None,
+        })
+    }
+}
+
+/// A set of [`Capability`]; a list of names in JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities(u8);
+
+impl Capabilities {
+    /// What a plain list of rooms grants: `receive`, `publish`, `signal`, `presence`, `history`.
+    pub fn default_grant() -> Self {
+        use Capability::{History, Presence, Publish, Receive, Signal};
+        [Receive, Publish, Signal, Presence, History]
+            .into_iter()
+            .collect()
+    }
+
+    /// Whether the set holds it.
+    pub fn has(self, capability: Capability) -> bool {
+        self.0 & capability.bit() != 0
+    }
+
+    /// Whether the set holds nothing.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl FromIterator<Capability> for Capabilities {
+    fn from_iter<I: IntoIterator<Item = Capability>>(capabilities: I) -> Self {
+        Self(
+            capabilities
+                .into_iter()
+                .fold(0, |bits, one| bits | one.bit()),
+        )
+    }
+}
+
+impl Serialize for Capabilities {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(Capability::ALL.into_iter().filter(|one| self.has(*one)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Capabilities {
+    /// Reads a list of names. Unknown ones grant nothing: a later version may know them.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        Ok(names
+            .iter()
+            .filter_map(|name| Capability::named(name))
+            .collect())
+    }
+}
+
+/// The `rooms` claim: patterns, and what each grants.
+///
+/// A pattern is a room's exact name, a prefix with a trailing `*`, or `*` alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants(Vec<(String, Capabilities)>);
+
+impl Grants {
+    /// What the most specific pattern that matches the room grants: the exact name, else the
+    /// longest prefix. `None` where none matches or that one grants nothing.
+    pub fn for_room(&self, room: &RoomName) -> Option<Capabilities> {
+        self.0
+            .iter()
+            .filter_map(|(pattern, grant)| Some((specificity(pattern, room.as_str())?, *grant)))
+            .max_by_key(|(specificity, _)| *specificity)
+            .map(|(_, grant)| grant)
+            .filter(|grant| !grant.is_empty())
+    }
+}
+
+/// How closely a pattern names the room, or `None` where it does not match.
+fn specificity(pattern: &str, room: &str) -> Option<usize> {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => room.starts_with(prefix).then_some(prefix.len()),
+        None => (pattern == room).then_some(usize::MAX),
+    }
+}
+
+impl<'de> Deserialize<'de> for Grants {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(GrantsVisitor)
+    }
+}
+
+struct GrantsVisitor;
+
+impl<'de> Visitor<'de> for GrantsVisitor {
+    type Value = Grants;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of room patterns, or a map from them to capabilities")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Grants, A::Error> {
+        let mut grants = Vec::new();
+        while let Some(pattern) = list.next_element()? {
+            grants.push((pattern, Capabilities::default_grant()));
+        }
+        Ok(Grants(grants))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Grants, A::Error> {
+        let mut grants: Vec<(String, Capabilities)> = Vec::new();
+        while let Some(pattern) = map.next_key::<String>()? {
+            if grants.iter().any(|(known, _)| *known == pattern) {
+                map.next_value::<IgnoredAny>()?;
+                return Err(A::Error::custom("a room pattern stands twice"));
+            }
+            grants.push((pattern, map.next_value()?));
+        }
+        Ok(Grants(grants))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Capability::*, *};
+
+    fn grant(rooms: &str, room: &str) -> Option<Capabilities> {
+        let grants: Grants = serde_json::from_str(rooms).unwrap();
+        grants.for_room(&RoomName::parse(room).unwrap())
+    }
+
+    #[test]
+    fn a_list_grants_the_default_five() {
+        let can = grant(r#"["lobby"]"#, "lobby").unwrap();
+        assert_eq!(
+            serde_json::to_string(&can).unwrap(),
+            r#"["receive","publish","signal","presence","history"]"#
+        );
+    }
+
+    #[test]
+    fn a_map_grants_exactly_what_it_names() {
+        let can = grant(r#"{"lobby":["receive","moderate","later"]}"#, "lobby").unwrap();
+        assert_eq!(can, [Receive, Moderate].into_iter().collect());
+    }
+
+    #[test]
+    fn patterns_match_by_name_by_prefix_and_everything() {
+        for (rooms, room, matches) in [
+            (r#"["lobby"]"#, "lobby", true),
+            (r#"["lobby"]"#, "lobby2", false),
+            (r#"["team:7:*"]"#, "team:7:general", true),
+            (r#"["team:7:*"]"#, "team:70", false),
+            (r#"["*"]"#, "anything", true),
+            (r#"["*x"]"#, "ax", false),
+            (r#"["a*b"]"#, "axb", false),
+            (r#"[""]"#, "a", false),
+            ("[]", "a", false),
+        ] {
+            assert_eq!(grant(rooms, room).is_some(), matches, "{rooms} {room}");
+        }
+    }
+
+    #[test]
+    fn the_most_specific_pattern_decides_alone() {
+        let rooms = r#"{"*":["receive","publish"],"team:*":["publish"],"team:7":["history"],"team:7:*":[]}"#;
+        assert_eq!(
+            grant(rooms, "other"),
+            Some([Receive, Publish].into_iter().collect())
+        );
+        assert_eq!(
+            grant(rooms, "team:8"),
+            Some([Publish].into_iter().collect())
+        );
+        assert_eq!(
+            grant(rooms, "team:7"),
+            Some([History].into_iter().collect())
+        );
+        assert_eq!(grant(rooms, "team:7:x"), None);
+    }
+
+    #[test]
+    fn what_is_neither_list_nor_map_is_refused() {
+        for bad in [
+            r#""lobby""#,
+            "7",
+            "null",
+            "[7]",
+            r#"{"a":"receive"}"#,
+            r#"{"a":["receive"],"a":[]}"#,
+        ] {
+            assert!(serde_json::from_str::<Grants>(bad).is_err(), "{bad}");
+        }
+    }
+}

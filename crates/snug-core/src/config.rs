@@ -1,0 +1,222 @@
+//! The operator's settings, read once and typed. `PROTOCOL.md` has the table.
+
+use std::rc::Rc;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+
+use crate::{
+    door::{AllowedOrigins, DoorRules},
+    limits::{FRAME_BYTES_MAX, SAFE_INTEGER_MAX, SOCKETS_MAX},
+    rate::Rate,
+    token::{HmacAlgorithm, Key, TokenRules},
+};
+
+/// Fewest bytes of an HMAC secret: the hash's size, as RFC 7518, section 3.2 asks of HS256.
+const SECRET_BYTES_MIN: usize = 32;
+
+/// Everything an operator can set.
+pub struct Config {
+    /// Who is let in.
+    pub door: DoorRules,
+    /// What a room allows.
+    pub room: Rc<RoomRules>,
+}
+
+/// What a room allows, and its times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomRules {
+    /// Bytes of one command.
+    pub message_bytes_max: usize,
+    /// Commands of one connection.
+    pub rate: Rate,
+    /// Connections of the room.
+    pub connections_max: usize,
+    /// Connections of one user to the room.
+    pub connections_per_user_max: usize,
+    /// How long a member that dropped may be away before it has left.
+    pub presence_grace_ms: u64,
+    /// How often clients are asked to ping.
+    pub ping_ms: u64,
+    /// How long a socket may be silent.
+    pub idle_timeout_ms: u64,
+}
+
+/// A setting that cannot be used. Names it and says what is wanted, never its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The setting's name.
+    pub name: &'static str,
+    /// What it should be.
+    pub wanted: String,
+}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.name, self.wanted)
+    }
+}
+
+impl Config {
+    /// Reads the settings; `lookup` gives a setting's text, or `None` where it is not set.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that cannot be used.
+    pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let settings = Settings { lookup };
+        settings.refuse_later_ones()?;
+        let ping_ms = settings.number("PING_MS", 30_000, 100, DAY_MS)?;
+        Ok(Self {
+            door: DoorRules {
+                tokens: TokenRules {
+                    keys: settings.keys()?,
+                    issuer: settings.text("JWT_ISSUER")?,
+                    audience: settings.text("JWT_AUDIENCE")?,
+                    leeway_seconds: settings.number("JWT_LEEWAY_SECONDS", 5, 0, 3600)?,
+                },
+                origins: settings.origins()?,
+                token_in_query: settings.flag("TOKEN_IN_QUERY", false)?,
+            },
+            room: Rc::new(RoomRules {
+                message_bytes_max: settings.number(
+                    "MESSAGE_BYTES_MAX",
+                    65_536,
+                    64,
+                    FRAME_BYTES_MAX as u64,
+                )? as usize,
+                rate: Rate {
+                    per_second: settings.number("MESSAGES_PER_SECOND", 50, 1, 1_000_000)? as u32,
+                    burst: settings.number("MESSAGES_BURST", 100, 1, 1_000_000)? as u32,
+                },
+                connections_max: settings.number("CONNECTIONS_MAX", 30_000, 1, SOCKETS_MAX)?
+                    as usize,
+                connections_per_user_max: settings.number(
+                    "CONNECTIONS_PER_USER_MAX",
+                    20,
+                    1,
+                    SOCKETS_MAX,
+                )? as usize,
+                presence_grace_ms: settings.number("PRESENCE_GRACE_MS", 5_000, 0, DAY_MS)?,
+                ping_ms,
+                idle_timeout_ms: settings.number("IDLE_TIMEOUT_MS", 90_000, ping_ms, DAY_MS)?,
+            }),
+        })
+    }
+}
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+struct Settings<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Settings<'_> {
+    /// A text that is not empty: an empty one is more likely a slip than a wish.
+    fn text(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
+        match (self.lookup)(name) {
+            Some(text) if text.is_empty() => Err(wanted(name, "is set but empty")),
+            text => Ok(text),
+        }
+    }
+
+    fn number(
+        &self,
+        name: &'static str,
+        default: u64,
+        min: u64,
+        max: u64,
+    ) -> Result<u64, ConfigError> {
+        // A default may be out of bounds too, where another setting bounds it.
+        (self.lookup)(name)
+            .map_or(Some(default), |text| text.parse().ok())
+            .filter(|number| (min..=max).contains(number))
+            .ok_or_else(|| wanted(name, format!("must be a whole number from {min} to {max}")))
+    }
+
+    fn flag(&self, name: &'static str, default: bool) -> Result<bool, ConfigError> {
+        match (self.lookup)(name).as_deref() {
+            None => Ok(default),
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(_) => Err(wanted(name, "must be true or false")),
+        }
+    }
+
+    fn keys(&self) -> Result<Vec<Key>, ConfigError> {
+        let algorithm = match self.text("JWT_HMAC_ALGORITHM")?.as_deref() {
+            None | Some("HS256") => HmacAlgorithm::Hs256,
+            Some("HS384") => HmacAlgorithm::Hs384,
+            Some("HS512") => HmacAlgorithm::Hs512,
+            Some(_) => {
+                return Err(wanted(
+                    "JWT_HMAC_ALGORITHM",
+                    "must be HS256, HS384 or HS512",
+                ));
+            }
+        };
+        let current = self
+            .secret("JWT_SECRET")?
+            .ok_or_else(|| wanted("JWT_SECRET", "is not set, so that no token can be checked"))?;
+        let secrets = [Some(current), self.secret("JWT_SECRET_PREVIOUS")?];
+        Ok(secrets
+            .iter()
+            .flatten()
+            .map(|secret| Key::hmac(algorithm, secret))
+            .collect())
+    }
+
+    /// A secret's bytes: the text's own, or what follows `base64url:`.
+    fn secret(&self, name: &'static str) -> Result<Option<Vec<u8>>, ConfigError> {
+        let Some(text) = (self.lookup)(name) else {
+            return Ok(None);
+        };
+        let bytes = match text.strip_prefix("base64url:") {
+            None => text.into_bytes(),
+            Some(encoded) => Base64UrlUnpadded::decode_vec(encoded.trim_end_matches('='))
+                .map_err(|_| wanted(name, "is not base64url after its 'base64url:'"))?,
+        };
+        if bytes.len() < SECRET_BYTES_MIN {
+            return Err(wanted(
+                name,
+                format!("must hold at least {SECRET_BYTES_MIN} bytes"),
+            ));
+        }
+        Ok(Some(bytes))
+    }
+
+    fn origins(&self) -> Result<AllowedOrigins, ConfigError> {
+        let Some(text) = (self.lookup)("ALLOWED_ORIGINS") else {
+            return Ok(AllowedOrigins::default());
+        };
+        AllowedOrigins::parse(&text).ok_or_else(|| {
+            wanted(
+                "ALLOWED_ORIGINS",
+                "must be '*', or origins such as https://example.com, separated by commas",
+            )
+        })
+    }
+
+    /// Settings that `PROTOCOL.md` names and this version does not have yet. Running without
+    /// them would let in, or keep, other than the operator asked for.
+    fn refuse_later_ones(&self) -> Result<(), ConfigError> {
+        for name in ["JWT_JWKS", "JWKS_URL", "AUTH_URL"] {
+            if (self.lookup)(name).is_some() {
+                return Err(wanted(name, "is not supported by this version"));
+            }
+        }
+        self.number("HISTORY_MESSAGES_MAX", 10_000, 0, SAFE_INTEGER_MAX)?;
+        self.number("HISTORY_SECONDS_MAX", 604_800, 1, SAFE_INTEGER_MAX)?;
+        self.number("HISTORY_BYTES_MAX", 67_108_864, 1, SAFE_INTEGER_MAX)?;
+        Ok(())
+    }
+}
+
+fn wanted(name: &'static str, wanted: impl Into<String>) -> ConfigError {
+    ConfigError {
+        name,
+        wanted: wanted.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,311 @@
+//! What `config.rs` promises.
+
+use crate::{Refusal, Timestamp, token};
+
+use super::*;
+
+const SECRET: &str = "an hmac secret of 32 bytes or so";
+
+#[test]
+fn a_secret_is_all_that_has_to_be_set() {
+    let config = read::<String>(&[]).unwrap();
+    let expected = RoomRules {
+        message_bytes_max: 65_536,
+        rate: Rate {
+            per_second: 50,
+            burst: 100,
+        },
+        connections_max: 30_000,
+        connections_per_user_max: 20,
+        presence_grace_ms: 5_000,
+        ping_ms: 30_000,
+        idle_timeout_ms: 90_000,
+    };
+    assert_eq!(*config.room, expected);
+    assert_eq!(config.door.tokens.issuer, None);
+    assert_eq!(config.door.tokens.audience, None);
+    assert_eq!(config.door.tokens.leeway_seconds, 5);
+    assert_eq!(config.door.tokens.keys.len(), 1);
+    assert_eq!(config.door.origins, AllowedOrigins::default());
+    assert!(!config.door.token_in_query);
+}
+
+#[test]
+fn every_number_holds_its_bounds_and_not_one_more() {
+    for (name, least, most, value) in numbers() {
+        for (number, fits) in [
+            (least.checked_sub(1), false),
+            (Some(least), true),
+            (Some(most), true),
+            (most.checked_add(1), false),
+        ] {
+            let Some(number) = number else { continue };
+            // An idle timeout is never shorter than the time between two pings.
+            let mut settings = vec![(name, number.to_string())];
+            if name == "PING_MS" {
+                settings.push(("IDLE_TIMEOUT_MS", most.to_string()));
+            }
+            match read(&settings) {
+                Ok(config) => {
+                    assert!(fits, "{name}={number}");
+                    let read = value.map_or(number, |value| value(&config));
+                    assert_eq!(read, number, "{name}");
+                }
+                Err(error) => {
+                    assert!(!fits, "{name}={number}: {error}");
+                    assert_eq!(error.name, name);
+                    let bounds = format!("{name} must be a whole number from {least} to {most}");
+                    assert_eq!(error.to_string(), bounds);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn nonsense_is_no_number() {
+    for (name, ..) in numbers() {
+        for nonsense in [
+            "", " ", "many", "1.5", "-1", "1e3", "0x40", " 64", "64 ", "NaN",
+        ] {
+            let error = refused(&[(name, nonsense)]);
+            assert_eq!(error.name, name, "{nonsense:?}");
+        }
+    }
+}
+
+#[test]
+fn flags_are_true_or_false() {
+    for (text, expected) in [("true", true), ("false", false)] {
+        let config = read(&[("TOKEN_IN_QUERY", text)]).unwrap();
+        assert_eq!(config.door.token_in_query, expected);
+    }
+    for nonsense in ["", "1", "0", "yes", "TRUE", "True ", "on"] {
+        let error = refused(&[("TOKEN_IN_QUERY", nonsense)]);
+        assert_eq!(error.to_string(), "TOKEN_IN_QUERY must be true or false");
+    }
+}
+
+#[test]
+fn texts_are_taken_as_they_are_but_not_empty() {
+    let config = read(&[("JWT_ISSUER", "https://a"), ("JWT_AUDIENCE", "snug")]).unwrap();
+    assert_eq!(config.door.tokens.issuer.as_deref(), Some("https://a"));
+    assert_eq!(config.door.tokens.audience.as_deref(), Some("snug"));
+    for name in ["JWT_ISSUER", "JWT_AUDIENCE", "JWT_HMAC_ALGORITHM"] {
+        assert_eq!(refused(&[(name, "")]).name, name);
+    }
+}
+
+#[test]
+fn origins_are_read_or_refused() {
+    let config = read(&[("ALLOWED_ORIGINS", "https://a.example")]).unwrap();
+    assert!(config.door.origins.allow("https://a.example", "b.example"));
+    for nonsense in ["", "a.example", "https://a.example/path"] {
+        assert_eq!(
+            refused(&[("ALLOWED_ORIGINS", nonsense)]).name,
+            "ALLOWED_ORIGINS"
+        );
+    }
+}
+
+#[test]
+fn without_a_secret_nothing_runs() {
+    let nothing = Config::read(&|_| None).err().unwrap();
+    assert_eq!(
+        nothing.to_string(),
+        "JWT_SECRET is not set, so that no token can be checked"
+    );
+    let only_previous = |name: &str| (name == "JWT_SECRET_PREVIOUS").then(|| SECRET.into());
+    let error = Config::read(&only_previous).err().unwrap();
+    assert_eq!(error.name, "JWT_SECRET");
+}
+
+#[test]
+fn a_weak_secret_is_refused() {
+    let base64 = |bytes: usize| {
+        let encoded = Base64UrlUnpadded::encode_string(&vec![7; bytes]);
+        format!("base64url:{encoded}")
+    };
+    for name in ["JWT_SECRET", "JWT_SECRET_PREVIOUS"] {
+        for good in [
+            "s".repeat(32),
+            "用".repeat(11),
+            base64(32),
+            format!("{}=", base64(32)),
+        ] {
+            assert!(read(&[(name, good)]).is_ok());
+        }
+        for weak in [String::new(), "s".repeat(31), base64(31), base64(0)] {
+            let error = refused(&[(name, weak)]);
+            assert_eq!(
+                error.to_string(),
+                format!("{name} must hold at least 32 bytes")
+            );
+        }
+        for garbled in ["base64url:!".to_owned(), format!("{}*", base64(32))] {
+            let error = refused(&[(name, garbled)]);
+            assert_eq!(error.name, name);
+        }
+    }
+}
+
+#[test]
+fn both_secrets_are_accepted() {
+    let previous = "the secret that was used before.";
+    let config = read(&[("JWT_SECRET_PREVIOUS", previous)]).unwrap();
+    assert_eq!(config.door.tokens.keys.len(), 2);
+}
+
+#[test]
+fn a_secret_in_base64url_is_its_bytes() {
+    // RFC 7515, appendix A.1, which holds for its key: it fails for want of a `sub` only.
+    let key = "base64url:AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+    let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    for (algorithm, detail) in [
+        ("HS256", "The token needs a 'sub' of 1 to 128 bytes"),
+        (
+            "HS512",
+            "The token's signature does not hold for any configured key and its algorithm",
+        ),
+    ] {
+        let settings = [("JWT_SECRET", key), ("JWT_HMAC_ALGORITHM", algorithm)];
+        let config = read(&settings).unwrap();
+        let refusal = token::verify(token, &config.door.tokens, Timestamp(0)).unwrap_err();
+        assert_eq!(refusal, Refusal::TokenInvalid(detail));
+    }
+}
+
+#[test]
+fn algorithms_are_the_hmac_ones() {
+    for good in ["HS256", "HS384", "HS512"] {
+        assert!(read(&[("JWT_HMAC_ALGORITHM", good)]).is_ok());
+    }
+    for bad in ["none", "hs256", "RS256", "HS256 "] {
+        let error = refused(&[("JWT_HMAC_ALGORITHM", bad)]);
+        assert_eq!(
+            error.to_string(),
+            "JWT_HMAC_ALGORITHM must be HS256, HS384 or HS512"
+        );
+    }
+}
+
+#[test]
+fn an_idle_timeout_is_no_shorter_than_a_ping() {
+    assert!(read(&[("PING_MS", "5000"), ("IDLE_TIMEOUT_MS", "5000")]).is_ok());
+    let error = refused(&[("PING_MS", "5000"), ("IDLE_TIMEOUT_MS", "4999")]);
+    assert_eq!(error.name, "IDLE_TIMEOUT_MS");
+    // Even where only the one is set.
+    assert_eq!(refused(&[("PING_MS", "90001")]).name, "IDLE_TIMEOUT_MS");
+}
+
+#[test]
+fn what_this_version_does_not_have_is_refused() {
+    for name in ["JWT_JWKS", "JWKS_URL", "AUTH_URL"] {
+        for value in ["", "https://example.com"] {
+            let error = refused(&[(name, value)]);
+            assert_eq!(
+                error.to_string(),
+                format!("{name} is not supported by this version")
+            );
+        }
+    }
+}
+
+#[test]
+fn an_error_never_holds_the_value() {
+    let value = "s3cr3t-valu3";
+    let names = [
+        "JWT_SECRET",
+        "JWT_SECRET_PREVIOUS",
+        "JWT_HMAC_ALGORITHM",
+        "ALLOWED_ORIGINS",
+        "TOKEN_IN_QUERY",
+        "JWT_JWKS",
+        "JWKS_URL",
+        "AUTH_URL",
+    ];
+    for name in names.into_iter().chain(numbers().map(|(name, ..)| name)) {
+        for value in [value.to_owned(), format!("base64url:{value}!")] {
+            let error = refused(&[(name, value)]);
+            assert_eq!(error.name, name);
+            assert!(error.to_string().starts_with(name), "{error}");
+            assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{name}");
+        }
+    }
+}
+
+/// Reads a setting's number back out of the rules.
+type Value = fn(&Config) -> u64;
+
+/// Every number that can be set: its bounds, and where it ends up, where it does.
+fn numbers() -> impl Iterator<Item = (&'static str, u64, u64, Option<Value>)> {
+    let numbers: [(_, _, _, Option<Value>); 12] = [
+        (
+            "JWT_LEEWAY_SECONDS",
+            0,
+            3_600,
+            Some(|c| c.door.tokens.leeway_seconds),
+        ),
+        (
+            "MESSAGE_BYTES_MAX",
+            64,
+            1_048_576,
+            Some(|c| c.room.message_bytes_max as u64),
+        ),
+        (
+            "MESSAGES_PER_SECOND",
+            1,
+            1_000_000,
+            Some(|c| c.room.rate.per_second.into()),
+        ),
+        (
+            "MESSAGES_BURST",
+            1,
+            1_000_000,
+            Some(|c| c.room.rate.burst.into()),
+        ),
+        (
+            "CONNECTIONS_MAX",
+            1,
+            32_768,
+            Some(|c| c.room.connections_max as u64),
+        ),
+        (
+            "CONNECTIONS_PER_USER_MAX",
+            1,
+            32_768,
+            Some(|c| c.room.connections_per_user_max as u64),
+        ),
+        (
+            "PRESENCE_GRACE_MS",
+            0,
+            DAY_MS,
+            Some(|c| c.room.presence_grace_ms),
+        ),
+        ("PING_MS", 100, DAY_MS, Some(|c| c.room.ping_ms)),
+        (
+            "IDLE_TIMEOUT_MS",
+            30_000,
+            DAY_MS,
+            Some(|c| c.room.idle_timeout_ms),
+        ),
+        ("HISTORY_MESSAGES_MAX", 0, SAFE_INTEGER_MAX, None),
+        ("HISTORY_SECONDS_MAX", 1, SAFE_INTEGER_MAX, None),
+        ("HISTORY_BYTES_MAX", 1, SAFE_INTEGER_MAX, None),
+    ];
+    numbers.into_iter()
+}
+
+/// Reads these settings, with a secret where they have none.
+fn read<T: Into<String> + Clone>(settings: &[(&str, T)]) -> Result<Config, ConfigError> {
+    Config::read(&|name| {
+        let set = settings.iter().find(|(set, _)| *set == name);
+        set.map(|(_, value)| value.clone().into())
+            .or_else(|| (name == "JWT_SECRET").then(|| SECRET.into()))
+    })
+}
+
+#[track_caller]
+fn refused<T: Into<String> + Clone>(settings: &[(&str, T)]) -> ConfigError {
+    read(settings).err().expect("a setting that cannot be used")
+}

@@ -1,0 +1,172 @@
+//! Names and numbers that mean something: parsed once at the edge, typed from there on.
+
+use std::{fmt, rc::Rc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+use crate::limits::{ROOM_NAME_BYTES_MAX, SAFE_INTEGER_MAX, USER_BYTES_MAX};
+
+/// A room's name: 1 to 128 characters of `A-Z a-z 0-9 _ - . : @ ~`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct RoomName(Rc<str>);
+
+impl RoomName {
+    /// Reads a name, or `None` where it is not of that form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=ROOM_NAME_BYTES_MAX).contains(&text.len());
+        (fits && text.bytes().all(is_room_byte)).then(|| Self(text.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_room_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_-.:@~".contains(&byte)
+}
+
+/// A user's id, the token's `sub`: 1 to 128 bytes of UTF-8 without control characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct UserId(Rc<str>);
+
+impl UserId {
+    /// Reads an id, or `None` where it is not of that form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=USER_BYTES_MAX).contains(&text.len());
+        (fits && !text.chars().any(char::is_control)).then(|| Self(text.into()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for UserId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("not a user id"))
+    }
+}
+
+/// One WebSocket: 64 random bits, written as 16 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+impl ConnectionId {
+    /// Reads the 16 digits that `Display` writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let canonical = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        u64::from_str_radix(text, 16)
+            .ok()
+            .filter(|_| canonical)
+            .map(Self)
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Serialize for ConnectionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ConnectionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("not a connection id"))
+    }
+}
+
+/// Which life of the room's stream an [`Offset`] counts in; a new one starts when storage is lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Epoch(Rc<str>);
+
+impl Epoch {
+    /// Takes the epoch that storage keeps.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+/// A message's place in its epoch: 1 for the first, then rising by one. 0 is before the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Offset(pub u64);
+
+impl Offset {
+    /// Higher than any offset that can be given out.
+    pub const END: Self = Self(SAFE_INTEGER_MAX);
+
+    /// The offset after this one.
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// Milliseconds since 1970-01-01 UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// This many milliseconds later.
+    pub fn plus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds from `earlier` to this; 0 where `earlier` is the later one.
+    pub fn ms_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_names_hold_their_alphabet_and_length() {
+        for good in ["a", "team:7:general", "A-z_0.9~@x", &"r".repeat(128)] {
+            assert_eq!(
+                RoomName::parse(good).as_ref().map(RoomName::as_str),
+                Some(good)
+            );
+        }
+        for bad in ["", "a b", "a/b", "a*", "é", "a\0", &"r".repeat(129)] {
+            assert_eq!(RoomName::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn user_ids_hold_their_length_and_no_control_characters() {
+        for good in ["a", "用户", "__proto__", " ", &"u".repeat(128)] {
+            assert!(UserId::parse(good).is_some(), "{good:?}");
+        }
+        for bad in [
+            "",
+            "a\nb",
+            "\u{7f}",
+            "\u{85}",
+            &"u".repeat(129),
+            &"用".repeat(43),
+        ] {
+            assert_eq!(UserId::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn connection_ids_read_back_what_they_write() {
+        let id = ConnectionId(0x0123);
+        assert_eq!(id.to_string(), "0000000000000123");
+        assert_eq!(ConnectionId::parse(&id.to_string()), Some(id));
+        for bad in ["", "123", "+000000000000123", "000000000000012g"] {
+            assert_eq!(ConnectionId::parse(bad), None, "{bad:?}");
+        }
+    }
+}

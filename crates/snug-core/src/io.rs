@@ -1,0 +1,132 @@
+//! What goes into a room and what comes out of it.
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use crate::{
+    command::PageRequest,
+    door::Admission,
+    error::CloseCode,
+    ids::{ConnectionId, Epoch, Offset, Timestamp, UserId},
+    presence::Absence,
+};
+
+/// Something that happened to the room.
+#[derive(Debug)]
+pub enum Input {
+    /// Somebody was admitted ([`crate::Room::admits`] said yes) and connects.
+    Connect {
+        /// The new connection's name, drawn at random.
+        connection: ConnectionId,
+        /// Who it is.
+        admission: Admission,
+    },
+    /// A text frame came.
+    Receive {
+        /// From which connection.
+        from: ConnectionId,
+        /// The frame.
+        text: String,
+    },
+    /// A binary frame came.
+    ReceiveBinary {
+        /// From which connection.
+        from: ConnectionId,
+    },
+    /// A connection is gone. Only the first of several for one connection counts.
+    Disconnect {
+        /// Which.
+        connection: ConnectionId,
+        /// Whether it said goodbye, so that its user will not be back in a moment.
+        clean: bool,
+    },
+    /// Time has passed: [`crate::Room::poll_timeout`]'s, or some other.
+    Timeout {
+        /// When the runtime last answered a ping for the room, by connection.
+        answered: BTreeMap<ConnectionId, Timestamp>,
+    },
+    /// The answer to [`Output::Append`].
+    Appended(Result<(), StorageFault>),
+    /// The answer to [`Output::ReadPage`]: the messages in offset order, each as it was stored.
+    Page(Result<Vec<Rc<str>>, StorageFault>),
+}
+
+/// Storage did not do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StorageFault;
+
+/// Something for the shell to do. The order has a meaning: what stands first is done first.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Accept the connecting socket under this name, and keep the attachment with it.
+    Accept {
+        /// The name.
+        connection: ConnectionId,
+        /// What to keep.
+        attachment: String,
+    },
+    /// Keep this attachment with the socket, in place of the one before.
+    Attach {
+        /// Which.
+        connection: ConnectionId,
+        /// What to keep.
+        attachment: String,
+    },
+    /// Store a message, and answer with [`Input::Appended`].
+    Append(StoredMessage),
+    /// Read stored messages, one more than the page's limit where there are, and answer with
+    /// [`Input::Page`].
+    ReadPage(PageRequest),
+    /// Send one text frame to each of these.
+    Send {
+        /// To whom.
+        to: Vec<ConnectionId>,
+        /// The frame.
+        text: Rc<str>,
+    },
+    /// Close a socket. The room has forgotten it.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+        /// Why.
+        code: CloseCode,
+    },
+    /// Store that a member may be back.
+    KeepAbsence(Absence),
+    /// The member is back, or has left.
+    ForgetAbsence(UserId),
+}
+
+/// A message on its way to storage.
+#[derive(Clone, Debug)]
+pub struct StoredMessage {
+    /// Its place: one after the newest. Storage refuses one that is taken.
+    pub offset: Offset,
+    /// When.
+    pub time: Timestamp,
+    /// The push that announces it.
+    pub json: Rc<str>,
+}
+
+/// A socket that came through hibernation.
+#[derive(Clone, Debug)]
+pub struct KeptSocket {
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// What was kept with it.
+    pub attachment: String,
+    /// When the runtime last answered a ping of its.
+    pub answered: Option<Timestamp>,
+}
+
+/// What storage knows of the room.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// What offsets count in.
+    pub epoch: Epoch,
+    /// The newest message's place; 0 where there has been none.
+    pub newest: Offset,
+    /// The newest message's time.
+    pub newest_time: Timestamp,
+    /// Members that may be back.
+    pub absences: Vec<Absence>,
+}

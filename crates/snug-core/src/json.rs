@@ -1,0 +1,161 @@
+//! What has to be known of JSON that is passed on as it was written.
+
+use std::{borrow::Cow, fmt};
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::limits::NESTING_MAX;
+
+/// Whether every member's parser can be expected to read it: valid JSON, nested at most
+/// [`NESTING_MAX`] deep, no number beyond a double and no half of a surrogate pair.
+///
+/// serde_json checks the last three in what it parses, but not in what it passes on raw.
+pub fn is_readable(text: &str) -> bool {
+    let mut json = serde_json::Deserializer::from_str(text);
+    Readable {
+        depth_left: NESTING_MAX,
+    }
+    .deserialize(&mut json)
+    .is_ok()
+        && json.end().is_ok()
+}
+
+/// Reads a value to its end and keeps nothing of it.
+#[derive(Clone, Copy)]
+struct Readable {
+    depth_left: usize,
+}
+
+impl Readable {
+    /// For what is one level deeper.
+    fn inner<E: Error>(self) -> Result<Self, E> {
+        let depth_left = self.depth_left.checked_sub(1);
+        depth_left
+            .map(|depth_left| Self { depth_left })
+            .ok_or_else(|| E::custom("too deep"))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Readable {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Readable {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+        let inner = self.inner()?;
+        while array.next_element_seed(inner)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        let inner = self.inner()?;
+        while object.next_key_seed(inner)?.is_some() {
+            object.next_value_seed(inner)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the value is an object.
+pub fn is_object(raw: &RawValue) -> bool {
+    raw.get().starts_with('{')
+}
+
+/// The same value without line breaks, since frames join objects by `\n`.
+///
+/// In JSON a line break is white space or it is escaped (RFC 8259, section 7), so a space does
+/// as well.
+pub fn one_line(raw: &RawValue) -> Cow<'_, RawValue> {
+    if !raw.get().contains(['\n', '\r']) {
+        return Cow::Borrowed(raw);
+    }
+    let line = raw.get().replace(['\n', '\r'], " ");
+    RawValue::from_string(line).map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_some_parsers_refuse_is_not_readable() {
+        for good in [
+            "1",
+            "null",
+            "-0.5e-300",
+            "1e308",
+            r#""\ud83d\udc4b""#,
+            r#"{"":[true,{}]}"#,
+            r#"["[[[["]"#,
+        ] {
+            assert!(is_readable(good), "{good}");
+        }
+        for bad in [
+            "",
+            "1e309",
+            r#""\ud800""#,
+            r#"{"\udc4b":1}"#,
+            "[1,]",
+            "01",
+            "1 2",
+            "\"\n\"",
+            "NaN",
+        ] {
+            assert!(!is_readable(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn depth_counts_arrays_and_objects_alike() {
+        let nested = |depth: usize| {
+            format!(
+                "{}1{}",
+                r#"[{"a":"#.repeat(depth / 2),
+                "}]".repeat(depth / 2)
+            )
+        };
+        assert!(is_readable(&nested(NESTING_MAX)));
+        assert!(!is_readable(&nested(NESTING_MAX + 2)));
+    }
+
+    #[test]
+    fn one_line_keeps_the_value() {
+        let raw = RawValue::from_string("{\"a\":\r\n [1,\n\"\\n\"]}".into()).unwrap();
+        assert_eq!(one_line(&raw).get(), r#"{"a":   [1, "\n"]}"#);
+    }
+}

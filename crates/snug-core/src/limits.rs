@@ -1,0 +1,69 @@
+//! Every fixed bound, with its unit and where it comes from. The ones an operator sets are in
+//! [`crate::config`].
+
+/// Largest integer that JavaScript and SQLite's JavaScript binding both keep exact: 2^53 - 1.
+pub const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
+
+/// A room's name.
+pub const ROOM_NAME_BYTES_MAX: usize = 128;
+/// A user's id.
+pub const USER_BYTES_MAX: usize = 128;
+/// A token. Larger ones are refused before anything in them is decoded.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// A token's `info`, as JSON.
+pub const INFO_BYTES_MAX: usize = 1024;
+/// A presence state, as JSON.
+pub const STATE_BYTES_MAX: usize = 2048;
+/// A command's `id`, where it is a string.
+pub const COMMAND_ID_BYTES_MAX: usize = 64;
+/// A message's or signal's `event`.
+pub const EVENT_BYTES_MAX: usize = 64;
+/// A publish command's idempotency key.
+pub const KEY_BYTES_MAX: usize = 64;
+/// The users that one signal may name.
+pub const SIGNAL_TO_MAX: usize = 32;
+/// The epoch that a resuming client names.
+pub const EPOCH_BYTES_MAX: usize = 64;
+
+/// Arrays and objects within each other in one command. Common parsers stop at 64 (.NET) or
+/// 100 (Ruby): what a room passes on has to be readable by every member.
+pub const NESTING_MAX: usize = 64;
+
+/// One frame, whatever number of commands it holds; also the most that `MESSAGE_BYTES_MAX` can
+/// be set to. A stored row may hold 2 MB on the platform, and a message's own fields need few.
+pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
+
+/// The members that `welcome` and `members` list; past it, `truncated` is true.
+pub const MEMBERS_LISTED_MAX: usize = 200;
+/// The profiles and states in such a list: it ends early rather than grow past this (but holds
+/// at least one member).
+pub const MEMBERS_BYTES_MAX: usize = 256 * 1024;
+
+/// Messages in a page of history.
+pub const PAGE_MESSAGES_MAX: u32 = 100;
+/// Messages in a page of history where the command does not say.
+pub const PAGE_MESSAGES_DEFAULT: u32 = 50;
+/// A page of history: it ends early rather than grow past this (but holds at least one message).
+pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// The error within [`ERROR_WINDOW_MS`] that closes a connection.
+pub const ERRORS_MAX: usize = 20;
+/// The minute in which errors are counted.
+pub const ERROR_WINDOW_MS: u64 = 60_000;
+
+/// How long the platform leaves an object alone before it hibernates (workerd: 10 s). What is
+/// over by then does not have to be kept over hibernation.
+pub const HIBERNATION_IDLE_MS: u64 = 10_000;
+
+/// The hibernatable sockets that one object may hold on the platform: 32 × 1,024.
+pub const SOCKETS_MAX: u64 = 32 * 1024;
+
+/// What a socket's attachment may hold on the platform, its own framing included.
+pub const ATTACHMENT_BYTES_MAX: usize = 16 * 1024;
+
+// An attachment holds a profile, a state, a user id and some numbers (512 bytes, and 20 error times of 14
+// digits), in UTF-16 where any character of it needs that.
+const _: () = assert!(
+    2 * (INFO_BYTES_MAX + STATE_BYTES_MAX + 6 * USER_BYTES_MAX + 512 + ERRORS_MAX * 15)
+        < ATTACHMENT_BYTES_MAX
+);

@@ -1,0 +1,170 @@
+//! A token bucket, kept as one number (the generic cell rate algorithm, as ATM traffic
+//! management names it): the moment at which the bucket will be full again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ids::Timestamp, limits::HIBERNATION_IDLE_MS};
+
+/// How many commands a connection may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// Commands that come back into the bucket each second; at least 1.
+    pub per_second: u32,
+    /// Commands that a full bucket holds; at least 1.
+    pub burst: u32,
+}
+
+impl Rate {
+    /// At most this many each second, and a burst that is smaller in proportion.
+    pub fn tightened(self, per_second: u32) -> Self {
+        if per_second >= self.per_second {
+            return self;
+        }
+        let scaled = u64::from(self.burst).saturating_mul(per_second.into());
+        let burst = scaled
+            .checked_div(self.per_second.into())
+            .unwrap_or_default();
+        Self {
+            per_second,
+            burst: u32::try_from(burst).unwrap_or(self.burst).max(1),
+        }
+    }
+
+    fn interval_us(self) -> u64 {
+        1_000_000_u64
+            .checked_div(self.per_second.into())
+            .unwrap_or(u64::MAX)
+    }
+}
+
+/// One connection's bucket. Starts full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Microseconds since 1970: when nothing more has to come back.
+    full_at_us: u64,
+}
+
+impl Bucket {
+    /// Takes one command out.
+    ///
+    /// # Errors
+    ///
+    /// The milliseconds to wait, where the bucket is empty.
+    pub fn take(&mut self, rate: Rate, now: Timestamp) -> Result<(), u64> {
+        let now_us = now.0.saturating_mul(1000);
+        let full_at_us = self
+            .full_at_us
+            .max(now_us)
+            .saturating_add(rate.interval_us());
+        let capacity_us = rate.interval_us().saturating_mul(rate.burst.into());
+        let short_us = full_at_us
+            .saturating_sub(now_us)
+            .saturating_sub(capacity_us);
+        if short_us > 0 {
+            return Err(short_us.div_ceil(1000));
+        }
+        self.full_at_us = full_at_us;
+        Ok(())
+    }
+
+    /// Whether it may still be short after the object has been idle for long enough to
+    /// hibernate, so that it has to be kept.
+    pub fn outlasts_hibernation(self, now: Timestamp) -> bool {
+        self.full_at_us > now.plus_ms(HIBERNATION_IDLE_MS).0.saturating_mul(1000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate {
+        per_second: 10,
+        burst: 3,
+    };
+
+    #[test]
+    fn a_tighter_rate_has_a_smaller_burst() {
+        let rate = Rate {
+            per_second: 50,
+            burst: 100,
+        };
+        let tightened = |per_second| rate.tightened(per_second);
+        assert_eq!(tightened(51), rate);
+        assert_eq!(tightened(50), rate);
+        assert_eq!(
+            tightened(5),
+            Rate {
+                per_second: 5,
+                burst: 10
+            }
+        );
+        let slow = Rate {
+            per_second: 50,
+            burst: 1,
+        };
+        assert_eq!(
+            slow.tightened(1),
+            Rate {
+                per_second: 1,
+                burst: 1
+            }
+        );
+    }
+
+    #[test]
+    fn a_full_bucket_gives_its_burst_and_not_one_more() {
+        let (mut bucket, now) = (Bucket::default(), Timestamp(1_000));
+        for _ in 0..3 {
+            assert_eq!(bucket.take(RATE, now), Ok(()));
+        }
+        assert_eq!(bucket.take(RATE, now), Err(100));
+    }
+
+    #[test]
+    fn an_empty_bucket_gives_again_exactly_when_it_said() {
+        let (mut bucket, now) = (Bucket::default(), Timestamp(1_000));
+        while bucket.take(RATE, now).is_ok() {}
+        assert_eq!(bucket.take(RATE, now.plus_ms(99)), Err(1));
+        assert_eq!(bucket.take(RATE, now.plus_ms(100)), Ok(()));
+        assert_eq!(bucket.take(RATE, now.plus_ms(100)), Err(100));
+    }
+
+    #[test]
+    fn only_a_slow_rate_outlasts_hibernation() {
+        let now = Timestamp(1_000);
+        let mut quick = Bucket::default();
+        while quick
+            .take(
+                Rate {
+                    per_second: 50,
+                    burst: 500,
+                },
+                now,
+            )
+            .is_ok()
+        {}
+        assert!(!quick.outlasts_hibernation(now));
+        let mut slow = Bucket::default();
+        for _ in 0..10 {
+            slow.take(
+                Rate {
+                    per_second: 1,
+                    burst: 20,
+                },
+                now,
+            )
+            .unwrap();
+        }
+        assert!(!slow.outlasts_hibernation(now));
+        slow.take(
+            Rate {
+                per_second: 1,
+                burst: 20,
+            },
+            now,
+        )
+        .unwrap();
+        assert!(slow.outlasts_hibernation(now));
+    }
+}

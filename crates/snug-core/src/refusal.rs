@@ -1,0 +1,236 @@
+//! The door's refusals: what a request is told, as HTTP, before any upgrade (RFC 9457).
+
+use serde::Serialize;
+
+/// Why a request was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The room's name is not of its form.
+    BadRoom,
+    /// A query option or header is not of its form; the text says which and how.
+    BadRequest(&'static str),
+    /// No token where one was looked for.
+    TokenMissing,
+    /// A token that does not hold; the text says which check.
+    TokenInvalid(&'static str),
+    /// `exp` has passed.
+    TokenExpired,
+    /// `nbf` has not come.
+    TokenNotYetValid,
+    /// The token grants nothing in this room.
+    RoomForbidden,
+    /// The page that asks is not of a listed origin.
+    OriginForbidden,
+    /// No such path.
+    NotFound,
+    /// Not with this method; these are allowed.
+    MethodNotAllowed(&'static [&'static str]),
+    /// All is well, but this was not an upgrade.
+    UpgradeRequired,
+    /// The user has as many connections to the room as one user may.
+    TooManyConnections,
+    /// The room has as many connections as it may.
+    RoomFull,
+    /// A setting cannot be used; the text names it, never its value.
+    Misconfigured(String),
+    /// Our fault.
+    Internal,
+}
+
+/// Seconds after which a refused client may find room.
+const RETRY_AFTER_SECONDS: &str = "10";
+
+impl Refusal {
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::BadRoom | Self::BadRequest(_) => 400,
+            Self::TokenMissing
+            | Self::TokenInvalid(_)
+            | Self::TokenExpired
+            | Self::TokenNotYetValid => 401,
+            Self::RoomForbidden | Self::OriginForbidden => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed(_) => 405,
+            Self::UpgradeRequired => 426,
+            Self::TooManyConnections => 429,
+            Self::Misconfigured(_) | Self::Internal => 500,
+            Self::RoomFull => 503,
+        }
+    }
+
+    /// The stable name that a client branches on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::BadRoom => "bad_room",
+            Self::BadRequest(_) => "bad_request",
+            Self::TokenMissing => "token_missing",
+            Self::TokenInvalid(_) => "token_invalid",
+            Self::TokenExpired => "token_expired",
+            Self::TokenNotYetValid => "token_not_yet_valid",
+            Self::RoomForbidden => "room_forbidden",
+            Self::OriginForbidden => "origin_forbidden",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::UpgradeRequired => "upgrade_required",
+            Self::TooManyConnections => "too_many_connections",
+            Self::RoomFull => "room_full",
+            Self::Misconfigured(_) => "misconfigured",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The status in words, as RFC 9110 has it.
+    fn title(&self) -> &'static str {
+        match self.status() {
+            400 => "Bad Request",
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            426 => "Upgrade Required",
+            429 => "Too Many Requests",
+            503 => "Service Unavailable",
+            _ => "Internal Server Error",
+        }
+    }
+
+    /// What happened and what to do, for a person.
+    fn detail(&self) -> &str {
+        match self {
+            Self::BadRoom => "A room's name is 1 to 128 characters of A-Z a-z 0-9 _ - . : @ ~",
+            Self::BadRequest(detail) | Self::TokenInvalid(detail) => detail,
+            Self::TokenMissing => {
+                "Bring a token: as 'Authorization: Bearer <jwt>', or as the WebSocket subprotocol 'bearer.<jwt>' beside 'snug.v1'"
+            }
+            Self::TokenExpired => "The token has expired: bring a new one",
+            Self::TokenNotYetValid => "The token is not valid yet",
+            Self::RoomForbidden => "The token grants nothing in this room",
+            Self::OriginForbidden => {
+                "Pages of this origin may not connect: list it in ALLOWED_ORIGINS"
+            }
+            Self::NotFound => "No such path",
+            Self::MethodNotAllowed(_) => "This path does not take this method",
+            Self::UpgradeRequired => {
+                "Token and room are fine: connect with a WebSocket ('Upgrade: websocket')"
+            }
+            Self::TooManyConnections => {
+                "This user has as many connections to the room as one user may"
+            }
+            Self::RoomFull => "The room has as many connections as it may",
+            Self::Misconfigured(detail) => detail,
+            Self::Internal => "Something went wrong here; trying again may help",
+        }
+    }
+
+    /// The header that goes with the status, beside the content type.
+    pub fn header(&self) -> Option<(&'static str, String)> {
+        let (name, value) = match self {
+            Self::MethodNotAllowed(allowed) => return Some(("allow", allowed.join(", "))),
+            _ => match self.status() {
+                401 => ("www-authenticate", "Bearer"),
+                // RFC 9110, section 15.5.22 wants it, though workerd keeps it back.
+                426 => ("upgrade", "websocket"),
+                429 | 503 => ("retry-after", RETRY_AFTER_SECONDS),
+                _ => return None,
+            },
+        };
+        Some((name, value.to_owned()))
+    }
+
+    /// The `application/problem+json` body.
+    pub fn body(&self) -> Problem<'_> {
+        Problem {
+            kind: "about:blank",
+            title: self.title(),
+            status: self.status(),
+            detail: self.detail(),
+            code: self.code(),
+        }
+    }
+}
+
+/// A problem as RFC 9457 writes it; `code` is ours, and what clients branch on.
+#[derive(Debug, Serialize)]
+pub struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_its_status_code_and_header() {
+        let bearer = Some("www-authenticate: Bearer");
+        let later = Some("retry-after: 10");
+        for (refusal, status, code, header) in [
+            (Refusal::BadRoom, 400, "bad_room", None),
+            (Refusal::BadRequest("why"), 400, "bad_request", None),
+            (Refusal::TokenMissing, 401, "token_missing", bearer),
+            (Refusal::TokenInvalid("why"), 401, "token_invalid", bearer),
+            (Refusal::TokenExpired, 401, "token_expired", bearer),
+            (
+                Refusal::TokenNotYetValid,
+                401,
+                "token_not_yet_valid",
+                bearer,
+            ),
+            (Refusal::RoomForbidden, 403, "room_forbidden", None),
+            (Refusal::OriginForbidden, 403, "origin_forbidden", None),
+            (Refusal::NotFound, 404, "not_found", None),
+            (
+                Refusal::MethodNotAllowed(&["GET", "HEAD"]),
+                405,
+                "method_not_allowed",
+                Some("allow: GET, HEAD"),
+            ),
+            (
+                Refusal::UpgradeRequired,
+                426,
+                "upgrade_required",
+                Some("upgrade: websocket"),
+            ),
+            (
+                Refusal::TooManyConnections,
+                429,
+                "too_many_connections",
+                later,
+            ),
+            (
+                Refusal::Misconfigured("why".into()),
+                500,
+                "misconfigured",
+                None,
+            ),
+            (Refusal::Internal, 500, "internal", None),
+            (Refusal::RoomFull, 503, "room_full", later),
+        ] {
+            assert_eq!((refusal.status(), refusal.code()), (status, code));
+            let written = refusal
+                .header()
+                .map(|(name, value)| format!("{name}: {value}"));
+            assert_eq!(written.as_deref(), header, "{code}");
+        }
+    }
+
+    #[test]
+    fn the_body_is_a_problem_and_says_why() {
+        let body = serde_json::to_value(Refusal::BadRequest("'echo' must be 0 or 1").body());
+        assert_eq!(
+            body.unwrap(),
+            serde_json::json!({
+                "type": "about:blank",
+                "title": "Bad Request",
+                "status": 400,
+                "detail": "'echo' must be 0 or 1",
+                "code": "bad_request"
+            })
+        );
+    }
+}

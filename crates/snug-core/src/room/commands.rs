@@ -1,0 +1,365 @@
+//! What a room does with a command.
+
+use std::{collections::BTreeSet, rc::Rc};
+
+use serde_json::value::RawValue;
+
+use super::{Asked, Frame, Room};
+use crate::{
+    Capability,
+    command::{BadCommand, Command, CommandId, PageRequest, PageStart},
+    connection::Throttled,
+    error::{CloseCode, ErrorCode},
+    ids::{ConnectionId, UserId},
+    io::{Output, StorageFault, StoredMessage},
+    json,
+    limits::{FRAME_BYTES_MAX, PAGE_BYTES_MAX},
+    push::{Message, Push, Stored},
+};
+
+/// How long to wait before trying what storage refused again.
+const STORAGE_RETRY_MS: u64 = 1000;
+
+/// What every stored message starts with: the tag that a page of history leaves out.
+const MESSAGE_TAG: &str = r#"{"type":"message","#;
+
+impl Room {
+    /// Takes a frame in, to be worked through line by line as outputs are polled.
+    pub(super) fn receive(&mut self, from: ConnectionId, text: String) {
+        let Some(connection) = self.connections.get_mut(&from) else {
+            return;
+        };
+        if connection.hear(&self.rules, self.now) {
+            self.attach(from);
+        }
+        if text.len() > FRAME_BYTES_MAX {
+            self.close_too_large(from);
+            return;
+        }
+        if let Some(connection) = self.connections.get(&from) {
+            self.inbox = Some(Frame::new(from, text, connection.lines));
+        }
+    }
+
+    /// Does the next command of the frame; `false` where there is none.
+    pub(super) fn handle_next_line(&mut self) -> bool {
+        let Some(mut frame) = self.inbox.take() else {
+            return false;
+        };
+        let from = frame.from;
+        if let Some(line) = frame.next_line() {
+            self.handle_line(from, line);
+            if self.connections.contains_key(&from) {
+                self.inbox = Some(frame);
+            }
+        }
+        true
+    }
+
+    fn handle_line(&mut self, from: ConnectionId, line: &str) {
+        let Some(connection) = self.connections.get_mut(&from) else {
+            return;
+        };
+        if line.len() > connection.message_bytes_max {
+            self.close_too_large(from);
+            return;
+        }
+        let command = Command::parse(line);
+        match connection.take(self.now) {
+            Ok(true) => self.attach(from),
+            Ok(false) => {}
+            Err(throttled) => {
+                let id = match &command {
+                    Ok((id, _)) => id,
+                    Err(bad) => &bad.id,
+                };
+                self.throttle(from, id.as_ref(), throttled);
+                return;
+            }
+        }
+        match command {
+            Ok((id, command)) => self.handle_command(from, id, command),
+            Err(BadCommand { id, code, message }) => self.refuse(from, id.as_ref(), code, message),
+        }
+    }
+
+    fn handle_command(&mut self, from: ConnectionId, id: Option<CommandId>, command: Command<'_>) {
+        let needed = match command {
+            Command::Publish { .. } => Capability::Publish,
+            Command::Signal { .. } => Capability::Signal,
+            Command::State { .. } | Command::Members => Capability::Presence,
+            Command::History(_) => Capability::History,
+            Command::Ping => return self.reply(from, &Push::Pong { id: id.as_ref() }),
+        };
+        if !self
+            .connections
+            .get(&from)
+            .is_some_and(|connection| connection.can.has(needed))
+        {
+            let message = "the token does not grant this";
+            return self.refuse(from, id.as_ref(), ErrorCode::Forbidden, message);
+        }
+        match command {
+            Command::Publish { data, event } => self.publish(from, id, data, event.as_deref()),
+            Command::Signal { data, event, to } => {
+                self.signal(from, data, event.as_deref(), to.as_deref());
+                self.ack(from, id.as_ref(), None);
+            }
+            Command::State { data } => {
+                self.set_state(from, data);
+                self.ack(from, id.as_ref(), None);
+            }
+            Command::Members => self.list_members(from, id.as_ref()),
+            Command::History(request) => self.read_page(from, id, request),
+            Command::Ping => {}
+        }
+    }
+
+    fn publish(
+        &mut self,
+        from: ConnectionId,
+        id: Option<CommandId>,
+        data: &RawValue,
+        event: Option<&str>,
+    ) {
+        let Some(connection) = self.connections.get(&from) else {
+            return;
+        };
+        let (offset, time) = (self.newest.next(), self.newest_time.max(self.now));
+        let push = Push::Message(Message {
+            offset,
+            time,
+            user: &connection.user,
+            connection: Some(from),
+            event,
+            data: &json::one_line(data),
+        });
+        let message = StoredMessage {
+            offset,
+            time,
+            json: push.to_line(),
+        };
+        self.outputs.push_back(Output::Append(message.clone()));
+        self.asked = Some(Asked::Append { from, id, message });
+    }
+
+    /// Announces what was stored, or says that it was not.
+    pub(super) fn appended(&mut self, outcome: Result<(), StorageFault>) {
+        let Some(Asked::Append { from, id, message }) = self.asked.take() else {
+            return;
+        };
+        if outcome.is_err() {
+            return self.refuse(
+                from,
+                id.as_ref(),
+                ErrorCode::Internal,
+                "the message could not be stored",
+            );
+        }
+        let StoredMessage { offset, time, json } = message;
+        (self.newest, self.newest_time) = (offset, time);
+        self.ack(from, id.as_ref(), Some(Stored { offset, time }));
+        let to = self.recipients(|one| one.hears_messages() && (one.echo || one.id != from));
+        self.send(to, json);
+    }
+
+    fn signal(
+        &mut self,
+        from: ConnectionId,
+        data: &RawValue,
+        event: Option<&str>,
+        to: Option<&[UserId]>,
+    ) {
+        let Some(connection) = self.connections.get(&from) else {
+            return;
+        };
+        let text = Push::Signal {
+            user: &connection.user,
+            connection: from,
+            event,
+            data: &json::one_line(data),
+        }
+        .to_line();
+        let to = match to {
+            None => self.recipients(|one| one.hears_messages() && one.id != from),
+            Some(users) => {
+                let users: BTreeSet<_> = users.iter().collect();
+                users
+                    .into_iter()
+                    .flat_map(|user| self.presence.connections_of(user))
+                    .filter(|id| *id != from)
+                    .filter(|id| {
+                        self.connections
+                            .get(id)
+                            .is_some_and(|one| one.hears_messages())
+                    })
+                    .collect()
+            }
+        };
+        self.send(to, text);
+    }
+
+    fn set_state(&mut self, from: ConnectionId, data: &RawValue) {
+        if let Some(connection) = self.connections.get_mut(&from) {
+            connection.state = Some(Rc::from(json::one_line(data).into_owned()));
+            self.change.updates.insert((connection.user.clone(), from));
+            self.change.by = Some(from);
+            self.attach(from);
+        }
+    }
+
+    fn list_members(&mut self, from: ConnectionId, id: Option<&CommandId>) {
+        let count = self.presence.count();
+        let members = self.presence.list(&self.connections);
+        let text = Push::Members {
+            id,
+            truncated: members.len() < count,
+            members,
+            count,
+        }
+        .to_line();
+        self.send(vec![from], text);
+    }
+
+    fn read_page(&mut self, from: ConnectionId, id: Option<CommandId>, request: PageRequest) {
+        self.outputs.push_back(Output::ReadPage(request));
+        self.asked = Some(Asked::Page { from, id, request });
+    }
+
+    /// Sends the page that storage read.
+    pub(super) fn page(&mut self, outcome: Result<Vec<Rc<str>>, StorageFault>) {
+        let Some(Asked::Page { from, id, request }) = self.asked.take() else {
+            return;
+        };
+        let Ok(stored) = outcome else {
+            return self.refuse(
+                from,
+                id.as_ref(),
+                ErrorCode::Internal,
+                "the history could not be read",
+            );
+        };
+        let (stored, more) = cut_page(&stored, request);
+        let messages: Vec<Box<RawValue>> =
+            stored.iter().filter_map(|json| untagged(json)).collect();
+        let page = Push::History {
+            id: id.as_ref(),
+            epoch: &self.epoch,
+            messages: messages.iter().map(|message| &**message).collect(),
+            more,
+        };
+        let text = page.to_line();
+        self.send(vec![from], text);
+    }
+
+    fn throttle(&mut self, from: ConnectionId, id: Option<&CommandId>, throttled: Throttled) {
+        self.reply(
+            from,
+            &Push::Error {
+                id,
+                code: ErrorCode::RateLimited,
+                message: "too many commands",
+                retryable: ErrorCode::RateLimited.is_retryable(),
+                retry_after_ms: Some(throttled.retry_after_ms),
+            },
+        );
+        if throttled.is_flood {
+            self.close(from, CloseCode::TooManyErrors);
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        from: ConnectionId,
+        id: Option<&CommandId>,
+        code: ErrorCode,
+        message: &str,
+    ) {
+        let retry_after_ms = (code == ErrorCode::Internal).then_some(STORAGE_RETRY_MS);
+        let retryable = code.is_retryable();
+        self.reply(
+            from,
+            &Push::Error {
+                id,
+                code,
+                message,
+                retryable,
+                retry_after_ms,
+            },
+        );
+        if !code.counts() {
+            return;
+        }
+        let is_last = self
+            .connections
+            .get_mut(&from)
+            .is_some_and(|one| one.err(self.now));
+        if is_last {
+            self.close(from, CloseCode::TooManyErrors);
+        } else {
+            self.attach(from);
+        }
+    }
+
+    fn close_too_large(&mut self, from: ConnectionId) {
+        self.refuse(
+            from,
+            None,
+            ErrorCode::TooLarge,
+            "the command is over its limit",
+        );
+        self.close(from, CloseCode::MessageTooBig);
+    }
+
+    fn ack(&mut self, to: ConnectionId, id: Option<&CommandId>, stored: Option<Stored>) {
+        if let Some(id) = id {
+            self.reply(to, &Push::Ack { id, stored });
+        }
+    }
+
+    fn reply(&mut self, to: ConnectionId, reply: &Push<'_>) {
+        self.send(vec![to], reply.to_line());
+    }
+
+    fn attach(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get(&id) {
+            let attachment = connection.attachment();
+            self.outputs.push_back(Output::Attach {
+                connection: id,
+                attachment,
+            });
+        }
+    }
+}
+
+/// Cuts what was read to the page's limits, at the end away from where it starts. Whether
+/// anything is left out.
+fn cut_page(stored: &[Rc<str>], request: PageRequest) -> (Vec<&str>, bool) {
+    let mut page: Vec<&str> = Vec::new();
+    let mut bytes = 0_usize;
+    let forward = matches!(request.from, PageStart::After(_));
+    let mut walk: Box<dyn Iterator<Item = &Rc<str>>> = if forward {
+        Box::new(stored.iter())
+    } else {
+        Box::new(stored.iter().rev())
+    };
+    let more = walk.any(|json| {
+        bytes = bytes.saturating_add(json.len());
+        let is_full =
+            page.len() >= request.limit as usize || (bytes > PAGE_BYTES_MAX && !page.is_empty());
+        if !is_full {
+            page.push(json);
+        }
+        is_full
+    });
+    if !forward {
+        page.reverse();
+    }
+    (page, more)
+}
+
+/// The message without the tag that makes it a push.
+fn untagged(json: &str) -> Option<Box<RawValue>> {
+    let fields = json.strip_prefix(MESSAGE_TAG)?;
+    RawValue::from_string(format!("{{{fields}")).ok()
+}

@@ -1,0 +1,565 @@
+//! What `token.rs` promises.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::limits::NESTING_MAX;
+
+const SECRET: &[u8] = b"an hmac secret of 32 bytes or so";
+const NOW_S: u64 = 1_800_000_000;
+const NOW: Timestamp = Timestamp(NOW_S * 1000);
+const HS256: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
+
+#[test]
+fn a_token_proves_what_it_claims() {
+    let claims = verify_claims(&json!({
+        "sub": "ann",
+        "exp": NOW_S + 60,
+        "nbf": NOW_S,
+        "iat": NOW_S - 1,
+        "jti": "x",
+        "rooms": ["lobby"],
+        "info": { "name": "安" },
+        "limits": { "messages_per_second": 5, "message_bytes": 1000, "later": true },
+        "unknown": [1, 2, 3]
+    }))
+    .unwrap();
+    assert_eq!(claims.user.as_str(), "ann");
+    assert_eq!(claims.expires, Timestamp((NOW_S + 60) * 1000));
+    assert_eq!(claims.info.unwrap().get(), r#"{"name":"安"}"#);
+    assert_eq!(claims.grants, serde_json::from_str(r#"["lobby"]"#).unwrap());
+    let limits = ClaimedLimits {
+        messages_per_second: Some(5),
+        message_bytes: Some(1000),
+    };
+    assert_eq!(claims.limits, limits);
+}
+
+#[test]
+fn what_is_not_claimed_is_nothing() {
+    let claims = verify_claims(&least()).unwrap();
+    assert_eq!(claims.grants, Grants::default());
+    assert!(claims.info.is_none());
+    assert_eq!(claims.limits, ClaimedLimits::default());
+}
+
+/// RFC 7515, appendix A.1: signed as it stands there, and without the `sub` that we need.
+#[test]
+fn the_rfcs_own_example_gets_as_far_as_its_claims() {
+    let key =
+        "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+    let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9\
+         .eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ\
+         .dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    let rules = rules_with(&Base64UrlUnpadded::decode_vec(key).unwrap());
+    let before_it_expired = Timestamp(1_300_000_000_000);
+    assert_eq!(
+        verify(token, &rules, before_it_expired).unwrap_err(),
+        Refusal::TokenInvalid("The token needs a 'sub' of 1 to 128 bytes")
+    );
+    let tampered = token.replace(".dBjf", ".eBjf");
+    assert_eq!(
+        verify(&tampered, &rules, before_it_expired).unwrap_err(),
+        BAD_SIGNATURE
+    );
+}
+
+#[test]
+fn only_the_keys_own_algorithm_is_accepted() {
+    for (algorithm, other) in [
+        (HmacAlgorithm::Hs256, ["HS384", "HS512"]),
+        (HmacAlgorithm::Hs384, ["HS256", "HS512"]),
+        (HmacAlgorithm::Hs512, ["HS256", "HS384"]),
+    ] {
+        let rules = TokenRules {
+            keys: vec![Key::hmac(algorithm, SECRET)],
+            ..rules_with(SECRET)
+        };
+        let own = format!("{algorithm:?}").to_uppercase();
+        assert!(verify(&signed_with(&own), &rules, NOW).is_ok(), "{own}");
+        for name in other {
+            let refusal = verify(&signed_with(name), &rules, NOW).unwrap_err();
+            assert_eq!(refusal, BAD_SIGNATURE, "{name} for {own}");
+        }
+    }
+}
+
+#[test]
+fn an_algorithm_that_only_the_header_claims_is_refused() {
+    // Signed as HS256, whatever the header says.
+    for alg in [
+        "none", "None", "nOnE", "", "hs256", "HS384", "RS256", "ES256", "EdDSA",
+    ] {
+        let header = json!({ "alg": alg }).to_string();
+        assert_eq!(refused(&mint(&header, &least())), BAD_SIGNATURE, "{alg}");
+    }
+    let unsigned = mint(r#"{"alg":"none"}"#, &least());
+    let (signed_part, _) = unsigned.rsplit_once('.').unwrap();
+    refused_as_invalid(&format!("{signed_part}."));
+    for header in [
+        "{}",
+        r#"{"alg":null}"#,
+        r#"{"alg":256}"#,
+        r#"{"alg":["HS256"]}"#,
+        r#"{"alg":"none","alg":"HS256"}"#,
+        r#"{"alg":"HS256","alg":"HS256"}"#,
+        "[]",
+        "",
+        "HS256",
+    ] {
+        refused_as_invalid(&mint(header, &least()));
+    }
+}
+
+#[test]
+fn only_a_configured_secret_holds() {
+    let token = mint(HS256, &least());
+    let other: &[u8] = b"another hmac secret of 32 bytes.";
+    assert_eq!(
+        verify(&token, &rules_with(other), NOW).unwrap_err(),
+        BAD_SIGNATURE
+    );
+    let no_keys = TokenRules {
+        keys: Vec::new(),
+        ..rules_with(SECRET)
+    };
+    assert_eq!(verify(&token, &no_keys, NOW).unwrap_err(), BAD_SIGNATURE);
+    let rotated = TokenRules {
+        keys: [other, SECRET]
+            .map(|secret| Key::hmac(HmacAlgorithm::Hs256, secret))
+            .into(),
+        ..rules_with(SECRET)
+    };
+    assert!(verify(&token, &rotated, NOW).is_ok(), "the previous secret");
+}
+
+#[test]
+fn a_token_that_was_changed_does_not_hold() {
+    let token = mint(HS256, &least());
+    let (header, rest) = token.split_once('.').unwrap();
+    let (payload, signature) = rest.split_once('.').unwrap();
+    let root = Base64UrlUnpadded::encode_string(br#"{"sub":"root","exp":1900000000}"#);
+    let other_header = Base64UrlUnpadded::encode_string(br#"{"typ":"JWT","alg":"HS256"}"#);
+    for changed in [
+        format!("{header}.{root}.{signature}"),
+        format!("{other_header}.{payload}.{signature}"),
+        format!("{header}.{payload}.{}", signature.split_at(40).0),
+        format!("{header}.{payload}."),
+    ] {
+        refused_as_invalid(&changed);
+    }
+}
+
+#[test]
+fn crit_is_refused_whatever_it_holds() {
+    for crit in [r#"["exp"]"#, "[]", "null", "false", "7"] {
+        let header = format!(r#"{{"alg":"HS256","crit":{crit}}}"#);
+        assert_eq!(
+            refused(&mint(&header, &least())),
+            Refusal::TokenInvalid("The token has a 'crit' header"),
+            "{crit}"
+        );
+    }
+}
+
+#[test]
+fn other_header_fields_are_ignored() {
+    for header in [
+        r#"{"alg":"HS256","kid":"7","jku":"https://example.com","b64":true,"x":{}}"#,
+        r#"{"alg":"HS256","typ":"at+jwt"}"#,
+    ] {
+        assert!(verify(&mint(header, &least()), &rules_with(SECRET), NOW).is_ok());
+    }
+}
+
+#[test]
+fn what_is_not_three_segments_of_base64url_is_refused() {
+    let token = mint(HS256, &least());
+    let segments: Vec<_> = token.split('.').collect();
+    let [header, payload, signature] = segments[..] else {
+        panic!("{token}")
+    };
+    for text in [
+        String::new(),
+        ".".into(),
+        "..".into(),
+        "...".into(),
+        "token".into(),
+        format!("{header}.{payload}"),
+        format!("{token}."),
+        format!("{token}.{signature}"),
+        format!(".{token}"),
+        format!("{header}=.{payload}.{signature}"),
+        format!("{header}.{payload}=.{signature}"),
+        format!("{token}="),
+        format!("{token} "),
+        format!(" {token}"),
+        format!("{token}\n"),
+        format!("{token}!"),
+        format!("{header}.{payload}.{signature}A"),
+        format!("{token}\u{0}"),
+        format!("{header}.{payload}é.{signature}"),
+        token.replacen('.', "+.", 1),
+    ] {
+        refused_as_invalid(&text);
+    }
+}
+
+/// Bits that encode nothing would make two texts of one token.
+#[test]
+fn trailing_bits_are_refused() {
+    let token = mint(HS256, &least());
+    let (rest, last) = token.split_at(token.len() - 1);
+    let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let at = alphabet.find(last).unwrap();
+    // 32 bytes leave two bits of the last character unused.
+    assert_eq!(at % 4, 0);
+    let next = alphabet.chars().nth(at + 1).unwrap();
+    refused_as_invalid(&format!("{rest}{next}"));
+}
+
+#[test]
+fn a_token_of_the_most_bytes_and_one_more() {
+    // Base64url makes 3 bytes 4 characters, so that not every padding gives every size.
+    let padded = |kid: &str, padding: usize| {
+        let header = json!({ "alg": "HS256", "kid": kid }).to_string();
+        mint(&header, &with("padding", "x".repeat(padding).into()))
+    };
+    let sized = |bytes: usize| {
+        let near = (bytes - padded("", 0).len()) / 4 * 3;
+        let paddings = near - 10..near + 10;
+        paddings
+            .flat_map(|padding| ["", "x", "xx"].map(|kid| padded(kid, padding)))
+            .find(|token| token.len() == bytes)
+            .unwrap()
+    };
+    let most = sized(TOKEN_BYTES_MAX);
+    assert!(verify(&most, &rules_with(SECRET), NOW).is_ok());
+    assert_eq!(
+        refused(&sized(TOKEN_BYTES_MAX + 1)),
+        Refusal::TokenInvalid("The token is over 8 KiB")
+    );
+}
+
+#[test]
+fn exp_is_required_and_whole_seconds() {
+    for exp in [
+        json!(null),
+        json!("1900000000"),
+        json!(1_900_000_000.5),
+        json!(1_900_000_000.0),
+        json!(-1),
+        json!(SAFE_INTEGER_MAX / 1000 + 1),
+        json!(u64::MAX),
+        json!(1e300),
+        json!(true),
+        json!([1_900_000_000]),
+    ] {
+        assert!(is_invalid(&with("exp", exp.clone())), "{exp}");
+    }
+    let mut without = least();
+    without.as_object_mut().unwrap().remove("exp");
+    assert!(is_invalid(&without));
+    // Milliseconds, by mistake, are a time far away.
+    assert!(verify_claims(&with("exp", json!(NOW_S * 1000))).is_ok());
+}
+
+#[test]
+fn exp_holds_for_its_leeway_and_not_one_millisecond_more() {
+    let (token, rules) = (mint(HS256, &with("exp", json!(NOW_S))), rules_with(SECRET));
+    let leeway_ms = rules.leeway_seconds * 1000;
+    let last = NOW.plus_ms(leeway_ms - 1);
+    assert_eq!(verify(&token, &rules, last).unwrap().expires, NOW);
+    let over = NOW.plus_ms(leeway_ms);
+    assert_eq!(
+        verify(&token, &rules, over).unwrap_err(),
+        Refusal::TokenExpired
+    );
+    let strict = TokenRules {
+        leeway_seconds: 0,
+        ..rules
+    };
+    assert!(verify(&token, &strict, Timestamp(NOW.0 - 1)).is_ok());
+    assert_eq!(
+        verify(&token, &strict, NOW).unwrap_err(),
+        Refusal::TokenExpired
+    );
+}
+
+#[test]
+fn nbf_holds_from_its_leeway_on_and_not_one_millisecond_sooner() {
+    let (token, rules) = (mint(HS256, &with("nbf", json!(NOW_S))), rules_with(SECRET));
+    let first = Timestamp(NOW.0 - rules.leeway_seconds * 1000);
+    assert!(verify(&token, &rules, first).is_ok());
+    let sooner = Timestamp(first.0 - 1);
+    assert_eq!(
+        verify(&token, &rules, sooner).unwrap_err(),
+        Refusal::TokenNotYetValid
+    );
+    for nbf in [json!("0"), json!(-1), json!(0.5), json!(SAFE_INTEGER_MAX)] {
+        assert!(is_invalid(&with("nbf", nbf.clone())), "{nbf}");
+    }
+}
+
+#[test]
+fn times_are_not_told_of_a_token_that_is_not_ours() {
+    let expired = mint(HS256, &with("exp", json!(1)));
+    let foreign = rules_with(b"another hmac secret of 32 bytes.");
+    assert_eq!(verify(&expired, &foreign, NOW).unwrap_err(), BAD_SIGNATURE);
+    assert_eq!(refused(&expired), Refusal::TokenExpired);
+}
+
+#[test]
+fn iss_has_to_be_the_required_one() {
+    let rules = TokenRules {
+        issuer: Some("https://app".into()),
+        ..rules_with(SECRET)
+    };
+    for (iss, holds) in [
+        (json!("https://app"), true),
+        (json!("https://app/"), false),
+        (json!("HTTPS://APP"), false),
+        (json!(""), false),
+        (json!(["https://app"]), false),
+        (json!(null), false),
+    ] {
+        let token = mint(HS256, &with("iss", iss.clone()));
+        assert_eq!(verify(&token, &rules, NOW).is_ok(), holds, "{iss}");
+    }
+    assert!(verify(&mint(HS256, &least()), &rules, NOW).is_err(), "none");
+    assert!(
+        verify_claims(&with("iss", json!("any"))).is_ok(),
+        "not required"
+    );
+}
+
+#[test]
+fn aud_has_to_hold_the_required_one() {
+    let rules = TokenRules {
+        audience: Some("snug".into()),
+        ..rules_with(SECRET)
+    };
+    for (aud, holds) in [
+        (json!("snug"), true),
+        (json!(["snug"]), true),
+        (json!(["other", "snug"]), true),
+        (json!("snug2"), false),
+        (json!("other snug"), false),
+        (json!(["other"]), false),
+        (json!([]), false),
+        (json!([["snug"]]), false),
+        (json!({ "snug": true }), false),
+        (json!(null), false),
+    ] {
+        let token = mint(HS256, &with("aud", aud.clone()));
+        assert_eq!(verify(&token, &rules, NOW).is_ok(), holds, "{aud}");
+    }
+    assert!(verify(&mint(HS256, &least()), &rules, NOW).is_err(), "none");
+    assert!(
+        verify_claims(&with("aud", json!("any"))).is_ok(),
+        "not required"
+    );
+}
+
+#[test]
+fn sub_is_required_and_a_user_id() {
+    for sub in [json!("a"), json!("用户"), json!("u".repeat(128))] {
+        assert!(verify_claims(&with("sub", sub.clone())).is_ok(), "{sub}");
+    }
+    for sub in [
+        json!(null),
+        json!(""),
+        json!(7),
+        json!(["ann"]),
+        json!("u".repeat(129)),
+        json!("用".repeat(43)),
+        json!("a\nb"),
+        json!("\u{0}"),
+        json!("\u{7f}"),
+        json!("\u{9b}"),
+    ] {
+        assert!(is_invalid(&with("sub", sub.clone())), "{sub}");
+    }
+    assert!(is_invalid(&json!({ "exp": NOW_S + 60 })), "none");
+}
+
+#[test]
+fn info_is_an_object_of_bounded_size() {
+    let sized = |bytes: usize| json!({ "a": "x".repeat(bytes - r#"{"a":""}"#.len()) });
+    assert!(verify_claims(&with("info", sized(INFO_BYTES_MAX))).is_ok());
+    assert!(is_invalid(&with("info", sized(INFO_BYTES_MAX + 1))));
+    let nested = |depth: usize| {
+        let inner = (1..depth).fold(json!(1), |inner, _| json!([inner]));
+        json!({ "a": inner })
+    };
+    assert!(verify_claims(&with("info", nested(NESTING_MAX))).is_ok());
+    assert!(is_invalid(&with("info", nested(NESTING_MAX + 1))));
+    for info in [json!([]), json!("ann"), json!(7), json!(true)] {
+        assert!(is_invalid(&with("info", info.clone())), "{info}");
+    }
+}
+
+#[test]
+fn info_becomes_one_line() {
+    let payload = "{\"sub\":\"ann\",\"exp\":1900000000,\"info\": {\n\"name\":\r\n\"Ann\"}\n}";
+    let token = mint_text(HS256, payload);
+    let claims = verify(&token, &rules_with(SECRET), NOW).unwrap();
+    assert_eq!(claims.info.unwrap().get(), r#"{ "name":  "Ann"}"#);
+}
+
+#[test]
+fn limits_are_whole_numbers_from_one() {
+    for name in ["messages_per_second", "message_bytes"] {
+        for value in [json!(1), json!(null), json!(1_000_000)] {
+            let limits = json!({ name: value });
+            assert!(
+                verify_claims(&with("limits", limits)).is_ok(),
+                "{name} {value}"
+            );
+        }
+        for value in [json!(0), json!(-1), json!(1.5), json!("5"), json!([5])] {
+            let limits = json!({ name: value });
+            assert!(is_invalid(&with("limits", limits)), "{name} {value}");
+        }
+    }
+    for limits in [json!(5), json!("5"), json!(null)] {
+        assert!(is_invalid(&with("limits", limits.clone())), "{limits}");
+    }
+}
+
+#[test]
+fn rooms_are_a_list_or_a_map() {
+    for rooms in [json!([]), json!({}), json!(["*"]), json!({ "a": [] })] {
+        assert!(
+            verify_claims(&with("rooms", rooms.clone())).is_ok(),
+            "{rooms}"
+        );
+    }
+    for rooms in [
+        json!("lobby"),
+        json!(null),
+        json!(7),
+        json!([7]),
+        json!([["lobby"]]),
+        json!({ "lobby": "receive" }),
+        json!({ "lobby": null }),
+        json!({ "lobby": [7] }),
+    ] {
+        assert!(is_invalid(&with("rooms", rooms.clone())), "{rooms}");
+    }
+}
+
+/// Which of two would hold is not for us to guess.
+#[test]
+fn a_claim_that_stands_twice_is_refused() {
+    let least = r#""sub":"ann","exp":1900000000"#;
+    for twice in [
+        r#""sub":"root""#,
+        r#""exp":1900000001"#,
+        r#""nbf":1,"nbf":2"#,
+        r#""iat":1,"iat":2"#,
+        r#""iss":"a","iss":"b""#,
+        r#""aud":"a","aud":"b""#,
+        r#""rooms":[],"rooms":["*"]"#,
+        r#""rooms":{"a":[],"a":["moderate"]}"#,
+        r#""info":{},"info":{}"#,
+        r#""limits":{},"limits":{}"#,
+        r#""limits":{"message_bytes":1,"message_bytes":2}"#,
+    ] {
+        refused_as_invalid(&mint_text(HS256, &format!("{{{least},{twice}}}")));
+    }
+    assert!(
+        verify(
+            &mint_text(HS256, &format!("{{{least}}}")),
+            &rules_with(SECRET),
+            NOW
+        )
+        .is_ok()
+    );
+}
+
+#[test]
+fn a_payload_that_is_not_an_object_is_refused() {
+    for payload in [
+        "",
+        "null",
+        "7",
+        "\"ann\"",
+        "[[]]",
+        "{",
+        "{}{}",
+        "{\"sub\":\"\u{0}\"}",
+    ] {
+        refused_as_invalid(&mint_text(HS256, payload));
+    }
+}
+
+const BAD_SIGNATURE: Refusal = Refusal::TokenInvalid(
+    "The token's signature does not hold for any configured key and its algorithm",
+);
+
+fn rules_with(secret: &[u8]) -> TokenRules {
+    TokenRules {
+        keys: vec![Key::hmac(HmacAlgorithm::Hs256, secret)],
+        issuer: None,
+        audience: None,
+        leeway_seconds: 5,
+    }
+}
+
+/// The claims that no token goes without.
+fn least() -> Value {
+    json!({ "sub": "ann", "exp": NOW_S + 3600 })
+}
+
+fn with(claim: &str, value: Value) -> Value {
+    let mut claims = least();
+    claims[claim] = value;
+    claims
+}
+
+fn mint(header: &str, claims: &Value) -> String {
+    mint_text(header, &claims.to_string())
+}
+
+fn mint_text(header: &str, payload: &str) -> String {
+    sign(&Hs256, &Hs256Key::new(SECRET), header, payload)
+}
+
+fn signed_with(name: &str) -> String {
+    let (header, payload) = (json!({ "alg": name }).to_string(), least().to_string());
+    match name {
+        "HS256" => sign(&Hs256, &Hs256Key::new(SECRET), &header, &payload),
+        "HS384" => sign(&Hs384, &Hs384Key::new(SECRET), &header, &payload),
+        _ => sign(&Hs512, &Hs512Key::new(SECRET), &header, &payload),
+    }
+}
+
+/// Signs a header and payload that need not be of any form.
+fn sign<A: Algorithm>(algorithm: &A, key: &A::SigningKey, header: &str, payload: &str) -> String {
+    let base64 = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
+    let signed = format!(
+        "{}.{}",
+        base64(header.as_bytes()),
+        base64(payload.as_bytes())
+    );
+    let signature = algorithm.sign(key, signed.as_bytes());
+    format!("{signed}.{}", base64(&signature.as_bytes()))
+}
+
+fn verify_claims(claims: &Value) -> Result<Claims, Refusal> {
+    verify(&mint(HS256, claims), &rules_with(SECRET), NOW)
+}
+
+fn is_invalid(claims: &Value) -> bool {
+    matches!(verify_claims(claims), Err(Refusal::TokenInvalid(_)))
+}
+
+fn refused(token: &str) -> Refusal {
+    verify(token, &rules_with(SECRET), NOW).unwrap_err()
+}
+
+#[track_caller]
+fn refused_as_invalid(token: &str) {
+    assert_eq!(refused(token).code(), "token_invalid", "{token}");
+}
