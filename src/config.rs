@@ -1,0 +1,41 @@
+//! The Worker's environment as a [`Config`], read once an isolate.
+
+use std::{cell::OnceCell, rc::Rc};
+
+use js_sys::{JSON, Reflect};
+use snug_core::{Config, Refusal, config::ConfigError};
+use wasm_bindgen::JsValue;
+use worker::{Env, console_error};
+
+thread_local! {
+    static CONFIG: OnceCell<Result<Rc<Config>, ConfigError>> = const { OnceCell::new() };
+}
+
+/// The settings; the first call reads them and logs what cannot be used.
+///
+/// # Errors
+///
+/// `misconfigured`, naming the setting.
+pub fn load(env: &Env) -> Result<Rc<Config>, Refusal> {
+    CONFIG.with(|config| {
+        config
+            .get_or_init(|| {
+                Config::read(&|name| setting(env, name))
+                    .map(Rc::new)
+                    .inspect_err(|error| console_error!("misconfigured: {error}"))
+            })
+            .clone()
+            .map_err(|error| Refusal::Misconfigured(error.to_string()))
+    })
+}
+
+/// A setting's text. `vars` in wrangler.toml may be numbers, booleans and objects too.
+fn setting(env: &Env, name: &str) -> Option<String> {
+    let value = Reflect::get(env, &JsValue::from_str(name)).ok()?;
+    if value.is_undefined() {
+        return None;
+    }
+    value
+        .as_string()
+        .or_else(|| JSON::stringify(&value).ok()?.as_string())
+}

@@ -1,0 +1,19 @@
+//! Snug: realtime rooms on Cloudflare Workers.
+//!
+//! This crate is the Worker. It translates between the platform and [`snug_core`], which decides.
+//! A request comes in by [`router`], the door is [`upgrade`], and each room is a Durable Object,
+//! [`room::Room`], which holds the room's sockets and storage.
+
+mod config;
+mod platform;
+mod problem;
+mod room;
+mod router;
+mod upgrade;
+
+use worker::{Context, Env, Request, Response, Result, event};
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
+    router::route(&request, &env).await
+}

@@ -1,0 +1,141 @@
+//! The only place that asks for time or randomness, and the platform's calls that worker-rs
+//! does not have, or has in a form that panics where they throw.
+
+use js_sys::{Date, JsString};
+use snug_core::Timestamp;
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use worker::{
+    Result, State, Storage, WebSocket,
+    worker_sys::{DurableObjectState, WebSocketRequestResponsePair},
+};
+
+#[wasm_bindgen]
+extern "C" {
+    type RawWebSocket;
+
+    #[wasm_bindgen(method, catch)]
+    fn send(this: &RawWebSocket, text: &JsString) -> std::result::Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = serializeAttachment)]
+    fn serialize_attachment(
+        this: &RawWebSocket,
+        attachment: &JsValue,
+    ) -> std::result::Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = deserializeAttachment)]
+    fn deserialize_attachment(this: &RawWebSocket) -> std::result::Result<JsValue, JsValue>;
+
+    type RawState;
+
+    #[wasm_bindgen(method, catch, js_name = getWebSocketAutoResponseTimestamp)]
+    fn auto_response_timestamp(
+        this: &RawState,
+        socket: &worker::web_sys::WebSocket,
+    ) -> std::result::Result<Option<Date>, JsValue>;
+
+    type RawStorage;
+
+    #[wasm_bindgen(method, catch, js_name = transactionSync)]
+    fn transaction_sync(
+        this: &RawStorage,
+        body: &mut dyn FnMut() -> std::result::Result<(), JsValue>,
+    ) -> std::result::Result<(), JsValue>;
+}
+
+/// The time. The platform holds it still while a handler runs.
+pub fn now() -> Timestamp {
+    Timestamp(worker::Date::now().as_millis())
+}
+
+/// 64 random bits.
+pub fn random() -> Result<u64> {
+    getrandom::u64().map_err(|error| worker::Error::RustError(error.to_string()))
+}
+
+/// Sends one text frame. The string is JavaScript's, so that one to many sockets is decoded once.
+pub fn send(socket: &WebSocket, text: &JsString) -> Result<()> {
+    Ok(raw_socket(socket).send(text)?)
+}
+
+/// Keeps a text with a socket, over hibernation; `None` takes it away.
+pub fn attach(socket: &WebSocket, attachment: Option<&str>) -> Result<()> {
+    let value = attachment.map_or(JsValue::NULL, JsValue::from_str);
+    Ok(raw_socket(socket).serialize_attachment(&value)?)
+}
+
+/// The text that is kept with a socket.
+pub fn attachment(socket: &WebSocket) -> Option<String> {
+    raw_socket(socket)
+        .deserialize_attachment()
+        .ok()?
+        .as_string()
+}
+
+/// Lets the runtime answer one text with another without waking the object.
+pub fn set_auto_response(state: &State, request: &str, response: &str) -> Result<()> {
+    let pair = WebSocketRequestResponsePair::new(request, response)?;
+    Ok(state.as_raw().set_websocket_auto_response(&pair)?)
+}
+
+/// When the runtime last did so for a socket.
+pub fn auto_responded_at(state: &State, socket: &WebSocket) -> Option<Timestamp> {
+    let raw: &RawState = raw_state(state).unchecked_ref();
+    let date = raw.auto_response_timestamp(socket.as_ref()).ok()??;
+    Some(Timestamp(date.get_time() as u64))
+}
+
+/// Accepts a socket as one that can hibernate.
+pub fn accept(state: &State, socket: &WebSocket, tag: &str) -> Result<()> {
+    Ok(raw_state(state).accept_websocket_with_tags(socket.as_ref(), vec![tag.into()])?)
+}
+
+/// Every socket of the object, closing ones included.
+pub fn sockets(state: &State) -> Result<Vec<WebSocket>> {
+    Ok(raw_state(state)
+        .get_websockets()?
+        .into_iter()
+        .map(Into::into)
+        .collect())
+}
+
+/// The tag that a socket was accepted with.
+pub fn tag(state: &State, socket: &WebSocket) -> Option<String> {
+    raw_state(state)
+        .get_tags(socket.as_ref())
+        .ok()?
+        .into_iter()
+        .next()
+}
+
+/// Sets the object's one alarm, as part of the writes of this turn.
+pub fn set_alarm(storage: &Storage, at: Timestamp) -> Result<()> {
+    let date = Date::new(&JsValue::from_f64(at.0 as f64));
+    // Not awaited: where the write fails, the output gate breaks and the object restarts.
+    let _written = storage.as_raw().set_alarm(date, no_options())?;
+    Ok(())
+}
+
+/// Takes the alarm back.
+pub fn delete_alarm(storage: &Storage) -> Result<()> {
+    let _written = storage.as_raw().delete_alarm(no_options())?;
+    Ok(())
+}
+
+/// Does all of the body's writes, or none where it fails.
+pub fn transaction(storage: &Storage, mut body: impl FnMut() -> Result<()>) -> Result<()> {
+    let raw: &RawStorage = storage.as_raw().unchecked_ref();
+    Ok(raw.transaction_sync(&mut || body().map_err(JsValue::from))?)
+}
+
+fn raw_socket(socket: &WebSocket) -> &RawWebSocket {
+    let raw: &worker::web_sys::WebSocket = socket.as_ref();
+    raw.unchecked_ref()
+}
+
+fn raw_state(state: &State) -> &DurableObjectState {
+    state.as_raw()
+}
+
+fn no_options() -> js_sys::Object {
+    JsValue::UNDEFINED.unchecked_into()
+}

@@ -1,0 +1,281 @@
+//! A room's Durable Object: each event becomes an [`Input`], each [`Output`] an effect.
+//!
+//! Nothing is awaited between the two, so that each event is one turn: the writes of it are
+//! committed together, and the runtime holds its frames back until they are.
+
+mod sockets;
+mod store;
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use snug_core::{
+    Admission, ConnectionId, Input, Output, Refusal, RoomName, Timestamp,
+    door::SUBPROTOCOL,
+    io::StorageFault,
+    push::{PING, PONG},
+};
+use worker::{
+    DurableObject, Env, Error, Request, Response, ResponseBuilder, Result, State, WebSocket,
+    WebSocketIncomingMessage, WebSocketPair, console_error, durable_object,
+};
+
+use self::{sockets::Sockets, store::Store};
+use crate::{
+    config, platform,
+    problem::Problem,
+    upgrade::{ADMISSION_HEADER, is_upgrade},
+};
+
+/// One room.
+#[durable_object]
+pub struct Room {
+    state: State,
+    env: Env,
+    /// When the alarm is set for, as far as storage has said.
+    alarm: Rc<Cell<Option<Timestamp>>>,
+    /// Restored by the first event after a start or a wake.
+    awake: RefCell<Option<Awake>>,
+}
+
+/// What is in memory while the object does not hibernate.
+struct Awake {
+    room: snug_core::Room,
+    sockets: Sockets,
+    store: Store,
+    /// The socket that the current event brings.
+    arriving: Option<WebSocket>,
+}
+
+impl DurableObject for Room {
+    fn new(state: State, env: Env) -> Self {
+        if let Err(error) = platform::set_auto_response(&state, PING, PONG) {
+            console_error!("auto-response: {error}");
+        }
+        let alarm = Rc::new(Cell::new(None));
+        let (slot, storage) = (alarm.clone(), state.storage());
+        let _loaded = state.block_concurrency_while(async move {
+            // Where it cannot be read it is set once more than needed.
+            let at = storage.get_alarm().await.unwrap_or_default();
+            slot.set(at.and_then(|ms| u64::try_from(ms).ok()).map(Timestamp));
+            Ok(())
+        });
+        Self {
+            state,
+            env,
+            alarm,
+            awake: RefCell::new(None),
+        }
+    }
+
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        self.admit(&request).or_else(Problem::into_response)
+    }
+
+    async fn websocket_message(
+        &self,
+        socket: WebSocket,
+        message: WebSocketIncomingMessage,
+    ) -> Result<()> {
+        let Some(from) = sockets::id_of(&self.state, &socket) else {
+            return Ok(());
+        };
+        self.turn(|_| match message {
+            WebSocketIncomingMessage::String(text) => Input::Receive { from, text },
+            WebSocketIncomingMessage::Binary(_) => Input::ReceiveBinary { from },
+        })
+    }
+
+    async fn websocket_close(
+        &self,
+        socket: WebSocket,
+        code: usize,
+        reason: String,
+        was_clean: bool,
+    ) -> Result<()> {
+        let code = u16::try_from(code).unwrap_or(1006);
+        let said_goodbye = was_clean && matches!(code, 1000 | 1001 | 1005);
+        let gone = self.lose(&socket, said_goodbye);
+        sockets::answer_close(&socket, code, &reason);
+        gone
+    }
+
+    async fn websocket_error(&self, socket: WebSocket, _error: Error) -> Result<()> {
+        self.lose(&socket, false)
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.alarm.set(None);
+        self.turn(|awake| Input::Timeout {
+            answered: awake.sockets.answered(&self.state),
+        })?;
+        Response::empty()
+    }
+}
+
+impl Room {
+    /// Answers the Worker's request for a client that the door let through.
+    fn admit(&self, request: &Request) -> std::result::Result<Response, Problem> {
+        let admission = request.headers().get(ADMISSION_HEADER)?.unwrap_or_default();
+        let admission: Admission = serde_json::from_str(&admission).map_err(Error::from)?;
+        self.with_awake(|awake| awake.room.admits(&admission.user))??;
+        if !is_upgrade(request) {
+            return Err(Refusal::UpgradeRequired.into());
+        }
+        let WebSocketPair { client, server } = WebSocketPair::new()?;
+        let connection = ConnectionId(platform::random()?);
+        let lines = admission.options.lines;
+        self.turn(|awake| {
+            awake.arriving = Some(server);
+            Input::Connect {
+                connection,
+                admission,
+            }
+        })?;
+        if !self.with_awake(|awake| awake.sockets.has(connection))? {
+            self.turn(|_| Input::Disconnect {
+                connection,
+                clean: true,
+            })?;
+            return Err(Refusal::RoomFull.into());
+        }
+        let mut response = ResponseBuilder::new()
+            .with_status(101)
+            .with_websocket(client);
+        if lines {
+            response = response.with_header("sec-websocket-protocol", SUBPROTOCOL)?;
+        }
+        Ok(response.empty())
+    }
+
+    /// Lets go of a socket, whichever event tells of its end first.
+    fn lose(&self, socket: &WebSocket, clean: bool) -> Result<()> {
+        let Some(connection) = sockets::id_of(&self.state, socket) else {
+            return Ok(());
+        };
+        let turn = self.turn(|awake| {
+            awake.sockets.remove(connection);
+            Input::Disconnect { connection, clean }
+        });
+        sockets::forget(socket);
+        turn
+    }
+
+    /// One event: one input, and all that comes of it.
+    fn turn(&self, input: impl FnOnce(&mut Awake) -> Input) -> Result<()> {
+        self.with_awake(|awake| {
+            let now = platform::now();
+            let input = input(awake);
+            awake.room.handle_input(input, now);
+            while let Some(output) = awake.room.poll_output() {
+                if let Some(answer) = self.perform(awake, output) {
+                    awake.room.handle_input(answer, now);
+                }
+            }
+            self.arm(awake);
+        })
+    }
+
+    fn with_awake<T>(&self, body: impl FnOnce(&mut Awake) -> T) -> Result<T> {
+        let mut awake = self
+            .awake
+            .try_borrow_mut()
+            .map_err(|_| Error::RustError("turns overlap".into()))?;
+        if awake.is_none() {
+            *awake = Some(self.wake()?);
+        }
+        awake
+            .as_mut()
+            .map(body)
+            .ok_or_else(|| Error::RustError("not awake".into()))
+    }
+
+    /// Restores the room from its storage and its sockets.
+    fn wake(&self) -> Result<Awake> {
+        let name = self.state.id().name().as_deref().and_then(RoomName::parse);
+        let name = name.ok_or_else(|| Error::RustError("the object has no room's name".into()))?;
+        let config =
+            config::load(&self.env).map_err(|refusal| Error::RustError(refusal.code().into()))?;
+        let store = Store::open(&self.state.storage(), || {
+            Ok(format!("{:016x}", platform::random()?))
+        })?;
+        let (sockets, kept) = Sockets::restore(&self.state)?;
+        let room = snug_core::Room::restore(
+            name,
+            config.room.clone(),
+            store.load()?,
+            kept,
+            platform::now(),
+        );
+        Ok(Awake {
+            room,
+            sockets,
+            store,
+            arriving: None,
+        })
+    }
+
+    /// Does one output. What storage was asked has an answer.
+    fn perform(&self, awake: &mut Awake, output: Output) -> Option<Input> {
+        let (sockets, store) = (&mut awake.sockets, &awake.store);
+        match output {
+            Output::Append(message) => {
+                Some(Input::Appended(stored("append", store.append(&message))))
+            }
+            Output::ReadPage(request) => Some(Input::Page(stored("page", store.page(request)))),
+            Output::Send { to, text } => {
+                sockets.send(&to, &text);
+                None
+            }
+            Output::Accept {
+                connection,
+                attachment,
+            } => {
+                let socket = awake.arriving.take()?;
+                log(
+                    "accept",
+                    sockets.accept(&self.state, connection, socket, &attachment),
+                )
+            }
+            Output::Attach {
+                connection,
+                attachment,
+            } => log("attach", sockets.attach(connection, &attachment)),
+            Output::Close { connection, code } => log("close", sockets.close(connection, code)),
+            Output::KeepAbsence(absence) => log("absence", store.keep_absence(&absence)),
+            Output::ForgetAbsence(user) => log("absence", store.forget_absence(&user)),
+        }
+    }
+
+    /// Sets the alarm where something is due before it rings, and takes it back where nothing is.
+    fn arm(&self, awake: &Awake) {
+        let storage = self.state.storage();
+        let due = awake.room.poll_timeout().map(|(at, _)| at);
+        let armed = match (due, self.alarm.get()) {
+            (Some(at), set) if set.is_none_or(|set| at < set) => platform::set_alarm(&storage, at),
+            (None, Some(_)) => platform::delete_alarm(&storage),
+            _ => return,
+        };
+        match armed {
+            Ok(()) => self.alarm.set(due),
+            Err(error) => console_error!("alarm: {error}"),
+        }
+    }
+}
+
+/// Storage's answer for the core, which needs no more than whether it worked; the log does.
+fn stored<T>(place: &str, outcome: Result<T>) -> std::result::Result<T, StorageFault> {
+    outcome.map_err(|error| {
+        console_error!("{place}: {error}");
+        StorageFault
+    })
+}
+
+fn log(place: &str, outcome: Result<()>) -> Option<Input> {
+    if let Err(error) = outcome {
+        console_error!("{place}: {error}");
+    }
+    None
+}

@@ -1,0 +1,121 @@
+//! All that touches a WebSocket. A socket's tag is its connection's id, and its attachment what
+//! the core wants kept with it.
+
+use std::collections::BTreeMap;
+
+use js_sys::JsString;
+use snug_core::{CloseCode, ConnectionId, Timestamp, io::KeptSocket};
+use worker::{Result, State, WebSocket, console_warn};
+
+use crate::platform;
+
+/// The room's sockets, by connection.
+#[derive(Default)]
+pub struct Sockets(BTreeMap<ConnectionId, WebSocket>);
+
+impl Sockets {
+    /// The sockets that came through hibernation, and what was kept with them. Those without an
+    /// attachment are on their way out.
+    pub fn restore(state: &State) -> Result<(Self, Vec<KeptSocket>)> {
+        let (mut sockets, mut kept) = (BTreeMap::new(), Vec::new());
+        for socket in platform::sockets(state)? {
+            let attachment = platform::attachment(&socket);
+            if let (Some(connection), Some(attachment)) = (id_of(state, &socket), attachment) {
+                let answered = platform::auto_responded_at(state, &socket);
+                kept.push(KeptSocket {
+                    connection,
+                    attachment,
+                    answered,
+                });
+                sockets.insert(connection, socket);
+            }
+        }
+        Ok((Self(sockets), kept))
+    }
+
+    /// Takes a new socket in.
+    pub fn accept(
+        &mut self,
+        state: &State,
+        id: ConnectionId,
+        socket: WebSocket,
+        attachment: &str,
+    ) -> Result<()> {
+        platform::accept(state, &socket, &id.to_string())?;
+        platform::attach(&socket, Some(attachment))?;
+        self.0.insert(id, socket);
+        Ok(())
+    }
+
+    /// Whether the connection has a socket here.
+    pub fn has(&self, id: ConnectionId) -> bool {
+        self.0.contains_key(&id)
+    }
+
+    /// Keeps an attachment with a socket.
+    pub fn attach(&self, id: ConnectionId, attachment: &str) -> Result<()> {
+        self.0
+            .get(&id)
+            .map_or(Ok(()), |socket| platform::attach(socket, Some(attachment)))
+    }
+
+    /// Sends a frame to each. A dead socket does not keep it from the others: the runtime tells
+    /// of its end by an event of its own.
+    pub fn send(&self, to: &[ConnectionId], text: &str) {
+        let text = JsString::from(text);
+        for socket in to.iter().filter_map(|id| self.0.get(id)) {
+            if let Err(error) = platform::send(socket, &text) {
+                console_warn!("send: {error}");
+            }
+        }
+    }
+
+    /// Closes a socket from here.
+    pub fn close(&mut self, id: ConnectionId, code: CloseCode) -> Result<()> {
+        let Some(socket) = self.0.remove(&id) else {
+            return Ok(());
+        };
+        forget(&socket);
+        socket.close(Some(code.number()), Some(code.reason()))
+    }
+
+    /// Lets go of a socket whose end the runtime told.
+    pub fn remove(&mut self, id: ConnectionId) {
+        self.0.remove(&id);
+    }
+
+    /// When the runtime last answered each one's ping.
+    pub fn answered(&self, state: &State) -> BTreeMap<ConnectionId, Timestamp> {
+        self.0
+            .iter()
+            .filter_map(|(id, socket)| Some((*id, platform::auto_responded_at(state, socket)?)))
+            .collect()
+    }
+}
+
+/// Whose socket it is.
+pub fn id_of(state: &State, socket: &WebSocket) -> Option<ConnectionId> {
+    ConnectionId::parse(&platform::tag(state, socket)?)
+}
+
+/// Marks a socket that is on its way out, so that no restored room counts it.
+pub fn forget(socket: &WebSocket) {
+    if let Err(error) = platform::attach(socket, None) {
+        console_warn!("attachment: {error}");
+    }
+}
+
+/// Answers a client's close. The runtime does not for a socket that can hibernate, and without
+/// an answer the client never gets its close event.
+///
+/// 1005, 1006 and 1015 stand for frames that were not sent, and may not be (RFC 6455, 7.4.1).
+pub fn answer_close(socket: &WebSocket, code: u16, reason: &str) {
+    let answer = match code {
+        1006 | 1015 => Ok(()),
+        1005 => socket.close(None, None::<&str>),
+        code => socket.close(Some(code), Some(reason)),
+    };
+    if let Err(error) = answer {
+        console_warn!("close: {error}");
+    }
+}

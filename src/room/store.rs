@@ -1,0 +1,228 @@
+//! The room's SQLite storage.
+
+use std::rc::Rc;
+
+use serde_json::value::RawValue;
+use snug_core::{
+    Epoch, Offset, Stored, Timestamp, UserId,
+    command::{PageRequest, PageStart},
+    io::StoredMessage,
+    limits::PAGE_BYTES_MAX,
+    presence::Absence,
+};
+use wasm_bindgen::JsValue;
+use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
+
+use crate::platform;
+
+/// What each version of the schema adds to the one before. Only ever appended to.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE messages (offset INTEGER PRIMARY KEY, time INTEGER NOT NULL, json TEXT NOT NULL);
+    CREATE TABLE absences (user TEXT PRIMARY KEY, since INTEGER NOT NULL, info TEXT, until INTEGER NOT NULL) WITHOUT ROWID;
+"];
+
+/// The room's tables.
+pub struct Store {
+    sql: SqlStorage,
+}
+
+impl Store {
+    /// Opens the storage and brings its schema up to date. A new one starts the epoch `fresh`.
+    pub fn open(storage: &Storage, fresh: impl FnOnce() -> Result<String>) -> Result<Self> {
+        let store = Self { sql: storage.sql() };
+        store.run("CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID", [])?;
+        let version = match store.meta("schema")? {
+            Some(version) => version.parse().map_err(|_| corrupt("schema"))?,
+            None => 0,
+        };
+        if version == MIGRATIONS.len() {
+            return Ok(store);
+        }
+        let missing = MIGRATIONS.get(version..).ok_or_else(|| corrupt("schema"))?;
+        let mut epoch = if version == 0 { Some(fresh()?) } else { None };
+        platform::transaction(storage, || {
+            for migration in missing {
+                store.run(migration, [])?;
+            }
+            if let Some(epoch) = epoch.take() {
+                store.set_meta("epoch", &epoch)?;
+            }
+            store.set_meta("schema", &MIGRATIONS.len().to_string())
+        })?;
+        Ok(store)
+    }
+
+    /// What a room needs to know to go on.
+    pub fn load(&self) -> Result<Stored> {
+        let epoch = self.meta("epoch")?.ok_or_else(|| corrupt("epoch"))?;
+        let newest = self.rows(
+            "SELECT offset, time FROM messages ORDER BY offset DESC LIMIT 1",
+            [],
+        )?;
+        let (newest, newest_time) = match newest.into_iter().next() {
+            Some(row) => {
+                let [offset, time] = columns(row)?;
+                (Offset(integer(offset)?), Timestamp(integer(time)?))
+            }
+            None => Default::default(),
+        };
+        let absences = self.rows("SELECT user, since, info, until FROM absences", [])?;
+        Ok(Stored {
+            epoch: Epoch::new(&epoch),
+            newest,
+            newest_time,
+            absences: absences
+                .into_iter()
+                .map(read_absence)
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    /// Stores a message. Fails where its offset is taken: another object is this room by now.
+    pub fn append(&self, message: &StoredMessage) -> Result<()> {
+        self.run(
+            "INSERT INTO messages (offset, time, json) VALUES (?, ?, ?)",
+            [
+                number(message.offset.0),
+                number(message.time.0),
+                JsValue::from_str(&message.json),
+            ],
+        )
+    }
+
+    /// Reads a page in offset order: one message more than its limit where there are, and no
+    /// further than past its bytes.
+    pub fn page(&self, request: PageRequest) -> Result<Vec<Rc<str>>> {
+        let (query, from) = match request.from {
+            PageStart::After(offset) => (
+                "SELECT json FROM messages WHERE offset > ? ORDER BY offset LIMIT ?",
+                offset,
+            ),
+            PageStart::Before(offset) => (
+                "SELECT json FROM messages WHERE offset < ? ORDER BY offset DESC LIMIT ?",
+                offset,
+            ),
+        };
+        let limit = u64::from(request.limit).saturating_add(1);
+        let cursor = self
+            .sql
+            .exec_raw(query, vec![number(from.0), number(limit)])?;
+        let (mut messages, mut bytes) = (Vec::new(), 0_usize);
+        for row in cursor.raw() {
+            let [json] = columns(row?)?;
+            let json = text(json)?;
+            bytes = bytes.saturating_add(json.len());
+            messages.push(Rc::from(json));
+            if bytes > PAGE_BYTES_MAX {
+                break;
+            }
+        }
+        if matches!(request.from, PageStart::Before(_)) {
+            messages.reverse();
+        }
+        Ok(messages)
+    }
+
+    /// Stores that a member may be back.
+    pub fn keep_absence(&self, absence: &Absence) -> Result<()> {
+        let info = absence
+            .info
+            .as_ref()
+            .map_or(JsValue::NULL, |info| JsValue::from_str(info.get()));
+        self.run(
+            "INSERT OR REPLACE INTO absences (user, since, info, until) VALUES (?, ?, ?, ?)",
+            [
+                JsValue::from_str(absence.user.as_str()),
+                number(absence.since.0),
+                info,
+                number(absence.until.0),
+            ],
+        )
+    }
+
+    /// Forgets it again.
+    pub fn forget_absence(&self, user: &UserId) -> Result<()> {
+        self.run(
+            "DELETE FROM absences WHERE user = ?",
+            [JsValue::from_str(user.as_str())],
+        )
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<String>> {
+        let rows = self.rows(
+            "SELECT value FROM meta WHERE key = ?",
+            [JsValue::from_str(key)],
+        )?;
+        rows.into_iter()
+            .next()
+            .map(|row| {
+                let [value] = columns(row)?;
+                text(value)
+            })
+            .transpose()
+    }
+
+    fn set_meta(&self, key: &str, value: &str) -> Result<()> {
+        let bindings = [JsValue::from_str(key), JsValue::from_str(value)];
+        self.run(
+            "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)",
+            bindings,
+        )
+    }
+
+    fn run<const N: usize>(&self, query: &str, bindings: [JsValue; N]) -> Result<()> {
+        self.sql.exec_raw(query, Vec::from(bindings)).map(|_| ())
+    }
+
+    fn rows<const N: usize>(
+        &self,
+        query: &str,
+        bindings: [JsValue; N],
+    ) -> Result<Vec<Vec<SqlStorageValue>>> {
+        self.sql
+            .exec_raw(query, Vec::from(bindings))?
+            .raw()
+            .collect()
+    }
+}
+
+fn read_absence(row: Vec<SqlStorageValue>) -> Result<Absence> {
+    let [user, since, info, until] = columns(row)?;
+    let info = match info {
+        SqlStorageValue::Null => None,
+        info => Some(Rc::from(RawValue::from_string(text(info)?)?)),
+    };
+    Ok(Absence {
+        user: UserId::parse(&text(user)?).ok_or_else(|| corrupt("user"))?,
+        since: Timestamp(integer(since)?),
+        info,
+        until: Timestamp(integer(until)?),
+    })
+}
+
+/// As JavaScript has it: exact up to 2^53 - 1.
+fn number(value: u64) -> JsValue {
+    JsValue::from_f64(value as f64)
+}
+
+fn columns<const N: usize>(row: Vec<SqlStorageValue>) -> Result<[SqlStorageValue; N]> {
+    row.try_into().map_err(|_| corrupt("row"))
+}
+
+fn integer(value: SqlStorageValue) -> Result<u64> {
+    match value {
+        SqlStorageValue::Integer(number) => u64::try_from(number).map_err(|_| corrupt("number")),
+        _ => Err(corrupt("number")),
+    }
+}
+
+fn text(value: SqlStorageValue) -> Result<String> {
+    match value {
+        SqlStorageValue::String(text) => Ok(text),
+        _ => Err(corrupt("text")),
+    }
+}
+
+fn corrupt(what: &str) -> Error {
+    Error::RustError(format!("storage holds an unreadable {what}"))
+}

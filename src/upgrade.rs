@@ -1,0 +1,91 @@
+//! The door: checks who comes and what for, then hands the request to the room's object.
+
+use snug_core::{
+    Admission, Refusal, RoomName,
+    door::{self, Knock},
+    token,
+};
+use web_sys::Url;
+use worker::{Env, Headers, Method, Request, RequestInit, Response};
+
+use crate::{config, platform, problem::Problem};
+
+/// Carries the [`Admission`] to the room's object. The request that carries it is made here from
+/// nothing, so that no client can bring one.
+pub const ADMISSION_HEADER: &str = "x-snug-admission";
+
+/// Lets a client into a room, or says why not.
+///
+/// # Errors
+///
+/// Every refusal of the door.
+pub async fn join(request: &Request, room: &str, env: &Env) -> Result<Response, Problem> {
+    let config = config::load(env)?;
+    let knock = knock(request, room, &config.door)?;
+    let claims = token::verify(&knock.token, &config.door.tokens, platform::now())?;
+    let room = knock.room.clone();
+    let admission = knock.admit(claims)?;
+    Ok(forward(&room, &admission, is_upgrade(request), env).await?)
+}
+
+/// Whether the request asks for a WebSocket (RFC 6455, section 4.2.1).
+pub fn is_upgrade(request: &Request) -> bool {
+    let upgrade = request.headers().get("upgrade").ok().flatten();
+    upgrade.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
+}
+
+fn knock(request: &Request, room: &str, rules: &door::DoorRules) -> Result<Knock, Problem> {
+    let headers = request.headers();
+    // The runtime's own parser: a second one is a quarter of the Wasm. An error of it would put
+    // the query, and a token in it, into the log.
+    let url = Url::new(&request.inner().url())
+        .map_err(|_| Refusal::BadRequest("The URL cannot be read"))?;
+    let (query, host) = (url.search(), url.host());
+    let origin = headers.get("origin")?;
+    let authorization = headers.get("authorization")?;
+    let protocols = headers.get("sec-websocket-protocol")?;
+    let request = door::Request {
+        room,
+        query: query.trim_start_matches('?'),
+        host: &host,
+        origin: origin.as_deref(),
+        authorization: authorization.as_deref(),
+        protocols: protocols.as_deref(),
+    };
+    Ok(Knock::read(&request, rules)?)
+}
+
+async fn forward(
+    room: &RoomName,
+    admission: &Admission,
+    upgrade: bool,
+    env: &Env,
+) -> worker::Result<Response> {
+    let headers = Headers::new();
+    headers.set(ADMISSION_HEADER, &ascii(&serde_json::to_string(admission)?))?;
+    if upgrade {
+        headers.set("upgrade", "websocket")?;
+    }
+    let mut init = RequestInit::new();
+    init.with_method(Method::Get).with_headers(headers);
+    let request = Request::new_with_init("https://room/socket", &init)?;
+    env.durable_object("ROOMS")?
+        .get_by_name(room.as_str())?
+        .fetch_with_request(request)
+        .await
+}
+
+/// The same JSON with everything beyond ASCII escaped, as a header's value must be.
+fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_ascii() {
+            text.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    text
+}
