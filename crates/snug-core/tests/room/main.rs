@@ -1,0 +1,19 @@
+//! What a room does, told through one driver.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+mod broadcast;
+mod connect;
+mod driver;
+mod hibernation;
+mod history;
+mod hostile_input;
+mod limits;
+mod presence;
+mod silence;
+mod state;

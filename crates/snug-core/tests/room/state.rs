@@ -1,0 +1,185 @@
+//! Presence states: each connection's own, shown to the others.
+
+use serde_json::{Value, json};
+
+use crate::driver::{Client, TestRoom, Visitor, scenario, scenario_with};
+
+#[test]
+fn a_state_is_shown_to_the_others_and_acked_to_its_own() {
+    scenario(|room| {
+        let (ann, bob) = (room.join("ann"), room.join("bob"));
+        room.skips_to_now();
+        room.sends(
+            ann,
+            json!({ "type": "state", "id": 1, "data": { "cursor": [1, 2] } }),
+        );
+        assert_eq!(room.heard(ann), [json!({ "type": "ack", "id": 1 })]);
+        assert_eq!(
+            room.heard(bob),
+            [json!({
+                "type": "presence",
+                "joins": [],
+                "leaves": [],
+                "updates": [{
+                    "user": "ann",
+                    "connection": ann.id(),
+                    "state": { "cursor": [1, 2] }
+                }],
+                "count": 2
+            })]
+        );
+    });
+}
+
+#[test]
+fn the_other_tab_of_the_same_user_sees_a_state_too() {
+    scenario(|room| {
+        let (ann, other_tab) = (room.join("ann"), room.join("ann"));
+        room.skips_to_now();
+        shows(room, ann, json!({ "a": 1 }));
+        room.hears(
+            other_tab,
+            json!({ "updates": [{ "connection": ann.id() }] }),
+        );
+        room.hears_nothing(ann);
+    });
+}
+
+#[test]
+fn whoever_comes_later_sees_the_states_by_connection() {
+    scenario(|room| {
+        let (ann, other_tab) = (room.join("ann"), room.join("ann"));
+        shows(room, ann, json!({ "n": 1 }));
+        shows(room, ann, json!({ "n": 2 }));
+        shows(room, other_tab, json!({ "n": 3 }));
+        let bob = room.join("bob");
+        let welcome = room.hears(bob, json!({ "type": "welcome" }));
+        assert_eq!(
+            welcome["members"][0]["state"],
+            json!({ ann.id(): { "n": 2 }, other_tab.id(): { "n": 3 } })
+        );
+    });
+}
+
+#[test]
+fn a_state_goes_with_its_connection_while_its_user_stays() {
+    for clean in [true, false] {
+        scenario(|room| {
+            let (ann, _tab) = (room.join("ann"), room.join("ann"));
+            let bob = room.join("bob");
+            shows(room, ann, json!({ "n": 1 }));
+            room.skips_to_now();
+            room.disconnects(ann, clean);
+            room.hears(
+                bob,
+                json!({ "type": "presence", "joins": [], "leaves": [], "count": 2, "updates": [
+                    { "user": "ann", "connection": ann.id(), "state": null }
+                ] }),
+            );
+            room.pass_ms(60_000);
+            room.hears_nothing(bob);
+        });
+    }
+}
+
+#[test]
+fn a_state_goes_when_its_user_is_away_for_a_moment() {
+    scenario(|room| {
+        let (ann, bob) = (room.join("ann"), room.join("bob"));
+        shows(room, ann, json!({ "n": 1 }));
+        room.skips_to_now();
+        room.drops(ann);
+        let gone = json!([{ "user": "ann", "connection": ann.id(), "state": null }]);
+        room.hears(bob, json!({ "updates": gone, "leaves": [], "count": 2 }));
+        let ann = room.join("ann");
+        let welcome = room.hears(ann, json!({ "type": "welcome" }));
+        assert_eq!(welcome["members"][0]["state"], json!({}));
+        room.hears_nothing(bob);
+    });
+}
+
+#[test]
+fn a_leave_says_all_there_is_to_say_of_a_state() {
+    scenario(|room| {
+        let (ann, bob) = (room.join("ann"), room.join("bob"));
+        shows(room, ann, json!({ "n": 1 }));
+        room.skips_to_now();
+        room.leaves(ann);
+        room.hears(bob, json!({ "leaves": ["ann"], "updates": [] }));
+    });
+}
+
+#[test]
+fn two_silent_tabs_with_states_leave_without_updates() {
+    scenario(|room| {
+        let tabs = [room.join("ann"), room.join("ann")];
+        for tab in tabs {
+            shows(room, tab, json!({ "n": 1 }));
+        }
+        let bob = room.join("bob");
+        room.skips_to_now();
+        keep_alive(room, bob, 150_000);
+        room.hears(
+            bob,
+            json!({ "joins": [], "leaves": ["ann"], "updates": [], "count": 1 }),
+        );
+        room.hears_nothing(bob);
+    });
+}
+
+#[test]
+fn several_states_in_one_frame_are_told_once_as_the_last_of_them() {
+    scenario(|room| {
+        let (ann, bob) = (room.join("ann"), room.join("bob"));
+        room.skips_to_now();
+        let state = |n: u32| json!({ "type": "state", "id": n, "data": { "n": n } });
+        room.sends_lines(ann, &[state(1), state(2), state(3)]);
+        assert_eq!(room.heard(ann).len(), 3);
+        let update = json!({ "user": "ann", "connection": ann.id(), "state": { "n": 3 } });
+        room.hears(bob, json!({ "type": "presence", "updates": [update] }));
+        room.hears_nothing(bob);
+    });
+}
+
+#[test]
+fn a_state_and_a_leave_in_one_frame_are_told_as_the_leave() {
+    scenario(|room| {
+        let (ann, bob) = (room.join("ann"), room.join("bob"));
+        room.skips_to_now();
+        let mut frame = vec![json!({ "type": "state", "data": { "n": 1 } })];
+        frame.extend(vec![json!({ "type": "dance" }); 20]);
+        room.sends_lines(ann, &frame);
+        assert!(!room.is_open(ann));
+        room.hears(bob, json!({ "leaves": ["ann"], "updates": [], "count": 1 }));
+        room.hears_nothing(bob);
+    });
+}
+
+#[test]
+fn states_are_shown_only_to_those_who_hear_presence() {
+    scenario_with(
+        |rules| rules.presence_grace_ms = 0,
+        |room| {
+            let ann = room.join("ann");
+            let unwilling = room.admit(Visitor::named("bob").without_presence());
+            let unable = room.admit(Visitor::named("cho").who_can(&["receive"]));
+            room.skips_to_now();
+            shows(room, ann, json!({ "n": 1 }));
+            room.drops(ann);
+            room.hears_nothing(unwilling);
+            room.hears_nothing(unable);
+        },
+    );
+}
+
+fn shows(room: &mut TestRoom, client: Client, state: Value) {
+    room.sends(client, json!({ "type": "state", "data": state }));
+}
+
+/// Lets time pass in which the runtime answers this client's pings.
+fn keep_alive(room: &mut TestRoom, client: Client, ms: u64) {
+    for _ in 0..ms / 30_000 {
+        room.pings_runtime(client);
+        room.pass_ms(30_000);
+    }
+}

@@ -1,0 +1,337 @@
+//! One example of every message of the protocol, in `tests/vectors`: read here, by the TypeScript
+//! tests, and by whoever reads PROTOCOL.md, which shows each of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use serde_json::{Value, value::RawValue};
+use snug_core::{
+    Capabilities, CloseCode, ConnectionId, Epoch, ErrorCode, Offset, Refusal, RoomName, Timestamp,
+    UserId,
+    command::{Command, CommandId, PageRequest, PageStart},
+    push::{
+        ConnectionLimits, Member, Message, PING, PONG, PresenceChange, Push, StateChange, Stored,
+        Welcome,
+    },
+};
+
+#[test]
+fn every_file_is_read_by_a_test() {
+    let names: BTreeSet<_> = vectors().into_keys().collect();
+    let (commands, sent) = (commands(), sent());
+    let known = commands.keys().chain(sent.keys());
+    assert_eq!(names, known.map(|name| name.to_string()).collect());
+}
+
+#[test]
+fn commands_are_read_as_what_they_mean() {
+    let vectors = vectors();
+    for (name, (id, expected)) in commands() {
+        let line = vectors[name].to_string();
+        let (read_id, command) = Command::parse(&line).unwrap();
+        assert_eq!(read_id, id, "{name}");
+        // Raw JSON has no equality; its text in here has.
+        assert_eq!(format!("{command:?}"), format!("{expected:?}"), "{name}");
+    }
+}
+
+#[test]
+fn replies_pushes_and_problems_are_written_as_they_stand() {
+    let vectors = vectors();
+    for (name, written) in sent() {
+        let written: Value = serde_json::from_str(&written).unwrap();
+        assert_eq!(written, vectors[name], "{name}");
+    }
+}
+
+#[test]
+fn the_runtimes_own_ping_and_pong_are_these() {
+    let vectors = vectors();
+    assert_eq!(vectors["command_ping"].to_string(), PING);
+    assert_eq!(vectors["reply_pong"].to_string(), PONG);
+}
+
+#[test]
+fn the_protocol_shows_each_of_them_and_no_others() {
+    let text = fs::read_to_string(top().join("PROTOCOL.md")).expect("PROTOCOL.md");
+    let mut vectors = vectors();
+    let all = vectors.clone();
+    for block in json_blocks(&text) {
+        let shown: Value =
+            serde_json::from_str(&block).unwrap_or_else(|error| panic!("{error}:\n{block}"));
+        let name = all.iter().find(|(_, vector)| **vector == shown);
+        let (name, _) = name.unwrap_or_else(|| panic!("no vector is:\n{block}"));
+        vectors.remove(name);
+    }
+    let missing: Vec<_> = vectors.keys().collect();
+    assert!(missing.is_empty(), "PROTOCOL.md does not show {missing:?}");
+}
+
+const START: Timestamp = Timestamp(1_800_000_000_000);
+const ANN_DESKTOP: ConnectionId = ConnectionId(0x3f1c_8a5e_90b7_d246);
+const ANN_PHONE: ConnectionId = ConnectionId(0xa07b_e21c_44f9_630d);
+const BOB: ConnectionId = ConnectionId(0x5d20_c9f7_e81a_b364);
+
+type Named<T> = BTreeMap<&'static str, T>;
+
+fn commands() -> Named<(Option<CommandId>, Command<'static>)> {
+    let number = |id| Some(CommandId::Number(id));
+    [
+        (
+            "command_publish",
+            number(7),
+            Command::Publish {
+                data: raw(r#"{"text":"你好 👋"}"#),
+                event: Some("chat".into()),
+            },
+        ),
+        (
+            "command_signal",
+            number(8),
+            Command::Signal {
+                data: raw(r#"{"typing":true}"#),
+                event: Some("typing".into()),
+                to: Some(vec![user("bob")]),
+            },
+        ),
+        (
+            "command_state",
+            number(9),
+            Command::State {
+                data: raw(r#"{"cursor":[120,48]}"#),
+            },
+        ),
+        ("command_members", number(10), Command::Members),
+        (
+            "command_history",
+            number(11),
+            Command::History(PageRequest {
+                from: PageStart::Before(Offset(43)),
+                limit: 2,
+            }),
+        ),
+        ("command_ping", None, Command::Ping),
+    ]
+    .into_iter()
+    .map(|(name, id, command)| (name, (id, command)))
+    .collect()
+}
+
+/// What the server sends, as it sends it.
+fn sent() -> Named<String> {
+    let (ann, bob) = (user("ann"), user("bob"));
+    let room = RoomName::parse("team:7:general").unwrap();
+    let epoch = Epoch::new("8c1d5ab0");
+    let members = || {
+        vec![
+            Member {
+                user: &ann,
+                info: raw(r##"{"name":"Ann","color":"#c0392b"}"##),
+                since: START,
+                connections: 2,
+                state: [
+                    (ANN_DESKTOP, raw(r#"{"typing":false}"#)),
+                    (ANN_PHONE, raw(r#"{"cursor":[120,48]}"#)),
+                ]
+                .into(),
+            },
+            Member {
+                user: &bob,
+                info: raw(r#"{"name":"小博"}"#),
+                since: START.plus_ms(4200),
+                connections: 1,
+                state: BTreeMap::new(),
+            },
+        ]
+    };
+    let message = Push::Message(Message {
+        offset: Offset(41),
+        time: START.plus_ms(5000),
+        user: &ann,
+        connection: Some(ANN_DESKTOP),
+        event: Some("chat"),
+        data: raw(r#"{"text":"你好 👋"}"#),
+    });
+    let id = CommandId::Number;
+    let closing = CloseCode::PingTimeout;
+    let pushes = [
+        (
+            "reply_ack",
+            Push::Ack {
+                id: &id(8),
+                stored: None,
+            }
+            .to_line(),
+        ),
+        (
+            "reply_ack_stored",
+            Push::Ack {
+                id: &id(7),
+                stored: Some(Stored {
+                    offset: Offset(41),
+                    time: START.plus_ms(5000),
+                }),
+            }
+            .to_line(),
+        ),
+        (
+            "reply_members",
+            Push::Members {
+                id: Some(&id(10)),
+                members: members(),
+                count: 2,
+                truncated: false,
+            }
+            .to_line(),
+        ),
+        (
+            "reply_history",
+            Push::History {
+                id: Some(&id(11)),
+                epoch: &epoch,
+                messages: vec![
+                    raw(
+                        r#"{"offset":41,"time":1800000005000,"user":"ann","connection":"3f1c8a5e90b7d246","event":"chat","data":{"text":"你好 👋"}}"#,
+                    ),
+                    raw(
+                        r#"{"offset":42,"time":1800000006150,"user":"bob","connection":"5d20c9f7e81ab364","data":{"text":"Hi Ann!"}}"#,
+                    ),
+                ],
+                more: true,
+            }
+            .to_line(),
+        ),
+        ("reply_pong", Push::Pong { id: None }.to_line()),
+        (
+            "push_welcome",
+            Push::Welcome(Welcome {
+                protocol: "snug.v1",
+                room: &room,
+                connection: BOB,
+                user: &bob,
+                can: Capabilities::default_grant(),
+                epoch: &epoch,
+                offset: Offset(40),
+                recovered: None,
+                count: 2,
+                members: Some(members()),
+                truncated: false,
+                expires: START.plus_ms(3_600_000),
+                ping_ms: 30_000,
+                limits: ConnectionLimits {
+                    message_bytes: 65_536,
+                    messages_per_second: 50,
+                },
+            })
+            .to_line(),
+        ),
+        ("push_message", message.to_line()),
+        (
+            "push_signal",
+            Push::Signal {
+                user: &ann,
+                connection: ANN_DESKTOP,
+                event: Some("typing"),
+                data: raw(r#"{"typing":true}"#),
+            }
+            .to_line(),
+        ),
+        (
+            "push_presence",
+            Push::Presence(PresenceChange {
+                joins: members().split_off(1),
+                leaves: vec![&user("cho")],
+                updates: vec![
+                    StateChange {
+                        user: &ann,
+                        connection: ANN_DESKTOP,
+                        state: Some(raw(r#"{"typing":true}"#)),
+                    },
+                    StateChange {
+                        user: &ann,
+                        connection: ANN_PHONE,
+                        state: None,
+                    },
+                ],
+                count: 2,
+            })
+            .to_line(),
+        ),
+        (
+            "push_error",
+            Push::Error {
+                id: Some(&id(7)),
+                code: ErrorCode::RateLimited,
+                message: "too many commands",
+                retryable: ErrorCode::RateLimited.is_retryable(),
+                retry_after_ms: Some(20),
+            }
+            .to_line(),
+        ),
+        (
+            "push_closing",
+            Push::Closing {
+                code: closing.number(),
+                reason: closing.reason(),
+                reconnect: closing.invites_back(),
+            }
+            .to_line(),
+        ),
+        (
+            "problem_token_expired",
+            serde_json::to_string(&Refusal::TokenExpired.body())
+                .unwrap()
+                .into(),
+        ),
+    ];
+    pushes
+        .into_iter()
+        .map(|(name, line)| (name, line.to_string()))
+        .collect()
+}
+
+/// The files, by name without `.json`.
+fn vectors() -> BTreeMap<String, Value> {
+    let files = fs::read_dir(top().join("tests/vectors")).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    paths
+        .map(|path| {
+            let value = serde_json::from_str(&fs::read_to_string(&path).unwrap());
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            assert_eq!(path.extension().unwrap(), "json", "{name}");
+            (name.to_owned(), value.unwrap())
+        })
+        .collect()
+}
+
+/// What stands between a line of "```json" and one of "```".
+fn json_blocks(markdown: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut lines = markdown.lines();
+    while lines.any(|line| line.trim() == "```json") {
+        let block = lines.by_ref().take_while(|line| line.trim() != "```");
+        blocks.push(block.collect::<Vec<_>>().join("\n"));
+    }
+    blocks
+}
+
+fn top() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+fn user(name: &str) -> UserId {
+    UserId::parse(name).unwrap()
+}
+
+fn raw(json: &'static str) -> &'static RawValue {
+    serde_json::from_str(json).unwrap()
+}
