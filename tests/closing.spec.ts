@@ -1,0 +1,192 @@
+// Closing: the room says why and whether to come back, a client may just go, and either ends once.
+
+import { afterAll, describe, expect, it } from "vitest";
+import { type Client, connect } from "./support/client.js";
+import { newRoom } from "./support/visit.js";
+import { startWorker } from "./support/worker.js";
+
+const IDLE_MS = 500;
+
+const worker = await startWorker({ PRESENCE_GRACE_MS: 500 });
+const patient = await startWorker({ PRESENCE_GRACE_MS: 3_600_000 });
+const impatient = await startWorker({
+  PING_MS: 100,
+  IDLE_TIMEOUT_MS: IDLE_MS,
+  PRESENCE_GRACE_MS: 3_600_000,
+  MESSAGES_PER_SECOND: 1_000_000,
+});
+afterAll(() => Promise.all([worker, patient, impatient].map((one) => one.dispose())));
+
+describe("a connection that the room closes", () => {
+  it.each<[number, string, boolean, (client: Client) => void]>([
+    [1003, "unsupported_data", true, (client) => client.send(new Uint8Array(1))],
+    [1009, "message_too_big", true, (client) => client.send("x".repeat(65_537))],
+    [4103, "too_many_errors", false, (client) => client.send(Array(20).fill("nonsense").join("\n"))],
+  ])(
+    "with %i %s is told so, last of all, and gets the Close frame",
+    async (code, reason, reconnect, provoke) => {
+      const client = await connect(worker, newRoom());
+      provoke(client);
+      client.send({ type: "publish", data: "too late" });
+      expect(await client.next("closing")).toEqual({ type: "closing", code, reason, reconnect });
+      expect(await client.closed()).toEqual({ code, reason });
+      expect(JSON.parse(client.frames.at(-1) ?? "")).toMatchObject({ type: "closing" });
+    },
+  );
+
+  it("has nothing done of what it sent after, and the others stay", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    const bob = await connect(worker, room, { user: "bob" });
+    bob.send(new Uint8Array(1));
+    bob.send({ type: "publish", data: "too late" });
+    await bob.closed();
+    expect((await ann.request({ type: "publish", data: "still here" })).offset).toBe(1);
+  });
+
+  it("has a user who may come back, and so leaves after the grace, once", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    const bob = await connect(worker, room, { user: "bob" });
+    await ann.next("presence");
+    bob.send(new Uint8Array(1));
+    await bob.closed();
+    expect((await ann.request({ type: "members" })).members[1]).toMatchObject({
+      user: "bob",
+      connections: 0,
+    });
+    expect(await ann.next("presence")).toMatchObject({ leaves: ["bob"], count: 1 });
+    await worker.hibernate(room);
+    expect(await ann.rest()).toEqual([]);
+  });
+
+  it("has a user who is back in time, and so never leaves", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    const bob = await connect(worker, room, { user: "bob" });
+    const carol = await connect(worker, room, { user: "carol" });
+    await ann.rest();
+    bob.send(new Uint8Array(1));
+    await bob.closed();
+    await connect(worker, room, { user: "bob" });
+    carol.drop(); // Her grace passes after bob's would have.
+    expect(await ann.next("presence")).toMatchObject({ leaves: ["carol"] });
+    expect(await ann.rest()).toEqual([]);
+  });
+
+  it("has a user who is told not to come back, and so leaves at once", async () => {
+    const room = newRoom();
+    const ann = await connect(patient, room);
+    const bob = await connect(patient, room, { user: "bob" });
+    await ann.rest();
+    bob.send(Array(20).fill("nonsense").join("\n"));
+    await bob.next("closing");
+    expect(await ann.next("presence")).toMatchObject({ leaves: ["bob"], count: 1 });
+  });
+});
+
+describe("a silent connection", () => {
+  /** Lets the client say something, again and again, until the promise is kept. */
+  async function chatterUntil<T>(promise: Promise<T>, say: () => Promise<unknown>): Promise<T> {
+    let isOver = false;
+    const over = promise.finally(() => {
+      isOver = true;
+    });
+    while (!isOver) await say();
+    return over;
+  }
+
+  const ping = (client: Client) => () => {
+    client.send('{"type":"ping"}');
+    return client.next("pong");
+  };
+
+  const pingTimeout = { code: 4003, reason: "ping_timeout" };
+
+  it("is closed with 4003 and its member leaves, while one that pings stays", async () => {
+    const room = newRoom();
+    const before = performance.now();
+    const bob = await connect(impatient, room, { user: "bob" });
+    const ann = await connect(impatient, room);
+    expect(await chatterUntil(bob.next("closing"), ping(ann))).toEqual({
+      type: "closing",
+      ...pingTimeout,
+      reconnect: true,
+    });
+    expect(performance.now() - before).toBeGreaterThan(IDLE_MS);
+    expect(await bob.closed()).toEqual(pingTimeout);
+    expect(await ann.next("presence", ({ leaves }) => leaves.length > 0)).toMatchObject({
+      leaves: ["bob"],
+      count: 1,
+    });
+    expect(await ann.rest()).toEqual([]);
+  });
+
+  it("is closed although the room hibernates meanwhile, and pings that it slept through count", async () => {
+    const room = newRoom();
+    const bob = await connect(impatient, room, { user: "bob" });
+    const ann = await connect(impatient, room);
+    await impatient.hibernate(room);
+    expect(await chatterUntil(bob.closed(), ping(ann))).toEqual(pingTimeout);
+    expect(await ann.request({ type: "members" })).toMatchObject({ count: 1 });
+  });
+
+  it("is closed although it is the only one", async () => {
+    const ann = await connect(impatient, newRoom());
+    expect(await ann.closed()).toEqual(pingTimeout);
+  });
+
+  it("is not one that sends other commands", async () => {
+    const room = newRoom();
+    const bob = await connect(impatient, room, { user: "bob" });
+    const ann = await connect(impatient, room);
+    expect(await chatterUntil(bob.closed(), () => ann.request({ type: "members" }))).toEqual(pingTimeout);
+    expect(await ann.request({ type: "members" })).toMatchObject({ count: 1 });
+  });
+});
+
+describe("a client that closes", () => {
+  it.each([
+    1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4103, 4999,
+  ])("with %i is answered the same", async (code) => {
+    const client = await connect(worker, newRoom());
+    expect(await client.close(code, "as it pleases")).toEqual({ code, reason: "as it pleases" });
+  });
+
+  it("with no code is answered without one", async () => {
+    const client = await connect(worker, newRoom());
+    expect(await client.close()).toEqual({ code: 1005, reason: "" });
+  });
+
+  it("with a reason of 123 bytes is answered the same", async () => {
+    const client = await connect(worker, newRoom());
+    const reason = `${"🦀".repeat(30)}abc`;
+    expect(await client.close(4000, reason)).toEqual({ code: 4000, reason });
+  });
+
+  it("while the room is closing it has a user who leaves once", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    const bob = await connect(worker, room, { user: "bob" });
+    await ann.rest();
+    bob.send(new Uint8Array(1));
+    await bob.close(1000);
+    expect(await ann.next("presence")).toMatchObject({ leaves: ["bob"], count: 1 });
+    await worker.hibernate(room);
+    expect(await ann.rest()).toEqual([]);
+  });
+
+  it("at once with twenty others is one of as many leaves, each told once to whoever stays", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    const users = Array.from({ length: 20 }, (_, index) => `user${index}`);
+    const guests = await Promise.all(users.map((user) => connect(worker, room, { user })));
+    await ann.rest();
+    await Promise.all(guests.map((guest, index) => (index % 2 ? guest.close(1000) : guest.drop())));
+    const left: string[] = [];
+    while (left.length < users.length) left.push(...(await ann.next("presence")).leaves);
+    expect(left.toSorted()).toEqual(users.toSorted());
+    expect(await ann.request({ type: "members" })).toMatchObject({ count: 1 });
+    expect(await ann.rest()).toEqual([]);
+  });
+});

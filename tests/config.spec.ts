@@ -1,0 +1,142 @@
+// The operator's settings: what they change, and what is said of one that cannot be used.
+
+import { randomBytes } from "node:crypto";
+import { describe, expect, it, vi } from "vitest";
+import { connect } from "./support/client.js";
+import { asked, fetched, refused } from "./support/door.js";
+import { token } from "./support/tokens.js";
+import { type Settings, startWorker } from "./support/worker.js";
+
+describe.concurrent("a setting that cannot be used is named, to the client and in the log, and not shown:", () => {
+  it.each<[string, Settings[string], Settings?]>([
+    ["JWT_SECRET", undefined],
+    ["JWT_SECRET", ""],
+    ["JWT_SECRET", "thirty-one-bytes-are-one-few..."],
+    ["JWT_SECRET", `base64url:${randomBytes(31).toString("base64url")}`],
+    ["JWT_SECRET", "base64url:this is not base64url, however long it is"],
+    ["JWT_SECRET_PREVIOUS", "short-and-secret"],
+    ["JWT_HMAC_ALGORITHM", "none"],
+    ["JWT_HMAC_ALGORITHM", "RS256"],
+    ["JWT_ISSUER", ""],
+    ["JWT_AUDIENCE", ""],
+    ["JWT_LEEWAY_SECONDS", "five"],
+    ["JWT_LEEWAY_SECONDS", -1],
+    ["JWT_JWKS", '{"keys":[]}'],
+    ["JWKS_URL", "https://issuer.example/jwks.json"],
+    ["AUTH_URL", "https://app.example/auth"],
+    ["ALLOWED_ORIGINS", "app.example"],
+    ["ALLOWED_ORIGINS", "https://app.example/"],
+    ["ALLOWED_ORIGINS", "https://*.app.example"],
+    ["ALLOWED_ORIGINS", ""],
+    ["TOKEN_IN_QUERY", "yes"],
+    ["TOKEN_IN_QUERY", 1],
+    ["MESSAGE_BYTES_MAX", 0],
+    ["MESSAGE_BYTES_MAX", 2 ** 20 + 1],
+    ["MESSAGE_BYTES_MAX", "64 KiB"],
+    ["MESSAGES_PER_SECOND", 0],
+    ["MESSAGES_BURST", 1.5],
+    ["CONNECTIONS_MAX", 32_769],
+    ["CONNECTIONS_PER_USER_MAX", "0"],
+    ["HISTORY_MESSAGES_MAX", "all"],
+    ["PRESENCE_GRACE_MS", ""],
+    ["PRESENCE_GRACE_MS", true],
+    ["PING_MS", 99],
+    ["IDLE_TIMEOUT_MS", 29_999],
+    ["IDLE_TIMEOUT_MS", 999, { PING_MS: 1000 }],
+  ])("%s, set to %j", async (name, value, others) => {
+    await using worker = await startWorker({ [name]: value, ...others });
+    const answer = await refused(worker, "lobby");
+    expect(answer).toMatchObject({ status: 500, headers: { "content-type": "application/problem+json" } });
+    const problem = JSON.parse(answer.body);
+    expect(problem).toEqual({
+      type: "about:blank",
+      title: "Internal Server Error",
+      status: 500,
+      detail: expect.stringMatching(`^${name} `),
+      code: "misconfigured",
+    });
+    expect(await asked(worker, "lobby", { token: null })).toMatchObject({ status: 500, body: answer.body });
+    await vi.waitFor(() => expect(worker.log()).toContain(`misconfigured: ${problem.detail}`));
+    if (name.startsWith("JWT_SECRET") && value) expect(answer.body + worker.log()).not.toContain(value);
+  });
+});
+
+describe("a misconfigured Worker", () => {
+  it("is healthy all the same, and knows its paths and methods", async () => {
+    await using worker = await startWorker({ JWT_SECRET: undefined });
+    expect(await fetched(`${worker.origin}/healthz`)).toMatchObject({ status: 200 });
+    expect(await fetched(`${worker.origin}/nowhere`)).toMatchObject({ status: 404 });
+    expect(await fetched(`${worker.origin}/v1/rooms/a/socket`, {}, "POST")).toMatchObject({ status: 405 });
+    expect(await asked(worker, "a*b")).toMatchObject({ status: 500 });
+  });
+});
+
+describe("settings", () => {
+  it.each([
+    [{ PING_MS: 2000, MESSAGES_PER_SECOND: 7, MESSAGE_BYTES_MAX: 100 }],
+    [{ PING_MS: "2000", MESSAGES_PER_SECOND: "7", MESSAGE_BYTES_MAX: "100" }],
+  ])("may be numbers or texts: %j", async (settings) => {
+    await using worker = await startWorker(settings);
+    expect((await connect(worker, "lobby")).welcome).toMatchObject({
+      ping_ms: 2000,
+      limits: { messages_per_second: 7, message_bytes: 100 },
+    });
+  });
+
+  it.each([true, "true"])("may be true or the text of it: %j", async (flag) => {
+    await using worker = await startWorker({ TOKEN_IN_QUERY: flag });
+    await connect(worker, "lobby", { by: "query" });
+  });
+
+  it("that nobody knows are nobody's business", async () => {
+    await using worker = await startWorker({ COLOUR: "red" });
+    await connect(worker, "lobby");
+  });
+});
+
+describe("secrets", () => {
+  const raw = (bytes: number) => {
+    const secret = new Uint8Array(randomBytes(bytes));
+    return { secret, setting: `base64url:${Buffer.from(secret).toString("base64url")}` };
+  };
+
+  it("may be raw bytes in base64url, padded or not", async () => {
+    const { secret, setting } = raw(32);
+    for (const JWT_SECRET of [setting, `${setting}=`]) {
+      await using worker = await startWorker({ JWT_SECRET });
+      await connect(worker, "lobby", { token: await token({}, { secret }) });
+    }
+  });
+
+  it("may be any text of 32 bytes", async () => {
+    const secret = "пароль 🦀 of 32 bytes...";
+    expect(Buffer.byteLength(secret)).toBe(32);
+    await using worker = await startWorker({ JWT_SECRET: secret });
+    await connect(worker, "lobby", { token: await token({}, { secret }) });
+  });
+
+  it.each(["HS384", "HS512"])("verify %s where the operator says so, and then no other", async (alg) => {
+    const { secret, setting } = raw(64);
+    await using worker = await startWorker({ JWT_SECRET: setting, JWT_HMAC_ALGORITHM: alg });
+    await connect(worker, "lobby", { token: await token({}, { secret, alg }) });
+    for (const other of ["HS256", "HS384", "HS512"].filter((one) => one !== alg)) {
+      const jwt = await token({}, { secret, alg: other });
+      expect(await refused(worker, "lobby", { token: jwt })).toMatchObject({ status: 401 });
+    }
+  });
+
+  it("of before the rotation count as well as the new one", async () => {
+    const [previous, current, older] = [raw(32), raw(48), raw(32)];
+    await using worker = await startWorker({
+      JWT_SECRET: current.setting,
+      JWT_SECRET_PREVIOUS: previous.setting,
+    });
+    for (const { secret } of [current, previous]) {
+      await connect(worker, "lobby", { token: await token({}, { secret }) });
+    }
+    const { secret } = older;
+    expect(await refused(worker, "lobby", { token: await token({}, { secret }) })).toMatchObject({
+      status: 401,
+    });
+  });
+});

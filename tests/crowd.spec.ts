@@ -1,0 +1,131 @@
+// A crowd: two hundred members at once, nothing lost, and one order for all.
+
+import { afterAll, expect, it } from "vitest";
+import { type Client, connect } from "./support/client.js";
+import { newRoom } from "./support/visit.js";
+import { startWorker } from "./support/worker.js";
+
+const worker = await startWorker({
+  PRESENCE_GRACE_MS: 0,
+  CONNECTIONS_PER_USER_MAX: 200,
+  MESSAGES_PER_SECOND: 1000,
+  MESSAGES_BURST: 1000,
+});
+afterAll(() => worker.dispose());
+
+const MEMBERS = 200;
+const EACH = 2;
+
+/** Compression would be most of the time that these tests take, and is the runtime's work, not the room's. */
+const plainly = { compressed: false };
+
+const upTo = (count: number) => Array.from({ length: count }, (_, index) => index);
+
+/** The next messages that a client hears. */
+async function heard(client: Client, count: number) {
+  const messages = [];
+  while (messages.length < count) messages.push(await client.next("message"));
+  return messages;
+}
+
+it("200 members publish at once: all hear all of it in the order of offset", {
+  timeout: 60_000,
+}, async () => {
+  const room = newRoom();
+  const users = upTo(MEMBERS).map((index) => `user${index}`);
+  const crowd = await Promise.all(
+    users.map((user) => connect(worker, room, { user, query: { presence: 0 }, ...plainly })),
+  );
+  const late = await connect(worker, room, { user: "late", ...plainly });
+  expect(late.welcome).toMatchObject({ count: MEMBERS + 1, truncated: true });
+  expect(late.welcome.members).toHaveLength(200);
+
+  const acks = crowd.map((client, index) =>
+    Promise.all(upTo(EACH).map((turn) => client.request({ type: "publish", data: [index, turn] }))),
+  );
+  const offsets = (await Promise.all(acks)).map((own) => own.map(({ offset }) => offset));
+  const total = MEMBERS * EACH;
+  const inOrder = upTo(total).map((index) => index + 1);
+  expect(offsets.flat().toSorted((a, b) => a - b)).toEqual(inOrder);
+
+  const [first, ...others] = await Promise.all([late, ...crowd].map((client) => heard(client, total)));
+  expect(first?.map(({ offset }) => offset)).toEqual(inOrder);
+  for (const other of others) expect(other).toEqual(first);
+  // Each at the offset of its ack, and each sender's own in the order in which it sent them.
+  const expected = offsets.flatMap((own, index) =>
+    own.map((offset, turn) => ({ offset, data: [index, turn] })),
+  );
+  const published = first?.map(({ offset, data }) => ({ offset, data }));
+  expect(published).toEqual(expected.toSorted((a, b) => a.offset - b.offset));
+  for (const own of offsets) expect(own).toEqual(own.toSorted((a, b) => a - b));
+  for (const client of crowd.slice(0, 10)) expect(await client.rest()).toEqual([]);
+});
+
+it("200 members come and go at once: whoever stays counts each once", { timeout: 60_000 }, async () => {
+  const room = newRoom();
+  const watcher = await connect(worker, room, { user: "watcher", ...plainly });
+  const users = upTo(MEMBERS).map((index) => `user${index}`);
+  const crowd = await Promise.all(users.map((user) => connect(worker, room, { user, ...plainly })));
+  const joined: string[] = [];
+  while (joined.length < MEMBERS)
+    joined.push(...(await watcher.next("presence")).joins.map(({ user }) => user));
+  expect(joined.toSorted()).toEqual(users.toSorted());
+  expect(await watcher.request({ type: "members" })).toMatchObject({ count: MEMBERS + 1, truncated: true });
+
+  await Promise.all(crowd.map((client) => client.close(1000)));
+  const left: string[] = [];
+  while (left.length < MEMBERS) left.push(...(await watcher.next("presence")).leaves);
+  expect(left.toSorted()).toEqual(users.toSorted());
+  expect(await watcher.request({ type: "members" })).toMatchObject({ count: 1, truncated: false });
+  expect(await watcher.rest()).toEqual([]);
+});
+
+it("200 tabs of one user are one member", { timeout: 60_000 }, async () => {
+  const room = newRoom();
+  const watcher = await connect(worker, room, { user: "watcher", ...plainly });
+  const tabs = await Promise.all(upTo(MEMBERS).map(() => connect(worker, room, plainly)));
+  expect((await watcher.request({ type: "members" })).members[0]).toMatchObject({
+    user: "ann",
+    connections: MEMBERS,
+  });
+  await Promise.all(tabs.map((tab) => tab.close(1000)));
+  expect(await watcher.next("presence", ({ leaves }) => leaves.length > 0)).toMatchObject({
+    leaves: ["ann"],
+    count: 1,
+  });
+  expect(await watcher.rest()).toMatchObject([{ joins: [{ user: "ann" }] }]);
+});
+
+it("members are listed up to 256 KiB of profiles and states", { timeout: 60_000 }, async () => {
+  const room = newRoom();
+  const claims = { info: { profile: "x".repeat(1000) } };
+  const state = { type: "state" as const, data: { state: "x".repeat(2000) } };
+  const users = upTo(100).map((index) => `user${index}`);
+  const crowd = await Promise.all(
+    users.map((user) => connect(worker, room, { user, claims, query: { presence: 0 }, ...plainly })),
+  );
+  await Promise.all(crowd.map((client) => client.request(state)));
+  const { welcome } = await connect(worker, room, { user: "late", ...plainly });
+  expect(welcome).toMatchObject({ count: 101, truncated: true });
+  const listed = JSON.stringify(welcome.members).length / 1024;
+  expect(listed).toBeGreaterThan(240);
+  expect(listed).toBeLessThan(280);
+});
+
+it("a member that does not read keeps nobody waiting, and hears all of it later", {
+  timeout: 60_000,
+}, async () => {
+  const room = newRoom();
+  const ann = await connect(worker, room, { query: { echo: 0 }, ...plainly });
+  const bob = await connect(worker, room, { user: "bob", query: { presence: 0 }, ...plainly });
+  const slow = await connect(worker, room, { user: "slow", query: { presence: 0 }, ...plainly });
+  slow.pause();
+  // More than the buffers of both ends of a connection hold.
+  const count = 300;
+  for (const index of upTo(count)) await ann.request({ type: "publish", data: [index, "x".repeat(60_000)] });
+  const inOrder = upTo(count).map((index) => index + 1);
+  expect((await heard(bob, count)).map(({ offset }) => offset)).toEqual(inOrder);
+  expect(slow.frames.length).toBeLessThan(count);
+  slow.resume();
+  expect((await heard(slow, count)).map(({ offset }) => offset)).toEqual(inOrder);
+});

@@ -1,0 +1,443 @@
+// The door: who is let in, and what everybody else is told before any upgrade.
+
+import { generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
+import { afterAll, describe, expect, it } from "vitest";
+import { connect } from "./support/client.js";
+import { type Answer, asked, fetched, refused } from "./support/door.js";
+import { type Claims, inSeconds, SECRET, type Signing, sign, token } from "./support/tokens.js";
+import { newRoom, requestOf, type Visit } from "./support/visit.js";
+import { startWorker } from "./support/worker.js";
+
+const worker = await startWorker({ ALLOWED_ORIGINS: "https://app.example, http://localhost:5173" });
+const strict = await startWorker({
+  JWT_ISSUER: "https://issuer.example",
+  JWT_AUDIENCE: "snug",
+  JWT_LEEWAY_SECONDS: 60,
+});
+const lenient = await startWorker({ TOKEN_IN_QUERY: true, ALLOWED_ORIGINS: "*" });
+afterAll(() => Promise.all([worker, strict, lenient].map((one) => one.dispose())));
+
+const TITLES: Record<number, string> = {
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  426: "Upgrade Required",
+};
+
+// 426's `Upgrade` is the Worker's to set and the runtime's to drop: HTTP/1 keeps it to one connection.
+const HEADERS: Record<number, object> = { 401: { "www-authenticate": "Bearer" } };
+
+/** Holds an answer to the form of a problem, and gives its detail. */
+function expectProblem(answer: Answer, status: number, code: string): string {
+  expect(answer).toMatchObject({
+    status,
+    headers: { "content-type": "application/problem+json", ...HEADERS[status] },
+  });
+  const problem = JSON.parse(answer.body);
+  expect(problem).toEqual({
+    type: "about:blank",
+    title: TITLES[status],
+    status,
+    detail: expect.any(String),
+    code,
+  });
+  return problem.detail;
+}
+
+/** Is refused, told the same without `Upgrade`, and wakes no room. */
+async function expectRefused(room: string, visit: Visit, status: number, code: string, at = worker) {
+  const answer = await refused(at, room, visit);
+  const detail = expectProblem(answer, status, code);
+  expect(detail).not.toBe("");
+  expect(await asked(at, room, visit)).toMatchObject({ status, body: answer.body });
+  const jwt = visit.token;
+  if (jwt) expect(JSON.stringify(answer)).not.toContain(jwt);
+  await expect(at.hibernate(decodeURIComponent(room))).rejects.toThrow("not currently running");
+}
+
+describe("a token", () => {
+  it("lets in by the Authorization header", async () => {
+    const { welcome } = await connect(worker, newRoom(), { by: "header", user: "ann" });
+    expect(welcome.user).toBe("ann");
+  });
+
+  it("lets in as a subprotocol, which is not echoed", async () => {
+    const client = await connect(worker, newRoom(), { by: "protocol", user: "ann" });
+    expect(client.welcome.user).toBe("ann");
+    expect(client.protocol).toBe("snug.v1");
+  });
+
+  it("lets in by the query only where the operator says so", async () => {
+    const visit = { by: "query", user: "ann" } as const;
+    expect((await connect(lenient, newRoom(), visit)).welcome.user).toBe("ann");
+    await expectRefused(newRoom(), visit, 401, "token_missing");
+  });
+
+  it("counts where it is first, and there alone", async () => {
+    const bob = { query: { token: await token({ sub: "bob" }) } };
+    const { welcome } = await connect(lenient, newRoom(), { by: "protocol", user: "ann", ...bob });
+    expect(welcome.user).toBe("ann");
+    const ann = await token({ sub: "ann" });
+    const broken: Visit = { token: ann, by: "protocol", headers: { Authorization: "Bearer broken" } };
+    await expectRefused(newRoom(), broken, 401, "token_invalid", lenient);
+  });
+
+  it("is looked for elsewhere where Authorization has another scheme", async () => {
+    const visit: Visit = { by: "protocol", headers: { Authorization: "Basic YTpi" } };
+    expect((await connect(worker, newRoom(), visit)).welcome.user).toBe("ann");
+  });
+
+  it("is found whatever the case of the scheme", async () => {
+    const headers = { Authorization: `bEARER  ${await token()} ` };
+    expect((await connect(worker, newRoom(), { token: null, headers })).welcome.user).toBe("ann");
+  });
+
+  it("needs no subprotocol, and none is answered", async () => {
+    expect((await connect(worker, newRoom(), { protocols: [] })).protocol).toBe("");
+  });
+
+  it("may be late or early by the clock skew allowed", async () => {
+    await connect(worker, newRoom(), { claims: { exp: inSeconds(-3) } });
+    await connect(worker, newRoom(), { claims: { nbf: inSeconds(3) } });
+    await connect(strict, newRoom(), {
+      claims: {
+        exp: inSeconds(-50),
+        nbf: inSeconds(50),
+        iss: "https://issuer.example",
+        aud: ["other", "snug"],
+      },
+    });
+  });
+
+  it.each(["u".repeat(128), "用户 🦀", "__proto__", 'a"b\\c', "a,b;c=d", " "])(
+    "may name the user %j",
+    async (user) => {
+      const room = newRoom();
+      const bob = await connect(worker, room, { user: "bob" });
+      const client = await connect(worker, room, { user });
+      expect(client.welcome).toMatchObject({ user, count: 2 });
+      await client.request({ type: "publish", data: 1 });
+      expect((await bob.next("message")).user).toBe(user);
+      expect((await bob.next("presence")).joins).toMatchObject([{ user }]);
+    },
+  );
+
+  it("may carry any profile of up to 1,024 bytes", async () => {
+    const room = newRoom();
+    const bob = await connect(worker, room, { user: "bob" });
+    for (const info of [{}, { a: "x".repeat(1024 - 8) }, { 用户: "🦀 \u007f\t\r\n \u2028" }]) {
+      const ann = await connect(worker, room, { claims: { info } });
+      expect((await bob.next("presence", ({ joins }) => joins.length > 0)).joins).toMatchObject([
+        { user: "ann", info },
+      ]);
+      await ann.close(1000);
+      await bob.next("presence", ({ leaves }) => leaves.includes("ann"));
+    }
+  });
+});
+
+describe("the door refuses, as an upgrade and without,", () => {
+  it.each<[string, Claims, Signing, string]>([
+    ["an expired token", { exp: inSeconds(-10) }, {}, "token_expired"],
+    ["a token that is not valid yet", { nbf: inSeconds(10) }, {}, "token_not_yet_valid"],
+    ["a token without exp", { exp: undefined }, {}, "token_invalid"],
+    ["a token whose exp is text", { exp: `${inSeconds(60)}` }, {}, "token_invalid"],
+    ["a token whose exp is no whole number", { exp: inSeconds(60) + 0.5 }, {}, "token_invalid"],
+    ["a token whose exp is negative", { exp: -1 }, {}, "token_invalid"],
+    ["a token whose exp is out of range", { exp: Number.MAX_SAFE_INTEGER }, {}, "token_invalid"],
+    ["a token whose nbf is text", { nbf: "now" }, {}, "token_invalid"],
+    ["a token without sub", { sub: undefined }, {}, "token_invalid"],
+    ["a token whose sub is empty", { sub: "" }, {}, "token_invalid"],
+    ["a token whose sub is a number", { sub: 7 }, {}, "token_invalid"],
+    ["a token whose sub has 129 bytes", { sub: "u".repeat(129) }, {}, "token_invalid"],
+    ["a token whose sub has a control character", { sub: "a\nb" }, {}, "token_invalid"],
+    ["a token whose rooms are text", { rooms: "*" }, {}, "token_invalid"],
+    ["a token whose rooms grant text", { rooms: { "*": "receive" } }, {}, "token_invalid"],
+    ["a token whose info is a list", { info: [] }, {}, "token_invalid"],
+    ["a token whose info has 1,025 bytes", { info: { a: "x".repeat(1025 - 8) } }, {}, "token_invalid"],
+    ["a token whose limits are 0", { limits: { messages_per_second: 0 } }, {}, "token_invalid"],
+    ["a token over 8 KiB", { filler: "x".repeat(8192) }, {}, "token_invalid"],
+    [
+      "a token signed with another secret",
+      {},
+      { secret: "another secret of more than 32 bytes" },
+      "token_invalid",
+    ],
+    ["a token signed with HS512", {}, { alg: "HS512", secret: SECRET + SECRET }, "token_invalid"],
+    ["a token with a crit header", {}, { header: { crit: ["b64"], b64: true } }, "token_invalid"],
+  ])("%s", async (_name, claims, signing, code) => {
+    await expectRefused(newRoom(), { token: await token(claims, signing) }, 401, code);
+  });
+
+  it.each<[string, () => string | Promise<string>]>([
+    ["an empty one", () => ""],
+    ["one that is no JWT", () => "nonsense"],
+    [
+      "one with alg none",
+      () => new UnsecuredJWT({ rooms: ["*"] }).setSubject("ann").setExpirationTime("1h").encode(),
+    ],
+    ["one whose signature was changed", async () => `${(await token()).slice(0, -4)}AAAA`],
+    ["one without its signature", async () => (await token()).replace(/[^.]*$/, "")],
+    [
+      "one with another's claims",
+      async () => {
+        const [header, , signature] = (await token()).split(".");
+        return [header, (await token({ sub: "root" })).split(".")[1], signature].join(".");
+      },
+    ],
+    [
+      "one signed with RS256",
+      async () => {
+        const { privateKey } = await generateKeyPair("RS256");
+        const jwt = new SignJWT({ rooms: ["*"] }).setProtectedHeader({ alg: "RS256" }).setSubject("ann");
+        return jwt.setExpirationTime("1h").sign(privateKey);
+      },
+    ],
+    ["one whose claims are a list", () => sign("[]")],
+    ["one whose claims are not JSON", () => sign("{")],
+    ["one whose claims nest deep", () => sign(`{"sub":"a","exp":9999999999,"info":${"[".repeat(3000)}`)],
+    [
+      "one whose sub is half a surrogate pair",
+      () => sign('{"sub":"\\ud800","exp":9999999999,"rooms":["*"]}'),
+    ],
+    ["one with two subs", () => sign('{"sub":"a","sub":"b","exp":9999999999,"rooms":["*"]}')],
+  ])("a broken token: %s", async (_name, make) => {
+    await expectRefused(newRoom(), { token: await make() }, 401, "token_invalid");
+  });
+
+  it("no token", async () => {
+    await expectRefused(newRoom(), { token: null }, 401, "token_missing");
+  });
+
+  it.each<[string, Claims]>([
+    ["iss", { aud: "snug" }],
+    ["iss", { aud: "snug", iss: "https://issuer.example/" }],
+    ["aud", { iss: "https://issuer.example" }],
+    ["aud", { iss: "https://issuer.example", aud: ["snug2"] }],
+  ])("a token without the required %s: %j", async (_claim, claims) => {
+    await expectRefused(newRoom(), { token: await token(claims) }, 401, "token_invalid", strict);
+  });
+
+  it.each<[unknown, string]>([
+    [["lobby"], "lobby2"],
+    [["lobby"], "Lobby"],
+    [["team:7:*"], "team:70"],
+    [[], "lobby"],
+    [undefined, "lobby"],
+    [{ "*": ["receive"], lobby: [] }, "lobby"],
+    [{ "*": ["receive"], "lob*": ["unheard-of"] }, "lobby"],
+  ])("rooms that a token for %j does not grant: %s", async (rooms, room) => {
+    await expectRefused(room, { token: await token({ rooms }) }, 403, "room_forbidden");
+  });
+
+  it.each(["a b", "a/b", "é", "a*", "%", "a?", "r".repeat(129)])("the room name %j", async (name) => {
+    await expectRefused(encodeURIComponent(name), {}, 400, "bad_room");
+  });
+
+  it.each(["%FF", "%zz", "a%00"])("the room name that is written %s", async (written) => {
+    const visit = { token: await token() };
+    expectProblem(await refused(worker, written, visit), 400, "bad_room");
+    expectProblem(await asked(worker, written, visit), 400, "bad_room");
+  });
+
+  it.each<Record<string, string | number>>([
+    { echo: "true" },
+    { presence: 2 },
+    { last: -1 },
+    { last: "1.5" },
+    { last: "many" },
+    { epoch: "e" },
+    { offset: 1 },
+    { epoch: "", offset: 1 },
+    { epoch: "e".repeat(65), offset: 1 },
+    { epoch: "e", offset: "+1" },
+    { epoch: "e", offset: 2 ** 53 },
+  ])("the query %j", async (query) => {
+    await expectRefused(newRoom(), { query }, 400, "bad_request");
+  });
+
+  it("a subprotocol that it does not speak", async () => {
+    await expectRefused(newRoom(), { protocols: ["graphql-ws"] }, 400, "bad_request");
+    await expectRefused(newRoom(), { protocols: [], by: "protocol" }, 400, "bad_request");
+  });
+
+  it.each([
+    "null",
+    "https://evil.example",
+    "https://app.example.evil.example",
+    "http://app.example",
+    "app.example",
+  ])("a page of the origin %j", async (origin) => {
+    await expectRefused(newRoom(), { headers: { Origin: origin } }, 403, "origin_forbidden");
+  });
+
+  it("a page without an origin of its own, even where any may come", async () => {
+    await expectRefused(newRoom(), { headers: { Origin: "null" } }, 403, "origin_forbidden", lenient);
+  });
+});
+
+describe("the door lets in", () => {
+  it.each<[unknown, string, string[]]>([
+    [["lobby:1"], "lobby:1", ["receive", "publish", "signal", "presence", "history"]],
+    [["team:7:*"], "team:7:general", ["receive", "publish", "signal", "presence", "history"]],
+    [
+      { "*": ["receive", "publish"], "team:8:*": ["history", "moderate", "serve"] },
+      "team:8:x",
+      ["history", "moderate", "serve"],
+    ],
+    [{ "*": ["receive"], "team:9:*": [], "team:9:x": ["publish", "unheard-of"] }, "team:9:x", ["publish"]],
+  ])("with a token for %j into %s, to do %j", async (rooms, room, can) => {
+    expect((await connect(worker, room, { claims: { rooms } })).welcome.can).toEqual(can);
+  });
+
+  it("a page of a listed origin, and of its own host", async () => {
+    for (const origin of [
+      "https://app.example",
+      "HTTPS://APP.example",
+      "http://localhost:5173",
+      worker.origin,
+    ]) {
+      await connect(worker, newRoom(), { headers: { Origin: origin } });
+    }
+    await connect(lenient, newRoom(), { headers: { Origin: "https://any.example" } });
+  });
+
+  it("into a room whose name is written percent-encoded, which is the same room", async () => {
+    const ann = await connect(worker, "%74eam%3A%40~");
+    expect(ann.welcome.room).toBe("team:@~");
+    await connect(worker, "team:@~", { user: "bob" });
+    expect((await ann.next("presence")).joins).toMatchObject([{ user: "bob" }]);
+  });
+
+  it("with query options that it does not know", async () => {
+    await connect(worker, newRoom(), { query: { colour: "red", last: 10 } });
+  });
+
+  it("and says honestly that nothing was recovered where a position was given", async () => {
+    const room = newRoom();
+    const { epoch, recovered } = (await connect(worker, room)).welcome;
+    expect(recovered).toBeNull();
+    const back = await connect(worker, room, { query: { epoch, offset: 0 } });
+    expect(back.welcome.recovered).toBe(false);
+  });
+
+  it("and welcomes with all that a client needs to know", async () => {
+    const room = newRoom();
+    const exp = inSeconds(60);
+    const before = Date.now();
+    const { welcome } = await connect(worker, room, { claims: { exp, info: { name: "Ann" } } });
+    expect(welcome).toEqual({
+      type: "welcome",
+      protocol: "snug.v1",
+      room,
+      connection: expect.any(String),
+      user: "ann",
+      can: ["receive", "publish", "signal", "presence", "history"],
+      epoch: expect.stringMatching(/./),
+      offset: 0,
+      recovered: null,
+      count: 1,
+      members: [{ user: "ann", info: { name: "Ann" }, since: expect.any(Number), connections: 1, state: {} }],
+      expires: exp * 1000,
+      ping_ms: 30_000,
+      limits: { message_bytes: 65_536, messages_per_second: 50 },
+    });
+    const since = welcome.members?.[0]?.since ?? 0;
+    expect(since).toBeGreaterThanOrEqual(before);
+    expect(since).toBeLessThanOrEqual(Date.now());
+  });
+});
+
+describe("a request that is no upgrade", () => {
+  it("is told that only that is missing", async () => {
+    expectProblem(await asked(worker, newRoom()), 426, "upgrade_required");
+    expectProblem(await asked(worker, newRoom(), { by: "protocol" }), 426, "upgrade_required");
+    expectProblem(await asked(worker, newRoom(), { headers: { Upgrade: "h2c" } }), 426, "upgrade_required");
+  });
+
+  it("joins nobody", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    expectProblem(await asked(worker, room, { user: "bob" }), 426, "upgrade_required");
+    expect(await ann.rest()).toEqual([]);
+  });
+
+  it("cannot bring an admission of its own making", async () => {
+    const room = newRoom();
+    const forged = JSON.stringify({ user: "root", can: ["moderate"] });
+    const headers = { "x-snug-admission": forged };
+    expectProblem(await asked(worker, room, { token: null, headers }), 401, "token_missing");
+    expect((await connect(worker, room, { headers })).welcome.user).toBe("ann");
+  });
+});
+
+describe("paths and methods", () => {
+  it.each([
+    "/",
+    "/v1",
+    "/v1/rooms/a",
+    "/v1/rooms/a/socket/",
+    "/v1/rooms/a/b/socket",
+    "/v2/rooms/a/socket",
+    "/V1/rooms/a/socket",
+    "/healthz/",
+  ])("knows no %s", async (path) => {
+    const { headers } = await requestOf(worker, "a");
+    for (const method of ["GET", "POST"]) {
+      expectProblem(await fetched(worker.origin + path, headers, method), 404, "not_found");
+    }
+  });
+
+  it.each(["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])("takes no %s for a socket", async (method) => {
+    const { url, headers } = await requestOf(worker, newRoom());
+    const answer = await fetched(url, headers, method);
+    expectProblem(answer, 405, "method_not_allowed");
+    expect(answer.headers.allow).toBe("GET");
+  });
+
+  it("takes no HEAD for a socket", async () => {
+    const { url, headers } = await requestOf(worker, newRoom());
+    expect(await fetched(url, headers, "HEAD")).toMatchObject({
+      status: 405,
+      headers: { allow: "GET" },
+      body: "",
+    });
+  });
+
+  it("tells its health to anyone", async () => {
+    const { status, headers, body } = await fetched(`${worker.origin}/healthz`);
+    expect({ status, type: headers["content-type"] }).toEqual({ status: 200, type: "application/json" });
+    expect(JSON.parse(body)).toEqual({ status: "ok", version: "0.1.0" });
+    expect(await fetched(`${worker.origin}/healthz`, {}, "HEAD")).toMatchObject({ status: 200, body: "" });
+    expectProblem(await fetched(`${worker.origin}/healthz`, {}, "POST"), 405, "method_not_allowed");
+  });
+});
+
+describe("the order of checks", () => {
+  const bad = { room: "a*b", origin: { Origin: "https://evil.example" }, query: { echo: 7 } };
+
+  it("is room name, origin, form, token, grant", async () => {
+    const nothing = { rooms: [] };
+    const told = async (room: string, visit: Visit) =>
+      JSON.parse((await refused(worker, room, visit)).body).code;
+    expect(await told(bad.room, { headers: bad.origin, query: bad.query, token: null })).toBe("bad_room");
+    expect(await told("ok", { headers: bad.origin, query: bad.query, token: null })).toBe("origin_forbidden");
+    expect(await told("ok", { query: bad.query, token: null })).toBe("bad_request");
+    expect(await told("ok", { claims: { exp: inSeconds(-60), ...nothing } })).toBe("token_expired");
+    expect(await told("ok", { claims: nothing })).toBe("room_forbidden");
+  });
+
+  it("says nothing of a token's claims before its signature holds", async () => {
+    const forged = await token({ exp: inSeconds(-60) }, { secret: "another secret of more than 32 bytes" });
+    await expectRefused(newRoom(), { token: forged }, 401, "token_invalid");
+  });
+});
+
+it("has neither tokens nor secrets in its log after all that", () => {
+  for (const one of [worker, strict, lenient]) {
+    expect(one.log()).not.toContain(SECRET);
+    expect(one.log()).not.toMatch(/eyJ[\w-]+\./);
+  }
+});

@@ -1,0 +1,232 @@
+// Hibernation: the room leaves memory, its sockets stay open, and no client can tell.
+
+import { afterAll, describe, expect, it } from "vitest";
+import { connect } from "./support/client.js";
+import { refused } from "./support/door.js";
+import { newRoom } from "./support/visit.js";
+import { startWorker } from "./support/worker.js";
+
+const worker = await startWorker({ PRESENCE_GRACE_MS: 500, CONNECTIONS_PER_USER_MAX: 2 });
+const slow = await startWorker({ MESSAGES_PER_SECOND: 1, MESSAGES_BURST: 20 });
+afterAll(() => Promise.all([worker.dispose(), slow.dispose()]));
+
+const publish = (data: unknown) => ({ type: "publish" as const, data });
+
+describe("after hibernation", () => {
+  it("sockets talk both ways, as the same connections, in the same epoch, at the next offset", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    const bob = await connect(worker, room, { user: "bob" });
+    await ann.request(publish("before"));
+    await bob.next("message");
+    await worker.hibernate(room);
+    const ack = await ann.request(publish("after"));
+    expect(ack.offset).toBe(2);
+    expect(await bob.next("message")).toMatchObject({
+      offset: 2,
+      connection: ann.welcome.connection,
+      data: "after",
+    });
+    await worker.hibernate(room);
+    expect((await bob.request(publish("and back"))).offset).toBe(3);
+    expect(await ann.next("message", ({ user }) => user === "bob")).toMatchObject({
+      offset: 3,
+      data: "and back",
+    });
+    await worker.hibernate(room);
+    const { epoch, messages } = await ann.request({ type: "history" });
+    expect(epoch).toBe(ann.welcome.epoch);
+    expect(messages.map(({ data }) => data)).toEqual(["before", "after", "and back"]);
+    expect((await connect(worker, room, { user: "carol" })).welcome).toMatchObject({
+      epoch,
+      offset: 3,
+      count: 3,
+    });
+  });
+
+  it("presence is what it was, and nobody is told of anything", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room, { claims: { info: { name: "Ann" } } });
+    const tab = await connect(worker, room, { claims: { info: { name: "Ann B." } } });
+    const bob = await connect(worker, room, { user: "bob" });
+    await tab.request({ type: "state", data: { tab: 2 } });
+    await bob.request({ type: "state", data: { cursor: [1, 2] } });
+    const before = await ann.request({ type: "members" });
+    await ann.rest();
+    await worker.hibernate(room);
+    expect(await ann.request({ type: "members" })).toEqual({ ...before, id: expect.anything() });
+    expect(await ann.rest()).toEqual([]);
+  });
+
+  it("what a connection asked for and may do is what it was", async () => {
+    const room = newRoom();
+    const claims = { rooms: { "*": ["receive", "publish"] }, limits: { message_bytes: 100 } };
+    const plain = await connect(worker, room, { claims, protocols: [], query: { echo: 0 } });
+    const unwatching = await connect(worker, room, { user: "bob", query: { presence: 0 } });
+    await worker.hibernate(room);
+    await plain.request(publish(1));
+    expect(await plain.refusal({ type: "signal", data: 1 })).toMatchObject({ code: "forbidden" });
+    plain.send('{"type":\n"publish","data":2}');
+    await unwatching.next("message", ({ data }) => data === 2);
+    await connect(worker, room, { user: "carol" });
+    expect(await unwatching.rest()).toMatchObject([{ data: 1 }]);
+    expect(await plain.rest()).toEqual([]);
+    plain.send(JSON.stringify(publish("x".repeat(100))));
+    expect((await plain.closed()).code).toBe(1009);
+  });
+
+  it("a connection with everything at its largest is what it was", async () => {
+    const room = newRoom();
+    const user = '"'.repeat(128);
+    const info = { "": "用".repeat(339) };
+    const state = { "": "\u0000".repeat(340) };
+    const ann = await connect(worker, room, { user, claims: { info } });
+    await ann.request({ type: "state", data: state });
+    for (let i = 1; i <= 19; i++) await ann.refusal({ type: "dance" });
+    await worker.hibernate(room);
+    const { members } = await ann.request({ type: "members" });
+    expect(members).toMatchObject([{ user, info, state: { [ann.welcome.connection]: state } }]);
+  });
+
+  it("errors from before it count", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    for (let i = 1; i <= 19; i++) {
+      await ann.refusal({ type: "dance" });
+      if (i % 5 === 0) await worker.hibernate(room);
+    }
+    await ann.refusal({ type: "dance" });
+    expect(await ann.next("closing")).toMatchObject({ code: 4103 });
+    expect((await ann.closed()).code).toBe(4103);
+  });
+
+  it("a rate that was used up is used up", async () => {
+    const room = newRoom();
+    const ann = await connect(slow, room);
+    ann.send(...Array.from({ length: 20 }, () => publish(1)));
+    expect((await ann.refusal(publish(2))).code).toBe("rate_limited");
+    await slow.hibernate(room);
+    expect((await ann.refusal(publish(3))).code).toBe("rate_limited");
+  });
+
+  it("connections from before it count", async () => {
+    const room = newRoom();
+    await connect(worker, room);
+    await connect(worker, room);
+    await worker.hibernate(room);
+    expect(await refused(worker, room)).toMatchObject({ status: 429 });
+  });
+});
+
+describe("during hibernation", () => {
+  it("the runtime answers pings, as before it, without waking the room", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    const ping = async () => {
+      ann.send('{"type":"ping"}');
+      await ann.next("pong");
+      expect(ann.frames.at(-1)).toBe('{"type":"pong"}');
+    };
+    await ping();
+    await worker.hibernate(room);
+    await ping();
+    await ping();
+    await expect(worker.hibernate(room)).rejects.toThrow("not currently running");
+    await ann.request(publish("awake"));
+    await ping();
+  });
+
+  it("members that go are announced, each once", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    const bob = await connect(worker, room, { user: "bob" });
+    const carol = await connect(worker, room, { user: "carol" });
+    await ann.rest();
+    await worker.hibernate(room);
+    expect((await bob.close(1000, "bye")).code).toBe(1000);
+    expect(await ann.next("presence")).toMatchObject({ leaves: ["bob"], count: 2 });
+    await worker.hibernate(room);
+    carol.drop();
+    expect(await ann.next("presence")).toMatchObject({ leaves: ["carol"], count: 1 });
+    await worker.hibernate(room);
+    expect(await ann.rest()).toEqual([]);
+    expect((await ann.request({ type: "members" })).members).toMatchObject([{ user: "ann" }]);
+  });
+
+  it("the grace of a member that dropped passes, and its leave is announced once", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    const bob = await connect(worker, room, { user: "bob" });
+    await bob.request({ type: "state", data: {} });
+    await ann.rest();
+    bob.drop();
+    await ann.next("presence", ({ updates }) => updates[0]?.state === null);
+    await worker.hibernate(room);
+    expect(await ann.next("presence")).toMatchObject({ leaves: ["bob"], updates: [], count: 1 });
+    await worker.hibernate(room);
+    expect(await ann.rest()).toEqual([]);
+  });
+
+  it("a member that dropped before it may be back, and its leave is never announced", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    const bob = await connect(worker, room, { user: "bob", claims: { info: { name: "Bob" } } });
+    const carol = await connect(worker, room, { user: "carol" });
+    const since = bob.welcome.members?.find(({ user }) => user === "bob")?.since;
+    await bob.request({ type: "state", data: {} });
+    await ann.rest();
+    bob.drop();
+    await ann.next("presence", ({ updates }) => updates[0]?.state === null);
+    await worker.hibernate(room);
+    const back = await connect(worker, room, { user: "bob" });
+    expect(back.welcome.members?.find(({ user }) => user === "bob")).toMatchObject({ since, connections: 1 });
+    carol.drop(); // Her grace passes after bob's would have.
+    expect(await ann.next("presence")).toMatchObject({ joins: [], leaves: ["carol"], count: 2 });
+    expect(await ann.rest()).toEqual([]);
+  });
+
+  it("a newcomer is welcomed by the room as it was", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    await ann.request({ type: "state", data: { away: true } });
+    await ann.request(publish(1));
+    await worker.hibernate(room);
+    const bob = await connect(worker, room, { user: "bob" });
+    expect(bob.welcome).toMatchObject({ epoch: ann.welcome.epoch, offset: 1, count: 2 });
+    expect(bob.welcome.members?.[0]).toEqual({
+      ...ann.welcome.members?.[0],
+      state: { [ann.welcome.connection]: { away: true } },
+    });
+    expect((await ann.next("presence")).joins).toMatchObject([{ user: "bob" }]);
+  });
+});
+
+it("again and again, between any two commands, loses nothing", async () => {
+  const room = newRoom();
+  const ann = await connect(worker, room);
+  const bob = await connect(worker, room, { user: "bob" });
+  await ann.rest();
+  for (let offset = 1; offset <= 20; offset++) {
+    const [speaker, hearer] = offset % 2 ? [ann, bob] : [bob, ann];
+    expect((await speaker.request(publish(offset))).offset).toBe(offset);
+    expect(await hearer.next("message", ({ data }) => data === offset)).toMatchObject({ offset });
+    await worker.hibernate(room);
+  }
+  expect((await ann.rest()).every(({ type }) => type === "message")).toBe(true);
+});
+
+it("in the middle of a flood loses nothing", async () => {
+  const room = newRoom();
+  const ann = await connect(worker, room);
+  const bob = await connect(worker, room, { user: "bob", query: { presence: 0 } });
+  const ids = (round: number) => Array.from({ length: 10 }, (_, index) => round * 10 + index + 1);
+  for (let round = 0; round < 6; round++) {
+    for (const id of ids(round)) ann.send({ ...publish(id), id });
+    await ann.next("ack", ({ id }) => id === round * 10 + 1);
+    await worker.hibernate(room);
+    for (const id of ids(round)) expect(await bob.next("message")).toMatchObject({ offset: id, data: id });
+  }
+  const acks = (await ann.rest()).filter((push) => push.type === "ack");
+  expect(acks).toHaveLength(6 * 9);
+  for (const { id, offset } of acks) expect(offset).toBe(id);
+});

@@ -1,0 +1,293 @@
+// Hostile frames: whatever comes, its sender hears of it, and nobody else does.
+
+import { once } from "node:events";
+import { connect as connectTcp } from "node:net";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { type Client, connect } from "./support/client.js";
+import { token } from "./support/tokens.js";
+import { newRoom } from "./support/visit.js";
+import { startWorker } from "./support/worker.js";
+
+const worker = await startWorker({ PRESENCE_GRACE_MS: 0 });
+afterAll(() => worker.dispose());
+
+/** How often each frame is sent: what breaks something may show only when it comes again. */
+const TIMES = 3;
+
+let room: string;
+let mallory: Client;
+let witness: Client;
+
+beforeEach(async () => {
+  room = newRoom();
+  witness = await connect(worker, room, { user: "witness" });
+  mallory = await connect(worker, room, { user: "mallory", protocols: [], query: { presence: 0 } });
+  await witness.next("presence");
+});
+
+/** The witness has heard nothing, can talk, and is heard by whoever comes. */
+async function expectUnharmed() {
+  expect(await witness.rest()).toEqual([]);
+  const newcomer = await connect(worker, room, { user: "newcomer" });
+  const { offset } = await witness.request({ type: "publish", data: "unharmed" });
+  expect(await newcomer.next("message")).toMatchObject({ offset, user: "witness", data: "unharmed" });
+  expect(await witness.next("message")).toMatchObject({ offset });
+}
+
+const KIB = 1024;
+const command = (fields: object) => JSON.stringify({ type: "publish", data: 1, ...fields });
+
+describe("a frame that is refused and does not cost the connection:", () => {
+  it.each<[string, string, string]>([
+    ["nothing", "", "bad_json"],
+    ["a line break", "\n", "bad_json"],
+    ["white space", " \t\r\n ", "bad_json"],
+    ["no JSON", "nonsense", "bad_json"],
+    ["half an object", '{"type":"publish","data":', "bad_json"],
+    ["two objects", '{"type":"ping"}{"type":"ping"}', "bad_json"],
+    ["a NUL", "\0", "bad_json"],
+    ["a NUL after a command", `${command({})}\0`, "bad_json"],
+    ["a byte order mark", `\ufeff${command({})}`, "bad_json"],
+    ["a line break within a text", '{"type":"publish","data":"\n"}', "bad_json"],
+    ["an escape that is none", '{"type":"publish","data":"\\x41"}', "bad_json"],
+    ["half a surrogate pair as a type", '{"type":"\\ud800"}', "bad_json"],
+    ["half a surrogate pair in data", '{"type":"publish","data":["\\udd80"]}', "bad_json"],
+    ["half a surrogate pair in a name", '{"type":"publish","data":{"\\ud83e":1}}', "bad_json"],
+    ["a number beyond a double in data", '{"type":"publish","data":[-1e400]}', "bad_json"],
+    ["a comma too many", '{"type":"publish","data":[1,]}', "bad_json"],
+    ["single quotes", "{'type':'publish','data':1}", "bad_json"],
+    ["a comment", '{"type":"publish",/**/"data":1}', "bad_json"],
+    ["NaN", '{"type":"publish","data":NaN}', "bad_json"],
+    ["a number of no end", `{"type":"publish","data":1e}`, "bad_json"],
+    ["deep lists", `{"type":"publish","data":${"[".repeat(60 * KIB)}`, "bad_json"],
+    [
+      "deep lists that end",
+      command({}).replace("1", "[".repeat(30 * KIB) + "]".repeat(30 * KIB)),
+      "bad_json",
+    ],
+    ["deep objects", `{"type":"publish","data":${'{"a":'.repeat(12 * KIB)}`, "bad_json"],
+    ["depth in a field that nobody reads", `{"type":"ping","x":${"[".repeat(60 * KIB)}`, "bad_json"],
+    ["depth before the type", `${"[".repeat(60 * KIB)}`, "bad_json"],
+    ["a list", "[]", "bad_command"],
+    ["a list of commands", `[${command({})}]`, "bad_command"],
+    ["null", "null", "bad_command"],
+    ["a number", "7", "bad_command"],
+    ["a text", '"publish"', "bad_command"],
+    ["an object of nothing", "{}", "bad_command"],
+    ["a type that is a number", command({ type: 7 }), "bad_command"],
+    ["a type that is null", command({ type: null }), "bad_command"],
+    ["a type that is a list", command({ type: ["publish"] }), "bad_command"],
+    ["a type that stands twice", '{"type":"ping","type":"publish","data":1}', "bad_command"],
+    ["data that stands twice", '{"type":"publish","data":1,"data":2}', "bad_command"],
+    ["publish without data", '{"type":"publish"}', "bad_command"],
+    ["an event that is a number", command({ event: 7 }), "bad_command"],
+    ["a key that is an object", command({ key: {} }), "bad_command"],
+    ["a signal to a text", command({ type: "signal", to: "witness" }), "bad_command"],
+    ["a signal to a number", command({ type: "signal", to: [7] }), "bad_command"],
+    ["a signal to nobody's name", command({ type: "signal", to: [""] }), "bad_command"],
+    ["a signal to a control character", command({ type: "signal", to: ["\n"] }), "bad_command"],
+    ["a state that is a list", command({ type: "state", data: [] }), "bad_command"],
+    ["a state that is null", command({ type: "state", data: null }), "bad_command"],
+    ["history in both directions", command({ type: "history", after: 1, before: 2 }), "bad_command"],
+    ["history after a fraction", command({ type: "history", after: 1.5 }), "bad_command"],
+    ["history after a negative number", command({ type: "history", after: -1 }), "bad_command"],
+    ["history after a text", command({ type: "history", after: "1" }), "bad_command"],
+    ["history after a huge number", '{"type":"history","after":1e400}', "bad_json"],
+    ["history after a long number", `{"type":"history","after":${"9".repeat(400)}}`, "bad_json"],
+    ["history of nothing", command({ type: "history", limit: 0 }), "bad_command"],
+    ["history of 4,294,967,297", command({ type: "history", limit: 2 ** 32 + 1 }), "bad_command"],
+    ["an unknown command", command({ type: "dance" }), "unknown_command"],
+    ["a command in capitals", command({ type: "PUBLISH" }), "unknown_command"],
+    ["a command of a later version", command({ type: "refresh", token: "x" }), "unknown_command"],
+    ["another", command({ type: "kick", user: "witness" }), "unknown_command"],
+    ["a push", command({ type: "message", offset: 1, user: "witness" }), "unknown_command"],
+    ["a welcome", command({ type: "welcome" }), "unknown_command"],
+    ["a type that is special in JavaScript", command({ type: "__proto__" }), "unknown_command"],
+    ["a long type", command({ type: "t".repeat(60 * KIB) }), "unknown_command"],
+    ["a state over its limit", command({ type: "state", data: { a: "x".repeat(60 * KIB) } }), "too_large"],
+  ])("%s", async (_name, frame, code) => {
+    for (let time = 1; time <= TIMES; time++) {
+      mallory.send(frame);
+      const error = await mallory.next("error");
+      expect(error).toEqual({ type: "error", code, message: expect.any(String), retryable: false });
+    }
+    expect(await mallory.rest()).toEqual([]);
+    await expectUnharmed();
+  });
+
+  it.each([
+    ["a command without its data", { type: "publish" }],
+    ["an unknown command", { type: "dance" }],
+    ["a type that is a number", { type: 7 }],
+    ["an event that is a number", { ...JSON.parse(command({})), event: 7 }],
+  ])("%s, whose id is in the error", async (_name, hostile) => {
+    for (const id of ["x", 7]) {
+      mallory.send(JSON.stringify({ ...hostile, id }));
+      expect((await mallory.next("error")).id).toBe(id);
+    }
+    await expectUnharmed();
+  });
+});
+
+describe("a text frame that is not UTF-8", () => {
+  it("is read as if U+FFFD stood in the place of what is none", async () => {
+    for (let time = 1; time <= TIMES; time++) {
+      mallory.sendText(Buffer.from([0xff, 0xfe, 0x80]));
+      expect((await mallory.next("error")).code).toBe("bad_json");
+    }
+    mallory.sendText(Buffer.from(command({ data: "\xff" }), "latin1"));
+    expect((await witness.next("message")).data).toBe("\ufffd");
+    await expectUnharmed();
+  });
+});
+
+describe("a frame that closes its own connection and no other:", () => {
+  const closing = (code: number, reason: string) => ({ type: "closing", code, reason, reconnect: true });
+
+  it.each<[string, string | Uint8Array]>([
+    ["a byte", new Uint8Array(1)],
+    ["no byte", new Uint8Array(0)],
+    ["a command", Buffer.from(command({}))],
+    ["four megabytes", new Uint8Array(4 * KIB * KIB)],
+  ])("binary, %s", async (_name, frame) => {
+    for (let time = 1; time <= TIMES; time++) {
+      const guest = await connect(worker, room, { user: "guest" });
+      guest.send(frame);
+      expect(await guest.next("closing")).toEqual(closing(1003, "unsupported_data"));
+      expect(await guest.closed()).toEqual({ code: 1003, reason: "unsupported_data" });
+    }
+    await witness.rest();
+    await expectUnharmed();
+  });
+
+  it.each<[string, string]>([
+    ["a command over its limit", command({ data: "x".repeat(64 * KIB) })],
+    ["a megabyte and a byte", "x".repeat(KIB * KIB + 1)],
+    ["four megabytes of depth", "[".repeat(4 * KIB * KIB)],
+    ["four megabytes of line breaks", "\n".repeat(4 * KIB * KIB)],
+  ])("over-size, %s", async (_name, frame) => {
+    for (let time = 1; time <= TIMES; time++) {
+      const guest = await connect(worker, room, { user: "guest" });
+      guest.send(frame);
+      expect((await guest.next("error")).code).toBe("too_large");
+      expect(await guest.next("closing")).toEqual(closing(1009, "message_too_big"));
+      expect(await guest.closed()).toEqual({ code: 1009, reason: "message_too_big" });
+    }
+    await witness.rest();
+    await expectUnharmed();
+  });
+
+  it("over what the runtime takes, which the runtime closes", async () => {
+    const guest = await connect(worker, room, { user: "guest" });
+    guest.send("x".repeat(33 * KIB * KIB));
+    expect([1006, 1009]).toContain((await guest.closed()).code);
+    await witness.rest();
+    await expectUnharmed();
+  });
+
+  it("a mebibyte of line breaks", async () => {
+    const guest = await connect(worker, room, { user: "guest" });
+    guest.send("\n".repeat(KIB * KIB));
+    expect(await guest.next("closing")).toMatchObject({ code: 4103, reconnect: false });
+    expect((await guest.closed()).code).toBe(4103);
+    await witness.rest();
+    await expectUnharmed();
+  });
+});
+
+describe("what is done for its sender is harmless:", () => {
+  it.each<[string, string]>([
+    [
+      "fields that no command has",
+      command({ type: "ping", id: "x", __proto__: null, constructor: 1, user: "witness" }),
+    ],
+    ["brackets within a text", command({ type: "ping", id: "[".repeat(64) })],
+    ["an escaped type", '{"\\u0074ype":"\\u0070ing","id":"x"}'],
+  ])("%s", async (_name, frame) => {
+    for (let time = 1; time <= TIMES; time++) {
+      mallory.send(frame);
+      await mallory.next("pong");
+    }
+    await expectUnharmed();
+  });
+
+  it("a message that claims another sender is its true sender's", async () => {
+    mallory.send(command({ user: "witness", connection: witness.welcome.connection, offset: 99, time: 0 }));
+    expect(await witness.next("message")).toMatchObject({
+      user: "mallory",
+      connection: mallory.welcome.connection,
+      offset: 1,
+      time: expect.toSatisfy((time: number) => time > 0),
+    });
+  });
+
+  it("a message that spells a push is data", async () => {
+    const pretended = `{"type":"closing","code":4100}`;
+    mallory.send(command({ data: `"}\n${pretended}\n{"`, event: `\n${pretended}\n` }));
+    expect(await witness.next("message")).toMatchObject({ event: `\n${pretended}\n`, user: "mallory" });
+    await expectUnharmed();
+  });
+});
+
+describe("below the frames,", () => {
+  const upgrade = async () =>
+    [
+      `GET /v1/rooms/${encodeURIComponent(room)}/socket HTTP/1.1`,
+      `Host: ${new URL(worker.origin).host}`,
+      "Connection: Upgrade",
+      "Upgrade: websocket",
+      "Sec-WebSocket-Version: 13",
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+      `Authorization: Bearer ${await token({ sub: "guest" })}`,
+      "",
+      "",
+    ].join("\r\n");
+
+  const dial = async () => {
+    const { hostname, port } = new URL(worker.origin);
+    const stream = connectTcp(Number(port), hostname);
+    stream.on("error", () => {});
+    await once(stream, "connect");
+    return stream;
+  };
+
+  it.each<[string, Uint8Array]>([
+    ["a frame without a mask", Buffer.from([0x81, 0x01, 0x41])],
+    ["a reserved opcode", Buffer.from([0x83, 0x80, 0, 0, 0, 0])],
+    ["a continuation of nothing", Buffer.from([0x80, 0x80, 0, 0, 0, 0])],
+    ["a reserved bit", Buffer.from([0xb1, 0x80, 0, 0, 0, 0])],
+    ["a length of 2^63", Buffer.from([0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])],
+    [
+      "a ping of 126 bytes",
+      Buffer.concat([Buffer.from([0x89, 0xfe, 0, 126, 0, 0, 0, 0]), Buffer.alloc(126)]),
+    ],
+    ["a close of one byte", Buffer.from([0x88, 0x81, 0, 0, 0, 0, 3])],
+    ["noise", Buffer.from("GET / HTTP/1.1\r\n\r\n")],
+  ])("%s ends its own connection at most", async (_name, bytes) => {
+    for (let time = 1; time <= TIMES; time++) {
+      const stream = await dial();
+      stream.write(await upgrade());
+      await once(stream, "data");
+      expect((await witness.next("presence")).joins).toMatchObject([{ user: "guest" }]);
+      stream.end(bytes);
+      expect((await witness.next("presence", ({ leaves }) => leaves.length > 0)).leaves).toEqual(["guest"]);
+    }
+    expect((await witness.rest()).filter(({ type }) => type !== "message")).toEqual([]);
+    await expectUnharmed();
+  });
+
+  it("one that does not answer a close is gone all the same", async () => {
+    const stream = await dial();
+    stream.write(await upgrade());
+    expect((await witness.next("presence")).joins).toMatchObject([{ user: "guest" }]);
+    stream.write(Buffer.from([0x82, 0x80, 0, 0, 0, 0])); // An empty binary frame.
+    expect((await witness.next("presence")).leaves).toEqual(["guest"]);
+    await worker.hibernate(room);
+    expect((await witness.request({ type: "members" })).members).toMatchObject([
+      { user: "mallory" },
+      { user: "witness" },
+    ]);
+    stream.destroy();
+    await expectUnharmed();
+  });
+});

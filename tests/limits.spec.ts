@@ -1,0 +1,304 @@
+// Every limit holds at its number and not one past it.
+
+import { setTimeout as wait } from "node:timers/promises";
+import { afterAll, describe, expect, it } from "vitest";
+import { connect } from "./support/client.js";
+import { asked, refused } from "./support/door.js";
+import { newRoom } from "./support/visit.js";
+import { startWorker } from "./support/worker.js";
+
+const BYTES = 4096;
+const BURST = 5;
+const PER_SECOND = 4;
+
+const worker = await startWorker({ MESSAGE_BYTES_MAX: BYTES, MESSAGES_BURST: 1000 });
+const narrow = await startWorker({
+  MESSAGES_PER_SECOND: PER_SECOND,
+  MESSAGES_BURST: BURST,
+  CONNECTIONS_MAX: 4,
+  CONNECTIONS_PER_USER_MAX: 2,
+  PRESENCE_GRACE_MS: 0,
+});
+afterAll(() => Promise.all([worker.dispose(), narrow.dispose()]));
+
+const publish = (data: unknown, more: object = {}) => ({ type: "publish" as const, data, ...more });
+const signal = (more: object) => ({ type: "signal" as const, data: null, ...more });
+
+/** `depth` lists in each other. */
+const nested = (depth: number): unknown => (depth === 0 ? [] : [nested(depth - 1)]);
+
+describe("a field", () => {
+  it.each<[string, (size: number) => object, number, string]>([
+    ["bytes of event", (size) => publish(1, { event: "e".repeat(size) }), 64, "bad_command"],
+    [
+      "bytes of event, whatever its characters",
+      (size) => publish(1, { event: `${"🦀".repeat(15)}${"e".repeat(size - 60)}` }),
+      64,
+      "bad_command",
+    ],
+    ["bytes of key", (size) => publish(1, { key: "k".repeat(size) }), 64, "bad_command"],
+    ["users in 'to'", (size) => signal({ to: Array(size).fill("bob") }), 32, "bad_command"],
+    ["bytes of a user in 'to'", (size) => signal({ to: ["u".repeat(size)] }), 128, "bad_command"],
+    ["messages in a page", (limit) => ({ type: "history", limit }), 100, "bad_command"],
+    ["offsets", (after) => ({ type: "history", after }), Number.MAX_SAFE_INTEGER, "bad_command"],
+    ["bytes of a state", (size) => ({ type: "state", data: { a: "x".repeat(size - 8) } }), 2048, "too_large"],
+  ])("takes its most %s and not one more", async (_name, command, most, code) => {
+    const ann = await connect(worker, newRoom());
+    ann.send({ ...command(most), id: "most" });
+    ann.send({ ...command(most + 1), id: "more" });
+    expect(await ann.next("error")).toMatchObject({ id: "more", code, retryable: false });
+    expect(await ann.rest()).toContainEqual(expect.objectContaining({ id: "most" }));
+  });
+
+  it("nests 64 deep in all, the command counted, and not one deeper", async () => {
+    const ann = await connect(worker, newRoom());
+    await ann.request(publish(nested(62)));
+    ann.send({ ...publish(nested(63)), id: "deep" });
+    expect((await ann.next("error")).code).toBe("bad_json");
+  });
+
+  it.each(["", "i".repeat(64), "🦀".repeat(16), 0, Number.MAX_SAFE_INTEGER])("id may be %j", async (id) => {
+    const ann = await connect(worker, newRoom());
+    ann.send({ ...publish(1), id });
+    expect((await ann.next("ack")).id).toBe(id);
+  });
+
+  it.each(["i".repeat(65), `${"🦀".repeat(16)}!`, -1, 1.5, Number.MAX_SAFE_INTEGER + 1, true, [], {}])(
+    "id may not be %j",
+    async (id) => {
+      const ann = await connect(worker, newRoom());
+      ann.send({ ...publish(1), id });
+      const error = await ann.next("error");
+      expect(error.code).toBe("bad_command");
+      expect(error).not.toHaveProperty("id");
+      expect(await ann.rest()).toEqual([]);
+    },
+  );
+});
+
+describe("a command's bytes", () => {
+  /** A publish command of exactly this many bytes. */
+  const ofBytes = (size: number, filler = "x") => {
+    const empty = '{"type":"publish","data":""}';
+    const fillers = Math.floor((size - empty.length) / Buffer.byteLength(filler));
+    const command = `{"type":"publish","data":"${filler.repeat(fillers)}"}`;
+    return command.replace('"}', `${"x".repeat(size - Buffer.byteLength(command))}"}`);
+  };
+
+  it.each(["x", "用", "🦀"])(
+    "are counted in UTF-8: the most of %s passes, one more closes",
+    async (filler) => {
+      const ann = await connect(worker, newRoom());
+      ann.send(ofBytes(BYTES, filler));
+      await ann.next("message");
+      ann.send(ofBytes(BYTES + 1, filler));
+      expect(await ann.next("error")).not.toHaveProperty("id");
+      expect(await ann.next("closing")).toEqual({
+        type: "closing",
+        code: 1009,
+        reason: "message_too_big",
+        reconnect: true,
+      });
+      expect(await ann.closed()).toEqual({ code: 1009, reason: "message_too_big" });
+    },
+  );
+
+  it("are counted a line where lines are agreed on, and a frame where they are not", async () => {
+    const half = ofBytes(BYTES / 2 + 1);
+    const lines = await connect(worker, newRoom());
+    lines.send([half, half, half].join("\n"));
+    for (const offset of [1, 2, 3]) expect((await lines.next("message")).offset).toBe(offset);
+
+    const plain = await connect(worker, newRoom(), { protocols: [] });
+    plain.send([half, half].join("\n"));
+    expect((await plain.next("error")).code).toBe("too_large");
+    expect((await plain.closed()).code).toBe(1009);
+  });
+
+  it("of a frame are a mebibyte at most, whatever number of commands it holds", async () => {
+    const ann = await connect(worker, newRoom(), { query: { echo: 0 } });
+    const line = ofBytes(BYTES);
+    ann.send(
+      [
+        ...Array(256)
+          .fill(line.slice(1))
+          .map((rest) => `{${rest}`),
+      ]
+        .join("\n")
+        .slice(0, 2 ** 20),
+    );
+    await ann.next("error", ({ code }) => code === "bad_json"); // The last line, which was cut.
+    expect((await ann.request({ type: "history", limit: 1 })).messages).toMatchObject([{ offset: 255 }]);
+    ann.send("x".repeat(2 ** 20 + 1));
+    expect((await ann.next("error")).code).toBe("too_large");
+    expect((await ann.closed()).code).toBe(1009);
+  });
+
+  it("are the token's to tighten", async () => {
+    const ann = await connect(worker, newRoom(), { claims: { limits: { message_bytes: 100 } } });
+    expect(ann.welcome.limits.message_bytes).toBe(100);
+    ann.send(ofBytes(100));
+    await ann.next("message");
+    ann.send(ofBytes(101));
+    expect((await ann.closed()).code).toBe(1009);
+  });
+
+  it("are not the token's to widen", async () => {
+    const limits = { message_bytes: 10 * BYTES, messages_per_second: 1_000_000, later: true };
+    const ann = await connect(worker, newRoom(), { claims: { limits } });
+    expect(ann.welcome.limits).toEqual({ message_bytes: BYTES, messages_per_second: 50 });
+  });
+});
+
+describe("the rate", () => {
+  const pings = (count: number) => Array.from({ length: count }, (_, id) => ({ type: "ping", id: `p${id}` }));
+
+  it("lets a burst pass, then refuses with the time to wait, after which it lets one pass", async () => {
+    const ann = await connect(narrow, newRoom());
+    ann.send(...pings(BURST + 1));
+    const error = await ann.next("error");
+    expect(error).toEqual({
+      type: "error",
+      id: `p${BURST}`,
+      code: "rate_limited",
+      message: expect.any(String),
+      retryable: true,
+      retry_after_ms: expect.any(Number),
+    });
+    expect(error.retry_after_ms).toBeGreaterThan(0);
+    expect(error.retry_after_ms).toBeLessThanOrEqual(1000 / PER_SECOND);
+    for (const { id } of pings(BURST)) expect((await ann.next("pong")).id).toBe(id);
+    await wait(error.retry_after_ms);
+    await ann.request({ type: "ping" });
+  });
+
+  it("is each connection's own", async () => {
+    const room = newRoom();
+    const ann = await connect(narrow, room);
+    const tab = await connect(narrow, room);
+    ann.send(...pings(BURST + 1));
+    await ann.next("error");
+    tab.send(...pings(BURST));
+    expect((await tab.next("pong", ({ id }) => id === `p${BURST - 1}`)).type).toBe("pong");
+  });
+
+  it("has refusals that are no errors to be closed for", async () => {
+    const ann = await connect(narrow, newRoom());
+    ann.send(...pings(BURST));
+    for (let round = 1; round <= 2; round++) {
+      ann.send(...pings(15));
+      const refusals = [];
+      while (refusals.length < 15) refusals.push(await ann.next("error"));
+      expect(new Set(refusals.map(({ code }) => code))).toEqual(new Set(["rate_limited"]));
+      await wait(refusals.at(-1)?.retry_after_ms);
+      await ann.request({ type: "ping" });
+    }
+    await ann.next("pong", ({ id }) => id === `p${BURST - 1}`);
+  });
+
+  it("closes a flood that does not heed it", async () => {
+    const ann = await connect(narrow, newRoom());
+    ann.send(...pings(BURST + 20), { type: "publish", data: "too late" });
+    for (let i = 0; i < 20; i++) expect((await ann.next("error")).code).toBe("rate_limited");
+    expect(await ann.next("closing")).toMatchObject({
+      code: 4103,
+      reason: "too_many_errors",
+      reconnect: false,
+    });
+    expect(await ann.closed()).toEqual({ code: 4103, reason: "too_many_errors" });
+  });
+
+  it("is the token's to tighten", async () => {
+    const claims = { limits: { messages_per_second: 7 } };
+    expect((await connect(worker, newRoom(), { claims })).welcome.limits.messages_per_second).toBe(7);
+  });
+});
+
+describe("connections", () => {
+  const expectTurnedAway = async (room: string, user: string, status: number, code: string) => {
+    for (const answer of [await refused(narrow, room, { user }), await asked(narrow, room, { user })]) {
+      expect(answer).toMatchObject({
+        status,
+        headers: {
+          "content-type": "application/problem+json",
+          "retry-after": expect.stringMatching(/^\d+$/),
+        },
+      });
+      expect(JSON.parse(answer.body)).toMatchObject({ status, code });
+    }
+  };
+
+  it("of one user are as many as the operator says, until one of them goes", async () => {
+    const room = newRoom();
+    const tabs = [await connect(narrow, room), await connect(narrow, room)];
+    await expectTurnedAway(room, "ann", 429, "too_many_connections");
+    await connect(narrow, room, { user: "bob" });
+    await connect(narrow, newRoom());
+    await tabs[0]?.close(1000);
+    await connect(narrow, room);
+  });
+
+  it("of a room are as many as the operator says, until one of them goes", async () => {
+    const room = newRoom();
+    const members = [];
+    for (const user of ["a", "b", "c", "d"]) members.push(await connect(narrow, room, { user }));
+    await expectTurnedAway(room, "e", 503, "room_full");
+    await connect(narrow, newRoom(), { user: "e" });
+    await members[1]?.close(1000);
+    expect((await connect(narrow, room, { user: "e" })).welcome.count).toBe(4);
+  });
+
+  it("that are refused are not announced", async () => {
+    const room = newRoom();
+    const ann = await connect(narrow, room);
+    await connect(narrow, room);
+    await expectTurnedAway(room, "ann", 429, "too_many_connections");
+    expect(await ann.rest()).toEqual([]);
+  });
+
+  it("that come all at once are no more than the operator says", async () => {
+    const room = newRoom();
+    const users = Array.from({ length: 12 }, (_, index) => `user${index}`);
+    const outcomes = await Promise.allSettled(users.map((user) => connect(narrow, room, { user })));
+    expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(4);
+  });
+});
+
+describe("errors", () => {
+  it("cost the connection at the 20th within a minute, which is told first", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    for (let i = 1; i <= 19; i++) await ann.refusal({ type: "dance" });
+    await ann.request(publish("still here"));
+    expect((await ann.refusal({ type: "dance" })).code).toBe("unknown_command");
+    expect(await ann.next("closing")).toEqual({
+      type: "closing",
+      code: 4103,
+      reason: "too_many_errors",
+      reconnect: false,
+    });
+    expect(await ann.closed()).toEqual({ code: 4103, reason: "too_many_errors" });
+  });
+
+  it("of one connection are not another's", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    const tab = await connect(worker, room);
+    for (let i = 1; i <= 19; i++) {
+      await ann.refusal({ type: "dance" });
+      await tab.refusal({ type: "dance" });
+    }
+    await ann.request(publish(1));
+    await tab.request(publish(1));
+  });
+
+  it("leave what follows the last of them in a frame undone", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    const bob = await connect(worker, room, { user: "bob" });
+    ann.send(["", ...Array(19).fill("nonsense"), JSON.stringify(publish("too late"))].join("\n"));
+    await ann.next("closing");
+    expect((await bob.rest()).filter(({ type }) => type === "message")).toEqual([]);
+    expect((await bob.request({ type: "history" })).messages).toEqual([]);
+  });
+});

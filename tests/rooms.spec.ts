@@ -1,0 +1,93 @@
+// Rooms are worlds of their own: nothing of one is seen in another.
+
+import { afterAll, expect, it } from "vitest";
+import { type Client, connect } from "./support/client.js";
+import { refused } from "./support/door.js";
+import { newRoom } from "./support/visit.js";
+import { startWorker } from "./support/worker.js";
+
+const worker = await startWorker({ PRESENCE_GRACE_MS: 0 });
+afterAll(() => worker.dispose());
+
+it("nothing that happens in one room is heard in another, be it the same user's", async () => {
+  const [here, there] = [newRoom(), newRoom()];
+  const ann = await connect(worker, here);
+  const bob = await connect(worker, here, { user: "bob" });
+  const elsewhere = await connect(worker, there);
+  const witness = await connect(worker, there, { user: "carol" });
+  await elsewhere.next("presence");
+
+  await ann.request({ type: "publish", data: "here" });
+  await ann.request({ type: "signal", data: "here" });
+  await ann.request({ type: "signal", data: "here", to: ["carol", "ann"] });
+  await ann.request({ type: "state", data: { here: true } });
+  await bob.close(1000);
+  await ann.next("presence", ({ leaves }) => leaves.includes("bob"));
+  ann.send("nonsense");
+  ann.send(new Uint8Array(1));
+  await ann.next("closing");
+
+  expect(await elsewhere.rest()).toEqual([]);
+  expect(await witness.rest()).toEqual([]);
+});
+
+it("each room counts its own offsets, in an epoch of its own", async () => {
+  const members: Client[] = [];
+  for (const published of [1, 2, 3]) {
+    const member = await connect(worker, newRoom());
+    for (let data = 1; data <= published; data++) {
+      expect((await member.request({ type: "publish", data })).offset).toBe(data);
+    }
+    members.push(member);
+  }
+  expect(new Set(members.map(({ welcome }) => welcome.epoch)).size).toBe(3);
+});
+
+it("each room has its own history and members", async () => {
+  const [here, there] = [newRoom(), newRoom()];
+  const ann = await connect(worker, here);
+  const bob = await connect(worker, there, { user: "bob" });
+  await ann.request({ type: "publish", data: "here" });
+  await bob.request({ type: "publish", data: "there" });
+  expect((await ann.request({ type: "history" })).messages).toMatchObject([{ data: "here", user: "ann" }]);
+  expect((await bob.request({ type: "history" })).messages).toMatchObject([{ data: "there", user: "bob" }]);
+  expect((await ann.request({ type: "members" })).members).toMatchObject([{ user: "ann", connections: 1 }]);
+  expect((await bob.request({ type: "members" })).members).toMatchObject([{ user: "bob", connections: 1 }]);
+});
+
+it("names that differ in anything are different rooms", async () => {
+  const names = [
+    "lobby",
+    "Lobby",
+    "lobby:",
+    "lobby.",
+    "lobby~",
+    "~lobby",
+    "lobby:1",
+    "lobby:1:",
+    "constructor",
+    "__proto__",
+  ];
+  for (const name of names) {
+    const { welcome } = await connect(worker, name);
+    expect(welcome).toMatchObject({ room: name, count: 1 });
+  }
+});
+
+it("a token for one room opens no other", async () => {
+  const claims = { rooms: ["team:7:*"] };
+  await connect(worker, "team:7:general", { claims });
+  for (const room of ["team:8:general", "team:7", "lobby"]) {
+    expect(await refused(worker, room, { claims })).toMatchObject({ status: 403 });
+  }
+});
+
+it("a room keeps its messages when everyone has left", async () => {
+  const room = newRoom();
+  const ann = await connect(worker, room);
+  await ann.request({ type: "publish", data: "kept" });
+  await ann.close(1000);
+  const bob = await connect(worker, room, { user: "bob" });
+  expect(bob.welcome).toMatchObject({ epoch: ann.welcome.epoch, offset: 1, count: 1 });
+  expect((await bob.request({ type: "history" })).messages).toMatchObject([{ data: "kept", user: "ann" }]);
+});

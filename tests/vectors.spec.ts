@@ -1,0 +1,114 @@
+// The examples of PROTOCOL.md, which the core's tests read too: the Worker takes and sends exactly these.
+
+import { readFileSync } from "node:fs";
+import { afterAll, expect, it } from "vitest";
+import { type Client, connect } from "./support/client.js";
+import { refused } from "./support/door.js";
+import { inSeconds } from "./support/tokens.js";
+import { startWorker } from "./support/worker.js";
+
+const worker = await startWorker({ PRESENCE_GRACE_MS: 0 });
+afterAll(() => worker.dispose());
+
+const ROOM = "team:7:general";
+const ANN = { claims: { info: { name: "Ann", color: "#c0392b" } } };
+const BOB = { user: "bob", claims: { info: { name: "小博" } } };
+
+const read = (name: string) => readFileSync(new URL(`vectors/${name}.json`, import.meta.url), "utf8");
+
+/** An example as a text frame. */
+const frame = (name: string) => JSON.stringify(JSON.parse(read(name)));
+
+/** Who the examples' connections are, in the order of their ids below. */
+let cast: Client[] = [];
+
+const CONNECTIONS = ["3f1c8a5e90b7d246", "a07be21c44f9630d", "5d20c9f7e81ab364"];
+
+/** Matches what is like an example in everything but times, the epoch, and names of connections. */
+function like(name: string) {
+  const text = CONNECTIONS.reduce(
+    (text, id, index) => text.replaceAll(id, cast[index]?.welcome.connection ?? id),
+    read(name),
+  );
+  return JSON.parse(text, (field, value) => {
+    if (["time", "since", "expires", "retry_after_ms"].includes(field)) return expect.any(Number);
+    return field === "epoch" ? cast[0]?.welcome.epoch : value;
+  });
+}
+
+it("a conversation is made of the examples", async () => {
+  const ann = await connect(worker, ROOM, ANN);
+  const cho = await connect(worker, ROOM, { user: "cho" });
+  const tab = await connect(worker, ROOM, ANN);
+  await ann.request({ type: "state", data: { typing: false } });
+  tab.send(frame("command_state"));
+  expect((await tab.next("ack")).id).toBe(9);
+  for (let offset = 1; offset <= 40; offset++) await cho.request({ type: "publish", data: offset });
+  await cho.close(1000);
+  await ann.next("presence", ({ leaves }) => leaves.includes("cho"));
+  const bob = await connect(worker, ROOM, BOB);
+  cast = [ann, tab, bob];
+  expect(bob.welcome).toEqual(like("push_welcome"));
+
+  ann.send(frame("command_members"));
+  expect(await ann.next("members")).toEqual(like("reply_members"));
+
+  ann.send(frame("command_publish"));
+  expect(await ann.next("ack", ({ id }) => id === 7)).toEqual(like("reply_ack_stored"));
+  expect(await bob.next("message")).toEqual(like("push_message"));
+
+  ann.send(frame("command_signal"));
+  expect(await ann.next("ack", ({ id }) => id === 8)).toEqual(like("reply_ack"));
+  expect(await bob.next("signal")).toEqual(like("push_signal"));
+
+  await bob.request({ type: "publish", data: { text: "Hi Ann!" } });
+  await bob.request({ type: "publish", data: "more" });
+  ann.send(frame("command_history"));
+  expect(await ann.next("history")).toEqual(like("reply_history"));
+
+  ann.send(frame("command_ping"));
+  await ann.next("pong");
+  expect(ann.frames.at(-1)).toBe(frame("reply_pong"));
+});
+
+it("presence is told as in the example, one thing after the other", async () => {
+  const room = "presence";
+  const watcher = await connect(worker, room, { user: "watcher" });
+  const cho = await connect(worker, room, { user: "cho" });
+  const ann = await connect(worker, room, ANN);
+  const tab = await connect(worker, room, ANN);
+  await tab.request({ type: "state", data: {} });
+  await watcher.rest();
+  const bob = await connect(worker, room, BOB);
+  cast = [ann, tab, bob];
+  await cho.close(1000);
+  await ann.request({ type: "state", data: { typing: true } });
+  await tab.close(1000);
+  const told = [];
+  while (told.length < 4) told.push(await watcher.next("presence"));
+  const { joins, leaves, updates } = like("push_presence");
+  expect(told).toEqual([
+    { type: "presence", joins, leaves: [], updates: [], count: 4 },
+    { type: "presence", joins: [], leaves, updates: [], count: 3 },
+    { type: "presence", joins: [], leaves: [], updates: [updates[0]], count: 3 },
+    { type: "presence", joins: [], leaves: [], updates: [updates[1]], count: 3 },
+  ]);
+});
+
+it("an error is like the example", async () => {
+  const ann = await connect(worker, "error");
+  const ping = { type: "ping", id: 7 };
+  ann.send(...Array(101).fill(ping));
+  expect(await ann.next("error")).toEqual(like("push_error"));
+});
+
+it("a close is announced like the example", async () => {
+  await using impatient = await startWorker({ PING_MS: 100, IDLE_TIMEOUT_MS: 100 });
+  const ann = await connect(impatient, "closing");
+  expect(await ann.next("closing")).toEqual(like("push_closing"));
+});
+
+it("a refusal is like the example", async () => {
+  const { body } = await refused(worker, "refusal", { claims: { exp: inSeconds(-60) } });
+  expect(JSON.parse(body)).toEqual(like("problem_token_expired"));
+});
