@@ -1,0 +1,151 @@
+// What the documents show works, and what they say twice they say alike.
+
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { connect } from "./support/client.js";
+import { SECRET, token } from "./support/tokens.js";
+import { startWorker, type Worker } from "./support/worker.js";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const read = (file: string) => readFileSync(join(root, file), "utf8");
+const documents = readdirSync(root).filter((file) => file.endsWith(".md"));
+
+interface Block {
+  language: string;
+  code: string;
+}
+
+/** The fenced blocks of a document. */
+const blocks = (file: string): Block[] =>
+  [...read(file).matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(([, language = "", code = ""]) => ({
+    language,
+    code,
+  }));
+
+/** README's block in a language that holds a text. */
+function example(language: string, holding = ""): string {
+  const found = blocks("README.md").filter(
+    (block) => block.language === language && block.code.includes(holding),
+  );
+  expect(found).toHaveLength(1);
+  return found[0]?.code ?? "";
+}
+
+/** Runs a program, and gives what it prints. */
+function run(program: string, args: string[]): string {
+  const done = spawnSync(program, args, {
+    cwd: root,
+    encoding: "utf8",
+    env: { ...process.env, JWT_SECRET: SECRET },
+  });
+  expect(done.stderr, program).toBe("");
+  return done.stdout.trim();
+}
+
+const isHere = (program: string) => spawnSync(program, ["--version"]).status === 0;
+
+let worker: Worker;
+beforeAll(async () => {
+  worker = await startWorker();
+});
+afterAll(() => worker.dispose());
+
+describe("README", () => {
+  it("has a browser example that talks", async () => {
+    const lines: string[] = [];
+    let changed = () => {};
+    const log = (...words: unknown[]) => {
+      lines.push(words.map((word) => (Array.isArray(word) ? word.join() : word)).join(" "));
+      changed();
+    };
+    const printed = (line: string) =>
+      new Promise<void>((resolve) => {
+        changed = () => lines.includes(line) && resolve();
+        changed();
+      });
+    const pings: (() => void)[] = [];
+    const code = example("js", "new WebSocket").replace(
+      "ws://127.0.0.1:8787",
+      worker.origin.replace("http", "ws"),
+    );
+    const start = new Function("token", "console", "setInterval", `${code}; return { socket, say };`);
+    const page = start(await token({ sub: "ann" }), { log }, (ping: () => void) => pings.push(ping));
+    onTestFinished(() => page.socket.close());
+    await printed("here: ann");
+    page.say("hello");
+    await printed("ann says hello");
+    expect(page.socket.protocol).toBe("snug.v1");
+    expect(pings).toHaveLength(1);
+    pings[0]?.();
+    page.say("after a ping");
+    await printed("ann says after a ping");
+  });
+
+  it("has a token in Node that opens the lobby", async () => {
+    const code = `${example("js", "jose")}\nconsole.log(token);`;
+    const made = run("node", ["--input-type=module", "--eval", code]);
+    expect((await connect(worker, "lobby", { token: made })).welcome.user).toBe("ann");
+  });
+
+  it.skipIf(!isHere("python3"))("has a token in Python that opens the lobby", async () => {
+    const made = run("python3", ["-c", `${example("python")}\nprint(token)`]);
+    expect((await connect(worker, "lobby", { token: made })).welcome.user).toBe("ann");
+  });
+
+  it.skipIf(!isHere("php"))("has a token in PHP that opens the lobby", async () => {
+    const made = run("php", ["-r", `${example("php")} echo $token;`]);
+    expect((await connect(worker, "lobby", { token: made })).welcome.user).toBe("ann");
+  });
+
+  it("says the same in Chinese", () => {
+    expect(blocks("README.zh-CN.md")).toEqual(blocks("README.md"));
+    const headings = (file: string) => [...read(file).matchAll(/^#+ /gm)].map(([mark]) => mark);
+    expect(headings("README.zh-CN.md")).toEqual(headings("README.md"));
+    expect(settings("README.zh-CN.md")).toEqual(settings("README.md"));
+  });
+});
+
+/** The settings in a document's tables, with the defaults that they are given. */
+function settings(file: string): Record<string, string> {
+  const rows = [...read(file).matchAll(/^\| (`[A-Z_]+`[^|]*) \| ([^|]*)\|/gm)];
+  return Object.fromEntries(
+    rows.flatMap(([, names = "", defaults = ""]) => {
+      const values = defaults.trim().split(/[,、] ?/);
+      return [...names.matchAll(/`([A-Z_]+)`/g)].map(([, name], index) => [name, values[index] ?? ""]);
+    }),
+  );
+}
+
+describe("the settings", () => {
+  it("stand alike in README and PROTOCOL", () => {
+    const { HISTORY_MESSAGES_MAX, HISTORY_SECONDS_MAX, HISTORY_BYTES_MAX, ...applied } =
+      settings("PROTOCOL.md");
+    expect(settings("README.md")).toEqual(applied);
+    expect([HISTORY_MESSAGES_MAX, HISTORY_SECONDS_MAX, HISTORY_BYTES_MAX]).toEqual([
+      "10000",
+      "604800",
+      "67108864",
+    ]);
+  });
+});
+
+describe("links", () => {
+  it.each(documents)("of %s lead somewhere", (file) => {
+    const headings = (of: string) =>
+      [...read(of).matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+        heading
+          .toLowerCase()
+          .replace(/[^\p{L}\p{N} _-]/gu, "")
+          .replaceAll(" ", "-"),
+      );
+    for (const [, link = ""] of read(file).matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+      const [path, anchor] = link.split("#");
+      const target = path ? join(dirname(file), path) : file;
+      expect(existsSync(join(root, target)), link).toBe(true);
+      if (anchor !== undefined) expect(headings(target), link).toContain(anchor);
+    }
+  });
+});
