@@ -5,6 +5,7 @@
 //! [`room::Room`], which holds the room's sockets and storage.
 
 mod config;
+mod cors;
 mod platform;
 mod problem;
 mod room;

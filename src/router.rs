@@ -3,27 +3,38 @@
 use snug_core::Refusal;
 use worker::{Env, Request, Response};
 
-use crate::{problem::Problem, upgrade};
+use crate::{cors, problem::Problem, upgrade};
 
 /// Answers a request; whatever keeps it from that becomes a problem.
 pub async fn route(request: &Request, env: &Env) -> worker::Result<Response> {
-    answer(request, env).await.or_else(Problem::into_response)
+    let response = answer(request, env).await.or_else(Problem::into_response)?;
+    cors::share(request, env, response)
 }
 
 async fn answer(request: &Request, env: &Env) -> Result<Response, Problem> {
     let path = request.path();
     let segments: Vec<&str> = path.split('/').skip(1).collect();
-    match *segments {
-        ["healthz"] => {
-            require_method(request, &["GET", "HEAD"])?;
-            health()
-        }
-        ["v1", "rooms", room, "socket"] => {
-            require_method(request, &["GET"])?;
-            upgrade::join(request, room, env).await
-        }
-        _ => Err(Refusal::NotFound.into()),
+    let (route, methods) = match *segments {
+        ["healthz"] => (Route::Health, &["GET", "HEAD"][..]),
+        ["v1", "rooms", room, "socket"] => (Route::Socket { room }, &["GET"][..]),
+        _ => return Err(Refusal::NotFound.into()),
+    };
+    if cors::is_preflight(request) {
+        return cors::preflight(request, env, methods);
     }
+    // As it came: worker-rs reads methods that it does not know as GET.
+    if !methods.contains(&request.inner().method().as_str()) {
+        return Err(Refusal::MethodNotAllowed(methods).into());
+    }
+    match route {
+        Route::Health => health(),
+        Route::Socket { room } => upgrade::join(request, room, env).await,
+    }
+}
+
+enum Route<'a> {
+    Health,
+    Socket { room: &'a str },
 }
 
 fn health() -> Result<Response, Problem> {
@@ -31,13 +42,4 @@ fn health() -> Result<Response, Problem> {
     Ok(Response::from_json(
         &serde_json::json!({ "status": "ok", "version": version }),
     )?)
-}
-
-/// Looks at the method as it came: worker-rs reads those it does not know as GET.
-fn require_method(request: &Request, allowed: &'static [&'static str]) -> Result<(), Refusal> {
-    let method = request.inner().method();
-    if allowed.contains(&method.as_str()) {
-        return Ok(());
-    }
-    Err(Refusal::MethodNotAllowed(allowed))
 }

@@ -5,7 +5,6 @@ use snug_core::{
     door::{self, Knock},
     token,
 };
-use web_sys::Url;
 use worker::{Env, Headers, Method, Request, RequestInit, Response};
 
 use crate::{config, platform, problem::Problem};
@@ -36,10 +35,7 @@ pub fn is_upgrade(request: &Request) -> bool {
 
 fn knock(request: &Request, room: &str, rules: &door::DoorRules) -> Result<Knock, Problem> {
     let headers = request.headers();
-    // The runtime's own parser: a second one is a quarter of the Wasm. An error of it would put
-    // the query, and a token in it, into the log.
-    let url = Url::new(&request.inner().url())
-        .map_err(|_| Refusal::BadRequest("The URL cannot be read"))?;
+    let url = platform::url(request).ok_or(Refusal::BadRequest("The URL cannot be read"))?;
     let (query, host) = (url.search(), url.host());
     let origin = headers.get("origin")?;
     let authorization = headers.get("authorization")?;

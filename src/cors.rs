@@ -1,0 +1,60 @@
+//! Lets pages of allowed origins read the answers (the CORS protocol of the Fetch standard).
+//!
+//! A browser does not hold a WebSocket to this, but a page that wants to know why its WebSocket
+//! was refused asks with `fetch`, and that it does.
+
+use snug_core::Refusal;
+use worker::{Env, Headers, Request, Response, ResponseBuilder};
+
+use crate::{config, platform, problem::Problem};
+
+/// How long a browser may remember a preflight's answer. Two hours are Chromium's most.
+const MAX_AGE_SECONDS: &str = "7200";
+
+/// Whether a browser asks if a page may ask.
+pub fn is_preflight(request: &Request) -> bool {
+    let asks = request.headers().has("access-control-request-method");
+    request.inner().method() == "OPTIONS" && asks.unwrap_or_default()
+}
+
+/// The answer to a preflight for a path that takes these methods.
+///
+/// # Errors
+///
+/// `origin_forbidden`.
+pub fn preflight(request: &Request, env: &Env, methods: &[&str]) -> Result<Response, Problem> {
+    if allowed_origin(request, env).is_none() {
+        return Err(Refusal::OriginForbidden.into());
+    }
+    Ok(ResponseBuilder::new()
+        .with_status(204)
+        .with_header("access-control-allow-methods", &methods.join(", "))?
+        .with_header("access-control-allow-headers", "authorization")?
+        .with_header("access-control-max-age", MAX_AGE_SECONDS)?
+        .empty())
+}
+
+/// The response, readable by the page that asked if it is of an allowed origin. An upgrade is
+/// left as it is.
+pub fn share(request: &Request, env: &Env, response: Response) -> worker::Result<Response> {
+    if response.status_code() == 101 {
+        return Ok(response);
+    }
+    let Some(origin) = allowed_origin(request, env) else {
+        return Ok(response);
+    };
+    // A copy, since the headers of a room's answer cannot be changed.
+    let headers: Headers = response.headers().entries().collect();
+    headers.set("access-control-allow-origin", &origin)?;
+    headers.set("access-control-expose-headers", "retry-after")?;
+    headers.append("vary", "origin")?;
+    Ok(response.with_headers(headers))
+}
+
+/// The origin of the page that asks, where there is one and it may.
+fn allowed_origin(request: &Request, env: &Env) -> Option<String> {
+    let origin = request.headers().get("origin").ok()??;
+    let host = platform::url(request)?.host();
+    let config = config::load(env).ok()?;
+    config.door.origins.allow(&origin, &host).then_some(origin)
+}
