@@ -315,14 +315,6 @@ describe("the door lets in", () => {
     await connect(worker, newRoom(), { query: { colour: "red", last: 10 } });
   });
 
-  it("and says honestly that nothing was recovered where a position was given", async () => {
-    const room = newRoom();
-    const { epoch, recovered } = (await connect(worker, room)).welcome;
-    expect(recovered).toBeNull();
-    const back = await connect(worker, room, { query: { epoch, offset: 0 } });
-    expect(back.welcome.recovered).toBe(false);
-  });
-
   it("and welcomes with all that a client needs to know", async () => {
     const room = newRoom();
     const exp = inSeconds(60);

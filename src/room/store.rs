@@ -7,7 +7,6 @@ use snug_core::{
     Epoch, Offset, Stored, Timestamp, UserId,
     command::{PageRequest, PageStart},
     io::StoredMessage,
-    limits::PAGE_BYTES_MAX,
     presence::Absence,
 };
 use wasm_bindgen::JsValue;
@@ -90,8 +89,8 @@ impl Store {
         )
     }
 
-    /// Reads a page in offset order: one message more than its limit where there are, and no
-    /// further than past its bytes.
+    /// Reads a page in offset order, and one message past its limits where there is one: that is
+    /// how the room knows that there are more.
     pub fn page(&self, request: PageRequest) -> Result<Vec<Rc<str>>> {
         let (query, from) = match request.from {
             PageStart::After(offset) => (
@@ -113,7 +112,7 @@ impl Store {
             let json = text(json)?;
             bytes = bytes.saturating_add(json.len());
             messages.push(Rc::from(json));
-            if bytes > PAGE_BYTES_MAX {
+            if bytes > request.bytes_max && messages.len() > 1 {
                 break;
             }
         }

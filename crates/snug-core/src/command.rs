@@ -10,8 +10,8 @@ use crate::{
     ids::{Offset, UserId},
     json,
     limits::{
-        COMMAND_ID_BYTES_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, PAGE_MESSAGES_DEFAULT,
-        PAGE_MESSAGES_MAX, SAFE_INTEGER_MAX, SIGNAL_TO_MAX, STATE_BYTES_MAX,
+        COMMAND_ID_BYTES_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, PAGE_BYTES_MAX,
+        PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX, SAFE_INTEGER_MAX, SIGNAL_TO_MAX, STATE_BYTES_MAX,
     },
 };
 
@@ -71,8 +71,10 @@ pub enum Command<'a> {
 pub struct PageRequest {
     /// From where.
     pub from: PageStart,
-    /// 1 to [`PAGE_MESSAGES_MAX`].
+    /// The most messages; 1 or more.
     pub limit: u32,
+    /// The most bytes, though a page holds one message at least.
+    pub bytes_max: usize,
 }
 
 /// Where a page starts. Pages are in offset order either way.
@@ -227,7 +229,11 @@ impl<'a> Fields<'a> {
         if !(1..=PAGE_MESSAGES_MAX).contains(&limit) {
             return Err(bad("'limit' must be from 1 to 100"));
         }
-        Ok(Command::History(PageRequest { from, limit }))
+        Ok(Command::History(PageRequest {
+            from,
+            limit,
+            bytes_max: PAGE_BYTES_MAX,
+        }))
     }
 }
 

@@ -94,6 +94,11 @@ impl Epoch {
     pub fn new(text: &str) -> Self {
         Self(text.into())
     }
+
+    /// The epoch as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A message's place in its epoch: 1 for the first, then rising by one. 0 is before the first.

@@ -73,7 +73,7 @@ pub enum Output {
     },
     /// Store a message, and answer with [`Input::Appended`].
     Append(StoredMessage),
-    /// Read stored messages, one more than the page's limit where there are, and answer with
+    /// Read a page of stored messages, and one past its limits where there is one, and answer with
     /// [`Input::Page`].
     ReadPage(PageRequest),
     /// Send one text frame to each of these.

@@ -46,6 +46,16 @@ pub const PAGE_MESSAGES_DEFAULT: u32 = 50;
 /// A page of history: it ends early rather than grow past this (but holds at least one message).
 pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
+/// Messages that a connection may have missed and still be sent all of. Past it, recovery is
+/// honestly not: the client loads what it wants as pages.
+pub const RECOVERY_MESSAGES_MAX: u32 = 10_000;
+/// The same in bytes: what one join may put into the queue of one socket.
+pub const RECOVERY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The newest messages that `last` may ask for.
+pub const LAST_MESSAGES_MAX: u32 = PAGE_MESSAGES_MAX;
+/// A frame of several replayed messages ends once it holds this much.
+pub const REPLAY_FRAME_BYTES: usize = 64 * 1024;
+
 /// The error within [`ERROR_WINDOW_MS`] that closes a connection.
 pub const ERRORS_MAX: usize = 20;
 /// The minute in which errors are counted.

@@ -2,6 +2,7 @@
 
 mod commands;
 mod frame;
+mod history;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -60,6 +61,11 @@ enum Asked {
         from: ConnectionId,
         id: Option<CommandId>,
         request: PageRequest,
+    },
+    Replay {
+        to: ConnectionId,
+        request: PageRequest,
+        is_recovery: bool,
     },
 }
 
@@ -176,8 +182,7 @@ impl Room {
 
     fn connect(&mut self, id: ConnectionId, admission: Admission) {
         let since = self.presence.since(&admission.user).unwrap_or(self.now);
-        // Nothing is replayed yet: whoever asked to resume is told so and loads history.
-        let recovered = admission.options.resume.as_ref().map(|_| false);
+        let options = admission.options.clone();
         let connection = Connection::new(id, admission, since, &self.rules, self.now);
         let user = connection.user.clone();
         let attachment = connection.attachment();
@@ -193,7 +198,7 @@ impl Room {
             Arrival::Returned => self.outputs.push_back(Output::ForgetAbsence(user)),
             Arrival::Another => {}
         }
-        self.welcome(id, recovered);
+        self.start_with(id, &options);
     }
 
     fn add(&mut self, connection: Connection, answered: Option<Timestamp>) -> Arrival {

@@ -18,6 +18,7 @@ use snug_core::{
     Capabilities, CloseCode, ConnectionId, Epoch, ErrorCode, Offset, Refusal, RoomName, Timestamp,
     UserId,
     command::{Command, CommandId, PageRequest, PageStart},
+    limits::PAGE_BYTES_MAX,
     push::{
         ConnectionLimits, Member, Message, PING, PONG, PresenceChange, Push, StateChange, Stored,
         Welcome,
@@ -117,6 +118,7 @@ fn commands() -> Named<(Option<CommandId>, Command<'static>)> {
             Command::History(PageRequest {
                 from: PageStart::Before(Offset(43)),
                 limit: 2,
+                bytes_max: PAGE_BYTES_MAX,
             }),
         ),
         ("command_ping", None, Command::Ping),

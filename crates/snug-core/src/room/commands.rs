@@ -7,21 +7,18 @@ use serde_json::value::RawValue;
 use super::{Asked, Frame, Room};
 use crate::{
     Capability,
-    command::{BadCommand, Command, CommandId, PageRequest, PageStart},
+    command::{BadCommand, Command, CommandId},
     connection::Throttled,
     error::{CloseCode, ErrorCode},
     ids::{ConnectionId, UserId},
     io::{Output, StorageFault, StoredMessage},
     json,
-    limits::{FRAME_BYTES_MAX, PAGE_BYTES_MAX},
+    limits::FRAME_BYTES_MAX,
     push::{Message, Push, Stored},
 };
 
 /// How long to wait before trying what storage refused again.
 const STORAGE_RETRY_MS: u64 = 1000;
-
-/// What every stored message starts with: the tag that a page of history leaves out.
-const MESSAGE_TAG: &str = r#"{"type":"message","#;
 
 impl Room {
     /// Takes a frame in, to be worked through line by line as outputs are polled.
@@ -221,37 +218,6 @@ impl Room {
         self.send(vec![from], text);
     }
 
-    fn read_page(&mut self, from: ConnectionId, id: Option<CommandId>, request: PageRequest) {
-        self.outputs.push_back(Output::ReadPage(request));
-        self.asked = Some(Asked::Page { from, id, request });
-    }
-
-    /// Sends the page that storage read.
-    pub(super) fn page(&mut self, outcome: Result<Vec<Rc<str>>, StorageFault>) {
-        let Some(Asked::Page { from, id, request }) = self.asked.take() else {
-            return;
-        };
-        let Ok(stored) = outcome else {
-            return self.refuse(
-                from,
-                id.as_ref(),
-                ErrorCode::Internal,
-                "the history could not be read",
-            );
-        };
-        let (stored, more) = cut_page(&stored, request);
-        let messages: Vec<Box<RawValue>> =
-            stored.iter().filter_map(|json| untagged(json)).collect();
-        let page = Push::History {
-            id: id.as_ref(),
-            epoch: &self.epoch,
-            messages: messages.iter().map(|message| &**message).collect(),
-            more,
-        };
-        let text = page.to_line();
-        self.send(vec![from], text);
-    }
-
     fn throttle(&mut self, from: ConnectionId, id: Option<&CommandId>, throttled: Throttled) {
         self.reply(
             from,
@@ -268,7 +234,7 @@ impl Room {
         }
     }
 
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         from: ConnectionId,
         id: Option<&CommandId>,
@@ -330,36 +296,4 @@ impl Room {
             });
         }
     }
-}
-
-/// Cuts what was read to the page's limits, at the end away from where it starts. Whether
-/// anything is left out.
-fn cut_page(stored: &[Rc<str>], request: PageRequest) -> (Vec<&str>, bool) {
-    let mut page: Vec<&str> = Vec::new();
-    let mut bytes = 0_usize;
-    let forward = matches!(request.from, PageStart::After(_));
-    let mut walk: Box<dyn Iterator<Item = &Rc<str>>> = if forward {
-        Box::new(stored.iter())
-    } else {
-        Box::new(stored.iter().rev())
-    };
-    let more = walk.any(|json| {
-        bytes = bytes.saturating_add(json.len());
-        let is_full =
-            page.len() >= request.limit as usize || (bytes > PAGE_BYTES_MAX && !page.is_empty());
-        if !is_full {
-            page.push(json);
-        }
-        is_full
-    });
-    if !forward {
-        page.reverse();
-    }
-    (page, more)
-}
-
-/// The message without the tag that makes it a push.
-fn untagged(json: &str) -> Option<Box<RawValue>> {
-    let fields = json.strip_prefix(MESSAGE_TAG)?;
-    RawValue::from_string(format!("{{{fields}")).ok()
 }

@@ -78,15 +78,6 @@ fn welcome_lists_nobody_to_those_who_may_not_see_members() {
 }
 
 #[test]
-fn whoever_asks_to_resume_is_told_that_nothing_is_replayed() {
-    scenario(|room| {
-        let ann = room.admit(Visitor::named("ann").resuming_after(0));
-        room.hears(ann, json!({ "type": "welcome", "recovered": false }));
-        room.hears_nothing(ann);
-    });
-}
-
-#[test]
 fn token_limits_tighten_and_never_loosen() {
     scenario(|room| {
         let tight = Visitor::named("ann")

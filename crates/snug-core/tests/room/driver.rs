@@ -126,11 +126,21 @@ impl Visitor {
         self
     }
 
-    pub fn resuming_after(mut self, offset: u64) -> Self {
+    pub fn resuming_after(self, offset: u64) -> Self {
+        self.resuming_in(EPOCH, offset)
+    }
+
+    /// Resumes after this offset of that epoch.
+    pub fn resuming_in(mut self, epoch: &str, offset: u64) -> Self {
         self.0.options.resume = Some(Position {
-            epoch: EPOCH.into(),
+            epoch: epoch.into(),
             offset: Offset(offset),
         });
+        self
+    }
+
+    pub fn wanting_last(mut self, messages: u64) -> Self {
+        self.0.options.last = Some(messages);
         self
     }
 
@@ -360,6 +370,20 @@ impl TestRoom {
         self.restore();
     }
 
+    /// Storage loses a message, and all before it.
+    pub fn loses_stored(&mut self, offset: u64) {
+        self.store.messages.retain(|one, _| one.0 > offset);
+    }
+
+    /// The lengths of all frames that were sent to it.
+    pub fn frame_lengths(&mut self, client: Client) -> Vec<usize> {
+        self.socket(client)
+            .frames
+            .iter()
+            .map(|frame| frame.len())
+            .collect()
+    }
+
     pub fn now_ms(&self) -> u64 {
         self.now.0
     }
@@ -439,6 +463,7 @@ impl TestRoom {
 
 struct Socket {
     attachment: String,
+    has_lines: bool,
     is_open: bool,
     closed: Option<u16>,
     answered: Option<Timestamp>,
@@ -485,20 +510,22 @@ impl Store {
         if std::mem::take(&mut self.fails) {
             return Err(StorageFault);
         }
-        let most = request.limit as usize + 1;
-        let jsons = |message: &StoredMessage| message.json.clone();
-        Ok(match request.from {
-            PageStart::After(offset) => {
-                let after = self.messages.range(offset.next()..);
-                after.take(most).map(|(_, one)| jsons(one)).collect()
+        let stored: Box<dyn Iterator<Item = _>> = match request.from {
+            PageStart::After(offset) => Box::new(self.messages.range(offset.next()..)),
+            PageStart::Before(offset) => Box::new(self.messages.range(..offset).rev()),
+        };
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for (_, message) in stored.take(request.limit as usize + 1) {
+            bytes += message.json.len();
+            page.push(message.json.clone());
+            if bytes > request.bytes_max && page.len() > 1 {
+                break;
             }
-            PageStart::Before(offset) => {
-                let newest_first = self.messages.range(..offset).rev().take(most);
-                let mut page: Vec<_> = newest_first.map(|(_, one)| jsons(one)).collect();
-                page.reverse();
-                page
-            }
-        })
+        }
+        if matches!(request.from, PageStart::Before(_)) {
+            page.reverse();
+        }
+        Ok(page)
     }
 }
 
@@ -577,18 +604,24 @@ impl TestRoom {
     fn deliver(&mut self, to: &[ConnectionId], text: &Rc<str>) {
         let distinct: BTreeSet<_> = to.iter().collect();
         assert_eq!(distinct.len(), to.len(), "sent twice: {text}");
-        assert!(!text.contains(['\n', '\r']), "not one line: {text:?}");
-        let object: Value = serde_json::from_str(text).expect("frames are JSON");
+        let objects: Vec<Value> = text
+            .split('\n')
+            .map(|line| serde_json::from_str(line).expect("lines are JSON"))
+            .collect();
         for id in to {
-            let socket = self.socket(Client(*id));
+            let socket = self.sockets.get_mut(id).expect("an accepted socket");
             assert!(socket.is_open, "sent to a closed socket: {text}");
-            let is_welcome = object["type"] == "welcome";
+            assert!(
+                objects.len() == 1 || socket.has_lines,
+                "several objects in a plain frame: {text}"
+            );
+            let is_welcome = objects[0]["type"] == "welcome";
             assert_eq!(
                 is_welcome,
                 socket.frames.is_empty(),
                 "welcome first, and once"
             );
-            socket.unheard.push_back(object.clone());
+            socket.unheard.extend(objects.iter().cloned());
             socket.frames.push(text.clone());
         }
     }
@@ -623,8 +656,10 @@ impl TestRoom {
 
 impl Socket {
     fn new(attachment: String) -> Self {
+        let kept: Value = serde_json::from_str(&attachment).expect("attachments are JSON");
         Self {
             attachment,
+            has_lines: kept["lines"] == true,
             is_open: true,
             closed: None,
             answered: None,

@@ -15,5 +15,6 @@ mod history;
 mod hostile_input;
 mod limits;
 mod presence;
+mod recovery;
 mod silence;
 mod state;

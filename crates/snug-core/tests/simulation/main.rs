@@ -142,9 +142,21 @@ impl Simulation {
         if !presence {
             visitor = visitor.without_presence();
         }
+        let newest = self.model.messages.len();
+        let position = self.random.bool().then(|| self.random.usize(..newest + 2));
+        if let Some(offset) = position {
+            visitor = visitor.resuming_after(offset as u64);
+        }
         let client = self.room.admit(visitor);
         self.model.join(client, user, echo, self.room.now_ms());
-        let view = View::new(client, user, lines, presence);
+        // A position of the future is none to recover from.
+        let missed = position.map(|offset| self.model.messages.get(offset..));
+        if let Some(Some(missed)) = missed {
+            let tab = self.model.tabs.get_mut(&client).unwrap();
+            tab.to_hear.extend(missed.iter().cloned());
+        }
+        let recovered = missed.map(|missed| missed.is_some());
+        let view = View::new(client, user, lines, presence, recovered);
         self.views.insert(client, view);
     }
 

@@ -16,6 +16,8 @@ pub struct View {
     user: String,
     client: Client,
     hears_presence: bool,
+    /// What `welcome` is to say of it.
+    recovered: Option<bool>,
     members: Members,
     messages_and_signals: VecDeque<Value>,
     asked: BTreeMap<u64, Asked>,
@@ -39,8 +41,15 @@ pub enum Asked {
 }
 
 impl View {
-    pub fn new(client: Client, user: &str, lines: bool, hears_presence: bool) -> Self {
+    pub fn new(
+        client: Client,
+        user: &str,
+        lines: bool,
+        hears_presence: bool,
+        recovered: Option<bool>,
+    ) -> Self {
         Self {
+            recovered,
             lines,
             user: user.into(),
             client,
@@ -64,6 +73,7 @@ impl View {
         match object["type"].as_str().unwrap() {
             "welcome" => {
                 assert_eq!(object["offset"], model.messages.len());
+                assert_eq!(object["recovered"], json!(self.recovered));
                 self.members = listed(object);
             }
             "presence" => self.hears_change(object),
