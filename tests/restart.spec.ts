@@ -1,9 +1,10 @@
 // Restarts: the process dies with everything in its memory, and what was promised holds.
 
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, it } from "vitest";
+import { DatabaseSync } from "node:sqlite";
+import { afterAll, expect, it, onTestFinished } from "vitest";
 import { connect } from "./support/client.js";
 import { startWorker } from "./support/worker.js";
 
@@ -47,4 +48,43 @@ it("a member that dropped before is still awaited, and is back without being ann
   const { welcome } = await connect(worker, "awaited", bob);
   expect(welcome.members?.[1]).toEqual(before);
   expect(await ann.rest()).toEqual([]);
+});
+
+/** Puts every room in the storage back to what an earlier version's schema was. */
+async function downgrade(directory: string, sql: string) {
+  for (const file of await readdir(directory, { recursive: true })) {
+    if (!file.endsWith(".sqlite")) continue;
+    using database = new DatabaseSync(join(directory, file));
+    const isRoom = database.prepare("SELECT name FROM sqlite_schema WHERE name = 'messages'").get();
+    if (isRoom) database.exec(sql);
+  }
+}
+
+const EARLIER = [
+  {
+    version: 1,
+    sql: `ALTER TABLE messages DROP COLUMN bytes_before;
+      UPDATE meta SET value = '1' WHERE key = 'schema';`,
+  },
+];
+
+it.each(EARLIER)("a room that version $version of the schema stored goes on", async ({ sql }) => {
+  const directory = await mkdtemp(join(tmpdir(), "snug-"));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  const long = "é".repeat(400);
+  let epoch: string;
+  {
+    await using worker = await startWorker(settings, directory);
+    const ann = await connect(worker, "old");
+    for (let data = 1; data <= 3; data++) await ann.request({ type: "publish", data: long });
+    epoch = ann.welcome.epoch;
+  }
+  await downgrade(directory, sql);
+  await using worker = await startWorker({ ...settings, HISTORY_BYTES_MAX: 2000 }, directory);
+  const ann = await connect(worker, "old");
+  expect(ann.welcome).toMatchObject({ epoch, offset: 3 });
+  const offsets = async () => (await ann.request({ type: "history" })).messages.map(({ offset }) => offset);
+  expect(await offsets()).toEqual([2, 3]);
+  expect((await ann.request({ type: "publish", data: long })).offset).toBe(4);
+  expect(await offsets()).toEqual([3, 4]);
 });

@@ -224,7 +224,10 @@ impl Room {
             Output::Append(message) => {
                 Some(Input::Appended(stored("append", store.append(&message))))
             }
-            Output::ReadPage(request) => Some(Input::Page(stored("page", store.page(request)))),
+            Output::ReadPage { request, floor } => {
+                Some(Input::Page(stored("page", store.page(request, floor))))
+            }
+            Output::Trim(floor) => log("trim", store.trim(floor)),
             Output::Send { to, text } => {
                 sockets.send(&to, &text);
                 None

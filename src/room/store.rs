@@ -8,6 +8,7 @@ use snug_core::{
     command::{PageRequest, PageStart},
     io::StoredMessage,
     presence::Absence,
+    retention::{Floor, TRIM_ROWS_MAX},
 };
 use wasm_bindgen::JsValue;
 use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
@@ -15,10 +16,20 @@ use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 use crate::platform;
 
 /// What each version of the schema adds to the one before. Only ever appended to.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE messages (offset INTEGER PRIMARY KEY, time INTEGER NOT NULL, json TEXT NOT NULL);
     CREATE TABLE absences (user TEXT PRIMARY KEY, since INTEGER NOT NULL, info TEXT, until INTEGER NOT NULL) WITHOUT ROWID;
-"];
+    ",
+    "
+    ALTER TABLE messages ADD COLUMN bytes_before INTEGER NOT NULL DEFAULT 0;
+    UPDATE messages SET bytes_before = running.bytes FROM (
+        SELECT offset, coalesce(sum(octet_length(json)) OVER (
+            ORDER BY offset ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ), 0) AS bytes FROM messages
+    ) AS running WHERE running.offset = messages.offset;
+    ",
+];
 
 /// The room's tables.
 pub struct Store {
@@ -55,13 +66,14 @@ impl Store {
     pub fn load(&self) -> Result<Stored> {
         let epoch = self.meta("epoch")?.ok_or_else(|| corrupt("epoch"))?;
         let newest = self.rows(
-            "SELECT offset, time FROM messages ORDER BY offset DESC LIMIT 1",
+            "SELECT offset, time, bytes_before + octet_length(json) FROM messages ORDER BY offset DESC LIMIT 1",
             [],
         )?;
-        let (newest, newest_time) = match newest.into_iter().next() {
+        let (newest, newest_time, bytes) = match newest.into_iter().next() {
             Some(row) => {
-                let [offset, time] = columns(row)?;
-                (Offset(integer(offset)?), Timestamp(integer(time)?))
+                let [offset, time, bytes] = columns(row)?;
+                let time = Timestamp(integer(time)?);
+                (Offset(integer(offset)?), time, integer(bytes)?)
             }
             None => Default::default(),
         };
@@ -70,6 +82,7 @@ impl Store {
             epoch: Epoch::new(&epoch),
             newest,
             newest_time,
+            bytes,
             absences: absences
                 .into_iter()
                 .map(read_absence)
@@ -80,32 +93,62 @@ impl Store {
     /// Stores a message. Fails where its offset is taken: another object is this room by now.
     pub fn append(&self, message: &StoredMessage) -> Result<()> {
         self.run(
-            "INSERT INTO messages (offset, time, json) VALUES (?, ?, ?)",
+            "INSERT INTO messages (offset, time, bytes_before, json) VALUES (?, ?, ?, ?)",
             [
                 number(message.offset.0),
                 number(message.time.0),
+                number(message.bytes_before),
                 JsValue::from_str(&message.json),
             ],
         )
     }
 
-    /// Reads a page in offset order, and one message past its limits where there is one: that is
-    /// how the room knows that there are more.
-    pub fn page(&self, request: PageRequest) -> Result<Vec<Rc<str>>> {
+    /// Removes some of the oldest rows below the floor. The newest row stays, whatever it is: it
+    /// is how the next offset is known.
+    pub fn trim(&self, floor: Floor) -> Result<()> {
+        self.run(
+            "DELETE FROM messages WHERE offset IN (
+                SELECT offset FROM (SELECT * FROM messages ORDER BY offset LIMIT ?)
+                WHERE (offset < ? OR time < ? OR bytes_before < ?)
+                AND offset < (SELECT max(offset) FROM messages)
+            )",
+            [
+                number(TRIM_ROWS_MAX),
+                number(floor.offset.0),
+                number(floor.time.0),
+                number(floor.bytes_before),
+            ],
+        )
+    }
+
+    /// Reads a page of what the floor keeps, in offset order, and one message past the page's
+    /// limits where there is one: that is how the room knows that there are more.
+    pub fn page(&self, request: PageRequest, floor: Floor) -> Result<Vec<Rc<str>>> {
         let (query, from) = match request.from {
             PageStart::After(offset) => (
-                "SELECT json FROM messages WHERE offset > ? ORDER BY offset LIMIT ?",
+                "SELECT json FROM messages
+                WHERE offset > ? AND offset >= ? AND time >= ? AND bytes_before >= ? AND json <> ''
+                ORDER BY offset LIMIT ?",
                 offset,
             ),
             PageStart::Before(offset) => (
-                "SELECT json FROM messages WHERE offset < ? ORDER BY offset DESC LIMIT ?",
+                "SELECT json FROM messages
+                WHERE offset < ? AND offset >= ? AND time >= ? AND bytes_before >= ? AND json <> ''
+                ORDER BY offset DESC LIMIT ?",
                 offset,
             ),
         };
         let limit = u64::from(request.limit).saturating_add(1);
-        let cursor = self
-            .sql
-            .exec_raw(query, vec![number(from.0), number(limit)])?;
+        let cursor = self.sql.exec_raw(
+            query,
+            vec![
+                number(from.0),
+                number(floor.offset.0),
+                number(floor.time.0),
+                number(floor.bytes_before),
+                number(limit),
+            ],
+        )?;
         let (mut messages, mut bytes) = (Vec::new(), 0_usize);
         for row in cursor.raw() {
             let [json] = columns(row?)?;

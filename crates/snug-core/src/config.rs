@@ -8,6 +8,7 @@ use crate::{
     door::{AllowedOrigins, DoorRules},
     limits::{FRAME_BYTES_MAX, SAFE_INTEGER_MAX, SOCKETS_MAX},
     rate::Rate,
+    retention::Retention,
     token::{HmacAlgorithm, Key, TokenRules},
 };
 
@@ -33,6 +34,8 @@ pub struct RoomRules {
     pub connections_max: usize,
     /// Connections of one user to the room.
     pub connections_per_user_max: usize,
+    /// How much of what was said is kept.
+    pub retention: Retention,
     /// How long a member that dropped may be away before it has left.
     pub presence_grace_ms: u64,
     /// How often clients are asked to ping.
@@ -96,6 +99,7 @@ impl Config {
                     1,
                     SOCKETS_MAX,
                 )? as usize,
+                retention: settings.retention()?,
                 presence_grace_ms: settings.number("PRESENCE_GRACE_MS", 5_000, 0, DAY_MS)?,
                 ping_ms,
                 idle_timeout_ms: settings.number("IDLE_TIMEOUT_MS", 90_000, ping_ms, DAY_MS)?,
@@ -204,10 +208,15 @@ impl Settings<'_> {
                 return Err(wanted(name, "is not supported by this version"));
             }
         }
-        self.number("HISTORY_MESSAGES_MAX", 10_000, 0, SAFE_INTEGER_MAX)?;
-        self.number("HISTORY_SECONDS_MAX", 604_800, 1, SAFE_INTEGER_MAX)?;
-        self.number("HISTORY_BYTES_MAX", 67_108_864, 1, SAFE_INTEGER_MAX)?;
         Ok(())
+    }
+
+    fn retention(&self) -> Result<Retention, ConfigError> {
+        Ok(Retention {
+            messages_max: self.number("HISTORY_MESSAGES_MAX", 10_000, 0, SAFE_INTEGER_MAX)?,
+            seconds_max: self.number("HISTORY_SECONDS_MAX", 604_800, 1, SAFE_INTEGER_MAX)?,
+            bytes_max: self.number("HISTORY_BYTES_MAX", 67_108_864, 1, SAFE_INTEGER_MAX)?,
+        })
     }
 }
 

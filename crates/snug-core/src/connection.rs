@@ -201,6 +201,7 @@ mod tests {
             ATTACHMENT_BYTES_MAX, EPOCH_BYTES_MAX, INFO_BYTES_MAX, SAFE_INTEGER_MAX,
             STATE_BYTES_MAX, USER_BYTES_MAX,
         },
+        retention::Retention,
         token::ClaimedLimits,
     };
 
@@ -386,6 +387,11 @@ mod tests {
             },
             connections_max: 10,
             connections_per_user_max: 10,
+            retention: Retention {
+                messages_max: 10_000,
+                seconds_max: 604_800,
+                bytes_max: 67_108_864,
+            },
             presence_grace_ms: 5_000,
             ping_ms: 30_000,
             idle_timeout_ms: 90_000,

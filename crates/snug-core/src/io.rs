@@ -8,6 +8,7 @@ use crate::{
     error::CloseCode,
     ids::{ConnectionId, Epoch, Offset, Timestamp, UserId},
     presence::Absence,
+    retention::Floor,
 };
 
 /// Something that happened to the room.
@@ -73,9 +74,17 @@ pub enum Output {
     },
     /// Store a message, and answer with [`Input::Appended`].
     Append(StoredMessage),
-    /// Read a page of stored messages, and one past its limits where there is one, and answer with
-    /// [`Input::Page`].
-    ReadPage(PageRequest),
+    /// Read a page of stored messages that the floor keeps, and one past its limits where there
+    /// is one, and answer with [`Input::Page`].
+    ReadPage {
+        /// Which page.
+        request: PageRequest,
+        /// Where the kept messages begin.
+        floor: Floor,
+    },
+    /// Remove some of the oldest rows below the floor, but never the newest row: it holds the
+    /// place in the stream.
+    Trim(Floor),
     /// Send one text frame to each of these.
     Send {
         /// To whom.
@@ -103,7 +112,9 @@ pub struct StoredMessage {
     pub offset: Offset,
     /// When.
     pub time: Timestamp,
-    /// The push that announces it.
+    /// The bytes of all messages of the epoch before it, as they were stored.
+    pub bytes_before: u64,
+    /// The push that announces it; empty where none are kept.
     pub json: Rc<str>,
 }
 
@@ -127,6 +138,8 @@ pub struct Stored {
     pub newest: Offset,
     /// The newest message's time.
     pub newest_time: Timestamp,
+    /// The bytes of all messages of the epoch, as they were stored.
+    pub bytes: u64,
     /// Members that may be back.
     pub absences: Vec<Absence>,
 }

@@ -24,6 +24,7 @@ pub mod presence;
 pub mod push;
 pub mod rate;
 pub mod refusal;
+pub mod retention;
 pub mod room;
 pub mod token;
 

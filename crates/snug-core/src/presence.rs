@@ -218,7 +218,8 @@ fn empty_object() -> &'static RawValue {
 #[cfg(test)]
 mod tests {
     use crate::{
-        Admission, Capabilities, config::RoomRules, door::Options, rate::Rate, token::ClaimedLimits,
+        Admission, Capabilities, config::RoomRules, door::Options, rate::Rate,
+        retention::Retention, token::ClaimedLimits,
     };
 
     use super::*;
@@ -405,6 +406,11 @@ mod tests {
             },
             connections_max: 1,
             connections_per_user_max: 1,
+            retention: Retention {
+                messages_max: 10_000,
+                seconds_max: 604_800,
+                bytes_max: 67_108_864,
+            },
             presence_grace_ms: 0,
             ping_ms: 100,
             idle_timeout_ms: 100,

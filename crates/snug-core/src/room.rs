@@ -36,6 +36,8 @@ pub struct Room {
     epoch: Epoch,
     newest: Offset,
     newest_time: Timestamp,
+    /// The bytes of all messages of the epoch, removed ones too.
+    bytes: u64,
     connections: BTreeMap<ConnectionId, Connection>,
     presence: Presence,
     /// When to look for silent sockets; `None` while there are none at all.
@@ -56,6 +58,7 @@ enum Asked {
         from: ConnectionId,
         id: Option<CommandId>,
         message: StoredMessage,
+        announcement: Rc<str>,
     },
     Page {
         from: ConnectionId,
@@ -106,6 +109,7 @@ impl Room {
             epoch: stored.epoch,
             newest: stored.newest,
             newest_time: stored.newest_time,
+            bytes: stored.bytes,
             connections: BTreeMap::new(),
             presence: Presence::default(),
             sweep_at: None,

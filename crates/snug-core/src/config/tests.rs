@@ -17,6 +17,11 @@ fn a_secret_is_all_that_has_to_be_set() {
         },
         connections_max: 30_000,
         connections_per_user_max: 20,
+        retention: Retention {
+            messages_max: 10_000,
+            seconds_max: 604_800,
+            bytes_max: 67_108_864,
+        },
         presence_grace_ms: 5_000,
         ping_ms: 30_000,
         idle_timeout_ms: 90_000,
@@ -289,9 +294,24 @@ fn numbers() -> impl Iterator<Item = (&'static str, u64, u64, Option<Value>)> {
             DAY_MS,
             Some(|c| c.room.idle_timeout_ms),
         ),
-        ("HISTORY_MESSAGES_MAX", 0, SAFE_INTEGER_MAX, None),
-        ("HISTORY_SECONDS_MAX", 1, SAFE_INTEGER_MAX, None),
-        ("HISTORY_BYTES_MAX", 1, SAFE_INTEGER_MAX, None),
+        (
+            "HISTORY_MESSAGES_MAX",
+            0,
+            SAFE_INTEGER_MAX,
+            Some(|config| config.room.retention.messages_max),
+        ),
+        (
+            "HISTORY_SECONDS_MAX",
+            1,
+            SAFE_INTEGER_MAX,
+            Some(|config| config.room.retention.seconds_max),
+        ),
+        (
+            "HISTORY_BYTES_MAX",
+            1,
+            SAFE_INTEGER_MAX,
+            Some(|config| config.room.retention.bytes_max),
+        ),
     ];
     numbers.into_iter()
 }

@@ -15,6 +15,7 @@ use crate::{
     json,
     limits::FRAME_BYTES_MAX,
     push::{Message, Push, Stored},
+    retention::Retention,
 };
 
 /// How long to wait before trying what storage refused again.
@@ -131,18 +132,36 @@ impl Room {
             event,
             data: &json::one_line(data),
         });
+        let announcement = push.to_line();
+        let is_kept = self.rules.retention.keeps_any();
         let message = StoredMessage {
             offset,
             time,
-            json: push.to_line(),
+            bytes_before: self.bytes,
+            json: if is_kept {
+                announcement.clone()
+            } else {
+                "".into()
+            },
         };
         self.outputs.push_back(Output::Append(message.clone()));
-        self.asked = Some(Asked::Append { from, id, message });
+        self.asked = Some(Asked::Append {
+            from,
+            id,
+            message,
+            announcement,
+        });
     }
 
     /// Announces what was stored, or says that it was not.
     pub(super) fn appended(&mut self, outcome: Result<(), StorageFault>) {
-        let Some(Asked::Append { from, id, message }) = self.asked.take() else {
+        let Some(Asked::Append {
+            from,
+            id,
+            message,
+            announcement,
+        }) = self.asked.take()
+        else {
             return;
         };
         if outcome.is_err() {
@@ -153,11 +172,16 @@ impl Room {
                 "the message could not be stored",
             );
         }
-        let StoredMessage { offset, time, json } = message;
+        let StoredMessage { offset, time, .. } = message;
         (self.newest, self.newest_time) = (offset, time);
+        let bytes = u64::try_from(message.json.len()).unwrap_or_default();
+        self.bytes = self.bytes.saturating_add(bytes);
         self.ack(from, id.as_ref(), Some(Stored { offset, time }));
         let to = self.recipients(|one| one.hears_messages() && (one.echo || one.id != from));
-        self.send(to, json);
+        self.send(to, announcement);
+        if Retention::is_trim_due(offset) {
+            self.outputs.push_back(Output::Trim(self.floor()));
+        }
     }
 
     fn signal(

@@ -18,6 +18,7 @@ use crate::{
         REPLAY_FRAME_BYTES,
     },
     push::Push,
+    retention::Floor,
 };
 
 /// What every stored message starts with: the tag that a page of history leaves out.
@@ -44,7 +45,7 @@ impl Room {
                 self.welcome(to, Some(true));
             }
             Some(request) => {
-                self.outputs.push_back(Output::ReadPage(request));
+                self.ask_page(request);
                 self.asked = Some(Asked::Replay {
                     to,
                     request,
@@ -73,8 +74,20 @@ impl Room {
         id: Option<CommandId>,
         request: PageRequest,
     ) {
-        self.outputs.push_back(Output::ReadPage(request));
+        self.ask_page(request);
         self.asked = Some(Asked::Page { from, id, request });
+    }
+
+    fn ask_page(&mut self, request: PageRequest) {
+        let floor = self.floor();
+        self.outputs.push_back(Output::ReadPage { request, floor });
+    }
+
+    /// Where the messages begin that are kept.
+    pub(super) fn floor(&self) -> Floor {
+        self.rules
+            .retention
+            .floor(self.newest, self.bytes, self.now)
     }
 
     /// Passes on the page that storage read.

@@ -19,6 +19,7 @@ use snug_core::{
     io::{KeptSocket, StorageFault, StoredMessage},
     limits::HIBERNATION_IDLE_MS,
     presence::Absence,
+    retention::{Floor, TRIM_ROWS_MAX},
     token::ClaimedLimits,
 };
 
@@ -361,9 +362,14 @@ impl TestRoom {
                 offset.0, self.now.0
             );
             let json = json.into();
-            let time = self.now;
+            let (time, bytes_before) = (self.now, self.store.bytes());
             assert_eq!(
-                self.store.append(StoredMessage { offset, time, json }),
+                self.store.append(StoredMessage {
+                    offset,
+                    time,
+                    bytes_before,
+                    json
+                }),
                 Ok(())
             );
         }
@@ -390,6 +396,15 @@ impl TestRoom {
 
     pub fn stored_count(&self) -> usize {
         self.store.messages.len()
+    }
+
+    /// The size of all stored messages.
+    pub fn stored_bytes(&self) -> usize {
+        self.store
+            .messages
+            .values()
+            .map(|message| message.json.len())
+            .sum()
     }
 
     // Hearing.
@@ -489,7 +504,30 @@ impl Store {
             epoch: Epoch::new(EPOCH),
             newest: self.newest(),
             newest_time: newest.map(|message| message.time).unwrap_or_default(),
+            bytes: self.bytes(),
             absences: self.absences.values().cloned().collect(),
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        let newest = self.messages.values().last();
+        newest.map_or(0, |message| {
+            message.bytes_before + message.json.len() as u64
+        })
+    }
+
+    fn trim(&mut self, floor: Floor) {
+        let newest = self.newest();
+        let oldest: Vec<_> = self
+            .messages
+            .keys()
+            .take(TRIM_ROWS_MAX as usize)
+            .copied()
+            .collect();
+        for offset in oldest {
+            if offset != newest && !is_kept(&self.messages[&offset], floor) {
+                self.messages.remove(&offset);
+            }
         }
     }
 
@@ -506,7 +544,7 @@ impl Store {
         Ok(())
     }
 
-    fn read(&mut self, request: PageRequest) -> Result<Vec<Rc<str>>, StorageFault> {
+    fn read(&mut self, request: PageRequest, floor: Floor) -> Result<Vec<Rc<str>>, StorageFault> {
         if std::mem::take(&mut self.fails) {
             return Err(StorageFault);
         }
@@ -515,7 +553,8 @@ impl Store {
             PageStart::Before(offset) => Box::new(self.messages.range(..offset).rev()),
         };
         let (mut page, mut bytes) = (Vec::new(), 0);
-        for (_, message) in stored.take(request.limit as usize + 1) {
+        let kept = stored.filter(|(_, one)| !one.json.is_empty() && is_kept(one, floor));
+        for (_, message) in kept.take(request.limit as usize + 1) {
             bytes += message.json.len();
             page.push(message.json.clone());
             if bytes > request.bytes_max && page.len() > 1 {
@@ -527,6 +566,10 @@ impl Store {
         }
         Ok(page)
     }
+}
+
+fn is_kept(message: &StoredMessage, floor: Floor) -> bool {
+    floor.keeps(message.offset, message.time, message.bytes_before)
 }
 
 impl TestRoom {
@@ -570,8 +613,9 @@ impl TestRoom {
                     let outcome = self.store.append(message);
                     self.room.handle_input(Input::Appended(outcome), self.now);
                 }
-                Output::ReadPage(request) => {
-                    let page = self.store.read(request);
+                Output::Trim(floor) => self.store.trim(floor),
+                Output::ReadPage { request, floor } => {
+                    let page = self.store.read(request, floor);
                     self.room.handle_input(Input::Page(page), self.now);
                 }
                 Output::Send { to, text } => self.deliver(&to, &text),

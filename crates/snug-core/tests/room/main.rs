@@ -16,5 +16,6 @@ mod hostile_input;
 mod limits;
 mod presence;
 mod recovery;
+mod retention;
 mod silence;
 mod state;

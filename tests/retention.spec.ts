@@ -1,0 +1,64 @@
+// What a room keeps, on the real storage.
+
+import { afterAll, describe, expect, it } from "vitest";
+import { type Client, connect } from "./support/client.js";
+import { newRoom } from "./support/visit.js";
+import { type Settings, startWorker, type Worker } from "./support/worker.js";
+
+const workers: Worker[] = [];
+afterAll(() => Promise.all(workers.map((worker) => worker.dispose())));
+
+async function start(settings: Settings): Promise<Worker> {
+  const worker = await startWorker({ MESSAGES_BURST: 10_000, MESSAGES_PER_SECOND: 10_000, ...settings });
+  workers.push(worker);
+  return worker;
+}
+
+const publish = (data: unknown) => ({ type: "publish", data }) as const;
+
+async function kept(client: Client): Promise<number[]> {
+  const { messages, more } = await client.request({ type: "history", limit: 100 });
+  expect(more).toBe(false);
+  return messages.map(({ offset }) => offset);
+}
+
+describe("a room", () => {
+  it("keeps the newest messages, and counts on over hibernation", async () => {
+    const worker = await start({ HISTORY_MESSAGES_MAX: 3 });
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    for (let data = 1; data <= 200; data++) await ann.request(publish(data));
+    expect(await kept(ann)).toEqual([198, 199, 200]);
+    await worker.hibernate(room);
+    expect((await ann.request(publish("next"))).offset).toBe(201);
+    expect(await kept(ann)).toEqual([199, 200, 201]);
+    const { epoch } = ann.welcome;
+    const early = await connect(worker, room, { user: "bob", query: { epoch, offset: 197 } });
+    expect(early.welcome.recovered).toBe(false);
+    const late = await connect(worker, room, { user: "bob", query: { epoch, offset: 198 } });
+    expect(late.welcome.recovered).toBe(true);
+    expect((await late.next("message")).offset).toBe(199);
+  });
+
+  it("keeps no more bytes than it may", async () => {
+    const worker = await start({ HISTORY_BYTES_MAX: 2500 });
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    for (let count = 1; count <= 4; count++) await ann.request(publish("é".repeat(500)));
+    expect(await kept(ann)).toEqual([3, 4]);
+    await worker.hibernate(room);
+    await ann.request(publish("é".repeat(500)));
+    expect(await kept(ann)).toEqual([4, 5]);
+  });
+
+  it("keeps nothing where nothing is wanted, and still orders", async () => {
+    const worker = await start({ HISTORY_MESSAGES_MAX: 0 });
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    expect((await ann.request(publish("said"))).offset).toBe(1);
+    expect(await ann.next("message")).toMatchObject({ offset: 1, data: "said" });
+    await worker.hibernate(room);
+    expect((await ann.request(publish("said"))).offset).toBe(2);
+    expect(await kept(ann)).toEqual([]);
+  });
+});
