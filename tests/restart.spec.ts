@@ -62,8 +62,16 @@ async function downgrade(directory: string, sql: string) {
 
 const EARLIER = [
   {
+    version: 2,
+    sql: `ALTER TABLE messages DROP COLUMN user;
+      ALTER TABLE messages DROP COLUMN key;
+      UPDATE meta SET value = '2' WHERE key = 'schema';`,
+  },
+  {
     version: 1,
-    sql: `ALTER TABLE messages DROP COLUMN bytes_before;
+    sql: `ALTER TABLE messages DROP COLUMN user;
+      ALTER TABLE messages DROP COLUMN key;
+      ALTER TABLE messages DROP COLUMN bytes_before;
       UPDATE meta SET value = '1' WHERE key = 'schema';`,
   },
 ];
@@ -85,6 +93,6 @@ it.each(EARLIER)("a room that version $version of the schema stored goes on", as
   expect(ann.welcome).toMatchObject({ epoch, offset: 3 });
   const offsets = async () => (await ann.request({ type: "history" })).messages.map(({ offset }) => offset);
   expect(await offsets()).toEqual([2, 3]);
-  expect((await ann.request({ type: "publish", data: long })).offset).toBe(4);
+  expect((await ann.request({ type: "publish", data: long, key: "k" })).offset).toBe(4);
   expect(await offsets()).toEqual([3, 4]);
 });

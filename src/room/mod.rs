@@ -227,7 +227,8 @@ impl Room {
             Output::ReadPage { request, floor } => {
                 Some(Input::Page(stored("page", store.page(request, floor))))
             }
-            Output::Trim(floor) => log("trim", store.trim(floor)),
+            Output::ReadKeys => Some(Input::Keys(stored("keys", store.keys()))),
+            Output::Trim { floor, lowest_key } => log("trim", store.trim(floor, lowest_key)),
             Output::Send { to, text } => {
                 sockets.send(&to, &text);
                 None

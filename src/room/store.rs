@@ -7,7 +7,10 @@ use snug_core::{
     Epoch, Offset, Stored, Timestamp, UserId,
     command::{PageRequest, PageStart},
     io::StoredMessage,
+    keys::StoredKey,
+    limits::KEYS_MAX,
     presence::Absence,
+    push,
     retention::{Floor, TRIM_ROWS_MAX},
 };
 use wasm_bindgen::JsValue;
@@ -16,7 +19,7 @@ use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 use crate::platform;
 
 /// What each version of the schema adds to the one before. Only ever appended to.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE messages (offset INTEGER PRIMARY KEY, time INTEGER NOT NULL, json TEXT NOT NULL);
     CREATE TABLE absences (user TEXT PRIMARY KEY, since INTEGER NOT NULL, info TEXT, until INTEGER NOT NULL) WITHOUT ROWID;
@@ -28,6 +31,10 @@ const MIGRATIONS: [&str; 2] = [
             ORDER BY offset ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ), 0) AS bytes FROM messages
     ) AS running WHERE running.offset = messages.offset;
+    ",
+    "
+    ALTER TABLE messages ADD COLUMN user TEXT;
+    ALTER TABLE messages ADD COLUMN key TEXT;
     ",
 ];
 
@@ -92,32 +99,70 @@ impl Store {
 
     /// Stores a message. Fails where its offset is taken: another object is this room by now.
     pub fn append(&self, message: &StoredMessage) -> Result<()> {
+        let (user, key) = match &message.key {
+            Some(one) => (
+                JsValue::from_str(one.user.as_str()),
+                JsValue::from_str(&one.key),
+            ),
+            None => (JsValue::NULL, JsValue::NULL),
+        };
         self.run(
-            "INSERT INTO messages (offset, time, bytes_before, json) VALUES (?, ?, ?, ?)",
+            "INSERT INTO messages (offset, time, bytes_before, json, user, key) VALUES (?, ?, ?, ?, ?, ?)",
             [
                 number(message.offset.0),
                 number(message.time.0),
                 number(message.bytes_before),
                 JsValue::from_str(&message.json),
+                user,
+                key,
             ],
         )
     }
 
-    /// Removes some of the oldest rows below the floor. The newest row stays, whatever it is: it
-    /// is how the next offset is known.
-    pub fn trim(&self, floor: Floor) -> Result<()> {
-        self.run(
-            "DELETE FROM messages WHERE offset IN (
-                SELECT offset FROM (SELECT * FROM messages ORDER BY offset LIMIT ?)
-                WHERE (offset < ? OR time < ? OR bytes_before < ?)
-                AND offset < (SELECT max(offset) FROM messages)
-            )",
+    /// Reads the newest idempotency keys, oldest first.
+    pub fn keys(&self) -> Result<Vec<StoredKey>> {
+        let rows = self.rows(
+            "SELECT offset, time, user, key FROM messages WHERE key IS NOT NULL ORDER BY offset DESC LIMIT ?",
+            [number(KEYS_MAX as u64)],
+        )?;
+        rows.into_iter().rev().map(read_key).collect()
+    }
+
+    /// Removes some of what is below the floor: rows, or of those whose key is remembered, the
+    /// message. The newest row stays, whatever it is: it is how the next offset is known.
+    pub fn trim(&self, floor: Floor, lowest_key: Offset) -> Result<()> {
+        let kept = self.rows(
+            "SELECT offset FROM messages WHERE offset >= ? AND time >= ? AND bytes_before >= ?
+            UNION ALL SELECT max(offset) FROM messages
+            ORDER BY offset LIMIT 1",
             [
-                number(TRIM_ROWS_MAX),
                 number(floor.offset.0),
                 number(floor.time.0),
                 number(floor.bytes_before),
             ],
+        )?;
+        let Some(row) = kept.into_iter().next() else {
+            return Ok(());
+        };
+        let [lowest_kept] = columns(row)?;
+        let lowest_kept = integer(lowest_kept)?;
+        self.run(
+            "DELETE FROM messages WHERE offset IN (
+                SELECT offset FROM messages WHERE offset < ? AND (key IS NULL OR offset < ?)
+                ORDER BY offset LIMIT ?
+            )",
+            [
+                number(lowest_kept),
+                number(lowest_key.0),
+                number(TRIM_ROWS_MAX),
+            ],
+        )?;
+        self.run(
+            "UPDATE messages SET json = '' WHERE offset IN (
+                SELECT offset FROM messages WHERE offset < ? AND json <> ''
+                ORDER BY offset LIMIT ?
+            )",
+            [number(lowest_kept), number(TRIM_ROWS_MAX)],
         )
     }
 
@@ -226,6 +271,15 @@ impl Store {
             .raw()
             .collect()
     }
+}
+
+fn read_key(row: Vec<SqlStorageValue>) -> Result<StoredKey> {
+    let [offset, time, user, key] = columns(row)?;
+    Ok(StoredKey {
+        user: UserId::parse(&text(user)?).ok_or_else(|| corrupt("user"))?,
+        key: text(key)?.into(),
+        stored: push::Stored::new(Offset(integer(offset)?), Timestamp(integer(time)?)),
+    })
 }
 
 fn read_absence(row: Vec<SqlStorageValue>) -> Result<Absence> {

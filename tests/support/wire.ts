@@ -74,6 +74,8 @@ export interface Ack {
   /** Of what was stored. */
   offset?: number;
   time?: number;
+  /** Whether it was stored before, under the same key. */
+  duplicate?: true;
 }
 
 export interface Members {
@@ -105,7 +107,7 @@ export type PushOf<T extends Push["type"]> = Extract<Push, { type: T }>;
 
 /** The reply to each command, where it is not an error. */
 export interface Replies {
-  publish: Required<Ack>;
+  publish: Ack & { offset: number; time: number };
   signal: Ack;
   state: Ack;
   members: Members;

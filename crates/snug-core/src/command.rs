@@ -43,6 +43,8 @@ pub enum Command<'a> {
         data: &'a RawValue,
         /// Its kind, the application's to name.
         event: Option<Cow<'a, str>>,
+        /// What makes it the same message as one before, however often it is sent.
+        key: Option<Cow<'a, str>>,
     },
     /// Send something to all, or to some, without storing it.
     Signal {
@@ -178,13 +180,18 @@ impl<'a> Fields<'a> {
     }
 
     fn publish(self) -> Result<Command<'a>, Fault> {
-        if self.key.is_some_and(|key| key.len() > KEY_BYTES_MAX) {
-            return Err(bad("'key' must be at most 64 bytes"));
+        if self
+            .key
+            .as_ref()
+            .is_some_and(|key| !(1..=KEY_BYTES_MAX).contains(&key.len()))
+        {
+            return Err(bad("'key' must have 1 to 64 bytes"));
         }
         let data = self.data.ok_or(bad("'publish' needs 'data'"))?;
         Ok(Command::Publish {
             data,
             event: self.event,
+            key: self.key,
         })
     }
 
@@ -268,7 +275,12 @@ mod tests {
         let (id, command) =
             Command::parse(r#"{"type":"publish","data":{"b": 1.50,"a":null},"id":"x"}"#).unwrap();
         assert_eq!(id, Some(CommandId::Text("x".into())));
-        let Command::Publish { data, event: None } = command else {
+        let Command::Publish {
+            data,
+            event: None,
+            key: None,
+        } = command
+        else {
             panic!("{command:?}")
         };
         assert_eq!(data.get(), r#"{"b": 1.50,"a":null}"#);

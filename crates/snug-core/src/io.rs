@@ -7,6 +7,7 @@ use crate::{
     door::Admission,
     error::CloseCode,
     ids::{ConnectionId, Epoch, Offset, Timestamp, UserId},
+    keys::StoredKey,
     presence::Absence,
     retention::Floor,
 };
@@ -47,6 +48,8 @@ pub enum Input {
     },
     /// The answer to [`Output::Append`].
     Appended(Result<(), StorageFault>),
+    /// The answer to [`Output::ReadKeys`]: the newest [`crate::limits::KEYS_MAX`], oldest first.
+    Keys(Result<Vec<StoredKey>, StorageFault>),
     /// The answer to [`Output::ReadPage`]: the messages in offset order, each as it was stored.
     Page(Result<Vec<Rc<str>>, StorageFault>),
 }
@@ -82,9 +85,16 @@ pub enum Output {
         /// Where the kept messages begin.
         floor: Floor,
     },
+    /// Read the idempotency keys that are stored, and answer with [`Input::Keys`].
+    ReadKeys,
     /// Remove some of the oldest rows below the floor, but never the newest row: it holds the
-    /// place in the stream.
-    Trim(Floor),
+    /// place in the stream. Of rows whose key is remembered, remove no more than the message.
+    Trim {
+        /// Where the kept messages begin.
+        floor: Floor,
+        /// The lowest offset whose key is remembered.
+        lowest_key: Offset,
+    },
     /// Send one text frame to each of these.
     Send {
         /// To whom.
@@ -116,6 +126,8 @@ pub struct StoredMessage {
     pub bytes_before: u64,
     /// The push that announces it; empty where none are kept.
     pub json: Rc<str>,
+    /// Its idempotency key, where it has one.
+    pub key: Option<StoredKey>,
 }
 
 /// A socket that came through hibernation.

@@ -19,6 +19,7 @@ pub mod error;
 pub mod ids;
 pub mod io;
 mod json;
+pub mod keys;
 pub mod limits;
 pub mod presence;
 pub mod push;

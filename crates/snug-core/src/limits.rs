@@ -20,6 +20,8 @@ pub const COMMAND_ID_BYTES_MAX: usize = 64;
 pub const EVENT_BYTES_MAX: usize = 64;
 /// A publish command's idempotency key.
 pub const KEY_BYTES_MAX: usize = 64;
+/// The idempotency keys that a room remembers: its newest.
+pub const KEYS_MAX: usize = 1000;
 /// The users that one signal may name.
 pub const SIGNAL_TO_MAX: usize = 32;
 /// The epoch that a resuming client names.

@@ -173,6 +173,28 @@ pub struct Stored {
     pub offset: Offset,
     /// When.
     pub time: Timestamp,
+    /// Whether it was there already, under the same key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub duplicate: bool,
+}
+
+impl Stored {
+    /// A message that was stored just there.
+    pub fn new(offset: Offset, time: Timestamp) -> Self {
+        Self {
+            offset,
+            time,
+            duplicate: false,
+        }
+    }
+
+    /// The same, where it was there already.
+    pub fn again(self) -> Self {
+        Self {
+            duplicate: true,
+            ..self
+        }
+    }
 }
 
 /// See [`Push::Presence`].

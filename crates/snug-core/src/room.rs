@@ -3,6 +3,7 @@
 mod commands;
 mod frame;
 mod history;
+mod publish;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -17,12 +18,13 @@ use crate::{
     error::CloseCode,
     ids::{ConnectionId, Epoch, Offset, RoomName, Timestamp, UserId},
     io::{Input, KeptSocket, Output, Stored, StoredMessage},
+    keys::Keys,
     presence::{Absence, Arrival, Departure, Presence},
     push::{PresenceChange, Push, StateChange, Welcome},
     refusal::Refusal,
 };
 
-use frame::Frame;
+use self::{frame::Frame, publish::Publication};
 
 /// A room as a state machine: no I/O, no clock, no randomness.
 ///
@@ -38,6 +40,8 @@ pub struct Room {
     newest_time: Timestamp,
     /// The bytes of all messages of the epoch, removed ones too.
     bytes: u64,
+    /// The idempotency keys, once they were needed.
+    keys: Option<Keys>,
     connections: BTreeMap<ConnectionId, Connection>,
     presence: Presence,
     /// When to look for silent sockets; `None` while there are none at all.
@@ -59,6 +63,11 @@ enum Asked {
         id: Option<CommandId>,
         message: StoredMessage,
         announcement: Rc<str>,
+    },
+    Keys {
+        from: ConnectionId,
+        id: Option<CommandId>,
+        publication: Publication<'static>,
     },
     Page {
         from: ConnectionId,
@@ -110,6 +119,7 @@ impl Room {
             newest: stored.newest,
             newest_time: stored.newest_time,
             bytes: stored.bytes,
+            keys: None,
             connections: BTreeMap::new(),
             presence: Presence::default(),
             sweep_at: None,
@@ -160,6 +170,7 @@ impl Room {
             Input::Disconnect { connection, clean } => self.drop_connection(connection, clean),
             Input::Timeout { answered } => self.time_out(&answered),
             Input::Appended(outcome) => self.appended(outcome),
+            Input::Keys(outcome) => self.keys_read(outcome),
             Input::Page(outcome) => self.page(outcome),
         }
     }

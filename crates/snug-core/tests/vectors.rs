@@ -93,6 +93,7 @@ fn commands() -> Named<(Option<CommandId>, Command<'static>)> {
             Command::Publish {
                 data: raw(r#"{"text":"你好 👋"}"#),
                 event: Some("chat".into()),
+                key: Some("d1f0c2".into()),
             },
         ),
         (
@@ -178,10 +179,7 @@ fn sent() -> Named<String> {
             "reply_ack_stored",
             Push::Ack {
                 id: &id(7),
-                stored: Some(Stored {
-                    offset: Offset(41),
-                    time: START.plus_ms(5000),
-                }),
+                stored: Some(Stored::new(Offset(41), START.plus_ms(5000))),
             }
             .to_line(),
         ),
@@ -192,6 +190,14 @@ fn sent() -> Named<String> {
                 members: members(),
                 count: 2,
                 truncated: false,
+            }
+            .to_line(),
+        ),
+        (
+            "reply_ack_duplicate",
+            Push::Ack {
+                id: &id(7),
+                stored: Some(Stored::new(Offset(41), START.plus_ms(5000)).again()),
             }
             .to_line(),
         ),

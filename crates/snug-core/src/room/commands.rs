@@ -1,21 +1,20 @@
 //! What a room does with a command.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
 
 use serde_json::value::RawValue;
 
-use super::{Asked, Frame, Room};
+use super::{Frame, Room, publish::Publication};
 use crate::{
     Capability,
     command::{BadCommand, Command, CommandId},
     connection::Throttled,
     error::{CloseCode, ErrorCode},
     ids::{ConnectionId, UserId},
-    io::{Output, StorageFault, StoredMessage},
+    io::Output,
     json,
     limits::FRAME_BYTES_MAX,
-    push::{Message, Push, Stored},
-    retention::Retention,
+    push::{Push, Stored},
 };
 
 /// How long to wait before trying what storage refused again.
@@ -98,7 +97,11 @@ impl Room {
             return self.refuse(from, id.as_ref(), ErrorCode::Forbidden, message);
         }
         match command {
-            Command::Publish { data, event } => self.publish(from, id, data, event.as_deref()),
+            Command::Publish { data, event, key } => {
+                let data = Cow::Borrowed(data);
+                let publication = Publication { data, event, key };
+                self.publish(from, id, publication);
+            }
             Command::Signal { data, event, to } => {
                 self.signal(from, data, event.as_deref(), to.as_deref());
                 self.ack(from, id.as_ref(), None);
@@ -110,77 +113,6 @@ impl Room {
             Command::Members => self.list_members(from, id.as_ref()),
             Command::History(request) => self.read_page(from, id, request),
             Command::Ping => {}
-        }
-    }
-
-    fn publish(
-        &mut self,
-        from: ConnectionId,
-        id: Option<CommandId>,
-        data: &RawValue,
-        event: Option<&str>,
-    ) {
-        let Some(connection) = self.connections.get(&from) else {
-            return;
-        };
-        let (offset, time) = (self.newest.next(), self.newest_time.max(self.now));
-        let push = Push::Message(Message {
-            offset,
-            time,
-            user: &connection.user,
-            connection: Some(from),
-            event,
-            data: &json::one_line(data),
-        });
-        let announcement = push.to_line();
-        let is_kept = self.rules.retention.keeps_any();
-        let message = StoredMessage {
-            offset,
-            time,
-            bytes_before: self.bytes,
-            json: if is_kept {
-                announcement.clone()
-            } else {
-                "".into()
-            },
-        };
-        self.outputs.push_back(Output::Append(message.clone()));
-        self.asked = Some(Asked::Append {
-            from,
-            id,
-            message,
-            announcement,
-        });
-    }
-
-    /// Announces what was stored, or says that it was not.
-    pub(super) fn appended(&mut self, outcome: Result<(), StorageFault>) {
-        let Some(Asked::Append {
-            from,
-            id,
-            message,
-            announcement,
-        }) = self.asked.take()
-        else {
-            return;
-        };
-        if outcome.is_err() {
-            return self.refuse(
-                from,
-                id.as_ref(),
-                ErrorCode::Internal,
-                "the message could not be stored",
-            );
-        }
-        let StoredMessage { offset, time, .. } = message;
-        (self.newest, self.newest_time) = (offset, time);
-        let bytes = u64::try_from(message.json.len()).unwrap_or_default();
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.ack(from, id.as_ref(), Some(Stored { offset, time }));
-        let to = self.recipients(|one| one.hears_messages() && (one.echo || one.id != from));
-        self.send(to, announcement);
-        if Retention::is_trim_due(offset) {
-            self.outputs.push_back(Output::Trim(self.floor()));
         }
     }
 
@@ -301,7 +233,7 @@ impl Room {
         self.close(from, CloseCode::MessageTooBig);
     }
 
-    fn ack(&mut self, to: ConnectionId, id: Option<&CommandId>, stored: Option<Stored>) {
+    pub(super) fn ack(&mut self, to: ConnectionId, id: Option<&CommandId>, stored: Option<Stored>) {
         if let Some(id) = id {
             self.reply(to, &Push::Ack { id, stored });
         }

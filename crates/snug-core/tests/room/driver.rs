@@ -17,7 +17,8 @@ use snug_core::{
     config::RoomRules,
     door::{Options, Position},
     io::{KeptSocket, StorageFault, StoredMessage},
-    limits::HIBERNATION_IDLE_MS,
+    keys::StoredKey,
+    limits::{HIBERNATION_IDLE_MS, KEYS_MAX},
     presence::Absence,
     retention::{Floor, TRIM_ROWS_MAX},
     token::ClaimedLimits,
@@ -368,7 +369,8 @@ impl TestRoom {
                     offset,
                     time,
                     bytes_before,
-                    json
+                    json,
+                    key: None,
                 }),
                 Ok(())
             );
@@ -516,19 +518,33 @@ impl Store {
         })
     }
 
-    fn trim(&mut self, floor: Floor) {
+    fn trim(&mut self, floor: Floor, lowest_key: Offset) {
         let newest = self.newest();
-        let oldest: Vec<_> = self
+        let below = |one: &StoredMessage| one.offset < newest && !is_kept(one, floor);
+        let removed: Vec<_> = self
             .messages
-            .keys()
+            .values()
+            .filter(|one| below(one) && (one.key.is_none() || one.offset < lowest_key))
+            .map(|one| one.offset)
             .take(TRIM_ROWS_MAX as usize)
-            .copied()
             .collect();
-        for offset in oldest {
-            if offset != newest && !is_kept(&self.messages[&offset], floor) {
-                self.messages.remove(&offset);
-            }
+        self.messages.retain(|offset, _| !removed.contains(offset));
+        for message in self.messages.values_mut().filter(|one| below(one)) {
+            message.json = "".into();
         }
+    }
+
+    fn keys(&mut self) -> Result<Vec<StoredKey>, StorageFault> {
+        if std::mem::take(&mut self.fails) {
+            return Err(StorageFault);
+        }
+        let keyed = self
+            .messages
+            .values()
+            .filter_map(|message| message.key.clone());
+        let mut newest: Vec<_> = keyed.rev().take(KEYS_MAX).collect();
+        newest.reverse();
+        Ok(newest)
     }
 
     fn append(&mut self, message: StoredMessage) -> Result<(), StorageFault> {
@@ -613,7 +629,11 @@ impl TestRoom {
                     let outcome = self.store.append(message);
                     self.room.handle_input(Input::Appended(outcome), self.now);
                 }
-                Output::Trim(floor) => self.store.trim(floor),
+                Output::Trim { floor, lowest_key } => self.store.trim(floor, lowest_key),
+                Output::ReadKeys => {
+                    let keys = self.store.keys();
+                    self.room.handle_input(Input::Keys(keys), self.now);
+                }
                 Output::ReadPage { request, floor } => {
                     let page = self.store.read(request, floor);
                     self.room.handle_input(Input::Page(page), self.now);
@@ -672,7 +692,12 @@ impl TestRoom {
 
     /// Writes down what can be seen from outside. Attachments cannot.
     fn note(&mut self, output: &Output) {
-        if !matches!(output, Output::Attach { .. } | Output::Accept { .. }) {
+        // Nor can it be seen that keys are read after each wake.
+        let hidden = matches!(
+            output,
+            Output::Attach { .. } | Output::Accept { .. } | Output::ReadKeys | Output::Trim { .. }
+        );
+        if !hidden {
             self.transcript.push(format!("{output:?}"));
         }
     }

@@ -13,6 +13,7 @@ mod driver;
 mod hibernation;
 mod history;
 mod hostile_input;
+mod keys;
 mod limits;
 mod presence;
 mod recovery;

@@ -192,9 +192,20 @@ impl Simulation {
 
     fn publishes(&mut self, client: Client) -> Value {
         let data = self.something();
+        let key = self.random.bool().then(|| self.random.u32(..8).to_string());
+        if let Some(key) = &key {
+            if let Some(offset) = self.model.published_under(client, key) {
+                let id = self.ask(client, Asked::Duplicate(offset));
+                return json!({ "type": "publish", "id": id, "data": data, "key": key });
+            }
+            self.model.publish_under(client, key);
+        }
         self.model.publish(client, &data);
         let id = self.ask(client, Asked::Publish(self.model.messages.len()));
-        json!({ "type": "publish", "id": id, "data": data })
+        match key {
+            Some(key) => json!({ "type": "publish", "id": id, "data": data, "key": key }),
+            None => json!({ "type": "publish", "id": id, "data": data }),
+        }
     }
 
     fn signals(&mut self, client: Client) -> Value {

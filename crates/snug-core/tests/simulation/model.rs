@@ -13,6 +13,8 @@ pub type Members = BTreeMap<String, BTreeMap<String, Value>>;
 pub struct Model {
     pub tabs: BTreeMap<Client, Tab>,
     pub messages: Vec<Value>,
+    /// The offset that each user has stored under a key.
+    keys: BTreeMap<(String, String), usize>,
     pub grace_ms: u64,
     pub idle_ms: u64,
     /// Users without a tab, and when they have left.
@@ -34,6 +36,7 @@ impl Model {
         Self {
             tabs: BTreeMap::new(),
             messages: Vec::new(),
+            keys: BTreeMap::new(),
             grace_ms: rules.presence_grace_ms,
             idle_ms: rules.idle_timeout_ms,
             away: BTreeMap::new(),
@@ -93,6 +96,18 @@ impl Model {
             }
         }
         self.messages.push(message);
+    }
+
+    pub fn published_under(&self, from: Client, key: &str) -> Option<usize> {
+        let user = self.tabs[&from].user.clone();
+        self.keys.get(&(user, key.into())).copied()
+    }
+
+    /// The next message is published under this key.
+    pub fn publish_under(&mut self, from: Client, key: &str) {
+        let user = self.tabs[&from].user.clone();
+        self.keys
+            .insert((user, key.into()), self.messages.len() + 1);
     }
 
     pub fn signal(&mut self, from: Client, data: &Value, to: Option<&[&str]>) {

@@ -29,6 +29,8 @@ pub struct View {
 pub enum Asked {
     /// Its offset.
     Publish(usize),
+    /// The offset under the same key.
+    Duplicate(usize),
     /// A publish that storage refuses.
     InVain,
     Signal,
@@ -141,6 +143,10 @@ impl View {
                 // The ack comes before the echo.
                 let echo = model.messages[offset - 1].clone();
                 assert!(!self.messages_and_signals.contains(&echo));
+            }
+            Asked::Duplicate(offset) => {
+                assert_eq!((kind, &reply["offset"]), ("ack", &json!(offset)));
+                assert_eq!(reply["duplicate"], true);
             }
             Asked::InVain => assert_eq!((kind, &reply["code"]), ("error", &json!("internal"))),
             Asked::Signal => assert_eq!(reply, &json!({ "type": "ack", "id": id })),

@@ -1,0 +1,157 @@
+//! Idempotency keys: a message that is sent again is not stored again.
+
+use serde_json::{Value, json};
+use snug_core::limits::KEYS_MAX;
+
+use crate::driver::{Client, Life, TestRoom, default_rules, scenario, scenario_with};
+
+#[test]
+fn a_key_stores_once_and_tells_the_first_place_again() {
+    scenario(|room| {
+        let ann = room.join("ann");
+        let bob = room.join("bob");
+        room.skips_to_now();
+        let first = publishes(room, ann, "k", "hello");
+        assert_eq!(first["offset"], 1);
+        assert_eq!(first.get("duplicate"), None);
+        room.hears_message(bob, "hello");
+        room.pass_ms(1_000);
+        let again = publishes(room, ann, "k", "hello, again");
+        let expected = json!({ "type": "ack", "id": "k", "offset": 1, "time": first["time"], "duplicate": true });
+        assert_eq!(again, expected);
+        room.hears_nothing(bob);
+        assert_eq!(room.stored_count(), 1);
+    });
+}
+
+#[test]
+fn a_key_holds_for_all_of_a_users_connections_and_for_nobody_else() {
+    scenario(|room| {
+        let ann = room.join("ann");
+        let tab = room.join("ann");
+        let bob = room.join("bob");
+        room.skips_to_now();
+        assert_eq!(publishes(room, ann, "k", 1)["offset"], 1);
+        room.skips_to_now();
+        assert_eq!(publishes(room, tab, "k", 1)["duplicate"], true);
+        assert_eq!(publishes(room, bob, "k", 1)["offset"], 2);
+        assert_eq!(publishes(room, bob, "k", 1)["duplicate"], true);
+    });
+}
+
+#[test]
+fn a_duplicate_without_an_id_is_not_answered() {
+    scenario(|room| {
+        let ann = room.join("ann");
+        room.skips_to_now();
+        publishes(room, ann, "k", 1);
+        room.sends(ann, json!({ "type": "publish", "data": 1, "key": "k" }));
+        room.hears_nothing(ann);
+    });
+}
+
+#[test]
+fn the_newest_thousand_keys_are_remembered() {
+    scenario_with(
+        |rules| (rules.rate.per_second, rules.rate.burst) = (1_000_000, 1_000_000),
+        |room| {
+            let ann = room.join("ann");
+            for number in 1..=KEYS_MAX {
+                let key = format!("k{number}");
+                room.sends(
+                    ann,
+                    json!({ "type": "publish", "data": number, "key": key }),
+                );
+            }
+            room.skips_to_now();
+            assert_eq!(publishes(room, ann, "k1", 0)["duplicate"], true);
+            publishes(room, ann, "one more", 0);
+            assert_eq!(publishes(room, ann, "k2", 0)["duplicate"], true);
+            assert_eq!(publishes(room, ann, "k1", 0).get("duplicate"), None);
+        },
+    );
+}
+
+#[test]
+fn keys_outlive_what_is_kept_of_their_messages() {
+    scenario_with(
+        |rules| {
+            rules.retention.messages_max = 2;
+            (rules.rate.per_second, rules.rate.burst) = (1_000_000, 1_000_000);
+        },
+        |room| {
+            let ann = room.join("ann");
+            publishes_quietly(room, ann, "early");
+            for number in 0..300 {
+                room.says(ann, number);
+            }
+            for number in 0..300 {
+                publishes_quietly(room, ann, &format!("k{number}"));
+            }
+            room.restore();
+            room.skips_to_now();
+            assert_eq!(publishes(room, ann, "early", 0)["duplicate"], true);
+            assert_eq!(publishes(room, ann, "k299", 0)["duplicate"], true);
+            // Little more than the keys is left.
+            assert!(room.stored_count() < 301 + 66, "{}", room.stored_count());
+        },
+    );
+}
+
+#[test]
+fn a_key_whose_message_was_not_stored_is_free() {
+    // The fault meets the reading of the keys in the one and the storing in the other.
+    for life in [Life::RestoredAfterEveryInput, Life::Awake] {
+        let room = &mut TestRoom::new(life, default_rules());
+        let ann = room.join("ann");
+        room.skips_to_now();
+        publishes(room, ann, "before", 1);
+        room.storage_fails_once();
+        assert_eq!(publishes(room, ann, "k", 1)["code"], "internal");
+        assert_eq!(publishes(room, ann, "k", 1)["offset"], 2);
+    }
+}
+
+#[test]
+fn several_in_one_frame_are_told_apart() {
+    scenario(|room| {
+        let ann = room.join("ann");
+        room.skips_to_now();
+        let command =
+            |id: u64, key: &str| json!({ "type": "publish", "id": id, "data": id, "key": key });
+        room.sends_lines(ann, &[command(1, "a"), command(2, "b"), command(3, "a")]);
+        room.hears(ann, json!({ "type": "ack", "id": 1, "offset": 1 }));
+        room.hears_message(ann, 1);
+        room.hears(ann, json!({ "type": "ack", "id": 2, "offset": 2 }));
+        room.hears_message(ann, 2);
+        room.hears(
+            ann,
+            json!({ "type": "ack", "id": 3, "offset": 1, "duplicate": true }),
+        );
+        room.hears_nothing(ann);
+    });
+}
+
+/// Publishes under a key, which is the command's id too, and gives the reply.
+#[track_caller]
+fn publishes(room: &mut TestRoom, client: Client, key: &str, data: impl Into<Value>) -> Value {
+    let data: Value = data.into();
+    room.sends(
+        client,
+        json!({ "type": "publish", "id": key, "key": key, "data": data }),
+    );
+    let reply = room.hears(client, json!({ "id": key }));
+    if reply["type"] == "ack" && reply.get("duplicate").is_none() {
+        room.hears_message(client, data);
+    }
+    reply
+}
+
+#[track_caller]
+fn publishes_quietly(room: &mut TestRoom, client: Client, key: &str) {
+    room.sends(
+        client,
+        json!({ "type": "publish", "key": key, "data": key }),
+    );
+    room.skips_to_now();
+}

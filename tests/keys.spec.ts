@@ -1,0 +1,55 @@
+// Idempotency keys on the real storage: what is sent again is not stored again.
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { connect } from "./support/client.js";
+import { newRoom } from "./support/visit.js";
+import { startWorker } from "./support/worker.js";
+
+const storage = await mkdtemp(join(tmpdir(), "snug-"));
+afterAll(() => rm(storage, { recursive: true }));
+
+const publish = (key: string, data: unknown) => ({ type: "publish", key, data }) as const;
+
+it("a key stores once, over connections, hibernation and a restart", async () => {
+  const room = newRoom();
+  let first: object;
+  {
+    await using worker = await startWorker({}, storage);
+    const ann = await connect(worker, room);
+    const ack = await ann.request(publish("k", "hello"));
+    expect(ack).toMatchObject({ type: "ack", offset: 1 });
+    expect(ack).not.toHaveProperty("duplicate");
+    first = { offset: 1, time: ack.time, duplicate: true };
+    expect(await ann.request(publish("k", "again"))).toMatchObject(first);
+    await worker.hibernate(room);
+    expect(await ann.request(publish("k", "again"))).toMatchObject(first);
+    ann.drop();
+    const back = await connect(worker, room);
+    expect(await back.request(publish("k", "again"))).toMatchObject(first);
+    const bob = await connect(worker, room, { user: "bob" });
+    expect((await bob.request(publish("k", "bob's own"))).offset).toBe(2);
+    expect((await back.next("message")).data).toBe("bob's own");
+  }
+  await using worker = await startWorker({}, storage);
+  const ann = await connect(worker, room);
+  expect(await ann.request(publish("k", "again"))).toMatchObject(first);
+  const { messages } = await ann.request({ type: "history" });
+  expect(messages.map(({ data }) => data)).toEqual(["hello", "bob's own"]);
+});
+
+it("keys hold where no messages are kept", async () => {
+  await using worker = await startWorker({
+    HISTORY_MESSAGES_MAX: 0,
+    MESSAGES_BURST: 10_000,
+    MESSAGES_PER_SECOND: 10_000,
+  });
+  const room = newRoom();
+  const ann = await connect(worker, room);
+  await ann.request(publish("early", 0));
+  for (let data = 1; data <= 150; data++) await ann.request({ type: "publish", data });
+  await worker.hibernate(room);
+  expect(await ann.request(publish("early", 0))).toMatchObject({ offset: 1, duplicate: true });
+});
