@@ -23,6 +23,7 @@ pub fn is_preflight(request: &Request) -> bool {
 ///
 /// `origin_forbidden`.
 pub fn preflight(request: &Request, env: &Env, methods: &[&str]) -> Result<Response, Problem> {
+    config::load(env)?;
     if allowed_origin(request, env).is_none() {
         return Err(Refusal::OriginForbidden.into());
     }
@@ -47,7 +48,7 @@ pub fn share(request: &Request, env: &Env, response: Response) -> worker::Result
     let headers: Headers = response.headers().entries().collect();
     headers.set("access-control-allow-origin", &origin)?;
     headers.set("access-control-expose-headers", "retry-after")?;
-    headers.append("vary", "origin")?;
+    headers.set("vary", "origin")?;
     Ok(response.with_headers(headers))
 }
 

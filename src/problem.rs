@@ -40,7 +40,9 @@ impl Problem {
 fn response(refusal: &Refusal) -> Result<Response> {
     let mut response = ResponseBuilder::new()
         .with_status(refusal.status())
-        .with_header("content-type", "application/problem+json")?;
+        .with_header("content-type", "application/problem+json")?
+        .with_header("cache-control", "no-store")?
+        .with_header("vary", "origin")?;
     if let Some((name, value)) = refusal.header() {
         response = response.with_header(name, &value)?;
     }

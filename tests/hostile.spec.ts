@@ -276,6 +276,24 @@ describe("below the frames,", () => {
     await expectUnharmed();
   });
 
+  it.each([0, 999, 1000, 1004, 1005, 1006, 1015, 1016, 2999, 4999, 5000, 65_535])(
+    "a close with code %i is answered",
+    async (code) => {
+      const stream = await dial();
+      stream.write(await upgrade());
+      await once(stream, "data");
+      await witness.next("presence", ({ joins }) => joins.length > 0);
+      const heard: number[] = [];
+      stream.on("data", (bytes) => heard.push(...bytes));
+      stream.write(Buffer.from([0x88, 0x82, 0, 0, 0, 0, code >> 8, code & 0xff]));
+      await once(stream, "close", { signal: AbortSignal.timeout(8000) });
+      // The opcode of a Close frame, which is short: the last frame there is.
+      expect(heard.slice(-2 - (heard.at(-1) === 0 && heard.at(-2) === 0x88 ? 0 : 125))).toContain(0x88);
+      await witness.next("presence", ({ leaves }) => leaves.includes("guest"));
+      await expectUnharmed();
+    },
+  );
+
   it("one that does not answer a close is gone all the same", async () => {
     const stream = await dial();
     stream.write(await upgrade());

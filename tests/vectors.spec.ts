@@ -103,7 +103,7 @@ it("an error is like the example", async () => {
 });
 
 it("a close is announced like the example", async () => {
-  await using impatient = await startWorker({ PING_MS: 100, IDLE_TIMEOUT_MS: 100 });
+  await using impatient = await startWorker({ PING_MS: 100, IDLE_TIMEOUT_MS: 200 });
   const ann = await connect(impatient, "closing");
   expect(await ann.next("closing")).toEqual(like("push_closing"));
 });

@@ -47,6 +47,9 @@ struct Awake {
     store: Store,
     /// The socket that the current event brings.
     arriving: Option<WebSocket>,
+    /// Storage has not taken a message, perhaps since its offset was another object's: what is in
+    /// memory cannot be relied on, and the next event starts from storage.
+    is_stale: bool,
 }
 
 impl DurableObject for Room {
@@ -86,6 +89,8 @@ impl DurableObject for Room {
             WebSocketIncomingMessage::String(text) => Input::Receive { from, text },
             WebSocketIncomingMessage::Binary(_) => Input::ReceiveBinary { from },
         })
+        // A room that cannot be woken would leave its clients waiting for ever.
+        .inspect_err(|_| sockets::abandon(&socket))
     }
 
     async fn websocket_close(
@@ -120,8 +125,12 @@ impl Room {
     fn admit(&self, request: &Request) -> std::result::Result<Response, Problem> {
         let admission = request.headers().get(ADMISSION_HEADER)?.unwrap_or_default();
         let admission: Admission = serde_json::from_str(&admission).map_err(Error::from)?;
+        let is_question = !is_upgrade(request);
+        if is_question && self.is_unknown()? {
+            return Err(Refusal::UpgradeRequired.into());
+        }
         self.with_awake(|awake| awake.room.admits(&admission.user))??;
-        if !is_upgrade(request) {
+        if is_question {
             return Err(Refusal::UpgradeRequired.into());
         }
         let WebSocketPair { client, server } = WebSocketPair::new()?;
@@ -139,7 +148,7 @@ impl Room {
                 connection,
                 clean: true,
             })?;
-            return Err(Refusal::RoomFull.into());
+            return Err(Refusal::Internal.into());
         }
         let mut response = ResponseBuilder::new()
             .with_status(101)
@@ -150,17 +159,22 @@ impl Room {
         Ok(response.empty())
     }
 
+    /// Whether nobody has ever been here: to ask about a room does not make one.
+    fn is_unknown(&self) -> Result<bool> {
+        Ok(self.awake.borrow().is_none() && Store::is_new(&self.state.storage())?)
+    }
+
     /// Lets go of a socket, whichever event tells of its end first.
     fn lose(&self, socket: &WebSocket, clean: bool) -> Result<()> {
         let Some(connection) = sockets::id_of(&self.state, socket) else {
             return Ok(());
         };
-        let turn = self.turn(|awake| {
+        self.turn(|awake| {
             awake.sockets.remove(connection);
             Input::Disconnect { connection, clean }
-        });
+        })?;
         sockets::forget(socket);
-        turn
+        Ok(())
     }
 
     /// One event: one input, and all that comes of it.
@@ -186,10 +200,14 @@ impl Room {
         if awake.is_none() {
             *awake = Some(self.wake()?);
         }
-        awake
+        let done = awake
             .as_mut()
             .map(body)
-            .ok_or_else(|| Error::RustError("not awake".into()))
+            .ok_or_else(|| Error::RustError("not awake".into()))?;
+        if awake.as_ref().is_some_and(|awake| awake.is_stale) {
+            *awake = None;
+        }
+        Ok(done)
     }
 
     /// Restores the room from its storage and its sockets.
@@ -214,6 +232,7 @@ impl Room {
             sockets,
             store,
             arriving: None,
+            is_stale: false,
         })
     }
 
@@ -222,7 +241,9 @@ impl Room {
         let (sockets, store) = (&mut awake.sockets, &awake.store);
         match output {
             Output::Append(message) => {
-                Some(Input::Appended(stored("append", store.append(&message))))
+                let appended = stored("append", store.append(&message));
+                awake.is_stale |= appended.is_err();
+                Some(Input::Appended(appended))
             }
             Output::ReadPage { request, floor } => {
                 Some(Input::Page(stored("page", store.page(request, floor))))
@@ -247,7 +268,11 @@ impl Room {
                 connection,
                 attachment,
             } => log("attach", sockets.attach(connection, &attachment)),
-            Output::Close { connection, code } => log("close", sockets.close(connection, code)),
+            Output::Close {
+                connection,
+                code,
+                attachment,
+            } => log("close", sockets.close(connection, code, &attachment)),
             Output::KeepAbsence(absence) => log("absence", store.keep_absence(&absence)),
             Output::ForgetAbsence(user) => log("absence", store.forget_absence(&user)),
         }

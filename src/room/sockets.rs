@@ -42,7 +42,7 @@ impl Sockets {
         attachment: &str,
     ) -> Result<()> {
         platform::accept(state, &socket, &id.to_string())?;
-        platform::attach(&socket, Some(attachment))?;
+        platform::attach(&socket, Some(attachment)).inspect_err(|_| abandon(&socket))?;
         self.0.insert(id, socket);
         Ok(())
     }
@@ -70,12 +70,12 @@ impl Sockets {
         }
     }
 
-    /// Closes a socket from here.
-    pub fn close(&mut self, id: ConnectionId, code: CloseCode) -> Result<()> {
+    /// Closes a socket from here; its end comes as an event.
+    pub fn close(&mut self, id: ConnectionId, code: CloseCode, attachment: &str) -> Result<()> {
         let Some(socket) = self.0.remove(&id) else {
             return Ok(());
         };
-        forget(&socket);
+        platform::attach(&socket, Some(attachment))?;
         socket.close(Some(code.number()), Some(code.reason()))
     }
 
@@ -108,14 +108,24 @@ pub fn forget(socket: &WebSocket) {
 /// Answers a client's close. The runtime does not for a socket that can hibernate, and without
 /// an answer the client never gets its close event.
 ///
-/// 1005, 1006 and 1015 stand for frames that were not sent, and may not be (RFC 6455, 7.4.1).
+/// 1005, 1006 and 1015 stand for frames that were not sent, and may not be (RFC 6455, 7.4.1); nor
+/// will the runtime send back whatever else a client may have made up. Those get no code.
 pub fn answer_close(socket: &WebSocket, code: u16, reason: &str) {
-    let answer = match code {
-        1006 | 1015 => Ok(()),
-        1005 => socket.close(None, None::<&str>),
-        code => socket.close(Some(code), Some(reason)),
-    };
-    if let Err(error) = answer {
+    let is_echoed = !matches!(code, 1005 | 1006 | 1015);
+    if !is_echoed || socket.close(Some(code), Some(reason)).is_err() {
+        close_without_code(socket);
+    }
+}
+
+/// Closes a socket whose room cannot be woken.
+pub fn abandon(socket: &WebSocket) {
+    if socket.close(Some(1011), Some("internal")).is_err() {
+        close_without_code(socket);
+    }
+}
+
+fn close_without_code(socket: &WebSocket) {
+    if let Err(error) = socket.close(None, None::<&str>) {
         console_warn!("close: {error}");
     }
 }

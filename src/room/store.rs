@@ -44,6 +44,13 @@ pub struct Store {
 }
 
 impl Store {
+    /// Whether nothing has been stored yet.
+    pub fn is_new(storage: &Storage) -> Result<bool> {
+        let store = Self { sql: storage.sql() };
+        let tables = store.rows("SELECT name FROM sqlite_schema WHERE name = 'meta'", [])?;
+        Ok(tables.is_empty())
+    }
+
     /// Opens the storage and brings its schema up to date. A new one starts the epoch `fresh`.
     pub fn open(storage: &Storage, fresh: impl FnOnce() -> Result<String>) -> Result<Self> {
         let store = Self { sql: storage.sql() };
@@ -55,7 +62,9 @@ impl Store {
         if version == MIGRATIONS.len() {
             return Ok(store);
         }
-        let missing = MIGRATIONS.get(version..).ok_or_else(|| corrupt("schema"))?;
+        let missing = MIGRATIONS
+            .get(version..)
+            .ok_or_else(|| Error::RustError("storage is of a later version of Snug".into()))?;
         let mut epoch = if version == 0 { Some(fresh()?) } else { None };
         platform::transaction(storage, || {
             for migration in missing {

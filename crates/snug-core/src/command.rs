@@ -26,6 +26,16 @@ pub enum CommandId {
 }
 
 impl CommandId {
+    /// Looks for the `id` of a line of which nothing else is of interest.
+    pub fn find(line: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct OnlyId {
+            id: Option<CommandId>,
+        }
+        let only: OnlyId = serde_json::from_str(line).ok()?;
+        only.id.filter(Self::is_within_limits)
+    }
+
     fn is_within_limits(&self) -> bool {
         match self {
             Self::Number(number) => *number <= SAFE_INTEGER_MAX,
@@ -244,17 +254,10 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// JSON that is no command; its `id` is found where there is one.
+/// JSON that is no command.
 fn misshapen(line: &str) -> BadCommand {
-    #[derive(Deserialize)]
-    struct OnlyId {
-        id: Option<CommandId>,
-    }
     BadCommand {
-        id: serde_json::from_str::<OnlyId>(line)
-            .ok()
-            .and_then(|only| only.id)
-            .filter(CommandId::is_within_limits),
+        id: CommandId::find(line),
         code: ErrorCode::BadCommand,
         message: "a command is an object with a 'type' and fields of their right types",
     }

@@ -68,7 +68,7 @@ impl Config {
     pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let settings = Settings { lookup };
         settings.refuse_later_ones()?;
-        let ping_ms = settings.number("PING_MS", 30_000, 100, DAY_MS)?;
+        let ping_ms = settings.number("PING_MS", 30_000, 100, DAY_MS / 2)?;
         Ok(Self {
             door: DoorRules {
                 tokens: TokenRules {
@@ -102,7 +102,13 @@ impl Config {
                 retention: settings.retention()?,
                 presence_grace_ms: settings.number("PRESENCE_GRACE_MS", 5_000, 0, DAY_MS)?,
                 ping_ms,
-                idle_timeout_ms: settings.number("IDLE_TIMEOUT_MS", 90_000, ping_ms, DAY_MS)?,
+                idle_timeout_ms: settings.number(
+                    "IDLE_TIMEOUT_MS",
+                    90_000,
+                    // One ping may be late.
+                    ping_ms.saturating_mul(2),
+                    DAY_MS,
+                )?,
             }),
         })
     }

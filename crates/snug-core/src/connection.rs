@@ -11,7 +11,7 @@ use crate::{
     config::RoomRules,
     door::Admission,
     ids::{ConnectionId, Timestamp, UserId},
-    limits::{ERROR_WINDOW_MS, ERRORS_MAX},
+    limits::{ERROR_WINDOW_MS, ERRORS_MAX, REPLY_BYTES_PER_COMMAND},
     push::ConnectionLimits,
     rate::{Bucket, Rate},
 };
@@ -55,9 +55,39 @@ pub struct Connection {
     bucket: Bucket,
     seen: Timestamp,
     errors: Vec<Timestamp>,
-    /// Commands refused in a row for going too fast.
+    /// By how many more commands were refused for going too fast than done since.
     #[serde(skip)]
     throttled: u32,
+}
+
+/// A socket that the room has closed and whose end is yet to come: a client that does not answer
+/// a close keeps its place, or it could hold any number of them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClosingSocket {
+    v: u8,
+    /// Whose it is; nobody's where what was kept could not be read.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub closing: Option<UserId>,
+}
+
+impl ClosingSocket {
+    /// A socket of this user's.
+    pub fn new(closing: Option<UserId>) -> Self {
+        Self {
+            v: VERSION,
+            closing,
+        }
+    }
+
+    /// The text to keep with the socket.
+    pub fn attachment(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads what [`Self::attachment`] wrote.
+    pub fn restore(attachment: &str) -> Option<Self> {
+        serde_json::from_str(attachment).ok()
+    }
 }
 
 /// How often `seen` is brought up to date: this fraction of the idle timeout.
@@ -76,7 +106,12 @@ impl Connection {
         now: Timestamp,
     ) -> Self {
         let claimed = admission.limits;
-        let per_second = claimed.messages_per_second.unwrap_or(u32::MAX);
+        let per_second = claimed
+            .messages_per_second
+            .and_then(|rate| u32::try_from(rate).ok());
+        let message_bytes = claimed
+            .message_bytes
+            .and_then(|bytes| usize::try_from(bytes).ok());
         Self {
             v: VERSION,
             id,
@@ -90,9 +125,8 @@ impl Connection {
             lines: admission.options.lines,
             echo: admission.options.echo,
             presence: admission.options.presence,
-            rate: rules.rate.tightened(per_second),
-            message_bytes_max: claimed
-                .message_bytes
+            rate: rules.rate.tightened(per_second.unwrap_or(u32::MAX)),
+            message_bytes_max: message_bytes
                 .unwrap_or(usize::MAX)
                 .min(rules.message_bytes_max),
             bucket: Bucket::default(),
@@ -154,11 +188,11 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// How long to wait, and whether it has not heeded that for a whole burst.
+    /// How long to wait, and whether it has been told so for a whole burst more than it heeded.
     pub fn take(&mut self, now: Timestamp) -> Result<bool, Throttled> {
         match self.bucket.take(self.rate, now) {
             Ok(()) => {
-                self.throttled = 0;
+                self.throttled = self.throttled.saturating_sub(1);
                 Ok(self.bucket.outlasts_hibernation(now))
             }
             Err(retry_after_ms) => {
@@ -171,6 +205,13 @@ impl Connection {
         }
     }
 
+    /// Counts a long reply to it towards its rate. Whether its attachment has to be written again.
+    pub fn charge(&mut self, reply_bytes: usize, now: Timestamp) -> bool {
+        let commands = u64::try_from(reply_bytes / REPLY_BYTES_PER_COMMAND).unwrap_or(u64::MAX);
+        self.bucket.charge(self.rate, commands, now);
+        self.bucket.outlasts_hibernation(now)
+    }
+
     /// Counts an error. Whether it was one too many.
     pub fn err(&mut self, now: Timestamp) -> bool {
         self.errors.retain(|at| now.ms_since(*at) < ERROR_WINDOW_MS);
@@ -179,7 +220,7 @@ impl Connection {
     }
 }
 
-/// Fewest refusals in a row that make a flood, where the burst is smaller.
+/// Fewest refusals that make a flood, where the burst is smaller.
 const FLOOD_MIN: u32 = ERRORS_MAX as u32;
 
 /// A command came too soon.

@@ -102,12 +102,14 @@ pub enum Output {
         /// The frame.
         text: Rc<str>,
     },
-    /// Close a socket. The room has forgotten it.
+    /// Close a socket, and keep this attachment with it until its end is reported.
     Close {
         /// Which.
         connection: ConnectionId,
         /// Why.
         code: CloseCode,
+        /// What to keep.
+        attachment: String,
     },
     /// Store that a member may be back.
     KeepAbsence(Absence),

@@ -48,6 +48,10 @@ pub const PAGE_MESSAGES_DEFAULT: u32 = 50;
 /// A page of history: it ends early rather than grow past this (but holds at least one message).
 pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
+/// A reply with a list counts as one command more for each so many bytes of it: a short command
+/// that is answered at length would otherwise fill the queue of a socket that does not read.
+pub const REPLY_BYTES_PER_COMMAND: usize = 8 * 1024;
+
 /// Messages that a connection may have missed and still be sent all of. Past it, recovery is
 /// honestly not: the client loads what it wants as pages.
 pub const RECOVERY_MESSAGES_MAX: u32 = 10_000;

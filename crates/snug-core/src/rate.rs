@@ -67,6 +67,14 @@ impl Bucket {
         Ok(())
     }
 
+    /// Takes more commands out, of which the bucket may not hold so many: the next ones wait
+    /// until they have come back.
+    pub fn charge(&mut self, rate: Rate, commands: u64, now: Timestamp) {
+        let now_us = now.0.saturating_mul(1000);
+        let cost_us = rate.interval_us().saturating_mul(commands);
+        self.full_at_us = self.full_at_us.max(now_us).saturating_add(cost_us);
+    }
+
     /// Whether it may still be short after the object has been idle for long enough to
     /// hibernate, so that it has to be kept.
     pub fn outlasts_hibernation(self, now: Timestamp) -> bool {
@@ -128,6 +136,15 @@ mod tests {
         assert_eq!(bucket.take(RATE, now.plus_ms(99)), Err(1));
         assert_eq!(bucket.take(RATE, now.plus_ms(100)), Ok(()));
         assert_eq!(bucket.take(RATE, now.plus_ms(100)), Err(100));
+    }
+
+    #[test]
+    fn a_charge_has_to_come_back_first() {
+        let (mut bucket, now) = (Bucket::default(), Timestamp(1_000));
+        bucket.charge(RATE, 5, now);
+        assert_eq!(bucket.take(RATE, now), Err(300));
+        assert_eq!(bucket.take(RATE, now.plus_ms(299)), Err(1));
+        assert_eq!(bucket.take(RATE, now.plus_ms(300)), Ok(()));
     }
 
     #[test]

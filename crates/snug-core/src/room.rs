@@ -13,7 +13,7 @@ use std::{
 use crate::{
     command::{CommandId, PageRequest},
     config::RoomRules,
-    connection::Connection,
+    connection::{ClosingSocket, Connection},
     door::{Admission, SUBPROTOCOL},
     error::CloseCode,
     ids::{ConnectionId, Epoch, Offset, RoomName, Timestamp, UserId},
@@ -43,6 +43,8 @@ pub struct Room {
     /// The idempotency keys, once they were needed.
     keys: Option<Keys>,
     connections: BTreeMap<ConnectionId, Connection>,
+    /// Sockets that were closed from here and are not gone yet.
+    closing: BTreeMap<ConnectionId, ClosingSocket>,
     presence: Presence,
     /// When to look for silent sockets; `None` while there are none at all.
     sweep_at: Option<Timestamp>,
@@ -99,8 +101,8 @@ pub enum Wake {
     Sweep,
 }
 
-/// Sweeps come at most this many times in an idle timeout, however many sockets fall silent one
-/// after another: each looks at every socket.
+/// Sweeps are asked for at most this many times in an idle timeout, however many sockets fall
+/// silent one after another: each looks at every socket.
 const SWEEPS_PER_IDLE_TIMEOUT: u64 = 10;
 
 impl Room {
@@ -121,6 +123,7 @@ impl Room {
             bytes: stored.bytes,
             keys: None,
             connections: BTreeMap::new(),
+            closing: BTreeMap::new(),
             presence: Presence::default(),
             sweep_at: None,
             now,
@@ -135,8 +138,10 @@ impl Room {
         for socket in sockets {
             if let Some(connection) = Connection::restore(&socket.attachment) {
                 room.add(connection, socket.answered);
+            } else if let Some(closing) = ClosingSocket::restore(&socket.attachment) {
+                room.closing.insert(socket.connection, closing);
             } else {
-                room.say_closing(socket.connection, CloseCode::StateLost);
+                room.say_closing(socket.connection, None, CloseCode::StateLost);
             }
         }
         room
@@ -148,10 +153,20 @@ impl Room {
     ///
     /// `too_many_connections`, `room_full`.
     pub fn admits(&self, user: &UserId) -> Result<(), Refusal> {
-        if self.presence.connections_of(user).count() >= self.rules.connections_per_user_max {
+        let closing = self
+            .closing
+            .values()
+            .filter(|one| one.closing.as_ref() == Some(user));
+        let own = self
+            .presence
+            .connections_of(user)
+            .count()
+            .saturating_add(closing.count());
+        if own >= self.rules.connections_per_user_max {
             return Err(Refusal::TooManyConnections);
         }
-        if self.connections.len() >= self.rules.connections_max {
+        let all = self.connections.len().saturating_add(self.closing.len());
+        if all >= self.rules.connections_max {
             return Err(Refusal::RoomFull);
         }
         Ok(())
@@ -167,7 +182,10 @@ impl Room {
             } => self.connect(connection, admission),
             Input::Receive { from, text } => self.receive(from, text),
             Input::ReceiveBinary { from } => self.close(from, CloseCode::UnsupportedData),
-            Input::Disconnect { connection, clean } => self.drop_connection(connection, clean),
+            Input::Disconnect { connection, clean } => {
+                self.closing.remove(&connection);
+                self.drop_connection(connection, clean);
+            }
             Input::Timeout { answered } => self.time_out(&answered),
             Input::Appended(outcome) => self.appended(outcome),
             Input::Keys(outcome) => self.keys_read(outcome),
@@ -285,13 +303,14 @@ impl Room {
 
     /// Ends a connection from here.
     fn close(&mut self, id: ConnectionId, code: CloseCode) {
-        if self.connections.contains_key(&id) {
-            self.say_closing(id, code);
+        if let Some(connection) = self.connections.get(&id) {
+            let user = connection.user.clone();
+            self.say_closing(id, Some(user), code);
             self.drop_connection(id, code.is_final());
         }
     }
 
-    fn say_closing(&mut self, id: ConnectionId, code: CloseCode) {
+    fn say_closing(&mut self, id: ConnectionId, user: Option<UserId>, code: CloseCode) {
         let closing = Push::Closing {
             code: code.number(),
             reason: code.reason(),
@@ -301,10 +320,13 @@ impl Room {
             to: vec![id],
             text: closing.to_line(),
         });
+        let closing = ClosingSocket::new(user);
         self.outputs.push_back(Output::Close {
             connection: id,
             code,
+            attachment: closing.attachment(),
         });
+        self.closing.insert(id, closing);
     }
 
     /// Forgets a connection. Its user leaves with the last one: now, where it is known not to be

@@ -107,9 +107,9 @@ pub struct Claims {
 #[serde(default)]
 pub struct ClaimedLimits {
     /// Commands each second, at least 1.
-    pub messages_per_second: Option<u32>,
+    pub messages_per_second: Option<u64>,
     /// Bytes of one command, at least 1.
-    pub message_bytes: Option<usize>,
+    pub message_bytes: Option<u64>,
 }
 
 /// The header fields that matter beside `alg` and `kid`.

@@ -61,20 +61,15 @@ impl Room {
             self.close_too_large(from);
             return;
         }
-        let command = Command::parse(line);
         match connection.take(self.now) {
             Ok(true) => self.attach(from),
             Ok(false) => {}
             Err(throttled) => {
-                let id = match &command {
-                    Ok((id, _)) => id,
-                    Err(bad) => &bad.id,
-                };
-                self.throttle(from, id.as_ref(), throttled);
-                return;
+                let id = CommandId::find(line);
+                return self.throttle(from, id.as_ref(), throttled);
             }
         }
-        match command {
+        match Command::parse(line) {
             Ok((id, command)) => self.handle_command(from, id, command),
             Err(BadCommand { id, code, message }) => self.refuse(from, id.as_ref(), code, message),
         }
@@ -163,15 +158,18 @@ impl Room {
 
     fn list_members(&mut self, from: ConnectionId, id: Option<&CommandId>) {
         let count = self.presence.count();
-        let members = self.presence.list(&self.connections);
-        let text = Push::Members {
-            id,
-            truncated: members.len() < count,
-            members,
-            count,
-        }
-        .to_line();
-        self.send(vec![from], text);
+        let text = {
+            let members = self.presence.list(&self.connections);
+            let truncated = members.len() < count;
+            Push::Members {
+                id,
+                members,
+                count,
+                truncated,
+            }
+            .to_line()
+        };
+        self.send_at_length(from, text);
     }
 
     fn throttle(&mut self, from: ConnectionId, id: Option<&CommandId>, throttled: Throttled) {
@@ -236,6 +234,18 @@ impl Room {
     pub(super) fn ack(&mut self, to: ConnectionId, id: Option<&CommandId>, stored: Option<Stored>) {
         if let Some(id) = id {
             self.reply(to, &Push::Ack { id, stored });
+        }
+    }
+
+    /// Sends a reply whose length is not bounded by its command's, and counts it towards the rate.
+    pub(super) fn send_at_length(&mut self, to: ConnectionId, text: Rc<str>) {
+        let charged = self
+            .connections
+            .get_mut(&to)
+            .is_some_and(|one| one.charge(text.len(), self.now));
+        self.send(vec![to], text);
+        if charged {
+            self.attach(to);
         }
     }
 

@@ -126,7 +126,7 @@ impl Room {
             more,
         };
         let text = page.to_line();
-        self.send(vec![from], text);
+        self.send_at_length(from, text);
     }
 
     /// Welcomes, then replays. Recovery is whole or it is not: then nothing is replayed.

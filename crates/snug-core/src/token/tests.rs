@@ -563,3 +563,13 @@ fn refused(token: &str) -> Refusal {
 fn refused_as_invalid(token: &str) {
     assert_eq!(refused(token).code(), "token_invalid", "{token}");
 }
+
+/// They only tighten, so that one beyond all others is none.
+#[test]
+fn limits_may_be_as_large_as_numbers_are() {
+    let large = with(
+        "limits",
+        json!({ "messages_per_second": u64::MAX, "message_bytes": u64::MAX }),
+    );
+    assert!(verify_claims(&large).is_ok());
+}

@@ -76,6 +76,7 @@ pub struct TestRoom {
     sockets: BTreeMap<ConnectionId, Socket>,
     store: Store,
     transcript: Vec<String>,
+    ignores_closes: bool,
 }
 
 /// The other end of one connection.
@@ -157,12 +158,12 @@ impl Visitor {
     }
 
     pub fn with_messages_per_second(mut self, most: u32) -> Self {
-        self.0.limits.messages_per_second = Some(most);
+        self.0.limits.messages_per_second = Some(most.into());
         self
     }
 
     pub fn with_message_bytes(mut self, most: usize) -> Self {
-        self.0.limits.message_bytes = Some(most);
+        self.0.limits.message_bytes = Some(most as u64);
         self
     }
 }
@@ -181,6 +182,7 @@ impl TestRoom {
             sockets: BTreeMap::new(),
             store,
             transcript: Vec::new(),
+            ignores_closes: false,
         }
     }
 
@@ -232,7 +234,7 @@ impl TestRoom {
         // A room that wakes for this finds the socket among the others still.
         self.wake();
         if let Some(socket) = self.sockets.get_mut(&client.0) {
-            socket.is_open = false;
+            (socket.is_open, socket.is_ending) = (false, false);
         }
         self.feed(Input::Disconnect {
             connection: client.0,
@@ -329,7 +331,9 @@ impl TestRoom {
     #[track_caller]
     pub fn restore(&mut self) {
         let sockets: Vec<_> = self
-            .open_sockets()
+            .sockets
+            .iter()
+            .filter(|(_, socket)| socket.is_open || socket.is_ending)
             .map(|(id, socket)| KeptSocket {
                 connection: *id,
                 attachment: socket.attachment.clone(),
@@ -345,6 +349,11 @@ impl TestRoom {
             self.now,
         );
         self.do_outputs();
+    }
+
+    /// From here on clients do not answer a close, so that the runtime has nothing to report.
+    pub fn ignores_closes(&mut self) {
+        self.ignores_closes = true;
     }
 
     /// What is kept with the socket.
@@ -482,6 +491,8 @@ struct Socket {
     attachment: String,
     has_lines: bool,
     is_open: bool,
+    /// Closed from here, and not reported to be gone.
+    is_ending: bool,
     closed: Option<u16>,
     answered: Option<Timestamp>,
     unheard: VecDeque<Value>,
@@ -639,8 +650,13 @@ impl TestRoom {
                     self.room.handle_input(Input::Page(page), self.now);
                 }
                 Output::Send { to, text } => self.deliver(&to, &text),
-                Output::Close { connection, code } => {
-                    let socket = self.socket(Client(connection));
+                Output::Close {
+                    connection,
+                    code,
+                    attachment,
+                } => {
+                    let socket = self.sockets.get_mut(&connection).expect("a socket");
+                    socket.attachment = attachment;
                     socket.is_open = false;
                     socket.closed = Some(code.number());
                     closed.push(connection);
@@ -653,6 +669,12 @@ impl TestRoom {
                     assert!(kept.is_some(), "{user:?} was not absent");
                 }
             }
+        }
+        if self.ignores_closes {
+            for id in closed {
+                self.socket(Client(id)).is_ending = true;
+            }
+            return;
         }
         // The runtime reports the closes that the room asked for, too.
         for connection in closed {
@@ -730,6 +752,7 @@ impl Socket {
             attachment,
             has_lines: kept["lines"] == true,
             is_open: true,
+            is_ending: false,
             closed: None,
             answered: None,
             unheard: VecDeque::new(),

@@ -1,7 +1,9 @@
 //! Every limit at n and at one more.
 
 use serde_json::{Value, json};
-use snug_core::limits::{ERRORS_MAX, FRAME_BYTES_MAX, MEMBERS_LISTED_MAX};
+use snug_core::limits::{
+    ERRORS_MAX, FRAME_BYTES_MAX, MEMBERS_LISTED_MAX, PAGE_BYTES_MAX, REPLY_BYTES_PER_COMMAND,
+};
 
 use crate::driver::{Client, TestRoom, Visitor, busy_scenario_with, scenario, scenario_with};
 
@@ -376,4 +378,69 @@ fn listed(room: &mut TestRoom, client: Client) -> (usize, u64, bool) {
         reply["count"].as_u64().unwrap(),
         reply["truncated"].as_bool().unwrap(),
     )
+}
+
+#[test]
+fn a_connection_that_does_not_answer_its_close_keeps_its_place() {
+    scenario_with(
+        |rules| (rules.connections_per_user_max, rules.connections_max) = (2, 3),
+        |room| {
+            room.join("bob");
+            room.ignores_closes();
+            let tabs = [(); 2].map(|()| room.join("ann"));
+            for tab in tabs {
+                room.sends_bytes(tab);
+                assert!(!room.is_open(tab));
+            }
+            let refused = room.try_admit(Visitor::named("ann"));
+            assert_eq!(refused, Err("too_many_connections"));
+            assert_eq!(room.try_admit(Visitor::named("cho")), Err("room_full"));
+            room.drops(tabs[0]);
+            assert!(room.try_admit(Visitor::named("ann")).is_ok());
+        },
+    );
+}
+
+#[test]
+fn a_long_reply_counts_as_the_commands_that_it_is_as_long_as() {
+    let (per_second, burst) = (10, 20);
+    busy_scenario_with(
+        |rules| (rules.rate.per_second, rules.rate.burst) = (per_second, burst),
+        |room| {
+            let ann = room.join("ann");
+            // A page of 16 units and a bit: with the command itself, 17 of the 20.
+            let text = "x".repeat(16 * REPLY_BYTES_PER_COMMAND);
+            room.has_stored([json!(text)]);
+            room.skips_to_now();
+            let history = json!({ "type": "history", "id": 1 });
+            room.sends(ann, history.clone());
+            room.hears(ann, json!({ "type": "history" }));
+            room.sends(ann, history.clone());
+            room.hears(ann, json!({ "type": "history" }));
+            // 34 are out of a bucket of 20: 15 have to come back before the next.
+            room.sends(ann, history.clone());
+            room.hears(
+                ann,
+                json!({ "code": "rate_limited", "retry_after_ms": 1500 }),
+            );
+            room.pass_ms(1500);
+            room.sends(ann, history);
+            room.hears(ann, json!({ "type": "history" }));
+        },
+    );
+}
+
+#[test]
+fn a_frame_of_questions_is_not_answered_at_any_length() {
+    busy_scenario_with(
+        |_| {},
+        |room| {
+            let ann = room.join("ann");
+            room.has_stored((0..40).map(|_| Value::from("x".repeat(60_000))));
+            room.skips_to_now();
+            room.sends_lines(ann, &vec![json!({ "type": "history" }); 99]);
+            let sent: usize = room.frame_lengths(ann).iter().sum();
+            assert!(sent < 2 * PAGE_BYTES_MAX + 100_000, "{sent}");
+        },
+    );
 }
