@@ -1,0 +1,84 @@
+// Crashes: the runtime is killed in the middle of a flood, and what was acked or announced is there.
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { type Client, connect } from "./support/client.js";
+import type { Message } from "./support/wire.js";
+import { startWorker } from "./support/worker.js";
+
+const storage = await mkdtemp(join(tmpdir(), "snug-"));
+afterAll(() => rm(storage, { recursive: true }));
+
+const settings = { MESSAGES_BURST: 100_000, MESSAGES_PER_SECOND: 100_000, PRESENCE_GRACE_MS: 0 };
+const CRASHES = 8;
+const WRITERS = ["ann", "bob", "cho"];
+const WRITE_ONLY = { rooms: { "*": ["publish"] } };
+
+it("no acked and no announced message is lost, and the next client resumes", async () => {
+  /** Every message that anybody was told of, by its offset. */
+  const told = new Map<number, unknown>();
+  const tell = (offset: number, data: unknown) => {
+    if (told.has(offset)) expect(told.get(offset)).toEqual(data);
+    else told.set(offset, data);
+  };
+  let position: { epoch: string; offset: number } | undefined;
+
+  for (let crash = 1; crash <= CRASHES; crash++) {
+    const worker = await startWorker(settings, storage);
+    const reader = await connect(worker, "flood", { user: "reader", query: position });
+    const { epoch, offset: newest, recovered } = reader.welcome;
+    if (position) expect({ epoch, recovered }).toEqual({ epoch: position.epoch, recovered: true });
+    const heard: Message[] = [];
+    const hear = async () => {
+      const message = await reader.next("message").catch(() => undefined);
+      if (message) heard.push(message);
+      return message !== undefined;
+    };
+
+    const clients = await Promise.all(
+      WRITERS.map((user) => connect(worker, "flood", { user, claims: WRITE_ONLY })),
+    );
+    const floods = clients.map((client, writer) => flood(client, `${crash}:${writer}`, tell));
+    while ((heard.at(-1)?.offset ?? 0) < newest + 40 * crash) expect(await hear()).toBe(true);
+    await worker.dispose();
+    await Promise.all(floods);
+    while (await hear());
+
+    const first = heard[0]?.offset ?? 0;
+    expect(first).toBe((position?.offset ?? 0) + 1);
+    expect(heard.map(({ offset }) => offset)).toEqual(heard.map((_, index) => first + index));
+    for (const { offset, data } of heard) tell(offset, data);
+    position = { epoch, offset: heard.at(-1)?.offset ?? newest };
+  }
+
+  await using worker = await startWorker(settings, storage);
+  const reader = await connect(worker, "flood", {
+    user: "reader",
+    query: { epoch: position?.epoch ?? "", offset: 0 },
+  });
+  expect(reader.welcome.recovered).toBe(true);
+  const stored = new Map<number, unknown>();
+  while (stored.size < reader.welcome.offset) {
+    const { offset, data } = await reader.next("message");
+    expect(offset).toBe(stored.size + 1);
+    stored.set(offset, data);
+  }
+  for (const [offset, data] of told) expect(stored.get(offset)).toEqual(data);
+  expect(new Set(stored.values()).size).toBe(stored.size);
+});
+
+/** Publishes, eight at a time, until the connection breaks, and tells of what was acked. */
+async function flood(client: Client, name: string, tell: (offset: number, data: unknown) => void) {
+  let sent = 0;
+  const lane = async () => {
+    for (;;) {
+      const data = `${name}:${++sent}`;
+      const ack = await client.request({ type: "publish", data }).catch(() => undefined);
+      if (!ack) return;
+      tell(ack.offset, data);
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, lane));
+}
