@@ -100,7 +100,7 @@ describe("README", () => {
     expect((await connect(worker, "lobby", { token: made })).welcome.user).toBe("ann");
   });
 
-  it("says the same in Chinese", () => {
+  it("has the same examples, headings and settings in Chinese", () => {
     expect(blocks("README.zh-CN.md")).toEqual(blocks("README.md"));
     const headings = (file: string) => [...read(file).matchAll(/^#+ /gm)].map(([mark]) => mark);
     expect(headings("README.zh-CN.md")).toEqual(headings("README.md"));

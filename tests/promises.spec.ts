@@ -1,0 +1,166 @@
+// What PROTOCOL.md says that a client may rely on: a test for each promise, named by its own words.
+
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, it, onTestFinished } from "vitest";
+import { type Client, connect } from "./support/client.js";
+import { newRoom } from "./support/visit.js";
+import { startWorker } from "./support/worker.js";
+
+const protocol = readFileSync(new URL("../PROTOCOL.md", import.meta.url), "utf8");
+const [, section = ""] = protocol.split("## What a client may rely on\n");
+const [list = ""] = section.split("\n## ");
+const promises = [...list.matchAll(/^\d+\. (.+)$/gm)].map(([, words = ""]) => words);
+const tested = new Set<number>();
+
+/** The test of a promise, which has to begin with these words. */
+function promise(number: number, beginning: string, test: () => Promise<void>) {
+  const words = promises[number - 1] ?? "";
+  tested.add(number);
+  it(`${number}. ${words}`, async () => {
+    expect(words.startsWith(beginning)).toBe(true);
+    await test();
+  });
+}
+
+const GRACE_MS = 500;
+const settings = { MESSAGES_BURST: 10_000, MESSAGES_PER_SECOND: 10_000, PRESENCE_GRACE_MS: GRACE_MS };
+const worker = await startWorker(settings);
+afterAll(() => worker.dispose());
+
+const publish = (data: unknown) => ({ type: "publish", data }) as const;
+const numbers = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
+
+/** The next so many messages' offsets and data. */
+async function hear(client: Client, count: number): Promise<[number, unknown][]> {
+  const heard: [number, unknown][] = [];
+  while (heard.length < count) {
+    const { offset, data } = await client.next("message");
+    heard.push([offset, data]);
+  }
+  return heard;
+}
+
+promise(1, "`welcome` comes first; then, when resuming", async () => {
+  const room = newRoom();
+  const ann = await connect(worker, room);
+  const { epoch } = ann.welcome;
+  const published = numbers(100).map((data) => ann.request(publish(data)));
+  await published[30];
+  const bob = await connect(worker, room, { user: "bob", query: { epoch, offset: 10 } });
+  expect((await hear(bob, 90)).map(([offset]) => offset)).toEqual(numbers(100).slice(10));
+  const types = bob.frames.flatMap((frame) => frame.split("\n")).map((line) => JSON.parse(line).type);
+  expect(types.indexOf("welcome")).toBe(0);
+  expect(bob.welcome.recovered).toBe(true);
+  await Promise.all(published);
+});
+
+promise(2, "All members see the same messages in the same order", async () => {
+  const room = newRoom();
+  const clients = await Promise.all(["ann", "bob", "cho"].map((user) => connect(worker, room, { user })));
+  for (const [writer, client] of clients.entries()) {
+    for (const data of numbers(50)) client.send(publish(`${writer}:${data}`));
+  }
+  const [first = [], ...others] = await Promise.all(clients.map((client) => hear(client, 150)));
+  expect(first.map(([offset]) => offset)).toEqual(numbers(150));
+  for (const other of others) expect(other).toEqual(first);
+});
+
+promise(3, "An `ack` with an `offset` means stored", async () => {
+  const storage = await mkdtemp(join(tmpdir(), "snug-"));
+  onTestFinished(() => rm(storage, { recursive: true }));
+  let acked: number;
+  {
+    await using doomed = await startWorker(settings, storage);
+    const ann = await connect(doomed, "stored");
+    acked = (await ann.request(publish("stored"))).offset;
+    await ann.next("message");
+    const lines = ann.frames.flatMap((frame) => frame.split("\n")).map((line) => JSON.parse(line).type);
+    expect(lines.indexOf("ack")).toBeLessThan(lines.indexOf("message"));
+  }
+  await using next = await startWorker(settings, storage);
+  const ann = await connect(next, "stored");
+  const { messages } = await ann.request({ type: "history" });
+  expect(messages).toMatchObject([{ offset: acked, data: "stored" }]);
+});
+
+promise(4, "Recovery is whole or honestly not", async () => {
+  const room = newRoom();
+  const ann = await connect(worker, room);
+  const { epoch } = ann.welcome;
+  for (const data of numbers(5)) await ann.request(publish(data));
+  const whole = await connect(worker, room, { user: "bob", query: { epoch, offset: 2 } });
+  expect(whole.welcome.recovered).toBe(true);
+  expect((await hear(whole, 3)).map(([offset]) => offset)).toEqual([3, 4, 5]);
+  const not = await connect(worker, room, { user: "cho", query: { epoch, offset: 6 } });
+  expect(not.welcome.recovered).toBe(false);
+  expect((await not.rest()).filter(({ type }) => type === "message")).toEqual([]);
+});
+
+promise(5, "The same `key` from the same user stores once", async () => {
+  const room = newRoom();
+  const ann = await connect(worker, room);
+  const first = await ann.request({ ...publish(1), key: "k" });
+  const again = await ann.request({ ...publish(1), key: "k" });
+  expect(again).toMatchObject({ offset: first.offset, time: first.time, duplicate: true });
+  expect((await ann.request({ type: "history" })).messages).toHaveLength(1);
+});
+
+promise(6, "A user's last connection going away is announced exactly once", async () => {
+  const room = newRoom();
+  const ann = await connect(worker, room);
+  const bob = await connect(worker, room, { user: "bob" });
+  const tab = await connect(worker, room, { user: "bob" });
+  expect((await ann.next("presence")).joins).toMatchObject([{ user: "bob" }]);
+  await tab.close(1000);
+  await bob.close(1000);
+  expect((await ann.next("presence")).leaves).toEqual(["bob"]);
+  const dropping = await connect(worker, room, { user: "bob" });
+  await ann.next("presence");
+  dropping.drop();
+  const back = await connect(worker, room, { user: "bob" });
+  expect(back.welcome.count).toBe(2);
+  const dropped = performance.now();
+  back.drop();
+  expect((await ann.next("presence")).leaves).toEqual(["bob"]);
+  expect(performance.now() - dropped).toBeGreaterThan(GRACE_MS * 0.9);
+  expect(await ann.rest()).toEqual([]);
+});
+
+promise(7, "A bad command costs neither the connection", async () => {
+  const room = newRoom();
+  const ann = await connect(worker, room);
+  const bob = await connect(worker, room, { user: "bob" });
+  await ann.next("presence");
+  for (const _ of numbers(19)) bob.send("nonsense");
+  await bob.request(publish("still here"));
+  expect((await ann.next("message")).data).toBe("still here");
+  expect(await ann.rest()).toEqual([]);
+});
+
+promise(8, "Hibernation is not seen", async () => {
+  const room = newRoom();
+  const ann = await connect(worker, room);
+  const bob = await connect(worker, room, { user: "bob" });
+  await ann.next("presence");
+  await bob.request({ type: "state", data: { is: "typing" } });
+  await ann.next("presence");
+  await ann.request(publish(1));
+  await hear(ann, 1);
+  for (const _ of numbers(19)) await bob.refusal({ type: "dance" });
+  const before = await ann.request({ type: "members" });
+  await worker.hibernate(room);
+  const { id: _, ...after } = await ann.request({ type: "members" });
+  expect(before).toMatchObject(after);
+  expect((await ann.request(publish(2))).offset).toBe(2);
+  await hear(ann, 1);
+  expect(await ann.rest()).toEqual([]);
+  await bob.refusal({ type: "dance" });
+  expect((await bob.next("closing")).code).toBe(4103);
+});
+
+it("leaves no promise out", () => {
+  expect([...tested]).toEqual(numbers(promises.length));
+});
