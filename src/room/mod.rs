@@ -45,8 +45,6 @@ struct Awake {
     room: snug_core::Room,
     sockets: Sockets,
     store: Store,
-    /// The socket that the current event brings.
-    arriving: Option<WebSocket>,
     /// Storage has not taken a message, perhaps since its offset was another object's: what is in
     /// memory cannot be relied on, and the next event starts from storage.
     is_stale: bool,
@@ -136,20 +134,11 @@ impl Room {
         let WebSocketPair { client, server } = WebSocketPair::new()?;
         let connection = ConnectionId(platform::random()?);
         let lines = admission.options.lines;
-        self.turn(|awake| {
-            awake.arriving = Some(server);
-            Input::Connect {
-                connection,
-                admission,
-            }
+        self.with_awake(|awake| awake.sockets.accept(&self.state, connection, server))??;
+        self.turn(|_| Input::Connect {
+            connection,
+            admission,
         })?;
-        if !self.with_awake(|awake| awake.sockets.has(connection))? {
-            self.turn(|_| Input::Disconnect {
-                connection,
-                clean: true,
-            })?;
-            return Err(Refusal::Internal.into());
-        }
         let mut response = ResponseBuilder::new()
             .with_status(101)
             .with_websocket(client);
@@ -231,7 +220,6 @@ impl Room {
             room,
             sockets,
             store,
-            arriving: None,
             is_stale: false,
         })
     }
@@ -253,16 +241,6 @@ impl Room {
             Output::Send { to, text } => {
                 sockets.send(&to, &text);
                 None
-            }
-            Output::Accept {
-                connection,
-                attachment,
-            } => {
-                let socket = awake.arriving.take()?;
-                log(
-                    "accept",
-                    sockets.accept(&self.state, connection, socket, &attachment),
-                )
             }
             Output::Attach {
                 connection,

@@ -34,22 +34,10 @@ impl Sockets {
     }
 
     /// Takes a new socket in.
-    pub fn accept(
-        &mut self,
-        state: &State,
-        id: ConnectionId,
-        socket: WebSocket,
-        attachment: &str,
-    ) -> Result<()> {
+    pub fn accept(&mut self, state: &State, id: ConnectionId, socket: WebSocket) -> Result<()> {
         platform::accept(state, &socket, &id.to_string())?;
-        platform::attach(&socket, Some(attachment)).inspect_err(|_| abandon(&socket))?;
         self.0.insert(id, socket);
         Ok(())
-    }
-
-    /// Whether the connection has a socket here.
-    pub fn has(&self, id: ConnectionId) -> bool {
-        self.0.contains_key(&id)
     }
 
     /// Keeps an attachment with a socket.

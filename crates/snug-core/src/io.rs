@@ -15,7 +15,7 @@ use crate::{
 /// Something that happened to the room.
 #[derive(Debug)]
 pub enum Input {
-    /// Somebody was admitted ([`crate::Room::admits`] said yes) and connects.
+    /// Somebody was admitted ([`crate::Room::admits`] said yes), and the socket is accepted.
     Connect {
         /// The new connection's name, drawn at random.
         connection: ConnectionId,
@@ -61,14 +61,8 @@ pub struct StorageFault;
 /// Something for the shell to do. The order has a meaning: what stands first is done first.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// Accept the connecting socket under this name, and keep the attachment with it.
-    Accept {
-        /// The name.
-        connection: ConnectionId,
-        /// What to keep.
-        attachment: String,
-    },
-    /// Keep this attachment with the socket, in place of the one before.
+    /// Keep this attachment with the socket, in place of the one before. The first comes with the
+    /// connection's own [`Input::Connect`].
     Attach {
         /// Which.
         connection: ConnectionId,

@@ -219,7 +219,7 @@ impl Room {
         let connection = Connection::new(id, admission, since, &self.rules, self.now);
         let user = connection.user.clone();
         let attachment = connection.attachment();
-        self.outputs.push_back(Output::Accept {
+        self.outputs.push_back(Output::Attach {
             connection: id,
             attachment,
         });

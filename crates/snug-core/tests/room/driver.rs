@@ -625,17 +625,15 @@ impl TestRoom {
         while let Some(output) = self.room.poll_output() {
             self.note(&output);
             match output {
-                Output::Accept {
-                    connection,
-                    attachment,
-                } => {
-                    let before = self.sockets.insert(connection, Socket::new(attachment));
-                    assert!(before.is_none(), "{connection} accepted twice");
-                }
                 Output::Attach {
                     connection,
                     attachment,
-                } => self.socket(Client(connection)).attachment = attachment,
+                } => match self.sockets.get_mut(&connection) {
+                    Some(socket) => socket.attachment = attachment,
+                    None => {
+                        self.sockets.insert(connection, Socket::new(attachment));
+                    }
+                },
                 Output::Append(message) => {
                     let outcome = self.store.append(message);
                     self.room.handle_input(Input::Appended(outcome), self.now);
@@ -717,7 +715,7 @@ impl TestRoom {
         // Nor can it be seen that keys are read after each wake.
         let hidden = matches!(
             output,
-            Output::Attach { .. } | Output::Accept { .. } | Output::ReadKeys | Output::Trim { .. }
+            Output::Attach { .. } | Output::ReadKeys | Output::Trim { .. }
         );
         if !hidden {
             self.transcript.push(format!("{output:?}"));
