@@ -1,0 +1,139 @@
+//! A life of a room. Each step is a letter and its arguments, one character each, so that a
+//! corpus file can be written by hand: see `step`. What is missing at the end counts as 0.
+
+use super::world::{Visitor, World};
+
+const STEPS_MAX: usize = 200;
+
+pub fn run(bytes: &[u8]) {
+    let mut bytes = Bytes(bytes);
+    let mut world = World::new(bytes.digit() & 1 == 1);
+    for _ in 0..STEPS_MAX {
+        let Some(letter) = bytes.next() else { return };
+        step(&mut world, letter, &mut bytes);
+    }
+}
+
+fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
+    match letter {
+        // User, options, capabilities, where to resume, `last`.
+        b'c' => {
+            let user = bytes.digit();
+            let options = bytes.digit();
+            let capabilities = match bytes.digit() {
+                0 => 31,
+                some => some | (some & 1) << 4,
+            };
+            let resume = match bytes.digit() {
+                0 => None,
+                9 => Some(("e0", 1)),
+                15 => Some(("e1", u64::MAX)),
+                back => Some(("e1", world.newest().saturating_sub(u64::from(back) - 1))),
+            };
+            let last = match bytes.digit() {
+                0 => None,
+                15 => Some(u64::MAX),
+                some => Some(some.into()),
+            };
+            let _ = world.connect(Visitor {
+                lines: options & 1 == 0,
+                echo: options & 2 == 0,
+                presence: options & 4 == 0,
+                capabilities,
+                resume,
+                last,
+                is_bounded: options & 8 != 0,
+                ..Visitor::new(user & 7)
+            });
+        }
+        // Connection; says goodbye, or drops.
+        b'd' => {
+            let which = bytes.digit();
+            world.disconnect(which.into(), bytes.digit() & 1 == 0);
+        }
+        // Connection, then that many commands.
+        b'f' => {
+            let which = bytes.digit();
+            let count = bytes.digit().max(1);
+            let lines: Vec<_> = (0..count).map(|_| command(bytes)).collect();
+            world.receive(which.into(), &lines.join("\n"));
+        }
+        // Connection, then text up to a `|`.
+        b'r' => {
+            let which = bytes.digit();
+            let text = String::from_utf8_lossy(bytes.until(b'|')).into_owned();
+            world.receive(which.into(), &text);
+        }
+        b'b' => world.receive_binary(bytes.digit().into()),
+        b'p' => world.ping_runtime(bytes.digit().into()),
+        // Time, in steps of 10 ms to hours, without waking the room, and what the room asks for.
+        b't' => {
+            let exponent = bytes.digit() % 8;
+            world.pass_ms(10_u64.pow(exponent.into()) * 3);
+        }
+        b'w' => world.wake_when_due(),
+        b'o' => world.time_out(),
+        b'j' => {
+            let exponent = bytes.digit() % 8;
+            world.jump_back_ms(10_u64.pow(exponent.into()) * 3);
+        }
+        b's' => world.storage_fails(bytes.digit().into()),
+        b'h' => world.restore(),
+        // Connection whose attachment is lost.
+        b'l' => world.lose_attachment(bytes.digit().into()),
+        b'a' => world.stray_answer(bytes.digit()),
+        _ => {}
+    }
+}
+
+/// A command out of a kind and an argument.
+fn command(bytes: &mut Bytes<'_>) -> String {
+    let kind = bytes.digit();
+    let n = bytes.digit();
+    match kind {
+        0 => format!(r#"{{"type":"publish","id":{n},"data":"m{n}"}}"#),
+        1 => format!(r#"{{"type":"publish","id":{n},"key":"k{n}","data":{{"n":{n}}}}}"#),
+        2 => format!(r#"{{"type":"publish","data":[{n}],"event":"chat"}}"#),
+        3 => format!(r#"{{"type":"signal","id":{n},"data":{n}}}"#),
+        4 => format!(
+            r#"{{"type":"signal","data":1,"to":["u{n}","u{}","x"]}}"#,
+            n / 2
+        ),
+        5 => format!(r#"{{"type":"state","id":{n},"data":{{"s":{n}}}}}"#),
+        6 => format!(r#"{{"type":"members","id":"{n}"}}"#),
+        7 => format!(r#"{{"type":"history","id":{n},"limit":{n}}}"#),
+        8 => format!(r#"{{"type":"history","id":{n},"after":{n},"limit":2}}"#),
+        9 => format!(r#"{{"type":"history","id":{n},"before":{n}}}"#),
+        10 => format!(r#"{{"type":"ping","id":{n}}}"#),
+        11 => r#"{"type":"ping"}"#.into(),
+        12 => format!(r#"{{"type":"dance","id":{n}}}"#),
+        13 => "{".into(),
+        14 => format!(
+            r#"{{"type":"publish","id":{n},"data":"{}"}}"#,
+            "x".repeat(1 << n)
+        ),
+        _ => String::new(),
+    }
+}
+
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn next(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    /// 0 to 15: `0` to `9`, then `:;<=>?`.
+    fn digit(&mut self) -> u8 {
+        self.next().unwrap_or(0) & 15
+    }
+
+    fn until(&mut self, end: u8) -> &'a [u8] {
+        let at = self.0.iter().position(|one| *one == end);
+        let (text, rest) = self.0.split_at(at.unwrap_or(self.0.len()));
+        self.0 = rest.get(1..).unwrap_or_default();
+        text
+    }
+}
