@@ -1,12 +1,15 @@
 //! The only place that asks for time or randomness, and the platform's calls that worker-rs
 //! does not have, or has in a form that panics where they throw.
 
+use std::time::Duration;
+
+use futures::FutureExt;
 use js_sys::{Date, JsString};
 use snug_core::Timestamp;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use web_sys::Url;
 use worker::{
-    Request, Result, State, Storage, WebSocket,
+    Delay, Request, Result, State, Storage, WebSocket, wasm_bindgen_futures,
     worker_sys::{DurableObjectState, WebSocketRequestResponsePair},
 };
 
@@ -16,6 +19,9 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     fn send(this: &RawWebSocket, text: &JsString) -> std::result::Result<(), JsValue>;
+
+    #[wasm_bindgen(method, getter, js_name = bufferedAmount)]
+    fn buffered_amount(this: &RawWebSocket) -> Option<f64>;
 
     #[wasm_bindgen(method, catch, js_name = serializeAttachment)]
     fn serialize_attachment(
@@ -63,6 +69,19 @@ pub fn random() -> Result<u64> {
 /// Sends one text frame. The string is JavaScript's, so that one to many sockets is decoded once.
 pub fn send(socket: &WebSocket, text: &JsString) -> Result<()> {
     Ok(raw_socket(socket).send(text)?)
+}
+
+/// What was sent and has not been passed to the kernel yet, as the client reads too slowly; 0
+/// where the runtime does not tell.
+pub fn queued_bytes(socket: &WebSocket) -> u64 {
+    raw_socket(socket).buffered_amount().unwrap_or_default() as u64
+}
+
+/// Runs a task in `ms` milliseconds, after the event that asks for it. Until then the object does
+/// not hibernate.
+pub fn run_in_ms(ms: u64, task: impl FnOnce() + 'static) {
+    let delay = Delay::from(Duration::from_millis(ms));
+    wasm_bindgen_futures::spawn_local(delay.map(|()| task()));
 }
 
 /// Keeps a text with a socket, over hibernation; `None` takes it away.

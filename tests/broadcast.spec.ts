@@ -38,7 +38,7 @@ describe("publish", () => {
     const ann = await connect(worker, newRoom());
     ann.send({ ...publish(1), id: "a" }, { ...publish(2), id: "b" });
     await ann.next("message", ({ data }) => data === 2);
-    const heard = ann.frames.flatMap((frame) => frame.split("\n")).map((line) => JSON.parse(line).type);
+    const heard = ann.pushes.map(({ type }) => type);
     expect(heard).toEqual(["welcome", "ack", "message", "ack", "message"]);
   });
 

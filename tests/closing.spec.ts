@@ -30,7 +30,7 @@ describe("a connection that the room closes", () => {
       client.send({ type: "publish", data: "too late" });
       expect(await client.next("closing")).toEqual({ type: "closing", code, reason, reconnect });
       expect(await client.closed()).toEqual({ code, reason });
-      expect(JSON.parse(client.frames.at(-1) ?? "")).toMatchObject({ type: "closing" });
+      expect(client.pushes.at(-1)).toMatchObject({ type: "closing" });
     },
   );
 
@@ -126,7 +126,7 @@ describe("a silent connection", () => {
     const room = newRoom();
     const bob = await connect(impatient, room, { user: "bob" });
     const ann = await connect(impatient, room);
-    await impatient.hibernate(room);
+    await chatterUntil(impatient.hibernate(room), ping(ann));
     expect(await chatterUntil(bob.closed(), ping(ann))).toEqual(pingTimeout);
     expect(await ann.request({ type: "members" })).toMatchObject({ count: 1 });
   });

@@ -1,4 +1,4 @@
-// A crowd: two hundred members at once, nothing lost, and one order for all.
+// A crowd: hundreds of members at once, nothing lost, one order for all, and no more presence than can be read.
 
 import { afterAll, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
@@ -27,6 +27,9 @@ async function heard(client: Client, count: number) {
   while (messages.length < count) messages.push(await client.next("message"));
   return messages;
 }
+
+/** Every presence push that came. */
+const presenceOf = (client: Client) => client.pushes.filter((push) => push.type === "presence");
 
 it("200 members publish at once: all hear all of it in the order of offset", {
   timeout: 60_000,
@@ -61,22 +64,92 @@ it("200 members publish at once: all hear all of it in the order of offset", {
   for (const client of crowd.slice(0, 10)) expect(await client.rest()).toEqual([]);
 });
 
-it("200 members come and go at once: whoever stays counts each once", { timeout: 60_000 }, async () => {
+it("as many members as are listed come and go at once: whoever stays counts each once", {
+  timeout: 60_000,
+}, async () => {
   const room = newRoom();
   const watcher = await connect(worker, room, { user: "watcher", ...plainly });
-  const users = upTo(MEMBERS).map((index) => `user${index}`);
+  const users = upTo(MEMBERS - 1).map((index) => `user${index}`);
   const crowd = await Promise.all(users.map((user) => connect(worker, room, { user, ...plainly })));
   const joined: string[] = [];
-  while (joined.length < MEMBERS)
+  while (joined.length < users.length)
     joined.push(...(await watcher.next("presence")).joins.map(({ user }) => user));
   expect(joined.toSorted()).toEqual(users.toSorted());
-  expect(await watcher.request({ type: "members" })).toMatchObject({ count: MEMBERS + 1, truncated: true });
+  expect(presenceOf(watcher).length).toBeLessThan(users.length);
+  expect(await watcher.request({ type: "members" })).toMatchObject({ count: MEMBERS, truncated: false });
 
   await Promise.all(crowd.map((client) => client.close(1000)));
   const left: string[] = [];
-  while (left.length < MEMBERS) left.push(...(await watcher.next("presence")).leaves);
+  while (left.length < users.length) left.push(...(await watcher.next("presence")).leaves);
   expect(left.toSorted()).toEqual(users.toSorted());
   expect(await watcher.request({ type: "members" })).toMatchObject({ count: 1, truncated: false });
+  expect(await watcher.rest()).toEqual([]);
+});
+
+it("300 members come at once: whoever is there is told in fewer pushes, and rightly", {
+  timeout: 60_000,
+}, async () => {
+  const room = newRoom();
+  const early = await connect(worker, room, { user: "early", ...plainly });
+  const crowd = 300;
+  await Promise.all(upTo(crowd).map((index) => connect(worker, room, { user: `user${index}`, ...plainly })));
+  await early.next("presence", ({ count }) => count === crowd + 1);
+  const pushes = presenceOf(early);
+  expect(pushes.length).toBeLessThan(crowd);
+  // All are told of while all can be listed, and then there are only more and more.
+  const joins = pushes.flatMap((push) => push.joins.map(({ user }) => user));
+  expect(new Set(joins).size).toBe(joins.length);
+  const full = pushes.filter(({ truncated }) => !truncated);
+  expect(joins).toHaveLength((full.at(-1)?.count ?? 1) - 1);
+  const counts = pushes.map(({ count }) => count);
+  expect(counts).toEqual(counts.toSorted((a, b) => a - b));
+  for (const { count, truncated } of pushes) expect(truncated ?? false).toBe(count > 200);
+});
+
+it("in a room of more than 200 only their number is told, and in full again once there are fewer", {
+  timeout: 60_000,
+}, async () => {
+  const room = newRoom();
+  const watcher = await connect(worker, room, { user: "watcher", ...plainly });
+  const users = upTo(MEMBERS - 1).map((index) => `user${index}`);
+  const crowd = await Promise.all(users.map((user) => connect(worker, room, { user, ...plainly })));
+  const [talker, guest] = crowd as [Client, Client];
+  await watcher.next("presence", ({ count }) => count === MEMBERS);
+  await watcher.rest();
+
+  const extra = await connect(worker, room, { user: "extra", ...plainly });
+  const onlyNumber = (count: number) => ({
+    type: "presence",
+    joins: [],
+    leaves: [],
+    updates: [],
+    count,
+    truncated: true,
+  });
+  expect(extra.welcome).toMatchObject({ count: MEMBERS + 1, truncated: true });
+  expect(await watcher.next("presence")).toEqual(onlyNumber(MEMBERS + 1));
+  await talker.request({ type: "state", data: { here: true } });
+  await talker.request({ type: "signal", data: "hello" });
+  expect(await watcher.rest()).toMatchObject([{ type: "signal" }]);
+  const another = await connect(worker, room, { user: "another", ...plainly });
+  expect(await watcher.next("presence")).toEqual(onlyNumber(MEMBERS + 2));
+  await another.close(1000);
+  expect(await watcher.next("presence")).toEqual(onlyNumber(MEMBERS + 1));
+
+  await extra.close(1000);
+  const back = { type: "presence", joins: [], leaves: ["extra"], updates: [], count: MEMBERS };
+  expect(await watcher.next("presence")).toEqual(back);
+  const { members, truncated } = await watcher.request({ type: "members" });
+  expect(truncated).toBe(false);
+  expect(members.find(({ user }) => user === "user0")?.state).toEqual({
+    [talker.welcome.connection]: { here: true },
+  });
+  await guest.request({ type: "state", data: { here: 2 } });
+  const update = { user: "user1", connection: guest.welcome.connection, state: { here: 2 } };
+  expect((await watcher.next("presence")).updates).toEqual([update]);
+  await worker.hibernate(room);
+  await guest.close(1000);
+  expect(await watcher.next("presence")).toMatchObject({ leaves: ["user1"], count: MEMBERS - 1 });
   expect(await watcher.rest()).toEqual([]);
 });
 
@@ -110,22 +183,4 @@ it("members are listed up to 256 KiB of profiles and states", { timeout: 60_000 
   const listed = JSON.stringify(welcome.members).length / 1024;
   expect(listed).toBeGreaterThan(240);
   expect(listed).toBeLessThan(280);
-});
-
-it("a member that does not read keeps nobody waiting, and hears all of it later", {
-  timeout: 60_000,
-}, async () => {
-  const room = newRoom();
-  const ann = await connect(worker, room, { query: { echo: 0 }, ...plainly });
-  const bob = await connect(worker, room, { user: "bob", query: { presence: 0 }, ...plainly });
-  const slow = await connect(worker, room, { user: "slow", query: { presence: 0 }, ...plainly });
-  slow.pause();
-  // More than the buffers of both ends of a connection hold.
-  const count = 300;
-  for (const index of upTo(count)) await ann.request({ type: "publish", data: [index, "x".repeat(60_000)] });
-  const inOrder = upTo(count).map((index) => index + 1);
-  expect((await heard(bob, count)).map(({ offset }) => offset)).toEqual(inOrder);
-  expect(slow.frames.length).toBeLessThan(count);
-  slow.resume();
-  expect((await heard(slow, count)).map(({ offset }) => offset)).toEqual(inOrder);
 });

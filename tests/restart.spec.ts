@@ -1,12 +1,12 @@
 // Restarts: the process dies with everything in its memory, and what was promised holds.
 
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { afterAll, expect, it, onTestFinished } from "vitest";
 import { connect } from "./support/client.js";
-import { startWorker } from "./support/worker.js";
+import { run } from "./support/stored.js";
+import { startWorker, type Worker } from "./support/worker.js";
 
 const storage = await mkdtemp(join(tmpdir(), "snug-"));
 afterAll(() => rm(storage, { recursive: true }));
@@ -50,33 +50,32 @@ it("a member that dropped before is still awaited, and is back without being ann
   expect(await ann.rest()).toEqual([]);
 });
 
-/** Puts every room in the storage back to what an earlier version's schema was. */
-async function downgrade(directory: string, sql: string) {
-  for (const file of await readdir(directory, { recursive: true })) {
-    if (!file.endsWith(".sqlite")) continue;
-    using database = new DatabaseSync(join(directory, file));
-    const isRoom = database.prepare("SELECT name FROM sqlite_schema WHERE name = 'messages'").get();
-    if (isRoom) database.exec(sql);
-  }
-}
+/** Undoes version 4, in which a row may hold several messages: here each was published alone. */
+const TO_VERSION_3 = `
+  CREATE TABLE earlier (offset INTEGER PRIMARY KEY, time INTEGER NOT NULL, json TEXT NOT NULL,
+    bytes_before INTEGER NOT NULL DEFAULT 0, user TEXT, key TEXT);
+  INSERT INTO earlier SELECT offset, time, json, bytes_before, keys ->> '$[0][2]', keys ->> '$[0][3]' FROM messages;
+  DROP TABLE messages;
+  ALTER TABLE earlier RENAME TO messages;
+  UPDATE meta SET value = '3' WHERE key = 'schema';
+`;
+const TO_VERSION_2 = `
+  ${TO_VERSION_3}
+  ALTER TABLE messages DROP COLUMN user;
+  ALTER TABLE messages DROP COLUMN key;
+  UPDATE meta SET value = '2' WHERE key = 'schema';
+`;
+const TO_VERSION_1 = `
+  ${TO_VERSION_2}
+  ALTER TABLE messages DROP COLUMN bytes_before;
+  UPDATE meta SET value = '1' WHERE key = 'schema';
+`;
 
-const EARLIER = [
-  {
-    version: 2,
-    sql: `ALTER TABLE messages DROP COLUMN user;
-      ALTER TABLE messages DROP COLUMN key;
-      UPDATE meta SET value = '2' WHERE key = 'schema';`,
-  },
-  {
-    version: 1,
-    sql: `ALTER TABLE messages DROP COLUMN user;
-      ALTER TABLE messages DROP COLUMN key;
-      ALTER TABLE messages DROP COLUMN bytes_before;
-      UPDATE meta SET value = '1' WHERE key = 'schema';`,
-  },
-];
-
-it.each(EARLIER)("a room that version $version of the schema stored goes on", async ({ sql }) => {
+it.each([
+  { version: 3, sql: TO_VERSION_3 },
+  { version: 2, sql: TO_VERSION_2 },
+  { version: 1, sql: TO_VERSION_1 },
+])("a room that version $version of the schema stored goes on", async ({ sql }) => {
   const directory = await mkdtemp(join(tmpdir(), "snug-"));
   onTestFinished(() => rm(directory, { recursive: true }));
   const long = "é".repeat(400);
@@ -87,7 +86,7 @@ it.each(EARLIER)("a room that version $version of the schema stored goes on", as
     for (let data = 1; data <= 3; data++) await ann.request({ type: "publish", data: long });
     epoch = ann.welcome.epoch;
   }
-  await downgrade(directory, sql);
+  await run(directory, sql);
   await using worker = await startWorker({ ...settings, HISTORY_BYTES_MAX: 2000 }, directory);
   const ann = await connect(worker, "old");
   expect(ann.welcome).toMatchObject({ epoch, offset: 3 });
@@ -95,4 +94,35 @@ it.each(EARLIER)("a room that version $version of the schema stored goes on", as
   expect(await offsets()).toEqual([2, 3]);
   expect((await ann.request({ type: "publish", data: long, key: "k" })).offset).toBe(4);
   expect(await offsets()).toEqual([3, 4]);
+});
+
+it("idempotency keys that version 3 of the schema stored still hold", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "snug-"));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  const sent = [
+    { user: "ann", key: "k" },
+    { user: "ann", key: undefined },
+    { user: "bob", key: "k" },
+    { user: 'ann"][', key: '"],[\n\u0000' },
+  ];
+  const publish = async (worker: Worker) => {
+    const acks = [];
+    for (const { user, key } of sent) {
+      const client = await connect(worker, "old", { user });
+      acks.push(await client.request({ type: "publish", data: user, key }));
+    }
+    return acks;
+  };
+  let first: Awaited<ReturnType<typeof publish>>;
+  {
+    await using worker = await startWorker(settings, directory);
+    first = await publish(worker);
+  }
+  await run(directory, TO_VERSION_3);
+  await using worker = await startWorker(settings, directory);
+  const again = await publish(worker);
+  for (const [index, { offset, time }] of first.entries()) {
+    if (sent[index]?.key) expect(again[index]).toMatchObject({ offset, time, duplicate: true });
+    else expect(again[index]).toMatchObject({ offset: 5 });
+  }
 });

@@ -1,13 +1,13 @@
 //! A frame of commands. The first byte says who sends it, the rest is its text.
 
-use super::world::{Visitor, World};
+use super::world::{Kind, Visitor, World};
 
 pub fn run(bytes: &[u8]) {
     let Some((&flags, text)) = bytes.split_first() else {
         return;
     };
     let text = String::from_utf8_lossy(text);
-    let mut world = World::new(false);
+    let mut world = World::new(Kind::default());
     let other = world.connect(Visitor::new(1)).unwrap();
     let sender = Visitor {
         lines: flags & 1 == 0,

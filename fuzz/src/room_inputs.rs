@@ -1,17 +1,22 @@
-//! A life of a room. Each step is a letter and its arguments, one character each, so that a
+//! A life of a room. The first character says of which kind: 1 is tight, 2 gathers. Each step is a letter and its arguments, one character each, so that a
 //! corpus file can be written by hand: see `step`. What is missing at the end counts as 0.
 
-use super::world::{Visitor, World};
+use super::world::{Kind, Visitor, World};
 
 const STEPS_MAX: usize = 200;
 
 pub fn run(bytes: &[u8]) {
     let mut bytes = Bytes(bytes);
-    let mut world = World::new(bytes.digit() & 1 == 1);
+    let kind = bytes.digit();
+    let mut world = World::new(Kind {
+        is_tight: kind & 1 != 0,
+        gathers: kind & 2 != 0,
+    });
     for _ in 0..STEPS_MAX {
-        let Some(letter) = bytes.next() else { return };
+        let Some(letter) = bytes.next() else { break };
         step(&mut world, letter, &mut bytes);
     }
+    world.finish();
 }
 
 fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
@@ -79,6 +84,15 @@ fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
         }
         b's' => world.storage_fails(bytes.digit().into()),
         b'h' => world.restore(),
+        b'k' => world.crash(),
+        b'g' => world.flush(),
+        // Connection, or 15 for all; MiB.
+        b'q' => {
+            let which = bytes.digit();
+            let mib = u64::from(bytes.digit());
+            let which = (which != 15).then_some(which.into());
+            world.fall_behind(which, mib << 20);
+        }
         // Connection whose attachment is lost.
         b'l' => world.lose_attachment(bytes.digit().into()),
         b'a' => world.stray_answer(bytes.digit()),

@@ -6,25 +6,31 @@ use std::{
     rc::Rc,
 };
 
+#[path = "../../crates/snug-core/tests/room/store.rs"]
+mod store;
+
 use serde_json::Value;
 use snug_core::{
-    Admission, Capabilities, Config, ConnectionId, Epoch, Input, Offset, Output, Room, RoomName,
-    Stored, Timestamp, UserId,
+    Admission, Capabilities, Config, ConnectionId, Input, Offset, Output, Room, RoomName,
+    Timestamp, UserId,
+    batch::Page,
     command::{PageRequest, PageStart},
     config::RoomRules,
     door::{Options, Position},
-    io::{KeptSocket, StorageFault, StoredMessage},
-    keys::StoredKey,
-    limits::KEYS_MAX,
-    presence::Absence,
-    retention::{Floor, TRIM_ROWS_MAX},
+    io::{KeptSocket, StorageFault},
+    limits::{QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX, WINDOW_MS_MAX},
+    retention::Floor,
     token::ClaimedLimits,
 };
+
+use store::MemoryStore;
 
 const START: Timestamp = Timestamp(1_800_000_000_000);
 /// More than any one input may lead to.
 const OUTPUTS_MAX: usize = 20_000;
 const WAKES_MAX: usize = 50;
+/// How many times as long as a message a change in presence may wait, where nothing else does.
+const PRESENCE_WINDOWS: u64 = 100;
 
 /// Who comes, and with which wishes.
 #[derive(Clone, Copy)]
@@ -108,22 +114,27 @@ pub struct World {
     sockets: BTreeMap<ConnectionId, Socket>,
     /// In the order of coming.
     ids: Vec<ConnectionId>,
-    rows: BTreeMap<Offset, StoredMessage>,
-    /// All that were ever stored.
-    appended: u64,
-    absences: BTreeMap<UserId, Absence>,
-    faults: usize,
+    store: MemoryStore,
     /// An attachment was lost: members may be gone that nobody saw leave.
     is_torn: bool,
 }
 
+/// What may be strange about a world. The default is that nothing is.
+#[derive(Clone, Copy, Default)]
+pub struct Kind {
+    /// Its bounds are soon met.
+    pub is_tight: bool,
+    /// It gathers while it is busy.
+    pub gathers: bool,
+}
+
 impl World {
-    /// A world with the default rules, or with bounds that are soon met.
-    pub fn new(is_tight: bool) -> Self {
+    pub fn new(kind: Kind) -> Self {
         let secret = |name: &str| (name == "JWT_SECRET").then(|| "s".repeat(32));
         let config = Config::read(&secret).unwrap_or_else(|error| panic!("{error}"));
         let mut rules = (*config.room).clone();
-        if is_tight {
+        rules.window_ms_max = if kind.gathers { WINDOW_MS_MAX } else { 0 };
+        if kind.is_tight {
             rules.connections_max = 6;
             rules.connections_per_user_max = 2;
             rules.message_bytes_max = 256;
@@ -131,23 +142,14 @@ impl World {
             rules.retention.seconds_max = 60;
         }
         let rules = Rc::new(rules);
-        let stored = Stored {
-            epoch: Epoch::new("e1"),
-            newest: Offset(0),
-            newest_time: Timestamp(0),
-            bytes: 0,
-            absences: Vec::new(),
-        };
+        let store = MemoryStore::default();
         Self {
-            room: Room::restore(name(), rules.clone(), stored, [], START),
+            room: Room::restore(name(), rules.clone(), store.stored(), [], START),
             rules,
             now: START,
             sockets: BTreeMap::new(),
             ids: Vec::new(),
-            rows: BTreeMap::new(),
-            appended: 0,
-            absences: BTreeMap::new(),
-            faults: 0,
+            store,
             is_torn: false,
         }
     }
@@ -223,8 +225,13 @@ impl World {
 
     /// Wakes the room as often as it asks to be, until nothing is due.
     pub fn wake_when_due(&mut self) {
-        let due = self.room.poll_timeout().map(|(due, _)| due);
-        self.now = due.map_or(self.now, |due| self.now.max(due));
+        let flush_ms = self.room.poll_flush();
+        let flush = flush_ms.map(|ms| self.now.plus_ms(ms));
+        let timeout = self.room.poll_timeout().map(|(due, _)| due);
+        if flush.is_some_and(|flush| timeout.is_none_or(|timeout| flush <= timeout)) {
+            return self.flush();
+        }
+        self.now = timeout.map_or(self.now, |due| self.now.max(due));
         for _ in 0..WAKES_MAX {
             if self
                 .room
@@ -238,6 +245,59 @@ impl World {
         panic!("woken again and again");
     }
 
+    /// Lets the room send what it has gathered.
+    pub fn flush(&mut self) {
+        let ms = self.room.poll_flush().unwrap_or_default();
+        self.now = self.now.plus_ms(ms);
+        self.feed(Input::Flush);
+        assert_ne!(self.room.poll_flush(), Some(0), "flushed in vain");
+    }
+
+    /// Lets the room send until nothing is left to be sent.
+    fn settle(&mut self) {
+        for _ in 0..WAKES_MAX {
+            if self.room.poll_flush().is_none() {
+                return;
+            }
+            self.flush();
+        }
+        panic!("never quiet");
+    }
+
+    /// So many bytes wait for one connection, or for each.
+    pub fn fall_behind(&mut self, which: Option<usize>, bytes: u64) {
+        let ids = match which {
+            Some(which) => self.id(which).into_iter().collect(),
+            None => self.ids.clone(),
+        };
+        let is_open = |id: &ConnectionId| self.sockets[id].is_open;
+        let queued: BTreeMap<_, _> = ids
+            .into_iter()
+            .filter(is_open)
+            .map(|id| (id, bytes))
+            .collect();
+        self.feed(Input::FallBehind {
+            queued: queued.clone(),
+        });
+        let left = queued.keys().filter(|id| self.sockets[*id].is_open).count();
+        let is_in_bounds = bytes <= QUEUE_BYTES_MAX && left as u64 * bytes <= ROOM_QUEUE_BYTES_MAX;
+        assert!(left == 0 || is_in_bounds, "{left} are behind");
+    }
+
+    /// Sees that a newcomer is served, whatever has happened.
+    pub fn finish(&mut self) {
+        self.storage_works();
+        self.settle();
+        if let Some(last) = self.connect(Visitor::new(7)) {
+            self.feed(Input::Receive {
+                from: self.ids[last],
+                text: r#"{"type":"publish","id":"after","data":1}"#.into(),
+            });
+            self.settle();
+            assert_eq!(self.acks(last), 1, "a newcomer is not served");
+        }
+    }
+
     pub fn time_out(&mut self) {
         let answered = (self.sockets.iter())
             .filter(|(_, socket)| socket.is_open)
@@ -248,15 +308,29 @@ impl World {
 
     /// Storage fails this often from here on.
     pub fn storage_fails(&mut self, times: usize) {
-        self.faults = times;
+        self.store.faults = times;
     }
 
     pub fn storage_works(&mut self) {
-        self.faults = 0;
+        self.store.faults = 0;
     }
 
-    /// Drops the room and restores it from storage and attachments.
+    /// All that is in memory is lost at once: what waits to be sent, and every socket.
+    pub fn crash(&mut self) {
+        for socket in self.sockets.values_mut() {
+            (socket.is_open, socket.is_ending) = (false, false);
+        }
+        self.restart();
+    }
+
+    /// Drops the room, which the platform does not while it gathers, and restores it from storage
+    /// and attachments.
     pub fn restore(&mut self) {
+        self.settle();
+        self.restart();
+    }
+
+    fn restart(&mut self) {
         let sockets: Vec<_> = (self.sockets.iter())
             .filter(|(_, socket)| socket.is_open || socket.is_ending)
             .map(|(id, socket)| KeptSocket {
@@ -266,14 +340,7 @@ impl World {
             })
             .rev()
             .collect();
-        let newest = self.rows.values().last();
-        let stored = Stored {
-            epoch: Epoch::new("e1"),
-            newest: newest.map_or(Offset(0), |row| row.offset),
-            newest_time: newest.map_or(Timestamp(0), |row| row.time),
-            bytes: newest.map_or(0, |row| row.bytes_before + row.json.len() as u64),
-            absences: self.absences.values().cloned().collect(),
-        };
+        let stored = self.store.stored();
         self.room = Room::restore(name(), self.rules.clone(), stored, sockets, self.now);
         self.do_outputs();
     }
@@ -295,14 +362,14 @@ impl World {
             1 => Input::Appended(Err(StorageFault)),
             2 => Input::Keys(Ok(Vec::new())),
             3 => Input::Keys(Err(StorageFault)),
-            4 => Input::Page(Ok(vec!["{}".into()])),
+            4 => Input::Page(Ok(stray_page())),
             5 => Input::Page(Err(StorageFault)),
-            _ => Input::Page(Ok(Vec::new())),
+            _ => Input::Flush,
         });
     }
 
     pub fn newest(&self) -> u64 {
-        self.appended
+        self.store.newest().0
     }
 
     /// The replies that it was sent.
@@ -317,6 +384,12 @@ impl World {
     fn feed(&mut self, input: Input) {
         self.room.handle_input(input, self.now);
         self.do_outputs();
+        let most_ms = PRESENCE_WINDOWS * self.rules.window_ms_max;
+        let flush_ms = self.room.poll_flush();
+        assert!(
+            flush_ms.is_none_or(|ms| ms <= most_ms),
+            "gathers for too long"
+        );
     }
 
     fn do_outputs(&mut self) {
@@ -339,17 +412,17 @@ impl World {
                 assert!(socket.is_open, "attached to a closed socket");
                 socket.attachment = attachment;
             }
-            Output::Append(message) => {
-                let outcome = self.append(message);
+            Output::Append(batch) => {
+                let outcome = self.store.append(batch);
                 self.room.handle_input(Input::Appended(outcome), self.now);
             }
-            Output::Trim { floor, lowest_key } => self.trim(floor, lowest_key),
+            Output::Trim { floor, lowest_key } => self.store.trim(floor, lowest_key),
             Output::ReadKeys => {
-                let keys = self.fail_or(Self::keys);
+                let keys = self.store.keys();
                 self.room.handle_input(Input::Keys(keys), self.now);
             }
-            Output::ReadPage { request, floor } => {
-                let page = self.fail_or(|world| world.page(request, floor));
+            Output::ReadPage(page) => {
+                let page = self.store.fill(page);
                 self.room.handle_input(Input::Page(page), self.now);
             }
             Output::Send { to, text } => self.deliver(&to, &text),
@@ -364,73 +437,9 @@ impl World {
                 socket.attachment = attachment;
             }
             Output::KeepAbsence(absence) => {
-                self.absences.insert(absence.user.clone(), absence);
+                self.store.keep_absence(absence);
             }
-            Output::ForgetAbsence(user) => {
-                assert!(self.absences.remove(&user).is_some(), "was not absent");
-            }
-        }
-    }
-
-    fn fail_or<T>(&mut self, answer: impl Fn(&Self) -> T) -> Result<T, StorageFault> {
-        if self.faults > 0 {
-            self.faults -= 1;
-            return Err(StorageFault);
-        }
-        Ok(answer(self))
-    }
-
-    fn append(&mut self, message: StoredMessage) -> Result<(), StorageFault> {
-        self.fail_or(|_| ())?;
-        assert_eq!(message.offset.0, self.appended + 1, "an offset skipped");
-        if let Some(before) = self.rows.values().last() {
-            assert!(message.time >= before.time, "a message before its time");
-            let bytes = before.bytes_before + before.json.len() as u64;
-            assert_eq!(message.bytes_before, bytes);
-        }
-        self.appended += 1;
-        self.rows.insert(message.offset, message);
-        Ok(())
-    }
-
-    fn keys(&self) -> Vec<StoredKey> {
-        let keyed = self.rows.values().filter_map(|row| row.key.clone());
-        let mut newest: Vec<_> = keyed.rev().take(KEYS_MAX).collect();
-        newest.reverse();
-        newest
-    }
-
-    fn page(&self, request: PageRequest, floor: Floor) -> Vec<Rc<str>> {
-        let stored: Box<dyn Iterator<Item = _>> = match request.from {
-            PageStart::After(offset) => Box::new(self.rows.range(offset.next()..)),
-            PageStart::Before(offset) => Box::new(self.rows.range(..offset).rev()),
-        };
-        let (mut page, mut bytes) = (Vec::new(), 0);
-        let kept = stored.filter(|(_, row)| !row.json.is_empty() && is_kept(row, floor));
-        for (_, row) in kept.take(request.limit as usize + 1) {
-            bytes += row.json.len();
-            page.push(row.json.clone());
-            if bytes > request.bytes_max && page.len() > 1 {
-                break;
-            }
-        }
-        if matches!(request.from, PageStart::Before(_)) {
-            page.reverse();
-        }
-        page
-    }
-
-    fn trim(&mut self, floor: Floor, lowest_key: Offset) {
-        let newest = Offset(self.appended);
-        let below = |row: &StoredMessage| row.offset < newest && !is_kept(row, floor);
-        let removed: Vec<_> = (self.rows.values())
-            .filter(|row| below(row) && (row.key.is_none() || row.offset < lowest_key))
-            .map(|row| row.offset)
-            .take(TRIM_ROWS_MAX as usize)
-            .collect();
-        self.rows.retain(|offset, _| !removed.contains(offset));
-        for row in self.rows.values_mut().filter(|row| below(row)) {
-            row.json = "".into();
+            Output::ForgetAbsence(user) => self.store.forget_absence(&user),
         }
     }
 
@@ -440,21 +449,22 @@ impl World {
         let objects: Vec<Value> = (text.split('\n'))
             .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
             .collect();
-        let (appended, is_torn) = (self.appended, self.is_torn);
+        let appended = self.newest();
+        let is_exact = !self.is_torn && self.rules.window_ms_max == 0;
         for id in to {
             let socket = self.sockets.get_mut(id).expect("a socket");
             assert!(socket.is_open, "sent to a closed socket: {text}");
             let has_lines = socket.visitor.is_some_and(|visitor| visitor.lines);
             assert!(objects.len() == 1 || has_lines, "several objects: {text}");
             for object in &objects {
-                socket.hear(object, appended, is_torn);
+                socket.hear(object, appended, is_exact);
             }
         }
     }
 }
 
 impl Socket {
-    fn hear(&mut self, object: &Value, appended: u64, is_torn: bool) {
+    fn hear(&mut self, object: &Value, appended: u64, is_exact: bool) {
         let kind = object["type"].as_str().expect("a type");
         assert_eq!(kind == "welcome", !self.is_welcome, "welcome first, once");
         let visitor = self.visitor.expect("a visitor");
@@ -467,6 +477,11 @@ impl Socket {
             "welcome" => {
                 self.is_welcome = true;
                 assert_eq!(object["offset"], appended);
+                self.newest = match (visitor.resume, visitor.last) {
+                    (Some((_, after)), _) if object["recovered"] == true => Some(after),
+                    (None, None) => Some(appended),
+                    _ => None,
+                };
                 assert_eq!(object["members"].is_array(), can(3));
                 if can(3) && visitor.presence && object.get("truncated").is_none() {
                     let members: BTreeSet<_> = users(&object["members"]).into_iter().collect();
@@ -488,7 +503,7 @@ impl Socket {
             "signal" => assert!(can(0), "a signal for who may not receive"),
             "presence" => {
                 assert!(can(3) && visitor.presence, "presence was not wanted");
-                self.hear_presence(object, &users, is_torn);
+                self.hear_presence(object, &users, is_exact);
             }
             "closing" => {}
             "ack" | "error" | "members" | "history" | "pong" => {
@@ -513,26 +528,40 @@ impl Socket {
         &mut self,
         object: &Value,
         users: &impl Fn(&Value) -> Vec<String>,
-        is_torn: bool,
+        is_exact: bool,
     ) {
-        let Some(members) = self.members.as_mut().filter(|_| !is_torn) else {
+        let Some(members) = self.members.as_mut() else {
             return;
         };
+        // What is told of several changes at once may be told twice, and to newcomers too.
         for user in users(&object["leaves"]) {
-            assert!(members.remove(&user), "{user} left and was not here");
+            let was_here = members.remove(&user);
+            assert!(was_here || !is_exact, "{user} left and was not here");
         }
         for user in users(&object["joins"]) {
-            assert!(members.insert(user), "came and was here: {object}");
+            let is_new = members.insert(user);
+            assert!(is_new || !is_exact, "came and was here: {object}");
         }
         for user in users(&object["updates"]) {
-            assert!(members.contains(&user), "{user} is not here");
+            assert!(members.contains(&user) || !is_exact, "{user} is not here");
         }
-        assert_eq!(object["count"], members.len(), "{object}");
+        assert!(object["count"] == members.len() || !is_exact, "{object}");
     }
 }
 
-fn is_kept(row: &StoredMessage, floor: Floor) -> bool {
-    floor.keeps(row.offset, row.time, row.bytes_before)
+/// A page that nobody asked for.
+fn stray_page() -> Page {
+    let request = PageRequest {
+        from: PageStart::After(Offset(0)),
+        limit: 1,
+        bytes_max: 1,
+    };
+    let floor = Floor {
+        offset: Offset(1),
+        time: Timestamp(0),
+        bytes_before: 0,
+    };
+    Page::new(request, floor)
 }
 
 fn name() -> RoomName {

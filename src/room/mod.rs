@@ -5,6 +5,7 @@
 
 mod sockets;
 mod store;
+mod texts;
 
 use std::{
     cell::{Cell, RefCell},
@@ -17,12 +18,13 @@ use snug_core::{
     io::StorageFault,
     push::{PING, PONG},
 };
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{
     DurableObject, Env, Error, Request, Response, ResponseBuilder, Result, State, WebSocket,
-    WebSocketIncomingMessage, WebSocketPair, console_error, durable_object,
+    WebSocketPair, console_error, durable_object, web_sys,
 };
 
-use self::{sockets::Sockets, store::Store};
+use self::{sockets::Sockets, store::Store, texts::Texts};
 use crate::{
     config, platform,
     problem::Problem,
@@ -30,12 +32,19 @@ use crate::{
 };
 
 /// One room.
-#[durable_object]
+#[durable_object(alarm)]
 pub struct Room {
+    object: Rc<Object>,
+}
+
+/// What a timer may outlive an event with.
+struct Object {
     state: State,
     env: Env,
     /// When the alarm is set for, as far as storage has said.
     alarm: Rc<Cell<Option<Timestamp>>>,
+    /// When the next timer flushes.
+    flushes_at: Cell<Option<Timestamp>>,
     /// Restored by the first event after a start or a wake.
     awake: RefCell<Option<Awake>>,
 }
@@ -45,6 +54,7 @@ struct Awake {
     room: snug_core::Room,
     sockets: Sockets,
     store: Store,
+    texts: Texts,
     /// Storage has not taken a message, perhaps since its offset was another object's: what is in
     /// memory cannot be relied on, and the next event starts from storage.
     is_stale: bool,
@@ -63,64 +73,79 @@ impl DurableObject for Room {
             slot.set(at.and_then(|ms| u64::try_from(ms).ok()).map(Timestamp));
             Ok(())
         });
-        Self {
+        let object = Rc::new(Object {
             state,
             env,
             alarm,
+            flushes_at: Cell::new(None),
             awake: RefCell::new(None),
-        }
+        });
+        Self { object }
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        self.admit(&request).or_else(Problem::into_response)
-    }
-
-    async fn websocket_message(
-        &self,
-        socket: WebSocket,
-        message: WebSocketIncomingMessage,
-    ) -> Result<()> {
-        let Some(from) = sockets::id_of(&self.state, &socket) else {
-            return Ok(());
-        };
-        self.turn(|_| match message {
-            WebSocketIncomingMessage::String(text) => Input::Receive { from, text },
-            WebSocketIncomingMessage::Binary(_) => Input::ReceiveBinary { from },
-        })
-        // A room that cannot be woken would leave its clients waiting for ever.
-        .inspect_err(|_| sockets::abandon(&socket))
-    }
-
-    async fn websocket_close(
-        &self,
-        socket: WebSocket,
-        code: usize,
-        reason: String,
-        was_clean: bool,
-    ) -> Result<()> {
-        let code = u16::try_from(code).unwrap_or(1006);
-        let said_goodbye = was_clean && matches!(code, 1000 | 1001 | 1005);
-        let gone = self.lose(&socket, said_goodbye);
-        sockets::answer_close(&socket, code, &reason);
-        gone
-    }
-
-    async fn websocket_error(&self, socket: WebSocket, _error: Error) -> Result<()> {
-        self.lose(&socket, false)
+        self.object.admit(&request).or_else(Problem::into_response)
     }
 
     async fn alarm(&self) -> Result<Response> {
-        self.alarm.set(None);
-        self.turn(|awake| Input::Timeout {
-            answered: awake.sockets.answered(&self.state),
+        self.object.alarm.set(None);
+        self.object.turn(|awake| Input::Timeout {
+            answered: awake.sockets.answered(&self.object.state),
         })?;
         Response::empty()
     }
 }
 
+/// A socket's events. They are handed over by hand since nothing in them is awaited: a promise
+/// for each would cost the runtime as much again as the event itself.
+#[wasm_bindgen]
 impl Room {
+    /// A frame came.
+    #[wasm_bindgen(js_name = webSocketMessage)]
+    pub fn web_socket_message(
+        &self,
+        socket: web_sys::WebSocket,
+        message: &JsValue,
+    ) -> std::result::Result<(), JsValue> {
+        let socket = WebSocket::from(socket);
+        let Some(from) = sockets::id_of(&self.object.state, &socket) else {
+            return Ok(());
+        };
+        let input = match message.as_string() {
+            Some(text) => Input::Receive { from, text },
+            None => Input::ReceiveBinary { from },
+        };
+        // A room that cannot be woken would leave its clients waiting for ever.
+        let turned = self.object.turn(|_| input);
+        Ok(turned.inspect_err(|_| sockets::abandon(&socket))?)
+    }
+
+    /// The client has closed.
+    #[wasm_bindgen(js_name = webSocketClose)]
+    pub fn web_socket_close(
+        &self,
+        socket: web_sys::WebSocket,
+        code: u16,
+        reason: &str,
+        was_clean: bool,
+    ) -> std::result::Result<(), JsValue> {
+        let socket = WebSocket::from(socket);
+        let said_goodbye = was_clean && matches!(code, 1000 | 1001 | 1005);
+        let gone = self.object.lose(&socket, said_goodbye);
+        sockets::answer_close(&socket, code, reason);
+        Ok(gone?)
+    }
+
+    /// The connection broke.
+    #[wasm_bindgen(js_name = webSocketError)]
+    pub fn web_socket_error(&self, socket: web_sys::WebSocket) -> std::result::Result<(), JsValue> {
+        Ok(self.object.lose(&WebSocket::from(socket), false)?)
+    }
+}
+
+impl Object {
     /// Answers the Worker's request for a client that the door let through.
-    fn admit(&self, request: &Request) -> std::result::Result<Response, Problem> {
+    fn admit(self: &Rc<Self>, request: &Request) -> std::result::Result<Response, Problem> {
         let admission = request.headers().get(ADMISSION_HEADER)?.unwrap_or_default();
         let admission: Admission = serde_json::from_str(&admission).map_err(Error::from)?;
         let is_question = !is_upgrade(request);
@@ -154,7 +179,7 @@ impl Room {
     }
 
     /// Lets go of a socket, whichever event tells of its end first.
-    fn lose(&self, socket: &WebSocket, clean: bool) -> Result<()> {
+    fn lose(self: &Rc<Self>, socket: &WebSocket, clean: bool) -> Result<()> {
         let Some(connection) = sockets::id_of(&self.state, socket) else {
             return Ok(());
         };
@@ -167,17 +192,24 @@ impl Room {
     }
 
     /// One event: one input, and all that comes of it.
-    fn turn(&self, input: impl FnOnce(&mut Awake) -> Input) -> Result<()> {
+    fn turn(self: &Rc<Self>, input: impl FnOnce(&mut Awake) -> Input) -> Result<()> {
         self.with_awake(|awake| {
             let now = platform::now();
             let input = input(awake);
-            awake.room.handle_input(input, now);
-            while let Some(output) = awake.room.poll_output() {
-                if let Some(answer) = self.perform(awake, output) {
-                    awake.room.handle_input(answer, now);
+            let mut next = Some(input);
+            while let Some(input) = next {
+                awake.room.handle_input(input, now);
+                while let Some(output) = awake.room.poll_output() {
+                    if let Some(answer) = self.perform(awake, output) {
+                        awake.room.handle_input(answer, now);
+                    }
                 }
+                let queued = awake.sockets.take_queued();
+                next = (!queued.is_empty()).then_some(Input::FallBehind { queued });
             }
+            awake.texts.clear();
             self.arm(awake);
+            self.arm_flush(awake, now);
         })
     }
 
@@ -220,26 +252,29 @@ impl Room {
             room,
             sockets,
             store,
+            texts: Texts::default(),
             is_stale: false,
         })
     }
 
     /// Does one output. What storage was asked has an answer.
     fn perform(&self, awake: &mut Awake, output: Output) -> Option<Input> {
-        let (sockets, store) = (&mut awake.sockets, &awake.store);
+        let (sockets, store, texts) = (&mut awake.sockets, &awake.store, &mut awake.texts);
         match output {
-            Output::Append(message) => {
-                let appended = stored("append", store.append(&message));
+            Output::Append(batch) => {
+                let json = texts.encode(&batch.json).into();
+                let appended = stored("append", store.append(&batch, json));
                 awake.is_stale |= appended.is_err();
                 Some(Input::Appended(appended))
             }
-            Output::ReadPage { request, floor } => {
-                Some(Input::Page(stored("page", store.page(request, floor))))
+            Output::ReadPage(mut page) => {
+                let filled = stored("page", store.fill(&mut page));
+                Some(Input::Page(filled.map(|()| page)))
             }
             Output::ReadKeys => Some(Input::Keys(stored("keys", store.keys()))),
             Output::Trim { floor, lowest_key } => log("trim", store.trim(floor, lowest_key)),
             Output::Send { to, text } => {
-                sockets.send(&to, &text);
+                sockets.send(&to, texts.encode(&text));
                 None
             }
             Output::Attach {
@@ -269,6 +304,30 @@ impl Room {
             Ok(()) => self.alarm.set(due),
             Err(error) => console_error!("alarm: {error}"),
         }
+    }
+}
+
+impl Object {
+    /// Comes back for what the room has gathered.
+    fn arm_flush(self: &Rc<Self>, awake: &Awake, now: Timestamp) {
+        let Some(wait_ms) = awake.room.poll_flush() else {
+            return;
+        };
+        let due = now.plus_ms(wait_ms);
+        // One that comes later runs beside this one, and finds little to do.
+        if self.flushes_at.get().is_some_and(|at| at <= due) {
+            return;
+        }
+        self.flushes_at.set(Some(due));
+        let object = self.clone();
+        platform::run_in_ms(wait_ms, move || {
+            if object.flushes_at.get() == Some(due) {
+                object.flushes_at.set(None);
+            }
+            if let Err(error) = object.turn(|_| Input::Flush) {
+                console_error!("flush: {error}");
+            }
+        });
     }
 }
 

@@ -4,14 +4,18 @@
 use std::collections::BTreeMap;
 
 use js_sys::JsString;
-use snug_core::{CloseCode, ConnectionId, Timestamp, io::KeptSocket};
+use snug_core::{CloseCode, ConnectionId, Timestamp, io::KeptSocket, limits::QUEUE_BYTES_NOTED};
 use worker::{Result, State, WebSocket, console_warn};
 
 use crate::platform;
 
 /// The room's sockets, by connection.
 #[derive(Default)]
-pub struct Sockets(BTreeMap<ConnectionId, WebSocket>);
+pub struct Sockets {
+    open: BTreeMap<ConnectionId, WebSocket>,
+    /// Whose queue was long when something was sent to it.
+    queued: BTreeMap<ConnectionId, u64>,
+}
 
 impl Sockets {
     /// The sockets that came through hibernation, and what was kept with them. Those without an
@@ -30,37 +34,50 @@ impl Sockets {
                 sockets.insert(connection, socket);
             }
         }
-        Ok((Self(sockets), kept))
+        let queued = BTreeMap::new();
+        let open = sockets;
+        Ok((Self { open, queued }, kept))
     }
 
     /// Takes a new socket in.
     pub fn accept(&mut self, state: &State, id: ConnectionId, socket: WebSocket) -> Result<()> {
         platform::accept(state, &socket, &id.to_string())?;
-        self.0.insert(id, socket);
+        self.open.insert(id, socket);
         Ok(())
     }
 
     /// Keeps an attachment with a socket.
     pub fn attach(&self, id: ConnectionId, attachment: &str) -> Result<()> {
-        self.0
+        self.open
             .get(&id)
             .map_or(Ok(()), |socket| platform::attach(socket, Some(attachment)))
     }
 
     /// Sends a frame to each. A dead socket does not keep it from the others: the runtime tells
     /// of its end by an event of its own.
-    pub fn send(&self, to: &[ConnectionId], text: &str) {
-        let text = JsString::from(text);
-        for socket in to.iter().filter_map(|id| self.0.get(id)) {
-            if let Err(error) = platform::send(socket, &text) {
+    pub fn send(&mut self, to: &[ConnectionId], text: &JsString) {
+        for id in to {
+            let Some(socket) = self.open.get(id) else {
+                continue;
+            };
+            let queued = platform::queued_bytes(socket);
+            if queued >= QUEUE_BYTES_NOTED {
+                self.queued.insert(*id, queued);
+            }
+            if let Err(error) = platform::send(socket, text) {
                 console_warn!("send: {error}");
             }
         }
     }
 
+    /// Whose queue was long when something was last sent to it, since this was last asked.
+    pub fn take_queued(&mut self) -> BTreeMap<ConnectionId, u64> {
+        std::mem::take(&mut self.queued)
+    }
+
     /// Closes a socket from here; its end comes as an event.
     pub fn close(&mut self, id: ConnectionId, code: CloseCode, attachment: &str) -> Result<()> {
-        let Some(socket) = self.0.remove(&id) else {
+        let Some(socket) = self.open.remove(&id) else {
             return Ok(());
         };
         platform::attach(&socket, Some(attachment))?;
@@ -69,12 +86,12 @@ impl Sockets {
 
     /// Lets go of a socket whose end the runtime told.
     pub fn remove(&mut self, id: ConnectionId) {
-        self.0.remove(&id);
+        self.open.remove(&id);
     }
 
     /// When the runtime last answered each one's ping.
     pub fn answered(&self, state: &State) -> BTreeMap<ConnectionId, Timestamp> {
-        self.0
+        self.open
             .iter()
             .filter_map(|(id, socket)| Some((*id, platform::auto_responded_at(state, socket)?)))
             .collect()

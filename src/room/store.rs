@@ -5,12 +5,11 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 use snug_core::{
     Epoch, Offset, Stored, Timestamp, UserId,
-    command::{PageRequest, PageStart},
-    io::StoredMessage,
+    batch::{Batch, Page},
+    command::PageStart,
     keys::StoredKey,
     limits::KEYS_MAX,
     presence::Absence,
-    push,
     retention::{Floor, TRIM_ROWS_MAX},
 };
 use wasm_bindgen::JsValue;
@@ -19,7 +18,7 @@ use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 use crate::platform;
 
 /// What each version of the schema adds to the one before. Only ever appended to.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE messages (offset INTEGER PRIMARY KEY, time INTEGER NOT NULL, json TEXT NOT NULL);
     CREATE TABLE absences (user TEXT PRIMARY KEY, since INTEGER NOT NULL, info TEXT, until INTEGER NOT NULL) WITHOUT ROWID;
@@ -35,6 +34,13 @@ const MIGRATIONS: [&str; 3] = [
     "
     ALTER TABLE messages ADD COLUMN user TEXT;
     ALTER TABLE messages ADD COLUMN key TEXT;
+    ",
+    "
+    ALTER TABLE messages ADD COLUMN count INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE messages ADD COLUMN keys TEXT;
+    UPDATE messages SET keys = json_array(json_array(offset, time, user, key)) WHERE key IS NOT NULL;
+    ALTER TABLE messages DROP COLUMN user;
+    ALTER TABLE messages DROP COLUMN key;
     ",
 ];
 
@@ -82,7 +88,8 @@ impl Store {
     pub fn load(&self) -> Result<Stored> {
         let epoch = self.meta("epoch")?.ok_or_else(|| corrupt("epoch"))?;
         let newest = self.rows(
-            "SELECT offset, time, bytes_before + octet_length(json) FROM messages ORDER BY offset DESC LIMIT 1",
+            "SELECT offset + count - 1, time, bytes_before + octet_length(json) FROM messages
+            ORDER BY offset DESC LIMIT 1",
             [],
         )?;
         let (newest, newest_time, bytes) = match newest.into_iter().next() {
@@ -106,42 +113,52 @@ impl Store {
         })
     }
 
-    /// Stores a message. Fails where its offset is taken: another object is this room by now.
-    pub fn append(&self, message: &StoredMessage) -> Result<()> {
-        let (user, key) = match &message.key {
-            Some(one) => (
-                JsValue::from_str(one.user.as_str()),
-                JsValue::from_str(&one.key),
-            ),
-            None => (JsValue::NULL, JsValue::NULL),
+    /// Stores a batch as one row. Fails where its first offset is taken: another object is this
+    /// room by now.
+    pub fn append(&self, batch: &Batch, json: JsValue) -> Result<()> {
+        let keys = match batch.keys.as_slice() {
+            [] => JsValue::NULL,
+            keys => JsValue::from_str(&serde_json::to_string(keys)?),
         };
         self.run(
-            "INSERT INTO messages (offset, time, bytes_before, json, user, key) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO messages (offset, count, time, bytes_before, json, keys) VALUES (?, ?, ?, ?, ?, ?)",
             [
-                number(message.offset.0),
-                number(message.time.0),
-                number(message.bytes_before),
-                JsValue::from_str(&message.json),
-                user,
-                key,
+                number(batch.first.0),
+                number(batch.count),
+                number(batch.time.0),
+                number(batch.bytes_before),
+                json,
+                keys,
             ],
         )
     }
 
     /// Reads the newest idempotency keys, oldest first.
     pub fn keys(&self) -> Result<Vec<StoredKey>> {
-        let rows = self.rows(
-            "SELECT offset, time, user, key FROM messages WHERE key IS NOT NULL ORDER BY offset DESC LIMIT ?",
-            [number(KEYS_MAX as u64)],
+        let cursor = self.sql.exec_raw(
+            "SELECT keys FROM messages WHERE keys IS NOT NULL ORDER BY offset DESC",
+            Vec::new(),
         )?;
-        rows.into_iter().rev().map(read_key).collect()
+        let mut newest = Vec::new();
+        for row in cursor.raw() {
+            let [keys] = columns(row?)?;
+            let keys: Vec<StoredKey> = serde_json::from_str(&text(keys)?)?;
+            newest.extend(keys.into_iter().rev());
+            if newest.len() >= KEYS_MAX {
+                break;
+            }
+        }
+        newest.truncate(KEYS_MAX);
+        newest.reverse();
+        Ok(newest)
     }
 
-    /// Removes some of what is below the floor: rows, or of those whose key is remembered, the
-    /// message. The newest row stays, whatever it is: it is how the next offset is known.
+    /// Removes some of what is below the floor: rows, or of those with a key that is remembered, the
+    /// messages. The newest row stays, whatever it is: it is how the next offset is known.
     pub fn trim(&self, floor: Floor, lowest_key: Offset) -> Result<()> {
         let kept = self.rows(
-            "SELECT offset FROM messages WHERE offset >= ? AND time >= ? AND bytes_before >= ?
+            "SELECT offset FROM messages
+            WHERE offset + count > ? AND time >= ? AND bytes_before + octet_length(json) > ?
             UNION ALL SELECT max(offset) FROM messages
             ORDER BY offset LIMIT 1",
             [
@@ -157,7 +174,7 @@ impl Store {
         let lowest_kept = integer(lowest_kept)?;
         self.run(
             "DELETE FROM messages WHERE offset IN (
-                SELECT offset FROM messages WHERE offset < ? AND (key IS NULL OR offset < ?)
+                SELECT offset FROM messages WHERE offset < ? AND (keys IS NULL OR offset + count <= ?)
                 ORDER BY offset LIMIT ?
             )",
             [
@@ -175,48 +192,28 @@ impl Store {
         )
     }
 
-    /// Reads a page of what the floor keeps, in offset order, and one message past the page's
-    /// limits where there is one: that is how the room knows that there are more.
-    pub fn page(&self, request: PageRequest, floor: Floor) -> Result<Vec<Rc<str>>> {
-        let (query, from) = match request.from {
+    /// Fills a page.
+    pub fn fill(&self, page: &mut Page) -> Result<()> {
+        let (query, offset) = match page.start() {
             PageStart::After(offset) => (
-                "SELECT json FROM messages
-                WHERE offset > ? AND offset >= ? AND time >= ? AND bytes_before >= ? AND json <> ''
-                ORDER BY offset LIMIT ?",
+                "SELECT offset, count, time, bytes_before, json FROM messages
+                WHERE offset >= coalesce((SELECT max(offset) FROM messages WHERE offset <= ?), 0)
+                ORDER BY offset",
                 offset,
             ),
             PageStart::Before(offset) => (
-                "SELECT json FROM messages
-                WHERE offset < ? AND offset >= ? AND time >= ? AND bytes_before >= ? AND json <> ''
-                ORDER BY offset DESC LIMIT ?",
+                "SELECT offset, count, time, bytes_before, json FROM messages
+                WHERE offset < ? ORDER BY offset DESC",
                 offset,
             ),
         };
-        let limit = u64::from(request.limit).saturating_add(1);
-        let cursor = self.sql.exec_raw(
-            query,
-            vec![
-                number(from.0),
-                number(floor.offset.0),
-                number(floor.time.0),
-                number(floor.bytes_before),
-                number(limit),
-            ],
-        )?;
-        let (mut messages, mut bytes) = (Vec::new(), 0_usize);
+        let cursor = self.sql.exec_raw(query, vec![number(offset.0)])?;
         for row in cursor.raw() {
-            let [json] = columns(row?)?;
-            let json = text(json)?;
-            bytes = bytes.saturating_add(json.len());
-            messages.push(Rc::from(json));
-            if bytes > request.bytes_max && messages.len() > 1 {
+            if !page.take(&read_batch(row?)?) {
                 break;
             }
         }
-        if matches!(request.from, PageStart::Before(_)) {
-            messages.reverse();
-        }
-        Ok(messages)
+        Ok(())
     }
 
     /// Stores that a member may be back.
@@ -282,12 +279,15 @@ impl Store {
     }
 }
 
-fn read_key(row: Vec<SqlStorageValue>) -> Result<StoredKey> {
-    let [offset, time, user, key] = columns(row)?;
-    Ok(StoredKey {
-        user: UserId::parse(&text(user)?).ok_or_else(|| corrupt("user"))?,
-        key: text(key)?.into(),
-        stored: push::Stored::new(Offset(integer(offset)?), Timestamp(integer(time)?)),
+fn read_batch(row: Vec<SqlStorageValue>) -> Result<Batch> {
+    let [first, count, time, bytes_before, json] = columns(row)?;
+    Ok(Batch {
+        first: Offset(integer(first)?),
+        count: integer(count)?,
+        time: Timestamp(integer(time)?),
+        bytes_before: integer(bytes_before)?,
+        json: text(json)?.into(),
+        keys: Vec::new(),
     })
 }
 

@@ -53,6 +53,11 @@ export class Client {
     return this.#socket.protocol;
   }
 
+  /** Everything that came, taken or not, in order. */
+  get pushes(): Push[] {
+    return this.frames.flatMap((frame) => frame.split("\n")).map((line) => JSON.parse(line));
+  }
+
   /** Sends one frame: of the commands, each on a line, or of a text or bytes as they are. */
   send(...content: [string | Uint8Array] | object[]) {
     const [first] = content;

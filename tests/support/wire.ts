@@ -50,6 +50,8 @@ export interface Presence {
   leaves: string[];
   updates: { user: string; connection: string; state: Record<string, unknown> | null }[];
   count: number;
+  /** Where there are more members than are listed, and only their number is told. */
+  truncated?: true;
 }
 
 export interface Refused {

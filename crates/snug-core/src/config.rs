@@ -6,7 +6,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 
 use crate::{
     door::{AllowedOrigins, DoorRules},
-    limits::{FRAME_BYTES_MAX, SAFE_INTEGER_MAX, SOCKETS_MAX},
+    limits::{FRAME_BYTES_MAX, SAFE_INTEGER_MAX, SOCKETS_MAX, WINDOW_MS_MAX},
     rate::Rate,
     retention::Retention,
     token::{HmacAlgorithm, Key, TokenRules},
@@ -38,6 +38,8 @@ pub struct RoomRules {
     pub retention: Retention,
     /// How long a member that dropped may be away before it has left.
     pub presence_grace_ms: u64,
+    /// How long the room gathers at most while it is busy; 0 never does.
+    pub window_ms_max: u64,
     /// How often clients are asked to ping.
     pub ping_ms: u64,
     /// How long a socket may be silent.
@@ -101,6 +103,7 @@ impl Config {
                 )? as usize,
                 retention: settings.retention()?,
                 presence_grace_ms: settings.number("PRESENCE_GRACE_MS", 5_000, 0, DAY_MS)?,
+                window_ms_max: WINDOW_MS_MAX,
                 ping_ms,
                 idle_timeout_ms: settings.number(
                     "IDLE_TIMEOUT_MS",

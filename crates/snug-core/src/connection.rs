@@ -435,6 +435,7 @@ mod tests {
             },
             presence_grace_ms: 5_000,
             ping_ms: 30_000,
+            window_ms_max: 0,
             idle_timeout_ms: 90_000,
         }
     }

@@ -43,6 +43,8 @@ pub enum CloseCode {
     UnsupportedData,
     /// A frame or command over its limit (RFC 6455, section 7.4.1).
     MessageTooBig,
+    /// Its client reads more slowly than the room sends.
+    TooSlow,
     /// Silent for longer than `IDLE_TIMEOUT_MS`.
     PingTimeout,
     /// What the room kept about the connection cannot be read.
@@ -57,6 +59,7 @@ impl CloseCode {
         match self {
             Self::UnsupportedData => 1003,
             Self::MessageTooBig => 1009,
+            Self::TooSlow => 4002,
             Self::PingTimeout => 4003,
             Self::StateLost => 4004,
             Self::TooManyErrors => 4103,
@@ -68,6 +71,7 @@ impl CloseCode {
         match self {
             Self::UnsupportedData => "unsupported_data",
             Self::MessageTooBig => "message_too_big",
+            Self::TooSlow => "too_slow",
             Self::PingTimeout => "ping_timeout",
             Self::StateLost => "state_lost",
             Self::TooManyErrors => "too_many_errors",

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use crate::{
-    command::PageRequest,
+    batch::{Batch, Page},
     door::Admission,
     error::CloseCode,
     ids::{ConnectionId, Epoch, Offset, Timestamp, UserId},
@@ -46,12 +46,20 @@ pub enum Input {
         /// When the runtime last answered a ping for the room, by connection.
         answered: BTreeMap<ConnectionId, Timestamp>,
     },
+    /// [`crate::Room::poll_flush`]'s moment has come.
+    Flush,
+    /// Sockets whose clients do not keep up: how many bytes wait for each, where it is
+    /// [`crate::limits::QUEUE_BYTES_NOTED`] or more.
+    FallBehind {
+        /// Bytes by connection.
+        queued: BTreeMap<ConnectionId, u64>,
+    },
     /// The answer to [`Output::Append`].
     Appended(Result<(), StorageFault>),
     /// The answer to [`Output::ReadKeys`]: the newest [`crate::limits::KEYS_MAX`], oldest first.
     Keys(Result<Vec<StoredKey>, StorageFault>),
-    /// The answer to [`Output::ReadPage`]: the messages in offset order, each as it was stored.
-    Page(Result<Vec<Rc<str>>, StorageFault>),
+    /// The answer to [`Output::ReadPage`]: the page, filled.
+    Page(Result<Page, StorageFault>),
 }
 
 /// Storage did not do what it was asked.
@@ -69,20 +77,16 @@ pub enum Output {
         /// What to keep.
         attachment: String,
     },
-    /// Store a message, and answer with [`Input::Appended`].
-    Append(StoredMessage),
-    /// Read a page of stored messages that the floor keeps, and one past its limits where there
-    /// is one, and answer with [`Input::Page`].
-    ReadPage {
-        /// Which page.
-        request: PageRequest,
-        /// Where the kept messages begin.
-        floor: Floor,
-    },
+    /// Store messages as one row, and answer with [`Input::Appended`].
+    Append(Batch),
+    /// Fill a page, batch by batch from [`Page::start`] on until [`Page::take`] has enough, and
+    /// answer with [`Input::Page`].
+    ReadPage(Page),
     /// Read the idempotency keys that are stored, and answer with [`Input::Keys`].
     ReadKeys,
-    /// Remove some of the oldest rows below the floor, but never the newest row: it holds the
-    /// place in the stream. Of rows whose key is remembered, remove no more than the message.
+    /// Remove some of the oldest rows that hold nothing but what is below the floor, but never the
+    /// newest row: it holds the place in the stream. Of rows with a key that is remembered, remove
+    /// no more than the messages.
     Trim {
         /// Where the kept messages begin.
         floor: Floor,
@@ -109,21 +113,6 @@ pub enum Output {
     KeepAbsence(Absence),
     /// The member is back, or has left.
     ForgetAbsence(UserId),
-}
-
-/// A message on its way to storage.
-#[derive(Clone, Debug)]
-pub struct StoredMessage {
-    /// Its place: one after the newest. Storage refuses one that is taken.
-    pub offset: Offset,
-    /// When.
-    pub time: Timestamp,
-    /// The bytes of all messages of the epoch before it, as they were stored.
-    pub bytes_before: u64,
-    /// The push that announces it; empty where none are kept.
-    pub json: Rc<str>,
-    /// Its idempotency key, where it has one.
-    pub key: Option<StoredKey>,
 }
 
 /// A socket that came through hibernation.

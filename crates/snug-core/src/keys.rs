@@ -5,14 +5,20 @@ use std::{
     rc::Rc,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    ids::{Offset, UserId},
+    ids::{Offset, Timestamp, UserId},
     limits::KEYS_MAX,
     push::Stored,
 };
 
 /// A key, and what was stored under it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Storage keeps it as `[offset, time, user, key]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "(Offset, Timestamp, UserId, Rc<str>)")]
+#[serde(from = "(Offset, Timestamp, UserId, Rc<str>)")]
 pub struct StoredKey {
     /// Whose it is. Keys of different users have nothing to do with each other.
     pub user: UserId,
@@ -20,6 +26,19 @@ pub struct StoredKey {
     pub key: Rc<str>,
     /// The message.
     pub stored: Stored,
+}
+
+impl From<StoredKey> for (Offset, Timestamp, UserId, Rc<str>) {
+    fn from(StoredKey { user, key, stored }: StoredKey) -> Self {
+        (stored.offset, stored.time, user, key)
+    }
+}
+
+impl From<(Offset, Timestamp, UserId, Rc<str>)> for StoredKey {
+    fn from((offset, time, user, key): (Offset, Timestamp, UserId, Rc<str>)) -> Self {
+        let stored = Stored::new(offset, time);
+        Self { user, key, stored }
+    }
 }
 
 /// The room's newest keys, at most [`KEYS_MAX`] of them.
@@ -72,7 +91,6 @@ impl FromIterator<StoredKey> for Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Timestamp;
 
     fn key(user: &str, number: u64) -> StoredKey {
         StoredKey {

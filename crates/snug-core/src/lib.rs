@@ -10,6 +10,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod batch;
 pub mod capability;
 pub mod command;
 pub mod config;
@@ -21,6 +22,7 @@ pub mod io;
 mod json;
 pub mod keys;
 pub mod limits;
+mod pace;
 pub mod presence;
 pub mod push;
 pub mod rate;

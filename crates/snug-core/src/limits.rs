@@ -62,6 +62,25 @@ pub const LAST_MESSAGES_MAX: u32 = PAGE_MESSAGES_MAX;
 /// A frame of several replayed messages ends once it holds this much.
 pub const REPLAY_FRAME_BYTES: usize = 64 * 1024;
 
+/// How long a busy room gathers before it stores and sends: the latency that it adds at most.
+pub const WINDOW_MS_MAX: u64 = 10;
+/// What a room gathers at most: it is stored and sent once it is this much.
+pub const FLUSH_BYTES: usize = 64 * 1024;
+/// The same in lines: messages, signals, replies.
+pub const FLUSH_LINES: usize = 512;
+/// A frame of the room's that is longer than this is not copied to add a reply to it.
+pub const MERGE_BYTES_MAX: usize = 8 * 1024;
+
+/// What may wait to be read by one client, in the runtime's queue for its socket and beyond the
+/// kernel's. Past it, the connection is closed 4002. More than all that one join may be sent.
+pub const QUEUE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// The same for all of a room's clients together: an isolate has 128 MB.
+pub const ROOM_QUEUE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// A queue that is shorter is that of a client that keeps up.
+pub const QUEUE_BYTES_NOTED: u64 = 256 * 1024;
+
+const _: () = assert!(QUEUE_BYTES_MAX > (RECOVERY_BYTES_MAX + PAGE_BYTES_MAX) as u64);
+
 /// The error within [`ERROR_WINDOW_MS`] that closes a connection.
 pub const ERRORS_MAX: usize = 20;
 /// The minute in which errors are counted.

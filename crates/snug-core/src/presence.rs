@@ -1,6 +1,7 @@
 //! Who is here: one member a user, however many connections.
 
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
@@ -28,6 +29,15 @@ struct Member {
     connections: BTreeSet<ConnectionId>,
     /// Set while the last connection has dropped and the grace has not passed.
     absence: Option<Absence>,
+    /// How the wire shows it, once that was asked for.
+    shown: OnceCell<Shown>,
+}
+
+/// A member as the wire shows it. Kept, since each newcomer is shown 200 of them.
+#[derive(Debug)]
+struct Shown {
+    json: Box<RawValue>,
+    payload_bytes: usize,
 }
 
 /// A member whose last connection dropped and who may be back. Kept in storage, since no socket
@@ -91,12 +101,9 @@ impl Presence {
             .entry(connection.user.clone())
             .or_insert_with(|| {
                 arrival = Arrival::Joined;
-                Member {
-                    since: connection.since,
-                    connections: BTreeSet::new(),
-                    absence: None,
-                }
+                Member::since(connection.since)
             });
+        member.shown.take();
         if let Some(absence) = member.absence.take() {
             self.due.remove(&(absence.until, absence.user));
             arrival = Arrival::Returned;
@@ -109,6 +116,7 @@ impl Presence {
     pub fn depart(&mut self, connection: &Connection) -> Departure {
         match self.members.get_mut(&connection.user) {
             Some(member) => {
+                member.shown.take();
                 member.connections.remove(&connection.id);
                 if member.connections.is_empty() {
                     Departure::Last
@@ -125,11 +133,8 @@ impl Presence {
         let member = self
             .members
             .entry(absence.user.clone())
-            .or_insert_with(|| Member {
-                since: absence.since,
-                connections: BTreeSet::new(),
-                absence: None,
-            });
+            .or_insert_with(|| Member::since(absence.since));
+        member.shown.take();
         self.due.insert((absence.until, absence.user.clone()));
         member.absence = Some(absence);
     }
@@ -152,61 +157,79 @@ impl Presence {
         self.due.first().map(|(until, _)| *until)
     }
 
+    /// Notes that a connection of the user's shows another state.
+    pub fn touch(&mut self, user: &UserId) {
+        if let Some(member) = self.members.get_mut(user) {
+            member.shown.take();
+        }
+    }
+
     /// The first members by user id, as the wire shows them; fewer than there are where a list
     /// would pass its limits.
     pub fn list<'a>(
         &'a self,
-        connections: &'a BTreeMap<ConnectionId, Connection>,
-    ) -> Vec<push::Member<'a>> {
+        connections: &BTreeMap<ConnectionId, Connection>,
+    ) -> Vec<&'a RawValue> {
         let mut list = Vec::new();
         let mut bytes = 0_usize;
         for (user, member) in self.members.iter().take(MEMBERS_LISTED_MAX) {
-            let member = member.shown(user, connections);
-            bytes = bytes.saturating_add(member.payload_bytes());
+            let shown = member.show(user, connections);
+            bytes = bytes.saturating_add(shown.payload_bytes);
             if bytes > MEMBERS_BYTES_MAX && !list.is_empty() {
                 break;
             }
-            list.push(member);
+            list.push(&*shown.json);
         }
         list
     }
 
     /// One member, as the wire shows it.
-    pub fn find<'a>(
-        &'a self,
+    pub fn find(
+        &self,
         user: &UserId,
-        connections: &'a BTreeMap<ConnectionId, Connection>,
-    ) -> Option<push::Member<'a>> {
-        let (user, member) = self.members.get_key_value(user)?;
-        Some(member.shown(user, connections))
+        connections: &BTreeMap<ConnectionId, Connection>,
+    ) -> Option<&RawValue> {
+        let member = self.members.get(user)?;
+        Some(&member.show(user, connections).json)
     }
 }
 
 impl Member {
-    fn shown<'a>(
-        &'a self,
-        user: &'a UserId,
-        connections: &'a BTreeMap<ConnectionId, Connection>,
-    ) -> push::Member<'a> {
-        let own = || self.connections.iter().filter_map(|id| connections.get(id));
-        // The newest connection's token is the newest word on the profile.
-        let newest = own().max_by_key(|connection| (connection.joined, connection.id));
-        let info = match newest {
-            Some(connection) => connection.info.as_deref(),
-            None => self
-                .absence
-                .as_ref()
-                .and_then(|absence| absence.info.as_deref()),
-        };
-        push::Member {
-            user,
-            info: info.unwrap_or(empty_object()),
-            since: self.since,
-            connections: self.connections.len(),
-            state: own()
-                .filter_map(|one| Some((one.id, one.state.as_deref()?)))
-                .collect(),
+    fn since(since: Timestamp) -> Self {
+        Self {
+            since,
+            connections: BTreeSet::new(),
+            absence: None,
+            shown: OnceCell::new(),
         }
+    }
+
+    fn show(&self, user: &UserId, connections: &BTreeMap<ConnectionId, Connection>) -> &Shown {
+        self.shown.get_or_init(|| {
+            let own = || self.connections.iter().filter_map(|id| connections.get(id));
+            // The newest connection's token is the newest word on the profile.
+            let newest = own().max_by_key(|connection| (connection.joined, connection.id));
+            let info = match newest {
+                Some(connection) => connection.info.as_deref(),
+                None => self
+                    .absence
+                    .as_ref()
+                    .and_then(|absence| absence.info.as_deref()),
+            };
+            let member = push::Member {
+                user,
+                info: info.unwrap_or(empty_object()),
+                since: self.since,
+                connections: self.connections.len(),
+                state: own()
+                    .filter_map(|one| Some((one.id, one.state.as_deref()?)))
+                    .collect(),
+            };
+            Shown {
+                json: member.to_json(),
+                payload_bytes: member.payload_bytes(),
+            }
+        })
     }
 }
 
@@ -290,8 +313,10 @@ mod tests {
             room.arrive(id, name);
         }
         let list = room.presence.list(&room.connections);
-        let names: Vec<_> = list.iter().map(|member| member.user.as_str()).collect();
-        assert_eq!(names, ["ann", "bob", "cho"]);
+        let is_of =
+            |name: &str, member: &RawValue| member.get().contains(&format!(r#""user":"{name}""#));
+        assert_eq!(list.len(), 3);
+        assert!(is_of("ann", list[0]) && is_of("bob", list[1]) && is_of("cho", list[2]));
     }
 
     #[test]
@@ -327,9 +352,11 @@ mod tests {
         assert_eq!(room.presence.list(&room.connections).len(), 128);
         let connection = room.connections.get_mut(&ConnectionId(0)).unwrap();
         connection.state = Some(state(MEMBERS_BYTES_MAX / 128 + 1).into());
+        room.presence.touch(&user("user000"));
         assert_eq!(room.presence.list(&room.connections).len(), 127);
         let connection = room.connections.get_mut(&ConnectionId(0)).unwrap();
         connection.state = Some(state(MEMBERS_BYTES_MAX + 1).into());
+        room.presence.touch(&user("user000"));
         assert_eq!(room.presence.list(&room.connections).len(), 1);
     }
 
@@ -413,6 +440,7 @@ mod tests {
             },
             presence_grace_ms: 0,
             ping_ms: 100,
+            window_ms_max: 0,
             idle_timeout_ms: 100,
         };
         Connection::new(ConnectionId(id), admission, NOW, &rules, NOW)

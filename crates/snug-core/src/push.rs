@@ -71,8 +71,8 @@ pub enum Push<'a> {
         /// The command's id.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a CommandId>,
-        /// The first of them.
-        members: Vec<Member<'a>>,
+        /// The first of them, each a [`Member`].
+        members: Vec<&'a RawValue>,
         /// How many there are.
         count: usize,
         /// Whether there are more than are listed.
@@ -124,9 +124,9 @@ pub struct Welcome<'a> {
     pub recovered: Option<bool>,
     /// How many members there are.
     pub count: usize,
-    /// The first of them, for those who may see them.
+    /// The first of them, for those who may see them: each a [`Member`].
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub members: Option<Vec<Member<'a>>>,
+    pub members: Option<Vec<&'a RawValue>>,
     /// Set where there are more than are listed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
@@ -200,14 +200,17 @@ impl Stored {
 /// See [`Push::Presence`].
 #[derive(Debug, Default, Serialize)]
 pub struct PresenceChange<'a> {
-    /// Members who came.
-    pub joins: Vec<Member<'a>>,
+    /// Members who came, each a [`Member`].
+    pub joins: Vec<&'a RawValue>,
     /// Users who went.
     pub leaves: Vec<&'a UserId>,
     /// Connections whose state changed.
     pub updates: Vec<StateChange<'a>>,
     /// How many members there are now.
     pub count: usize,
+    /// Set where there are more than are listed, and only their number is told.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
 }
 
 /// A connection's new state; `None` where the connection is gone and its user is not.
@@ -237,6 +240,12 @@ pub struct Member<'a> {
 }
 
 impl Member<'_> {
+    /// The object as JSON.
+    pub fn to_json(&self) -> Box<RawValue> {
+        // As below: nothing in here can fail to serialise.
+        serde_json::value::to_raw_value(self).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    }
+
     /// How much of it the application's own JSON is.
     pub fn payload_bytes(&self) -> usize {
         let states = self

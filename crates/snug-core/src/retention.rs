@@ -21,7 +21,7 @@ pub struct Floor {
     pub offset: Offset,
     /// The earliest time.
     pub time: Timestamp,
-    /// The fewest bytes of all messages before one: see [`crate::io::StoredMessage`].
+    /// The fewest bytes of all messages before one: see [`crate::batch::Batch`].
     pub bytes_before: u64,
 }
 
@@ -50,11 +50,11 @@ impl Retention {
         }
     }
 
-    /// Whether it is time to remove rows, after a message was stored there.
+    /// Whether it is time to remove rows, after messages were stored.
     ///
-    /// By the offset alone, so that a room that hibernates between messages comes to it too.
-    pub fn is_trim_due(newest: Offset) -> bool {
-        newest.0.is_multiple_of(TRIM_EVERY)
+    /// By their offsets alone, so that a room that hibernates between messages comes to it too.
+    pub fn is_trim_due(before: Offset, newest: Offset) -> bool {
+        before.0 / TRIM_EVERY < newest.0 / TRIM_EVERY
     }
 }
 

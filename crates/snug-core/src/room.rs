@@ -1,30 +1,40 @@
 //! A room: who is connected, who is here, and what happens on each event.
 
+mod change;
 mod commands;
 mod frame;
 mod history;
+mod outbox;
 mod publish;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    cmp::Reverse,
+    collections::{BTreeMap, VecDeque},
     rc::Rc,
 };
 
 use crate::{
-    command::{CommandId, PageRequest},
+    command::{CommandId, PageRequest, PageStart},
     config::RoomRules,
     connection::{ClosingSocket, Connection},
     door::{Admission, SUBPROTOCOL},
     error::CloseCode,
     ids::{ConnectionId, Epoch, Offset, RoomName, Timestamp, UserId},
-    io::{Input, KeptSocket, Output, Stored, StoredMessage},
+    io::{Input, KeptSocket, Output, Stored},
     keys::Keys,
+    limits::{QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX},
+    pace::{Pace, PresencePace},
     presence::{Absence, Arrival, Departure, Presence},
-    push::{PresenceChange, Push, StateChange, Welcome},
+    push::{Push, Welcome},
     refusal::Refusal,
 };
 
-use self::{frame::Frame, publish::Publication};
+use self::{
+    change::Change,
+    frame::Frame,
+    outbox::{Audience, Outbox},
+    publish::Publication,
+};
 
 /// A room as a state machine: no I/O, no clock, no randomness.
 ///
@@ -53,18 +63,27 @@ pub struct Room {
     inbox: Option<Frame>,
     /// What storage was asked.
     asked: Option<Asked>,
-    /// What the input has changed in presence, to be told at its end.
+    /// Whether storage has failed during this input.
+    storage_failed: bool,
+    /// What storage is to be asked next, for a command.
+    page_wanted: Option<(ConnectionId, Option<CommandId>, PageRequest)>,
+    /// What has changed in presence and is not told yet.
     change: Change,
+    /// What waits to be sent.
+    outbox: Outbox,
+    pace: Pace,
+    presence_pace: PresencePace,
     outputs: VecDeque<Output>,
 }
 
 #[derive(Debug)]
 enum Asked {
     Append {
-        from: ConnectionId,
-        id: Option<CommandId>,
-        message: StoredMessage,
-        announcement: Rc<str>,
+        newest: Offset,
+        time: Timestamp,
+        bytes: u64,
+        /// The text of the messages.
+        body: Rc<str>,
     },
     Keys {
         from: ConnectionId,
@@ -74,22 +93,12 @@ enum Asked {
     Page {
         from: ConnectionId,
         id: Option<CommandId>,
-        request: PageRequest,
     },
     Replay {
         to: ConnectionId,
-        request: PageRequest,
+        from: PageStart,
         is_recovery: bool,
     },
-}
-
-#[derive(Debug, Default)]
-struct Change {
-    joins: Vec<UserId>,
-    leaves: Vec<UserId>,
-    updates: BTreeSet<(UserId, ConnectionId)>,
-    /// Who caused it and need not be told.
-    by: Option<ConnectionId>,
 }
 
 /// Why time is asked for.
@@ -129,7 +138,12 @@ impl Room {
             now,
             inbox: None,
             asked: None,
+            storage_failed: false,
+            page_wanted: None,
             change: Change::default(),
+            outbox: Outbox::default(),
+            pace: Pace::default(),
+            presence_pace: PresencePace::default(),
             outputs: VecDeque::new(),
         };
         for absence in stored.absences {
@@ -141,7 +155,7 @@ impl Room {
             } else if let Some(closing) = ClosingSocket::restore(&socket.attachment) {
                 room.closing.insert(socket.connection, closing);
             } else {
-                room.say_closing(socket.connection, None, CloseCode::StateLost);
+                room.say_closing(socket.connection, None, false, CloseCode::StateLost);
             }
         }
         room
@@ -187,6 +201,8 @@ impl Room {
                 self.drop_connection(connection, clean);
             }
             Input::Timeout { answered } => self.time_out(&answered),
+            Input::Flush => self.pass(),
+            Input::FallBehind { queued } => self.close_slow(&queued),
             Input::Appended(outcome) => self.appended(outcome),
             Input::Keys(outcome) => self.keys_read(outcome),
             Input::Page(outcome) => self.page(outcome),
@@ -195,11 +211,51 @@ impl Room {
 
     /// The next thing to do; `None` when the input is done with, or storage owes an answer.
     pub fn poll_output(&mut self) -> Option<Output> {
-        while self.outputs.is_empty() && self.asked.is_none() && self.handle_next_line() {}
-        if self.outputs.is_empty() && self.asked.is_none() {
-            self.announce_change();
-        }
+        while self.outputs.is_empty() && self.asked.is_none() && self.go_on() {}
         self.outputs.pop_front()
+    }
+
+    /// Takes the next step of the work; `false` where nothing is left that can't wait.
+    fn go_on(&mut self) -> bool {
+        if self.outbox.is_full() {
+            self.flush();
+        } else if self.ask_wanted_page() || self.handle_next_line() {
+        } else if self.is_flush_due() {
+            self.flush();
+        } else {
+            self.storage_failed = false;
+            return false;
+        }
+        true
+    }
+
+    fn is_flush_due(&mut self) -> bool {
+        // Nothing may wait in a room that its shell is about to restore.
+        if self.storage_failed {
+            return !self.outbox.is_empty() || !self.change.is_empty();
+        }
+        if !self.outbox.is_empty() {
+            return self.outbox.is_urgent() || self.pace.admits(self.now);
+        }
+        self.pace.rest(self.now);
+        let is_open = self.pace.open_until().is_some();
+        !self.change.is_empty() && !is_open && self.presence_pace.from() <= self.now
+    }
+
+    /// In how many milliseconds to come back with [`Input::Flush`]: until then the room gathers.
+    /// What waits is lost with the room; nobody has heard of it yet.
+    pub fn poll_flush(&self) -> Option<u64> {
+        let presence = (!self.change.is_empty()).then(|| self.presence_pace.from());
+        let due = self.pace.open_until().or(presence)?;
+        Some(due.ms_since(self.now))
+    }
+
+    /// The time has passed that was asked for, whatever the clock says of it.
+    fn pass(&mut self) {
+        if self.pace.open_until().is_none() {
+            self.presence_pace.pass();
+        }
+        self.pace.pass();
     }
 
     /// When to come back with [`Input::Timeout`], and why. `None` while nothing is due: an empty
@@ -214,6 +270,7 @@ impl Room {
     }
 
     fn connect(&mut self, id: ConnectionId, admission: Admission) {
+        self.tell_leave_of(&admission.user);
         let since = self.presence.since(&admission.user).unwrap_or(self.now);
         let options = admission.options.clone();
         let connection = Connection::new(id, admission, since, &self.rules, self.now);
@@ -225,8 +282,11 @@ impl Room {
         });
         match self.add(connection, None) {
             Arrival::Joined => {
-                self.change.joins.push(user);
-                self.change.by = Some(id);
+                self.change.join(user, id);
+                // What waits to be told of is older than its welcome.
+                if self.outbox.tells_presence() {
+                    self.change.concerns_all();
+                }
             }
             Arrival::Returned => self.outputs.push_back(Output::ForgetAbsence(user)),
             Arrival::Another => {}
@@ -272,7 +332,7 @@ impl Room {
     fn time_out(&mut self, answered: &BTreeMap<ConnectionId, Timestamp>) {
         while let Some(user) = self.presence.take_overdue(self.now) {
             self.outputs.push_back(Output::ForgetAbsence(user.clone()));
-            self.change.leaves.push(user);
+            self.change.leave(user);
         }
         let mut next = None;
         let mut silent = Vec::new();
@@ -304,50 +364,52 @@ impl Room {
     /// Ends a connection from here.
     fn close(&mut self, id: ConnectionId, code: CloseCode) {
         if let Some(connection) = self.connections.get(&id) {
-            let user = connection.user.clone();
-            self.say_closing(id, Some(user), code);
+            let (user, has_lines) = (connection.user.clone(), connection.lines);
+            self.say_closing(id, Some(user), has_lines, code);
             self.drop_connection(id, code.is_final());
         }
     }
 
-    fn say_closing(&mut self, id: ConnectionId, user: Option<UserId>, code: CloseCode) {
+    fn say_closing(
+        &mut self,
+        id: ConnectionId,
+        user: Option<UserId>,
+        has_lines: bool,
+        code: CloseCode,
+    ) {
         let closing = Push::Closing {
             code: code.number(),
             reason: code.reason(),
             reconnect: code.invites_back(),
         };
-        self.outputs.push_back(Output::Send {
-            to: vec![id],
-            text: closing.to_line(),
-        });
+        self.outbox
+            .say(Audience::These(vec![id]), closing.to_line());
         let closing = ClosingSocket::new(user);
-        self.outputs.push_back(Output::Close {
-            connection: id,
-            code,
-            attachment: closing.attachment(),
-        });
+        self.outbox.close(id, code, closing.attachment(), has_lines);
         self.closing.insert(id, closing);
     }
 
     /// Forgets a connection. Its user leaves with the last one: now, where it is known not to be
     /// back in a moment, or after the grace.
     fn drop_connection(&mut self, id: ConnectionId, at_once: bool) {
+        let Some(user) = self.connections.get(&id).map(|one| one.user.clone()) else {
+            return;
+        };
+        self.tell_join_of(&user);
         let Some(connection) = self.connections.remove(&id) else {
             return;
         };
         if self.connections.is_empty() {
             self.sweep_at = None;
         }
-        let user = connection.user.clone();
         let departure = self.presence.depart(&connection);
         if departure == Departure::Last && (at_once || self.rules.presence_grace_ms == 0) {
             self.presence.leave(&user);
-            self.change.updates.retain(|(one, _)| *one != user);
-            self.change.leaves.push(user);
+            self.change.leave(user);
             return;
         }
         if connection.state.is_some() {
-            self.change.updates.insert((user.clone(), id));
+            self.change.hide(user.clone(), id);
         }
         if departure == Departure::Last {
             let absence = Absence {
@@ -361,49 +423,18 @@ impl Room {
         }
     }
 
-    /// Tells those who watch presence what has changed in it, all at once.
-    fn announce_change(&mut self) {
-        let change = std::mem::take(&mut self.change);
-        if change.joins.is_empty() && change.leaves.is_empty() && change.updates.is_empty() {
-            return;
-        }
-        let to = self.recipients(|one| one.hears_presence() && Some(one.id) != change.by);
-        let push = Push::Presence(PresenceChange {
-            joins: change
-                .joins
-                .iter()
-                .filter_map(|user| self.presence.find(user, &self.connections))
-                .collect(),
-            leaves: change.leaves.iter().collect(),
-            updates: change
-                .updates
-                .iter()
-                .map(|(user, id)| StateChange {
-                    user,
-                    connection: *id,
-                    state: self
-                        .connections
-                        .get(id)
-                        .and_then(|one| one.state.as_deref()),
-                })
-                .collect(),
-            count: self.presence.count(),
-        });
-        let text = push.to_line();
-        self.send(to, text);
-    }
-
-    fn recipients(&self, wanted: impl Fn(&Connection) -> bool) -> Vec<ConnectionId> {
-        self.connections
+    /// Closes those who read more slowly than the room sends, the furthest behind first.
+    fn close_slow(&mut self, queued: &BTreeMap<ConnectionId, u64>) {
+        let mut total = queued
             .values()
-            .filter(|one| wanted(one))
-            .map(|one| one.id)
-            .collect()
-    }
-
-    fn send(&mut self, to: Vec<ConnectionId>, text: Rc<str>) {
-        if !to.is_empty() {
-            self.outputs.push_back(Output::Send { to, text });
+            .fold(0, |sum: u64, bytes| sum.saturating_add(*bytes));
+        let mut slowest: Vec<_> = queued.iter().collect();
+        slowest.sort_by_key(|(_, bytes)| Reverse(**bytes));
+        for (id, bytes) in slowest {
+            if *bytes > QUEUE_BYTES_MAX || total > ROOM_QUEUE_BYTES_MAX {
+                self.close(*id, CloseCode::TooSlow);
+                total = total.saturating_sub(*bytes);
+            }
         }
     }
 }

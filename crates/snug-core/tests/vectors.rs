@@ -134,28 +134,27 @@ fn sent() -> Named<String> {
     let (ann, bob) = (user("ann"), user("bob"));
     let room = RoomName::parse("team:7:general").unwrap();
     let epoch = Epoch::new("8c1d5ab0");
-    let members = || {
-        vec![
-            Member {
-                user: &ann,
-                info: raw(r##"{"name":"Ann","color":"#c0392b"}"##),
-                since: START,
-                connections: 2,
-                state: [
-                    (ANN_DESKTOP, raw(r#"{"typing":false}"#)),
-                    (ANN_PHONE, raw(r#"{"cursor":[120,48]}"#)),
-                ]
-                .into(),
-            },
-            Member {
-                user: &bob,
-                info: raw(r#"{"name":"小博"}"#),
-                since: START.plus_ms(4200),
-                connections: 1,
-                state: BTreeMap::new(),
-            },
-        ]
-    };
+    let members = [
+        Member {
+            user: &ann,
+            info: raw(r##"{"name":"Ann","color":"#c0392b"}"##),
+            since: START,
+            connections: 2,
+            state: [
+                (ANN_DESKTOP, raw(r#"{"typing":false}"#)),
+                (ANN_PHONE, raw(r#"{"cursor":[120,48]}"#)),
+            ]
+            .into(),
+        },
+        Member {
+            user: &bob,
+            info: raw(r#"{"name":"小博"}"#),
+            since: START.plus_ms(4200),
+            connections: 1,
+            state: BTreeMap::new(),
+        },
+    ]
+    .map(|member| member.to_json());
     let message = Push::Message(Message {
         offset: Offset(41),
         time: START.plus_ms(5000),
@@ -187,7 +186,7 @@ fn sent() -> Named<String> {
             "reply_members",
             Push::Members {
                 id: Some(&id(10)),
-                members: members(),
+                members: members.iter().map(|one| &**one).collect(),
                 count: 2,
                 truncated: false,
             }
@@ -231,7 +230,7 @@ fn sent() -> Named<String> {
                 offset: Offset(40),
                 recovered: None,
                 count: 2,
-                members: Some(members()),
+                members: Some(members.iter().map(|one| &**one).collect()),
                 truncated: false,
                 expires: START.plus_ms(3_600_000),
                 ping_ms: 30_000,
@@ -256,7 +255,7 @@ fn sent() -> Named<String> {
         (
             "push_presence",
             Push::Presence(PresenceChange {
-                joins: members().split_off(1),
+                joins: vec![&members[1]],
                 leaves: vec![&user("cho")],
                 updates: vec![
                     StateChange {
@@ -270,6 +269,7 @@ fn sent() -> Named<String> {
                         state: None,
                     },
                 ],
+                truncated: false,
                 count: 2,
             })
             .to_line(),

@@ -24,6 +24,7 @@ fn a_secret_is_all_that_has_to_be_set() {
         },
         presence_grace_ms: 5_000,
         ping_ms: 30_000,
+        window_ms_max: WINDOW_MS_MAX,
         idle_timeout_ms: 90_000,
     };
     assert_eq!(*config.room, expected);

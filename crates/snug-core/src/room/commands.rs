@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
 
 use serde_json::value::RawValue;
 
-use super::{Frame, Room, publish::Publication};
+use super::{Frame, Room, outbox::Audience, publish::Publication};
 use crate::{
     Capability,
     command::{BadCommand, Command, CommandId},
@@ -14,7 +14,7 @@ use crate::{
     io::Output,
     json,
     limits::FRAME_BYTES_MAX,
-    push::{Push, Stored},
+    push::Push,
 };
 
 /// How long to wait before trying what storage refused again.
@@ -99,11 +99,11 @@ impl Room {
             }
             Command::Signal { data, event, to } => {
                 self.signal(from, data, event.as_deref(), to.as_deref());
-                self.ack(from, id.as_ref(), None);
+                self.ack(from, id.as_ref());
             }
             Command::State { data } => {
                 self.set_state(from, data);
-                self.ack(from, id.as_ref(), None);
+                self.ack(from, id.as_ref());
             }
             Command::Members => self.list_members(from, id.as_ref()),
             Command::History(request) => self.read_page(from, id, request),
@@ -129,10 +129,10 @@ impl Room {
         }
         .to_line();
         let to = match to {
-            None => self.recipients(|one| one.hears_messages() && one.id != from),
+            None => Audience::Messages { except: Some(from) },
             Some(users) => {
                 let users: BTreeSet<_> = users.iter().collect();
-                users
+                let ids = users
                     .into_iter()
                     .flat_map(|user| self.presence.connections_of(user))
                     .filter(|id| *id != from)
@@ -140,18 +140,20 @@ impl Room {
                         self.connections
                             .get(id)
                             .is_some_and(|one| one.hears_messages())
-                    })
-                    .collect()
+                    });
+                Audience::These(ids.collect())
             }
         };
-        self.send(to, text);
+        self.outbox.say(to, text);
     }
 
     fn set_state(&mut self, from: ConnectionId, data: &RawValue) {
         if let Some(connection) = self.connections.get_mut(&from) {
             connection.state = Some(Rc::from(json::one_line(data).into_owned()));
-            self.change.updates.insert((connection.user.clone(), from));
-            self.change.by = Some(from);
+            let user = connection.user.clone();
+            self.outbox.weigh(data.get().len());
+            self.presence.touch(&user);
+            self.change.show(user, from);
             self.attach(from);
         }
     }
@@ -231,9 +233,9 @@ impl Room {
         self.close(from, CloseCode::MessageTooBig);
     }
 
-    pub(super) fn ack(&mut self, to: ConnectionId, id: Option<&CommandId>, stored: Option<Stored>) {
+    fn ack(&mut self, to: ConnectionId, id: Option<&CommandId>) {
         if let Some(id) = id {
-            self.reply(to, &Push::Ack { id, stored });
+            self.reply(to, &Push::Ack { id, stored: None });
         }
     }
 
@@ -243,14 +245,14 @@ impl Room {
             .connections
             .get_mut(&to)
             .is_some_and(|one| one.charge(text.len(), self.now));
-        self.send(vec![to], text);
+        self.outbox.say(Audience::These(vec![to]), text);
         if charged {
             self.attach(to);
         }
     }
 
     fn reply(&mut self, to: ConnectionId, reply: &Push<'_>) {
-        self.send(vec![to], reply.to_line());
+        self.outbox.say(Audience::These(vec![to]), reply.to_line());
     }
 
     fn attach(&mut self, id: ConnectionId) {

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::{Asked, Room};
 use crate::{
     Capability,
+    batch::Page,
     command::{CommandId, PageRequest, PageStart},
     door::{Options, Position},
     error::ErrorCode,
@@ -48,7 +49,7 @@ impl Room {
                 self.ask_page(request);
                 self.asked = Some(Asked::Replay {
                     to,
-                    request,
+                    from: request.from,
                     is_recovery,
                 });
             }
@@ -68,19 +69,32 @@ impl Room {
         })
     }
 
+    /// Reads a page for a command, once what was published before it is stored.
     pub(super) fn read_page(
         &mut self,
         from: ConnectionId,
         id: Option<CommandId>,
         request: PageRequest,
     ) {
+        if self.outbox.draft().is_some() {
+            self.flush();
+        }
+        self.page_wanted = Some((from, id, request));
+    }
+
+    /// Asks storage for the page that a command waits for; `false` where none does.
+    pub(super) fn ask_wanted_page(&mut self) -> bool {
+        let Some((from, id, request)) = self.page_wanted.take() else {
+            return false;
+        };
+        self.asked = Some(Asked::Page { from, id });
         self.ask_page(request);
-        self.asked = Some(Asked::Page { from, id, request });
+        true
     }
 
     fn ask_page(&mut self, request: PageRequest) {
-        let floor = self.floor();
-        self.outputs.push_back(Output::ReadPage { request, floor });
+        let page = Page::new(request, self.floor());
+        self.outputs.push_back(Output::ReadPage(page));
     }
 
     /// Where the messages begin that are kept.
@@ -91,16 +105,16 @@ impl Room {
     }
 
     /// Passes on the page that storage read.
-    pub(super) fn page(&mut self, outcome: Result<Vec<Rc<str>>, StorageFault>) {
+    pub(super) fn page(&mut self, outcome: Result<Page, StorageFault>) {
         match self.asked.take() {
-            Some(Asked::Page { from, id, request }) => {
-                self.send_page(from, id.as_ref(), request, outcome);
+            Some(Asked::Page { from, id }) => {
+                self.send_page(from, id.as_ref(), outcome);
             }
             Some(Asked::Replay {
                 to,
-                request,
+                from,
                 is_recovery,
-            }) => self.replay(to, request, is_recovery, outcome),
+            }) => self.replay(to, from, is_recovery, outcome),
             other => self.asked = other,
         }
     }
@@ -109,14 +123,13 @@ impl Room {
         &mut self,
         from: ConnectionId,
         id: Option<&CommandId>,
-        request: PageRequest,
-        outcome: Result<Vec<Rc<str>>, StorageFault>,
+        outcome: Result<Page, StorageFault>,
     ) {
-        let Ok(stored) = outcome else {
+        let Ok(page) = outcome else {
             let message = "the history could not be read";
             return self.refuse(from, id, ErrorCode::Internal, message);
         };
-        let (stored, more) = cut_page(&stored, request);
+        let (stored, more) = page.finish();
         let messages: Vec<Box<RawValue>> =
             stored.iter().filter_map(|json| untagged(json)).collect();
         let page = Push::History {
@@ -133,20 +146,20 @@ impl Room {
     fn replay(
         &mut self,
         to: ConnectionId,
-        request: PageRequest,
+        from: PageStart,
         is_recovery: bool,
-        outcome: Result<Vec<Rc<str>>, StorageFault>,
+        outcome: Result<Page, StorageFault>,
     ) {
-        let stored = outcome.unwrap_or_default();
-        let (messages, more) = cut_page(&stored, request);
-        let is_whole = !more && self.is_all_after(request.from, messages.len());
+        let (messages, more) = outcome.map(Page::finish).unwrap_or_default();
+        let is_whole = !more && self.is_all_after(from, messages.len());
         self.welcome(to, is_recovery.then_some(is_whole));
         if is_recovery && !is_whole {
             return;
         }
         let has_lines = self.connections.get(&to).is_some_and(|one| one.lines);
         for frame in frames(&messages, has_lines) {
-            self.send(vec![to], frame.into());
+            let (to, text) = (vec![to], frame.into());
+            self.outputs.push_back(Output::Send { to, text });
         }
     }
 
@@ -170,7 +183,7 @@ fn newest(last: u64) -> PageRequest {
 }
 
 /// Puts messages into frames: one each, or several as lines.
-fn frames(messages: &[&str], has_lines: bool) -> Vec<String> {
+fn frames(messages: &[Rc<str>], has_lines: bool) -> Vec<String> {
     let mut frames: Vec<String> = Vec::new();
     for message in messages {
         match frames.last_mut() {
@@ -178,36 +191,10 @@ fn frames(messages: &[&str], has_lines: bool) -> Vec<String> {
                 frame.push('\n');
                 frame.push_str(message);
             }
-            _ => frames.push((*message).to_owned()),
+            _ => frames.push(message.to_string()),
         }
     }
     frames
-}
-
-/// Cuts what was read to the page's limits, at the end away from where it starts. Whether
-/// anything is left out.
-fn cut_page(stored: &[Rc<str>], request: PageRequest) -> (Vec<&str>, bool) {
-    let mut page: Vec<&str> = Vec::new();
-    let mut bytes = 0_usize;
-    let forward = matches!(request.from, PageStart::After(_));
-    let mut walk: Box<dyn Iterator<Item = &Rc<str>>> = if forward {
-        Box::new(stored.iter())
-    } else {
-        Box::new(stored.iter().rev())
-    };
-    let more = walk.any(|json| {
-        bytes = bytes.saturating_add(json.len());
-        let is_full =
-            page.len() >= request.limit as usize || (bytes > request.bytes_max && !page.is_empty());
-        if !is_full {
-            page.push(json);
-        }
-        is_full
-    });
-    if !forward {
-        page.reverse();
-    }
-    (page, more)
 }
 
 /// The message without the tag that makes it a push.

@@ -1,6 +1,6 @@
 //! From a publish command to a message that is stored and announced.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, rc::Rc};
 
 use serde_json::value::RawValue;
 
@@ -8,8 +8,8 @@ use super::{Asked, Room};
 use crate::{
     command::CommandId,
     error::ErrorCode,
-    ids::ConnectionId,
-    io::{Output, StorageFault, StoredMessage},
+    ids::{ConnectionId, Offset},
+    io::{Output, StorageFault},
     json,
     keys::{Keys, StoredKey},
     push::{Message, Push, Stored},
@@ -36,7 +36,7 @@ impl Publication<'_> {
 }
 
 impl Room {
-    /// Stores a message, unless its key says that it is stored.
+    /// Takes a message to be stored, unless its key says that it is there.
     ///
     /// The keys are read from storage when the first one is needed after a wake: most rooms that
     /// wake need none.
@@ -46,7 +46,10 @@ impl Room {
         id: Option<CommandId>,
         publication: Publication<'_>,
     ) {
-        match (&publication.key, &self.keys) {
+        let Some(connection) = self.connections.get(&from) else {
+            return;
+        };
+        let found = match (&publication.key, &self.keys) {
             (Some(_), None) => {
                 self.outputs.push_back(Output::ReadKeys);
                 let publication = publication.into_owned();
@@ -55,112 +58,137 @@ impl Room {
                     id,
                     publication,
                 });
+                return;
             }
-            (Some(key), Some(keys)) => {
-                let user = self
-                    .connections
-                    .get(&from)
-                    .map(|connection| &connection.user);
-                match user.and_then(|user| keys.find(user, key)) {
-                    Some(stored) => self.ack(from, id.as_ref(), Some(stored.again())),
-                    None => self.append(from, id, &publication),
-                }
-            }
-            (None, _) => self.append(from, id, &publication),
+            (Some(key), Some(keys)) => keys.find(&connection.user, key),
+            (None, _) => None,
+        };
+        match found {
+            Some(stored) => self.outbox.receipt(from, id, stored.again()),
+            None => self.draft(from, id, &publication),
         }
     }
 
     /// Goes on with the publication that waited for the keys.
     pub(super) fn keys_read(&mut self, outcome: Result<Vec<StoredKey>, StorageFault>) {
-        let Some(Asked::Keys {
-            from,
-            id,
-            publication,
-        }) = self.asked.take()
-        else {
-            return;
-        };
-        match outcome {
-            Ok(stored) => {
+        match (self.asked.take(), outcome) {
+            (
+                Some(Asked::Keys {
+                    from,
+                    id,
+                    publication,
+                }),
+                Ok(stored),
+            ) => {
                 self.keys = Some(stored.into_iter().collect());
                 self.publish(from, id, publication);
             }
-            Err(StorageFault) => self.refuse_to_store(from, id.as_ref()),
+            (Some(Asked::Keys { from, id, .. }), Err(StorageFault)) => {
+                self.refuse_to_store(from, id.as_ref());
+            }
+            (other, _) => self.asked = other,
         }
     }
 
-    fn append(&mut self, from: ConnectionId, id: Option<CommandId>, publication: &Publication<'_>) {
+    /// Gives a message its place, for the next flush to store and announce.
+    fn draft(&mut self, from: ConnectionId, id: Option<CommandId>, publication: &Publication<'_>) {
+        self.tell_change();
         let Some(connection) = self.connections.get(&from) else {
             return;
         };
-        let (offset, time) = (self.newest.next(), self.newest_time.max(self.now));
-        let announcement = Push::Message(Message {
+        let (offset, since) = match self.outbox.draft() {
+            Some(draft) => (draft.next(), draft.time),
+            None => (self.newest.next(), self.newest_time),
+        };
+        let stored = Stored::new(offset, since.max(self.now));
+        let line = Push::Message(Message {
             offset,
-            time,
+            time: stored.time,
             user: &connection.user,
             connection: Some(from),
             event: publication.event.as_deref(),
             data: &json::one_line(&publication.data),
         })
         .to_line();
-        let is_kept = self.rules.retention.keeps_any();
-        let message = StoredMessage {
-            offset,
-            time,
-            bytes_before: self.bytes,
-            json: if is_kept {
-                announcement.clone()
-            } else {
-                "".into()
-            },
-            key: publication.key.as_deref().map(|key| StoredKey {
-                user: connection.user.clone(),
-                key: key.into(),
-                stored: Stored::new(offset, time),
-            }),
-        };
-        self.outputs.push_back(Output::Append(message.clone()));
-        self.asked = Some(Asked::Append {
-            from,
-            id,
-            message,
-            announcement,
+        let key = publication.key.as_deref().map(|key| StoredKey {
+            user: connection.user.clone(),
+            key: key.into(),
+            stored,
         });
+        if let (Some(keys), Some(key)) = (&mut self.keys, &key) {
+            keys.add(key.clone());
+        }
+        let except = (!connection.echo).then_some(from);
+        self.outbox.receipt(from, id, stored);
+        self.outbox.message(stored, &line, except, key);
+    }
+
+    /// Stores what waits to be stored, then sends all that waits.
+    pub(super) fn flush(&mut self) {
+        self.tell_change();
+        let Some((mut batch, body)) = self.outbox.take_draft(self.bytes) else {
+            return self.deliver("".into());
+        };
+        if !self.rules.retention.keeps_any() {
+            batch.json = "".into();
+        }
+        self.asked = Some(Asked::Append {
+            newest: batch.last(),
+            time: batch.time,
+            bytes: batch.bytes_after(),
+            body,
+        });
+        self.outputs.push_back(Output::Append(batch));
     }
 
     /// Announces what was stored, or says that it was not.
     pub(super) fn appended(&mut self, outcome: Result<(), StorageFault>) {
-        let Some(Asked::Append {
-            from,
-            id,
-            message,
-            announcement,
-        }) = self.asked.take()
-        else {
-            return;
-        };
-        if outcome.is_err() {
-            return self.refuse_to_store(from, id.as_ref());
+        match self.asked.take() {
+            Some(Asked::Append {
+                newest,
+                time,
+                bytes,
+                body,
+            }) => {
+                if outcome.is_ok() {
+                    let before = std::mem::replace(&mut self.newest, newest);
+                    (self.newest_time, self.bytes) = (time, bytes);
+                    self.deliver(body);
+                    self.trim(before);
+                } else {
+                    self.keys = None;
+                    self.storage_failed = true;
+                    for (to, id) in self.outbox.drop_unstored(self.newest) {
+                        self.refuse_to_store(to, id.as_ref());
+                    }
+                    self.deliver("".into());
+                }
+            }
+            other => self.asked = other,
         }
-        self.note_stored(message);
-        let stored = Stored::new(self.newest, self.newest_time);
-        self.ack(from, id.as_ref(), Some(stored));
-        let to = self.recipients(|one| one.hears_messages() && (one.echo || one.id != from));
-        self.send(to, announcement);
-        if Retention::is_trim_due(self.newest) {
+    }
+
+    fn deliver(&mut self, body: Rc<str>) {
+        let outbox = std::mem::take(&mut self.outbox);
+        let is_reply = body.is_empty();
+        let (lines, tells_presence) = (outbox.shared_lines(), outbox.tells_presence());
+        let frames = outbox.deliver(body, &self.connections, &mut self.outputs);
+        let window_ms_max = self.rules.window_ms_max;
+        // A single reply costs about as much as the timer that would gather a second one.
+        if frames > 1 || !is_reply {
+            self.pace.flushed(frames, lines, self.now, window_ms_max);
+        }
+        if tells_presence {
+            self.presence_pace.told(frames, self.now, window_ms_max);
+        }
+    }
+
+    fn trim(&mut self, before: Offset) {
+        if Retention::is_trim_due(before, self.newest) {
             self.outputs.push_back(Output::Trim {
                 floor: self.floor(),
                 lowest_key: self.keys.as_ref().map(Keys::lowest).unwrap_or_default(),
             });
-        }
-    }
-
-    fn note_stored(&mut self, message: StoredMessage) {
-        (self.newest, self.newest_time) = (message.offset, message.time);
-        let bytes = u64::try_from(message.json.len()).unwrap_or_default();
-        self.bytes = self.bytes.saturating_add(bytes);
-        if let (Some(keys), Some(key)) = (&mut self.keys, message.key) {
-            keys.add(key);
         }
     }
 

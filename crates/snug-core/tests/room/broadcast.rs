@@ -268,14 +268,22 @@ fn what_could_not_be_stored_is_announced_to_nobody() {
 }
 
 #[test]
-fn a_fault_in_the_middle_of_a_frame_leaves_the_rest_of_it() {
+fn a_fault_refuses_all_that_one_frame_publishes_and_nothing_of_the_next() {
     scenario(|room| {
-        let ann = room.join("ann");
+        let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.skips_to_now();
         room.storage_fails_once();
         let publish = |id: u32| json!({ "type": "publish", "id": id, "data": id });
         room.sends_lines(ann, &[publish(1), publish(2)]);
+        // They are stored together, or not at all.
         room.hears(ann, json!({ "type": "error", "id": 1, "code": "internal" }));
-        room.hears(ann, json!({ "type": "ack", "id": 2, "offset": 1 }));
+        room.hears(ann, json!({ "type": "error", "id": 2, "code": "internal" }));
+        room.hears_nothing(bob);
+        room.sends_lines(ann, &[publish(3), publish(4)]);
+        room.hears(ann, json!({ "type": "ack", "id": 3, "offset": 1 }));
+        room.hears_message(ann, 3);
+        room.hears(ann, json!({ "type": "ack", "id": 4, "offset": 2 }));
+        room.hears_message(bob, 3);
+        room.hears_message(bob, 4);
     });
 }

@@ -140,7 +140,7 @@ fn a_ping_needs_no_capability() {
         room.sends(ann, json!({ "type": "ping", "id": "p" }));
         room.hears(ann, json!({ "type": "pong", "id": "p" }));
         room.sends(ann, json!({ "type": "ping" }));
-        assert_eq!(room.last_frame(ann), r#"{"type":"pong"}"#);
+        assert_eq!(&*room.last_frame(ann), r#"{"type":"pong"}"#);
     });
 }
 

@@ -2,32 +2,40 @@
 //! of the room that knows the core's API.
 //!
 //! It does the outputs as the shell does and checks on the way what has to hold of each: frames
-//! go to sockets that are there, `welcome` comes first, an offset is taken once.
+//! go to sockets that are there, `welcome` comes first, an offset is taken once, and what waits
+//! to be sent waits for no longer than it may.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     rc::Rc,
 };
 
+#[path = "store.rs"]
+mod store;
+
 use serde_json::{Value, json, value::RawValue};
 use snug_core::{
-    Admission, Config, ConnectionId, Epoch, Input, Offset, Output, Room, RoomName, Stored,
-    Timestamp, UserId,
-    command::{PageRequest, PageStart},
+    Admission, Config, ConnectionId, Input, Offset, Output, Room, RoomName, Timestamp, UserId,
+    batch::Batch,
     config::RoomRules,
     door::{Options, Position},
-    io::{KeptSocket, StorageFault, StoredMessage},
-    keys::StoredKey,
-    limits::{HIBERNATION_IDLE_MS, KEYS_MAX},
-    presence::Absence,
-    retention::{Floor, TRIM_ROWS_MAX},
+    io::KeptSocket,
+    limits::{HIBERNATION_IDLE_MS, WINDOW_MS_MAX},
     token::ClaimedLimits,
 };
 
+use store::MemoryStore;
+
 pub const ROOM: &str = "team:7:general";
-pub const EPOCH: &str = "e1";
+pub use store::EPOCH;
+
 /// The clock when a test starts.
 pub const START_MS: u64 = 1_800_000_000_000;
+
+/// How many times as long as a message a change in presence may wait, where nothing else does.
+const PRESENCE_WINDOWS: u64 = 100;
+/// By then a room that gathers is quiet again.
+pub const SETTLES_MS: u64 = 3 * PRESENCE_WINDOWS * WINDOW_MS_MAX;
 
 /// When the room is dropped and restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +73,23 @@ pub fn busy_scenario_with(rules: impl Fn(&mut RoomRules), script: impl Fn(&mut T
     assert_same(&expected, &play(life, &rules, &script), life);
 }
 
+/// The same, in a room that gathers while it is busy. How busy it was is not kept, so that a room
+/// that is restored in the middle of it sends sooner; by the time it hibernates, that is over.
+#[track_caller]
+pub fn gathering_scenario(script: impl Fn(&mut TestRoom)) {
+    gathering_scenario_with(|_| {}, script);
+}
+
+/// The same, with other rules than the default ones.
+#[track_caller]
+pub fn gathering_scenario_with(rules: impl Fn(&mut RoomRules), script: impl Fn(&mut TestRoom)) {
+    let gathering = |changed: &mut RoomRules| {
+        changed.window_ms_max = WINDOW_MS_MAX;
+        rules(changed);
+    };
+    busy_scenario_with(gathering, script);
+}
+
 /// A room, its sockets, its storage and its clock.
 pub struct TestRoom {
     room: Room,
@@ -72,11 +97,23 @@ pub struct TestRoom {
     rules: Rc<RoomRules>,
     now: Timestamp,
     last_input: Timestamp,
+    /// When the timer that runs for the room ends.
+    flush_at: Option<Timestamp>,
     connected: u64,
     sockets: BTreeMap<ConnectionId, Socket>,
-    store: Store,
+    store: MemoryStore,
+    /// What storage was asked to take, since this was last asked.
+    rows: Vec<Stored>,
     transcript: Vec<String>,
     ignores_closes: bool,
+}
+
+/// A row of messages that storage took, or did not.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored {
+    pub first: u64,
+    pub count: usize,
+    pub is_stored: bool,
 }
 
 /// The other end of one connection.
@@ -171,16 +208,18 @@ impl Visitor {
 impl TestRoom {
     pub fn new(life: Life, rules: RoomRules) -> Self {
         let (rules, now) = (Rc::new(rules), Timestamp(START_MS));
-        let store = Store::default();
+        let store = MemoryStore::default();
         Self {
             room: Room::restore(room_name(), rules.clone(), store.stored(), [], now),
             life,
             rules,
             now,
             last_input: now,
+            flush_at: None,
             connected: 0,
             sockets: BTreeMap::new(),
             store,
+            rows: Vec::new(),
             transcript: Vec::new(),
             ignores_closes: false,
         }
@@ -289,16 +328,86 @@ impl TestRoom {
     #[track_caller]
     pub fn pass_ms(&mut self, ms: u64) {
         let end = self.now.plus_ms(ms);
-        while let Some((due, _)) = self.room.poll_timeout().filter(|(due, _)| *due <= end) {
-            self.now = self.now.max(due);
-            self.time_out();
-            let next = self.room.poll_timeout();
-            assert!(
-                next.is_none_or(|(due, _)| due > self.now),
-                "woken for nothing: {next:?}"
-            );
+        loop {
+            let flush = self.flush_at.filter(|due| *due <= end);
+            let timeout = self.room.poll_timeout().map(|(due, _)| due);
+            let timeout = timeout.filter(|due| *due <= end);
+            match (flush, timeout) {
+                (Some(due), timeout) if timeout.is_none_or(|timeout| due <= timeout) => {
+                    self.now = self.now.max(due);
+                    self.feed(Input::Flush);
+                }
+                (_, Some(due)) => {
+                    self.now = self.now.max(due);
+                    self.time_out();
+                    let next = self.room.poll_timeout();
+                    assert!(
+                        next.is_none_or(|(due, _)| due > self.now),
+                        "woken for nothing: {next:?}"
+                    );
+                }
+                (_, None) => break,
+            }
         }
         self.now = end;
+    }
+
+    /// Whether what comes in waits to be sent.
+    pub fn gathers(&self) -> bool {
+        self.flush_at.is_some()
+    }
+
+    /// How long what comes in waits.
+    #[track_caller]
+    pub fn gathers_for_ms(&self) -> u64 {
+        let due = self.flush_at.expect("a room that gathers");
+        due.ms_since(self.now)
+    }
+
+    /// Lets just so much time pass that the room may send.
+    #[track_caller]
+    pub fn flushes_once(&mut self) {
+        self.pass_ms(self.gathers_for_ms());
+    }
+
+    /// Lets just so much time pass that nothing is left to be sent.
+    #[track_caller]
+    pub fn flushes(&mut self) {
+        assert!(self.gathers(), "nothing waits");
+        while self.gathers() {
+            self.flushes_once();
+        }
+    }
+
+    /// Lets time pass until the room is quiet.
+    #[track_caller]
+    pub fn settles_aloud(&mut self) {
+        self.pass_ms(SETTLES_MS);
+        assert!(!self.gathers(), "it is not quiet");
+    }
+
+    /// The same, and passes over what has been heard.
+    #[track_caller]
+    pub fn settles(&mut self) {
+        self.settles_aloud();
+        self.skips_to_now();
+    }
+
+    /// The same, and then has somebody say something, so that what comes next waits.
+    #[track_caller]
+    pub fn gets_busy(&mut self, client: Client) {
+        self.settles();
+        self.says(client, "busy");
+        assert!(self.gathers(), "it is not busy");
+        self.skips_to_now();
+    }
+
+    /// So many bytes wait for each of these.
+    #[track_caller]
+    pub fn falls_behind(&mut self, queued: &[(Client, u64)]) {
+        let queued = queued.iter().map(|(client, bytes)| (client.0, *bytes));
+        let queued = queued.collect();
+        self.feed(Input::FallBehind { queued });
     }
 
     /// Wakes the room, whether it asked for it or not.
@@ -316,20 +425,28 @@ impl TestRoom {
         self.room.poll_timeout().is_some()
     }
 
-    /// The clock is set back, as clocks sometimes are.
+    /// The clock is set back, as clocks sometimes are. Timers run on.
     pub fn clock_jumps_back_ms(&mut self, ms: u64) {
+        self.flush_at = self.flush_at.map(|at| Timestamp(at.0 - ms));
         self.now = Timestamp(self.now.0 - ms);
         self.last_input = self.last_input.min(self.now);
     }
 
     /// Storage fails the next thing it is asked.
     pub fn storage_fails_once(&mut self) {
-        self.store.fails = true;
+        self.store.faults = 1;
     }
 
-    /// Drops the room and restores it from storage and attachments, in no particular order.
+    /// Drops the room and restores it from storage and attachments, in no particular order. The
+    /// platform does not while a timer runs, so not while the room gathers.
     #[track_caller]
     pub fn restore(&mut self) {
+        assert!(!self.gathers(), "dropped while it gathers");
+        self.restart();
+    }
+
+    #[track_caller]
+    fn restart(&mut self) {
         let sockets: Vec<_> = self
             .sockets
             .iter()
@@ -349,6 +466,16 @@ impl TestRoom {
             self.now,
         );
         self.do_outputs();
+        self.flush_at = self.room.poll_flush().map(|ms| self.now.plus_ms(ms));
+    }
+
+    /// All that is in memory is lost at once: what waits to be sent, and every socket.
+    #[track_caller]
+    pub fn crashes(&mut self) {
+        for socket in self.sockets.values_mut() {
+            (socket.is_open, socket.is_ending) = (false, false);
+        }
+        self.restart();
     }
 
     /// From here on clients do not answer a close, so that the runtime has nothing to report.
@@ -373,23 +500,22 @@ impl TestRoom {
             );
             let json = json.into();
             let (time, bytes_before) = (self.now, self.store.bytes());
-            assert_eq!(
-                self.store.append(StoredMessage {
-                    offset,
-                    time,
-                    bytes_before,
-                    json,
-                    key: None,
-                }),
-                Ok(())
-            );
+            let batch = Batch {
+                first: offset,
+                count: 1,
+                time,
+                bytes_before,
+                json,
+                keys: Vec::new(),
+            };
+            assert_eq!(self.store.append(batch), Ok(()));
         }
         self.restore();
     }
 
-    /// Storage loses a message, and all before it.
+    /// Storage loses a row, and all before it.
     pub fn loses_stored(&mut self, offset: u64) {
-        self.store.messages.retain(|one, _| one.0 > offset);
+        self.store.rows.retain(|first, _| first.0 > offset);
     }
 
     /// The lengths of all frames that were sent to it.
@@ -405,17 +531,26 @@ impl TestRoom {
         self.now.0
     }
 
+    /// How many messages each row holds, without those that lost their text.
+    pub fn stored_rows(&self) -> Vec<u64> {
+        let rows = self.store.rows.values();
+        let rows = rows.filter(|row| !row.json.is_empty());
+        rows.map(|row| row.count).collect()
+    }
+
+    /// What storage was asked to take since this was last asked.
+    pub fn rows(&mut self) -> Vec<Stored> {
+        std::mem::take(&mut self.rows)
+    }
+
+    /// How many rows are stored.
     pub fn stored_count(&self) -> usize {
-        self.store.messages.len()
+        self.store.rows.len()
     }
 
     /// The size of all stored messages.
     pub fn stored_bytes(&self) -> usize {
-        self.store
-            .messages
-            .values()
-            .map(|message| message.json.len())
-            .sum()
+        self.store.rows.values().map(|row| row.json.len()).sum()
     }
 
     // Hearing.
@@ -424,7 +559,7 @@ impl TestRoom {
     #[track_caller]
     pub fn hears(&mut self, client: Client, wanted: Value) -> Value {
         let next = self.socket(client).unheard.pop_front();
-        match next {
+        match next.map(|(_, heard)| heard) {
             Some(heard) if holds(&heard, &wanted) => heard,
             other => {
                 let next = other.map_or("nothing".into(), |heard| heard.to_string());
@@ -439,10 +574,26 @@ impl TestRoom {
         self.hears(client, json!({ "type": "message", "data": data.into() }))
     }
 
+    /// Wants the next things heard to be these, and to have come in one frame of their own.
+    #[track_caller]
+    pub fn hears_frame(&mut self, client: Client, wanted: &[Value]) {
+        let unheard = &mut self.socket(client).unheard;
+        let next = unheard.front().map(|(frame, _)| *frame);
+        let length = unheard.iter().filter(|(frame, _)| Some(*frame) == next);
+        let heard: Vec<_> = unheard.drain(..length.count()).collect();
+        let heard: Value = heard.into_iter().map(|(_, object)| object).collect();
+        let wanted = Value::from(wanted);
+        assert!(
+            holds(&heard, &wanted),
+            "wanted a frame of {wanted}\nbut heard {heard}\n{}",
+            self.story(client)
+        );
+    }
+
     /// Wants nothing (more) to have been heard.
     #[track_caller]
     pub fn hears_nothing(&mut self, client: Client) {
-        if let Some(heard) = self.socket(client).unheard.pop_front() {
+        if let Some((_, heard)) = self.socket(client).unheard.pop_front() {
             panic!("wanted nothing\nbut heard {heard}\n{}", self.story(client));
         }
     }
@@ -463,14 +614,15 @@ impl TestRoom {
     /// Everything not yet heard.
     #[track_caller]
     pub fn heard(&mut self, client: Client) -> Vec<Value> {
-        self.socket(client).unheard.drain(..).collect()
+        let unheard = self.socket(client).unheard.drain(..);
+        unheard.map(|(_, heard)| heard).collect()
     }
 
     /// The last frame, as it was sent.
     #[track_caller]
-    pub fn last_frame(&mut self, client: Client) -> String {
+    pub fn last_frame(&mut self, client: Client) -> Rc<str> {
         let frames = &self.socket(client).frames;
-        frames.last().expect("a frame").to_string()
+        frames.last().expect("a frame").clone()
     }
 
     /// Passes over what everybody has heard so far.
@@ -495,108 +647,9 @@ struct Socket {
     is_ending: bool,
     closed: Option<u16>,
     answered: Option<Timestamp>,
-    unheard: VecDeque<Value>,
+    /// What it was sent and has not looked at, each with the number of its frame.
+    unheard: VecDeque<(usize, Value)>,
     frames: Vec<Rc<str>>,
-}
-
-#[derive(Default)]
-struct Store {
-    messages: BTreeMap<Offset, StoredMessage>,
-    absences: BTreeMap<UserId, Absence>,
-    fails: bool,
-}
-
-impl Store {
-    fn newest(&self) -> Offset {
-        self.messages.keys().last().copied().unwrap_or_default()
-    }
-
-    fn stored(&self) -> Stored {
-        let newest = self.messages.values().last();
-        Stored {
-            epoch: Epoch::new(EPOCH),
-            newest: self.newest(),
-            newest_time: newest.map(|message| message.time).unwrap_or_default(),
-            bytes: self.bytes(),
-            absences: self.absences.values().cloned().collect(),
-        }
-    }
-
-    fn bytes(&self) -> u64 {
-        let newest = self.messages.values().last();
-        newest.map_or(0, |message| {
-            message.bytes_before + message.json.len() as u64
-        })
-    }
-
-    fn trim(&mut self, floor: Floor, lowest_key: Offset) {
-        let newest = self.newest();
-        let below = |one: &StoredMessage| one.offset < newest && !is_kept(one, floor);
-        let removed: Vec<_> = self
-            .messages
-            .values()
-            .filter(|one| below(one) && (one.key.is_none() || one.offset < lowest_key))
-            .map(|one| one.offset)
-            .take(TRIM_ROWS_MAX as usize)
-            .collect();
-        self.messages.retain(|offset, _| !removed.contains(offset));
-        for message in self.messages.values_mut().filter(|one| below(one)) {
-            message.json = "".into();
-        }
-    }
-
-    fn keys(&mut self) -> Result<Vec<StoredKey>, StorageFault> {
-        if std::mem::take(&mut self.fails) {
-            return Err(StorageFault);
-        }
-        let keyed = self
-            .messages
-            .values()
-            .filter_map(|message| message.key.clone());
-        let mut newest: Vec<_> = keyed.rev().take(KEYS_MAX).collect();
-        newest.reverse();
-        Ok(newest)
-    }
-
-    fn append(&mut self, message: StoredMessage) -> Result<(), StorageFault> {
-        if std::mem::take(&mut self.fails) {
-            return Err(StorageFault);
-        }
-        assert_eq!(
-            message.offset,
-            self.newest().next(),
-            "an offset twice or skipped"
-        );
-        self.messages.insert(message.offset, message);
-        Ok(())
-    }
-
-    fn read(&mut self, request: PageRequest, floor: Floor) -> Result<Vec<Rc<str>>, StorageFault> {
-        if std::mem::take(&mut self.fails) {
-            return Err(StorageFault);
-        }
-        let stored: Box<dyn Iterator<Item = _>> = match request.from {
-            PageStart::After(offset) => Box::new(self.messages.range(offset.next()..)),
-            PageStart::Before(offset) => Box::new(self.messages.range(..offset).rev()),
-        };
-        let (mut page, mut bytes) = (Vec::new(), 0);
-        let kept = stored.filter(|(_, one)| !one.json.is_empty() && is_kept(one, floor));
-        for (_, message) in kept.take(request.limit as usize + 1) {
-            bytes += message.json.len();
-            page.push(message.json.clone());
-            if bytes > request.bytes_max && page.len() > 1 {
-                break;
-            }
-        }
-        if matches!(request.from, PageStart::Before(_)) {
-            page.reverse();
-        }
-        Ok(page)
-    }
-}
-
-fn is_kept(message: &StoredMessage, floor: Floor) -> bool {
-    floor.keeps(message.offset, message.time, message.bytes_before)
 }
 
 impl TestRoom {
@@ -605,7 +658,12 @@ impl TestRoom {
         self.wake();
         self.room.handle_input(input, self.now);
         self.do_outputs();
-        if self.life == Life::RestoredAfterEveryInput {
+        let flush_ms = self.room.poll_flush();
+        self.flush_at = flush_ms.map(|ms| self.now.plus_ms(ms));
+        if let Some(ms) = flush_ms {
+            let most_ms = PRESENCE_WINDOWS * self.rules.window_ms_max;
+            assert!((1..=most_ms).contains(&ms), "gathers for {ms} ms");
+        } else if self.life == Life::RestoredAfterEveryInput {
             self.restore();
         }
     }
@@ -634,8 +692,14 @@ impl TestRoom {
                         self.sockets.insert(connection, Socket::new(attachment));
                     }
                 },
-                Output::Append(message) => {
-                    let outcome = self.store.append(message);
+                Output::Append(batch) => {
+                    let (first, count) = (batch.first.0, batch.count as usize);
+                    let outcome = self.store.append(batch);
+                    self.rows.push(Stored {
+                        first,
+                        count,
+                        is_stored: outcome.is_ok(),
+                    });
                     self.room.handle_input(Input::Appended(outcome), self.now);
                 }
                 Output::Trim { floor, lowest_key } => self.store.trim(floor, lowest_key),
@@ -643,8 +707,8 @@ impl TestRoom {
                     let keys = self.store.keys();
                     self.room.handle_input(Input::Keys(keys), self.now);
                 }
-                Output::ReadPage { request, floor } => {
-                    let page = self.store.read(request, floor);
+                Output::ReadPage(page) => {
+                    let page = self.store.fill(page);
                     self.room.handle_input(Input::Page(page), self.now);
                 }
                 Output::Send { to, text } => self.deliver(&to, &text),
@@ -660,11 +724,10 @@ impl TestRoom {
                     closed.push(connection);
                 }
                 Output::KeepAbsence(absence) => {
-                    self.store.absences.insert(absence.user.clone(), absence);
+                    self.store.keep_absence(absence);
                 }
                 Output::ForgetAbsence(user) => {
-                    let kept = self.store.absences.remove(&user);
-                    assert!(kept.is_some(), "{user:?} was not absent");
+                    self.store.forget_absence(&user);
                 }
             }
         }
@@ -692,6 +755,9 @@ impl TestRoom {
             .split('\n')
             .map(|line| serde_json::from_str(line).expect("lines are JSON"))
             .collect();
+        let newest = self.store.newest().0;
+        let is_stored = |object: &Value| object["offset"].as_u64().is_none_or(|it| it <= newest);
+        assert!(objects.iter().all(is_stored), "not stored: {text}");
         for id in to {
             let socket = self.sockets.get_mut(id).expect("an accepted socket");
             assert!(socket.is_open, "sent to a closed socket: {text}");
@@ -705,7 +771,9 @@ impl TestRoom {
                 socket.frames.is_empty(),
                 "welcome first, and once"
             );
-            socket.unheard.extend(objects.iter().cloned());
+            let frame = socket.frames.len();
+            let objects = objects.iter().cloned();
+            socket.unheard.extend(objects.map(|object| (frame, object)));
             socket.frames.push(text.clone());
         }
     }
@@ -759,12 +827,15 @@ impl Socket {
     }
 }
 
-/// The rules where the operator sets nothing but a secret.
+/// The rules where the operator sets nothing but a secret, in a room that never gathers: what it
+/// says to one input is said before the next.
 pub fn default_rules() -> RoomRules {
     let secret = |name: &str| (name == "JWT_SECRET").then(|| "s".repeat(32));
     let config = Config::read(&secret);
     let config = config.unwrap_or_else(|error| panic!("{error}"));
-    (*config.room).clone()
+    let mut rules = (*config.room).clone();
+    rules.window_ms_max = 0;
+    rules
 }
 
 fn room_name() -> RoomName {

@@ -8,7 +8,10 @@
 )]
 
 mod broadcast;
+mod changes;
 mod connect;
+mod delivery;
+#[allow(dead_code)]
 mod driver;
 mod hibernation;
 mod history;
@@ -19,4 +22,5 @@ mod presence;
 mod recovery;
 mod retention;
 mod silence;
+mod slow;
 mod state;

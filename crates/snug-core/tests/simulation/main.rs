@@ -1,8 +1,10 @@
 //! Random lives of a room, beside a model of it that is naive enough to be right.
 //!
-//! Users come with several tabs, say goodbye or drop, publish, signal, show states, fall silent
-//! and send nonsense; storage fails; the room is dropped and restored. After every step each
-//! client's view, pieced together from what it heard, has to be the model's.
+//! Users come with several tabs, say goodbye or drop, publish, signal, show states, fall silent,
+//! fall behind and send nonsense; storage fails; the room gathers for a while or never does, is
+//! dropped and restored, and crashes with all that it has gathered. After every step what each
+//! client heard has to be what was said and stored, in order and each once, and whenever the room
+//! is quiet each client's view, pieced together from what it heard, has to be the model's.
 //!
 //! A failure prints its seed: `SNUG_SEED=7 cargo test -p snug-core --test simulation` replays
 //! seed 7, and `SNUG_SEEDS=100000` runs that many.
@@ -24,13 +26,14 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 use serde_json::{Value, json};
+use snug_core::limits::{QUEUE_BYTES_MAX, WINDOW_MS_MAX};
 
-use driver::{Client, Life, TestRoom, Visitor, default_rules};
+use driver::{Client, Life, SETTLES_MS, TestRoom, Visitor, default_rules};
 use model::Model;
-use view::{Asked, View};
+use view::{Asked, View, Wishes, timeless};
 
-/// About two seconds of a debug build.
-const SEEDS: u64 = 150;
+/// A few seconds of a debug build.
+const SEEDS: u64 = 80;
 const STEPS: u32 = 150;
 const TABS_MAX: usize = 10;
 const USERS: [&str; 5] = ["ann", "bob", "cho", "__proto__", "用户"];
@@ -79,6 +82,9 @@ struct Simulation {
     room: TestRoom,
     model: Model,
     views: BTreeMap<Client, View>,
+    /// Those who are gone, and where they would resume.
+    gone: Vec<(String, u64)>,
+    window_ms_max: u64,
     said: u32,
 }
 
@@ -90,6 +96,7 @@ impl Simulation {
         (rules.rate.per_second, rules.rate.burst) = (1_000_000, 1_000_000);
         rules.message_bytes_max = 2_000;
         rules.presence_grace_ms = [0, 5_000, 200_000][random.usize(..3)];
+        rules.window_ms_max = [0, 1, WINDOW_MS_MAX][random.usize(..3)];
         let lives = [
             Life::Awake,
             Life::HibernatingWhenIdle,
@@ -99,8 +106,10 @@ impl Simulation {
         Self {
             random,
             model: Model::new(&rules),
+            window_ms_max: rules.window_ms_max,
             room: TestRoom::new(life, rules),
             views: BTreeMap::new(),
+            gone: Vec::new(),
             said: 0,
         }
     }
@@ -111,13 +120,17 @@ impl Simulation {
         };
         match self.random.u32(..100) {
             0..15 => self.joins(),
-            15..25 => self.goes(client),
-            25..65 => self.sends_some(client),
+            15..24 => self.goes(client),
+            24..25 => self.falls_behind(client),
+            25..64 => self.sends_some(client),
+            64..65 => self.sends_much(client),
             65..69 => self.publishes_in_vain(client),
             69..75 => self.asks(client),
-            75..81 => self.sends_nonsense(client),
-            81..96 => self.time_passes(),
-            96..99 => self.room.restore(),
+            75..80 => self.sends_nonsense(client),
+            80..87 => self.moments_pass(),
+            87..95 => self.time_passes(),
+            95..98 => self.is_restored(),
+            98..99 => self.crashes(),
             _ => self.wakes_early(),
         }
     }
@@ -126,9 +139,19 @@ impl Simulation {
         if self.model.tabs.len() >= TABS_MAX {
             return;
         }
-        let user = *self.random.choice(USERS.iter()).unwrap();
-        let mut visitor = Visitor::named(user);
-        let (echo, lines, presence) = (
+        let newest = self.model.messages.len() as u64;
+        // Somebody who is back, or anybody, who perhaps knows some position.
+        let (user, position) = match self.random.u32(..3) {
+            0 if !self.gone.is_empty() => {
+                let which = self.random.usize(..self.gone.len());
+                let (user, position) = self.gone.swap_remove(which);
+                (user, Some(position))
+            }
+            1 => (self.some_user(), Some(self.random.u64(..newest + 2))),
+            _ => (self.some_user(), None),
+        };
+        let mut visitor = Visitor::named(&user);
+        let (echo, lines, hears_presence) = (
             self.random.bool(),
             self.random.bool(),
             self.random.u32(..5) > 0,
@@ -139,25 +162,29 @@ impl Simulation {
         if !lines {
             visitor = visitor.plain();
         }
-        if !presence {
+        if !hears_presence {
             visitor = visitor.without_presence();
         }
-        let newest = self.model.messages.len();
-        let position = self.random.bool().then(|| self.random.usize(..newest + 2));
         if let Some(offset) = position {
-            visitor = visitor.resuming_after(offset as u64);
+            visitor = visitor.resuming_after(offset);
         }
         let client = self.room.admit(visitor);
-        self.model.join(client, user, echo, self.room.now_ms());
         // A position of the future is none to recover from.
-        let missed = position.map(|offset| self.model.messages.get(offset..));
-        if let Some(Some(missed)) = missed {
-            let tab = self.model.tabs.get_mut(&client).unwrap();
-            tab.to_hear.extend(missed.iter().cloned());
-        }
-        let recovered = missed.map(|missed| missed.is_some());
-        let view = View::new(client, user, lines, presence, recovered);
-        self.views.insert(client, view);
+        let recovered = position.map(|offset| offset <= newest);
+        let replay = position.filter(|_| recovered == Some(true));
+        let replay = replay.unwrap_or(newest) as usize;
+        self.model
+            .join(client, &user, echo, replay, self.room.now_ms());
+        let wishes = Wishes {
+            echo,
+            hears_presence,
+            may_hear_twice: self.window_ms_max > 0,
+            resumes_after: position,
+            recovered,
+            offset: newest,
+        };
+        self.views
+            .insert(client, View::new(client, &user, lines, wishes));
     }
 
     fn goes(&mut self, client: Client) {
@@ -170,6 +197,11 @@ impl Simulation {
         }
     }
 
+    fn falls_behind(&mut self, client: Client) {
+        self.room.falls_behind(&[(client, QUEUE_BYTES_MAX + 1)]);
+        self.is_gone(client, false);
+    }
+
     fn sends_some(&mut self, client: Client) {
         let most = if self.random.bool() { 1 } else { 5 };
         let mut commands = Vec::new();
@@ -180,6 +212,21 @@ impl Simulation {
                 _ => self.shows_state(client),
             });
         }
+        self.sends_all(client, commands);
+    }
+
+    /// More than a room gathers.
+    fn sends_much(&mut self, client: Client) {
+        let kilobyte = "x".repeat(1_000);
+        let commands = (0..70).map(|_| {
+            let data = json!(format!("{} {kilobyte}", self.number()));
+            self.publishes_that(client, data, None)
+        });
+        let commands = commands.collect();
+        self.sends_all(client, commands);
+    }
+
+    fn sends_all(&mut self, client: Client, commands: Vec<Value>) {
         if self.views[&client].lines {
             self.room.sends_lines(client, &commands);
         } else {
@@ -193,15 +240,28 @@ impl Simulation {
     fn publishes(&mut self, client: Client) -> Value {
         let data = self.something();
         let key = self.random.bool().then(|| self.random.u32(..8).to_string());
-        if let Some(key) = &key {
-            if let Some(offset) = self.model.published_under(client, key) {
-                let id = self.ask(client, Asked::Duplicate(offset));
-                return json!({ "type": "publish", "id": id, "data": data, "key": key });
+        self.publishes_that(client, data, key)
+    }
+
+    fn publishes_that(&mut self, client: Client, data: Value, key: Option<String>) -> Value {
+        let under_key = key
+            .as_deref()
+            .and_then(|key| self.model.published_under(client, key));
+        let (first, is_duplicate) = match under_key {
+            Some(first) => (first.clone(), true),
+            None => (data.clone(), false),
+        };
+        if !is_duplicate {
+            self.model.publish(client, &data);
+            if let Some(key) = &key {
+                self.model.publish_under(client, key, &data);
             }
-            self.model.publish_under(client, key);
         }
-        self.model.publish(client, &data);
-        let id = self.ask(client, Asked::Publish(self.model.messages.len()));
+        let asked = Asked::Publish {
+            data: first,
+            is_duplicate,
+        };
+        let id = self.ask(client, asked);
         match key {
             Some(key) => json!({ "type": "publish", "id": id, "data": data, "key": key }),
             None => json!({ "type": "publish", "id": id, "data": data }),
@@ -230,24 +290,43 @@ impl Simulation {
         json!({ "type": "state", "id": id, "data": state })
     }
 
+    /// Storage fails, and with it all that waits.
     fn publishes_in_vain(&mut self, client: Client) {
+        let data = self.something();
+        let publish = self.publishes_that(client, data, None);
         self.room.storage_fails_once();
-        let id = self.ask(client, Asked::InVain);
-        let lost = json!({ "type": "publish", "id": id, "data": "lost" });
-        self.room.sends(client, lost);
+        self.room.sends(client, publish);
         self.model.hear_from(client, self.room.now_ms());
+        if self.room.gathers() {
+            self.passes_ms(self.window_ms_max);
+        }
     }
 
     fn asks(&mut self, client: Client) {
-        let command = if self.random.bool() {
-            json!({ "type": "members", "id": self.ask(client, Asked::Members) })
+        if self.random.bool() {
+            let members = self.model.members();
+            let users = members.keys();
+            let tabs = users.map(|user| (user.clone(), self.model.tabs_of(user)));
+            let tabs = tabs.collect();
+            let id = self.ask(client, Asked::Members(members, tabs));
+            let command = json!({ "type": "members", "id": id });
+            self.room.sends(client, command);
         } else {
             let after = self.random.usize(..=self.model.messages.len());
             let limit = self.random.usize(1..=20);
-            let id = self.ask(client, Asked::History { after, limit });
-            json!({ "type": "history", "id": id, "after": after, "limit": limit })
-        };
-        self.room.sends(client, command);
+            let history = |newest| Asked::History {
+                after,
+                limit,
+                newest,
+            };
+            let id = self.ask(client, history(after));
+            let command = json!({ "type": "history", "id": id, "after": after, "limit": limit });
+            self.room.sends(client, command);
+            // What was published before it is stored by now.
+            self.notes_rows();
+            let newest = self.model.messages.len();
+            self.views.get_mut(&client).unwrap().asked(history(newest));
+        }
         self.model.hear_from(client, self.room.now_ms());
     }
 
@@ -274,6 +353,34 @@ impl Simulation {
                     }
                 }
             }
+        }
+    }
+
+    /// Some of what waits is sent, or all, or nothing.
+    fn moments_pass(&mut self) {
+        let ms = self.random.u64(..3);
+        self.passes_ms(ms);
+    }
+
+    fn is_restored(&mut self) {
+        // The platform does not drop a room while it gathers.
+        self.gets_quiet();
+        self.room.restore();
+    }
+
+    fn gets_quiet(&mut self) {
+        if self.room.gathers() {
+            self.passes_ms(SETTLES_MS);
+        }
+        assert!(!self.room.gathers());
+    }
+
+    /// All that is in memory is gone: every socket, and what nobody has heard of.
+    fn crashes(&mut self) {
+        self.room.crashes();
+        self.model.crash();
+        for (_, view) in std::mem::take(&mut self.views) {
+            self.gone.push((view.user.clone(), view.position()));
         }
     }
 
@@ -315,29 +422,45 @@ impl Simulation {
         self.passes_ms(self.model.grace_ms);
         assert!(self.model.tabs.is_empty() && self.model.members().is_empty());
         assert!(!self.room.waits_for_time());
-        let last = self.room.join("last");
-        let newest = self.model.messages.len();
-        let welcome = json!({ "type": "welcome", "count": 1, "offset": newest });
-        self.room.hears(last, welcome);
+        self.check();
+        // Whoever comes now finds all that was stored, once and in order, and nothing else.
+        let last = self.room.admit(Visitor::named("last").resuming_after(0));
+        let mut heard = self.room.heard(last).into_iter();
+        let welcome = heard.next().unwrap();
+        assert_eq!(welcome["count"], 1);
+        assert_eq!(welcome["offset"], self.model.messages.len());
+        let stored: Vec<_> = heard.map(|message| timeless(&message)).collect();
+        assert_eq!(stored, self.model.messages);
     }
 
     /// Lets every client hear what it was sent, and compares.
     fn check(&mut self) {
+        self.notes_rows();
+        let is_quiet = !self.room.gathers();
         let members = self.model.members();
         for (client, view) in &mut self.views {
             for heard in self.room.heard(*client) {
                 view.hears(&heard, &self.model);
             }
-            view.check(
-                &members,
-                &mut self.model.tabs.get_mut(client).unwrap().to_hear,
-            );
+            let tab = self.model.tabs.get_mut(client).unwrap();
+            view.check(&members, &mut tab.to_hear, is_quiet);
+        }
+        if is_quiet {
+            self.model.rest();
+        }
+    }
+
+    /// Learns what storage has taken, and what it has not.
+    fn notes_rows(&mut self) {
+        for row in self.room.rows() {
+            self.model.store(row);
         }
     }
 
     fn is_gone(&mut self, client: Client, clean: bool) {
         self.model.go(client, clean, self.room.now_ms());
-        self.views.remove(&client);
+        let view = self.views.remove(&client).unwrap();
+        self.gone.push((view.user.clone(), view.position()));
     }
 
     fn ask(&mut self, client: Client, asked: Asked) -> u64 {
@@ -345,8 +468,16 @@ impl Simulation {
     }
 
     fn something(&mut self) -> Value {
+        json!(self.number().to_string())
+    }
+
+    fn number(&mut self) -> u32 {
         self.said += 1;
-        json!(self.said)
+        self.said
+    }
+
+    fn some_user(&mut self) -> String {
+        (*self.random.choice(USERS.iter()).unwrap()).into()
     }
 
     fn clients(&self) -> Vec<Client> {

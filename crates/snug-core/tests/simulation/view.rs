@@ -7,61 +7,82 @@ use serde_json::{Value, json};
 
 use crate::{
     driver::Client,
-    model::{Members, Model},
+    model::{Members, Model, ToHear},
 };
 
 pub struct View {
     /// Whether it may send several commands in a frame.
     pub lines: bool,
-    user: String,
+    pub user: String,
     client: Client,
-    hears_presence: bool,
-    /// What `welcome` is to say of it.
-    recovered: Option<bool>,
+    wishes: Wishes,
     members: Members,
+    /// How many members there are, as it was last told.
+    count: usize,
+    /// What it shows itself.
+    state: Option<Value>,
     messages_and_signals: VecDeque<Value>,
+    /// The newest message that it has, or the place that it came in at.
+    newest: u64,
+    newest_time: u64,
     asked: BTreeMap<u64, Asked>,
     asked_so_far: u64,
-    newest_time: u64,
+    answered_so_far: u64,
+}
+
+/// How it came, and what its `welcome` is to say.
+pub struct Wishes {
+    pub echo: bool,
+    pub hears_presence: bool,
+    /// Whether a change may be told twice, as it is where several are gathered.
+    pub may_hear_twice: bool,
+    pub resumes_after: Option<u64>,
+    pub recovered: Option<bool>,
+    /// The newest stored message when it came.
+    pub offset: u64,
 }
 
 /// What a client has asked for, and the answer to expect.
 pub enum Asked {
-    /// Its offset.
-    Publish(usize),
-    /// The offset under the same key.
-    Duplicate(usize),
-    /// A publish that storage refuses.
-    InVain,
+    Publish {
+        data: Value,
+        /// Whether the same user has published it under the same key before.
+        is_duplicate: bool,
+    },
     Signal,
     State(Value),
-    Members,
+    /// Who is here, and how many tabs each has.
+    Members(Members, BTreeMap<String, usize>),
     History {
         after: usize,
         limit: usize,
+        /// How many were stored by then.
+        newest: usize,
     },
 }
 
 impl View {
-    pub fn new(
-        client: Client,
-        user: &str,
-        lines: bool,
-        hears_presence: bool,
-        recovered: Option<bool>,
-    ) -> Self {
+    pub fn new(client: Client, user: &str, lines: bool, wishes: Wishes) -> Self {
         Self {
-            recovered,
             lines,
             user: user.into(),
             client,
-            hears_presence,
             members: Members::new(),
+            count: 0,
+            state: None,
             messages_and_signals: VecDeque::new(),
+            newest: 0,
+            newest_time: 0,
             asked: BTreeMap::new(),
             asked_so_far: 0,
-            newest_time: 0,
+            answered_so_far: 0,
+            wishes,
         }
+    }
+
+    /// Where it would resume.
+    pub fn position(&self) -> u64 {
+        self.newest
     }
 
     /// The id to ask with.
@@ -71,20 +92,16 @@ impl View {
         self.asked_so_far
     }
 
+    /// The same, where the answer to expect is known only once it was asked.
+    pub fn asked(&mut self, asked: Asked) {
+        self.asked.insert(self.asked_so_far, asked);
+    }
+
     pub fn hears(&mut self, object: &Value, model: &Model) {
         match object["type"].as_str().unwrap() {
-            "welcome" => {
-                assert_eq!(object["offset"], model.messages.len());
-                assert_eq!(object["recovered"], json!(self.recovered));
-                self.members = listed(object);
-            }
+            "welcome" => self.hears_welcome(object),
             "presence" => self.hears_change(object),
-            "message" => {
-                let time = object["time"].as_u64().unwrap();
-                assert!(time >= self.newest_time, "time went back: {object}");
-                self.newest_time = time;
-                self.messages_and_signals.push_back(timeless(object));
-            }
+            "message" => self.hears_message(object, model),
             "signal" => self.messages_and_signals.push_back(object.clone()),
             // Nonsense is not answered by an id.
             "error" if object.get("id").is_none() => {}
@@ -92,19 +109,65 @@ impl View {
         }
     }
 
-    /// Compares what it knows with what is so.
-    pub fn check(&mut self, members: &Members, to_hear: &mut VecDeque<Value>) {
-        assert_eq!(&self.messages_and_signals, to_hear, "{}", self.client.id());
-        self.messages_and_signals.clear();
-        to_hear.clear();
+    /// Compares what it knows with what is so: all of it where the room is quiet.
+    pub fn check(&mut self, members: &Members, to_hear: &mut VecDeque<ToHear>, is_quiet: bool) {
+        let name = self.client.id();
+        for heard in self.messages_and_signals.drain(..) {
+            let is_passed_over = |next: &ToHear| next.is_optional && next.object != heard;
+            while to_hear.front().is_some_and(is_passed_over) {
+                to_hear.pop_front();
+            }
+            let wanted = to_hear.pop_front().map(|next| next.object);
+            assert_eq!(Some(heard), wanted, "{name}");
+        }
+        if !is_quiet {
+            return;
+        }
+        to_hear.retain(|next| !next.is_optional);
+        let unheard = to_hear.front().map(|next| &next.object);
+        assert_eq!(unheard, None, "{name} has not heard it");
         assert!(self.asked.is_empty(), "a command was not answered");
-        if self.hears_presence {
-            assert_eq!(&self.members, members, "{}", self.client.id());
+        if self.wishes.hears_presence {
+            assert_eq!(&self.members, members, "{name}");
+            assert_eq!(self.count, members.len(), "{name}");
         }
     }
 
+    fn hears_welcome(&mut self, welcome: &Value) {
+        let Wishes {
+            offset, recovered, ..
+        } = self.wishes;
+        assert_eq!(welcome["offset"], offset);
+        assert_eq!(welcome["recovered"], json!(recovered));
+        let is_resumed = recovered == Some(true);
+        let position = self.wishes.resumes_after.filter(|_| is_resumed);
+        self.newest = position.unwrap_or(offset);
+        self.members = listed(welcome);
+        self.count = self.members.len();
+    }
+
+    fn hears_message(&mut self, message: &Value, model: &Model) {
+        let time = message["time"].as_u64().unwrap();
+        assert!(time >= self.newest_time, "time went back: {message}");
+        self.newest_time = time;
+        let mut message = timeless(message);
+        assert_eq!(
+            Some(&message),
+            model.message_at(&message["offset"]),
+            "no such message is stored"
+        );
+        let offset = message["offset"].as_u64().unwrap();
+        assert!(offset > self.newest, "once more: {message}");
+        let is_next = offset == self.newest + 1;
+        assert!(is_next || !self.wishes.echo, "a gap before {message}");
+        self.newest = offset;
+        message.as_object_mut().unwrap().remove("offset");
+        self.messages_and_signals.push_back(message);
+    }
+
     fn hears_change(&mut self, change: &Value) {
-        assert!(self.hears_presence, "uninvited: {change}");
+        assert!(self.wishes.hears_presence, "uninvited: {change}");
+        let may_hear_twice = self.wishes.may_hear_twice;
         let list = |name: &str| change[name].as_array().unwrap().clone();
         let (joins, leaves, updates) = (list("joins"), list("leaves"), list("updates"));
         assert!(
@@ -114,57 +177,81 @@ impl View {
         for member in &joins {
             let (user, states) = member_of(member);
             let before = self.members.insert(user, states);
-            assert!(before.is_none(), "joined twice: {change}");
+            assert!(before.is_none() || may_hear_twice, "joined twice: {change}");
         }
         for user in &leaves {
             let before = self.members.remove(user.as_str().unwrap());
-            assert!(before.is_some(), "left twice: {change}");
+            assert!(before.is_some() || may_hear_twice, "left twice: {change}");
         }
         for update in &updates {
             let user = update["user"].as_str().unwrap();
-            let states = self.members.get_mut(user).expect("a state of a member");
             let connection = update["connection"].as_str().unwrap();
+            let Some(states) = self.members.get_mut(user) else {
+                assert!(may_hear_twice, "a state of nobody: {change}");
+                continue;
+            };
             if update["state"].is_null() {
                 states.remove(connection);
             } else {
                 states.insert(connection.into(), update["state"].clone());
             }
         }
-        assert_eq!(change["count"], self.members.len(), "{change}");
+        self.count = change["count"].as_u64().unwrap() as usize;
+        assert!(
+            self.count == self.members.len() || may_hear_twice,
+            "{change}"
+        );
+        self.knows_its_own_state();
+    }
+
+    /// What it shows it knows best, and so does not learn from others.
+    fn knows_its_own_state(&mut self) {
+        if let Some(states) = self.members.get_mut(&self.user) {
+            states.extend(self.state.clone().map(|state| (self.client.id(), state)));
+        }
     }
 
     fn hears_reply(&mut self, reply: &Value, model: &Model) {
         let id = reply["id"].as_u64().unwrap();
         let asked = self.asked.remove(&id).expect("an answer to a question");
         let kind = reply["type"].as_str().unwrap();
+        if kind != "error" {
+            assert!(id > self.answered_so_far, "out of order: {reply}");
+            self.answered_so_far = id;
+        }
         match asked {
-            Asked::Publish(offset) => {
-                assert_eq!((kind, &reply["offset"]), ("ack", &json!(offset)));
-                // The ack comes before the echo.
-                let echo = model.messages[offset - 1].clone();
-                assert!(!self.messages_and_signals.contains(&echo));
+            Asked::Publish { data, .. } if kind == "error" => {
+                assert_eq!(reply["code"], "internal");
+                assert!(model.is_lost(&data), "refused, and stored: {data}");
             }
-            Asked::Duplicate(offset) => {
-                assert_eq!((kind, &reply["offset"]), ("ack", &json!(offset)));
-                assert_eq!(reply["duplicate"], true);
+            Asked::Publish { data, is_duplicate } => {
+                assert_eq!(kind, "ack");
+                let stored = model.message_at(&reply["offset"]).expect("a stored one");
+                assert_eq!(stored["data"], data, "{reply}");
+                assert_eq!(reply["duplicate"] == true, is_duplicate, "{reply}");
+                let is_before_echo = reply["offset"].as_u64().unwrap() > self.newest;
+                assert!(is_duplicate || is_before_echo, "after its echo: {reply}");
             }
-            Asked::InVain => assert_eq!((kind, &reply["code"]), ("error", &json!("internal"))),
             Asked::Signal => assert_eq!(reply, &json!({ "type": "ack", "id": id })),
             Asked::State(state) => {
                 assert_eq!(reply, &json!({ "type": "ack", "id": id }));
-                let states = self.members.entry(self.user.clone()).or_default();
-                states.insert(self.client.id(), state);
+                self.state = Some(state);
+                self.knows_its_own_state();
             }
-            Asked::Members => {
-                assert_eq!(listed(reply), model.members());
+            Asked::Members(members, tabs) => {
+                assert_eq!(listed(reply), members);
                 for member in reply["members"].as_array().unwrap() {
-                    let tabs = model.tabs_of(member["user"].as_str().unwrap());
-                    assert_eq!(member["connections"], tabs, "{member}");
+                    let tabs = tabs.get(member["user"].as_str().unwrap()).unwrap_or(&0);
+                    assert_eq!(member["connections"], *tabs, "{member}");
                 }
             }
-            Asked::History { after, limit } => {
+            Asked::History {
+                after,
+                limit,
+                newest,
+            } => {
                 let page = reply["messages"].as_array().unwrap();
-                let wanted = &model.messages[after..];
+                let wanted = &model.messages[after..newest];
                 let more = wanted.len() > limit;
                 let wanted: Vec<_> = wanted.iter().take(limit).cloned().collect();
                 let as_pushed: Vec<_> = page
@@ -200,7 +287,7 @@ fn member_of(member: &Value) -> (String, BTreeMap<String, Value>) {
 }
 
 /// A message without its time, which the model does not tell.
-fn timeless(message: &Value) -> Value {
+pub fn timeless(message: &Value) -> Value {
     let mut message = message.clone();
     message.as_object_mut().unwrap().remove("time");
     message

@@ -1,0 +1,601 @@
+//! What waits to be sent, in order, and who gets which of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Range,
+    rc::Rc,
+};
+
+use crate::{
+    batch::Batch,
+    command::CommandId,
+    connection::Connection,
+    error::CloseCode,
+    ids::{ConnectionId, Offset, Timestamp},
+    io::Output,
+    keys::StoredKey,
+    limits::{FLUSH_BYTES, FLUSH_LINES, MERGE_BYTES_MAX},
+    push::{Push, Stored},
+};
+
+/// The lines that the next flush sends.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    lines: Vec<Line>,
+    /// The messages among them, not stored yet.
+    draft: Option<Draft>,
+    /// Sockets to be closed after their lines.
+    closes: BTreeMap<ConnectionId, Closed>,
+    bytes: usize,
+}
+
+/// Messages on their way to storage.
+#[derive(Debug)]
+pub(super) struct Draft {
+    first: Offset,
+    count: u64,
+    pub(super) time: Timestamp,
+    body: String,
+    keys: Vec<StoredKey>,
+}
+
+#[derive(Debug)]
+struct Line {
+    text: Text,
+    to: Audience,
+}
+
+#[derive(Debug)]
+enum Text {
+    Said(Rc<str>),
+    /// A part of the draft's body.
+    Message(Range<usize>),
+    /// The answer to a publish, which is an ack once the message is stored.
+    Receipt {
+        id: Option<CommandId>,
+        stored: Stored,
+    },
+}
+
+/// Who gets a line.
+#[derive(Debug)]
+pub(super) enum Audience {
+    /// Who hears messages.
+    Messages { except: Option<ConnectionId> },
+    /// Who watches presence.
+    Presence { except: Option<ConnectionId> },
+    /// Just these.
+    These(Vec<ConnectionId>),
+}
+
+#[derive(Debug)]
+struct Closed {
+    code: CloseCode,
+    attachment: String,
+    has_lines: bool,
+}
+
+/// Connections that get the same lines, but for those lines that name one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Class {
+    hears_messages: bool,
+    hears_presence: bool,
+    has_lines: bool,
+}
+
+impl Outbox {
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.closes.is_empty()
+    }
+
+    /// Whether it should not grow any more.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes >= FLUSH_BYTES || self.lines.len() >= FLUSH_LINES
+    }
+
+    /// Whether it should not wait any longer: somebody is to be closed.
+    pub(super) fn is_urgent(&self) -> bool {
+        !self.closes.is_empty()
+    }
+
+    /// How many lines are for everybody.
+    pub(super) fn shared_lines(&self) -> usize {
+        let shared = |line: &&Line| !matches!(line.to, Audience::These(_));
+        self.lines.iter().filter(shared).count()
+    }
+
+    /// Whether presence is told.
+    pub(super) fn tells_presence(&self) -> bool {
+        let tells = |line: &Line| matches!(line.to, Audience::Presence { .. });
+        self.lines.iter().any(tells)
+    }
+
+    /// The messages that wait to be stored.
+    pub(super) fn draft(&self) -> Option<&Draft> {
+        self.draft.as_ref()
+    }
+
+    /// Adds a line.
+    pub(super) fn say(&mut self, to: Audience, text: Rc<str>) {
+        self.weigh(text.len());
+        let text = Text::Said(text);
+        self.lines.push(Line { text, to });
+    }
+
+    /// Counts bytes of a line that is yet to be written.
+    pub(super) fn weigh(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// Adds the answer to a publish whose message is stored, or in the draft.
+    pub(super) fn receipt(&mut self, to: ConnectionId, id: Option<CommandId>, stored: Stored) {
+        let text = Text::Receipt { id, stored };
+        let to = Audience::These(vec![to]);
+        self.lines.push(Line { text, to });
+    }
+
+    /// Adds a message to the draft.
+    pub(super) fn message(
+        &mut self,
+        at: Stored,
+        line: &str,
+        except: Option<ConnectionId>,
+        key: Option<StoredKey>,
+    ) {
+        let draft = self.draft.get_or_insert_with(|| Draft {
+            first: at.offset,
+            count: 0,
+            time: at.time,
+            body: String::new(),
+            keys: Vec::new(),
+        });
+        if draft.count > 0 {
+            draft.body.push('\n');
+        }
+        let start = draft.body.len();
+        draft.body.push_str(line);
+        draft.count = draft.count.saturating_add(1);
+        draft.time = at.time;
+        draft.keys.extend(key);
+        let text = Text::Message(start..draft.body.len());
+        let to = Audience::Messages { except };
+        self.lines.push(Line { text, to });
+        self.weigh(line.len());
+    }
+
+    /// Closes a socket once its lines are sent.
+    pub(super) fn close(
+        &mut self,
+        id: ConnectionId,
+        code: CloseCode,
+        attachment: String,
+        has_lines: bool,
+    ) {
+        let closed = Closed {
+            code,
+            attachment,
+            has_lines,
+        };
+        self.closes.insert(id, closed);
+    }
+
+    /// The draft as the batch to store, and all of its text.
+    pub(super) fn take_draft(&mut self, bytes_before: u64) -> Option<(Batch, Rc<str>)> {
+        let draft = self.draft.take()?;
+        let body: Rc<str> = draft.body.into();
+        let batch = Batch {
+            first: draft.first,
+            count: draft.count,
+            time: draft.time,
+            bytes_before,
+            json: body.clone(),
+            keys: draft.keys,
+        };
+        Some((batch, body))
+    }
+
+    /// Drops the messages, which could not be stored. Whose publish came to nothing, and the id of
+    /// the command.
+    pub(super) fn drop_unstored(
+        &mut self,
+        newest: Offset,
+    ) -> Vec<(ConnectionId, Option<CommandId>)> {
+        let mut unstored = Vec::new();
+        self.lines
+            .retain_mut(|line| match (&mut line.text, &line.to) {
+                (Text::Message(_), _) => false,
+                (Text::Receipt { id, stored }, Audience::These(to)) if stored.offset > newest => {
+                    unstored.extend(to.iter().map(|to| (*to, id.take())));
+                    false
+                }
+                _ => true,
+            });
+        unstored
+    }
+
+    /// Turns everything into outputs: to each connection its lines, in order, in as few frames as
+    /// can be, and one text for all who get the same. How many frames that makes.
+    pub(super) fn deliver(
+        self,
+        body: Rc<str>,
+        connections: &BTreeMap<ConnectionId, Connection>,
+        outputs: &mut VecDeque<Output>,
+    ) -> usize {
+        let delivery = Delivery::new(self.lines, body);
+        let mut frames = 0_usize;
+        let mut send = |to: &[ConnectionId], texts: Vec<Rc<str>>| {
+            for text in texts {
+                frames = frames.saturating_add(to.len());
+                let to = to.to_vec();
+                outputs.push_back(Output::Send { to, text });
+            }
+        };
+        let mut classes: BTreeMap<Class, Vec<ConnectionId>> = BTreeMap::new();
+        for (id, connection) in connections {
+            if !delivery.named.contains(id) {
+                classes.entry(Class::of(connection)).or_default().push(*id);
+            }
+        }
+        for id in &delivery.named {
+            let closed = self.closes.get(id).map(Closed::class);
+            let Some(class) = connections.get(id).map(Class::of).or(closed) else {
+                continue;
+            };
+            if delivery.is_better_apart(*id, class) {
+                send(&[*id], delivery.frames(class, |to| to.names(*id)));
+                classes.entry(class).or_default().push(*id);
+            } else {
+                send(&[*id], delivery.frames(class, |to| to.reaches(*id, class)));
+            }
+        }
+        for (class, ids) in classes {
+            send(&ids, delivery.frames(class, |to| to.is_for_all(class)));
+        }
+        for (connection, closed) in self.closes {
+            outputs.push_back(Output::Close {
+                connection,
+                code: closed.code,
+                attachment: closed.attachment,
+            });
+        }
+        frames
+    }
+}
+
+impl Draft {
+    /// The place after the last one's.
+    pub(super) fn next(&self) -> Offset {
+        Offset(self.first.0.saturating_add(self.count))
+    }
+}
+
+/// A flush's lines, all of which have their text.
+struct Delivery {
+    lines: Vec<(Text, Audience)>,
+    body: Rc<str>,
+    messages: usize,
+    /// Connections that do not get what all of their class get.
+    named: BTreeSet<ConnectionId>,
+}
+
+impl Delivery {
+    fn new(lines: Vec<Line>, body: Rc<str>) -> Self {
+        let mut named = BTreeSet::new();
+        let mut messages = 0_usize;
+        let lines = lines.into_iter().filter_map(|Line { text, to }| {
+            let text = match text {
+                Text::Receipt { id, stored } => {
+                    let (id, stored) = (&id?, Some(stored));
+                    Text::Said(Push::Ack { id, stored }.to_line())
+                }
+                other => other,
+            };
+            match &to {
+                Audience::These(ids) => named.extend(ids),
+                Audience::Messages { except } | Audience::Presence { except } => {
+                    named.extend(except);
+                }
+            }
+            messages = messages.saturating_add(usize::from(matches!(text, Text::Message(_))));
+            Some((text, to))
+        });
+        Self {
+            lines: lines.collect(),
+            body,
+            messages,
+            named,
+        }
+    }
+
+    /// The frames that hold those lines whose audience is one of these.
+    fn frames(&self, class: Class, is_wanted: impl Fn(&Audience) -> bool) -> Vec<Rc<str>> {
+        let wanted = self.lines.iter().filter(|(_, to)| is_wanted(to));
+        let texts: Vec<&Text> = wanted.map(|(text, _)| text).collect();
+        if !class.has_lines {
+            return texts.into_iter().map(|text| self.alone(text)).collect();
+        }
+        match texts.as_slice() {
+            [] => Vec::new(),
+            [text] => vec![self.alone(text)],
+            _ if self.is_body(&texts) => vec![self.body.clone()],
+            _ => {
+                let lines: Vec<&str> = texts.into_iter().map(|text| self.text(text)).collect();
+                vec![lines.join("\n").into()]
+            }
+        }
+    }
+
+    /// Whether these are just the messages, so that the stored text is the frame.
+    fn is_body(&self, texts: &[&Text]) -> bool {
+        texts.len() == self.messages && texts.iter().all(|text| matches!(text, Text::Message(_)))
+    }
+
+    fn alone(&self, text: &Text) -> Rc<str> {
+        match text {
+            Text::Said(text) => text.clone(),
+            text if self.is_body(&[text]) => self.body.clone(),
+            text => self.text(text).into(),
+        }
+    }
+
+    fn text<'a>(&'a self, text: &'a Text) -> &'a str {
+        match text {
+            Text::Said(text) => text,
+            Text::Message(range) => self.body.get(range.clone()).unwrap_or_default(),
+            Text::Receipt { .. } => "",
+        }
+    }
+
+    /// Whether its own lines, which all come before what is said to everybody, are better sent in
+    /// a frame of their own: to add them, all the rest would have to be copied.
+    fn is_better_apart(&self, id: ConnectionId, class: Class) -> bool {
+        let mut bytes = 0_usize;
+        for (text, to) in &self.lines {
+            if to.is_for_all(class) {
+                if !to.reaches(id, class) {
+                    return false;
+                }
+                bytes = bytes.saturating_add(self.text(text).len());
+            } else if bytes > 0 && to.names(id) {
+                return false;
+            }
+        }
+        class.has_lines && bytes > MERGE_BYTES_MAX
+    }
+}
+
+impl Audience {
+    /// Whether it is everybody of the class, but for one at most.
+    fn is_for_all(&self, class: Class) -> bool {
+        match self {
+            Self::Messages { .. } => class.hears_messages,
+            Self::Presence { .. } => class.hears_presence,
+            Self::These(_) => false,
+        }
+    }
+
+    fn names(&self, id: ConnectionId) -> bool {
+        matches!(self, Self::These(ids) if ids.contains(&id))
+    }
+
+    fn reaches(&self, id: ConnectionId, class: Class) -> bool {
+        match self {
+            Self::Messages { except } | Self::Presence { except } => {
+                self.is_for_all(class) && *except != Some(id)
+            }
+            Self::These(_) => self.names(id),
+        }
+    }
+}
+
+impl Class {
+    fn of(connection: &Connection) -> Self {
+        Self {
+            hears_messages: connection.hears_messages(),
+            hears_presence: connection.hears_presence(),
+            has_lines: connection.lines,
+        }
+    }
+}
+
+impl Closed {
+    /// One that hears no more than what is said to it alone.
+    fn class(&self) -> Class {
+        Class {
+            hears_messages: false,
+            hears_presence: false,
+            has_lines: self.has_lines,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        Admission, UserId, config::RoomRules, door::Options, rate::Rate, retention::Retention,
+        token::ClaimedLimits,
+    };
+
+    use super::*;
+
+    const ANN: ConnectionId = ConnectionId(1);
+    const BOB: ConnectionId = ConnectionId(2);
+    const CHO: ConnectionId = ConnectionId(3);
+
+    #[test]
+    fn a_draft_becomes_one_batch_with_its_keys() {
+        let mut outbox = Outbox::default();
+        outbox.message(at(5), "one", None, None);
+        outbox.message(at(6), "zwei ü", None, Some(key(6)));
+        assert_eq!(outbox.draft().map(Draft::next), Some(Offset(7)));
+        let (batch, body) = outbox.take_draft(100).unwrap();
+        assert_eq!(
+            (batch.first, batch.last(), batch.count),
+            (Offset(5), Offset(6), 2)
+        );
+        assert_eq!(batch.time, at(6).time);
+        assert_eq!((&*batch.json, batch.bytes_after()), ("one\nzwei ü", 111));
+        assert_eq!(batch.keys, [key(6)]);
+        assert!(Rc::ptr_eq(&batch.json, &body));
+        assert!(outbox.draft().is_none() && outbox.take_draft(100).is_none());
+        assert!(!outbox.is_empty(), "they are yet to be sent");
+    }
+
+    #[test]
+    fn to_each_its_lines_in_order_and_one_text_for_those_who_get_the_same() {
+        let mut outbox = Outbox::default();
+        outbox.receipt(ANN, Some(id(7)), at(1));
+        outbox.message(at(1), "one", None, None);
+        outbox.say(Audience::These(vec![ANN]), "for ann".into());
+        outbox.message(at(2), "two", None, None);
+        let (_, body) = outbox.take_draft(0).unwrap();
+        let (frames, sent) = delivered(outbox, body.clone());
+        assert_eq!(frames, 3);
+        let ack = r#"{"type":"ack","id":7,"offset":1,"time":1001}"#;
+        let anns: Rc<str> = format!("{ack}\none\nfor ann\ntwo").into();
+        assert_eq!(sent, [(vec![ANN], anns), (vec![BOB, CHO], body.clone())]);
+        assert!(Rc::ptr_eq(&sent[1].1, &body), "the text as it was stored");
+    }
+
+    #[test]
+    fn whoever_is_left_out_gets_the_rest() {
+        let mut outbox = Outbox::default();
+        outbox.message(at(1), "one", Some(BOB), None);
+        outbox.message(at(2), "two", None, None);
+        // Without an id there is nothing to be told.
+        outbox.receipt(CHO, None, at(2));
+        let (_, body) = outbox.take_draft(0).unwrap();
+        let (_, sent) = delivered(outbox, body);
+        let both = (vec![ANN, CHO], "one\ntwo".into());
+        assert_eq!(sent, [(vec![BOB], "two".into()), both]);
+    }
+
+    #[test]
+    fn what_could_not_be_stored_is_dropped_with_its_acks() {
+        let mut outbox = Outbox::default();
+        outbox.receipt(ANN, Some(id(1)), at(4).again());
+        outbox.receipt(ANN, Some(id(2)), at(5));
+        outbox.message(at(5), "one", None, None);
+        outbox.receipt(BOB, None, at(6));
+        outbox.message(at(6), "two", None, None);
+        outbox.receipt(CHO, Some(id(3)), at(5).again());
+        outbox.say(Audience::Messages { except: None }, "signal".into());
+        let _lost = outbox.take_draft(0);
+        let unstored = outbox.drop_unstored(Offset(4));
+        assert_eq!(
+            unstored,
+            [(ANN, Some(id(2))), (BOB, None), (CHO, Some(id(3)))]
+        );
+        let (_, sent) = delivered(outbox, "".into());
+        let ack = r#"{"type":"ack","id":1,"offset":4,"time":1004,"duplicate":true}"#;
+        let anns = format!("{ack}\nsignal").into();
+        assert_eq!(sent, [(vec![ANN], anns), (vec![BOB, CHO], "signal".into())]);
+    }
+
+    #[test]
+    fn whoever_is_closed_or_gone_gets_nothing_that_is_for_all() {
+        let mut outbox = Outbox::default();
+        let gone = ConnectionId(9);
+        outbox.say(Audience::Messages { except: Some(gone) }, "to all".into());
+        outbox.say(
+            Audience::These(vec![gone]),
+            "for the one that is gone".into(),
+        );
+        let closed = ConnectionId(8);
+        outbox.say(Audience::These(vec![closed]), "goodbye".into());
+        assert!(!outbox.is_urgent());
+        outbox.close(closed, CloseCode::TooSlow, String::new(), true);
+        assert!(outbox.is_urgent());
+        let (_, sent) = delivered(outbox, "".into());
+        let goodbye = (vec![closed], "goodbye".into());
+        assert_eq!(sent, [goodbye, (vec![ANN, BOB, CHO], "to all".into())]);
+    }
+
+    #[test]
+    fn it_is_full_at_its_most_lines_or_bytes() {
+        let mut outbox = Outbox::default();
+        for _ in 1..FLUSH_LINES {
+            outbox.receipt(ANN, None, at(1));
+            assert!(!outbox.is_full());
+        }
+        outbox.receipt(ANN, None, at(1));
+        assert!(outbox.is_full());
+        let mut outbox = Outbox::default();
+        outbox.say(
+            Audience::Messages { except: None },
+            "x".repeat(FLUSH_BYTES - 2).into(),
+        );
+        outbox.message(at(1), "x", None, None);
+        assert!(!outbox.is_full());
+        outbox.weigh(1);
+        assert!(outbox.is_full());
+    }
+
+    /// Texts, each with those who get it.
+    type Sent = Vec<(Vec<ConnectionId>, Rc<str>)>;
+
+    /// Sends it to three, and counts the frames.
+    fn delivered(outbox: Outbox, body: Rc<str>) -> (usize, Sent) {
+        let connections = [ANN, BOB, CHO].map(|id| (id, connection(id)));
+        let mut outputs = VecDeque::new();
+        let frames = outbox.deliver(body, &connections.into(), &mut outputs);
+        let sends = outputs.into_iter().filter_map(|output| match output {
+            Output::Send { to, text } => Some((to, text)),
+            _ => None,
+        });
+        (frames, sends.collect())
+    }
+
+    fn at(offset: u64) -> Stored {
+        Stored::new(Offset(offset), Timestamp(1_000).plus_ms(offset))
+    }
+
+    fn id(number: u64) -> CommandId {
+        serde_json::from_value(number.into()).unwrap()
+    }
+
+    fn key(offset: u64) -> StoredKey {
+        StoredKey {
+            user: UserId::parse("ann").unwrap(),
+            key: "k".into(),
+            stored: at(offset),
+        }
+    }
+
+    fn connection(id: ConnectionId) -> Connection {
+        let admission = Admission {
+            user: UserId::parse("ann").unwrap(),
+            info: None,
+            can: crate::Capabilities::default_grant(),
+            expires: Timestamp(0),
+            limits: ClaimedLimits::default(),
+            options: Options {
+                lines: true,
+                echo: true,
+                presence: true,
+                resume: None,
+                last: None,
+            },
+        };
+        let rules = RoomRules {
+            message_bytes_max: 1,
+            rate: Rate {
+                per_second: 1,
+                burst: 1,
+            },
+            connections_max: 1,
+            connections_per_user_max: 1,
+            retention: Retention {
+                messages_max: 1,
+                seconds_max: 1,
+                bytes_max: 1,
+            },
+            presence_grace_ms: 0,
+            ping_ms: 100,
+            window_ms_max: 0,
+            idle_timeout_ms: 100,
+        };
+        Connection::new(id, admission, Timestamp(0), &rules, Timestamp(0))
+    }
+}

@@ -1,0 +1,131 @@
+//! Members that read more slowly than the room sends.
+
+use serde_json::json;
+use snug_core::limits::{QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX};
+
+use crate::driver::{Client, TestRoom, gathering_scenario, scenario};
+
+const MIB: u64 = 1024 * 1024;
+const GRACE_MS: u64 = 5_000;
+
+#[test]
+fn a_queue_of_the_most_bytes_and_one_more() {
+    scenario(|room| {
+        let (ann, bob) = (room.join("ann"), room.join("bob"));
+        room.skips_to_now();
+        room.falls_behind(&[(ann, QUEUE_BYTES_MAX), (bob, 300_000)]);
+        assert!(room.is_open(ann));
+        room.hears_nothing(ann);
+        room.falls_behind(&[(ann, QUEUE_BYTES_MAX + 1), (bob, 300_000)]);
+        room.hears_close(ann, 4002, "too_slow");
+        assert!(room.is_open(bob));
+        room.hears_nothing(bob);
+    });
+}
+
+#[test]
+fn a_rooms_queues_of_the_most_bytes_and_one_more() {
+    assert_eq!(ROOM_QUEUE_BYTES_MAX, 64 * MIB);
+    scenario(|room| {
+        let members = crowd(room, 9);
+        // 8 MiB and eight times 7.
+        let mut queued = members
+            .iter()
+            .map(|one| (*one, 7 * MIB))
+            .collect::<Vec<_>>();
+        queued[4].1 = 8 * MIB;
+        room.falls_behind(&queued);
+        assert_eq!(closed(room, &members), [0; 0]);
+        queued[0].1 += 1;
+        room.falls_behind(&queued);
+        // The furthest behind alone: without it there is room.
+        assert_eq!(closed(room, &members), [4]);
+    });
+}
+
+#[test]
+fn as_many_are_closed_as_it_takes_the_furthest_behind_first() {
+    scenario(|room| {
+        let members = crowd(room, 12);
+        let sizes = [3, 7, 5, 8, 6, 7, 8, 6, 7, 8, 6, 7].map(|mib| mib * MIB);
+        let queued: Vec<_> = members.iter().copied().zip(sizes).collect();
+        // 78 MiB: two of the three with 8 are enough.
+        room.falls_behind(&queued);
+        let closed = closed(room, &members);
+        assert_eq!(closed.len(), 2);
+        assert!(
+            closed.iter().all(|one| sizes[*one] == 8 * MIB),
+            "{closed:?}"
+        );
+    });
+}
+
+#[test]
+fn the_user_of_a_slow_connection_is_a_member_for_the_grace() {
+    scenario(|room| {
+        let (ann, bob) = (room.join("ann"), room.join("bob"));
+        room.skips_to_now();
+        room.falls_behind(&[(bob, QUEUE_BYTES_MAX + 1)]);
+        room.pass_ms(GRACE_MS - 1);
+        room.hears_nothing(ann);
+        room.pass_ms(1);
+        room.hears(ann, json!({ "leaves": ["bob"], "count": 1 }));
+    });
+}
+
+#[test]
+fn a_slow_connection_costs_its_users_other_one_nothing() {
+    scenario(|room| {
+        let (ann, slow, fast) = (room.join("ann"), room.join("bob"), room.join("bob"));
+        room.skips_to_now();
+        room.falls_behind(&[(slow, QUEUE_BYTES_MAX + 1)]);
+        room.hears_close(slow, 4002, "too_slow");
+        room.pass_ms(GRACE_MS);
+        room.says(ann, "here");
+        room.hears_message(fast, "here");
+        room.hears_message(ann, "here");
+        room.hears_nothing(ann);
+    });
+}
+
+#[test]
+fn whoever_is_gone_is_not_closed() {
+    scenario(|room| {
+        let (ann, bob) = (room.join("ann"), room.join("bob"));
+        room.leaves(bob);
+        room.skips_to_now();
+        room.falls_behind(&[(bob, QUEUE_BYTES_MAX + 1)]);
+        room.falls_behind(&[]);
+        room.hears_nothing(ann);
+        room.hears_nothing(bob);
+    });
+}
+
+#[test]
+fn what_waits_leaves_with_the_close_of_a_slow_one() {
+    gathering_scenario(|room| {
+        let [ann, bob, cho] = ["ann", "bob", "cho"].map(|user| room.join(user));
+        room.gets_busy(ann);
+        room.sends(cho, json!({ "type": "publish", "id": 1, "data": "x" }));
+        room.falls_behind(&[(cho, QUEUE_BYTES_MAX + 1)]);
+        // It gets the ack, and the message when it resumes: its queue is too long already.
+        room.hears(cho, json!({ "type": "ack", "id": 1, "offset": 2 }));
+        room.hears_close(cho, 4002, "too_slow");
+        room.hears_message(ann, "x");
+        room.hears_message(bob, "x");
+    });
+}
+
+fn crowd(room: &mut TestRoom, size: usize) -> Vec<Client> {
+    let members = (0..size).map(|number| room.join(&format!("user{number}")));
+    let members = members.collect();
+    room.skips_to_now();
+    members
+}
+
+/// Which of these are closed.
+fn closed(room: &TestRoom, members: &[Client]) -> Vec<usize> {
+    let closed = members.iter().enumerate();
+    let closed = closed.filter(|(_, member)| !room.is_open(**member));
+    closed.map(|(number, _)| number).collect()
+}

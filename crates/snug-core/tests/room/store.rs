@@ -1,0 +1,124 @@
+//! Storage in memory, as the room's driver and the fuzz targets use it.
+
+use std::collections::BTreeMap;
+
+use snug_core::{
+    Epoch, Offset, Stored, UserId,
+    batch::{Batch, Page},
+    command::PageStart,
+    io::StorageFault,
+    keys::StoredKey,
+    limits::KEYS_MAX,
+    presence::Absence,
+    retention::{Floor, TRIM_ROWS_MAX},
+};
+
+pub const EPOCH: &str = "e1";
+
+/// A room's storage, in memory. What a store has to hold to is asserted.
+#[derive(Default)]
+pub struct MemoryStore {
+    pub rows: BTreeMap<Offset, Batch>,
+    absences: BTreeMap<UserId, Absence>,
+    /// How many more times it fails.
+    pub faults: usize,
+}
+
+impl MemoryStore {
+    pub fn newest(&self) -> Offset {
+        self.rows
+            .values()
+            .last()
+            .map(Batch::last)
+            .unwrap_or_default()
+    }
+
+    pub fn stored(&self) -> Stored {
+        let newest = self.rows.values().last();
+        Stored {
+            epoch: Epoch::new(EPOCH),
+            newest: self.newest(),
+            newest_time: newest.map(|row| row.time).unwrap_or_default(),
+            bytes: self.bytes(),
+            absences: self.absences.values().cloned().collect(),
+        }
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.rows.values().last().map_or(0, Batch::bytes_after)
+    }
+
+    pub fn trim(&mut self, floor: Floor, lowest_key: Offset) {
+        let newest = self.rows.keys().last().copied();
+        let below = |row: &Batch| Some(row.first) < newest && !is_kept(row, floor);
+        let removed: Vec<_> = self
+            .rows
+            .values()
+            .filter(|row| below(row) && (row.keys.is_empty() || row.last() < lowest_key))
+            .map(|row| row.first)
+            .take(TRIM_ROWS_MAX as usize)
+            .collect();
+        self.rows.retain(|first, _| !removed.contains(first));
+        for row in self.rows.values_mut().filter(|row| below(row)) {
+            row.json = "".into();
+        }
+    }
+
+    pub fn keys(&mut self) -> Result<Vec<StoredKey>, StorageFault> {
+        self.work()?;
+        let keys = self.rows.values().flat_map(|row| row.keys.clone());
+        let keys: Vec<_> = keys.collect();
+        Ok(keys[keys.len().saturating_sub(KEYS_MAX)..].to_vec())
+    }
+
+    pub fn append(&mut self, batch: Batch) -> Result<(), StorageFault> {
+        self.work()?;
+        let next = self.newest().next();
+        assert_eq!(batch.first, next, "an offset twice or skipped");
+        assert_eq!(batch.bytes_before, self.bytes());
+        let before = self.stored().newest_time;
+        assert!(batch.time >= before, "before its time");
+        let lines = batch.json.split('\n').count() as u64;
+        assert!(batch.json.is_empty() || lines == batch.count, "{batch:?}");
+        self.rows.insert(batch.first, batch);
+        Ok(())
+    }
+
+    pub fn fill(&mut self, mut page: Page) -> Result<Page, StorageFault> {
+        self.work()?;
+        let mut rows: Box<dyn Iterator<Item = &Batch>> = match page.start() {
+            PageStart::After(offset) => {
+                Box::new(self.rows.values().filter(move |row| row.last() >= offset))
+            }
+            PageStart::Before(offset) => {
+                Box::new(self.rows.range(..offset).rev().map(|(_, row)| row))
+            }
+        };
+        while rows.next().is_some_and(|row| page.take(row)) {}
+        drop(rows);
+        Ok(page)
+    }
+
+    pub fn keep_absence(&mut self, absence: Absence) {
+        self.absences.insert(absence.user.clone(), absence);
+    }
+
+    pub fn forget_absence(&mut self, user: &UserId) {
+        assert!(self.absences.remove(user).is_some(), "was not absent");
+    }
+
+    fn work(&mut self) -> Result<(), StorageFault> {
+        match self.faults.checked_sub(1) {
+            Some(fewer) => {
+                self.faults = fewer;
+                Err(StorageFault)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_kept(row: &Batch, floor: Floor) -> bool {
+    let bytes_before = row.bytes_after().saturating_sub(1);
+    floor.keeps(row.last(), row.time, bytes_before)
+}

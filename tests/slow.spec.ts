@@ -1,0 +1,125 @@
+// A member that does not read: it keeps nobody waiting, and what waits for it is bounded.
+
+import { afterAll, expect, it } from "vitest";
+import { type Client, connect } from "./support/client.js";
+import { newRoom } from "./support/visit.js";
+import type { Message } from "./support/wire.js";
+import { startWorker } from "./support/worker.js";
+
+const worker = await startWorker({
+  PRESENCE_GRACE_MS: 500,
+  MESSAGES_PER_SECOND: 10_000,
+  MESSAGES_BURST: 10_000,
+});
+afterAll(() => worker.dispose());
+
+/** What may wait for a member, in messages of this many bytes. */
+const BYTES = 60_000;
+const WAITING_MAX = (8 * 1024 * 1024) / BYTES;
+/** More than that, and more than the buffers of both ends of a connection hold besides. */
+const FAR_TOO_MANY = 2000;
+
+const long = (data: unknown) => ({ type: "publish", data: [data, "x".repeat(BYTES)] }) as const;
+const numbers = (first: number, last: number) =>
+  Array.from({ length: last - first + 1 }, (_, index) => first + index);
+
+/** The next messages that a client hears. */
+async function heard(client: Client, count: number): Promise<Message[]> {
+  const messages = [];
+  while (messages.length < count) messages.push(await client.next("message"));
+  return messages;
+}
+
+/** Ann who talks, bob who listens, and one who has stopped reading. */
+async function threeMembers(room: string) {
+  const unwatching = { presence: 0 };
+  const ann = await connect(worker, room, { query: { echo: 0 }, compressed: false });
+  const bob = await connect(worker, room, { user: "bob", query: unwatching, compressed: false });
+  const slow = await connect(worker, room, { user: "slow", query: unwatching, compressed: false });
+  await ann.rest();
+  slow.pause();
+  return { ann, bob, slow };
+}
+
+it("one for whom less waits keeps nobody waiting, and hears all of it later", {
+  timeout: 60_000,
+}, async () => {
+  const { ann, bob, slow } = await threeMembers(newRoom());
+  const count = Math.floor(WAITING_MAX);
+  for (const data of numbers(1, count)) await ann.request(long(data));
+  expect((await heard(bob, count)).map(({ offset }) => offset)).toEqual(numbers(1, count));
+  expect(slow.frames).toHaveLength(1);
+  slow.resume();
+  expect((await heard(slow, count)).map(({ offset }) => offset)).toEqual(numbers(1, count));
+});
+
+it("one for whom more waits is closed, and may come back for the rest", { timeout: 60_000 }, async () => {
+  const room = newRoom();
+  const { ann, bob, slow } = await threeMembers(room);
+  const { epoch } = slow.welcome;
+  const isOpen = async () => {
+    const { members } = await ann.request({ type: "members" });
+    return members.some(({ user, connections }) => user === "slow" && connections === 1);
+  };
+  let newest = 0;
+  while (await isOpen()) {
+    newest = (await ann.request(long("before"))).offset;
+    expect(newest).toBeLessThan(FAR_TOO_MANY);
+  }
+  expect(newest).toBeGreaterThan(WAITING_MAX);
+  const last = (await ann.request({ type: "publish", data: "after" })).offset;
+  expect((await heard(bob, last)).map(({ offset }) => offset)).toEqual(numbers(1, last));
+  expect(await ann.next("presence")).toMatchObject({ leaves: ["slow"], count: 2 });
+  expect(slow.frames).toHaveLength(1);
+
+  slow.resume();
+  const code = 4002;
+  const reason = "too_slow";
+  expect(await slow.next("closing")).toEqual({ type: "closing", code, reason, reconnect: true });
+  expect(await slow.closed()).toEqual({ code, reason });
+  const [, ...pushes] = slow.pushes;
+  expect(pushes.pop()).toMatchObject({ type: "closing" });
+  const offsets = pushes.map((push) => (push.type === "message" ? push.offset : push));
+  expect(offsets).toEqual(numbers(1, offsets.length));
+  expect(offsets.length).toBeLessThan(last);
+
+  const query = { epoch, offset: offsets.length };
+  const back = await connect(worker, room, { user: "slow", query });
+  expect(back.welcome).toMatchObject({ recovered: true, offset: last });
+  const missed = await heard(back, last - offsets.length);
+  expect(missed.map(({ offset }) => offset)).toEqual(numbers(offsets.length + 1, last));
+  expect(missed.at(-1)?.data).toBe("after");
+  expect((await ann.next("presence")).joins).toMatchObject([{ user: "slow" }]);
+});
+
+it("those furthest behind are closed where too much waits for all together, and the others hear all", {
+  timeout: 60_000,
+}, async () => {
+  const room = newRoom();
+  const unwatching = { query: { presence: 0 }, compressed: false };
+  const ann = await connect(worker, room, { query: { echo: 0, presence: 0 }, compressed: false });
+  // For none of so many can as much wait as for one alone.
+  const crowd = numbers(1, 12).map((number) => `slow${number}`);
+  const slow = await Promise.all(crowd.map((user) => connect(worker, room, { user, ...unwatching })));
+  for (const client of slow) client.pause();
+  const open = async () => {
+    const { members } = await ann.request({ type: "members" });
+    return members.filter(({ user, connections }) => crowd.includes(user) && connections === 1);
+  };
+  let newest = 0;
+  while ((await open()).length === slow.length) {
+    newest = (await ann.request(long("before"))).offset;
+    expect(newest).toBeLessThan(FAR_TOO_MANY);
+  }
+  const users = (await open()).map(({ user }) => user);
+  expect(users).not.toEqual([]);
+  const last = (await ann.request({ type: "publish", data: "after" })).offset;
+  for (const client of slow) {
+    client.resume();
+    if (users.includes(client.welcome.user)) {
+      expect((await heard(client, last)).map(({ offset }) => offset)).toEqual(numbers(1, last));
+    } else {
+      expect(await client.closed()).toEqual({ code: 4002, reason: "too_slow" });
+    }
+  }
+});
