@@ -12,7 +12,14 @@ import { step } from "./lib/step.mjs";
 import { wasmBindgenProgram, workerBuildProgram } from "./needs/cargo-tools.mjs";
 import { wasmCompiler } from "./needs/wasm-std.mjs";
 
-const sources = ["Cargo.toml", "Cargo.lock", "package-lock.json", "rust-toolchain.toml", "src", "crates"];
+const sources = [
+  "Cargo.toml",
+  "Cargo.lock",
+  "package-lock.json",
+  "rust-toolchain.toml",
+  "src",
+  "crates/snug-core",
+];
 const wasm = "build/index_bg.wasm";
 const products = ["build/index.js", wasm];
 const stamp = inRoot("target", "build.stamp");

@@ -1,0 +1,100 @@
+// Any Worker on workerd, by the same Miniflare options for all of them.
+
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { Miniflare } from "miniflare";
+
+const fromRoot = (/** @type {string} */ path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+/** @typedef {{ type: "esm", contents: string } | { type: "wasm", contents: Uint8Array<ArrayBuffer> }} Module */
+
+/**
+ * Runs a Worker whose Durable Object is its export `Room`.
+ * @param {{ "index.js": Module } & Record<string, Module>} modules `index.js` is the main one
+ * @param {Record<string, string | number | boolean>} settings
+ */
+export async function runWorker(modules, settings) {
+  // Below the repository, since a temporary folder may be in memory, where a write costs nothing.
+  mkdirSync(fromRoot("target/bench"), { recursive: true });
+  const storage = mkdtempSync(fromRoot("target/bench/storage-"));
+  const miniflare = new Miniflare({
+    resourcePersistencePath: storage,
+    handleStructuredLogs: (/** @type {{ level: string, message: string }} */ { level, message }) =>
+      console.error(`${level}: ${message}`),
+    workers: [
+      {
+        config: {
+          name: "bench",
+          compatibilityDate: compatibilityDate(),
+          manifest: { mainModule: "index.js", modules },
+          env: {
+            ...Object.fromEntries(
+              Object.entries(settings).map(([key, value]) => [key, { type: "json", value }]),
+            ),
+            ROOMS: { type: "durable-object", worker: "bench", exportName: "Room" },
+          },
+          exports: { Room: { type: "durable-object", storage: "sqlite" } },
+        },
+        // Not through the Worker that Miniflare puts before others, which no deployment has.
+        dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
+      },
+    ],
+  });
+  const { origin } = await miniflare.unsafeGetDirectURL();
+  return {
+    url: origin.replace("http", "ws"),
+    pid: childNamed("workerd"),
+    storage,
+    async stop() {
+      await miniflare.dispose();
+      rmSync(storage, { recursive: true, force: true });
+    },
+  };
+}
+
+/**
+ * A Worker of one file, and what it imports.
+ * @param {string} path
+ * @returns {Promise<{ "index.js": Module }>}
+ */
+export async function bundled(path) {
+  const {
+    outputFiles: [output],
+  } = await build({
+    entryPoints: [fromRoot(path)],
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: "esnext",
+    conditions: ["workerd", "worker", "browser"],
+    external: ["cloudflare:*", "node:*"],
+    write: false,
+  });
+  return { "index.js": { type: "esm", contents: output?.text ?? "" } };
+}
+
+/** Snug's own date, so that all Workers have the same platform. */
+function compatibilityDate() {
+  return /^compatibility_date = "(.+)"$/m.exec(readFileSync(fromRoot("wrangler.toml"), "utf8"))?.[1];
+}
+
+/**
+ * The child of this process that runs a program of this name.
+ * @param {string} program
+ */
+function childNamed(program) {
+  for (const entry of readdirSync("/proc")) {
+    if (!/^\d+$/.test(entry)) continue;
+    let stat = "";
+    try {
+      stat = readFileSync(join("/proc", entry, "stat"), "utf8");
+    } catch {
+      // It has ended since the folder was read.
+    }
+    const [, name, parent] = /^\d+ \((.*)\) \S (\d+)/s.exec(stat) ?? [];
+    if (name === program && Number(parent) === process.pid) return Number(entry);
+  }
+  throw new Error(`no ${program} runs below this process`);
+}

