@@ -4,7 +4,7 @@
 //! was refused asks with `fetch`, and that it does.
 
 use snug_core::Refusal;
-use worker::{Env, Headers, Request, Response, ResponseBuilder};
+use worker::{Env, Headers, Request, Response, ResponseBuilder, web_sys};
 
 use crate::{config, platform, problem::Problem};
 
@@ -37,19 +37,24 @@ pub fn preflight(request: &Request, env: &Env, methods: &[&str]) -> Result<Respo
 
 /// The response, readable by the page that asked if it is of an allowed origin. An upgrade is
 /// left as it is.
-pub fn share(request: &Request, env: &Env, response: Response) -> worker::Result<Response> {
-    if response.status_code() == 101 {
+pub fn share(
+    request: &Request,
+    env: &Env,
+    response: web_sys::Response,
+) -> worker::Result<web_sys::Response> {
+    if response.status() == 101 {
         return Ok(response);
     }
     let Some(origin) = allowed_origin(request, env) else {
         return Ok(response);
     };
     // A copy, since the headers of a room's answer cannot be changed.
+    let response = Response::from(response);
     let headers: Headers = response.headers().entries().collect();
     headers.set("access-control-allow-origin", &origin)?;
     headers.set("access-control-expose-headers", "retry-after")?;
     headers.set("vary", "origin")?;
-    Ok(response.with_headers(headers))
+    Ok(response.with_headers(headers).into())
 }
 
 /// The origin of the page that asks, where there is one and it may.

@@ -12,9 +12,9 @@ mod room;
 mod router;
 mod upgrade;
 
-use worker::{Context, Env, Request, Response, Result, event};
+use worker::{Context, Env, Request, Result, event, web_sys};
 
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
+async fn fetch(request: Request, env: Env, _context: Context) -> Result<web_sys::Response> {
     router::route(&request, &env).await
 }

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use futures::FutureExt;
-use js_sys::{Date, JsString};
+use js_sys::{Date, JsString, Object, Reflect};
 use snug_core::Timestamp;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use web_sys::Url;
 use worker::{
-    Delay, Request, Result, State, Storage, WebSocket, wasm_bindgen_futures,
+    Delay, Env, Request, Result, State, Storage, WebSocket, wasm_bindgen_futures,
     worker_sys::{DurableObjectState, WebSocketRequestResponsePair},
 };
 
@@ -31,6 +31,20 @@ extern "C" {
 
     #[wasm_bindgen(method, catch, js_name = deserializeAttachment)]
     fn deserialize_attachment(this: &RawWebSocket) -> std::result::Result<JsValue, JsValue>;
+
+    type RawNamespace;
+
+    #[wasm_bindgen(method, catch, js_name = getByName)]
+    fn get_by_name(this: &RawNamespace, name: &str) -> std::result::Result<RawStub, JsValue>;
+
+    type RawStub;
+
+    #[wasm_bindgen(method, catch)]
+    async fn fetch(
+        this: &RawStub,
+        url: &str,
+        init: &web_sys::RequestInit,
+    ) -> std::result::Result<JsValue, JsValue>;
 
     type RawState;
 
@@ -59,6 +73,25 @@ pub fn now() -> Timestamp {
 /// What is wrong with one is not passed on: it would put the query, and a token in it, into a log.
 pub fn url(request: &Request) -> Option<Url> {
     Url::new(&request.inner().url()).ok()
+}
+
+/// Asks the object of this name in a binding's namespace, with nothing but these headers.
+pub async fn ask_object(
+    env: &Env,
+    binding: &str,
+    name: &str,
+    headers: &[(&str, &str)],
+) -> Result<worker::web_sys::Response> {
+    let namespace = Reflect::get(env, &binding.into())?;
+    let namespace: &RawNamespace = namespace.unchecked_ref();
+    let fields = Object::new();
+    for (header, value) in headers {
+        Reflect::set(&fields, &(*header).into(), &(*value).into())?;
+    }
+    let init = web_sys::RequestInit::new();
+    init.set_headers(&fields);
+    let stub = namespace.get_by_name(name)?;
+    Ok(stub.fetch("https://room/", &init).await?.unchecked_into())
 }
 
 /// 64 random bits.
@@ -163,6 +196,6 @@ fn raw_state(state: &State) -> &DurableObjectState {
     state.as_raw()
 }
 
-fn no_options() -> js_sys::Object {
+fn no_options() -> Object {
     JsValue::UNDEFINED.unchecked_into()
 }

@@ -1,17 +1,21 @@
 //! From a request's path and method to what answers it.
 
 use snug_core::Refusal;
-use worker::{Env, Request, Response};
+use worker::{Env, Request, Response, web_sys};
 
 use crate::{cors, problem::Problem, upgrade};
 
-/// Answers a request; whatever keeps it from that becomes a problem.
-pub async fn route(request: &Request, env: &Env) -> worker::Result<Response> {
-    let response = answer(request, env).await.or_else(Problem::into_response)?;
+/// Answers a request; whatever keeps it from that becomes a problem. A room's own answer is passed
+/// on as it is: to take it apart and make it anew is a good part of what a join costs.
+pub async fn route(request: &Request, env: &Env) -> worker::Result<web_sys::Response> {
+    let response = match answer(request, env).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_response()?.into(),
+    };
     cors::share(request, env, response)
 }
 
-async fn answer(request: &Request, env: &Env) -> Result<Response, Problem> {
+async fn answer(request: &Request, env: &Env) -> Result<web_sys::Response, Problem> {
     let path = request.path();
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let (route, methods) = match *segments {
@@ -20,14 +24,14 @@ async fn answer(request: &Request, env: &Env) -> Result<Response, Problem> {
         _ => return Err(Refusal::NotFound.into()),
     };
     if cors::is_preflight(request) {
-        return cors::preflight(request, env, methods);
+        return Ok(cors::preflight(request, env, methods)?.into());
     }
     // As it came: worker-rs reads methods that it does not know as GET.
     if !methods.contains(&request.inner().method().as_str()) {
         return Err(Refusal::MethodNotAllowed(methods).into());
     }
     match route {
-        Route::Health => health(),
+        Route::Health => Ok(health()?.into()),
         Route::Socket { room } => upgrade::join(request, room, env).await,
     }
 }

@@ -5,7 +5,7 @@ use snug_core::{
     door::{self, Knock},
     token,
 };
-use worker::{Env, Headers, Method, Request, RequestInit, Response};
+use worker::{Env, Request, web_sys};
 
 use crate::{config, platform, problem::Problem};
 
@@ -18,7 +18,7 @@ pub const ADMISSION_HEADER: &str = "x-snug-admission";
 /// # Errors
 ///
 /// Every refusal of the door.
-pub async fn join(request: &Request, room: &str, env: &Env) -> Result<Response, Problem> {
+pub async fn join(request: &Request, room: &str, env: &Env) -> Result<web_sys::Response, Problem> {
     let config = config::load(env)?;
     let knock = knock(request, room, &config.door)?;
     let claims = token::verify(&knock.token, &config.door.tokens, platform::now())?;
@@ -56,19 +56,13 @@ async fn forward(
     admission: &Admission,
     upgrade: bool,
     env: &Env,
-) -> worker::Result<Response> {
-    let headers = Headers::new();
-    headers.set(ADMISSION_HEADER, &ascii(&serde_json::to_string(admission)?))?;
+) -> worker::Result<web_sys::Response> {
+    let admission = ascii(&serde_json::to_string(admission)?);
+    let mut headers = vec![(ADMISSION_HEADER, admission.as_str())];
     if upgrade {
-        headers.set("upgrade", "websocket")?;
+        headers.push(("upgrade", "websocket"));
     }
-    let mut init = RequestInit::new();
-    init.with_method(Method::Get).with_headers(headers);
-    let request = Request::new_with_init("https://room/socket", &init)?;
-    env.durable_object("ROOMS")?
-        .get_by_name(room.as_str())?
-        .fetch_with_request(request)
-        .await
+    platform::ask_object(env, "ROOMS", room.as_str(), &headers).await
 }
 
 /// The same JSON with everything beyond ASCII escaped, as a header's value must be.

@@ -20,8 +20,8 @@ use snug_core::{
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{
-    DurableObject, Env, Error, Request, Response, ResponseBuilder, Result, State, WebSocket,
-    WebSocketPair, console_error, durable_object, web_sys,
+    Env, Error, Request, Response, ResponseBuilder, Result, State, WebSocket, WebSocketPair,
+    console_error, web_sys, worker_sys::DurableObjectState,
 };
 
 use self::{sockets::Sockets, store::Store, texts::Texts};
@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// One room.
-#[durable_object(alarm)]
+#[wasm_bindgen]
 pub struct Room {
     object: Rc<Object>,
 }
@@ -60,8 +60,14 @@ struct Awake {
     is_stale: bool,
 }
 
-impl DurableObject for Room {
-    fn new(state: State, env: Env) -> Self {
+/// The events of the object. They are exported by hand, and not by worker-rs's macro, since
+/// nothing in them is awaited: a promise for each would cost as much again as a small event.
+#[wasm_bindgen]
+impl Room {
+    /// The runtime starts the object, or wakes it.
+    #[wasm_bindgen(constructor)]
+    pub fn new(state: DurableObjectState, env: Env) -> Self {
+        let state = State::from(state);
         if let Err(error) = platform::set_auto_response(&state, PING, PONG) {
             console_error!("auto-response: {error}");
         }
@@ -83,23 +89,23 @@ impl DurableObject for Room {
         Self { object }
     }
 
-    async fn fetch(&self, request: Request) -> Result<Response> {
-        self.object.admit(&request).or_else(Problem::into_response)
+    /// The Worker sends somebody whom the door let through.
+    pub fn fetch(
+        &self,
+        request: web_sys::Request,
+    ) -> std::result::Result<web_sys::Response, JsValue> {
+        let admitted = self.object.admit(&Request::from(request));
+        Ok(admitted.or_else(Problem::into_response)?.into())
     }
 
-    async fn alarm(&self) -> Result<Response> {
+    /// The time has come that was asked for.
+    pub fn alarm(&self) -> std::result::Result<(), JsValue> {
         self.object.alarm.set(None);
-        self.object.turn(|awake| Input::Timeout {
+        Ok(self.object.turn(|awake| Input::Timeout {
             answered: awake.sockets.answered(&self.object.state),
-        })?;
-        Response::empty()
+        })?)
     }
-}
 
-/// A socket's events. They are handed over by hand since nothing in them is awaited: a promise
-/// for each would cost the runtime as much again as the event itself.
-#[wasm_bindgen]
-impl Room {
     /// A frame came.
     #[wasm_bindgen(js_name = webSocketMessage)]
     pub fn web_socket_message(

@@ -60,7 +60,12 @@ impl Store {
     /// Opens the storage and brings its schema up to date. A new one starts the epoch `fresh`.
     pub fn open(storage: &Storage, fresh: impl FnOnce() -> Result<String>) -> Result<Self> {
         let store = Self { sql: storage.sql() };
-        store.run("CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID", [])?;
+        if Self::is_new(storage)? {
+            store.run(
+                "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+                [],
+            )?;
+        }
         let version = match store.meta("schema")? {
             Some(version) => version.parse().map_err(|_| corrupt("schema"))?,
             None => 0,
