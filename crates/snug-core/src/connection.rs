@@ -68,6 +68,9 @@ pub struct ClosingSocket {
     /// Whose it is; nobody's where what was kept could not be read.
     #[serde(deserialize_with = "Option::deserialize")]
     pub closing: Option<UserId>,
+    /// What waited for it when it was closed for that; the runtime keeps it until it is gone.
+    #[serde(skip)]
+    pub queued_bytes: u64,
 }
 
 impl ClosingSocket {
@@ -76,6 +79,7 @@ impl ClosingSocket {
         Self {
             v: VERSION,
             closing,
+            queued_bytes: 0,
         }
     }
 

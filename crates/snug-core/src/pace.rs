@@ -6,14 +6,15 @@ use crate::ids::Timestamp;
 /// to some KiB, since it is the runtime's and the kernel's work.
 const FRAME_US: u64 = 40;
 
-/// How many times as long as its last flush took a room that was busy is expected to go on.
-const WARM_FLUSHES: u64 = 4;
-
-/// The longest that it is.
-const WARM_MS_MAX: u64 = 1000;
+/// How long a room that has gathered is expected to go on. Long, since in a runtime that is busy
+/// with other rooms the answers to what it sent take their time.
+const WARM_MS: u64 = 1000;
 
 /// The part of its time that a room spends on telling of presence alone: a tenth at most.
 const PRESENCE_SHARE: u64 = 10;
+
+/// The same where only the number of members is told, which is in less of a hurry.
+const COUNT_SHARE: u64 = 50;
 
 /// How much longer than a message a change in presence may wait.
 const PRESENCE_WINDOWS: u64 = 100;
@@ -25,17 +26,21 @@ const PRESENCE_WINDOWS: u64 = 100;
 /// reported what comes in is gathered. A runtime that cannot keep up, whether with this room or
 /// with others beside it, reports late, and so more is gathered just when there is need.
 ///
-/// A room that has gathered stays warm for a while: the answers to what it sent come together,
-/// and the first of them opens another window rather than be sent alone.
+/// A room that has gathered stays warm for a while: the answers to what it sent come together, and
+/// the first of them opens another window rather than leave alone. A window that ends amid them,
+/// with not half as many as the last time, goes on, within the most that is allowed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pace {
-    flushed_at: Timestamp,
     window_ms: u64,
+    window_ms_max: u64,
     /// While the room gathers, when that should end.
     open_until: Option<Timestamp>,
-    /// Whether the last flush had gathered anything.
-    is_busy: bool,
-    warm_until: Timestamp,
+    /// How long what waits has waited for more.
+    waited_ms: u64,
+    /// How many lines for everybody the last flush held, where it held several.
+    expected: usize,
+    /// Set once the room has come to rest.
+    warm_until: Option<Timestamp>,
 }
 
 impl Pace {
@@ -44,35 +49,47 @@ impl Pace {
         self.open_until
     }
 
-    /// Whether what waits may leave. Opens a window where it is too early.
-    pub fn admits(&mut self, now: Timestamp) -> bool {
-        if self.open_until.is_none() && now < self.warm_until {
+    /// Whether what waits, with so many lines for everybody, may leave. Opens a window where it is
+    /// too early.
+    pub fn admits(&mut self, lines: usize, now: Timestamp) -> bool {
+        let is_warm = self.warm_until.is_some_and(|until| now < until);
+        if self.open_until.is_none() && is_warm && lines > 0 {
             self.open_until = Some(now.plus_ms(self.window_ms));
         }
         self.open_until.is_none()
     }
 
-    /// Notes a flush of so many frames, that held so many lines for everybody. A `window_ms_max`
-    /// of 0 never gathers.
+    /// Notes a flush of so many frames, with so many lines for everybody. A `window_ms_max` of 0
+    /// never gathers.
     pub fn flushed(&mut self, frames: usize, lines: usize, now: Timestamp, window_ms_max: u64) {
-        self.flushed_at = now;
-        self.window_ms = cost_ms(frames).min(window_ms_max);
-        self.open_until = (self.window_ms > 0).then(|| now.plus_ms(self.window_ms));
-        self.is_busy = lines > 1;
+        let window_ms = cost_ms(frames).min(window_ms_max);
+        *self = Self {
+            window_ms,
+            window_ms_max,
+            open_until: (window_ms > 0).then(|| now.plus_ms(window_ms)),
+            expected: if lines > 1 && window_ms > 0 { lines } else { 0 },
+            ..Self::default()
+        };
     }
 
-    /// Ends the window. What waits may leave.
-    pub fn pass(&mut self) {
-        self.open_until = None;
-        self.warm_until = Timestamp::default();
+    /// Ends the window, so that what waits may leave; or goes on with it where more is expected.
+    pub fn pass(&mut self, lines: usize, now: Timestamp) {
+        let is_amid = lines > 0 && lines < self.expected.div_ceil(2);
+        self.waited_ms = self.waited_ms.saturating_add(self.window_ms);
+        let left_ms = self.window_ms_max.saturating_sub(self.waited_ms);
+        if is_amid && left_ms > 0 {
+            self.open_until = Some(now.plus_ms(left_ms.min(self.window_ms)));
+        } else {
+            self.open_until = None;
+            self.warm_until = self.warm_until.map(|_| Timestamp::default());
+        }
     }
 
     /// Notes that nothing waits.
     pub fn rest(&mut self, now: Timestamp) {
-        if self.open_until.is_none() && std::mem::take(&mut self.is_busy) {
-            let took_ms = now.ms_since(self.flushed_at);
-            let warm_ms = took_ms.saturating_mul(WARM_FLUSHES).min(WARM_MS_MAX);
-            self.warm_until = now.plus_ms(warm_ms);
+        if self.open_until.is_none() && self.expected > 0 && self.warm_until.is_none() {
+            self.warm_until = Some(now.plus_ms(WARM_MS));
+            self.waited_ms = 0;
         }
     }
 }
@@ -96,9 +113,14 @@ impl PresencePace {
         self.from = Timestamp::default();
     }
 
-    /// Notes that it was told, in a flush of so many frames.
-    pub fn told(&mut self, frames: usize, now: Timestamp, window_ms_max: u64) {
-        let wait_ms = cost_ms(frames).saturating_mul(PRESENCE_SHARE);
+    /// Notes that it was told, in a flush of so many frames, or just the number of members.
+    pub fn told(&mut self, frames: usize, only_count: bool, now: Timestamp, window_ms_max: u64) {
+        let share = if only_count {
+            COUNT_SHARE
+        } else {
+            PRESENCE_SHARE
+        };
+        let wait_ms = cost_ms(frames).saturating_mul(share);
         let wait_ms_max = window_ms_max.saturating_mul(PRESENCE_WINDOWS);
         self.from = now.plus_ms(wait_ms.min(wait_ms_max));
     }
@@ -119,7 +141,7 @@ mod tests {
     #[test]
     fn a_room_that_has_sent_nothing_sends_at_once() {
         let mut pace = Pace::default();
-        assert!(pace.admits(Timestamp(0)) && pace.admits(NOW));
+        assert!(pace.admits(1, Timestamp(0)) && pace.admits(1, NOW));
         assert!(PresencePace::default().from() <= NOW);
     }
 
@@ -129,11 +151,11 @@ mod tests {
             let (mut pace, mut presence) = (Pace::default(), PresencePace::default());
             for lines in [1, 100] {
                 pace.flushed(frames, lines, NOW, 0);
-                assert!(pace.admits(NOW), "{frames} frames");
+                assert!(pace.admits(1, NOW), "{frames} frames");
                 pace.rest(NOW);
-                assert!(pace.admits(NOW), "{frames} frames, and warm");
+                assert!(pace.admits(1, NOW), "{frames} frames, and warm");
             }
-            presence.told(frames, NOW, 0);
+            presence.told(frames, true, NOW, 0);
             assert!(presence.from() <= NOW, "{frames} frames");
         }
     }
@@ -145,9 +167,9 @@ mod tests {
             pace.flushed(frames, 2, NOW, 10);
             let until = pace.open_until();
             assert!(until.is_none_or(|until| until <= NOW.plus_ms(10)));
-            pace.pass();
+            pace.pass(1, NOW);
             assert_eq!(pace.open_until(), None);
-            assert!(pace.admits(NOW));
+            assert!(pace.admits(1, NOW));
         }
     }
 
@@ -155,7 +177,60 @@ mod tests {
     fn what_waits_for_a_large_room_waits_in_a_window() {
         let mut pace = Pace::default();
         pace.flushed(1_000, 1, NOW, 10);
-        assert!(!pace.admits(NOW));
+        assert!(!pace.admits(1, NOW));
         assert_eq!(pace.open_until(), Some(NOW.plus_ms(10)));
+    }
+
+    /// A room that has gathered four lines in windows of 3 ms, and has come to rest.
+    fn warm() -> Pace {
+        let mut pace = Pace::default();
+        pace.flushed(75, 4, NOW, 10);
+        pace.pass(0, NOW);
+        pace.rest(NOW);
+        pace
+    }
+
+    #[test]
+    fn a_warm_room_waits_for_half_as_many_lines_as_the_last_time() {
+        let mut pace = warm();
+        assert!(!pace.admits(1, NOW));
+        pace.pass(1, NOW);
+        assert!(!pace.admits(2, NOW));
+        pace.pass(2, NOW);
+        assert!(pace.admits(2, NOW));
+    }
+
+    #[test]
+    fn a_window_that_ends_amid_the_answers_goes_on() {
+        let mut pace = Pace::default();
+        pace.flushed(75, 4, NOW, 10);
+        pace.pass(1, NOW);
+        assert!(!pace.admits(1, NOW));
+        pace.pass(3, NOW);
+        assert!(pace.admits(3, NOW));
+    }
+
+    #[test]
+    fn a_warm_room_waits_no_longer_than_the_most_whatever_the_clock_says() {
+        let mut pace = warm();
+        let mut windows = 0;
+        while !pace.admits(1, NOW) {
+            pace.pass(1, NOW);
+            windows += 1;
+        }
+        assert_eq!(windows, 4);
+    }
+
+    #[test]
+    fn a_room_cools_down() {
+        let mut pace = warm();
+        assert!(pace.admits(1, NOW.plus_ms(WARM_MS)));
+        pace.rest(NOW.plus_ms(WARM_MS));
+        assert!(pace.admits(1, NOW.plus_ms(WARM_MS)));
+    }
+
+    #[test]
+    fn a_reply_alone_waits_for_nothing() {
+        assert!(warm().admits(0, NOW));
     }
 }

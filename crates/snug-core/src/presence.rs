@@ -80,6 +80,11 @@ impl Presence {
         self.members.len()
     }
 
+    /// Whether there are more members than are listed.
+    pub fn is_truncated(&self) -> bool {
+        self.count() > MEMBERS_LISTED_MAX
+    }
+
     /// When the user came, where the user is here.
     pub fn since(&self, user: &UserId) -> Option<Timestamp> {
         self.members.get(user).map(|member| member.since)

@@ -235,7 +235,8 @@ impl Room {
             return !self.outbox.is_empty() || !self.change.is_empty();
         }
         if !self.outbox.is_empty() {
-            return self.outbox.is_urgent() || self.pace.admits(self.now);
+            return self.outbox.is_urgent()
+                || self.pace.admits(self.outbox.shared_lines(), self.now);
         }
         self.pace.rest(self.now);
         let is_open = self.pace.open_until().is_some();
@@ -255,7 +256,7 @@ impl Room {
         if self.pace.open_until().is_none() {
             self.presence_pace.pass();
         }
-        self.pace.pass();
+        self.pace.pass(self.outbox.shared_lines(), self.now);
     }
 
     /// When to come back with [`Input::Timeout`], and why. `None` while nothing is due: an empty
@@ -425,15 +426,17 @@ impl Room {
 
     /// Closes those who read more slowly than the room sends, the furthest behind first.
     fn close_slow(&mut self, queued: &BTreeMap<ConnectionId, u64>) {
-        let mut total = queued
-            .values()
-            .fold(0, |sum: u64, bytes| sum.saturating_add(*bytes));
+        let of_closing = self.closing.values().map(|one| one.queued_bytes);
+        let mut total = queued.values().copied().chain(of_closing).sum::<u64>();
         let mut slowest: Vec<_> = queued.iter().collect();
         slowest.sort_by_key(|(_, bytes)| Reverse(**bytes));
         for (id, bytes) in slowest {
             if *bytes > QUEUE_BYTES_MAX || total > ROOM_QUEUE_BYTES_MAX {
                 self.close(*id, CloseCode::TooSlow);
                 total = total.saturating_sub(*bytes);
+                if let Some(closing) = self.closing.get_mut(id) {
+                    closing.queued_bytes = *bytes;
+                }
             }
         }
     }

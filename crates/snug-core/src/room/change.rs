@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::{Room, outbox::Audience};
 use crate::{
     ids::{ConnectionId, UserId},
-    limits::MEMBERS_LISTED_MAX,
     push::{PresenceChange, Push, StateChange},
 };
 
@@ -97,7 +96,7 @@ impl Room {
         let count = self.presence.count();
         let mut push = PresenceChange {
             count,
-            truncated: count > MEMBERS_LISTED_MAX,
+            truncated: self.presence.is_truncated(),
             ..PresenceChange::default()
         };
         if push.truncated {

@@ -27,6 +27,8 @@ pub(super) struct Outbox {
     /// Sockets to be closed after their lines.
     closes: BTreeMap<ConnectionId, Closed>,
     bytes: usize,
+    /// How many of the lines are for everybody.
+    shared_lines: usize,
 }
 
 /// Messages on their way to storage.
@@ -101,8 +103,7 @@ impl Outbox {
 
     /// How many lines are for everybody.
     pub(super) fn shared_lines(&self) -> usize {
-        let shared = |line: &&Line| !matches!(line.to, Audience::These(_));
-        self.lines.iter().filter(shared).count()
+        self.shared_lines
     }
 
     /// Whether presence is told.
@@ -119,7 +120,12 @@ impl Outbox {
     /// Adds a line.
     pub(super) fn say(&mut self, to: Audience, text: Rc<str>) {
         self.weigh(text.len());
-        let text = Text::Said(text);
+        self.push(to, Text::Said(text));
+    }
+
+    fn push(&mut self, to: Audience, text: Text) {
+        let is_shared = !matches!(to, Audience::These(_));
+        self.shared_lines = self.shared_lines.saturating_add(is_shared.into());
         self.lines.push(Line { text, to });
     }
 
@@ -131,8 +137,7 @@ impl Outbox {
     /// Adds the answer to a publish whose message is stored, or in the draft.
     pub(super) fn receipt(&mut self, to: ConnectionId, id: Option<CommandId>, stored: Stored) {
         let text = Text::Receipt { id, stored };
-        let to = Audience::These(vec![to]);
-        self.lines.push(Line { text, to });
+        self.push(Audience::These(vec![to]), text);
     }
 
     /// Adds a message to the draft.
@@ -159,8 +164,7 @@ impl Outbox {
         draft.time = at.time;
         draft.keys.extend(key);
         let text = Text::Message(start..draft.body.len());
-        let to = Audience::Messages { except };
-        self.lines.push(Line { text, to });
+        self.push(Audience::Messages { except }, text);
         self.weigh(line.len());
     }
 

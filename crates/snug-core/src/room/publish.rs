@@ -179,7 +179,9 @@ impl Room {
             self.pace.flushed(frames, lines, self.now, window_ms_max);
         }
         if tells_presence {
-            self.presence_pace.told(frames, self.now, window_ms_max);
+            let only_count = self.presence.is_truncated();
+            self.presence_pace
+                .told(frames, only_count, self.now, window_ms_max);
         }
     }
 

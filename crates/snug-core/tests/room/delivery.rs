@@ -344,7 +344,6 @@ fn a_key_repeated_while_the_first_waits_stores_once() {
         room.hears_frame(tab, &[anns.clone(), again, bobs.clone()]);
         room.hears_frame(bob, &[anns, ack(3, 3), bobs]);
         room.sends(tab, keyed(5, "k"));
-        room.flushes();
         room.hears(tab, duplicate(5, 2));
     });
 }
