@@ -210,9 +210,9 @@ describe("what leaves together", () => {
 
   it("may be more than a frame of the room's holds", async () => {
     const room = newRoom();
-    const ann = await connect(worker, room, { query: { echo: 0 }, compressed: false });
-    const bob = await connect(worker, room, { user: "bob", compressed: false, ...unwatching });
-    const cho = await connect(worker, room, { user: "cho", protocols: [], compressed: false, ...unwatching });
+    const ann = await connect(worker, room, { query: { echo: 0 } });
+    const bob = await connect(worker, room, { user: "bob", ...unwatching });
+    const cho = await connect(worker, room, { user: "cho", protocols: [], ...unwatching });
     const sent = numbers(1, 64).map((index) => "用".repeat(index % 4 === 0 ? 20_000 : 10));
     for (const at of numbers(0, 3)) {
       ann.send(...sent.slice(at * 16, at * 16 + 16).map((data, id) => publish(data, { id: `p${id}` })));
@@ -354,7 +354,7 @@ describe("idempotency keys in a burst", () => {
     "are the newest 1,000, wherever that cuts a row, %s",
     async (how) => {
       const room = newRoom();
-      const ann = await connect(forgetful, room, { ...unwatching, compressed: false });
+      const ann = await connect(forgetful, room, { ...unwatching });
       await publishFrames(ann, Array(15).fill(67), (data) => ({ key: `k${data}` }));
       if (how !== "awake") await forgetful.hibernate(room);
       const forgotten = 15 * 67 - 1000;

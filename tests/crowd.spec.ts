@@ -16,9 +16,6 @@ afterAll(() => worker.dispose());
 const MEMBERS = 200;
 const EACH = 2;
 
-/** Compression would be most of the time that these tests take, and is the runtime's work, not the room's. */
-const plainly = { compressed: false };
-
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index);
 
 /** The next messages that a client hears. */
@@ -37,9 +34,9 @@ it("200 members publish at once: all hear all of it in the order of offset", {
   const room = newRoom();
   const users = upTo(MEMBERS).map((index) => `user${index}`);
   const crowd = await Promise.all(
-    users.map((user) => connect(worker, room, { user, query: { presence: 0 }, ...plainly })),
+    users.map((user) => connect(worker, room, { user, query: { presence: 0 } })),
   );
-  const late = await connect(worker, room, { user: "late", ...plainly });
+  const late = await connect(worker, room, { user: "late" });
   expect(late.welcome).toMatchObject({ count: MEMBERS + 1, truncated: true });
   expect(late.welcome.members).toHaveLength(200);
 
@@ -68,9 +65,9 @@ it("as many members as are listed come and go at once: whoever stays counts each
   timeout: 60_000,
 }, async () => {
   const room = newRoom();
-  const watcher = await connect(worker, room, { user: "watcher", ...plainly });
+  const watcher = await connect(worker, room, { user: "watcher" });
   const users = upTo(MEMBERS - 1).map((index) => `user${index}`);
-  const crowd = await Promise.all(users.map((user) => connect(worker, room, { user, ...plainly })));
+  const crowd = await Promise.all(users.map((user) => connect(worker, room, { user })));
   const joined: string[] = [];
   while (joined.length < users.length)
     joined.push(...(await watcher.next("presence")).joins.map(({ user }) => user));
@@ -90,9 +87,9 @@ it("300 members come at once: whoever is there is told in fewer pushes, and righ
   timeout: 60_000,
 }, async () => {
   const room = newRoom();
-  const early = await connect(worker, room, { user: "early", ...plainly });
+  const early = await connect(worker, room, { user: "early" });
   const crowd = 300;
-  await Promise.all(upTo(crowd).map((index) => connect(worker, room, { user: `user${index}`, ...plainly })));
+  await Promise.all(upTo(crowd).map((index) => connect(worker, room, { user: `user${index}` })));
   await early.next("presence", ({ count }) => count === crowd + 1);
   const pushes = presenceOf(early);
   expect(pushes.length).toBeLessThan(crowd);
@@ -110,14 +107,14 @@ it("in a room of more than 200 only their number is told, and in full again once
   timeout: 60_000,
 }, async () => {
   const room = newRoom();
-  const watcher = await connect(worker, room, { user: "watcher", ...plainly });
+  const watcher = await connect(worker, room, { user: "watcher" });
   const users = upTo(MEMBERS - 1).map((index) => `user${index}`);
-  const crowd = await Promise.all(users.map((user) => connect(worker, room, { user, ...plainly })));
+  const crowd = await Promise.all(users.map((user) => connect(worker, room, { user })));
   const [talker, guest] = crowd as [Client, Client];
   await watcher.next("presence", ({ count }) => count === MEMBERS);
   await watcher.rest();
 
-  const extra = await connect(worker, room, { user: "extra", ...plainly });
+  const extra = await connect(worker, room, { user: "extra" });
   const onlyNumber = (count: number) => ({
     type: "presence",
     joins: [],
@@ -131,7 +128,7 @@ it("in a room of more than 200 only their number is told, and in full again once
   await talker.request({ type: "state", data: { here: true } });
   await talker.request({ type: "signal", data: "hello" });
   expect(await watcher.rest()).toMatchObject([{ type: "signal" }]);
-  const another = await connect(worker, room, { user: "another", ...plainly });
+  const another = await connect(worker, room, { user: "another" });
   expect(await watcher.next("presence")).toEqual(onlyNumber(MEMBERS + 2));
   await another.close(1000);
   expect(await watcher.next("presence")).toEqual(onlyNumber(MEMBERS + 1));
@@ -155,8 +152,8 @@ it("in a room of more than 200 only their number is told, and in full again once
 
 it("200 tabs of one user are one member", { timeout: 60_000 }, async () => {
   const room = newRoom();
-  const watcher = await connect(worker, room, { user: "watcher", ...plainly });
-  const tabs = await Promise.all(upTo(MEMBERS).map(() => connect(worker, room, plainly)));
+  const watcher = await connect(worker, room, { user: "watcher" });
+  const tabs = await Promise.all(upTo(MEMBERS).map(() => connect(worker, room)));
   expect((await watcher.request({ type: "members" })).members[0]).toMatchObject({
     user: "ann",
     connections: MEMBERS,
@@ -175,10 +172,10 @@ it("members are listed up to 256 KiB of profiles and states", { timeout: 60_000 
   const state = { type: "state" as const, data: { state: "x".repeat(2000) } };
   const users = upTo(100).map((index) => `user${index}`);
   const crowd = await Promise.all(
-    users.map((user) => connect(worker, room, { user, claims, query: { presence: 0 }, ...plainly })),
+    users.map((user) => connect(worker, room, { user, claims, query: { presence: 0 } })),
   );
   await Promise.all(crowd.map((client) => client.request(state)));
-  const { welcome } = await connect(worker, room, { user: "late", ...plainly });
+  const { welcome } = await connect(worker, room, { user: "late" });
   expect(welcome).toMatchObject({ count: 101, truncated: true });
   const listed = JSON.stringify(welcome.members).length / 1024;
   expect(listed).toBeGreaterThan(240);

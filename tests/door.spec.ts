@@ -57,6 +57,11 @@ async function expectRefused(room: string, visit: Visit, status: number, code: s
   await expect(at.hibernate(decodeURIComponent(room))).rejects.toThrow("not currently running");
 }
 
+it("does not compress frames, though browsers offer to", async () => {
+  const client = await connect(worker, newRoom());
+  expect(client.extensions).toBe("");
+});
+
 describe("a token", () => {
   it("lets in by the Authorization header", async () => {
     const { welcome } = await connect(worker, newRoom(), { by: "header", user: "ann" });

@@ -180,8 +180,8 @@ describe("a frame that closes its own connection and no other:", () => {
   it("over what the runtime takes, which the runtime closes", async () => {
     const guest = await connect(worker, room, { user: "guest" });
     guest.send("x".repeat(33 * KIB * KIB));
-    expect([1006, 1009]).toContain((await guest.closed()).code);
-    await witness.rest();
+    // The client may be too busy with the rest of its frame to see the close.
+    while ((await witness.next("presence")).leaves[0] !== "guest");
     await expectUnharmed();
   });
 

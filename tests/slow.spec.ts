@@ -33,9 +33,9 @@ async function heard(client: Client, count: number): Promise<Message[]> {
 /** Ann who talks, bob who listens, and one who has stopped reading. */
 async function threeMembers(room: string) {
   const unwatching = { presence: 0 };
-  const ann = await connect(worker, room, { query: { echo: 0 }, compressed: false });
-  const bob = await connect(worker, room, { user: "bob", query: unwatching, compressed: false });
-  const slow = await connect(worker, room, { user: "slow", query: unwatching, compressed: false });
+  const ann = await connect(worker, room, { query: { echo: 0 } });
+  const bob = await connect(worker, room, { user: "bob", query: unwatching });
+  const slow = await connect(worker, room, { user: "slow", query: unwatching });
   await ann.rest();
   slow.pause();
   return { ann, bob, slow };
@@ -96,8 +96,8 @@ it("those furthest behind are closed where too much waits for all together, and 
   timeout: 60_000,
 }, async () => {
   const room = newRoom();
-  const unwatching = { query: { presence: 0 }, compressed: false };
-  const ann = await connect(worker, room, { query: { echo: 0, presence: 0 }, compressed: false });
+  const unwatching = { query: { presence: 0 } };
+  const ann = await connect(worker, room, { query: { echo: 0, presence: 0 } });
   // For none of so many can as much wait as for one alone.
   const crowd = numbers(1, 12).map((number) => `slow${number}`);
   const slow = await Promise.all(crowd.map((user) => connect(worker, room, { user, ...unwatching })));

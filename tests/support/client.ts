@@ -12,8 +12,7 @@ const PATIENCE_MS = 10_000;
 /** Connects, and waits for the welcome. The socket ends with the test, if not before. */
 export async function connect(worker: Worker, room: string, visit?: Visit): Promise<Client> {
   const { url, protocols, headers } = await requestOf(worker, room, visit);
-  const perMessageDeflate = visit?.compressed ?? true;
-  const client = new Client(new WebSocket(url, protocols, { headers, perMessageDeflate }));
+  const client = new Client(new WebSocket(url, protocols, { headers }));
   onTestFinished(() => client.drop());
   client.welcome = await client.next("welcome");
   return client;
@@ -51,6 +50,11 @@ export class Client {
   /** The subprotocol that was agreed on; empty for none. */
   get protocol() {
     return this.#socket.protocol;
+  }
+
+  /** The extensions that were agreed on; empty for none. */
+  get extensions() {
+    return this.#socket.extensions;
   }
 
   /** Everything that came, taken or not, in order. */

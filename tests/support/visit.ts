@@ -17,8 +17,6 @@ export interface Visit {
   protocols?: string[];
   query?: Record<string, string | number>;
   headers?: Record<string, string>;
-  /** Whether frames may be compressed, as browsers offer. */
-  compressed?: boolean;
 }
 
 /** The same as a request. */

@@ -29,7 +29,7 @@ export async function startWorker(settings: Settings = {}, storage?: string): Pr
       lines.push(`${level}: ${message}`);
     },
   });
-  const { origin } = await miniflare.ready;
+  const { origin } = await miniflare.unsafeGetDirectURL();
   const log = () => lines.join("\n");
   const dispose = async () => {
     await miniflare.dispose();
@@ -54,8 +54,9 @@ const fromRoot = (path: string) => new URL(`../../${path}`, import.meta.url);
 
 /** wrangler.toml in Miniflare's words. */
 function options(settings: Settings): MiniflareOptions {
-  const [, compatibilityDate = ""] =
-    /^compatibility_date = "(.+)"$/m.exec(readFileSync(fromRoot("wrangler.toml"), "utf8")) ?? [];
+  const toml = readFileSync(fromRoot("wrangler.toml"), "utf8");
+  const [, compatibilityDate = ""] = /^compatibility_date = "(.+)"$/m.exec(toml) ?? [];
+  const [, flags = "[]"] = /^compatibility_flags = (.+)$/m.exec(toml) ?? [];
   const variables = Object.entries(settings)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => [
@@ -68,6 +69,7 @@ function options(settings: Settings): MiniflareOptions {
         config: {
           name: NAME,
           compatibilityDate,
+          compatibilityFlags: JSON.parse(flags),
           manifest: {
             mainModule: "index.js",
             modules: {
@@ -84,6 +86,8 @@ function options(settings: Settings): MiniflareOptions {
           },
           exports: { Room: { type: "durable-object", storage: "sqlite" } },
         },
+        // Not through the Worker that Miniflare puts before others, which no deployment has.
+        dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
       },
     ],
   };
