@@ -311,25 +311,26 @@ impl Object {
             Err(error) => console_error!("alarm: {error}"),
         }
     }
-}
 
-impl Object {
     /// Comes back for what the room has gathered.
     fn arm_flush(self: &Rc<Self>, awake: &Awake, now: Timestamp) {
         let Some(wait_ms) = awake.room.poll_flush() else {
             return;
         };
         let due = now.plus_ms(wait_ms);
-        // One that comes later runs beside this one, and finds little to do.
         if self.flushes_at.get().is_some_and(|at| at <= due) {
             return;
         }
         self.flushes_at.set(Some(due));
-        let object = self.clone();
+        // Weak, since a timer of an object that was reset never fires, and would keep it.
+        let object = Rc::downgrade(self);
         platform::run_in_ms(wait_ms, move || {
-            if object.flushes_at.get() == Some(due) {
-                object.flushes_at.set(None);
-            }
+            let object = object.upgrade();
+            // One that was overtaken by an earlier one has nothing to say.
+            let Some(object) = object.filter(|one| one.flushes_at.get() == Some(due)) else {
+                return;
+            };
+            object.flushes_at.set(None);
             if let Err(error) = object.turn(|_| Input::Flush) {
                 console_error!("flush: {error}");
             }

@@ -203,16 +203,20 @@ impl Store {
             PageStart::After(offset) => (
                 "SELECT offset, count, time, bytes_before, json FROM messages
                 WHERE offset >= coalesce((SELECT max(offset) FROM messages WHERE offset <= ?), 0)
+                AND time >= ? AND bytes_before + octet_length(json) > ? AND json <> ''
                 ORDER BY offset",
                 offset,
             ),
             PageStart::Before(offset) => (
                 "SELECT offset, count, time, bytes_before, json FROM messages
-                WHERE offset < ? ORDER BY offset DESC",
+                WHERE offset < ? AND time >= ? AND bytes_before + octet_length(json) > ? AND json <> ''
+                ORDER BY offset DESC",
                 offset,
             ),
         };
-        let cursor = self.sql.exec_raw(query, vec![number(offset.0)])?;
+        let floor = page.floor();
+        let bindings = [offset.0, floor.time.0, floor.bytes_before].map(number);
+        let cursor = self.sql.exec_raw(query, Vec::from(bindings))?;
         for row in cursor.raw() {
             if !page.take(&read_batch(row?)?) {
                 break;

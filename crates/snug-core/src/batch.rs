@@ -88,6 +88,11 @@ impl Page {
         }
     }
 
+    /// Where the kept messages begin: rows of which nothing is kept need not be read.
+    pub fn floor(&self) -> Floor {
+        self.floor
+    }
+
     /// Takes what belongs to the page from the next batch. Whether to go on with another one.
     pub fn take(&mut self, batch: &Batch) -> bool {
         let kept = batch.kept(self.floor);
@@ -98,7 +103,10 @@ impl Page {
             }
             PageStart::Before(before) => {
                 let wanted = kept.into_iter().rev();
-                let goes_on = batch.first >= self.floor.offset;
+                let floor = self.floor;
+                let goes_on = batch.first >= floor.offset
+                    && batch.time >= floor.time
+                    && batch.bytes_before >= floor.bytes_before;
                 self.take_all(wanted.filter(|(offset, _)| *offset < before)) && goes_on
             }
         }

@@ -64,10 +64,13 @@ pub const REPLAY_FRAME_BYTES: usize = 64 * 1024;
 
 /// How long a busy room gathers before it stores and sends: the latency that it adds at most.
 pub const WINDOW_MS_MAX: u64 = 10;
-/// What a room gathers at most: it is stored and sent once it is this much.
+/// What a room gathers at most: it is stored and sent once it is this much, and before a command
+/// would make it more.
 pub const FLUSH_BYTES: usize = 64 * 1024;
 /// The same in lines: messages, signals, replies.
 pub const FLUSH_LINES: usize = 512;
+/// The same, with every line that is for one connection taken for a copy of all the rest.
+pub const FLUSH_COPIES_BYTES: usize = 8 * 1024 * 1024;
 /// A frame of the room's that is longer than this is not copied to add a reply to it.
 pub const MERGE_BYTES_MAX: usize = 8 * 1024;
 

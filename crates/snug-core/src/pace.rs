@@ -16,7 +16,7 @@ const PRESENCE_SHARE: u64 = 10;
 /// The same where only the number of members is told, which is in less of a hurry.
 const COUNT_SHARE: u64 = 50;
 
-/// How much longer than a message a change in presence may wait.
+/// How much longer than a message a change in presence may wait, where a tenth is not longer still.
 const PRESENCE_WINDOWS: u64 = 100;
 
 /// The pace of what a room sends.
@@ -120,9 +120,16 @@ impl PresencePace {
         } else {
             PRESENCE_SHARE
         };
-        let wait_ms = cost_ms(frames).saturating_mul(share);
-        let wait_ms_max = window_ms_max.saturating_mul(PRESENCE_WINDOWS);
-        self.from = now.plus_ms(wait_ms.min(wait_ms_max));
+        let cost_ms = cost_ms(frames);
+        let wait_ms_max = window_ms_max
+            .saturating_mul(PRESENCE_WINDOWS)
+            .max(cost_ms.saturating_mul(PRESENCE_SHARE));
+        let wait_ms = cost_ms.saturating_mul(share).min(wait_ms_max);
+        self.from = if window_ms_max > 0 {
+            now.plus_ms(wait_ms)
+        } else {
+            now
+        };
     }
 }
 

@@ -217,7 +217,8 @@ impl Room {
 
     /// Takes the next step of the work; `false` where nothing is left that can't wait.
     fn go_on(&mut self) -> bool {
-        if self.outbox.is_full() {
+        let more = self.inbox.as_ref().map_or(0, Frame::next_len);
+        if self.outbox.is_full(more) {
             self.flush();
         } else if self.ask_wanted_page() || self.handle_next_line() {
         } else if self.is_flush_due() {
@@ -396,7 +397,10 @@ impl Room {
         let Some(user) = self.connections.get(&id).map(|one| one.user.clone()) else {
             return;
         };
-        self.tell_join_of(&user);
+        let leaves = at_once || self.rules.presence_grace_ms == 0;
+        if leaves && self.presence.connections_of(&user).count() == 1 {
+            self.tell_join_of(&user);
+        }
         let Some(connection) = self.connections.remove(&id) else {
             return;
         };
@@ -404,7 +408,7 @@ impl Room {
             self.sweep_at = None;
         }
         let departure = self.presence.depart(&connection);
-        if departure == Departure::Last && (at_once || self.rules.presence_grace_ms == 0) {
+        if departure == Departure::Last && leaves {
             self.presence.leave(&user);
             self.change.leave(user);
             return;
@@ -427,8 +431,11 @@ impl Room {
     /// Closes those who read more slowly than the room sends, the furthest behind first.
     fn close_slow(&mut self, queued: &BTreeMap<ConnectionId, u64>) {
         let of_closing = self.closing.values().map(|one| one.queued_bytes);
-        let mut total = queued.values().copied().chain(of_closing).sum::<u64>();
-        let mut slowest: Vec<_> = queued.iter().collect();
+        // One that is closing may be told of again, as it was sent the notice of it.
+        let is_open = |id: &ConnectionId| self.connections.contains_key(id);
+        let mut slowest: Vec<_> = queued.iter().filter(|(id, _)| is_open(id)).collect();
+        let of_open = slowest.iter().map(|(_, bytes)| **bytes);
+        let mut total = of_open.chain(of_closing).sum::<u64>();
         slowest.sort_by_key(|(_, bytes)| Reverse(**bytes));
         for (id, bytes) in slowest {
             if *bytes > QUEUE_BYTES_MAX || total > ROOM_QUEUE_BYTES_MAX {

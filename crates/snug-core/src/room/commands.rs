@@ -118,6 +118,7 @@ impl Room {
         event: Option<&str>,
         to: Option<&[UserId]>,
     ) {
+        self.tell_change();
         let Some(connection) = self.connections.get(&from) else {
             return;
         };

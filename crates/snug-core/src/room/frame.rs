@@ -23,6 +23,17 @@ impl Frame {
         }
     }
 
+    /// How long the next command is; 0 where there is none.
+    pub(super) fn next_len(&self) -> usize {
+        let rest = self.text.get(self.next..).unwrap_or_default();
+        let end = if self.has_lines {
+            rest.find('\n')
+        } else {
+            None
+        };
+        end.unwrap_or(rest.len())
+    }
+
     /// The next command's text. An empty frame has one, which is empty; a line break at the end
     /// starts no other.
     pub(super) fn next_line(&mut self) -> Option<&str> {

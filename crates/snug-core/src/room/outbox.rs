@@ -14,7 +14,7 @@ use crate::{
     ids::{ConnectionId, Offset, Timestamp},
     io::Output,
     keys::StoredKey,
-    limits::{FLUSH_BYTES, FLUSH_LINES, MERGE_BYTES_MAX},
+    limits::{FLUSH_BYTES, FLUSH_COPIES_BYTES, FLUSH_LINES, MERGE_BYTES_MAX},
     push::{Push, Stored},
 };
 
@@ -91,9 +91,14 @@ impl Outbox {
         self.lines.is_empty() && self.closes.is_empty()
     }
 
-    /// Whether it should not grow any more.
-    pub(super) fn is_full(&self) -> bool {
-        self.bytes >= FLUSH_BYTES || self.lines.len() >= FLUSH_LINES
+    /// Whether it should not grow any more, or not by so many bytes.
+    pub(super) fn is_full(&self, more: usize) -> bool {
+        let own_lines = self.lines.len().saturating_sub(self.shared_lines);
+        let overflows = self.bytes > 0 && self.bytes.saturating_add(more) > FLUSH_BYTES;
+        self.bytes >= FLUSH_BYTES
+            || overflows
+            || self.lines.len() >= FLUSH_LINES
+            || self.bytes.saturating_mul(own_lines) >= FLUSH_COPIES_BYTES
     }
 
     /// Whether it should not wait any longer: somebody is to be closed.
@@ -521,19 +526,38 @@ mod tests {
         let mut outbox = Outbox::default();
         for _ in 1..FLUSH_LINES {
             outbox.receipt(ANN, None, at(1));
-            assert!(!outbox.is_full());
+            assert!(!outbox.is_full(0));
         }
         outbox.receipt(ANN, None, at(1));
-        assert!(outbox.is_full());
+        assert!(outbox.is_full(0));
         let mut outbox = Outbox::default();
         outbox.say(
             Audience::Messages { except: None },
             "x".repeat(FLUSH_BYTES - 2).into(),
         );
         outbox.message(at(1), "x", None, None);
-        assert!(!outbox.is_full());
+        assert!(!outbox.is_full(0) && !outbox.is_full(1));
+        assert!(outbox.is_full(2));
         outbox.weigh(1);
-        assert!(outbox.is_full());
+        assert!(outbox.is_full(0));
+    }
+
+    #[test]
+    fn it_is_full_before_too_many_have_a_copy_of_their_own() {
+        let mut outbox = Outbox::default();
+        let copies = FLUSH_COPIES_BYTES / 32 / 1024;
+        outbox.say(
+            Audience::Messages { except: None },
+            "x".repeat(32 * 1024).into(),
+        );
+        for _ in 1..copies {
+            outbox.receipt(ANN, None, at(1));
+        }
+        assert!(!outbox.is_full(0));
+        outbox.receipt(ANN, None, at(1));
+        assert!(outbox.is_full(0));
+        // What is empty takes a command of any size.
+        assert!(!Outbox::default().is_full(usize::MAX));
     }
 
     /// Texts, each with those who get it.

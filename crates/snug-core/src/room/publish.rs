@@ -124,8 +124,15 @@ impl Room {
     }
 
     /// Stores what waits to be stored, then sends all that waits.
+    ///
+    /// Presence goes with it, so that a reply comes after all that was told before it. But in a
+    /// large room, where a change is a frame to thousands, a reply to one is no reason to tell it.
     pub(super) fn flush(&mut self) {
-        self.tell_change();
+        let is_due = self.presence_pace.from() <= self.now || self.storage_failed;
+        let is_shared = self.outbox.shared_lines() > 0 || self.outbox.is_full(0);
+        if is_due || is_shared || !self.presence.is_truncated() {
+            self.tell_change();
+        }
         let Some((mut batch, body)) = self.outbox.take_draft(self.bytes) else {
             return self.deliver("".into());
         };
@@ -170,12 +177,12 @@ impl Room {
 
     fn deliver(&mut self, body: Rc<str>) {
         let outbox = std::mem::take(&mut self.outbox);
-        let is_reply = body.is_empty();
+        let stores_nothing = body.is_empty();
         let (lines, tells_presence) = (outbox.shared_lines(), outbox.tells_presence());
         let frames = outbox.deliver(body, &self.connections, &mut self.outputs);
         let window_ms_max = self.rules.window_ms_max;
-        // A single reply costs about as much as the timer that would gather a second one.
-        if frames > 1 || !is_reply {
+        // A single frame costs about as much as the timer that would gather a second one.
+        if frames > 1 || !stores_nothing {
             self.pace.flushed(frames, lines, self.now, window_ms_max);
         }
         if tells_presence {
