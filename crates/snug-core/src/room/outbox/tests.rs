@@ -1,0 +1,207 @@
+//! Who gets which lines, in which frames.
+
+use crate::{
+    Admission, UserId, config::RoomRules, door::Options, rate::Rate, retention::Retention,
+    token::ClaimedLimits,
+};
+
+use super::*;
+
+const ANN: ConnectionId = ConnectionId(1);
+const BOB: ConnectionId = ConnectionId(2);
+const CHO: ConnectionId = ConnectionId(3);
+
+#[test]
+fn a_draft_becomes_one_batch_with_its_keys() {
+    let mut outbox = Outbox::default();
+    outbox.message(at(5), "one", None, None);
+    outbox.message(at(6), "zwei ü", None, Some(key(6)));
+    assert_eq!(outbox.draft().map(Draft::next), Some(Offset(7)));
+    let (batch, body) = outbox.take_draft(100).unwrap();
+    assert_eq!(
+        (batch.first, batch.last(), batch.count),
+        (Offset(5), Offset(6), 2)
+    );
+    assert_eq!(batch.time, at(6).time);
+    assert_eq!((&*batch.json, batch.bytes_after()), ("one\nzwei ü", 111));
+    assert_eq!(batch.keys, [key(6)]);
+    assert!(Rc::ptr_eq(&batch.json, &body));
+    assert!(outbox.draft().is_none() && outbox.take_draft(100).is_none());
+    assert!(!outbox.is_empty(), "they are yet to be sent");
+}
+
+#[test]
+fn to_each_its_lines_in_order_and_one_text_for_those_who_get_the_same() {
+    let mut outbox = Outbox::default();
+    outbox.receipt(ANN, Some(id(7)), at(1));
+    outbox.message(at(1), "one", None, None);
+    outbox.say(Audience::These(vec![ANN]), "for ann".into());
+    outbox.message(at(2), "two", None, None);
+    let (_, body) = outbox.take_draft(0).unwrap();
+    let (frames, sent) = delivered(outbox, body.clone());
+    assert_eq!(frames, 3);
+    let ack = r#"{"type":"ack","id":7,"offset":1,"time":1001}"#;
+    let anns: Rc<str> = format!("{ack}\none\nfor ann\ntwo").into();
+    assert_eq!(sent, [(vec![ANN], anns), (vec![BOB, CHO], body.clone())]);
+    assert!(Rc::ptr_eq(&sent[1].1, &body), "the text as it was stored");
+}
+
+#[test]
+fn whoever_is_left_out_gets_the_rest() {
+    let mut outbox = Outbox::default();
+    outbox.message(at(1), "one", Some(BOB), None);
+    outbox.message(at(2), "two", None, None);
+    // Without an id there is nothing to be told.
+    outbox.receipt(CHO, None, at(2));
+    let (_, body) = outbox.take_draft(0).unwrap();
+    let (_, sent) = delivered(outbox, body);
+    let both = (vec![ANN, CHO], "one\ntwo".into());
+    assert_eq!(sent, [(vec![BOB], "two".into()), both]);
+}
+
+#[test]
+fn what_could_not_be_stored_is_dropped_with_its_acks() {
+    let mut outbox = Outbox::default();
+    outbox.receipt(ANN, Some(id(1)), at(4).again());
+    outbox.receipt(ANN, Some(id(2)), at(5));
+    outbox.message(at(5), "one", None, None);
+    outbox.receipt(BOB, None, at(6));
+    outbox.message(at(6), "two", None, None);
+    outbox.receipt(CHO, Some(id(3)), at(5).again());
+    outbox.say(Audience::Messages { except: None }, "signal".into());
+    let _lost = outbox.take_draft(0);
+    let unstored = outbox.drop_unstored(Offset(4));
+    assert_eq!(
+        unstored,
+        [(ANN, Some(id(2))), (BOB, None), (CHO, Some(id(3)))]
+    );
+    let (_, sent) = delivered(outbox, "".into());
+    let ack = r#"{"type":"ack","id":1,"offset":4,"time":1004,"duplicate":true}"#;
+    let anns = format!("{ack}\nsignal").into();
+    assert_eq!(sent, [(vec![ANN], anns), (vec![BOB, CHO], "signal".into())]);
+}
+
+#[test]
+fn whoever_is_closed_or_gone_gets_nothing_that_is_for_all() {
+    let mut outbox = Outbox::default();
+    let gone = ConnectionId(9);
+    outbox.say(Audience::Messages { except: Some(gone) }, "to all".into());
+    outbox.say(
+        Audience::These(vec![gone]),
+        "for the one that is gone".into(),
+    );
+    let closed = ConnectionId(8);
+    outbox.say(Audience::These(vec![closed]), "goodbye".into());
+    assert!(!outbox.is_urgent());
+    outbox.close(closed, CloseCode::TooSlow, String::new(), true);
+    assert!(outbox.is_urgent());
+    let (_, sent) = delivered(outbox, "".into());
+    let goodbye = (vec![closed], "goodbye".into());
+    assert_eq!(sent, [goodbye, (vec![ANN, BOB, CHO], "to all".into())]);
+}
+
+#[test]
+fn it_is_full_at_its_most_lines_or_bytes() {
+    let mut outbox = Outbox::default();
+    for _ in 1..FLUSH_LINES {
+        outbox.receipt(ANN, None, at(1));
+        assert!(!outbox.is_full(0));
+    }
+    outbox.receipt(ANN, None, at(1));
+    assert!(outbox.is_full(0));
+    let mut outbox = Outbox::default();
+    outbox.say(
+        Audience::Messages { except: None },
+        "x".repeat(FLUSH_BYTES - 2).into(),
+    );
+    outbox.message(at(1), "x", None, None);
+    assert!(!outbox.is_full(0) && !outbox.is_full(1));
+    assert!(outbox.is_full(2));
+    outbox.weigh(1);
+    assert!(outbox.is_full(0));
+}
+
+#[test]
+fn it_is_full_before_too_many_have_a_copy_of_their_own() {
+    let mut outbox = Outbox::default();
+    let copies = FLUSH_COPIES_BYTES / 32 / 1024;
+    outbox.say(
+        Audience::Messages { except: None },
+        "x".repeat(32 * 1024).into(),
+    );
+    for _ in 1..copies {
+        outbox.receipt(ANN, None, at(1));
+    }
+    assert!(!outbox.is_full(0));
+    outbox.receipt(ANN, None, at(1));
+    assert!(outbox.is_full(0));
+    // What is empty takes a command of any size.
+    assert!(!Outbox::default().is_full(usize::MAX));
+}
+
+/// Texts, each with those who get it.
+type Sent = Vec<(Vec<ConnectionId>, Rc<str>)>;
+
+/// Sends it to three, and counts the frames.
+fn delivered(outbox: Outbox, body: Rc<str>) -> (usize, Sent) {
+    let connections = [ANN, BOB, CHO].map(|id| (id, connection(id)));
+    let mut outputs = VecDeque::new();
+    let frames = outbox.deliver(body, &connections.into(), &mut outputs);
+    let sends = outputs.into_iter().filter_map(|output| match output {
+        Output::Send { to, text } => Some((to, text)),
+        _ => None,
+    });
+    (frames, sends.collect())
+}
+
+fn at(offset: u64) -> Stored {
+    Stored::new(Offset(offset), Timestamp(1_000).plus_ms(offset))
+}
+
+fn id(number: u64) -> CommandId {
+    serde_json::from_value(number.into()).unwrap()
+}
+
+fn key(offset: u64) -> StoredKey {
+    StoredKey {
+        user: UserId::parse("ann").unwrap(),
+        key: "k".into(),
+        stored: at(offset),
+    }
+}
+
+fn connection(id: ConnectionId) -> Connection {
+    let admission = Admission {
+        user: UserId::parse("ann").unwrap(),
+        info: None,
+        can: crate::Capabilities::default_grant(),
+        expires: Timestamp(0),
+        limits: ClaimedLimits::default(),
+        options: Options {
+            lines: true,
+            echo: true,
+            presence: true,
+            resume: None,
+            last: None,
+        },
+    };
+    let rules = RoomRules {
+        message_bytes_max: 1,
+        rate: Rate {
+            per_second: 1,
+            burst: 1,
+        },
+        connections_max: 1,
+        connections_per_user_max: 1,
+        retention: Retention {
+            messages_max: 1,
+            seconds_max: 1,
+            bytes_max: 1,
+        },
+        presence_grace_ms: 0,
+        ping_ms: 100,
+        window_ms_max: 0,
+        idle_timeout_ms: 100,
+    };
+    Connection::new(id, admission, Timestamp(0), &rules, Timestamp(0))
+}
