@@ -31,7 +31,7 @@ pub fn run(bytes: &[u8]) {
         ],
         issuer: (flags & 16 != 0).then(|| "app".into()),
         audience: (flags & 32 != 0).then(|| "rooms".into()),
-        leeway_seconds: LEEWAY_MS / 1000,
+        leeway_ms: LEEWAY_MS,
     };
     let algorithm = match (flags >> 2) & 3 {
         0 | 1 => "HS256",

@@ -26,6 +26,8 @@ use snug_core::{
 use store::MemoryStore;
 
 const START: Timestamp = Timestamp(1_800_000_000_000);
+/// For how long a token holds.
+const TOKEN_MS: u64 = 3_600_000;
 /// More than any one input may lead to.
 const OUTPUTS_MAX: usize = 20_000;
 const WAKES_MAX: usize = 50;
@@ -61,7 +63,7 @@ impl Visitor {
         }
     }
 
-    fn admission(self) -> Admission {
+    fn admission(self, now: Timestamp) -> Admission {
         let names = ["receive", "publish", "signal", "presence", "history"];
         let can: Vec<_> = (names.iter().enumerate())
             .filter(|(bit, _)| self.capabilities >> bit & 1 == 1)
@@ -72,7 +74,7 @@ impl Visitor {
             user: UserId::parse(&format!("u{}", self.user)).unwrap(),
             info: None,
             can,
-            expires: START.plus_ms(3_600_000),
+            expires: now.plus_ms(TOKEN_MS),
             limits: ClaimedLimits {
                 messages_per_second: self.is_bounded.then_some(1),
                 message_bytes: self.is_bounded.then_some(64),
@@ -156,7 +158,7 @@ impl World {
 
     /// Which it is, in the order of coming; `None` where the room is full.
     pub fn connect(&mut self, visitor: Visitor) -> Option<usize> {
-        let admission = visitor.admission();
+        let admission = visitor.admission(self.now);
         self.room.admits(&admission.user).ok()?;
         let index = self.ids.len();
         let id = ConnectionId((index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));

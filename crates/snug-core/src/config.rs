@@ -36,6 +36,8 @@ pub struct RoomRules {
     pub connections_per_user_max: usize,
     /// How much of what was said is kept.
     pub retention: Retention,
+    /// How long a connection outlives its token, for clocks that differ.
+    pub leeway_ms: u64,
     /// How long a member that dropped may be away before it has left.
     pub presence_grace_ms: u64,
     /// How long the room gathers at most while it is busy; 0 never does.
@@ -71,13 +73,14 @@ impl Config {
         let settings = Settings { lookup };
         settings.refuse_later_ones()?;
         let ping_ms = settings.number("PING_MS", 30_000, 100, DAY_MS / 2)?;
+        let leeway_seconds = settings.number("JWT_LEEWAY_SECONDS", 5, 0, 3600)?;
         Ok(Self {
             door: DoorRules {
                 tokens: TokenRules {
                     keys: settings.keys()?,
                     issuer: settings.text("JWT_ISSUER")?,
                     audience: settings.text("JWT_AUDIENCE")?,
-                    leeway_seconds: settings.number("JWT_LEEWAY_SECONDS", 5, 0, 3600)?,
+                    leeway_ms: leeway_seconds.saturating_mul(1000),
                 },
                 origins: settings.origins()?,
                 token_in_query: settings.flag("TOKEN_IN_QUERY", false)?,
@@ -102,6 +105,7 @@ impl Config {
                     SOCKETS_MAX,
                 )? as usize,
                 retention: settings.retention()?,
+                leeway_ms: leeway_seconds.saturating_mul(1000),
                 presence_grace_ms: settings.number("PRESENCE_GRACE_MS", 5_000, 0, DAY_MS)?,
                 window_ms_max: WINDOW_MS_MAX,
                 ping_ms,
@@ -114,6 +118,19 @@ impl Config {
                 )?,
             }),
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+impl RoomRules {
+    /// What a room allows where the operator sets nothing but a secret.
+    pub(crate) fn by_default() -> Self {
+        let secret = |name: &str| (name == "JWT_SECRET").then(|| "s".repeat(SECRET_BYTES_MIN));
+        (*Config::read(&secret)
+            .unwrap_or_else(|error| panic!("{error}"))
+            .room)
+            .clone()
     }
 }
 

@@ -188,6 +188,11 @@ impl Connection {
             .plus_ms(rules.idle_timeout_ms)
     }
 
+    /// When its token has ended for all who differ on the time.
+    pub fn ends_at(&self, rules: &RoomRules) -> Timestamp {
+        self.expires.plus_ms(rules.leeway_ms)
+    }
+
     /// Takes one command out of its rate. Whether its attachment has to be written again.
     ///
     /// # Errors
@@ -246,7 +251,6 @@ mod tests {
             ATTACHMENT_BYTES_MAX, EPOCH_BYTES_MAX, INFO_BYTES_MAX, SAFE_INTEGER_MAX,
             STATE_BYTES_MAX, USER_BYTES_MAX,
         },
-        retention::Retention,
         token::ClaimedLimits,
     };
 
@@ -424,24 +428,7 @@ mod tests {
     }
 
     fn rules() -> RoomRules {
-        RoomRules {
-            message_bytes_max: 65_536,
-            rate: Rate {
-                per_second: 50,
-                burst: 100,
-            },
-            connections_max: 10,
-            connections_per_user_max: 10,
-            retention: Retention {
-                messages_max: 10_000,
-                seconds_max: 604_800,
-                bytes_max: 67_108_864,
-            },
-            presence_grace_ms: 5_000,
-            ping_ms: 30_000,
-            window_ms_max: 0,
-            idle_timeout_ms: 90_000,
-        }
+        RoomRules::by_default()
     }
 
     fn raw(json: &str) -> Rc<RawValue> {

@@ -43,6 +43,8 @@ pub enum CloseCode {
     UnsupportedData,
     /// A frame or command over its limit (RFC 6455, section 7.4.1).
     MessageTooBig,
+    /// Its token has ended.
+    TokenExpired,
     /// Its client reads more slowly than the room sends.
     TooSlow,
     /// Silent for longer than `IDLE_TIMEOUT_MS`.
@@ -59,6 +61,7 @@ impl CloseCode {
         match self {
             Self::UnsupportedData => 1003,
             Self::MessageTooBig => 1009,
+            Self::TokenExpired => 4001,
             Self::TooSlow => 4002,
             Self::PingTimeout => 4003,
             Self::StateLost => 4004,
@@ -71,6 +74,7 @@ impl CloseCode {
         match self {
             Self::UnsupportedData => "unsupported_data",
             Self::MessageTooBig => "message_too_big",
+            Self::TokenExpired => "token_expired",
             Self::TooSlow => "too_slow",
             Self::PingTimeout => "ping_timeout",
             Self::StateLost => "state_lost",
@@ -116,10 +120,15 @@ mod tests {
 
     #[test]
     fn close_codes_are_the_wires_and_say_whether_to_come_back() {
-        use CloseCode::{MessageTooBig, PingTimeout, StateLost, TooManyErrors, UnsupportedData};
+        use CloseCode::{
+            MessageTooBig, PingTimeout, StateLost, TokenExpired, TooManyErrors, TooSlow,
+            UnsupportedData,
+        };
         for (code, number, reason, invites_back, is_final) in [
             (UnsupportedData, 1003, "unsupported_data", true, false),
             (MessageTooBig, 1009, "message_too_big", true, false),
+            (TokenExpired, 4001, "token_expired", true, false),
+            (TooSlow, 4002, "too_slow", true, false),
             (PingTimeout, 4003, "ping_timeout", true, true),
             (StateLost, 4004, "state_lost", true, false),
             (TooManyErrors, 4103, "too_many_errors", false, true),

@@ -245,10 +245,7 @@ fn empty_object() -> &'static RawValue {
 
 #[cfg(test)]
 mod tests {
-    use crate::{
-        Admission, Capabilities, config::RoomRules, door::Options, rate::Rate,
-        retention::Retention, token::ClaimedLimits,
-    };
+    use crate::{Admission, Capabilities, config::RoomRules, door::Options, token::ClaimedLimits};
 
     use super::*;
 
@@ -430,24 +427,7 @@ mod tests {
                 last: None,
             },
         };
-        let rules = RoomRules {
-            message_bytes_max: 1,
-            rate: Rate {
-                per_second: 1,
-                burst: 1,
-            },
-            connections_max: 1,
-            connections_per_user_max: 1,
-            retention: Retention {
-                messages_max: 10_000,
-                seconds_max: 604_800,
-                bytes_max: 67_108_864,
-            },
-            presence_grace_ms: 0,
-            ping_ms: 100,
-            window_ms_max: 0,
-            idle_timeout_ms: 100,
-        };
+        let rules = RoomRules::by_default();
         Connection::new(ConnectionId(id), admission, NOW, &rules, NOW)
     }
 }

@@ -9,7 +9,7 @@ mod publish;
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     rc::Rc,
 };
 
@@ -58,6 +58,8 @@ pub struct Room {
     presence: Presence,
     /// When to look for silent sockets; `None` while there are none at all.
     sweep_at: Option<Timestamp>,
+    /// When each connection's token ends, soonest first.
+    expiries: BTreeSet<(Timestamp, ConnectionId)>,
     now: Timestamp,
     /// The frame that is being worked through.
     inbox: Option<Frame>,
@@ -108,6 +110,8 @@ pub enum Wake {
     Grace,
     /// Sockets may have fallen silent.
     Sweep,
+    /// A connection's token ends.
+    Expiry,
 }
 
 /// Sweeps are asked for at most this many times in an idle timeout, however many sockets fall
@@ -135,6 +139,7 @@ impl Room {
             closing: BTreeMap::new(),
             presence: Presence::default(),
             sweep_at: None,
+            expiries: BTreeSet::new(),
             now,
             inbox: None,
             asked: None,
@@ -189,6 +194,9 @@ impl Room {
     /// Lets something happen. Total: what is wrong with it is told by an output.
     pub fn handle_input(&mut self, input: Input, now: Timestamp) {
         self.now = self.now.max(now);
+        if self.asked.is_none() {
+            self.close_expired();
+        }
         match input {
             Input::Connect {
                 connection,
@@ -265,7 +273,8 @@ impl Room {
     pub fn poll_timeout(&self) -> Option<(Timestamp, Wake)> {
         let grace = self.presence.next_due().map(|at| (at, Wake::Grace));
         let sweep = self.sweep_at.map(|at| (at, Wake::Sweep));
-        [grace, sweep]
+        let expiry = self.expiries.first().map(|(at, _)| (*at, Wake::Expiry));
+        [grace, sweep, expiry]
             .into_iter()
             .flatten()
             .min_by_key(|(at, _)| *at)
@@ -300,6 +309,8 @@ impl Room {
         let sweep_at = self.sweep_for(connection.silent_at(&self.rules, answered));
         self.sweep_at = Some(self.sweep_at.map_or(sweep_at, |at| at.min(sweep_at)));
         let arrival = self.presence.arrive(&connection);
+        let ends_at = connection.ends_at(&self.rules);
+        self.expiries.insert((ends_at, connection.id));
         self.connections.insert(connection.id, connection);
         arrival
     }
@@ -404,6 +415,7 @@ impl Room {
         let Some(connection) = self.connections.remove(&id) else {
             return;
         };
+        self.expiries.remove(&(connection.ends_at(&self.rules), id));
         if self.connections.is_empty() {
             self.sweep_at = None;
         }
@@ -425,6 +437,16 @@ impl Room {
             };
             self.presence.await_return(absence.clone());
             self.outputs.push_back(Output::KeepAbsence(absence));
+        }
+    }
+
+    /// Closes those whose token has ended. Before anything else that happens, so that nothing
+    /// depends on how late the alarm for it is.
+    fn close_expired(&mut self) {
+        while self.expiries.first().is_some_and(|(at, _)| *at <= self.now) {
+            if let Some((_, id)) = self.expiries.pop_first() {
+                self.close(id, CloseCode::TokenExpired);
+            }
         }
     }
 

@@ -83,8 +83,8 @@ pub struct TokenRules {
     pub issuer: Option<String>,
     /// Required in `aud`, where set.
     pub audience: Option<String>,
-    /// Clock skew allowed, in seconds.
-    pub leeway_seconds: u64,
+    /// Clock skew allowed.
+    pub leeway_ms: u64,
 }
 
 /// What a token proved.
@@ -221,12 +221,11 @@ fn read_claims(token: &str, rules: &TokenRules, now: Timestamp) -> Result<Claims
         ));
     }
 
-    let leeway_ms = rules.leeway_seconds.saturating_mul(1000);
     let expires = Timestamp(expires_s.saturating_mul(1000));
-    if now >= expires.plus_ms(leeway_ms) {
+    if now >= expires.plus_ms(rules.leeway_ms) {
         return Err(Refusal::TokenExpired);
     }
-    if now.plus_ms(leeway_ms) < Timestamp(not_before_s.saturating_mul(1000)) {
+    if now.plus_ms(rules.leeway_ms) < Timestamp(not_before_s.saturating_mul(1000)) {
         return Err(Refusal::TokenNotYetValid);
     }
     Ok(Claims {

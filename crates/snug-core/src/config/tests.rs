@@ -22,6 +22,7 @@ fn a_secret_is_all_that_has_to_be_set() {
             seconds_max: 604_800,
             bytes_max: 67_108_864,
         },
+        leeway_ms: 5_000,
         presence_grace_ms: 5_000,
         ping_ms: 30_000,
         window_ms_max: WINDOW_MS_MAX,
@@ -30,7 +31,7 @@ fn a_secret_is_all_that_has_to_be_set() {
     assert_eq!(*config.room, expected);
     assert_eq!(config.door.tokens.issuer, None);
     assert_eq!(config.door.tokens.audience, None);
-    assert_eq!(config.door.tokens.leeway_seconds, 5);
+    assert_eq!(config.door.tokens.leeway_ms, 5_000);
     assert_eq!(config.door.tokens.keys.len(), 1);
     assert_eq!(config.door.origins, AllowedOrigins::default());
     assert!(!config.door.token_in_query);
@@ -250,7 +251,7 @@ fn numbers() -> impl Iterator<Item = (&'static str, u64, u64, Option<Value>)> {
             "JWT_LEEWAY_SECONDS",
             0,
             3_600,
-            Some(|c| c.door.tokens.leeway_seconds),
+            Some(|c| c.door.tokens.leeway_ms / 1000),
         ),
         (
             "MESSAGE_BYTES_MAX",

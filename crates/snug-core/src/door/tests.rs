@@ -397,7 +397,7 @@ fn rules() -> DoorRules {
             keys: vec![Key::hmac(HmacAlgorithm::Hs256, &[7; 32])],
             issuer: None,
             audience: None,
-            leeway_seconds: 0,
+            leeway_ms: 0,
         },
         origins: AllowedOrigins::default(),
         token_in_query: false,

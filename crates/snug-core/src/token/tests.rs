@@ -267,7 +267,7 @@ fn exp_is_required_and_whole_seconds() {
 #[test]
 fn exp_holds_for_its_leeway_and_not_one_millisecond_more() {
     let (token, rules) = (mint(HS256, &with("exp", json!(NOW_S))), rules_with(SECRET));
-    let leeway_ms = rules.leeway_seconds * 1000;
+    let leeway_ms = rules.leeway_ms;
     let last = NOW.plus_ms(leeway_ms - 1);
     assert_eq!(verify(&token, &rules, last).unwrap().expires, NOW);
     let over = NOW.plus_ms(leeway_ms);
@@ -276,7 +276,7 @@ fn exp_holds_for_its_leeway_and_not_one_millisecond_more() {
         Refusal::TokenExpired
     );
     let strict = TokenRules {
-        leeway_seconds: 0,
+        leeway_ms: 0,
         ..rules
     };
     assert!(verify(&token, &strict, Timestamp(NOW.0 - 1)).is_ok());
@@ -289,7 +289,7 @@ fn exp_holds_for_its_leeway_and_not_one_millisecond_more() {
 #[test]
 fn nbf_holds_from_its_leeway_on_and_not_one_millisecond_sooner() {
     let (token, rules) = (mint(HS256, &with("nbf", json!(NOW_S))), rules_with(SECRET));
-    let first = Timestamp(NOW.0 - rules.leeway_seconds * 1000);
+    let first = Timestamp(NOW.0 - rules.leeway_ms);
     assert!(verify(&token, &rules, first).is_ok());
     let sooner = Timestamp(first.0 - 1);
     assert_eq!(
@@ -503,7 +503,7 @@ fn rules_with(secret: &[u8]) -> TokenRules {
         keys: vec![Key::hmac(HmacAlgorithm::Hs256, secret)],
         issuer: None,
         audience: None,
-        leeway_seconds: 5,
+        leeway_ms: 5_000,
     }
 }
 

@@ -7,7 +7,8 @@ use crate::driver::{EPOCH, ROOM, START_MS, Visitor, scenario, scenario_with};
 #[test]
 fn welcome_comes_first_and_tells_all_there_is_to_know() {
     scenario(|room| {
-        let ann = room.admit(Visitor::named("ann").with_info(json!({ "name": "Ann" })));
+        let ann = Visitor::named("ann").with_info(json!({ "name": "Ann" }));
+        let ann = room.admit(ann.until_ms(3_600_000));
         let welcome = room.hears(ann, json!({ "type": "welcome" }));
         assert_eq!(
             welcome,

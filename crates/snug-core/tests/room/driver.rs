@@ -32,6 +32,9 @@ pub use store::EPOCH;
 /// The clock when a test starts.
 pub const START_MS: u64 = 1_800_000_000_000;
 
+/// For how long a token holds where a test does not say.
+const YEAR_MS: u64 = 365 * 24 * 3_600_000;
+
 /// How many times as long as a message a change in presence may wait, where nothing else does.
 const PRESENCE_WINDOWS: u64 = 100;
 /// By then a room that gathers is quiet again.
@@ -138,7 +141,7 @@ impl Visitor {
             user: UserId::parse(user).unwrap(),
             info: None,
             can: snug_core::Capabilities::default_grant(),
-            expires: Timestamp(START_MS + 3_600_000),
+            expires: Timestamp(START_MS).plus_ms(YEAR_MS),
             limits: ClaimedLimits::default(),
             options: Options {
                 lines: true,
@@ -191,6 +194,12 @@ impl Visitor {
 
     pub fn with_info(mut self, info: Value) -> Self {
         self.0.info = Some(RawValue::from_string(info.to_string()).unwrap().into());
+        self
+    }
+
+    /// Whose token ends in so many milliseconds from the start.
+    pub fn until_ms(mut self, ms: u64) -> Self {
+        self.0.expires = Timestamp(START_MS).plus_ms(ms);
         self
     }
 
@@ -350,6 +359,11 @@ impl TestRoom {
             }
         }
         self.now = end;
+    }
+
+    /// Lets time pass, and the alarm that should ring in it has not rung yet.
+    pub fn alarm_is_late_by_ms(&mut self, ms: u64) {
+        self.now = self.now.plus_ms(ms);
     }
 
     /// Whether what comes in waits to be sent.

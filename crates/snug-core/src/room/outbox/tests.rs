@@ -1,9 +1,6 @@
 //! Who gets which lines, in which frames.
 
-use crate::{
-    Admission, UserId, config::RoomRules, door::Options, rate::Rate, retention::Retention,
-    token::ClaimedLimits,
-};
+use crate::{Admission, UserId, config::RoomRules, door::Options, token::ClaimedLimits};
 
 use super::*;
 
@@ -185,23 +182,6 @@ fn connection(id: ConnectionId) -> Connection {
             last: None,
         },
     };
-    let rules = RoomRules {
-        message_bytes_max: 1,
-        rate: Rate {
-            per_second: 1,
-            burst: 1,
-        },
-        connections_max: 1,
-        connections_per_user_max: 1,
-        retention: Retention {
-            messages_max: 1,
-            seconds_max: 1,
-            bytes_max: 1,
-        },
-        presence_grace_ms: 0,
-        ping_ms: 100,
-        window_ms_max: 0,
-        idle_timeout_ms: 100,
-    };
+    let rules = RoomRules::by_default();
     Connection::new(id, admission, Timestamp(0), &rules, Timestamp(0))
 }

@@ -1,0 +1,54 @@
+// Tokens that end while their connection is open.
+
+import { afterAll, describe, expect, it } from "vitest";
+import { connect } from "./support/client.js";
+import { inSeconds } from "./support/tokens.js";
+import { newRoom, type Visit } from "./support/visit.js";
+import { startWorker } from "./support/worker.js";
+
+const worker = await startWorker({ JWT_LEEWAY_SECONDS: 1, PRESENCE_GRACE_MS: 300 });
+afterAll(() => worker.dispose());
+
+const until = (exp: number): Visit => ({ claims: { exp } });
+
+describe("a connection whose token ends", () => {
+  it("is told so and closed, once the leeway has passed too", async () => {
+    const room = newRoom();
+    const bob = await connect(worker, room, { user: "bob" });
+    const exp = inSeconds(1);
+    const ann = await connect(worker, room, until(exp));
+    expect(ann.welcome.expires).toBe(exp * 1000);
+    expect(await ann.next("closing")).toEqual({
+      type: "closing",
+      code: 4001,
+      reason: "token_expired",
+      reconnect: true,
+    });
+    expect(Date.now()).toBeGreaterThanOrEqual((exp + 1) * 1000);
+    expect(await ann.closed()).toEqual({ code: 4001, reason: "token_expired" });
+    await bob.next("presence", ({ joins }) => joins.length > 0);
+    expect(await bob.next("presence")).toMatchObject({ leaves: ["ann"], count: 1 });
+  });
+
+  it("is closed in a room that sleeps, while one with a longer token stays", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room, until(inSeconds(2)));
+    const bob = await connect(worker, room, { user: "bob" });
+    await worker.hibernate(room);
+    expect(await ann.closed()).toEqual({ code: 4001, reason: "token_expired" });
+    expect(await bob.next("presence")).toMatchObject({ leaves: ["ann"] });
+    await bob.request({ type: "publish", data: "still here" });
+  });
+
+  it("goes on with a new token as if nothing had been", async () => {
+    const room = newRoom();
+    const bob = await connect(worker, room, { user: "bob" });
+    const ann = await connect(worker, room, until(inSeconds(1)));
+    const { epoch, offset } = ann.welcome;
+    await ann.closed();
+    await bob.request({ type: "publish", data: "missed" });
+    const back = await connect(worker, room, { query: { epoch, offset } });
+    expect(back.welcome.recovered).toBe(true);
+    expect(await back.next("message")).toMatchObject({ data: "missed" });
+  });
+});
