@@ -50,8 +50,13 @@ it("a member that dropped before is still awaited, and is back without being ann
   expect(await ann.rest()).toEqual([]);
 });
 
+const TO_VERSION_4 = `
+  DROP TABLE bans;
+  UPDATE meta SET value = '4' WHERE key = 'schema';
+`;
 /** Undoes version 4, in which a row may hold several messages: here each was published alone. */
 const TO_VERSION_3 = `
+  ${TO_VERSION_4}
   CREATE TABLE earlier (offset INTEGER PRIMARY KEY, time INTEGER NOT NULL, json TEXT NOT NULL,
     bytes_before INTEGER NOT NULL DEFAULT 0, user TEXT, key TEXT);
   INSERT INTO earlier SELECT offset, time, json, bytes_before, keys ->> '$[0][2]', keys ->> '$[0][3]' FROM messages;
@@ -72,6 +77,7 @@ const TO_VERSION_1 = `
 `;
 
 it.each([
+  { version: 4, sql: TO_VERSION_4 },
   { version: 3, sql: TO_VERSION_3 },
   { version: 2, sql: TO_VERSION_2 },
   { version: 1, sql: TO_VERSION_1 },

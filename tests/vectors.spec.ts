@@ -66,6 +66,13 @@ it("a conversation is made of the examples", async () => {
   ann.send(frame("command_history"));
   expect(await ann.next("history")).toEqual(like("reply_history"));
 
+  const spammer = await connect(worker, ROOM, { user: "cho" });
+  await connect(worker, ROOM, { user: "cho" });
+  const moe = await connect(worker, ROOM, { claims: { sub: "moe", rooms: { [ROOM]: ["moderate"] } } });
+  moe.send(frame("command_kick"));
+  expect(await moe.next("ack")).toEqual(like("reply_ack_kicked"));
+  expect((await spammer.next("closing")).reason).toBe("no spam, please");
+
   ann.send(frame("command_ping"));
   await ann.next("pong");
   expect(ann.frames.at(-1)).toBe(frame("reply_pong"));

@@ -27,6 +27,7 @@ fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
             let options = bytes.digit();
             let capabilities = match bytes.digit() {
                 0 => 31,
+                15 => 63,
                 some => some | (some & 1) << 4,
             };
             let resume = match bytes.digit() {
@@ -121,12 +122,19 @@ fn command(bytes: &mut Bytes<'_>) -> String {
         10 => format!(r#"{{"type":"ping","id":{n}}}"#),
         11 => r#"{"type":"ping"}"#.into(),
         12 => format!(r#"{{"type":"dance","id":{n}}}"#),
+        13 if n == 0 => String::new(),
         13 => "{".into(),
         14 => format!(
             r#"{{"type":"publish","id":{n},"data":"{}"}}"#,
             "x".repeat(1 << n)
         ),
-        _ => String::new(),
+        _ => {
+            let (user, hours) = (n & 7, n >> 3);
+            format!(
+                r#"{{"type":"kick","id":{n},"user":"u{user}","ban_seconds":{}}}"#,
+                u32::from(hours) * 3_600
+            )
+        }
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Visitor {
     pub lines: bool,
     pub echo: bool,
     pub presence: bool,
-    /// A bit each: receive, publish, signal, presence, history.
+    /// A bit each: receive, publish, signal, presence, history, moderate.
     pub capabilities: u8,
     pub resume: Option<(&'static str, u64)>,
     pub last: Option<u64>,
@@ -64,7 +64,9 @@ impl Visitor {
     }
 
     fn admission(self, now: Timestamp) -> Admission {
-        let names = ["receive", "publish", "signal", "presence", "history"];
+        let names = [
+            "receive", "publish", "signal", "presence", "history", "moderate",
+        ];
         let can: Vec<_> = (names.iter().enumerate())
             .filter(|(bit, _)| self.capabilities >> bit & 1 == 1)
             .map(|(_, name)| *name)
@@ -159,7 +161,7 @@ impl World {
     /// Which it is, in the order of coming; `None` where the room is full.
     pub fn connect(&mut self, visitor: Visitor) -> Option<usize> {
         let admission = visitor.admission(self.now);
-        self.room.admits(&admission.user).ok()?;
+        self.room.admits(&admission.user, self.now).ok()?;
         let index = self.ids.len();
         let id = ConnectionId((index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         self.ids.push(id);
@@ -366,7 +368,8 @@ impl World {
             3 => Input::Keys(Err(StorageFault)),
             4 => Input::Page(Ok(stray_page())),
             5 => Input::Page(Err(StorageFault)),
-            _ => Input::Flush,
+            6 => Input::BanKept(Ok(())),
+            _ => Input::BanKept(Err(StorageFault)),
         });
     }
 
@@ -442,6 +445,11 @@ impl World {
                 self.store.keep_absence(absence);
             }
             Output::ForgetAbsence(user) => self.store.forget_absence(&user),
+            Output::KeepBan(ban) => {
+                let outcome = self.store.keep_ban(ban);
+                self.room.handle_input(Input::BanKept(outcome), self.now);
+            }
+            Output::ForgetBan(user) => self.store.forget_ban(&user),
         }
     }
 

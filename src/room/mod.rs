@@ -158,7 +158,7 @@ impl Object {
         if is_question && self.is_unknown()? {
             return Err(Refusal::UpgradeRequired.into());
         }
-        self.with_awake(|awake| awake.room.admits(&admission.user))??;
+        self.with_awake(|awake| awake.room.admits(&admission.user, platform::now()))??;
         if is_question {
             return Err(Refusal::UpgradeRequired.into());
         }
@@ -294,6 +294,8 @@ impl Object {
             } => log("close", sockets.close(connection, code, &attachment)),
             Output::KeepAbsence(absence) => log("absence", store.keep_absence(&absence)),
             Output::ForgetAbsence(user) => log("absence", store.forget_absence(&user)),
+            Output::KeepBan(ban) => Some(Input::BanKept(stored("ban", store.keep_ban(&ban)))),
+            Output::ForgetBan(user) => log("ban", store.forget_ban(&user)),
         }
     }
 

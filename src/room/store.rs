@@ -5,6 +5,7 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 use snug_core::{
     Epoch, Offset, Stored, Timestamp, UserId,
+    bans::Ban,
     batch::{Batch, Page},
     command::PageStart,
     keys::StoredKey,
@@ -18,7 +19,7 @@ use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 use crate::platform;
 
 /// What each version of the schema adds to the one before. Only ever appended to.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
     CREATE TABLE messages (offset INTEGER PRIMARY KEY, time INTEGER NOT NULL, json TEXT NOT NULL);
     CREATE TABLE absences (user TEXT PRIMARY KEY, since INTEGER NOT NULL, info TEXT, until INTEGER NOT NULL) WITHOUT ROWID;
@@ -41,6 +42,9 @@ const MIGRATIONS: [&str; 4] = [
     UPDATE messages SET keys = json_array(json_array(offset, time, user, key)) WHERE key IS NOT NULL;
     ALTER TABLE messages DROP COLUMN user;
     ALTER TABLE messages DROP COLUMN key;
+    ",
+    "
+    CREATE TABLE bans (user TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
     ",
 ];
 
@@ -106,6 +110,7 @@ impl Store {
             None => Default::default(),
         };
         let absences = self.rows("SELECT user, since, info, until FROM absences", [])?;
+        let bans = self.rows("SELECT user, until FROM bans", [])?;
         Ok(Stored {
             epoch: Epoch::new(&epoch),
             newest,
@@ -115,6 +120,7 @@ impl Store {
                 .into_iter()
                 .map(read_absence)
                 .collect::<Result<_>>()?,
+            bans: bans.into_iter().map(read_ban).collect::<Result<_>>()?,
         })
     }
 
@@ -250,6 +256,22 @@ impl Store {
         )
     }
 
+    /// Stores a ban, in place of the user's last one.
+    pub fn keep_ban(&self, ban: &Ban) -> Result<()> {
+        self.run(
+            "INSERT OR REPLACE INTO bans (user, until) VALUES (?, ?)",
+            [JsValue::from_str(ban.user.as_str()), number(ban.until.0)],
+        )
+    }
+
+    /// Forgets it again.
+    pub fn forget_ban(&self, user: &UserId) -> Result<()> {
+        self.run(
+            "DELETE FROM bans WHERE user = ?",
+            [JsValue::from_str(user.as_str())],
+        )
+    }
+
     fn meta(&self, key: &str) -> Result<Option<String>> {
         let rows = self.rows(
             "SELECT value FROM meta WHERE key = ?",
@@ -310,6 +332,14 @@ fn read_absence(row: Vec<SqlStorageValue>) -> Result<Absence> {
         user: UserId::parse(&text(user)?).ok_or_else(|| corrupt("user"))?,
         since: Timestamp(integer(since)?),
         info,
+        until: Timestamp(integer(until)?),
+    })
+}
+
+fn read_ban(row: Vec<SqlStorageValue>) -> Result<Ban> {
+    let [user, until] = columns(row)?;
+    Ok(Ban {
+        user: UserId::parse(&text(user)?).ok_or_else(|| corrupt("user"))?,
         until: Timestamp(integer(until)?),
     })
 }

@@ -78,6 +78,8 @@ export interface Ack {
   time?: number;
   /** Whether it was stored before, under the same key. */
   duplicate?: true;
+  /** How many connections a kick has closed. */
+  closed?: number;
 }
 
 export interface Members {
@@ -114,5 +116,6 @@ export interface Replies {
   state: Ack;
   members: Members;
   history: History;
+  kick: Ack & { closed: number };
   ping: Pong;
 }

@@ -10,8 +10,9 @@ use crate::{
     ids::{Offset, UserId},
     json,
     limits::{
-        COMMAND_ID_BYTES_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, PAGE_BYTES_MAX,
-        PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX, SAFE_INTEGER_MAX, SIGNAL_TO_MAX, STATE_BYTES_MAX,
+        BAN_SECONDS_MAX, COMMAND_ID_BYTES_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, PAGE_BYTES_MAX,
+        PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX, REASON_BYTES_MAX, SAFE_INTEGER_MAX,
+        SIGNAL_TO_MAX, STATE_BYTES_MAX,
     },
 };
 
@@ -74,6 +75,16 @@ pub enum Command<'a> {
     Members,
     /// Read stored messages.
     History(PageRequest),
+    /// Close a user's connections.
+    Kick {
+        /// The user.
+        user: UserId,
+        /// What the user is told.
+        reason: Option<Cow<'a, str>>,
+        /// For how long the user may not come back, in place of what was said before: 0 lifts
+        /// a ban.
+        ban_seconds: Option<u64>,
+    },
     /// Answered with `pong`; the runtime answers the exact text of it before it comes here.
     Ping,
 }
@@ -125,6 +136,10 @@ struct Fields<'a> {
     after: Option<Offset>,
     before: Option<Offset>,
     limit: Option<u32>,
+    user: Option<UserId>,
+    #[serde(borrow)]
+    reason: Option<Cow<'a, str>>,
+    ban_seconds: Option<u64>,
 }
 
 /// Keeps `null` apart from absence.
@@ -184,6 +199,7 @@ impl<'a> Fields<'a> {
             "state" => self.state(),
             "members" => Ok(Command::Members),
             "history" => self.history(),
+            "kick" => self.kick(),
             "ping" => Ok(Command::Ping),
             _ => Err((ErrorCode::UnknownCommand, "no command has this 'type'")),
         }
@@ -251,6 +267,22 @@ impl<'a> Fields<'a> {
             limit,
             bytes_max: PAGE_BYTES_MAX,
         }))
+    }
+
+    fn kick(self) -> Result<Command<'a>, Fault> {
+        let user = self.user.ok_or(bad("'kick' needs 'user'"))?;
+        let is_long = |reason: &Cow<'_, str>| reason.len() > REASON_BYTES_MAX;
+        if self.reason.as_ref().is_some_and(is_long) {
+            return Err(bad("'reason' must be at most 256 bytes"));
+        }
+        if self.ban_seconds.is_some_and(|ban| ban > BAN_SECONDS_MAX) {
+            return Err(bad("'ban_seconds' must be at most 315,360,000: ten years"));
+        }
+        Ok(Command::Kick {
+            user,
+            reason: self.reason,
+            ban_seconds: self.ban_seconds,
+        })
     }
 }
 
@@ -320,6 +352,17 @@ mod tests {
             (r#"{"type":"history","after":-1}"#, BadCommand),
             (r#"{"type":"history","after":1.5}"#, BadCommand),
             (r#"{"type":"state","data":[]}"#, BadCommand),
+            (r#"{"type":"kick"}"#, BadCommand),
+            (r#"{"type":"kick","user":""}"#, BadCommand),
+            (r#"{"type":"kick","user":7}"#, BadCommand),
+            (
+                r#"{"type":"kick","user":"bob","ban_seconds":-1}"#,
+                BadCommand,
+            ),
+            (
+                r#"{"type":"kick","user":"bob","ban_seconds":1.5}"#,
+                BadCommand,
+            ),
             (r#"{"type":"ping","id":-1}"#, BadCommand),
             (r#"{"type":"ping","id":{}}"#, BadCommand),
             (r#"{"type":"dance"}"#, UnknownCommand),
@@ -353,6 +396,8 @@ mod tests {
                 "x".repeat(n - 8)
             )
         };
+        let kick = |field: &str| format!(r#"{{"type":"kick","user":"bob",{field}}}"#);
+        let ban = |n: u64| kick(&format!(r#""ban_seconds":{n}"#));
         let page = |n: u32| format!(r#"{{"type":"history","limit":{n}}}"#);
         let deep = |n: usize| {
             format!(
@@ -381,6 +426,11 @@ mod tests {
             (state(STATE_BYTES_MAX), state(STATE_BYTES_MAX + 1)),
             (page(PAGE_MESSAGES_MAX), page(PAGE_MESSAGES_MAX + 1)),
             (page(1), page(0)),
+            (ban(BAN_SECONDS_MAX), ban(BAN_SECONDS_MAX + 1)),
+            (
+                kick(&text("reason", REASON_BYTES_MAX)),
+                kick(&text("reason", REASON_BYTES_MAX + 1)),
+            ),
             (deep(NESTING_MAX), deep(NESTING_MAX + 1)),
             (offset(SAFE_INTEGER_MAX), offset(SAFE_INTEGER_MAX + 1)),
         ] {

@@ -51,6 +51,10 @@ pub enum CloseCode {
     PingTimeout,
     /// What the room kept about the connection cannot be read.
     StateLost,
+    /// A moderator wants the user to go.
+    Kicked,
+    /// A moderator wants the user to stay away.
+    Banned,
     /// The 20th error within a minute, or a flood that does not heed `rate_limited`.
     TooManyErrors,
 }
@@ -65,6 +69,8 @@ impl CloseCode {
             Self::TooSlow => 4002,
             Self::PingTimeout => 4003,
             Self::StateLost => 4004,
+            Self::Kicked => 4100,
+            Self::Banned => 4101,
             Self::TooManyErrors => 4103,
         }
     }
@@ -78,6 +84,8 @@ impl CloseCode {
             Self::TooSlow => "too_slow",
             Self::PingTimeout => "ping_timeout",
             Self::StateLost => "state_lost",
+            Self::Kicked => "kicked",
+            Self::Banned => "banned",
             Self::TooManyErrors => "too_many_errors",
         }
     }
@@ -90,7 +98,7 @@ impl CloseCode {
     /// Whether the member's leave need not wait for a return: it has been gone for long, or is
     /// told not to come back.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::PingTimeout | Self::TooManyErrors)
+        matches!(self, Self::PingTimeout) || !self.invites_back()
     }
 }
 
@@ -121,8 +129,8 @@ mod tests {
     #[test]
     fn close_codes_are_the_wires_and_say_whether_to_come_back() {
         use CloseCode::{
-            MessageTooBig, PingTimeout, StateLost, TokenExpired, TooManyErrors, TooSlow,
-            UnsupportedData,
+            Banned, Kicked, MessageTooBig, PingTimeout, StateLost, TokenExpired, TooManyErrors,
+            TooSlow, UnsupportedData,
         };
         for (code, number, reason, invites_back, is_final) in [
             (UnsupportedData, 1003, "unsupported_data", true, false),
@@ -131,6 +139,8 @@ mod tests {
             (TooSlow, 4002, "too_slow", true, false),
             (PingTimeout, 4003, "ping_timeout", true, true),
             (StateLost, 4004, "state_lost", true, false),
+            (Kicked, 4100, "kicked", false, true),
+            (Banned, 4101, "banned", false, true),
             (TooManyErrors, 4103, "too_many_errors", false, true),
         ] {
             assert_eq!((code.number(), code.reason()), (number, reason));

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use crate::{
+    bans::Ban,
     batch::{Batch, Page},
     door::Admission,
     error::CloseCode,
@@ -56,6 +57,8 @@ pub enum Input {
     },
     /// The answer to [`Output::Append`].
     Appended(Result<(), StorageFault>),
+    /// The answer to [`Output::KeepBan`].
+    BanKept(Result<(), StorageFault>),
     /// The answer to [`Output::ReadKeys`]: the newest [`crate::limits::KEYS_MAX`], oldest first.
     Keys(Result<Vec<StoredKey>, StorageFault>),
     /// The answer to [`Output::ReadPage`]: the page, filled.
@@ -113,6 +116,10 @@ pub enum Output {
     KeepAbsence(Absence),
     /// The member is back, or has left.
     ForgetAbsence(UserId),
+    /// Store a ban in place of the user's last one, and answer with [`Input::BanKept`].
+    KeepBan(Ban),
+    /// The ban is over.
+    ForgetBan(UserId),
 }
 
 /// A socket that came through hibernation.
@@ -139,4 +146,6 @@ pub struct Stored {
     pub bytes: u64,
     /// Members that may be back.
     pub absences: Vec<Absence>,
+    /// Users that are kept out.
+    pub bans: Vec<Ban>,
 }

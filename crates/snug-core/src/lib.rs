@@ -10,6 +10,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod bans;
 pub mod batch;
 pub mod capability;
 pub mod command;

@@ -24,6 +24,12 @@ pub const KEY_BYTES_MAX: usize = 64;
 pub const KEYS_MAX: usize = 1000;
 /// The users that one signal may name.
 pub const SIGNAL_TO_MAX: usize = 32;
+/// The reason that a `kick` command gives.
+pub const REASON_BYTES_MAX: usize = 256;
+/// How long a ban may be: ten years, of 365 days.
+pub const BAN_SECONDS_MAX: u64 = 10 * 365 * 24 * 60 * 60;
+/// The bans of one room.
+pub const BANS_MAX: usize = 10_000;
 /// The epoch that a resuming client names.
 pub const EPOCH_BYTES_MAX: usize = 64;
 

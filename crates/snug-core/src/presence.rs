@@ -144,6 +144,20 @@ impl Presence {
         member.absence = Some(absence);
     }
 
+    /// Whether the user has dropped and may be back.
+    pub fn is_absent(&self, user: &UserId) -> bool {
+        let member = self.members.get(user);
+        member.is_some_and(|member| member.absence.is_some())
+    }
+
+    /// Removes a user who may be back, without waiting for the grace.
+    pub fn give_up(&mut self, user: &UserId) {
+        let member = self.members.remove(user);
+        if let Some(absence) = member.and_then(|member| member.absence) {
+            self.due.remove(&(absence.until, absence.user));
+        }
+    }
+
     /// Removes a user without connections.
     pub fn leave(&mut self, user: &UserId) {
         self.members.remove(user);

@@ -53,7 +53,7 @@ pub enum Push<'a> {
     Closing {
         /// The close frame's code.
         code: u16,
-        /// The close frame's reason.
+        /// The close frame's reason, or a moderator's.
         reason: &'a str,
         /// Whether to connect again.
         reconnect: bool,
@@ -62,9 +62,9 @@ pub enum Push<'a> {
     Ack {
         /// The command's id.
         id: &'a CommandId,
-        /// The place that a published message was given.
+        /// What came of it, where that is more than that it was done.
         #[serde(flatten)]
-        stored: Option<Stored>,
+        outcome: Option<Outcome>,
     },
     /// Who is here.
     Members {
@@ -164,6 +164,19 @@ pub struct Message<'a> {
     pub event: Option<&'a str>,
     /// What it says.
     pub data: &'a RawValue,
+}
+
+/// What came of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Outcome {
+    /// A message was published.
+    Stored(Stored),
+    /// A user's connections were closed.
+    Kicked {
+        /// How many.
+        closed: usize,
+    },
 }
 
 /// Where and when a message was stored.

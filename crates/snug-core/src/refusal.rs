@@ -19,6 +19,11 @@ pub enum Refusal {
     TokenNotYetValid,
     /// The token grants nothing in this room.
     RoomForbidden,
+    /// A moderator keeps the user out of the room, for so long.
+    Banned {
+        /// From now.
+        seconds: u64,
+    },
     /// The page that asks is not of a listed origin.
     OriginForbidden,
     /// No such path.
@@ -49,7 +54,7 @@ impl Refusal {
             | Self::TokenInvalid(_)
             | Self::TokenExpired
             | Self::TokenNotYetValid => 401,
-            Self::RoomForbidden | Self::OriginForbidden => 403,
+            Self::RoomForbidden | Self::Banned { .. } | Self::OriginForbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::UpgradeRequired => 426,
@@ -69,6 +74,7 @@ impl Refusal {
             Self::TokenExpired => "token_expired",
             Self::TokenNotYetValid => "token_not_yet_valid",
             Self::RoomForbidden => "room_forbidden",
+            Self::Banned { .. } => "banned",
             Self::OriginForbidden => "origin_forbidden",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed(_) => "method_not_allowed",
@@ -106,6 +112,7 @@ impl Refusal {
             Self::TokenExpired => "The token has expired: bring a new one",
             Self::TokenNotYetValid => "The token is not valid yet",
             Self::RoomForbidden => "The token grants nothing in this room",
+            Self::Banned { .. } => "The user is banned from this room for the time being",
             Self::OriginForbidden => {
                 "Pages of this origin may not connect: list it in ALLOWED_ORIGINS"
             }
@@ -127,6 +134,7 @@ impl Refusal {
     pub fn header(&self) -> Option<(&'static str, String)> {
         let (name, value) = match self {
             Self::MethodNotAllowed(allowed) => return Some(("allow", allowed.join(", "))),
+            Self::Banned { seconds } => return Some(("retry-after", seconds.to_string())),
             _ => match self.status() {
                 401 => ("www-authenticate", "Bearer"),
                 // RFC 9110, section 15.5.22 wants it, though workerd keeps it back.

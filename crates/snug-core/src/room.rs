@@ -4,6 +4,7 @@ mod change;
 mod commands;
 mod frame;
 mod history;
+mod kick;
 mod outbox;
 mod publish;
 
@@ -14,6 +15,7 @@ use std::{
 };
 
 use crate::{
+    bans::{Ban, Bans},
     command::{CommandId, PageRequest, PageStart},
     config::RoomRules,
     connection::{ClosingSocket, Connection},
@@ -32,6 +34,7 @@ use crate::{
 use self::{
     change::Change,
     frame::Frame,
+    kick::Kick,
     outbox::{Audience, Outbox},
     publish::Publication,
 };
@@ -56,6 +59,7 @@ pub struct Room {
     /// Sockets that were closed from here and are not gone yet.
     closing: BTreeMap<ConnectionId, ClosingSocket>,
     presence: Presence,
+    bans: Bans,
     /// When to look for silent sockets; `None` while there are none at all.
     sweep_at: Option<Timestamp>,
     /// When each connection's token ends, soonest first.
@@ -96,6 +100,12 @@ enum Asked {
         from: ConnectionId,
         id: Option<CommandId>,
     },
+    Ban {
+        from: ConnectionId,
+        id: Option<CommandId>,
+        kick: Kick,
+        ban: Ban,
+    },
     Replay {
         to: ConnectionId,
         from: PageStart,
@@ -112,6 +122,8 @@ pub enum Wake {
     Sweep,
     /// A connection's token ends.
     Expiry,
+    /// A ban ends.
+    BanEnd,
 }
 
 /// Sweeps are asked for at most this many times in an idle timeout, however many sockets fall
@@ -138,6 +150,7 @@ impl Room {
             connections: BTreeMap::new(),
             closing: BTreeMap::new(),
             presence: Presence::default(),
+            bans: stored.bans.into_iter().collect(),
             sweep_at: None,
             expiries: BTreeSet::new(),
             now,
@@ -160,18 +173,23 @@ impl Room {
             } else if let Some(closing) = ClosingSocket::restore(&socket.attachment) {
                 room.closing.insert(socket.connection, closing);
             } else {
-                room.say_closing(socket.connection, None, false, CloseCode::StateLost);
+                let code = CloseCode::StateLost;
+                room.say_closing(socket.connection, None, false, code, code.reason());
             }
         }
         room
     }
 
-    /// Whether there is room for one more connection of this user.
+    /// Whether the user may come in, and there is room for one more connection.
     ///
     /// # Errors
     ///
-    /// `too_many_connections`, `room_full`.
-    pub fn admits(&self, user: &UserId) -> Result<(), Refusal> {
+    /// `banned`, `too_many_connections`, `room_full`.
+    pub fn admits(&self, user: &UserId, now: Timestamp) -> Result<(), Refusal> {
+        if let Some(until) = self.bans.until(user, now) {
+            let seconds = until.ms_since(now).div_ceil(1000);
+            return Err(Refusal::Banned { seconds });
+        }
         let closing = self
             .closing
             .values()
@@ -212,6 +230,7 @@ impl Room {
             Input::Flush => self.pass(),
             Input::FallBehind { queued } => self.close_slow(&queued),
             Input::Appended(outcome) => self.appended(outcome),
+            Input::BanKept(outcome) => self.ban_kept(outcome),
             Input::Keys(outcome) => self.keys_read(outcome),
             Input::Page(outcome) => self.page(outcome),
         }
@@ -274,7 +293,8 @@ impl Room {
         let grace = self.presence.next_due().map(|at| (at, Wake::Grace));
         let sweep = self.sweep_at.map(|at| (at, Wake::Sweep));
         let expiry = self.expiries.first().map(|(at, _)| (*at, Wake::Expiry));
-        [grace, sweep, expiry]
+        let ban = self.bans.next_due().map(|at| (at, Wake::BanEnd));
+        [grace, sweep, expiry, ban]
             .into_iter()
             .flatten()
             .min_by_key(|(at, _)| *at)
@@ -347,6 +367,9 @@ impl Room {
             self.outputs.push_back(Output::ForgetAbsence(user.clone()));
             self.change.leave(user);
         }
+        while let Some(user) = self.bans.take_over(self.now) {
+            self.outputs.push_back(Output::ForgetBan(user));
+        }
         let mut next = None;
         let mut silent = Vec::new();
         for connection in self.connections.values() {
@@ -376,9 +399,14 @@ impl Room {
 
     /// Ends a connection from here.
     fn close(&mut self, id: ConnectionId, code: CloseCode) {
+        self.close_because(id, code, code.reason());
+    }
+
+    /// The same, with a reason of its own.
+    fn close_because(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
         if let Some(connection) = self.connections.get(&id) {
             let (user, has_lines) = (connection.user.clone(), connection.lines);
-            self.say_closing(id, Some(user), has_lines, code);
+            self.say_closing(id, Some(user), has_lines, code, reason);
             self.drop_connection(id, code.is_final());
         }
     }
@@ -389,10 +417,11 @@ impl Room {
         user: Option<UserId>,
         has_lines: bool,
         code: CloseCode,
+        reason: &str,
     ) {
         let closing = Push::Closing {
             code: code.number(),
-            reason: code.reason(),
+            reason,
             reconnect: code.invites_back(),
         };
         self.outbox

@@ -20,8 +20,8 @@ use snug_core::{
     command::{Command, CommandId, PageRequest, PageStart},
     limits::PAGE_BYTES_MAX,
     push::{
-        ConnectionLimits, Member, Message, PING, PONG, PresenceChange, Push, StateChange, Stored,
-        Welcome,
+        ConnectionLimits, Member, Message, Outcome, PING, PONG, PresenceChange, Push, StateChange,
+        Stored, Welcome,
     },
 };
 
@@ -122,6 +122,15 @@ fn commands() -> Named<(Option<CommandId>, Command<'static>)> {
                 bytes_max: PAGE_BYTES_MAX,
             }),
         ),
+        (
+            "command_kick",
+            number(12),
+            Command::Kick {
+                user: user("cho"),
+                reason: Some("no spam, please".into()),
+                ban_seconds: Some(3600),
+            },
+        ),
         ("command_ping", None, Command::Ping),
     ]
     .into_iter()
@@ -164,13 +173,14 @@ fn sent() -> Named<String> {
         data: raw(r#"{"text":"你好 👋"}"#),
     });
     let id = CommandId::Number;
+    let stored = Stored::new(Offset(41), START.plus_ms(5000));
     let closing = CloseCode::PingTimeout;
     let pushes = [
         (
             "reply_ack",
             Push::Ack {
                 id: &id(8),
-                stored: None,
+                outcome: None,
             }
             .to_line(),
         ),
@@ -178,7 +188,15 @@ fn sent() -> Named<String> {
             "reply_ack_stored",
             Push::Ack {
                 id: &id(7),
-                stored: Some(Stored::new(Offset(41), START.plus_ms(5000))),
+                outcome: Some(Outcome::Stored(stored)),
+            }
+            .to_line(),
+        ),
+        (
+            "reply_ack_kicked",
+            Push::Ack {
+                id: &id(12),
+                outcome: Some(Outcome::Kicked { closed: 2 }),
             }
             .to_line(),
         ),
@@ -196,7 +214,7 @@ fn sent() -> Named<String> {
             "reply_ack_duplicate",
             Push::Ack {
                 id: &id(7),
-                stored: Some(Stored::new(Offset(41), START.plus_ms(5000)).again()),
+                outcome: Some(Outcome::Stored(stored.again())),
             }
             .to_line(),
         ),

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
 
 use serde_json::value::RawValue;
 
-use super::{Frame, Room, outbox::Audience, publish::Publication};
+use super::{Frame, Room, kick::Kick, outbox::Audience, publish::Publication};
 use crate::{
     Capability,
     command::{BadCommand, Command, CommandId},
@@ -81,6 +81,7 @@ impl Room {
             Command::Signal { .. } => Capability::Signal,
             Command::State { .. } | Command::Members => Capability::Presence,
             Command::History(_) => Capability::History,
+            Command::Kick { .. } => Capability::Moderate,
             Command::Ping => return self.reply(from, &Push::Pong { id: id.as_ref() }),
         };
         if !self
@@ -107,6 +108,14 @@ impl Room {
             }
             Command::Members => self.list_members(from, id.as_ref()),
             Command::History(request) => self.read_page(from, id, request),
+            Command::Kick {
+                user,
+                reason,
+                ban_seconds,
+            } => {
+                let reason = reason.map(Cow::into_owned);
+                self.kick(from, id, Kick { user, reason }, ban_seconds);
+            }
             Command::Ping => {}
         }
     }
@@ -236,7 +245,7 @@ impl Room {
 
     fn ack(&mut self, to: ConnectionId, id: Option<&CommandId>) {
         if let Some(id) = id {
-            self.reply(to, &Push::Ack { id, stored: None });
+            self.reply(to, &Push::Ack { id, outcome: None });
         }
     }
 
@@ -252,7 +261,7 @@ impl Room {
         }
     }
 
-    fn reply(&mut self, to: ConnectionId, reply: &Push<'_>) {
+    pub(super) fn reply(&mut self, to: ConnectionId, reply: &Push<'_>) {
         self.outbox.say(Audience::These(vec![to]), reply.to_line());
     }
 

@@ -15,7 +15,7 @@ use crate::{
     io::Output,
     keys::StoredKey,
     limits::{FLUSH_BYTES, FLUSH_COPIES_BYTES, FLUSH_LINES, MERGE_BYTES_MAX},
-    push::{Push, Stored},
+    push::{Outcome, Push, Stored},
 };
 
 /// The lines that the next flush sends.
@@ -295,8 +295,8 @@ impl Delivery {
         let lines = lines.into_iter().filter_map(|Line { text, to }| {
             let text = match text {
                 Text::Receipt { id, stored } => {
-                    let (id, stored) = (&id?, Some(stored));
-                    Text::Said(Push::Ack { id, stored }.to_line())
+                    let (id, outcome) = (&id?, Some(Outcome::Stored(stored)));
+                    Text::Said(Push::Ack { id, outcome }.to_line())
                 }
                 other => other,
             };

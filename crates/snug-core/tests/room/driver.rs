@@ -16,6 +16,7 @@ mod store;
 use serde_json::{Value, json, value::RawValue};
 use snug_core::{
     Admission, Config, ConnectionId, Input, Offset, Output, Room, RoomName, Timestamp, UserId,
+    bans::Ban,
     batch::Batch,
     config::RoomRules,
     door::{Options, Position},
@@ -252,7 +253,7 @@ impl TestRoom {
         let Visitor(admission) = visitor;
         self.wake();
         self.room
-            .admits(&admission.user)
+            .admits(&admission.user, self.now)
             .map_err(|refusal| refusal.code())?;
         self.connected += 1;
         // Spread out, so that no order follows from the order of coming.
@@ -432,6 +433,21 @@ impl TestRoom {
             .filter_map(|(id, socket)| Some((*id, socket.answered?)))
             .collect();
         self.feed(Input::Timeout { answered });
+    }
+
+    /// How many bans storage holds.
+    pub fn stored_bans(&self) -> usize {
+        self.store.bans.len()
+    }
+
+    /// Starts again from a storage with so many bans in it.
+    pub fn is_stored_with_bans(&mut self, bans: usize) {
+        for number in 0..bans {
+            let user = UserId::parse(&format!("banned {number}")).unwrap();
+            let until = self.now.plus_ms(3_600_000);
+            self.store.bans.insert(user.clone(), Ban { user, until });
+        }
+        self.restore();
     }
 
     /// Whether the room wants to be woken at all.
@@ -743,6 +759,11 @@ impl TestRoom {
                 Output::ForgetAbsence(user) => {
                     self.store.forget_absence(&user);
                 }
+                Output::KeepBan(ban) => {
+                    let outcome = self.store.keep_ban(ban);
+                    self.room.handle_input(Input::BanKept(outcome), self.now);
+                }
+                Output::ForgetBan(user) => self.store.forget_ban(&user),
             }
         }
         if self.ignores_closes {

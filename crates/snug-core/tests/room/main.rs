@@ -18,6 +18,7 @@ mod hibernation;
 mod history;
 mod hostile_input;
 mod keys;
+mod kick;
 mod limits;
 mod presence;
 mod recovery;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use snug_core::{
     Epoch, Offset, Stored, UserId,
+    bans::Ban,
     batch::{Batch, Page},
     command::PageStart,
     io::StorageFault,
@@ -20,6 +21,7 @@ pub const EPOCH: &str = "e1";
 pub struct MemoryStore {
     pub rows: BTreeMap<Offset, Batch>,
     absences: BTreeMap<UserId, Absence>,
+    pub bans: BTreeMap<UserId, Ban>,
     /// How many more times it fails.
     pub faults: usize,
 }
@@ -41,6 +43,7 @@ impl MemoryStore {
             newest_time: newest.map(|row| row.time).unwrap_or_default(),
             bytes: self.bytes(),
             absences: self.absences.values().cloned().collect(),
+            bans: self.bans.values().cloned().collect(),
         }
     }
 
@@ -105,6 +108,16 @@ impl MemoryStore {
 
     pub fn forget_absence(&mut self, user: &UserId) {
         assert!(self.absences.remove(user).is_some(), "was not absent");
+    }
+
+    pub fn keep_ban(&mut self, ban: Ban) -> Result<(), StorageFault> {
+        self.work()?;
+        self.bans.insert(ban.user.clone(), ban);
+        Ok(())
+    }
+
+    pub fn forget_ban(&mut self, user: &UserId) {
+        assert!(self.bans.remove(user).is_some(), "was not banned");
     }
 
     fn work(&mut self) -> Result<(), StorageFault> {
