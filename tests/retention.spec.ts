@@ -1,7 +1,11 @@
 // What a room keeps, on the real storage.
 
-import { afterAll, describe, expect, it } from "vitest";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { type Client, connect } from "./support/client.js";
+import { rows } from "./support/stored.js";
 import { newRoom } from "./support/visit.js";
 import { type Settings, startWorker, type Worker } from "./support/worker.js";
 
@@ -49,6 +53,26 @@ describe("a room", () => {
     await worker.hibernate(room);
     await ann.request(publish("é".repeat(500)));
     expect(await kept(ann)).toEqual([4, 5]);
+  });
+
+  it("removes what has aged from storage, though nothing is said and nobody is there", async () => {
+    const storage = await mkdtemp(join(tmpdir(), "snug-"));
+    onTestFinished(() => rm(storage, { recursive: true }));
+    await using worker = await startWorker({ HISTORY_SECONDS_MAX: 1 }, storage);
+    const ann = await connect(worker, newRoom());
+    for (let data = 1; data <= 3; data++) await ann.request(publish(data));
+    await ann.request({ ...publish(4), key: "k" });
+    await ann.request(publish(5));
+    const { epoch } = ann.welcome;
+    await ann.close(1000);
+    const texts = async () => (await rows(storage)).map(({ json }) => json).join("");
+    expect(await texts()).not.toBe("");
+    await expect.poll(texts, { timeout: 10_000 }).toBe("");
+    expect((await rows(storage)).map(({ offset }) => offset)).toEqual([4, 5]);
+    const back = await connect(worker, ann.welcome.room);
+    expect(back.welcome).toMatchObject({ epoch, offset: 5 });
+    expect(await back.request({ ...publish(4), key: "k" })).toMatchObject({ offset: 4, duplicate: true });
+    expect((await back.request(publish(6))).offset).toBe(6);
   });
 
   it("keeps nothing where nothing is wanted, and still orders", async () => {

@@ -361,7 +361,7 @@ impl World {
 
     /// An answer to what was not asked.
     pub fn stray_answer(&mut self, kind: u8) {
-        self.feed(match kind & 7 {
+        self.feed(match kind & 15 {
             0 => Input::Appended(Ok(())),
             1 => Input::Appended(Err(StorageFault)),
             2 => Input::Keys(Ok(Vec::new())),
@@ -369,7 +369,10 @@ impl World {
             4 => Input::Page(Ok(stray_page())),
             5 => Input::Page(Err(StorageFault)),
             6 => Input::BanKept(Ok(())),
-            _ => Input::BanKept(Err(StorageFault)),
+            7 => Input::BanKept(Err(StorageFault)),
+            8 => Input::Trimmed(Ok(Some(self.now))),
+            9 => Input::Trimmed(Err(StorageFault)),
+            _ => Input::Flush,
         });
     }
 
@@ -421,7 +424,10 @@ impl World {
                 let outcome = self.store.append(batch);
                 self.room.handle_input(Input::Appended(outcome), self.now);
             }
-            Output::Trim { floor, lowest_key } => self.store.trim(floor, lowest_key),
+            Output::Trim { floor, lowest_key } => {
+                let outcome = self.store.trim(floor, lowest_key);
+                self.room.handle_input(Input::Trimmed(outcome), self.now);
+            }
             Output::ReadKeys => {
                 let keys = self.store.keys();
                 self.room.handle_input(Input::Keys(keys), self.now);

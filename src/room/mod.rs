@@ -278,7 +278,10 @@ impl Object {
                 Some(Input::Page(filled.map(|()| page)))
             }
             Output::ReadKeys => Some(Input::Keys(stored("keys", store.keys()))),
-            Output::Trim { floor, lowest_key } => log("trim", store.trim(floor, lowest_key)),
+            Output::Trim { floor, lowest_key } => {
+                let trimmed = stored("trim", store.trim(floor, lowest_key));
+                Some(Input::Trimmed(trimmed))
+            }
             Output::Send { to, text } => {
                 sockets.send(&to, texts.encode(&text));
                 None

@@ -116,6 +116,7 @@ impl Store {
             newest,
             newest_time,
             bytes,
+            oldest_time: self.oldest_time()?,
             absences: absences
                 .into_iter()
                 .map(read_absence)
@@ -164,43 +165,57 @@ impl Store {
         Ok(newest)
     }
 
-    /// Removes some of what is below the floor: rows, or of those with a key that is remembered, the
-    /// messages. The newest row stays, whatever it is: it is how the next offset is known.
-    pub fn trim(&self, floor: Floor, lowest_key: Offset) -> Result<()> {
-        let kept = self.rows(
-            "SELECT offset FROM messages
-            WHERE offset + count > ? AND time >= ? AND bytes_before + octet_length(json) > ?
-            UNION ALL SELECT max(offset) FROM messages
-            ORDER BY offset LIMIT 1",
+    /// Removes some of what is below the floor: rows, or of those with a key that is remembered and
+    /// of the newest, which is how the next offset is known, the messages. Tells the time of the
+    /// oldest row that has some left.
+    pub fn trim(&self, floor: Floor, lowest_key: Offset) -> Result<Option<Timestamp>> {
+        let ends = self.rows(
+            "SELECT coalesce(max(offset), 0), coalesce((
+                SELECT offset FROM messages
+                WHERE offset + count > ? AND time >= ? AND bytes_before + octet_length(json) > ?
+                ORDER BY offset LIMIT 1
+            ), max(offset) + 1, 0) FROM messages",
             [
                 number(floor.offset.0),
                 number(floor.time.0),
                 number(floor.bytes_before),
             ],
         )?;
-        let Some(row) = kept.into_iter().next() else {
-            return Ok(());
-        };
-        let [lowest_kept] = columns(row)?;
-        let lowest_kept = integer(lowest_kept)?;
+        let ends = ends.into_iter().next().ok_or_else(|| corrupt("row"))?;
+        let [newest, lowest_kept] = columns(ends)?;
+        let (newest, lowest_kept) = (integer(newest)?, integer(lowest_kept)?);
+        let bindings = [lowest_kept, newest, lowest_key.0, TRIM_ROWS_MAX].map(number);
         self.run(
             "DELETE FROM messages WHERE offset IN (
-                SELECT offset FROM messages WHERE offset < ? AND (keys IS NULL OR offset + count <= ?)
+                SELECT offset FROM messages
+                WHERE offset < ? AND offset < ? AND (keys IS NULL OR offset + count <= ?)
                 ORDER BY offset LIMIT ?
             )",
-            [
-                number(lowest_kept),
-                number(lowest_key.0),
-                number(TRIM_ROWS_MAX),
-            ],
+            bindings.clone(),
         )?;
         self.run(
-            "UPDATE messages SET json = '' WHERE offset IN (
-                SELECT offset FROM messages WHERE offset < ? AND json <> ''
+            "UPDATE messages SET bytes_before = bytes_before + octet_length(json), json = ''
+            WHERE offset IN (
+                SELECT offset FROM messages
+                WHERE offset < ? AND (offset = ? OR keys IS NOT NULL AND offset + count > ?) AND json <> ''
                 ORDER BY offset LIMIT ?
             )",
-            [number(lowest_kept), number(TRIM_ROWS_MAX)],
-        )
+            bindings,
+        )?;
+        self.oldest_time()
+    }
+
+    /// The time of the oldest row that has messages.
+    fn oldest_time(&self) -> Result<Option<Timestamp>> {
+        let oldest = self.rows(
+            "SELECT time FROM messages WHERE json <> '' ORDER BY offset LIMIT 1",
+            [],
+        )?;
+        let oldest = oldest.into_iter().next().map(|row| {
+            let [time] = columns(row)?;
+            Ok(Timestamp(integer(time)?))
+        });
+        oldest.transpose()
     }
 
     /// Fills a page.

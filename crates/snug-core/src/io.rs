@@ -57,6 +57,8 @@ pub enum Input {
     },
     /// The answer to [`Output::Append`].
     Appended(Result<(), StorageFault>),
+    /// The answer to [`Output::Trim`]: the time of the oldest row that holds messages.
+    Trimmed(Result<Option<Timestamp>, StorageFault>),
     /// The answer to [`Output::KeepBan`].
     BanKept(Result<(), StorageFault>),
     /// The answer to [`Output::ReadKeys`]: the newest [`crate::limits::KEYS_MAX`], oldest first.
@@ -87,9 +89,9 @@ pub enum Output {
     ReadPage(Page),
     /// Read the idempotency keys that are stored, and answer with [`Input::Keys`].
     ReadKeys,
-    /// Remove some of the oldest rows that hold nothing but what is below the floor, but never the
-    /// newest row: it holds the place in the stream. Of rows with a key that is remembered, remove
-    /// no more than the messages.
+    /// Remove some of the oldest rows that hold nothing but what is below the floor, and answer
+    /// with [`Input::Trimmed`]. Of the newest row, which holds the place in the stream, and of rows
+    /// with a key that is remembered, remove no more than the messages.
     Trim {
         /// Where the kept messages begin.
         floor: Floor,
@@ -144,6 +146,8 @@ pub struct Stored {
     pub newest_time: Timestamp,
     /// The bytes of all messages of the epoch, as they were stored.
     pub bytes: u64,
+    /// The time of the oldest row that holds messages.
+    pub oldest_time: Option<Timestamp>,
     /// Members that may be back.
     pub absences: Vec<Absence>,
     /// Users that are kept out.

@@ -29,6 +29,13 @@ pub struct Floor {
 /// deletion of its own.
 const TRIM_EVERY: u64 = 64;
 
+/// Messages that have aged are removed at most so many times in the time that they are kept for,
+/// however evenly they come: each is an alarm.
+const TRIMS_PER_AGE: u64 = 10;
+
+/// How long until what is still to be removed, or could not be, is.
+pub const TRIM_PAUSE_MS: u64 = 1000;
+
 /// Rows removed at a time: more than come in between, and few enough not to be felt.
 pub const TRIM_ROWS_MAX: u64 = 256;
 
@@ -48,6 +55,13 @@ impl Retention {
             time: Timestamp(now.0.saturating_sub(age_ms)),
             bytes_before: bytes.saturating_sub(self.bytes_max),
         }
+    }
+
+    /// When to remove what has aged, where this is the time of the oldest message that is stored.
+    pub fn trim_at(&self, oldest: Timestamp) -> Timestamp {
+        let age_ms = self.seconds_max.saturating_mul(1000);
+        let step_ms = age_ms.div_ceil(TRIMS_PER_AGE);
+        oldest.plus_ms(age_ms.saturating_add(step_ms))
     }
 
     /// Whether it is time to remove rows, after messages were stored.
@@ -92,6 +106,22 @@ mod tests {
         let by_size = floor(many, many, 300);
         assert!(by_size.keeps(Offset(8), NOW, 700));
         assert!(!by_size.keeps(Offset(7), NOW, 699));
+    }
+
+    #[test]
+    fn what_has_aged_is_removed_soon_and_not_one_by_one() {
+        let retention = Retention {
+            messages_max: 10,
+            seconds_max: 60,
+            bytes_max: 10,
+        };
+        assert_eq!(retention.trim_at(NOW), NOW.plus_ms(66_000));
+        assert!(retention.floor(Offset(1), 0, NOW.plus_ms(66_000)).time > NOW);
+        let for_ever = Retention {
+            seconds_max: u64::MAX,
+            ..retention
+        };
+        assert_eq!(for_ever.trim_at(NOW), Timestamp(u64::MAX));
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct Room {
     newest_time: Timestamp,
     /// The bytes of all messages of the epoch, removed ones too.
     bytes: u64,
+    /// When to remove messages that have aged; `None` while there are none at all.
+    trim_at: Option<Timestamp>,
     /// The idempotency keys, once they were needed.
     keys: Option<Keys>,
     connections: BTreeMap<ConnectionId, Connection>,
@@ -106,6 +108,7 @@ enum Asked {
         kick: Kick,
         ban: Ban,
     },
+    Trim,
     Replay {
         to: ConnectionId,
         from: PageStart,
@@ -124,6 +127,8 @@ pub enum Wake {
     Expiry,
     /// A ban ends.
     BanEnd,
+    /// Stored messages have aged.
+    Trim,
 }
 
 /// Sweeps are asked for at most this many times in an idle timeout, however many sockets fall
@@ -146,6 +151,7 @@ impl Room {
             newest: stored.newest,
             newest_time: stored.newest_time,
             bytes: stored.bytes,
+            trim_at: None,
             keys: None,
             connections: BTreeMap::new(),
             closing: BTreeMap::new(),
@@ -164,6 +170,7 @@ impl Room {
             presence_pace: PresencePace::default(),
             outputs: VecDeque::new(),
         };
+        room.note_oldest(stored.oldest_time);
         for absence in stored.absences {
             room.presence.await_return(absence);
         }
@@ -230,6 +237,7 @@ impl Room {
             Input::Flush => self.pass(),
             Input::FallBehind { queued } => self.close_slow(&queued),
             Input::Appended(outcome) => self.appended(outcome),
+            Input::Trimmed(outcome) => self.trimmed(outcome),
             Input::BanKept(outcome) => self.ban_kept(outcome),
             Input::Keys(outcome) => self.keys_read(outcome),
             Input::Page(outcome) => self.page(outcome),
@@ -294,7 +302,8 @@ impl Room {
         let sweep = self.sweep_at.map(|at| (at, Wake::Sweep));
         let expiry = self.expiries.first().map(|(at, _)| (*at, Wake::Expiry));
         let ban = self.bans.next_due().map(|at| (at, Wake::BanEnd));
-        [grace, sweep, expiry, ban]
+        let trim = self.trim_at.map(|at| (at, Wake::Trim));
+        [grace, sweep, expiry, ban, trim]
             .into_iter()
             .flatten()
             .min_by_key(|(at, _)| *at)
@@ -384,6 +393,9 @@ impl Room {
             self.close(id, CloseCode::PingTimeout);
         }
         self.sweep_at = next.map(|at| self.sweep_for(at));
+        if self.trim_at.is_some_and(|at| at <= self.now) {
+            self.ask_trim();
+        }
     }
 
     /// When to sweep for a socket that has been silent for too long at `silent_at`.

@@ -12,14 +12,15 @@ use crate::{
     command::{CommandId, PageRequest, PageStart},
     door::{Options, Position},
     error::ErrorCode,
-    ids::{ConnectionId, Offset},
+    ids::{ConnectionId, Offset, Timestamp},
     io::{Output, StorageFault},
+    keys::Keys,
     limits::{
         LAST_MESSAGES_MAX, PAGE_BYTES_MAX, RECOVERY_BYTES_MAX, RECOVERY_MESSAGES_MAX,
         REPLAY_FRAME_BYTES,
     },
     push::Push,
-    retention::Floor,
+    retention::{Floor, TRIM_PAUSE_MS},
 };
 
 /// What every stored message starts with: the tag that a page of history leaves out.
@@ -102,6 +103,35 @@ impl Room {
         self.rules
             .retention
             .floor(self.newest, self.bytes, self.now)
+    }
+
+    /// Removes some of what is not kept.
+    pub(super) fn ask_trim(&mut self) {
+        self.asked = Some(Asked::Trim);
+        self.outputs.push_back(Output::Trim {
+            floor: self.floor(),
+            lowest_key: self.keys.as_ref().map(Keys::lowest).unwrap_or_default(),
+        });
+    }
+
+    /// Some of it is removed, or could not be.
+    pub(super) fn trimmed(&mut self, outcome: Result<Option<Timestamp>, StorageFault>) {
+        match self.asked.take() {
+            Some(Asked::Trim) => {
+                let soon = self.now.plus_ms(TRIM_PAUSE_MS);
+                match outcome {
+                    Ok(oldest) => self.note_oldest(oldest),
+                    Err(StorageFault) => self.trim_at = Some(soon),
+                }
+                self.trim_at = self.trim_at.map(|at| at.max(soon));
+            }
+            other => self.asked = other,
+        }
+    }
+
+    /// Notes the time of the oldest messages that are stored.
+    pub(super) fn note_oldest(&mut self, oldest: Option<Timestamp>) {
+        self.trim_at = oldest.map(|time| self.rules.retention.trim_at(time));
     }
 
     /// Passes on the page that storage read.

@@ -8,10 +8,10 @@ use super::{Asked, Room};
 use crate::{
     command::CommandId,
     error::ErrorCode,
-    ids::{ConnectionId, Offset},
+    ids::ConnectionId,
     io::{Output, StorageFault},
     json,
-    keys::{Keys, StoredKey},
+    keys::StoredKey,
     push::{Message, Push, Stored},
     retention::Retention,
 };
@@ -160,8 +160,13 @@ impl Room {
                 if outcome.is_ok() {
                     let before = std::mem::replace(&mut self.newest, newest);
                     (self.newest_time, self.bytes) = (time, bytes);
+                    if self.trim_at.is_none() && self.rules.retention.keeps_any() {
+                        self.note_oldest(Some(time));
+                    }
                     self.deliver(body);
-                    self.trim(before);
+                    if Retention::is_trim_due(before, newest) {
+                        self.ask_trim();
+                    }
                 } else {
                     self.keys = None;
                     self.storage_failed = true;
@@ -189,15 +194,6 @@ impl Room {
             let only_count = self.presence.is_truncated();
             self.presence_pace
                 .told(frames, only_count, self.now, window_ms_max);
-        }
-    }
-
-    fn trim(&mut self, before: Offset) {
-        if Retention::is_trim_due(before, self.newest) {
-            self.outputs.push_back(Output::Trim {
-                floor: self.floor(),
-                lowest_key: self.keys.as_ref().map(Keys::lowest).unwrap_or_default(),
-            });
         }
     }
 

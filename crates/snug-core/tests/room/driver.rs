@@ -22,6 +22,7 @@ use snug_core::{
     door::{Options, Position},
     io::KeptSocket,
     limits::{HIBERNATION_IDLE_MS, WINDOW_MS_MAX},
+    room::Wake,
     token::ClaimedLimits,
 };
 
@@ -110,6 +111,7 @@ pub struct TestRoom {
     rows: Vec<Stored>,
     transcript: Vec<String>,
     ignores_closes: bool,
+    alarms: usize,
 }
 
 /// A row of messages that storage took, or did not.
@@ -232,6 +234,7 @@ impl TestRoom {
             rows: Vec::new(),
             transcript: Vec::new(),
             ignores_closes: false,
+            alarms: 0,
         }
     }
 
@@ -428,6 +431,7 @@ impl TestRoom {
     /// Wakes the room, whether it asked for it or not.
     #[track_caller]
     pub fn time_out(&mut self) {
+        self.alarms += 1;
         let answered = self
             .open_sockets()
             .filter_map(|(id, socket)| Some((*id, socket.answered?)))
@@ -450,9 +454,15 @@ impl TestRoom {
         self.restore();
     }
 
-    /// Whether the room wants to be woken at all.
+    /// How often the room was woken by time.
+    pub fn alarms(&self) -> usize {
+        self.alarms
+    }
+
+    /// Whether the room wants to be woken, other than to remove what has aged.
     pub fn waits_for_time(&self) -> bool {
-        self.room.poll_timeout().is_some()
+        let wake = self.room.poll_timeout();
+        wake.is_some_and(|(_, why)| why != Wake::Trim)
     }
 
     /// The clock is set back, as clocks sometimes are. Timers run on.
@@ -732,7 +742,10 @@ impl TestRoom {
                     });
                     self.room.handle_input(Input::Appended(outcome), self.now);
                 }
-                Output::Trim { floor, lowest_key } => self.store.trim(floor, lowest_key),
+                Output::Trim { floor, lowest_key } => {
+                    let outcome = self.store.trim(floor, lowest_key);
+                    self.room.handle_input(Input::Trimmed(outcome), self.now);
+                }
                 Output::ReadKeys => {
                     let keys = self.store.keys();
                     self.room.handle_input(Input::Keys(keys), self.now);

@@ -114,6 +114,65 @@ fn offsets_go_on_where_everything_is_gone() {
 }
 
 #[test]
+fn what_has_aged_is_removed_in_a_room_where_nothing_is_said() {
+    let rules = |rules: &mut snug_core::config::RoomRules| {
+        rules.retention.seconds_max = 60;
+        rules.rate.per_second = 1_000;
+    };
+    scenario_with(rules, |room| {
+        let ann = room.join("ann");
+        let key = json!({ "type": "publish", "key": "k", "data": "keyed" });
+        room.sends(ann, key.clone());
+        for data in 2..=600 {
+            room.says(ann, data);
+            room.pass_ms(10);
+        }
+        room.leaves(ann);
+        room.pass_ms(60_000);
+        assert!(room.stored_bytes() > 0);
+        room.pass_ms(6_000 + 10_000);
+        assert_eq!(room.stored_bytes(), 0);
+        // One has the key, and one the place.
+        assert_eq!(room.stored_count(), 2);
+        let bob = room.join("ann");
+        room.sends(bob, key);
+        room.says(bob, "next");
+        assert_eq!(kept(room, bob), [601]);
+    });
+}
+
+#[test]
+fn a_room_is_woken_to_remove_what_has_aged_only_so_often() {
+    let rules = |rules: &mut snug_core::config::RoomRules| rules.retention.seconds_max = 60;
+    scenario_with(rules, |room| {
+        let ann = room.join("ann");
+        let before = room.alarms();
+        for _ in 0..1_200 {
+            room.pings_runtime(ann);
+            room.says(ann, 1);
+            room.pass_ms(100);
+        }
+        // Ten a minute, and the sweeps of silent sockets.
+        assert!(room.alarms() - before <= 2 * 10 + 4, "{}", room.alarms());
+    });
+}
+
+#[test]
+fn removing_that_fails_is_tried_again() {
+    let rules = |rules: &mut snug_core::config::RoomRules| rules.retention.seconds_max = 60;
+    busy_scenario_with(rules, |room| {
+        let ann = room.join("ann");
+        room.says(ann, 1);
+        room.leaves(ann);
+        room.storage_fails_once();
+        room.pass_ms(66_000);
+        assert!(room.stored_bytes() > 0);
+        room.pass_ms(1_000);
+        assert_eq!(room.stored_bytes(), 0);
+    });
+}
+
+#[test]
 fn rows_are_removed_some_at_a_time_until_few_are_left() {
     let rules = |rules: &mut snug_core::config::RoomRules| rules.retention.messages_max = 10;
     scenario_with(rules, |room| {

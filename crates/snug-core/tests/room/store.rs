@@ -1,9 +1,9 @@
 //! Storage in memory, as the room's driver and the fuzz targets use it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use snug_core::{
-    Epoch, Offset, Stored, UserId,
+    Epoch, Offset, Stored, Timestamp, UserId,
     bans::Ban,
     batch::{Batch, Page},
     command::PageStart,
@@ -42,6 +42,7 @@ impl MemoryStore {
             newest: self.newest(),
             newest_time: newest.map(|row| row.time).unwrap_or_default(),
             bytes: self.bytes(),
+            oldest_time: self.oldest_time(),
             absences: self.absences.values().cloned().collect(),
             bans: self.bans.values().cloned().collect(),
         }
@@ -51,20 +52,37 @@ impl MemoryStore {
         self.rows.values().last().map_or(0, Batch::bytes_after)
     }
 
-    pub fn trim(&mut self, floor: Floor, lowest_key: Offset) {
+    fn oldest_time(&self) -> Option<Timestamp> {
+        let mut rows = self.rows.values();
+        rows.find(|row| !row.json.is_empty()).map(|row| row.time)
+    }
+
+    pub fn trim(
+        &mut self,
+        floor: Floor,
+        lowest_key: Offset,
+    ) -> Result<Option<Timestamp>, StorageFault> {
+        self.work()?;
         let newest = self.rows.keys().last().copied();
-        let below = |row: &Batch| Some(row.first) < newest && !is_kept(row, floor);
-        let removed: Vec<_> = self
-            .rows
-            .values()
-            .filter(|row| below(row) && (row.keys.is_empty() || row.last() < lowest_key))
-            .map(|row| row.first)
-            .take(TRIM_ROWS_MAX as usize)
-            .collect();
+        let is_needed = |row: &Batch| {
+            let has_key = !row.keys.is_empty() && row.last() >= lowest_key;
+            has_key || Some(row.first) == newest
+        };
+        let below = self.rows.values().filter(|row| !is_kept(row, floor));
+        let (needed, removed): (Vec<_>, Vec<_>) = below.partition(|row| is_needed(row));
+        let some = |rows: Vec<&Batch>| -> BTreeSet<_> {
+            let rows = rows.iter().map(|row| row.first);
+            rows.take(TRIM_ROWS_MAX as usize).collect()
+        };
+        let (needed, removed) = (some(needed), some(removed));
         self.rows.retain(|first, _| !removed.contains(first));
-        for row in self.rows.values_mut().filter(|row| below(row)) {
-            row.json = "".into();
+        for row in self.rows.values_mut() {
+            if needed.contains(&row.first) {
+                row.bytes_before = row.bytes_after();
+                row.json = "".into();
+            }
         }
+        Ok(self.oldest_time())
     }
 
     pub fn keys(&mut self) -> Result<Vec<StoredKey>, StorageFault> {
