@@ -24,9 +24,7 @@ pub fn is_preflight(request: &Request) -> bool {
 /// `origin_forbidden`.
 pub fn preflight(request: &Request, env: &Env, methods: &[&str]) -> Result<Response, Problem> {
     config::load(env)?;
-    if allowed_origin(request, env).is_none() {
-        return Err(Refusal::OriginForbidden.into());
-    }
+    allowed_origin(request, env).ok_or(Refusal::OriginForbidden)?;
     Ok(ResponseBuilder::new()
         .with_status(204)
         .with_header("access-control-allow-methods", &methods.join(", "))?
@@ -51,16 +49,30 @@ pub fn share(
     // A copy, since the headers of a room's answer cannot be changed.
     let response = Response::from(response);
     let headers: Headers = response.headers().entries().collect();
-    headers.set("access-control-allow-origin", &origin)?;
+    headers.set("access-control-allow-origin", &origin.name)?;
+    if origin.brings_cookies {
+        headers.set("access-control-allow-credentials", "true")?;
+    }
     headers.set("access-control-expose-headers", "retry-after")?;
     headers.set("vary", "origin")?;
     Ok(response.with_headers(headers).into())
 }
 
+/// Where a page that may ask is from.
+struct Origin {
+    name: String,
+    /// Whether its visitor's cookies say who asks.
+    brings_cookies: bool,
+}
+
 /// The origin of the page that asks, where there is one and it may.
-fn allowed_origin(request: &Request, env: &Env) -> Option<String> {
-    let origin = request.headers().get("origin").ok()??;
+fn allowed_origin(request: &Request, env: &Env) -> Option<Origin> {
+    let name = request.headers().get("origin").ok()??;
     let host = platform::url(request)?.host();
-    let config = config::load(env).ok()?;
-    config.door.origins.allow(&origin, &host).then_some(origin)
+    let door = &config::load(env).ok()?.door;
+    let has_application = door.application.is_some();
+    door.origins.allow(&name, &host).then(|| Origin {
+        brings_cookies: has_application && door.origins.allow_cookies(&name, &host),
+        name,
+    })
 }

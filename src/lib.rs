@@ -6,10 +6,14 @@
 
 mod config;
 mod cors;
+mod keys;
+mod outbound;
 mod platform;
 mod problem;
 mod room;
 mod router;
+mod session;
+mod signature;
 mod upgrade;
 
 use worker::{Context, Env, Request, Result, event, web_sys};

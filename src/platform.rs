@@ -9,7 +9,8 @@ use snug_core::Timestamp;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use web_sys::Url;
 use worker::{
-    Delay, Env, Request, Result, State, Storage, WebSocket, wasm_bindgen_futures,
+    Delay, Env, Error, Request, Result, State, Storage, WebSocket, console_warn,
+    wasm_bindgen_futures::{self, JsFuture},
     worker_sys::{DurableObjectState, WebSocketRequestResponsePair},
 };
 
@@ -53,6 +54,21 @@ extern "C" {
         this: &RawState,
         socket: &worker::web_sys::WebSocket,
     ) -> std::result::Result<Option<Date>, JsValue>;
+
+    type RawCache;
+
+    #[wasm_bindgen(catch, js_namespace = caches, js_name = open)]
+    async fn open_cache(name: &str) -> std::result::Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = match)]
+    async fn find(this: &RawCache, url: &str) -> std::result::Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    async fn put(
+        this: &RawCache,
+        url: &str,
+        response: &web_sys::Response,
+    ) -> std::result::Result<JsValue, JsValue>;
 
     type RawStorage;
 
@@ -115,6 +131,42 @@ pub fn queued_bytes(socket: &WebSocket) -> u64 {
 pub fn run_in_ms(ms: u64, task: impl FnOnce() + 'static) {
     let delay = Delay::from(Duration::from_millis(ms));
     wasm_bindgen_futures::spawn_local(delay.map(|()| task()));
+}
+
+/// Waits.
+pub async fn wait_ms(ms: u64) {
+    Delay::from(Duration::from_millis(ms)).await;
+}
+
+/// A text in the cache that the isolates of a data centre share. Where there is no such cache,
+/// nothing is in it.
+pub async fn cached(url: &str) -> Option<String> {
+    let cache = shared_cache().await.ok()?;
+    let response = cache.find(url).await.ok()?;
+    let response: web_sys::Response = response.dyn_into().ok()?;
+    JsFuture::from(response.text().ok()?)
+        .await
+        .ok()?
+        .as_string()
+}
+
+/// Keeps a text there.
+pub async fn cache(url: &str, text: &str, seconds: u32) {
+    if let Err(error) = try_cache(url, text, seconds).await {
+        console_warn!("cache: {}", Error::from(error));
+    }
+}
+
+async fn try_cache(url: &str, text: &str, seconds: u32) -> std::result::Result<(), JsValue> {
+    let response = web_sys::Response::new_with_opt_str(Some(text))?;
+    let max_age = format!("max-age={seconds}");
+    response.headers().set("cache-control", &max_age)?;
+    shared_cache().await?.put(url, &response).await?;
+    Ok(())
+}
+
+async fn shared_cache() -> std::result::Result<RawCache, JsValue> {
+    Ok(open_cache("snug").await?.unchecked_into())
 }
 
 /// Keeps a text with a socket, over hibernation; `None` takes it away.

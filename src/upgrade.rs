@@ -2,12 +2,12 @@
 
 use snug_core::{
     Admission, Refusal, RoomName,
-    door::{self, Knock},
+    door::{self, Credential, Knock},
     token,
 };
 use worker::{Env, Request, web_sys};
 
-use crate::{config, platform, problem::Problem};
+use crate::{config, keys, platform, problem::Problem, session};
 
 /// Carries the [`Admission`] to the room's object. The request that carries it is made here from
 /// nothing, so that no client can bring one.
@@ -21,7 +21,15 @@ pub const ADMISSION_HEADER: &str = "x-snug-admission";
 pub async fn join(request: &Request, room: &str, env: &Env) -> Result<web_sys::Response, Problem> {
     let config = config::load(env)?;
     let knock = knock(request, room, &config.door)?;
-    let claims = token::verify(&knock.token, &config.door.tokens, platform::now())?;
+    let rules = &config.door.tokens;
+    let claims = match &knock.credential {
+        Credential::Token(token) => {
+            token::verify(token, rules, platform::now(), &keys::Runtime).await?
+        }
+        Credential::Session(application) => {
+            session::ask(request, application, &knock.room, rules.leeway_ms).await?
+        }
+    };
     let room = knock.room.clone();
     let admission = knock.admit(claims)?;
     Ok(forward(&room, &admission, is_upgrade(request), env).await?)

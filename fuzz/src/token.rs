@@ -1,6 +1,12 @@
 //! A token. The first byte says what the rest is: a token as it came, a payload to sign, a header
 //! and a payload (in two lines) to sign, or a payload to sign and then to tamper with.
 
+use std::{
+    pin::pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
 use base64ct::{Base64UrlUnpadded, Encoding};
 use jwt_compact::{
     Algorithm, AlgorithmSignature,
@@ -8,9 +14,10 @@ use jwt_compact::{
 };
 use serde_json::Value;
 use snug_core::{
-    RoomName, Timestamp,
+    Refusal, RoomName, Timestamp,
+    address::Address,
     limits::{INFO_BYTES_MAX, TOKEN_BYTES_MAX, USER_BYTES_MAX},
-    token::{Claims, HmacAlgorithm, Key, TokenRules, verify},
+    token::{Claims, HmacAlgorithm, Key, Platform, PublicKey, Signer, TokenRules, verify},
 };
 
 const SECRET: &[u8] = b"a secret of the corpus, 32 bytes";
@@ -19,19 +26,32 @@ const OTHER_SECRET: &[u8] = b"another secret, and not accepted";
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 const LEEWAY_MS: u64 = 60_000;
 
+/// No public key is configured, so that nothing is asked of it.
+struct NoPlatform;
+
+impl Platform for NoPlatform {
+    async fn holds(&self, _: &PublicKey, _: &[u8], _: &[u8]) -> bool {
+        panic!("asked of a key that is not there")
+    }
+
+    async fn provided(&self, _: &Address, _: &Signer) -> Result<Vec<Rc<Key>>, Refusal> {
+        panic!("asked of a provider that is not there")
+    }
+}
+
 pub fn run(bytes: &[u8]) {
     let Some((&flags, rest)) = bytes.split_first() else {
         return;
     };
     let rules = TokenRules {
         // HS384 is left out: no token may be accepted with it.
-        keys: vec![
-            Key::hmac(HmacAlgorithm::Hs256, SECRET),
-            Key::hmac(HmacAlgorithm::Hs512, SECRET),
-        ],
+        secrets: [HmacAlgorithm::Hs256, HmacAlgorithm::Hs512]
+            .map(|algorithm| Rc::new(Key::hmac(algorithm, SECRET)))
+            .into(),
         issuer: (flags & 16 != 0).then(|| "app".into()),
         audience: (flags & 32 != 0).then(|| "rooms".into()),
         leeway_ms: LEEWAY_MS,
+        ..TokenRules::default()
     };
     let algorithm = match (flags >> 2) & 3 {
         0 | 1 => "HS256",
@@ -92,7 +112,11 @@ fn signature(signed: &str, algorithm: &str, secret: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether the token is accepted. One that is has to be signed, and to keep the bounds.
 fn check(token: &str, rules: &TokenRules) -> bool {
-    let Ok(claims) = verify(token, rules, NOW) else {
+    let checked = pin!(verify(token, rules, NOW, &NoPlatform));
+    let Poll::Ready(checked) = checked.poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("waits for a platform");
+    };
+    let Ok(claims) = checked else {
         return false;
     };
     assert!(token.len() <= TOKEN_BYTES_MAX);

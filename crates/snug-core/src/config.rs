@@ -5,11 +5,12 @@ use std::rc::Rc;
 use base64ct::{Base64UrlUnpadded, Encoding};
 
 use crate::{
+    address::Address,
     door::{AllowedOrigins, DoorRules},
     limits::{FRAME_BYTES_MAX, SAFE_INTEGER_MAX, SOCKETS_MAX, WINDOW_MS_MAX},
     rate::Rate,
     retention::Retention,
-    token::{HmacAlgorithm, Key, TokenRules},
+    token::{HmacAlgorithm, Key, KeySet, TokenRules},
 };
 
 /// Fewest bytes of an HMAC secret: the hash's size, as RFC 7518, section 3.2 asks of HS256.
@@ -71,17 +72,18 @@ impl Config {
     /// The first setting that cannot be used.
     pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let settings = Settings { lookup };
-        settings.refuse_later_ones()?;
         let ping_ms = settings.number("PING_MS", 30_000, 100, DAY_MS / 2)?;
         let leeway_seconds = settings.number("JWT_LEEWAY_SECONDS", 5, 0, 3600)?;
+        let application = settings.address("AUTH_URL")?;
+        let tokens = settings.tokens(leeway_seconds)?;
+        if !tokens.has_keys() && application.is_none() {
+            let wanted_one = "is not set, nor JWT_JWKS, JWKS_URL or AUTH_URL: nobody can be let in";
+            return Err(wanted("JWT_SECRET", wanted_one));
+        }
         Ok(Self {
             door: DoorRules {
-                tokens: TokenRules {
-                    keys: settings.keys()?,
-                    issuer: settings.text("JWT_ISSUER")?,
-                    audience: settings.text("JWT_AUDIENCE")?,
-                    leeway_ms: leeway_seconds.saturating_mul(1000),
-                },
+                tokens,
+                application,
                 origins: settings.origins()?,
                 token_in_query: settings.flag("TOKEN_IN_QUERY", false)?,
             },
@@ -172,7 +174,7 @@ impl Settings<'_> {
         }
     }
 
-    fn keys(&self) -> Result<Vec<Key>, ConfigError> {
+    fn tokens(&self, leeway_seconds: u64) -> Result<TokenRules, ConfigError> {
         let algorithm = match self.text("JWT_HMAC_ALGORITHM")?.as_deref() {
             None | Some("HS256") => HmacAlgorithm::Hs256,
             Some("HS384") => HmacAlgorithm::Hs384,
@@ -184,15 +186,40 @@ impl Settings<'_> {
                 ));
             }
         };
-        let current = self
-            .secret("JWT_SECRET")?
-            .ok_or_else(|| wanted("JWT_SECRET", "is not set, so that no token can be checked"))?;
-        let secrets = [Some(current), self.secret("JWT_SECRET_PREVIOUS")?];
-        Ok(secrets
-            .iter()
-            .flatten()
-            .map(|secret| Key::hmac(algorithm, secret))
-            .collect())
+        let secrets = [
+            self.secret("JWT_SECRET")?,
+            self.secret("JWT_SECRET_PREVIOUS")?,
+        ];
+        if let [None, Some(_)] = secrets {
+            let wanted_too = "is not set, though JWT_SECRET_PREVIOUS is";
+            return Err(wanted("JWT_SECRET", wanted_too));
+        }
+        let public = match self.text("JWT_JWKS")? {
+            Some(set) => KeySet::read_strictly(&set).map_err(|error| wanted("JWT_JWKS", error))?,
+            None => KeySet::default(),
+        };
+        Ok(TokenRules {
+            secrets: (secrets.iter().flatten())
+                .map(|secret| Rc::new(Key::hmac(algorithm, secret)))
+                .collect(),
+            public,
+            provider: self.address("JWKS_URL")?,
+            issuer: self.text("JWT_ISSUER")?,
+            audience: self.text("JWT_AUDIENCE")?,
+            leeway_ms: leeway_seconds.saturating_mul(1000),
+        })
+    }
+
+    fn address(&self, name: &'static str) -> Result<Option<Address>, ConfigError> {
+        let parse = |text: String| {
+            Address::parse(&text).ok_or_else(|| {
+                wanted(
+                    name,
+                    "must be an https:// address, or http:// to this machine, without a user or password",
+                )
+            })
+        };
+        self.text(name)?.map(parse).transpose()
     }
 
     /// A secret's bytes: the text's own, or what follows `base64url:`.
@@ -224,17 +251,6 @@ impl Settings<'_> {
                 "must be '*', or origins such as https://example.com, separated by commas",
             )
         })
-    }
-
-    /// Settings that `PROTOCOL.md` names and this version does not have yet. Running without
-    /// them would let in, or keep, other than the operator asked for.
-    fn refuse_later_ones(&self) -> Result<(), ConfigError> {
-        for name in ["JWT_JWKS", "JWKS_URL", "AUTH_URL"] {
-            if (self.lookup)(name).is_some() {
-                return Err(wanted(name, "is not supported by this version"));
-            }
-        }
-        Ok(())
     }
 
     fn retention(&self) -> Result<Retention, ConfigError> {

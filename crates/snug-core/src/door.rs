@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
+    address::Address,
     capability::Capabilities,
     ids::{Offset, RoomName, Timestamp, UserId},
     limits::{EPOCH_BYTES_MAX, SAFE_INTEGER_MAX},
@@ -24,6 +25,8 @@ pub const SUBPROTOCOL: &str = "snug.v1";
 pub struct DoorRules {
     /// Which tokens hold.
     pub tokens: TokenRules,
+    /// The application that knows who comes without a token.
+    pub application: Option<Address>,
     /// Which pages may connect.
     pub origins: AllowedOrigins,
     /// Whether `?token=` is looked at.
@@ -52,9 +55,18 @@ pub struct Request<'a> {
 pub struct Knock {
     /// The room asked for.
     pub room: RoomName,
-    /// The token, from the first place that had one.
-    pub token: String,
+    /// What shows who asks.
+    pub credential: Credential,
     options: Options,
+}
+
+/// What shows who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A token, from the first place that had one.
+    Token(String),
+    /// Cookies, of which the application at this address knows whose they are.
+    Session(Address),
 }
 
 /// What a connection asked for beside the room.
@@ -127,11 +139,22 @@ impl Knock {
             .and_then(bearer)
             .or(offer.token)
             .map(str::to_owned)
-            .or_else(|| query_token.filter(|_| rules.token_in_query))
-            .ok_or(Refusal::TokenMissing)?;
+            .or_else(|| query_token.filter(|_| rules.token_in_query));
+        let credential = match (token, &rules.application) {
+            (Some(token), _) => Credential::Token(token),
+            (None, Some(application)) => {
+                // Browsers send cookies whatever page asks, so that its origin is what counts.
+                let is_ours = |origin| rules.origins.allow_cookies(origin, request.host);
+                if !request.origin.is_none_or(is_ours) {
+                    return Err(Refusal::OriginForbidden);
+                }
+                Credential::Session(application.clone())
+            }
+            (None, None) => return Err(Refusal::TokenMissing),
+        };
         Ok(Self {
             room,
-            token,
+            credential,
             options: Options {
                 lines: offer.lines,
                 ..options
@@ -273,11 +296,16 @@ impl AllowedOrigins {
     /// Whether a page of this origin may connect to this host. `null` never may: any page can
     /// have that origin by way of a sandboxed frame.
     pub fn allow(&self, origin: &str, host: &str) -> bool {
+        self.any && origin.contains("://") || self.allow_cookies(origin, host)
+    }
+
+    /// Whether it may with its visitor's cookies: as in CORS, `*` does not extend to them.
+    pub fn allow_cookies(&self, origin: &str, host: &str) -> bool {
         let origin = origin.to_ascii_lowercase();
         let Some((_, authority)) = origin.split_once("://") else {
             return false;
         };
-        self.any || authority == host.to_ascii_lowercase() || self.listed.contains(&origin)
+        authority == host.to_ascii_lowercase() || self.listed.contains(&origin)
     }
 }
 

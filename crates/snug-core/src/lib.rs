@@ -10,6 +10,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod bans;
 pub mod batch;
 pub mod capability;
@@ -30,6 +31,7 @@ pub mod rate;
 pub mod refusal;
 pub mod retention;
 pub mod room;
+pub mod session;
 pub mod token;
 
 pub use capability::{Capabilities, Capability};

@@ -10,6 +10,16 @@ pub const ROOM_NAME_BYTES_MAX: usize = 128;
 pub const USER_BYTES_MAX: usize = 128;
 /// A token. Larger ones are refused before anything in them is decoded.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// An RSA key's modulus: 2,048 bits at least (RFC 7518, section 3.3).
+pub const RSA_BYTES_MIN: usize = 256;
+/// The same at most: a check takes time that grows with its square.
+pub const RSA_BYTES_MAX: usize = 1024;
+/// What an address of keys may answer.
+pub const JWKS_BYTES_MAX: usize = 64 * 1024;
+/// What an application may answer about a session.
+pub const SESSION_BYTES_MAX: usize = 16 * 1024;
+/// How long either may take.
+pub const ANSWER_MS_MAX: u32 = 5_000;
 /// A token's `info`, as JSON.
 pub const INFO_BYTES_MAX: usize = 1024;
 /// A presence state, as JSON.

@@ -11,6 +11,8 @@ pub enum Refusal {
     BadRequest(&'static str),
     /// No token where one was looked for.
     TokenMissing,
+    /// No token either, and the application does not know who asks.
+    NotSignedIn,
     /// A token that does not hold; the text says which check.
     TokenInvalid(&'static str),
     /// `exp` has passed.
@@ -38,6 +40,9 @@ pub enum Refusal {
     RoomFull,
     /// A setting cannot be used; the text names it, never its value.
     Misconfigured(String),
+    /// What it takes to know who asks cannot be had just now: the identity provider's keys, or
+    /// the application's answer.
+    AuthUnavailable,
     /// Our fault.
     Internal,
 }
@@ -51,6 +56,7 @@ impl Refusal {
         match self {
             Self::BadRoom | Self::BadRequest(_) => 400,
             Self::TokenMissing
+            | Self::NotSignedIn
             | Self::TokenInvalid(_)
             | Self::TokenExpired
             | Self::TokenNotYetValid => 401,
@@ -60,7 +66,7 @@ impl Refusal {
             Self::UpgradeRequired => 426,
             Self::TooManyConnections => 429,
             Self::Misconfigured(_) | Self::Internal => 500,
-            Self::RoomFull => 503,
+            Self::RoomFull | Self::AuthUnavailable => 503,
         }
     }
 
@@ -69,7 +75,7 @@ impl Refusal {
         match self {
             Self::BadRoom => "bad_room",
             Self::BadRequest(_) => "bad_request",
-            Self::TokenMissing => "token_missing",
+            Self::TokenMissing | Self::NotSignedIn => "token_missing",
             Self::TokenInvalid(_) => "token_invalid",
             Self::TokenExpired => "token_expired",
             Self::TokenNotYetValid => "token_not_yet_valid",
@@ -82,6 +88,7 @@ impl Refusal {
             Self::TooManyConnections => "too_many_connections",
             Self::RoomFull => "room_full",
             Self::Misconfigured(_) => "misconfigured",
+            Self::AuthUnavailable => "auth_unavailable",
             Self::Internal => "internal",
         }
     }
@@ -109,9 +116,12 @@ impl Refusal {
             Self::TokenMissing => {
                 "Bring a token: as 'Authorization: Bearer <jwt>', or as the WebSocket subprotocol 'bearer.<jwt>' beside 'snug.v1'"
             }
+            Self::NotSignedIn => {
+                "The application does not know who asks: sign in there, or bring a token"
+            }
             Self::TokenExpired => "The token has expired: bring a new one",
             Self::TokenNotYetValid => "The token is not valid yet",
-            Self::RoomForbidden => "The token grants nothing in this room",
+            Self::RoomForbidden => "Nothing is granted in this room",
             Self::Banned { .. } => "The user is banned from this room for the time being",
             Self::OriginForbidden => {
                 "Pages of this origin may not connect: list it in ALLOWED_ORIGINS"
@@ -126,6 +136,7 @@ impl Refusal {
             }
             Self::RoomFull => "The room has as many connections as it may",
             Self::Misconfigured(detail) => detail,
+            Self::AuthUnavailable => "Who asks cannot be checked just now: try again",
             Self::Internal => "Something went wrong here; trying again may help",
         }
     }
@@ -189,6 +200,13 @@ mod tests {
                 "token_not_yet_valid",
                 bearer,
             ),
+            (Refusal::NotSignedIn, 401, "token_missing", bearer),
+            (
+                Refusal::Banned { seconds: 60 },
+                403,
+                "banned",
+                Some("retry-after: 60"),
+            ),
             (Refusal::RoomForbidden, 403, "room_forbidden", None),
             (Refusal::OriginForbidden, 403, "origin_forbidden", None),
             (Refusal::NotFound, 404, "not_found", None),
@@ -218,6 +236,7 @@ mod tests {
             ),
             (Refusal::Internal, 500, "internal", None),
             (Refusal::RoomFull, 503, "room_full", later),
+            (Refusal::AuthUnavailable, 503, "auth_unavailable", later),
         ] {
             assert_eq!((refusal.status(), refusal.code()), (status, code));
             let written = refusal

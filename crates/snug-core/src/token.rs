@@ -1,84 +1,37 @@
 //! Tokens: JWTs (RFC 7519) in JWS compact form (RFC 7515), checked against keys that each carry
 //! their own algorithm. The header's `alg` never chooses one (RFC 8725, section 3.1).
 
-use std::rc::Rc;
+mod claims;
+mod key;
+mod provider;
+
+use std::{future::Future, rc::Rc};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use jwt_compact::{
-    Algorithm, AlgorithmSignature, UntrustedToken,
-    alg::{Hs256, Hs256Key, Hs384, Hs384Key, Hs512, Hs512Key},
+    AlgorithmSignature, UntrustedToken,
+    alg::{Hs256, Hs384, Hs512},
 };
-use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
-use crate::{
-    capability::Grants,
-    ids::{Timestamp, UserId},
-    json,
-    limits::{INFO_BYTES_MAX, SAFE_INTEGER_MAX, TOKEN_BYTES_MAX},
-    refusal::Refusal,
+use self::key::Material;
+use crate::{address::Address, ids::Timestamp, limits::TOKEN_BYTES_MAX, refusal::Refusal};
+
+pub use self::{
+    claims::{ClaimedLimits, Claims},
+    key::{Algorithm, HmacAlgorithm, Key, KeySet, PublicAlgorithm, PublicKey, Signer},
+    provider::{Lookup, Provider},
 };
 
-/// A key that verifies tokens, bound to its one algorithm.
-pub struct Key(Material);
-
-enum Material {
-    Hs256(Hs256Key),
-    Hs384(Hs384Key),
-    Hs512(Hs512Key),
-}
-
-/// The HMAC algorithms (RFC 7518, section 3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HmacAlgorithm {
-    /// HMAC with SHA-256.
-    Hs256,
-    /// HMAC with SHA-384.
-    Hs384,
-    /// HMAC with SHA-512.
-    Hs512,
-}
-
-impl Key {
-    /// A shared secret for one HMAC algorithm. Its strength is the caller's to check.
-    pub fn hmac(algorithm: HmacAlgorithm, secret: &[u8]) -> Self {
-        Self(match algorithm {
-            HmacAlgorithm::Hs256 => Material::Hs256(Hs256Key::new(secret)),
-            HmacAlgorithm::Hs384 => Material::Hs384(Hs384Key::new(secret)),
-            HmacAlgorithm::Hs512 => Material::Hs512(Hs512Key::new(secret)),
-        })
-    }
-
-    fn verifies(&self, token: &UntrustedToken<'_, Header>, signed: &str) -> bool {
-        match &self.0 {
-            Material::Hs256(key) => holds(&Hs256, key, token, signed),
-            Material::Hs384(key) => holds(&Hs384, key, token, signed),
-            Material::Hs512(key) => holds(&Hs512, key, token, signed),
-        }
-    }
-}
-
-/// Whether the token is of the algorithm, and its signature is the key's.
-///
-/// jwt-compact's own `validate` reads the claims before it looks at the signature.
-fn holds<A: Algorithm>(
-    algorithm: &A,
-    key: &A::VerifyingKey,
-    token: &UntrustedToken<'_, Header>,
-    signed: &str,
-) -> bool {
-    let bytes = token.signature_bytes();
-    let is_whole = A::Signature::LENGTH.is_none_or(|length| length.get() == bytes.len());
-    algorithm.name() == token.algorithm()
-        && is_whole
-        && A::Signature::try_from_slice(bytes)
-            .is_ok_and(|signature| algorithm.verify_signature(&signature, key, signed.as_bytes()))
-}
-
-/// What a token has to satisfy beside its signature.
+/// Which tokens hold.
+#[derive(Default)]
 pub struct TokenRules {
-    /// The keys that are accepted.
-    pub keys: Vec<Key>,
+    /// The secrets that are accepted, whatever `kid` a token has.
+    pub secrets: Vec<Rc<Key>>,
+    /// The public keys that are accepted.
+    pub public: KeySet,
+    /// Where others are to be had.
+    pub provider: Option<Address>,
     /// Required `iss`, where set.
     pub issuer: Option<String>,
     /// Required in `aud`, where set.
@@ -87,29 +40,22 @@ pub struct TokenRules {
     pub leeway_ms: u64,
 }
 
-/// What a token proved.
-#[derive(Clone, Debug)]
-pub struct Claims {
-    /// `sub`.
-    pub user: UserId,
-    /// `exp`, without leeway.
-    pub expires: Timestamp,
-    /// `rooms`.
-    pub grants: Grants,
-    /// `info`: a JSON object.
-    pub info: Option<Rc<RawValue>>,
-    /// `limits`.
-    pub limits: ClaimedLimits,
-}
+/// What it takes to check a token beside the rules.
+pub trait Platform {
+    /// Whether the signature of these bytes is the key's.
+    fn holds(&self, key: &PublicKey, signed: &[u8], signature: &[u8])
+    -> impl Future<Output = bool>;
 
-/// The `limits` claim: bounds that may only tighten the operator's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ClaimedLimits {
-    /// Commands each second, at least 1.
-    pub messages_per_second: Option<u64>,
-    /// Bytes of one command, at least 1.
-    pub message_bytes: Option<u64>,
+    /// The provider's keys that the signer may mean: see [`Provider`].
+    ///
+    /// # Errors
+    ///
+    /// `auth_unavailable`, where they are not to be had.
+    fn provided(
+        &self,
+        provider: &Address,
+        signer: &Signer,
+    ) -> impl Future<Output = Result<Vec<Rc<Key>>, Refusal>>;
 }
 
 /// The header fields that matter beside `alg` and `kid`.
@@ -124,46 +70,24 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error>
     IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
-#[derive(Deserialize)]
-struct Payload<'a> {
-    sub: Option<String>,
-    exp: Option<u64>,
-    nbf: Option<u64>,
-    #[serde(rename = "iat")]
-    _iat: Option<IgnoredAny>,
-    iss: Option<String>,
-    aud: Option<Audience>,
-    #[serde(default)]
-    rooms: Grants,
-    #[serde(borrow)]
-    info: Option<&'a RawValue>,
-    #[serde(default)]
-    limits: ClaimedLimits,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl Audience {
-    fn names(&self, wanted: &str) -> bool {
-        match self {
-            Self::One(name) => name == wanted,
-            Self::Many(names) => names.iter().any(|name| name == wanted),
-        }
-    }
-}
+/// What is told of every token that is not ours, so that nobody learns which keys there are.
+const NOT_SIGNED: Refusal = Refusal::TokenInvalid(
+    "The token's signature does not hold for any configured key and its algorithm",
+);
 
 /// Checks a token and reads its claims.
 ///
 /// # Errors
 ///
-/// `token_invalid`, `token_expired` or `token_not_yet_valid`. The times are looked at last, so
-/// that nobody learns anything of a token whose signature does not hold.
-pub fn verify(token: &str, rules: &TokenRules, now: Timestamp) -> Result<Claims, Refusal> {
+/// `token_invalid`, `token_expired` or `token_not_yet_valid`, and `auth_unavailable` where a key
+/// could not be had. The times are looked at last, so that nobody learns anything of a token whose
+/// signature does not hold.
+pub async fn verify(
+    token: &str,
+    rules: &TokenRules,
+    now: Timestamp,
+    platform: &impl Platform,
+) -> Result<Claims, Refusal> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(Refusal::TokenInvalid("The token is over 8 KiB"));
     }
@@ -172,91 +96,75 @@ pub fn verify(token: &str, rules: &TokenRules, now: Timestamp) -> Result<Claims,
     if untrusted.header().other_fields.has_crit {
         return Err(Refusal::TokenInvalid("The token has a 'crit' header"));
     }
+    let signer = Signer {
+        algorithm: Algorithm::named(untrusted.algorithm()).ok_or(NOT_SIGNED)?,
+        key_id: untrusted.header().key_id.clone(),
+    };
     let (signed, _) = token.rsplit_once('.').unwrap_or_default();
-    if !rules
-        .keys
-        .iter()
-        .any(|key| key.verifies(&untrusted, signed))
-    {
-        return Err(Refusal::TokenInvalid(
-            "The token's signature does not hold for any configured key and its algorithm",
-        ));
-    }
-    read_claims(token, rules, now)
-}
-
-/// Reads what a verified token says.
-fn read_claims(token: &str, rules: &TokenRules, now: Timestamp) -> Result<Claims, Refusal> {
-    const UNREADABLE: Refusal = Refusal::TokenInvalid("The token's claims are not of their form");
-    let payload = token.split('.').nth(1).unwrap_or_default();
-    let json = Base64UrlUnpadded::decode_vec(payload).map_err(|_| UNREADABLE)?;
-    let payload: Payload = serde_json::from_slice(&json).map_err(|_| UNREADABLE)?;
-
-    let user = payload
-        .sub
-        .as_deref()
-        .and_then(UserId::parse)
-        .ok_or(Refusal::TokenInvalid(
-            "The token needs a 'sub' of 1 to 128 bytes",
-        ))?;
-    let expires_s =
-        seconds(payload.exp)?.ok_or(Refusal::TokenInvalid("The token needs an 'exp'"))?;
-    let not_before_s = seconds(payload.nbf)?.unwrap_or(0);
-    if rules.issuer.is_some() && payload.iss != rules.issuer {
-        return Err(Refusal::TokenInvalid(
-            "The token's 'iss' is not the required one",
-        ));
-    }
-    if let Some(wanted) = &rules.audience
-        && !payload.aud.is_some_and(|aud| aud.names(wanted))
-    {
-        return Err(Refusal::TokenInvalid(
-            "The token's 'aud' does not hold the required one",
-        ));
-    }
-    let info = payload.info.map(profile).transpose()?;
-    if payload.limits.messages_per_second == Some(0) || payload.limits.message_bytes == Some(0) {
-        return Err(Refusal::TokenInvalid(
-            "The token's 'limits' must be 1 or more",
-        ));
-    }
-
-    let expires = Timestamp(expires_s.saturating_mul(1000));
-    if now >= expires.plus_ms(rules.leeway_ms) {
-        return Err(Refusal::TokenExpired);
-    }
-    if now.plus_ms(rules.leeway_ms) < Timestamp(not_before_s.saturating_mul(1000)) {
-        return Err(Refusal::TokenNotYetValid);
-    }
-    Ok(Claims {
-        user,
-        expires,
-        grants: payload.rooms,
-        info,
-        limits: payload.limits,
-    })
-}
-
-/// A NumericDate (RFC 7519, section 2), of which whole seconds are accepted.
-fn seconds(date: Option<u64>) -> Result<Option<u64>, Refusal> {
-    match date {
-        Some(seconds) if seconds > SAFE_INTEGER_MAX / 1000 => {
-            Err(Refusal::TokenInvalid("The token's times are out of range"))
+    for key in rules.keys_of(&signer, platform).await? {
+        let signature = untrusted.signature_bytes();
+        if key.verifies(signed.as_bytes(), signature, platform).await {
+            let payload = token.split('.').nth(1).unwrap_or_default();
+            // Its form was looked at with the token's.
+            let json = Base64UrlUnpadded::decode_vec(payload).map_err(|_| NOT_SIGNED)?;
+            return Claims::of_token(&json, rules, now);
         }
-        date => Ok(date),
+    }
+    Err(NOT_SIGNED)
+}
+
+impl TokenRules {
+    /// Whether there is any key at all.
+    pub fn has_keys(&self) -> bool {
+        let has_own = !self.secrets.is_empty() || !self.public.is_empty();
+        has_own || self.provider.is_some()
+    }
+
+    /// The keys that the signer may mean: the configured ones, or the provider's.
+    async fn keys_of(
+        &self,
+        signer: &Signer,
+        platform: &impl Platform,
+    ) -> Result<Vec<Rc<Key>>, Refusal> {
+        if let Algorithm::Hmac(_) = signer.algorithm {
+            let fits = |key: &&Rc<Key>| key.algorithm() == signer.algorithm;
+            return Ok(self.secrets.iter().filter(fits).cloned().collect());
+        }
+        let configured = self.public.find(signer);
+        match &self.provider {
+            Some(provider) if configured.is_empty() => platform.provided(provider, signer).await,
+            _ => Ok(configured),
+        }
     }
 }
 
-/// The `info` claim: an object of bounded size.
-fn profile(info: &RawValue) -> Result<Rc<RawValue>, Refusal> {
-    let fits = info.get().len() <= INFO_BYTES_MAX && json::is_readable(info.get());
-    if !json::is_object(info) || !fits {
-        return Err(Refusal::TokenInvalid(
-            "The token's 'info' must be an object of at most 1,024 bytes",
-        ));
+impl Key {
+    async fn verifies(&self, signed: &[u8], signature: &[u8], platform: &impl Platform) -> bool {
+        match &self.material {
+            Material::Hs256(key) => holds(&Hs256, key, signed, signature),
+            Material::Hs384(key) => holds(&Hs384, key, signed, signature),
+            Material::Hs512(key) => holds(&Hs512, key, signed, signature),
+            Material::Public(key) => platform.holds(key, signed, signature).await,
+        }
     }
-    Ok(Rc::from(json::one_line(info).into_owned()))
 }
 
+/// Whether the signature is the key's. jwt-compact's own `validate` reads the claims before it
+/// looks at the signature.
+fn holds<A: jwt_compact::Algorithm>(
+    algorithm: &A,
+    key: &A::VerifyingKey,
+    signed: &[u8],
+    signature: &[u8],
+) -> bool {
+    let is_whole = A::Signature::LENGTH.is_none_or(|length| length.get() == signature.len());
+    is_whole
+        && A::Signature::try_from_slice(signature)
+            .is_ok_and(|signature| algorithm.verify_signature(&signature, key, signed))
+}
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,7 @@ use snug_core::{
         ConnectionLimits, Member, Message, Outcome, PING, PONG, PresenceChange, Push, StateChange,
         Stored, Welcome,
     },
+    session::Question,
 };
 
 #[test]
@@ -311,6 +312,15 @@ fn sent() -> Named<String> {
                 reconnect: closing.invites_back(),
             }
             .to_line(),
+        ),
+        (
+            "session_question",
+            serde_json::to_string(&Question {
+                room: &room,
+                ip: Some("203.0.113.7"),
+            })
+            .unwrap()
+            .into(),
         ),
         (
             "problem_token_expired",

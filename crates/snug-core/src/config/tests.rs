@@ -32,7 +32,7 @@ fn a_secret_is_all_that_has_to_be_set() {
     assert_eq!(config.door.tokens.issuer, None);
     assert_eq!(config.door.tokens.audience, None);
     assert_eq!(config.door.tokens.leeway_ms, 5_000);
-    assert_eq!(config.door.tokens.keys.len(), 1);
+    assert_eq!(config.door.tokens.secrets.len(), 1);
     assert_eq!(config.door.origins, AllowedOrigins::default());
     assert!(!config.door.token_in_query);
 }
@@ -120,7 +120,7 @@ fn without_a_secret_nothing_runs() {
     let nothing = Config::read(&|_| None).err().unwrap();
     assert_eq!(
         nothing.to_string(),
-        "JWT_SECRET is not set, so that no token can be checked"
+        "JWT_SECRET is not set, nor JWT_JWKS, JWKS_URL or AUTH_URL: nobody can be let in"
     );
     let only_previous = |name: &str| (name == "JWT_SECRET_PREVIOUS").then(|| SECRET.into());
     let error = Config::read(&only_previous).err().unwrap();
@@ -160,7 +160,7 @@ fn a_weak_secret_is_refused() {
 fn both_secrets_are_accepted() {
     let previous = "the secret that was used before.";
     let config = read(&[("JWT_SECRET_PREVIOUS", previous)]).unwrap();
-    assert_eq!(config.door.tokens.keys.len(), 2);
+    assert_eq!(config.door.tokens.secrets.len(), 2);
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn a_secret_in_base64url_is_its_bytes() {
     ] {
         let settings = [("JWT_SECRET", key), ("JWT_HMAC_ALGORITHM", algorithm)];
         let config = read(&settings).unwrap();
-        let refusal = token::verify(token, &config.door.tokens, Timestamp(0)).unwrap_err();
+        let refusal = token::testing::verify(token, &config.door.tokens, Timestamp(0)).unwrap_err();
         assert_eq!(refusal, Refusal::TokenInvalid(detail));
     }
 }
@@ -206,17 +206,60 @@ fn an_idle_timeout_has_room_for_a_late_ping() {
 }
 
 #[test]
-fn what_this_version_does_not_have_is_refused() {
-    for name in ["JWT_JWKS", "JWKS_URL", "AUTH_URL"] {
-        for value in ["", "https://example.com"] {
-            let error = refused(&[(name, value)]);
-            assert_eq!(
-                error.to_string(),
-                format!("{name} is not supported by this version")
-            );
+fn any_one_way_to_know_who_comes_is_enough() {
+    for (name, value) in [
+        ("JWT_SECRET", SECRET),
+        ("JWT_JWKS", JWKS),
+        ("JWKS_URL", "https://id.example/jwks"),
+        ("AUTH_URL", "http://localhost:8080/auth.php"),
+    ] {
+        let config = Config::read(&|set| (set == name).then(|| value.into()));
+        let door = config.unwrap_or_else(|error| panic!("{error}")).door;
+        assert_eq!(door.tokens.secrets.len(), usize::from(name == "JWT_SECRET"));
+        assert_eq!(door.tokens.public.is_empty(), name != "JWT_JWKS");
+        assert_eq!(door.tokens.provider.is_some(), name == "JWKS_URL");
+        assert_eq!(door.application.is_some(), name == "AUTH_URL");
+    }
+    let all = [("JWT_JWKS", JWKS), ("JWKS_URL", "https://id.example/jwks")];
+    assert!(read(&all).is_ok());
+}
+
+#[test]
+fn a_key_set_that_cannot_be_used_is_refused_and_says_why() {
+    for (set, wanted) in [
+        ("", "is set but empty"),
+        ("{}", "must be a JWK Set: {\"keys\": […]}"),
+        (r#"{"keys":[]}"#, "holds no key that verifies signatures"),
+        (
+            r#"{"keys":[{"kty":"oct","k":"s3cr3t"}]}"#,
+            "has a key, number 1, that is a secret: it belongs in JWT_SECRET",
+        ),
+    ] {
+        let error = refused(&[("JWT_JWKS", set)]);
+        assert_eq!(error.to_string(), format!("JWT_JWKS {wanted}"));
+    }
+}
+
+#[test]
+fn addresses_are_https_or_of_this_machine() {
+    for name in ["JWKS_URL", "AUTH_URL"] {
+        for good in ["https://id.example/x", "http://127.0.0.1:9000"] {
+            assert!(read(&[(name, good)]).is_ok());
+        }
+        for bad in [
+            "",
+            "id.example",
+            "http://id.example/x",
+            "https://u:p@id.example",
+        ] {
+            assert_eq!(refused(&[(name, bad)]).name, name, "{bad}");
         }
     }
 }
+
+/// RFC 8037, appendix A.2.
+const JWKS: &str =
+    r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
 #[test]
 fn an_error_never_holds_the_value() {

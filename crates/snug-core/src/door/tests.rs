@@ -33,7 +33,7 @@ fn a_token_is_found_in_each_of_its_places() {
         ),
     ] {
         let knock = Knock::read(&request, &rules_with_token_in_query()).unwrap();
-        assert_eq!(knock.token, token);
+        assert_eq!(token_of(knock), token);
     }
 }
 
@@ -47,7 +47,7 @@ fn the_first_token_present_is_used_and_it_alone() {
     };
     let read = |request: Request| {
         let knock = Knock::read(&request, &rules_with_token_in_query());
-        knock.map(|knock| knock.token)
+        knock.map(token_of)
     };
     assert_eq!(read(all), Ok("first".into()));
     // Present and empty is present: no other is tried in its place.
@@ -84,7 +84,7 @@ fn a_token_in_the_query_counts_only_where_that_is_allowed() {
         authorization: Some("Bearer y"),
         ..request
     };
-    assert_eq!(read(with_header).unwrap().token, "y");
+    assert_eq!(token_of(read(with_header).unwrap()), "y");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn the_bearer_scheme_is_of_any_case_and_others_are_no_token() {
             authorization: Some(authorization),
             ..request()
         };
-        let found = read(request).map(|knock| knock.token);
+        let found = read(request).map(token_of);
         let wanted = token.map(str::to_owned).ok_or(Refusal::TokenMissing);
         assert_eq!(found, wanted, "{authorization:?}");
     }
@@ -384,6 +384,13 @@ fn request() -> Request<'static> {
     }
 }
 
+fn token_of(knock: Knock) -> String {
+    match knock.credential {
+        Credential::Token(token) => token,
+        Credential::Session(_) => panic!("no token"),
+    }
+}
+
 fn with_token() -> Request<'static> {
     Request {
         authorization: Some("Bearer x"),
@@ -394,13 +401,70 @@ fn with_token() -> Request<'static> {
 fn rules() -> DoorRules {
     DoorRules {
         tokens: TokenRules {
-            keys: vec![Key::hmac(HmacAlgorithm::Hs256, &[7; 32])],
-            issuer: None,
-            audience: None,
-            leeway_ms: 0,
+            secrets: vec![Rc::new(Key::hmac(HmacAlgorithm::Hs256, &[7; 32]))],
+            ..TokenRules::default()
         },
+        application: None,
         origins: AllowedOrigins::default(),
         token_in_query: false,
+    }
+}
+
+#[test]
+fn without_a_token_the_application_is_asked_where_there_is_one() {
+    let rules = rules_with_application("https://app.example");
+    let session = Credential::Session(rules.application.clone().unwrap());
+    let knock = |request: Request<'_>| Knock::read(&request, &rules).map(|one| one.credential);
+    assert_eq!(knock(request()), Ok(session.clone()));
+    assert_eq!(knock(with_token()), Ok(Credential::Token("x".into())));
+    // A token that is no good is not made up for by a cookie.
+    let broken = Request {
+        authorization: Some("Bearer "),
+        ..request()
+    };
+    assert_eq!(knock(broken), Ok(Credential::Token(String::new())));
+    let basic = Request {
+        authorization: Some("Basic YTpi"),
+        ..request()
+    };
+    assert_eq!(knock(basic), Ok(session));
+    assert_eq!(refused(request()), Refusal::TokenMissing);
+}
+
+#[test]
+fn cookies_count_for_listed_origins_and_ones_own_and_a_star_lists_none() {
+    let knock = |list: &str, origin| {
+        let rules = rules_with_application(list);
+        let request = Request {
+            origin: Some(origin),
+            ..request()
+        };
+        Knock::read(&request, &rules).is_ok()
+    };
+    let own = format!("https://{}", request().host);
+    for (list, origin, is_let_in) in [
+        ("https://app.example", "https://app.example", true),
+        ("https://app.example", &*own, true),
+        ("https://app.example", "https://evil.example", false),
+        ("*", &*own, true),
+        ("*", "https://evil.example", false),
+        ("*", "null", false),
+    ] {
+        assert_eq!(knock(list, origin), is_let_in, "{origin} by {list}");
+    }
+    // A token is brought on purpose.
+    let request = Request {
+        origin: Some("https://evil.example"),
+        ..with_token()
+    };
+    assert!(Knock::read(&request, &rules_with_application("*")).is_ok());
+}
+
+fn rules_with_application(origins: &str) -> DoorRules {
+    DoorRules {
+        application: Address::parse("https://app.example/auth"),
+        origins: AllowedOrigins::parse(origins).unwrap(),
+        ..rules()
     }
 }
 

@@ -1,0 +1,94 @@
+//! Keys that verify tokens, where they are not among the settings: an identity provider's, fetched
+//! from its address and shared by the isolates of a data centre.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+use snug_core::{
+    Refusal,
+    address::Address,
+    limits::JWKS_BYTES_MAX,
+    token::{Key, Lookup, Platform, Provider, PublicKey, Signer},
+};
+use worker::console_error;
+
+use crate::{
+    outbound::{self, Ask},
+    platform, signature,
+};
+
+thread_local! {
+    static PROVIDERS: RefCell<BTreeMap<Address, Provider>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// How often to look whether another request has fetched what this one waits for.
+const WAIT_MS: u64 = 25;
+
+/// How long the data centre keeps a provider's keys: as long as they may be used.
+const SHARED_SECONDS: u32 = 24 * 60 * 60;
+
+/// Checks tokens with what the runtime has.
+pub struct Runtime;
+
+impl Platform for Runtime {
+    async fn holds(&self, key: &PublicKey, signed: &[u8], signature: &[u8]) -> bool {
+        signature::holds(key, signed, signature).await
+    }
+
+    async fn provided(&self, address: &Address, signer: &Signer) -> Result<Vec<Rc<Key>>, Refusal> {
+        loop {
+            let now = platform::now();
+            match with_provider(address, |provider| provider.look_up(signer, now)) {
+                Lookup::Found(keys) => return Ok(keys),
+                Lookup::Refused(refusal) => return Err(refusal),
+                Lookup::Wait => platform::wait_ms(WAIT_MS).await,
+                Lookup::Fetch => fetch(address, signer).await,
+            }
+        }
+    }
+}
+
+/// Brings a provider's keys up to date, from the data centre's cache if that will do.
+async fn fetch(address: &Address, signer: &Signer) {
+    let shared = platform::cached(&shared_at(address)).await;
+    let now = platform::now();
+    if shared.is_some_and(|shared| {
+        with_provider(address, |provider| provider.adopt(&shared, signer, now))
+    }) {
+        return;
+    }
+    let set = set_of(address).await;
+    let now = platform::now();
+    let is_set = set.is_some();
+    let is_usable = with_provider(address, |provider| provider.fetched(set, now));
+    if is_set && !is_usable {
+        console_error!("JWKS_URL answered with no key that can be used");
+    }
+    if let Some(keys) = with_provider(address, |provider| provider.share()).filter(|_| is_usable) {
+        platform::cache(&shared_at(address), &keys, SHARED_SECONDS).await;
+    }
+}
+
+/// What the address answers.
+async fn set_of(address: &Address) -> Option<String> {
+    let ask = Ask {
+        body: None,
+        headers: &[("accept", "application/jwk-set+json, application/json")],
+        bytes_max: JWKS_BYTES_MAX,
+    };
+    match outbound::ask(address, ask).await {
+        Ok(answer) if answer.status == 200 => return String::from_utf8(answer.body).ok(),
+        Ok(answer) => console_error!("JWKS_URL answered {}", answer.status),
+        Err(why) => console_error!("JWKS_URL {why}"),
+    }
+    None
+}
+
+/// Where the cache has an address's keys. Nobody but this Worker reads or writes there.
+fn shared_at(address: &Address) -> String {
+    let address = js_sys::encode_uri_component(address.as_str());
+    format!("https://snug.invalid/jwks?of={}", String::from(address))
+}
+
+fn with_provider<T>(address: &Address, body: impl FnOnce(&mut Provider) -> T) -> T {
+    PROVIDERS.with_borrow_mut(|providers| body(providers.entry(address.clone()).or_default()))
+}

@@ -1,0 +1,90 @@
+//! Snug's own requests to other servers: bounded in time and in bytes, and never redirected, so
+//! that an address is asked for what it is and nothing else.
+
+use js_sys::{Object, Reflect, Uint8Array};
+use snug_core::{address::Address, limits::ANSWER_MS_MAX, session::Answer};
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use web_sys::{AbortSignal, ReadableStreamDefaultReader, RequestInit, RequestRedirect, Response};
+use worker::wasm_bindgen_futures;
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(catch)]
+    async fn fetch(url: &str, init: &RequestInit) -> Result<JsValue, JsValue>;
+
+    type RawReader;
+
+    #[wasm_bindgen(method, catch)]
+    async fn read(this: &RawReader) -> Result<JsValue, JsValue>;
+}
+
+/// What to send.
+pub struct Ask<'a> {
+    /// `GET`, or `POST` with a body.
+    pub body: Option<&'a str>,
+    /// The headers.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// The longest answer that is read.
+    pub bytes_max: usize,
+}
+
+/// Asks, or tells in a few words why there is no answer. What the platform says of it is not
+/// passed on, since it holds the address, and that may hold what is nobody's business.
+pub async fn ask(address: &Address, ask: Ask<'_>) -> Result<Answer, &'static str> {
+    const UNREACHED: &str = "could not be reached, or took more than 5 s";
+    let init = request(&ask).map_err(|_| "has a header that cannot be sent")?;
+    let response = fetch(address.as_str(), &init)
+        .await
+        .map_err(|_| UNREACHED)?;
+    let response: Response = response.unchecked_into();
+    let status = response.status();
+    let body = match response.body() {
+        Some(body) => {
+            let reader = body.get_reader().unchecked_into();
+            read_all(&reader, ask.bytes_max)
+                .await
+                .map_err(|_| UNREACHED)?
+        }
+        None => Some(Vec::new()),
+    };
+    let body = body.ok_or("answered with more than it may")?;
+    Ok(Answer { status, body })
+}
+
+fn request(ask: &Ask<'_>) -> Result<RequestInit, JsValue> {
+    let init = RequestInit::new();
+    init.set_method(if ask.body.is_some() { "POST" } else { "GET" });
+    init.set_redirect(RequestRedirect::Manual);
+    init.set_signal(Some(&AbortSignal::timeout_with_u32(ANSWER_MS_MAX)));
+    let headers = Object::new();
+    for (name, value) in ask.headers {
+        Reflect::set(&headers, &(*name).into(), &(*value).into())?;
+    }
+    init.set_headers(&headers);
+    if let Some(body) = ask.body {
+        init.set_body(&body.into());
+    }
+    Ok(init)
+}
+
+/// Reads a body to its end; `None` where that is too far.
+async fn read_all(
+    reader: &ReadableStreamDefaultReader,
+    bytes_max: usize,
+) -> Result<Option<Vec<u8>>, JsValue> {
+    let raw: &RawReader = reader.unchecked_ref();
+    let mut bytes = Vec::new();
+    loop {
+        let step = raw.read().await?;
+        if Reflect::get(&step, &"done".into())?.is_truthy() {
+            return Ok(Some(bytes));
+        }
+        let chunk: Uint8Array = Reflect::get(&step, &"value".into())?.unchecked_into();
+        let length = usize::try_from(chunk.length()).unwrap_or(usize::MAX);
+        if bytes.len().saturating_add(length) > bytes_max {
+            let _cancelled = reader.cancel();
+            return Ok(None);
+        }
+        bytes.extend(chunk.to_vec());
+    }
+}

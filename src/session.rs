@@ -1,0 +1,62 @@
+//! Cookie sessions: the application at `AUTH_URL` says who comes.
+
+use snug_core::{
+    Refusal, RoomName,
+    address::Address,
+    limits::SESSION_BYTES_MAX,
+    session::{Denial, Question, read_answer},
+    token::Claims,
+};
+use worker::{Error, Request, console_error};
+
+use crate::{
+    outbound::{self, Ask},
+    platform,
+    problem::Problem,
+};
+
+/// Asks the application whose cookies these are, and what they may do in the room.
+///
+/// # Errors
+///
+/// The application's refusal, or `auth_unavailable`.
+pub async fn ask(
+    request: &Request,
+    application: &Address,
+    room: &RoomName,
+    leeway_ms: u64,
+) -> Result<Claims, Problem> {
+    let header = |name| request.headers().get(name);
+    let (cookie, origin) = (header("cookie")?, header("origin")?);
+    let ip = header("cf-connecting-ip")?;
+    let question = Question {
+        room,
+        ip: ip.as_deref(),
+    };
+    let body = serde_json::to_string(&question).map_err(Error::from)?;
+    let mut headers = vec![
+        ("content-type", "application/json"),
+        ("accept", "application/json"),
+    ];
+    headers.extend(cookie.as_deref().map(|cookie| ("cookie", cookie)));
+    headers.extend(origin.as_deref().map(|origin| ("origin", origin)));
+    let ask = Ask {
+        body: Some(&body),
+        headers: &headers,
+        bytes_max: SESSION_BYTES_MAX,
+    };
+    let denial = match outbound::ask(application, ask).await {
+        Ok(answer) => match read_answer(&answer, leeway_ms, platform::now()) {
+            Ok(claims) => return Ok(claims),
+            Err(denial) => denial,
+        },
+        Err(why) => Denial::Unusable(why.into()),
+    };
+    Err(match denial {
+        Denial::Refused(refusal) => refusal.into(),
+        Denial::Unusable(why) => {
+            console_error!("AUTH_URL {why}");
+            Refusal::AuthUnavailable.into()
+        }
+    })
+}

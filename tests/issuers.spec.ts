@@ -1,0 +1,88 @@
+// Tokens of every algorithm, as the libraries that applications use make them: PyJWT and php-jwt, recorded in
+// tests/tokens, and jose.
+
+import { readFileSync } from "node:fs";
+import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
+import { afterAll, describe, expect, it } from "vitest";
+import { connect } from "./support/client.js";
+import { refused } from "./support/door.js";
+import { newRoom } from "./support/visit.js";
+import { startWorker, type Worker } from "./support/worker.js";
+
+/** A token, and the key that verifies it. */
+interface Issued {
+  algorithm: string;
+  token: string;
+  jwk?: JWK;
+  secret?: string;
+}
+
+interface Issuer {
+  made_by: string;
+  keys: Issued[];
+}
+
+const PUBLIC = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"];
+const NAME = "安 🦀";
+
+const read = (name: string): Issuer =>
+  JSON.parse(readFileSync(new URL(`tokens/${name}.json`, import.meta.url), "utf8"));
+
+async function jose(): Promise<Issuer> {
+  const keys = PUBLIC.map(async (algorithm) => {
+    const { publicKey, privateKey } = await generateKeyPair(algorithm);
+    const kid = `jose-${algorithm}`;
+    const claims = { rooms: ["*"], info: { name: NAME } };
+    const token = await new SignJWT(claims)
+      .setProtectedHeader({ alg: algorithm, kid })
+      .setSubject("ann")
+      .setExpirationTime("1h")
+      .sign(privateKey);
+    return { algorithm, token, jwk: { ...(await exportJWK(publicKey)), kid, alg: algorithm } };
+  });
+  return { made_by: "jose", keys: await Promise.all(keys) };
+}
+
+const issuers = [read("pyjwt"), read("php-jwt"), await jose()];
+const set = { keys: issuers.flatMap(({ keys }) => keys.flatMap(({ jwk }) => jwk ?? [])) };
+const workers: Worker[] = [await startWorker({ JWT_SECRET: undefined, JWT_JWKS: JSON.stringify(set) })];
+afterAll(() => Promise.all(workers.map((worker) => worker.dispose())));
+
+/** A Worker that has the token's key. */
+async function workerFor({ algorithm, secret }: Issued): Promise<Worker> {
+  if (!secret) return workers[0] as Worker;
+  const worker = await startWorker({ JWT_SECRET: secret, JWT_HMAC_ALGORITHM: algorithm });
+  workers.push(worker);
+  return worker;
+}
+
+describe.each(issuers)("$made_by", ({ keys }) => {
+  it.each(keys)("is accepted with $algorithm, and not if a bit of it is changed", async (issued) => {
+    const worker = await workerFor(issued);
+    const { token } = issued;
+    for (const by of ["header", "protocol"] as const) {
+      const { welcome } = await connect(worker, newRoom(), { token, by });
+      expect(welcome.user).toBe("ann");
+      expect(welcome.members?.[0]?.info).toEqual({ name: NAME });
+    }
+    const [header = "", payload = "", signature = ""] = token.split(".");
+    const forged = [
+      [header, flipped(payload), signature],
+      [header, payload, flipped(signature)],
+      [header, payload, ""],
+    ];
+    for (const parts of forged) {
+      const answer = await refused(worker, newRoom(), { token: parts.join(".") });
+      expect(answer.status).toBe(401);
+      expect(JSON.parse(answer.body).code).toBe("token_invalid");
+    }
+  });
+});
+
+/** The same with one bit of its middle byte changed. */
+function flipped(part: string): string {
+  const bytes = Buffer.from(part, "base64url");
+  const middle = bytes.length >> 1;
+  bytes.writeUInt8(bytes.readUInt8(middle) ^ 1, middle);
+  return bytes.toString("base64url");
+}
