@@ -2,7 +2,7 @@
 
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
-import { inSeconds } from "./support/tokens.js";
+import { inSeconds, token } from "./support/tokens.js";
 import { newRoom, type Visit } from "./support/visit.js";
 import { startWorker } from "./support/worker.js";
 
@@ -38,6 +38,17 @@ describe("a connection whose token ends", () => {
     expect(await ann.closed()).toEqual({ code: 4001, reason: "token_expired" });
     expect(await bob.next("presence")).toMatchObject({ leaves: ["ann"] });
     await bob.request({ type: "publish", data: "still here" });
+  });
+
+  it("is not closed if it has refreshed in time, and the room may have slept", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room, until(inSeconds(1)));
+    const exp = inSeconds(3);
+    const ack = await ann.request({ type: "refresh", token: await token({ exp }) });
+    expect(ack.expires).toBe(exp * 1000);
+    await worker.hibernate(room);
+    expect(await ann.closed()).toEqual({ code: 4001, reason: "token_expired" });
+    expect(Date.now()).toBeGreaterThanOrEqual((exp + 1) * 1000);
   });
 
   it("goes on with a new token as if nothing had been", async () => {

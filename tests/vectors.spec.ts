@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
 import { refused } from "./support/door.js";
-import { inSeconds } from "./support/tokens.js";
+import { inSeconds, token } from "./support/tokens.js";
 import { startWorker } from "./support/worker.js";
 
 const worker = await startWorker({ PRESENCE_GRACE_MS: 0 });
@@ -65,6 +65,11 @@ it("a conversation is made of the examples", async () => {
   await bob.request({ type: "publish", data: "more" });
   ann.send(frame("command_history"));
   expect(await ann.next("history")).toEqual(like("reply_history"));
+
+  const { token: example, ...refresh } = JSON.parse(read("command_refresh"));
+  expect(example.split(".")).toHaveLength(3);
+  ann.send({ ...refresh, token: await token() });
+  expect(await ann.next("ack")).toEqual(like("reply_ack_refreshed"));
 
   const spammer = await connect(worker, ROOM, { user: "cho" });
   await connect(worker, ROOM, { user: "cho" });

@@ -97,6 +97,7 @@ fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
         // Connection whose attachment is lost.
         b'l' => world.lose_attachment(bytes.digit().into()),
         b'a' => world.stray_answer(bytes.digit()),
+        b'n' => world.tell_of_token(bytes.digit()),
         _ => {}
     }
 }
@@ -121,7 +122,8 @@ fn command(bytes: &mut Bytes<'_>) -> String {
         9 => format!(r#"{{"type":"history","id":{n},"before":{n}}}"#),
         10 => format!(r#"{{"type":"ping","id":{n}}}"#),
         11 => r#"{"type":"ping"}"#.into(),
-        12 => format!(r#"{{"type":"dance","id":{n}}}"#),
+        12 if n & 1 == 0 => format!(r#"{{"type":"dance","id":{n}}}"#),
+        12 => format!(r#"{{"type":"refresh","id":{n},"token":"t"}}"#),
         13 if n == 0 => String::new(),
         13 => "{".into(),
         14 => format!(

@@ -9,18 +9,18 @@ use std::{
 #[path = "../../crates/snug-core/tests/room/store.rs"]
 mod store;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use snug_core::{
-    Admission, Capabilities, Config, ConnectionId, Input, Offset, Output, Room, RoomName,
-    Timestamp, UserId,
+    Admission, Config, ConnectionId, Input, Offset, Output, Refusal, Room, RoomName, Timestamp,
+    UserId,
     batch::Page,
-    command::{PageRequest, PageStart},
+    command::{CommandId, PageRequest, PageStart},
     config::RoomRules,
     door::{Options, Position},
     io::{KeptSocket, StorageFault},
     limits::{QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX, WINDOW_MS_MAX},
     retention::Floor,
-    token::ClaimedLimits,
+    token::{ClaimedLimits, Claims},
 };
 
 use store::MemoryStore;
@@ -63,7 +63,8 @@ impl Visitor {
         }
     }
 
-    fn admission(self, now: Timestamp) -> Admission {
+    /// What its token says.
+    fn claims(self, now: Timestamp) -> Claims {
         let names = [
             "receive", "publish", "signal", "presence", "history", "moderate",
         ];
@@ -71,16 +72,27 @@ impl Visitor {
             .filter(|(bit, _)| self.capabilities >> bit & 1 == 1)
             .map(|(_, name)| *name)
             .collect();
-        let can: Capabilities = serde_json::from_value(can.into()).unwrap();
-        Admission {
+        Claims {
             user: UserId::parse(&format!("u{}", self.user)).unwrap(),
             info: None,
-            can,
+            grants: serde_json::from_value(json!({ "*": can })).unwrap(),
             expires: now.plus_ms(TOKEN_MS),
             limits: ClaimedLimits {
                 messages_per_second: self.is_bounded.then_some(1),
                 message_bytes: self.is_bounded.then_some(64),
             },
+        }
+    }
+
+    fn admission(self, now: Timestamp) -> Admission {
+        let claims = self.claims(now);
+        let can = claims.grants.for_room(&name()).unwrap_or_default();
+        Admission {
+            user: claims.user,
+            info: claims.info,
+            can,
+            expires: claims.expires,
+            limits: claims.limits,
             options: Options {
                 lines: self.lines,
                 echo: self.echo,
@@ -119,6 +131,8 @@ pub struct World {
     /// In the order of coming.
     ids: Vec<ConnectionId>,
     store: MemoryStore,
+    /// New tokens of whose check nobody has told the room.
+    unchecked: Vec<(ConnectionId, Option<CommandId>)>,
     /// An attachment was lost: members may be gone that nobody saw leave.
     is_torn: bool,
 }
@@ -154,6 +168,7 @@ impl World {
             sockets: BTreeMap::new(),
             ids: Vec::new(),
             store,
+            unchecked: Vec::new(),
             is_torn: false,
         }
     }
@@ -310,6 +325,38 @@ impl World {
         self.feed(Input::Timeout { answered });
     }
 
+    /// The oldest new token has been checked: it grants other things, grants nothing, is another
+    /// user's, or does not hold.
+    pub fn tell_of_token(&mut self, kind: u8) {
+        if self.unchecked.is_empty() {
+            return;
+        }
+        let (connection, id) = self.unchecked.remove(0);
+        let socket = self.sockets.get_mut(&connection).expect("a socket");
+        let mut visitor = socket.visitor.expect("a visitor");
+        let outcome = match kind & 15 {
+            15 => Err(Refusal::TokenExpired),
+            14 => {
+                visitor.user += 1;
+                Ok(visitor.claims(self.now))
+            }
+            granted => {
+                visitor.capabilities = granted << 1 | granted & 1;
+                if visitor.capabilities != 0 {
+                    socket.visitor = Some(visitor);
+                    // What it has missed is its own affair.
+                    (socket.newest, socket.members) = (None, None);
+                }
+                Ok(visitor.claims(self.now))
+            }
+        };
+        self.feed(Input::TokenChecked {
+            connection,
+            id,
+            outcome,
+        });
+    }
+
     /// Storage fails this often from here on.
     pub fn storage_fails(&mut self, times: usize) {
         self.store.faults = times;
@@ -447,6 +494,7 @@ impl World {
                 (socket.is_open, socket.is_ending) = (false, true);
                 socket.attachment = attachment;
             }
+            Output::CheckToken { connection, id, .. } => self.unchecked.push((connection, id)),
             Output::KeepAbsence(absence) => {
                 self.store.keep_absence(absence);
             }

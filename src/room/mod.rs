@@ -14,9 +14,11 @@ use std::{
 
 use snug_core::{
     Admission, ConnectionId, Input, Output, Refusal, RoomName, Timestamp,
+    command::CommandId,
     door::SUBPROTOCOL,
-    io::StorageFault,
+    io::{Secret, StorageFault},
     push::{PING, PONG},
+    token,
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{
@@ -26,7 +28,7 @@ use worker::{
 
 use self::{sockets::Sockets, store::Store, texts::Texts};
 use crate::{
-    config, platform,
+    config, keys, platform,
     problem::Problem,
     upgrade::{ADMISSION_HEADER, is_upgrade},
 };
@@ -264,7 +266,7 @@ impl Object {
     }
 
     /// Does one output. What storage was asked has an answer.
-    fn perform(&self, awake: &mut Awake, output: Output) -> Option<Input> {
+    fn perform(self: &Rc<Self>, awake: &mut Awake, output: Output) -> Option<Input> {
         let (sockets, store, texts) = (&mut awake.sockets, &awake.store, &mut awake.texts);
         match output {
             Output::Append(batch) => {
@@ -281,6 +283,14 @@ impl Object {
             Output::Trim { floor, lowest_key } => {
                 let trimmed = stored("trim", store.trim(floor, lowest_key));
                 Some(Input::Trimmed(trimmed))
+            }
+            Output::CheckToken {
+                connection,
+                id,
+                token,
+            } => {
+                self.check_token(connection, id, token);
+                None
             }
             Output::Send { to, text } => {
                 sockets.send(&to, texts.encode(&text));
@@ -300,6 +310,35 @@ impl Object {
             Output::KeepBan(ban) => Some(Input::BanKept(stored("ban", store.keep_ban(&ban)))),
             Output::ForgetBan(user) => log("ban", store.forget_ban(&user)),
         }
+    }
+
+    /// Checks a token as the door does. The room goes on meanwhile, and the object stays awake.
+    fn check_token(
+        self: &Rc<Self>,
+        connection: ConnectionId,
+        id: Option<CommandId>,
+        Secret(token): Secret,
+    ) {
+        let config = config::load(&self.env);
+        let object = Rc::downgrade(self);
+        self.state.wait_until(async move {
+            let outcome = match config {
+                Ok(config) => {
+                    let rules = &config.door.tokens;
+                    token::verify(&token, rules, platform::now(), &keys::Runtime).await
+                }
+                Err(refusal) => Err(refusal),
+            };
+            let checked = Input::TokenChecked {
+                connection,
+                id,
+                outcome,
+            };
+            let turned = object.upgrade().map(|object| object.turn(|_| checked));
+            if let Some(Err(error)) = turned {
+                console_error!("refresh: {error}");
+            }
+        });
     }
 
     /// Sets the alarm where something is due before it rings, and takes it back where nothing is.

@@ -78,6 +78,8 @@ export interface Ack {
   time?: number;
   /** Whether it was stored before, under the same key. */
   duplicate?: true;
+  /** When the new token ends. */
+  expires?: number;
   /** How many connections a kick has closed. */
   closed?: number;
 }
@@ -117,5 +119,6 @@ export interface Replies {
   members: Members;
   history: History;
   kick: Ack & { closed: number };
+  refresh: Ack & { expires: number };
   ping: Pong;
 }

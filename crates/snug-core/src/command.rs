@@ -75,6 +75,11 @@ pub enum Command<'a> {
     Members,
     /// Read stored messages.
     History(PageRequest),
+    /// Go on with a new token.
+    Refresh {
+        /// The token.
+        token: Cow<'a, str>,
+    },
     /// Close a user's connections.
     Kick {
         /// The user.
@@ -136,6 +141,8 @@ struct Fields<'a> {
     after: Option<Offset>,
     before: Option<Offset>,
     limit: Option<u32>,
+    #[serde(borrow)]
+    token: Option<Cow<'a, str>>,
     user: Option<UserId>,
     #[serde(borrow)]
     reason: Option<Cow<'a, str>>,
@@ -199,6 +206,7 @@ impl<'a> Fields<'a> {
             "state" => self.state(),
             "members" => Ok(Command::Members),
             "history" => self.history(),
+            "refresh" => self.refresh(),
             "kick" => self.kick(),
             "ping" => Ok(Command::Ping),
             _ => Err((ErrorCode::UnknownCommand, "no command has this 'type'")),
@@ -267,6 +275,11 @@ impl<'a> Fields<'a> {
             limit,
             bytes_max: PAGE_BYTES_MAX,
         }))
+    }
+
+    fn refresh(self) -> Result<Command<'a>, Fault> {
+        let token = self.token.ok_or(bad("'refresh' needs 'token'"))?;
+        Ok(Command::Refresh { token })
     }
 
     fn kick(self) -> Result<Command<'a>, Fault> {
@@ -352,6 +365,8 @@ mod tests {
             (r#"{"type":"history","after":-1}"#, BadCommand),
             (r#"{"type":"history","after":1.5}"#, BadCommand),
             (r#"{"type":"state","data":[]}"#, BadCommand),
+            (r#"{"type":"refresh"}"#, BadCommand),
+            (r#"{"type":"refresh","token":7}"#, BadCommand),
             (r#"{"type":"kick"}"#, BadCommand),
             (r#"{"type":"kick","user":""}"#, BadCommand),
             (r#"{"type":"kick","user":7}"#, BadCommand),

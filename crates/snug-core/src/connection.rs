@@ -14,6 +14,7 @@ use crate::{
     limits::{ERROR_WINDOW_MS, ERRORS_MAX, REPLY_BYTES_PER_COMMAND},
     push::ConnectionLimits,
     rate::{Bucket, Rate},
+    token::{ClaimedLimits, Claims},
 };
 
 /// The attachment's form. One of another version, as after a deployment, is not guessed at.
@@ -55,6 +56,9 @@ pub struct Connection {
     bucket: Bucket,
     seen: Timestamp,
     errors: Vec<Timestamp>,
+    /// Whether a new token of its is being checked.
+    #[serde(skip)]
+    pub is_refreshing: bool,
     /// By how many more commands were refused for going too fast than done since.
     #[serde(skip)]
     throttled: u32,
@@ -109,14 +113,7 @@ impl Connection {
         rules: &RoomRules,
         now: Timestamp,
     ) -> Self {
-        let claimed = admission.limits;
-        let per_second = claimed
-            .messages_per_second
-            .and_then(|rate| u32::try_from(rate).ok());
-        let message_bytes = claimed
-            .message_bytes
-            .and_then(|bytes| usize::try_from(bytes).ok());
-        Self {
+        let mut connection = Self {
             v: VERSION,
             id,
             user: admission.user,
@@ -129,15 +126,34 @@ impl Connection {
             lines: admission.options.lines,
             echo: admission.options.echo,
             presence: admission.options.presence,
-            rate: rules.rate.tightened(per_second.unwrap_or(u32::MAX)),
-            message_bytes_max: message_bytes
-                .unwrap_or(usize::MAX)
-                .min(rules.message_bytes_max),
+            rate: rules.rate,
+            message_bytes_max: rules.message_bytes_max,
             bucket: Bucket::default(),
             seen: now,
             errors: Vec::new(),
+            is_refreshing: false,
             throttled: 0,
-        }
+        };
+        connection.tighten(admission.limits, rules);
+        connection
+    }
+
+    /// Goes on with what a new token of its user's says and allows.
+    pub fn refresh(&mut self, claims: Claims, can: Capabilities, rules: &RoomRules) {
+        self.can = can;
+        self.info = claims.info;
+        self.expires = claims.expires;
+        self.tighten(claims.limits, rules);
+    }
+
+    /// Holds it to the operator's bounds, and to its token's where those are tighter.
+    fn tighten(&mut self, claimed: ClaimedLimits, rules: &RoomRules) {
+        let per_second = claimed.messages_per_second;
+        let per_second = per_second.and_then(|rate| u32::try_from(rate).ok());
+        let bytes = claimed.message_bytes;
+        let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
+        self.rate = rules.rate.tightened(per_second.unwrap_or(u32::MAX));
+        self.message_bytes_max = bytes.unwrap_or(usize::MAX).min(rules.message_bytes_max);
     }
 
     /// The text to keep with the socket.

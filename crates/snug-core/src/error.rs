@@ -15,6 +15,10 @@ pub enum ErrorCode {
     UnknownCommand,
     /// The token does not grant it.
     Forbidden,
+    /// A new token that does not hold, or is another user's.
+    TokenInvalid,
+    /// A new token that has ended already.
+    TokenExpired,
     /// Over a size limit.
     TooLarge,
     /// Too many commands; `retry_after_ms` says when to come again.
@@ -55,6 +59,8 @@ pub enum CloseCode {
     Kicked,
     /// A moderator wants the user to stay away.
     Banned,
+    /// A new token grants nothing in the room any more.
+    TokenRevoked,
     /// The 20th error within a minute, or a flood that does not heed `rate_limited`.
     TooManyErrors,
 }
@@ -71,6 +77,7 @@ impl CloseCode {
             Self::StateLost => 4004,
             Self::Kicked => 4100,
             Self::Banned => 4101,
+            Self::TokenRevoked => 4102,
             Self::TooManyErrors => 4103,
         }
     }
@@ -86,6 +93,7 @@ impl CloseCode {
             Self::StateLost => "state_lost",
             Self::Kicked => "kicked",
             Self::Banned => "banned",
+            Self::TokenRevoked => "token_revoked",
             Self::TooManyErrors => "too_many_errors",
         }
     }
@@ -109,13 +117,16 @@ mod tests {
     #[test]
     fn error_codes_are_the_wires_and_say_whether_to_try_again() {
         use ErrorCode::{
-            BadCommand, BadJson, Forbidden, Internal, RateLimited, TooLarge, UnknownCommand,
+            BadCommand, BadJson, Forbidden, Internal, RateLimited, TokenExpired, TokenInvalid,
+            TooLarge, UnknownCommand,
         };
         for (code, name, is_retryable) in [
             (BadJson, "bad_json", false),
             (BadCommand, "bad_command", false),
             (UnknownCommand, "unknown_command", false),
             (Forbidden, "forbidden", false),
+            (TokenInvalid, "token_invalid", false),
+            (TokenExpired, "token_expired", false),
             (TooLarge, "too_large", false),
             (RateLimited, "rate_limited", true),
             (Internal, "internal", true),
@@ -129,8 +140,8 @@ mod tests {
     #[test]
     fn close_codes_are_the_wires_and_say_whether_to_come_back() {
         use CloseCode::{
-            Banned, Kicked, MessageTooBig, PingTimeout, StateLost, TokenExpired, TooManyErrors,
-            TooSlow, UnsupportedData,
+            Banned, Kicked, MessageTooBig, PingTimeout, StateLost, TokenExpired, TokenRevoked,
+            TooManyErrors, TooSlow, UnsupportedData,
         };
         for (code, number, reason, invites_back, is_final) in [
             (UnsupportedData, 1003, "unsupported_data", true, false),
@@ -141,6 +152,7 @@ mod tests {
             (StateLost, 4004, "state_lost", true, false),
             (Kicked, 4100, "kicked", false, true),
             (Banned, 4101, "banned", false, true),
+            (TokenRevoked, 4102, "token_revoked", false, true),
             (TooManyErrors, 4103, "too_many_errors", false, true),
         ] {
             assert_eq!((code.number(), code.reason()), (number, reason));

@@ -1,16 +1,19 @@
 //! What goes into a room and what comes out of it.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, fmt, rc::Rc};
 
 use crate::{
     bans::Ban,
     batch::{Batch, Page},
+    command::CommandId,
     door::Admission,
     error::CloseCode,
     ids::{ConnectionId, Epoch, Offset, Timestamp, UserId},
     keys::StoredKey,
     presence::Absence,
+    refusal::Refusal,
     retention::Floor,
+    token::Claims,
 };
 
 /// Something that happened to the room.
@@ -61,6 +64,15 @@ pub enum Input {
     Trimmed(Result<Option<Timestamp>, StorageFault>),
     /// The answer to [`Output::KeepBan`].
     BanKept(Result<(), StorageFault>),
+    /// The outcome of [`Output::CheckToken`], whenever it is known: an event of its own.
+    TokenChecked {
+        /// Whose connection.
+        connection: ConnectionId,
+        /// The command.
+        id: Option<CommandId>,
+        /// What the token says.
+        outcome: Result<Claims, Refusal>,
+    },
     /// The answer to [`Output::ReadKeys`]: the newest [`crate::limits::KEYS_MAX`], oldest first.
     Keys(Result<Vec<StoredKey>, StorageFault>),
     /// The answer to [`Output::ReadPage`]: the page, filled.
@@ -98,6 +110,15 @@ pub enum Output {
         /// The lowest offset whose key is remembered.
         lowest_key: Offset,
     },
+    /// Check a token as the door does, and tell of it with [`Input::TokenChecked`].
+    CheckToken {
+        /// Whose connection.
+        connection: ConnectionId,
+        /// The command.
+        id: Option<CommandId>,
+        /// The token.
+        token: Secret,
+    },
     /// Send one text frame to each of these.
     Send {
         /// To whom.
@@ -122,6 +143,16 @@ pub enum Output {
     KeepBan(Ban),
     /// The ban is over.
     ForgetBan(UserId),
+}
+
+/// A text that nothing shows, not even for debugging.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
 }
 
 /// A socket that came through hibernation.

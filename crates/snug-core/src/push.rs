@@ -172,6 +172,11 @@ pub struct Message<'a> {
 pub enum Outcome {
     /// A message was published.
     Stored(Stored),
+    /// The connection goes on with a new token.
+    Refreshed {
+        /// When that ends.
+        expires: Timestamp,
+    },
     /// A user's connections were closed.
     Kicked {
         /// How many.

@@ -7,6 +7,7 @@ mod history;
 mod kick;
 mod outbox;
 mod publish;
+mod refresh;
 
 use std::{
     cmp::Reverse,
@@ -234,6 +235,11 @@ impl Room {
                 self.drop_connection(connection, clean);
             }
             Input::Timeout { answered } => self.time_out(&answered),
+            Input::TokenChecked {
+                connection,
+                id,
+                outcome,
+            } => self.token_checked(connection, id, outcome),
             Input::Flush => self.pass(),
             Input::FallBehind { queued } => self.close_slow(&queued),
             Input::Appended(outcome) => self.appended(outcome),

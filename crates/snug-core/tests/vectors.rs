@@ -124,6 +124,13 @@ fn commands() -> Named<(Option<CommandId>, Command<'static>)> {
             }),
         ),
         (
+            "command_refresh",
+            number(13),
+            Command::Refresh {
+                token: "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl".into(),
+            },
+        ),
+        (
             "command_kick",
             number(12),
             Command::Kick {
@@ -190,6 +197,16 @@ fn sent() -> Named<String> {
             Push::Ack {
                 id: &id(7),
                 outcome: Some(Outcome::Stored(stored)),
+            }
+            .to_line(),
+        ),
+        (
+            "reply_ack_refreshed",
+            Push::Ack {
+                id: &id(13),
+                outcome: Some(Outcome::Refreshed {
+                    expires: START.plus_ms(7_200_000),
+                }),
             }
             .to_line(),
         ),

@@ -17,8 +17,8 @@ use crate::{
     push::Push,
 };
 
-/// How long to wait before trying what storage refused again.
-const STORAGE_RETRY_MS: u64 = 1000;
+/// How long to wait before trying again what could not be done just now.
+const RETRY_MS: u64 = 1000;
 
 impl Room {
     /// Takes a frame in, to be worked through line by line as outputs are polled.
@@ -82,6 +82,8 @@ impl Room {
             Command::State { .. } | Command::Members => Capability::Presence,
             Command::History(_) => Capability::History,
             Command::Kick { .. } => Capability::Moderate,
+            // Whoever is here may stay with a new token, whatever it grants.
+            Command::Refresh { token } => return self.refresh(from, id, token.into_owned()),
             Command::Ping => return self.reply(from, &Push::Pong { id: id.as_ref() }),
         };
         if !self
@@ -116,7 +118,7 @@ impl Room {
                 let reason = reason.map(Cow::into_owned);
                 self.kick(from, id, Kick { user, reason }, ban_seconds);
             }
-            Command::Ping => {}
+            Command::Refresh { .. } | Command::Ping => {}
         }
     }
 
@@ -207,7 +209,7 @@ impl Room {
         code: ErrorCode,
         message: &str,
     ) {
-        let retry_after_ms = (code == ErrorCode::Internal).then_some(STORAGE_RETRY_MS);
+        let retry_after_ms = code.is_retryable().then_some(RETRY_MS);
         let retryable = code.is_retryable();
         self.reply(
             from,
@@ -265,7 +267,7 @@ impl Room {
         self.outbox.say(Audience::These(vec![to]), reply.to_line());
     }
 
-    fn attach(&mut self, id: ConnectionId) {
+    pub(super) fn attach(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get(&id) {
             let attachment = connection.attachment();
             self.outputs.push_back(Output::Attach {

@@ -15,15 +15,17 @@ mod store;
 
 use serde_json::{Value, json, value::RawValue};
 use snug_core::{
-    Admission, Config, ConnectionId, Input, Offset, Output, Room, RoomName, Timestamp, UserId,
+    Admission, Config, ConnectionId, Input, Offset, Output, Refusal, Room, RoomName, Timestamp,
+    UserId,
     bans::Ban,
     batch::Batch,
+    command::CommandId,
     config::RoomRules,
     door::{Options, Position},
     io::KeptSocket,
     limits::{HIBERNATION_IDLE_MS, WINDOW_MS_MAX},
     room::Wake,
-    token::ClaimedLimits,
+    token::{ClaimedLimits, Claims},
 };
 
 use store::MemoryStore;
@@ -112,6 +114,8 @@ pub struct TestRoom {
     transcript: Vec<String>,
     ignores_closes: bool,
     alarms: usize,
+    /// New tokens of whose check nobody has told the room.
+    unchecked: Vec<(ConnectionId, Option<CommandId>)>,
 }
 
 /// A row of messages that storage took, or did not.
@@ -135,25 +139,28 @@ impl Client {
 
 /// Who comes, and with which wishes.
 #[derive(Clone)]
-pub struct Visitor(Admission);
+pub struct Visitor(Admission, String);
 
 impl Visitor {
     /// A user with the default capabilities and no wishes, whose frames hold lines.
     pub fn named(user: &str) -> Self {
-        Self(Admission {
-            user: UserId::parse(user).unwrap(),
-            info: None,
-            can: snug_core::Capabilities::default_grant(),
-            expires: Timestamp(START_MS).plus_ms(YEAR_MS),
-            limits: ClaimedLimits::default(),
-            options: Options {
-                lines: true,
-                echo: true,
-                presence: true,
-                resume: None,
-                last: None,
+        Self(
+            Admission {
+                user: UserId::parse(user).unwrap(),
+                info: None,
+                can: snug_core::Capabilities::default_grant(),
+                expires: Timestamp(START_MS).plus_ms(YEAR_MS),
+                limits: ClaimedLimits::default(),
+                options: Options {
+                    lines: true,
+                    echo: true,
+                    presence: true,
+                    resume: None,
+                    last: None,
+                },
             },
-        })
+            ROOM.into(),
+        )
     }
 
     /// Without a subprotocol: one object a frame.
@@ -200,6 +207,24 @@ impl Visitor {
         self
     }
 
+    /// Whose token is for this room alone, or for another.
+    pub fn of_room(mut self, room: &str) -> Self {
+        self.1 = room.into();
+        self
+    }
+
+    fn claims(self) -> Claims {
+        let Self(admission, room) = self;
+        let grants = BTreeMap::from([(room, admission.can)]);
+        Claims {
+            user: admission.user,
+            expires: admission.expires,
+            grants: serde_json::from_value(json!(grants)).unwrap(),
+            info: admission.info,
+            limits: admission.limits,
+        }
+    }
+
     /// Whose token ends in so many milliseconds from the start.
     pub fn until_ms(mut self, ms: u64) -> Self {
         self.0.expires = Timestamp(START_MS).plus_ms(ms);
@@ -235,6 +260,7 @@ impl TestRoom {
             transcript: Vec::new(),
             ignores_closes: false,
             alarms: 0,
+            unchecked: Vec::new(),
         }
     }
 
@@ -253,7 +279,7 @@ impl TestRoom {
     /// Comes in, or is told the code of the refusal.
     #[track_caller]
     pub fn try_admit(&mut self, visitor: Visitor) -> Result<Client, &'static str> {
-        let Visitor(admission) = visitor;
+        let Visitor(admission, _) = visitor;
         self.wake();
         self.room
             .admits(&admission.user, self.now)
@@ -333,6 +359,34 @@ impl TestRoom {
     pub fn pings_runtime(&mut self, client: Client) {
         let now = self.now;
         self.socket(client).answered = Some(now);
+    }
+
+    /// Sends a new token, which says what this visitor's would.
+    #[track_caller]
+    pub fn refreshes(&mut self, client: Client, visitor: Visitor) {
+        self.starts_to_refresh(client);
+        self.is_told_of_the_token(Ok(visitor.claims()));
+    }
+
+    /// Sends a new token, which is yet to be checked.
+    #[track_caller]
+    pub fn starts_to_refresh(&mut self, client: Client) {
+        self.sends(
+            client,
+            json!({ "type": "refresh", "id": "r", "token": "…" }),
+        );
+    }
+
+    /// The oldest token that is yet to be checked has been.
+    #[track_caller]
+    pub fn is_told_of_the_token(&mut self, outcome: Result<Claims, Refusal>) {
+        assert!(!self.unchecked.is_empty(), "no token is to be checked");
+        let (connection, id) = self.unchecked.remove(0);
+        self.feed(Input::TokenChecked {
+            connection,
+            id,
+            outcome,
+        });
     }
 
     // Time and fate.
@@ -754,6 +808,7 @@ impl TestRoom {
                     let page = self.store.fill(page);
                     self.room.handle_input(Input::Page(page), self.now);
                 }
+                Output::CheckToken { connection, id, .. } => self.unchecked.push((connection, id)),
                 Output::Send { to, text } => self.deliver(&to, &text),
                 Output::Close {
                     connection,

@@ -22,6 +22,7 @@ mod kick;
 mod limits;
 mod presence;
 mod recovery;
+mod refresh;
 mod retention;
 mod silence;
 mod slow;

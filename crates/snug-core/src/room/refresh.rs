@@ -1,0 +1,98 @@
+//! A connection that goes on with a new token.
+
+use super::Room;
+use crate::{
+    Capability,
+    command::CommandId,
+    error::{CloseCode, ErrorCode},
+    ids::ConnectionId,
+    io::{Output, Secret},
+    push::{Outcome, Push},
+    refusal::Refusal,
+    token::Claims,
+};
+
+impl Room {
+    /// Has a new token checked, which may take a while: the connection goes on meanwhile.
+    pub(super) fn refresh(&mut self, from: ConnectionId, id: Option<CommandId>, token: String) {
+        let Some(connection) = self.connections.get_mut(&from) else {
+            return;
+        };
+        if std::mem::replace(&mut connection.is_refreshing, true) {
+            let message = "another token is being checked";
+            return self.refuse(from, id.as_ref(), ErrorCode::RateLimited, message);
+        }
+        self.outputs.push_back(Output::CheckToken {
+            connection: from,
+            id,
+            token: Secret(token),
+        });
+    }
+
+    /// The token was checked. One that does not hold changes nothing.
+    pub(super) fn token_checked(
+        &mut self,
+        from: ConnectionId,
+        id: Option<CommandId>,
+        outcome: Result<Claims, Refusal>,
+    ) {
+        let Some(connection) = self.connections.get_mut(&from) else {
+            return;
+        };
+        connection.is_refreshing = false;
+        let is_its_users = |claims: &Claims| claims.user == connection.user;
+        match outcome {
+            Ok(claims) if is_its_users(&claims) => self.go_on_with(from, id.as_ref(), claims),
+            Ok(_) => {
+                let message = "the token is of another user: 'sub' may not change";
+                self.refuse(from, id.as_ref(), ErrorCode::TokenInvalid, message);
+            }
+            Err(refusal) => {
+                let (code, message) = told(&refusal);
+                self.refuse(from, id.as_ref(), code, message);
+            }
+        }
+    }
+
+    /// Takes effect at once: what the token no longer grants ends, and what it grants begins.
+    fn go_on_with(&mut self, id: ConnectionId, command: Option<&CommandId>, claims: Claims) {
+        let Some(can) = claims.grants.for_room(&self.name) else {
+            let message = "the token grants nothing in this room";
+            self.refuse(id, command, ErrorCode::Forbidden, message);
+            return self.close(id, CloseCode::TokenRevoked);
+        };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let before = connection.ends_at(&self.rules);
+        connection.refresh(claims, can, &self.rules);
+        let (expires, ends_at) = (connection.expires, connection.ends_at(&self.rules));
+        let user = connection.user.clone();
+        let hides_state = !can.has(Capability::Presence) && connection.state.take().is_some();
+        self.expiries.remove(&(before, id));
+        self.expiries.insert((ends_at, id));
+        self.presence.touch(&user);
+        if hides_state {
+            self.change.hide(user, id);
+        }
+        self.attach(id);
+        if let Some(command) = command {
+            let outcome = Some(Outcome::Refreshed { expires });
+            let ack = Push::Ack {
+                id: command,
+                outcome,
+            };
+            self.reply(id, &ack);
+        }
+    }
+}
+
+/// What a client is told of a token that was refused.
+fn told(refusal: &Refusal) -> (ErrorCode, &'static str) {
+    match refusal {
+        Refusal::TokenExpired => (ErrorCode::TokenExpired, "the token has expired"),
+        Refusal::TokenNotYetValid => (ErrorCode::TokenInvalid, "the token is not valid yet"),
+        Refusal::TokenInvalid(why) => (ErrorCode::TokenInvalid, why),
+        _ => (ErrorCode::Internal, "the token could not be checked"),
+    }
+}

@@ -1,0 +1,100 @@
+// A new token on a connection that is open.
+
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { afterAll, expect, it } from "vitest";
+import { type Client, connect } from "./support/client.js";
+import { inSeconds, token } from "./support/tokens.js";
+import { newRoom } from "./support/visit.js";
+import { startWorker } from "./support/worker.js";
+
+const { publicKey, privateKey } = await generateKeyPair("RS256");
+const set = { keys: [{ ...(await exportJWK(publicKey)), kid: "rsa", alg: "RS256" }] };
+const worker = await startWorker({ JWT_JWKS: JSON.stringify(set), JWT_LEEWAY_SECONDS: 0 });
+afterAll(() => worker.dispose());
+
+const refresh = async (client: Client, claims: object) =>
+  client.request({ type: "refresh", token: await token({ ...claims }) });
+
+const publish = { type: "publish", data: "hello" } as const;
+
+it("grants more or less at once, and the last one counts after hibernation too", async () => {
+  const room = newRoom();
+  const bob = await connect(worker, room, { user: "bob" });
+  const ann = await connect(worker, room, { claims: { rooms: { [room]: ["receive"] } } });
+  expect((await ann.refusal(publish)).code).toBe("forbidden");
+  await refresh(ann, { rooms: { [room]: ["publish"] } });
+  await ann.request(publish);
+  expect(await bob.next("message")).toMatchObject({ user: "ann", data: "hello" });
+  await bob.request(publish);
+  expect(await ann.rest()).toEqual([]);
+  await worker.hibernate(room);
+  await bob.request(publish);
+  await ann.request(publish);
+  expect(await ann.rest()).toEqual([]);
+  await refresh(ann, { rooms: { "*": ["receive"], elsewhere: ["publish"] } });
+  await bob.request({ ...publish, data: "for ann" });
+  expect(await ann.next("message")).toMatchObject({ data: "for ann" });
+  expect((await ann.refusal(publish)).code).toBe("forbidden");
+});
+
+it("takes a token of any algorithm that the door takes", async () => {
+  const ann = await connect(worker, newRoom());
+  const exp = inSeconds(7200);
+  const jwt = await new SignJWT({ sub: "ann", rooms: ["*"], exp })
+    .setProtectedHeader({ alg: "RS256", kid: "rsa" })
+    .sign(privateKey);
+  const ack = await ann.request({ type: "refresh", token: jwt });
+  expect(ack).toEqual({ type: "ack", id: ack.id, expires: exp * 1000 });
+  await ann.request(publish);
+});
+
+it("changes nothing where the token does not hold, and never the user", async () => {
+  const room = newRoom();
+  const ann = await connect(worker, room);
+  const other = await token({}, { secret: "another secret of at least 32 bytes" });
+  for (const [jwt, code] of [
+    ["", "token_invalid"],
+    ["a.b.c", "token_invalid"],
+    [other, "token_invalid"],
+    [await token({ sub: "bob" }), "token_invalid"],
+    [await token({ nbf: inSeconds(60) }), "token_invalid"],
+    [await token({ exp: inSeconds(-1) }), "token_expired"],
+  ] as const) {
+    const error = await ann.refusal({ type: "refresh", token: jwt });
+    expect(error).toMatchObject({ code, retryable: false });
+    if (jwt) expect(JSON.stringify(error)).not.toContain(jwt);
+  }
+  const { members } = await ann.request({ type: "members" });
+  expect(members).toMatchObject([{ user: "ann", connections: 1 }]);
+  await ann.request(publish);
+});
+
+it("ends a connection to a room that the token is no longer for", async () => {
+  const room = newRoom();
+  const bob = await connect(worker, room, { user: "bob" });
+  const ann = await connect(worker, room);
+  const jwt = await token({ rooms: ["elsewhere"] });
+  expect((await ann.refusal({ type: "refresh", token: jwt })).code).toBe("forbidden");
+  expect(await ann.next("closing")).toEqual({
+    type: "closing",
+    code: 4102,
+    reason: "token_revoked",
+    reconnect: false,
+  });
+  expect(await ann.closed()).toEqual({ code: 4102, reason: "token_revoked" });
+  expect(await bob.next("presence", ({ leaves }) => leaves.length > 0)).toMatchObject({ leaves: ["ann"] });
+});
+
+it("leaves the connection's place and presence alone", async () => {
+  const room = newRoom();
+  const bob = await connect(worker, room, { user: "bob" });
+  const ann = await connect(worker, room);
+  await ann.request({ type: "state", data: { typing: true } });
+  await bob.next("presence", ({ updates }) => updates.length > 0);
+  await bob.rest();
+  await refresh(ann, { info: { name: "Ann" } });
+  expect(await bob.rest()).toEqual([]);
+  const { members } = await bob.request({ type: "members" });
+  const state = { [ann.welcome.connection]: { typing: true } };
+  expect(members[0]).toMatchObject({ user: "ann", connections: 1, info: { name: "Ann" }, state });
+});
