@@ -1,0 +1,267 @@
+//! What a token may claim, and when it holds.
+
+use super::*;
+
+#[test]
+fn exp_is_required_and_whole_seconds() {
+    for exp in [
+        json!(null),
+        json!("1900000000"),
+        json!(1_900_000_000.5),
+        json!(1_900_000_000.0),
+        json!(-1),
+        json!(SAFE_INTEGER_MAX / 1000 + 1),
+        json!(u64::MAX),
+        json!(1e300),
+        json!(true),
+        json!([1_900_000_000]),
+    ] {
+        assert!(is_invalid(&with("exp", exp.clone())), "{exp}");
+    }
+    let mut without = least();
+    without.as_object_mut().unwrap().remove("exp");
+    assert!(is_invalid(&without));
+    // Milliseconds, by mistake, are a time far away.
+    assert!(verify_claims(&with("exp", json!(NOW_S * 1000))).is_ok());
+}
+
+#[test]
+fn exp_holds_for_its_leeway_and_not_one_millisecond_more() {
+    let (token, rules) = (mint(HS256, &with("exp", json!(NOW_S))), rules_with(SECRET));
+    let leeway_ms = rules.leeway_ms;
+    let last = NOW.plus_ms(leeway_ms - 1);
+    assert_eq!(verify(&token, &rules, last).unwrap().expires, NOW);
+    let over = NOW.plus_ms(leeway_ms);
+    assert_eq!(
+        verify(&token, &rules, over).unwrap_err(),
+        Refusal::TokenExpired
+    );
+    let strict = TokenRules {
+        leeway_ms: 0,
+        ..rules
+    };
+    assert!(verify(&token, &strict, Timestamp(NOW.0 - 1)).is_ok());
+    assert_eq!(
+        verify(&token, &strict, NOW).unwrap_err(),
+        Refusal::TokenExpired
+    );
+}
+
+#[test]
+fn nbf_holds_from_its_leeway_on_and_not_one_millisecond_sooner() {
+    let (token, rules) = (mint(HS256, &with("nbf", json!(NOW_S))), rules_with(SECRET));
+    let first = Timestamp(NOW.0 - rules.leeway_ms);
+    assert!(verify(&token, &rules, first).is_ok());
+    let sooner = Timestamp(first.0 - 1);
+    assert_eq!(
+        verify(&token, &rules, sooner).unwrap_err(),
+        Refusal::TokenNotYetValid
+    );
+    for nbf in [json!("0"), json!(-1), json!(0.5), json!(SAFE_INTEGER_MAX)] {
+        assert!(is_invalid(&with("nbf", nbf.clone())), "{nbf}");
+    }
+}
+
+#[test]
+fn times_are_not_told_of_a_token_that_is_not_ours() {
+    let expired = mint(HS256, &with("exp", json!(1)));
+    let foreign = rules_with(b"another hmac secret of 32 bytes.");
+    assert_eq!(verify(&expired, &foreign, NOW).unwrap_err(), BAD_SIGNATURE);
+    assert_eq!(refused(&expired), Refusal::TokenExpired);
+}
+
+#[test]
+fn iss_has_to_be_the_required_one() {
+    let rules = TokenRules {
+        issuer: Some("https://app".into()),
+        ..rules_with(SECRET)
+    };
+    for (iss, holds) in [
+        (json!("https://app"), true),
+        (json!("https://app/"), false),
+        (json!("HTTPS://APP"), false),
+        (json!(""), false),
+        (json!(["https://app"]), false),
+        (json!(null), false),
+    ] {
+        let token = mint(HS256, &with("iss", iss.clone()));
+        assert_eq!(verify(&token, &rules, NOW).is_ok(), holds, "{iss}");
+    }
+    assert!(verify(&mint(HS256, &least()), &rules, NOW).is_err(), "none");
+    assert!(
+        verify_claims(&with("iss", json!("any"))).is_ok(),
+        "not required"
+    );
+}
+
+#[test]
+fn aud_has_to_hold_the_required_one() {
+    let rules = TokenRules {
+        audience: Some("snug".into()),
+        ..rules_with(SECRET)
+    };
+    for (aud, holds) in [
+        (json!("snug"), true),
+        (json!(["snug"]), true),
+        (json!(["other", "snug"]), true),
+        (json!("snug2"), false),
+        (json!("other snug"), false),
+        (json!(["other"]), false),
+        (json!([]), false),
+        (json!([["snug"]]), false),
+        (json!({ "snug": true }), false),
+        (json!(null), false),
+    ] {
+        let token = mint(HS256, &with("aud", aud.clone()));
+        assert_eq!(verify(&token, &rules, NOW).is_ok(), holds, "{aud}");
+    }
+    assert!(verify(&mint(HS256, &least()), &rules, NOW).is_err(), "none");
+    assert!(
+        verify_claims(&with("aud", json!("any"))).is_ok(),
+        "not required"
+    );
+}
+
+#[test]
+fn sub_is_required_and_a_user_id() {
+    for sub in [json!("a"), json!("用户"), json!("u".repeat(128))] {
+        assert!(verify_claims(&with("sub", sub.clone())).is_ok(), "{sub}");
+    }
+    for sub in [
+        json!(null),
+        json!(""),
+        json!(7),
+        json!(["ann"]),
+        json!("u".repeat(129)),
+        json!("用".repeat(43)),
+        json!("a\nb"),
+        json!("\u{0}"),
+        json!("\u{7f}"),
+        json!("\u{9b}"),
+    ] {
+        assert!(is_invalid(&with("sub", sub.clone())), "{sub}");
+    }
+    assert!(is_invalid(&json!({ "exp": NOW_S + 60 })), "none");
+}
+
+#[test]
+fn info_is_an_object_of_bounded_size() {
+    let sized = |bytes: usize| json!({ "a": "x".repeat(bytes - r#"{"a":""}"#.len()) });
+    assert!(verify_claims(&with("info", sized(INFO_BYTES_MAX))).is_ok());
+    assert!(is_invalid(&with("info", sized(INFO_BYTES_MAX + 1))));
+    let nested = |depth: usize| {
+        let inner = (1..depth).fold(json!(1), |inner, _| json!([inner]));
+        json!({ "a": inner })
+    };
+    assert!(verify_claims(&with("info", nested(NESTING_MAX))).is_ok());
+    assert!(is_invalid(&with("info", nested(NESTING_MAX + 1))));
+    for info in [json!([]), json!("ann"), json!(7), json!(true)] {
+        assert!(is_invalid(&with("info", info.clone())), "{info}");
+    }
+}
+
+#[test]
+fn info_becomes_one_line() {
+    let payload = "{\"sub\":\"ann\",\"exp\":1900000000,\"info\": {\n\"name\":\r\n\"Ann\"}\n}";
+    let token = mint_text(HS256, payload);
+    let claims = verify(&token, &rules_with(SECRET), NOW).unwrap();
+    assert_eq!(claims.info.unwrap().get(), r#"{ "name":  "Ann"}"#);
+}
+
+#[test]
+fn limits_are_whole_numbers_from_one() {
+    for name in ["messages_per_second", "message_bytes"] {
+        for value in [json!(1), json!(null), json!(1_000_000)] {
+            let limits = json!({ name: value });
+            assert!(
+                verify_claims(&with("limits", limits)).is_ok(),
+                "{name} {value}"
+            );
+        }
+        for value in [json!(0), json!(-1), json!(1.5), json!("5"), json!([5])] {
+            let limits = json!({ name: value });
+            assert!(is_invalid(&with("limits", limits)), "{name} {value}");
+        }
+    }
+    for limits in [json!(5), json!("5"), json!(null)] {
+        assert!(is_invalid(&with("limits", limits.clone())), "{limits}");
+    }
+}
+
+#[test]
+fn rooms_are_a_list_or_a_map() {
+    for rooms in [json!([]), json!({}), json!(["*"]), json!({ "a": [] })] {
+        assert!(
+            verify_claims(&with("rooms", rooms.clone())).is_ok(),
+            "{rooms}"
+        );
+    }
+    for rooms in [
+        json!("lobby"),
+        json!(null),
+        json!(7),
+        json!([7]),
+        json!([["lobby"]]),
+        json!({ "lobby": "receive" }),
+        json!({ "lobby": null }),
+        json!({ "lobby": [7] }),
+    ] {
+        assert!(is_invalid(&with("rooms", rooms.clone())), "{rooms}");
+    }
+}
+
+/// Which of two would hold is not for us to guess.
+#[test]
+fn a_claim_that_stands_twice_is_refused() {
+    let least = r#""sub":"ann","exp":1900000000"#;
+    for twice in [
+        r#""sub":"root""#,
+        r#""exp":1900000001"#,
+        r#""nbf":1,"nbf":2"#,
+        r#""iat":1,"iat":2"#,
+        r#""iss":"a","iss":"b""#,
+        r#""aud":"a","aud":"b""#,
+        r#""rooms":[],"rooms":["*"]"#,
+        r#""rooms":{"a":[],"a":["moderate"]}"#,
+        r#""info":{},"info":{}"#,
+        r#""limits":{},"limits":{}"#,
+        r#""limits":{"message_bytes":1,"message_bytes":2}"#,
+    ] {
+        refused_as_invalid(&mint_text(HS256, &format!("{{{least},{twice}}}")));
+    }
+    assert!(
+        verify(
+            &mint_text(HS256, &format!("{{{least}}}")),
+            &rules_with(SECRET),
+            NOW
+        )
+        .is_ok()
+    );
+}
+
+#[test]
+fn a_payload_that_is_not_an_object_is_refused() {
+    for payload in [
+        "",
+        "null",
+        "7",
+        "\"ann\"",
+        "[[]]",
+        r#"["ann",1900000000]"#,
+        "{",
+        "{}{}",
+        "{\"sub\":\"\u{0}\"}",
+    ] {
+        refused_as_invalid(&mint_text(HS256, payload));
+    }
+}
+
+/// They only tighten, so that one beyond all others is none.
+#[test]
+fn limits_may_be_as_large_as_numbers_are() {
+    let large = with(
+        "limits",
+        json!({ "messages_per_second": u64::MAX, "message_bytes": u64::MAX }),
+    );
+    assert!(verify_claims(&large).is_ok());
+}
