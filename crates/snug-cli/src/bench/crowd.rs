@@ -20,7 +20,7 @@ use super::{
     seat::{Order, Seat},
     socket::{Knock, Socket},
     tally::Tally,
-    token,
+    token::Pass,
 };
 
 /// A drain ends when nothing has come for so long.
@@ -30,8 +30,7 @@ const SILENCE: Duration = Duration::from_secs(2);
 pub struct Door<'a> {
     pub url: &'a str,
     pub dialect: Dialect,
-    /// Whether it wants a token.
-    pub checked: bool,
+    pub pass: &'a Pass,
     pub presence: Presence,
 }
 
@@ -87,10 +86,7 @@ impl Crowd {
         let places: Vec<_> = (0..layout.rooms * layout.sockets)
             .map(|place| {
                 let room = Rc::clone(&rooms[place / layout.sockets]);
-                let token = door
-                    .checked
-                    .then(|| token::sign(place, &room.name))
-                    .transpose()?;
+                let token = door.pass.token(place, &room.name)?;
                 Ok((place, room, token))
             })
             .collect::<Result<_>>()?;

@@ -12,7 +12,7 @@ use super::{
     run::Run,
     scenario::{Row, Scenario, Variant, Work},
     server::{Kind, Server},
-    token,
+    token::{self, Issued, Pass},
 };
 
 /// What does not differ from run to run.
@@ -42,9 +42,22 @@ impl Bench<'_> {
         usize::try_from(self.open_files.saturating_sub(OTHER_FILES) / 2).unwrap_or(usize::MAX)
     }
 
+    /// What the users of a row show at its server's door.
+    fn pass(&self, work: Work, row: Row) -> Result<Pass> {
+        Ok(match (row.server, row.variant, work) {
+            (Kind::Snug, Variant::Signed(algorithm), Work::Join { sockets }) => {
+                Pass::Issued(Issued::new(self.root, algorithm, sockets)?)
+            }
+            (_, Variant::Unchecked, _) => Pass::Nothing,
+            (Kind::Snug | Kind::PartyServer, ..) => Pass::Secret,
+            _ => Pass::Nothing,
+        })
+    }
+
     /// Does the scenario's work to a fresh server.
     pub async fn measure(&self, scenario: &Scenario, row: Row) -> Result<Outcome> {
-        let settings = settings(scenario.work, row);
+        let pass = self.pass(scenario.work, row)?;
+        let settings = settings(scenario.work, row, &pass);
         let server = Server::start(self.root, row.server, &settings).await?;
         let outcome = Outcome {
             figures: BTreeMap::new(),
@@ -55,6 +68,7 @@ impl Bench<'_> {
             bench: self,
             server: &server,
             row,
+            pass: &pass,
             outcome,
         };
         let done = run.work(scenario.work).await;
@@ -65,11 +79,12 @@ impl Bench<'_> {
 }
 
 /// What the server is told, so that no limit of its own is in the way of the load.
-fn settings(work: Work, row: Row) -> Value {
-    let mut settings = json!({});
-    if row.variant != Variant::Unchecked {
-        settings["JWT_SECRET"] = token::SECRET.into();
-    }
+fn settings(work: Work, row: Row, pass: &Pass) -> Value {
+    let mut settings = match pass {
+        Pass::Nothing => json!({}),
+        Pass::Secret => json!({ "JWT_SECRET": token::SECRET }),
+        Pass::Issued(issued) => Value::Object(issued.settings.clone()),
+    };
     if row.server == Kind::Snug {
         settings["MESSAGES_PER_SECOND"] = 1_000_000.into();
         settings["MESSAGES_BURST"] = 1_000_000.into();

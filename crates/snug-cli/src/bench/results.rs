@@ -8,7 +8,7 @@ use super::{
     ledger::Faults,
     measure::Outcome,
     metric::Metric,
-    scenario::{Row, Scenario, Variant},
+    scenario::{Row, Scenario},
     server::Kind,
     setup::Setup,
     stats::Spread,
@@ -124,20 +124,24 @@ impl ScenarioResults {
     }
 
     fn ratio(&self, bar: &'static Bar) -> Option<Ratio> {
-        let row = |server| {
-            let usual =
-                |one: &&RowResults| one.row.server == server && one.row.variant == Variant::Usual;
-            self.rows.iter().find(usual)
-        };
-        let (snug, other) = (row(Kind::Snug)?, row(bar.against)?);
-        let rounds = snug.figures(bar.metric).zip(other.figures(bar.metric));
+        let snug = self.row(Row::usual(Kind::Snug))?;
+        let other = self.row(Row::usual(bar.against))?;
         Some(Ratio {
             scenario: self.scenario,
             bar,
             snug: snug.spread(bar.metric)?,
             other: other.spread(bar.metric)?,
-            ratio: Spread::of(rounds.filter_map(|(snug, other)| Some(snug? / other?)))?,
+            ratio: snug.by(other, bar.metric)?,
         })
+    }
+
+    /// A row's figures by those of the scenario's baseline.
+    pub fn by_baseline(&self, row: &RowResults, metric: Metric) -> Option<Spread> {
+        row.by(self.row(self.scenario.baseline?)?, metric)
+    }
+
+    fn row(&self, row: Row) -> Option<&RowResults> {
+        self.rows.iter().find(|one| one.row == row)
     }
 }
 
@@ -145,6 +149,12 @@ impl RowResults {
     /// Its figures over all rounds.
     pub fn spread(&self, metric: Metric) -> Option<Spread> {
         Spread::of(self.figures(metric).flatten())
+    }
+
+    /// Its figures by another row's of the same rounds.
+    fn by(&self, other: &Self, metric: Metric) -> Option<Spread> {
+        let rounds = self.figures(metric).zip(other.figures(metric));
+        Spread::of(rounds.filter_map(|(own, other)| Some(own? / other?)))
     }
 
     /// The faults of all rounds together.
@@ -216,6 +226,25 @@ pub mod tests {
                 Row::usual(Kind::PartyServer),
                 Ok(outcome(party, 40.0)),
             );
+        }
+        results
+    }
+
+    /// Three rounds of joins by tokens of one algorithm, and without.
+    pub fn sign_ins() -> Results {
+        let scenario = SCENARIOS.iter().find(|one| one.name == "sign-in").unwrap();
+        let [unchecked, .., signed, _] = scenario.rows else {
+            panic!("rows");
+        };
+        let joins = |joins: f64| Outcome {
+            figures: BTreeMap::from([(JoinsPerSecond, joins)]),
+            faults: Faults::default(),
+            generator_cpu: None,
+        };
+        let mut results = Results::new(Setup::example());
+        for (without, with) in [(1_000.0, 900.0), (800.0, 600.0), (1_200.0, 900.0)] {
+            results.add(scenario, *unchecked, Ok(joins(without)));
+            results.add(scenario, *signed, Ok(joins(with)));
         }
         results
     }

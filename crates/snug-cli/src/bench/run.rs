@@ -17,7 +17,7 @@ use super::{
     server::{Kind, Server},
     socket::{Knock, Socket},
     stats::median,
-    token,
+    token::Pass,
 };
 
 /// How many handshakes go on at the same time.
@@ -31,6 +31,7 @@ pub struct Run<'a> {
     pub bench: &'a Bench<'a>,
     pub server: &'a Server,
     pub row: Row,
+    pub pass: &'a Pass,
     pub outcome: Outcome,
 }
 
@@ -98,11 +99,13 @@ impl Run<'_> {
 
     async fn join(&mut self, sockets: usize) -> Result<()> {
         self.warm().await?;
-        let own = self.generator()?;
+        let (own, server) = (self.generator()?, process::cpu(self.server.pid)?);
         let crowd = Crowd::gather(&self.door(), self.layout(sockets)).await?;
+        let cost = process::cpu(self.server.pid)? - server;
         self.outcome.generator_cpu =
             Some((self.generator()? - own).div_duration_f64(crowd.joining));
         self.set(JoinsPerSecond, sockets as f64 / crowd.joining.as_secs_f64());
+        self.set(CpuMicrosPerJoin, cost.as_secs_f64() * 1e6 / sockets as f64);
         self.finish(&crowd).await
     }
 
@@ -247,10 +250,7 @@ impl Run<'_> {
     /// Joins as somebody who is not of the crowd.
     async fn visit(&self, room: &str) -> Result<Socket> {
         let door = self.door();
-        let token = door
-            .checked
-            .then(|| token::sign(usize::MAX, room))
-            .transpose()?;
+        let token = door.pass.token(usize::MAX, room)?;
         Socket::join(Knock {
             url: door.url,
             dialect: door.dialect,
@@ -262,13 +262,15 @@ impl Run<'_> {
     }
 
     fn door(&self) -> Door<'_> {
-        let takes_tokens = matches!(self.row.server, Kind::Snug | Kind::PartyServer);
         Door {
             url: &self.server.url,
             dialect: self.row.server.dialect(),
-            checked: takes_tokens && self.row.variant != Variant::Unchecked,
+            pass: self.pass,
             presence: match self.row.variant {
                 Variant::NoPresence => Presence::Nobody,
+                // What the door costs is looked for, and not what the room does.
+                Variant::Signed(_) => Presence::Nobody,
+                Variant::Unchecked if self.row.server == Kind::Snug => Presence::Nobody,
                 _ => Presence::Everybody,
             },
         }

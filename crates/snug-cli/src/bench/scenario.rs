@@ -14,6 +14,8 @@ pub struct Scenario {
     pub about: &'static str,
     pub work: Work,
     pub rows: &'static [Row],
+    /// The row that the report compares the others with.
+    pub baseline: Option<Row>,
     /// What the report shows.
     pub shows: &'static [Metric],
     pub bars: &'static [Bar],
@@ -60,6 +62,8 @@ pub enum Variant {
     Acks,
     /// Tokens are not checked.
     Unchecked,
+    /// Tokens are signed by this algorithm (RFC 7518, section 3.1).
+    Signed(&'static str),
     /// The sockets are not told who comes and goes.
     NoPresence,
 }
@@ -78,6 +82,7 @@ impl Row {
             Variant::Usual => server.into(),
             Variant::Acks => format!("{server}, with acks"),
             Variant::Unchecked => format!("{server}, without a check"),
+            Variant::Signed(algorithm) => format!("{server}, {algorithm}"),
             Variant::NoPresence => format!("{server}, without presence"),
         }
     }
@@ -107,6 +112,11 @@ const SNUG_WITHOUT_PRESENCE: Row = Row {
 };
 const PARTYSERVER_UNCHECKED: Row = Row {
     server: Kind::PartyServer,
+    variant: Variant::Unchecked,
+};
+
+const SNUG_UNCHECKED: Row = Row {
+    server: Kind::Snug,
     variant: Variant::Unchecked,
 };
 
@@ -146,6 +156,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Row::usual(Kind::SocketIo),
             Row::usual(Kind::UWebSockets),
         ],
+        baseline: None,
         shows: DELIVERIES,
         bars: &[
             Bar::party(DeliveriesPerSecond, Bound::AtLeast(20.0)),
@@ -169,6 +180,7 @@ pub const SCENARIOS: &[Scenario] = &[
             bytes: MESSAGE_BYTES,
         },
         rows: EVERYBODY,
+        baseline: None,
         shows: DELIVERIES,
         bars: &[Bar::party(DeliveriesPerSecond, Bound::AtLeast(10.0))],
         rounds_max: usize::MAX,
@@ -184,6 +196,7 @@ pub const SCENARIOS: &[Scenario] = &[
             bytes: MESSAGE_BYTES,
         },
         rows: EVERYBODY,
+        baseline: None,
         shows: MESSAGES,
         bars: &[Bar::party(CpuMicrosPerMessage, Bound::AtMost(1.5))],
         rounds_max: usize::MAX,
@@ -199,6 +212,7 @@ pub const SCENARIOS: &[Scenario] = &[
             bytes: MESSAGE_BYTES,
         },
         rows: EVERYBODY,
+        baseline: None,
         shows: DELIVERIES,
         bars: &[Bar::party(DeliveriesPerSecond, Bound::AtLeast(4.0))],
         rounds_max: usize::MAX,
@@ -212,6 +226,7 @@ pub const SCENARIOS: &[Scenario] = &[
             per_second: 50,
         },
         rows: EVERYBODY,
+        baseline: None,
         shows: &[LatencyP50Millis, LatencyP99Millis, CpuMicrosPerDelivery],
         bars: &[
             Bar::party(LatencyP50Millis, Bound::AtMost(1.1)),
@@ -231,8 +246,27 @@ pub const SCENARIOS: &[Scenario] = &[
             PARTYSERVER,
             PARTYSERVER_UNCHECKED,
         ],
+        baseline: None,
         shows: &[JoinsPerSecond],
         bars: &[Bar::party(JoinsPerSecond, Bound::AtLeast(0.9))],
+        rounds_max: usize::MAX,
+    },
+    Scenario {
+        name: "sign-in",
+        title: "Sign-in",
+        about: "2,000 users join 1 room, 64 at a time, by tokens of each algorithm, and are not told who comes and goes",
+        work: Work::Join { sockets: 2000 },
+        rows: &[
+            SNUG_UNCHECKED,
+            signed("HS256"),
+            signed("ES256"),
+            signed("EdDSA"),
+            signed("RS256"),
+            signed("PS256"),
+        ],
+        baseline: Some(SNUG_UNCHECKED),
+        shows: &[JoinsPerSecond, CpuMicrosPerJoin],
+        bars: &[],
         rounds_max: usize::MAX,
     },
     Scenario {
@@ -241,6 +275,7 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "4,000 users in 1 room where nothing is said",
         work: Work::Sleep { sockets: 4000 },
         rows: &[SNUG, PARTYSERVER],
+        baseline: None,
         shows: &[MemoryKilobytesPerSocket, MemoryKilobytesPerSleepingSocket],
         bars: &[
             Bar::party(MemoryKilobytesPerSocket, Bound::AtMost(1.1)),
@@ -254,6 +289,7 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "10,000 users, or as many as the limit of open files allows, join 1 room, hear 10 messages and leave",
         work: Work::Assembly { sockets: 10_000 },
         rows: &[SNUG],
+        baseline: None,
         shows: &[
             Sockets,
             JoinSeconds,
@@ -270,6 +306,7 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "1 room of 10 sockets, 4 messages outstanding",
         work: sized(1),
         rows: &[SNUG, PARTYSERVER],
+        baseline: None,
         shows: MESSAGES,
         bars: &[],
         rounds_max: 2,
@@ -280,6 +317,7 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "1 room of 10 sockets, 4 messages outstanding",
         work: sized(8),
         rows: &[SNUG, PARTYSERVER],
+        baseline: None,
         shows: MESSAGES,
         bars: &[],
         rounds_max: 2,
@@ -290,6 +328,7 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "1 room of 10 sockets, 4 messages outstanding",
         work: sized(64),
         rows: &[SNUG, PARTYSERVER],
+        baseline: None,
         shows: MESSAGES,
         bars: &[],
         rounds_max: 2,
@@ -300,6 +339,7 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "one socket joins a room that was never used before, 50 times",
         work: Work::NewRooms { rooms: 50 },
         rows: &[SNUG, PARTYSERVER],
+        baseline: None,
         shows: &[FirstAnswerMillis],
         bars: &[],
         rounds_max: usize::MAX,
@@ -313,11 +353,19 @@ pub const SCENARIOS: &[Scenario] = &[
             outstanding: 128,
         },
         rows: &[SNUG],
+        baseline: None,
         shows: &[RowsPerMessage],
         bars: &[],
         rounds_max: 2,
     },
 ];
+
+const fn signed(algorithm: &'static str) -> Row {
+    Row {
+        server: Kind::Snug,
+        variant: Variant::Signed(algorithm),
+    }
+}
 
 const fn sized(kilobytes: usize) -> Work {
     Work::Talk {

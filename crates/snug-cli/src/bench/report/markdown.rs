@@ -78,7 +78,10 @@ fn ratio_row(ratio: &Ratio) -> Vec<String> {
 fn figures(results: &ScenarioResults) -> String {
     let scenario = results.scenario;
     let mut columns = vec!["server"];
-    columns.extend(scenario.shows.iter().map(|metric| metric.title()));
+    for metric in scenario.shows {
+        columns.push(metric.title());
+        columns.extend(scenario.baseline.map(|_| "by the first"));
+    }
     columns.extend(["faults", "generator"]);
     let rows: Vec<_> = results
         .rows
@@ -95,16 +98,17 @@ fn figures(results: &ScenarioResults) -> String {
 
 fn figures_row(results: &ScenarioResults, row: &RowResults) -> Vec<String> {
     let mut cells = vec![row.title.clone()];
-    let spreads = results
-        .scenario
-        .shows
-        .iter()
-        .map(|metric| row.spread(*metric));
-    cells.extend(spreads.map(|spread| {
+    let cell = |spread: Option<Spread>, unit| {
         spread.map_or("–".into(), |spread| {
-            shown(spread.median) + &range(&spread)
+            format!("{}{unit}{}", shown(spread.median), range(&spread))
         })
-    }));
+    };
+    for metric in results.scenario.shows {
+        cells.push(cell(row.spread(*metric), ""));
+        if results.scenario.baseline.is_some() {
+            cells.push(cell(results.by_baseline(row, *metric), "×"));
+        }
+    }
     cells.push(match row.failures.len() {
         0 => row.faults().to_string(),
         failed => format!("{}; {failed} failed", row.faults()),
@@ -143,7 +147,20 @@ fn table(columns: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::results::tests::example;
+    use crate::bench::results::tests::{example, sign_ins};
+
+    #[test]
+    fn compares_with_the_baseline_where_there_is_one() {
+        let report = write(&sign_ins());
+        let lines = [
+            "| server | joins a second | by the first | CPU a join (µs) | by the first | faults | generator |",
+            "| Snug, without a check | 1,000 (800–1,200) | 1.00× | – | – | none | – |",
+            "| Snug, RS256 | 900 (600–900) | 0.750× (0.750–0.900) | – | – | none | – |",
+        ];
+        for line in lines {
+            assert!(report.contains(line), "{line}\nis not in\n{report}");
+        }
+    }
 
     #[test]
     fn tells_ratios_first_and_then_figures() {
