@@ -96,8 +96,12 @@ describe("README", () => {
   });
 
   it.skipIf(!isHere("php"))("has a token in PHP that opens the lobby", async () => {
-    const made = run("php", ["-r", `${example("php")} echo $token;`]);
+    const made = run("php", ["-r", `${example("php", "hash_hmac")} echo $token;`]);
     expect((await connect(worker, "lobby", { token: made })).welcome.user).toBe("ann");
+  });
+
+  it("has the page that the tests of sessions ask", () => {
+    expect(example("php", "session_start")).toBe(read("tests/site/snug.php"));
   });
 
   it("has the same examples, headings and settings in Chinese", () => {

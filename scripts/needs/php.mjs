@@ -1,4 +1,5 @@
-// PHP, in which README's example of a token is run. The tests do without it where it cannot be had.
+// PHP, in which README's examples are run: a token, and a page with a session. The tests do without it where it
+// cannot be had.
 
 import { installPackages } from "../lib/apt.mjs";
 import { ask, Failure } from "../lib/run.mjs";
@@ -9,10 +10,10 @@ export const php = {
 
   async meet() {
     try {
-      await installPackages({ title: "PHP", why: "README has an example in it", about: "20 s" }, ["php-cli"]);
+      await installPackages({ title: "PHP", why: "README has examples in it", about: "20 s" }, ["php-cli"]);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      console.error(`– ${error.message}; the example is not run`);
+      console.error(`– ${error.message}; they are not run`);
     }
   },
 };

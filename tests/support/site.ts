@@ -1,0 +1,70 @@
+// Another server, on this machine: what the Worker asks, and what it is told.
+
+import { once } from "node:events";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
+import { pipeline } from "node:stream/promises";
+
+/** A request, read to its end. */
+export interface Seen {
+  method: string;
+  /** With the query. */
+  path: string;
+  headers: IncomingHttpHeaders;
+  body: string;
+}
+
+/** What the server says: 200 with nothing in it, unless it says otherwise. */
+export interface Reply {
+  status?: number;
+  headers?: Record<string, string>;
+  /** A text goes with its length; pieces go without, one after the other for as long as somebody reads. */
+  body?: string | Iterable<string> | AsyncIterable<string>;
+  /** Keeps the connection open without an answer. */
+  never?: true;
+  /** Keeps it open without an end to the answer. */
+  endless?: true;
+}
+
+/** A server that runs. */
+export interface Site extends AsyncDisposable {
+  /** Where it listens, without a slash at the end. */
+  origin: string;
+  /** Every request, in the order in which they came. */
+  seen: Seen[];
+  /** Ends it, and every connection to it. */
+  close(): Promise<void>;
+}
+
+/** Starts a server on 127.0.0.1, at a free port. Where the handler throws, it hangs up. */
+export async function startSite(answer: (request: Seen) => Reply | Promise<Reply>): Promise<Site> {
+  const seen: Seen[] = [];
+  const take = async (incoming: IncomingMessage, response: ServerResponse) => {
+    const { method = "", url = "", headers } = incoming;
+    const request = { method, path: url, headers, body: await text(incoming) };
+    seen.push(request);
+    const { status = 200, headers: fields, body = "", never, endless } = await answer(request);
+    if (never) return;
+    if (typeof body === "string" && !endless) {
+      response.writeHead(status, fields).end(body);
+      return;
+    }
+    response.writeHead(status, fields).flushHeaders();
+    await pipeline(Readable.from(typeof body === "string" ? [body] : body), response, { end: !endless });
+  };
+  const server = createServer((incoming, response) => {
+    take(incoming, response).catch(() => incoming.socket.destroy());
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const close = async () => {
+    const closed = once(server, "close");
+    server.close();
+    server.closeAllConnections();
+    await closed;
+  };
+  return { origin: `http://127.0.0.1:${port}`, seen, close, [Symbol.asyncDispose]: close };
+}
