@@ -18,6 +18,8 @@ extern "C" {
     async fn read(this: &RawReader) -> Result<JsValue, JsValue>;
 }
 
+const USER_AGENT: &str = concat!("Snug/", env!("CARGO_PKG_VERSION"));
+
 /// What to send.
 pub struct Ask<'a> {
     /// `GET`, or `POST` with a body.
@@ -57,6 +59,8 @@ fn request(ask: &Ask<'_>) -> Result<RequestInit, JsValue> {
     init.set_redirect(RequestRedirect::Manual);
     init.set_signal(Some(&AbortSignal::timeout_with_u32(ANSWER_MS_MAX)));
     let headers = Object::new();
+    // The platform sends none, and some servers refuse those who do not say who they are.
+    Reflect::set(&headers, &"user-agent".into(), &USER_AGENT.into())?;
     for (name, value) in ask.headers {
         Reflect::set(&headers, &(*name).into(), &(*value).into())?;
     }

@@ -219,9 +219,12 @@ pub fn tag(state: &State, socket: &WebSocket) -> Option<String> {
         .next()
 }
 
+/// The last moment that a JavaScript `Date` can be (ECMA-262, section 21.4.1.1).
+const DATE_MS_MAX: f64 = 8.64e15;
+
 /// Sets the object's one alarm, as part of the writes of this turn.
 pub fn set_alarm(storage: &Storage, at: Timestamp) -> Result<()> {
-    let date = Date::new(&JsValue::from_f64(at.0 as f64));
+    let date = Date::new(&JsValue::from_f64((at.0 as f64).min(DATE_MS_MAX)));
     // Not awaited: where the write fails, the output gate breaks and the object restarts.
     let _written = storage.as_raw().set_alarm(date, no_options())?;
     Ok(())

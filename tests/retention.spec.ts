@@ -75,6 +75,17 @@ describe("a room", () => {
     expect((await back.request(publish(6))).offset).toBe(6);
   });
 
+  it("may keep things for longer than dates go", async () => {
+    const worker = await start({ HISTORY_SECONDS_MAX: Number.MAX_SAFE_INTEGER });
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    await ann.request(publish("for ever"));
+    await ann.close(1000);
+    const back = await connect(worker, room);
+    expect(await kept(back)).toEqual([1]);
+    expect(worker.log()).toBe("");
+  });
+
   it("keeps nothing where nothing is wanted, and still orders", async () => {
     const worker = await start({ HISTORY_MESSAGES_MAX: 0 });
     const room = newRoom();
