@@ -67,7 +67,11 @@ pub struct Room {
     sweep_at: Option<Timestamp>,
     /// When each connection's token ends, soonest first.
     expiries: BTreeSet<(Timestamp, ConnectionId)>,
+    /// The time, which never goes back.
     now: Timestamp,
+    /// What the clock says, which is what tokens and bans end by: one that was set back would else
+    /// keep out everybody whose token is new.
+    clock: Timestamp,
     /// The frame that is being worked through.
     inbox: Option<Frame>,
     /// What storage was asked.
@@ -161,6 +165,7 @@ impl Room {
             sweep_at: None,
             expiries: BTreeSet::new(),
             now,
+            clock: now,
             inbox: None,
             asked: None,
             storage_failed: false,
@@ -220,6 +225,7 @@ impl Room {
     /// Lets something happen. Total: what is wrong with it is told by an output.
     pub fn handle_input(&mut self, input: Input, now: Timestamp) {
         self.now = self.now.max(now);
+        self.clock = now;
         if self.asked.is_none() {
             self.close_expired();
         }
@@ -382,7 +388,7 @@ impl Room {
             self.outputs.push_back(Output::ForgetAbsence(user.clone()));
             self.change.leave(user);
         }
-        while let Some(user) = self.bans.take_over(self.now) {
+        while let Some(user) = self.bans.take_over(self.clock) {
             self.outputs.push_back(Output::ForgetBan(user));
         }
         let mut next = None;
@@ -490,7 +496,8 @@ impl Room {
     /// Closes those whose token has ended. Before anything else that happens, so that nothing
     /// depends on how late the alarm for it is.
     fn close_expired(&mut self) {
-        while self.expiries.first().is_some_and(|(at, _)| *at <= self.now) {
+        let clock = self.clock;
+        while self.expiries.first().is_some_and(|(at, _)| *at <= clock) {
             if let Some((_, id)) = self.expiries.pop_first() {
                 self.close(id, CloseCode::TokenExpired);
             }

@@ -41,7 +41,7 @@ impl Room {
         }
         let ban = Ban {
             user: kick.user.clone(),
-            until: self.now.plus_ms(seconds.saturating_mul(1000)),
+            until: self.clock.plus_ms(seconds.saturating_mul(1000)),
         };
         self.outputs.push_back(Output::KeepBan(ban.clone()));
         self.asked = Some(Asked::Ban {

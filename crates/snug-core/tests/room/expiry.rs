@@ -63,6 +63,21 @@ fn what_an_ended_token_sends_is_not_done_however_late_the_alarm_is() {
 }
 
 #[test]
+fn tokens_end_by_the_clock_also_if_it_was_set_back() {
+    scenario(|room| {
+        let ann = until(room, "ann", 60_000);
+        room.pass_ms(3_600_000);
+        assert!(!room.is_open(ann));
+        room.clock_jumps_back_ms(3_600_000);
+        let ann = until(room, "ann", 60_000);
+        room.sends(ann, json!({ "type": "ping", "id": 1 }));
+        assert!(room.is_open(ann));
+        room.pass_ms(60_000 + leeway_ms() - 1);
+        assert!(room.is_open(ann));
+    });
+}
+
+#[test]
 fn each_ends_in_its_own_time() {
     scenario(|room| {
         let visitors = [3_000, 1_000, 2_000, 2_000].map(|ms| Visitor::named("ann").until_ms(ms));
