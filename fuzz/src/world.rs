@@ -133,6 +133,8 @@ pub struct World {
     store: MemoryStore,
     /// New tokens of whose check nobody has told the room.
     unchecked: Vec<(ConnectionId, Option<CommandId>)>,
+    /// Something was due before what happens now: both are told together.
+    is_late: bool,
     /// An attachment was lost: members may be gone that nobody saw leave.
     is_torn: bool,
 }
@@ -169,6 +171,7 @@ impl World {
             ids: Vec::new(),
             store,
             unchecked: Vec::new(),
+            is_late: false,
             is_torn: false,
         }
     }
@@ -437,6 +440,8 @@ impl World {
     }
 
     fn feed(&mut self, input: Input) {
+        let due = self.room.poll_timeout();
+        self.is_late = due.is_some_and(|(due, _)| due <= self.now);
         self.room.handle_input(input, self.now);
         self.do_outputs();
         let most_ms = PRESENCE_WINDOWS * self.rules.window_ms_max;
@@ -514,7 +519,7 @@ impl World {
             .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
             .collect();
         let appended = self.newest();
-        let is_exact = !self.is_torn && self.rules.window_ms_max == 0;
+        let is_exact = !self.is_torn && !self.is_late && self.rules.window_ms_max == 0;
         for id in to {
             let socket = self.sockets.get_mut(id).expect("a socket");
             assert!(socket.is_open, "sent to a closed socket: {text}");
