@@ -226,7 +226,9 @@ impl Room {
     pub fn handle_input(&mut self, input: Input, now: Timestamp) {
         self.now = self.now.max(now);
         self.clock = now;
-        if self.asked.is_none() {
+        // One that has just gone is not there to be told.
+        let is_end = matches!(input, Input::Disconnect { .. });
+        if self.asked.is_none() && !is_end {
             self.close_expired();
         }
         match input {

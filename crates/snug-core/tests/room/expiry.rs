@@ -78,6 +78,18 @@ fn tokens_end_by_the_clock_also_if_it_was_set_back() {
 }
 
 #[test]
+fn one_who_leaves_before_being_told_has_left() {
+    scenario(|room| {
+        let (ann, bob) = (until(room, "ann", 1_000), room.join("bob"));
+        room.skips_to_now();
+        room.alarm_is_late_by_ms(1_000 + leeway_ms());
+        room.leaves(ann);
+        room.hears_nothing(ann);
+        room.hears(bob, json!({ "type": "presence", "leaves": ["ann"] }));
+    });
+}
+
+#[test]
 fn each_ends_in_its_own_time() {
     scenario(|room| {
         let visitors = [3_000, 1_000, 2_000, 2_000].map(|ms| Visitor::named("ann").until_ms(ms));
