@@ -213,7 +213,8 @@ impl Visitor {
         self
     }
 
-    fn claims(self) -> Claims {
+    /// What the visitor's token says.
+    pub fn claims(self) -> Claims {
         let Self(admission, room) = self;
         let grants = BTreeMap::from([(room, admission.can)]);
         Claims {

@@ -1,10 +1,12 @@
 //! Random lives of a room, beside a model of it that is naive enough to be right.
 //!
 //! Users come with several tabs, say goodbye or drop, publish, signal, show states, fall silent,
-//! fall behind and send nonsense; storage fails; the room gathers for a while or never does, is
-//! dropped and restored, and crashes with all that it has gathered. After every step what each
-//! client heard has to be what was said and stored, in order and each once, and whenever the room
-//! is quiet each client's view, pieced together from what it heard, has to be the model's.
+//! fall behind, send nonsense and try what they may not; their tokens end, in time or with the
+//! alarm late, and they bring new ones that allow more or less; they kick and ban each other;
+//! storage fails; the room gathers for a while or never does, is dropped and restored, and crashes
+//! with all that it has gathered. After every step what each client heard has to be what was said
+//! and stored, in order and each once, and whenever the room is quiet each client's view, pieced
+//! together from what it heard, has to be the model's.
 //!
 //! A failure prints its seed: `SNUG_SEED=7 cargo test -p snug-core --test simulation` replays
 //! seed 7, and `SNUG_SEEDS=100000` runs that many.
@@ -22,21 +24,37 @@ mod driver;
 mod model;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use fastrand::Rng;
 use serde_json::{Value, json};
-use snug_core::limits::{QUEUE_BYTES_MAX, WINDOW_MS_MAX};
+use snug_core::{
+    Refusal,
+    limits::{QUEUE_BYTES_MAX, WINDOW_MS_MAX},
+};
 
-use driver::{Client, Life, SETTLES_MS, TestRoom, Visitor, default_rules};
-use model::Model;
+use driver::{Client, Life, SETTLES_MS, START_MS, TestRoom, Visitor, default_rules};
+use model::{Can, Model, Token};
 use view::{Asked, View, Wishes, timeless};
 
 /// A few seconds of a debug build.
 const SEEDS: u64 = 80;
 const STEPS: u32 = 150;
 const TABS_MAX: usize = 10;
+const YEAR_MS: u64 = 365 * 24 * 3_600_000;
 const USERS: [&str; 5] = ["ann", "bob", "cho", "__proto__", "用户"];
+const CAPABILITIES: [&str; 6] = [
+    "receive", "publish", "signal", "presence", "history", "moderate",
+];
+/// None is done for one whose token has ended.
+const TOO_LATE: [&str; 6] = [
+    r#"{"type":"publish","id":0,"data":"too late"}"#,
+    r#"{"type":"signal","id":0,"data":"too late"}"#,
+    r#"{"type":"state","id":0,"data":{"too":"late"}}"#,
+    r#"{"type":"kick","id":0,"user":"ann","ban_seconds":60}"#,
+    r#"{"type":"refresh","id":0,"token":"…"}"#,
+    "{",
+];
 /// Each is one error, and none more than that.
 const NONSENSE: [&str; 7] = [
     "",
@@ -84,6 +102,11 @@ struct Simulation {
     views: BTreeMap<Client, View>,
     /// Those who are gone, and where they would resume.
     gone: Vec<(String, u64)>,
+    /// Those whom the room has just closed, and why.
+    closed: Vec<(Client, View, u16)>,
+    /// New tokens that are being checked, by the commands that brought them.
+    unchecked: VecDeque<(Client, u64)>,
+    is_alarm_late: bool,
     window_ms_max: u64,
     said: u32,
 }
@@ -96,7 +119,8 @@ impl Simulation {
         (rules.rate.per_second, rules.rate.burst) = (1_000_000, 1_000_000);
         rules.message_bytes_max = 2_000;
         rules.presence_grace_ms = [0, 5_000, 200_000][random.usize(..3)];
-        rules.window_ms_max = [0, 1, WINDOW_MS_MAX][random.usize(..3)];
+        rules.leeway_ms = [0, 5_000][random.usize(..2)];
+        rules.window_ms_max = [0, 5, WINDOW_MS_MAX][random.usize(..3)];
         let lives = [
             Life::Awake,
             Life::HibernatingWhenIdle,
@@ -104,12 +128,15 @@ impl Simulation {
         ];
         let life = lives[random.usize(..3)];
         Self {
+            is_alarm_late: random.u32(..4) == 0,
             random,
             model: Model::new(&rules),
             window_ms_max: rules.window_ms_max,
             room: TestRoom::new(life, rules),
             views: BTreeMap::new(),
             gone: Vec::new(),
+            closed: Vec::new(),
+            unchecked: VecDeque::new(),
             said: 0,
         }
     }
@@ -118,7 +145,7 @@ impl Simulation {
         let Some(client) = self.somebody() else {
             return self.joins();
         };
-        match self.random.u32(..100) {
+        match self.random.u32(..120) {
             0..15 => self.joins(),
             15..24 => self.goes(client),
             24..25 => self.falls_behind(client),
@@ -131,14 +158,17 @@ impl Simulation {
             87..95 => self.time_passes(),
             95..98 => self.is_restored(),
             98..99 => self.crashes(),
-            _ => self.wakes_early(),
+            99..100 => self.wakes_early(),
+            100..104 => self.kicks(client),
+            104..109 => self.brings_a_token(client),
+            109..114 => self.a_token_is_checked(),
+            114..116 => self.tries_what_it_may_not(client),
+            116..118 => self.something_ends(),
+            _ => self.alarm_is_late(),
         }
     }
 
     fn joins(&mut self) {
-        if self.model.tabs.len() >= TABS_MAX {
-            return;
-        }
         let newest = self.model.messages.len() as u64;
         // Somebody who is back, or anybody, who perhaps knows some position.
         let (user, position) = match self.random.u32(..3) {
@@ -150,7 +180,16 @@ impl Simulation {
             1 => (self.some_user(), Some(self.random.u64(..newest + 2))),
             _ => (self.some_user(), None),
         };
-        let mut visitor = Visitor::named(&user);
+        self.comes(&user, position);
+    }
+
+    /// Comes in, or lets the alarm ring where that is late.
+    fn comes(&mut self, user: &str, position: Option<u64>) {
+        if self.model.tabs.len() >= TABS_MAX {
+            return self.passes_ms(0);
+        }
+        let token = self.some_token();
+        let mut visitor = visitor(user, &token);
         let (echo, lines, hears_presence) = (
             self.random.bool(),
             self.random.bool(),
@@ -168,23 +207,45 @@ impl Simulation {
         if let Some(offset) = position {
             visitor = visitor.resuming_after(offset);
         }
-        let client = self.room.admit(visitor);
+        self.notes_rows();
+        let admitted = self.room.try_admit(visitor);
+        if self.model.is_banned(user, self.room.now_ms()) {
+            assert_eq!(admitted, Err("banned"), "{user}");
+            return self.passes_ms(0);
+        }
+        let client = admitted.expect("the room has room");
+        let newest = self.model.messages.len() as u64;
+        let may_recover = token.can.contains("receive") && token.can.contains("history");
         // A position of the future is none to recover from.
-        let recovered = position.map(|offset| offset <= newest);
+        let recovered = position.map(|offset| may_recover && offset <= newest);
         let replay = position.filter(|_| recovered == Some(true));
         let replay = replay.unwrap_or(newest) as usize;
-        self.model
-            .join(client, &user, echo, replay, self.room.now_ms());
+        let now_ms = self.room.now_ms();
+        self.model.join(client, user, &token, echo, replay, now_ms);
         let wishes = Wishes {
             echo,
             hears_presence,
-            may_hear_twice: self.window_ms_max > 0,
+            token,
+            may_hear_twice: self.window_ms_max > 0 || self.is_alarm_late,
             resumes_after: position,
             recovered,
             offset: newest,
         };
         self.views
-            .insert(client, View::new(client, &user, lines, wishes));
+            .insert(client, View::new(client, user, lines, wishes));
+    }
+
+    /// A token that allows all or some, and ends in a moment, soon, or never.
+    fn some_token(&mut self) -> Token {
+        let is_full = self.random.u32(..3) > 0;
+        let mut can: Can = CAPABILITIES.into();
+        can.retain(|_| is_full || self.random.u32(..3) > 0);
+        if can.is_empty() {
+            can.insert("publish");
+        }
+        let most_ms = [1_000, 20_000, 300_000, YEAR_MS, YEAR_MS, YEAR_MS][self.random.usize(..6)];
+        let expires_ms = self.room.now_ms() + 100 + self.random.u64(..most_ms);
+        Token { can, expires_ms }
     }
 
     fn goes(&mut self, client: Client) {
@@ -199,16 +260,21 @@ impl Simulation {
 
     fn falls_behind(&mut self, client: Client) {
         self.room.falls_behind(&[(client, QUEUE_BYTES_MAX + 1)]);
-        self.is_gone(client, false);
+        self.is_closed(client, 4002);
     }
 
     fn sends_some(&mut self, client: Client) {
+        let mut kinds = vec!["publish", "publish", "signal", "presence"];
+        kinds.retain(|kind| self.model.may(client, kind));
+        if kinds.is_empty() {
+            return self.tries_what_it_may_not(client);
+        }
         let most = if self.random.bool() { 1 } else { 5 };
         let mut commands = Vec::new();
         for _ in 0..self.random.u32(1..=most) {
-            commands.push(match self.random.u32(..4) {
-                0 | 1 => self.publishes(client),
-                2 => self.signals(client),
+            commands.push(match kinds[self.random.usize(..kinds.len())] {
+                "publish" => self.publishes(client),
+                "signal" => self.signals(client),
                 _ => self.shows_state(client),
             });
         }
@@ -217,6 +283,9 @@ impl Simulation {
 
     /// More than a room gathers.
     fn sends_much(&mut self, client: Client) {
+        if !self.model.may(client, "publish") {
+            return self.tries_what_it_may_not(client);
+        }
         let kilobyte = "x".repeat(1_000);
         let commands = (0..70).map(|_| {
             let data = json!(format!("{} {kilobyte}", self.number()));
@@ -292,6 +361,9 @@ impl Simulation {
 
     /// Storage fails, and with it all that waits.
     fn publishes_in_vain(&mut self, client: Client) {
+        if !self.model.may(client, "publish") {
+            return self.tries_what_it_may_not(client);
+        }
         let data = self.something();
         let publish = self.publishes_that(client, data, None);
         self.room.storage_fails_once();
@@ -303,31 +375,168 @@ impl Simulation {
     }
 
     fn asks(&mut self, client: Client) {
-        if self.random.bool() {
-            let members = self.model.members();
-            let users = members.keys();
-            let tabs = users.map(|user| (user.clone(), self.model.tabs_of(user)));
-            let tabs = tabs.collect();
-            let id = self.ask(client, Asked::Members(members, tabs));
-            let command = json!({ "type": "members", "id": id });
-            self.room.sends(client, command);
-        } else {
-            let after = self.random.usize(..=self.model.messages.len());
-            let limit = self.random.usize(1..=20);
-            let history = |newest| Asked::History {
-                after,
-                limit,
-                newest,
-            };
-            let id = self.ask(client, history(after));
-            let command = json!({ "type": "history", "id": id, "after": after, "limit": limit });
-            self.room.sends(client, command);
-            // What was published before it is stored by now.
-            self.notes_rows();
-            let newest = self.model.messages.len();
-            self.views.get_mut(&client).unwrap().asked(history(newest));
+        match self.random.bool() {
+            true if self.model.may(client, "presence") => self.asks_for_members(client),
+            false if self.model.may(client, "history") => self.asks_for_history(client),
+            _ => self.tries_what_it_may_not(client),
         }
+    }
+
+    fn asks_for_members(&mut self, client: Client) {
+        let members = self.model.members();
+        let users = members.keys();
+        let tabs = users.map(|user| (user.clone(), self.model.tabs_of(user).len()));
+        let tabs = tabs.collect();
+        let id = self.ask(client, Asked::Members(members, tabs));
+        self.sends(client, json!({ "type": "members", "id": id }));
+    }
+
+    fn asks_for_history(&mut self, client: Client) {
+        let after = self.random.usize(..=self.model.messages.len());
+        let limit = self.random.usize(1..=20);
+        let history = |newest| Asked::History {
+            after,
+            limit,
+            newest,
+        };
+        let id = self.ask(client, history(after));
+        let command = json!({ "type": "history", "id": id, "after": after, "limit": limit });
+        self.sends(client, command);
+        // What was published before it is stored by now.
+        self.notes_rows();
+        let newest = self.model.messages.len();
+        self.views.get_mut(&client).unwrap().asked(history(newest));
+    }
+
+    fn sends(&mut self, client: Client, command: Value) {
         self.model.hear_from(client, self.room.now_ms());
+        self.room.sends(client, command);
+    }
+
+    fn tries_what_it_may_not(&mut self, client: Client) {
+        let mut denied: Vec<_> = CAPABILITIES.into();
+        // No command needs it.
+        denied.retain(|one| *one != "receive" && !self.model.may(client, one));
+        if denied.is_empty() {
+            return;
+        }
+        let times = if self.random.u32(..10) == 0 { 25 } else { 1 };
+        for _ in 0..times {
+            let mut command = match denied[self.random.usize(..denied.len())] {
+                "publish" => json!({ "type": "publish", "data": 1 }),
+                "signal" => json!({ "type": "signal", "data": 1 }),
+                "presence" if self.random.bool() => json!({ "type": "state", "data": {} }),
+                "presence" => json!({ "type": "members" }),
+                "history" => json!({ "type": "history" }),
+                _ => json!({ "type": "kick", "user": self.some_user(), "ban_seconds": 9 }),
+            };
+            command["id"] = json!(self.ask(client, Asked::InVain("forbidden")));
+            self.sends(client, command);
+            if self.errs(client) {
+                return;
+            }
+        }
+    }
+
+    /// Counts an error, after which the room has perhaps closed the client.
+    fn errs(&mut self, client: Client) -> bool {
+        let is_last = self.model.err(client, self.room.now_ms());
+        if is_last {
+            self.is_closed(client, 4103);
+        }
+        is_last
+    }
+
+    fn kicks(&mut self, client: Client) {
+        if !self.model.may(client, "moderate") {
+            return self.tries_what_it_may_not(client);
+        }
+        let user = self.some_user();
+        let most_seconds = [5, 100, 10_000][self.random.usize(..3)];
+        let ban_seconds = match self.random.u32(..4) {
+            0 => Some(0),
+            1 | 2 => Some(self.random.u64(1..most_seconds)),
+            _ => None,
+        };
+        let mut command = json!({ "type": "kick", "user": user });
+        if let Some(seconds) = ban_seconds {
+            command["ban_seconds"] = json!(seconds);
+        }
+        let bans = ban_seconds.is_some_and(|seconds| seconds > 0);
+        // Where messages wait, it is perhaps them that storage would not take.
+        if bans && !self.room.gathers() && self.random.u32(..3) == 0 {
+            command["id"] = json!(self.ask(client, Asked::InVain("internal")));
+            self.room.storage_fails_once();
+            return self.sends(client, command);
+        }
+        let kicked = self.model.tabs_of(&user);
+        let closed = kicked.len();
+        command["id"] = json!(self.ask(client, Asked::Kick { closed }));
+        self.sends(client, command);
+        match ban_seconds {
+            Some(0) => drop(self.model.bans.remove(&user)),
+            Some(seconds) => {
+                let ends_ms = self.room.now_ms() + seconds * 1_000;
+                self.model.bans.insert(user.clone(), ends_ms);
+            }
+            None => {}
+        }
+        for client in kicked {
+            self.is_closed(client, if bans { 4101 } else { 4100 });
+        }
+        self.model.give_up(&user);
+        if closed > 0 {
+            // That is told at once, and all that waits with it.
+            self.check_when(true);
+        }
+    }
+
+    fn brings_a_token(&mut self, client: Client) {
+        // One at a time: a second one has tests of its own.
+        if self.unchecked.iter().any(|(one, _)| *one == client) {
+            return;
+        }
+        let id = self.ask(client, Asked::Refresh);
+        self.sends(client, json!({ "type": "refresh", "id": id, "token": "…" }));
+        self.unchecked.push_back((client, id));
+    }
+
+    fn a_token_is_checked(&mut self) {
+        let Some((client, id)) = self.unchecked.pop_front() else {
+            return;
+        };
+        let token = self.some_token();
+        let view = self.views.get_mut(&client);
+        let user = view.as_ref().map_or("ann", |view| &view.user);
+        let (outcome, code) = match self.random.u32(..10) {
+            0 => (Ok(visitor("another", &token)), "token_invalid"),
+            1 => (Ok(visitor(user, &token).of_room("another")), "forbidden"),
+            2 => (Err(Refusal::TokenExpired), "token_expired"),
+            3 => (Err(Refusal::AuthUnavailable), "internal"),
+            _ => (Ok(visitor(user, &token)), "none"),
+        };
+        self.room.is_told_of_the_token(outcome.map(Visitor::claims));
+        let Some(view) = view else {
+            // It is gone, and so nobody hears of it.
+            return;
+        };
+        if code == "none" {
+            view.asked_by(id, Asked::GoOn(token.clone()));
+            return self.goes_on(client, &token);
+        }
+        view.asked_by(id, Asked::InVain(code));
+        let is_closed = code != "internal" && self.errs(client);
+        if code == "forbidden" && !is_closed {
+            self.is_closed(client, 4102);
+        }
+    }
+
+    fn goes_on(&mut self, client: Client, token: &Token) {
+        let could_see = self.model.may(client, "presence");
+        self.model.refresh(client, token);
+        if !could_see && self.model.may(client, "presence") {
+            self.asks_for_members(client);
+        }
     }
 
     fn sends_nonsense(&mut self, client: Client) {
@@ -335,12 +544,13 @@ impl Simulation {
         match self.random.u32(..20) {
             0 => {
                 self.room.sends_bytes(client);
-                self.is_gone(client, false);
+                self.is_closed(client, 1003);
             }
             1 => {
                 self.room.sends_text(client, &"x".repeat(2_001));
-                let clean = self.model.err(client, now_ms);
-                self.is_gone(client, clean);
+                if !self.errs(client) {
+                    self.is_closed(client, 1009);
+                }
             }
             kind => {
                 let times = if kind == 2 { 25 } else { 1 };
@@ -348,8 +558,8 @@ impl Simulation {
                     let nonsense = self.random.choice(NONSENSE.iter()).unwrap();
                     self.room.sends_text(client, nonsense);
                     self.model.hear_from(client, now_ms);
-                    if self.model.err(client, now_ms) {
-                        return self.is_gone(client, true);
+                    if self.errs(client) {
+                        return;
                     }
                 }
             }
@@ -369,10 +579,9 @@ impl Simulation {
     }
 
     fn gets_quiet(&mut self) {
-        if self.room.gathers() {
+        while self.room.gathers() {
             self.passes_ms(SETTLES_MS);
         }
-        assert!(!self.room.gathers());
     }
 
     /// All that is in memory is gone: every socket, and what nobody has heard of.
@@ -385,6 +594,13 @@ impl Simulation {
     }
 
     fn time_passes(&mut self) {
+        self.most_ping();
+        let most_ms = [100, 6_000, 20_000, 80_000][self.random.usize(..4)];
+        let ms = self.random.u64(..most_ms);
+        self.passes_ms(ms);
+    }
+
+    fn most_ping(&mut self) {
         for client in self.clients() {
             // The others have fallen silent, for now.
             if self.random.u32(..10) > 0 {
@@ -392,9 +608,62 @@ impl Simulation {
                 self.model.hear_from(client, self.room.now_ms());
             }
         }
-        let most_ms = [100, 6_000, 20_000, 80_000][self.random.usize(..4)];
-        let ms = self.random.u64(..most_ms);
-        self.passes_ms(ms);
+    }
+
+    /// A user may be back before the last moment, or may come from the first one on.
+    fn something_ends(&mut self) {
+        let ends = self.model.ends_after_ms(self.room.now_ms());
+        let Some((user, ends_ms)) = self.random.choice(ends) else {
+            return;
+        };
+        self.most_ping();
+        self.passes_ms(ends_ms - 1 - self.room.now_ms());
+        self.check();
+        if self.random.bool() {
+            self.comes(&user, None);
+        }
+        if self.is_alarm_late && !self.room.gathers() {
+            self.room.alarm_is_late_by_ms(1);
+            self.end_tokens();
+        } else {
+            self.passes_ms(1);
+        }
+        self.comes(&user, None);
+    }
+
+    /// Something else than the alarm wakes the room. The timer of a room that gathers is in time.
+    fn alarm_is_late(&mut self) {
+        if !self.is_alarm_late {
+            return self.time_passes();
+        }
+        let gathers = self.room.gathers();
+        let most_ms = if gathers {
+            self.room.gathers_for_ms()
+        } else {
+            8_000
+        };
+        self.room.alarm_is_late_by_ms(self.random.u64(..most_ms));
+        if let (Some(client), 0) = (self.somebody(), self.random.u32(..5)) {
+            // A goodbye closes nobody else, and is one whether in time or not.
+            self.goes(client);
+            return self.passes_to_ms(self.room.now_ms());
+        }
+        let ended = self.end_tokens();
+        match (self.random.choice(ended), self.somebody()) {
+            (Some(client), _) if self.random.bool() => self.sends_too_late(client),
+            (_, Some(client)) if self.random.bool() => self.sends_some(client),
+            (_, Some(client)) if self.random.bool() => self.kicks(client),
+            _ if self.random.bool() && !self.unchecked.is_empty() => self.a_token_is_checked(),
+            _ => self.joins(),
+        }
+    }
+
+    fn sends_too_late(&mut self, client: Client) {
+        if self.random.u32(..6) == 0 {
+            return self.room.sends_bytes(client);
+        }
+        let frame = self.random.choice(TOO_LATE.iter()).unwrap();
+        self.room.sends_text(client, frame);
     }
 
     fn wakes_early(&mut self) {
@@ -403,13 +672,26 @@ impl Simulation {
     }
 
     fn passes_ms(&mut self, ms: u64) {
-        self.room.pass_ms(ms);
-        let now_ms = self.room.now_ms();
+        let until_ms = self.room.now_ms() + ms;
+        let due = |ends_ms: &u64| *ends_ms <= until_ms;
+        while let Some(ends_ms) = self.model.next_end_ms().filter(due) {
+            // Nobody is to be closed before the last moment, nor after it.
+            self.passes_to_ms(ends_ms - 1);
+            self.passes_to_ms(ends_ms);
+        }
+        self.passes_to_ms(until_ms);
+    }
+
+    fn passes_to_ms(&mut self, now_ms: u64) {
+        self.room.pass_ms(now_ms - self.room.now_ms());
+        for client in self.end_tokens() {
+            assert!(!self.room.is_open(client), "its token has ended");
+        }
         for client in self.clients() {
             let silent_ms = now_ms - self.model.tabs[&client].heard_from_ms;
             if !self.room.is_open(client) {
                 assert!(silent_ms >= self.model.idle_ms, "{silent_ms} is not silent");
-                self.is_gone(client, true);
+                self.is_closed(client, 4003);
             } else {
                 assert!(silent_ms <= self.model.longest_silence_ms(), "{silent_ms}");
             }
@@ -417,11 +699,24 @@ impl Simulation {
         self.model.pass_to_ms(now_ms);
     }
 
+    /// Those whose token has ended are closed before anything else happens.
+    fn end_tokens(&mut self) -> Vec<Client> {
+        let now_ms = self.room.now_ms();
+        let mut ended = self.clients();
+        ended.retain(|client| self.model.tabs[client].ends_ms <= now_ms);
+        for client in &ended {
+            self.is_closed(*client, 4001);
+        }
+        ended
+    }
+
     fn everybody_goes(&mut self) {
         self.passes_ms(self.model.longest_silence_ms() + 1);
         self.passes_ms(self.model.grace_ms);
         assert!(self.model.tabs.is_empty() && self.model.members().is_empty());
-        assert!(!self.room.waits_for_time());
+        let last_ms = self.model.bans.values().max().copied();
+        self.passes_ms(last_ms.map_or(0, |ends_ms| ends_ms - self.room.now_ms()));
+        assert!(self.model.is_idle() && self.room.stored_bans() == 0);
         self.check();
         // Whoever comes now finds all that was stored, once and in order, and nothing else.
         let last = self.room.admit(Visitor::named("last").resuming_after(0));
@@ -435,8 +730,19 @@ impl Simulation {
 
     /// Lets every client hear what it was sent, and compares.
     fn check(&mut self) {
+        self.check_when(!self.room.gathers());
+    }
+
+    fn check_when(&mut self, is_quiet: bool) {
         self.notes_rows();
-        let is_quiet = !self.room.gathers();
+        for (client, mut view, code) in std::mem::take(&mut self.closed) {
+            for heard in self.room.heard(client) {
+                view.hears(&heard, &self.model);
+            }
+            assert!(!self.room.is_open(client), "{} is open", client.id());
+            view.is_closed(code);
+            self.gone.push((view.user.clone(), view.position()));
+        }
         let members = self.model.members();
         for (client, view) in &mut self.views {
             for heard in self.room.heard(*client) {
@@ -448,6 +754,7 @@ impl Simulation {
         if is_quiet {
             self.model.rest();
         }
+        assert!(!self.model.is_idle() || !self.room.waits_for_time());
     }
 
     /// Learns what storage has taken, and what it has not.
@@ -461,6 +768,14 @@ impl Simulation {
         self.model.go(client, clean, self.room.now_ms());
         let view = self.views.remove(&client).unwrap();
         self.gone.push((view.user.clone(), view.position()));
+    }
+
+    /// The room has closed it.
+    fn is_closed(&mut self, client: Client, code: u16) {
+        let for_good = code == 4003 || code >= 4100;
+        self.model.go(client, for_good, self.room.now_ms());
+        let view = self.views.remove(&client).unwrap();
+        self.closed.push((client, view, code));
     }
 
     fn ask(&mut self, client: Client, asked: Asked) -> u64 {
@@ -488,4 +803,10 @@ impl Simulation {
         let clients = self.clients();
         self.random.choice(clients)
     }
+}
+
+fn visitor(user: &str, token: &Token) -> Visitor {
+    let can: Vec<_> = token.can.iter().copied().collect();
+    let visitor = Visitor::named(user).who_can(&can);
+    visitor.until_ms(token.expires_ms - START_MS)
 }

@@ -7,6 +7,16 @@ use snug_core::config::RoomRules;
 
 use crate::driver::{Client, Stored};
 
+/// What a token may allow, each a word of its own.
+pub type Can = BTreeSet<&'static str>;
+
+/// What a token says of its user's connection.
+#[derive(Clone)]
+pub struct Token {
+    pub can: Can,
+    pub expires_ms: u64,
+}
+
 /// Users, and what each of their tabs shows.
 pub type Members = BTreeMap<String, BTreeMap<String, Value>>;
 
@@ -26,13 +36,19 @@ pub struct Model {
     pub idle_ms: u64,
     /// Users without a tab, and when they have left.
     away: BTreeMap<String, u64>,
+    /// Users who may not come, and until when.
+    pub bans: BTreeMap<String, u64>,
+    leeway_ms: u64,
 }
 
 pub struct Tab {
     /// Messages and signals that are on their way to it.
     pub to_hear: VecDeque<ToHear>,
     pub heard_from_ms: u64,
+    /// From when on it may not be here.
+    pub ends_ms: u64,
     user: String,
+    can: Can,
     echo: bool,
     state: Option<Value>,
     errors_ms: Vec<u64>,
@@ -41,7 +57,7 @@ pub struct Tab {
 /// A message without its offset and time, or a signal.
 pub struct ToHear {
     pub object: Value,
-    /// A signal that was perhaps gone before the tab came.
+    /// It was perhaps gone before the tab came, or before it might be heard.
     pub is_optional: bool,
 }
 
@@ -57,6 +73,8 @@ impl Model {
             grace_ms: rules.presence_grace_ms,
             idle_ms: rules.idle_timeout_ms,
             away: BTreeMap::new(),
+            bans: BTreeMap::new(),
+            leeway_ms: rules.leeway_ms,
         }
     }
 
@@ -72,40 +90,100 @@ impl Model {
         members
     }
 
-    pub fn tabs_of(&self, user: &str) -> usize {
-        self.tabs.values().filter(|tab| tab.user == user).count()
+    pub fn tabs_of(&self, user: &str) -> Vec<Client> {
+        let is_own = |tab: &Tab| tab.user == user;
+        let own = self.tabs.iter().filter(|(_, tab)| is_own(tab));
+        own.map(|(client, _)| *client).collect()
+    }
+
+    pub fn may(&self, client: Client, what: &str) -> bool {
+        self.tabs[&client].can.contains(what)
     }
 
     /// A tab comes. It is to hear the stored messages from `replay` on, and what waits.
-    pub fn join(&mut self, client: Client, user: &str, echo: bool, replay: usize, now_ms: u64) {
+    pub fn join(
+        &mut self,
+        client: Client,
+        user: &str,
+        token: &Token,
+        echo: bool,
+        replay: usize,
+        now_ms: u64,
+    ) {
         self.away.remove(user);
-        let missed = self.messages[replay..].iter().map(unplaced);
-        let waiting = missed.chain(self.waiting.iter().cloned());
-        let signals = self.recent_signals.iter().cloned();
-        let to_hear = |object, is_optional| ToHear {
-            object,
-            is_optional,
-        };
+        let missed = self.messages[replay..].iter();
         let mut tab = Tab {
-            to_hear: waiting.map(|message| to_hear(message, false)).collect(),
+            to_hear: missed.map(|one| ToHear::surely(unplaced(one))).collect(),
             heard_from_ms: now_ms,
+            ends_ms: token.expires_ms + self.leeway_ms,
             user: user.into(),
+            can: token.can.clone(),
             echo,
             state: None,
             errors_ms: Vec::new(),
         };
-        // Data are numbered as they are said, and so tell the order among those that wait.
-        tab.to_hear
-            .extend(signals.map(|signal| to_hear(signal, true)));
-        let fixed = self.messages.len() - replay;
-        tab.to_hear.make_contiguous()[fixed..].sort_by_key(|one| number_of(&one.object["data"]));
+        if tab.can.contains("receive") {
+            let messages = self.waiting.iter().cloned().map(ToHear::surely);
+            let signals = self.recent_signals.iter().cloned().map(ToHear::perhaps);
+            tab.to_hear.extend(in_order(messages.chain(signals)));
+        }
         self.tabs.insert(client, tab);
+    }
+
+    /// A tab goes on with a new token.
+    pub fn refresh(&mut self, client: Client, token: &Token) {
+        let tab = self.tabs.get_mut(&client).unwrap();
+        tab.ends_ms = token.expires_ms + self.leeway_ms;
+        let before = std::mem::replace(&mut tab.can, token.can.clone());
+        if !tab.can.contains("presence") {
+            tab.state = None;
+        }
+        if tab.can.contains("receive") == before.contains("receive") {
+            return;
+        }
+        // What waits may be sent to those who might hear it when it was said, or who may now.
+        let mut waiting: Vec<_> = tab.to_hear.drain(..).map(|one| one.object).collect();
+        if tab.can.contains("receive") {
+            let said = self.waiting.iter().chain(&self.recent_signals);
+            let is_own = |one: &Value| one["connection"] == client.id();
+            let is_wanted = |one: &Value| !is_own(one) || (tab.echo && one["type"] == "message");
+            waiting.extend(said.filter(|one| is_wanted(one)).cloned());
+        }
+        let mut waiting = in_order(waiting.into_iter().map(ToHear::perhaps));
+        waiting.dedup_by(|next, one| next.object == one.object);
+        tab.to_hear = waiting.into();
+    }
+
+    /// A user without a tab is not waited for any more.
+    pub fn give_up(&mut self, user: &str) {
+        self.away.remove(user);
+    }
+
+    pub fn is_banned(&self, user: &str, now_ms: u64) -> bool {
+        self.bans.get(user).is_some_and(|ends_ms| *ends_ms > now_ms)
+    }
+
+    /// When the next token ends.
+    pub fn next_end_ms(&self) -> Option<u64> {
+        self.tabs.values().map(|tab| tab.ends_ms).min()
+    }
+
+    /// When users will have left or may come back, and who.
+    pub fn ends_after_ms(&self, now_ms: u64) -> Vec<(String, u64)> {
+        let ends = self.away.iter().chain(&self.bans);
+        let ends = ends.map(|(user, ends_ms)| (user.clone(), *ends_ms));
+        ends.filter(|(_, ends_ms)| *ends_ms > now_ms).collect()
+    }
+
+    /// Whether nothing will happen unless somebody does something.
+    pub fn is_idle(&self) -> bool {
+        self.tabs.is_empty() && self.away.is_empty() && self.bans.is_empty()
     }
 
     /// A tab is gone, for good or perhaps to be back.
     pub fn go(&mut self, client: Client, for_good: bool, now_ms: u64) {
         let tab = self.tabs.remove(&client).unwrap();
-        if self.tabs_of(&tab.user) == 0 && !for_good && self.grace_ms > 0 {
+        if self.tabs_of(&tab.user).is_empty() && !for_good && self.grace_ms > 0 {
             self.away.insert(tab.user, now_ms + self.grace_ms);
         }
     }
@@ -124,7 +202,9 @@ impl Model {
     }
 
     pub fn pass_to_ms(&mut self, now_ms: u64) {
-        self.away.retain(|_, until_ms| *until_ms > now_ms);
+        for users in [&mut self.away, &mut self.bans] {
+            users.retain(|_, until_ms| *until_ms > now_ms);
+        }
     }
 
     pub fn publish(&mut self, from: Client, data: &Value) {
@@ -132,7 +212,7 @@ impl Model {
         let message =
             json!({ "type": "message", "user": user, "connection": from.id(), "data": data });
         for (client, tab) in &mut self.tabs {
-            if tab.echo || *client != from {
+            if tab.can.contains("receive") && (tab.echo || *client != from) {
                 tab.is_to_hear(&message);
             }
         }
@@ -189,7 +269,7 @@ impl Model {
             json!({ "type": "signal", "user": user, "connection": from.id(), "data": data });
         for (client, tab) in &mut self.tabs {
             let is_named = to.is_none_or(|to| to.contains(&&*tab.user));
-            if is_named && *client != from {
+            if tab.can.contains("receive") && is_named && *client != from {
                 tab.is_to_hear(&signal);
             }
         }
@@ -223,11 +303,33 @@ impl Model {
 
 impl Tab {
     fn is_to_hear(&mut self, object: &Value) {
-        self.to_hear.push_back(ToHear {
-            object: object.clone(),
-            is_optional: false,
-        });
+        self.to_hear.push_back(ToHear::surely(object.clone()));
     }
+}
+
+impl ToHear {
+    fn surely(object: Value) -> Self {
+        let is_optional = false;
+        Self {
+            object,
+            is_optional,
+        }
+    }
+
+    fn perhaps(object: Value) -> Self {
+        let is_optional = true;
+        Self {
+            object,
+            is_optional,
+        }
+    }
+}
+
+/// Data are numbered as they are said, and so tell the order among those that wait.
+fn in_order(waiting: impl Iterator<Item = ToHear>) -> Vec<ToHear> {
+    let mut waiting: Vec<_> = waiting.collect();
+    waiting.sort_by_key(|one| number_of(&one.object["data"]));
+    waiting
 }
 
 /// A message without its offset.

@@ -1,13 +1,13 @@
 //! What one client knows, from nothing but what it heard: as a client library would piece it
 //! together.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Value, json};
 
 use crate::{
     driver::Client,
-    model::{Members, Model, ToHear},
+    model::{Can, Members, Model, ToHear, Token},
 };
 
 pub struct View {
@@ -16,7 +16,12 @@ pub struct View {
     pub user: String,
     client: Client,
     wishes: Wishes,
-    members: Members,
+    /// What it was told that it may do.
+    can: Can,
+    /// Who is here, unless it may not see that, or has not asked since it may again.
+    members: Option<Members>,
+    /// Whether it knew them when the room was quiet.
+    is_settled: bool,
     /// How many members there are, as it was last told.
     count: usize,
     /// What it shows itself.
@@ -25,6 +30,9 @@ pub struct View {
     /// The newest message that it has, or the place that it came in at.
     newest: u64,
     newest_time: u64,
+    /// Whether it has heard every message since that one.
+    misses_none: bool,
+    closing: Option<Value>,
     asked: BTreeMap<u64, Asked>,
     asked_so_far: u64,
     answered_so_far: u64,
@@ -34,6 +42,7 @@ pub struct View {
 pub struct Wishes {
     pub echo: bool,
     pub hears_presence: bool,
+    pub token: Token,
     /// Whether a change may be told twice, as it is where several are gathered.
     pub may_hear_twice: bool,
     pub resumes_after: Option<u64>,
@@ -59,6 +68,15 @@ pub enum Asked {
         /// How many were stored by then.
         newest: usize,
     },
+    Kick {
+        closed: usize,
+    },
+    /// To go on with a new token, which is being checked.
+    Refresh,
+    /// The same, when it has been.
+    GoOn(Token),
+    /// What is refused, with this code.
+    InVain(&'static str),
 }
 
 impl View {
@@ -67,12 +85,16 @@ impl View {
             lines,
             user: user.into(),
             client,
-            members: Members::new(),
+            can: Can::new(),
+            members: None,
+            is_settled: false,
             count: 0,
             state: None,
             messages_and_signals: VecDeque::new(),
             newest: 0,
             newest_time: 0,
+            misses_none: true,
+            closing: None,
             asked: BTreeMap::new(),
             asked_so_far: 0,
             answered_so_far: 0,
@@ -97,12 +119,18 @@ impl View {
         self.asked.insert(self.asked_so_far, asked);
     }
 
+    /// The same, of a command that was sent before others.
+    pub fn asked_by(&mut self, id: u64, asked: Asked) {
+        self.asked.insert(id, asked);
+    }
+
     pub fn hears(&mut self, object: &Value, model: &Model) {
         match object["type"].as_str().unwrap() {
             "welcome" => self.hears_welcome(object),
             "presence" => self.hears_change(object),
             "message" => self.hears_message(object, model),
             "signal" => self.messages_and_signals.push_back(object.clone()),
+            "closing" => self.closing = Some(object.clone()),
             // Nonsense is not answered by an id.
             "error" if object.get("id").is_none() => {}
             _ => self.hears_reply(object, model),
@@ -112,6 +140,7 @@ impl View {
     /// Compares what it knows with what is so: all of it where the room is quiet.
     pub fn check(&mut self, members: &Members, to_hear: &mut VecDeque<ToHear>, is_quiet: bool) {
         let name = self.client.id();
+        assert_eq!(self.closing, None, "{name} is open");
         for heard in self.messages_and_signals.drain(..) {
             let is_passed_over = |next: &ToHear| next.is_optional && next.object != heard;
             while to_hear.front().is_some_and(is_passed_over) {
@@ -126,24 +155,54 @@ impl View {
         to_hear.retain(|next| !next.is_optional);
         let unheard = to_hear.front().map(|next| &next.object);
         assert_eq!(unheard, None, "{name} has not heard it");
-        assert!(self.asked.is_empty(), "a command was not answered");
-        if self.wishes.hears_presence {
-            assert_eq!(&self.members, members, "{name}");
+        self.is_answered();
+        self.is_settled = self.members.is_some();
+        if self.hears_presence() {
+            assert_eq!(self.members.as_ref(), Some(members), "{name}");
             assert_eq!(self.count, members.len(), "{name}");
         }
     }
 
+    /// Whoever is closed is told so, after all that is to be answered.
+    pub fn is_closed(&self, code: u16) {
+        let closing = self.closing.as_ref().expect("the notice of a close");
+        let told = (&closing["code"], &closing["reconnect"]);
+        assert_eq!(told, (&json!(code), &json!(code < 4100)), "{closing}");
+        self.is_answered();
+    }
+
+    fn is_answered(&self) {
+        let is_checked = |asked: &Asked| !matches!(asked, Asked::Refresh);
+        let unanswered = self.asked.values().filter(|asked| is_checked(asked));
+        assert_eq!(unanswered.count(), 0, "a command was not answered");
+    }
+
+    fn hears_presence(&self) -> bool {
+        self.wishes.hears_presence && self.can.contains("presence")
+    }
+
     fn hears_welcome(&mut self, welcome: &Value) {
         let Wishes {
-            offset, recovered, ..
-        } = self.wishes;
+            offset,
+            recovered,
+            token,
+            ..
+        } = &self.wishes;
+        let (offset, recovered) = (*offset, *recovered);
+        let can = welcome["can"].as_array().unwrap();
+        let can: BTreeSet<_> = can.iter().map(|one| one.as_str().unwrap()).collect();
+        assert_eq!(can, token.can);
+        assert_eq!(welcome["expires"], token.expires_ms);
+        self.can = token.can.clone();
         assert_eq!(welcome["offset"], offset);
         assert_eq!(welcome["recovered"], json!(recovered));
         let is_resumed = recovered == Some(true);
         let position = self.wishes.resumes_after.filter(|_| is_resumed);
         self.newest = position.unwrap_or(offset);
-        self.members = listed(welcome);
-        self.count = self.members.len();
+        let sees_members = self.can.contains("presence");
+        assert_eq!(welcome.get("members").is_some(), sees_members, "{welcome}");
+        self.members = sees_members.then(|| listed(welcome));
+        self.count = welcome["count"].as_u64().unwrap() as usize;
     }
 
     fn hears_message(&mut self, message: &Value, model: &Model) {
@@ -159,34 +218,45 @@ impl View {
         let offset = message["offset"].as_u64().unwrap();
         assert!(offset > self.newest, "once more: {message}");
         let is_next = offset == self.newest + 1;
-        assert!(is_next || !self.wishes.echo, "a gap before {message}");
-        self.newest = offset;
+        // What waits may come before the answer that says that it may be heard.
+        let may_miss = !self.wishes.echo || !self.misses_none || !self.can.contains("receive");
+        assert!(is_next || may_miss, "a gap before {message}");
+        (self.newest, self.misses_none) = (offset, true);
         message.as_object_mut().unwrap().remove("offset");
         self.messages_and_signals.push_back(message);
     }
 
     fn hears_change(&mut self, change: &Value) {
-        assert!(self.wishes.hears_presence, "uninvited: {change}");
-        let may_hear_twice = self.wishes.may_hear_twice;
+        let invites = |asked: &Asked| match asked {
+            Asked::GoOn(token) => self.wishes.hears_presence && token.can.contains("presence"),
+            _ => false,
+        };
+        let is_invited = self.hears_presence() || self.asked.values().any(invites);
+        assert!(is_invited, "uninvited: {change}");
+        let may_hear_twice = self.wishes.may_hear_twice && !self.is_settled;
         let list = |name: &str| change[name].as_array().unwrap().clone();
         let (joins, leaves, updates) = (list("joins"), list("leaves"), list("updates"));
         assert!(
             joins.len() + leaves.len() + updates.len() > 0,
             "nothing changed"
         );
+        self.count = change["count"].as_u64().unwrap() as usize;
+        let Some(members) = &mut self.members else {
+            return;
+        };
         for member in &joins {
             let (user, states) = member_of(member);
-            let before = self.members.insert(user, states);
+            let before = members.insert(user, states);
             assert!(before.is_none() || may_hear_twice, "joined twice: {change}");
         }
         for user in &leaves {
-            let before = self.members.remove(user.as_str().unwrap());
+            let before = members.remove(user.as_str().unwrap());
             assert!(before.is_some() || may_hear_twice, "left twice: {change}");
         }
         for update in &updates {
             let user = update["user"].as_str().unwrap();
             let connection = update["connection"].as_str().unwrap();
-            let Some(states) = self.members.get_mut(user) else {
+            let Some(states) = members.get_mut(user) else {
                 assert!(may_hear_twice, "a state of nobody: {change}");
                 continue;
             };
@@ -196,17 +266,14 @@ impl View {
                 states.insert(connection.into(), update["state"].clone());
             }
         }
-        self.count = change["count"].as_u64().unwrap() as usize;
-        assert!(
-            self.count == self.members.len() || may_hear_twice,
-            "{change}"
-        );
+        assert!(self.count == members.len() || may_hear_twice, "{change}");
         self.knows_its_own_state();
     }
 
     /// What it shows it knows best, and so does not learn from others.
     fn knows_its_own_state(&mut self) {
-        if let Some(states) = self.members.get_mut(&self.user) {
+        let members = self.members.as_mut();
+        if let Some(states) = members.and_then(|members| members.get_mut(&self.user)) {
             states.extend(self.state.clone().map(|state| (self.client.id(), state)));
         }
     }
@@ -215,7 +282,8 @@ impl View {
         let id = reply["id"].as_u64().unwrap();
         let asked = self.asked.remove(&id).expect("an answer to a question");
         let kind = reply["type"].as_str().unwrap();
-        if kind != "error" {
+        // A token's check takes a while, and others go on meanwhile.
+        if kind != "error" && !matches!(asked, Asked::GoOn(_)) {
             assert!(id > self.answered_so_far, "out of order: {reply}");
             self.answered_so_far = id;
         }
@@ -240,8 +308,11 @@ impl View {
             }
             Asked::Members(members, tabs) => {
                 assert_eq!(listed(reply), members);
+                if self.members.is_none() {
+                    (self.count, self.members) = (members.len(), Some(members));
+                }
                 for member in reply["members"].as_array().unwrap() {
-                    let tabs = tabs.get(member["user"].as_str().unwrap()).unwrap_or(&0);
+                    let tabs = tabs.get(member["user"].as_str().unwrap()).unwrap();
                     assert_eq!(member["connections"], *tabs, "{member}");
                 }
             }
@@ -264,6 +335,28 @@ impl View {
                     .collect();
                 assert_eq!((as_pushed, &reply["more"]), (wanted, &json!(more)));
             }
+            Asked::Kick { closed } => {
+                assert_eq!(reply, &json!({ "type": "ack", "id": id, "closed": closed }));
+            }
+            Asked::Refresh => panic!("nobody has checked that token: {reply}"),
+            Asked::GoOn(token) => {
+                let expires = token.expires_ms;
+                assert_eq!(
+                    reply,
+                    &json!({ "type": "ack", "id": id, "expires": expires })
+                );
+                self.goes_on_with(token.can);
+            }
+            Asked::InVain(code) => assert_eq!((kind, &reply["code"]), ("error", &json!(code))),
+        }
+    }
+
+    fn goes_on_with(&mut self, can: Can) {
+        self.misses_none &= self.can.contains("receive");
+        self.can = can;
+        if !self.can.contains("presence") {
+            (self.members, self.state) = (None, None);
+            self.is_settled = false;
         }
     }
 }
