@@ -30,24 +30,28 @@ impl Bans {
         self.until.get(user).copied().filter(|until| *until > now)
     }
 
+    /// Whether there is a ban of the user, be it over or not.
+    pub fn holds(&self, user: &UserId) -> bool {
+        self.until.contains_key(user)
+    }
+
     /// Whether there is a ban of the user, or room for one more.
     pub fn has_room_for(&self, user: &UserId) -> bool {
-        self.until.len() < BANS_MAX || self.until.contains_key(user)
+        self.until.len() < BANS_MAX || self.holds(user)
     }
 
     /// Sets a ban, in place of the user's last one.
     pub fn set(&mut self, Ban { user, until }: Ban) {
-        self.lift(&user);
+        self.remove(&user);
         self.due.insert((until, user.clone()));
         self.until.insert(user, until);
     }
 
-    /// Ends a user's ban; `false` where there is none.
-    pub fn lift(&mut self, user: &UserId) -> bool {
-        let Some(until) = self.until.remove(user) else {
-            return false;
-        };
-        self.due.remove(&(until, user.clone()))
+    /// Ends a user's ban.
+    pub fn remove(&mut self, user: &UserId) {
+        if let Some(until) = self.until.remove(user) {
+            self.due.remove(&(until, user.clone()));
+        }
     }
 
     /// Ends a ban whose time has passed, and tells whose.
@@ -90,8 +94,12 @@ mod tests {
     fn a_user_has_one_ban_the_last_one() {
         let mut bans: Bans = [ban("ann", 2_000), ban("ann", 1_500)].into_iter().collect();
         assert_eq!(bans.next_due(), Some(Timestamp(1_500)));
-        assert!(bans.lift(&user("ann")));
-        assert!(!bans.lift(&user("ann")));
+        bans.set(ban("ann", 1_000));
+        assert_eq!(bans.until(&user("ann"), NOW), None);
+        assert_eq!(bans.take_over(NOW), Some(user("ann")));
+        bans.set(ban("ann", 2_000));
+        bans.remove(&user("ann"));
+        bans.remove(&user("ann"));
         assert_eq!(bans.next_due(), None);
     }
 

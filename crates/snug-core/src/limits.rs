@@ -10,6 +10,9 @@ pub const ROOM_NAME_BYTES_MAX: usize = 128;
 pub const USER_BYTES_MAX: usize = 128;
 /// A token. Larger ones are refused before anything in them is decoded.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// A token's times, in seconds since 1970: the year 33658. What is beyond was meant as milliseconds,
+/// and would be a token that never ends.
+pub const TIME_SECONDS_MAX: u64 = 999_999_999_999;
 /// An RSA key's modulus: 2,048 bits at least (RFC 7518, section 3.3).
 pub const RSA_BYTES_MIN: usize = 256;
 /// The same at most: a check takes time that grows with its square.
@@ -20,6 +23,9 @@ pub const JWKS_BYTES_MAX: usize = 64 * 1024;
 pub const SESSION_BYTES_MAX: usize = 16 * 1024;
 /// How long either may take.
 pub const ANSWER_MS_MAX: u32 = 5_000;
+/// A `refresh` command: a token, and what is around it. It may be longer than what the connection's
+/// token lets it say.
+pub const REFRESH_BYTES_MAX: usize = TOKEN_BYTES_MAX + 256;
 /// A token's `info`, as JSON.
 pub const INFO_BYTES_MAX: usize = 1024;
 /// A presence state, as JSON.
@@ -38,8 +44,8 @@ pub const SIGNAL_TO_MAX: usize = 32;
 pub const REASON_BYTES_MAX: usize = 256;
 /// How long a ban may be: ten years, of 365 days.
 pub const BAN_SECONDS_MAX: u64 = 10 * 365 * 24 * 60 * 60;
-/// The bans of one room.
-pub const BANS_MAX: usize = 10_000;
+/// The bans of one room, each read at every wake.
+pub const BANS_MAX: usize = 1_000;
 /// The epoch that a resuming client names.
 pub const EPOCH_BYTES_MAX: usize = 64;
 

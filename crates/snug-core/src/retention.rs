@@ -33,8 +33,10 @@ const TRIM_EVERY: u64 = 64;
 /// however evenly they come: each is an alarm.
 const TRIMS_PER_AGE: u64 = 10;
 
-/// How long until what is still to be removed, or could not be, is.
+/// How long until the rest of what is to be removed is.
 pub const TRIM_PAUSE_MS: u64 = 1000;
+/// How long until what storage did not remove is tried again.
+pub const TRIM_RETRY_MS: u64 = 60 * 1000;
 
 /// Rows removed at a time: more than come in between, and few enough not to be felt.
 pub const TRIM_ROWS_MAX: u64 = 256;

@@ -20,7 +20,7 @@ use crate::{
         REPLAY_FRAME_BYTES,
     },
     push::Push,
-    retention::{Floor, TRIM_PAUSE_MS},
+    retention::{Floor, TRIM_PAUSE_MS, TRIM_RETRY_MS},
 };
 
 /// What every stored message starts with: the tag that a page of history leaves out.
@@ -118,12 +118,15 @@ impl Room {
     pub(super) fn trimmed(&mut self, outcome: Result<Option<Timestamp>, StorageFault>) {
         match self.asked.take() {
             Some(Asked::Trim) => {
-                let soon = self.now.plus_ms(TRIM_PAUSE_MS);
-                match outcome {
-                    Ok(oldest) => self.note_oldest(oldest),
-                    Err(StorageFault) => self.trim_at = Some(soon),
-                }
-                self.trim_at = self.trim_at.map(|at| at.max(soon));
+                let pause_ms = match outcome {
+                    Ok(oldest) => {
+                        self.note_oldest(oldest);
+                        TRIM_PAUSE_MS
+                    }
+                    Err(StorageFault) => TRIM_RETRY_MS,
+                };
+                let next = self.now.plus_ms(pause_ms);
+                self.trim_at = self.trim_at.map(|at| at.max(next));
             }
             other => self.asked = other,
         }

@@ -29,10 +29,8 @@ impl Room {
         kick: Kick,
         ban_seconds: Option<u64>,
     ) {
-        let Some(seconds) = ban_seconds.filter(|seconds| *seconds > 0) else {
-            if ban_seconds.is_some() && self.bans.lift(&kick.user) {
-                self.outputs.push_back(Output::ForgetBan(kick.user.clone()));
-            }
+        let lifts = ban_seconds == Some(0) && self.bans.holds(&kick.user);
+        let Some(seconds) = ban_seconds.filter(|seconds| *seconds > 0 || lifts) else {
             return self.expel(from, id.as_ref(), &kick, CloseCode::Kicked);
         };
         if !self.bans.has_room_for(&kick.user) {
@@ -65,8 +63,16 @@ impl Room {
                     let message = "the ban could not be stored";
                     return self.refuse(from, id.as_ref(), ErrorCode::Internal, message);
                 }
-                self.bans.set(ban);
-                self.expel(from, id.as_ref(), &kick, CloseCode::Banned);
+                let code = if ban.until > self.clock {
+                    self.bans.set(ban);
+                    CloseCode::Banned
+                } else {
+                    // It was lifted: stored as one that is over, lest it be there again.
+                    self.bans.remove(&ban.user);
+                    self.outputs.push_back(Output::ForgetBan(ban.user));
+                    CloseCode::Kicked
+                };
+                self.expel(from, id.as_ref(), &kick, code);
             }
             other => self.asked = other,
         }

@@ -134,9 +134,18 @@ fn the_last_word_on_a_ban_counts_and_none_of_zero_lifts_it() {
         room.pass_ms(2_000);
         assert_eq!(refusal(room, "bob"), None);
         kicks(room, moe, json!({ "user": "cho", "ban_seconds": 60 }));
+        room.storage_fails_once();
+        let error = kicks(room, moe, json!({ "user": "cho", "ban_seconds": 0 }));
+        assert_eq!(error["code"], "internal");
+        assert_eq!(refusal(room, "cho"), Some("banned"));
         kicks(room, moe, json!({ "user": "cho", "ban_seconds": 0 }));
         assert_eq!(refusal(room, "cho"), None);
+        // Where there is none to lift, it is a kick like any other.
+        let cho = room.join("cho");
+        room.skips_to_now();
         kicks(room, moe, json!({ "user": "cho", "ban_seconds": 0 }));
+        room.hears_close(cho, 4100, "kicked");
+        assert_eq!(room.stored_bans(), 0);
     });
 }
 
