@@ -68,11 +68,12 @@ struct Origin {
 /// The origin of the page that asks, where there is one and it may.
 fn allowed_origin(request: &Request, env: &Env) -> Option<Origin> {
     let name = request.headers().get("origin").ok()??;
-    let host = platform::url(request)?.host();
+    let url = platform::url(request)?;
+    let own = format!("{}//{}", url.protocol(), url.host());
     let door = &config::load(env).ok()?.door;
     let has_application = door.application.is_some();
-    door.origins.allow(&name, &host).then(|| Origin {
-        brings_cookies: has_application && door.origins.allow_cookies(&name, &host),
+    door.origins.allow(&name, &url.host()).then(|| Origin {
+        brings_cookies: has_application && door.origins.allow_cookies(&name, &own),
         name,
     })
 }

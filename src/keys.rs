@@ -3,6 +3,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
+use futures::future::LocalBoxFuture;
 use snug_core::{
     Refusal,
     address::Address,
@@ -20,16 +21,28 @@ thread_local! {
     static PROVIDERS: RefCell<BTreeMap<Address, Provider>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// How often to look whether another request has fetched what this one waits for.
-const WAIT_MS: u64 = 25;
+/// How often to look whether what a request waits for has been fetched.
+const WAIT_MS: u64 = 10;
+
+/// How long the cache may take, which is there to save time.
+const CACHE_MS_MAX: u64 = 1_000;
 
 /// How long the data centre keeps a provider's keys: as long as they may be used.
 const SHARED_SECONDS: u32 = 24 * 60 * 60;
 
 /// Checks tokens with what the runtime has.
-pub struct Runtime;
+pub struct Runtime<S> {
+    outlive: S,
+}
 
-impl Platform for Runtime {
+impl<S: Fn(LocalBoxFuture<'static, ()>)> Runtime<S> {
+    /// `outlive` does a task to its end, whatever becomes of the request that it is for.
+    pub fn new(outlive: S) -> Self {
+        Self { outlive }
+    }
+}
+
+impl<S: Fn(LocalBoxFuture<'static, ()>)> Platform for Runtime<S> {
     async fn holds(&self, key: &PublicKey, signed: &[u8], signature: &[u8]) -> bool {
         signature::holds(key, signed, signature).await
     }
@@ -41,7 +54,11 @@ impl Platform for Runtime {
                 Lookup::Found(keys) => return Ok(keys),
                 Lookup::Refused(refusal) => return Err(refusal),
                 Lookup::Wait => platform::wait_ms(WAIT_MS).await,
-                Lookup::Fetch => fetch(address, signer).await,
+                // Others wait for it too, so that it does not end with the one who asked first.
+                Lookup::Fetch => {
+                    let (address, signer) = (address.clone(), signer.clone());
+                    (self.outlive)(Box::pin(async move { fetch(&address, &signer).await }));
+                }
             }
         }
     }
@@ -49,9 +66,10 @@ impl Platform for Runtime {
 
 /// Brings a provider's keys up to date, from the data centre's cache if that will do.
 async fn fetch(address: &Address, signer: &Signer) {
-    let shared = platform::cached(&shared_at(address)).await;
+    let url = shared_at(address);
+    let shared = platform::within_ms(CACHE_MS_MAX, platform::cached(&url)).await;
     let now = platform::now();
-    if shared.is_some_and(|shared| {
+    if shared.flatten().is_some_and(|shared| {
         with_provider(address, |provider| provider.adopt(&shared, signer, now))
     }) {
         return;
@@ -64,7 +82,7 @@ async fn fetch(address: &Address, signer: &Signer) {
         console_error!("JWKS_URL answered with no key that can be used");
     }
     if let Some(keys) = with_provider(address, |provider| provider.share()).filter(|_| is_usable) {
-        platform::cache(&shared_at(address), &keys, SHARED_SECONDS).await;
+        platform::cache(&url, &keys, SHARED_SECONDS).await;
     }
 }
 

@@ -19,6 +19,6 @@ mod upgrade;
 use worker::{Context, Env, Request, Result, event, web_sys};
 
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> Result<web_sys::Response> {
-    router::route(&request, &env).await
+async fn fetch(request: Request, env: Env, context: Context) -> Result<web_sys::Response> {
+    router::route(&request, &env, &context).await
 }

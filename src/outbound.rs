@@ -2,7 +2,7 @@
 //! that an address is asked for what it is and nothing else.
 
 use js_sys::{Object, Reflect, Uint8Array};
-use snug_core::{address::Address, limits::ANSWER_MS_MAX, session::Answer};
+use snug_core::{address::Address, limits::ANSWER_MS_MAX};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use web_sys::{AbortSignal, ReadableStreamDefaultReader, RequestInit, RequestRedirect, Response};
 use worker::wasm_bindgen_futures;
@@ -30,26 +30,39 @@ pub struct Ask<'a> {
     pub bytes_max: usize,
 }
 
-/// Asks, or tells in a few words why there is no answer. What the platform says of it is not
-/// passed on, since it holds the address, and that may hold what is nobody's business.
+/// What came back.
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// What goes with 200; of another status it is not read.
+    pub body: Vec<u8>,
+}
+
+/// Asks, or tells in a few words why there is no answer. What the platform says of it is not passed
+/// on, since it holds the address, and that may hold what is nobody's business.
 pub async fn ask(address: &Address, ask: Ask<'_>) -> Result<Answer, &'static str> {
     const UNREACHED: &str = "could not be reached, or took more than 5 s";
-    let init = request(&ask).map_err(|_| "has a header that cannot be sent")?;
+    let init = request(&ask).map_err(|_| UNREACHED)?;
     let response = fetch(address.as_str(), &init)
         .await
         .map_err(|_| UNREACHED)?;
     let response: Response = response.unchecked_into();
     let status = response.status();
-    let body = match response.body() {
-        Some(body) => {
-            let reader = body.get_reader().unchecked_into();
-            read_all(&reader, ask.bytes_max)
-                .await
-                .map_err(|_| UNREACHED)?
-        }
-        None => Some(Vec::new()),
+    let Some(stream) = response.body() else {
+        let body = Vec::new();
+        return Ok(Answer { status, body });
     };
-    let body = body.ok_or("answered with more than it may")?;
+    if status != 200 {
+        // The status says it all, and an error page may be long.
+        let _cancelled = stream.cancel();
+        let body = Vec::new();
+        return Ok(Answer { status, body });
+    }
+    let reader = stream.get_reader().unchecked_into();
+    let body = read_all(&reader, ask.bytes_max).await;
+    let body = body
+        .map_err(|_| UNREACHED)?
+        .ok_or("answered with more than it may")?;
     Ok(Answer { status, body })
 }
 

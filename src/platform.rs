@@ -1,15 +1,18 @@
 //! The only place that asks for time or randomness, and the platform's calls that worker-rs
 //! does not have, or has in a form that panics where they throw.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
-use futures::FutureExt;
-use js_sys::{Date, JsString, Object, Reflect};
+use futures::{
+    FutureExt,
+    future::{Either, select},
+};
+use js_sys::{Date, JsString, Object, Promise, Reflect};
 use snug_core::Timestamp;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use web_sys::Url;
 use worker::{
-    Delay, Env, Error, Request, Result, State, Storage, WebSocket, console_warn,
+    Delay, Env, Request, Result, State, Storage, WebSocket, console_error, console_warn,
     wasm_bindgen_futures::{self, JsFuture},
     worker_sys::{DurableObjectState, WebSocketRequestResponsePair},
 };
@@ -138,6 +141,14 @@ pub async fn wait_ms(ms: u64) {
     Delay::from(Duration::from_millis(ms)).await;
 }
 
+/// Waits for something, but not for longer than this.
+pub async fn within_ms<T>(ms: u64, task: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(task), pin!(wait_ms(ms))).await {
+        Either::Left((outcome, _)) => Some(outcome),
+        Either::Right(_) => None,
+    }
+}
+
 /// A text in the cache that the isolates of a data centre share. Where there is no such cache,
 /// nothing is in it.
 pub async fn cached(url: &str) -> Option<String> {
@@ -152,8 +163,9 @@ pub async fn cached(url: &str) -> Option<String> {
 
 /// Keeps a text there.
 pub async fn cache(url: &str, text: &str, seconds: u32) {
-    if let Err(error) = try_cache(url, text, seconds).await {
-        console_warn!("cache: {}", Error::from(error));
+    // What the platform says of it holds the URL.
+    if try_cache(url, text, seconds).await.is_err() {
+        console_warn!("cache: not written");
     }
 }
 
@@ -219,21 +231,30 @@ pub fn tag(state: &State, socket: &WebSocket) -> Option<String> {
         .next()
 }
 
-/// The last moment that a JavaScript `Date` can be (ECMA-262, section 21.4.1.1).
-const DATE_MS_MAX: f64 = 8.64e15;
+/// The last moment that an alarm can be set for: the runtime takes no dates after 2189.
+const ALARM_MS_MAX: f64 = 6.9e12;
 
 /// Sets the object's one alarm, as part of the writes of this turn.
 pub fn set_alarm(storage: &Storage, at: Timestamp) -> Result<()> {
-    let date = Date::new(&JsValue::from_f64((at.0 as f64).min(DATE_MS_MAX)));
-    // Not awaited: where the write fails, the output gate breaks and the object restarts.
-    let _written = storage.as_raw().set_alarm(date, no_options())?;
+    let date = Date::new(&JsValue::from_f64((at.0 as f64).min(ALARM_MS_MAX)));
+    tell_refusal(storage.as_raw().set_alarm(date, no_options())?);
     Ok(())
 }
 
 /// Takes the alarm back.
 pub fn delete_alarm(storage: &Storage) -> Result<()> {
-    let _written = storage.as_raw().delete_alarm(no_options())?;
+    tell_refusal(storage.as_raw().delete_alarm(no_options())?);
     Ok(())
+}
+
+/// Tells the log where an alarm was refused. That it was written need not be waited for: where it
+/// was not, the output gate breaks and the object restarts.
+fn tell_refusal(alarm: Promise) {
+    wasm_bindgen_futures::spawn_local(async {
+        if let Err(error) = JsFuture::from(alarm).await {
+            console_error!("alarm: {}", worker::Error::from(error));
+        }
+    });
 }
 
 /// Does all of the body's writes, or none where it fails.

@@ -1,21 +1,29 @@
 //! From a request's path and method to what answers it.
 
 use snug_core::Refusal;
-use worker::{Env, Request, Response, web_sys};
+use worker::{Context, Env, Request, Response, web_sys};
 
 use crate::{cors, problem::Problem, upgrade};
 
 /// Answers a request; whatever keeps it from that becomes a problem. A room's own answer is passed
 /// on as it is: to take it apart and make it anew is a good part of what a join costs.
-pub async fn route(request: &Request, env: &Env) -> worker::Result<web_sys::Response> {
-    let response = match answer(request, env).await {
+pub async fn route(
+    request: &Request,
+    env: &Env,
+    context: &Context,
+) -> worker::Result<web_sys::Response> {
+    let response = match answer(request, env, context).await {
         Ok(response) => response,
         Err(problem) => problem.into_response()?.into(),
     };
     cors::share(request, env, response)
 }
 
-async fn answer(request: &Request, env: &Env) -> Result<web_sys::Response, Problem> {
+async fn answer(
+    request: &Request,
+    env: &Env,
+    context: &Context,
+) -> Result<web_sys::Response, Problem> {
     let path = request.path();
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let (route, methods) = match *segments {
@@ -32,7 +40,7 @@ async fn answer(request: &Request, env: &Env) -> Result<web_sys::Response, Probl
     }
     match route {
         Route::Health => Ok(health()?.into()),
-        Route::Socket { room } => upgrade::join(request, room, env).await,
+        Route::Socket { room } => upgrade::join(request, room, env, context).await,
     }
 }
 

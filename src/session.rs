@@ -46,7 +46,7 @@ pub async fn ask(
         bytes_max: SESSION_BYTES_MAX,
     };
     let denial = match outbound::ask(application, ask).await {
-        Ok(answer) => match read_answer(&answer, leeway_ms, platform::now()) {
+        Ok(answer) => match read_answer(answer.status, &answer.body, leeway_ms, platform::now()) {
             Ok(claims) => return Ok(claims),
             Err(denial) => denial,
         },

@@ -35,44 +35,50 @@ extern "C" {
 const KEYS_MAX: usize = 64;
 
 thread_local! {
-    static KEYS: RefCell<BTreeMap<PublicKey, CryptoKey>> = const { RefCell::new(BTreeMap::new()) };
+    /// Nothing for those that cannot be imported.
+    static KEYS: RefCell<BTreeMap<PublicKey, Option<CryptoKey>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// Whether the signature of these bytes is the key's.
 pub async fn holds(key: &PublicKey, signed: &[u8], signature: &[u8]) -> bool {
-    match check(key, signed, signature).await {
-        Ok(holds) => holds,
-        Err(_) => {
-            // For example a point that is not on the curve.
-            console_error!("a key for {:?} cannot be used", key.algorithm);
-            false
-        }
-    }
+    // What cannot be checked does not hold.
+    check(key, signed, signature).await.unwrap_or_default()
 }
 
 async fn check(key: &PublicKey, signed: &[u8], signature: &[u8]) -> Result<bool, JsValue> {
     let algorithm = parameters(key.algorithm)?;
-    let imported = imported(key, &algorithm).await?;
+    let Some(imported) = imported(key, &algorithm).await else {
+        return Ok(false);
+    };
     let (signature, signed) = (Uint8Array::from(signature), Uint8Array::from(signed));
     let holds = verify(&algorithm, &imported, &signature, &signed).await?;
     Ok(holds.is_truthy())
 }
 
-async fn imported(key: &PublicKey, algorithm: &JsValue) -> Result<CryptoKey, JsValue> {
+/// The key as the runtime has it, imported once.
+async fn imported(key: &PublicKey, algorithm: &JsValue) -> Option<CryptoKey> {
     if let Some(imported) = KEYS.with_borrow(|keys| keys.get(key).cloned()) {
-        return Ok(imported);
+        return imported;
     }
-    let jwk = JSON::parse(&key.jwk)?;
-    let usages = Array::of1(&"verify".into());
-    let imported = import_key("jwk", &jwk, algorithm, false, &usages).await?;
-    let imported: CryptoKey = imported.unchecked_into();
+    let imported = import(key, algorithm).await.ok();
+    if imported.is_none() {
+        // For example a point that is not on the curve. Told once, whatever tokens come.
+        console_error!("a public key for {:?} cannot be used", key.algorithm);
+    }
     KEYS.with_borrow_mut(|keys| {
         if keys.len() >= KEYS_MAX {
             keys.clear();
         }
         keys.insert(key.clone(), imported.clone());
     });
-    Ok(imported)
+    imported
+}
+
+async fn import(key: &PublicKey, algorithm: &JsValue) -> Result<CryptoKey, JsValue> {
+    let jwk = JSON::parse(&key.jwk)?;
+    let usages = Array::of1(&"verify".into());
+    let imported = import_key("jwk", &jwk, algorithm, false, &usages).await?;
+    Ok(imported.unchecked_into())
 }
 
 /// The algorithm as the Web Cryptography API names it, for the import and for the check.

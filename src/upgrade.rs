@@ -3,9 +3,10 @@
 use snug_core::{
     Admission, Refusal, RoomName,
     door::{self, Credential, Knock},
+    secret::Secret,
     token,
 };
-use worker::{Env, Request, web_sys};
+use worker::{Context, Env, Request, web_sys};
 
 use crate::{config, keys, platform, problem::Problem, session};
 
@@ -18,13 +19,19 @@ pub const ADMISSION_HEADER: &str = "x-snug-admission";
 /// # Errors
 ///
 /// Every refusal of the door.
-pub async fn join(request: &Request, room: &str, env: &Env) -> Result<web_sys::Response, Problem> {
+pub async fn join(
+    request: &Request,
+    room: &str,
+    env: &Env,
+    context: &Context,
+) -> Result<web_sys::Response, Problem> {
     let config = config::load(env)?;
     let knock = knock(request, room, &config.door)?;
     let rules = &config.door.tokens;
     let claims = match &knock.credential {
-        Credential::Token(token) => {
-            token::verify(token, rules, platform::now(), &keys::Runtime).await?
+        Credential::Token(Secret(token)) => {
+            let runtime = keys::Runtime::new(|task| context.wait_until(task));
+            token::verify(token, rules, platform::now(), &runtime).await?
         }
         Credential::Session(application) => {
             session::ask(request, application, &knock.room, rules.leeway_ms).await?
@@ -44,13 +51,14 @@ pub fn is_upgrade(request: &Request) -> bool {
 fn knock(request: &Request, room: &str, rules: &door::DoorRules) -> Result<Knock, Problem> {
     let headers = request.headers();
     let url = platform::url(request).ok_or(Refusal::BadRequest("The URL cannot be read"))?;
-    let (query, host) = (url.search(), url.host());
+    let (scheme, query, host) = (url.protocol(), url.search(), url.host());
     let origin = headers.get("origin")?;
     let authorization = headers.get("authorization")?;
     let protocols = headers.get("sec-websocket-protocol")?;
     let request = door::Request {
         room,
         query: query.trim_start_matches('?'),
+        scheme: scheme.trim_end_matches(':'),
         host: &host,
         origin: origin.as_deref(),
         authorization: authorization.as_deref(),

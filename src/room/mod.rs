@@ -16,8 +16,9 @@ use snug_core::{
     Admission, ConnectionId, Input, Output, Refusal, RoomName, Timestamp,
     command::CommandId,
     door::SUBPROTOCOL,
-    io::{Secret, StorageFault},
+    io::StorageFault,
     push::{PING, PONG},
+    secret::Secret,
     token,
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
@@ -319,13 +320,13 @@ impl Object {
         id: Option<CommandId>,
         Secret(token): Secret,
     ) {
-        let config = config::load(&self.env);
-        let object = Rc::downgrade(self);
+        let object = self.clone();
         self.state.wait_until(async move {
-            let outcome = match config {
+            let outcome = match config::load(&object.env) {
                 Ok(config) => {
+                    let runtime = keys::Runtime::new(|task| object.state.wait_until(task));
                     let rules = &config.door.tokens;
-                    token::verify(&token, rules, platform::now(), &keys::Runtime).await
+                    token::verify(&token, rules, platform::now(), &runtime).await
                 }
                 Err(refusal) => Err(refusal),
             };
@@ -334,8 +335,7 @@ impl Object {
                 id,
                 outcome,
             };
-            let turned = object.upgrade().map(|object| object.turn(|_| checked));
-            if let Some(Err(error)) = turned {
+            if let Err(error) = object.turn(|_| checked) {
                 console_error!("refresh: {error}");
             }
         });

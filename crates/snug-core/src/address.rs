@@ -36,7 +36,10 @@ fn host(authority: &str) -> Option<&str> {
         Some(end) => authority.split_at_checked(end.checked_add(1)?)?,
         None => authority.split_at_checked(authority.find(':').unwrap_or(authority.len()))?,
     };
-    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_port = |port: &str| {
+        let is_digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        is_digits && port.parse::<u16>().is_ok_and(|port| port > 0)
+    };
     let has_port = port.strip_prefix(':').map_or(port.is_empty(), is_port);
     let is_host = !host.is_empty() && !host.contains('@');
     (is_host && has_port).then_some(host)
@@ -98,6 +101,8 @@ mod tests {
             "https://:443/",
             "https://id.example:0/",
             "https://id.example:https/",
+            "https://id.example:+80/",
+            "https://id.example:/",
             "https://id.example:99999/",
             "https://id.example/a b",
             "https://id.example/\n",

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
         PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX, REASON_BYTES_MAX, SAFE_INTEGER_MAX,
         SIGNAL_TO_MAX, STATE_BYTES_MAX,
     },
+    secret::Secret,
 };
 
 /// A command's `id`, echoed by its one reply.
@@ -78,7 +79,7 @@ pub enum Command<'a> {
     /// Go on with a new token.
     Refresh {
         /// The token.
-        token: Cow<'a, str>,
+        token: Secret,
     },
     /// Close a user's connections.
     Kick {
@@ -131,7 +132,7 @@ struct Fields<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     id: Option<CommandId>,
-    #[serde(borrow, default, deserialize_with = "some_raw")]
+    #[serde(borrow, default, deserialize_with = "json::some_raw")]
     data: Option<&'a RawValue>,
     #[serde(borrow)]
     event: Option<Cow<'a, str>>,
@@ -147,11 +148,6 @@ struct Fields<'a> {
     #[serde(borrow)]
     reason: Option<Cow<'a, str>>,
     ban_seconds: Option<u64>,
-}
-
-/// Keeps `null` apart from absence.
-fn some_raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl<'a> Command<'a> {
@@ -177,6 +173,18 @@ impl<'a> Command<'a> {
                 Err(BadCommand { id, code, message })
             }
         }
+    }
+}
+
+impl Command<'_> {
+    /// Whether the line is a `refresh`. Its token may be longer than what its connection may say.
+    pub fn is_refresh(line: &str) -> bool {
+        #[derive(Deserialize)]
+        struct OnlyKind<'a> {
+            #[serde(borrow, rename = "type")]
+            kind: Cow<'a, str>,
+        }
+        serde_json::from_str(line).is_ok_and(|only: OnlyKind| only.kind == "refresh")
     }
 }
 
@@ -279,6 +287,7 @@ impl<'a> Fields<'a> {
 
     fn refresh(self) -> Result<Command<'a>, Fault> {
         let token = self.token.ok_or(bad("'refresh' needs 'token'"))?;
+        let token = Secret(token.into_owned());
         Ok(Command::Refresh { token })
     }
 

@@ -15,6 +15,7 @@ use crate::{
     ids::{Offset, RoomName, Timestamp, UserId},
     limits::{EPOCH_BYTES_MAX, SAFE_INTEGER_MAX},
     refusal::Refusal,
+    secret::Secret,
     token::{ClaimedLimits, Claims, TokenRules},
 };
 
@@ -40,6 +41,8 @@ pub struct Request<'a> {
     pub room: &'a str,
     /// What follows `?`.
     pub query: &'a str,
+    /// The scheme by which it was asked: `https`, or `http` on a developer's machine.
+    pub scheme: &'a str,
     /// The host, with its port where it has one, that was asked.
     pub host: &'a str,
     /// The `Origin` header.
@@ -64,7 +67,7 @@ pub struct Knock {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// A token, from the first place that had one.
-    Token(String),
+    Token(Secret),
     /// Cookies, of which the application at this address knows whose they are.
     Session(Address),
 }
@@ -141,10 +144,11 @@ impl Knock {
             .map(str::to_owned)
             .or_else(|| query_token.filter(|_| rules.token_in_query));
         let credential = match (token, &rules.application) {
-            (Some(token), _) => Credential::Token(token),
+            (Some(token), _) => Credential::Token(Secret(token)),
             (None, Some(application)) => {
                 // Browsers send cookies whatever page asks, so that its origin is what counts.
-                let is_ours = |origin| rules.origins.allow_cookies(origin, request.host);
+                let own = format!("{}://{}", request.scheme, request.host);
+                let is_ours = |origin| rules.origins.allow_cookies(origin, &own);
                 if !request.origin.is_none_or(is_ours) {
                     return Err(Refusal::OriginForbidden);
                 }
@@ -296,16 +300,21 @@ impl AllowedOrigins {
     /// Whether a page of this origin may connect to this host. `null` never may: any page can
     /// have that origin by way of a sandboxed frame.
     pub fn allow(&self, origin: &str, host: &str) -> bool {
-        self.any && origin.contains("://") || self.allow_cookies(origin, host)
-    }
-
-    /// Whether it may with its visitor's cookies: as in CORS, `*` does not extend to them.
-    pub fn allow_cookies(&self, origin: &str, host: &str) -> bool {
-        let origin = origin.to_ascii_lowercase();
         let Some((_, authority)) = origin.split_once("://") else {
             return false;
         };
-        authority == host.to_ascii_lowercase() || self.listed.contains(&origin)
+        self.any || authority.eq_ignore_ascii_case(host) || self.lists(origin)
+    }
+
+    /// Whether it may with its visitor's cookies. As in CORS, `*` does not extend to them; and the
+    /// own origin counts as a whole, or whoever can answer for its host without encryption could
+    /// use them.
+    pub fn allow_cookies(&self, origin: &str, own: &str) -> bool {
+        origin.eq_ignore_ascii_case(own) || self.lists(origin)
+    }
+
+    fn lists(&self, origin: &str) -> bool {
+        self.listed.contains(&origin.to_ascii_lowercase())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What goes into a room and what comes out of it.
 
-use std::{collections::BTreeMap, fmt, rc::Rc};
+use std::{collections::BTreeMap, rc::Rc};
 
 use crate::{
     bans::Ban,
@@ -13,11 +13,12 @@ use crate::{
     presence::Absence,
     refusal::Refusal,
     retention::Floor,
+    secret::Secret,
     token::Claims,
 };
 
 /// Something that happened to the room.
-#[derive(Debug)]
+// Not `Debug`: a frame may hold a token.
 pub enum Input {
     /// Somebody was admitted ([`crate::Room::admits`] said yes), and the socket is accepted.
     Connect {
@@ -143,16 +144,6 @@ pub enum Output {
     KeepBan(Ban),
     /// The ban is over.
     ForgetBan(UserId),
-}
-
-/// A text that nothing shows, not even for debugging.
-#[derive(Clone)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
 }
 
 /// A socket that came through hibernation.

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use crate::limits::NESTING_MAX;
@@ -106,6 +109,13 @@ pub fn one_line(raw: &RawValue) -> Cow<'_, RawValue> {
     }
     let line = raw.get().replace(['\n', '\r'], " ");
     RawValue::from_string(line).map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned)
+}
+
+/// Keeps `null` apart from absence.
+pub(crate) fn some_raw<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub mod rate;
 pub mod refusal;
 pub mod retention;
 pub mod room;
+pub mod secret;
 pub mod session;
 pub mod token;
 

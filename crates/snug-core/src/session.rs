@@ -17,15 +17,6 @@ pub struct Question<'a> {
     pub ip: Option<&'a str>,
 }
 
-/// What it answered.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The body, of at most [`crate::limits::SESSION_BYTES_MAX`].
-    pub body: Vec<u8>,
-}
-
 /// Why an answer lets nobody in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denial {
@@ -36,15 +27,20 @@ pub enum Denial {
     Unusable(String),
 }
 
-/// Reads an answer.
+/// Reads an answer: its status, and the body that goes with 200.
 ///
 /// # Errors
 ///
 /// `token_missing` and `token_expired`, which mean: sign in; `room_forbidden`; or that it is no
 /// answer.
-pub fn read_answer(answer: &Answer, leeway_ms: u64, now: Timestamp) -> Result<Claims, Denial> {
-    match answer.status {
-        200 => Claims::of_session(&answer.body, leeway_ms, now).map_err(|refusal| match refusal {
+pub fn read_answer(
+    status: u16,
+    body: &[u8],
+    leeway_ms: u64,
+    now: Timestamp,
+) -> Result<Claims, Denial> {
+    match status {
+        200 => Claims::of_session(body, leeway_ms, now).map_err(|refusal| match refusal {
             Refusal::TokenExpired => Denial::Refused(refusal),
             Refusal::TokenInvalid(why) => Denial::Unusable(format!("answered with claims: {why}")),
             other => Denial::Unusable(format!("answered with claims: {}", other.code())),
@@ -137,15 +133,13 @@ mod tests {
                 "answered with claims: token_not_yet_valid",
             ),
         ] {
-            let body = body.into();
-            let denial = read_answer(&Answer { status, body }, LEEWAY_MS, NOW).unwrap_err();
+            let denial = read_answer(status, body.as_bytes(), LEEWAY_MS, NOW).unwrap_err();
             assert_eq!(denial, Denial::Unusable(why.into()));
         }
     }
 
     fn code(status: u16, body: &str) -> String {
-        let body = body.into();
-        match read_answer(&Answer { status, body }, LEEWAY_MS, NOW) {
+        match read_answer(status, body.as_bytes(), LEEWAY_MS, NOW) {
             Ok(claims) => claims.user.as_str().into(),
             Err(Denial::Refused(refusal)) => refusal.code().into(),
             Err(Denial::Unusable(_)) => "unusable".into(),

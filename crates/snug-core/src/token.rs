@@ -144,7 +144,10 @@ impl Key {
             Material::Hs256(key) => holds(&Hs256, key, signed, signature),
             Material::Hs384(key) => holds(&Hs384, key, signed, signature),
             Material::Hs512(key) => holds(&Hs512, key, signed, signature),
-            Material::Public(key) => platform.holds(key, signed, signature).await,
+            Material::Public(key) => {
+                let is_whole = signature.len() == key.signature_bytes;
+                is_whole && platform.holds(key, signed, signature).await
+            }
         }
     }
 }

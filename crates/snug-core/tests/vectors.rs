@@ -23,6 +23,7 @@ use snug_core::{
         ConnectionLimits, Member, Message, Outcome, PING, PONG, PresenceChange, Push, StateChange,
         Stored, Welcome,
     },
+    secret::Secret,
     session::Question,
 };
 
@@ -127,7 +128,7 @@ fn commands() -> Named<(Option<CommandId>, Command<'static>)> {
             "command_refresh",
             number(13),
             Command::Refresh {
-                token: "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl".into(),
+                token: Secret("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl".into()),
             },
         ),
         (

@@ -379,6 +379,7 @@ fn a_token_is_worth_what_it_grants_in_the_room() {
 fn request() -> Request<'static> {
     Request {
         room: "lobby",
+        scheme: "https",
         host: "chat.example",
         ..Request::default()
     }
@@ -386,7 +387,7 @@ fn request() -> Request<'static> {
 
 fn token_of(knock: Knock) -> String {
     match knock.credential {
-        Credential::Token(token) => token,
+        Credential::Token(Secret(token)) => token,
         Credential::Session(_) => panic!("no token"),
     }
 }
@@ -416,13 +417,16 @@ fn without_a_token_the_application_is_asked_where_there_is_one() {
     let session = Credential::Session(rules.application.clone().unwrap());
     let knock = |request: Request<'_>| Knock::read(&request, &rules).map(|one| one.credential);
     assert_eq!(knock(request()), Ok(session.clone()));
-    assert_eq!(knock(with_token()), Ok(Credential::Token("x".into())));
+    assert_eq!(
+        knock(with_token()),
+        Ok(Credential::Token(Secret("x".into())))
+    );
     // A token that is no good is not made up for by a cookie.
     let broken = Request {
         authorization: Some("Bearer "),
         ..request()
     };
-    assert_eq!(knock(broken), Ok(Credential::Token(String::new())));
+    assert_eq!(knock(broken), Ok(Credential::Token(Secret(String::new()))));
     let basic = Request {
         authorization: Some("Basic YTpi"),
         ..request()
@@ -445,6 +449,8 @@ fn cookies_count_for_listed_origins_and_ones_own_and_a_star_lists_none() {
     for (list, origin, is_let_in) in [
         ("https://app.example", "https://app.example", true),
         ("https://app.example", &*own, true),
+        ("https://app.example", "http://chat.example", false),
+        ("https://app.example", "http://app.example", false),
         ("https://app.example", "https://evil.example", false),
         ("*", &*own, true),
         ("*", "https://evil.example", false),

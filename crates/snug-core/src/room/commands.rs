@@ -13,7 +13,7 @@ use crate::{
     ids::{ConnectionId, UserId},
     io::Output,
     json,
-    limits::FRAME_BYTES_MAX,
+    limits::{FRAME_BYTES_MAX, REFRESH_BYTES_MAX},
     push::Push,
 };
 
@@ -57,7 +57,9 @@ impl Room {
         let Some(connection) = self.connections.get_mut(&from) else {
             return;
         };
-        if line.len() > connection.message_bytes_max {
+        if line.len() > connection.message_bytes_max
+            && (line.len() > REFRESH_BYTES_MAX || !Command::is_refresh(line))
+        {
             self.close_too_large(from);
             return;
         }
@@ -83,7 +85,7 @@ impl Room {
             Command::History(_) => Capability::History,
             Command::Kick { .. } => Capability::Moderate,
             // Whoever is here may stay with a new token, whatever it grants.
-            Command::Refresh { token } => return self.refresh(from, id, token.into_owned()),
+            Command::Refresh { token } => return self.refresh(from, id, token),
             Command::Ping => return self.reply(from, &Push::Pong { id: id.as_ref() }),
         };
         if !self

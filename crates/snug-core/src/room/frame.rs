@@ -1,13 +1,13 @@
 //! A frame of commands, handed out one after another.
 
-use crate::ids::ConnectionId;
+use crate::{ids::ConnectionId, secret::Secret};
 
 /// A text frame, some of whose commands are perhaps done.
 #[derive(Debug)]
 pub(super) struct Frame {
     /// Who sent it.
     pub(super) from: ConnectionId,
-    text: String,
+    text: Secret,
     has_lines: bool,
     next: usize,
 }
@@ -17,7 +17,7 @@ impl Frame {
     pub(super) fn new(from: ConnectionId, text: String, has_lines: bool) -> Self {
         Self {
             from,
-            text,
+            text: Secret(text),
             has_lines,
             next: 0,
         }
@@ -25,7 +25,7 @@ impl Frame {
 
     /// How long the next command is; 0 where there is none.
     pub(super) fn next_len(&self) -> usize {
-        let rest = self.text.get(self.next..).unwrap_or_default();
+        let rest = self.text.0.get(self.next..).unwrap_or_default();
         let end = if self.has_lines {
             rest.find('\n')
         } else {
@@ -40,6 +40,7 @@ impl Frame {
         let start = self.next;
         let rest = self
             .text
+            .0
             .get(start..)
             .filter(|rest| start == 0 || !rest.is_empty())?;
         let end = if self.has_lines {

@@ -6,15 +6,16 @@ use crate::{
     command::CommandId,
     error::{CloseCode, ErrorCode},
     ids::ConnectionId,
-    io::{Output, Secret},
+    io::Output,
     push::{Outcome, Push},
     refusal::Refusal,
+    secret::Secret,
     token::Claims,
 };
 
 impl Room {
     /// Has a new token checked, which may take a while: the connection goes on meanwhile.
-    pub(super) fn refresh(&mut self, from: ConnectionId, id: Option<CommandId>, token: String) {
+    pub(super) fn refresh(&mut self, from: ConnectionId, id: Option<CommandId>, token: Secret) {
         let Some(connection) = self.connections.get_mut(&from) else {
             return;
         };
@@ -25,7 +26,7 @@ impl Room {
         self.outputs.push_back(Output::CheckToken {
             connection: from,
             id,
-            token: Secret(token),
+            token,
         });
     }
 

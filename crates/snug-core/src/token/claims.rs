@@ -10,7 +10,7 @@ use crate::{
     capability::Grants,
     ids::{Timestamp, UserId},
     json,
-    limits::{INFO_BYTES_MAX, SAFE_INTEGER_MAX},
+    limits::{INFO_BYTES_MAX, TIME_SECONDS_MAX},
     refusal::Refusal,
 };
 
@@ -44,16 +44,19 @@ struct Payload<'a> {
     sub: Option<String>,
     exp: Option<u64>,
     nbf: Option<u64>,
+    // Read for nothing but that one that stands twice is refused.
     #[serde(rename = "iat")]
     _iat: Option<IgnoredAny>,
+    #[serde(rename = "jti")]
+    _jti: Option<IgnoredAny>,
     iss: Option<String>,
     aud: Option<Audience>,
     #[serde(default)]
     rooms: Grants,
     #[serde(borrow)]
     info: Option<&'a RawValue>,
-    #[serde(default)]
-    limits: ClaimedLimits,
+    #[serde(borrow, default, deserialize_with = "json::some_raw")]
+    limits: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -110,10 +113,17 @@ impl Claims {
     }
 }
 
+const UNREADABLE: Refusal = Refusal::TokenInvalid("The token's claims are not of their form");
+
+impl ClaimedLimits {
+    fn read(json: &RawValue) -> Result<Self, Refusal> {
+        let limits = serde_json::from_str(json.get()).ok();
+        limits.filter(|_| json::is_object(json)).ok_or(UNREADABLE)
+    }
+}
+
 impl<'a> Payload<'a> {
     fn read(json: &'a [u8]) -> Result<Self, Refusal> {
-        const UNREADABLE: Refusal =
-            Refusal::TokenInvalid("The token's claims are not of their form");
         // A struct could be written as an array, too, and a set of claims may not be.
         let is_object = json.trim_ascii_start().starts_with(b"{");
         if !is_object {
@@ -134,7 +144,9 @@ impl<'a> Payload<'a> {
             seconds(self.exp)?.ok_or(Refusal::TokenInvalid("The token needs an 'exp'"))?;
         let not_before_s = seconds(self.nbf)?.unwrap_or(0);
         let info = self.info.map(profile).transpose()?;
-        if self.limits.messages_per_second == Some(0) || self.limits.message_bytes == Some(0) {
+        let limits = self.limits.map(ClaimedLimits::read).transpose()?;
+        let limits = limits.unwrap_or_default();
+        if limits.messages_per_second == Some(0) || limits.message_bytes == Some(0) {
             return Err(Refusal::TokenInvalid(
                 "The token's 'limits' must be 1 or more",
             ));
@@ -151,7 +163,7 @@ impl<'a> Payload<'a> {
             expires,
             grants: self.rooms,
             info,
-            limits: self.limits,
+            limits,
         })
     }
 }
@@ -159,9 +171,9 @@ impl<'a> Payload<'a> {
 /// A NumericDate (RFC 7519, section 2), of which whole seconds are accepted.
 fn seconds(date: Option<u64>) -> Result<Option<u64>, Refusal> {
     match date {
-        Some(seconds) if seconds > SAFE_INTEGER_MAX / 1000 => {
-            Err(Refusal::TokenInvalid("The token's times are out of range"))
-        }
+        Some(seconds) if seconds > TIME_SECONDS_MAX => Err(Refusal::TokenInvalid(
+            "The token's times are out of range: they are seconds, not milliseconds",
+        )),
         date => Ok(date),
     }
 }

@@ -8,7 +8,10 @@ use jwt_compact::alg::{Hs256Key, Hs384Key, Hs512Key};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use crate::limits::{RSA_BYTES_MAX, RSA_BYTES_MIN};
+use crate::{
+    json,
+    limits::{RSA_BYTES_MAX, RSA_BYTES_MIN},
+};
 
 /// The algorithms whose signatures are accepted (RFC 7518, section 3.1; RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +91,8 @@ pub struct PublicKey {
     pub algorithm: PublicAlgorithm,
     /// The key, with no more than its parts, as a JWK's JSON.
     pub jwk: String,
+    /// How long its signatures are.
+    pub signature_bytes: usize,
 }
 
 /// The header's words on who has signed.
@@ -195,6 +200,8 @@ enum Fault {
     Mismatch,
     Parts,
     RsaLength,
+    RsaExponent,
+    SmallOrder,
 }
 
 impl fmt::Display for Fault {
@@ -208,6 +215,8 @@ impl fmt::Display for Fault {
             Self::Mismatch => "has an 'alg' that its 'kty' does not have",
             Self::Parts => "lacks a part, or has one that is not base64url of the right length",
             Self::RsaLength => "is an RSA key of less than 2,048 bits, or more than 8,192",
+            Self::SmallOrder => "is an Ed25519 key for which anybody can sign",
+            Self::RsaExponent => "is an RSA key with another exponent than 3 or 65537",
         })
     }
 }
@@ -240,9 +249,11 @@ fn jwks(json: &str) -> Option<Vec<Read>> {
     }
     let is_object = json.trim_ascii_start().starts_with('{');
     let set: Set = serde_json::from_str(json).ok().filter(|_| is_object)?;
-    let read = |key: &&RawValue| match serde_json::from_str::<Jwk>(key.get()) {
-        Ok(jwk) => jwk.read(),
-        Err(_) => Err(Fault::Form),
+    // A struct could be written as an array, too.
+    let jwk = |key: &RawValue| serde_json::from_str::<Jwk>(key.get()).ok();
+    let read = |key: &&RawValue| {
+        let jwk = jwk(key).filter(|_| json::is_object(key));
+        jwk.ok_or(Fault::Form)?.read()
     };
     Some(set.keys.iter().map(read).collect())
 }
@@ -264,32 +275,45 @@ impl Jwk {
             return Err(Fault::Private);
         }
         let algorithm = self.algorithm()?;
-        let jwk = match algorithm {
+        let (jwk, signature_bytes) = match algorithm {
             PublicAlgorithm::Rs256 | PublicAlgorithm::Ps256 => {
                 let (n, e) = (part(&self.n)?, part(&self.e)?);
                 // Some providers write a leading zero, which is not to be there.
                 let n = without_leading_zeros(&n);
-                if !(RSA_BYTES_MIN..=RSA_BYTES_MAX).contains(&n.len()) {
+                let is_whole = n.first().is_some_and(|first| first.leading_zeros() == 0);
+                let has_bits = n.len() > RSA_BYTES_MIN || n.len() == RSA_BYTES_MIN && is_whole;
+                if !has_bits || n.len() > RSA_BYTES_MAX {
                     return Err(Fault::RsaLength);
                 }
-                format!(
-                    r#"{{"kty":"RSA","n":"{}","e":"{}"}}"#,
-                    base64url(n),
-                    base64url(&e)
-                )
+                // All that the runtime takes, and that anybody uses.
+                if !matches!(without_leading_zeros(&e), [3] | [1, 0, 1]) {
+                    return Err(Fault::RsaExponent);
+                }
+                let (bytes, n, e) = (n.len(), base64url(n), base64url(&e));
+                (format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#), bytes)
             }
             PublicAlgorithm::Es256 => {
                 let (x, y) = (coordinate(&self.x)?, coordinate(&self.y)?);
-                format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#)
+                let jwk = format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#);
+                (jwk, 2 * CURVE_BYTES)
             }
             PublicAlgorithm::EdDsa => {
                 let x = coordinate(&self.x)?;
-                format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#)
+                if is_of_small_order(&x) {
+                    return Err(Fault::SmallOrder);
+                }
+                let jwk = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#);
+                (jwk, 2 * CURVE_BYTES)
             }
+        };
+        let key = PublicKey {
+            algorithm,
+            jwk,
+            signature_bytes,
         };
         Ok(Some(Rc::new(Key {
             id: self.kid,
-            material: Material::Public(PublicKey { algorithm, jwk }),
+            material: Material::Public(key),
         })))
     }
 
@@ -324,13 +348,36 @@ fn part(text: &Option<String>) -> Result<Vec<u8>, Fault> {
         .ok_or(Fault::Parts)
 }
 
+/// The size of a number on either curve.
+const CURVE_BYTES: usize = 32;
+
 /// A number of the curve's size, as it was written.
 fn coordinate(text: &Option<String>) -> Result<String, Fault> {
-    const BYTES: usize = 32;
     let bytes = part(text)?;
-    (bytes.len() == BYTES)
+    (bytes.len() == CURVE_BYTES)
         .then(|| base64url(&bytes))
         .ok_or(Fault::Parts)
+}
+
+/// Whether an Ed25519 key is one of the few points of which a multiple of 8 is nothing: for these
+/// anybody can sign, and the runtime does not look. They are the curve's points with y = 0, 1, -1
+/// and two others (RFC 8032, section 5.1), and those written as y + p.
+fn is_of_small_order(x: &str) -> bool {
+    const POINTS: [&str; 7] = [
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU",
+        "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o",
+        "7P_______________________________________38",
+        "7f_______________________________________38",
+        "7v_______________________________________38",
+    ];
+    // The sign of the other coordinate, in the last bit, does not matter.
+    let mut bytes = Base64UrlUnpadded::decode_vec(x).unwrap_or_default();
+    if let Some(last) = bytes.last_mut() {
+        *last &= 0x7f;
+    }
+    POINTS.contains(&&*base64url(&bytes))
 }
 
 fn without_leading_zeros(bytes: &[u8]) -> &[u8] {

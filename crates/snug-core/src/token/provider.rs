@@ -25,7 +25,7 @@ const FETCH_MS_MAX: u64 = 6 * 1000;
 #[derive(Default)]
 pub struct Provider {
     set: Option<Fetched>,
-    fetching_since: Option<Timestamp>,
+    fetching: Option<Fetching>,
     failed_at: Option<Timestamp>,
     /// When it was last asked for a `kid` that it did not have.
     sought_at: Option<Timestamp>,
@@ -35,6 +35,13 @@ struct Fetched {
     at: Timestamp,
     text: String,
     keys: KeySet,
+}
+
+/// A fetch that has not ended. It may never: whoever asks may be cut off.
+struct Fetching {
+    since: Timestamp,
+    /// Whether it is for a `kid` that a set of which nothing else is wrong does not have.
+    seeks: bool,
 }
 
 /// What is to be done about a signer.
@@ -61,12 +68,13 @@ impl Provider {
     /// Looks for a signer's keys. What has to be fetched is marked as being fetched.
     pub fn look_up(&mut self, signer: &Signer, now: Timestamp) -> Lookup {
         let found = self.find(signer, now);
-        let is_within = |at: Option<Timestamp>, ms| at.is_some_and(|at| now.ms_since(at) < ms);
-        let is_fetching = is_within(self.fetching_since, FETCH_MS_MAX);
-        let is_fresh = is_within(self.set.as_ref().map(|set| set.at), FRESH_MS);
-        let is_usable = is_within(self.set.as_ref().map(|set| set.at), KEPT_MS);
+        let fetched_at = self.set.as_ref().map(|set| set.at);
+        let is_fresh = is_within(fetched_at, FRESH_MS, now);
+        let is_usable = is_within(fetched_at, KEPT_MS, now);
         let retry_ms = if is_usable { RETRY_MS } else { RETRY_EMPTY_MS };
-        let failed_lately = is_within(self.failed_at, retry_ms);
+        let failed_lately = is_within(self.failed_at, retry_ms, now);
+        let since = self.fetching.as_ref().map(|fetching| fetching.since);
+        let is_fetching = is_within(since, FETCH_MS_MAX, now);
         if !found.is_empty() && (is_fresh || is_fetching || failed_lately) {
             return Lookup::Found(found);
         }
@@ -76,33 +84,40 @@ impl Provider {
         if failed_lately {
             return Lookup::Refused(Refusal::AuthUnavailable);
         }
-        if is_fresh && is_within(self.sought_at, SEEK_MS) {
+        if is_fresh && is_within(self.sought_at, SEEK_MS, now) {
             return Lookup::Refused(NOT_SIGNED);
         }
-        if is_fresh {
-            self.sought_at = Some(now);
-        }
-        self.fetching_since = Some(now);
+        self.fetching = Some(Fetching {
+            since: now,
+            seeks: is_fresh,
+        });
         Lookup::Fetch
     }
 
-    /// Takes what the address answered; `None` for no answer that can be used. Whether it is a
-    /// set with keys in it, which is then worth sharing.
+    /// Takes the JWK Set that the address answered; `None` for anything else. Whether there is a
+    /// key in it that can be used.
     pub fn fetched(&mut self, answer: Option<String>, now: Timestamp) -> bool {
-        self.fetching_since = None;
+        let fetching = self.fetching.take();
         let read = |text: String| {
-            let keys = KeySet::read(&text).filter(|keys| !keys.is_empty())?;
+            let keys = KeySet::read(&text)?;
             Some(Fetched {
                 at: now,
                 text,
                 keys,
             })
         };
-        let set = answer.and_then(read);
-        self.failed_at = set.is_none().then_some(now);
-        let is_set = set.is_some();
-        self.set = set.or(self.set.take());
-        is_set
+        let Some(set) = answer.and_then(read) else {
+            self.failed_at = Some(now);
+            return false;
+        };
+        self.failed_at = None;
+        // Noted once there is an answer: one who asks and is cut off keeps nobody from asking.
+        if fetching.is_some_and(|fetching| fetching.seeks) {
+            self.sought_at = Some(now);
+        }
+        let has_keys = !set.keys.is_empty();
+        self.set = Some(set);
+        has_keys
     }
 
     /// The keys for others, as text.
@@ -122,30 +137,34 @@ impl Provider {
         let Ok(shared) = serde_json::from_str::<Shared>(shared) else {
             return false;
         };
-        let is_newer = self.set.as_ref().is_none_or(|set| set.at < shared.at);
+        let (at, sought_at) = (shared.at.min(now), shared.sought_at.map(|at| at.min(now)));
+        let is_newer = self.set.as_ref().is_none_or(|set| set.at < at);
         if is_newer && let Some(keys) = KeySet::read(&shared.text) {
-            let (at, text) = (shared.at.min(now), shared.text);
+            let text = shared.text;
             self.set = Some(Fetched { at, text, keys });
         }
-        let is_within = |at: Timestamp, ms| now.ms_since(at) < ms;
-        let is_fresh = self
-            .set
-            .as_ref()
-            .is_some_and(|set| is_within(set.at, FRESH_MS));
-        let was_sought = shared.sought_at.is_some_and(|at| is_within(at, SEEK_MS));
-        let settles = is_fresh && (was_sought || !self.find(signer, now).is_empty());
+        let fetched_at = self.set.as_ref().map(|set| set.at);
+        let was_sought = is_within(sought_at, SEEK_MS, now);
+        let settles = is_within(fetched_at, FRESH_MS, now)
+            && (was_sought || !self.find(signer, now).is_empty());
         if settles {
-            self.fetching_since = None;
-            self.sought_at = shared.sought_at;
+            self.fetching = None;
+            self.sought_at = sought_at.max(self.sought_at);
         }
         settles
     }
 
     fn find(&self, signer: &Signer, now: Timestamp) -> Vec<Rc<Key>> {
-        let is_usable = |set: &&Fetched| now.ms_since(set.at) < KEPT_MS;
+        let is_usable = |set: &&Fetched| is_within(Some(set.at), KEPT_MS, now);
         let set = self.set.as_ref().filter(is_usable);
         set.map(|set| set.keys.find(signer)).unwrap_or_default()
     }
+}
+
+/// Whether it was less than so long ago. What is yet to come, as after a clock was set back, was
+/// not.
+fn is_within(at: Option<Timestamp>, ms: u64, now: Timestamp) -> bool {
+    at.is_some_and(|at| at <= now && now.ms_since(at) < ms)
 }
 
 #[cfg(test)]

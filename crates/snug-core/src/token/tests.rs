@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{testing::verify, *};
 use crate::{
     capability::Grants,
-    limits::{INFO_BYTES_MAX, NESTING_MAX, SAFE_INTEGER_MAX},
+    limits::{INFO_BYTES_MAX, NESTING_MAX, SAFE_INTEGER_MAX, TIME_SECONDS_MAX},
 };
 
 const SECRET: &[u8] = b"an hmac secret of 32 bytes or so";

@@ -1,7 +1,10 @@
 //! New tokens for a connection that is open.
 
 use serde_json::{Value, json};
-use snug_core::Refusal;
+use snug_core::{
+    Refusal,
+    limits::{REFRESH_BYTES_MAX, TOKEN_BYTES_MAX},
+};
 
 use crate::driver::{
     Client, START_MS, TestRoom, Visitor, busy_scenario_with, default_rules, scenario,
@@ -187,6 +190,24 @@ fn a_token_that_is_checked_too_late_is_nobodys() {
             room.is_told_of_the_token(Err(Refusal::TokenExpired));
         }
         room.hears_nothing(bob);
+    });
+}
+
+#[test]
+fn a_token_may_be_longer_than_what_its_connection_may_say() {
+    scenario(|room| {
+        let ann = room.admit(ann().with_message_bytes(100));
+        room.skips_to_now();
+        let token = |bytes| json!({ "type": "refresh", "id": "r", "token": "x".repeat(bytes) });
+        room.sends(ann, token(TOKEN_BYTES_MAX));
+        room.is_told_of_the_token(Err(Refusal::TokenExpired));
+        room.hears(ann, json!({ "id": "r", "code": "token_expired" }));
+        room.says(ann, "fits");
+        room.hears(ann, json!({ "type": "message" }));
+        let envelope = token(0).to_string().len();
+        room.sends(ann, token(REFRESH_BYTES_MAX + 1 - envelope));
+        room.hears(ann, json!({ "code": "too_large" }));
+        room.hears_close(ann, 1009, "message_too_big");
     });
 }
 

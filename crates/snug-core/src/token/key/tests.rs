@@ -50,8 +50,21 @@ fn an_rsa_key_has_so_many_bits_and_not_one_byte_less_or_more() {
     for bytes in [RSA_BYTES_MIN - 1, RSA_BYTES_MAX + 1] {
         assert_eq!(fault(&rsa(bytes)), Fault::RsaLength);
     }
+    // Nor one bit less.
+    let short = with(
+        &rsa(1),
+        "n",
+        base64url(&[&[0x7f], &*vec![0xff; 255]].concat()),
+    );
+    assert_eq!(fault(&short), Fault::RsaLength);
     // A leading zero counts for nothing.
-    let zero = |bytes: usize| with(&rsa(1), "n", base64url(&[&[0], &*vec![1; bytes]].concat()));
+    let zero = |bytes: usize| {
+        with(
+            &rsa(1),
+            "n",
+            base64url(&[&[0], &*vec![0xa5; bytes]].concat()),
+        )
+    };
     assert_eq!(fault(&zero(RSA_BYTES_MIN - 1)), Fault::RsaLength);
     assert!(read(zero(RSA_BYTES_MAX)).is_ok());
 }
@@ -64,6 +77,10 @@ fn what_is_wrong_with_the_operators_own_key_is_said_and_is_no_part_of_it() {
         (json!(7), Fault::Form),
         (json!({}), Fault::Form),
         (json!({ "kty": 7 }), Fault::Form),
+        (
+            json!(["OKP", null, null, null, null, "Ed25519", null, null, X]),
+            Fault::Form,
+        ),
         (with(&okp(), "kid", 7), Fault::Form),
         (private, Fault::Private),
         (json!({ "kty": "oct", "k": X }), Fault::Secret),
@@ -80,9 +97,28 @@ fn what_is_wrong_with_the_operators_own_key_is_said_and_is_no_part_of_it() {
         (without(&ec(), "y"), Fault::Parts),
         (with(&ec(), "y", ""), Fault::Parts),
         (with(&ec(), "y", base64url(&[1; 31])), Fault::Parts),
+        (with(&okp(), "x", "A".repeat(43)), Fault::SmallOrder),
+        (
+            with(&okp(), "x", base64url(&[&[0; 31][..], &[0x80]].concat())),
+            Fault::SmallOrder,
+        ),
+        (
+            with(&okp(), "x", base64url(&[&[1][..], &[0; 31]].concat())),
+            Fault::SmallOrder,
+        ),
+        (
+            with(&okp(), "x", base64url(&[&[0xec][..], &[0xff; 31]].concat())),
+            Fault::SmallOrder,
+        ),
         (with(&okp(), "x", format!("{X}=")), Fault::Parts),
         (with(&okp(), "x", "/".repeat(43)), Fault::Parts),
         (without(&rsa(256), "e"), Fault::Parts),
+        (with(&rsa(256), "e", base64url(&[1])), Fault::RsaExponent),
+        (with(&rsa(256), "e", base64url(&[17])), Fault::RsaExponent),
+        (
+            with(&rsa(256), "e", base64url(&[1, 0, 0])),
+            Fault::RsaExponent,
+        ),
     ] {
         assert_eq!(fault(&jwk), expected, "{jwk}");
         let second = set(&[okp(), jwk.clone()]);

@@ -103,16 +103,21 @@ fn whether_a_kid_is_unknown_cannot_be_told_while_the_provider_is_down() {
 }
 
 #[test]
-fn what_is_no_set_with_keys_in_it_takes_none_away() {
-    for answer in [
-        "",
-        "{",
-        "null",
-        "[]",
-        r#"{"keys":7}"#,
-        r#"{"keys":[]}"#,
-        r#"{"keys":[{}]}"#,
-    ] {
+fn one_who_asks_and_is_cut_off_keeps_nobody_from_asking() {
+    let mut provider = Provider::default();
+    fetches(&mut provider, "a", NOW, Some("a"));
+    assert!(matches!(look(&mut provider, "forged", NOW), Lookup::Fetch));
+    // Nobody ever says what came of it.
+    let soon = NOW.plus_ms(FETCH_MS_MAX - 1);
+    assert!(matches!(look(&mut provider, "b", soon), Lookup::Wait));
+    assert!(found(&mut provider, "a", soon));
+    fetches(&mut provider, "b", NOW.plus_ms(FETCH_MS_MAX), Some("b"));
+    assert!(found(&mut provider, "b", NOW.plus_ms(FETCH_MS_MAX)));
+}
+
+#[test]
+fn what_is_no_set_takes_none_away() {
+    for answer in ["", "{", "null", "[]", "<html>", r#"{"keys":7}"#] {
         let mut provider = Provider::default();
         fetches(&mut provider, "a", NOW, Some("a"));
         let later = NOW.plus_ms(HOUR);
@@ -120,6 +125,40 @@ fn what_is_no_set_with_keys_in_it_takes_none_away() {
         assert!(!provider.fetched(Some(answer.into()), later), "{answer}");
         assert!(found(&mut provider, "a", later), "{answer}");
     }
+}
+
+#[test]
+fn a_provider_that_takes_its_keys_away_is_believed() {
+    for answer in [
+        r#"{"keys":[]}"#,
+        r#"{"keys":[{}]}"#,
+        r#"{"keys":[{"kty":"oct"}]}"#,
+    ] {
+        let mut provider = Provider::default();
+        fetches(&mut provider, "a", NOW, Some("a"));
+        let later = NOW.plus_ms(HOUR);
+        assert!(matches!(look(&mut provider, "a", later), Lookup::Fetch));
+        assert!(!provider.fetched(Some(answer.into()), later), "{answer}");
+        // It may have new ones.
+        assert!(matches!(look(&mut provider, "a", later), Lookup::Fetch));
+        assert!(!provider.fetched(Some(answer.into()), later), "{answer}");
+        assert_eq!(refused(&mut provider, "a", later), NOT_SIGNED);
+    }
+}
+
+#[test]
+fn what_is_noted_for_later_by_a_clock_that_was_ahead_does_not_count() {
+    let mut provider = Provider::default();
+    fetches(&mut provider, "a", NOW.plus_ms(HOUR), Some("a"));
+    fetches(&mut provider, "b", NOW.plus_ms(HOUR), Some("a"));
+    let shared = provider.share().unwrap();
+    fetches(&mut provider, "a", NOW, Some("a"));
+    assert!(matches!(look(&mut provider, "b", NOW), Lookup::Fetch));
+    // Nor does it keep others from asking for longer than a minute.
+    let mut other = Provider::default();
+    assert!(other.adopt(&shared, &signer("a"), NOW));
+    let minute = NOW.plus_ms(MINUTE);
+    assert!(matches!(look(&mut other, "b", minute), Lookup::Fetch));
 }
 
 #[test]

@@ -55,6 +55,33 @@ fn a_key_is_asked_for_its_own_algorithm_and_name_alone() {
 }
 
 #[test]
+fn a_signature_of_another_length_is_not_the_keys_to_check() {
+    let rs256 = json!({ "alg": "RS256", "kid": "rsa" });
+    let es256 = json!({ "alg": "ES256", "kid": "ec" });
+    for (header, bytes, is_asked) in [
+        (&rs256, 256, true),
+        (&rs256, 255, false),
+        (&rs256, 257, false),
+        (&rs256, 0, false),
+        (&es256, 64, true),
+        (&es256, 63, false),
+        (&es256, 70, false),
+    ] {
+        let platform = Says::new(true);
+        let token = claiming_with(header, bytes);
+        assert_eq!(
+            verify_on(&platform, &token, &rules(), NOW).is_ok(),
+            is_asked
+        );
+        assert_eq!(
+            platform.asked.borrow().len(),
+            usize::from(is_asked),
+            "{bytes}"
+        );
+    }
+}
+
+#[test]
 fn a_secrets_algorithm_is_never_the_platforms_to_check() {
     for alg in ["HS256", "HS384", "HS512"] {
         let platform = Says::new(true);
@@ -175,7 +202,7 @@ fn what_is_wrong_with_the_form_is_found_before_anybody_is_asked() {
 }
 
 fn rules() -> TokenRules {
-    let base64 = |bytes: usize| Base64UrlUnpadded::encode_string(&vec![1; bytes]);
+    let base64 = |bytes: usize| Base64UrlUnpadded::encode_string(&vec![0xa5; bytes]);
     let set = format!(r#"{{"keys":[{RSA},{EC}]}}"#)
         .replace("RSA_N", &base64(256))
         .replace("EC_X", &base64(32));
@@ -185,13 +212,19 @@ fn rules() -> TokenRules {
     }
 }
 
-/// A token with this header, and a signature that is nobody's.
+/// A token with this header, and a signature that is nobody's, of the length that its algorithm has.
 fn claiming(header: &Value) -> String {
+    let bytes = if header["alg"] == "ES256" { 64 } else { 256 };
+    claiming_with(header, bytes)
+}
+
+fn claiming_with(header: &Value, signature_bytes: usize) -> String {
     let base64 = |text: &str| Base64UrlUnpadded::encode_string(text.as_bytes());
+    let signature = "s".repeat(signature_bytes);
     let header = base64(&header.to_string());
     format!(
         "{header}.{}.{}",
         base64(&least().to_string()),
-        base64("signature")
+        base64(&signature)
     )
 }
