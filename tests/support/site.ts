@@ -20,13 +20,15 @@ export interface Seen {
 export interface Reply {
   status?: number;
   headers?: Record<string, string>;
-  /** A text goes with its length; pieces go without, one after the other for as long as somebody reads. */
-  body?: string | Iterable<string> | AsyncIterable<string>;
+  /** Goes with its length; pieces go without, one after the other for as long as somebody reads. */
+  body?: string | Uint8Array | Pieces;
   /** Keeps the connection open without an answer. */
   never?: true;
   /** Keeps it open without an end to the answer. */
   endless?: true;
 }
+
+type Pieces = Iterable<string> | AsyncIterable<string>;
 
 /** A server that runs. */
 export interface Site extends AsyncDisposable {
@@ -47,12 +49,16 @@ export async function startSite(answer: (request: Seen) => Reply | Promise<Reply
     seen.push(request);
     const { status = 200, headers: fields, body = "", never, endless } = await answer(request);
     if (never) return;
-    if (typeof body === "string" && !endless) {
-      response.writeHead(status, fields).end(body);
+    const isWhole = typeof body === "string" || body instanceof Uint8Array;
+    if (isWhole && !endless) {
+      const hasBody = status !== 204 && status !== 304;
+      const length = hasBody && { "content-length": Buffer.byteLength(body) };
+      response.writeHead(status, { ...length, ...fields }).end(body);
       return;
     }
-    response.writeHead(status, fields).flushHeaders();
-    await pipeline(Readable.from(typeof body === "string" ? [body] : body), response, { end: !endless });
+    response.writeHead(status, fields);
+    response.flushHeaders();
+    await pipeline(Readable.from(isWhole ? [body] : body), response, { end: !endless });
   };
   const server = createServer((incoming, response) => {
     take(incoming, response).catch(() => incoming.socket.destroy());

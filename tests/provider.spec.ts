@@ -1,0 +1,692 @@
+// An identity provider at JWKS_URL: when the Worker asks it, what it takes for an answer, and what goes on without
+// one.
+
+import { createHmac, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect as dial } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
+import { describe, expect, it, vi } from "vitest";
+import { connect } from "./support/client.js";
+import { type Answer, asked, refused } from "./support/door.js";
+import { type Reply, type Site, startSite } from "./support/site.js";
+import { inSeconds, token } from "./support/tokens.js";
+import { newRoom, requestOf } from "./support/visit.js";
+import { type Settings, startWorker, type Worker } from "./support/worker.js";
+
+/** A provider's key: what it shows of it, and what it signs with. */
+interface Key {
+  jwk: JWK & { kid: string; alg: string };
+  privateKey: CryptoKey | KeyObject;
+}
+
+type CryptoKey = Awaited<ReturnType<typeof generateKeyPair>>["privateKey"];
+
+async function makeKey(kid: string, alg = "ES256"): Promise<Key> {
+  const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true });
+  return { jwk: { ...(await exportJWK(publicKey)), kid, alg }, privateKey };
+}
+
+const [current, next, other] = await Promise.all(["current", "next", "other"].map((kid) => makeKey(kid)));
+if (!current || !next || !other) throw new Error("no keys");
+
+const setOf = (...keys: Key[]) => JSON.stringify({ keys: keys.map(({ jwk }) => jwk) });
+
+/** A token of the provider's, for ann and every room. */
+const tokenOf = ({ jwk, privateKey }: Key, header: { kid?: string; [name: string]: unknown } = {}) =>
+  new SignJWT({ rooms: ["*"] })
+    .setProtectedHeader({ alg: jwk.alg, kid: jwk.kid, ...header })
+    .setSubject("ann")
+    .setExpirationTime("1h")
+    .sign(privateKey);
+
+const ADDRESS = "/tenants/7/keys.json?version=2";
+
+/** A Worker that has no keys but the provider's. */
+const startFor = (site: Site, settings: Settings = {}, storage?: string) =>
+  startWorker({ JWT_SECRET: undefined, JWKS_URL: site.origin + ADDRESS, ...settings }, storage);
+
+/** Would be let in: nothing is missing but the upgrade. */
+async function expectIn(worker: Worker, jwt: string) {
+  expect(await asked(worker, "lobby", { token: jwt })).toMatchObject({ status: 426 });
+}
+
+/** Is refused, and told the same without `Upgrade`. */
+async function expectOut(worker: Worker, jwt: string, status: 401 | 503): Promise<Answer> {
+  const answer = await refused(worker, "lobby", { token: jwt });
+  const also = status === 401 ? { "www-authenticate": "Bearer" } : { "retry-after": "10" };
+  expect(answer).toMatchObject({ status, headers: { "content-type": "application/problem+json", ...also } });
+  expect(JSON.parse(answer.body)).toMatchObject({
+    status,
+    code: status === 401 ? "token_invalid" : "auth_unavailable",
+  });
+  expect(await asked(worker, "lobby", { token: jwt })).toMatchObject({ status, body: answer.body });
+  return answer;
+}
+
+/** Has logged this of the provider, and nothing that is nobody's business. */
+async function expectLogged(worker: Worker, site: Site, line: string, ...jwts: string[]) {
+  await vi.waitFor(() => expect(worker.log()).toContain(`error: JWKS_URL ${line}`));
+  expectDiscreet(worker, site, ...jwts);
+}
+
+function expectDiscreet(worker: Worker, site: Site, ...jwts: string[]) {
+  const { host, port } = new URL(site.origin);
+  for (const secret of [host, `:${port}`, "/tenants", "keys.json", "version=2"]) {
+    expect(worker.log()).not.toContain(secret);
+  }
+  for (const part of jwts.flatMap((jwt) => jwt.split("."))) expect(worker.log()).not.toContain(part);
+}
+
+/** Runs with a directory that is gone afterwards. */
+async function withStorage(body: (storage: string) => Promise<void>) {
+  const storage = await mkdtemp(join(tmpdir(), "snug-"));
+  await body(storage);
+  await rm(storage, { recursive: true });
+}
+
+/** Answers that are no set of keys, and what is logged of them. */
+const FAILURES: [string, () => Reply, string][] = [
+  ["500", () => ({ status: 500, body: setOf(current, next) }), "answered 500"],
+  ["404", () => ({ status: 404, body: setOf(current, next) }), "answered 404"],
+  ["201", () => ({ status: 201, body: setOf(current, next) }), "answered 201"],
+  ["204", () => ({ status: 204 }), "answered 204"],
+  ["nothing", () => ({}), "answered with no key that can be used"],
+  ["no set", () => ({ body: "{}" }), "answered with no key that can be used"],
+  ["a key alone", () => ({ body: JSON.stringify(next.jwk) }), "answered with no key that can be used"],
+  ["a list", () => ({ body: JSON.stringify([next.jwk]) }), "answered with no key that can be used"],
+  ["keys that are a map", () => ({ body: `{"keys":{"a":1}}` }), "answered with no key that can be used"],
+  [
+    "a page",
+    () => ({ body: "<!doctype html><title>Sign in</title>" }),
+    "answered with no key that can be used",
+  ],
+  [
+    "half of a set",
+    () => ({ body: setOf(current, next).slice(0, -9) }),
+    "answered with no key that can be used",
+  ],
+  ["two sets", () => ({ body: setOf(current) + setOf(next) }), "answered with no key that can be used"],
+  [
+    "a closed connection",
+    () => {
+      throw new Error("hangs up");
+    },
+    "could not be reached, or took more than 5 s",
+  ],
+];
+
+describe("the provider is asked", () => {
+  it("once for many tokens, also for those that come at once", async () => {
+    const keys = await Promise.all(["RS256", "PS256", "ES256", "EdDSA"].map((alg) => makeKey(alg, alg)));
+    await using site = await startSite(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 200)); // Meanwhile, all of them have come.
+      return { body: setOf(...keys) };
+    });
+    await using worker = await startFor(site);
+    for (let round = 0; round < 2; round++) {
+      const jwts = await Promise.all(
+        [...keys, ...keys, ...keys, ...keys, ...keys].map((key) => tokenOf(key)),
+      );
+      const clients = await Promise.all(jwts.map((jwt) => connect(worker, newRoom(), { token: jwt })));
+      expect(clients.map(({ welcome }) => welcome.user)).toEqual(Array(20).fill("ann"));
+      expect(site.seen).toHaveLength(1);
+    }
+  });
+
+  it("for nothing but the set: it learns nothing of the token or of who brings it", async () => {
+    await using site = await startSite(() => ({ body: setOf(current) }));
+    await using worker = await startFor(site);
+    const kid = "../secret?kid=a#b&c=http://x/%2e\r\nX-Injected: 1";
+    const jwts = [await tokenOf(current), await tokenOf(next, { kid, jku: `${site.origin}/jku` })];
+    const headers = { Cookie: "session=1", Origin: worker.origin, "User-Agent": "visitor", "X-Mine": "mine" };
+    for (const jwt of jwts) {
+      for (const by of ["header", "protocol"] as const) {
+        await asked(worker, "lobby", { token: jwt, by, headers });
+      }
+    }
+    expect(site.seen).toHaveLength(2);
+    for (const seen of site.seen) {
+      expect(seen).toMatchObject({ method: "GET", path: ADDRESS, body: "" });
+      const { host, accept, "user-agent": own = "", "cf-worker": zone, ...others } = seen.headers;
+      expect({ host, accept, others }).toEqual({
+        host: new URL(site.origin).host,
+        accept: "application/jwk-set+json, application/json",
+        others: {},
+      });
+      expect(zone).toBeDefined(); // The runtime's own: whose Worker asks.
+      expect(own).not.toContain("visitor");
+    }
+    const said = JSON.stringify(site.seen);
+    for (const part of [...jwts.flatMap((jwt) => jwt.split(".")), "X-Injected", "secret", "ann", "lobby"]) {
+      expect(said).not.toContain(part);
+    }
+    expectDiscreet(worker, site, ...jwts);
+  });
+
+  it("by one Worker for all that share a cache", async () => {
+    await withStorage(async (storage) => {
+      await using site = await startSite(() => ({ body: setOf(current) }));
+      const [known, unknown] = [await tokenOf(current), await tokenOf(next)];
+      {
+        await using first = await startFor(site, {}, storage);
+        await expectIn(first, known);
+        expect(site.seen).toHaveLength(1);
+      }
+      {
+        await using second = await startFor(site, {}, storage);
+        await expectIn(second, known);
+        expect(site.seen).toHaveLength(1);
+        await expectOut(second, unknown, 401);
+        expect(site.seen).toHaveLength(2);
+      }
+      {
+        // That it was asked for unknown keys lately is shared as well.
+        await using third = await startFor(site, {}, storage);
+        await expectOut(third, unknown, 401);
+        await expectIn(third, known);
+        expect(site.seen).toHaveLength(2);
+      }
+      await using stranger = await startFor(site);
+      await expectIn(stranger, known);
+      expect(site.seen).toHaveLength(3);
+      // Nor does one that has another address take the keys for its own.
+      await using elsewhere = await startFor(site, { JWKS_URL: `${site.origin}/elsewhere` }, storage);
+      await expectIn(elsewhere, known);
+      expect(site.seen.map(({ path }) => path)).toEqual([ADDRESS, ADDRESS, ADDRESS, "/elsewhere"]);
+    });
+  });
+
+  it("once more for a kid that is new, which is accepted at once, while one that is gone is refused", async () => {
+    let keys = [current];
+    await using site = await startSite(() => ({ body: setOf(...keys) }));
+    await using worker = await startFor(site);
+    const jwts = await Promise.all([current, next].map((key) => tokenOf(key)));
+    const [before = "", after = ""] = jwts;
+    await connect(worker, newRoom(), { token: before });
+    expect(site.seen).toHaveLength(1);
+    keys = [next];
+    await connect(worker, newRoom(), { token: after });
+    expect(site.seen).toHaveLength(2);
+    await expectOut(worker, before, 401);
+    await expectIn(worker, after);
+    expect(site.seen).toHaveLength(2);
+    expectDiscreet(worker, site, ...jwts);
+  });
+
+  const HOW = ["in a row", "at once"].flatMap((how) =>
+    ["first", "later"].map((when) => [how, when] as const),
+  );
+
+  it.each(HOW)(
+    "at most twice for 30 unknown kids that come %s and %s, and known ones go on",
+    async (how, when) => {
+      await using site = await startSite(() => ({ body: setOf(current) }));
+      await using worker = await startFor(site);
+      const known = await tokenOf(current);
+      if (when === "later") await expectIn(worker, known);
+      const statuses: number[] = [];
+      const ask = async (number: number) => {
+        const jwt = await tokenOf(other, { kid: `unknown ${number}` });
+        statuses.push((await asked(worker, "lobby", { token: jwt })).status);
+      };
+      const numbers = Array.from({ length: 30 }, (_, number) => number);
+      if (how === "at once") await Promise.all(numbers.map(ask));
+      else for (const number of numbers) await ask(number);
+      expect(statuses).toEqual(Array(30).fill(401));
+      expect(site.seen).toHaveLength(2);
+      await connect(worker, newRoom(), { token: known });
+      await expectOut(worker, await tokenOf(next), 401);
+      // A known kid does not make another's signature hold, nor is that asked for.
+      await expectOut(worker, await tokenOf(other, { kid: "current" }), 401);
+      expect(site.seen).toHaveLength(2);
+    },
+  );
+
+  it("for no token that it could have no key for", async () => {
+    await using site = await startSite(() => ({ body: setOf(current) }));
+    await using worker = await startFor(site);
+    const jwt = await tokenOf(current);
+    const [, payload, signature] = jwt.split(".");
+    const withHeader = (header: object) =>
+      `${Buffer.from(JSON.stringify(header)).toString("base64url")}.${payload}.${signature}`;
+    for (const one of [
+      "nonsense",
+      "a.b.c",
+      withHeader({ kid: "current" }),
+      withHeader({ alg: "none", kid: "current" }),
+      withHeader({ alg: "RS384", kid: "current" }),
+      withHeader({ alg: "HS256", kid: "current" }),
+      withHeader({ alg: "ES256", kid: "current", crit: ["exp"] }),
+      await tokenOf(current, { padding: "x".repeat(8192) }),
+    ]) {
+      await expectOut(worker, one, 401);
+    }
+    expect(site.seen).toEqual([]);
+    await expectIn(worker, jwt);
+    expect(site.seen).toHaveLength(1);
+  });
+});
+
+describe.concurrent("a provider that has answered once, and then answers with", () => {
+  const some = ["500", "204", "nothing", "a page", "a closed connection"];
+  const failures = FAILURES.filter(([name]) => some.includes(name));
+
+  it.each(failures)(
+    "%s is not asked for known kids, and unknown ones are unavailable",
+    async (...[, fail, line]) => {
+      let isDown = false;
+      // On a new connection each time: where one that was used before is closed, the runtime asks again on its own.
+      const up = () => ({ body: setOf(current), headers: { connection: "close" } });
+      await using site = await startSite(() => (isDown ? fail() : up()));
+      await using worker = await startFor(site);
+      const [known, unknown] = [await tokenOf(current), await tokenOf(next)];
+      await expectIn(worker, known);
+      isDown = true;
+      await expectOut(worker, unknown, 503);
+      await expectOut(worker, await tokenOf(other), 503);
+      await expectIn(worker, known);
+      await expectOut(worker, await tokenOf(other, { kid: "current" }), 401);
+      // Once was enough to see that it is down.
+      expect(site.seen).toHaveLength(2);
+      await expectLogged(worker, site, line, known, unknown);
+    },
+  );
+});
+
+describe.concurrent("a provider that has never answered but with", () => {
+  it.each(FAILURES)("%s makes every token unavailable", async (_name, fail, line) => {
+    await using site = await startSite(fail);
+    await using worker = await startFor(site);
+    const jwt = await tokenOf(current);
+    await expectOut(worker, jwt, 503);
+    await expectOut(worker, await tokenOf(next), 503);
+    expect(site.seen).toHaveLength(1);
+    await expectLogged(worker, site, line, jwt);
+  });
+
+  it("silence, since nothing listens there, makes every token unavailable", async () => {
+    const site = await startSite(() => ({}));
+    await site.close();
+    await using worker = await startFor(site);
+    const jwt = await tokenOf(current);
+    await expectOut(worker, jwt, 503);
+    await expectLogged(worker, site, "could not be reached, or took more than 5 s", jwt);
+  });
+
+  it("500 is asked again after 10 s, and its keys count from then on", { timeout: 30_000 }, async () => {
+    let isUp = false;
+    await using site = await startSite(() => (isUp ? { body: setOf(current) } : { status: 500 }));
+    await using worker = await startFor(site);
+    const jwt = await tokenOf(current);
+    await expectOut(worker, jwt, 503);
+    isUp = true;
+    await expectOut(worker, jwt, 503);
+    expect(site.seen).toHaveLength(1);
+    await vi.waitFor(() => expectIn(worker, jwt), { timeout: 20_000, interval: 500 });
+    expect(site.seen).toHaveLength(2);
+    await expectOut(worker, await tokenOf(next), 401);
+  });
+});
+
+describe.concurrent("a redirect is not followed:", () => {
+  const redirects = [301, 302, 303, 307, 308].flatMap((status) =>
+    ["the same", "another"].map((where) => [status, where] as const),
+  );
+
+  it.each(redirects)("%s, to %s server", async (status, where) => {
+    const good = () => ({ body: setOf(current) });
+    await using another = await startSite(good);
+    await using site = await startSite(({ path }) => {
+      if (path !== ADDRESS) return good();
+      const origin = where === "another" ? another.origin : "";
+      return { ...good(), status, headers: { location: `${origin}/moved` } };
+    });
+    const jwt = await tokenOf(current);
+    await using worker = await startFor(site);
+    await expectOut(worker, jwt, 503);
+    expect(site.seen).toHaveLength(1);
+    expect(another.seen).toEqual([]);
+    await expectLogged(worker, site, `answered ${status}`, jwt);
+    // What it leads to would do.
+    const target = where === "another" ? another : site;
+    expect(await (await fetch(`${target.origin}/moved`)).text()).toBe(setOf(current));
+  });
+});
+
+describe.concurrent("an answer of 64 KiB is taken, and not one byte more,", () => {
+  const padded = (bytes: number) => {
+    const set = (padding: string) => JSON.stringify({ padding, keys: [current.jwk] });
+    return set("x".repeat(bytes - set("").length));
+  };
+  const cut = function* (text: string) {
+    for (let start = 0; start < text.length; start += 1000) yield text.slice(start, start + 1000);
+  };
+  const MOST = 64 * 1024;
+
+  it.each<[string, (bytes: number) => Reply]>([
+    ["with its length", (bytes) => ({ body: padded(bytes) })],
+    ["in pieces without", (bytes) => ({ body: cut(padded(bytes)) })],
+    ["packed", (bytes) => ({ body: gzipSync(padded(bytes)), headers: { "content-encoding": "gzip" } })],
+  ])("%s", async (_name, reply) => {
+    const jwt = await tokenOf(current);
+    await using site = await startSite(({ path }) => reply(path === ADDRESS ? MOST : MOST + 1));
+    await using worker = await startFor(site);
+    await expectIn(worker, jwt);
+    await using strict = await startFor(site, { JWKS_URL: `${site.origin}/more` });
+    await expectOut(strict, jwt, 503);
+    await expectLogged(strict, site, "answered with more than it may", jwt);
+  });
+
+  it("and one that never ends is not waited for", async () => {
+    const jwt = await tokenOf(current);
+    let pieces = 0;
+    const endless = function* () {
+      yield '{"keys":[],"padding":"';
+      for (; ; pieces++) yield "x".repeat(1000);
+    };
+    await using site = await startSite(() => ({ body: endless() }));
+    await using worker = await startFor(site);
+    const before = Date.now();
+    await expectOut(worker, jwt, 503);
+    expect(Date.now() - before).toBeLessThan(4000);
+    await expectLogged(worker, site, "answered with more than it may", jwt);
+    // It is told to stop, too.
+    const sent = pieces;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(pieces - sent).toBeLessThan(100);
+  });
+
+  it("nor one that is small while it is packed", async () => {
+    const jwt = await tokenOf(current);
+    const body = gzipSync(padded(64 * 1024 * 1024));
+    expect(body.length).toBeLessThan(70_000);
+    await using site = await startSite(() => ({ body, headers: { "content-encoding": "gzip" } }));
+    await using worker = await startFor(site);
+    await expectOut(worker, jwt, 503);
+    await expectLogged(worker, site, "answered with more than it may", jwt);
+  });
+});
+
+describe.concurrent("an answer has 5 s:", () => {
+  const slowly = async function* () {
+    yield `{"keys":[${JSON.stringify(current.jwk)}],"padding":"`;
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      yield "x";
+    }
+  };
+
+  it.each<[string, () => Reply]>([
+    ["none", () => ({ never: true })],
+    ["a status and no more", () => ({ endless: true })],
+    ["all but its end", () => ({ body: setOf(current), endless: true })],
+    ["a byte at a time", () => ({ body: slowly() })],
+  ])("%s is unavailable then", async (_name, reply) => {
+    const jwt = await tokenOf(current);
+    await using site = await startSite(reply);
+    await using worker = await startFor(site);
+    const before = Date.now();
+    await Promise.all([expectOut(worker, jwt, 503), expectOut(worker, await tokenOf(next), 503)]);
+    const took = Date.now() - before;
+    expect(took).toBeGreaterThan(4500);
+    expect(took).toBeLessThan(9000);
+    expect(site.seen).toHaveLength(1);
+    await expectLogged(worker, site, "could not be reached, or took more than 5 s", jwt);
+  });
+
+  it("one that comes after 3 s is taken, also by those who wait for it", async () => {
+    const jwt = await tokenOf(current);
+    await using site = await startSite(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+      return { body: setOf(current) };
+    });
+    await using worker = await startFor(site);
+    await Promise.all(Array.from({ length: 5 }, () => expectIn(worker, jwt)));
+    expect(site.seen).toHaveLength(1);
+  });
+
+  // The runtime ends a request whose connection is reset, and what it does with it.
+  describe.each(["closed", "reset"] as const)("one who asks first and has %s the connection", (how) => {
+    it("keeps nobody who waits from the answer", async () => {
+      const jwt = await tokenOf(current);
+      await using site = await startSite(async () => {
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        return { body: setOf(current) };
+      });
+      await using worker = await startFor(site);
+      using _gone = await askAndLeave(worker, jwt, how, () => expect(site.seen).toHaveLength(1));
+      await expectIn(worker, jwt);
+      expect(site.seen).toHaveLength(1);
+    });
+
+    it("for a kid that nobody has keeps out nobody with a new one", async () => {
+      let keys = setOf(current);
+      await using site = await startSite(async () => {
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        return { body: keys };
+      });
+      await using worker = await startFor(site);
+      await expectIn(worker, await tokenOf(current));
+      keys = setOf(current, next);
+      const forged = await tokenOf(other, { kid: "forged" });
+      using _gone = await askAndLeave(worker, forged, how, () => expect(site.seen).toHaveLength(2));
+      await expectIn(worker, await tokenOf(next));
+      expect(site.seen).toHaveLength(2);
+    });
+  });
+});
+
+/** Asks, and is gone before there is an answer, once `when` has come. */
+async function askAndLeave(worker: Worker, jwt: string, how: "closed" | "reset", when: () => void) {
+  const { url, headers } = await requestOf(worker, "lobby", { token: jwt });
+  const { hostname, port, host, pathname } = new URL(url);
+  const socket = dial(Number(port), hostname).on("error", () => {});
+  socket.write(
+    `GET ${pathname} HTTP/1.1\r\nHost: ${host}\r\nAuthorization: ${headers.Authorization}\r\n\r\n`,
+  );
+  await vi.waitFor(when);
+  if (how === "closed") socket.end();
+  else socket.resetAndDestroy();
+  return { [Symbol.dispose]: () => socket.destroy() };
+}
+
+describe("keys in the set that are no use", () => {
+  const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const short = generateKeyPairSync("rsa", { modulusLength: 1024 });
+  const publicOf = (key: KeyObject) => key.export({ format: "jwk" }) as JWK;
+  const secret = randomBytes(32);
+
+  it("are passed over, and their tokens refused", async () => {
+    const { privateKey } = rsa;
+    const unusable: [JWK | unknown, (() => Promise<string>)?][] = [
+      [{ ...other.jwk, kid: "enc", use: "enc" }, () => tokenOf(other, { kid: "enc" })],
+      [{ ...other.jwk, kid: "ops", key_ops: ["deriveKey"] }, () => tokenOf(other, { kid: "ops" })],
+      [
+        { kty: "oct", kid: "oct", k: secret.toString("base64url") },
+        () => token({}, { secret, header: { kid: "oct" } }),
+      ],
+      [
+        { kty: "oct", kid: "oct alg", alg: "HS256", k: secret.toString("base64url") },
+        () => token({}, { secret, header: { kid: "oct alg" } }),
+      ],
+      [
+        { ...publicOf(privateKey), kid: "private", alg: "RS256" },
+        () => tokenOf({ jwk: { kid: "private", alg: "RS256", kty: "RSA" }, privateKey }),
+      ],
+      [
+        { ...publicOf(rsa.publicKey), kid: "384", alg: "RS384" },
+        () => tokenOf({ jwk: { kid: "384", alg: "RS384", kty: "RSA" }, privateKey }),
+      ],
+      [
+        { ...publicOf(rsa.publicKey), kid: "384", alg: "RS384" },
+        () => tokenOf({ jwk: { kid: "384", alg: "RS256", kty: "RSA" }, privateKey }),
+      ],
+      [
+        { ...publicOf(short.publicKey), kid: "short", alg: "RS256" },
+        // No library signs with it any more; that its kid is unknown is what counts.
+        () => tokenOf(other, { kid: "short" }),
+      ],
+      [{ ...other.jwk, kid: "curve", crv: "P-384" }, () => tokenOf(other, { kid: "curve" })],
+      [{ ...other.jwk, kid: "mismatch", alg: "RS256" }, () => tokenOf(other, { kid: "mismatch" })],
+      [{ ...other.jwk, kid: 7 }, () => tokenOf(other, { kid: "7" })],
+      [{ kty: "unheard-of", kid: "kty" }, () => tokenOf(other, { kid: "kty" })],
+      [{ kid: "nothing" }],
+      [null],
+      ["text"],
+      [[]],
+    ];
+    const keys = [...unusable.map(([jwk]) => jwk), current.jwk];
+    await using site = await startSite(() => ({ body: JSON.stringify({ keys }) }));
+    await using worker = await startFor(site);
+    await connect(worker, newRoom(), { token: await tokenOf(current) });
+    for (const [, make] of unusable) {
+      if (make) await expectOut(worker, await make(), 401);
+    }
+    await expectIn(worker, await tokenOf(current));
+    expect(site.seen).toHaveLength(2);
+    // The same RSA key would do, were it not for its private part, and so would the other.
+    const good = [{ ...publicOf(rsa.publicKey), kid: "private" }, other.jwk];
+    await using better = await startSite(() => ({ body: JSON.stringify({ keys: good }) }));
+    await using control = await startFor(better);
+    await expectIn(control, await tokenOf({ jwk: { kid: "private", alg: "RS256", kty: "RSA" }, privateKey }));
+    await expectIn(control, await tokenOf(other));
+  });
+
+  it("do not make a provider's secret one of the Worker's", async () => {
+    const keys = [{ kty: "oct", kid: "oct", alg: "HS256", k: secret.toString("base64url") }];
+    await using site = await startSite(() => ({ body: JSON.stringify({ keys: [...keys, current.jwk] }) }));
+    await using worker = await startFor(site);
+    await expectIn(worker, await tokenOf(current));
+    const set = JSON.stringify({ keys: [...keys, current.jwk] });
+    for (const key of [secret, secret.toString("base64url"), set, JSON.stringify(current.jwk)]) {
+      for (const kid of ["oct", "current", undefined]) {
+        const [header, payload] = [
+          { alg: "HS256", kid },
+          { sub: "ann", exp: inSeconds(3600), rooms: ["*"] },
+        ].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"));
+        const signature = createHmac("sha256", key).update(`${header}.${payload}`).digest("base64url");
+        await expectOut(worker, `${header}.${payload}.${signature}`, 401);
+      }
+    }
+    expect(site.seen).toHaveLength(1);
+  });
+
+  it("are as good as none where there are no others", async () => {
+    const keys = [{ ...other.jwk, use: "enc" }, publicOf(rsa.privateKey), { kty: "oct", k: "c2VjcmV0" }];
+    await using site = await startSite(() => ({ body: JSON.stringify({ keys }) }));
+    await using worker = await startFor(site);
+    const jwt = await tokenOf(other);
+    await expectOut(worker, jwt, 401);
+    expect(site.seen).toHaveLength(2);
+    expect(worker.log()).toContain("JWKS_URL answered with no key that can be used");
+    expect(worker.log()).not.toContain(publicOf(rsa.privateKey).d);
+  });
+
+  it("take those away that were there", async () => {
+    let keys = setOf(current);
+    await using site = await startSite(() => ({ body: keys }));
+    await using worker = await startFor(site);
+    const jwt = await tokenOf(current);
+    await expectIn(worker, jwt);
+    keys = setOf();
+    await expectOut(worker, await tokenOf(next), 401);
+    await expectOut(worker, jwt, 401);
+  });
+});
+
+describe("beside a provider", () => {
+  it("JWT_JWKS and secrets are used without asking it", async () => {
+    let isDown = true;
+    await using site = await startSite(() =>
+      // It has a key of the same kid, which is not the operator's.
+      isDown ? { status: 500 } : { body: setOf({ ...other, jwk: { ...other.jwk, kid: "own" } }, current) },
+    );
+    const own = await makeKey("own");
+    const secret = randomBytes(32);
+    const JWT_SECRET = `base64url:${secret.toString("base64url")}`;
+    await using worker = await startFor(site, { JWT_JWKS: setOf(own), JWT_SECRET });
+    await connect(worker, newRoom(), { token: await tokenOf(own) });
+    await expectIn(worker, await tokenOf(own, { kid: undefined }));
+    await connect(worker, newRoom(), { token: await token({}, { secret }) });
+    await expectIn(worker, await token({}, { secret, header: { kid: "current" } }));
+    for (const header of [{}, { kid: "current" }, { kid: "own" }, { kid: "unheard-of" }]) {
+      await expectOut(worker, await token({}, { secret: randomBytes(32), header }), 401);
+    }
+    await expectOut(worker, await tokenOf(other, { kid: "own" }), 401);
+    await expectOut(worker, await tokenOf(other, { kid: undefined }), 401);
+    expect(site.seen).toEqual([]);
+    await expectOut(worker, await tokenOf(current), 503);
+    expect(site.seen).toHaveLength(1);
+    await expectIn(worker, await tokenOf(own));
+    await expectIn(worker, await token({}, { secret }));
+    isDown = false;
+    await using restarted = await startFor(site, { JWT_JWKS: setOf(own), JWT_SECRET });
+    await expectIn(restarted, await tokenOf(current));
+    await expectIn(restarted, await tokenOf(own));
+    await expectOut(restarted, await tokenOf(other, { kid: "own" }), 401);
+    expect(site.seen).toHaveLength(2);
+  });
+});
+
+describe("a refresh", () => {
+  const publish = { type: "publish", data: "hello" } as const;
+
+  it("fetches the key of its token, and other commands go on meanwhile", async () => {
+    const { promise: isReleased, resolve: release } = Promise.withResolvers<void>();
+    await using site = await startSite(async () => {
+      await isReleased;
+      return { body: setOf(current) };
+    });
+    await using worker = await startFor(site, { JWT_SECRET: "a secret that has more than 32 bytes" });
+    const room = newRoom();
+    const jwt = await token(
+      { rooms: { [room]: ["receive"] } },
+      { secret: "a secret that has more than 32 bytes" },
+    );
+    const ann = await connect(worker, room, { token: jwt });
+    expect(site.seen).toEqual([]);
+    const exp = inSeconds(7200);
+    const fresh = await new SignJWT({ sub: "ann", rooms: ["*"], exp })
+      .setProtectedHeader({ alg: "ES256", kid: "current" })
+      .sign(current.privateKey);
+    const refreshed = ann.request({ type: "refresh", token: fresh });
+    await vi.waitFor(() => expect(site.seen).toHaveLength(1));
+    expect((await ann.refusal(publish)).code).toBe("forbidden");
+    expect((await ann.refusal({ type: "refresh", token: fresh })).code).toBe("rate_limited");
+    release();
+    expect(await refreshed).toMatchObject({ type: "ack", expires: exp * 1000 });
+    await ann.request(publish);
+    // The door has the key from then on, as has the room what the door fetches.
+    await expectIn(worker, await tokenOf(current));
+    expect(site.seen).toHaveLength(1);
+  });
+
+  it("changes nothing where the provider does not answer, and says that it may be tried again", async () => {
+    let isDown = false;
+    await using site = await startSite(() => (isDown ? { status: 500 } : { body: setOf(current) }));
+    await using worker = await startFor(site);
+    const ann = await connect(worker, newRoom(), { token: await tokenOf(current) });
+    isDown = true;
+    const jwt = await tokenOf(next);
+    const error = await ann.refusal({ type: "refresh", token: jwt });
+    expect(error).toMatchObject({ code: "internal", retryable: true });
+    expect(JSON.stringify(error)).not.toContain(jwt);
+    await ann.request(publish);
+    await ann.request({ type: "refresh", token: await tokenOf(current) });
+    expect(site.seen).toHaveLength(2);
+    await expectLogged(worker, site, "answered 500", jwt);
+  });
+
+  it("is refused where the provider has no such key", async () => {
+    await using site = await startSite(() => ({ body: setOf(current) }));
+    await using worker = await startFor(site);
+    const ann = await connect(worker, newRoom(), { token: await tokenOf(current) });
+    const error = await ann.refusal({ type: "refresh", token: await tokenOf(next) });
+    expect(error).toMatchObject({ code: "token_invalid", retryable: false });
+    await ann.request(publish);
+    expect(site.seen).toHaveLength(2);
+  });
+});

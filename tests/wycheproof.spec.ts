@@ -1,0 +1,196 @@
+// Signatures that others made: the vectors of Project Wycheproof and of the RFCs, each put to a Worker that has
+// its key. Their payloads are no claims of ours, so that nobody is let in: what the door says of a token tells
+// whether it got past the signature.
+
+import { readFileSync } from "node:fs";
+import type { JWK } from "jose";
+import { describe, expect, it } from "vitest";
+import { asked } from "./support/door.js";
+import { type Settings, startWorker, type Worker } from "./support/worker.js";
+
+interface Vector {
+  tcId: number;
+  comment: string;
+  jws: string;
+  result: "valid" | "invalid";
+}
+
+interface Group {
+  comment: string;
+  public?: JWK;
+  /** A secret's. */
+  private?: JWK;
+  tests: Vector[];
+}
+
+const { groups }: { groups: Group[] } = JSON.parse(
+  readFileSync(new URL("tokens/wycheproof.json", import.meta.url), "utf8"),
+);
+
+/** Whether the signature held, by the detail of the refusal. Any other detail fails the test. */
+const HELD: Record<string, boolean> = {
+  "The token is not a signed JWT": false,
+  "The token has a 'crit' header": false,
+  "The token's signature does not hold for any configured key and its algorithm": false,
+  "The token's claims are not of their form": true,
+  "The token needs a 'sub' of 1 to 128 bytes": true,
+};
+
+/** Where the door is not to follow the result; tests/tokens/README.md says more. */
+const EXCEPTIONS: Record<number, string> = {
+  346: "a PS384 token for a PS256 key",
+  350: "a PS384 token for a PS256 key",
+  367: "lost its padding, and is the valid token of 357",
+  370: "lost its padding, and is the valid token of 357",
+  372: "has a '?' in its base64url",
+  373: "has a '?' in its base64url",
+};
+
+/** Keys that make a Worker misconfigured, by what is said of them. No token of theirs can get in. */
+const UNUSABLE: Record<number, string> = {
+  325: "JWT_JWKS has a key, number 1, that is not for RS256, PS256, ES256 or EdDSA", // PS512
+  353: "JWT_JWKS holds no key that verifies signatures", // "use": "enc"
+  354: "JWT_JWKS holds no key that verifies signatures",
+  355: "JWT_JWKS holds no key that verifies signatures", // "key_ops": ["encrypt"]
+  356: "JWT_JWKS holds no key that verifies signatures",
+};
+
+const first = ({ tests }: Group) => tests[0]?.tcId ?? 0;
+const named = groups.map((group) => ({ name: `${group.comment}, from ${first(group)} on`, group }));
+const usable = named.filter(({ group }) => !(first(group) in UNUSABLE));
+const unusable = named.filter(({ group }) => first(group) in UNUSABLE);
+
+/** A Worker with this key and no other. */
+function startWith({ alg, ...jwk }: JWK): Promise<Worker> {
+  // Every secret of these vectors has 256 bits or more: a shorter one would be refused as a setting.
+  const settings: Settings =
+    jwk.kty === "oct"
+      ? { JWT_SECRET: `base64url:${jwk.k}`, JWT_HMAC_ALGORITHM: alg }
+      : { JWT_SECRET: undefined, JWT_JWKS: JSON.stringify({ keys: [{ ...jwk, alg }] }) };
+  return startWorker(settings);
+}
+
+/** Whether the token's signature held. */
+async function holds(worker: Worker, jws: string): Promise<boolean> {
+  const { status, body } = await asked(worker, "lobby", { token: jws });
+  const { code, detail } = JSON.parse(body);
+  expect({ status, code }).toEqual({ status: 401, code: "token_invalid" });
+  expect(Object.keys(HELD)).toContain(detail);
+  return HELD[detail] as boolean;
+}
+
+/** The vectors whose signatures held, by their numbers. */
+async function held(worker: Worker, tests: Vector[]): Promise<number[]> {
+  const numbers: number[] = [];
+  for (let start = 0; start < tests.length; start += BATCH) {
+    const batch = tests.slice(start, start + BATCH);
+    const answers = await Promise.all(batch.map(({ jws }) => holds(worker, jws)));
+    numbers.push(...batch.filter((_, index) => answers[index]).map(({ tcId }) => tcId));
+  }
+  return numbers;
+}
+
+const BATCH = 16;
+
+const numbersOf = (tests: Vector[]) => tests.map(({ tcId }) => tcId);
+
+it("has all the vectors that were recorded, and no exception that is none", () => {
+  const all = groups.flatMap(({ tests }) => numbersOf(tests));
+  expect(new Set(all).size).toBe(386);
+  const known = [...Object.keys(EXCEPTIONS), ...Object.keys(UNUSABLE)].map(Number);
+  expect(known.filter((number) => !all.includes(number))).toEqual([]);
+});
+
+describe("Wycheproof's signatures hold where they are valid, and nowhere else:", () => {
+  it.each(usable)("$name", async ({ group }) => {
+    await using worker = await startWith((group.public ?? group.private) as JWK);
+    const isExpected = ({ tcId, result }: Vector) => (result === "valid") !== tcId in EXCEPTIONS;
+    expect(await held(worker, group.tests)).toEqual(numbersOf(group.tests.filter(isExpected)));
+  });
+});
+
+describe("Wycheproof's keys that are not for our signatures let nobody in:", () => {
+  it.each(unusable)("$name", async ({ group }) => {
+    await using worker = await startWith((group.public ?? group.private) as JWK);
+    for (const { jws } of group.tests) {
+      const { status, body } = await asked(worker, "lobby", { token: jws });
+      const { code, detail } = JSON.parse(body);
+      expect({ status, code, detail }).toEqual({
+        status: 500,
+        code: "misconfigured",
+        detail: UNUSABLE[first(group)],
+      });
+    }
+  });
+
+  it("not even a key for PS512 that does not say so", async () => {
+    const group = groups.find((one) => first(one) === 325) as Group;
+    for (const alg of [undefined, "RS256", "PS256"]) {
+      await using worker = await startWith({ ...group.public, alg } as JWK);
+      // As a key of another algorithm it does hold for that one's tokens: the test can tell.
+      const own = group.tests.filter(({ jws }) => headerOf(jws).alg === (alg ?? "RS256"));
+      expect(await held(worker, group.tests)).toEqual(numbersOf(own));
+    }
+  });
+});
+
+/** The claims of RFC 7515's examples; they have no `sub`. */
+const JOE = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+
+// RFC 7520's RS256 example (section 4.1) is Wycheproof's 345, its HS256 one (4.4) 348; it has none with PS256.
+describe("the RFCs' own examples hold, and not if a bit of them is changed:", () => {
+  it.each<[string, JWK, string, string, string]>([
+    [
+      "RFC 7515, appendix A.2, RS256",
+      {
+        kty: "RSA",
+        n:
+          "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-" +
+          "SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-" +
+          "UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2e" +
+          "thFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ",
+        e: "AQAB",
+      },
+      "eyJhbGciOiJSUzI1NiJ9",
+      JOE,
+      "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9" +
+        "CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383Lc" +
+        "OLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywl" +
+        "VmtVrBp0igcN_IoypGlUPQGe77Rw",
+    ],
+    [
+      "RFC 7515, appendix A.3, ES256",
+      {
+        kty: "EC",
+        crv: "P-256",
+        x: "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+        y: "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+      },
+      "eyJhbGciOiJFUzI1NiJ9",
+      JOE,
+      "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
+    ],
+    [
+      "RFC 8037, appendix A.4, EdDSA",
+      { kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" },
+      "eyJhbGciOiJFZERTQSJ9",
+      "RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc", // "Example of Ed25519 signing"
+      "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg",
+    ],
+  ])("%s", async (_name, jwk, header, payload, signature) => {
+    await using worker = await startWith(jwk);
+    expect(await holds(worker, `${header}.${payload}.${signature}`)).toBe(true);
+    expect(await holds(worker, `${header}.${flipped(payload)}.${signature}`)).toBe(false);
+    expect(await holds(worker, `${header}.${payload}.${flipped(signature)}`)).toBe(false);
+  });
+});
+
+const headerOf = (jws: string) => JSON.parse(`${Buffer.from(jws.split(".")[0] ?? "", "base64url")}`);
+
+/** The same with one bit of its middle byte changed. */
+function flipped(part: string): string {
+  const bytes = Buffer.from(part, "base64url");
+  const middle = bytes.length >> 1;
+  bytes.writeUInt8(bytes.readUInt8(middle) ^ 1, middle);
+  return bytes.toString("base64url");
+}
