@@ -36,7 +36,7 @@ const KEYS_MAX: usize = 64;
 
 thread_local! {
     /// Nothing for those that cannot be imported.
-    static KEYS: RefCell<BTreeMap<PublicKey, Option<CryptoKey>>> = const { RefCell::new(BTreeMap::new()) };
+    static KEYS: RefCell<BTreeMap<PublicKey, Option<Imported>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// Whether the signature of these bytes is the key's.
@@ -46,21 +46,27 @@ pub async fn holds(key: &PublicKey, signed: &[u8], signature: &[u8]) -> bool {
 }
 
 async fn check(key: &PublicKey, signed: &[u8], signature: &[u8]) -> Result<bool, JsValue> {
-    let algorithm = parameters(key.algorithm)?;
-    let Some(imported) = imported(key, &algorithm).await else {
+    let Some(imported) = imported(key).await else {
         return Ok(false);
     };
     let (signature, signed) = (Uint8Array::from(signature), Uint8Array::from(signed));
-    let holds = verify(&algorithm, &imported, &signature, &signed).await?;
+    let holds = verify(&imported.algorithm, &imported.key, &signature, &signed).await?;
     Ok(holds.is_truthy())
 }
 
-/// The key as the runtime has it, imported once.
-async fn imported(key: &PublicKey, algorithm: &JsValue) -> Option<CryptoKey> {
+/// A key as the runtime has it.
+#[derive(Clone)]
+struct Imported {
+    key: CryptoKey,
+    algorithm: JsValue,
+}
+
+/// Imports a key, once.
+async fn imported(key: &PublicKey) -> Option<Imported> {
     if let Some(imported) = KEYS.with_borrow(|keys| keys.get(key).cloned()) {
         return imported;
     }
-    let imported = import(key, algorithm).await.ok();
+    let imported = import(key).await.ok();
     if imported.is_none() {
         // For example a point that is not on the curve. Told once, whatever tokens come.
         console_error!("a public key for {:?} cannot be used", key.algorithm);
@@ -74,11 +80,12 @@ async fn imported(key: &PublicKey, algorithm: &JsValue) -> Option<CryptoKey> {
     imported
 }
 
-async fn import(key: &PublicKey, algorithm: &JsValue) -> Result<CryptoKey, JsValue> {
-    let jwk = JSON::parse(&key.jwk)?;
+async fn import(key: &PublicKey) -> Result<Imported, JsValue> {
+    let (jwk, algorithm) = (JSON::parse(&key.jwk)?, parameters(key.algorithm)?);
     let usages = Array::of1(&"verify".into());
-    let imported = import_key("jwk", &jwk, algorithm, false, &usages).await?;
-    Ok(imported.unchecked_into())
+    let key = import_key("jwk", &jwk, &algorithm, false, &usages).await?;
+    let key = key.unchecked_into();
+    Ok(Imported { key, algorithm })
 }
 
 /// The algorithm as the Web Cryptography API names it, for the import and for the check.
