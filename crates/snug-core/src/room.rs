@@ -1,6 +1,7 @@
 //! A room: who is connected, who is here, and what happens on each event.
 
 mod change;
+mod close;
 mod commands;
 mod frame;
 mod history;
@@ -8,9 +9,9 @@ mod kick;
 mod outbox;
 mod publish;
 mod refresh;
+mod time;
 
 use std::{
-    cmp::Reverse,
     collections::{BTreeMap, BTreeSet, VecDeque},
     rc::Rc,
 };
@@ -25,20 +26,15 @@ use crate::{
     ids::{ConnectionId, Epoch, Offset, RoomName, Timestamp, UserId},
     io::{Input, KeptSocket, Output, Stored},
     keys::Keys,
-    limits::{QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX},
     pace::{Pace, PresencePace},
-    presence::{Absence, Arrival, Departure, Presence},
+    presence::{Arrival, Presence},
     push::{Push, Welcome},
     refusal::Refusal,
 };
 
-use self::{
-    change::Change,
-    frame::Frame,
-    kick::Kick,
-    outbox::{Audience, Outbox},
-    publish::Publication,
-};
+pub use self::time::Wake;
+
+use self::{change::Change, frame::Frame, kick::Kick, outbox::Outbox, publish::Publication};
 
 /// A room as a state machine: no I/O, no clock, no randomness.
 ///
@@ -120,25 +116,6 @@ enum Asked {
         is_recovery: bool,
     },
 }
-
-/// Why time is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wake {
-    /// A member's grace passes.
-    Grace,
-    /// Sockets may have fallen silent.
-    Sweep,
-    /// A connection's token ends.
-    Expiry,
-    /// A ban ends.
-    BanEnd,
-    /// Stored messages have aged.
-    Trim,
-}
-
-/// Sweeps are asked for at most this many times in an idle timeout, however many sockets fall
-/// silent one after another: each looks at every socket.
-const SWEEPS_PER_IDLE_TIMEOUT: u64 = 10;
 
 impl Room {
     /// A room as storage and the sockets' attachments have it: new, or awake again.
@@ -309,20 +286,6 @@ impl Room {
         self.pace.pass(self.outbox.shared_lines(), self.now);
     }
 
-    /// When to come back with [`Input::Timeout`], and why. `None` while nothing is due: an empty
-    /// room needs no time.
-    pub fn poll_timeout(&self) -> Option<(Timestamp, Wake)> {
-        let grace = self.presence.next_due().map(|at| (at, Wake::Grace));
-        let sweep = self.sweep_at.map(|at| (at, Wake::Sweep));
-        let expiry = self.expiries.first().map(|(at, _)| (*at, Wake::Expiry));
-        let ban = self.bans.next_due().map(|at| (at, Wake::BanEnd));
-        let trim = self.trim_at.map(|at| (at, Wake::Trim));
-        [grace, sweep, expiry, ban, trim]
-            .into_iter()
-            .flatten()
-            .min_by_key(|(at, _)| *at)
-    }
-
     fn connect(&mut self, id: ConnectionId, admission: Admission) {
         self.tell_leave_of(&admission.user);
         let since = self.presence.since(&admission.user).unwrap_or(self.now);
@@ -383,146 +346,5 @@ impl Room {
         });
         let text = welcome.to_line();
         self.outputs.push_back(Output::Send { to: vec![id], text });
-    }
-
-    fn time_out(&mut self, answered: &BTreeMap<ConnectionId, Timestamp>) {
-        while let Some(user) = self.presence.take_overdue(self.now) {
-            self.outputs.push_back(Output::ForgetAbsence(user.clone()));
-            self.change.leave(user);
-        }
-        while let Some(user) = self.bans.take_over(self.clock) {
-            self.outputs.push_back(Output::ForgetBan(user));
-        }
-        let mut next = None;
-        let mut silent = Vec::new();
-        for connection in self.connections.values() {
-            let at = connection.silent_at(&self.rules, answered.get(&connection.id).copied());
-            if at <= self.now {
-                silent.push(connection.id);
-            } else {
-                next = Some(next.map_or(at, |next: Timestamp| next.min(at)));
-            }
-        }
-        for id in silent {
-            self.close(id, CloseCode::PingTimeout);
-        }
-        self.sweep_at = next.map(|at| self.sweep_for(at));
-        if self.trim_at.is_some_and(|at| at <= self.now) {
-            self.ask_trim();
-        }
-    }
-
-    /// When to sweep for a socket that has been silent for too long at `silent_at`.
-    ///
-    /// The steps are the clock's own and not the last sweep's, so that a room that was restored
-    /// meanwhile sweeps at the same moments.
-    fn sweep_for(&self, silent_at: Timestamp) -> Timestamp {
-        let step_ms = self.rules.idle_timeout_ms / SWEEPS_PER_IDLE_TIMEOUT;
-        let soonest = silent_at.max(self.now.plus_ms(1));
-        let on_step = soonest.0.checked_next_multiple_of(step_ms);
-        on_step.map_or(soonest, Timestamp)
-    }
-
-    /// Ends a connection from here.
-    fn close(&mut self, id: ConnectionId, code: CloseCode) {
-        self.close_because(id, code, code.reason());
-    }
-
-    /// The same, with a reason of its own.
-    fn close_because(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
-        if let Some(connection) = self.connections.get(&id) {
-            let (user, has_lines) = (connection.user.clone(), connection.lines);
-            self.say_closing(id, Some(user), has_lines, code, reason);
-            self.drop_connection(id, code.is_final());
-        }
-    }
-
-    fn say_closing(
-        &mut self,
-        id: ConnectionId,
-        user: Option<UserId>,
-        has_lines: bool,
-        code: CloseCode,
-        reason: &str,
-    ) {
-        let closing = Push::Closing {
-            code: code.number(),
-            reason,
-            reconnect: code.invites_back(),
-        };
-        self.outbox
-            .say(Audience::These(vec![id]), closing.to_line());
-        let closing = ClosingSocket::new(user);
-        self.outbox.close(id, code, closing.attachment(), has_lines);
-        self.closing.insert(id, closing);
-    }
-
-    /// Forgets a connection. Its user leaves with the last one: now, where it is known not to be
-    /// back in a moment, or after the grace.
-    fn drop_connection(&mut self, id: ConnectionId, at_once: bool) {
-        let Some(user) = self.connections.get(&id).map(|one| one.user.clone()) else {
-            return;
-        };
-        let leaves = at_once || self.rules.presence_grace_ms == 0;
-        if leaves && self.presence.connections_of(&user).count() == 1 {
-            self.tell_join_of(&user);
-        }
-        let Some(connection) = self.connections.remove(&id) else {
-            return;
-        };
-        self.expiries.remove(&(connection.ends_at(&self.rules), id));
-        if self.connections.is_empty() {
-            self.sweep_at = None;
-        }
-        let departure = self.presence.depart(&connection);
-        if departure == Departure::Last && leaves {
-            self.presence.leave(&user);
-            self.change.leave(user);
-            return;
-        }
-        if connection.state.is_some() {
-            self.change.hide(user.clone(), id);
-        }
-        if departure == Departure::Last {
-            let absence = Absence {
-                user,
-                since: connection.since,
-                info: connection.info,
-                until: self.now.plus_ms(self.rules.presence_grace_ms),
-            };
-            self.presence.await_return(absence.clone());
-            self.outputs.push_back(Output::KeepAbsence(absence));
-        }
-    }
-
-    /// Closes those whose token has ended. Before anything else that happens, so that nothing
-    /// depends on how late the alarm for it is.
-    fn close_expired(&mut self) {
-        let clock = self.clock;
-        while self.expiries.first().is_some_and(|(at, _)| *at <= clock) {
-            if let Some((_, id)) = self.expiries.pop_first() {
-                self.close(id, CloseCode::TokenExpired);
-            }
-        }
-    }
-
-    /// Closes those who read more slowly than the room sends, the furthest behind first.
-    fn close_slow(&mut self, queued: &BTreeMap<ConnectionId, u64>) {
-        let of_closing = self.closing.values().map(|one| one.queued_bytes);
-        // One that is closing may be told of again, as it was sent the notice of it.
-        let is_open = |id: &ConnectionId| self.connections.contains_key(id);
-        let mut slowest: Vec<_> = queued.iter().filter(|(id, _)| is_open(id)).collect();
-        let of_open = slowest.iter().map(|(_, bytes)| **bytes);
-        let mut total = of_open.chain(of_closing).sum::<u64>();
-        slowest.sort_by_key(|(_, bytes)| Reverse(**bytes));
-        for (id, bytes) in slowest {
-            if *bytes > QUEUE_BYTES_MAX || total > ROOM_QUEUE_BYTES_MAX {
-                self.close(*id, CloseCode::TooSlow);
-                total = total.saturating_sub(*bytes);
-                if let Some(closing) = self.closing.get_mut(id) {
-                    closing.queued_bytes = *bytes;
-                }
-            }
-        }
     }
 }

@@ -1,0 +1,108 @@
+//! How a connection ends, from whichever side.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use super::{Room, outbox::Audience};
+use crate::{
+    connection::ClosingSocket,
+    error::CloseCode,
+    ids::{ConnectionId, UserId},
+    io::Output,
+    limits::{QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX},
+    presence::{Absence, Departure},
+    push::Push,
+};
+
+impl Room {
+    /// Ends a connection from here.
+    pub(super) fn close(&mut self, id: ConnectionId, code: CloseCode) {
+        self.close_because(id, code, code.reason());
+    }
+
+    /// The same, with a reason of its own.
+    pub(super) fn close_because(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
+        if let Some(connection) = self.connections.get(&id) {
+            let (user, has_lines) = (connection.user.clone(), connection.lines);
+            self.say_closing(id, Some(user), has_lines, code, reason);
+            self.drop_connection(id, code.is_final());
+        }
+    }
+
+    pub(super) fn say_closing(
+        &mut self,
+        id: ConnectionId,
+        user: Option<UserId>,
+        has_lines: bool,
+        code: CloseCode,
+        reason: &str,
+    ) {
+        let closing = Push::Closing {
+            code: code.number(),
+            reason,
+            reconnect: code.invites_back(),
+        };
+        self.outbox
+            .say(Audience::These(vec![id]), closing.to_line());
+        let closing = ClosingSocket::new(user);
+        self.outbox.close(id, code, closing.attachment(), has_lines);
+        self.closing.insert(id, closing);
+    }
+
+    /// Forgets a connection. Its user leaves with the last one: now, where it is known not to be
+    /// back in a moment, or after the grace.
+    pub(super) fn drop_connection(&mut self, id: ConnectionId, at_once: bool) {
+        let Some(user) = self.connections.get(&id).map(|one| one.user.clone()) else {
+            return;
+        };
+        let leaves = at_once || self.rules.presence_grace_ms == 0;
+        if leaves && self.presence.connections_of(&user).count() == 1 {
+            self.tell_join_of(&user);
+        }
+        let Some(connection) = self.connections.remove(&id) else {
+            return;
+        };
+        self.expiries.remove(&(connection.ends_at(&self.rules), id));
+        if self.connections.is_empty() {
+            self.sweep_at = None;
+        }
+        let departure = self.presence.depart(&connection);
+        if departure == Departure::Last && leaves {
+            self.presence.leave(&user);
+            self.change.leave(user);
+            return;
+        }
+        if connection.state.is_some() {
+            self.change.hide(user.clone(), id);
+        }
+        if departure == Departure::Last {
+            let absence = Absence {
+                user,
+                since: connection.since,
+                info: connection.info,
+                until: self.now.plus_ms(self.rules.presence_grace_ms),
+            };
+            self.presence.await_return(absence.clone());
+            self.outputs.push_back(Output::KeepAbsence(absence));
+        }
+    }
+
+    /// Closes those who read more slowly than the room sends, the furthest behind first.
+    pub(super) fn close_slow(&mut self, queued: &BTreeMap<ConnectionId, u64>) {
+        let of_closing = self.closing.values().map(|one| one.queued_bytes);
+        // One that is closing may be told of again, as it was sent the notice of it.
+        let is_open = |id: &ConnectionId| self.connections.contains_key(id);
+        let mut slowest: Vec<_> = queued.iter().filter(|(id, _)| is_open(id)).collect();
+        let of_open = slowest.iter().map(|(_, bytes)| **bytes);
+        let mut total = of_open.chain(of_closing).sum::<u64>();
+        slowest.sort_by_key(|(_, bytes)| Reverse(**bytes));
+        for (id, bytes) in slowest {
+            if *bytes > QUEUE_BYTES_MAX || total > ROOM_QUEUE_BYTES_MAX {
+                self.close(*id, CloseCode::TooSlow);
+                total = total.saturating_sub(*bytes);
+                if let Some(closing) = self.closing.get_mut(id) {
+                    closing.queued_bytes = *bytes;
+                }
+            }
+        }
+    }
+}
