@@ -1,6 +1,6 @@
 //! The door: from a request to an [`Admission`], or to a [`Refusal`] before any upgrade.
 //!
-//! [`Knock::read`] looks at the request's form and origin, [`token::verify`] at the token, and
+//! [`Knock::read`] looks at the request's form and origin, [`crate::token::verify`] at the token, and
 //! [`Knock::admit`] at what the token grants in the room.
 
 use std::rc::Rc;
