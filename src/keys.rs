@@ -94,7 +94,10 @@ async fn set_of(address: &Address) -> Option<String> {
         bytes_max: JWKS_BYTES_MAX,
     };
     match outbound::ask(address, ask).await {
-        Ok(answer) if answer.status == 200 => return String::from_utf8(answer.body).ok(),
+        // What is not UTF-8 is no JSON either, and is told of as that.
+        Ok(answer) if answer.status == 200 => {
+            return Some(String::from_utf8_lossy(&answer.body).into_owned());
+        }
         Ok(answer) => console_error!("JWKS_URL answered {}", answer.status),
         Err(why) => console_error!("JWKS_URL {why}"),
     }

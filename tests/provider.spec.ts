@@ -94,6 +94,7 @@ const FAILURES: [string, () => Reply, string][] = [
   ["201", () => ({ status: 201, body: setOf(current, next) }), "answered 201"],
   ["204", () => ({ status: 204 }), "answered 204"],
   ["nothing", () => ({}), "answered with no key that can be used"],
+  ["no text", () => ({ body: new Uint8Array([0xff, 0xfe]) }), "answered with no key that can be used"],
   ["no set", () => ({ body: "{}" }), "answered with no key that can be used"],
   ["a key alone", () => ({ body: JSON.stringify(next.jwk) }), "answered with no key that can be used"],
   ["a list", () => ({ body: JSON.stringify([next.jwk]) }), "answered with no key that can be used"],
