@@ -1,58 +1,55 @@
-// `npm run build`: the Worker in build/, made of the Wasm and the JavaScript around it.
-// A build of the same sources is kept; `--force` builds again.
+// `npm run build`: the Worker and its pages in build/, and the client in client/dist.
+// What was built of the same sources is kept; `--force` builds again.
 
-import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { gzipSync } from "node:zlib";
-import { withLock } from "./lib/lock.mjs";
 import { inRoot, npmTool } from "./lib/paths.mjs";
+import { make } from "./lib/product.mjs";
 import { main } from "./lib/run.mjs";
 import { setUp } from "./lib/set-up.mjs";
-import { step } from "./lib/step.mjs";
 import { wasmBindgenProgram, workerBuildProgram } from "./needs/cargo-tools.mjs";
 import { wasmCompiler } from "./needs/wasm-std.mjs";
 
-const sources = [
-  "Cargo.toml",
-  "Cargo.lock",
-  "package-lock.json",
-  "rust-toolchain.toml",
-  "src",
-  "crates/snug-core",
-];
 const wasm = "build/index_bg.wasm";
-const products = ["build/index.js", wasm];
-const stamp = inRoot("target", "build.stamp");
 
-/** What the build was made of, and what it made: by content, since git sets times at will. */
-function fingerprint() {
-  const hash = createHash("sha256").update(workerBuildProgram + wasmBindgenProgram);
-  for (const path of [...sources, ...products]) add(hash, path);
-  return hash.digest("hex");
-}
+/** @type {import("./lib/product.mjs").Product} */
+const client = {
+  name: "client",
+  what: { title: "the client", why: "TypeScript to client/dist", about: "1 s" },
+  sources: ["package-lock.json", "client/package.json", "client/tsconfig.json", "client/src"],
+  products: ["client/dist"],
+  async build(run) {
+    rmSync(inRoot("client", "dist"), { recursive: true, force: true });
+    await run(npmTool("tsc"), ["--project", "client"]);
+  },
+};
 
-/**
- * @param {import("node:crypto").Hash} hash
- * @param {string} path
- */
-function add(hash, path) {
-  const whole = inRoot(path);
-  if (!existsSync(whole)) hash.update(`${path} is not there\n`);
-  else if (statSync(whole).isDirectory()) {
-    for (const name of readdirSync(whole).sort()) {
-      if (name !== "tests") add(hash, `${path}/${name}`);
-    }
-  } else {
-    const content = readFileSync(whole);
-    hash.update(`${path} ${content.length}\n`).update(content);
-  }
-}
+/** @type {import("./lib/product.mjs").Product} */
+const pages = {
+  name: "pages",
+  what: { title: "the pages", why: "TypeScript to build/web", about: "2 s" },
+  sources: ["package-lock.json", "client/src", "web"],
+  products: ["build/web"],
+  async build(run) {
+    await run(npmTool("vite"), ["build", "--config", "web/vite.config.ts"]);
+  },
+};
 
-const isBuilt = () => existsSync(stamp) && readFileSync(stamp, "utf8") === fingerprint();
-
-function build() {
-  const what = { title: "the Worker", why: "Rust to Wasm to build/", about: "1 min", showLog: true };
-  return step(what, async (run) => {
+/** @type {import("./lib/product.mjs").Product} */
+const worker = {
+  name: "worker",
+  what: { title: "the Worker", why: "Rust to Wasm to build/", about: "1 min" },
+  tools: workerBuildProgram + wasmBindgenProgram,
+  sources: [
+    "Cargo.toml",
+    "Cargo.lock",
+    "package-lock.json",
+    "rust-toolchain.toml",
+    "src",
+    "crates/snug-core",
+  ],
+  products: ["build/index.js", wasm],
+  async build(run) {
     const env = {
       ...wasmCompiler(),
       // A folder of its own, so that `cargo test` and this do not wait for each other.
@@ -62,18 +59,14 @@ function build() {
       ESBUILD_BIN: npmTool("esbuild"),
     };
     await run(workerBuildProgram, ["--release"], { env });
-    writeFileSync(stamp, fingerprint());
-  });
-}
+  },
+};
 
 await main(async () => {
   await setUp();
-  if (!process.argv.includes("--force") && isBuilt()) console.error("✓ the Worker: build/ is up to date");
-  else {
-    await withLock(inRoot("target", "build.lock"), async () => {
-      if (process.argv.includes("--force") || !isBuilt()) await build();
-    });
-  }
+  const force = process.argv.includes("--force");
+  // The Worker's build empties build/ first, so the pages come after it.
+  for (const product of [client, worker, pages]) await make(product, force);
   const content = readFileSync(inRoot(wasm));
   const kilobytes = (/** @type {Buffer} */ bytes) => `${(bytes.length / 1000).toFixed(1)} kB`;
   console.error(`  ${wasm}: ${kilobytes(content)}, ${kilobytes(gzipSync(content))} gzipped`);

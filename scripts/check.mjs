@@ -1,5 +1,9 @@
 // `npm run check`: everything a change must pass, in order of how soon it tells. Stops at the first that fails.
 
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { inRoot } from "./lib/paths.mjs";
 import { ask, Failure, main } from "./lib/run.mjs";
 import { setUp } from "./lib/set-up.mjs";
 import { step } from "./lib/step.mjs";
@@ -15,10 +19,46 @@ function checkCore() {
   if (found.length > 0) throw new Failure(`snug-core depends on ${found.join(", ")}`);
 }
 
+/** What a page has to load for the client, in bytes, minified and gzipped. */
+const CLIENT_BYTES_MAX = 6_000;
+
+/** What both pages have to load together, in bytes, gzipped. */
+const PAGES_BYTES_MAX = 60_000;
+
+async function checkSizes() {
+  // Not at the top: a fresh clone has no packages before its set-up.
+  const { buildSync } = await import("esbuild");
+  const options = /** @type {const} */ ({ bundle: true, minify: true, format: "esm", write: false });
+  const { outputFiles } = buildSync({ ...options, entryPoints: [inRoot("client", "src", "index.ts")] });
+  checkSize(
+    "the client",
+    outputFiles.map(({ contents }) => contents),
+    CLIENT_BYTES_MAX,
+  );
+  const files = readdirSync(inRoot("build", "web"), { recursive: true, withFileTypes: true });
+  const contents = files
+    .filter((file) => file.isFile())
+    .map(({ parentPath, name }) => readFileSync(join(parentPath, name)));
+  checkSize("the pages", contents, PAGES_BYTES_MAX);
+}
+
+/**
+ * @param {string} what
+ * @param {Uint8Array[]} contents
+ * @param {number} max
+ */
+function checkSize(what, contents, max) {
+  const bytes = contents.reduce((sum, content) => sum + gzipSync(content).length, 0);
+  console.error(`  ${what}: ${bytes} of ${max} bytes, gzipped`);
+  if (bytes > max) throw new Failure(`${what} may have ${max} bytes gzipped, not ${bytes}`);
+}
+
 const checks = [
   { title: "Rust's format", why: "npm run format mends it", command: "cargo fmt --all --check" },
   { title: "format and lint", why: "of all else", command: "biome ci --colors=off ." },
+  { title: "the client", why: "which the tests use", command: "tsc --project client" },
   { title: "types", why: "of tests and scripts", command: "tsc --noEmit" },
+  { title: "types of the pages", why: "which run in browsers", command: "tsc --project web" },
   {
     title: "clippy",
     why: "of the workspace",
@@ -35,4 +75,5 @@ await main(async () => {
     const [program = "", ...args] = command.split(" ");
     await step({ ...what, showLog: true }, (run) => run(program, args));
   }
+  await step({ title: "sizes", why: "of what browsers load" }, checkSizes);
 });

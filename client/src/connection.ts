@@ -1,0 +1,135 @@
+// One WebSocket: frames as objects, one a line, and the question whether anybody is still there.
+
+import type { Command, Push } from "./protocol.js";
+
+/** A close code of ours: it says that we come back, so that nobody is told that we left. */
+const COMING_BACK = 4000;
+
+/** Answered by the runtime, without waking the room, exactly where it is written like this. */
+const PING = '{"type":"ping"}';
+
+export interface ConnectionEvents {
+  /** Whatever the room says. */
+  push(push: Push): void;
+  /** It is over, and nothing more will come. `code` is that of the close, 1006 where there was none. */
+  lost(isOpened: boolean, code: number): void;
+}
+
+export class Connection {
+  readonly #socket: WebSocket;
+  readonly #events: ConnectionEvents;
+  readonly #timeoutMs: number;
+  /** What has to be answered, and until when. */
+  readonly #unanswered = new Map<string | number, number>();
+  #patience: ReturnType<typeof setTimeout> | undefined;
+  #pings: ReturnType<typeof setInterval> | undefined;
+  /** What had not left the machine at the last look, in bytes. */
+  #buffered = 0;
+  #isOpened = false;
+  #isOver = false;
+
+  /** `timeoutMs` is how long the room may take to open the connection, and to answer anything. */
+  constructor(socket: WebSocket, timeoutMs: number, events: ConnectionEvents) {
+    this.#socket = socket;
+    this.#events = events;
+    this.#timeoutMs = timeoutMs;
+    socket.onopen = () => {
+      this.#isOpened = true;
+    };
+    socket.onmessage = ({ data }) => this.#receive(String(data));
+    socket.onclose = ({ code }) => this.#lose(code);
+    // What went wrong it does not say; the close that follows is what counts.
+    socket.onerror = () => {};
+    this.expect("welcome");
+  }
+
+  /** Sends a command. */
+  send(command: Command): void {
+    this.sendFrame(JSON.stringify(command));
+  }
+
+  /** Sends a frame of commands, one a line. */
+  sendFrame(frame: string): void {
+    if (this.#socket.readyState === 1) this.#socket.send(frame);
+  }
+
+  /** Something of this name has to be answered within that time, or the connection is lost. */
+  expect(name: string | number, withinMs = this.#timeoutMs): void {
+    const until = Date.now() + withinMs;
+    this.#unanswered.set(name, Math.min(until, this.#unanswered.get(name) ?? until));
+    this.#buffered = this.#socket.bufferedAmount;
+    this.#wait();
+  }
+
+  /** It has been. */
+  answered(name: string | number): void {
+    this.#unanswered.delete(name);
+  }
+
+  /** Pings from now on. */
+  startPings(everyMs: number): void {
+    clearInterval(this.#pings);
+    this.#pings = setInterval(() => this.ping(), everyMs);
+  }
+
+  /** Asks whether anybody is there. */
+  ping(withinMs?: number): void {
+    if (!this.#unanswered.has("pong")) this.sendFrame(PING);
+    this.expect("pong", withinMs);
+  }
+
+  /** Ends it. Nothing comes of it any more. */
+  end(code = COMING_BACK): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearTimeout(this.#patience);
+    clearInterval(this.#pings);
+    const socket = this.#socket;
+    socket.onmessage = null;
+    socket.onclose = null;
+    // Some sockets that close while they open tell of it as an error.
+    socket.onerror = () => {};
+    socket.close(code);
+  }
+
+  #receive(frame: string): void {
+    for (const line of frame.split("\n")) {
+      // One of the pushes before may have ended it.
+      if (this.#isOver) return;
+      let push: Push;
+      try {
+        push = JSON.parse(line);
+      } catch {
+        return this.#lose();
+      }
+      if (push.type === "welcome" || (push.type === "pong" && push.id === undefined))
+        this.answered(push.type);
+      this.#events.push(push);
+    }
+  }
+
+  #wait(): void {
+    clearTimeout(this.#patience);
+    if (this.#unanswered.size === 0) return;
+    const until = Math.min(...this.#unanswered.values());
+    this.#patience = setTimeout(() => this.#judge(), Math.max(0, until - Date.now()));
+  }
+
+  /** Something may not have been answered in time. A long frame may still be on its way out of a slow line. */
+  #judge(): void {
+    const now = Date.now();
+    const isLate = [...this.#unanswered.values()].some((until) => until <= now);
+    const buffered = this.#socket.bufferedAmount;
+    const isMoving = buffered < this.#buffered;
+    this.#buffered = buffered;
+    if (isLate && !isMoving) return this.#lose();
+    if (isLate) for (const name of this.#unanswered.keys()) this.#unanswered.set(name, now + this.#timeoutMs);
+    this.#wait();
+  }
+
+  #lose(code = 1006): void {
+    if (this.#isOver) return;
+    this.end();
+    this.#events.lost(this.#isOpened, code);
+  }
+}

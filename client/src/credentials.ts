@@ -1,0 +1,68 @@
+// The token: where it comes from, and when the next one is due.
+
+import { SnugError } from "./error.js";
+
+/** What part of a token's time is used before there is a new one. */
+const USED = 0.8;
+/** Who could have none, or has one that has ended already by a clock that is wrong, asks again after this. */
+const RETRY_MS = 30_000;
+/** Timers take no more: 2^31 - 1. */
+const TIMER_MS_MAX = 2_147_483_647;
+
+/** Gives a token, from the application's own server. */
+export type GetToken = () => string | Promise<string>;
+
+export class Credentials {
+  readonly #getToken: GetToken | undefined;
+  #token: string | undefined;
+  #renewal: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(getToken: GetToken | undefined) {
+    this.#getToken = getToken;
+  }
+
+  /** Whether there is a way to another token. */
+  get canRenew(): boolean {
+    return this.#getToken !== undefined;
+  }
+
+  /** The token: the last one, unless that was discarded. None where cookies say who comes. */
+  async token(): Promise<string | undefined> {
+    return this.#token ?? (await this.renew());
+  }
+
+  /** Another one. */
+  async renew(): Promise<string | undefined> {
+    if (!this.#getToken) return undefined;
+    let token: unknown;
+    try {
+      token = await this.#getToken();
+    } catch (error) {
+      throw new SnugError("token_unavailable", `getToken failed: ${error}`, true);
+    }
+    // What cannot be sent as a subprotocol (RFC 9110, 5.6.2) is no JWT.
+    if (typeof token !== "string" || !/^[\w.-]+$/.test(token)) {
+      throw new SnugError("token_unavailable", "getToken gave no JWT", true);
+    }
+    this.#token = token;
+    return token;
+  }
+
+  /** The last one has ended, or was refused. */
+  discard(): void {
+    this.#token = undefined;
+  }
+
+  /** Calls back in time for the next one; without `expires`, some time after one that could not be had. */
+  schedule(renew: () => void, expires?: number): void {
+    if (!this.#getToken) return;
+    const left = expires === undefined ? 0 : expires - Date.now();
+    this.stop();
+    this.#renewal = setTimeout(renew, left > 0 ? Math.min(left * USED, TIMER_MS_MAX) : RETRY_MS);
+  }
+
+  /** Takes the call back. */
+  stop(): void {
+    clearTimeout(this.#renewal);
+  }
+}

@@ -1,0 +1,589 @@
+// A room as the application sees it: joined until it leaves, whatever happens to the connection.
+
+import { type Backoff, delayMs } from "./backoff.js";
+import { Connection } from "./connection.js";
+import { Credentials, type GetToken } from "./credentials.js";
+import { address, type Refused, whyRefused } from "./door.js";
+import { SnugError } from "./error.js";
+import { Emitter, throwLater } from "./events.js";
+import { type HistoryOptions, read } from "./history.js";
+import { watchNetwork } from "./network.js";
+import { Outbox, type Published } from "./outbox.js";
+import { changed, type Members, Roster } from "./presence.js";
+import type {
+  Capability,
+  Closing,
+  ErrorPush,
+  Json,
+  JsonObject,
+  Message,
+  Position,
+  Push,
+  Signal,
+  Welcome,
+} from "./protocol.js";
+import { Requests } from "./requests.js";
+import { type Gap, Stream } from "./stream.js";
+
+/** What it takes to join a room. */
+export interface RoomOptions {
+  /** The room's name. */
+  room: string;
+  /** Where Snug is, `https://…` or `wss://…`; by default where the page is from. */
+  url?: string | undefined;
+  /** Gives a token whenever a new one is needed. Without it, the cookies of the page's visitor say who comes. */
+  getToken?: GetToken | undefined;
+  /** How many of the newest messages to be sent first, 100 at most. */
+  last?: number | undefined;
+  /** `false` asks not to be told who comes and goes. */
+  presence?: boolean | undefined;
+  /** How many messages may wait to be sent: 500. */
+  queueMax?: number | undefined;
+  /** How long the room may take to answer before the connection counts as lost: 10,000. */
+  timeoutMs?: number | undefined;
+  /** How long to wait before the next attempt: at most 500 first, and 30,000 at last. */
+  backoff?: Backoff | undefined;
+  /** A WebSocket for where there is none, as in Node before 22. */
+  WebSocket?: unknown;
+}
+
+/** `connecting` until it is `connected`, again and again; `disconnected` is the end. */
+export type RoomStatus = "connecting" | "connected" | "disconnected";
+
+/** A change of status. */
+export interface StatusChange {
+  status: RoomStatus;
+  /** Why the connection was lost, where that was said. */
+  error?: SnugError | undefined;
+  /** When the next attempt is made, in Unix ms. */
+  retryAt?: number | undefined;
+}
+
+/** What can be listened to. */
+export interface RoomEvents {
+  status: StatusChange;
+  /** A stored message: each once, in the order of their offsets. */
+  message: Message;
+  /** Something that is not stored: typing, cursors, calls. */
+  signal: Signal;
+  /** Who is here, after a change. */
+  members: Members;
+  /**
+   * Messages were missed and cannot be recovered: load what is needed with `history`. Where nobody listens to it,
+   * it is thrown as an error that nobody caught, since otherwise the application would be wrong without a word.
+   */
+  gap: Gap;
+  /** Something was refused that nobody waits for. The room goes on. */
+  error: SnugError;
+}
+
+/** What a message may have beside its data. */
+export interface PublishOptions {
+  /** Names its kind, for the application. */
+  event?: string | undefined;
+  /** Makes it the same message as any under the same key: one of its own by default. */
+  key?: string | undefined;
+}
+
+/** Whom a signal is for, and what it is called. */
+export interface SignalOptions {
+  event?: string | undefined;
+  /** At most 32 users; all by default. */
+  to?: string[] | undefined;
+}
+
+/** A connection that lasts this long was a good one, and the next attempt after it is a first one. */
+const STABLE_MS = 5_000;
+/** How soon a page that is looked at again wants to know whether anybody is there. */
+const PROBE_MS = 3_000;
+/** The id of a ping that asks whether something has no answer; requests count from 1. */
+const UNNAMED = 0;
+/** A close code that means that nobody comes back. */
+const isFinal = (code: number) => code >= 4100 && code < 4200;
+const NAMES: Record<number, string> = {
+  4000: "restarting",
+  4001: "token_expired",
+  4002: "too_slow",
+  4003: "ping_timeout",
+  4004: "state_lost",
+  4100: "kicked",
+  4101: "banned",
+  4102: "token_revoked",
+  4103: "too_many_errors",
+  4104: "room_closed",
+};
+
+/** Joins a room. Gives it at once: what is published before there is a connection waits for one. */
+export function joinRoom(options: RoomOptions): Room {
+  return new Room(options);
+}
+
+export class Room extends Emitter<RoomEvents> {
+  /** The room's name. */
+  readonly name: string;
+  readonly #url: string;
+  readonly #options: RoomOptions;
+  readonly #WebSocket: typeof WebSocket;
+  readonly #timeoutMs: number;
+  readonly #backoff: Backoff;
+  readonly #credentials: Credentials;
+  readonly #stream = new Stream();
+  readonly #roster = new Roster();
+  readonly #outbox: Outbox;
+  readonly #requests = new Requests((id, command) => {
+    if (!this.#isConnected) return;
+    this.#connection?.expect(id);
+    this.#connection?.send(command);
+  });
+  readonly #unwatch: () => void;
+  /** Begins the keys of what is published, which no two rooms may have in common. */
+  readonly #keys = randomName();
+  #lastKey = 0;
+  #status: RoomStatus = "connecting";
+  #connection: Connection | undefined;
+  #welcome: Welcome | undefined;
+  #welcomedAt = 0;
+  /** Counts attempts: what comes of an earlier one is of no interest. */
+  #attempt = 0;
+  #failures = 0;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  /** How often in a row a new token was refused. */
+  #refusals = 0;
+  /** Up to where missed messages are being sent; nothing is published meanwhile. */
+  #recoversTo: number | undefined;
+  /** Until when nothing is published, as the room was asked for too much. */
+  #pause: ReturnType<typeof setTimeout> | undefined;
+  /** The last error that named no command. */
+  #unnamed: SnugError | undefined;
+  #state: JsonObject | undefined;
+  #isShowing = false;
+  #end: SnugError | undefined;
+
+  constructor(options: RoomOptions) {
+    super();
+    const { room, url = globalThis.location?.origin, timeoutMs = 10_000, queueMax } = options;
+    const socket = options.WebSocket ?? globalThis.WebSocket;
+    if (!url) throw new TypeError("joinRoom needs the url of a Snug server");
+    if (!socket) throw new TypeError("There is no WebSocket here: give joinRoom one, such as that of 'ws'");
+    this.name = room;
+    this.#url = url;
+    this.#options = options;
+    this.#WebSocket = socket as typeof WebSocket;
+    this.#timeoutMs = timeoutMs;
+    this.#backoff = options.backoff ?? { minMs: 500, maxMs: 30_000 };
+    this.#credentials = new Credentials(options.getToken);
+    this.#outbox = new Outbox(queueMax);
+    // Throws where the address is none.
+    this.#address();
+    this.#unwatch = watchNetwork(
+      () => this.#wake(),
+      () => this.#lose(new SnugError("offline", "The network is gone", true)),
+    );
+    this.#connect();
+  }
+
+  get status(): RoomStatus {
+    return this.#status;
+  }
+
+  /** Who is here, by user id; the last that was known, while there is no connection. */
+  get members(): Members {
+    return this.#roster.members;
+  }
+
+  /** How many are here. In a large room, `members` does not have all of them. */
+  get count(): number {
+    return this.#roster.count;
+  }
+
+  /** Whether `members` is a part, or old, since there are too many. */
+  get isTruncated(): boolean {
+    return this.#roster.truncated;
+  }
+
+  /** Our user id, once it is known. */
+  get user(): string | undefined {
+    return this.#welcome?.user;
+  }
+
+  /** The id of the connection, or of the last one. */
+  get connection(): string | undefined {
+    return this.#welcome?.connection;
+  }
+
+  /** What the token grants here. */
+  get can(): ReadonlySet<Capability> {
+    return new Set(this.#welcome?.can);
+  }
+
+  /** The place of the last message that was had. */
+  get position(): Position | undefined {
+    return this.#stream.position;
+  }
+
+  /** How many messages wait to be stored. */
+  get pending(): number {
+    return this.#outbox.size;
+  }
+
+  /**
+   * Publishes a message to all, and gives its place once it is stored. It is stored once, however often the
+   * connection is lost meanwhile, and after what was published before it.
+   *
+   * Throws a `SnugError`: `queue_full`, `too_large`, `forbidden`, what else the room refuses it with, the reason
+   * for which the room was left, or `unknown` where it may have been stored, but so long ago that it can't be told.
+   */
+  async publish(data: Json, { event, key }: PublishOptions = {}): Promise<Published> {
+    if (this.#end) throw this.#end;
+    const name = key ?? `${this.#keys}.${++this.#lastKey}`;
+    const outcome = this.#outbox.add({ key: name, data, ...(event !== undefined && { event }) });
+    // What is published in one go leaves in one frame.
+    queueMicrotask(() => this.#pump());
+    return outcome;
+  }
+
+  /** Sends something that is not stored, and says whether there was a connection for it. */
+  signal(data: Json, { event, to }: SignalOptions = {}): boolean {
+    if (!this.#isConnected) return false;
+    this.#connection?.send({
+      type: "signal",
+      ...(event !== undefined && { event }),
+      ...(to && { to }),
+      data,
+    });
+    return true;
+  }
+
+  /** Shows this to the others with our connection, and with those that follow it. */
+  setState(state: JsonObject): void {
+    this.#state = state;
+    this.#show();
+  }
+
+  /** Reads what is stored: by default the newest messages first. */
+  history(options: HistoryOptions = {}): AsyncGenerator<Message, void> {
+    return read((command) => this.#ask(command), options);
+  }
+
+  /** Closes every connection of a user, and keeps the user out for a while where `banSeconds` says so. */
+  async kick(user: string, options: { reason?: string; banSeconds?: number } = {}): Promise<number> {
+    const { reason, banSeconds } = options;
+    const { closed } = await this.#ask({
+      type: "kick",
+      user,
+      ...(reason !== undefined && { reason }),
+      ...(banSeconds !== undefined && { ban_seconds: banSeconds }),
+    });
+    return closed;
+  }
+
+  /** Leaves for good. What was not stored yet is rejected. */
+  leave(): void {
+    this.#stop(new SnugError("left", "The room was left"), 1000);
+  }
+
+  get #isConnected(): boolean {
+    return this.#status === "connected";
+  }
+
+  readonly #ask: Requests["ask"] = (command) => {
+    if (this.#end) return Promise.reject(this.#end);
+    return this.#requests.ask(command);
+  };
+
+  #address(): string {
+    const { last, presence } = this.#options;
+    // Who may not receive has missed nothing.
+    const canReceive = !this.#welcome || this.#welcome.can.includes("receive");
+    const resume = canReceive ? this.#stream.position : undefined;
+    return address(this.#url, this.name, { resume, last, presence });
+  }
+
+  async #connect(): Promise<void> {
+    const attempt = ++this.#attempt;
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#become("connecting");
+    let token: string | undefined;
+    try {
+      token = await this.#credentials.token();
+    } catch (error) {
+      if (attempt !== this.#attempt) return;
+      this.emit("error", error as SnugError);
+      return this.#comeBack(error as SnugError);
+    }
+    if (attempt !== this.#attempt) return;
+    const url = this.#address();
+    const protocols = token === undefined ? ["snug.v1"] : ["snug.v1", `bearer.${token}`];
+    const socket = new this.#WebSocket(url.replace("http", "ws"), protocols);
+    this.#connection = new Connection(socket, this.#timeoutMs, {
+      push: (push) => this.#take(push),
+      lost: async (isOpened, code) => {
+        if (isOpened) return this.#closed(code, NAMES[code] ?? `${code}`);
+        this.#connection = undefined;
+        const refused = await whyRefused(url, token, this.#timeoutMs);
+        if (attempt === this.#attempt) this.#refused(refused);
+      },
+    });
+  }
+
+  /** Comes back after a while. */
+  #comeBack(error?: SnugError, waitMs = 0): void {
+    const ms = waitMs + delayMs(this.#failures++, this.#backoff);
+    this.#retry = setTimeout(() => this.#connect(), ms);
+    this.#become("connecting", error, Date.now() + ms);
+  }
+
+  #refused(refused: Refused | undefined): void {
+    if (!refused) return this.#comeBack(new SnugError("unreachable", "The room cannot be reached", true));
+    const { error, then } = refused;
+    if (then === "retry") return this.#comeBack(error, error.retryAfterMs);
+    if (then === "stop" || !this.#credentials.canRenew) return this.#stop(error);
+    this.#credentials.discard();
+    this.#refusals++;
+    // A new token that does not hold either will not by waiting, but one whose time is not right may.
+    const isTime = error.code === "token_expired" || error.code === "token_not_yet_valid";
+    if (this.#refusals > 1 && !isTime) return this.#stop(error);
+    this.#comeBack(error);
+  }
+
+  #closed(code: number, reason: string): void {
+    const error = new SnugError(NAMES[code] ?? "connection_lost", reason, !isFinal(code));
+    if (code === 4001) this.#credentials.discard();
+    if (isFinal(code)) this.#stop(error);
+    else this.#lose(error);
+  }
+
+  /** The connection is gone; comes back, unless it already waits to. */
+  #lose(error: SnugError, waitMs?: number): void {
+    if (this.#end || this.#retry !== undefined) return;
+    if (this.#isConnected && Date.now() - this.#welcomedAt >= STABLE_MS) this.#failures = 0;
+    this.#disconnect();
+    this.#comeBack(error, waitMs);
+  }
+
+  #disconnect(code?: number): void {
+    this.#attempt++;
+    this.#connection?.end(code);
+    this.#connection = undefined;
+    clearTimeout(this.#pause);
+    this.#pause = undefined;
+    this.#recoversTo = undefined;
+    this.#credentials.stop();
+    this.#outbox.disconnected();
+    this.#roster.forget();
+  }
+
+  #stop(error: SnugError, code?: number): void {
+    if (this.#end) return;
+    this.#end = error;
+    this.#disconnect(code);
+    clearTimeout(this.#retry);
+    this.#unwatch();
+    this.#outbox.end(error);
+    this.#requests.end(error);
+    this.#become("disconnected", error);
+  }
+
+  /** There may be a network again, or somebody looks: neither a pause nor a dead connection should last. */
+  #wake(): void {
+    if (this.#retry !== undefined) this.#connect();
+    else if (this.#isConnected) this.#connection?.ping(PROBE_MS);
+  }
+
+  #become(status: RoomStatus, error?: SnugError, retryAt?: number): void {
+    this.#status = status;
+    this.emit("status", { status, error, retryAt });
+  }
+
+  #take(push: Push): void {
+    switch (push.type) {
+      case "welcome":
+        return this.#enter(push);
+      case "message":
+        return this.#hear(push);
+      case "signal":
+        this.emit("signal", push);
+        return;
+      case "presence":
+        if (this.#roster.apply(push)) this.#askMembers();
+        this.emit("members", this.members);
+        return;
+      case "ack":
+        return this.#acknowledged(push.id, push);
+      case "members":
+      case "history":
+        return this.#acknowledged(push.id, push);
+      case "error":
+        return this.#refusedCommand(push);
+      case "pong":
+        if (push.id !== UNNAMED || !this.#unnamed) return;
+        this.#outbox.blame(this.#unnamed);
+        return this.#goOn();
+      case "closing":
+        return this.#closing(push);
+    }
+  }
+
+  #enter(welcome: Welcome): void {
+    const before = this.#stream.position;
+    const gap = this.#stream.welcome(welcome, this.#options.last !== undefined && this.#options.last > 0);
+    this.#welcome = welcome;
+    this.#welcomedAt = Date.now();
+    this.#refusals = 0;
+    this.#roster.snapshot(welcome.members ?? [], welcome.count, welcome.truncated === true);
+    this.#become("connected");
+    this.emit("members", this.members);
+    this.#connection?.startPings(welcome.ping_ms);
+    this.#credentials.schedule(() => this.#renew(), welcome.expires);
+    this.#requests.connected();
+    this.#show();
+    if (welcome.recovered === false && gap && !this.emit("gap", gap)) {
+      const lost = "Messages were missed and cannot be recovered: listen to 'gap', and load what you need";
+      throwLater(new SnugError("gap", lost));
+    }
+    if (welcome.recovered && before && before.offset < welcome.offset) this.#recoversTo = welcome.offset;
+    else this.#resend(welcome, welcome.recovered === true);
+  }
+
+  /** Sends again what was not acknowledged, now that it is known what is stored. */
+  #resend(position: Position, isComplete: boolean): void {
+    this.#recoversTo = undefined;
+    this.#outbox.connected(position, isComplete);
+    this.#pump();
+  }
+
+  #hear(message: Message): void {
+    const place = this.#stream.take(message.offset);
+    if (place === "known") return;
+    if (place === "hole") return this.#lose(new SnugError("hole", "A message is missing", true));
+    this.#outbox.heard(message);
+    this.emit("message", message);
+    if (this.#recoversTo !== undefined && message.offset >= this.#recoversTo && this.#welcome) {
+      this.#resend(this.#welcome, true);
+    }
+  }
+
+  /** Sends what waits, if it may. */
+  #pump(): void {
+    const { position } = this.#stream;
+    const welcome = this.#welcome;
+    if (!this.#isConnected || !welcome || this.#pause !== undefined || this.#recoversTo !== undefined) return;
+    const newest = position && position.offset > welcome.offset ? position : welcome;
+    const after = { epoch: newest.epoch, offset: newest.offset };
+    const frame = this.#outbox.next(welcome.connection, after, welcome.limits.message_bytes);
+    if (frame === undefined) return;
+    this.#connection?.expect("publish");
+    this.#connection?.sendFrame(frame);
+  }
+
+  #acknowledged(id: string | number | undefined, reply: Parameters<Requests["answer"]>[1]): void {
+    if (typeof id === "number") {
+      this.#connection?.answered(id);
+      this.#requests.answer(id, reply);
+    } else if (id !== undefined && reply.type === "ack") {
+      const { offset = 0, time = 0, duplicate } = reply;
+      this.#outbox.answer(id, { offset, time, ...(duplicate && { duplicate }) });
+      this.#goOn();
+    }
+  }
+
+  #refusedCommand(refused: ErrorPush): void {
+    const { id, code, message, retryable, retry_after_ms } = refused;
+    const error = new SnugError(code, message, retryable, retry_after_ms);
+    if (typeof id === "number") {
+      this.#connection?.answered(id);
+      this.#requests.refuse(id, refused);
+    } else if (id === undefined) {
+      this.#unnamed = error;
+      // Answered after all that the room has read by now.
+      if (this.#outbox.isUnderway) this.#connection?.send({ type: "ping", id: UNNAMED });
+      this.emit("error", error);
+    } else if (code === "rate_limited") {
+      this.#outbox.postpone(id);
+      clearTimeout(this.#pause);
+      this.#pause = setTimeout(() => {
+        this.#pause = undefined;
+        this.#pump();
+      }, retry_after_ms ?? 1000);
+      this.#goOn();
+    } else {
+      this.#outbox.answer(id, error);
+      this.#goOn();
+    }
+  }
+
+  /** A message of the frame that is on its way was answered. */
+  #goOn(): void {
+    if (this.#outbox.isUnderway) return;
+    this.#connection?.answered("publish");
+    this.#pump();
+  }
+
+  #closing({ code, reason, reconnect, delay_ms }: Closing): void {
+    if (!reconnect) return this.#stop(new SnugError(NAMES[code] ?? reason, reason));
+    if (code === 4001) this.#credentials.discard();
+    this.#lose(new SnugError(NAMES[code] ?? reason, reason, true), delay_ms);
+  }
+
+  /** Shows the state, unless one is on its way already. */
+  #show(): void {
+    const data = this.#state;
+    if (!data || this.#isShowing || !this.#isConnected) return;
+    this.#isShowing = true;
+    this.#ask({ type: "state", data })
+      .then(() => this.#shown(data))
+      .catch((error) => this.#complain(error))
+      .finally(() => {
+        this.#isShowing = false;
+        if (this.#state !== data) this.#show();
+      });
+  }
+
+  /** The room tells everybody of a state but the connection that shows it. */
+  #shown(state: JsonObject): void {
+    const { user = "", connection = "" } = this.#welcome ?? {};
+    const update = { user, connection, state };
+    this.#roster.members = changed(this.members, {
+      type: "presence",
+      joins: [],
+      leaves: [],
+      updates: [update],
+      count: this.count,
+    });
+    this.emit("members", this.members);
+  }
+
+  #askMembers(): void {
+    this.#ask({ type: "members" })
+      .then(({ members, count, truncated }) => {
+        this.#roster.snapshot(members, count, truncated);
+        this.emit("members", this.members);
+      })
+      .catch((error) => this.#complain(error));
+  }
+
+  /** Goes on with a new token, before the old one ends. */
+  async #renew(): Promise<void> {
+    try {
+      const token = await this.#credentials.renew();
+      if (token === undefined || !this.#isConnected) return;
+      const { expires } = await this.#ask({ type: "refresh", token });
+      this.#credentials.schedule(() => this.#renew(), expires);
+    } catch (error) {
+      this.#complain(error as SnugError);
+      if (!this.#end) this.#credentials.schedule(() => this.#renew());
+    }
+  }
+
+  /** Tells of what failed, unless it is that the room was left. */
+  #complain(error: SnugError): void {
+    if (error !== this.#end) this.emit("error", error);
+  }
+}
+
+/** 64 random bits. */
+function randomName(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(8));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
