@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["tests/**/*.spec.ts"],
+    include: ["tests/**/*.spec.ts", "client/test/**/*.spec.ts"],
     // Files share nothing, and mostly wait for the runtime: with one worker, half of the time is idle.
     maxWorkers: 2,
     // A test takes milliseconds, but the runtime under it may have to start on a busy machine.
