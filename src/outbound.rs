@@ -1,21 +1,18 @@
 //! Snug's own requests to other servers: bounded in time and in bytes, and never redirected, so
 //! that an address is asked for what it is and nothing else.
 
-use js_sys::{Object, Reflect, Uint8Array};
+use js_sys::{Object, Reflect};
 use snug_core::{address::Address, limits::ANSWER_MS_MAX};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
-use web_sys::{AbortSignal, ReadableStreamDefaultReader, RequestInit, RequestRedirect, Response};
+use web_sys::{AbortSignal, RequestInit, RequestRedirect, Response};
 use worker::wasm_bindgen_futures;
+
+use crate::body;
 
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(catch)]
     async fn fetch(url: &str, init: &RequestInit) -> Result<JsValue, JsValue>;
-
-    type RawReader;
-
-    #[wasm_bindgen(method, catch)]
-    async fn read(this: &RawReader) -> Result<JsValue, JsValue>;
 }
 
 const USER_AGENT: &str = concat!("Snug/", env!("CARGO_PKG_VERSION"));
@@ -58,9 +55,8 @@ pub async fn ask(address: &Address, ask: Ask<'_>) -> Result<Answer, &'static str
         let body = Vec::new();
         return Ok(Answer { status, body });
     }
-    let reader = stream.get_reader().unchecked_into();
-    let body = read_all(&reader, ask.bytes_max).await;
-    let body = body
+    let body = body::read(&stream, ask.bytes_max)
+        .await
         .map_err(|_| UNREACHED)?
         .ok_or("answered with more than it may")?;
     Ok(Answer { status, body })
@@ -82,26 +78,4 @@ fn request(ask: &Ask<'_>) -> Result<RequestInit, JsValue> {
         init.set_body(&body.into());
     }
     Ok(init)
-}
-
-/// Reads a body to its end; `None` where that is too far.
-async fn read_all(
-    reader: &ReadableStreamDefaultReader,
-    bytes_max: usize,
-) -> Result<Option<Vec<u8>>, JsValue> {
-    let raw: &RawReader = reader.unchecked_ref();
-    let mut bytes = Vec::new();
-    loop {
-        let step = raw.read().await?;
-        if Reflect::get(&step, &"done".into())?.is_truthy() {
-            return Ok(Some(bytes));
-        }
-        let chunk: Uint8Array = Reflect::get(&step, &"value".into())?.unchecked_into();
-        let length = usize::try_from(chunk.length()).unwrap_or(usize::MAX);
-        if bytes.len().saturating_add(length) > bytes_max {
-            let _cancelled = reader.cancel();
-            return Ok(None);
-        }
-        bytes.extend(chunk.to_vec());
-    }
 }
