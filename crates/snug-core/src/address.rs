@@ -1,4 +1,4 @@
-//! Addresses of other servers, as an operator sets them.
+//! Addresses of other servers, as an operator sets them; and which hosts are this machine.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -28,6 +28,12 @@ impl Address {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a host, with its port where it has one, is this machine: a loopback address, or the name
+/// that stands for one and that nobody else can have (RFC 6761, section 6.3).
+pub fn is_this_machine(authority: &str) -> bool {
+    host(authority).is_some_and(is_loopback)
 }
 
 /// The authority's host, where it is nothing but a host and perhaps a port.
@@ -114,6 +120,41 @@ mod tests {
             " https://id.example/",
         ] {
             assert_eq!(Address::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn this_machine_has_few_names() {
+        for authority in [
+            "localhost",
+            "localhost:8787",
+            "127.0.0.1",
+            "127.255.255.254:65535",
+            "[::1]",
+            "[::1]:8787",
+        ] {
+            assert!(is_this_machine(authority), "{authority}");
+        }
+        for authority in [
+            "",
+            ":8787",
+            "chat.example.com",
+            "localhost.example.com",
+            "127.0.0.1.example.com",
+            "localhost.",
+            "chat.localhost",
+            "0.0.0.0",
+            "128.0.0.1",
+            "192.168.0.1:8787",
+            "[::]",
+            "[::2]:8787",
+            "[::ffff:127.0.0.1]",
+            "::1",
+            "localhost@example.com",
+            "localhost:",
+            "localhost:0",
+        ] {
+            assert!(!is_this_machine(authority), "{authority}");
         }
     }
 }

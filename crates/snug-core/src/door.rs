@@ -124,12 +124,7 @@ impl Knock {
             .decode_utf8()
             .map_err(|_| Refusal::BadRoom)?;
         let room = RoomName::parse(&room).ok_or(Refusal::BadRoom)?;
-        if request
-            .origin
-            .is_some_and(|origin| !rules.origins.allow(origin, request.host))
-        {
-            return Err(Refusal::OriginForbidden);
-        }
+        rules.origins.check(request.origin, request.host)?;
         let offer = Offer::read(request.protocols);
         if offer.is_foreign {
             return Err(Refusal::BadRequest(
@@ -295,6 +290,17 @@ impl AllowedOrigins {
             .iter()
             .all(|one| is_origin(one))
             .then_some(Self { any: false, listed })
+    }
+
+    /// Looks at the `Origin` header of a request to this host. One without is not a browser's, and
+    /// may come.
+    ///
+    /// # Errors
+    ///
+    /// `origin_forbidden`.
+    pub fn check(&self, origin: Option<&str>, host: &str) -> Result<(), Refusal> {
+        let may_come = origin.is_none_or(|origin| self.allow(origin, host));
+        may_come.then_some(()).ok_or(Refusal::OriginForbidden)
     }
 
     /// Whether a page of this origin may connect to this host. `null` never may: any page can
