@@ -10,6 +10,13 @@ pub const ROOM_NAME_BYTES_MAX: usize = 128;
 pub const USER_BYTES_MAX: usize = 128;
 /// A token. Larger ones are refused before anything in them is decoded.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// The claims of a development token, as they are sent.
+pub const CLAIMS_BYTES_MAX: usize = 4 * 1024;
+
+// Base64url makes 3 bytes 4. What is beside these claims in a token is short, but for an issuer and an audience
+// of the operator's.
+const _: () = assert!(CLAIMS_BYTES_MAX / 3 * 4 + 1024 < TOKEN_BYTES_MAX);
+
 /// A token's times, in seconds since 1970: the year 33658. What is beyond was meant as milliseconds,
 /// and would be a token that never ends.
 pub const TIME_SECONDS_MAX: u64 = 999_999_999_999;

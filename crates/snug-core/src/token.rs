@@ -3,6 +3,7 @@
 
 mod claims;
 mod key;
+mod mint;
 mod provider;
 
 use std::{future::Future, rc::Rc};
@@ -20,6 +21,7 @@ use crate::{address::Address, ids::Timestamp, limits::TOKEN_BYTES_MAX, refusal::
 pub use self::{
     claims::{ClaimedLimits, Claims},
     key::{Algorithm, HmacAlgorithm, Key, KeySet, PublicAlgorithm, PublicKey, Signer},
+    mint::{CLAIMS_TOO_LONG, Mint},
     provider::{Lookup, Provider},
 };
 
