@@ -17,18 +17,23 @@ pub fn is_preflight(request: &Request) -> bool {
     request.inner().method() == "OPTIONS" && asks.unwrap_or_default()
 }
 
-/// The answer to a preflight for a path that takes these methods.
+/// The answer to a preflight for a path that takes these methods, and this header.
 ///
 /// # Errors
 ///
 /// `origin_forbidden`.
-pub fn preflight(request: &Request, env: &Env, methods: &[&str]) -> Result<Response, Problem> {
+pub fn preflight(
+    request: &Request,
+    env: &Env,
+    methods: &[&str],
+    header: &str,
+) -> Result<Response, Problem> {
     config::load(env)?;
     allowed_origin(request, env).ok_or(Refusal::OriginForbidden)?;
     Ok(ResponseBuilder::new()
         .with_status(204)
         .with_header("access-control-allow-methods", &methods.join(", "))?
-        .with_header("access-control-allow-headers", "authorization")?
+        .with_header("access-control-allow-headers", header)?
         .with_header("access-control-max-age", MAX_AGE_SECONDS)?
         .empty())
 }

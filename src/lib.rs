@@ -7,6 +7,7 @@
 mod body;
 mod config;
 mod cors;
+mod dev;
 mod keys;
 mod outbound;
 mod platform;

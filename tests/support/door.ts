@@ -40,8 +40,9 @@ export async function fetched(
   url: string,
   headers: OutgoingHttpHeaders = {},
   method = "GET",
+  body?: string,
 ): Promise<Answer> {
-  const asking = request(url, { method, headers }).end();
+  const asking = request(url, { method, headers }).end(body);
   const [response] = (await once(asking, "response")) as [IncomingMessage];
   return read(response);
 }

@@ -10,7 +10,7 @@ use crate::{
     limits::{FRAME_BYTES_MAX, SAFE_INTEGER_MAX, SOCKETS_MAX, WINDOW_MS_MAX},
     rate::Rate,
     retention::Retention,
-    token::{HmacAlgorithm, Key, KeySet, TokenRules},
+    token::{HmacAlgorithm, Key, KeySet, Mint, TokenRules},
 };
 
 /// Fewest bytes of an HMAC secret: the hash's size, as RFC 7518, section 3.2 asks of HS256.
@@ -22,6 +22,8 @@ pub struct Config {
     pub door: DoorRules,
     /// What a room allows.
     pub room: Rc<RoomRules>,
+    /// What makes development tokens, where it is wanted.
+    pub mint: Option<Rc<Mint>>,
 }
 
 /// What a room allows, and its times.
@@ -76,11 +78,13 @@ impl Config {
         let leeway_seconds = settings.number("JWT_LEEWAY_SECONDS", 5, 0, 3600)?;
         let application = settings.address("AUTH_URL")?;
         let tokens = settings.tokens(leeway_seconds)?;
+        let mint = settings.mint(&tokens)?;
         if !tokens.has_keys() && application.is_none() {
             let wanted_one = "is not set, nor JWT_JWKS, JWKS_URL or AUTH_URL: nobody can be let in";
             return Err(wanted("JWT_SECRET", wanted_one));
         }
         Ok(Self {
+            mint,
             door: DoorRules {
                 tokens,
                 application,
@@ -208,6 +212,15 @@ impl Settings<'_> {
             audience: self.text("JWT_AUDIENCE")?,
             leeway_ms: leeway_seconds.saturating_mul(1000),
         })
+    }
+
+    fn mint(&self, tokens: &TokenRules) -> Result<Option<Rc<Mint>>, ConfigError> {
+        if !self.flag("DEV_TOKENS", false)? {
+            return Ok(None);
+        }
+        let wanted_secret = "is true, though there is no JWT_SECRET to sign with";
+        let mint = Mint::new(tokens).ok_or_else(|| wanted("DEV_TOKENS", wanted_secret))?;
+        Ok(Some(Rc::new(mint)))
     }
 
     fn address(&self, name: &'static str) -> Result<Option<Address>, ConfigError> {

@@ -35,6 +35,7 @@ fn a_secret_is_all_that_has_to_be_set() {
     assert_eq!(config.door.tokens.secrets.len(), 1);
     assert_eq!(config.door.origins, AllowedOrigins::default());
     assert!(!config.door.token_in_query);
+    assert!(config.mint.is_none());
 }
 
 #[test]
@@ -84,13 +85,51 @@ fn nonsense_is_no_number() {
 #[test]
 fn flags_are_true_or_false() {
     for (text, expected) in [("true", true), ("false", false)] {
-        let config = read(&[("TOKEN_IN_QUERY", text)]).unwrap();
+        let config = read(&[("TOKEN_IN_QUERY", text), ("DEV_TOKENS", text)]).unwrap();
         assert_eq!(config.door.token_in_query, expected);
+        assert_eq!(config.mint.is_some(), expected);
     }
-    for nonsense in ["", "1", "0", "yes", "TRUE", "True ", "on"] {
-        let error = refused(&[("TOKEN_IN_QUERY", nonsense)]);
-        assert_eq!(error.to_string(), "TOKEN_IN_QUERY must be true or false");
+    for name in ["TOKEN_IN_QUERY", "DEV_TOKENS"] {
+        for nonsense in ["", "1", "0", "yes", "TRUE", "True ", "on"] {
+            let error = refused(&[(name, nonsense)]);
+            assert_eq!(error.to_string(), format!("{name} must be true or false"));
+        }
     }
+}
+
+#[test]
+fn development_tokens_need_a_secret() {
+    for others in [
+        vec![],
+        vec![("JWT_JWKS", JWKS)],
+        vec![("JWKS_URL", "https://id.example/jwks")],
+        vec![("AUTH_URL", "http://localhost:8080/auth.php")],
+    ] {
+        let settings = [others, vec![("DEV_TOKENS", "true")]].concat();
+        let set = |name: &str| settings.iter().find(|(set, _)| *set == name);
+        let error = Config::read(&|name| set(name).map(|(_, value)| (*value).into()));
+        assert_eq!(
+            error.err().unwrap().to_string(),
+            "DEV_TOKENS is true, though there is no JWT_SECRET to sign with"
+        );
+    }
+}
+
+#[test]
+fn development_tokens_hold_by_the_rules_of_the_door() {
+    let config = read(&[
+        ("DEV_TOKENS", "true"),
+        ("JWT_HMAC_ALGORITHM", "HS384"),
+        ("JWT_SECRET_PREVIOUS", "the secret that was used before."),
+        ("JWT_ISSUER", "https://a"),
+        ("JWT_AUDIENCE", "snug"),
+    ])
+    .unwrap();
+    let minted = config.mint.unwrap().sign(br#"{"sub":"ann"}"#, Timestamp(0));
+    let claims =
+        token::testing::verify(&minted.unwrap().0, &config.door.tokens, Timestamp(0)).unwrap();
+    assert_eq!(claims.user.as_str(), "ann");
+    assert_eq!(claims.expires, Timestamp(DAY_MS));
 }
 
 #[test]
@@ -270,6 +309,7 @@ fn an_error_never_holds_the_value() {
         "JWT_HMAC_ALGORITHM",
         "ALLOWED_ORIGINS",
         "TOKEN_IN_QUERY",
+        "DEV_TOKENS",
         "JWT_JWKS",
         "JWKS_URL",
         "AUTH_URL",
