@@ -83,6 +83,8 @@ const ANSWER = mark("answer");
 const KEYS = mark("keys");
 const REFUSED = mark("refused");
 const tokens: string[] = [];
+/** Those that a Worker has made. */
+const minted: string[] = [];
 /** Where a client comes from, which is the application's business alone. */
 const IP = `2001:db8:${randomBytes(12).toString("hex").match(/.{4}/g)?.join(":")}`;
 
@@ -167,6 +169,11 @@ async function start(settings: Settings = {}, storage?: string): Promise<Worker>
 }
 
 const main = await start();
+const generous = await start({
+  DEV_TOKENS: true,
+  JWT_ISSUER: "https://issuer.example",
+  JWT_AUDIENCE: "snug",
+});
 
 /** A visit with everything that a browser brings. */
 const laden = (visit: Visit = {}): Visit => ({
@@ -225,6 +232,45 @@ describe("the door refuses", () => {
       expect((await fetched(url, preflight, "OPTIONS")).status).toBeOneOf([204, 403]);
     }
     expect((await fetched(url.replace(/v1.*\?/, "healthz?"), headers)).status).toBe(200);
+  });
+
+  it("to make tokens of what is no claims, or for whom it should not", async () => {
+    const jwt = await secretToken();
+    const claims = JSON.stringify({ sub: "ann", private: PRIVATE, jwt });
+    const { headers = {} } = laden();
+    for (const [code, body, more, method = "POST", at = generous] of [
+      ["bad_request", NONSENSE],
+      ["bad_request", `{"sub":"${NONSENSE}","sub":"${PRIVATE}"}`],
+      ["bad_request", JSON.stringify({ jwt: jwt.repeat(20) })],
+      ["origin_forbidden", claims, { Origin: "https://evil.example" }],
+      ["origin_forbidden", claims, { Origin: "null" }],
+      ["method_not_allowed", claims, {}, "PUT"],
+      ["not_found", claims, { Host: "chat.example.com" }],
+      ["not_found", claims, {}, "POST", main],
+    ] as [string, string, Record<string, string>?, string?, Worker?][]) {
+      const answer = await fetched(
+        `${at.origin}/dev/token?token=${jwt}`,
+        { ...headers, ...more },
+        method,
+        body,
+      );
+      expect(JSON.parse(answer.body).code).toBe(code);
+    }
+  });
+
+  it("tokens that it has made itself, where they do not hold", async () => {
+    for (const [code, claims] of [
+      ["token_invalid", { private: PRIVATE }],
+      ["token_invalid", { sub: "ann", aud: PRIVATE }],
+      ["token_expired", { sub: "ann", exp: 1, private: PRIVATE }],
+      ["room_forbidden", { sub: "ann", private: PRIVATE }],
+    ] as const) {
+      const body = JSON.stringify(claims);
+      const answer = await fetched(`${generous.origin}/dev/token`, { Origin: PAGE }, "POST", body);
+      const { token: jwt } = JSON.parse(answer.body);
+      minted.push(remember(jwt));
+      await expectRefused(newRoom(), code, generous, { token: jwt });
+    }
   });
 
   it("tokens that do not hold", async () => {
@@ -342,6 +388,7 @@ describe("the door refuses", () => {
       { AUTH_URL: `ftp://app.example/?${bad()}` },
       { ALLOWED_ORIGINS: bad() },
       { TOKEN_IN_QUERY: bad() },
+      { DEV_TOKENS: bad() },
       { JWT_LEEWAY_SECONDS: bad() },
       { MESSAGE_BYTES_MAX: bad() },
     ];
@@ -489,13 +536,17 @@ const text = (bytes: Bytes) =>
     .replaceAll(/x{1000,}/g, "x");
 
 describe("when all that is over,", () => {
-  /** All that came out, by where it went. */
+  /** All that clients were told. */
+  let told: string;
+  /** All that came out and was not asked for, by where it went. */
   let found: Record<"client" | "application" | "provider" | "log", string>;
 
   beforeAll(async () => {
     await endAll();
+    told = text(out.client);
     found = {
-      client: text(out.client),
+      // A token that was asked for is in the answer to that, once.
+      client: minted.reduce((rest, jwt) => rest.replace(JSON.stringify({ token: jwt }), ""), told),
       application: text(out.application),
       provider: text(out.provider),
       log: logs.map((log) => log()).join("\n"),
@@ -524,6 +575,11 @@ describe("when all that is over,", () => {
       // What is kept with a socket is in the runtime's memory, where no test can break it.
       numbers.delete("4004");
       expect(all(found.client, /"type":"closing","code":(\d+)/g)).toEqual(numbers);
+    });
+
+    it("a token for whoever asked for one", () => {
+      expect(minted.length).toBeGreaterThan(3);
+      for (const jwt of minted) expect(told.split(JSON.stringify({ token: jwt }))).toHaveLength(2);
     });
 
     it("all that is secret, said to the Worker or its own", () => {
