@@ -23,6 +23,7 @@ await main(async () => {
       "dev",
       ...["--ip", host, "--port", String(port)],
       ...["--var", `IDLE_TIMEOUT_MS:${idleTimeoutMs}`],
+      ...["--var", "DEV_TOKENS:true"],
       // Its hotkeys would redraw the terminal over what is printed here.
       "--show-interactive-dev-session=false",
     ],
