@@ -5,10 +5,10 @@ import type { Position, Problem } from "./protocol.js";
 
 /** What a client asks for beside the room. */
 export interface Wishes {
-  resume?: Position | undefined;
+  resume?: Position;
   /** How many of the newest messages to be sent at a first join. */
-  last?: number | undefined;
-  presence?: boolean | undefined;
+  last?: number;
+  presence?: boolean;
 }
 
 /** The address of a room's socket, for HTTP. */

@@ -64,9 +64,9 @@ export class Outbox {
     this.#messagesMax = messagesMax;
   }
 
-  /** Whether a frame is on its way. */
-  get isUnderway(): boolean {
-    return this.#underway.size > 0;
+  /** How many are on their way, in one frame. */
+  get underway(): number {
+    return this.#underway.size;
   }
 
   /** How many wait for their acknowledgement. */
@@ -76,7 +76,7 @@ export class Outbox {
 
   /** Takes a message, to be sent when it may. One whose key waits already is that one. */
   add({ key, event, data }: { key: string; event?: string; data: Json }): Promise<Published> {
-    const command: PublishCommand = { type: "publish", id: key, key, ...(event && { event }), data };
+    const command: PublishCommand = { type: "publish", id: key, key, event, data };
     const known = this.#entries.get(key);
     if (known) return known.outcome;
     if (JSON.stringify(data) === undefined) {
@@ -100,7 +100,7 @@ export class Outbox {
 
   /** The next frame, if nothing is on its way and something waits. */
   next(connection: string, after: Position, messageBytesMax: number): string | undefined {
-    if (this.isUnderway) return undefined;
+    if (this.underway > 0) return undefined;
     const lines: string[] = [];
     let bytes = 0;
     for (const entry of this.#entries.values()) {
@@ -124,7 +124,7 @@ export class Outbox {
     this.#underway.delete(key);
     const entry = this.#entries.get(key);
     if (entry) this.#end(entry, outcome);
-    if (!this.isUnderway) this.#frameMax = Math.min(this.#frameMax + 1, FRAME_MESSAGES_MAX);
+    if (this.underway === 0) this.#frameMax = Math.min(this.#frameMax + 1, FRAME_MESSAGES_MAX);
   }
 
   /** The room was asked for too much: this message is sent again, with what was behind it, in smaller frames. */

@@ -12,7 +12,6 @@ import { Outbox, type Published } from "./outbox.js";
 import { changed, type Members, Roster } from "./presence.js";
 import type {
   Capability,
-  Closing,
   ErrorPush,
   Json,
   JsonObject,
@@ -30,19 +29,19 @@ export interface RoomOptions {
   /** The room's name. */
   room: string;
   /** Where Snug is, `https://…` or `wss://…`; by default where the page is from. */
-  url?: string | undefined;
+  url?: string;
   /** Gives a token whenever a new one is needed. Without it, the cookies of the page's visitor say who comes. */
-  getToken?: GetToken | undefined;
+  getToken?: GetToken;
   /** How many of the newest messages to be sent first, 100 at most. */
-  last?: number | undefined;
+  last?: number;
   /** `false` asks not to be told who comes and goes. */
-  presence?: boolean | undefined;
+  presence?: boolean;
   /** How many messages may wait to be sent: 500. */
-  queueMax?: number | undefined;
+  queueMax?: number;
   /** How long the room may take to answer before the connection counts as lost: 10,000. */
-  timeoutMs?: number | undefined;
+  timeoutMs?: number;
   /** How long to wait before the next attempt: at most 500 first, and 30,000 at last. */
-  backoff?: Backoff | undefined;
+  backoff?: Backoff;
   /** A WebSocket for where there is none, as in Node before 22. */
   WebSocket?: unknown;
 }
@@ -54,9 +53,9 @@ export type RoomStatus = "connecting" | "connected" | "disconnected";
 export interface StatusChange {
   status: RoomStatus;
   /** Why the connection was lost, where that was said. */
-  error?: SnugError | undefined;
+  error?: SnugError;
   /** When the next attempt is made, in Unix ms. */
-  retryAt?: number | undefined;
+  retryAt?: number;
 }
 
 /** What can be listened to. */
@@ -80,16 +79,16 @@ export interface RoomEvents {
 /** What a message may have beside its data. */
 export interface PublishOptions {
   /** Names its kind, for the application. */
-  event?: string | undefined;
+  event?: string;
   /** Makes it the same message as any under the same key: one of its own by default. */
-  key?: string | undefined;
+  key?: string;
 }
 
 /** Whom a signal is for, and what it is called. */
 export interface SignalOptions {
-  event?: string | undefined;
+  event?: string;
   /** At most 32 users; all by default. */
-  to?: string[] | undefined;
+  to?: string[];
 }
 
 /** A connection that lasts this long was a good one, and the next attempt after it is a first one. */
@@ -100,18 +99,8 @@ const PROBE_MS = 3_000;
 const UNNAMED = 0;
 /** A close code that means that nobody comes back. */
 const isFinal = (code: number) => code >= 4100 && code < 4200;
-const NAMES: Record<number, string> = {
-  4000: "restarting",
-  4001: "token_expired",
-  4002: "too_slow",
-  4003: "ping_timeout",
-  4004: "state_lost",
-  4100: "kicked",
-  4101: "banned",
-  4102: "token_revoked",
-  4103: "too_many_errors",
-  4104: "room_closed",
-};
+/** What the others call themselves in `reason`, where these have a moderator's words. */
+const NAMES: Record<number, string> = { 4100: "kicked", 4101: "banned" };
 
 /** Joins a room. Gives it at once: what is published before there is a connection waits for one. */
 export function joinRoom(options: RoomOptions): Room {
@@ -147,13 +136,15 @@ export class Room extends Emitter<RoomEvents> {
   #attempt = 0;
   #failures = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
-  /** How often in a row a new token was refused. */
+  /** How many tokens in a row do not hold at any time. */
   #refusals = 0;
   /** Up to where missed messages are being sent; nothing is published meanwhile. */
   #recoversTo: number | undefined;
-  /** Until when nothing is published, as the room was asked for too much. */
+  /** Whether the room was asked for too much, and what waits goes at its rate. */
+  #isPaced = false;
+  /** Until when nothing is published for that reason. */
   #pause: ReturnType<typeof setTimeout> | undefined;
-  /** The last error that named no command. */
+  /** An error that named no command, until it is known whether it is a message's. */
   #unnamed: SnugError | undefined;
   #state: JsonObject | undefined;
   #isShowing = false;
@@ -236,7 +227,7 @@ export class Room extends Emitter<RoomEvents> {
   async publish(data: Json, { event, key }: PublishOptions = {}): Promise<Published> {
     if (this.#end) throw this.#end;
     const name = key ?? `${this.#keys}.${++this.#lastKey}`;
-    const outcome = this.#outbox.add({ key: name, data, ...(event !== undefined && { event }) });
+    const outcome = this.#outbox.add({ key: name, event, data });
     // What is published in one go leaves in one frame.
     queueMicrotask(() => this.#pump());
     return outcome;
@@ -245,12 +236,7 @@ export class Room extends Emitter<RoomEvents> {
   /** Sends something that is not stored, and says whether there was a connection for it. */
   signal(data: Json, { event, to }: SignalOptions = {}): boolean {
     if (!this.#isConnected) return false;
-    this.#connection?.send({
-      type: "signal",
-      ...(event !== undefined && { event }),
-      ...(to && { to }),
-      data,
-    });
+    this.#connection?.send({ type: "signal", event, to, data });
     return true;
   }
 
@@ -268,13 +254,7 @@ export class Room extends Emitter<RoomEvents> {
   /** Closes every connection of a user, and keeps the user out for a while where `banSeconds` says so. */
   async kick(user: string, options: { reason?: string; banSeconds?: number } = {}): Promise<number> {
     const { reason, banSeconds } = options;
-    const { closed } = await this.#ask({
-      type: "kick",
-      user,
-      ...(reason !== undefined && { reason }),
-      ...(banSeconds !== undefined && { ban_seconds: banSeconds }),
-    });
-    return closed;
+    return (await this.#ask({ type: "kick", user, reason, ban_seconds: banSeconds })).closed;
   }
 
   /** Leaves for good. What was not stored yet is rejected. */
@@ -319,7 +299,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#connection = new Connection(socket, this.#timeoutMs, {
       push: (push) => this.#take(push),
       lost: async (isOpened, code) => {
-        if (isOpened) return this.#closed(code, NAMES[code] ?? `${code}`);
+        if (isOpened) return this.#closed(code, "connection_lost", !isFinal(code));
         this.#connection = undefined;
         const refused = await whyRefused(url, token, this.#timeoutMs);
         if (attempt === this.#attempt) this.#refused(refused);
@@ -340,18 +320,18 @@ export class Room extends Emitter<RoomEvents> {
     if (then === "retry") return this.#comeBack(error, error.retryAfterMs);
     if (then === "stop" || !this.#credentials.canRenew) return this.#stop(error);
     this.#credentials.discard();
-    this.#refusals++;
-    // A new token that does not hold either will not by waiting, but one whose time is not right may.
+    // Another token may hold where this one's time was not right; where two do not at any time, none will.
     const isTime = error.code === "token_expired" || error.code === "token_not_yet_valid";
-    if (this.#refusals > 1 && !isTime) return this.#stop(error);
-    this.#comeBack(error);
+    this.#refusals = isTime ? 0 : this.#refusals + 1;
+    if (this.#refusals > 1) this.#stop(error);
+    else this.#comeBack(error);
   }
 
-  #closed(code: number, reason: string): void {
-    const error = new SnugError(NAMES[code] ?? "connection_lost", reason, !isFinal(code));
+  #closed(code: number, reason: string, reconnect: boolean, delayMs?: number): void {
+    const error = new SnugError(NAMES[code] ?? reason, reason, reconnect);
     if (code === 4001) this.#credentials.discard();
-    if (isFinal(code)) this.#stop(error);
-    else this.#lose(error);
+    if (reconnect) this.#lose(error, delayMs);
+    else this.#stop(error);
   }
 
   /** The connection is gone; comes back, unless it already waits to. */
@@ -368,6 +348,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#connection = undefined;
     clearTimeout(this.#pause);
     this.#pause = undefined;
+    this.#unnamed = undefined;
     this.#recoversTo = undefined;
     this.#credentials.stop();
     this.#outbox.disconnected();
@@ -419,9 +400,10 @@ export class Room extends Emitter<RoomEvents> {
       case "pong":
         if (push.id !== UNNAMED || !this.#unnamed) return;
         this.#outbox.blame(this.#unnamed);
+        this.#unnamed = undefined;
         return this.#goOn();
       case "closing":
-        return this.#closing(push);
+        return this.#closed(push.code, push.reason, push.reconnect, push.delay_ms);
     }
   }
 
@@ -472,9 +454,14 @@ export class Room extends Emitter<RoomEvents> {
     const newest = position && position.offset > welcome.offset ? position : welcome;
     const after = { epoch: newest.epoch, offset: newest.offset };
     const frame = this.#outbox.next(welcome.connection, after, welcome.limits.message_bytes);
-    if (frame === undefined) return;
+    if (frame === undefined) {
+      this.#isPaced &&= this.#outbox.size > 0;
+      return;
+    }
     this.#connection?.expect("publish");
     this.#connection?.sendFrame(frame);
+    // No faster than the room gives leave for as many again.
+    if (this.#isPaced) this.#wait((this.#outbox.underway * 1000) / welcome.limits.messages_per_second);
   }
 
   #acknowledged(id: string | number | undefined, reply: Parameters<Requests["answer"]>[1]): void {
@@ -483,7 +470,7 @@ export class Room extends Emitter<RoomEvents> {
       this.#requests.answer(id, reply);
     } else if (id !== undefined && reply.type === "ack") {
       const { offset = 0, time = 0, duplicate } = reply;
-      this.#outbox.answer(id, { offset, time, ...(duplicate && { duplicate }) });
+      this.#outbox.answer(id, duplicate ? { offset, time, duplicate } : { offset, time });
       this.#goOn();
     }
   }
@@ -495,17 +482,14 @@ export class Room extends Emitter<RoomEvents> {
       this.#connection?.answered(id);
       this.#requests.refuse(id, refused);
     } else if (id === undefined) {
-      this.#unnamed = error;
-      // Answered after all that the room has read by now.
-      if (this.#outbox.isUnderway) this.#connection?.send({ type: "ping", id: UNNAMED });
+      // A ping with an id is answered after all that the room has read before it.
+      if (this.#outbox.underway > 0 && !this.#unnamed) this.#connection?.send({ type: "ping", id: UNNAMED });
+      if (this.#outbox.underway > 0) this.#unnamed ??= error;
       this.emit("error", error);
     } else if (code === "rate_limited") {
       this.#outbox.postpone(id);
-      clearTimeout(this.#pause);
-      this.#pause = setTimeout(() => {
-        this.#pause = undefined;
-        this.#pump();
-      }, retry_after_ms ?? 1000);
+      this.#isPaced = true;
+      this.#wait(retry_after_ms ?? 1000);
       this.#goOn();
     } else {
       this.#outbox.answer(id, error);
@@ -513,17 +497,19 @@ export class Room extends Emitter<RoomEvents> {
     }
   }
 
-  /** A message of the frame that is on its way was answered. */
-  #goOn(): void {
-    if (this.#outbox.isUnderway) return;
-    this.#connection?.answered("publish");
-    this.#pump();
+  #wait(ms: number): void {
+    clearTimeout(this.#pause);
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined;
+      this.#pump();
+    }, ms);
   }
 
-  #closing({ code, reason, reconnect, delay_ms }: Closing): void {
-    if (!reconnect) return this.#stop(new SnugError(NAMES[code] ?? reason, reason));
-    if (code === 4001) this.#credentials.discard();
-    this.#lose(new SnugError(NAMES[code] ?? reason, reason, true), delay_ms);
+  /** A message of the frame that is on its way was answered. */
+  #goOn(): void {
+    if (this.#outbox.underway > 0) return;
+    this.#connection?.answered("publish");
+    this.#pump();
   }
 
   /** Shows the state, unless one is on its way already. */
@@ -571,6 +557,7 @@ export class Room extends Emitter<RoomEvents> {
       const { expires } = await this.#ask({ type: "refresh", token });
       this.#credentials.schedule(() => this.#renew(), expires);
     } catch (error) {
+      this.#credentials.discard();
       this.#complain(error as SnugError);
       if (!this.#end) this.#credentials.schedule(() => this.#renew());
     }

@@ -1,0 +1,160 @@
+// The client on a line that drops, stalls, freezes and repeats, to a Worker that is killed and started again, with
+// tokens that are refused: what is published arrives everywhere once, and in one order.
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { joinRoom, type Message, type Room } from "snug-client";
+import { expect, it, onTestFinished } from "vitest";
+import { startFaultyLine } from "../support/faults.js";
+import { inSeconds, token } from "../support/tokens.js";
+import { startWorker } from "../support/worker.js";
+
+const USERS = ["ann", "bob", "cho"];
+const PUBLISHES = 10_000;
+
+/** Not the default ones, so that a fault is noticed in less time than it takes to publish everything. */
+const settings = {
+  MESSAGES_BURST: 10_000,
+  MESSAGES_PER_SECOND: 10_000,
+  CONNECTIONS_PER_USER_MAX: 1_000,
+  PING_MS: 200,
+  IDLE_TIMEOUT_MS: 2_000,
+  JWT_LEEWAY_SECONDS: 0,
+};
+const quick = { timeoutMs: 500, backoff: { minMs: 20, maxMs: 200 } };
+
+/** Numbers that look random and are the same in every run (a linear congruential generator of Numerical Recipes). */
+function numbers(seed: number) {
+  let state = seed;
+  return (below: number) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
+it("10,000 publishes of three clients arrive everywhere once, in one order", {
+  timeout: 180_000,
+}, async () => {
+  const seed = Number(process.env.SNUG_SEED ?? Math.floor(Math.random() * 2 ** 32));
+  const storage = await mkdtemp(join(tmpdir(), "snug-"));
+  onTestFinished(() => rm(storage, { recursive: true }));
+  let worker = await startWorker(settings, storage);
+  await using line = await startFaultyLine(worker.origin);
+  const random = numbers(seed);
+  const seen = { faults: 0, lost: 0, refused: 0, expired: 0, gaps: 0 };
+
+  const rooms = USERS.map((user) => {
+    const heard: Message[] = [];
+    let isBad = false;
+    const room = joinRoom({
+      url: line.origin,
+      room: "faults",
+      ...quick,
+      // Of three tokens, one is nobody's or has ended already, and the others last for some seconds. A client gives
+      // up after two that do not hold.
+      getToken: () => {
+        isBad = !isBad && random(3) === 0;
+        const isForged = isBad && random(2) === 0;
+        const exp = inSeconds(isBad && !isForged ? -60 : 2 + random(3));
+        return token({ sub: user, exp }, isForged ? { secret: "nobody's, and long enough to be one" } : {});
+      },
+    });
+    room.on("message", (message) => heard.push(message));
+    room.on("gap", () => seen.gaps++);
+    room.on("status", ({ status, error }) => {
+      if (status === "connecting" && error) seen.lost++;
+      if (error?.code === "token_invalid") seen.refused++;
+      if (error?.code === "token_expired") seen.expired++;
+    });
+    return { room, heard, user };
+  });
+
+  // From here on all of them are in, for as long as the test lasts.
+  for (const { room } of rooms) await connected(room);
+  let isDone = false;
+  const published = Promise.all(rooms.map(({ room, user }) => publishAll(room, user, random))).finally(() => {
+    isDone = true;
+  });
+  const faults = (async () => {
+    const kinds = ["drop", "drop", "stall", "freeze", "duplicate", "refuse", "restart"];
+    for (let round = 0; !isDone; round++) {
+      await sleep(50 + random(200));
+      seen.faults++;
+      // Each kind before any comes again.
+      const kind = kinds[round % kinds.length];
+      if (kind === "drop") line.drop();
+      else if (kind === "stall") line.stall(random(700));
+      else if (kind === "freeze") line.freeze((["up", "down", "both"] as const)[random(3)]);
+      else if (kind === "duplicate") {
+        line.duplicate();
+        line.drop();
+      } else if (kind === "refuse") {
+        line.refuse(true);
+        line.drop();
+        await sleep(random(500));
+        line.refuse(false);
+      } else {
+        await worker.dispose();
+        worker = await startWorker(settings, storage);
+        line.lead(worker.origin);
+      }
+    }
+  })();
+
+  const places = (await published).flat();
+  await faults;
+  const wanted = places.map(({ data, offset }) => [offset, data] as const).sort(([a], [b]) => a - b);
+  const told = `SNUG_SEED=${seed} ${JSON.stringify(seen)}`;
+  expect(wanted, told).toHaveLength(PUBLISHES);
+  // Every offset is one message's.
+  expect(
+    wanted.map(([offset]) => offset),
+    told,
+  ).toEqual(wanted.map((_, index) => index + 1));
+  for (const { room, heard } of rooms) {
+    while ((room.position?.offset ?? 0) < PUBLISHES) await sleep(20);
+    expect(
+      heard.map(({ offset, data }) => [offset, data]),
+      told,
+    ).toEqual(wanted);
+    room.leave();
+  }
+  for (const { user } of rooms) {
+    const ours = wanted.flatMap(([, data]) =>
+      data.startsWith(`${user}:`) ? Number(data.split(":")[1]) : [],
+    );
+    // In the order in which they were published.
+    expect(ours, told).toEqual(ours.map((_, index) => index + 1));
+  }
+  expect(seen.gaps, told).toBe(0);
+  // The line was bad.
+  expect(seen.faults, told).toBeGreaterThan(30);
+  expect(seen.lost, told).toBeGreaterThan(30);
+  expect(seen.expired, told).toBeGreaterThan(0);
+  await worker.dispose();
+});
+
+function connected(room: Room) {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  room.on("status", ({ status }) => status === "connected" && resolve());
+  return room.status === "connected" ? undefined : promise;
+}
+
+/** Publishes a client's part of all messages, some at a time. */
+async function publishAll(room: Room, user: string, random: (below: number) => number) {
+  const share = Math.floor(PUBLISHES / USERS.length) + (user === USERS[0] ? PUBLISHES % USERS.length : 0);
+  const places: { data: string; offset: number }[] = [];
+  let next = 0;
+  const lane = async () => {
+    while (next < share) {
+      const data = `${user}:${++next}`;
+      const { offset } = await room.publish(data);
+      places.push({ data, offset });
+      await sleep(random(60));
+    }
+  };
+  await Promise.all(Array.from({ length: 20 }, lane));
+  return places;
+}

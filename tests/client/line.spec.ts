@@ -1,0 +1,315 @@
+// The client on a line that fails: it notices, comes back, and misses nothing or says what.
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join as joinPath } from "node:path";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { startFaultyLine } from "../support/faults.js";
+import {
+  all,
+  connected,
+  dataOf,
+  ended,
+  heard,
+  join,
+  joined,
+  next,
+  reached,
+  refusal,
+} from "../support/rooms.js";
+import { startSite } from "../support/site.js";
+import { inSeconds, token } from "../support/tokens.js";
+import { newRoom } from "../support/visit.js";
+import { startWorker } from "../support/worker.js";
+
+const worker = await startWorker({ PING_MS: 100, IDLE_TIMEOUT_MS: 60_000, CONNECTIONS_PER_USER_MAX: 100 });
+afterAll(() => worker.dispose());
+const url = worker.origin;
+
+/** Not the default ones, so that nothing has to be waited for. */
+const quick = { timeoutMs: 400, backoff: { minMs: 20, maxMs: 100 } };
+
+describe("a lost connection", () => {
+  it("is resumed: what was missed comes, in order, and what was published meanwhile goes", async () => {
+    await using line = await startFaultyLine(url);
+    const name = newRoom();
+    const ann = await joined(url, name);
+    const bob = await joined(line.origin, name, { user: "bob", ...quick });
+    const messages = heard(bob, "message");
+    const gaps = heard(bob, "gap");
+    await ann.publish(1);
+    line.refuse(true);
+    const lost = next(bob, "status");
+    line.drop();
+    expect(await lost).toMatchObject({
+      status: "connecting",
+      error: { code: "connection_lost", retryable: true },
+    });
+    for (const n of [2, 3]) await ann.publish(n);
+    const waiting = bob.publish("away");
+    line.refuse(false);
+    expect((await waiting).offset).toBe(4);
+    await ann.publish(5);
+    await reached(bob, 5);
+    expect(dataOf(messages)).toEqual([1, 2, 3, "away", 5]);
+    expect(gaps).toEqual([]);
+    // Nobody was told that bob had gone.
+    expect([...ann.members.keys()]).toEqual(["ann", "bob"]);
+  });
+
+  it.each(["up", "down", "both"] as const)("that still looks open is noticed (%s)", async (which) => {
+    await using line = await startFaultyLine(url);
+    const room = await joined(line.origin, newRoom(), quick);
+    const changes = heard(room, "status");
+    line.freeze(which);
+    expect((await room.publish("into the void")).offset).toBe(1);
+    expect(changes.map(({ status }) => status)).toContain("connecting");
+    expect(dataOf(await all(room.history()))).toEqual(["into the void"]);
+  });
+
+  it("that still looks open is noticed where nobody says anything", async () => {
+    await using line = await startFaultyLine(url);
+    const room = await joined(line.origin, newRoom(), quick);
+    const lost = next(room, "status", ({ status }) => status === "connecting");
+    line.freeze();
+    await lost;
+    await connected(room);
+  });
+
+  it("that is only slow is kept", async () => {
+    await using line = await startFaultyLine(url);
+    const room = await joined(line.origin, newRoom(), { ...quick, timeoutMs: 5_000 });
+    const changes = heard(room, "status");
+    line.stall(300);
+    await room.publish("late");
+    expect(changes).toEqual([]);
+  });
+
+  it("is asked for again more and more rarely, and says when", async () => {
+    const nobody = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => nobody.once("listening", resolve));
+    const { port } = nobody.address() as { port: number };
+    nobody.close();
+    const room = join(`http://127.0.0.1:${port}`, newRoom(), { backoff: { minMs: 8, maxMs: 64 } });
+    const waits: number[] = [];
+    for (let attempt = 0; attempt < 8; attempt++) {
+      const { error, retryAt = 0 } = await next(room, "status", ({ retryAt }) => retryAt !== undefined);
+      expect(error).toMatchObject({ code: "unreachable", retryable: true });
+      waits.push(retryAt - Date.now());
+    }
+    for (const [attempt, wait] of waits.entries()) expect(wait).toBeLessThanOrEqual(8 * 2 ** attempt);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(64);
+  });
+
+  it("over a restart of everything loses nothing that was acknowledged", async () => {
+    const storage = await mkdtemp(joinPath(tmpdir(), "snug-"));
+    onTestFinished(() => rm(storage, { recursive: true }));
+    const first = await startWorker({}, storage);
+    await using line = await startFaultyLine(first.origin);
+    const room = await joined(line.origin, "restarted", quick);
+    const messages = heard(room, "message");
+    await room.publish(1);
+    await first.dispose();
+    await using second = await startWorker({}, storage);
+    line.lead(second.origin);
+    expect((await room.publish(2)).offset).toBe(2);
+    await reached(room, 2);
+    expect(dataOf(messages)).toEqual([1, 2]);
+  });
+});
+
+describe("what cannot be recovered", () => {
+  /** A room that keeps two messages, in which bob is away for five. */
+  async function missed(prepare: (bob: Awaited<ReturnType<typeof joined>>) => void) {
+    await using forgetful = await startWorker({ HISTORY_MESSAGES_MAX: 2 });
+    await using line = await startFaultyLine(forgetful.origin);
+    const name = newRoom();
+    const ann = await joined(forgetful.origin, name);
+    const bob = await joined(line.origin, name, { user: "bob", ...quick });
+    prepare(bob);
+    const messages = heard(bob, "message");
+    await ann.publish(1);
+    await reached(bob, 1);
+    line.refuse(true);
+    line.drop();
+    for (let n = 2; n <= 6; n++) await ann.publish(n);
+    line.refuse(false);
+    await connected(bob);
+    await ann.publish(7);
+    await reached(bob, 7);
+    return { messages, history: dataOf(await all(bob.history())) };
+  }
+
+  it("is said, with what it is", async () => {
+    let gaps: object[] = [];
+    const { messages, history } = await missed((bob) => {
+      gaps = heard(bob, "gap");
+    });
+    const epoch = expect.any(String);
+    expect(gaps).toEqual([{ from: { epoch, offset: 1 }, to: { epoch, offset: 6 } }]);
+    expect(dataOf(messages)).toEqual([1, 7]);
+    expect(history).toEqual([7, 6]);
+  });
+
+  it("is an error that nobody caught, where nobody listens", async () => {
+    // Those of the test runner would make of it that the run has failed.
+    const listeners = process.listeners("uncaughtException");
+    process.removeAllListeners("uncaughtException");
+    const { promise, resolve } = Promise.withResolvers<Error>();
+    process.once("uncaughtException", resolve);
+    onTestFinished(() => {
+      for (const listener of listeners) process.on("uncaughtException", listener);
+    });
+    await missed(() => {});
+    expect(await promise).toMatchObject({ name: "SnugError", code: "gap" });
+  });
+
+  it("is of no interest to those who may not receive", async () => {
+    const name = newRoom();
+    await using line = await startFaultyLine(url);
+    const claims = { rooms: { [name]: ["publish"] } };
+    const sensor = await joined(line.origin, name, { user: "sensor", claims, ...quick });
+    const gaps = heard(sensor, "gap");
+    await sensor.publish(1);
+    line.drop();
+    expect((await sensor.publish(2)).offset).toBe(2);
+    expect(gaps).toEqual([]);
+  });
+});
+
+describe("a refusal", () => {
+  it.each([
+    ["room_forbidden", { claims: { rooms: ["elsewhere"] } }],
+    ["token_invalid", { getToken: () => token({}, { secret: "another, of at least thirty-two bytes" }) }],
+  ])("%s is final, and known by its code", async (code, wish) => {
+    const room = join(url, newRoom(), { ...quick, ...wish });
+    const [end, waiting] = [ended(room), refusal(room.publish("no"))];
+    expect([await end, await waiting]).toEqual([code, code]);
+  });
+
+  it("of a name that is none is final", async () => {
+    expect(await ended(join(url, "a room", quick))).toBe("bad_room");
+  });
+
+  it("of a token that has ended brings another one", async () => {
+    const tokens = [inSeconds(-60), inSeconds(-60), inSeconds(-60), inSeconds(60)].map((exp) =>
+      token({ exp }),
+    );
+    const room = join(url, newRoom(), { ...quick, getToken: () => tokens.shift() ?? "" });
+    await connected(room);
+    expect(tokens).toEqual([]);
+  });
+
+  it("of one token that does not hold brings another one", async () => {
+    const tokens = ["no.such.token", await token()];
+    const room = join(url, newRoom(), { ...quick, getToken: () => tokens.shift() ?? "" });
+    await connected(room);
+    expect(tokens).toEqual([]);
+  });
+
+  it("for a while is over when it says so", async () => {
+    await using small = await startWorker({ CONNECTIONS_MAX: 1 });
+    const name = newRoom();
+    const first = await joined(small.origin, name);
+    const second = join(small.origin, name, { user: "bob", ...quick });
+    const { error, retryAt = 0 } = await next(second, "status", ({ retryAt }) => retryAt !== undefined);
+    expect(error).toMatchObject({ code: "room_full", retryable: true, retryAfterMs: 10_000 });
+    const wait = retryAt - Date.now();
+    expect(wait).toBeGreaterThan(9_000);
+    expect(wait).toBeLessThanOrEqual(10_100);
+    first.leave();
+  });
+
+  it("without a token, where cookies say who comes, is the application's", async () => {
+    await using site = await startSite(() => ({ status: 401 }));
+    await using cookies = await startWorker({ AUTH_URL: `${site.origin}/`, JWT_SECRET: undefined });
+    expect(await ended(join(cookies.origin, newRoom(), { ...quick, getToken: undefined }))).toBe(
+      "token_missing",
+    );
+  });
+});
+
+describe("tokens", () => {
+  it("are renewed in time, and the connection goes on", async () => {
+    await using strict = await startWorker({ JWT_LEEWAY_SECONDS: 0 });
+    const name = newRoom();
+    let asked = 0;
+    const { promise: second, resolve } = Promise.withResolvers<void>();
+    const room = await joined(strict.origin, name, {
+      getToken: () => {
+        if (++asked === 3) resolve();
+        return token({ exp: inSeconds(asked < 3 ? 2 : 3600) });
+      },
+    });
+    const changes = heard(room, "status");
+    const { connection } = room;
+    await second;
+    await room.publish("still here");
+    expect(changes).toEqual([]);
+    expect(room.connection).toBe(connection);
+  });
+
+  it("that end all the same are followed by others, and nothing is missed", async () => {
+    await using strict = await startWorker({ JWT_LEEWAY_SECONDS: 0 });
+    const name = newRoom();
+    const ann = await joined(strict.origin, name);
+    let asked = 0;
+    const bob = await joined(strict.origin, name, {
+      ...quick,
+      getToken: async () => {
+        asked++;
+        // The one that is asked for in time does not come.
+        if (asked === 2) throw new Error("no network");
+        return token({ sub: "bob", exp: inSeconds(asked === 1 ? 2 : 3600) });
+      },
+    });
+    const errors = heard(bob, "error");
+    const messages = heard(bob, "message");
+    expect((await next(bob, "status")).error?.code).toBe("token_expired");
+    await ann.publish("meanwhile");
+    await reached(bob, 1);
+    expect(dataOf(messages)).toEqual(["meanwhile"]);
+    expect(errors).toMatchObject([{ code: "token_unavailable" }]);
+    expect(asked).toBe(3);
+  });
+
+  it("that cannot be had are asked for again", async () => {
+    let asked = 0;
+    const room = join(url, newRoom(), {
+      ...quick,
+      getToken: () => {
+        if (++asked === 1) throw new Error("no network");
+        return asked === 2 ? (undefined as never) : token();
+      },
+    });
+    const errors = heard(room, "error");
+    await connected(room);
+    expect(errors.map(({ code }) => code)).toEqual(["token_unavailable", "token_unavailable"]);
+  });
+
+  it("are kept over a lost connection", async () => {
+    await using line = await startFaultyLine(url);
+    let asked = 0;
+    const room = await joined(line.origin, newRoom(), {
+      ...quick,
+      getToken: () => {
+        asked++;
+        return token();
+      },
+    });
+    line.drop();
+    await next(room, "status", ({ status }) => status === "connected");
+    expect(asked).toBe(1);
+  });
+
+  it("of which a new one grants nothing any more end it", async () => {
+    await using strict = await startWorker({ JWT_LEEWAY_SECONDS: 0 });
+    const name = newRoom();
+    let asked = 0;
+    const room = await joined(strict.origin, name, {
+      getToken: () => token({ exp: inSeconds(2), rooms: ++asked === 1 ? [name] : ["elsewhere"] }),
+    });
+    expect(await ended(room)).toBe("token_revoked");
+  });
+});

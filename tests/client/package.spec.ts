@@ -1,0 +1,149 @@
+// The package: what is in it works where it says that it does, and its types are those of the protocol.
+
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, it } from "vitest";
+import { token } from "../support/tokens.js";
+import { newRoom } from "../support/visit.js";
+import { startWorker } from "../support/worker.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const worker = await startWorker();
+afterAll(() => worker.dispose());
+
+/** Runs a module in the repository's root. */
+async function run(node: string, flags: string[], code: string) {
+  const env = { ...process.env, TOKEN: await token(), URL: worker.origin, ROOM: newRoom() };
+  const done = spawnSync(node, [...flags, "--input-type=module", "--eval", code], {
+    cwd: root,
+    env,
+    encoding: "utf8",
+  });
+  return done.stdout.trim() || done.stderr;
+}
+
+const talk = (before: string, options: string) => `${before}
+  import { joinRoom } from "snug-client";
+  const { TOKEN, URL, ROOM } = process.env;
+  const room = joinRoom({ url: URL, room: ROOM, getToken: () => TOKEN, ${options} });
+  const { offset } = await room.publish("hello");
+  console.log("stored at", offset);
+  room.leave();`;
+
+/** The Node that npm runs on, which is the machine's and often an older one. */
+const other = process.env.npm_node_execpath ?? process.execPath;
+
+describe("the package", () => {
+  it("works in Node, which has a WebSocket", async () => {
+    expect(await run(process.execPath, [], talk("", ""))).toBe("stored at 1");
+  });
+
+  it.each([
+    ["this Node without its own", process.execPath, ["--no-experimental-websocket"]],
+    ["the Node of npm", other, []],
+  ])("works with the WebSocket of 'ws' in %s", async (_, node, flags) => {
+    expect(await run(node, flags, talk('import { WebSocket } from "ws";', "WebSocket"))).toBe("stored at 1");
+  });
+
+  it("says what is missing where there is no WebSocket", async () => {
+    const said = await run(process.execPath, ["--no-experimental-websocket"], talk("", ""));
+    expect(said).toContain("There is no WebSocket here: give joinRoom one, such as that of 'ws'");
+  });
+
+  it("needs nothing, and holds what its exports name", () => {
+    const { dependencies, exports } = JSON.parse(readFileSync(join(root, "client", "package.json"), "utf8"));
+    expect(dependencies).toBeUndefined();
+    for (const path of Object.values<string>(exports)) {
+      expect(readFileSync(join(root, "client", path), "utf8")).toContain("export");
+      expect(readFileSync(join(root, "client", path.replace(/js$/, "d.ts")), "utf8")).toContain("export");
+    }
+  });
+});
+
+/** The type of each example in tests/vectors, by its file's name. */
+const TYPES: Record<string, string> = {
+  command_history: "HistoryCommand",
+  command_kick: "KickCommand",
+  command_members: "MembersCommand",
+  command_ping: "PingCommand",
+  command_publish: "PublishCommand",
+  command_refresh: "RefreshCommand",
+  command_signal: "SignalCommand",
+  command_state: "StateCommand",
+  problem_token_expired: "Problem",
+  push_closing: "Closing",
+  push_error: "ErrorPush",
+  push_message: "MessagePush",
+  push_presence: "Presence",
+  push_signal: "Signal",
+  push_welcome: "Welcome",
+  reply_ack: "Ack",
+  reply_ack_duplicate: 'Replies["publish"]',
+  reply_ack_kicked: 'Replies["kick"]',
+  reply_ack_refreshed: 'Replies["refresh"]',
+  reply_ack_stored: 'Replies["publish"]',
+  reply_history: "HistoryReply",
+  reply_members: "MembersReply",
+  reply_pong: "Pong",
+};
+
+describe("the types", () => {
+  const vectors = join(root, "tests", "vectors");
+  const names = readdirSync(vectors).map((file) => file.replace(/\.json$/, ""));
+  const read = (name: string) => JSON.parse(readFileSync(join(vectors, `${name}.json`), "utf8"));
+
+  /** What the compiler says of values written out as these types: nothing may be missing, nor there and unknown. */
+  function compile(values: [name: string, type: string, value: object][]) {
+    const folder = mkdtempSync(join(root, "target", "types-"));
+    const lines = values.map(
+      ([name, type, value]) => `export const ${name}: ${type} = ${JSON.stringify(value)};`,
+    );
+    const used = [...new Set(values.map(([, type]) => type.replace(/\[.*/, "")))];
+    writeFileSync(
+      join(folder, "vectors.ts"),
+      [`import type { ${used.join(", ")} } from "snug-client";`, ...lines].join("\n"),
+    );
+    const options = [
+      "--ignoreConfig",
+      "--noEmit",
+      "--strict",
+      "--module",
+      "nodenext",
+      "--target",
+      "es2022",
+      "--pretty",
+      "false",
+    ];
+    const done = spawnSync(
+      join(root, "node_modules", ".bin", "tsc"),
+      [...options, join(folder, "vectors.ts")],
+      {
+        cwd: root,
+        encoding: "utf8",
+      },
+    );
+    rmSync(folder, { recursive: true });
+    return done.stdout;
+  }
+
+  it("fit every example, with nothing missing and nothing unknown", () => {
+    // What an application is asked about cookies, no client ever sees.
+    const known = names.filter((name) => name !== "session_question");
+    expect(known.sort()).toEqual(Object.keys(TYPES).sort());
+    expect(compile(known.map((name) => [name, TYPES[name] ?? "", read(name)]))).toBe("");
+  });
+
+  it("fit nothing else", () => {
+    const { offset: _, ...without } = read("reply_ack_stored");
+    const said = compile([
+      ["missing", 'Replies["publish"]', without],
+      ["unknown", "Welcome", { ...read("push_welcome"), extra: 1 }],
+      ["wrong", "MessagePush", { ...read("push_message"), offset: "41" }],
+    ]);
+    expect(said).toContain("'offset' is missing");
+    expect(said).toContain("extra\"' does not exist");
+    expect(said.match(/error TS/g)).toHaveLength(3);
+  });
+});

@@ -1,0 +1,337 @@
+// The client in a room: what it publishes, hears and reads, as PROTOCOL.md has it.
+
+import { afterAll, describe, expect, it } from "vitest";
+import {
+  all,
+  connected,
+  dataOf,
+  ended,
+  heard,
+  join,
+  joined,
+  next,
+  reached,
+  refusal,
+} from "../support/rooms.js";
+import { newRoom } from "../support/visit.js";
+import { startWorker } from "../support/worker.js";
+
+const worker = await startWorker({ PRESENCE_GRACE_MS: 0 });
+afterAll(() => worker.dispose());
+const url = worker.origin;
+
+describe("joining", () => {
+  it("is done at once, and tells when it is in", async () => {
+    const room = join(url, newRoom());
+    expect(room.status).toBe("connecting");
+    const changes = heard(room, "status");
+    await connected(room);
+    expect(changes.map(({ status }) => status)).toEqual(["connected"]);
+    expect(room).toMatchObject({ user: "ann", count: 1, isTruncated: false });
+    expect([...room.can]).toEqual(["receive", "publish", "signal", "presence", "history"]);
+    expect(room.connection).toMatch(/^[0-9a-f]{16}$/);
+  });
+
+  it("takes an address in any spelling", async () => {
+    for (const address of [`${url}/`, url.replace("http", "ws"), `${url}?x=1#y`]) {
+      expect((await joined(address, newRoom())).status).toBe("connected");
+    }
+  });
+
+  it("fails at once where the address is none", () => {
+    expect(() => join("not an address", "lobby")).toThrow(/Invalid URL/);
+    expect(() => join(undefined as never, "lobby")).toThrow("joinRoom needs the url of a Snug server");
+  });
+
+  it("replays the newest messages where it is asked to, and goes on from there", async () => {
+    const name = newRoom();
+    const ann = await joined(url, name);
+    for (let n = 1; n <= 5; n++) await ann.publish(n);
+    const bob = join(url, name, { user: "bob", last: 3 });
+    const messages = heard(bob, "message");
+    await reached(bob, 5);
+    await ann.publish(6);
+    await reached(bob, 6);
+    expect(dataOf(messages)).toEqual([3, 4, 5, 6]);
+    expect(bob.position).toEqual(ann.position);
+  });
+});
+
+describe("publishing", () => {
+  it("gives the place, and everybody hears of it, oneself too", async () => {
+    const name = newRoom();
+    const [ann, bob] = [await joined(url, name), await joined(url, name, { user: "bob" })];
+    const [own, others] = [next(ann, "message"), next(bob, "message")];
+    const place = await ann.publish({ text: "你好 👋" }, { event: "chat" });
+    expect(place).toEqual({ offset: 1, time: expect.any(Number) });
+    const message = {
+      ...place,
+      user: "ann",
+      connection: ann.connection,
+      event: "chat",
+      data: { text: "你好 👋" },
+    };
+    expect(await own).toMatchObject(message);
+    expect(await others).toMatchObject(message);
+  });
+
+  it("waits for the connection, and keeps the order", async () => {
+    const room = join(url, newRoom());
+    expect(room.status).toBe("connecting");
+    const places = Array.from({ length: 100 }, (_, n) => room.publish(n));
+    expect(room.pending).toBe(100);
+    const offsets = (await Promise.all(places)).map(({ offset }) => offset);
+    expect(offsets).toEqual(Array.from({ length: 100 }, (_, n) => n + 1));
+    expect(dataOf(await all(room.history({ after: 0 })))).toEqual(Array.from({ length: 100 }, (_, n) => n));
+    expect(room.pending).toBe(0);
+  });
+
+  it("stores once under one key", async () => {
+    const room = await joined(url, newRoom());
+    const first = await room.publish("first", { key: "order:7" });
+    expect(await room.publish("again", { key: "order:7" })).toEqual({ ...first, duplicate: true });
+    const [one, other] = [room.publish("once", { key: "k" }), room.publish("once", { key: "k" })];
+    expect(await one).toEqual(await other);
+    expect(dataOf(await all(room.history()))).toEqual(["once", "first"]);
+  });
+
+  it("keeps to the room's rate, in order, and loses neither a message nor the connection", async () => {
+    await using slow = await startWorker({ MESSAGES_PER_SECOND: 40, MESSAGES_BURST: 5 });
+    const room = await joined(slow.origin, newRoom());
+    const changes = heard(room, "status");
+    const places = await Promise.all(Array.from({ length: 60 }, (_, n) => room.publish(n)));
+    expect(places.map(({ offset }) => offset)).toEqual(Array.from({ length: 60 }, (_, n) => n + 1));
+    expect(changes).toEqual([]);
+  });
+
+  it("rejects what is refused, and goes on", async () => {
+    const room = await joined(url, newRoom(), { claims: { limits: { message_bytes: 1000 } } });
+    const errors = heard(room, "error");
+    const nested = JSON.parse(`${"[".repeat(200)}${"]".repeat(200)}`);
+    const outcomes = [
+      room.publish("first"),
+      room.publish(nested),
+      room.publish("x".repeat(1000)),
+      room.publish("event", { event: "e".repeat(65) }),
+      room.publish("key", { key: "k".repeat(65) }),
+      room.publish(undefined as never),
+      room.publish("last"),
+    ];
+    const ends = await Promise.all(
+      outcomes.map((one) =>
+        one.then(
+          ({ offset }) => offset,
+          ({ code }) => code,
+        ),
+      ),
+    );
+    expect(ends).toEqual([1, "bad_json", "too_large", "bad_command", "bad_command", "bad_command", 2]);
+    expect(dataOf(await all(room.history()))).toEqual(["last", "first"]);
+    expect(room.status).toBe("connected");
+    // What has no id is told of, too.
+    expect(errors.map(({ code }) => code)).toContain("bad_json");
+  });
+
+  it("rejects what the token does not grant", async () => {
+    const name = newRoom();
+    const room = await joined(url, name, { claims: { rooms: { [name]: ["receive"] } } });
+    expect(await refusal(room.publish("no"))).toBe("forbidden");
+    expect(await refusal(all(room.history()))).toBe("forbidden");
+    expect(room.can).toEqual(new Set(["receive"]));
+  });
+
+  it("rejects what is more than may wait", async () => {
+    const room = join(url, newRoom(), { queueMax: 2 });
+    const [one, two, three] = [room.publish(1), room.publish(2), room.publish(3)];
+    expect(await refusal(three)).toBe("queue_full");
+    expect([(await one).offset, (await two).offset]).toEqual([1, 2]);
+  });
+});
+
+describe("signals", () => {
+  it("go to all others or to some, and need a connection", async () => {
+    const name = newRoom();
+    const ann = join(url, name);
+    expect(ann.signal("too early")).toBe(false);
+    await connected(ann);
+    const bob = await joined(url, name, { user: "bob" });
+    const cho = await joined(url, name, { user: "cho" });
+    const signals = heard(cho, "signal");
+    const first = next(bob, "signal");
+    expect(ann.signal({ typing: true }, { event: "typing", to: ["bob"] })).toBe(true);
+    expect(await first).toEqual({
+      type: "signal",
+      user: "ann",
+      connection: ann.connection,
+      event: "typing",
+      data: { typing: true },
+    });
+    const second = next(cho, "signal");
+    ann.signal("all");
+    await second;
+    expect(signals.map(({ data }) => data)).toEqual(["all"]);
+  });
+
+  it("that are refused are told of", async () => {
+    const room = await joined(url, newRoom());
+    const error = next(room, "error");
+    room.signal("x", { event: "e".repeat(65) });
+    expect(await error).toMatchObject({ code: "bad_command", retryable: false });
+  });
+});
+
+describe("members", () => {
+  it("come, show states and go", async () => {
+    const name = newRoom();
+    const ann = await joined(url, name, { claims: { info: { name: "Ann" } } });
+    expect([...ann.members.keys()]).toEqual(["ann"]);
+    const came = next(ann, "members", (members) => members.has("__proto__"));
+    const bob = await joined(url, name, { user: "__proto__", claims: { info: { name: "小博" } } });
+    expect((await came).get("__proto__")).toMatchObject({
+      info: { name: "小博" },
+      connections: 1,
+      state: {},
+    });
+    expect([...bob.members.keys()].sort()).toEqual(["__proto__", "ann"]);
+    expect(ann.count).toBe(2);
+
+    const shown = next(
+      ann,
+      "members",
+      (members) => Object.keys(members.get("__proto__")?.state ?? {}).length > 0,
+    );
+    const own = next(bob, "members");
+    bob.setState({ cursor: [1, 2] });
+    const state = { [bob.connection ?? ""]: { cursor: [1, 2] } };
+    expect((await shown).get("__proto__")?.state).toEqual(state);
+    // Who shows it is not told by the room, and knows it all the same.
+    expect((await own).get("__proto__")?.state).toEqual(state);
+
+    const left = next(ann, "members", (members) => !members.has("__proto__"));
+    bob.leave();
+    await left;
+    expect(ann.count).toBe(1);
+  });
+
+  it("see the last of many states, also after a lost connection", async () => {
+    const name = newRoom();
+    const ann = await joined(url, name);
+    const bob = join(url, name, { user: "bob" });
+    for (let n = 0; n <= 500; n++) bob.setState({ n });
+    const isLast = (members: ReadonlyMap<string, { state: object }>) =>
+      Object.values(members.get("bob")?.state ?? {}).some(({ n }) => n === 500);
+    await next(ann, "members", isLast);
+    // Each connection has its own.
+    const again = next(ann, "members", isLast);
+    await worker.hibernate(name);
+    bob.setState({ n: 1 });
+    bob.setState({ n: 500 });
+    await again;
+  });
+
+  it("are not told where nobody wants to know", async () => {
+    const name = newRoom();
+    const ann = await joined(url, name, { presence: false });
+    const changes = heard(ann, "members");
+    const bob = await joined(url, name, { user: "bob" });
+    const message = next(ann, "message");
+    await bob.publish("hi");
+    await message;
+    expect(changes).toEqual([]);
+  });
+
+  it("are counted where they are too many, and listed when they are few again", {
+    timeout: 60_000,
+  }, async () => {
+    const name = newRoom();
+    const ann = await joined(url, name);
+    const crowd = await Promise.all(
+      Array.from({ length: 200 }, (_, n) => joined(url, name, { user: `user ${n}`, presence: false })),
+    );
+    while (ann.count < 201) await next(ann, "members");
+    expect(ann.isTruncated).toBe(true);
+    const newcomer = await joined(url, name, { user: "bob" });
+    expect(newcomer).toMatchObject({ count: 202, isTruncated: true });
+    expect(newcomer.members.size).toBe(200);
+    for (const room of crowd.slice(0, 150)) room.leave();
+    while (ann.isTruncated || ann.count > 52) await next(ann, "members");
+    const here = ["ann", "bob", ...crowd.slice(150).map(({ user }) => user)].sort();
+    expect([...ann.members.keys()].sort()).toEqual(here);
+    while (newcomer.isTruncated || newcomer.count > 52) await next(newcomer, "members");
+    expect([...newcomer.members.keys()].sort()).toEqual(here);
+  });
+});
+
+describe("history", () => {
+  it("is read from the newest back, from a place on, and page by page", async () => {
+    const room = await joined(url, newRoom());
+    await Promise.all(Array.from({ length: 30 }, (_, n) => room.publish(n + 1)));
+    const numbers = Array.from({ length: 30 }, (_, n) => n + 1);
+    expect(dataOf(await all(room.history({ pageSize: 7 })))).toEqual([...numbers].reverse());
+    expect(dataOf(await all(room.history({ after: 10, pageSize: 7 })))).toEqual(numbers.slice(10));
+    expect(dataOf(await all(room.history({ before: 10, pageSize: 100 })))).toEqual(
+      numbers.slice(0, 9).reverse(),
+    );
+    expect(await all(room.history({ before: 1 }))).toEqual([]);
+    expect(await all(room.history({ after: 30 }))).toEqual([]);
+    expect(await refusal(all(room.history({ pageSize: 101 })))).toBe("bad_command");
+  });
+
+  it("may be asked for before there is a connection, and stopped", async () => {
+    const name = newRoom();
+    const ann = await joined(url, name);
+    for (let n = 1; n <= 5; n++) await ann.publish(n);
+    const bob = join(url, name, { user: "bob" });
+    const seen: unknown[] = [];
+    for await (const { data } of bob.history({ pageSize: 2 })) {
+      seen.push(data);
+      if (seen.length === 3) break;
+    }
+    expect(seen).toEqual([5, 4, 3]);
+  });
+});
+
+describe("moderating", () => {
+  it("kicks, and says how many connections were closed", async () => {
+    const name = newRoom();
+    const moe = await joined(url, name, { user: "moe", claims: { rooms: { [name]: ["moderate"] } } });
+    const [bob, tab] = [await joined(url, name, { user: "bob" }), await joined(url, name, { user: "bob" })];
+    const ends = [ended(bob), ended(tab)];
+    expect(await moe.kick("bob", { reason: "no spam, please", banSeconds: 3600 })).toBe(2);
+    expect(await Promise.all(ends)).toEqual(["banned", "banned"]);
+    expect(await refusal(bob.publish("but"))).toBe("banned");
+    expect(await ended(join(url, name, { user: "bob" }))).toBe("banned");
+    expect(await refusal((await joined(url, name)).kick("moe"))).toBe("forbidden");
+  });
+});
+
+describe("leaving", () => {
+  it("is told to the others at once, and rejects what waits", async () => {
+    const name = newRoom();
+    await using patient = await startWorker({ PRESENCE_GRACE_MS: 3_600_000 });
+    const [ann, bob] = [
+      await joined(patient.origin, name),
+      await joined(patient.origin, name, { user: "bob" }),
+    ];
+    if (ann.count < 2) await next(ann, "members");
+    const left = next(ann, "members", ({ size }) => size === 1);
+    const history = refusal(all(bob.history()));
+    const waiting = refusal(bob.publish("too late"));
+    bob.leave();
+    expect([await waiting, await history]).toEqual(["left", "left"]);
+    await left;
+    expect(bob.status).toBe("disconnected");
+    expect(await refusal(bob.publish("more"))).toBe("left");
+    expect(bob.signal("more")).toBe(false);
+    bob.leave();
+  });
+
+  it("may come before the connection does", async () => {
+    const name = newRoom();
+    const room = join(url, name);
+    const end = ended(room);
+    room.leave();
+    expect(await end).toBe("left");
+    expect((await joined(url, name, { user: "bob" })).count).toBe(1);
+  });
+});
