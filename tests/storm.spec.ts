@@ -3,7 +3,7 @@
 import { afterAll, expect, it, vi } from "vitest";
 import { type Client, connect } from "./support/client.js";
 import { newRoom } from "./support/visit.js";
-import type { Member } from "./support/wire.js";
+import type { JsonObject, Member } from "./support/wire.js";
 import { startWorker } from "./support/worker.js";
 
 const settings = { MESSAGES_PER_SECOND: 10_000, MESSAGES_BURST: 10_000, CONNECTIONS_PER_USER_MAX: 100 };
@@ -25,7 +25,7 @@ const staysAtLast = (guest: number) => guest % 2 === 0;
 const pictureOf = (members: Member[]) => new Map(members.map(({ user, state }) => [user, { ...state }]));
 
 /** What a client makes of all that it was told, and of what it said itself. */
-function picture(client: Client, own: object) {
+function picture(client: Client, own: JsonObject) {
   const members = pictureOf(client.welcome.members ?? []);
   for (const push of client.pushes) {
     if (push.type !== "presence") continue;

@@ -3,7 +3,7 @@
 import { onTestFinished } from "vitest";
 import { WebSocket } from "ws";
 import { requestOf, type Visit } from "./visit.js";
-import type { Push, PushOf, Refused, Replies, Welcome } from "./wire.js";
+import type { ErrorPush, Push, PushOf, Replies, Welcome } from "./wire.js";
 import type { Worker } from "./worker.js";
 
 /** How long anything is waited for: far longer than it takes, so that only what never comes fails. */
@@ -85,7 +85,7 @@ export class Client {
   }
 
   /** Sends a command and waits for the error that it is refused with. */
-  async refusal(command: object): Promise<Refused> {
+  async refusal(command: object): Promise<ErrorPush> {
     const reply = await this.#reply(command);
     if (reply.type !== "error") throw new Error(`not refused: ${JSON.stringify(reply)}`);
     return reply;
