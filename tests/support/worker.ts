@@ -1,6 +1,7 @@
 // The built Worker, in a Miniflare of its own. A spec file starts one, so that files share no rooms.
 
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { Miniflare, type MiniflareOptions } from "miniflare";
 import { SECRET } from "./tokens.js";
 
@@ -20,10 +21,19 @@ export interface Worker extends AsyncDisposable {
 }
 
 /** Starts the Worker. With a directory for its storage, it goes on where another one on that directory ended. */
-export async function startWorker(settings: Settings = {}, storage?: string): Promise<Worker> {
+export const startWorker = (settings?: Settings, storage?: string): Promise<Worker> =>
+  start(settings, { storage });
+
+/** Starts the Worker with its pages before it, as they are deployed together. */
+export const startWithPages = (settings?: Settings): Promise<Worker> => start(settings, { hasPages: true });
+
+async function start(
+  settings: Settings = {},
+  { storage, hasPages = false }: { storage?: string | undefined; hasPages?: boolean },
+): Promise<Worker> {
   const lines: string[] = [];
   const miniflare = new Miniflare({
-    ...options({ JWT_SECRET: SECRET, ...settings }),
+    ...options({ JWT_SECRET: SECRET, ...settings }, hasPages),
     resourcePersistencePath: storage,
     handleStructuredLogs({ level, message }: { level: string; message: string }) {
       lines.push(`${level}: ${message}`);
@@ -53,10 +63,11 @@ const BROKEN = /panicked|RuntimeError|Uncaught (?!exception: kj\/compat\/http)/;
 const fromRoot = (path: string) => new URL(`../../${path}`, import.meta.url);
 
 /** wrangler.toml in Miniflare's words. */
-function options(settings: Settings): MiniflareOptions {
+function options(settings: Settings, hasPages: boolean): MiniflareOptions {
   const toml = readFileSync(fromRoot("wrangler.toml"), "utf8");
   const [, compatibilityDate = ""] = /^compatibility_date = "(.+)"$/m.exec(toml) ?? [];
   const [, flags = "[]"] = /^compatibility_flags = (.+)$/m.exec(toml) ?? [];
+  const [, pages = ""] = /^directory = "(.+)"$/m.exec(toml) ?? [];
   const variables = Object.entries(settings)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => [
@@ -70,6 +81,7 @@ function options(settings: Settings): MiniflareOptions {
           name: NAME,
           compatibilityDate,
           compatibilityFlags: JSON.parse(flags),
+          ...(hasPages && { assets: { directory: fileURLToPath(fromRoot(pages)), hasUserWorker: true } }),
           manifest: {
             mainModule: "index.js",
             modules: {

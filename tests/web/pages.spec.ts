@@ -1,0 +1,47 @@
+// The pages that the Worker serves, as HTTP has them.
+
+import { afterAll, describe, expect, it } from "vitest";
+import { fetched } from "../support/door.js";
+import { joined } from "../support/rooms.js";
+import { newRoom } from "../support/visit.js";
+import { startWithPages } from "../support/worker.js";
+
+const worker = await startWithPages();
+afterAll(() => worker.dispose());
+
+describe.each(["/", "/inspect"])("the page at %s", (path) => {
+  it("is HTML, and allows nothing but its own files", async () => {
+    const { status, headers, body } = await fetched(worker.origin + path);
+    expect(status).toBe(200);
+    expect(headers["content-type"]).toMatch(/^text\/html/);
+    const policy = headers["content-security-policy"] ?? "";
+    const sources = new Map(policy.split("; ").map((rule) => rule.split(/ (.*)/) as [string, string]));
+    expect(sources.get("default-src")).toBe("'none'");
+    for (const [name, value] of sources) expect(`${name} ${value}`).toMatch(/ ('self'|'none')$/);
+    expect(sources.get("script-src")).toBe("'self'");
+    expect(headers).toMatchObject({ "x-content-type-options": "nosniff", "referrer-policy": "no-referrer" });
+    expect(body).not.toMatch(/<style|style=|<script(?![^>]* src=)|javascript:|\son[a-z]+=/i);
+    expect(body).not.toMatch(/(src|href)="(?!\/)/);
+  });
+
+  it("loads only what is there, and may be kept for ever", async () => {
+    const { body } = await fetched(worker.origin + path);
+    const files = [...body.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, file = ""]) => file);
+    expect(files.length).toBeGreaterThan(1);
+    for (const file of files) {
+      const { status, headers } = await fetched(worker.origin + file);
+      expect(status).toBe(200);
+      expect(headers["cache-control"]).toContain("immutable");
+      expect(headers["content-type"]).toMatch(/^text\/(javascript|css)/);
+    }
+  });
+});
+
+it("leaves everything else to the Worker", async () => {
+  expect((await fetched(`${worker.origin}/healthz`)).status).toBe(200);
+  const { status, headers, body } = await fetched(`${worker.origin}/nowhere`);
+  expect([status, headers["content-type"]]).toEqual([404, "application/problem+json"]);
+  expect(JSON.parse(body).code).toBe("not_found");
+  expect((await fetched(`${worker.origin}/_headers`)).status).toBe(404);
+  expect((await joined(worker.origin, newRoom())).status).toBe("connected");
+});
