@@ -11,7 +11,7 @@ import { startWorker, type Worker } from "./support/worker.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const read = (file: string) => readFileSync(join(root, file), "utf8");
-const documents = readdirSync(root).filter((file) => file.endsWith(".md"));
+const documents = [...readdirSync(root).filter((file) => file.endsWith(".md")), "client/README.md"];
 
 interface Block {
   language: string;
