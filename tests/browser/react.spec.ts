@@ -1,0 +1,112 @@
+// useRoom in a browser, on a page of another origin: the component of the client's README, in React's strict mode.
+
+import { readFileSync } from "node:fs";
+import { build } from "esbuild";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { expectContent, hasChromium, open, startBrowser, visitor } from "../support/browser.js";
+import { type FaultyLine, startFaultyLine } from "../support/faults.js";
+import { joined } from "../support/rooms.js";
+import { type Site, startSite } from "../support/site.js";
+import { token } from "../support/tokens.js";
+import { startWorker, type Worker } from "../support/worker.js";
+
+const readme = readFileSync(new URL("../../client/README.md", import.meta.url), "utf8");
+const [, component = ""] = /^```jsx\n(.*?)^```$/ms.exec(readme) ?? [];
+
+/** The page's script: the component, and what an application has around it. */
+const script = (url: string, jwt: string) => `
+  import { StrictMode, useState } from "react";
+  import { createRoot } from "react-dom/client";
+  ${component.replace('room: "lobby"', 'room: "lobby", url, backoff, timeoutMs: 500, keep: 3')}
+  const url = ${JSON.stringify(url)};
+  const backoff = { minMs: 20, maxMs: 100 };
+  function Page() {
+    const [isHere, setHere] = useState(true);
+    return <>
+      {isHere && <Lobby getToken={() => ${JSON.stringify(jwt)}} />}
+      <button onClick={() => setHere(!isHere)}>Come or go</button>
+    </>;
+  }
+  createRoot(document.getElementById("root")).render(<StrictMode><Page /></StrictMode>);
+`;
+
+const here = new URL("../..", import.meta.url).pathname;
+
+async function bundle(contents: string) {
+  const { outputFiles } = await build({
+    stdin: { contents, loader: "jsx", resolveDir: here },
+    bundle: true,
+    write: false,
+    jsx: "automatic",
+    define: { "process.env.NODE_ENV": '"development"' },
+  });
+  return outputFiles[0]?.text ?? "";
+}
+
+describe.skipIf(!hasChromium)("useRoom", () => {
+  let browser: Browser;
+  let worker: Worker;
+  let line: FaultyLine;
+  let site: Site;
+  let code = "";
+
+  beforeAll(async () => {
+    site = await startSite(({ path }) =>
+      path === "/page.js"
+        ? { headers: { "content-type": "text/javascript" }, body: code }
+        : {
+            headers: { "content-type": "text/html" },
+            body: '<!doctype html><link rel="icon" href="data:,"><div id="root"></div><script src="/page.js"></script>',
+          },
+    );
+    worker = await startWorker({
+      ALLOWED_ORIGINS: site.origin,
+      HISTORY_MESSAGES_MAX: 5,
+      PRESENCE_GRACE_MS: 0,
+    });
+    line = await startFaultyLine(worker.origin);
+    browser = await startBrowser();
+  });
+  afterAll(async () => {
+    await browser.close();
+    await line[Symbol.asyncDispose]();
+    await site.close();
+    await worker.dispose();
+  });
+
+  it("shows a room, keeps its newest messages over lost connections, and leaves with the component", async () => {
+    code = await bundle(script(line.origin, await token({ sub: "ann" })));
+    const bob = await joined(worker.origin, "lobby", { user: "bob" });
+    await bob.publish("before");
+    const page = await open(await visitor(browser), site.origin);
+    await page.getByText("connected: ann, bob").waitFor();
+    // `last` brings what was said before.
+    await page.getByText("bob: before").waitFor();
+    await page.getByRole("button", { name: "Say hello" }).click();
+    await page.getByText("ann: hello").waitFor();
+    const items = () => page.getByRole("listitem").allTextContents();
+
+    line.drop();
+    await bob.publish("meanwhile");
+    await page.getByText("bob: meanwhile").waitFor();
+    expect(await items()).toEqual(["bob: before", "ann: hello", "bob: meanwhile"]);
+
+    // More than the room keeps: what is shown has no hole in it.
+    line.refuse(true);
+    line.drop();
+    for (let n = 1; n <= 10; n++) await bob.publish(n);
+    line.refuse(false);
+    await page.getByText("bob: 10").waitFor();
+    expect(await items()).toEqual(["bob: 8", "bob: 9", "bob: 10"]);
+
+    await page.getByRole("button", { name: "Come or go" }).click();
+    while (bob.members.has("ann")) await new Promise((resolve) => bob.on("members", resolve));
+    await page.getByRole("button", { name: "Come or go" }).click();
+    while (!bob.members.has("ann")) await new Promise((resolve) => bob.on("members", resolve));
+    await page.getByText("connected: ann, bob").waitFor();
+    // Refused and dropped connections are told of in the console, and nothing else is.
+    const lost = /WebSocket|ERR_|Failed to fetch|CORS|a request to http:\/\/127\.0\.0\.1:\d+\/v1/;
+    expectContent(page, lost);
+  });
+});
