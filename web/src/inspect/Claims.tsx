@@ -58,8 +58,8 @@ export function Claims({ judgement, room, token, now }: Props) {
 }
 
 const TIMES = ["exp", "nbf", "iat"];
-/** What goes on one line of the table, in characters. */
-const LINE = 28;
+/** What is not long, in characters. */
+const LINE = 160;
 
 function Row({ field, judgement, now }: { field: Field; judgement: Judgement; now: number }) {
   const { part, name, raw, fault, isOpen } = field;
@@ -94,7 +94,7 @@ export function Verdict({ fault }: { fault: Fault | undefined }) {
   if (!fault) return <span class="good">✓ {t.fine}</span>;
   return (
     <span class="bad">
-      <code>✕ {fault.code}</code>
+      <code class="verdict">✕ {fault.code}</code>
       <span class="note">{t.why[fault.why]}</span>
     </span>
   );

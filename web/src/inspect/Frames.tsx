@@ -12,7 +12,7 @@ import type { Session } from "./session.js";
 import { t } from "./words.js";
 
 /** How many rows are drawn, and how many more are at a time. */
-const ROWS = 200;
+const ROWS = 100;
 /** How near to the end counts as at the end, in pixels. */
 const NEAR_PX = 8;
 

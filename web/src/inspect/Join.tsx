@@ -1,6 +1,7 @@
 // Which room, with which wishes; and whether it is joined.
 
 import { useChanges, useNow } from "./changes.js";
+import { Reason } from "./Room.js";
 import type { Session } from "./session.js";
 import { t } from "./words.js";
 
@@ -83,7 +84,7 @@ export function Status({ session }: { session: Session }) {
         {error && (
           <>
             {" "}
-            <code>{error.code}</code> <span lang="en">{error.message}</span>
+            <Reason code={error.code} message={error.message} />
           </>
         )}
       </p>

@@ -1,6 +1,6 @@
 // JSON as it was written, in colours, one value a line where it is long.
 
-import { parsed, pretty } from "./json.js";
+import { inLine, parsed, pretty } from "./json.js";
 
 const PARTS = /("(?:[^"\\]|\\.)*")(:)?|(true|false|null|-?\d[\w.+-]*)/g;
 /** Beyond this, in characters, a text is shown as it is. */
@@ -14,7 +14,7 @@ interface Props {
 
 export function Json({ text, lineMax = 0 }: Props) {
   if (text.length > COLOURED_MAX || parsed(text) === undefined) return <>{text}</>;
-  const lines = text.length > lineMax ? pretty(text) : text;
+  const lines = text.length > lineMax ? pretty(text) : inLine(text);
   const parts = [];
   let end = 0;
   for (const { 0: whole, 1: string, 2: colon, 3: other, index } of lines.matchAll(PARTS)) {

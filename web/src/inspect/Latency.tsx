@@ -3,7 +3,7 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useChanges } from "./changes.js";
 import { clock, duration, number } from "./figures.js";
-import { Panel } from "./Panel.js";
+import { Panel, scrolling } from "./Panel.js";
 import { type Sample, type Series, steps, summary } from "./samples.js";
 import type { Session } from "./session.js";
 import { t } from "./words.js";
@@ -27,23 +27,25 @@ export function Latency({ session }: { session: Session }) {
       }
     >
       <Chart {...session.samples} />
-      <table class="summary">
-        <caption class="spoken">{t.chart}</caption>
-        <thead>
-          <tr>
-            <td />
-            <th scope="col">{t.number}</th>
-            <th scope="col">{t.min}</th>
-            <th scope="col">{t.median}</th>
-            <th scope="col">{t.p95}</th>
-            <th scope="col">{t.last}</th>
-          </tr>
-        </thead>
-        <tbody>
-          <Row series="ping" samples={session.samples.ping} />
-          <Row series="publish" samples={session.samples.publish} />
-        </tbody>
-      </table>
+      <div class="scroller" {...scrolling(t.latency)}>
+        <table class="summary">
+          <caption class="spoken">{t.chart}</caption>
+          <thead>
+            <tr>
+              <td />
+              <th scope="col">{t.number}</th>
+              <th scope="col">{t.min}</th>
+              <th scope="col">{t.median}</th>
+              <th scope="col">{t.p95}</th>
+              <th scope="col">{t.last}</th>
+            </tr>
+          </thead>
+          <tbody>
+            <Row series="ping" samples={session.samples.ping} />
+            <Row series="publish" samples={session.samples.publish} />
+          </tbody>
+        </table>
+      </div>
     </Panel>
   );
 }
@@ -120,7 +122,7 @@ function Chart({ ping, publish }: Record<Series, Sample[]>) {
               {clock(end - ago * 1000, 0)}
             </text>
           ))}
-          <path class="ping" d={`M${ping.map(point).join("L")}`} />
+          <path class="ping" d={ping.map((sample, at) => `${at > 0 ? "L" : "M"}${point(sample)}`).join("")} />
           <path class="publish" d={publish.map((sample) => `M${point(sample)}h0`).join("")} />
           {near && (
             <>

@@ -40,7 +40,7 @@ export function Room({ session }: { session: Session }) {
       <div class="troubles" role="log" aria-label={t.troubles} tabIndex={0}>
         {troubles.map(({ n, time, code, message }) => (
           <p key={n}>
-            <time>{clock(time, 0)}</time> <code class="bad">{code}</code> <span lang="en">{message}</span>
+            <time>{clock(time, 0)}</time> <Reason code={code} message={message} />
           </p>
         ))}
       </div>
@@ -55,5 +55,14 @@ function Fact({ name, children }: { name: string; children: preact.ComponentChil
       <dt>{name}</dt>
       <dd>{children}</dd>
     </div>
+  );
+}
+
+/** An error: its code, and what it says where that is more. */
+export function Reason({ code, message }: { code: string; message: string }) {
+  return (
+    <>
+      <code class="bad">{code}</code> {message !== code && <span lang="en">{message}</span>}
+    </>
   );
 }

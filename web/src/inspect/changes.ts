@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 
 /** How long changes are gathered: fast enough to be live, and slow enough for 500 frames a second. */
-const GATHER_MS = 60;
+const GATHER_MS = 100;
 
 export class Changes {
   readonly #listeners = new Set<() => void>();

@@ -1,6 +1,8 @@
 // Numbers and times as the page writes them.
 
-const tag = document.documentElement.lang;
+import { language } from "../common/language.js";
+
+const tag = language === "zh" ? "zh-Hans" : "en";
 const numbers = new Intl.NumberFormat(tag);
 const relative = new Intl.RelativeTimeFormat(tag, { numeric: "always" });
 

@@ -52,6 +52,10 @@ export function pretty(text: string): string {
   return lines;
 }
 
+/** The same JSON on one line, with spaces where it may be broken. */
+export const inLine = (text: string) =>
+  [...text.matchAll(TOKENS)].map(([token]) => (/^[:,]$/.test(token) ? `${token} ` : token)).join("");
+
 /** Deepest that arrays and objects may be in each other (PROTOCOL.md, Limits). */
 const NESTING_MAX = 64;
 

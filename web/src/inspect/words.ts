@@ -207,7 +207,7 @@ export const t = inLanguage({
     connections: "Conn.",
     state: "State by connection",
     truncated: "There are more than are listed.",
-    nobody: "Nobody is known yet.",
+    nobody: "Nobody is known.",
     you: "you",
     gone: "dropped",
 
@@ -223,7 +223,7 @@ export const t = inLanguage({
     noSocket: "there is no socket",
     messages: (count: number, from?: number, to?: number) =>
       count === 0 ? "no messages" : `${count} messages, offsets ${from} to ${to}`,
-    closed: (count: number) => `${count} connections closed`,
+    closed: (count: number) => `connections closed: ${count}`,
 
     faults: "Faults",
     drop: "Drop the socket",
@@ -373,7 +373,7 @@ export const t = inLanguage({
       gaps: "缺口",
     },
     limitsOf: (bytes, count) => `每条 ${bytes} 字节，每秒 ${count} 条`,
-    notAskedFor: "null:未请求",
+    notAskedFor: "null（未请求）",
     troubles: "错误",
     noTroubles: "没有。",
 
@@ -381,7 +381,7 @@ export const t = inLanguage({
     connections: "连接",
     state: "各连接的状态",
     truncated: "未列出全部成员。",
-    nobody: "尚不知道有谁。",
+    nobody: "不知道有谁。",
     you: "你",
     gone: "掉线",
 
@@ -396,7 +396,7 @@ export const t = inLanguage({
     sent: "已发送",
     noSocket: "没有连接",
     messages: (count, from, to) => (count === 0 ? "没有消息" : `${count} 条消息，偏移 ${from} 到 ${to}`),
-    closed: (count) => `关闭了 ${count} 个连接`,
+    closed: (count) => `关闭的连接：${count}`,
 
     faults: "故障",
     drop: "断开套接字",
@@ -439,7 +439,7 @@ export const t = inLanguage({
     took: "用时",
     way: { sent: "发出", received: "收到", socket: "套接字" },
     close: "关闭",
-    details: "帧",
+    details: "帧的详情",
 
     measure: "测量",
     chart: "往返时间，毫秒",
