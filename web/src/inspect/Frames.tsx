@@ -185,7 +185,9 @@ export function Frames({ session }: { session: Session }) {
 
 const ARROWS: Record<Direction, string> = { sent: "→", received: "←", socket: "○" };
 /** How much of a frame its row has, in characters. */
-const PREVIEW = 160;
+const PREVIEW = 300;
+/** What each frame begins with, and a row leaves out: the type stands beside it, and ids say little. */
+const OPENING = /^\{"type":"\w+",?("id":("[^"]*"|\d+),?)?("key":"[^"]*",?)?/;
 /** The row that was drawn last for a frame: the same again need not be compared. */
 const drawn = new WeakMap<Frame, { row: VNode; state: string }>();
 
@@ -207,7 +209,7 @@ function rowOf(frame: Frame, isSelected: boolean, isStop: boolean): VNode {
           <span class="spoken">{t.way[direction]}</span> {types.join(", ")}
         </button>
       </th>
-      <td class="content">{text.slice(0, PREVIEW).replace(/^\{"type":"\w+",?/, "{")}</td>
+      <td class="content">{text.slice(0, PREVIEW).replace(OPENING, "{")}</td>
       <td>{objects > 1 ? number(objects) : ""}</td>
       <td>{direction === "socket" ? "" : number(bytes)}</td>
       <td>{latencyMs === undefined ? "" : duration(latencyMs)}</td>

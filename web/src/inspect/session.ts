@@ -72,8 +72,10 @@ export class Session {
     this.room = joined;
     this.status = { status: "connecting" };
     joined.on("status", (change) => {
-      this.status = change;
-      if (change.error) this.#complain(change.error);
+      // That we left is no error.
+      const error = change.error?.code === "left" ? undefined : change.error;
+      this.status = { ...change, error };
+      if (error) this.#complain(error);
       if (change.status === "disconnected") this.room = undefined;
       this.facts.changed();
     });
