@@ -160,6 +160,10 @@ export class Session {
       const { to, latencyMs, reply } = answer;
       const isDone = reply.type !== "error";
       if (isDone && (to === "ping" || to === "publish")) this.samples.add(to, { time, ms: latencyMs });
+      if (isDone && to === "refresh" && this.welcome) {
+        this.welcome = { ...this.welcome, expires: Number(reply.expires) };
+        this.facts.changed();
+      }
       this.#answer(`${answer.id}`, answer);
     }
     for (const object of objects) if (object.type === "welcome") this.#enter(object as unknown as Welcome);
