@@ -3,6 +3,8 @@
 import type { Json } from "snug-client";
 
 export interface Part {
+  /** Where in the text it begins. */
+  start: number;
   text: string;
   /** Where it leads, if it is a link. */
   href?: string;
@@ -36,11 +38,11 @@ export function partsOf(text: string): Part[] {
   for (const { 0: found, index } of text.matchAll(LINK)) {
     const address = withoutTrailing(found);
     if (!URL.canParse(address)) continue;
-    if (index > end) parts.push({ text: text.slice(end, index) });
-    parts.push({ text: address, href: address });
+    if (index > end) parts.push({ start: end, text: text.slice(end, index) });
+    parts.push({ start: index, text: address, href: address });
     end = index + address.length;
   }
-  if (end < text.length) parts.push({ text: text.slice(end) });
+  if (end < text.length) parts.push({ start: end, text: text.slice(end) });
   return parts;
 }
 

@@ -1,0 +1,20 @@
+// A person's first letter, in a colour that stays the same for the same user.
+
+const TINTS = 6;
+const letters = new Intl.Segmenter();
+
+export function tintOf(user: string): string {
+  let sum = 0;
+  for (const unit of user) sum = (sum * 31 + (unit.codePointAt(0) ?? 0)) % 9973;
+  return `tint-${sum % TINTS}`;
+}
+
+/** The name stands beside it, so that it says nothing to those who listen. */
+export function Avatar({ user, name }: { user: string; name: string }) {
+  const [first] = letters.segment(name.trim());
+  return (
+    <span class={`avatar ${tintOf(user)}`} aria-hidden="true">
+      {first?.segment.toUpperCase() ?? "?"}
+    </span>
+  );
+}

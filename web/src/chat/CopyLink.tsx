@@ -1,0 +1,20 @@
+// A button that copies the room's address, to bring others along.
+
+import { useState } from "preact/hooks";
+import { words } from "./words";
+
+export function CopyLink() {
+  const [isCopied, setCopied] = useState(false);
+  // Where the page did not come safely, browsers have no clipboard for it.
+  if (!navigator.clipboard) return null;
+  const copy = () =>
+    navigator.clipboard.writeText(location.href).then(
+      () => setCopied(true),
+      () => setCopied(false),
+    );
+  return (
+    <button type="button" class="button small" onClick={copy} onBlur={() => setCopied(false)}>
+      <span aria-live="polite">{isCopied ? words.copied : words.copyLink}</span>
+    </button>
+  );
+}

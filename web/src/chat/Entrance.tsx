@@ -1,0 +1,155 @@
+// The way in: a name and a room; or a token, where the server gives none away.
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { anyName, type Identity, isName, isRoom, isToken, kept, tokenFor } from "./session";
+import { words } from "./words";
+
+interface Props {
+  room: string;
+  enter(identity: Identity, room: string): void;
+}
+
+export function Entrance({ room: first, enter }: Props) {
+  const [name, setName] = useState(() => kept.get("name") ?? anyName());
+  const [room, setRoom] = useState(first);
+  const [token, setToken] = useState("");
+  const [needsToken, setNeedsToken] = useState(false);
+  const [isAsked, setAsked] = useState(false);
+  const [isBusy, setBusy] = useState(false);
+  const [failure, setFailure] = useState<string>();
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => {
+    document.title = "Snug";
+  }, []);
+
+  const wrongName = isAsked && !needsToken && !isName(name.trim()) ? words.nameWrong : undefined;
+  const wrongToken = isAsked && needsToken && !isToken(token.trim()) ? words.tokenWrong : undefined;
+  const wrongRoom = isAsked && !isRoom(room.trim()) ? words.roomWrong : undefined;
+
+  async function submit(event: Event) {
+    event.preventDefault();
+    if (isBusy) return;
+    setAsked(true);
+    setFailure(undefined);
+    const goal = room.trim();
+    if (!isRoom(goal)) return focusOn("room");
+    if (needsToken) {
+      if (isToken(token.trim())) enter({ by: "token", token: token.trim() }, goal);
+      else focusOn("token");
+      return;
+    }
+    const chosen = name.trim();
+    if (!isName(chosen)) return focusOn("name");
+    setBusy(true);
+    try {
+      const given = await tokenFor(chosen);
+      kept.set("name", chosen);
+      if (given !== undefined) return enter({ by: "name", name: chosen }, goal);
+      setNeedsToken(true);
+      setAsked(false);
+    } catch (error) {
+      setFailure(words.unreachable(error instanceof Error ? error.message : `${error}`));
+    }
+    setBusy(false);
+  }
+  const focusOn = (field: string) => form.current?.querySelector<HTMLElement>(`[name=${field}]`)?.focus();
+
+  return (
+    <main class="entrance">
+      <form class="card" ref={form} onSubmit={submit} noValidate>
+        <img src="/icon.svg" alt="" width="48" height="48" />
+        <h1>Snug</h1>
+        <p class="tagline">{needsToken ? words.needsToken : words.tagline}</p>
+        {needsToken ? (
+          <Field key="token" label={words.token} hint={words.tokenHint} wrong={wrongToken}>
+            {(ids) => (
+              <input
+                {...ids}
+                ref={select}
+                class="field mono"
+                name="token"
+                autocomplete="off"
+                spellcheck={false}
+                value={token}
+                onInput={(event) => setToken(event.currentTarget.value)}
+              />
+            )}
+          </Field>
+        ) : (
+          <Field key="name" label={words.yourName} hint={words.nameHint} wrong={wrongName}>
+            {(ids) => (
+              <input
+                {...ids}
+                ref={select}
+                class="field"
+                name="name"
+                autocomplete="nickname"
+                dir="auto"
+                maxLength={128}
+                value={name}
+                onInput={(event) => setName(event.currentTarget.value)}
+              />
+            )}
+          </Field>
+        )}
+        <Field label={words.room} hint={words.roomHint} wrong={wrongRoom}>
+          {(ids) => (
+            <input
+              {...ids}
+              class="field"
+              name="room"
+              autocomplete="off"
+              autocapitalize="none"
+              spellcheck={false}
+              maxLength={128}
+              value={room}
+              onInput={(event) => setRoom(event.currentTarget.value)}
+            />
+          )}
+        </Field>
+        <button type="submit" class="button primary" aria-disabled={isBusy}>
+          {needsToken ? words.enterWithToken : words.enter}
+        </button>
+        {needsToken && (
+          <>
+            <button
+              type="button"
+              class="button"
+              onClick={() => isRoom(room.trim()) && enter({ by: "session" }, room.trim())}
+            >
+              {words.enterWithSession}
+            </button>
+            <p class="hint">{words.sessionHint}</p>
+          </>
+        )}
+        <p class="wrong" role="alert">
+          {failure}
+        </p>
+      </form>
+    </main>
+  );
+}
+
+/** Where one begins to type, what stands there gives way. */
+const select = (input: HTMLInputElement | null) => input?.select();
+
+interface FieldProps {
+  label: string;
+  hint: string;
+  wrong: string | undefined;
+  children(ids: { id: string; "aria-describedby": string; "aria-invalid": boolean }): ComponentChildren;
+}
+
+function Field({ label, hint, wrong, children }: FieldProps) {
+  const id = useId();
+  return (
+    <div class="labelled">
+      <label for={id}>{label}</label>
+      {children({ id, "aria-describedby": `${id}-hint`, "aria-invalid": wrong !== undefined })}
+      <p id={`${id}-hint`} class={wrong ? "hint wrong" : "hint"}>
+        {wrong ?? hint}
+      </p>
+    </div>
+  );
+}

@@ -1,0 +1,45 @@
+// Who is typing. Nobody says reliably that they stopped, so that it is believed for a while only.
+
+import type { Signal } from "snug-client";
+
+export const TYPING = "typing";
+/** How often it is said, and how long it is believed: a late signal does not make it flicker. */
+export const SAID_EVERY_MS = 3_000;
+const BELIEVED_MS = 5_000;
+
+export class Typists {
+  readonly #until = new Map<string, ReturnType<typeof setTimeout>>();
+  readonly #changed: (users: string[]) => void;
+
+  constructor(changed: (users: string[]) => void) {
+    this.#changed = changed;
+  }
+
+  hear({ event, user, data }: Signal): void {
+    if (event !== TYPING) return;
+    this.stopped(user);
+    const isTyping =
+      typeof data === "object" && data !== null && !Array.isArray(data) && data.typing === true;
+    if (!isTyping) return;
+    this.#until.set(
+      user,
+      setTimeout(() => this.stopped(user), BELIEVED_MS),
+    );
+    this.#tell();
+  }
+
+  /** Somebody is done, since what was typed is here, or has left. */
+  stopped(user: string): void {
+    clearTimeout(this.#until.get(user));
+    if (this.#until.delete(user)) this.#tell();
+  }
+
+  end(): void {
+    for (const timer of this.#until.values()) clearTimeout(timer);
+    this.#until.clear();
+  }
+
+  #tell(): void {
+    this.#changed([...this.#until.keys()]);
+  }
+}
