@@ -1,7 +1,6 @@
 // What is wrong with the connection, and what can be done about it.
 
 import { useEffect, useState } from "preact/hooks";
-import type { SnugError } from "snug-client";
 import type { View, Visit } from "./visit";
 import { said, words } from "./words";
 
@@ -13,10 +12,14 @@ interface Props {
 
 export function Banner({ view, visit, leave }: Props) {
   const { status, error, retryAt } = view.status;
+  const code = error?.code ?? "";
   if (status === "disconnected") {
     return (
       <div class="banner bad" role="alert">
-        <p>{whyEnded(error)}</p>
+        <p>
+          {said(words.ends, code) ?? words.ended(code)}
+          {view.lastWords && <bdi> {words.because(view.lastWords)}</bdi>}
+        </p>
         <button type="button" class="button" onClick={leave}>
           {words.toEntrance}
         </button>
@@ -26,15 +29,17 @@ export function Banner({ view, visit, leave }: Props) {
   // Empty where all is well, so that it is there when something is to be said.
   if (status === "connected") return <div role="status" />;
   const isWaiting = retryAt !== undefined;
-  const isTokens = error?.code.startsWith("token_");
+  // Which an attempt that has failed does not know.
+  const isOffline = navigator.onLine === false;
+  const why = isOffline ? words.lost.offline : (said(words.lost, code) ?? words.connectionLost);
   return (
     <div role="status">
       <div class="banner warn late">
         <p>
-          {isWaiting ? (said(words.lost, error?.code) ?? words.connectionLost) : words.connecting}
+          {isWaiting ? why : words.connecting}
           {isWaiting && <Countdown until={retryAt} />}
         </p>
-        {isTokens && (
+        {code.startsWith("token_") && (
           <button type="button" class="button" onClick={leave}>
             {words.toEntrance}
           </button>
@@ -57,15 +62,4 @@ function Countdown({ until }: { until: number }) {
     return () => clearInterval(timer);
   }, []);
   return <span aria-hidden="true"> {words.retryIn(Math.max(1, Math.ceil((until - now) / 1000)))}</span>;
-}
-
-function whyEnded(error: SnugError | undefined) {
-  const { code = "", message = "" } = error ?? {};
-  const isInTheirWords = (code === "kicked" || code === "banned") && message !== code && message !== "";
-  return (
-    <>
-      {said(words.ends, code) ?? words.ended(code)}
-      {isInTheirWords && <bdi> {words.because(message)}</bdi>}
-    </>
-  );
 }

@@ -35,6 +35,9 @@ export function Chat({ identity, room, go, leave }: Props) {
   useWarning(view.timeline.unsent.length > 0);
 
   const { user, names, count, hasGap } = view;
+  const { status } = view.status;
+  // Who has left does not know who is there.
+  const isEnded = status === "disconnected";
   const name = identity.by === "name" ? identity.name : "";
   const me = user === undefined ? name : (names.get(user) ?? user);
   const rooms = <Rooms {...{ room, me, go, leave }} />;
@@ -42,18 +45,18 @@ export function Chat({ identity, room, go, leave }: Props) {
   const close = () => setSheet(undefined);
   return (
     <div class="chat">
-      <a
-        class="skip button"
-        // Not by the address alone, which names the room.
-        href={`#${room}`}
-        onClick={(event) => {
-          event.preventDefault();
-          field.current?.focus();
-        }}
-      >
-        {words.skip}
-      </a>
       <header class="top">
+        <a
+          class="skip button"
+          // Not by the address alone, which names the room.
+          href={`#${room}`}
+          onClick={(event) => {
+            event.preventDefault();
+            field.current?.focus();
+          }}
+        >
+          {words.skip}
+        </a>
         <img src="/icon.svg" alt="" width="32" height="32" />
         <h1>{room}</h1>
         {!isWide && (
@@ -61,15 +64,17 @@ export function Chat({ identity, room, go, leave }: Props) {
             <button type="button" class="button" onClick={() => setSheet("rooms")} aria-haspopup="dialog">
               {words.rooms}
             </button>
-            <button
-              type="button"
-              class="button"
-              aria-haspopup="dialog"
-              aria-label={words.here(count)}
-              onClick={() => setSheet("people")}
-            >
-              <span class="people-icon" aria-hidden="true" /> {count}
-            </button>
+            {!isEnded && (
+              <button
+                type="button"
+                class="button"
+                aria-haspopup="dialog"
+                aria-label={words.here(count)}
+                onClick={() => setSheet("people")}
+              >
+                <span class={`here ${status}`} aria-hidden="true" /> {count}
+              </button>
+            )}
           </>
         )}
       </header>
@@ -85,7 +90,7 @@ export function Chat({ identity, room, go, leave }: Props) {
         <Messages {...{ room, view, visit }} />
         <Composer {...{ room, view, visit, field }} />
       </main>
-      {isWide && (
+      {isWide && !isEnded && (
         <aside class="side" aria-label={words.people}>
           <h2>{words.people}</h2>
           {people}

@@ -80,7 +80,7 @@ export function Composer({ room, view, visit, field }: Props) {
 /** Says who is typing; aloud only where that is news. */
 function Typing({ view: { typing, names } }: { view: View }) {
   const users = typing.map((user) => names.get(user) ?? user);
-  const text = users.length > 0 ? words.typing(users) : "";
+  const text = users.length > 0 ? words.typing(users).join("") : "";
   const announced = useRef(0);
   const [spoken, speak] = useState("");
   useEffect(() => {
@@ -92,8 +92,7 @@ function Typing({ view: { typing, names } }: { view: View }) {
   return (
     <>
       <p class="typing" aria-hidden="true" data-testid="typing">
-        {text && <span class="dots" />}
-        <bdi>{text}</bdi>
+        {users.length > 0 && words.typing(users.map((name) => <bdi key={name}>{name}</bdi>))}
       </p>
       <p class="spoken" aria-live="polite">
         {spoken}

@@ -32,15 +32,11 @@ export function Entrance({ room: first, enter }: Props) {
     if (isBusy) return;
     setAsked(true);
     setFailure(undefined);
-    const goal = room.trim();
+    const [chosen, brought, goal] = [name.trim(), token.trim(), room.trim()];
+    if (needsToken && !isToken(brought)) return focusOn("token");
+    if (!needsToken && !isName(chosen)) return focusOn("name");
     if (!isRoom(goal)) return focusOn("room");
-    if (needsToken) {
-      if (isToken(token.trim())) enter({ by: "token", token: token.trim() }, goal);
-      else focusOn("token");
-      return;
-    }
-    const chosen = name.trim();
-    if (!isName(chosen)) return focusOn("name");
+    if (needsToken) return enter({ by: "token", token: brought }, goal);
     setBusy(true);
     try {
       const given = await tokenFor(chosen);

@@ -1,18 +1,15 @@
 // What was said: reads upwards through all of it, and follows what is said now.
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { timeOf } from "../common/language";
-import { Avatar, tintOf } from "./Avatar";
 import { CopyLink } from "./CopyLink";
-import { jsonOf, partsOf, textOf } from "./content";
+import { Fate } from "./Fate";
+import { Line } from "./Line";
 import { Place } from "./place";
-import { rowsOf, type Stored, type Unsent } from "./timeline";
+import { rowsOf } from "./timeline";
 import type { View, Visit } from "./visit";
-import { dayName, momentOf } from "./when";
-import { said, words } from "./words";
+import { dayName } from "./when";
+import { words } from "./words";
 
-/** What is shown of a long message at first, in characters. */
-const LENGTH_MAX = 3000;
 /** How long those who listen are not told of messages that history brings, which they would hear as new. */
 const QUIET_MS = 1000;
 
@@ -110,15 +107,16 @@ export function Messages({ room, view, visit }: Props) {
               );
             }
             const { key, isFirst } = row;
-            if (row.kind === "unsent") {
-              const isConnected = status.status === "connected";
-              return (
-                <Pending key={key} {...{ message: row.message, isFirst, isConnected, isEnded, visit }} />
-              );
+            if (row.kind === "stored") {
+              const name = names.get(row.message.user) ?? row.message.user;
+              return <Line key={key} {...{ message: row.message, name, isFirst, isOwn: row.isOwn }} />;
             }
-            const { message, isOwn } = row;
-            const name = names.get(message.user) ?? message.user;
-            return <Said key={key} {...{ message, name, isFirst, isOwn }} />;
+            const { text, time } = row.message;
+            return (
+              <Line key={key} message={{ user: "", time, data: text }} name="" isFirst={isFirst} isOwn>
+                <Fate unsent={row.message} status={status.status} visit={visit} />
+              </Line>
+            );
           })}
         </ol>
       </div>
@@ -144,113 +142,4 @@ function useQuiet(isLoading: boolean): boolean {
     return () => clearTimeout(timer);
   }, [isLoading]);
   return isLoading || isQuiet;
-}
-
-interface SaidProps {
-  message: Stored;
-  name: string;
-  isFirst: boolean;
-  isOwn: boolean;
-}
-
-function Said({ message, name, isFirst, isOwn }: SaidProps) {
-  const { user, time, offset } = message;
-  // The same elements again where nothing has changed: there may be hundreds of these.
-  return useMemo(
-    () => (
-      <li class={`message${isFirst ? " first" : ""}${isOwn ? " own" : ""}`} data-offset={offset}>
-        {isFirst && !isOwn && <Avatar user={user} name={name} />}
-        <p class={isFirst ? "by" : "by spoken"}>
-          {isOwn ? (
-            <span class="spoken">{words.you}</span>
-          ) : (
-            <bdi class={tintOf(user)} title={user}>
-              {name}
-            </bdi>
-          )}{" "}
-          <time dateTime={new Date(time).toISOString()} title={momentOf(time)}>
-            {timeOf(time)}
-          </time>
-        </p>
-        <div class="bubble" title={momentOf(time)}>
-          <Content message={message} />
-        </div>
-      </li>
-    ),
-    [message, user, time, offset, name, isFirst, isOwn],
-  );
-}
-
-function Content({ message: { data, event } }: { message: Stored }) {
-  const text = textOf(data);
-  if (text !== undefined) return <Text text={text} />;
-  return (
-    <p class="data">
-      <span class="spoken">{words.data} </span>
-      {event !== undefined && <strong>{event} </strong>}
-      <code>{jsonOf(data)}</code>
-    </p>
-  );
-}
-
-function Text({ text }: { text: string }) {
-  const [isWhole, setWhole] = useState(text.length <= LENGTH_MAX);
-  const shown = isWhole ? text : `${text.slice(0, LENGTH_MAX)}…`;
-  return (
-    <>
-      <p class="text" dir="auto">
-        {partsOf(shown).map(({ start, text, href }) =>
-          href === undefined ? (
-            text
-          ) : (
-            <a key={start} href={href} target="_blank" rel="noopener noreferrer nofollow">
-              {text}
-            </a>
-          ),
-        )}
-      </p>
-      {!isWhole && (
-        <button type="button" class="button small" onClick={() => setWhole(true)}>
-          {words.showAll}
-        </button>
-      )}
-    </>
-  );
-}
-
-interface PendingProps {
-  message: Unsent;
-  isFirst: boolean;
-  isConnected: boolean;
-  isEnded: boolean;
-  visit: Visit;
-}
-
-function Pending({ message: { key, text, failure }, isFirst, isConnected, isEnded, visit }: PendingProps) {
-  const why = failure === undefined ? undefined : (said(words.failures, failure) ?? words.refused(failure));
-  return (
-    <li class={`message own unsent${isFirst ? " first" : ""}${why ? " failed" : ""}`}>
-      <div class="bubble">
-        <span class="spoken">{words.you} </span>
-        <Text text={text} />
-      </div>
-      {why === undefined ? (
-        <p class={isConnected ? "fate late" : "fate"}>{isConnected ? words.sending : words.waits}</p>
-      ) : (
-        <div class="fate">
-          <p>
-            {words.notSent} {isEnded ? "" : why}
-          </p>
-          {!isEnded && (
-            <button type="button" class="button small" onClick={() => visit.tryAgain(key)}>
-              {words.tryAgain}
-            </button>
-          )}
-          <button type="button" class="button small" onClick={() => visit.discard(key)}>
-            {words.discard}
-          </button>
-        </div>
-      )}
-    </li>
-  );
 }

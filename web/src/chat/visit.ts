@@ -30,6 +30,8 @@ export type Above = "loading" | "more" | "beginning" | "failed" | "forbidden";
 
 export interface View {
   status: StatusChange;
+  /** What a moderator has said at the end. */
+  lastWords: string | undefined;
   /** Our user id, once we are in. */
   user: string | undefined;
   can: ReadonlySet<Capability>;
@@ -58,6 +60,7 @@ const ABOVE_PLACE = 15;
 export class Visit {
   view: View = {
     status: { status: "connecting" },
+    lastWords: undefined,
     user: undefined,
     can: new Set(),
     members: new Map(),
@@ -82,7 +85,7 @@ export class Visit {
   constructor(name: string, getToken: GetToken | undefined, readFrom: number | undefined) {
     const room = joinRoom({ room: name, getToken });
     this.#room = room;
-    room.on("status", (status) => this.#change({ status, user: room.user, can: room.can }));
+    room.on("status", (status) => this.#follow(status));
     room.on("members", (members) => this.#meet(members));
     room.on("message", (message) => this.#hear(message));
     room.on("signal", (signal) => signal.user !== room.user && this.#typists.hear(signal));
@@ -144,6 +147,15 @@ export class Visit {
     this.changed();
   }
 
+  #follow(status: StatusChange): void {
+    const { user, can } = this.#room;
+    const { code, message } = status.error ?? {};
+    // The door, too, says `banned`, but in words of its own.
+    const isSentOut = status.status === "disconnected" && this.view.status.status === "connected";
+    const isSaid = isSentOut && (code === "kicked" || code === "banned") && message !== code;
+    this.#change({ status, user, can, lastWords: isSaid ? message : undefined });
+  }
+
   #meet(members: Members): void {
     const { count, isTruncated } = this.#room;
     const names = new Map(this.view.names);
@@ -152,10 +164,10 @@ export class Visit {
     for (const user of this.view.typing) if (!isTruncated && !members.has(user)) this.#typists.stopped(user);
   }
 
-  /** Takes all that came in one frame at once. */
+  /** Takes all that came in one frame at once, and after the acknowledgements in it. */
   #hear(message: Message): void {
     if (this.#heard.push(message) > 1) return;
-    queueMicrotask(() => {
+    setTimeout(() => {
       const heard = this.#heard;
       this.#heard = [];
       for (const { user } of heard) this.#typists.stopped(user);

@@ -1,11 +1,10 @@
 // Days and full dates, as one says them.
 
-import { dayOf } from "../common/language";
+import { dayOf, locale } from "../common/language";
 import { words } from "./words";
 
-const { lang } = document.documentElement;
-const years = new Intl.DateTimeFormat(lang, { dateStyle: "full" });
-const moments = new Intl.DateTimeFormat(lang, { dateStyle: "full", timeStyle: "short" });
+const years = new Intl.DateTimeFormat(locale, { dateStyle: "full" });
+const moments = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" });
 
 /** The day of a message, seen from today. */
 export function dayName(ms: number): string {

@@ -9,7 +9,7 @@ export const words = inLanguage({
     tagline: "Rooms to talk in. Open a second tab, and you are two.",
     yourName: "Your name",
     nameHint: "As the others see it",
-    nameWrong: "A name has 1 to 128 bytes, which is about 40 letters or more.",
+    nameWrong: "A name is needed, of 128 bytes at most.",
     room: "Room",
     roomHint: "Whoever enters the same one is there with you",
     roomWrong: "A room's name has 1 to 128 of A–Z a–z 0–9 _ - . : @ ~",
@@ -60,13 +60,13 @@ export const words = inLanguage({
     readOnly: "You may read here, but not write.",
     sending: "sending…",
     waits: "waits for the connection",
-    notSent: "Not sent:",
+    notSent: "Not sent",
     tryAgain: "Try again",
     discard: "Discard",
-    typing: ([first = "", second = "", ...more]: string[]) => {
-      if (more.length > 1) return "Several people are typing…";
-      if (more.length === 1) return `${first}, ${second} and ${more[0]} are typing…`;
-      return second ? `${first} and ${second} are typing…` : `${first} is typing…`;
+    typing: <Name>([first, second, third, ...more]: Name[]): (Name | string | undefined)[] => {
+      if (more.length > 0) return ["Several people are typing…"];
+      if (third) return [first, ", ", second, " and ", third, " are typing…"];
+      return second ? [first, " and ", second, " are typing…"] : [first, " is typing…"];
     },
 
     connecting: "Connecting…",
@@ -110,15 +110,14 @@ export const words = inLanguage({
       bad_json: "it has characters that cannot be sent",
     },
     adjectives:
-      "Brave Bright Calm Cheerful Clever Curious Eager Gentle Happy Jolly Kind Lively Lucky Merry Mighty Patient Proud Quick Quiet Sunny Swift Warm Wise Witty",
-    animals:
-      "Badger Bear Beaver Crane Deer Dolphin Falcon Finch Fox Hare Hedgehog Heron Koala Lark Lynx Marmot Otter Owl Panda Robin Seal Swan Turtle Wren",
+      "Brave Bright Calm Cheerful Clever Curious Gentle Happy Jolly Kind Lively Lucky Merry Quick Sunny Witty",
+    animals: "Badger Bear Beaver Crane Dolphin Falcon Fox Hare Heron Koala Lark Lynx Otter Owl Panda Robin",
   },
   zh: {
     tagline: "可以聊天的房间。再开一个标签页，就是两个人。",
     yourName: "你的名字",
     nameHint: "别人看到的名字",
-    nameWrong: "名字需要 1 到 128 字节，约 40 个汉字。",
+    nameWrong: "请填写名字，最多 128 字节。",
     room: "房间",
     roomHint: "进入同一房间的人会在一起",
     roomWrong: "房间名为 1 到 128 个字符，可用 A–Z a–z 0–9 _ - . : @ ~",
@@ -169,10 +168,13 @@ export const words = inLanguage({
     readOnly: "你可以在这里阅读，但不能发言。",
     sending: "发送中…",
     waits: "等待连接",
-    notSent: "未发送：",
+    notSent: "未发送",
     tryAgain: "重试",
     discard: "放弃",
-    typing: (names) => (names.length > 3 ? "好几个人正在输入…" : `${names.join("、")}正在输入…`),
+    typing: (names) =>
+      names.length > 3
+        ? ["好几个人正在输入…"]
+        : [...names.flatMap((name, i) => (i > 0 ? ["、", name] : [name])), "正在输入…"],
 
     connecting: "正在连接…",
     retryIn: (seconds) => `${seconds} 秒后重试。`,
@@ -214,13 +216,11 @@ export const words = inLanguage({
       internal: "服务器出现问题",
       bad_json: "包含无法发送的字符",
     },
-    adjectives:
-      "勇敢 聪明 安静 快乐 机灵 好奇 热心 温柔 幸福 活泼 善良 开朗 幸运 愉快 强壮 耐心 自豪 敏捷 文静 阳光 轻快 温暖 智慧 风趣",
-    animals:
-      "獾 熊 河狸 仙鹤 小鹿 海豚 猎鹰 燕雀 狐狸 野兔 刺猬 苍鹭 考拉 云雀 猞猁 土拨鼠 水獭 猫头鹰 熊猫 知更鸟 海豹 天鹅 海龟 鹪鹩",
+    adjectives: "勇敢 聪明 安静 快乐 机灵 好奇 温柔 幸福 活泼 善良 开朗 幸运 愉快 敏捷 阳光 风趣",
+    animals: "小熊 河狸 仙鹤 小鹿 海豚 猎鹰 狐狸 野兔 苍鹭 考拉 云雀 猞猁 水獭 熊猫 海豹 天鹅",
   },
 });
 
 /** What is said of a code, if anything is. Codes come from the server, and may be any text. */
-export const said = (sayings: Record<string, string>, code: string | undefined): string | undefined =>
-  code !== undefined && Object.hasOwn(sayings, code) ? sayings[code] : undefined;
+export const said = (sayings: Record<string, string>, code: string): string | undefined =>
+  Object.hasOwn(sayings, code) ? sayings[code] : undefined;

@@ -2,21 +2,18 @@
 
 export type Language = "en" | "zh";
 
-/** The first of the visitor's languages that we speak. */
-export const language: Language = navigator.languages
-  .map((tag) => tag.toLowerCase())
-  .find((tag) => tag.startsWith("zh") || tag.startsWith("en"))
-  ?.startsWith("zh")
-  ? "zh"
-  : "en";
+/** The first of the visitor's languages that we speak, as it is spoken there: dates differ in one language. */
+export const locale = navigator.languages.find((tag) => /^(zh|en)\b/i.test(tag)) ?? "en";
+
+export const language: Language = /^zh/i.test(locale) ? "zh" : "en";
 
 document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
 
 /** A page's words: the same in each language, or the compiler says which is missing. */
 export const inLanguage = <Words>(words: { en: Words; zh: NoInfer<Words> }): Words => words[language];
 
-const times = new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
-const days = new Intl.DateTimeFormat(document.documentElement.lang, {
+const times = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" });
+const days = new Intl.DateTimeFormat(locale, {
   weekday: "long",
   day: "numeric",
   month: "long",
