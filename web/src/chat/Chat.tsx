@@ -86,7 +86,16 @@ export function Chat({ identity, room, go, leave }: Props) {
       )}
       <main>
         <Banner {...{ view, visit, leave }} />
-        {hasGap && <p class="banner">{words.gap}</p>}
+        <div role="status">
+          {hasGap && (
+            <div class="banner">
+              <p>{words.gap}</p>
+              <button type="button" class="button" onClick={() => visit.acceptGap()}>
+                {words.close}
+              </button>
+            </div>
+          )}
+        </div>
         <Messages {...{ room, view, visit }} />
         <Composer {...{ room, view, visit, field }} />
       </main>

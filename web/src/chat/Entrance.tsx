@@ -45,7 +45,8 @@ export function Entrance({ room: first, enter }: Props) {
       setNeedsToken(true);
       setAsked(false);
     } catch (error) {
-      setFailure(words.unreachable(error instanceof Error ? error.message : `${error}`));
+      // What fetch throws where there is no answer says nothing to people.
+      setFailure(error instanceof TypeError ? words.unreachable : `${error}`);
     }
     setBusy(false);
   }

@@ -1,15 +1,20 @@
 // Who is here.
 
+import type { Member } from "snug-client";
+import { locale } from "../common/language";
 import { Avatar } from "./Avatar";
 import { CopyLink } from "./CopyLink";
 import type { View } from "./visit";
 import { words } from "./words";
 
+const byName = new Intl.Collator(locale, { numeric: true });
+
+/** Ourselves first, and then by name. */
 export function People({ view: { members, names, count, isTruncated, user } }: { view: View }) {
   const nameOf = (one: string) => names.get(one) ?? one;
+  const rank = ({ user: one }: Member) => (one === user ? 0 : 1);
   const everyone = [...members.values()].sort(
-    (a, b) =>
-      Number(b.user === user) - Number(a.user === user) || nameOf(a.user).localeCompare(nameOf(b.user)),
+    (a, b) => rank(a) - rank(b) || byName.compare(nameOf(a.user), nameOf(b.user)),
   );
   return (
     <>

@@ -69,7 +69,7 @@ export function Rooms({ room, me, go, leave }: Props) {
       </form>
       <div class="me">
         <p>
-          <span class="aside">{words.youAre}</span> <bdi>{me}</bdi>
+          {me && <span class="aside">{words.youAre}</span>} <bdi>{me}</bdi>
         </p>
         <button type="button" class="button small" onClick={leave}>
           {words.leave}

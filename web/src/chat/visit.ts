@@ -76,6 +76,8 @@ export class Visit {
   changed = () => {};
   readonly #room: Room;
   readonly #typists = new Typists((typing) => this.#change({ typing }));
+  /** Who was heard of since the members were listed: the room does not say that somebody who was away is back. */
+  readonly #back = new Set<string>();
   #heard: Message[] = [];
   /** Counts from where on history is read: pages that were asked for before are of no use. */
   #beginnings = 0;
@@ -88,7 +90,10 @@ export class Visit {
     room.on("status", (status) => this.#follow(status));
     room.on("members", (members) => this.#meet(members));
     room.on("message", (message) => this.#hear(message));
-    room.on("signal", (signal) => signal.user !== room.user && this.#typists.hear(signal));
+    room.on("signal", (signal) => {
+      if (signal.user !== room.user) this.#typists.hear(signal);
+      this.#see(signal.user);
+    });
     room.on("gap", () => this.#begin({ hasGap: true }));
     this.#load(undefined, readFrom);
   }
@@ -130,6 +135,11 @@ export class Visit {
     this.#change({ timeline: withNewest(timeline, SHOWN_MESSAGES), above: "more" });
   }
 
+  /** It is known that messages were missed. */
+  acceptGap(): void {
+    this.#change({ hasGap: false });
+  }
+
   connectNow(): void {
     // What makes the client try at once: the network may be back.
     window.dispatchEvent(new Event("online"));
@@ -150,18 +160,30 @@ export class Visit {
   #follow(status: StatusChange): void {
     const { user, can } = this.#room;
     const { code, message } = status.error ?? {};
+    if (status.status === "connected") this.#back.clear();
     // The door, too, says `banned`, but in words of its own.
     const isSentOut = status.status === "disconnected" && this.view.status.status === "connected";
     const isSaid = isSentOut && (code === "kicked" || code === "banned") && message !== code;
     this.#change({ status, user, can, lastWords: isSaid ? message : undefined });
   }
 
-  #meet(members: Members): void {
+  #meet(known: Members): void {
     const { count, isTruncated } = this.#room;
     const names = new Map(this.view.names);
-    for (const member of members.values()) names.set(member.user, nameOf(member));
+    const members = new Map(known);
+    for (const member of known.values()) {
+      names.set(member.user, nameOf(member));
+      if (this.#back.has(member.user)) members.set(member.user, { ...member, connections: 1 });
+    }
     this.#change({ members, count, isTruncated, names });
     for (const user of this.view.typing) if (!isTruncated && !members.has(user)) this.#typists.stopped(user);
+  }
+
+  /** Somebody is here. */
+  #see(user: string): void {
+    if (this.view.members.get(user)?.connections !== 0) return;
+    this.#back.add(user);
+    this.#meet(this.#room.members);
   }
 
   /** Takes all that came in one frame at once, and after the acknowledgements in it. */
@@ -170,7 +192,10 @@ export class Visit {
     setTimeout(() => {
       const heard = this.#heard;
       this.#heard = [];
-      for (const { user } of heard) this.#typists.stopped(user);
+      for (const { user } of heard) {
+        this.#typists.stopped(user);
+        this.#see(user);
+      }
       if (heard.length > 0) this.#change({ timeline: withStored(this.view.timeline, heard) });
     });
   }
