@@ -1,11 +1,10 @@
-// `npm start`: the Worker on this machine, and what to type to try it.
+// `npm start`: the Worker on this machine, and where to try it.
 
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { npmTool } from "./lib/paths.mjs";
 import { ended, Failure, main, script, start } from "./lib/run.mjs";
-import { signToken } from "./lib/token.mjs";
 
 const host = "127.0.0.1";
 const port = Number(process.env.PORT || 8787);
@@ -34,7 +33,7 @@ await main(async () => {
     },
   );
   const end = ended(wrangler);
-  if (await answers(wrangler)) await explain();
+  if (await answers(wrangler)) explain();
   const code = await end;
   // Ctrl-C is how this is meant to end.
   return [130, 143].includes(code) ? 0 : code;
@@ -67,26 +66,19 @@ async function answers(wrangler) {
   return false;
 }
 
-async function explain() {
-  const join = async (/** @type {string} */ user) => {
-    const token = await signToken(user, ["lobby"]);
-    return `${user}'s token for the room lobby, and the line that joins it:
-
-${token}
-
-npx wscat -c ws://${host}:${port}/v1/rooms/lobby/socket -H "Authorization: Bearer ${token}"
-`;
-  };
+function explain() {
+  const origin = `${host}:${port}`;
   console.log(`
-Snug is at http://${host}:${port}
+Snug is at http://${origin}
 
-${await join("ann")}
-${await join("bob")}
-Paste each line into a terminal of its own, in this folder. Then type into either of them:
+  the chat        http://${origin}/          open it in two tabs, and talk
+  the inspector   http://${origin}/inspect   what goes over the wire, and why a token is refused
 
-{"type":"publish","id":1,"data":"hello"}
+Or from a terminal, in this folder:
 
-The tokens are good for 24 hours; \`npm run --silent token -- USER ROOM...\` prints others.
+npx wscat -c ws://${origin}/v1/rooms/lobby/socket -H "Authorization: Bearer $(npm run --silent token -- ann lobby)"
+> {"type":"publish","id":1,"data":{"text":"hello"}}
+
 Sockets may be silent for an hour here (IDLE_TIMEOUT_MS=${idleTimeoutMs}); unless set, it is 90 seconds.
 Ctrl-C ends it.
 `);
