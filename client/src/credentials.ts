@@ -4,6 +4,8 @@ import { SnugError } from "./error.js";
 
 /** What part of a token's time is used before there is a new one. */
 const USED = 0.8;
+/** And not sooner than this after the last one, be its end as near as it may. */
+const RENEWED_MS_MIN = 1_000;
 /** Who could have none, or has one that has ended already by a clock that is wrong, asks again after this. */
 const RETRY_MS = 30_000;
 /** Timers take no more: 2^31 - 1. */
@@ -58,7 +60,8 @@ export class Credentials {
     if (!this.#getToken) return;
     const left = expires === undefined ? 0 : expires - Date.now();
     this.stop();
-    this.#renewal = setTimeout(renew, left > 0 ? Math.min(left * USED, TIMER_MS_MAX) : RETRY_MS);
+    const wait = left > 0 ? Math.max(left * USED, RENEWED_MS_MIN) : RETRY_MS;
+    this.#renewal = setTimeout(renew, Math.min(wait, TIMER_MS_MAX));
   }
 
   /** Takes the call back. */

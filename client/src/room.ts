@@ -257,6 +257,11 @@ export class Room extends Emitter<RoomEvents> {
     return (await this.#ask({ type: "kick", user, reason, ban_seconds: banSeconds })).closed;
   }
 
+  /** Tries to come back at once, where it waits to, as it does by itself when the network is back. */
+  reconnect(): void {
+    if (this.#retry !== undefined) this.#connect();
+  }
+
   /** Leaves for good. What was not stored yet is rejected. */
   leave(): void {
     this.#stop(new SnugError("left", "The room was left"), 1000);
@@ -368,8 +373,8 @@ export class Room extends Emitter<RoomEvents> {
 
   /** There may be a network again, or somebody looks: neither a pause nor a dead connection should last. */
   #wake(): void {
-    if (this.#retry !== undefined) this.#connect();
-    else if (this.#isConnected) this.#connection?.ping(PROBE_MS);
+    this.reconnect();
+    if (this.#isConnected) this.#connection?.ping(PROBE_MS);
   }
 
   #become(status: RoomStatus, error?: SnugError, retryAt?: number): void {

@@ -141,8 +141,7 @@ export class Visit {
   }
 
   connectNow(): void {
-    // What makes the client try at once: the network may be back.
-    window.dispatchEvent(new Event("online"));
+    this.#room.reconnect();
   }
 
   leave(): void {
