@@ -1,4 +1,4 @@
-// `npm start`: the Worker on this machine, and where to try it.
+// `npm start`: the Worker on this machine, and where to try it. What follows `--` goes to `wrangler dev`.
 
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -25,6 +25,7 @@ await main(async () => {
       ...["--var", "DEV_TOKENS:true"],
       // Its hotkeys would redraw the terminal over what is printed here.
       "--show-interactive-dev-session=false",
+      ...process.argv.slice(2),
     ],
     {
       stdio: ["ignore", "inherit", "inherit"],

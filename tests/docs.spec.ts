@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { joinRoom, type RoomOptions } from "snug-client";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { connect } from "./support/client.js";
 import { SECRET, token } from "./support/tokens.js";
@@ -82,6 +83,22 @@ describe("README", () => {
     pings[0]?.();
     page.say("after a ping");
     await printed("ann says after a ping");
+  });
+
+  it("has an example of the client that talks", async () => {
+    const lines: string[] = [];
+    const log = (...words: unknown[]) => lines.push(words.join(" "));
+    const code = example("js", "joinRoom").replace(/^import .*$/m, "");
+    const start = new Function(
+      "joinRoom",
+      "token",
+      "console",
+      `return (async () => { ${code}; room.leave(); })();`,
+    );
+    const join = (options: RoomOptions) => joinRoom({ ...options, url: worker.origin });
+    await start(join, await token({ sub: "ann" }), { log });
+    expect(lines).toContain("here: ann");
+    expect(lines).toContain("ann says hello");
   });
 
   it("has a token in Node that opens the lobby", async () => {

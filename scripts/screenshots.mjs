@@ -1,0 +1,142 @@
+// `npm run screenshots`: the pictures of docs/, of both pages as a visitor's browser shows them.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { inRoot } from "./lib/paths.mjs";
+import { ended, Failure, main, start } from "./lib/run.mjs";
+import { everything, setUp } from "./lib/set-up.mjs";
+import { chromium, chromiumProgram } from "./needs/chromium.mjs";
+
+const port = 8799;
+const origin = `http://127.0.0.1:${port}`;
+
+/** @typedef {import("playwright-core").Page} Page */
+/** @typedef {import("playwright-core").BrowserContextOptions} Look */
+
+/** @type {Record<string, Look>} */
+const looks = {
+  light: { viewport: { width: 1280, height: 800 }, colorScheme: "light" },
+  dark: { viewport: { width: 1280, height: 800 }, colorScheme: "dark" },
+  phone: {
+    viewport: { width: 390, height: 844 },
+    colorScheme: "light",
+    locale: "zh-CN",
+    deviceScaleFactor: 2,
+  },
+};
+
+/** What three people say, and which of them. */
+const talk = /** @type {const} */ ([
+  [1, "Has anybody tried to pull the network cable?"],
+  [0, "Twice. It came back by itself, with everything that I had missed."],
+  [0, "And what I wrote meanwhile was there once, not twice 👌"],
+  [2, "好的，我也试试。"],
+  [1, "The details are at https://example.com/protocol"],
+  [0, "Who is in for lunch at half past twelve?"],
+  [2, "我来！🍜"],
+]);
+
+let isTold = false;
+
+await main(async () => {
+  await setUp([...everything, chromium]);
+  const storage = mkdtempSync(join(tmpdir(), "snug-"));
+  const worker = start(process.execPath, [inRoot("scripts", "dev.mjs"), "--persist-to", storage], {
+    stdio: ["ignore", "ignore", "inherit"],
+    env: { PORT: `${port}` },
+  });
+  const end = ended(worker);
+  try {
+    while (!(await fetch(`${origin}/healthz`).catch(() => undefined))) {
+      if (worker.exitCode !== null) throw new Failure("the Worker does not run");
+      await sleep(200);
+    }
+    await takeAll();
+  } finally {
+    worker.kill("SIGINT");
+    await end;
+    rmSync(storage, { recursive: true });
+  }
+});
+
+async function takeAll() {
+  // Not at the top: a fresh clone has no packages before its set-up.
+  const { chromium } = await import("playwright-core");
+  const browser = await chromium.launch({
+    executablePath: chromiumProgram() ?? "chromium",
+    args: ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+  /** @param {Look} look */
+  const open = async (look, path = "/") => {
+    const page = await (await browser.newContext({ locale: "en-GB", ...look })).newPage();
+    await page.goto(origin + path);
+    return page;
+  };
+  try {
+    const others = await Promise.all([open({}), open({})]);
+    await enter(others[0], "Bob");
+    await enter(others[1], "小博");
+    for (const [name, look] of Object.entries(looks)) await takeChat(name, await open(look), others);
+    for (const [name, look] of Object.entries(looks)) await takeInspector(name, await open(look, "/inspect"));
+  } finally {
+    await browser.close();
+  }
+}
+
+/**
+ * @param {Page} page
+ * @param {string} name
+ */
+async function enter(page, name) {
+  await page.locator("input[name=name]").fill(name);
+  await page.keyboard.press("Enter");
+  await page.locator("textarea").waitFor();
+}
+
+/**
+ * @param {Page} page
+ * @param {string} text
+ */
+async function say(page, text) {
+  await page.locator("textarea").fill(text);
+  await page.keyboard.press("Enter");
+  await page.locator(".message", { hasText: text }).last().waitFor();
+}
+
+/**
+ * @param {string} name
+ * @param {Page} page
+ * @param {[Page, Page]} others
+ */
+async function takeChat(name, page, [bob, cho]) {
+  await enter(page, "Ann");
+  if (!isTold) for (const [who, text] of talk) await say([page, bob, cho][who] ?? page, text);
+  isTold = true;
+  await page.locator(".message", { hasText: "🍜" }).waitFor();
+  await bob.locator("textarea").fill("");
+  await bob.locator("textarea").pressSequentially("Me too");
+  await page.getByTestId("typing").filter({ hasText: "Bob" }).waitFor();
+  await page.screenshot({ path: inRoot("docs", `chat-${name}.png`) });
+  await page.context().close();
+}
+
+/**
+ * @param {string} name
+ * @param {Page} page
+ */
+async function takeInspector(name, page) {
+  await page.locator("#token button[type=submit]").click();
+  await page.locator("#claims table").first().waitFor();
+  await page.locator("form.join button[type=submit]").click();
+  await page.locator(".status.connected").waitFor();
+  for (let n = 0; n < 4; n++) {
+    await page.locator("#actions form button[type=submit]").click();
+    await sleep(700);
+  }
+  if (name === "phone") await page.locator("#frames").scrollIntoViewIfNeeded();
+  await sleep(3_000);
+  await page.screenshot({ path: inRoot("docs", `inspect-${name}.png`) });
+  await page.context().close();
+}
