@@ -38,7 +38,7 @@ export class Connection {
     };
     socket.onmessage = ({ data }) => this.#receive(String(data));
     socket.onclose = ({ code }) => this.#lose(code);
-    // What went wrong it does not say; the close that follows is what counts.
+    // What went wrong it does not say; the close that follows is what counts. Some tell of our own close so, too.
     socket.onerror = () => {};
     this.expect("welcome");
   }
@@ -68,7 +68,6 @@ export class Connection {
 
   /** Pings from now on. */
   startPings(everyMs: number): void {
-    clearInterval(this.#pings);
     this.#pings = setInterval(() => this.ping(), everyMs);
   }
 
@@ -84,12 +83,9 @@ export class Connection {
     this.#isOver = true;
     clearTimeout(this.#patience);
     clearInterval(this.#pings);
-    const socket = this.#socket;
-    socket.onmessage = null;
-    socket.onclose = null;
-    // Some sockets that close while they open tell of it as an error.
-    socket.onerror = () => {};
-    socket.close(code);
+    this.#socket.onmessage = null;
+    this.#socket.onclose = null;
+    this.#socket.close(code);
   }
 
   #receive(frame: string): void {

@@ -40,16 +40,19 @@ interface Entry {
   readonly content: string;
   readonly outcome: Promise<Published>;
   readonly settle: (outcome: Published | SnugError) => void;
-  /** How far the room was when it was sent first; `undefined` if it never was. */
-  after: Position | undefined;
+  /** How far the room was when it was sent last. */
+  sentAt: Position | undefined;
+  /** From where on it may be stored, as an answer was lost with its connection. */
+  doubtFrom: Position | undefined;
   /** The connections that it was sent by. */
   readonly by: Set<string>;
 }
 
 const content = ({ event, data }: { event?: string; data: Json }) => JSON.stringify([event, data]);
+/** How many messages may have been stored from one place to another. In a new epoch, all that are there were. */
+const distance = (from: Position, to: Position) => to.offset - (from.epoch === to.epoch ? from.offset : 0);
 const encoder = new TextEncoder();
-const unknown = () =>
-  new SnugError("unknown", "The connection was lost too long ago to tell whether this was stored");
+const unknown = () => new SnugError("unknown", "It cannot be told whether this was stored");
 
 export class Outbox {
   /** In the order in which they were published. */
@@ -92,14 +95,17 @@ export class Outbox {
       settle = (end) => (end instanceof SnugError ? reject(end) : resolve(end));
     });
     const by = new Set<string>();
-    const entry = { key, line, bytes, content: content(command), outcome, settle, after: undefined, by };
-    this.#entries.set(key, entry);
+    const unsent = { sentAt: undefined, doubtFrom: undefined, by };
+    this.#entries.set(key, { key, line, bytes, content: content(command), outcome, settle, ...unsent });
     this.#bytes += bytes;
     return outcome;
   }
 
-  /** The next frame, if nothing is on its way and something waits. */
-  next(connection: string, after: Position, messageBytesMax: number): string | undefined {
+  /**
+   * The next frame, if nothing is on its way and something waits. What was sent so long ago that its key may be
+   * forgotten is not sent again: it could be stored twice.
+   */
+  next(connection: string, position: Position, messageBytesMax: number): string | undefined {
     if (this.underway > 0) return undefined;
     const lines: string[] = [];
     let bytes = 0;
@@ -109,8 +115,12 @@ export class Outbox {
         this.#end(entry, new SnugError("too_large", most));
         continue;
       }
+      if (entry.doubtFrom && distance(entry.doubtFrom, position) >= KEYS_REMEMBERED) {
+        this.#end(entry, unknown());
+        continue;
+      }
       if (lines.length === this.#frameMax || (bytes > 0 && bytes + entry.bytes > FRAME_BYTES_MAX)) break;
-      entry.after ??= after;
+      entry.sentAt = position;
       entry.by.add(connection);
       this.#underway.add(entry.key);
       lines.push(entry.line);
@@ -159,23 +169,24 @@ export class Outbox {
 
   /** The connection is gone, and with it the answers to what was on its way. */
   disconnected(): void {
+    for (const key of this.#underway) {
+      const entry = this.#entries.get(key);
+      if (entry) entry.doubtFrom ??= entry.sentAt;
+    }
     this.#underway.clear();
   }
 
   /**
-   * There is a new connection, and everything that is sent again is sent now. What was sent so long ago that its
-   * key may be forgotten is not: it could be stored twice.
-   *
-   * `isComplete` says that everything was heard that was stored meanwhile, so that what was not is not stored.
+   * There is a new connection. Where a stretch of the stream was heard, what was sent in it and not heard is not
+   * stored up to its end, though what is late on its way may still be.
    */
-  connected({ epoch, offset }: Position, isComplete: boolean): void {
+  connected(heard?: { from: Position; to: Position }): void {
     this.#frameMax = FRAME_MESSAGES_MAX;
-    if (isComplete) return;
     for (const entry of this.#entries.values()) {
-      if (!entry.after) continue;
-      // In a new epoch, all that is stored was stored since.
-      const since = entry.after.epoch === epoch ? offset - entry.after.offset : offset;
-      if (since >= KEYS_REMEMBERED) this.#end(entry, unknown());
+      const { doubtFrom } = entry;
+      const isCovered =
+        doubtFrom && heard?.from.epoch === doubtFrom.epoch && heard.from.offset <= doubtFrom.offset;
+      if (isCovered) entry.doubtFrom = heard.to;
     }
   }
 

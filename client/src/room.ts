@@ -426,17 +426,17 @@ export class Room extends Emitter<RoomEvents> {
     this.#requests.connected();
     this.#show();
     if (welcome.recovered === false && gap && !this.emit("gap", gap)) {
-      const lost = "Messages were missed and cannot be recovered: listen to 'gap', and load what you need";
-      throwLater(new SnugError("gap", lost));
+      throwLater(new SnugError("gap", "Messages were missed: listen to 'gap', and load what you need"));
     }
     if (welcome.recovered && before && before.offset < welcome.offset) this.#recoversTo = welcome.offset;
-    else this.#resend(welcome, welcome.recovered === true);
+    else this.#resend();
   }
 
-  /** Sends again what was not acknowledged, now that it is known what is stored. */
-  #resend(position: Position, isComplete: boolean): void {
+  /** Sends again what was not acknowledged, now that everything was heard that will be. */
+  #resend(): void {
     this.#recoversTo = undefined;
-    this.#outbox.connected(position, isComplete);
+    const { heardFrom: from, position: to } = this.#stream;
+    this.#outbox.connected(from && to && { from, to });
     this.#pump();
   }
 
@@ -446,9 +446,7 @@ export class Room extends Emitter<RoomEvents> {
     if (place === "hole") return this.#lose(new SnugError("hole", "A message is missing", true));
     this.#outbox.heard(message);
     this.emit("message", message);
-    if (this.#recoversTo !== undefined && message.offset >= this.#recoversTo && this.#welcome) {
-      this.#resend(this.#welcome, true);
-    }
+    if (this.#recoversTo !== undefined && message.offset >= this.#recoversTo) this.#resend();
   }
 
   /** Sends what waits, if it may. */
@@ -457,8 +455,7 @@ export class Room extends Emitter<RoomEvents> {
     const welcome = this.#welcome;
     if (!this.#isConnected || !welcome || this.#pause !== undefined || this.#recoversTo !== undefined) return;
     const newest = position && position.offset > welcome.offset ? position : welcome;
-    const after = { epoch: newest.epoch, offset: newest.offset };
-    const frame = this.#outbox.next(welcome.connection, after, welcome.limits.message_bytes);
+    const frame = this.#outbox.next(welcome.connection, newest, welcome.limits.message_bytes);
     if (frame === undefined) {
       this.#isPaced &&= this.#outbox.size > 0;
       return;

@@ -16,6 +16,9 @@ export class Stream {
   /** Up to where a first join replays: from where, it does not say. */
   #replaysTo = 0;
 
+  /** From where on everything was heard. */
+  heardFrom: Position | undefined;
+
   /** What to resume after; `undefined` before the first message or welcome that says so. */
   get position(): Position | undefined {
     return this.#had;
@@ -33,6 +36,7 @@ export class Stream {
     }
     this.#replaysTo = !from && last ? offset : 0;
     const to = { epoch, offset };
+    this.heardFrom = to;
     this.#had = this.#replaysTo > 0 ? undefined : to;
     this.#epoch = epoch;
     return from && { from, to };

@@ -130,10 +130,13 @@ describe("a frame", () => {
 });
 
 describe("after a lost connection", () => {
-  const lost = (outbox: Outbox, after = START) => {
-    outbox.next("c1", after, BYTES_MAX);
+  const lost = (outbox: Outbox, position = START) => {
+    outbox.next("c1", position, BYTES_MAX);
     outbox.disconnected();
   };
+  /** What is sent by the next one, to a room that is so far. */
+  const again = (outbox: Outbox, offset: number, epoch = "e") =>
+    keysOf(outbox.next("c2", { epoch, offset }, BYTES_MAX));
   const message = (offset: number, data: number, connection = "c1"): Message => ({
     offset,
     time: 9,
@@ -145,8 +148,8 @@ describe("after a lost connection", () => {
   it("what was not acknowledged is sent again under the same key", () => {
     const outbox = filled(2);
     lost(outbox);
-    outbox.connected({ epoch: "e", offset: 999 }, false);
-    expect(keysOf(outbox.next("c2", START, BYTES_MAX))).toEqual(["k1", "k2"]);
+    outbox.connected();
+    expect(again(outbox, 999)).toEqual(["k1", "k2"]);
   });
 
   it("what was sent 1,000 messages ago may be stored and forgotten: it is rejected, and the rest sent", async () => {
@@ -154,19 +157,38 @@ describe("after a lost connection", () => {
     const sent = outbox.add({ key: "sent", data: 1 });
     lost(outbox);
     outbox.add({ key: "unsent", data: 2 });
-    outbox.connected({ epoch: "e", offset: 1000 }, false);
+    outbox.connected();
+    expect(again(outbox, 1000)).toEqual(["unsent"]);
     expect(await refusal(sent)).toBe("unknown");
-    expect(keysOf(outbox.next("c2", START, BYTES_MAX))).toEqual(["unsent"]);
   });
 
   it("that counts from when it was sent first", async () => {
     const outbox = new Outbox();
     const sent = outbox.add({ key: "sent", data: 1 });
     lost(outbox);
-    outbox.connected({ epoch: "e", offset: 600 }, false);
+    outbox.connected();
     lost(outbox, { epoch: "e", offset: 600 });
-    outbox.connected({ epoch: "e", offset: 1200 }, false);
-    expect(await sofar(sent)).toBe("unknown");
+    outbox.connected();
+    expect(again(outbox, 1200)).toEqual([]);
+    expect(await refusal(sent)).toBe("unknown");
+  });
+
+  it("that counts also while it waits on the new connection", async () => {
+    const outbox = new Outbox();
+    const sent = outbox.add({ key: "sent", data: 1 });
+    lost(outbox);
+    outbox.connected();
+    again(outbox, 10);
+    outbox.postpone("sent");
+    expect(again(outbox, 1010)).toEqual([]);
+    expect(await refusal(sent)).toBe("unknown");
+  });
+
+  it("what was refused is not in doubt, however long it waits", () => {
+    const outbox = filled(1);
+    outbox.next("c1", START, BYTES_MAX);
+    outbox.postpone("k1");
+    expect(again(outbox, 5000)).toEqual(["k1"]);
   });
 
   it("in a new epoch all that is stored counts", async () => {
@@ -177,7 +199,8 @@ describe("after a lost connection", () => {
       const outbox = new Outbox();
       const sent = outbox.add({ key: "sent", data: 1 });
       lost(outbox, { epoch: "e", offset: 5000 });
-      outbox.connected({ epoch: "f", offset }, false);
+      outbox.connected();
+      again(outbox, offset, "f");
       expect(await sofar(sent)).toBe(code);
     }
   });
@@ -190,16 +213,25 @@ describe("after a lost connection", () => {
     outbox.heard(message(7, 1, "another's"));
     outbox.heard(message(8, 2));
     outbox.heard(message(9, 1));
-    outbox.connected({ epoch: "e", offset: 5000 }, true);
+    outbox.connected({ from: START, to: { epoch: "e", offset: 5000 } });
     expect(await first).toEqual({ offset: 9, time: 9 });
-    expect(keysOf(outbox.next("c2", START, BYTES_MAX))).toEqual(["k2"]);
+    expect(again(outbox, 5999)).toEqual(["k2"]);
+  });
+
+  it("what was sent before a gap stays in doubt, whatever was heard since", async () => {
+    const outbox = new Outbox();
+    const sent = outbox.add({ key: "sent", data: 1 });
+    lost(outbox);
+    outbox.connected({ from: { epoch: "e", offset: 1 }, to: { epoch: "e", offset: 1 } });
+    expect(again(outbox, 1000)).toEqual([]);
+    expect(await refusal(sent)).toBe("unknown");
   });
 
   it("what is on its way again is not taken for heard", () => {
     const outbox = filled(1);
     lost(outbox);
-    outbox.connected(START, true);
-    outbox.next("c2", START, BYTES_MAX);
+    outbox.connected({ from: START, to: START });
+    again(outbox, 0);
     outbox.heard(message(1, 1));
     expect(outbox.size).toBe(1);
   });
@@ -280,6 +312,7 @@ describe("whatever happens", () => {
       let late: (() => void) | undefined;
       let connection = 1;
       let position = 0;
+      let heardFrom = 0;
       let isReplayed = true;
       const come = () => {
         outbox.disconnected();
@@ -287,7 +320,8 @@ describe("whatever happens", () => {
         // Everything that was stored meanwhile is heard, or nothing of it.
         if (isReplayed) listen();
         position = world.log.length;
-        outbox.connected({ epoch: "e", offset: position }, isReplayed);
+        if (!isReplayed) heardFrom = position;
+        outbox.connected({ from: { epoch: "e", offset: heardFrom }, to: { epoch: "e", offset: position } });
         isReplayed = true;
         late?.();
         late = undefined;
@@ -317,8 +351,10 @@ describe("whatever happens", () => {
       };
       let published = 0;
       for (const one of steps) {
-        if (one.do === "others") world.others(one.number);
-        else if (one.do === "forget") isReplayed = false;
+        if (one.do === "others") {
+          world.others(one.number);
+          listen();
+        } else if (one.do === "forget") isReplayed = false;
         else if (one.do === "send") send(one.allowed, one.lost, one.answers);
         else {
           for (let left = one.number; left > 0; left--) {

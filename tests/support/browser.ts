@@ -70,7 +70,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 /** Fails where axe-core finds something serious: whom it would shut out, and where it stands. */
 export async function expectAccessible(page: Page) {
   // Colours count at rest.
-  await page.evaluate("Promise.all(document.getAnimations().map(({ finished }) => finished))");
+  await page.evaluate("Promise.allSettled(document.getAnimations().map(({ finished }) => finished))");
   // Evaluated by the debugger, and so past the Content-Security-Policy.
   await page.evaluate(axe);
   // As text, since there is no document here.
