@@ -78,8 +78,8 @@ export class Outbox {
   }
 
   /** Takes a message, to be sent when it may. One whose key waits already is that one. */
-  add({ key, event, data }: { key: string; event?: string; data: Json }): Promise<Published> {
-    const command: PublishCommand = { type: "publish", id: key, key, event, data };
+  add({ key, event, data }: { key: string; event?: string; data: unknown }): Promise<Published> {
+    const command: PublishCommand = { type: "publish", id: key, key, event, data: data as Json };
     const known = this.#entries.get(key);
     if (known) return known.outcome;
     if (JSON.stringify(data) === undefined) {

@@ -218,13 +218,13 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   /**
-   * Publishes a message to all, and gives its place once it is stored. It is stored once, however often the
-   * connection is lost meanwhile, and after what was published before it.
+   * Publishes anything that JSON can say, and gives its place once it is stored. It is stored once, however often
+   * the connection is lost meanwhile, and after what was published before it.
    *
    * Throws a `SnugError`: `queue_full`, `too_large`, `forbidden`, what else the room refuses it with, the reason
    * for which the room was left, or `unknown` where it may have been stored, but so long ago that it can't be told.
    */
-  async publish(data: Json, { event, key }: PublishOptions = {}): Promise<Published> {
+  async publish(data: unknown, { event, key }: PublishOptions = {}): Promise<Published> {
     if (this.#end) throw this.#end;
     const name = key ?? `${this.#keys}.${++this.#lastKey}`;
     const outcome = this.#outbox.add({ key: name, event, data });
@@ -234,15 +234,15 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   /** Sends something that is not stored, and says whether there was a connection for it. */
-  signal(data: Json, { event, to }: SignalOptions = {}): boolean {
+  signal(data: unknown, { event, to }: SignalOptions = {}): boolean {
     if (!this.#isConnected) return false;
-    this.#connection?.send({ type: "signal", event, to, data });
+    this.#connection?.send({ type: "signal", event, to, data: data as Json });
     return true;
   }
 
   /** Shows this to the others with our connection, and with those that follow it. */
-  setState(state: JsonObject): void {
-    this.#state = state;
+  setState(state: object): void {
+    this.#state = state as JsonObject;
     this.#show();
   }
 
