@@ -12,5 +12,5 @@ export interface Backoff {
  * lost the same server do not come back together.
  */
 export function delayMs(failures: number, { minMs, maxMs }: Backoff): number {
-  return Math.random() * Math.min(maxMs, minMs * 2 ** Math.min(failures, 30));
+  return Math.random() * Math.min(maxMs, minMs * 2 ** failures);
 }

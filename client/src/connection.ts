@@ -1,6 +1,6 @@
 // One WebSocket: frames as objects, one a line, and the question whether anybody is still there.
 
-import type { Command, Push } from "./protocol.js";
+import type { Push } from "./protocol.js";
 
 /** A close code of ours: it says that we come back, so that nobody is told that we left. */
 const COMING_BACK = 4000;
@@ -43,17 +43,12 @@ export class Connection {
     this.expect("welcome");
   }
 
-  /** Sends a command. */
-  send(command: Command): void {
-    this.sendFrame(JSON.stringify(command));
-  }
-
   /** Sends a frame of commands, one a line. */
-  sendFrame(frame: string): void {
+  send(frame: string): void {
     if (this.#socket.readyState === 1) this.#socket.send(frame);
   }
 
-  /** Something of this name has to be answered within that time, or the connection is lost. */
+  /** Something of this name is about to be sent and has to be answered in time, or the connection is lost. */
   expect(name: string | number, withinMs = this.#timeoutMs): void {
     const until = Date.now() + withinMs;
     this.#unanswered.set(name, Math.min(until, this.#unanswered.get(name) ?? until));
@@ -73,8 +68,9 @@ export class Connection {
 
   /** Asks whether anybody is there. */
   ping(withinMs?: number): void {
-    if (!this.#unanswered.has("pong")) this.sendFrame(PING);
+    const isAsked = this.#unanswered.has("pong");
     this.expect("pong", withinMs);
+    if (!isAsked) this.send(PING);
   }
 
   /** Ends it. Nothing comes of it any more. */
@@ -92,15 +88,15 @@ export class Connection {
     for (const line of frame.split("\n")) {
       // One of the pushes before may have ended it.
       if (this.#isOver) return;
-      let push: Push;
       try {
-        push = JSON.parse(line);
+        const push: Push = JSON.parse(line);
+        const { type } = push;
+        if (type === "welcome" || (type === "pong" && push.id === undefined)) this.answered(type);
+        this.#events.push(push);
       } catch {
+        // No JSON, or nothing that the protocol has.
         return this.#lose();
       }
-      if (push.type === "welcome" || (push.type === "pong" && push.id === undefined))
-        this.answered(push.type);
-      this.#events.push(push);
     }
   }
 
@@ -116,7 +112,8 @@ export class Connection {
     const now = Date.now();
     const isLate = [...this.#unanswered.values()].some((until) => until <= now);
     const buffered = this.#socket.bufferedAmount;
-    const isMoving = buffered < this.#buffered;
+    // What was sent since the last look was not in what it saw.
+    const isMoving = this.#buffered > 0 ? buffered < this.#buffered : buffered > 0;
     this.#buffered = buffered;
     if (isLate && !isMoving) return this.#lose();
     if (isLate) for (const name of this.#unanswered.keys()) this.#unanswered.set(name, now + this.#timeoutMs);

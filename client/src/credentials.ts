@@ -9,7 +9,7 @@ const RENEWED_MS_MIN = 1_000;
 /** Who could have none, or has one that has ended already by a clock that is wrong, asks again after this. */
 const RETRY_MS = 30_000;
 /** Timers take no more: 2^31 - 1. */
-const TIMER_MS_MAX = 2_147_483_647;
+export const TIMER_MS_MAX = 2_147_483_647;
 
 /** Gives a token, from the application's own server. */
 export type GetToken = () => string | Promise<string>;
@@ -36,18 +36,15 @@ export class Credentials {
   /** Another one. */
   async renew(): Promise<string | undefined> {
     if (!this.#getToken) return undefined;
-    let token: unknown;
     try {
-      token = await this.#getToken();
+      const token = await this.#getToken();
+      // What has other characters is no JWT (RFC 7515, 3.1), and cannot be sent as a subprotocol.
+      if (!/^[\w.-]+\.[\w.-]+$/.test(token)) throw new TypeError("no JWT");
+      this.#token = token;
+      return token;
     } catch (error) {
-      throw new SnugError("token_unavailable", `getToken failed: ${error}`, true);
+      throw new SnugError("token_unavailable", `getToken: ${error}`, true);
     }
-    // What cannot be sent as a subprotocol (RFC 9110, 5.6.2) is no JWT.
-    if (typeof token !== "string" || !/^[\w.-]+$/.test(token)) {
-      throw new SnugError("token_unavailable", "getToken gave no JWT", true);
-    }
-    this.#token = token;
-    return token;
   }
 
   /** The last one has ended, or was refused. */

@@ -15,6 +15,7 @@ export interface Wishes {
 export function address(base: string, room: string, { resume, last, presence }: Wishes): string {
   const url = new URL(base);
   url.protocol = url.protocol.replace("ws", "http");
+  if (!/^http/.test(url.protocol)) throw new TypeError(`No HTTP address: ${base}`);
   url.pathname = `${url.pathname.replace(/\/$/, "")}/v1/rooms/${encodeURIComponent(room)}/socket`;
   url.search = "";
   url.hash = "";
@@ -51,7 +52,9 @@ export async function whyRefused(
       signal: AbortSignal.timeout(timeoutMs),
     });
     if (response.status === 426) return undefined;
-    const { code, detail }: Problem = await response.json();
+    const { code, detail }: Partial<Problem> = await response.json();
+    // Not Snug's own word, but that of something before it.
+    if (!code) return undefined;
     const seconds = Number(response.headers.get("retry-after"));
     return judge(response.status, code, detail, seconds > 0 ? seconds * 1000 : undefined);
   } catch {
@@ -59,7 +62,7 @@ export async function whyRefused(
   }
 }
 
-function judge(status: number, code: string, detail: string, retryAfterMs?: number): Refused {
+function judge(status: number, code: string, detail = code, retryAfterMs?: number): Refused {
   const then = status === 401 ? "renew" : status === 429 || status >= 500 ? "retry" : "stop";
   return { error: new SnugError(code, detail, then !== "stop", retryAfterMs), then };
 }

@@ -34,7 +34,7 @@ export async function* read(
   for (;;) {
     const page = await ask({ type: "history", ...from, limit: pageSize });
     epoch ??= page.epoch;
-    if (page.epoch !== epoch) throw new SnugError("epoch_changed", "The room was erased meanwhile");
+    if (page.epoch !== epoch) throw new SnugError("epoch_changed", "The room was erased");
     const messages = isUpwards ? page.messages : [...page.messages].reverse();
     yield* messages;
     const last = messages.at(-1)?.offset;

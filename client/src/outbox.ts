@@ -52,12 +52,14 @@ const content = ({ event, data }: { event?: string; data: Json }) => JSON.string
 /** How many messages may have been stored from one place to another. In a new epoch, all that are there were. */
 const distance = (from: Position, to: Position) => to.offset - (from.epoch === to.epoch ? from.offset : 0);
 const encoder = new TextEncoder();
-const unknown = () => new SnugError("unknown", "It cannot be told whether this was stored");
+const unknown = () => new SnugError("unknown", "It may be stored");
 
 export class Outbox {
   /** In the order in which they were published. */
   readonly #entries = new Map<string, Entry>();
   #bytes = 0;
+  /** The newest place that was acknowledged: what is heard up to there is none of what still waits. */
+  #acked = 0;
   /** The keys of the frame that is on its way. */
   readonly #underway = new Set<string>();
   #frameMax = FRAME_MESSAGES_MAX;
@@ -83,7 +85,7 @@ export class Outbox {
     const known = this.#entries.get(key);
     if (known) return known.outcome;
     if (JSON.stringify(data) === undefined) {
-      return Promise.reject(new SnugError("bad_command", "The data is nothing that JSON can say"));
+      return Promise.reject(new SnugError("bad_command", "The data is no JSON"));
     }
     const line = JSON.stringify(command);
     const bytes = encoder.encode(line).length;
@@ -111,8 +113,7 @@ export class Outbox {
     let bytes = 0;
     for (const entry of this.#entries.values()) {
       if (entry.bytes > messageBytesMax) {
-        const most = `A message may have ${messageBytesMax} bytes here, with what is around it`;
-        this.#end(entry, new SnugError("too_large", most));
+        this.#end(entry, new SnugError("too_large", `${messageBytesMax} bytes at most`));
         continue;
       }
       if (entry.doubtFrom && distance(entry.doubtFrom, position) >= KEYS_REMEMBERED) {
@@ -134,6 +135,7 @@ export class Outbox {
     this.#underway.delete(key);
     const entry = this.#entries.get(key);
     if (entry) this.#end(entry, outcome);
+    if (!(outcome instanceof SnugError || outcome.duplicate)) this.#acked = outcome.offset;
     if (this.underway === 0) this.#frameMax = Math.min(this.#frameMax + 1, FRAME_MESSAGES_MAX);
   }
 
@@ -158,6 +160,7 @@ export class Outbox {
    */
   heard(message: Message): void {
     const { connection, offset, time } = message;
+    if (offset <= this.#acked) return;
     for (const entry of this.#entries.values()) {
       const isOurs = connection !== undefined && entry.by.has(connection);
       if (isOurs && !this.#underway.has(entry.key) && entry.content === content(message)) {

@@ -6,7 +6,10 @@ import type { JsonObject, Member, Presence } from "./protocol.js";
 export type Members = ReadonlyMap<string, Member>;
 
 /** The members after a change. What was given is left as it is. */
-export function changed(members: Members, { joins, leaves, updates }: Presence): Members {
+export function changed(
+  members: Members,
+  { joins, leaves, updates }: Pick<Presence, "joins" | "leaves" | "updates">,
+): Members {
   const next = new Map(members);
   for (const user of leaves) next.delete(user);
   for (const member of joins) next.set(member.user, member);

@@ -46,11 +46,13 @@ export function useRoom(options: UseRoomOptions): RoomView {
   useEffect(() => {
     const { keep, getToken, ...others } = latest.current;
     const current = () => latest.current.getToken?.() ?? Promise.reject(new Error("getToken is gone"));
-    const joined = new Store(joinRoom({ ...others, getToken: getToken && current }), keep);
+    const joined = new Store(joinRoom({ ...others, getToken: getToken && current }), url, keep);
     setStore(joined);
     return () => joined.leave();
   }, [room, url]);
-  const view = () => store?.view ?? nothing;
+  // Until the effect has run, the store is that of the room before.
+  const isOurs = store?.view.room?.name === room && store.url === url;
+  const view = () => (isOurs ? store.view : nothing);
   return useSyncExternalStore(store?.subscribe ?? idle, view, view);
 }
 
@@ -60,12 +62,16 @@ const idle = () => () => {};
 class Store {
   view: RoomView;
   readonly #room: Room;
+  readonly url: string | undefined;
   readonly #keep: number;
   readonly #listeners = new Set<() => void>();
+  /** Counts how often messages were lost: what was read before the last time is of no use. */
+  #gaps = 0;
 
-  constructor(room: Room, keep = 200) {
+  constructor(room: Room, url: string | undefined, keep = 200) {
     this.#room = room;
-    this.#keep = keep;
+    this.url = url;
+    this.#keep = Math.max(1, keep);
     this.view = { ...nothing, room };
     room.on("status", ({ status, error, retryAt }) => this.#show({ status, error, retryAt }));
     room.on("members", (members) => this.#show({ members, count: room.count }));
@@ -86,6 +92,7 @@ class Store {
 
   /** Reads the newest messages, since there is a hole before those that come now. */
   async #reload() {
+    const gap = ++this.#gaps;
     this.#show({ messages: [] });
     const newest: Message[] = [];
     try {
@@ -94,8 +101,9 @@ class Store {
       }
     } catch {
       // Who may not read it sees what comes from now on.
+      return;
     }
-    this.#add(newest);
+    if (gap === this.#gaps) this.#add(newest);
   }
 
   #add(messages: Message[]) {

@@ -2,7 +2,7 @@
 
 import { type Backoff, delayMs } from "./backoff.js";
 import { Connection } from "./connection.js";
-import { Credentials, type GetToken } from "./credentials.js";
+import { Credentials, type GetToken, TIMER_MS_MAX } from "./credentials.js";
 import { address, type Refused, whyRefused } from "./door.js";
 import { SnugError } from "./error.js";
 import { Emitter, throwLater } from "./events.js";
@@ -13,7 +13,6 @@ import { changed, type Members, Roster } from "./presence.js";
 import type {
   Capability,
   ErrorPush,
-  Json,
   JsonObject,
   Message,
   Position,
@@ -29,9 +28,9 @@ export interface RoomOptions {
   /** The room's name. */
   room: string;
   /** Where Snug is, `https://…` or `wss://…`; by default where the page is from. */
-  url?: string;
+  url?: string | undefined;
   /** Gives a token whenever a new one is needed. Without it, the cookies of the page's visitor say who comes. */
-  getToken?: GetToken;
+  getToken?: GetToken | undefined;
   /** How many of the newest messages to be sent first, 100 at most. */
   last?: number;
   /** `false` asks not to be told who comes and goes. */
@@ -95,8 +94,6 @@ export interface SignalOptions {
 const STABLE_MS = 5_000;
 /** How soon a page that is looked at again wants to know whether anybody is there. */
 const PROBE_MS = 3_000;
-/** The id of a ping that asks whether something has no answer; requests count from 1. */
-const UNNAMED = 0;
 /** A close code that means that nobody comes back. */
 const isFinal = (code: number) => code >= 4100 && code < 4200;
 /** What the others call themselves in `reason`, where these have a moderator's words. */
@@ -110,7 +107,6 @@ export function joinRoom(options: RoomOptions): Room {
 export class Room extends Emitter<RoomEvents> {
   /** The room's name. */
   readonly name: string;
-  readonly #url: string;
   readonly #options: RoomOptions;
   readonly #WebSocket: typeof WebSocket;
   readonly #timeoutMs: number;
@@ -119,10 +115,10 @@ export class Room extends Emitter<RoomEvents> {
   readonly #stream = new Stream();
   readonly #roster = new Roster();
   readonly #outbox: Outbox;
-  readonly #requests = new Requests((id, command) => {
+  readonly #requests = new Requests((id, line) => {
     if (!this.#isConnected) return;
     this.#connection?.expect(id);
-    this.#connection?.send(command);
+    this.#connection?.send(line);
   });
   readonly #unwatch: () => void;
   /** Begins the keys of what is published, which no two rooms may have in common. */
@@ -154,11 +150,10 @@ export class Room extends Emitter<RoomEvents> {
     super();
     const { room, url = globalThis.location?.origin, timeoutMs = 10_000, queueMax } = options;
     const socket = options.WebSocket ?? globalThis.WebSocket;
-    if (!url) throw new TypeError("joinRoom needs the url of a Snug server");
-    if (!socket) throw new TypeError("There is no WebSocket here: give joinRoom one, such as that of 'ws'");
+    if (!url) throw new TypeError("joinRoom needs a url");
+    if (!socket) throw new TypeError("No WebSocket is here: give joinRoom that of 'ws'");
     this.name = room;
-    this.#url = url;
-    this.#options = options;
+    this.#options = { ...options, url };
     this.#WebSocket = socket as typeof WebSocket;
     this.#timeoutMs = timeoutMs;
     this.#backoff = options.backoff ?? { minMs: 500, maxMs: 30_000 };
@@ -168,7 +163,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#address();
     this.#unwatch = watchNetwork(
       () => this.#wake(),
-      () => this.#lose(new SnugError("offline", "The network is gone", true)),
+      () => this.#lose(new SnugError("offline", "No network", true)),
     );
     this.#connect();
   }
@@ -226,7 +221,7 @@ export class Room extends Emitter<RoomEvents> {
    */
   async publish(data: unknown, { event, key }: PublishOptions = {}): Promise<Published> {
     if (this.#end) throw this.#end;
-    const name = key ?? `${this.#keys}.${++this.#lastKey}`;
+    const name = `${key ?? `${this.#keys}.${++this.#lastKey}`}`;
     const outcome = this.#outbox.add({ key: name, event, data });
     // What is published in one go leaves in one frame.
     queueMicrotask(() => this.#pump());
@@ -236,13 +231,13 @@ export class Room extends Emitter<RoomEvents> {
   /** Sends something that is not stored, and says whether there was a connection for it. */
   signal(data: unknown, { event, to }: SignalOptions = {}): boolean {
     if (!this.#isConnected) return false;
-    this.#connection?.send({ type: "signal", event, to, data: data as Json });
+    this.#connection?.send(JSON.stringify({ type: "signal", event, to, data }));
     return true;
   }
 
   /** Shows this to the others with our connection, and with those that follow it. */
   setState(state: object): void {
-    this.#state = state as JsonObject;
+    this.#state = { ...state } as JsonObject;
     this.#show();
   }
 
@@ -259,6 +254,7 @@ export class Room extends Emitter<RoomEvents> {
 
   /** Tries to come back at once, where it waits to, as it does by itself when the network is back. */
   reconnect(): void {
+    this.#failures = 0;
     if (this.#retry !== undefined) this.#connect();
   }
 
@@ -277,11 +273,11 @@ export class Room extends Emitter<RoomEvents> {
   };
 
   #address(): string {
-    const { last, presence } = this.#options;
+    const { url = "", last, presence } = this.#options;
     // Who may not receive has missed nothing.
     const canReceive = !this.#welcome || this.#welcome.can.includes("receive");
     const resume = canReceive ? this.#stream.position : undefined;
-    return address(this.#url, this.name, { resume, last, presence });
+    return address(url, this.name, { resume, last, presence });
   }
 
   async #connect(): Promise<void> {
@@ -294,13 +290,21 @@ export class Room extends Emitter<RoomEvents> {
       token = await this.#credentials.token();
     } catch (error) {
       if (attempt !== this.#attempt) return;
+      // A listener may leave.
+      this.#comeBack(error as SnugError);
       this.emit("error", error as SnugError);
-      return this.#comeBack(error as SnugError);
+      return;
     }
     if (attempt !== this.#attempt) return;
     const url = this.#address();
     const protocols = token === undefined ? ["snug.v1"] : ["snug.v1", `bearer.${token}`];
-    const socket = new this.#WebSocket(url.replace("http", "ws"), protocols);
+    let socket: WebSocket;
+    try {
+      socket = new this.#WebSocket(url.replace("http", "ws"), protocols);
+    } catch (error) {
+      // Such as one that is not encrypted, on a page that is.
+      return this.#stop(new SnugError("unreachable", `${error}`));
+    }
     this.#connection = new Connection(socket, this.#timeoutMs, {
       push: (push) => this.#take(push),
       lost: async (isOpened, code) => {
@@ -314,13 +318,13 @@ export class Room extends Emitter<RoomEvents> {
 
   /** Comes back after a while. */
   #comeBack(error?: SnugError, waitMs = 0): void {
-    const ms = waitMs + delayMs(this.#failures++, this.#backoff);
+    const ms = Math.min(waitMs + delayMs(this.#failures++, this.#backoff), TIMER_MS_MAX);
     this.#retry = setTimeout(() => this.#connect(), ms);
     this.#become("connecting", error, Date.now() + ms);
   }
 
   #refused(refused: Refused | undefined): void {
-    if (!refused) return this.#comeBack(new SnugError("unreachable", "The room cannot be reached", true));
+    if (!refused) return this.#comeBack(new SnugError("unreachable", "No answer", true));
     const { error, then } = refused;
     if (then === "retry") return this.#comeBack(error, error.retryAfterMs);
     if (then === "stop" || !this.#credentials.canRenew) return this.#stop(error);
@@ -342,13 +346,17 @@ export class Room extends Emitter<RoomEvents> {
   /** The connection is gone; comes back, unless it already waits to. */
   #lose(error: SnugError, waitMs?: number): void {
     if (this.#end || this.#retry !== undefined) return;
-    if (this.#isConnected && Date.now() - this.#welcomedAt >= STABLE_MS) this.#failures = 0;
+    if (this.#isConnected && Date.now() - this.#welcomedAt >= STABLE_MS) {
+      this.#failures = 0;
+      this.#stream.settle();
+    }
     this.#disconnect();
     this.#comeBack(error, waitMs);
   }
 
   #disconnect(code?: number): void {
     this.#attempt++;
+    if (this.#isConnected) this.#requests.disconnected();
     this.#connection?.end(code);
     this.#connection = undefined;
     clearTimeout(this.#pause);
@@ -365,6 +373,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#end = error;
     this.#disconnect(code);
     clearTimeout(this.#retry);
+    this.#retry = undefined;
     this.#unwatch();
     this.#outbox.end(error);
     this.#requests.end(error);
@@ -396,17 +405,12 @@ export class Room extends Emitter<RoomEvents> {
         this.emit("members", this.members);
         return;
       case "ack":
-        return this.#acknowledged(push.id, push);
+      case "pong":
       case "members":
       case "history":
         return this.#acknowledged(push.id, push);
       case "error":
         return this.#refusedCommand(push);
-      case "pong":
-        if (push.id !== UNNAMED || !this.#unnamed) return;
-        this.#outbox.blame(this.#unnamed);
-        this.#unnamed = undefined;
-        return this.#goOn();
       case "closing":
         return this.#closed(push.code, push.reason, push.reconnect, push.delay_ms);
     }
@@ -414,19 +418,21 @@ export class Room extends Emitter<RoomEvents> {
 
   #enter(welcome: Welcome): void {
     const before = this.#stream.position;
-    const gap = this.#stream.welcome(welcome, this.#options.last !== undefined && this.#options.last > 0);
+    const gap = this.#stream.welcome(welcome, Boolean(this.#options.last));
     this.#welcome = welcome;
     this.#welcomedAt = Date.now();
     this.#refusals = 0;
     this.#roster.snapshot(welcome.members ?? [], welcome.count, welcome.truncated === true);
     this.#become("connected");
+    // A listener may have left.
+    if (this.#end) return;
     this.emit("members", this.members);
     this.#connection?.startPings(welcome.ping_ms);
-    this.#credentials.schedule(() => this.#renew(), welcome.expires);
+    this.#schedule(welcome.expires);
     this.#requests.connected();
     this.#show();
     if (welcome.recovered === false && gap && !this.emit("gap", gap)) {
-      throwLater(new SnugError("gap", "Messages were missed: listen to 'gap', and load what you need"));
+      throwLater(new SnugError("gap", "Messages are lost: listen to 'gap'"));
     }
     if (welcome.recovered && before && before.offset < welcome.offset) this.#recoversTo = welcome.offset;
     else this.#resend();
@@ -453,7 +459,8 @@ export class Room extends Emitter<RoomEvents> {
   #pump(): void {
     const { position } = this.#stream;
     const welcome = this.#welcome;
-    if (!this.#isConnected || !welcome || this.#pause !== undefined || this.#recoversTo !== undefined) return;
+    const mayNot = this.#pause !== undefined || this.#recoversTo !== undefined || this.#unnamed;
+    if (!this.#isConnected || !welcome || mayNot) return;
     const newest = position && position.offset > welcome.offset ? position : welcome;
     const frame = this.#outbox.next(welcome.connection, newest, welcome.limits.message_bytes);
     if (frame === undefined) {
@@ -461,7 +468,7 @@ export class Room extends Emitter<RoomEvents> {
       return;
     }
     this.#connection?.expect("publish");
-    this.#connection?.sendFrame(frame);
+    this.#connection?.send(frame);
     // No faster than the room gives leave for as many again.
     if (this.#isPaced) this.#wait((this.#outbox.underway * 1000) / welcome.limits.messages_per_second);
   }
@@ -484,9 +491,7 @@ export class Room extends Emitter<RoomEvents> {
       this.#connection?.answered(id);
       this.#requests.refuse(id, refused);
     } else if (id === undefined) {
-      // A ping with an id is answered after all that the room has read before it.
-      if (this.#outbox.underway > 0 && !this.#unnamed) this.#connection?.send({ type: "ping", id: UNNAMED });
-      if (this.#outbox.underway > 0) this.#unnamed ??= error;
+      this.#blame(error);
       this.emit("error", error);
     } else if (code === "rate_limited") {
       this.#outbox.postpone(id);
@@ -497,6 +502,22 @@ export class Room extends Emitter<RoomEvents> {
       this.#outbox.answer(id, error);
       this.#goOn();
     }
+  }
+
+  /** Finds out whose error it is that named no command, unless that is under way. */
+  async #blame(error: SnugError): Promise<void> {
+    if (this.#unnamed) return;
+    this.#unnamed = error;
+    // A ping with an id is answered after all that the room has read before it.
+    const pong = this.#ask({ type: "ping" }).catch(() => {});
+    const { lastId } = this.#requests;
+    await pong;
+    // The connection may be another one.
+    if (this.#unnamed !== error) return;
+    this.#unnamed = undefined;
+    this.#outbox.blame(error);
+    this.#requests.blame(error, lastId);
+    this.#goOn();
   }
 
   #wait(ms: number): void {
@@ -521,7 +542,11 @@ export class Room extends Emitter<RoomEvents> {
     this.#isShowing = true;
     this.#ask({ type: "state", data })
       .then(() => this.#shown(data))
-      .catch((error) => this.#complain(error))
+      .catch((error) => {
+        // Nor would it be taken from the next connection.
+        if (this.#state === data) this.#state = undefined;
+        this.#complain(error);
+      })
       .finally(() => {
         this.#isShowing = false;
         if (this.#state !== data) this.#show();
@@ -531,24 +556,24 @@ export class Room extends Emitter<RoomEvents> {
   /** The room tells everybody of a state but the connection that shows it. */
   #shown(state: JsonObject): void {
     const { user = "", connection = "" } = this.#welcome ?? {};
-    const update = { user, connection, state };
-    this.#roster.members = changed(this.members, {
-      type: "presence",
-      joins: [],
-      leaves: [],
-      updates: [update],
-      count: this.count,
-    });
+    const updates = [{ user, connection, state }];
+    this.#roster.members = changed(this.members, { joins: [], leaves: [], updates });
     this.emit("members", this.members);
   }
 
   #askMembers(): void {
     this.#ask({ type: "members" })
       .then(({ members, count, truncated }) => {
+        // A welcome has told everything meanwhile.
+        if (!this.isTruncated) return;
         this.#roster.snapshot(members, count, truncated);
         this.emit("members", this.members);
       })
-      .catch((error) => this.#complain(error));
+      .catch((error) => {
+        // The next change asks again.
+        this.#roster.forget();
+        this.#complain(error);
+      });
   }
 
   /** Goes on with a new token, before the old one ends. */
@@ -557,12 +582,20 @@ export class Room extends Emitter<RoomEvents> {
       const token = await this.#credentials.renew();
       if (token === undefined || !this.#isConnected) return;
       const { expires } = await this.#ask({ type: "refresh", token });
-      this.#credentials.schedule(() => this.#renew(), expires);
+      this.#schedule(expires);
     } catch (error) {
-      this.#credentials.discard();
+      const { code } = error as SnugError;
+      // It came with the next connection.
+      if (code === "connection_lost") return;
+      // The last one may still hold.
+      if (code !== "token_unavailable") this.#credentials.discard();
       this.#complain(error as SnugError);
-      if (!this.#end) this.#credentials.schedule(() => this.#renew());
+      this.#schedule();
     }
+  }
+
+  #schedule(expires?: number): void {
+    if (this.#isConnected) this.#credentials.schedule(() => this.#renew(), expires);
   }
 
   /** Tells of what failed, unless it is that the room was left. */

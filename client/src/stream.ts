@@ -42,6 +42,11 @@ export class Stream {
     return from && { from, to };
   }
 
+  /** What a first join asked for did not come, and will not: what is live came after it. */
+  settle(): void {
+    this.#had ??= this.heardFrom;
+  }
+
   /** Whether a message is the next one, was had before, or comes after one that is missing. */
   take(offset: number): "next" | "known" | "hole" {
     const had = this.#had?.offset;

@@ -43,6 +43,15 @@ describe("a first join", () => {
     expect(stream.take(8)).toBe("next");
   });
 
+  it("that was sent nothing of what it asked for goes on from there", () => {
+    const stream = new Stream();
+    stream.welcome(welcome("e", 7), true);
+    stream.settle();
+    expect(stream.position).toEqual({ epoch: "e", offset: 7 });
+    // And says what is lost from there on.
+    expect(stream.welcome(welcome("e", 9, false), true)?.from).toEqual({ epoch: "e", offset: 7 });
+  });
+
   it("takes the first message of a room", () => {
     const stream = new Stream();
     stream.welcome(welcome("e", 0), true);

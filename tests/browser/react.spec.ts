@@ -106,7 +106,7 @@ describe.skipIf(!hasChromium)("useRoom", () => {
     while (!bob.members.has("ann")) await new Promise((resolve) => bob.on("members", resolve));
     await page.getByText("connected: ann, bob").waitFor();
     // Refused and dropped connections are told of in the console, and nothing else is.
-    const lost = /WebSocket|ERR_|Failed to fetch|CORS|a request to http:\/\/127\.0\.0\.1:\d+\/v1/;
+    const lost = /WebSocket|ERR_|Failed to|CORS|a request to http:\/\/127\.0\.0\.1:\d+\/v1/;
     expectContent(page, lost);
   });
 });

@@ -49,7 +49,7 @@ describe("the package", () => {
 
   it("says what is missing where there is no WebSocket", async () => {
     const said = await run(process.execPath, ["--no-experimental-websocket"], talk("", ""));
-    expect(said).toContain("There is no WebSocket here: give joinRoom one, such as that of 'ws'");
+    expect(said).toContain("No WebSocket is here: give joinRoom that of 'ws'");
   });
 
   it("needs nothing, and holds what its exports name", () => {

@@ -40,7 +40,7 @@ describe("joining", () => {
 
   it("fails at once where the address is none", () => {
     expect(() => join("not an address", "lobby")).toThrow(/Invalid URL/);
-    expect(() => join(undefined as never, "lobby")).toThrow("joinRoom needs the url of a Snug server");
+    expect(() => join(undefined as never, "lobby")).toThrow("joinRoom needs a url");
   });
 
   it("replays the newest messages where it is asked to, and goes on from there", async () => {
@@ -132,6 +132,23 @@ describe("publishing", () => {
     expect(errors.map(({ code }) => code)).toContain("bad_json");
   });
 
+  it("is not rejected with the error of a signal", async () => {
+    const name = newRoom();
+    const room = await joined(url, name, {
+      claims: { rooms: { [name]: ["receive", "publish", "history"] } },
+    });
+    const places: number[] = [];
+    // Each fewer than the errors that end a connection.
+    for (let round = 1; round <= 6; round++) {
+      room.signal({});
+      const first = room.publish(`${round} a`);
+      const error = next(room, "error");
+      const second = error.then(() => room.publish(`${round} b`));
+      places.push((await first).offset, (await second).offset);
+    }
+    expect(places).toEqual(Array.from({ length: 12 }, (_, index) => index + 1));
+  });
+
   it("rejects what the token does not grant", async () => {
     const name = newRoom();
     const room = await joined(url, name, { claims: { rooms: { [name]: ["receive"] } } });
@@ -211,6 +228,22 @@ describe("members", () => {
     bob.leave();
     await left;
     expect(ann.count).toBe(1);
+  });
+
+  it("are told of a state that can't be read, and shown the next one", async () => {
+    const name = newRoom();
+    const ann = await joined(url, name);
+    const bob = await joined(url, name, { user: "bob" });
+    const changes = heard(bob, "status");
+    for (const state of [{ half: "\ud83d" }, { long: "x".repeat(3000) }]) {
+      const error = next(bob, "error", ({ retryable }) => !retryable);
+      bob.setState(state);
+      expect((await error).code).toMatch(/^(bad_json|too_large)$/);
+    }
+    const shown = next(ann, "members", (members) => Object.keys(members.get("bob")?.state ?? {}).length > 0);
+    bob.setState({ fine: true });
+    expect(Object.values((await shown).get("bob")?.state ?? {})).toEqual([{ fine: true }]);
+    expect(changes).toEqual([]);
   });
 
   it("see the last of many states, also after a lost connection", async () => {

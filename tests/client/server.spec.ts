@@ -302,3 +302,269 @@ it("offers its token as a subprotocol, and no token where cookies say who comes"
   join(server.url, "lobby", { ...quick, getToken: undefined });
   expect((await server.connection()).protocols).toEqual(["snug.v1"]);
 });
+
+it("does not take another command's error for a message's", async () => {
+  const server = await startServer();
+  const room = join(server.url, "lobby", quick);
+  const peer = await server.connection();
+  peer.say(welcome());
+  await connected(room);
+  room.signal({});
+  const [first, second] = [room.publish("first"), next(room, "error").then(() => room.publish("second"))];
+  const { id } = await peer.hears("publish");
+  // The signal is refused, and the message stored: what is published in between waits for the ping's answer.
+  peer.say(
+    { type: "error", code: "forbidden", message: "no signals", retryable: false },
+    { type: "ack", id, offset: 1, time: 1 },
+  );
+  const { id: other } = await peer.hears("publish");
+  peer.say({ type: "ack", id: other, offset: 2, time: 2 });
+  expect([(await first).offset, (await second).offset]).toEqual([1, 2]);
+});
+
+it("rejects a request that the room cannot read, and no other", async () => {
+  const server = await startServer();
+  const room = join(server.url, "lobby", quick);
+  const changes = heard(room, "status");
+  const peer = await server.connection();
+  peer.say(welcome());
+  await connected(room);
+  const kick = room.kick("bob", { reason: "unreadable" }).catch(({ code }) => code);
+  await peer.hears("kick");
+  peer.say({ type: "error", code: "bad_json", message: "unreadable", retryable: false });
+  expect(await kick).toBe("bad_json");
+  const history = room.history().next();
+  const { id } = await peer.hears("history");
+  peer.say({ type: "history", id, epoch: "e", messages: [], more: false });
+  expect((await history).done).toBe(true);
+  expect(changes.map(({ status }) => status)).toEqual(["connected"]);
+});
+
+it("gives up a request that ends connection after connection, and stays", async () => {
+  const server = await startServer();
+  const room = join(server.url, "lobby", quick);
+  const history = room
+    .history()
+    .next()
+    .catch(({ code }) => code);
+  for (let loss = 1; loss <= 4; loss++) {
+    const peer = await server.connection();
+    peer.say(welcome());
+    await peer.hears("history");
+    peer.socket.close(1009);
+  }
+  expect(await history).toBe("connection_lost");
+  (await server.connection()).say(welcome());
+  await connected(room);
+});
+
+it.each([
+  ["no object", "null"],
+  ["presence without its parts", '{"type":"presence"}'],
+  ["a message without a place", '{"type":"message"}'],
+])("takes %s for a broken connection, and comes back", async (_, line) => {
+  const server = await startServer();
+  const room = join(server.url, "lobby", quick);
+  const messages = heard(room, "message");
+  const peer = await server.connection();
+  peer.say(welcome());
+  await connected(room);
+  peer.socket.send(`${line}\n${JSON.stringify(message(1))}`);
+  const again = await server.connection();
+  again.say(welcome({ offset: 1, recovered: true }), message(1));
+  await reached(room, 1);
+  expect(dataOf(messages)).toEqual([1]);
+});
+
+it("does not take an older message of the same words for one that waits", async () => {
+  const server = await startServer();
+  const room = join(server.url, "lobby", quick);
+  const first = await server.connection();
+  first.say(welcome());
+  await connected(room);
+  const hi = room.publish("hi");
+  const { id } = await first.hears("publish");
+  // Acknowledged, and not heard any more.
+  first.say({ type: "ack", id, offset: 1, time: 1 });
+  await hi;
+  const again = room.publish("hi");
+  await first.hears("publish");
+  first.socket.terminate();
+  const second = await server.connection();
+  const own = message(1, { user: "ann", connection: "c1", data: "hi" });
+  second.say(welcome({ connection: "c2", offset: 1, recovered: true }), own);
+  const { id: resent } = await second.hears("publish");
+  second.say({ type: "ack", id: resent, offset: 2, time: 2 });
+  expect((await again).offset).toBe(2);
+});
+
+it("stays left, whoever leaves and whenever", async () => {
+  const server = await startServer();
+  // While no token is to be had.
+  const first = join(server.url, "lobby", {
+    ...quick,
+    getToken: () => Promise.reject(new Error("signed out")),
+  });
+  const changes = heard(first, "status");
+  first.on("error", () => first.leave());
+  expect(await ended(first)).toBe("left");
+  // While it waits to come back.
+  const second = join("http://127.0.0.1:1", "lobby", quick);
+  await next(second, "status", ({ retryAt }) => retryAt !== undefined);
+  second.leave();
+  second.reconnect();
+  // As soon as it is in: nothing is renewed, nor told, after that.
+  let tokens = 0;
+  const third = join(server.url, "lobby", {
+    ...quick,
+    getToken: () => {
+      tokens++;
+      return "a.b.c";
+    },
+  });
+  const members = heard(third, "members");
+  third.on("status", ({ status }) => status === "connected" && third.leave());
+  const end = ended(third);
+  (await server.connection()).say(welcome({ expires: Date.now() + 100 }));
+  expect(await end).toBe("left");
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect([first.status, second.status, third.status]).toEqual(Array(3).fill("disconnected"));
+  expect(changes.at(-1)?.status).toBe("disconnected");
+  expect(tokens).toBe(1);
+  expect(members).toEqual([]);
+});
+
+it("keeps a token that holds where the next one is not to be had", async () => {
+  const server = await startServer();
+  let tokens = 0;
+  const room = join(server.url, "lobby", {
+    ...quick,
+    getToken: () => {
+      if (++tokens > 1) throw new Error("no network");
+      return "a.b.c";
+    },
+  });
+  const peer = await server.connection();
+  peer.say(welcome({ expires: Date.now() + 300 }));
+  expect((await next(room, "error")).code).toBe("token_unavailable");
+  peer.socket.terminate();
+  const again = await server.connection();
+  expect(again.protocols).toEqual(["snug.v1", "bearer.a.b.c"]);
+});
+
+it("does not bring an older token to a connection that has a newer one", async () => {
+  const server = await startServer();
+  let tokens = 0;
+  const room = join(server.url, "lobby", { ...quick, getToken: () => `a.b.${++tokens}` });
+  const errors = heard(room, "error");
+  const first = await server.connection();
+  first.say(welcome({ expires: Date.now() + 300 }));
+  expect((await first.hears("refresh")).token).toBe("a.b.2");
+  first.say({ type: "closing", code: 4001, reason: "token_expired", reconnect: true });
+  const second = await server.connection();
+  expect(second.protocols).toEqual(["snug.v1", "bearer.a.b.3"]);
+  second.say(welcome());
+  const history = room.history().next();
+  const { id } = await second.hears("history");
+  second.say({ type: "history", id, epoch: "e", messages: [], more: false });
+  await history;
+  const refresh = await Promise.race([second.hears("refresh"), Promise.resolve("none")]);
+  expect(refresh).toBe("none");
+  expect(errors).toEqual([]);
+});
+
+it("goes on where a state cannot be said, and forgets it", async () => {
+  const server = await startServer();
+  const room = join(server.url, "lobby", quick);
+  const gaps = heard(room, "gap");
+  const first = await server.connection();
+  first.say(welcome());
+  await connected(room);
+  const error = next(room, "error");
+  const endless: { self?: object } = {};
+  endless.self = endless;
+  room.setState(endless);
+  await error;
+  first.socket.terminate();
+  const second = await server.connection();
+  second.say(welcome({ offset: 9, recovered: false }));
+  const waiting = room.publish("goes");
+  const { id } = await second.hears("publish");
+  second.say({ type: "ack", id, offset: 10, time: 1 });
+  expect((await waiting).offset).toBe(10);
+  expect(gaps).toHaveLength(1);
+});
+
+it("shows a state that was changed and set again", async () => {
+  const server = await startServer();
+  const room = join(server.url, "lobby", quick);
+  const peer = await server.connection();
+  peer.say(welcome());
+  await connected(room);
+  const state = { x: 1 };
+  room.setState(state);
+  const first = await peer.hears("state");
+  state.x = 2;
+  room.setState(state);
+  peer.say({ type: "ack", id: first.id });
+  expect((await peer.hears("state")).data).toEqual({ x: 2 });
+});
+
+it("asks again for members that it was refused", async () => {
+  const server = await startServer();
+  const room = join(server.url, "lobby", quick);
+  const peer = await server.connection();
+  peer.say(welcome({ count: 201, members: [], truncated: true }));
+  const change = { type: "presence", joins: [], leaves: [], updates: [], count: 200 };
+  peer.say(change);
+  const { id } = await peer.hears("members");
+  const error = next(room, "error");
+  peer.say({ type: "error", id, code: "internal", message: "ours", retryable: true });
+  await error;
+  peer.say(change);
+  const again = await peer.hears("members");
+  peer.say({ type: "members", id: again.id, members: [], count: 0, truncated: false });
+  while (room.isTruncated) await next(room, "members");
+});
+
+it("waits for a long message on a slow line, and not for a dead one", async () => {
+  const server = await startServer();
+  /** A socket that lets so many bytes through now and then, as a slow line does. */
+  class Slow extends globalThis.WebSocket {
+    #left = 0;
+    override get bufferedAmount() {
+      return this.#left;
+    }
+    override send(text: string) {
+      if (text.length < 10_000) return super.send(text);
+      this.#left = text.length;
+      const leave = () => {
+        this.#left = Math.max(0, this.#left - 5_000);
+        if (this.#left > 0) setTimeout(leave, 50);
+        else super.send(text);
+      };
+      setTimeout(leave, 50);
+    }
+  }
+  const room = join(server.url, "lobby", { ...quick, timeoutMs: 200, WebSocket: Slow });
+  const changes = heard(room, "status");
+  const peer = await server.connection();
+  peer.say(welcome());
+  await connected(room);
+  const stored = room.publish("x".repeat(60_000));
+  const { id } = await peer.hears("publish");
+  peer.say({ type: "ack", id, offset: 1, time: 1 });
+  expect((await stored).offset).toBe(1);
+  expect(changes.map(({ status }) => status)).toEqual(["connected"]);
+});
+
+it("stops where a browser allows no such socket, and says so", async () => {
+  class Forbidden {
+    constructor() {
+      throw new DOMException("not from an encrypted page", "SecurityError");
+    }
+  }
+  const room = join("http://127.0.0.1:1", "lobby", { ...quick, WebSocket: Forbidden });
+  expect(await ended(room)).toBe("unreachable");
+  expect(() => join("localhost:8787", "lobby")).toThrow("No HTTP address: localhost:8787");
+});
