@@ -27,8 +27,8 @@ export interface Member {
   state: { [connection: string]: JsonObject };
 }
 
-/** A stored message. */
-export interface Message {
+/** A stored message, of data that the application knows. */
+export interface Message<Data = Json> {
   offset: number;
   /** When it was stored, in Unix ms. */
   time: number;
@@ -36,7 +36,7 @@ export interface Message {
   /** Missing where it came by HTTP. */
   connection?: string;
   event?: string;
-  data: Json;
+  data: Data;
 }
 
 /** The id that a command's reply echoes: at most 64 bytes, or a whole number up to 2^53-1. */

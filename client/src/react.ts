@@ -2,15 +2,15 @@
 
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import type { Members } from "./presence.js";
-import type { Message } from "./protocol.js";
+import type { Json, Message } from "./protocol.js";
 import { joinRoom, type Room, type RoomOptions, type StatusChange } from "./room.js";
 
 /** What a component shows of a room. */
-export interface RoomView extends StatusChange {
+export interface RoomView<Data = Json> extends StatusChange {
   /** The room itself, to publish in and to listen to; `undefined` while the component is being mounted. */
-  room: Room | undefined;
+  room: Room<Data> | undefined;
   /** The newest messages, oldest first, with no hole between them. */
-  messages: readonly Message[];
+  messages: readonly Message<Data>[];
   members: Members;
   /** How many are here. In a large room, `members` does not have all of them. */
   count: number;
@@ -37,7 +37,7 @@ const nothing: RoomView = {
  *
  * What can't be recovered after a lost connection is not shown: then the messages are the newest ones, read anew.
  */
-export function useRoom(options: UseRoomOptions): RoomView {
+export function useRoom<Data = Json>(options: UseRoomOptions): RoomView<Data> {
   const latest = useRef(options);
   latest.current = options;
   const [store, setStore] = useState<Store>();
@@ -53,7 +53,7 @@ export function useRoom(options: UseRoomOptions): RoomView {
   // Until the effect has run, the store is that of the room before.
   const isOurs = store?.view.room?.name === room && store.url === url;
   const view = () => (isOurs ? store.view : nothing);
-  return useSyncExternalStore(store?.subscribe ?? idle, view, view);
+  return useSyncExternalStore(store?.subscribe ?? idle, view, view) as RoomView<Data>;
 }
 
 const idle = () => () => {};

@@ -13,6 +13,7 @@ import { changed, type Members, Roster } from "./presence.js";
 import type {
   Capability,
   ErrorPush,
+  Json,
   JsonObject,
   Message,
   Position,
@@ -58,10 +59,10 @@ export interface StatusChange {
 }
 
 /** What can be listened to. */
-export interface RoomEvents {
+export interface RoomEvents<Data = Json> {
   status: StatusChange;
   /** A stored message: each once, in the order of their offsets. */
-  message: Message;
+  message: Message<Data>;
   /** Something that is not stored: typing, cursors, calls. */
   signal: Signal;
   /** Who is here, after a change. */
@@ -99,12 +100,12 @@ const isFinal = (code: number) => code >= 4100 && code < 4200;
 /** What the others call themselves in `reason`, where these have a moderator's words. */
 const NAMES: Record<number, string> = { 4100: "kicked", 4101: "banned" };
 
-/** Joins a room. Gives it at once: what is published before there is a connection waits for one. */
-export function joinRoom(options: RoomOptions): Room {
+/** Joins a room, whose messages are of this `Data`. Gives it at once: what is published before there is a connection waits for one. */
+export function joinRoom<Data = Json>(options: RoomOptions): Room<Data> {
   return new Room(options);
 }
 
-export class Room extends Emitter<RoomEvents> {
+export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   /** The room's name. */
   readonly name: string;
   readonly #options: RoomOptions;
@@ -242,8 +243,8 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   /** Reads what is stored: by default the newest messages first. */
-  history(options: HistoryOptions = {}): AsyncGenerator<Message, void> {
-    return read((command) => this.#ask(command), options);
+  history(options: HistoryOptions = {}): AsyncGenerator<Message<Data>, void> {
+    return read((command) => this.#ask(command), options) as AsyncGenerator<Message<Data>, void>;
   }
 
   /** Closes every connection of a user, and keeps the user out for a while where `banSeconds` says so. */
@@ -451,7 +452,7 @@ export class Room extends Emitter<RoomEvents> {
     if (place === "known") return;
     if (place === "hole") return this.#lose(new SnugError("hole", "A message is missing", true));
     this.#outbox.heard(message);
-    this.emit("message", message);
+    this.emit("message", message as Message<Data>);
     if (this.#recoversTo !== undefined && message.offset >= this.#recoversTo) this.#resend();
   }
 

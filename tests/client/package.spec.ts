@@ -96,34 +96,25 @@ describe("the types", () => {
 
   /** What the compiler says of values written out as these types: nothing may be missing, nor there and unknown. */
   function compile(values: [name: string, type: string, value: object][]) {
-    const folder = mkdtempSync(join(root, "target", "types-"));
     const lines = values.map(
       ([name, type, value]) => `export const ${name}: ${type} = ${JSON.stringify(value)};`,
     );
     const used = [...new Set(values.map(([, type]) => type.replace(/\[.*/, "")))];
-    writeFileSync(
-      join(folder, "vectors.ts"),
-      [`import type { ${used.join(", ")} } from "snug-client";`, ...lines].join("\n"),
+    return check([`import type { ${used.join(", ")} } from "snug-client";`, ...lines].join("\n"));
+  }
+
+  /** What the compiler says of a module. */
+  function check(code: string) {
+    const folder = mkdtempSync(join(root, "target", "types-"));
+    const file = join(folder, "module.ts");
+    writeFileSync(file, code);
+    const options = "--ignoreConfig --noEmit --strict --module nodenext --target es2022 --pretty false".split(
+      " ",
     );
-    const options = [
-      "--ignoreConfig",
-      "--noEmit",
-      "--strict",
-      "--module",
-      "nodenext",
-      "--target",
-      "es2022",
-      "--pretty",
-      "false",
-    ];
-    const done = spawnSync(
-      join(root, "node_modules", ".bin", "tsc"),
-      [...options, join(folder, "vectors.ts")],
-      {
-        cwd: root,
-        encoding: "utf8",
-      },
-    );
+    const done = spawnSync(join(root, "node_modules", ".bin", "tsc"), [...options, file], {
+      cwd: root,
+      encoding: "utf8",
+    });
     rmSync(folder, { recursive: true });
     return done.stdout;
   }
@@ -133,6 +124,22 @@ describe("the types", () => {
     const known = names.filter((name) => name !== "session_question");
     expect(known.sort()).toEqual(Object.keys(TYPES).sort());
     expect(compile(known.map((name) => [name, TYPES[name] ?? "", read(name)]))).toBe("");
+  });
+
+  it("let an application say what its messages are", () => {
+    const code = [
+      'import { joinRoom, type Message } from "snug-client";',
+      "interface Chat { text: string }",
+      'const room = joinRoom<Chat>({ room: "lobby", url: undefined });',
+      'room.on("message", ({ data }) => data.text.trim());',
+      "export const texts = async () => { for await (const { data } of room.history()) data.text.trim(); };",
+      'const chat: Chat = { text: "hi" };',
+      "room.publish(chat); room.setState(chat); room.signal([chat] as readonly Chat[]);",
+      "export const wrong: Message<Chat> = { offset: 1, time: 1, user: 'ann', data: { text: 1 } };",
+    ];
+    const said = check(code.join("\n"));
+    expect(said).toContain("Type 'number' is not assignable to type 'string'");
+    expect(said.match(/error TS/g)).toHaveLength(1);
   });
 
   it("fit nothing else", () => {
