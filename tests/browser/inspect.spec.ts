@@ -63,6 +63,16 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
     return open(await visitor(browser, { ...DESK, ...options }), `${at.origin}/inspect`);
   }
 
+  /** Makes a token, and joins. */
+  async function inside(room: string) {
+    const page = await look();
+    await page.getByRole("textbox", { name: "Room", exact: true }).fill(room);
+    await make(page);
+    await join(page, room);
+    await status(page, "connected");
+    return page;
+  }
+
   it("makes a token, and shows what it says and what it is worth", async () => {
     const page = await look();
     await page.getByRole("textbox", { name: "Room", exact: true }).fill("lobby");
@@ -96,11 +106,7 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
   it("shows what goes over the wire, both ways, and who is here", async () => {
     const room = newRoom();
     const bob = await joined(worker.origin, room, { user: "bob", claims: { info: { name: "Bob" } } });
-    const page = await look();
-    await page.getByRole("textbox", { name: "Room", exact: true }).fill(room);
-    await make(page);
-    await join(page, room);
-    await status(page, "connected");
+    const page = await inside(room);
     await region(page, "Members").getByRole("rowheader", { name: /bob/ }).waitFor();
     await bob.publish({ text: "from bob" }, { event: "chat" });
     await say(page, "publish", { event: "chat", data: '{"text":"from here"}' });
@@ -138,11 +144,7 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
 
   it("drops the socket, and shows how the client comes back", async () => {
     const room = newRoom();
-    const page = await look();
-    await page.getByRole("textbox", { name: "Room", exact: true }).fill(room);
-    await make(page);
-    await join(page, room);
-    await status(page, "connected");
+    const page = await inside(room);
     await button(page, "Drop the socket").click();
     await page.getByText(/[Bb]ack after .*recovered/).waitFor();
     await status(page, "connected");
@@ -151,11 +153,7 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
 
   it("lets the room sleep, and wakes it", async () => {
     const room = newRoom();
-    const page = await look();
-    await page.getByRole("textbox", { name: "Room", exact: true }).fill(room);
-    await make(page);
-    await join(page, room);
-    await status(page, "connected");
+    const page = await inside(room);
     await button(page, "Sleep").click();
     await page.getByRole("progressbar", { name: "Sleep" }).waitFor();
     await page.getByRole("progressbar", { name: "Sleep" }).waitFor({ state: "detached" });
@@ -168,11 +166,7 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
 
   it("floods the room, and counts what came of it", async () => {
     const room = newRoom();
-    const page = await look();
-    await page.getByRole("textbox", { name: "Room", exact: true }).fill(room);
-    await make(page);
-    await join(page, room);
-    await status(page, "connected");
+    const page = await inside(room);
     await button(page, "Flood").click();
     await page.getByText(/100 of 100/).waitFor();
     const bob = await joined(worker.origin, room, { user: "bob" });
@@ -182,11 +176,7 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
 
   it("draws how long answers take", async () => {
     const room = newRoom();
-    const page = await look();
-    await page.getByRole("textbox", { name: "Room", exact: true }).fill(room);
-    await make(page);
-    await join(page, room);
-    await status(page, "connected");
+    const page = await inside(room);
     const latency = region(page, "Latency");
     const pongs = latency
       .getByRole("row", { name: /ping → pong/ })
@@ -199,11 +189,7 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
 
   it("says why a connection has ended for good", async () => {
     const room = newRoom();
-    const page = await look();
-    await page.getByRole("textbox", { name: "Room", exact: true }).fill(room);
-    await make(page);
-    await join(page, room);
-    await status(page, "connected");
+    const page = await inside(room);
     const moe = await joined(worker.origin, room, {
       user: "moe",
       claims: { rooms: { [room]: ["moderate"] } },

@@ -101,6 +101,16 @@ const message = (offset: number, fields: object = {}): Message & { type: string 
   ...fields,
 });
 
+/** A room that was joined, with nobody in it and nothing said. */
+async function inside() {
+  const server = await startServer();
+  const room = join(server.url, "lobby", quick);
+  const peer = await server.connection();
+  peer.say(welcome());
+  await connected(room);
+  return { server, room, peer };
+}
+
 it("passes over what it does not know", async () => {
   const server = await startServer();
   const room = join(server.url, "lobby", quick);
@@ -129,11 +139,7 @@ it("resumes where a message is missing, and tells what comes twice once", async 
 });
 
 it("waits as long as it is told to, and stops where it is told to", async () => {
-  const server = await startServer();
-  const room = join(server.url, "lobby", quick);
-  const peer = await server.connection();
-  peer.say(welcome());
-  await connected(room);
+  const { server, room, peer } = await inside();
   const change = next(room, "status");
   peer.say({ type: "closing", code: 4000, reason: "restarting", reconnect: true, delay_ms: 300 });
   const { error, retryAt = 0 } = await change;
@@ -163,11 +169,7 @@ it.each([4100, 4101, 4104, 4199])(
 );
 
 it.each([1000, 1001, 1011, 4000, 4003, 4050])("comes back after a close %i", async (code) => {
-  const server = await startServer();
-  const room = join(server.url, "lobby", quick);
-  const peer = await server.connection();
-  peer.say(welcome());
-  await connected(room);
+  const { server, room, peer } = await inside();
   peer.socket.close(code);
   (await server.connection()).say(welcome());
   await connected(room);
@@ -219,11 +221,7 @@ it("says so where it cannot tell whether something was stored", async () => {
 });
 
 it("publishes nothing before it has heard what it missed", async () => {
-  const server = await startServer();
-  const room = join(server.url, "lobby", quick);
-  const first = await server.connection();
-  first.say(welcome());
-  await connected(room);
+  const { server, room, peer: first } = await inside();
   first.socket.terminate();
   const second = await server.connection();
   const order: string[] = [];
@@ -304,11 +302,7 @@ it("offers its token as a subprotocol, and no token where cookies say who comes"
 });
 
 it("does not take another command's error for a message's", async () => {
-  const server = await startServer();
-  const room = join(server.url, "lobby", quick);
-  const peer = await server.connection();
-  peer.say(welcome());
-  await connected(room);
+  const { room, peer } = await inside();
   room.signal({});
   const [first, second] = [room.publish("first"), next(room, "error").then(() => room.publish("second"))];
   const { id } = await peer.hears("publish");
@@ -377,11 +371,7 @@ it.each([
 });
 
 it("does not take an older message of the same words for one that waits", async () => {
-  const server = await startServer();
-  const room = join(server.url, "lobby", quick);
-  const first = await server.connection();
-  first.say(welcome());
-  await connected(room);
+  const { server, room, peer: first } = await inside();
   const hi = room.publish("hi");
   const { id } = await first.hears("publish");
   // Acknowledged, and not heard any more.
@@ -496,11 +486,7 @@ it("goes on where a state cannot be said, and forgets it", async () => {
 });
 
 it("shows a state that was changed and set again", async () => {
-  const server = await startServer();
-  const room = join(server.url, "lobby", quick);
-  const peer = await server.connection();
-  peer.say(welcome());
-  await connected(room);
+  const { room, peer } = await inside();
   const state = { x: 1 };
   room.setState(state);
   const first = await peer.hears("state");
