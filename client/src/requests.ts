@@ -27,11 +27,16 @@ const LOSSES_MAX = 4;
 export class Requests {
   readonly #requests = new Map<number, Request>();
   readonly #send: (id: number, line: string) => void;
+  readonly #answered: (id: number) => void;
   #lastId = 0;
 
-  /** `send` sends a command if it can; what it can't is sent again by `connected`. */
-  constructor(send: (id: number, line: string) => void) {
+  /**
+   * `send` sends a command if it can; what it can't is sent again by `connected`. `answered` is told what no answer
+   * is awaited for any more.
+   */
+  constructor(send: (id: number, line: string) => void, answered: (id: number) => void) {
     this.#send = send;
+    this.#answered = answered;
   }
 
   /** The id of what was asked last. */
@@ -81,6 +86,7 @@ export class Requests {
       return this.#reject(id, new SnugError(code, message, retryable, retry_after_ms));
     }
     request.isPostponed = true;
+    this.#answered(id);
     setTimeout(() => {
       if (request.isPostponed && this.#requests.has(id)) this.#transmit(id, request);
     }, retry_after_ms);
@@ -113,6 +119,7 @@ export class Requests {
   #take(id: number): Request | undefined {
     const request = this.#requests.get(id);
     this.#requests.delete(id);
+    this.#answered(id);
     return request;
   }
 }

@@ -116,11 +116,14 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   readonly #stream = new Stream();
   readonly #roster = new Roster();
   readonly #outbox: Outbox;
-  readonly #requests = new Requests((id, line) => {
-    if (!this.#isConnected) return;
-    this.#connection?.expect(id);
-    this.#connection?.send(line);
-  });
+  readonly #requests = new Requests(
+    (id, line) => {
+      if (!this.#isConnected) return;
+      this.#connection?.expect(id);
+      this.#connection?.send(line);
+    },
+    (id) => this.#connection?.answered(id),
+  );
   readonly #unwatch: () => void;
   /** Begins the keys of what is published, which no two rooms may have in common. */
   readonly #keys = randomName();
@@ -475,10 +478,8 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   }
 
   #acknowledged(id: string | number | undefined, reply: Parameters<Requests["answer"]>[1]): void {
-    if (typeof id === "number") {
-      this.#connection?.answered(id);
-      this.#requests.answer(id, reply);
-    } else if (id !== undefined && reply.type === "ack") {
+    if (typeof id === "number") this.#requests.answer(id, reply);
+    else if (id !== undefined && reply.type === "ack") {
       const { offset = 0, time = 0, duplicate } = reply;
       this.#outbox.answer(id, duplicate ? { offset, time, duplicate } : { offset, time });
       this.#goOn();
@@ -488,10 +489,8 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   #refusedCommand(refused: ErrorPush): void {
     const { id, code, message, retryable, retry_after_ms } = refused;
     const error = new SnugError(code, message, retryable, retry_after_ms);
-    if (typeof id === "number") {
-      this.#connection?.answered(id);
-      this.#requests.refuse(id, refused);
-    } else if (id === undefined) {
+    if (typeof id === "number") this.#requests.refuse(id, refused);
+    else if (id === undefined) {
       this.#blame(error);
       this.emit("error", error);
     } else if (code === "rate_limited") {
