@@ -1,9 +1,10 @@
 // A room as a React hook.
 
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
+import type { RoomOptions } from "./options.js";
 import type { Members } from "./presence.js";
 import type { Json, Message } from "./protocol.js";
-import { joinRoom, type Room, type RoomOptions, type StatusChange } from "./room.js";
+import { joinRoom, type Room, type StatusChange } from "./room.js";
 
 /** What a component shows of a room. */
 export interface RoomView<Data = Json> extends StatusChange {

@@ -2,12 +2,13 @@
 
 import { type Backoff, delayMs } from "./backoff.js";
 import { Connection } from "./connection.js";
-import { Credentials, type GetToken, TIMER_MS_MAX } from "./credentials.js";
+import { Credentials, TIMER_MS_MAX } from "./credentials.js";
 import { address, type Refused, whyRefused } from "./door.js";
 import { SnugError } from "./error.js";
 import { Emitter, throwLater } from "./events.js";
 import { type HistoryOptions, read } from "./history.js";
 import { watchNetwork } from "./network.js";
+import type { PublishOptions, RoomOptions, SignalOptions } from "./options.js";
 import { Outbox, type Published } from "./outbox.js";
 import { changed, type Members, Roster } from "./presence.js";
 import type {
@@ -23,28 +24,6 @@ import type {
 } from "./protocol.js";
 import { Requests } from "./requests.js";
 import { type Gap, Stream } from "./stream.js";
-
-/** What it takes to join a room. */
-export interface RoomOptions {
-  /** The room's name. */
-  room: string;
-  /** Where Snug is, `https://…` or `wss://…`; by default where the page is from. */
-  url?: string | undefined;
-  /** Gives a token whenever a new one is needed. Without it, the cookies of the page's visitor say who comes. */
-  getToken?: GetToken | undefined;
-  /** How many of the newest messages to be sent first, 100 at most. */
-  last?: number;
-  /** `false` asks not to be told who comes and goes. */
-  presence?: boolean;
-  /** How many messages may wait to be sent: 500. */
-  queueMax?: number;
-  /** How long the room may take to answer before the connection counts as lost: 10,000. */
-  timeoutMs?: number;
-  /** How long to wait before the next attempt: at most 500 first, and 30,000 at last. */
-  backoff?: Backoff;
-  /** A WebSocket for where there is none, as in Node before 22. */
-  WebSocket?: unknown;
-}
 
 /** `connecting` until it is `connected`, again and again; `disconnected` is the end. */
 export type RoomStatus = "connecting" | "connected" | "disconnected";
@@ -74,21 +53,6 @@ export interface RoomEvents<Data = Json> {
   gap: Gap;
   /** Something was refused that nobody waits for. The room goes on. */
   error: SnugError;
-}
-
-/** What a message may have beside its data. */
-export interface PublishOptions {
-  /** Names its kind, for the application. */
-  event?: string;
-  /** Makes it the same message as any under the same key: one of its own by default. */
-  key?: string;
-}
-
-/** Whom a signal is for, and what it is called. */
-export interface SignalOptions {
-  event?: string;
-  /** At most 32 users; all by default. */
-  to?: string[];
 }
 
 /** A connection that lasts this long was a good one, and the next attempt after it is a first one. */

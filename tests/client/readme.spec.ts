@@ -65,7 +65,7 @@ it("has examples that do what is said of them", async () => {
 });
 
 it("names every option, event and code of the client's own", () => {
-  const source = ["room", "outbox", "credentials", "history"]
+  const source = ["options", "room", "outbox", "credentials", "history"]
     .map((file) => read(`src/${file}.ts`))
     .join("\n");
   const [, options = ""] = /interface RoomOptions \{(.*?)^\}/ms.exec(source) ?? [];
