@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { joinRoom, type RoomOptions } from "snug-client";
+import { joinRoom, type Room, type RoomOptions } from "snug-client";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { connect } from "./support/client.js";
 import { SECRET, token } from "./support/tokens.js";
@@ -93,12 +93,13 @@ describe("README", () => {
       "joinRoom",
       "token",
       "console",
-      `return (async () => { ${code}; room.leave(); })();`,
+      `return (async () => { ${code}; return room; })();`,
     );
     const join = (options: RoomOptions) => joinRoom({ ...options, url: worker.origin });
-    await start(join, await token({ sub: "ann" }), { log });
+    const room: Room = await start(join, await token({ sub: "ann" }), { log });
+    onTestFinished(() => room.leave());
+    while (!lines.includes("ann says hello")) await new Promise((resolve) => room.on("message", resolve));
     expect(lines).toContain("here: ann");
-    expect(lines).toContain("ann says hello");
   });
 
   it("has a token in Node that opens the lobby", async () => {
