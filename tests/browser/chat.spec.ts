@@ -32,7 +32,7 @@ async function say(page: Page, text: string) {
 }
 
 const hears = (page: Page, text: string) =>
-  log(page).locator(".bubble").getByText(text, { exact: true }).waitFor();
+  log(page).locator(".message:not(.unsent) .bubble").getByText(text, { exact: true }).waitFor();
 
 describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
   let browser: Browser;
@@ -276,6 +276,25 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     await compose(false);
     await hears(page, "你");
     expectContent(page);
+  });
+
+  it("sends what was written just before one went to another room", async () => {
+    const [first, second] = [newRoom(), newRoom()];
+    const bob = await enter("Bob", first);
+    const { page } = await enter("Ann", first);
+    await say(page, "on my way out");
+    const rooms = page.getByRole("navigation", { name: "Rooms" });
+    await rooms.getByRole("textbox", { name: "Another room" }).fill(second);
+    await page.keyboard.press("Enter");
+    await hears(bob.page, "on my way out");
+    await page.goBack();
+    await hears(page, "on my way out");
+    expect(await messageField(page).inputValue()).toBe("");
+    // Nobody lingers.
+    await bob.page.getByText("2 people here").waitFor();
+    await page.context().close();
+    await bob.page.getByText("1 person here").waitFor();
+    expectContent(bob.page);
   });
 
   it("has other rooms, by their names and by the address", async () => {

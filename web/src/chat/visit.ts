@@ -54,6 +54,8 @@ const SHOWN_MESSAGES_MAX = 400;
 const SHOWN_MESSAGES = 200;
 /** Whoever reads further up than this finds another place after a reload. */
 const READ_AGAIN_MAX = 1_000;
+/** How long what was written last may take to be sent, once we have gone. */
+const LINGER_MS = 5_000;
 /** How many messages above the one that was read are loaded with it. */
 const ABOVE_PLACE = 15;
 
@@ -82,6 +84,8 @@ export class Visit {
   /** Counts from where on history is read: pages that were asked for before are of no use. */
   #beginnings = 0;
   #saidTyping = 0;
+  /** What is being published, and when it has ended in one way or the other. */
+  readonly #underway = new Set<Promise<void>>();
 
   /** `readFrom` is the offset that was read at before a reload. */
   constructor(name: string, getToken: GetToken | undefined, readFrom: number | undefined) {
@@ -144,10 +148,13 @@ export class Visit {
     this.#room.reconnect();
   }
 
-  leave(): void {
+  /** Leaves; what was written last may still go. */
+  async leave(): Promise<void> {
     this.changed = () => {};
-    this.#rescue();
     this.#typists.end();
+    const patience = new Promise((resolve) => setTimeout(resolve, LINGER_MS));
+    await Promise.race([Promise.all(this.#underway), patience]);
+    this.#rescue();
     this.#room.leave();
   }
 
@@ -204,13 +211,15 @@ export class Visit {
     const data = { text };
     const time = Date.now();
     this.#change({ timeline: withUnsent(this.view.timeline, { key, text, time }) });
-    this.#room.publish(data, { event, key }).then(
+    const outcome = this.#room.publish(data, { event, key }).then(
       ({ offset, time, duplicate }) => {
         const message = { offset, time, user: this.#room.user ?? "", event, data, key };
         this.#change({ timeline: withPlace(this.view.timeline, message, duplicate === true) });
       },
       (error) => this.#change({ timeline: withFailure(this.view.timeline, key, codeOf(error)) }),
     );
+    this.#underway.add(outcome);
+    outcome.finally(() => this.#underway.delete(outcome));
   }
 
   /** Starts from the newest messages again, as those before them may be of another time. */
@@ -250,8 +259,7 @@ export class Visit {
 
   /** What is not sent when we leave becomes the draft again. */
   #rescue(): void {
-    const isConnected = this.view.status.status === "connected";
-    const unsent = this.view.timeline.unsent.filter(({ failure }) => failure !== undefined || !isConnected);
+    const { unsent } = this.view.timeline;
     const texts = [...unsent.map(({ text }) => text), draftOf(this.#room.name)];
     if (unsent.length > 0) keepDraft(this.#room.name, texts.join("\n").trim());
   }
