@@ -4,6 +4,7 @@
 //! A request comes in by [`router`], the door is [`upgrade`], and each room is a Durable Object,
 //! [`room::Room`], which holds the room's sockets and storage.
 
+mod api;
 mod body;
 mod config;
 mod cors;

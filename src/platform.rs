@@ -94,12 +94,14 @@ pub fn url(request: &Request) -> Option<Url> {
     Url::new(&request.inner().url()).ok()
 }
 
-/// Asks the object of this name in a binding's namespace, with nothing but these headers.
+/// Asks the object of this name in a binding's namespace, with nothing but these headers and perhaps
+/// a body, which may be a stream that is read there.
 pub async fn ask_object(
     env: &Env,
     binding: &str,
     name: &str,
     headers: &[(&str, &str)],
+    body: Option<&JsValue>,
 ) -> Result<worker::web_sys::Response> {
     let namespace = Reflect::get(env, &binding.into())?;
     let namespace: &RawNamespace = namespace.unchecked_ref();
@@ -109,6 +111,10 @@ pub async fn ask_object(
     }
     let init = web_sys::RequestInit::new();
     init.set_headers(&fields);
+    if let Some(body) = body {
+        init.set_method("POST");
+        init.set_body(body);
+    }
     let stub = namespace.get_by_name(name)?;
     Ok(stub.fetch("https://room/", &init).await?.unchecked_into())
 }

@@ -4,11 +4,14 @@ use snug_core::{
     Admission, Refusal, RoomName,
     door::{self, Credential, Knock},
     secret::Secret,
-    token,
+    token::{self, Claims, TokenRules},
 };
 use worker::{Context, Env, Request, web_sys};
 
 use crate::{config, keys, platform, problem::Problem, session};
+
+/// The binding of the rooms' objects.
+pub const ROOMS: &str = "ROOMS";
 
 /// Carries the [`Admission`] to the room's object. The request that carries it is made here from
 /// nothing, so that no client can bring one.
@@ -29,10 +32,7 @@ pub async fn join(
     let knock = knock(request, room, &config.door)?;
     let rules = &config.door.tokens;
     let claims = match &knock.credential {
-        Credential::Token(Secret(token)) => {
-            let runtime = keys::Runtime::new(|task| context.wait_until(task));
-            token::verify(token, rules, platform::now(), &runtime).await?
-        }
+        Credential::Token(token) => claims_of(token, rules, context).await?,
         Credential::Session(application) => {
             session::ask(request, application, &knock.room, rules.leeway_ms).await?
         }
@@ -40,6 +40,20 @@ pub async fn join(
     let room = knock.room.clone();
     let admission = knock.admit(claims)?;
     Ok(forward(&room, &admission, is_upgrade(request), env).await?)
+}
+
+/// What a token says, where it holds.
+///
+/// # Errors
+///
+/// As [`token::verify`].
+pub async fn claims_of(
+    Secret(token): &Secret,
+    rules: &TokenRules,
+    context: &Context,
+) -> Result<Claims, Refusal> {
+    let runtime = keys::Runtime::new(|task| context.wait_until(task));
+    token::verify(token, rules, platform::now(), &runtime).await
 }
 
 /// Whether the request asks for a WebSocket (RFC 6455, section 4.2.1).
@@ -78,11 +92,11 @@ async fn forward(
     if upgrade {
         headers.push(("upgrade", "websocket"));
     }
-    platform::ask_object(env, "ROOMS", room.as_str(), &headers).await
+    platform::ask_object(env, ROOMS, room.as_str(), &headers, None).await
 }
 
 /// The same JSON with everything beyond ASCII escaped, as a header's value must be.
-fn ascii(json: &str) -> String {
+pub fn ascii(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {
         if character.is_ascii() {

@@ -42,6 +42,8 @@ describe.concurrent("a setting that cannot be used is named, to the client and i
     ["MESSAGE_BYTES_MAX", "64 KiB"],
     ["MESSAGES_PER_SECOND", 0],
     ["MESSAGES_BURST", 1.5],
+    ["SERVE_PER_SECOND", 0],
+    ["SERVE_BURST", -1],
     ["CONNECTIONS_MAX", 32_769],
     ["CONNECTIONS_PER_USER_MAX", "0"],
     ["HISTORY_MESSAGES_MAX", "all"],

@@ -1,6 +1,8 @@
 //! A life of a room. The first character says of which kind: 1 is tight, 2 gathers. Each step is a letter and its arguments, one character each, so that a
 //! corpus file can be written by hand: see `step`. What is missing at the end counts as 0.
 
+use snug_core::{UserId, call::Ask};
+
 use super::world::{Kind, Visitor, World};
 
 const STEPS_MAX: usize = 200;
@@ -96,10 +98,38 @@ fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
         }
         // Connection whose attachment is lost.
         b'l' => world.lose_attachment(bytes.digit().into()),
+        // What the back end asks for, and a number.
+        b'e' => {
+            let (kind, n) = (bytes.digit(), bytes.digit());
+            let (ask, body) = call(kind, n);
+            world.call(ask, body);
+        }
         b'a' => world.stray_answer(bytes.digit()),
         b'n' => world.tell_of_token(bytes.digit()),
         _ => {}
     }
+}
+
+/// A call out of a kind and an argument.
+fn call(kind: u8, n: u8) -> (Ask, String) {
+    let ask = match kind & 7 {
+        0..=2 => Ask::Publish,
+        3 => Ask::messages(&format!("after={n}&limit=2")).expect("a page"),
+        4 => Ask::Members,
+        5 => Ask::Describe,
+        6 => {
+            let user = UserId::parse(&format!("u{}", n & 7)).expect("a user");
+            Ask::kick(user, &format!("ban_seconds={}", n >> 3)).expect("a kick")
+        }
+        _ => Ask::Erase,
+    };
+    let body = match kind & 7 {
+        0 => format!(r#"[{{"data":{n}}},{{"data":2,"key":"k{n}","user":"u1"}}]"#),
+        1 => format!(r#"{{"data":"{}","key":"k{n}"}}"#, "x".repeat(1 << n)),
+        2 => "[".repeat(n.into()),
+        _ => String::new(),
+    };
+    (ask, body)
 }
 
 /// A command out of a kind and an argument.

@@ -11,9 +11,10 @@ mod store;
 
 use serde_json::{Value, json};
 use snug_core::{
-    Admission, Config, ConnectionId, Input, Offset, Output, Refusal, Room, RoomName, Timestamp,
-    UserId,
+    Admission, Call, CallId, Config, ConnectionId, Epoch, Input, Offset, Output, Refusal, Room,
+    RoomName, Timestamp, UserId,
     batch::Page,
+    call::{Ask, Caller},
     command::{CommandId, PageRequest, PageStart},
     config::RoomRules,
     door::{Options, Position},
@@ -133,6 +134,9 @@ pub struct World {
     store: MemoryStore,
     /// New tokens of whose check nobody has told the room.
     unchecked: Vec<(ConnectionId, Option<CommandId>)>,
+    calls: u64,
+    /// Calls that have no answer yet.
+    waiting: BTreeSet<CallId>,
     /// Something was due before what happens now: both are told together.
     is_late: bool,
     /// An attachment was lost: members may be gone that nobody saw leave.
@@ -171,6 +175,8 @@ impl World {
             ids: Vec::new(),
             store,
             unchecked: Vec::new(),
+            calls: 0,
+            waiting: BTreeSet::new(),
             is_late: false,
             is_torn: false,
         }
@@ -227,6 +233,20 @@ impl World {
         if let Some(from) = self.id(which) {
             self.feed(Input::ReceiveBinary { from });
         }
+    }
+
+    /// The back end asks for something.
+    pub fn call(&mut self, ask: Ask, body: String) {
+        let id = CallId(self.calls);
+        self.calls += 1;
+        self.waiting.insert(id);
+        let caller = Caller {
+            user: UserId::parse("server").unwrap(),
+            can: serde_json::from_value(json!([ask.needs(), "serve"])).unwrap(),
+            limits: ClaimedLimits::default(),
+        };
+        let call = Call { caller, ask };
+        self.feed(Input::Call { id, call, body });
     }
 
     pub fn ping_runtime(&mut self, which: usize) {
@@ -318,6 +338,7 @@ impl World {
             self.settle();
             assert_eq!(self.acks(last), 1, "a newcomer is not served");
         }
+        assert!(self.waiting.is_empty(), "a call has no answer");
     }
 
     pub fn time_out(&mut self) {
@@ -394,6 +415,8 @@ impl World {
             })
             .rev()
             .collect();
+        // Who asked is told by the platform that it was lost.
+        self.waiting.clear();
         let stored = self.store.stored();
         self.room = Room::restore(name(), self.rules.clone(), stored, sockets, self.now);
         self.do_outputs();
@@ -422,6 +445,9 @@ impl World {
             7 => Input::BanKept(Err(StorageFault)),
             8 => Input::Trimmed(Ok(Some(self.now))),
             9 => Input::Trimmed(Err(StorageFault)),
+            10 => Input::Measured(Err(StorageFault)),
+            11 => Input::Erased(Ok(Epoch::new("e9"))),
+            12 => Input::Erased(Err(StorageFault)),
             _ => Input::Flush,
         });
     }
@@ -487,6 +513,21 @@ impl World {
             Output::ReadPage(page) => {
                 let page = self.store.fill(page);
                 self.room.handle_input(Input::Page(page), self.now);
+            }
+            Output::Measure(page) => {
+                let measured = self.store.measure(page);
+                self.room.handle_input(Input::Measured(measured), self.now);
+            }
+            Output::Erase => {
+                let erased = self.store.erase();
+                self.room.handle_input(Input::Erased(erased), self.now);
+            }
+            Output::Answer { id, answer } => {
+                assert!(self.waiting.remove(&id), "answered twice, or never asked");
+                if let Ok(answer) = answer {
+                    let body: Value = serde_json::from_str(&answer.body).expect("JSON");
+                    assert!(body.is_object(), "{body}");
+                }
             }
             Output::Send { to, text } => self.deliver(&to, &text),
             Output::Close {

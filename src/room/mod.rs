@@ -9,11 +9,13 @@ mod texts;
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     rc::Rc,
 };
 
+use futures::channel::oneshot;
 use snug_core::{
-    Admission, ConnectionId, Input, Output, Refusal, RoomName, Timestamp,
+    Admission, Answer, Call, CallId, ConnectionId, Input, Output, Refusal, RoomName, Timestamp,
     command::CommandId,
     door::SUBPROTOCOL,
     io::StorageFault,
@@ -24,11 +26,13 @@ use snug_core::{
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{
     Env, Error, Request, Response, ResponseBuilder, Result, State, WebSocket, WebSocketPair,
-    console_error, web_sys, worker_sys::DurableObjectState,
+    console_error, wasm_bindgen_futures::future_to_promise, web_sys,
+    worker_sys::DurableObjectState,
 };
 
 use self::{sockets::Sockets, store::Store, texts::Texts};
 use crate::{
+    api::{CALL_HEADER, read_body},
     config, keys, platform,
     problem::Problem,
     upgrade::{ADMISSION_HEADER, is_upgrade},
@@ -48,6 +52,10 @@ struct Object {
     alarm: Rc<Cell<Option<Timestamp>>>,
     /// When the next timer flushes.
     flushes_at: Cell<Option<Timestamp>>,
+    /// How many calls there have been since the start or the wake.
+    calls: Cell<u64>,
+    /// Those that wait for their answer.
+    waiting: RefCell<BTreeMap<CallId, oneshot::Sender<std::result::Result<Answer, Refusal>>>>,
     /// Restored by the first event after a start or a wake.
     awake: RefCell<Option<Awake>>,
 }
@@ -87,18 +95,29 @@ impl Room {
             env,
             alarm,
             flushes_at: Cell::new(None),
+            calls: Cell::new(0),
+            waiting: RefCell::default(),
             awake: RefCell::new(None),
         });
         Self { object }
     }
 
-    /// The Worker sends somebody whom the door let through.
-    pub fn fetch(
-        &self,
-        request: web_sys::Request,
-    ) -> std::result::Result<web_sys::Response, JsValue> {
-        let admitted = self.object.admit(&Request::from(request));
-        Ok(admitted.or_else(Problem::into_response)?.into())
+    /// The Worker sends somebody whom the door let through: into the room, or with a call, whose
+    /// answer may take a moment.
+    pub fn fetch(&self, request: web_sys::Request) -> std::result::Result<JsValue, JsValue> {
+        let request = Request::from(request);
+        if !request.headers().has(CALL_HEADER)? {
+            let admitted = self.object.admit(&request);
+            let response: web_sys::Response = admitted.or_else(Problem::into_response)?.into();
+            return Ok(response.into());
+        }
+        let object = self.object.clone();
+        Ok(future_to_promise(async move {
+            let answered = object.answer(&request).await;
+            let response: web_sys::Response = answered.or_else(Problem::into_response)?.into();
+            Ok(response.into())
+        })
+        .into())
     }
 
     /// The time has come that was asked for.
@@ -182,6 +201,26 @@ impl Object {
         Ok(response.empty())
     }
 
+    /// Answers a call.
+    async fn answer(self: &Rc<Self>, request: &Request) -> std::result::Result<Response, Problem> {
+        let call = request.headers().get(CALL_HEADER)?.unwrap_or_default();
+        let call: Call = serde_json::from_str(&call).map_err(Error::from)?;
+        let body = read_body(request).await?;
+        if self.is_unknown()?
+            && let Some(answer) = call.ask.answer_of_unknown(&self.name()?)
+        {
+            return Ok(respond(&answer)?);
+        }
+        let id = CallId(self.calls.get());
+        self.calls.set(id.0.wrapping_add(1));
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.borrow_mut().insert(id, sender);
+        self.turn(|_| Input::Call { id, call, body })?;
+        // Nobody will answer where the room was lost meanwhile.
+        let answer = receiver.await.map_err(|_| Refusal::Internal)??;
+        Ok(respond(&answer)?)
+    }
+
     /// Whether nobody has ever been here: to ask about a room does not make one.
     fn is_unknown(&self) -> Result<bool> {
         Ok(self.awake.borrow().is_none() && Store::is_new(&self.state.storage())?)
@@ -236,19 +275,22 @@ impl Object {
             .ok_or_else(|| Error::RustError("not awake".into()))?;
         if awake.as_ref().is_some_and(|awake| awake.is_stale) {
             *awake = None;
+            self.waiting.borrow_mut().clear();
         }
         Ok(done)
     }
 
+    fn name(&self) -> Result<RoomName> {
+        let name = self.state.id().name().as_deref().and_then(RoomName::parse);
+        name.ok_or_else(|| Error::RustError("the object has no room's name".into()))
+    }
+
     /// Restores the room from its storage and its sockets.
     fn wake(&self) -> Result<Awake> {
-        let name = self.state.id().name().as_deref().and_then(RoomName::parse);
-        let name = name.ok_or_else(|| Error::RustError("the object has no room's name".into()))?;
+        let name = self.name()?;
         let config =
             config::load(&self.env).map_err(|refusal| Error::RustError(refusal.code().into()))?;
-        let store = Store::open(&self.state.storage(), || {
-            Ok(format!("{:016x}", platform::random()?))
-        })?;
+        let store = Store::open(&self.state.storage(), fresh_epoch)?;
         let (sockets, kept) = Sockets::restore(&self.state)?;
         let room = snug_core::Room::restore(
             name,
@@ -279,6 +321,22 @@ impl Object {
             Output::ReadPage(mut page) => {
                 let filled = stored("page", store.fill(&mut page));
                 Some(Input::Page(filled.map(|()| page)))
+            }
+            Output::Measure(mut page) => {
+                let filled = stored("page", store.fill(&mut page));
+                Some(Input::Measured(filled.map(|()| (page, store.bytes()))))
+            }
+            Output::Erase => {
+                let fresh = fresh_epoch();
+                let erased = fresh.and_then(|epoch| store.erase(&self.state.storage(), &epoch));
+                Some(Input::Erased(stored("erase", erased)))
+            }
+            Output::Answer { id, answer } => {
+                if let Some(waiting) = self.waiting.borrow_mut().remove(&id) {
+                    // Whoever asked may have gone.
+                    let _unheard = waiting.send(answer);
+                }
+                None
             }
             Output::ReadKeys => Some(Input::Keys(stored("keys", store.keys()))),
             Output::Trim { floor, lowest_key } => {
@@ -380,6 +438,18 @@ impl Object {
             }
         });
     }
+}
+
+fn fresh_epoch() -> Result<String> {
+    Ok(format!("{:016x}", platform::random()?))
+}
+
+fn respond(answer: &Answer) -> Result<Response> {
+    Ok(ResponseBuilder::new()
+        .with_status(answer.status)
+        .with_header("content-type", "application/json")?
+        .with_header("cache-control", "no-store")?
+        .fixed(answer.body.as_bytes().to_vec()))
 }
 
 /// Storage's answer for the core, which needs no more than whether it worked; the log does.

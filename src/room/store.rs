@@ -246,6 +246,22 @@ impl Store {
         Ok(())
     }
 
+    /// How much storage holds, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.sql.database_size() as u64
+    }
+
+    /// Erases what was said, who was banned and who may be back, and begins another epoch.
+    pub fn erase(&self, storage: &Storage, epoch: &str) -> Result<Epoch> {
+        platform::transaction(storage, || {
+            for table in ["messages", "absences", "bans"] {
+                self.run(&format!("DELETE FROM {table}"), [])?;
+            }
+            self.set_meta("epoch", epoch)
+        })?;
+        Ok(Epoch::new(epoch))
+    }
+
     /// Stores that a member may be back.
     pub fn keep_absence(&self, absence: &Absence) -> Result<()> {
         let info = absence

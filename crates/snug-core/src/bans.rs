@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     ids::{Timestamp, UserId},
     limits::BANS_MAX,
+    refusal::Refusal,
 };
 
 /// A user that is kept out of the room. Kept in storage, so that it outlasts the room's memory.
@@ -28,6 +29,20 @@ impl Bans {
     /// Until when the user is banned, where that has not passed.
     pub fn until(&self, user: &UserId, now: Timestamp) -> Option<Timestamp> {
         self.until.get(user).copied().filter(|until| *until > now)
+    }
+
+    /// Lets a user by who is not banned.
+    ///
+    /// # Errors
+    ///
+    /// `banned`.
+    pub fn admit(&self, user: &UserId, now: Timestamp) -> Result<(), Refusal> {
+        match self.until(user, now) {
+            Some(until) => Err(Refusal::Banned {
+                seconds: until.ms_since(now).div_ceil(1000),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Whether there is a ban of the user, be it over or not.

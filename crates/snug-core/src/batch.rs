@@ -63,6 +63,8 @@ pub struct Page {
     request: PageRequest,
     floor: Floor,
     messages: Vec<Rc<str>>,
+    /// The place of the one that was taken first.
+    first: Option<Offset>,
     bytes: usize,
     more: bool,
 }
@@ -74,6 +76,7 @@ impl Page {
             request,
             floor,
             messages: Vec::new(),
+            first: None,
             bytes: 0,
             more: false,
         }
@@ -113,7 +116,7 @@ impl Page {
     }
 
     fn take_all<'a>(&mut self, messages: impl Iterator<Item = (Offset, &'a str)>) -> bool {
-        for (_, message) in messages {
+        for (offset, message) in messages {
             let bytes = self.bytes.saturating_add(message.len());
             let is_full = self.messages.len() >= self.request.limit as usize
                 || (bytes > self.request.bytes_max && !self.messages.is_empty());
@@ -122,9 +125,15 @@ impl Page {
                 return false;
             }
             self.bytes = bytes;
+            self.first.get_or_insert(offset);
             self.messages.push(message.into());
         }
         true
+    }
+
+    /// The place of the message that was taken first.
+    pub fn first(&self) -> Option<Offset> {
+        self.first
     }
 
     /// The messages in offset order, and whether there are more in the direction that was asked.

@@ -96,7 +96,7 @@ pub enum Command<'a> {
 }
 
 /// Which page of the stored messages, and at most how many of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageRequest {
     /// From where.
     pub from: PageStart,
@@ -106,8 +106,41 @@ pub struct PageRequest {
     pub bytes_max: usize,
 }
 
+impl PageRequest {
+    /// The page of history that is wanted by these.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them, for a developer.
+    pub fn read(
+        after: Option<Offset>,
+        before: Option<Offset>,
+        limit: Option<u32>,
+    ) -> Result<Self, &'static str> {
+        let from = match (after, before) {
+            (Some(_), Some(_)) => return Err("'after' and 'before' exclude each other"),
+            (Some(after), None) => PageStart::After(after),
+            (None, Some(before)) => PageStart::Before(before),
+            (None, None) => PageStart::Before(Offset::END),
+        };
+        let (PageStart::After(Offset(offset)) | PageStart::Before(Offset(offset))) = from;
+        if offset > SAFE_INTEGER_MAX {
+            return Err("'after' and 'before' must be at most 2^53-1");
+        }
+        let limit = limit.unwrap_or(PAGE_MESSAGES_DEFAULT);
+        if !(1..=PAGE_MESSAGES_MAX).contains(&limit) {
+            return Err("'limit' must be from 1 to 100");
+        }
+        Ok(Self {
+            from,
+            limit,
+            bytes_max: PAGE_BYTES_MAX,
+        })
+    }
+}
+
 /// Where a page starts. Pages are in offset order either way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PageStart {
     /// The oldest messages with a higher offset.
     After(Offset),
@@ -188,6 +221,15 @@ impl Command<'_> {
     }
 }
 
+/// What is told of an `event` over its limit.
+pub(crate) const EVENT_TOO_LONG: &str = "'event' must be at most 64 bytes";
+/// What is told of a `key` that is empty or over its limit.
+pub(crate) const KEY_OUT_OF_BOUNDS: &str = "'key' must have 1 to 64 bytes";
+/// What is told of a `reason` over its limit.
+pub(crate) const REASON_TOO_LONG: &str = "'reason' must be at most 256 bytes";
+/// What is told of a ban over its limit.
+pub(crate) const BAN_TOO_LONG: &str = "'ban_seconds' must be at most 315,360,000: ten years";
+
 type Fault = (ErrorCode, &'static str);
 
 const fn bad(message: &'static str) -> Fault {
@@ -206,7 +248,7 @@ impl<'a> Fields<'a> {
             .as_ref()
             .is_some_and(|event| event.len() > EVENT_BYTES_MAX)
         {
-            return Err(bad("'event' must be at most 64 bytes"));
+            return Err(bad(EVENT_TOO_LONG));
         }
         match &*self.kind {
             "publish" => self.publish(),
@@ -227,7 +269,7 @@ impl<'a> Fields<'a> {
             .as_ref()
             .is_some_and(|key| !(1..=KEY_BYTES_MAX).contains(&key.len()))
         {
-            return Err(bad("'key' must have 1 to 64 bytes"));
+            return Err(bad(KEY_OUT_OF_BOUNDS));
         }
         let data = self.data.ok_or(bad("'publish' needs 'data'"))?;
         Ok(Command::Publish {
@@ -264,25 +306,9 @@ impl<'a> Fields<'a> {
     }
 
     fn history(self) -> Result<Command<'a>, Fault> {
-        let from = match (self.after, self.before) {
-            (Some(_), Some(_)) => return Err(bad("'after' and 'before' exclude each other")),
-            (Some(after), None) => PageStart::After(after),
-            (None, Some(before)) => PageStart::Before(before),
-            (None, None) => PageStart::Before(Offset::END),
-        };
-        let (PageStart::After(Offset(offset)) | PageStart::Before(Offset(offset))) = from;
-        if offset > SAFE_INTEGER_MAX {
-            return Err(bad("'after' and 'before' must be at most 2^53-1"));
-        }
-        let limit = self.limit.unwrap_or(PAGE_MESSAGES_DEFAULT);
-        if !(1..=PAGE_MESSAGES_MAX).contains(&limit) {
-            return Err(bad("'limit' must be from 1 to 100"));
-        }
-        Ok(Command::History(PageRequest {
-            from,
-            limit,
-            bytes_max: PAGE_BYTES_MAX,
-        }))
+        PageRequest::read(self.after, self.before, self.limit)
+            .map(Command::History)
+            .map_err(bad)
     }
 
     fn refresh(self) -> Result<Command<'a>, Fault> {
@@ -295,10 +321,10 @@ impl<'a> Fields<'a> {
         let user = self.user.ok_or(bad("'kick' needs 'user'"))?;
         let is_long = |reason: &Cow<'_, str>| reason.len() > REASON_BYTES_MAX;
         if self.reason.as_ref().is_some_and(is_long) {
-            return Err(bad("'reason' must be at most 256 bytes"));
+            return Err(bad(REASON_TOO_LONG));
         }
         if self.ban_seconds.is_some_and(|ban| ban > BAN_SECONDS_MAX) {
-            return Err(bad("'ban_seconds' must be at most 315,360,000: ten years"));
+            return Err(bad(BAN_TOO_LONG));
         }
         Ok(Command::Kick {
             user,

@@ -33,6 +33,8 @@ pub struct RoomRules {
     pub message_bytes_max: usize,
     /// Commands of one connection.
     pub rate: Rate,
+    /// Requests and messages over HTTP of one caller that may `serve`.
+    pub serve_rate: Rate,
     /// Connections of the room.
     pub connections_max: usize,
     /// Connections of one user to the room.
@@ -101,6 +103,10 @@ impl Config {
                 rate: Rate {
                     per_second: settings.number("MESSAGES_PER_SECOND", 50, 1, 1_000_000)? as u32,
                     burst: settings.number("MESSAGES_BURST", 100, 1, 1_000_000)? as u32,
+                },
+                serve_rate: Rate {
+                    per_second: settings.number("SERVE_PER_SECOND", 1_000, 1, 1_000_000)? as u32,
+                    burst: settings.number("SERVE_BURST", 2_000, 1, 1_000_000)? as u32,
                 },
                 connections_max: settings.number("CONNECTIONS_MAX", 30_000, 1, SOCKETS_MAX)?
                     as usize,

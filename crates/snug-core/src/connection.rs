@@ -148,12 +148,8 @@ impl Connection {
 
     /// Holds it to the operator's bounds, and to its token's where those are tighter.
     fn tighten(&mut self, claimed: ClaimedLimits, rules: &RoomRules) {
-        let per_second = claimed.messages_per_second;
-        let per_second = per_second.and_then(|rate| u32::try_from(rate).ok());
-        let bytes = claimed.message_bytes;
-        let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
-        self.rate = rules.rate.tightened(per_second.unwrap_or(u32::MAX));
-        self.message_bytes_max = bytes.unwrap_or(usize::MAX).min(rules.message_bytes_max);
+        self.rate = claimed.tighten(rules.rate);
+        self.message_bytes_max = claimed.message_bytes_max(rules.message_bytes_max);
     }
 
     /// The text to keep with the socket.

@@ -120,10 +120,7 @@ impl Knock {
     ///
     /// `bad_room`, `bad_request`, `origin_forbidden`, `token_missing`.
     pub fn read(request: &Request<'_>, rules: &DoorRules) -> Result<Self, Refusal> {
-        let room = percent_decode_str(request.room)
-            .decode_utf8()
-            .map_err(|_| Refusal::BadRoom)?;
-        let room = RoomName::parse(&room).ok_or(Refusal::BadRoom)?;
+        let room = room_named(request.room)?;
         rules.origins.check(request.origin, request.host)?;
         let offer = Offer::read(request.protocols);
         if offer.is_foreign {
@@ -180,6 +177,41 @@ impl Knock {
             options: self.options,
         })
     }
+}
+
+/// Reads the path's segment that names a room.
+///
+/// # Errors
+///
+/// `bad_room`.
+pub fn room_named(segment: &str) -> Result<RoomName, Refusal> {
+    let name = percent_decode_str(segment).decode_utf8();
+    let name = name.ok().and_then(|name| RoomName::parse(&name));
+    name.ok_or(Refusal::BadRoom)
+}
+
+/// Reads the path's segment that names a user.
+///
+/// # Errors
+///
+/// `bad_request`.
+pub fn user_named(segment: &str) -> Result<UserId, Refusal> {
+    let id = percent_decode_str(segment).decode_utf8();
+    let id = id.ok().and_then(|id| UserId::parse(&id));
+    id.ok_or(Refusal::BadRequest(
+        "A user's id has 1 to 128 bytes of UTF-8 without control characters",
+    ))
+}
+
+/// The token of a request that has it in its `Authorization` header or not at all.
+///
+/// # Errors
+///
+/// `token_missing`.
+pub fn bearer_token(authorization: Option<&str>) -> Result<Secret, Refusal> {
+    let token = authorization.and_then(bearer);
+    let token = token.map(|token| Secret(token.to_owned()));
+    token.ok_or(Refusal::TokenMissing)
 }
 
 /// The token of an `Authorization: Bearer` header; `None` for another scheme.
@@ -254,7 +286,7 @@ fn flag(value: &str, wanted: &'static str) -> Result<bool, Refusal> {
     }
 }
 
-fn integer(value: &str, wanted: &'static str) -> Result<u64, Refusal> {
+pub(crate) fn integer(value: &str, wanted: &'static str) -> Result<u64, Refusal> {
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
     value
         .parse()

@@ -61,6 +61,8 @@ pub enum CloseCode {
     Banned,
     /// A new token grants nothing in the room any more.
     TokenRevoked,
+    /// The back end has erased the room.
+    RoomClosed,
     /// The 20th error within a minute, or a flood that does not heed `rate_limited`.
     TooManyErrors,
 }
@@ -79,6 +81,7 @@ impl CloseCode {
             Self::Banned => 4101,
             Self::TokenRevoked => 4102,
             Self::TooManyErrors => 4103,
+            Self::RoomClosed => 4104,
         }
     }
 
@@ -95,6 +98,7 @@ impl CloseCode {
             Self::Banned => "banned",
             Self::TokenRevoked => "token_revoked",
             Self::TooManyErrors => "too_many_errors",
+            Self::RoomClosed => "room_closed",
         }
     }
 
@@ -140,8 +144,8 @@ mod tests {
     #[test]
     fn close_codes_are_the_wires_and_say_whether_to_come_back() {
         use CloseCode::{
-            Banned, Kicked, MessageTooBig, PingTimeout, StateLost, TokenExpired, TokenRevoked,
-            TooManyErrors, TooSlow, UnsupportedData,
+            Banned, Kicked, MessageTooBig, PingTimeout, RoomClosed, StateLost, TokenExpired,
+            TokenRevoked, TooManyErrors, TooSlow, UnsupportedData,
         };
         for (code, number, reason, invites_back, is_final) in [
             (UnsupportedData, 1003, "unsupported_data", true, false),
@@ -154,6 +158,7 @@ mod tests {
             (Banned, 4101, "banned", false, true),
             (TokenRevoked, 4102, "token_revoked", false, true),
             (TooManyErrors, 4103, "too_many_errors", false, true),
+            (RoomClosed, 4104, "room_closed", false, true),
         ] {
             assert_eq!((code.number(), code.reason()), (number, reason));
             assert_eq!(code.invites_back(), invites_back, "{reason}");

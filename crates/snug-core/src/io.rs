@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, rc::Rc};
 use crate::{
     bans::Ban,
     batch::{Batch, Page},
+    call::{Answer, Call, CallId},
     command::CommandId,
     door::Admission,
     error::CloseCode,
@@ -46,6 +47,16 @@ pub enum Input {
         /// Whether it said goodbye, so that its user will not be back in a moment.
         clean: bool,
     },
+    /// The back end asks for something over HTTP. [`Output::Answer`] comes of it, at once or once
+    /// storage has what it takes.
+    Call {
+        /// Names the call for as long as it waits.
+        id: CallId,
+        /// What is asked.
+        call: Call,
+        /// The request's body.
+        body: String,
+    },
     /// Time has passed: [`crate::Room::poll_timeout`]'s, or some other.
     Timeout {
         /// When the runtime last answered a ping for the room, by connection.
@@ -61,6 +72,10 @@ pub enum Input {
     },
     /// The answer to [`Output::Append`].
     Appended(Result<(), StorageFault>),
+    /// The answer to [`Output::Measure`]: the page, and what storage holds in bytes.
+    Measured(Result<(Page, u64), StorageFault>),
+    /// The answer to [`Output::Erase`]: the epoch that begins.
+    Erased(Result<Epoch, StorageFault>),
     /// The answer to [`Output::Trim`]: the time of the oldest row that holds messages.
     Trimmed(Result<Option<Timestamp>, StorageFault>),
     /// The answer to [`Output::KeepBan`].
@@ -100,6 +115,17 @@ pub enum Output {
     /// Fill a page, batch by batch from [`Page::start`] on until [`Page::take`] has enough, and
     /// answer with [`Input::Page`].
     ReadPage(Page),
+    /// Fill a page, and tell with [`Input::Measured`] how much storage holds.
+    Measure(Page),
+    /// Erase messages, absences and bans, begin a new epoch, and answer with [`Input::Erased`].
+    Erase,
+    /// Answer a call.
+    Answer {
+        /// Which.
+        id: CallId,
+        /// How.
+        answer: Result<Answer, Refusal>,
+    },
     /// Read the idempotency keys that are stored, and answer with [`Input::Keys`].
     ReadKeys,
     /// Remove some of the oldest rows that hold nothing but what is below the floor, and answer

@@ -13,6 +13,7 @@
 pub mod address;
 pub mod bans;
 pub mod batch;
+pub mod call;
 pub mod capability;
 pub mod command;
 pub mod config;
@@ -35,6 +36,7 @@ pub mod secret;
 pub mod session;
 pub mod token;
 
+pub use call::{Answer, Call, CallId};
 pub use capability::{Capabilities, Capability};
 pub use config::Config;
 pub use door::Admission;

@@ -56,6 +56,14 @@ pub const BANS_MAX: usize = 1_000;
 /// The epoch that a resuming client names.
 pub const EPOCH_BYTES_MAX: usize = 64;
 
+/// The messages of one request over HTTP, stored as one row: with the most that a row may hold beside
+/// [`FRAME_BYTES_MAX`] of them, 2 MB are not reached.
+pub const CALL_MESSAGES_MAX: usize = 100;
+/// The rooms that one request may publish in.
+pub const CALL_ROOMS_MAX: usize = 100;
+/// Callers whose rate a room remembers at a time.
+pub const CALLERS_MAX: usize = 1_000;
+
 /// Arrays and objects within each other in one command. Common parsers stop at 64 (.NET) or
 /// 100 (Ruby): what a room passes on has to be readable by every member.
 pub const NESTING_MAX: usize = 64;

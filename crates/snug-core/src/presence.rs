@@ -150,6 +150,11 @@ impl Presence {
         member.is_some_and(|member| member.absence.is_some())
     }
 
+    /// Users who have dropped and may be back.
+    pub fn absent(&self) -> Vec<UserId> {
+        self.due.iter().map(|(_, user)| user.clone()).collect()
+    }
+
     /// Removes a user who may be back, without waiting for the grace.
     pub fn give_up(&mut self, user: &UserId) {
         let member = self.members.remove(user);

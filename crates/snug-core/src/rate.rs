@@ -75,6 +75,11 @@ impl Bucket {
         self.full_at_us = self.full_at_us.max(now_us).saturating_add(cost_us);
     }
 
+    /// Whether nothing has to come back into it.
+    pub fn is_full(self, now: Timestamp) -> bool {
+        self.full_at_us <= now.0.saturating_mul(1000)
+    }
+
     /// Whether it may still be short after the object has been idle for long enough to
     /// hibernate, so that it has to be kept.
     pub fn outlasts_hibernation(self, now: Timestamp) -> bool {

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::capability::Capability;
+
 /// Why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -21,6 +23,8 @@ pub enum Refusal {
     TokenNotYetValid,
     /// The token grants nothing in this room.
     RoomForbidden,
+    /// The token does not grant this in the room.
+    NotGranted(Capability),
     /// A moderator keeps the user out of the room, for so long.
     Banned {
         /// From now.
@@ -32,10 +36,17 @@ pub enum Refusal {
     NotFound,
     /// Not with this method; these are allowed.
     MethodNotAllowed(&'static [&'static str]),
+    /// A body or a message is over its limit; the text says which.
+    TooLarge(&'static str),
     /// All is well, but this was not an upgrade.
     UpgradeRequired,
     /// The user has as many connections to the room as one user may.
     TooManyConnections,
+    /// Requests come faster than they may.
+    RateLimited {
+        /// Until the next one may come; 1 or more.
+        seconds: u64,
+    },
     /// The room has as many connections as it may.
     RoomFull,
     /// A setting cannot be used; the text names it, never its value.
@@ -60,11 +71,15 @@ impl Refusal {
             | Self::TokenInvalid(_)
             | Self::TokenExpired
             | Self::TokenNotYetValid => 401,
-            Self::RoomForbidden | Self::Banned { .. } | Self::OriginForbidden => 403,
+            Self::RoomForbidden
+            | Self::NotGranted(_)
+            | Self::Banned { .. }
+            | Self::OriginForbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed(_) => 405,
+            Self::TooLarge(_) => 413,
             Self::UpgradeRequired => 426,
-            Self::TooManyConnections => 429,
+            Self::TooManyConnections | Self::RateLimited { .. } => 429,
             Self::Misconfigured(_) | Self::Internal => 500,
             Self::RoomFull | Self::AuthUnavailable => 503,
         }
@@ -79,13 +94,15 @@ impl Refusal {
             Self::TokenInvalid(_) => "token_invalid",
             Self::TokenExpired => "token_expired",
             Self::TokenNotYetValid => "token_not_yet_valid",
-            Self::RoomForbidden => "room_forbidden",
+            Self::RoomForbidden | Self::NotGranted(_) => "room_forbidden",
             Self::Banned { .. } => "banned",
             Self::OriginForbidden => "origin_forbidden",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::TooLarge(_) => "too_large",
             Self::UpgradeRequired => "upgrade_required",
             Self::TooManyConnections => "too_many_connections",
+            Self::RateLimited { .. } => "rate_limited",
             Self::RoomFull => "room_full",
             Self::Misconfigured(_) => "misconfigured",
             Self::AuthUnavailable => "auth_unavailable",
@@ -101,6 +118,7 @@ impl Refusal {
             403 => "Forbidden",
             404 => "Not Found",
             405 => "Method Not Allowed",
+            413 => "Content Too Large",
             426 => "Upgrade Required",
             429 => "Too Many Requests",
             503 => "Service Unavailable",
@@ -112,7 +130,9 @@ impl Refusal {
     fn detail(&self) -> &str {
         match self {
             Self::BadRoom => "A room's name is 1 to 128 characters of A-Z a-z 0-9 _ - . : @ ~",
-            Self::BadRequest(detail) | Self::TokenInvalid(detail) => detail,
+            Self::BadRequest(detail) | Self::TokenInvalid(detail) | Self::TooLarge(detail) => {
+                detail
+            }
             Self::TokenMissing => {
                 "Bring a token: as 'Authorization: Bearer <jwt>', or as the WebSocket subprotocol 'bearer.<jwt>' beside 'snug.v1'"
             }
@@ -122,6 +142,7 @@ impl Refusal {
             Self::TokenExpired => "The token has expired: bring a new one",
             Self::TokenNotYetValid => "The token is not valid yet",
             Self::RoomForbidden => "Nothing is granted in this room",
+            Self::NotGranted(needed) => not_granted(*needed),
             Self::Banned { .. } => "The user is banned from this room for the time being",
             Self::OriginForbidden => {
                 "Pages of this origin may not connect: list it in ALLOWED_ORIGINS"
@@ -134,6 +155,7 @@ impl Refusal {
             Self::TooManyConnections => {
                 "This user has as many connections to the room as one user may"
             }
+            Self::RateLimited { .. } => "Requests to this room come faster than they may",
             Self::RoomFull => "The room has as many connections as it may",
             Self::Misconfigured(detail) => detail,
             Self::AuthUnavailable => "Who asks cannot be checked just now: try again",
@@ -145,7 +167,9 @@ impl Refusal {
     pub fn header(&self) -> Option<(&'static str, String)> {
         let (name, value) = match self {
             Self::MethodNotAllowed(allowed) => return Some(("allow", allowed.join(", "))),
-            Self::Banned { seconds } => return Some(("retry-after", seconds.to_string())),
+            Self::Banned { seconds } | Self::RateLimited { seconds } => {
+                return Some(("retry-after", seconds.to_string()));
+            }
             _ => match self.status() {
                 401 => ("www-authenticate", "Bearer"),
                 // RFC 9110, section 15.5.22 wants it, though workerd keeps it back.
@@ -166,6 +190,18 @@ impl Refusal {
             detail: self.detail(),
             code: self.code(),
         }
+    }
+}
+
+fn not_granted(needed: Capability) -> &'static str {
+    match needed {
+        Capability::Receive => "The token does not grant 'receive' in this room",
+        Capability::Publish => "The token does not grant 'publish' in this room",
+        Capability::Signal => "The token does not grant 'signal' in this room",
+        Capability::Presence => "The token does not grant 'presence' in this room",
+        Capability::History => "The token does not grant 'history' in this room",
+        Capability::Moderate => "The token does not grant 'moderate' in this room",
+        Capability::Serve => "The token does not grant 'serve' in this room",
     }
 }
 
@@ -208,6 +244,12 @@ mod tests {
                 Some("retry-after: 60"),
             ),
             (Refusal::RoomForbidden, 403, "room_forbidden", None),
+            (
+                Refusal::NotGranted(Capability::Serve),
+                403,
+                "room_forbidden",
+                None,
+            ),
             (Refusal::OriginForbidden, 403, "origin_forbidden", None),
             (Refusal::NotFound, 404, "not_found", None),
             (
@@ -215,6 +257,13 @@ mod tests {
                 405,
                 "method_not_allowed",
                 Some("allow: GET, HEAD"),
+            ),
+            (Refusal::TooLarge("why"), 413, "too_large", None),
+            (
+                Refusal::RateLimited { seconds: 3 },
+                429,
+                "rate_limited",
+                Some("retry-after: 3"),
             ),
             (
                 Refusal::UpgradeRequired,

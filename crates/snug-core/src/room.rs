@@ -1,8 +1,10 @@
 //! A room: who is connected, who is here, and what happens on each event.
 
+mod calls;
 mod change;
 mod close;
 mod commands;
+mod erase;
 mod frame;
 mod history;
 mod kick;
@@ -18,7 +20,8 @@ use std::{
 
 use crate::{
     bans::{Ban, Bans},
-    command::{CommandId, PageRequest, PageStart},
+    call::CallId,
+    command::{CommandId, PageStart},
     config::RoomRules,
     connection::{ClosingSocket, Connection},
     door::{Admission, SUBPROTOCOL},
@@ -34,7 +37,10 @@ use crate::{
 
 pub use self::time::Wake;
 
-use self::{change::Change, frame::Frame, kick::Kick, outbox::Outbox, publish::Publication};
+use self::{
+    calls::Callers, change::Change, frame::Frame, history::Wanted, kick::Kick, outbox::Outbox,
+    publish::Unkeyed,
+};
 
 /// A room as a state machine: no I/O, no clock, no randomness.
 ///
@@ -74,8 +80,10 @@ pub struct Room {
     asked: Option<Asked>,
     /// Whether storage has failed during this input.
     storage_failed: bool,
-    /// What storage is to be asked next, for a command.
-    page_wanted: Option<(ConnectionId, Option<CommandId>, PageRequest)>,
+    /// What storage is to be asked next.
+    wanted: Option<Wanted>,
+    /// Who has asked over HTTP, and how often.
+    callers: Callers,
     /// What has changed in presence and is not told yet.
     change: Change,
     /// What waits to be sent.
@@ -94,18 +102,12 @@ enum Asked {
         /// The text of the messages.
         body: Rc<str>,
     },
-    Keys {
-        from: ConnectionId,
-        id: Option<CommandId>,
-        publication: Publication<'static>,
-    },
-    Page {
-        from: ConnectionId,
-        id: Option<CommandId>,
-    },
+    Keys(Unkeyed),
+    Page(Asker),
+    Measure(CallId),
+    Erase(CallId),
     Ban {
-        from: ConnectionId,
-        id: Option<CommandId>,
+        asker: Asker,
         kick: Kick,
         ban: Ban,
     },
@@ -115,6 +117,18 @@ enum Asked {
         from: PageStart,
         is_recovery: bool,
     },
+}
+
+/// Who is to be told what has come of something.
+#[derive(Clone, Debug)]
+enum Asker {
+    /// A connection, in reply to its command.
+    Command {
+        from: ConnectionId,
+        id: Option<CommandId>,
+    },
+    /// The back end.
+    Call(CallId),
 }
 
 impl Room {
@@ -146,7 +160,8 @@ impl Room {
             inbox: None,
             asked: None,
             storage_failed: false,
-            page_wanted: None,
+            wanted: None,
+            callers: Callers::default(),
             change: Change::default(),
             outbox: Outbox::default(),
             pace: Pace::default(),
@@ -176,10 +191,7 @@ impl Room {
     ///
     /// `banned`, `too_many_connections`, `room_full`.
     pub fn admits(&self, user: &UserId, now: Timestamp) -> Result<(), Refusal> {
-        if let Some(until) = self.bans.until(user, now) {
-            let seconds = until.ms_since(now).div_ceil(1000);
-            return Err(Refusal::Banned { seconds });
-        }
+        self.bans.admit(user, now)?;
         let closing = self
             .closing
             .values()
@@ -219,6 +231,7 @@ impl Room {
                 self.closing.remove(&connection);
                 self.drop_connection(connection, clean);
             }
+            Input::Call { id, call, body } => self.call(id, call, &body),
             Input::Timeout { answered } => self.time_out(&answered),
             Input::TokenChecked {
                 connection,
@@ -232,6 +245,8 @@ impl Room {
             Input::BanKept(outcome) => self.ban_kept(outcome),
             Input::Keys(outcome) => self.keys_read(outcome),
             Input::Page(outcome) => self.page(outcome),
+            Input::Measured(outcome) => self.measured(outcome),
+            Input::Erased(outcome) => self.erased(outcome),
         }
     }
 
@@ -246,7 +261,7 @@ impl Room {
         let more = self.inbox.as_ref().map_or(0, Frame::next_len);
         if self.outbox.is_full(more) {
             self.flush();
-        } else if self.ask_wanted_page() || self.handle_next_line() {
+        } else if self.ask_wanted() || self.handle_next_line() {
         } else if self.is_flush_due() {
             self.flush();
         } else {

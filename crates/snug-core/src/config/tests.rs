@@ -15,6 +15,10 @@ fn a_secret_is_all_that_has_to_be_set() {
             per_second: 50,
             burst: 100,
         },
+        serve_rate: Rate {
+            per_second: 1_000,
+            burst: 2_000,
+        },
         connections_max: 30_000,
         connections_per_user_max: 20,
         retention: Retention {
@@ -329,7 +333,7 @@ type Value = fn(&Config) -> u64;
 
 /// Every number that can be set: its bounds, and where it ends up, where it does.
 fn numbers() -> impl Iterator<Item = (&'static str, u64, u64, Option<Value>)> {
-    let numbers: [(_, _, _, Option<Value>); 12] = [
+    let numbers: [(_, _, _, Option<Value>); 14] = [
         (
             "JWT_LEEWAY_SECONDS",
             0,
@@ -353,6 +357,18 @@ fn numbers() -> impl Iterator<Item = (&'static str, u64, u64, Option<Value>)> {
             1,
             1_000_000,
             Some(|c| c.room.rate.burst.into()),
+        ),
+        (
+            "SERVE_PER_SECOND",
+            1,
+            1_000_000,
+            Some(|c| c.room.serve_rate.per_second.into()),
+        ),
+        (
+            "SERVE_BURST",
+            1,
+            1_000_000,
+            Some(|c| c.room.serve_rate.burst.into()),
         ),
         (
             "CONNECTIONS_MAX",

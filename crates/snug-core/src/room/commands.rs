@@ -4,7 +4,9 @@ use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
 
 use serde_json::value::RawValue;
 
-use super::{Frame, Room, kick::Kick, outbox::Audience, publish::Publication};
+use super::{
+    Asker, Frame, Room, history::Wanted, kick::Kick, outbox::Audience, publish::Publication,
+};
 use crate::{
     Capability,
     command::{BadCommand, Command, CommandId},
@@ -111,14 +113,17 @@ impl Room {
                 self.ack(from, id.as_ref());
             }
             Command::Members => self.list_members(from, id.as_ref()),
-            Command::History(request) => self.read_page(from, id, request),
+            Command::History(request) => {
+                self.want(Wanted::Page(Asker::Command { from, id }, request));
+            }
             Command::Kick {
                 user,
                 reason,
                 ban_seconds,
             } => {
                 let reason = reason.map(Cow::into_owned);
-                self.kick(from, id, Kick { user, reason }, ban_seconds);
+                let kick = Kick { user, reason };
+                self.kick(Asker::Command { from, id }, kick, ban_seconds);
             }
             Command::Refresh { .. } | Command::Ping => {}
         }

@@ -5,13 +5,13 @@ use std::rc::Rc;
 
 use serde_json::value::RawValue;
 
-use super::{Asked, Room};
+use super::{Asked, Asker, Room};
 use crate::{
     Capability,
     batch::Page,
-    command::{CommandId, PageRequest, PageStart},
+    call::{Answer, CallId},
+    command::{PageRequest, PageStart},
     door::{Options, Position},
-    error::ErrorCode,
     ids::{ConnectionId, Offset, Timestamp},
     io::{Output, StorageFault},
     keys::Keys,
@@ -20,11 +20,20 @@ use crate::{
         REPLAY_FRAME_BYTES,
     },
     push::Push,
+    refusal::Refusal,
     retention::{Floor, TRIM_PAUSE_MS, TRIM_RETRY_MS},
 };
 
 /// What every stored message starts with: the tag that a page of history leaves out.
 const MESSAGE_TAG: &str = r#"{"type":"message","#;
+
+/// What storage is asked once what was published before it is stored.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    Page(Asker, PageRequest),
+    Measure(CallId),
+    Erase(CallId),
+}
 
 impl Room {
     /// Welcomes a new connection, after reading what is to be replayed to it.
@@ -70,26 +79,32 @@ impl Room {
         })
     }
 
-    /// Reads a page for a command, once what was published before it is stored.
-    pub(super) fn read_page(
-        &mut self,
-        from: ConnectionId,
-        id: Option<CommandId>,
-        request: PageRequest,
-    ) {
+    /// Asks storage for something, once what was published before it is stored.
+    pub(super) fn want(&mut self, wanted: Wanted) {
         if self.outbox.draft().is_some() {
             self.flush();
         }
-        self.page_wanted = Some((from, id, request));
+        self.wanted = Some(wanted);
     }
 
-    /// Asks storage for the page that a command waits for; `false` where none does.
-    pub(super) fn ask_wanted_page(&mut self) -> bool {
-        let Some((from, id, request)) = self.page_wanted.take() else {
-            return false;
-        };
-        self.asked = Some(Asked::Page { from, id });
-        self.ask_page(request);
+    /// Asks storage for what is wanted; `false` where nothing is.
+    pub(super) fn ask_wanted(&mut self) -> bool {
+        match self.wanted.take() {
+            None => return false,
+            Some(Wanted::Page(asker, request)) => {
+                self.asked = Some(Asked::Page(asker));
+                self.ask_page(request);
+            }
+            Some(Wanted::Measure(id)) => {
+                self.asked = Some(Asked::Measure(id));
+                let page = Page::new(oldest(), self.floor());
+                self.outputs.push_back(Output::Measure(page));
+            }
+            Some(Wanted::Erase(id)) => {
+                self.asked = Some(Asked::Erase(id));
+                self.outputs.push_back(Output::Erase);
+            }
+        }
         true
     }
 
@@ -140,9 +155,7 @@ impl Room {
     /// Passes on the page that storage read.
     pub(super) fn page(&mut self, outcome: Result<Page, StorageFault>) {
         match self.asked.take() {
-            Some(Asked::Page { from, id }) => {
-                self.send_page(from, id.as_ref(), outcome);
-            }
+            Some(Asked::Page(asker)) => self.tell_page(&asker, outcome),
             Some(Asked::Replay {
                 to,
                 from,
@@ -152,27 +165,45 @@ impl Room {
         }
     }
 
-    fn send_page(
-        &mut self,
-        from: ConnectionId,
-        id: Option<&CommandId>,
-        outcome: Result<Page, StorageFault>,
-    ) {
+    fn tell_page(&mut self, asker: &Asker, outcome: Result<Page, StorageFault>) {
         let Ok(page) = outcome else {
-            let message = "the history could not be read";
-            return self.refuse(from, id, ErrorCode::Internal, message);
+            return self.fail(asker, "the history could not be read");
         };
         let (stored, more) = page.finish();
         let messages: Vec<Box<RawValue>> =
             stored.iter().filter_map(|json| untagged(json)).collect();
-        let page = Push::History {
-            id,
-            epoch: &self.epoch,
-            messages: messages.iter().map(|message| &**message).collect(),
-            more,
-        };
-        let text = page.to_line();
-        self.send_at_length(from, text);
+        let messages: Vec<&RawValue> = messages.iter().map(|message| &**message).collect();
+        match asker {
+            Asker::Command { from, id } => {
+                let page = Push::History {
+                    id: id.as_ref(),
+                    epoch: &self.epoch,
+                    messages,
+                    more,
+                };
+                let text = page.to_line();
+                self.send_at_length(*from, text);
+            }
+            Asker::Call(id) => {
+                let answer = Answer::page(Some(&self.epoch), &messages, more);
+                self.answer_at_length(*id, answer);
+            }
+        }
+    }
+
+    /// Tells how much the room holds.
+    pub(super) fn measured(&mut self, outcome: Result<(Page, u64), StorageFault>) {
+        match self.asked.take() {
+            Some(Asked::Measure(id)) => {
+                let answer = outcome.map(|(page, storage_bytes)| {
+                    let oldest = page.first().unwrap_or(self.newest.next());
+                    let messages = self.newest.next().0.saturating_sub(oldest.0);
+                    self.description(messages, storage_bytes)
+                });
+                self.answer(id, answer.map_err(|StorageFault| Refusal::Internal));
+            }
+            other => self.asked = other,
+        }
     }
 
     /// Welcomes, then replays. Recovery is whole or it is not: then nothing is replayed.
@@ -203,6 +234,15 @@ impl Room {
             }
             PageStart::Before(_) => false,
         }
+    }
+}
+
+/// The page of the oldest message.
+fn oldest() -> PageRequest {
+    PageRequest {
+        from: PageStart::After(Offset::default()),
+        limit: 1,
+        bytes_max: PAGE_BYTES_MAX,
     }
 }
 

@@ -1,13 +1,14 @@
 //! Moderation: users that have to go, and that may not come back for a while.
 
-use super::{Asked, Room};
+use super::{Asked, Asker, Room};
 use crate::{
     bans::Ban,
-    command::CommandId,
+    call::Answer,
     error::{CloseCode, ErrorCode},
-    ids::{ConnectionId, UserId},
+    ids::UserId,
     io::{Output, StorageFault},
     push::{Outcome, Push},
+    refusal::Refusal,
 };
 
 /// Who has to go.
@@ -22,46 +23,38 @@ impl Room {
     /// Closes a user's connections, and where it says for how long, keeps the user out.
     ///
     /// The ban is stored before anybody hears of it, so that there is none that a crash lifts.
-    pub(super) fn kick(
-        &mut self,
-        from: ConnectionId,
-        id: Option<CommandId>,
-        kick: Kick,
-        ban_seconds: Option<u64>,
-    ) {
+    pub(super) fn kick(&mut self, asker: Asker, kick: Kick, ban_seconds: Option<u64>) {
         let lifts = ban_seconds == Some(0) && self.bans.holds(&kick.user);
         let Some(seconds) = ban_seconds.filter(|seconds| *seconds > 0 || lifts) else {
-            return self.expel(from, id.as_ref(), &kick, CloseCode::Kicked);
+            return self.expel(&asker, &kick, CloseCode::Kicked);
         };
         if !self.bans.has_room_for(&kick.user) {
-            let message = "the room has as many bans as it may";
-            return self.refuse(from, id.as_ref(), ErrorCode::TooLarge, message);
+            return self.refuse_ban(&asker);
         }
         let ban = Ban {
             user: kick.user.clone(),
             until: self.clock.plus_ms(seconds.saturating_mul(1000)),
         };
         self.outputs.push_back(Output::KeepBan(ban.clone()));
-        self.asked = Some(Asked::Ban {
-            from,
-            id,
-            kick,
-            ban,
-        });
+        self.asked = Some(Asked::Ban { asker, kick, ban });
+    }
+
+    fn refuse_ban(&mut self, asker: &Asker) {
+        const TOO_MANY: &str = "the room has as many bans as it may";
+        match asker {
+            Asker::Command { from, id } => {
+                self.refuse(*from, id.as_ref(), ErrorCode::TooLarge, TOO_MANY);
+            }
+            Asker::Call(id) => self.answer(*id, Err(Refusal::TooLarge(TOO_MANY))),
+        }
     }
 
     /// Goes on with the kick whose ban was to be stored.
     pub(super) fn ban_kept(&mut self, outcome: Result<(), StorageFault>) {
         match self.asked.take() {
-            Some(Asked::Ban {
-                from,
-                id,
-                kick,
-                ban,
-            }) => {
+            Some(Asked::Ban { asker, kick, ban }) => {
                 if outcome.is_err() {
-                    let message = "the ban could not be stored";
-                    return self.refuse(from, id.as_ref(), ErrorCode::Internal, message);
+                    return self.fail(&asker, "the ban could not be stored");
                 }
                 let code = if ban.until > self.clock {
                     self.bans.set(ban);
@@ -72,30 +65,38 @@ impl Room {
                     self.outputs.push_back(Output::ForgetBan(ban.user));
                     CloseCode::Kicked
                 };
-                self.expel(from, id.as_ref(), &kick, code);
+                self.expel(&asker, &kick, code);
             }
             other => self.asked = other,
         }
     }
 
     /// Closes all of a user's connections. The moderator is answered first: it may be its own.
-    fn expel(&mut self, from: ConnectionId, id: Option<&CommandId>, kick: &Kick, code: CloseCode) {
+    fn expel(&mut self, asker: &Asker, kick: &Kick, code: CloseCode) {
         let connections: Vec<_> = self.presence.connections_of(&kick.user).collect();
-        if let Some(id) = id {
-            let closed = connections.len();
-            let outcome = Some(Outcome::Kicked { closed });
-            self.reply(from, &Push::Ack { id, outcome });
+        let closed = connections.len();
+        match asker {
+            Asker::Command { from, id: Some(id) } => {
+                let outcome = Some(Outcome::Kicked { closed });
+                self.reply(*from, &Push::Ack { id, outcome });
+            }
+            Asker::Command { id: None, .. } => {}
+            Asker::Call(id) => self.answer(*id, Ok(Answer::closed(closed))),
         }
         let reason = kick.reason.as_deref().unwrap_or(code.reason());
         for connection in connections {
             self.close_because(connection, code, reason);
         }
-        if self.presence.is_absent(&kick.user) {
-            let user = kick.user.clone();
-            self.tell_join_of(&user);
-            self.presence.give_up(&user);
+        self.give_up(&kick.user);
+    }
+
+    /// Lets a user go who has dropped and may be back.
+    pub(super) fn give_up(&mut self, user: &UserId) {
+        if self.presence.is_absent(user) {
+            self.tell_join_of(user);
+            self.presence.give_up(user);
             self.outputs.push_back(Output::ForgetAbsence(user.clone()));
-            self.change.leave(user);
+            self.change.leave(user.clone());
         }
     }
 }

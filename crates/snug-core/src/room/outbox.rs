@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     batch::Batch,
+    call::CallId,
     command::CommandId,
     connection::Connection,
     error::CloseCode,
@@ -24,6 +25,8 @@ pub(super) struct Outbox {
     lines: Vec<Line>,
     /// The messages among them, not stored yet.
     draft: Option<Draft>,
+    /// Calls that wait for the draft to be stored, and the places of their messages.
+    calls: Vec<(CallId, Vec<Stored>)>,
     /// Sockets to be closed after their lines.
     closes: BTreeMap<ConnectionId, Closed>,
     bytes: usize,
@@ -171,6 +174,16 @@ impl Outbox {
         let text = Text::Message(start..draft.body.len());
         self.push(Audience::Messages { except }, text);
         self.weigh(line.len());
+    }
+
+    /// Lets a call wait until the draft is stored.
+    pub(super) fn await_stored(&mut self, id: CallId, places: Vec<Stored>) {
+        self.calls.push((id, places));
+    }
+
+    /// The calls that waited for what was the draft.
+    pub(super) fn take_calls(&mut self) -> Vec<(CallId, Vec<Stored>)> {
+        std::mem::take(&mut self.calls)
     }
 
     /// Closes a socket once its lines are sent.

@@ -1,4 +1,4 @@
-//! From a publish command to a message that is stored and announced.
+//! From what is published, by a command or a call, to messages that are stored and announced.
 
 use std::{borrow::Cow, rc::Rc};
 
@@ -6,13 +6,15 @@ use serde_json::value::RawValue;
 
 use super::{Asked, Room};
 use crate::{
+    call::{Answer, CallId},
     command::CommandId,
     error::ErrorCode,
-    ids::ConnectionId,
+    ids::{ConnectionId, UserId},
     io::{Output, StorageFault},
     json,
     keys::StoredKey,
     push::{Message, Push, Stored},
+    refusal::Refusal,
     retention::Retention,
 };
 
@@ -22,6 +24,28 @@ pub(super) struct Publication<'a> {
     pub(super) data: Cow<'a, RawValue>,
     pub(super) event: Option<Cow<'a, str>>,
     pub(super) key: Option<Cow<'a, str>>,
+}
+
+/// What cannot go on before the keys are read.
+#[derive(Debug)]
+pub(super) enum Unkeyed {
+    Command {
+        from: ConnectionId,
+        id: Option<CommandId>,
+        publication: Publication<'static>,
+    },
+    Call {
+        id: CallId,
+        publications: Vec<(UserId, Publication<'static>)>,
+    },
+}
+
+/// Who publishes a message.
+struct Author {
+    user: UserId,
+    connection: Option<ConnectionId>,
+    /// Who does not want to hear it.
+    except: Option<ConnectionId>,
 }
 
 impl Publication<'_> {
@@ -37,90 +61,136 @@ impl Publication<'_> {
 
 impl Room {
     /// Takes a message to be stored, unless its key says that it is there.
-    ///
-    /// The keys are read from storage when the first one is needed after a wake: most rooms that
-    /// wake need none.
     pub(super) fn publish(
         &mut self,
         from: ConnectionId,
         id: Option<CommandId>,
         publication: Publication<'_>,
     ) {
+        if publication.key.is_some() && self.keys.is_none() {
+            let publication = publication.into_owned();
+            return self.read_keys(Unkeyed::Command {
+                from,
+                id,
+                publication,
+            });
+        }
         let Some(connection) = self.connections.get(&from) else {
             return;
         };
-        let found = match (&publication.key, &self.keys) {
-            (Some(_), None) => {
-                self.outputs.push_back(Output::ReadKeys);
-                let publication = publication.into_owned();
-                self.asked = Some(Asked::Keys {
-                    from,
-                    id,
-                    publication,
-                });
-                return;
-            }
-            (Some(key), Some(keys)) => keys.find(&connection.user, key),
-            (None, _) => None,
+        let author = Author {
+            user: connection.user.clone(),
+            connection: Some(from),
+            except: (!connection.echo).then_some(from),
         };
-        match found {
-            Some(stored) => self.outbox.receipt(from, id, stored.again()),
-            None => self.draft(from, id, &publication),
+        match self.find_key(&author.user, &publication) {
+            Some(stored) => self.outbox.receipt(from, id, stored),
+            None => {
+                self.tell_change();
+                let stored = self.next_place();
+                // The reply comes before the message.
+                self.outbox.receipt(from, id, stored);
+                self.draft(&author, &publication, stored);
+            }
         }
     }
 
-    /// Goes on with the publication that waited for the keys.
+    /// Takes the messages of a call, which are stored as one.
+    pub(super) fn publish_all(&mut self, id: CallId, publications: Vec<(UserId, Publication<'_>)>) {
+        let has_key = publications.iter().any(|(_, one)| one.key.is_some());
+        if has_key && self.keys.is_none() {
+            let owned = |(user, one): (UserId, Publication<'_>)| (user, one.into_owned());
+            let publications = publications.into_iter().map(owned).collect();
+            return self.read_keys(Unkeyed::Call { id, publications });
+        }
+        self.tell_change();
+        let mut places = Vec::new();
+        for (user, publication) in publications {
+            let place = self.find_key(&user, &publication).unwrap_or_else(|| {
+                let stored = self.next_place();
+                let author = Author {
+                    user,
+                    connection: None,
+                    except: None,
+                };
+                self.draft(&author, &publication, stored);
+                stored
+            });
+            places.push(place);
+        }
+        if self.outbox.draft().is_some() {
+            self.outbox.await_stored(id, places);
+        } else {
+            self.answer(id, Ok(Answer::published(&self.epoch, &places)));
+        }
+    }
+
+    /// Reads the keys from storage: when the first one is needed after a wake, since most rooms
+    /// that wake need none.
+    fn read_keys(&mut self, unkeyed: Unkeyed) {
+        self.outputs.push_back(Output::ReadKeys);
+        self.asked = Some(Asked::Keys(unkeyed));
+    }
+
+    /// Goes on with what waited for the keys.
     pub(super) fn keys_read(&mut self, outcome: Result<Vec<StoredKey>, StorageFault>) {
         match (self.asked.take(), outcome) {
-            (
-                Some(Asked::Keys {
-                    from,
-                    id,
-                    publication,
-                }),
-                Ok(stored),
-            ) => {
+            (Some(Asked::Keys(unkeyed)), Ok(stored)) => {
                 self.keys = Some(stored.into_iter().collect());
-                self.publish(from, id, publication);
+                match unkeyed {
+                    Unkeyed::Command {
+                        from,
+                        id,
+                        publication,
+                    } => self.publish(from, id, publication),
+                    Unkeyed::Call { id, publications } => self.publish_all(id, publications),
+                }
             }
-            (Some(Asked::Keys { from, id, .. }), Err(StorageFault)) => {
+            (Some(Asked::Keys(Unkeyed::Command { from, id, .. })), Err(StorageFault)) => {
                 self.refuse_to_store(from, id.as_ref());
+            }
+            (Some(Asked::Keys(Unkeyed::Call { id, .. })), Err(StorageFault)) => {
+                self.answer(id, Err(Refusal::Internal));
             }
             (other, _) => self.asked = other,
         }
     }
 
-    /// Gives a message its place, for the next flush to store and announce.
-    fn draft(&mut self, from: ConnectionId, id: Option<CommandId>, publication: &Publication<'_>) {
-        self.tell_change();
-        let Some(connection) = self.connections.get(&from) else {
-            return;
-        };
+    /// Where the user has stored it before, under its key.
+    fn find_key(&self, user: &UserId, publication: &Publication<'_>) -> Option<Stored> {
+        let (keys, key) = (self.keys.as_ref()?, publication.key.as_ref()?);
+        keys.find(user, key).map(Stored::again)
+    }
+
+    /// The place of the next message.
+    fn next_place(&self) -> Stored {
         let (offset, since) = match self.outbox.draft() {
             Some(draft) => (draft.next(), draft.time),
             None => (self.newest.next(), self.newest_time),
         };
-        let stored = Stored::new(offset, since.max(self.now));
+        Stored::new(offset, since.max(self.now))
+    }
+
+    /// Puts a message in its place, for the next flush to store and announce.
+    fn draft(&mut self, author: &Author, publication: &Publication<'_>, stored: Stored) {
         let line = Push::Message(Message {
-            offset,
+            offset: stored.offset,
             time: stored.time,
-            user: &connection.user,
-            connection: Some(from),
+            user: &author.user,
+            connection: author.connection,
             event: publication.event.as_deref(),
             data: &json::one_line(&publication.data),
         })
         .to_line();
         let key = publication.key.as_deref().map(|key| StoredKey {
-            user: connection.user.clone(),
+            user: author.user.clone(),
             key: key.into(),
             stored,
         });
         if let (Some(keys), Some(key)) = (&mut self.keys, &key) {
             keys.add(key.clone());
         }
-        let except = (!connection.echo).then_some(from);
-        self.outbox.receipt(from, id, stored);
-        self.outbox.message(stored, &line, except, key);
+        self.outbox.message(stored, &line, author.except, key);
     }
 
     /// Stores what waits to be stored, then sends all that waits.
@@ -163,13 +233,20 @@ impl Room {
                     if self.trim_at.is_none() && self.rules.retention.keeps_any() {
                         self.note_oldest(Some(time));
                     }
+                    let calls = self.outbox.take_calls();
                     self.deliver(body);
+                    for (id, places) in calls {
+                        self.answer(id, Ok(Answer::published(&self.epoch, &places)));
+                    }
                     if Retention::is_trim_due(before, newest) {
                         self.ask_trim();
                     }
                 } else {
                     self.keys = None;
                     self.storage_failed = true;
+                    for (id, _) in self.outbox.take_calls() {
+                        self.answer(id, Err(Refusal::Internal));
+                    }
                     for (to, id) in self.outbox.drop_unstored(self.newest) {
                         self.refuse_to_store(to, id.as_ref());
                     }

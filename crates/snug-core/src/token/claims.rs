@@ -11,6 +11,7 @@ use crate::{
     ids::{Timestamp, UserId},
     json,
     limits::{INFO_BYTES_MAX, TIME_SECONDS_MAX},
+    rate::Rate,
     refusal::Refusal,
 };
 
@@ -116,6 +117,24 @@ impl Claims {
 const UNREADABLE: Refusal = Refusal::TokenInvalid("The token's claims are not of their form");
 
 impl ClaimedLimits {
+    /// The rate, or a tighter one where that is claimed.
+    pub fn tighten(self, rate: Rate) -> Rate {
+        let claimed = self.messages_per_second.map(u32::try_from);
+        match claimed {
+            Some(Ok(per_second)) => rate.tightened(per_second),
+            _ => rate,
+        }
+    }
+
+    /// The bytes of one message, or fewer where that is claimed.
+    pub fn message_bytes_max(self, most: usize) -> usize {
+        let claimed = self.message_bytes.map(usize::try_from);
+        match claimed {
+            Some(Ok(bytes)) => most.min(bytes),
+            _ => most,
+        }
+    }
+
     fn read(json: &RawValue) -> Result<Self, Refusal> {
         let limits = serde_json::from_str(json.get()).ok();
         limits.filter(|_| json::is_object(json)).ok_or(UNREADABLE)

@@ -15,10 +15,11 @@ mod store;
 
 use serde_json::{Value, json, value::RawValue};
 use snug_core::{
-    Admission, Config, ConnectionId, Input, Offset, Output, Refusal, Room, RoomName, Timestamp,
-    UserId,
+    Admission, Answer, Call, CallId, Config, ConnectionId, Input, Offset, Output, Refusal, Room,
+    RoomName, Timestamp, UserId,
     bans::Ban,
     batch::Batch,
+    call::Ask,
     command::CommandId,
     config::RoomRules,
     door::{Options, Position},
@@ -31,7 +32,8 @@ use snug_core::{
 use store::MemoryStore;
 
 pub const ROOM: &str = "team:7:general";
-pub use store::EPOCH;
+/// The room's first epoch.
+pub const EPOCH: &str = "e1";
 
 /// The clock when a test starts.
 pub const START_MS: u64 = 1_800_000_000_000;
@@ -116,6 +118,8 @@ pub struct TestRoom {
     alarms: usize,
     /// New tokens of whose check nobody has told the room.
     unchecked: Vec<(ConnectionId, Option<CommandId>)>,
+    calls: u64,
+    answers: BTreeMap<CallId, Result<Answer, Refusal>>,
 }
 
 /// A row of messages that storage took, or did not.
@@ -262,6 +266,8 @@ impl TestRoom {
             ignores_closes: false,
             alarms: 0,
             unchecked: Vec::new(),
+            calls: 0,
+            answers: BTreeMap::new(),
         }
     }
 
@@ -319,6 +325,41 @@ impl TestRoom {
             connection: client.0,
             clean,
         });
+    }
+
+    // The back end.
+
+    /// Asks for something by a token of the visitor's.
+    #[track_caller]
+    pub fn is_asked(&mut self, visitor: &Visitor, ask: Ask, body: &str) -> CallId {
+        self.wake();
+        let id = CallId(self.calls);
+        self.calls += 1;
+        let claims = visitor.clone().claims();
+        let call = Call::admit(claims, &room_name(), ask).expect("granted");
+        let body = body.into();
+        self.feed(Input::Call { id, call, body });
+        id
+    }
+
+    /// The answer to a call: its status and its body, or the refusal and its code.
+    #[track_caller]
+    pub fn answers(&mut self, id: CallId) -> (u16, Value) {
+        match self.answers.remove(&id).expect("an answer") {
+            Ok(answer) => (answer.status, serde_json::from_str(&answer.body).unwrap()),
+            Err(refusal) => (refusal.status(), refusal.code().into()),
+        }
+    }
+
+    pub fn has_answered(&self, id: CallId) -> bool {
+        self.answers.contains_key(&id)
+    }
+
+    /// Asks, and takes the answer.
+    #[track_caller]
+    pub fn call(&mut self, visitor: &Visitor, ask: Ask, body: &str) -> (u16, Value) {
+        let id = self.is_asked(visitor, ask, body);
+        self.answers(id)
     }
 
     // Sending.
@@ -808,6 +849,18 @@ impl TestRoom {
                 Output::ReadPage(page) => {
                     let page = self.store.fill(page);
                     self.room.handle_input(Input::Page(page), self.now);
+                }
+                Output::Measure(page) => {
+                    let measured = self.store.measure(page);
+                    self.room.handle_input(Input::Measured(measured), self.now);
+                }
+                Output::Erase => {
+                    let erased = self.store.erase();
+                    self.room.handle_input(Input::Erased(erased), self.now);
+                }
+                Output::Answer { id, answer } => {
+                    let twice = self.answers.insert(id, answer);
+                    assert!(twice.is_none(), "answered twice: {twice:?}");
                 }
                 Output::CheckToken { connection, id, .. } => self.unchecked.push((connection, id)),
                 Output::Send { to, text } => self.deliver(&to, &text),

@@ -8,6 +8,7 @@
 )]
 
 mod broadcast;
+mod calls;
 mod changes;
 mod connect;
 mod delivery;

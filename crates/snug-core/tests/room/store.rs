@@ -14,14 +14,14 @@ use snug_core::{
     retention::{Floor, TRIM_ROWS_MAX},
 };
 
-pub const EPOCH: &str = "e1";
-
 /// A room's storage, in memory. What a store has to hold to is asserted.
 #[derive(Default)]
 pub struct MemoryStore {
     pub rows: BTreeMap<Offset, Batch>,
     absences: BTreeMap<UserId, Absence>,
     pub bans: BTreeMap<UserId, Ban>,
+    /// How often it was erased.
+    erasures: usize,
     /// How many more times it fails.
     pub faults: usize,
 }
@@ -38,7 +38,7 @@ impl MemoryStore {
     pub fn stored(&self) -> Stored {
         let newest = self.rows.values().last();
         Stored {
-            epoch: Epoch::new(EPOCH),
+            epoch: self.epoch(),
             newest: self.newest(),
             newest_time: newest.map(|row| row.time).unwrap_or_default(),
             bytes: self.bytes(),
@@ -46,6 +46,25 @@ impl MemoryStore {
             absences: self.absences.values().cloned().collect(),
             bans: self.bans.values().cloned().collect(),
         }
+    }
+
+    /// `e1`, until it is erased.
+    pub fn epoch(&self) -> Epoch {
+        Epoch::new(&format!("e{}", self.erasures + 1))
+    }
+
+    pub fn erase(&mut self) -> Result<Epoch, StorageFault> {
+        self.work()?;
+        self.rows.clear();
+        self.absences.clear();
+        self.bans.clear();
+        self.erasures += 1;
+        Ok(self.epoch())
+    }
+
+    pub fn measure(&mut self, page: Page) -> Result<(Page, u64), StorageFault> {
+        let page = self.fill(page)?;
+        Ok((page, self.bytes()))
     }
 
     pub fn bytes(&self) -> u64 {
@@ -125,7 +144,9 @@ impl MemoryStore {
     }
 
     pub fn forget_absence(&mut self, user: &UserId) {
-        assert!(self.absences.remove(user).is_some(), "was not absent");
+        // An erased room has forgotten them already.
+        let was_absent = self.absences.remove(user).is_some();
+        assert!(was_absent || self.erasures > 0, "was not absent");
     }
 
     pub fn keep_ban(&mut self, ban: Ban) -> Result<(), StorageFault> {

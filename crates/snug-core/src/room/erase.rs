@@ -1,0 +1,45 @@
+//! A room that its back end erases: everybody is closed, and it begins anew.
+
+use super::{Asked, Room};
+use crate::{
+    bans::Bans,
+    call::Answer,
+    error::CloseCode,
+    ids::{Epoch, Offset, Timestamp},
+    io::StorageFault,
+    keys::Keys,
+    refusal::Refusal,
+};
+
+impl Room {
+    /// Goes on where storage has erased what was said, who was banned, and who may have been back.
+    pub(super) fn erased(&mut self, outcome: Result<Epoch, StorageFault>) {
+        match self.asked.take() {
+            Some(Asked::Erase(id)) => {
+                let Ok(epoch) = outcome else {
+                    return self.answer(id, Err(Refusal::Internal));
+                };
+                let closed = self.connections.len();
+                self.close_all();
+                self.epoch = epoch;
+                (self.newest, self.bytes) = (Offset::default(), 0);
+                self.newest_time = Timestamp::default();
+                self.note_oldest(None);
+                self.keys = Some(Keys::default());
+                self.bans = Bans::default();
+                self.answer(id, Ok(Answer::closed(closed)));
+            }
+            other => self.asked = other,
+        }
+    }
+
+    fn close_all(&mut self) {
+        let connections: Vec<_> = self.connections.keys().copied().collect();
+        for id in connections {
+            self.close(id, CloseCode::RoomClosed);
+        }
+        for user in self.presence.absent() {
+            self.give_up(&user);
+        }
+    }
+}

@@ -1,0 +1,347 @@
+// HTTP for the application's back end, against the built Worker and with members on real sockets.
+
+import { afterAll, describe, expect, it } from "vitest";
+import { connect } from "./support/client.js";
+import { type Answer, fetched } from "./support/door.js";
+import { inSeconds, token } from "./support/tokens.js";
+import { newRoom } from "./support/visit.js";
+import { startWorker } from "./support/worker.js";
+
+const PAGE = "https://app.example";
+const worker = await startWorker({ ALLOWED_ORIGINS: PAGE });
+afterAll(() => worker.dispose());
+
+const ALL = ["receive", "publish", "signal", "presence", "history", "moderate", "serve"];
+
+/** A token for every room that grants just these. */
+const granting = (...can: string[]) => token({ sub: "server", rooms: { "*": can } });
+
+/** Asks with a token of all capabilities, unless told otherwise. */
+async function ask(
+  method: string,
+  path: string,
+  body?: unknown,
+  { bearer, headers = {} }: { bearer?: string | undefined; headers?: Record<string, string> } = {},
+): Promise<Answer> {
+  const authorization = { Authorization: `Bearer ${bearer ?? (await granting(...ALL))}` };
+  const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
+  const isChunked = "Transfer-Encoding" in headers;
+  const length = text === undefined || isChunked ? {} : { "Content-Length": Buffer.byteLength(text) };
+  return fetched(worker.origin + path, { ...authorization, ...length, ...headers }, method, text as string);
+}
+
+/** The body of an answer that is as it should be. */
+async function done(status: number, asking: Promise<Answer>) {
+  const { status: told, headers, body } = await asking;
+  expect({ status: told, body }).toEqual({ status, body });
+  expect(headers["content-type"]).toBe("application/json");
+  return JSON.parse(body);
+}
+
+/** The problem that a request is refused with. */
+async function problem(status: number, code: string, asking: Promise<Answer>) {
+  const { status: told, headers, body } = await asking;
+  expect({ status: told, code: JSON.parse(body).code }).toEqual({ status, code });
+  expect(headers["content-type"]).toBe("application/problem+json");
+  return { ...JSON.parse(body), headers };
+}
+
+describe("messages", () => {
+  it("are published, heard and read", async () => {
+    const room = newRoom();
+    const path = `/v1/rooms/${room}/messages`;
+    const ann = await connect(worker, room, { user: "ann" });
+    const { epoch, messages } = await done(
+      201,
+      ask("POST", path, { data: { text: "你好 👋" }, event: "chat" }),
+    );
+    expect(epoch).toBe(ann.welcome.epoch);
+    const [{ offset, time }] = messages;
+    const heard = await ann.next("message");
+    const message = { offset, time, user: "server", event: "chat", data: { text: "你好 👋" } };
+    expect(heard).toEqual({ type: "message", ...message });
+    expect(await done(200, ask("GET", path))).toEqual({ epoch, messages: [message], more: false });
+  });
+
+  it("of an array are one, and each is stored once under its key", async () => {
+    const room = newRoom();
+    const path = `/v1/rooms/${room}/messages`;
+    const ann = await connect(worker, room, { user: "ann" });
+    const batch = [
+      { data: 1, key: "a", user: "bob" },
+      { data: 2, key: "b" },
+    ];
+    const first = await done(201, ask("POST", path, batch));
+    expect(first.messages.map(({ offset }: { offset: number }) => offset)).toEqual([1, 2]);
+    await ann.next("message", ({ data }) => data === 2);
+    const together = ann.frames.filter((frame) => frame.includes('"message"'));
+    expect(together).toHaveLength(1);
+    await worker.hibernate(room);
+    const again = await done(201, ask("POST", path, batch));
+    expect(again.messages).toEqual(first.messages.map((one: object) => ({ ...one, duplicate: true })));
+  });
+
+  it("are read page by page, from either end", async () => {
+    const path = `/v1/rooms/${newRoom()}/messages`;
+    await done(
+      201,
+      ask(
+        "POST",
+        path,
+        [1, 2, 3, 4, 5].map((data) => ({ data })),
+      ),
+    );
+    const page = async (query: string) => {
+      const { messages, more } = await done(200, ask("GET", `${path}?${query}`));
+      return [messages.map(({ data }: { data: number }) => data), more];
+    };
+    expect(await page("limit=2")).toEqual([[4, 5], true]);
+    expect(await page("limit=2&after=0")).toEqual([[1, 2], true]);
+    expect(await page("limit=3&after=2")).toEqual([[3, 4, 5], false]);
+    expect(await page("before=2")).toEqual([[1], false]);
+  });
+
+  it("survive the Worker's sleep, and go on in the same order for many at once", async () => {
+    const path = `/v1/rooms/${newRoom()}/messages`;
+    const each = Array.from({ length: 40 }, (_, data) => done(201, ask("POST", path, { data })));
+    const offsets = (await Promise.all(each)).map(({ messages }) => messages[0].offset);
+    expect(offsets.toSorted((a, b) => a - b)).toEqual(offsets.map((_, index) => index + 1));
+  });
+
+  it("go to many rooms at once, and each says what came of it", async () => {
+    const [one, other] = [newRoom(), newRoom()];
+    const bearer = await token({ sub: "server", rooms: { [one]: ["serve"], [other]: ["receive"] } });
+    const ann = await connect(worker, one, { user: "ann" });
+    const body = { rooms: [one, other, "no room", "another"], messages: [{ data: 1 }, { data: 2 }] };
+    const { results } = await done(200, ask("POST", "/v1/publish", body, { bearer }));
+    expect(results.map(({ room }: { room: string }) => room)).toEqual(body.rooms);
+    expect(results[0].epoch).toBe(ann.welcome.epoch);
+    expect(results[0].messages).toHaveLength(2);
+    const codes = results.slice(1).map(({ error }: { error: { code: string } }) => error.code);
+    expect(codes).toEqual(["room_forbidden", "bad_room", "room_forbidden"]);
+    expect(results[1].error).toMatchObject({ type: "about:blank", status: 403, title: "Forbidden" });
+    await ann.next("message", ({ data }) => data === 2);
+  });
+
+  it("go to a hundred rooms and no more, each named once", async () => {
+    const rooms = Array.from({ length: 101 }, (_, index) => `many-${index}`);
+    const publish = (rooms: unknown, messages: unknown = { data: 1 }) =>
+      ask("POST", "/v1/publish", { rooms, messages });
+    const { results } = await done(200, publish(rooms.slice(1)));
+    expect(results.every(({ messages }: { messages: object[] }) => messages.length === 1)).toBe(true);
+    await problem(400, "bad_request", publish(rooms));
+    await problem(400, "bad_request", publish([]));
+    await problem(400, "bad_request", publish(["a", "a"]));
+    await problem(400, "bad_request", publish("a"));
+    await problem(400, "bad_request", publish(["a"], []));
+    await problem(400, "bad_request", publish(["a"], [{}]));
+    await problem(400, "bad_request", ask("POST", "/v1/publish", "[]"));
+    await problem(400, "bad_request", ask("POST", "/v1/publish"));
+  });
+
+  it("that are too long are told so, whatever length they claim", async () => {
+    const path = `/v1/rooms/${newRoom()}/messages`;
+    const most = 65_536;
+    const long = (bytes: number) => JSON.stringify({ data: "x".repeat(bytes - '{"data":""}'.length) });
+    await done(201, ask("POST", path, long(most)));
+    await problem(413, "too_large", ask("POST", path, long(most + 1)));
+    const chunked = { "Transfer-Encoding": "chunked" };
+    await problem(413, "too_large", ask("POST", path, " ".repeat(1_048_577), { headers: chunked }));
+    await problem(413, "too_large", ask("POST", "/v1/publish", " ".repeat(1_048_577)));
+  });
+
+  it.each([
+    ["nothing", undefined],
+    ["no JSON", "{"],
+    ["no message", "7"],
+    ["a message without data", "{}"],
+    ["no messages", "[]"],
+  ])("that are %s are told so", async (_, body) => {
+    await problem(400, "bad_request", ask("POST", `/v1/rooms/${newRoom()}/messages`, body));
+  });
+
+  it("that are no UTF-8 are told so", async () => {
+    const response = await fetch(`${worker.origin}/v1/rooms/${newRoom()}/messages`, {
+      method: "POST",
+      headers: { Authorization: `Bearer ${await granting("serve")}` },
+      body: new Uint8Array([0x22, 0xff, 0x22]),
+    });
+    expect(response.status).toBe(400);
+  });
+});
+
+describe("members", () => {
+  it("are listed, kicked and banned", async () => {
+    const room = newRoom();
+    const user = "小博 / ?";
+    const bob = await connect(worker, room, { user, claims: { info: { name: "小博" } } });
+    const ann = await connect(worker, room, { user: "ann" });
+    const { members, count, truncated } = await done(200, ask("GET", `/v1/rooms/${room}/members`));
+    expect(members).toEqual(ann.welcome.members);
+    expect([count, truncated]).toEqual([2, false]);
+    const path = `/v1/rooms/${room}/members/${encodeURIComponent(user)}`;
+    const kicked = ask("DELETE", `${path}?ban_seconds=60&reason=${encodeURIComponent("bis morgen")}`);
+    expect(await done(200, kicked)).toEqual({ closed: 1 });
+    expect(await bob.next("closing")).toMatchObject({ code: 4101, reason: "bis morgen" });
+    expect((await bob.closed()).code).toBe(4101);
+    const theirs = await token({ sub: user });
+    const banned = ask("GET", `/v1/rooms/${room}/members`, undefined, { bearer: theirs });
+    expect((await problem(403, "banned", banned)).headers["retry-after"]).toMatch(/^\d+$/);
+    expect(await done(200, ask("DELETE", `${path}?ban_seconds=0`))).toEqual({ closed: 0 });
+    await connect(worker, room, { user });
+  });
+
+  it.each(["ban_seconds=-1", "ban_seconds=315360001", `reason=${"x".repeat(257)}`])(
+    "are not kicked by %s",
+    async (query) => {
+      await problem(400, "bad_request", ask("DELETE", `/v1/rooms/${newRoom()}/members/bob?${query}`));
+    },
+  );
+
+  it.each(["%00", "%ff", "x".repeat(129)])("are not called %s", async (user) => {
+    await problem(400, "bad_request", ask("DELETE", `/v1/rooms/${newRoom()}/members/${user}`));
+  });
+});
+
+describe("a room", () => {
+  it("is told in numbers, and erased", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room, { user: "ann" });
+    await done(201, ask("POST", `/v1/rooms/${room}/messages`, [{ data: 1 }, { data: 2 }]));
+    const numbers = await done(200, ask("GET", `/v1/rooms/${room}`));
+    const { epoch } = ann.welcome;
+    const expected = { room, epoch, offset: 2, connections: 1, members: 1, messages: 2 };
+    expect(numbers).toMatchObject(expected);
+    expect(numbers.storage_bytes).toBeGreaterThan(0);
+    expect(await done(200, ask("DELETE", `/v1/rooms/${room}`))).toEqual({ closed: 1 });
+    expect(await ann.next("closing")).toMatchObject({ code: 4104, reason: "room_closed", reconnect: false });
+    const after = await done(200, ask("GET", `/v1/rooms/${room}`));
+    expect(after).toMatchObject({ offset: 0, messages: 0, members: 0 });
+    expect(after.epoch).not.toBe(epoch);
+    await ann.closed();
+    await worker.hibernate(room);
+    const again = await connect(worker, room, { user: "ann", query: { epoch, offset: 2 } });
+    expect(again.welcome).toMatchObject({ epoch: after.epoch, offset: 0, recovered: false });
+  });
+
+  it("that nobody has used is empty, and is not made by asking", async () => {
+    const room = newRoom();
+    const nothing = { offset: 0, connections: 0, members: 0, messages: 0, storage_bytes: 0 };
+    const path = `/v1/rooms/${room}`;
+    for (const _ of [1, 2]) {
+      expect(await done(200, ask("GET", path))).toMatchObject({ room, epoch: null, ...nothing });
+      expect(await done(200, ask("GET", `${path}/messages`))).toEqual({
+        epoch: null,
+        messages: [],
+        more: false,
+      });
+      const nobody = { members: [], count: 0, truncated: false };
+      expect(await done(200, ask("GET", `${path}/members`))).toEqual(nobody);
+      expect(await done(200, ask("DELETE", `${path}/members/bob`))).toEqual({ closed: 0 });
+      expect(await done(200, ask("DELETE", path))).toEqual({ closed: 0 });
+    }
+  });
+
+  it("may be banned from before anybody has come", async () => {
+    const room = newRoom();
+    await done(200, ask("DELETE", `/v1/rooms/${room}/members/bob?ban_seconds=60`));
+    const bearer = await token({ sub: "bob" });
+    await problem(403, "banned", ask("GET", `/v1/rooms/${room}/messages`, undefined, { bearer }));
+  });
+});
+
+const ENDPOINTS = [
+  ["POST", "/messages", "serve"],
+  ["GET", "/messages", "history"],
+  ["GET", "/members", "presence"],
+  ["DELETE", "/members/bob", "moderate"],
+  ["GET", "", "serve"],
+  ["DELETE", "", "serve"],
+] as const;
+
+describe.each(ENDPOINTS)("%s /v1/rooms/{room}%s", (method, path, needed) => {
+  const body = method === "POST" ? { data: 1 } : undefined;
+  const asks = (bearer: string, headers = {}) =>
+    ask(method, `/v1/rooms/${newRoom()}${path}`, body, { bearer, headers });
+
+  it(`takes '${needed}' and nothing else`, async () => {
+    const { status } = await asks(await granting(needed));
+    expect([200, 201]).toContain(status);
+    const others = ALL.filter((one) => one !== needed);
+    const { detail } = await problem(403, "room_forbidden", asks(await granting(...others)));
+    expect(detail).toContain(`'${needed}'`);
+    await problem(403, "room_forbidden", asks(await token({ rooms: [] })));
+  });
+
+  it("takes a token in its header, and nowhere else", async () => {
+    const good = await granting(needed);
+    const room = newRoom();
+    const url = `${worker.origin}/v1/rooms/${room}${path}`;
+    const protocols = { "Sec-WebSocket-Protocol": `snug.v1, bearer.${good}`, Cookie: `token=${good}` };
+    const { "www-authenticate": scheme } = (
+      await problem(401, "token_missing", fetched(`${url}?token=${good}`, protocols, method))
+    ).headers;
+    expect(scheme).toBe("Bearer");
+    await problem(401, "token_invalid", asks(`${good}x`));
+    await problem(401, "token_expired", asks(await token({ exp: inSeconds(-60) })));
+  });
+
+  it("looks at the page that asks", async () => {
+    const bearer = await granting(needed);
+    await problem(403, "origin_forbidden", asks(bearer, { Origin: "https://evil.example" }));
+    const { headers } = await asks(bearer, { Origin: PAGE });
+    expect(headers["access-control-allow-origin"]).toBe(PAGE);
+    const preflight = await fetched(
+      `${worker.origin}/v1/rooms/lobby${path}`,
+      { Origin: PAGE, "Access-Control-Request-Method": method },
+      "OPTIONS",
+    );
+    expect(preflight.status).toBe(204);
+    expect(preflight.headers["access-control-allow-methods"]).toContain(method);
+    expect(preflight.headers["access-control-allow-headers"]).toContain("authorization");
+  });
+
+  it("takes a room's name of its form", async () => {
+    const bearer = await granting(needed);
+    await problem(400, "bad_room", ask(method, `/v1/rooms/no%20room${path}`, body, { bearer }));
+    await problem(400, "bad_room", ask(method, `/v1/rooms/${"r".repeat(129)}${path}`, body, { bearer }));
+  });
+});
+
+it.each([
+  ["PUT", "/messages", "GET, POST"],
+  ["POST", "/members", "GET"],
+  ["GET", "/members/bob", "DELETE"],
+  ["POST", "", "GET, DELETE"],
+])("%s is none of the methods of %s", async (method, path, allowed) => {
+  const { headers } = await problem(405, "method_not_allowed", ask(method, `/v1/rooms/lobby${path}`, "{}"));
+  expect(headers.allow).toBe(allowed);
+});
+
+it.each(["/v1", "/v1/rooms", "/v1/rooms/a/messages/1", "/v1/publish/x", "/v2/publish"])(
+  "%s is not there",
+  async (path) => {
+    await problem(404, "not_found", ask("GET", path));
+  },
+);
+
+describe("rates", () => {
+  it("bound what a member asks for", async () => {
+    const bearer = await token({ limits: { messages_per_second: 1 } });
+    const path = `/v1/rooms/${newRoom()}/members`;
+    await connect(worker, path.split("/")[3] as string);
+    const answers = await Promise.all(
+      Array.from({ length: 5 }, () => ask("GET", path, undefined, { bearer })),
+    );
+    const refused = answers.filter(({ status }) => status === 429);
+    expect(refused.length).toBeGreaterThan(0);
+    expect(answers.some(({ status }) => status === 200)).toBe(true);
+    expect(refused[0]?.headers["retry-after"]).toBe("1");
+  });
+});
+
+it("describes itself", async () => {
+  const { status, headers, body } = await fetched(`${worker.origin}/openapi.json`);
+  expect([status, headers["content-type"]]).toEqual([200, "application/json"]);
+  expect(JSON.parse(body).openapi).toMatch(/^3\.1\./);
+});
