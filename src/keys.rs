@@ -7,7 +7,7 @@ use futures::future::LocalBoxFuture;
 use snug_core::{
     Refusal,
     address::Address,
-    limits::JWKS_BYTES_MAX,
+    limits::{ANSWER_MS_MAX, JWKS_BYTES_MAX},
     token::{Key, Lookup, Platform, Provider, PublicKey, Signer},
 };
 use worker::console_error;
@@ -92,6 +92,7 @@ async fn set_of(address: &Address) -> Option<String> {
         body: None,
         headers: &[("accept", "application/jwk-set+json, application/json")],
         bytes_max: JWKS_BYTES_MAX,
+        timeout_ms: ANSWER_MS_MAX,
     };
     match outbound::ask(address, ask).await {
         // What is not UTF-8 is no JSON either, and is told of as that.

@@ -2,7 +2,7 @@
 //! that an address is asked for what it is and nothing else.
 
 use js_sys::{Object, Reflect};
-use snug_core::{address::Address, limits::ANSWER_MS_MAX};
+use snug_core::address::Address;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use web_sys::{AbortSignal, RequestInit, RequestRedirect, Response};
 use worker::wasm_bindgen_futures;
@@ -25,6 +25,8 @@ pub struct Ask<'a> {
     pub headers: &'a [(&'a str, &'a str)],
     /// The longest answer that is read.
     pub bytes_max: usize,
+    /// How long all of it may take.
+    pub timeout_ms: u32,
 }
 
 /// What came back.
@@ -38,7 +40,7 @@ pub struct Answer {
 /// Asks, or tells in a few words why there is no answer. What the platform says of it is not passed
 /// on, since it holds the address, and that may hold what is nobody's business.
 pub async fn ask(address: &Address, ask: Ask<'_>) -> Result<Answer, &'static str> {
-    const UNREACHED: &str = "could not be reached, or took more than 5 s";
+    const UNREACHED: &str = "could not be reached, or took too long";
     let init = request(&ask).map_err(|_| UNREACHED)?;
     let response = fetch(address.as_str(), &init)
         .await
@@ -66,7 +68,7 @@ fn request(ask: &Ask<'_>) -> Result<RequestInit, JsValue> {
     let init = RequestInit::new();
     init.set_method(if ask.body.is_some() { "POST" } else { "GET" });
     init.set_redirect(RequestRedirect::Manual);
-    init.set_signal(Some(&AbortSignal::timeout_with_u32(ANSWER_MS_MAX)));
+    init.set_signal(Some(&AbortSignal::timeout_with_u32(ask.timeout_ms)));
     let headers = Object::new();
     // The platform sends none, and some servers refuse those who do not say who they are.
     Reflect::set(&headers, &"user-agent".into(), &USER_AGENT.into())?;

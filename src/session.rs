@@ -3,7 +3,7 @@
 use snug_core::{
     Refusal, RoomName,
     address::Address,
-    limits::SESSION_BYTES_MAX,
+    limits::{ANSWER_MS_MAX, SESSION_BYTES_MAX},
     session::{Denial, Question, read_answer},
     token::Claims,
 };
@@ -44,6 +44,7 @@ pub async fn ask(
         body: Some(&body),
         headers: &headers,
         bytes_max: SESSION_BYTES_MAX,
+        timeout_ms: ANSWER_MS_MAX,
     };
     let denial = match outbound::ask(application, ask).await {
         Ok(answer) => match read_answer(answer.status, &answer.body, leeway_ms, platform::now()) {

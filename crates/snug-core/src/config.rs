@@ -11,6 +11,7 @@ use crate::{
     rate::Rate,
     retention::Retention,
     token::{HmacAlgorithm, Key, KeySet, Mint, TokenRules},
+    webhook::{EventKinds, Signer},
 };
 
 /// Fewest bytes of an HMAC secret: the hash's size, as RFC 7518, section 3.2 asks of HS256.
@@ -22,8 +23,30 @@ pub struct Config {
     pub door: DoorRules,
     /// What a room allows.
     pub room: Rc<RoomRules>,
+    /// What is sent to the application's back end.
+    pub back_end: BackEnd,
     /// What makes development tokens, where it is wanted.
     pub mint: Option<Rc<Mint>>,
+}
+
+/// What is sent to the application's back end of its own accord.
+#[derive(Default)]
+pub struct BackEnd {
+    /// Signs all of it; there where any address is.
+    pub signer: Option<Signer>,
+    /// Where events go.
+    pub webhook: Option<Address>,
+    /// Who judges messages before they are stored.
+    pub judge: Option<Address>,
+}
+
+/// What becomes of a message that is not judged in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// It is refused, and may be sent again.
+    Refuse,
+    /// It is stored.
+    Allow,
 }
 
 /// What a room allows, and its times.
@@ -41,6 +64,11 @@ pub struct RoomRules {
     pub connections_per_user_max: usize,
     /// How much of what was said is kept.
     pub retention: Retention,
+    /// What the back end is told of; nothing where it has no address for that.
+    pub events: EventKinds,
+    /// Whether the back end judges what members publish, and what becomes of it where it does not
+    /// in time.
+    pub judged: Option<Fallback>,
     /// How long a connection outlives its token, for clocks that differ.
     pub leeway_ms: u64,
     /// How long a member that dropped may be away before it has left.
@@ -81,6 +109,7 @@ impl Config {
         let application = settings.address("AUTH_URL")?;
         let tokens = settings.tokens(leeway_seconds)?;
         let mint = settings.mint(&tokens)?;
+        let back_end = settings.back_end()?;
         if !tokens.has_keys() && application.is_none() {
             let wanted_one = "is not set, nor JWT_JWKS, JWKS_URL or AUTH_URL: nobody can be let in";
             return Err(wanted("JWT_SECRET", wanted_one));
@@ -117,6 +146,8 @@ impl Config {
                     SOCKETS_MAX,
                 )? as usize,
                 retention: settings.retention()?,
+                events: settings.events(&back_end)?,
+                judged: settings.judged(&back_end)?,
                 leeway_ms: leeway_seconds.saturating_mul(1000),
                 presence_grace_ms: settings.number("PRESENCE_GRACE_MS", 5_000, 0, DAY_MS)?,
                 window_ms_max: WINDOW_MS_MAX,
@@ -129,6 +160,7 @@ impl Config {
                     DAY_MS,
                 )?,
             }),
+            back_end,
         })
     }
 }
@@ -258,6 +290,56 @@ impl Settings<'_> {
             ));
         }
         Ok(Some(bytes))
+    }
+
+    fn back_end(&self) -> Result<BackEnd, ConfigError> {
+        let secret = |name: &'static str| {
+            let wanted_form = "must be 'whsec_' and the base64 of 24 to 64 bytes";
+            let read = |text: String| Signer::read_secret(&text);
+            let text = (self.lookup)(name);
+            text.map(|text| read(text).ok_or_else(|| wanted(name, wanted_form)))
+                .transpose()
+        };
+        let current = secret("WEBHOOK_SECRET")?;
+        let previous = secret("WEBHOOK_SECRET_PREVIOUS")?;
+        if current.is_none() && previous.is_some() {
+            let wanted_too = "is not set, though WEBHOOK_SECRET_PREVIOUS is";
+            return Err(wanted("WEBHOOK_SECRET", wanted_too));
+        }
+        let (webhook, judge) = (self.address("WEBHOOK_URL")?, self.address("PUBLISH_URL")?);
+        if current.is_none() && (webhook.is_some() || judge.is_some()) {
+            let wanted_too = "is not set, though WEBHOOK_URL or PUBLISH_URL is";
+            return Err(wanted("WEBHOOK_SECRET", wanted_too));
+        }
+        let secrets: Vec<_> = current.into_iter().chain(previous).collect();
+        Ok(BackEnd {
+            signer: (!secrets.is_empty()).then(|| Signer::new(&secrets)),
+            webhook,
+            judge,
+        })
+    }
+
+    fn events(&self, back_end: &BackEnd) -> Result<EventKinds, ConfigError> {
+        let wanted_names = "must be '*', or names such as room.occupied, room.vacated, member.joined, member.left, message.published, separated by commas";
+        let events = match (self.lookup)("WEBHOOK_EVENTS") {
+            None => EventKinds::by_default(),
+            Some(list) => {
+                EventKinds::parse(&list).ok_or_else(|| wanted("WEBHOOK_EVENTS", wanted_names))?
+            }
+        };
+        Ok(match back_end.webhook {
+            Some(_) => events,
+            None => EventKinds::default(),
+        })
+    }
+
+    fn judged(&self, back_end: &BackEnd) -> Result<Option<Fallback>, ConfigError> {
+        let fallback = match (self.lookup)("PUBLISH_FALLBACK").as_deref() {
+            None | Some("refuse") => Fallback::Refuse,
+            Some("allow") => Fallback::Allow,
+            Some(_) => return Err(wanted("PUBLISH_FALLBACK", "must be refuse or allow")),
+        };
+        Ok(back_end.judge.as_ref().map(|_| fallback))
     }
 
     fn origins(&self) -> Result<AllowedOrigins, ConfigError> {

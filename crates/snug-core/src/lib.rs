@@ -35,6 +35,7 @@ pub mod room;
 pub mod secret;
 pub mod session;
 pub mod token;
+pub mod webhook;
 
 pub use call::{Answer, Call, CallId};
 pub use capability::{Capabilities, Capability};

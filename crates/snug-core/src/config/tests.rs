@@ -26,6 +26,8 @@ fn a_secret_is_all_that_has_to_be_set() {
             seconds_max: 604_800,
             bytes_max: 67_108_864,
         },
+        events: EventKinds::default(),
+        judged: None,
         leeway_ms: 5_000,
         presence_grace_ms: 5_000,
         ping_ms: 30_000,
@@ -40,6 +42,52 @@ fn a_secret_is_all_that_has_to_be_set() {
     assert_eq!(config.door.origins, AllowedOrigins::default());
     assert!(!config.door.token_in_query);
     assert!(config.mint.is_none());
+}
+
+#[test]
+fn the_back_end_is_told_by_signed_requests() {
+    let secret = format!("whsec_{}", "A".repeat(32));
+    let url = "https://app.example/hooks";
+    let set = |more: &[(&'static str, &str)]| {
+        let secret = [("WEBHOOK_SECRET", secret.as_str())];
+        read(&[&secret, more].concat()).unwrap()
+    };
+    let config = set(&[("WEBHOOK_URL", url), ("PUBLISH_URL", url)]);
+    let address = |address: &Option<Address>| address.as_ref().map(|one| one.as_str().to_owned());
+    assert_eq!(address(&config.back_end.webhook), Some(url.into()));
+    assert_eq!(address(&config.back_end.judge), Some(url.into()));
+    assert!(config.back_end.signer.is_some());
+    assert_eq!(config.room.events, EventKinds::by_default());
+    assert_eq!(config.room.judged, Some(Fallback::Refuse));
+    let config = set(&[
+        ("WEBHOOK_URL", url),
+        ("WEBHOOK_EVENTS", "*"),
+        ("PUBLISH_URL", url),
+        ("PUBLISH_FALLBACK", "allow"),
+    ]);
+    assert_eq!(config.room.events, EventKinds::parse("*").unwrap());
+    assert_eq!(config.room.judged, Some(Fallback::Allow));
+    // Without an address nothing is told.
+    let config = set(&[("WEBHOOK_EVENTS", "*"), ("PUBLISH_FALLBACK", "allow")]);
+    assert_eq!(config.room.events, EventKinds::default());
+    assert_eq!(config.room.judged, None);
+    let refused = |settings: &[(&'static str, &str)]| read(settings).err().map(|it| it.name);
+    for (settings, name) in [
+        (&[("WEBHOOK_URL", url)][..], "WEBHOOK_SECRET"),
+        (&[("PUBLISH_URL", url)], "WEBHOOK_SECRET"),
+        (&[("WEBHOOK_SECRET_PREVIOUS", &secret)], "WEBHOOK_SECRET"),
+        (&[("WEBHOOK_SECRET", "short")], "WEBHOOK_SECRET"),
+        (
+            &[("WEBHOOK_SECRET_PREVIOUS", "short")],
+            "WEBHOOK_SECRET_PREVIOUS",
+        ),
+        (&[("WEBHOOK_URL", "http://app.example")], "WEBHOOK_URL"),
+        (&[("PUBLISH_URL", "")], "PUBLISH_URL"),
+        (&[("WEBHOOK_EVENTS", "all")], "WEBHOOK_EVENTS"),
+        (&[("PUBLISH_FALLBACK", "store")], "PUBLISH_FALLBACK"),
+    ] {
+        assert_eq!(refused(settings), Some(name), "{settings:?}");
+    }
 }
 
 #[test]
