@@ -33,6 +33,7 @@ pub enum Wish<'a> {
     Kick { user: &'a str },
     Describe,
     Erase,
+    DeadEvents,
 }
 
 /// Answers a request about one room.
@@ -57,6 +58,7 @@ pub async fn call(
         Wish::Kick { user } => Ask::kick(door::user_named(user)?, &query)?,
         Wish::Describe => Ask::Describe,
         Wish::Erase => Ask::Erase,
+        Wish::DeadEvents => Ask::dead_events(&query)?,
     };
     let claims = authenticate(request, env, context).await?;
     let has_body = ask == Ask::Publish;

@@ -18,6 +18,7 @@ mod router;
 mod session;
 mod signature;
 mod upgrade;
+mod webhook;
 
 use worker::{Context, Env, Request, Result, event, web_sys};
 

@@ -23,7 +23,7 @@ pub struct Ask<'a> {
     pub body: Option<&'a str>,
     /// The headers.
     pub headers: &'a [(&'a str, &'a str)],
-    /// The longest answer that is read.
+    /// The longest answer that is read; none at all where it is 0.
     pub bytes_max: usize,
     /// How long all of it may take.
     pub timeout_ms: u32,
@@ -35,6 +35,8 @@ pub struct Answer {
     pub status: u16,
     /// What goes with 200; of another status it is not read.
     pub body: Vec<u8>,
+    /// The seconds of a `Retry-After` header.
+    pub retry_after_s: Option<u64>,
 }
 
 /// Asks, or tells in a few words why there is no answer. What the platform says of it is not passed
@@ -47,21 +49,33 @@ pub async fn ask(address: &Address, ask: Ask<'_>) -> Result<Answer, &'static str
         .map_err(|_| UNREACHED)?;
     let response: Response = response.unchecked_into();
     let status = response.status();
+    let retry_after = response.headers().get("retry-after").ok().flatten();
+    let retry_after_s = retry_after.and_then(|seconds| seconds.parse().ok());
     let Some(stream) = response.body() else {
-        let body = Vec::new();
-        return Ok(Answer { status, body });
+        return Ok(Answer {
+            status,
+            body: Vec::new(),
+            retry_after_s,
+        });
     };
-    if status != 200 {
+    if status != 200 || ask.bytes_max == 0 {
         // The status says it all, and an error page may be long.
         let _cancelled = stream.cancel();
-        let body = Vec::new();
-        return Ok(Answer { status, body });
+        return Ok(Answer {
+            status,
+            body: Vec::new(),
+            retry_after_s,
+        });
     }
     let body = body::read(&stream, ask.bytes_max)
         .await
         .map_err(|_| UNREACHED)?
         .ok_or("answered with more than it may")?;
-    Ok(Answer { status, body })
+    Ok(Answer {
+        status,
+        body,
+        retry_after_s,
+    })
 }
 
 fn request(ask: &Ask<'_>) -> Result<RequestInit, JsValue> {

@@ -87,6 +87,15 @@ pub fn now() -> Timestamp {
     Timestamp(worker::Date::now().as_millis())
 }
 
+/// A time as in ISO 8601, in UTC with milliseconds. The core knows no calendar.
+pub fn iso(at: Timestamp) -> String {
+    let date = Date::new(&JsValue::from_f64((at.0 as f64).min(DATE_MS_MAX)));
+    date.to_iso_string().into()
+}
+
+/// The last moment that a date can be (ECMA-262, section 21.4.1.1).
+const DATE_MS_MAX: f64 = 8.64e15;
+
 /// The request's URL, by the runtime's own parser: a second one would be a quarter of the Wasm.
 ///
 /// What is wrong with one is not passed on: it would put the query, and a token in it, into a log.

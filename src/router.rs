@@ -37,6 +37,7 @@ async fn answer(
         ["v1", "rooms", _] => (&["GET", "DELETE"][..], AUTHORIZATION),
         ["v1", "rooms", _, "socket" | "members"] => (&["GET"][..], AUTHORIZATION),
         ["v1", "rooms", _, "messages"] => (&["GET", "POST"][..], BODY),
+        ["v1", "rooms", _, "webhooks", "dead"] => (&["GET"][..], AUTHORIZATION),
         ["v1", "rooms", _, "members", _] => (&["DELETE"][..], AUTHORIZATION),
         ["dev", "token"] if dev::mint(request, env).is_some() => (&["POST"][..], "content-type"),
         _ => return Err(Refusal::NotFound.into()),
@@ -60,6 +61,7 @@ async fn answer(
         ("DELETE", ["v1", "rooms", room]) => (room, Wish::Erase),
         ("GET", ["v1", "rooms", room, "messages"]) => (room, Wish::Messages),
         ("POST", ["v1", "rooms", room, "messages"]) => (room, Wish::Publish),
+        (_, ["v1", "rooms", room, "webhooks", "dead"]) => (room, Wish::DeadEvents),
         (_, ["v1", "rooms", room, "members"]) => (room, Wish::Members),
         (_, ["v1", "rooms", room, "members", user]) => (room, Wish::Kick { user }),
         _ => {

@@ -454,7 +454,7 @@ describe("an answer's bytes", () => {
 });
 
 describe("an application that does not answer", () => {
-  const UNREACHED = "could not be reached, or took more than 5 s";
+  const UNREACHED = "could not be reached, or took too long";
 
   /** Talks to whoever comes as the script has it, about the room that it is asked about. */
   const scripts = new Map<string, (socket: Socket) => void>();

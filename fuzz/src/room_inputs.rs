@@ -1,4 +1,4 @@
-//! A life of a room. The first character says of which kind: 1 is tight, 2 gathers. Each step is a letter and its arguments, one character each, so that a
+//! A life of a room. The first character says of which kind: 1 is tight, 2 gathers, 4 tells the back end of everything. Each step is a letter and its arguments, one character each, so that a
 //! corpus file can be written by hand: see `step`. What is missing at the end counts as 0.
 
 use snug_core::{UserId, call::Ask};
@@ -13,6 +13,7 @@ pub fn run(bytes: &[u8]) {
     let mut world = World::new(Kind {
         is_tight: kind & 1 != 0,
         gathers: kind & 2 != 0,
+        tells: kind & 4 != 0,
     });
     for _ in 0..STEPS_MAX {
         let Some(letter) = bytes.next() else { break };
@@ -104,6 +105,7 @@ fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
             let (ask, body) = call(kind, n);
             world.call(ask, body);
         }
+        b'u' => world.back_end_answers(bytes.digit()),
         b'a' => world.stray_answer(bytes.digit()),
         b'n' => world.tell_of_token(bytes.digit()),
         _ => {}

@@ -18,10 +18,11 @@ use snug_core::{
     command::{CommandId, PageRequest, PageStart},
     config::RoomRules,
     door::{Options, Position},
-    io::{KeptSocket, StorageFault},
+    io::{DeliveryOutcome, KeptSocket, StorageFault},
     limits::{QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX, WINDOW_MS_MAX},
     retention::Floor,
     token::{ClaimedLimits, Claims},
+    webhook::{Delivery, EventKinds},
 };
 
 use store::MemoryStore;
@@ -134,6 +135,10 @@ pub struct World {
     store: MemoryStore,
     /// New tokens of whose check nobody has told the room.
     unchecked: Vec<(ConnectionId, Option<CommandId>)>,
+    /// What was sent to the back end and not answered.
+    deliveries: Vec<Delivery>,
+    /// The newest event that the back end has.
+    taken: u64,
     calls: u64,
     /// Calls that have no answer yet.
     waiting: BTreeSet<CallId>,
@@ -150,6 +155,8 @@ pub struct Kind {
     pub is_tight: bool,
     /// It gathers while it is busy.
     pub gathers: bool,
+    /// It tells the back end of everything.
+    pub tells: bool,
 }
 
 impl World {
@@ -165,6 +172,9 @@ impl World {
             rules.retention.messages_max = 3;
             rules.retention.seconds_max = 60;
         }
+        if kind.tells {
+            rules.events = EventKinds::parse("*").expect("kinds");
+        }
         let rules = Rc::new(rules);
         let store = MemoryStore::default();
         Self {
@@ -175,6 +185,8 @@ impl World {
             ids: Vec::new(),
             store,
             unchecked: Vec::new(),
+            deliveries: Vec::new(),
+            taken: 0,
             calls: 0,
             waiting: BTreeSet::new(),
             is_late: false,
@@ -247,6 +259,42 @@ impl World {
         };
         let call = Call { caller, ask };
         self.feed(Input::Call { id, call, body });
+    }
+
+    /// The back end answers for the oldest delivery: it has it, has not, or wants to be left alone.
+    pub fn back_end_answers(&mut self, kind: u8) {
+        if self.deliveries.is_empty() {
+            return;
+        }
+        let delivery = self.deliveries.remove(0);
+        let events = delivery.events();
+        assert!(!events.is_empty(), "told of nothing");
+        for (event, seq) in events.iter().zip(events[0].seq..) {
+            assert_eq!(event.seq, seq, "an event was skipped");
+            serde_json::from_str::<Value>(&event.json).expect("JSON");
+        }
+        let last = events[events.len() - 1].seq;
+        let outcome = match kind & 3 {
+            0 | 1 => {
+                let dead = self.store.dead_events.keys().last().copied();
+                let settled = self.taken.max(dead.unwrap_or_default());
+                assert!(events[0].seq <= settled + 1, "an event was never told");
+                self.taken = self.taken.max(last);
+                DeliveryOutcome::Taken
+            }
+            2 => DeliveryOutcome::Failed {
+                retry_after_ms: None,
+            },
+            _ => DeliveryOutcome::Failed {
+                retry_after_ms: Some(7_000),
+            },
+        };
+        let chance = kind.into();
+        self.feed(Input::Delivered {
+            last,
+            outcome,
+            chance,
+        });
     }
 
     pub fn ping_runtime(&mut self, which: usize) {
@@ -448,6 +496,8 @@ impl World {
             10 => Input::Measured(Err(StorageFault)),
             11 => Input::Erased(Ok(Epoch::new("e9"))),
             12 => Input::Erased(Err(StorageFault)),
+            13 => Input::EventsKept(Ok(())),
+            14 => Input::EventsSettled(Ok(None)),
             _ => Input::Flush,
         });
     }
@@ -498,8 +548,8 @@ impl World {
                 assert!(socket.is_open, "attached to a closed socket");
                 socket.attachment = attachment;
             }
-            Output::Append(batch) => {
-                let outcome = self.store.append(batch);
+            Output::Append { batch, events } => {
+                let outcome = self.store.append(batch, events);
                 self.room.handle_input(Input::Appended(outcome), self.now);
             }
             Output::Trim { floor, lowest_key } => {
@@ -521,6 +571,24 @@ impl World {
             Output::Erase => {
                 let erased = self.store.erase();
                 self.room.handle_input(Input::Erased(erased), self.now);
+            }
+            Output::KeepEvents(write) => {
+                let kept = self.store.keep_events(write);
+                self.room.handle_input(Input::EventsKept(kept), self.now);
+            }
+            Output::ReadEvents(delivery) => {
+                let read = self.store.fill_delivery(delivery);
+                self.room.handle_input(Input::EventsRead(read), self.now);
+            }
+            Output::Deliver(delivery) => self.deliveries.push(delivery),
+            Output::SettleEvents { state, dead } => {
+                let settled = self.store.settle_events(state, dead);
+                self.room
+                    .handle_input(Input::EventsSettled(settled), self.now);
+            }
+            Output::ReadDead { after, limit } => {
+                let dead = self.store.read_dead(after, limit);
+                self.room.handle_input(Input::DeadRead(dead), self.now);
             }
             Output::Answer { id, answer } => {
                 assert!(self.waiting.remove(&id), "answered twice, or never asked");

@@ -18,10 +18,11 @@ use snug_core::{
     Admission, Answer, Call, CallId, ConnectionId, Input, Output, Refusal, RoomName, Timestamp,
     command::CommandId,
     door::SUBPROTOCOL,
-    io::StorageFault,
+    io::{DeliveryOutcome, StorageFault},
     push::{PING, PONG},
     secret::Secret,
     token,
+    webhook::Delivery,
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{
@@ -36,6 +37,7 @@ use crate::{
     config, keys, platform,
     problem::Problem,
     upgrade::{ADMISSION_HEADER, is_upgrade},
+    webhook,
 };
 
 /// One room.
@@ -223,7 +225,7 @@ impl Object {
 
     /// Whether nobody has ever been here: to ask about a room does not make one.
     fn is_unknown(&self) -> Result<bool> {
-        Ok(self.awake.borrow().is_none() && Store::is_new(&self.state.storage())?)
+        Ok(self.awake.borrow().is_none() && Store::is_new(self.state.storage())?)
     }
 
     /// Lets go of a socket, whichever event tells of its end first.
@@ -285,17 +287,23 @@ impl Object {
         name.ok_or_else(|| Error::RustError("the object has no room's name".into()))
     }
 
+    /// What the ids of the room's events begin with: as much of the object's own id as tells it from
+    /// all others.
+    fn source(&self) -> String {
+        self.state.id().to_string().chars().take(16).collect()
+    }
+
     /// Restores the room from its storage and its sockets.
     fn wake(&self) -> Result<Awake> {
         let name = self.name()?;
         let config =
             config::load(&self.env).map_err(|refusal| Error::RustError(refusal.code().into()))?;
-        let store = Store::open(&self.state.storage(), fresh_epoch)?;
+        let store = Store::open(self.state.storage(), fresh_epoch)?;
         let (sockets, kept) = Sockets::restore(&self.state)?;
         let room = snug_core::Room::restore(
             name,
             config.room.clone(),
-            store.load()?,
+            store.load(&self.source())?,
             kept,
             platform::now(),
         );
@@ -312,9 +320,13 @@ impl Object {
     fn perform(self: &Rc<Self>, awake: &mut Awake, output: Output) -> Option<Input> {
         let (sockets, store, texts) = (&mut awake.sockets, &awake.store, &mut awake.texts);
         match output {
-            Output::Append(batch) => {
-                let json = texts.encode(&batch.json).into();
-                let appended = stored("append", store.append(&batch, json));
+            Output::Append { batch, events } => {
+                let json = texts.encode(&batch.json).clone();
+                // The same text, where messages are kept at all.
+                let events = events
+                    .as_ref()
+                    .map(|row| (row, texts.encode(row.lines.text())));
+                let appended = stored("append", store.append(&batch, &json, events));
                 awake.is_stale |= appended.is_err();
                 Some(Input::Appended(appended))
             }
@@ -328,8 +340,28 @@ impl Object {
             }
             Output::Erase => {
                 let fresh = fresh_epoch();
-                let erased = fresh.and_then(|epoch| store.erase(&self.state.storage(), &epoch));
+                let erased = fresh.and_then(|epoch| store.erase(&epoch));
                 Some(Input::Erased(stored("erase", erased)))
+            }
+            Output::KeepEvents(write) => {
+                let kept = stored("events", store.keep_events(&write));
+                Some(Input::EventsKept(kept))
+            }
+            Output::ReadEvents(mut delivery) => {
+                let filled = stored("events", store.fill_delivery(&mut delivery));
+                Some(Input::EventsRead(filled.map(|()| delivery)))
+            }
+            Output::Deliver(delivery) => {
+                self.deliver(delivery);
+                None
+            }
+            Output::SettleEvents { state, dead } => {
+                let settled = stored("events", store.settle_events(&state, &dead));
+                Some(Input::EventsSettled(settled))
+            }
+            Output::ReadDead { after, limit } => {
+                let dead = stored("events", store.dead_events(after, limit));
+                Some(Input::DeadRead(dead))
             }
             Output::Answer { id, answer } => {
                 if let Some(waiting) = self.waiting.borrow_mut().remove(&id) {
@@ -395,6 +427,29 @@ impl Object {
             };
             if let Err(error) = object.turn(|_| checked) {
                 console_error!("refresh: {error}");
+            }
+        });
+    }
+
+    /// Sends events to the back end. The room goes on meanwhile, and the object stays awake.
+    fn deliver(self: &Rc<Self>, delivery: Delivery) {
+        let object = self.clone();
+        self.state.wait_until(async move {
+            let outcome = match object.name() {
+                Ok(room) => webhook::send(&object.env, &room, &delivery).await,
+                Err(_) => DeliveryOutcome::Failed {
+                    retry_after_ms: None,
+                },
+            };
+            let (_, last) = delivery.range().unwrap_or_default();
+            let delivered = Input::Delivered {
+                last,
+                outcome,
+                // Without any, rooms that failed together come back together.
+                chance: platform::random().unwrap_or_default(),
+            };
+            if let Err(error) = object.turn(|_| delivered) {
+                console_error!("delivery: {error}");
             }
         });
     }

@@ -2,16 +2,19 @@
 
 use std::rc::Rc;
 
+use js_sys::JsString;
 use serde_json::value::RawValue;
 use snug_core::{
     Epoch, Offset, Stored, Timestamp, UserId,
     bans::Ban,
     batch::{Batch, Page},
     command::PageStart,
+    io::EventWrite,
     keys::StoredKey,
-    limits::KEYS_MAX,
+    limits::{DEAD_EVENTS_MAX, KEYS_MAX},
     presence::Absence,
     retention::{Floor, TRIM_ROWS_MAX},
+    webhook::{Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents},
 };
 use wasm_bindgen::JsValue;
 use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
@@ -19,7 +22,7 @@ use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 use crate::platform;
 
 /// What each version of the schema adds to the one before. Only ever appended to.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     "
     CREATE TABLE messages (offset INTEGER PRIMARY KEY, time INTEGER NOT NULL, json TEXT NOT NULL);
     CREATE TABLE absences (user TEXT PRIMARY KEY, since INTEGER NOT NULL, info TEXT, until INTEGER NOT NULL) WITHOUT ROWID;
@@ -46,25 +49,39 @@ const MIGRATIONS: [&str; 5] = [
     "
     CREATE TABLE bans (user TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
     ",
+    "
+    CREATE TABLE events (seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, time INTEGER NOT NULL, bytes_before INTEGER NOT NULL, are_messages INTEGER NOT NULL, lines TEXT NOT NULL);
+    CREATE TABLE dead_events (seq INTEGER PRIMARY KEY, json TEXT NOT NULL);
+    CREATE TABLE told (user TEXT PRIMARY KEY) WITHOUT ROWID;
+    ",
 ];
 
 /// The room's tables.
 pub struct Store {
+    storage: Storage,
     sql: SqlStorage,
 }
 
 impl Store {
+    fn of(storage: Storage) -> Self {
+        let sql = storage.sql();
+        Self { storage, sql }
+    }
+
     /// Whether nothing has been stored yet.
-    pub fn is_new(storage: &Storage) -> Result<bool> {
-        let store = Self { sql: storage.sql() };
-        let tables = store.rows("SELECT name FROM sqlite_schema WHERE name = 'meta'", [])?;
+    pub fn is_new(storage: Storage) -> Result<bool> {
+        Self::of(storage).has_no_tables()
+    }
+
+    fn has_no_tables(&self) -> Result<bool> {
+        let tables = self.rows("SELECT name FROM sqlite_schema WHERE name = 'meta'", [])?;
         Ok(tables.is_empty())
     }
 
     /// Opens the storage and brings its schema up to date. A new one starts the epoch `fresh`.
-    pub fn open(storage: &Storage, fresh: impl FnOnce() -> Result<String>) -> Result<Self> {
-        let store = Self { sql: storage.sql() };
-        if Self::is_new(storage)? {
+    pub fn open(storage: Storage, fresh: impl FnOnce() -> Result<String>) -> Result<Self> {
+        let store = Self::of(storage);
+        if store.has_no_tables()? {
             store.run(
                 "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
                 [],
@@ -81,7 +98,7 @@ impl Store {
             .get(version..)
             .ok_or_else(|| Error::RustError("storage is of a later version of Snug".into()))?;
         let mut epoch = if version == 0 { Some(fresh()?) } else { None };
-        platform::transaction(storage, || {
+        platform::transaction(&store.storage, || {
             for migration in missing {
                 store.run(migration, [])?;
             }
@@ -93,8 +110,8 @@ impl Store {
         Ok(store)
     }
 
-    /// What a room needs to know to go on.
-    pub fn load(&self) -> Result<Stored> {
+    /// What a room needs to know to go on. `source` is what the ids of its events begin with.
+    pub fn load(&self, source: &str) -> Result<Stored> {
         let epoch = self.meta("epoch")?.ok_or_else(|| corrupt("epoch"))?;
         let newest = self.rows(
             "SELECT offset + count - 1, time, bytes_before + octet_length(json) FROM messages
@@ -122,12 +139,28 @@ impl Store {
                 .map(read_absence)
                 .collect::<Result<_>>()?,
             bans: bans.into_iter().map(read_ban).collect::<Result<_>>()?,
+            events: self.load_events(source)?,
         })
     }
 
-    /// Stores a batch as one row. Fails where its first offset is taken: another object is this
-    /// room by now.
-    pub fn append(&self, batch: &Batch, json: JsValue) -> Result<()> {
+    /// Stores a batch as one row, and the events that tell of it. Fails where its first offset is
+    /// taken: another object is this room by now.
+    pub fn append(
+        &self,
+        batch: &Batch,
+        json: &JsString,
+        events: Option<(&EventRow, &JsString)>,
+    ) -> Result<()> {
+        let Some((row, lines)) = events else {
+            return self.append_batch(batch, json);
+        };
+        platform::transaction(&self.storage, || {
+            self.append_batch(batch, json)?;
+            self.append_events(row, lines.into())
+        })
+    }
+
+    fn append_batch(&self, batch: &Batch, json: &JsString) -> Result<()> {
         let keys = match batch.keys.as_slice() {
             [] => JsValue::NULL,
             keys => JsValue::from_str(&serde_json::to_string(keys)?),
@@ -139,7 +172,7 @@ impl Store {
                 number(batch.count),
                 number(batch.time.0),
                 number(batch.bytes_before),
-                json,
+                json.into(),
                 keys,
             ],
         )
@@ -251,10 +284,11 @@ impl Store {
         self.sql.database_size() as u64
     }
 
-    /// Erases what was said, who was banned and who may be back, and begins another epoch.
-    pub fn erase(&self, storage: &Storage, epoch: &str) -> Result<Epoch> {
-        platform::transaction(storage, || {
-            for table in ["messages", "absences", "bans"] {
+    /// Erases what was said, who was banned, who may be back and which events were given up, and
+    /// begins another epoch.
+    pub fn erase(&self, epoch: &str) -> Result<Epoch> {
+        platform::transaction(&self.storage, || {
+            for table in ["messages", "absences", "bans", "dead_events"] {
                 self.run(&format!("DELETE FROM {table}"), [])?;
             }
             self.set_meta("epoch", epoch)
@@ -301,6 +335,151 @@ impl Store {
             "DELETE FROM bans WHERE user = ?",
             [JsValue::from_str(user.as_str())],
         )
+    }
+
+    fn load_events(&self, source: &str) -> Result<StoredEvents> {
+        let state = self.meta("events")?;
+        let newest = self.rows(
+            "SELECT seq + count - 1, bytes_before + octet_length(lines) FROM events
+            ORDER BY seq DESC LIMIT 1",
+            [],
+        )?;
+        let (newest, bytes) = match newest.into_iter().next() {
+            Some(row) => {
+                let [seq, bytes] = columns(row)?;
+                (integer(seq)?, integer(bytes)?)
+            }
+            None => (0, 0),
+        };
+        let told = self.rows("SELECT user FROM told", [])?;
+        Ok(StoredEvents {
+            source: source.into(),
+            state: state
+                .map(|state| serde_json::from_str(&state))
+                .transpose()?
+                .unwrap_or_default(),
+            newest,
+            bytes,
+            oldest: self.oldest_events()?,
+            told: told.into_iter().map(read_user).collect::<Result<_>>()?,
+        })
+    }
+
+    /// The first row of events.
+    fn oldest_events(&self) -> Result<Option<OldestRow>> {
+        let oldest = self.rows(
+            "SELECT time, bytes_before FROM events ORDER BY seq LIMIT 1",
+            [],
+        )?;
+        let oldest = oldest.into_iter().next().map(|row| {
+            let [time, bytes_before] = columns(row)?;
+            Ok(OldestRow {
+                time: Timestamp(integer(time)?),
+                bytes_before: integer(bytes_before)?,
+            })
+        });
+        oldest.transpose()
+    }
+
+    fn append_events(&self, row: &EventRow, lines: JsValue) -> Result<()> {
+        let are_messages = matches!(row.lines, Lines::Messages(_));
+        self.run(
+            "INSERT INTO events (seq, count, time, bytes_before, are_messages, lines)
+            VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                number(row.first),
+                number(row.count),
+                number(row.time.0),
+                number(row.bytes_before),
+                number(are_messages.into()),
+                lines,
+            ],
+        )
+    }
+
+    /// Stores events, how far they were delivered, and whom the back end knows to be here.
+    pub fn keep_events(&self, write: &EventWrite) -> Result<()> {
+        platform::transaction(&self.storage, || {
+            if let Some(row) = &write.row {
+                self.append_events(row, JsValue::from_str(row.lines.text()))?;
+            }
+            if let Some(state) = &write.state {
+                self.set_meta("events", &serde_json::to_string(state)?)?;
+            }
+            for user in &write.untold {
+                let user = JsValue::from_str(user.as_str());
+                self.run("DELETE FROM told WHERE user = ?", [user])?;
+            }
+            for user in &write.told {
+                let user = JsValue::from_str(user.as_str());
+                self.run("INSERT OR REPLACE INTO told (user) VALUES (?)", [user])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Fills a delivery.
+    pub fn fill_delivery(&self, delivery: &mut Delivery) -> Result<()> {
+        let cursor = self.sql.exec_raw(
+            "SELECT seq, count, time, bytes_before, are_messages, lines FROM events
+            WHERE seq >= coalesce((SELECT max(seq) FROM events WHERE seq <= ?), 0)
+            ORDER BY seq",
+            vec![number(delivery.start())],
+        )?;
+        for row in cursor.raw() {
+            if !delivery.take(&read_events(row?)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the rows of which every event is settled, and keeps those that were given up: the
+    /// newest [`DEAD_EVENTS_MAX`] of them. Tells the first row that is left.
+    pub fn settle_events(
+        &self,
+        state: &EventState,
+        dead: &[OutgoingEvent],
+    ) -> Result<Option<OldestRow>> {
+        platform::transaction(&self.storage, || {
+            self.set_meta("events", &serde_json::to_string(state)?)?;
+            for event in dead {
+                self.run(
+                    "INSERT OR REPLACE INTO dead_events (seq, json) VALUES (?, ?)",
+                    [number(event.seq), JsValue::from_str(&event.json)],
+                )?;
+            }
+            if !dead.is_empty() {
+                self.run(
+                    "DELETE FROM dead_events WHERE seq <= (
+                        SELECT seq FROM dead_events ORDER BY seq DESC LIMIT 1 OFFSET ?
+                    )",
+                    [number(DEAD_EVENTS_MAX)],
+                )?;
+            }
+            self.run(
+                "DELETE FROM events WHERE seq <= ? AND seq + count - 1 <= ?",
+                [number(state.settled), number(state.settled)],
+            )
+        })?;
+        self.oldest_events()
+    }
+
+    /// Events that were given up, after one of them; and whether there are more.
+    pub fn dead_events(&self, after: u64, limit: u32) -> Result<(Vec<String>, bool)> {
+        let rows = self.rows(
+            "SELECT json FROM dead_events WHERE seq > ? ORDER BY seq LIMIT ?",
+            [number(after), number(u64::from(limit).saturating_add(1))],
+        )?;
+        let mut events = Vec::new();
+        for row in rows {
+            let [json] = columns(row)?;
+            events.push(text(json)?);
+        }
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = events.len() > limit;
+        events.truncate(limit);
+        Ok((events, more))
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>> {
@@ -364,6 +543,27 @@ fn read_absence(row: Vec<SqlStorageValue>) -> Result<Absence> {
         since: Timestamp(integer(since)?),
         info,
         until: Timestamp(integer(until)?),
+    })
+}
+
+fn read_user(row: Vec<SqlStorageValue>) -> Result<UserId> {
+    let [user] = columns(row)?;
+    UserId::parse(&text(user)?).ok_or_else(|| corrupt("user"))
+}
+
+fn read_events(row: Vec<SqlStorageValue>) -> Result<EventRow> {
+    let [first, count, time, bytes_before, are_messages, lines] = columns(row)?;
+    let lines = text(lines)?.into();
+    Ok(EventRow {
+        first: integer(first)?,
+        count: integer(count)?,
+        time: Timestamp(integer(time)?),
+        bytes_before: integer(bytes_before)?,
+        lines: if integer(are_messages)? == 1 {
+            Lines::Messages(lines)
+        } else {
+            Lines::Events(lines)
+        },
     })
 }
 

@@ -10,13 +10,16 @@ use serde_json::value::RawValue;
 
 use crate::{
     capability::{Capabilities, Capability},
-    command::{BAN_TOO_LONG, EVENT_TOO_LONG, KEY_OUT_OF_BOUNDS, PageRequest, REASON_TOO_LONG},
+    command::{
+        BAN_TOO_LONG, EVENT_TOO_LONG, KEY_OUT_OF_BOUNDS, LIMIT_OUT_OF_BOUNDS, PageRequest,
+        REASON_TOO_LONG,
+    },
     door::integer,
     ids::{Epoch, Offset, RoomName, UserId},
     json,
     limits::{
         BAN_SECONDS_MAX, CALL_MESSAGES_MAX, CALL_ROOMS_MAX, EVENT_BYTES_MAX, FRAME_BYTES_MAX,
-        KEY_BYTES_MAX, REASON_BYTES_MAX,
+        KEY_BYTES_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX, REASON_BYTES_MAX,
     },
     push::Stored,
     refusal::Refusal,
@@ -69,6 +72,13 @@ pub enum Ask {
     Describe,
     /// Close everybody, and erase what is stored.
     Erase,
+    /// Events for the back end that were given up.
+    DeadEvents {
+        /// Those that come after this one.
+        after: u64,
+        /// At most so many.
+        limit: u32,
+    },
 }
 
 /// What was asked, done: a status and a JSON object.
@@ -105,7 +115,9 @@ impl Ask {
     /// The capability that it takes.
     pub fn needs(&self) -> Capability {
         match self {
-            Self::Publish | Self::Describe | Self::Erase => Capability::Serve,
+            Self::Publish | Self::Describe | Self::Erase | Self::DeadEvents { .. } => {
+                Capability::Serve
+            }
             Self::Messages(_) => Capability::History,
             Self::Members => Capability::Presence,
             Self::Kick { .. } => Capability::Moderate,
@@ -130,6 +142,26 @@ impl Ask {
         let limit = limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
         let page = PageRequest::read(after.map(Offset), before.map(Offset), limit);
         page.map(Self::Messages).map_err(Refusal::BadRequest)
+    }
+
+    /// The page of given-up events that a query asks for.
+    ///
+    /// # Errors
+    ///
+    /// `bad_request`.
+    pub fn dead_events(query: &str) -> Result<Self, Refusal> {
+        let (mut after, mut limit) = (0, u64::from(PAGE_MESSAGES_DEFAULT));
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "after" => after = integer(&value, "'after' must be a whole number")?,
+                "limit" => limit = integer(&value, LIMIT_OUT_OF_BOUNDS)?,
+                _ => {}
+            }
+        }
+        let limit = u32::try_from(limit).ok();
+        let limit = limit.filter(|limit| (1..=PAGE_MESSAGES_MAX).contains(limit));
+        let limit = limit.ok_or(Refusal::BadRequest(LIMIT_OUT_OF_BOUNDS))?;
+        Ok(Self::DeadEvents { after, limit })
     }
 
     /// The kick of a user, as a query has it.
@@ -172,6 +204,7 @@ impl Ask {
             Self::Messages(_) => Some(Answer::page(None, &[], false)),
             Self::Members => Some(Answer::members(&[], 0)),
             Self::Describe => Some(Answer::ok(&Description::unknown(room))),
+            Self::DeadEvents { .. } => Some(Answer::dead(&[], false)),
         }
     }
 }
@@ -193,6 +226,17 @@ pub struct Description<'a> {
     pub messages: u64,
     /// What the room takes of its storage, in bytes.
     pub storage_bytes: u64,
+    /// Events for the back end.
+    pub webhooks: WebhookCounts,
+}
+
+/// Events for the back end that it does not have.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct WebhookCounts {
+    /// Those that wait to be delivered.
+    pub pending: u64,
+    /// Those that were given up.
+    pub dead: u64,
 }
 
 impl<'a> Description<'a> {
@@ -205,6 +249,7 @@ impl<'a> Description<'a> {
             members: 0,
             messages: 0,
             storage_bytes: 0,
+            webhooks: WebhookCounts::default(),
         }
     }
 }
@@ -259,6 +304,15 @@ impl Answer {
             count,
             truncated: members.len() < count,
         })
+    }
+
+    /// Events that were given up, as they would have been sent.
+    pub(crate) fn dead(events: &[String], more: bool) -> Self {
+        let body = format!(r#"{{"events":[{}],"more":{more}}}"#, events.join(","));
+        Self {
+            status: 200,
+            body: body.into(),
+        }
     }
 
     /// So many connections were closed.

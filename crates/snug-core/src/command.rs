@@ -129,7 +129,7 @@ impl PageRequest {
         }
         let limit = limit.unwrap_or(PAGE_MESSAGES_DEFAULT);
         if !(1..=PAGE_MESSAGES_MAX).contains(&limit) {
-            return Err("'limit' must be from 1 to 100");
+            return Err(LIMIT_OUT_OF_BOUNDS);
         }
         Ok(Self {
             from,
@@ -225,6 +225,8 @@ impl Command<'_> {
 pub(crate) const EVENT_TOO_LONG: &str = "'event' must be at most 64 bytes";
 /// What is told of a `key` that is empty or over its limit.
 pub(crate) const KEY_OUT_OF_BOUNDS: &str = "'key' must have 1 to 64 bytes";
+/// What is told of a `limit` that is none.
+pub(crate) const LIMIT_OUT_OF_BOUNDS: &str = "'limit' must be from 1 to 100";
 /// What is told of a `reason` over its limit.
 pub(crate) const REASON_TOO_LONG: &str = "'reason' must be at most 256 bytes";
 /// What is told of a ban over its limit.

@@ -16,6 +16,7 @@ use crate::{
     retention::Floor,
     secret::Secret,
     token::Claims,
+    webhook::{Delivery, EventRow, EventState, OldestRow, OutgoingEvent, StoredEvents},
 };
 
 /// Something that happened to the room.
@@ -76,6 +77,23 @@ pub enum Input {
     Measured(Result<(Page, u64), StorageFault>),
     /// The answer to [`Output::Erase`]: the epoch that begins.
     Erased(Result<Epoch, StorageFault>),
+    /// The answer to [`Output::KeepEvents`].
+    EventsKept(Result<(), StorageFault>),
+    /// The answer to [`Output::ReadEvents`].
+    EventsRead(Result<Delivery, StorageFault>),
+    /// The outcome of [`Output::Deliver`], whenever it is known: an event of its own.
+    Delivered {
+        /// The place of its last event.
+        last: u64,
+        /// What the back end made of it.
+        outcome: DeliveryOutcome,
+        /// A random number.
+        chance: u64,
+    },
+    /// The answer to [`Output::SettleEvents`]: the first row that is left.
+    EventsSettled(Result<Option<OldestRow>, StorageFault>),
+    /// The answer to [`Output::ReadDead`]: the events, and whether there are more.
+    DeadRead(Result<(Vec<String>, bool), StorageFault>),
     /// The answer to [`Output::Trim`]: the time of the oldest row that holds messages.
     Trimmed(Result<Option<Timestamp>, StorageFault>),
     /// The answer to [`Output::KeepBan`].
@@ -95,6 +113,39 @@ pub enum Input {
     Page(Result<Page, StorageFault>),
 }
 
+/// What came of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryOutcome {
+    /// The back end has it.
+    Taken,
+    /// It was not reached, or does not want it, or not now.
+    Failed {
+        /// How long it asked to be left alone.
+        retry_after_ms: Option<u64>,
+    },
+}
+
+/// Events, and what goes with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventWrite {
+    /// The events.
+    pub row: Option<EventRow>,
+    /// How far the back end has been told.
+    pub state: Option<EventState>,
+    /// Members that it knows to be here from now on.
+    pub told: Vec<UserId>,
+    /// Members that it knows to be gone.
+    pub untold: Vec<UserId>,
+}
+
+impl EventWrite {
+    /// Whether there is nothing to be written.
+    pub fn is_empty(&self) -> bool {
+        let has_members = !self.told.is_empty() || !self.untold.is_empty();
+        self.row.is_none() && self.state.is_none() && !has_members
+    }
+}
+
 /// Storage did not do what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageFault;
@@ -110,14 +161,42 @@ pub enum Output {
         /// What to keep.
         attachment: String,
     },
-    /// Store messages as one row, and answer with [`Input::Appended`].
-    Append(Batch),
+    /// Store messages as one row, with the events that tell of them, and answer with
+    /// [`Input::Appended`].
+    Append {
+        /// The messages.
+        batch: Batch,
+        /// The events: both are stored, or neither is.
+        events: Option<EventRow>,
+    },
+    /// Store all of this or nothing, and answer with [`Input::EventsKept`].
+    KeepEvents(EventWrite),
+    /// Fill a delivery, row by row from [`Delivery::start`] on until [`Delivery::take`] has enough,
+    /// and answer with [`Input::EventsRead`].
+    ReadEvents(Delivery),
+    /// Send it to the back end, and tell of it with [`Input::Delivered`].
+    Deliver(Delivery),
+    /// Remove rows of which every event is settled, store this, and answer with
+    /// [`Input::EventsSettled`].
+    SettleEvents {
+        /// How far the back end has been told.
+        state: EventState,
+        /// Events that were given up, to be kept for reading.
+        dead: Vec<OutgoingEvent>,
+    },
+    /// Read events that were given up, and answer with [`Input::DeadRead`].
+    ReadDead {
+        /// Those that come after it.
+        after: u64,
+        /// At most so many.
+        limit: u32,
+    },
     /// Fill a page, batch by batch from [`Page::start`] on until [`Page::take`] has enough, and
     /// answer with [`Input::Page`].
     ReadPage(Page),
     /// Fill a page, and tell with [`Input::Measured`] how much storage holds.
     Measure(Page),
-    /// Erase messages, absences and bans, begin a new epoch, and answer with [`Input::Erased`].
+    /// Erase messages, absences, bans and dead events, begin a new epoch, and answer with [`Input::Erased`].
     Erase,
     /// Answer a call.
     Answer {
@@ -200,4 +279,6 @@ pub struct Stored {
     pub absences: Vec<Absence>,
     /// Users that are kept out.
     pub bans: Vec<Ban>,
+    /// What the back end has been told, and what not.
+    pub events: StoredEvents,
 }

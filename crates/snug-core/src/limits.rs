@@ -64,6 +64,33 @@ pub const CALL_ROOMS_MAX: usize = 100;
 /// Callers whose rate a room remembers at a time.
 pub const CALLERS_MAX: usize = 1_000;
 
+/// Events in one request to the back end.
+pub const DELIVERY_EVENTS_MAX: usize = 100;
+/// The same in bytes, though it holds one event at least.
+pub const DELIVERY_BYTES_MAX: usize = 1024 * 1024;
+/// How long the first event waits for others.
+pub const DELIVERY_WINDOW_MS: u64 = 1_000;
+/// How long the back end may take to answer.
+pub const DELIVERY_MS_MAX: u32 = 10_000;
+/// When a delivery is given up of which nothing was heard, as when the object was restarted amid it.
+pub const DELIVERY_LOST_MS: u64 = 30_000;
+/// The pause after the first failure, which doubles with each one.
+pub const RETRY_MS_MIN: u64 = 1_000;
+/// The longest pause.
+pub const RETRY_MS_MAX: u64 = 15 * 60 * 1_000;
+/// The longest pause that the back end can ask for.
+pub const RETRY_AFTER_MS_MAX: u64 = 60 * 60 * 1_000;
+/// For how long an event is tried again.
+pub const EVENT_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+/// What may wait to be told to the back end, as it is stored: as much as a room's history may be.
+pub const EVENTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Events that were given up and are kept: the newest.
+pub const DEAD_EVENTS_MAX: u64 = 1_000;
+/// How long a room is empty before it is told to be: longer than it takes to load a page again.
+pub const VACATED_MS: u64 = 5_000;
+
+const _: () = assert!(DELIVERY_LOST_MS > DELIVERY_MS_MAX as u64);
+
 /// Arrays and objects within each other in one command. Common parsers stop at 64 (.NET) or
 /// 100 (Ruby): what a room passes on has to be readable by every member.
 pub const NESTING_MAX: usize = 64;

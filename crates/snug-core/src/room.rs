@@ -5,6 +5,7 @@ mod change;
 mod close;
 mod commands;
 mod erase;
+mod events;
 mod frame;
 mod history;
 mod kick;
@@ -33,12 +34,19 @@ use crate::{
     presence::{Arrival, Presence},
     push::{Push, Welcome},
     refusal::Refusal,
+    webhook::EventRow,
 };
 
 pub use self::time::Wake;
 
 use self::{
-    calls::Callers, change::Change, frame::Frame, history::Wanted, kick::Kick, outbox::Outbox,
+    calls::Callers,
+    change::Change,
+    events::{Events, UnwrittenEvents},
+    frame::Frame,
+    history::Wanted,
+    kick::Kick,
+    outbox::Outbox,
     publish::Unkeyed,
 };
 
@@ -84,6 +92,8 @@ pub struct Room {
     wanted: Option<Wanted>,
     /// Who has asked over HTTP, and how often.
     callers: Callers,
+    /// What the back end is told.
+    events: Events,
     /// What has changed in presence and is not told yet.
     change: Change,
     /// What waits to be sent.
@@ -101,11 +111,20 @@ enum Asked {
         bytes: u64,
         /// The text of the messages.
         body: Rc<str>,
+        /// The events that tell of them.
+        events: Option<EventRow>,
     },
     Keys(Unkeyed),
     Page(Asker),
     Measure(CallId),
     Erase(CallId),
+    ReadDead(CallId),
+    WriteEvents {
+        row: Option<EventRow>,
+        unwritten: UnwrittenEvents,
+    },
+    ReadEvents,
+    SettleEvents,
     Ban {
         asker: Asker,
         kick: Kick,
@@ -136,13 +155,13 @@ impl Room {
     pub fn restore(
         name: RoomName,
         rules: Rc<RoomRules>,
-        stored: Stored,
+        mut stored: Stored,
         sockets: impl IntoIterator<Item = KeptSocket>,
         now: Timestamp,
     ) -> Self {
+        let told = std::mem::take(&mut stored.events.told);
         let mut room = Self {
             name,
-            rules,
             epoch: stored.epoch,
             newest: stored.newest,
             newest_time: stored.newest_time,
@@ -162,6 +181,8 @@ impl Room {
             storage_failed: false,
             wanted: None,
             callers: Callers::default(),
+            events: Events::restore(rules.events, stored.events),
+            rules,
             change: Change::default(),
             outbox: Outbox::default(),
             pace: Pace::default(),
@@ -182,6 +203,7 @@ impl Room {
                 room.say_closing(socket.connection, None, false, code, code.reason());
             }
         }
+        room.miss_members(told);
         room
     }
 
@@ -247,6 +269,15 @@ impl Room {
             Input::Page(outcome) => self.page(outcome),
             Input::Measured(outcome) => self.measured(outcome),
             Input::Erased(outcome) => self.erased(outcome),
+            Input::EventsKept(outcome) => self.events_kept(outcome),
+            Input::EventsRead(outcome) => self.events_read(outcome),
+            Input::Delivered {
+                last,
+                outcome,
+                chance,
+            } => self.delivered(last, outcome, chance),
+            Input::EventsSettled(outcome) => self.events_settled(outcome),
+            Input::DeadRead(outcome) => self.dead_read(outcome),
         }
     }
 
@@ -264,6 +295,7 @@ impl Room {
         } else if self.ask_wanted() || self.handle_next_line() {
         } else if self.is_flush_due() {
             self.flush();
+        } else if !self.storage_failed && self.tell_back_end() {
         } else {
             self.storage_failed = false;
             return false;
@@ -314,6 +346,8 @@ impl Room {
         });
         match self.add(connection, None) {
             Arrival::Joined => {
+                let info = self.connections.get(&id).and_then(|one| one.info.clone());
+                self.note_join(&user, info.as_deref());
                 self.change.join(user, id);
                 // What waits to be told of is older than its welcome.
                 if self.outbox.tells_presence() {

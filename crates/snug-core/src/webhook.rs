@@ -1,11 +1,17 @@
 //! What the application's back end is told of its rooms, and how it knows that Snug tells it: the
 //! form is that of Standard Webhooks (<https://www.standardwebhooks.com>, version 1).
 
+mod outbox;
 mod signature;
+mod state;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::signature::Signer;
+pub use self::{
+    outbox::{Delivery, Event, EventRow, Lines, OutgoingEvent},
+    signature::{SignedHeaders, Signer},
+    state::{EventState, OldestRow, StoredEvents},
+};
 
 /// Something that a back end may be told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

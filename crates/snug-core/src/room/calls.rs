@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use super::{Asker, Room, history::Wanted, kick::Kick, publish::Publication};
 use crate::{
     Capability,
-    call::{Answer, Ask, Call, CallId, Caller, Description, read_messages},
+    call::{Answer, Ask, Call, CallId, Caller, Description, WebhookCounts, read_messages},
     config::RoomRules,
     error::ErrorCode,
     ids::{Timestamp, UserId},
@@ -45,6 +45,7 @@ impl Room {
                 ban_seconds,
             } => self.kick(Asker::Call(id), Kick { user, reason }, ban_seconds),
             Ask::Describe => self.want(Wanted::Measure(id)),
+            Ask::DeadEvents { after, limit } => self.want(Wanted::Dead { id, after, limit }),
             Ask::Erase => self.want(Wanted::Erase(id)),
         }
         Ok(())
@@ -77,6 +78,10 @@ impl Room {
             members: self.presence.count(),
             messages,
             storage_bytes,
+            webhooks: WebhookCounts {
+                pending: self.events.pending(),
+                dead: self.events.dead(),
+            },
         })
     }
 

@@ -68,6 +68,7 @@ impl Room {
         let departure = self.presence.depart(&connection);
         if departure == Departure::Last && leaves {
             self.presence.leave(&user);
+            self.note_leave(&user);
             self.change.leave(user);
             return;
         }

@@ -27,6 +27,7 @@ impl Room {
                 self.note_oldest(None);
                 self.keys = Some(Keys::default());
                 self.bans = Bans::default();
+                self.forget_dead();
                 self.answer(id, Ok(Answer::closed(closed)));
             }
             other => self.asked = other,

@@ -33,6 +33,7 @@ pub(super) enum Wanted {
     Page(Asker, PageRequest),
     Measure(CallId),
     Erase(CallId),
+    Dead { id: CallId, after: u64, limit: u32 },
 }
 
 impl Room {
@@ -99,6 +100,10 @@ impl Room {
                 self.asked = Some(Asked::Measure(id));
                 let page = Page::new(oldest(), self.floor());
                 self.outputs.push_back(Output::Measure(page));
+            }
+            Some(Wanted::Dead { id, after, limit }) => {
+                self.asked = Some(Asked::ReadDead(id));
+                self.outputs.push_back(Output::ReadDead { after, limit });
             }
             Some(Wanted::Erase(id)) => {
                 self.asked = Some(Asked::Erase(id));

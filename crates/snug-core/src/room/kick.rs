@@ -96,6 +96,7 @@ impl Room {
             self.tell_join_of(user);
             self.presence.give_up(user);
             self.outputs.push_back(Output::ForgetAbsence(user.clone()));
+            self.note_leave(user);
             self.change.leave(user.clone());
         }
     }

@@ -206,6 +206,7 @@ impl Room {
         let Some((mut batch, body)) = self.outbox.take_draft(self.bytes) else {
             return self.deliver("".into());
         };
+        let events = self.events.row_of_messages(&body, batch.count, batch.time);
         if !self.rules.retention.keeps_any() {
             batch.json = "".into();
         }
@@ -214,8 +215,9 @@ impl Room {
             time: batch.time,
             bytes: batch.bytes_after(),
             body,
+            events: events.clone(),
         });
-        self.outputs.push_back(Output::Append(batch));
+        self.outputs.push_back(Output::Append { batch, events });
     }
 
     /// Announces what was stored, or says that it was not.
@@ -226,8 +228,12 @@ impl Room {
                 time,
                 bytes,
                 body,
+                events,
             }) => {
                 if outcome.is_ok() {
+                    if let Some(row) = events {
+                        self.events.written(&row);
+                    }
                     let before = std::mem::replace(&mut self.newest, newest);
                     (self.newest_time, self.bytes) = (time, bytes);
                     if self.trim_at.is_none() && self.rules.retention.keeps_any() {

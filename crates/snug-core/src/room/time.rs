@@ -23,6 +23,10 @@ pub enum Wake {
     BanEnd,
     /// Stored messages have aged.
     Trim,
+    /// The room has been empty for a while.
+    Vacated,
+    /// The back end is to be told something.
+    Delivery,
 }
 
 /// Sweeps are asked for at most this many times in an idle timeout, however many sockets fall
@@ -38,7 +42,10 @@ impl Room {
         let expiry = self.expiries.first().map(|(at, _)| (*at, Wake::Expiry));
         let ban = self.bans.next_due().map(|at| (at, Wake::BanEnd));
         let trim = self.trim_at.map(|at| (at, Wake::Trim));
-        [grace, sweep, expiry, ban, trim]
+        let vacated = self.events.vacates_at().map(|at| (at, Wake::Vacated));
+        let delivery = self.events.sends_at(self.now);
+        let delivery = delivery.map(|at| (at, Wake::Delivery));
+        [grace, sweep, expiry, ban, trim, vacated, delivery]
             .into_iter()
             .flatten()
             .min_by_key(|(at, _)| *at)
@@ -47,11 +54,13 @@ impl Room {
     pub(super) fn time_out(&mut self, answered: &BTreeMap<ConnectionId, Timestamp>) {
         while let Some(user) = self.presence.take_overdue(self.now) {
             self.outputs.push_back(Output::ForgetAbsence(user.clone()));
+            self.note_leave(&user);
             self.change.leave(user);
         }
         while let Some(user) = self.bans.take_over(self.clock) {
             self.outputs.push_back(Output::ForgetBan(user));
         }
+        self.time_out_events();
         let mut next = None;
         let mut silent = Vec::new();
         for connection in self.connections.values() {

@@ -26,7 +26,7 @@ pub type SignedHeaders = [(&'static str, String); 3];
 impl Signer {
     /// Signs with each of these secrets, so that a receiver may have either.
     pub fn new(secrets: &[Vec<u8>]) -> Self {
-        let keys = secrets.iter().map(|secret| Hs256Key::new(secret));
+        let keys = secrets.iter().map(Hs256Key::new);
         Self {
             keys: keys.collect(),
         }

@@ -386,6 +386,7 @@ fn a_room_in_numbers() {
                     "members": 2,
                     "messages": 2,
                     "storage_bytes": numbers["storage_bytes"],
+                    "webhooks": { "pending": 0, "dead": 0 },
                 })
             );
             assert!(numbers["storage_bytes"].as_u64() > Some(0));

@@ -23,10 +23,11 @@ use snug_core::{
     command::CommandId,
     config::RoomRules,
     door::{Options, Position},
-    io::KeptSocket,
+    io::{DeliveryOutcome, KeptSocket},
     limits::{HIBERNATION_IDLE_MS, WINDOW_MS_MAX},
     room::Wake,
     token::{ClaimedLimits, Claims},
+    webhook::{Delivery, EventRow, Lines},
 };
 
 use store::MemoryStore;
@@ -118,6 +119,8 @@ pub struct TestRoom {
     alarms: usize,
     /// New tokens of whose check nobody has told the room.
     unchecked: Vec<(ConnectionId, Option<CommandId>)>,
+    /// What was sent to the back end and not answered.
+    deliveries: Vec<Delivery>,
     calls: u64,
     answers: BTreeMap<CallId, Result<Answer, Refusal>>,
 }
@@ -266,6 +269,7 @@ impl TestRoom {
             ignores_closes: false,
             alarms: 0,
             unchecked: Vec::new(),
+            deliveries: Vec::new(),
             calls: 0,
             answers: BTreeMap::new(),
         }
@@ -360,6 +364,53 @@ impl TestRoom {
     pub fn call(&mut self, visitor: &Visitor, ask: Ask, body: &str) -> (u16, Value) {
         let id = self.is_asked(visitor, ask, body);
         self.answers(id)
+    }
+
+    // What the back end is told.
+
+    /// The back end gets what was sent to it last: the events, in order.
+    #[track_caller]
+    pub fn is_told(&mut self) -> Vec<Value> {
+        let delivery = self.deliveries.last().expect("a delivery");
+        let events = delivery.events().iter();
+        events
+            .map(|event| serde_json::from_str(&event.json).unwrap())
+            .collect()
+    }
+
+    pub fn tells_nothing(&self) -> bool {
+        self.deliveries.is_empty()
+    }
+
+    /// The back end answers.
+    #[track_caller]
+    pub fn back_end_answers(&mut self, outcome: DeliveryOutcome) {
+        let delivery = self.deliveries.pop().expect("a delivery");
+        let (_, last) = delivery.range().expect("events");
+        self.feed(Input::Delivered {
+            last,
+            outcome,
+            chance: 0,
+        });
+    }
+
+    /// What waits to be told, as storage has it.
+    pub fn stored_events(&self) -> Vec<&str> {
+        let rows = self.store.events.values();
+        rows.flat_map(|row| row.lines.text().split('\n')).collect()
+    }
+
+    /// Storage holds an event more, and so many bytes between it and those before.
+    pub fn is_stored_with_events_of(&mut self, bytes: u64) {
+        let stored = self.store.stored().events;
+        self.store.append_events(EventRow {
+            first: stored.newest + 1,
+            count: 1,
+            time: self.now,
+            bytes_before: stored.bytes + bytes,
+            lines: Lines::Events("".into()),
+        });
+        self.restore();
     }
 
     // Sending.
@@ -644,7 +695,7 @@ impl TestRoom {
                 json,
                 keys: Vec::new(),
             };
-            assert_eq!(self.store.append(batch), Ok(()));
+            assert_eq!(self.store.append(batch, None), Ok(()));
         }
         self.restore();
     }
@@ -799,7 +850,7 @@ impl TestRoom {
         if let Some(ms) = flush_ms {
             let most_ms = PRESENCE_WINDOWS * self.rules.window_ms_max;
             assert!((1..=most_ms).contains(&ms), "gathers for {ms} ms");
-        } else if self.life == Life::RestoredAfterEveryInput {
+        } else if self.life == Life::RestoredAfterEveryInput && self.deliveries.is_empty() {
             self.restore();
         }
     }
@@ -807,7 +858,9 @@ impl TestRoom {
     #[track_caller]
     fn wake(&mut self) {
         let idle_ms = self.now.ms_since(self.last_input);
-        if self.life == Life::HibernatingWhenIdle && idle_ms >= HIBERNATION_IDLE_MS {
+        // What is on its way keeps the object awake.
+        let may_hibernate = self.deliveries.is_empty() && idle_ms >= HIBERNATION_IDLE_MS;
+        if self.life == Life::HibernatingWhenIdle && may_hibernate {
             self.restore();
         }
         self.last_input = self.now;
@@ -828,9 +881,9 @@ impl TestRoom {
                         self.sockets.insert(connection, Socket::new(attachment));
                     }
                 },
-                Output::Append(batch) => {
+                Output::Append { batch, events } => {
                     let (first, count) = (batch.first.0, batch.count as usize);
-                    let outcome = self.store.append(batch);
+                    let outcome = self.store.append(batch, events);
                     self.rows.push(Stored {
                         first,
                         count,
@@ -857,6 +910,24 @@ impl TestRoom {
                 Output::Erase => {
                     let erased = self.store.erase();
                     self.room.handle_input(Input::Erased(erased), self.now);
+                }
+                Output::KeepEvents(write) => {
+                    let kept = self.store.keep_events(write);
+                    self.room.handle_input(Input::EventsKept(kept), self.now);
+                }
+                Output::ReadEvents(delivery) => {
+                    let read = self.store.fill_delivery(delivery);
+                    self.room.handle_input(Input::EventsRead(read), self.now);
+                }
+                Output::Deliver(delivery) => self.deliveries.push(delivery),
+                Output::SettleEvents { state, dead } => {
+                    let settled = self.store.settle_events(state, dead);
+                    self.room
+                        .handle_input(Input::EventsSettled(settled), self.now);
+                }
+                Output::ReadDead { after, limit } => {
+                    let dead = self.store.read_dead(after, limit);
+                    self.room.handle_input(Input::DeadRead(dead), self.now);
                 }
                 Output::Answer { id, answer } => {
                     let twice = self.answers.insert(id, answer);

@@ -14,6 +14,7 @@ mod connect;
 mod delivery;
 #[allow(dead_code)]
 mod driver;
+mod events;
 mod expiry;
 mod hibernation;
 mod history;

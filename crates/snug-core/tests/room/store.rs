@@ -7,11 +7,12 @@ use snug_core::{
     bans::Ban,
     batch::{Batch, Page},
     command::PageStart,
-    io::StorageFault,
+    io::{EventWrite, StorageFault},
     keys::StoredKey,
-    limits::KEYS_MAX,
+    limits::{DEAD_EVENTS_MAX, KEYS_MAX},
     presence::Absence,
     retention::{Floor, TRIM_ROWS_MAX},
+    webhook::{Delivery, EventRow, EventState, OldestRow, OutgoingEvent, StoredEvents},
 };
 
 /// A room's storage, in memory. What a store has to hold to is asserted.
@@ -20,6 +21,10 @@ pub struct MemoryStore {
     pub rows: BTreeMap<Offset, Batch>,
     absences: BTreeMap<UserId, Absence>,
     pub bans: BTreeMap<UserId, Ban>,
+    pub events: BTreeMap<u64, EventRow>,
+    pub dead_events: BTreeMap<u64, String>,
+    event_state: EventState,
+    told: BTreeSet<UserId>,
     /// How often it was erased.
     erasures: usize,
     /// How many more times it fails.
@@ -45,6 +50,7 @@ impl MemoryStore {
             oldest_time: self.oldest_time(),
             absences: self.absences.values().cloned().collect(),
             bans: self.bans.values().cloned().collect(),
+            events: self.stored_events(),
         }
     }
 
@@ -58,8 +64,94 @@ impl MemoryStore {
         self.rows.clear();
         self.absences.clear();
         self.bans.clear();
+        self.dead_events.clear();
         self.erasures += 1;
         Ok(self.epoch())
+    }
+
+    fn stored_events(&self) -> StoredEvents {
+        let newest = self.events.values().last();
+        StoredEvents {
+            source: "room".into(),
+            state: self.event_state.clone(),
+            newest: newest.map_or(0, EventRow::last),
+            bytes: newest.map_or(0, EventRow::bytes_after),
+            oldest: self.oldest_events(),
+            told: self.told.iter().cloned().collect(),
+        }
+    }
+
+    fn oldest_events(&self) -> Option<OldestRow> {
+        self.events.values().next().map(|row| OldestRow {
+            time: row.time,
+            bytes_before: row.bytes_before,
+        })
+    }
+
+    pub fn append_events(&mut self, row: EventRow) {
+        let newest = self.events.values().last().map_or(0, EventRow::last);
+        let next = newest.max(self.event_state.settled) + 1;
+        assert_eq!(row.first, next, "a place twice or skipped");
+        let lines = row.lines.text().split('\n').count() as u64;
+        assert_eq!(lines, row.count, "{row:?}");
+        self.events.insert(row.first, row);
+    }
+
+    pub fn keep_events(&mut self, write: EventWrite) -> Result<(), StorageFault> {
+        self.work()?;
+        if let Some(row) = write.row {
+            self.append_events(row);
+        }
+        if let Some(state) = write.state {
+            self.event_state = state;
+        }
+        self.told.retain(|user| !write.untold.contains(user));
+        self.told.extend(write.told);
+        Ok(())
+    }
+
+    pub fn fill_delivery(&mut self, mut delivery: Delivery) -> Result<Delivery, StorageFault> {
+        self.work()?;
+        let wanted = |row: &&EventRow| row.last() >= delivery.start();
+        let mut rows = self
+            .events
+            .values()
+            .filter(wanted)
+            .cloned()
+            .collect::<Vec<_>>()
+            .into_iter();
+        while rows.next().is_some_and(|row| delivery.take(&row)) {}
+        Ok(delivery)
+    }
+
+    pub fn settle_events(
+        &mut self,
+        state: EventState,
+        dead: Vec<OutgoingEvent>,
+    ) -> Result<Option<OldestRow>, StorageFault> {
+        self.work()?;
+        self.events.retain(|_, row| row.last() > state.settled);
+        self.event_state = state;
+        let dead = dead.into_iter().map(|event| (event.seq, event.json));
+        self.dead_events.extend(dead);
+        while self.dead_events.len() as u64 > DEAD_EVENTS_MAX {
+            self.dead_events.pop_first();
+        }
+        Ok(self.oldest_events())
+    }
+
+    pub fn read_dead(
+        &mut self,
+        after: u64,
+        limit: u32,
+    ) -> Result<(Vec<String>, bool), StorageFault> {
+        self.work()?;
+        let mut events = self
+            .dead_events
+            .range(after + 1..)
+            .map(|(_, json)| json.clone());
+        let page: Vec<_> = events.by_ref().take(limit as usize).collect();
+        Ok((page, events.next().is_some()))
     }
 
     pub fn measure(&mut self, page: Page) -> Result<(Page, u64), StorageFault> {
@@ -111,8 +203,11 @@ impl MemoryStore {
         Ok(keys[keys.len().saturating_sub(KEYS_MAX)..].to_vec())
     }
 
-    pub fn append(&mut self, batch: Batch) -> Result<(), StorageFault> {
+    pub fn append(&mut self, batch: Batch, events: Option<EventRow>) -> Result<(), StorageFault> {
         self.work()?;
+        if let Some(row) = events {
+            self.append_events(row);
+        }
         let next = self.newest().next();
         assert_eq!(batch.first, next, "an offset twice or skipped");
         assert_eq!(batch.bytes_before, self.bytes());

@@ -1,0 +1,448 @@
+//! What the back end is told of: written to storage with what it tells of, sent when the alarm
+//! rings, in order, and sent again until it is taken or a day has passed.
+
+use std::{mem::take, rc::Rc};
+
+use serde_json::value::RawValue;
+
+use super::{Asked, Room};
+use crate::{
+    call::{Answer, CallId},
+    ids::{Timestamp, UserId},
+    io::{DeliveryOutcome, EventWrite, Output, StorageFault},
+    limits::{
+        DELIVERY_EVENTS_MAX, DELIVERY_LOST_MS, DELIVERY_WINDOW_MS, EVENT_MS_MAX, EVENTS_BYTES_MAX,
+        VACATED_MS,
+    },
+    presence::Absence,
+    refusal::Refusal,
+    webhook::{
+        Delivery, Event, EventKind, EventKinds, EventRow, EventState, Lines, OldestRow,
+        OutgoingEvent, StoredEvents,
+    },
+};
+
+/// The room's events, from what has happened to what was delivered.
+#[derive(Debug)]
+pub(super) struct Events {
+    kinds: EventKinds,
+    source: Rc<str>,
+    state: EventState,
+    /// The newest event that is stored.
+    newest: u64,
+    /// The bytes of all rows so far.
+    bytes: u64,
+    /// The first row that is stored.
+    oldest: Option<OldestRow>,
+    /// What is yet to be written.
+    unwritten: Unwritten,
+    /// What is on its way.
+    flight: Option<Flight>,
+    /// Whether it is time to send.
+    is_due: bool,
+    /// Set where rows may be removed: with the events of them that were given up.
+    settled: Option<Vec<OutgoingEvent>>,
+}
+
+/// What has happened during an input, until it is written.
+#[derive(Debug, Default)]
+struct Unwritten {
+    lines: Vec<String>,
+    is_state_changed: bool,
+    told: Vec<UserId>,
+    untold: Vec<UserId>,
+}
+
+/// Events that were sent and that the back end has not answered for.
+#[derive(Debug)]
+struct Flight {
+    delivery: Delivery,
+    /// When it is taken for lost.
+    until: Timestamp,
+}
+
+impl Events {
+    pub(super) fn restore(kinds: EventKinds, stored: StoredEvents) -> Self {
+        Self {
+            kinds,
+            source: stored.source,
+            newest: stored.newest.max(stored.state.settled),
+            state: stored.state,
+            bytes: stored.bytes,
+            oldest: stored.oldest,
+            unwritten: Unwritten::default(),
+            flight: None,
+            is_due: false,
+            settled: None,
+        }
+    }
+
+    /// How many wait to be delivered.
+    pub(super) fn pending(&self) -> u64 {
+        self.newest.saturating_sub(self.state.settled)
+    }
+
+    /// How many were given up.
+    pub(super) fn dead(&self) -> u64 {
+        self.state.dead
+    }
+
+    /// Whether it is told who is here.
+    fn tells_members(&self) -> bool {
+        self.kinds.has(EventKind::MemberJoined) || self.kinds.has(EventKind::MemberLeft)
+    }
+
+    /// Whether it is told whether anybody is.
+    fn tells_occupancy(&self) -> bool {
+        self.kinds.has(EventKind::RoomOccupied) || self.kinds.has(EventKind::RoomVacated)
+    }
+
+    fn note(&mut self, event: &Event<'_>) {
+        if self.kinds.has(event.kind) {
+            self.unwritten.lines.push(event.to_line());
+        }
+    }
+
+    fn note_room(&mut self, kind: EventKind, time: Timestamp) {
+        self.note(&Event {
+            kind,
+            time,
+            user: None,
+            info: None,
+        });
+    }
+
+    /// When the room is told to be empty.
+    pub(super) fn vacates_at(&self) -> Option<Timestamp> {
+        self.state.vacates_at.filter(|_| self.tells_occupancy())
+    }
+
+    /// When to send, or to look after what was sent.
+    pub(super) fn sends_at(&self, now: Timestamp) -> Option<Timestamp> {
+        if let Some(flight) = &self.flight {
+            return Some(flight.until);
+        }
+        let is_any = self.pending() > 0 && self.kinds != EventKinds::default();
+        let oldest = self.oldest.filter(|_| is_any)?;
+        let is_full = self.pending() >= u64::try_from(DELIVERY_EVENTS_MAX).unwrap_or_default();
+        let wanted = if is_full {
+            now
+        } else {
+            oldest.time.plus_ms(DELIVERY_WINDOW_MS)
+        };
+        Some(wanted.max(self.state.next_at))
+    }
+
+    /// Takes a row in, or counts its events as given up where too much waits already.
+    fn row(&mut self, lines: Lines, count: usize, time: Timestamp) -> Option<EventRow> {
+        let count = u64::try_from(count).unwrap_or_default();
+        let row = EventRow {
+            first: self.newest.saturating_add(1),
+            count,
+            time,
+            bytes_before: self.bytes,
+            lines,
+        };
+        let floor = self.oldest.map_or(self.bytes, |oldest| oldest.bytes_before);
+        if row.bytes_after().saturating_sub(floor) > EVENTS_BYTES_MAX {
+            self.state.dead = self.state.dead.saturating_add(count);
+            self.unwritten.is_state_changed = true;
+            return None;
+        }
+        Some(row)
+    }
+
+    /// Notes that a row is stored.
+    pub(super) fn written(&mut self, row: &EventRow) {
+        self.newest = row.last();
+        self.bytes = row.bytes_after();
+        self.oldest.get_or_insert(OldestRow {
+            time: row.time,
+            bytes_before: row.bytes_before,
+        });
+    }
+
+    /// The row that tells of messages which are about to be stored.
+    pub(super) fn row_of_messages(
+        &mut self,
+        body: &Rc<str>,
+        count: u64,
+        time: Timestamp,
+    ) -> Option<EventRow> {
+        if !self.kinds.has(EventKind::MessagePublished) {
+            return None;
+        }
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        self.row(Lines::Messages(body.clone()), count, time)
+    }
+}
+
+impl Room {
+    /// Notes that a user has come who was not here.
+    pub(super) fn note_join(&mut self, user: &UserId, info: Option<&RawValue>) {
+        let (now, events) = (self.now, &mut self.events);
+        if events.tells_occupancy() {
+            if events.state.vacates_at.take().is_some() {
+                events.unwritten.is_state_changed = true;
+            }
+            if !events.state.is_occupied {
+                events.state.is_occupied = true;
+                events.unwritten.is_state_changed = true;
+                events.note_room(EventKind::RoomOccupied, now);
+            }
+        }
+        if events.tells_members() {
+            events.unwritten.told.push(user.clone());
+            events.unwritten.untold.retain(|one| one != user);
+            events.note(&Event {
+                kind: EventKind::MemberJoined,
+                time: now,
+                user: Some(user),
+                info,
+            });
+        }
+    }
+
+    /// Notes that a user has gone.
+    pub(super) fn note_leave(&mut self, user: &UserId) {
+        let (now, is_empty, events) = (self.now, self.presence.count() == 0, &mut self.events);
+        if events.tells_members() {
+            events.unwritten.untold.push(user.clone());
+            events.unwritten.told.retain(|one| one != user);
+            events.note(&Event {
+                kind: EventKind::MemberLeft,
+                time: now,
+                user: Some(user),
+                info: None,
+            });
+        }
+        if events.tells_occupancy() && is_empty {
+            self.note_emptiness();
+        }
+    }
+
+    /// A page that is loaded again leaves the room empty for a moment.
+    fn note_emptiness(&mut self) {
+        let vacates_at = self.now.plus_ms(VACATED_MS);
+        let events = &mut self.events;
+        if events.state.is_occupied && events.state.vacates_at.is_none() {
+            events.state.vacates_at = Some(vacates_at);
+            events.unwritten.is_state_changed = true;
+        }
+    }
+
+    /// Looks for members that the back end knows to be here and that are not: all sockets are lost
+    /// with a crash, and nobody tells of it. They may be back, as others that drop.
+    pub(super) fn miss_members(&mut self, told: Vec<UserId>) {
+        if self.events.tells_members() {
+            for user in told {
+                if self.presence.since(&user).is_none() {
+                    let absence = Absence {
+                        user,
+                        since: self.now,
+                        info: None,
+                        until: self.now.plus_ms(self.rules.presence_grace_ms),
+                    };
+                    self.presence.await_return(absence.clone());
+                    self.outputs.push_back(Output::KeepAbsence(absence));
+                }
+            }
+        }
+        if self.events.tells_occupancy() && self.presence.count() == 0 {
+            self.note_emptiness();
+        }
+    }
+
+    /// What time brings: the room has been empty for a while, or something is to be sent.
+    pub(super) fn time_out_events(&mut self) {
+        let now = self.now;
+        if self.events.vacates_at().is_some_and(|at| at <= now) {
+            self.events.state.vacates_at = None;
+            self.events.state.is_occupied = false;
+            self.events.unwritten.is_state_changed = true;
+            self.events.note_room(EventKind::RoomVacated, now);
+        }
+        if self.events.sends_at(now).is_some_and(|at| at <= now) {
+            if let Some(flight) = self.events.flight.take() {
+                self.failed(&flight.delivery, None, 0);
+            } else {
+                self.events.is_due = true;
+            }
+        }
+    }
+
+    /// Takes the next step towards what the back end knows; `false` where there is none to take now.
+    pub(super) fn tell_back_end(&mut self) -> bool {
+        self.write_events() || self.settle_events() || self.read_events()
+    }
+
+    /// Writes down what has happened; `false` where nothing has.
+    fn write_events(&mut self) -> bool {
+        let now = self.now;
+        let events = &mut self.events;
+        let lines = &events.unwritten.lines;
+        let row = if lines.is_empty() {
+            None
+        } else {
+            let (count, text) = (lines.len(), lines.join("\n"));
+            events.row(Lines::Events(text.into()), count, now)
+        };
+        let unwritten = take(&mut events.unwritten);
+        let write = EventWrite {
+            row,
+            state: unwritten.is_state_changed.then(|| events.state.clone()),
+            told: unwritten.told.clone(),
+            untold: unwritten.untold.clone(),
+        };
+        if write.is_empty() {
+            return false;
+        }
+        self.asked = Some(Asked::WriteEvents {
+            row: write.row.clone(),
+            unwritten: UnwrittenEvents(unwritten),
+        });
+        self.outputs.push_back(Output::KeepEvents(write));
+        true
+    }
+
+    /// They are written, or wait for the next input.
+    pub(super) fn events_kept(&mut self, outcome: Result<(), StorageFault>) {
+        match self.asked.take() {
+            Some(Asked::WriteEvents { row, unwritten }) => match outcome {
+                Ok(()) => {
+                    if let Some(row) = row {
+                        self.events.written(&row);
+                    }
+                }
+                Err(StorageFault) => {
+                    self.storage_failed = true;
+                    self.events.unwritten = unwritten.0;
+                }
+            },
+            other => self.asked = other,
+        }
+    }
+
+    /// Reads what is to be sent; `false` where it is not time to.
+    fn read_events(&mut self) -> bool {
+        if !take(&mut self.events.is_due) {
+            return false;
+        }
+        let delivery = Delivery::new(self.events.source.clone(), self.events.state.settled);
+        self.asked = Some(Asked::ReadEvents);
+        self.outputs.push_back(Output::ReadEvents(delivery));
+        true
+    }
+
+    /// Sends them.
+    pub(super) fn events_read(&mut self, outcome: Result<Delivery, StorageFault>) {
+        match self.asked.take() {
+            Some(Asked::ReadEvents) => match outcome {
+                Ok(delivery) if delivery.range().is_some() => {
+                    self.events.flight = Some(Flight {
+                        delivery: delivery.clone(),
+                        until: self.now.plus_ms(DELIVERY_LOST_MS),
+                    });
+                    self.outputs.push_back(Output::Deliver(delivery));
+                }
+                // Storage holds less than was thought, which is nothing to come back for.
+                Ok(_) => self.events.newest = self.events.state.settled,
+                Err(StorageFault) => self.events.state.put_off(None, 0, self.now),
+            },
+            other => self.asked = other,
+        }
+    }
+
+    /// The back end has taken them, or has not.
+    pub(super) fn delivered(&mut self, last: u64, outcome: DeliveryOutcome, chance: u64) {
+        let is_it = |flight: &mut Flight| flight.delivery.range().is_some_and(|it| it.1 == last);
+        let Some(Flight { delivery, .. }) = self.events.flight.take_if(is_it) else {
+            return;
+        };
+        match outcome {
+            DeliveryOutcome::Taken => {
+                self.events.state.settle(last);
+                self.events.settled = Some(Vec::new());
+            }
+            DeliveryOutcome::Failed { retry_after_ms } => {
+                self.failed(&delivery, retry_after_ms, chance);
+            }
+        }
+    }
+
+    /// Tries again later, and gives up what has been tried for long enough.
+    fn failed(&mut self, delivery: &Delivery, retry_after_ms: Option<u64>, chance: u64) {
+        let now = self.now;
+        let is_old = |time: Timestamp| now.ms_since(time) >= EVENT_MS_MAX;
+        let events = delivery.events().iter();
+        let dead: Vec<_> = events.take_while(|one| is_old(one.time)).cloned().collect();
+        let state = &mut self.events.state;
+        if let Some(last) = dead.last() {
+            let count = u64::try_from(dead.len()).unwrap_or_default();
+            state.dead = state.dead.saturating_add(count);
+            // What comes next has been waiting as well.
+            state.settle(last.seq);
+        }
+        state.put_off(retry_after_ms, chance, now);
+        if dead.is_empty() {
+            self.events.unwritten.is_state_changed = true;
+        } else {
+            self.events.settled = Some(dead);
+        }
+    }
+
+    /// Removes from storage what is settled; `false` where nothing is.
+    fn settle_events(&mut self) -> bool {
+        let Some(dead) = self.events.settled.take() else {
+            return false;
+        };
+        self.asked = Some(Asked::SettleEvents);
+        self.outputs.push_back(Output::SettleEvents {
+            state: self.events.state.clone(),
+            dead,
+        });
+        true
+    }
+
+    pub(super) fn events_settled(&mut self, outcome: Result<Option<OldestRow>, StorageFault>) {
+        match self.asked.take() {
+            Some(Asked::SettleEvents) => match outcome {
+                Ok(oldest) => {
+                    self.events.oldest = oldest;
+                    if oldest.is_none() {
+                        // As a room that is restored counts.
+                        self.events.bytes = 0;
+                    }
+                }
+                // It will be sent once more after the next start, which the back end can tell.
+                Err(StorageFault) => self.storage_failed = true,
+            },
+            other => self.asked = other,
+        }
+    }
+
+    /// Tells of events that were given up.
+    pub(super) fn dead_read(&mut self, outcome: Result<(Vec<String>, bool), StorageFault>) {
+        match self.asked.take() {
+            Some(Asked::ReadDead(id)) => self.tell_dead(id, outcome),
+            other => self.asked = other,
+        }
+    }
+
+    fn tell_dead(&mut self, id: CallId, outcome: Result<(Vec<String>, bool), StorageFault>) {
+        match outcome {
+            Ok((events, more)) => self.answer_at_length(id, Answer::dead(&events, more)),
+            Err(StorageFault) => self.answer(id, Err(Refusal::Internal)),
+        }
+    }
+
+    /// Forgets what was given up, with all else that is erased.
+    pub(super) fn forget_dead(&mut self) {
+        self.events.state.dead = 0;
+        self.events.unwritten.is_state_changed = true;
+    }
+}
+
+/// What was to be written, in case it is not.
+#[derive(Debug)]
+pub(super) struct UnwrittenEvents(Unwritten);

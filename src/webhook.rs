@@ -1,0 +1,50 @@
+//! Events on their way to the back end: signed, and sent once. Whether they are sent again is the
+//! core's to say.
+
+use snug_core::{RoomName, io::DeliveryOutcome, limits::DELIVERY_MS_MAX, webhook::Delivery};
+use worker::{Env, console_warn};
+
+use crate::{
+    config,
+    outbound::{self, Ask},
+    platform,
+};
+
+/// Sends a delivery, and tells what came of it.
+pub async fn send(env: &Env, room: &RoomName, delivery: &Delivery) -> DeliveryOutcome {
+    let failed = |retry_after_ms| DeliveryOutcome::Failed { retry_after_ms };
+    let Ok(config) = config::load(env) else {
+        return failed(None);
+    };
+    let back_end = &config.back_end;
+    let (Some(address), Some(signer)) = (&back_end.webhook, &back_end.signer) else {
+        return failed(None);
+    };
+    let now = platform::now();
+    let body = delivery.body(room, &platform::iso(now));
+    let signed = signer.headers(&delivery.id(), &body, now);
+    let mut headers = vec![("content-type", "application/json")];
+    headers.extend(signed.iter().map(|(name, value)| (*name, value.as_str())));
+    let ask = Ask {
+        body: Some(&body),
+        headers: &headers,
+        // The status says it all.
+        bytes_max: 0,
+        timeout_ms: DELIVERY_MS_MAX,
+    };
+    match outbound::ask(address, ask).await {
+        Ok(answer) if (200..300).contains(&answer.status) => DeliveryOutcome::Taken,
+        Ok(answer) => {
+            console_warn!("WEBHOOK_URL answered {}", answer.status);
+            failed(
+                answer
+                    .retry_after_s
+                    .map(|seconds| seconds.saturating_mul(1000)),
+            )
+        }
+        Err(why) => {
+            console_warn!("WEBHOOK_URL {why}");
+            failed(None)
+        }
+    }
+}
