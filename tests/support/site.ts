@@ -40,8 +40,11 @@ export interface Site extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Starts a server on 127.0.0.1, at a free port. Where the handler throws, it hangs up. */
-export async function startSite(answer: (request: Seen) => Reply | Promise<Reply>): Promise<Site> {
+/** Starts a server on 127.0.0.1, at a free port or the given one. Where the handler throws, it hangs up. */
+export async function startSite(
+  answer: (request: Seen) => Reply | Promise<Reply>,
+  wantedPort = 0,
+): Promise<Site> {
   const seen: Seen[] = [];
   const take = async (incoming: IncomingMessage, response: ServerResponse) => {
     const { method = "", url = "", headers } = incoming;
@@ -63,7 +66,7 @@ export async function startSite(answer: (request: Seen) => Reply | Promise<Reply
   const server = createServer((incoming, response) => {
     take(incoming, response).catch(() => incoming.socket.destroy());
   });
-  server.listen(0, "127.0.0.1");
+  server.listen(wantedPort, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   const close = async () => {

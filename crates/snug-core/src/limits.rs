@@ -73,7 +73,7 @@ pub const DELIVERY_WINDOW_MS: u64 = 1_000;
 /// How long the back end may take to answer.
 pub const DELIVERY_MS_MAX: u32 = 10_000;
 /// When a delivery is given up of which nothing was heard, as when the object was restarted amid it.
-pub const DELIVERY_LOST_MS: u64 = 30_000;
+pub const DELIVERY_LOST_MS: u64 = 15_000;
 /// The pause after the first failure, which doubles with each one.
 pub const RETRY_MS_MIN: u64 = 1_000;
 /// The longest pause.
