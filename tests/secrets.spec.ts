@@ -22,10 +22,11 @@ import { type Settings, startWorker, type Worker } from "./support/worker.js";
 type Bytes = Buffer[][];
 
 /** All that has left the Workers, by where it went. */
-const out: Record<"client" | "application" | "provider", Bytes> = {
+const out: Record<"client" | "application" | "provider" | "backEnd", Bytes> = {
   client: [],
   application: [],
   provider: [],
+  backEnd: [],
 };
 /** All that clients have said. */
 const said: Bytes = [];
@@ -70,6 +71,9 @@ const JWT_SECRET = mark("secret");
 const JWT_SECRET_PREVIOUS = mark("previous");
 const AUTH = { path: mark("auth"), key: mark("authkey") };
 const JWKS = { path: mark("jwks"), key: mark("jwkskey") };
+const HOOK = { path: mark("hook"), key: mark("hookkey") };
+const WEBHOOK_KEY = Buffer.from(mark("webhook")).subarray(0, 48);
+const WEBHOOK_SECRET = `whsec_${WEBHOOK_KEY.toString("base64")}`;
 /** What stood in settings that could not be used. */
 const MISSET: string[] = [];
 
@@ -92,6 +96,10 @@ const IP = `2001:db8:${randomBytes(12).toString("hex").match(/.{4}/g)?.join(":")
 const PUBLISHED = mark("published");
 const PROFILE = mark("profile");
 const REASON = mark("reason");
+
+// What a back end says, and is told.
+const POSTED = mark("posted");
+const REPLIED = mark("replied");
 
 /** A token with a claim that is nobody's business. */
 async function secretToken(claims: Claims = {}, signing: Signing = {}): Promise<string> {
@@ -139,7 +147,15 @@ const provider = await startSite(({ path }) => {
   return reply();
 });
 const elsewhere = await startSite(() => ({ body: SET }));
-closers.push(application.close, provider.close, elsewhere.close);
+/** What the back end answers to the events that it is told of, one after the other, and then takes all. */
+const replies: Reply[] = [
+  { status: 500, headers: { "set-cookie": REPLIED }, body: REPLIED },
+  { status: 302, headers: { location: `${elsewhere.origin}/?${REPLIED}` } },
+  { status: 200, body: REPLIED },
+];
+const backEnd = await startSite(() => replies.shift() ?? {});
+closers.push(application.close, provider.close, elsewhere.close, backEnd.close);
+const WEBHOOK_URL = `${await tap(backEnd.origin, { there: out.backEnd })}/${HOOK.path}?key=${HOOK.key}`;
 const AUTH_URL = `${await tap(application.origin, { there: out.application })}/${AUTH.path}?key=${AUTH.key}`;
 const providerTap = await tap(provider.origin, { there: out.provider });
 const jwksUrl = (set: string) => `${providerTap}/${JWKS.path}?key=${JWKS.key}&set=${set}`;
@@ -391,6 +407,12 @@ describe("the door refuses", () => {
       { DEV_TOKENS: bad() },
       { JWT_LEEWAY_SECONDS: bad() },
       { MESSAGE_BYTES_MAX: bad() },
+      { WEBHOOK_URL, WEBHOOK_SECRET: bad() },
+      { WEBHOOK_SECRET, WEBHOOK_SECRET_PREVIOUS: bad() },
+      { WEBHOOK_SECRET, WEBHOOK_URL: `https://user:${bad()}@app.example/` },
+      { WEBHOOK_SECRET, WEBHOOK_EVENTS: bad() },
+      { WEBHOOK_SECRET, PUBLISH_URL: bad() },
+      { PUBLISH_FALLBACK: bad() },
     ];
     await Promise.all(
       settings.map(async (setting) => {
@@ -515,6 +537,45 @@ describe("a room closes", () => {
   });
 });
 
+describe("the back end", () => {
+  /** Asks with a token, and all else that a client may bring where it is not asked for. */
+  async function call(at: Worker, method: string, path: string, body?: string, claims: Claims = {}) {
+    const jwt = await secretToken({ rooms: { "*": ["serve", "moderate", "history"] }, ...claims });
+    const { headers = {} } = laden({ headers: { Authorization: `Bearer ${jwt}` } });
+    const length = body === undefined ? {} : { "Content-Length": Buffer.byteLength(body) };
+    return fetched(`${at.origin}${path}?token=${jwt}`, { ...headers, ...length }, method, body);
+  }
+  const code = ({ body }: { body: string }) => JSON.parse(body).code;
+
+  it("is told of its rooms, whatever it answers", async () => {
+    const served = await start({ WEBHOOK_URL, WEBHOOK_SECRET, WEBHOOK_EVENTS: "*", JWKS_URL: undefined });
+    const room = newRoom();
+    const ann = await enter(served, room);
+    const path = `/v1/rooms/${room}`;
+    expect((await call(served, "POST", `${path}/messages`, JSON.stringify({ data: POSTED }))).status).toBe(
+      201,
+    );
+    expect((await ann.next("message")).data).toBe(POSTED);
+    await expect.poll(() => replies.length, { timeout: 20_000 }).toBe(0);
+    await expect
+      .poll(async () => JSON.parse((await call(served, "GET", path)).body).webhooks, { timeout: 20_000 })
+      .toEqual({ pending: 0, dead: 0 });
+    expect((await call(served, "DELETE", path)).status).toBe(200);
+    expect((await ann.closed()).code).toBe(4104);
+  }, 60_000);
+
+  it("is refused what is no message, or too much, or too often", async () => {
+    const slow = await start({ SERVE_PER_SECOND: 1, SERVE_BURST: 4 });
+    const path = `/v1/rooms/${newRoom()}/messages`;
+    expect(code(await call(slow, "POST", path, NONSENSE))).toBe("bad_request");
+    expect(code(await call(slow, "POST", path, `{"data":"${NONSENSE.repeat(2_000)}"}`))).toBe("too_large");
+    expect(code(await call(slow, "POST", path, "{}", { rooms: [] }))).toBe("room_forbidden");
+    expect(code(await call(slow, "POST", "/v1/publish", NONSENSE))).toBe("bad_request");
+    const many = await Promise.all(Array.from({ length: 8 }, () => call(slow, "GET", path)));
+    expect(many.map(code)).toContain("rate_limited");
+  });
+});
+
 const source = (file: string) =>
   readFileSync(new URL(`../crates/snug-core/src/${file}`, import.meta.url), "utf8");
 
@@ -539,7 +600,7 @@ describe("when all that is over,", () => {
   /** All that clients were told. */
   let told: string;
   /** All that came out and was not asked for, by where it went. */
-  let found: Record<"client" | "application" | "provider" | "log", string>;
+  let found: Record<"client" | "application" | "provider" | "backEnd" | "log", string>;
 
   beforeAll(async () => {
     await endAll();
@@ -549,6 +610,7 @@ describe("when all that is over,", () => {
       client: minted.reduce((rest, jwt) => rest.replace(JSON.stringify({ token: jwt }), ""), told),
       application: text(out.application),
       provider: text(out.provider),
+      backEnd: text(out.backEnd),
       log: logs.map((log) => log()).join("\n"),
     };
   });
@@ -600,6 +662,8 @@ describe("when all that is over,", () => {
       "JWKS_URL answered with no key",
       "JWKS_URL could not be reached",
       "refused by a trigger",
+      "WEBHOOK_URL answered 500",
+      "WEBHOOK_URL answered 302",
     ])("a log that says %j", (line) => expect(found.log).toContain(line));
   });
 
@@ -632,14 +696,23 @@ describe("when all that is over,", () => {
 
   it.each([
     ["what is published", PUBLISHED],
-    ["a profile", PROFILE],
     ["a moderator's reason", REASON],
   ])("%s was told to clients, and to nobody else", (_what, words) => {
     expect(whereabouts(words)).toEqual(["client"]);
   });
 
   it.each([
+    ["what it has posted", POSTED],
+    ["a profile", PROFILE],
+  ])("%s was told to clients and the back end, and to nobody else", (_what, words) => {
+    expect(whereabouts(words)).toEqual(["client", "backEnd"]);
+  });
+
+  it.each([
     ["the key that verifies", JWT_SECRET],
+    ["the key that signs events", WEBHOOK_KEY.toString("latin1")],
+    ["the same as it is set", WEBHOOK_SECRET],
+    ["a back end's answer", REPLIED],
     ["the key from before", JWT_SECRET_PREVIOUS],
     ["a claim that nobody knows", PRIVATE],
     ["a token's kid", KID],
@@ -659,6 +732,8 @@ describe("when all that is over,", () => {
     ["the application's key", AUTH.key, "application"],
     ["the provider's address", JWKS.path, "provider"],
     ["the provider's key", JWKS.key, "provider"],
+    ["the back end's address", HOOK.path, "backEnd"],
+    ["the back end's key", HOOK.key, "backEnd"],
   ])("%s is where it has to be, and nowhere else", (_what, secret, place) => {
     expect(whereabouts(secret)).toEqual([place]);
   });
