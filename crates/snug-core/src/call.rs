@@ -256,7 +256,7 @@ impl<'a> Description<'a> {
 
 impl Answer {
     /// 200 with an object.
-    pub(crate) fn ok(body: &impl Serialize) -> Self {
+    pub fn ok(body: &impl Serialize) -> Self {
         Self::of(200, body)
     }
 
@@ -267,7 +267,7 @@ impl Answer {
     }
 
     /// Messages were stored.
-    pub(crate) fn published(epoch: &Epoch, messages: &[Stored]) -> Self {
+    pub fn published(epoch: &Epoch, messages: &[Stored]) -> Self {
         #[derive(Serialize)]
         struct Published<'a> {
             epoch: &'a Epoch,
@@ -277,7 +277,7 @@ impl Answer {
     }
 
     /// A page of stored messages.
-    pub(crate) fn page(epoch: Option<&Epoch>, messages: &[&RawValue], more: bool) -> Self {
+    pub fn page(epoch: Option<&Epoch>, messages: &[&RawValue], more: bool) -> Self {
         #[derive(Serialize)]
         struct Page<'a> {
             epoch: Option<&'a Epoch>,
@@ -292,7 +292,7 @@ impl Answer {
     }
 
     /// Who is here, of so many.
-    pub(crate) fn members(members: &[&RawValue], count: usize) -> Self {
+    pub fn members(members: &[&RawValue], count: usize) -> Self {
         #[derive(Serialize)]
         struct Members<'a> {
             members: &'a [&'a RawValue],
@@ -307,7 +307,7 @@ impl Answer {
     }
 
     /// Events that were given up, as they would have been sent.
-    pub(crate) fn dead(events: &[String], more: bool) -> Self {
+    pub fn dead(events: &[String], more: bool) -> Self {
         let body = format!(r#"{{"events":[{}],"more":{more}}}"#, events.join(","));
         Self {
             status: 200,
@@ -316,7 +316,7 @@ impl Answer {
     }
 
     /// So many connections were closed.
-    pub(crate) fn closed(closed: usize) -> Self {
+    pub fn closed(closed: usize) -> Self {
         #[derive(Serialize)]
         struct Closed {
             closed: usize,

@@ -15,8 +15,9 @@ use std::{
 
 use serde_json::{Value, value::RawValue};
 use snug_core::{
-    Capabilities, CloseCode, ConnectionId, Epoch, ErrorCode, Offset, Refusal, RoomName, Timestamp,
-    UserId,
+    Answer, Capabilities, CloseCode, ConnectionId, Epoch, ErrorCode, Offset, Refusal, RoomName,
+    Timestamp, UserId,
+    call::{Description, WebhookCounts, read_messages},
     command::{Command, CommandId, PageRequest, PageStart},
     limits::PAGE_BYTES_MAX,
     push::{
@@ -25,13 +26,14 @@ use snug_core::{
     },
     secret::Secret,
     session::Question,
+    webhook::{Delivery, Event, EventKind, EventRow, Lines},
 };
 
 #[test]
 fn every_file_is_read_by_a_test() {
     let names: BTreeSet<_> = vectors().into_keys().collect();
     let (commands, sent) = (commands(), sent());
-    let known = commands.keys().chain(sent.keys());
+    let known = commands.keys().chain(sent.keys()).chain(&["call_publish"]);
     assert_eq!(names, known.map(|name| name.to_string()).collect());
 }
 
@@ -45,6 +47,21 @@ fn commands_are_read_as_what_they_mean() {
         // Raw JSON has no equality; its text in here has.
         assert_eq!(format!("{command:?}"), format!("{expected:?}"), "{name}");
     }
+}
+
+#[test]
+fn a_call_is_read_as_what_it_means() {
+    let body = vectors()["call_publish"].to_string();
+    let [message] = &read_messages(&body, 1_000).unwrap()[..] else {
+        panic!("{body}")
+    };
+    assert_eq!(
+        message.data.map(RawValue::get),
+        Some(r#"{"text":"Version 7 is out"}"#)
+    );
+    assert_eq!(message.event.as_deref(), Some("news"));
+    assert_eq!(message.key.as_deref(), Some("release-7"));
+    assert_eq!(message.user, Some(user("bot")));
 }
 
 #[test]
@@ -145,6 +162,44 @@ fn commands() -> Named<(Option<CommandId>, Command<'static>)> {
     .into_iter()
     .map(|(name, id, command)| (name, (id, command)))
     .collect()
+}
+
+/// What the back end is told of a visit.
+fn told(room: &RoomName, message: &str) -> String {
+    let ann = user("ann");
+    let event = |kind, ms, user, info| {
+        let time = START.plus_ms(ms);
+        Event {
+            kind,
+            time,
+            user,
+            info,
+        }
+        .to_line()
+    };
+    let info = raw(r##"{"name":"Ann","color":"#c0392b"}"##);
+    let came = [
+        event(EventKind::RoomOccupied, 0, None, None),
+        event(EventKind::MemberJoined, 0, Some(&ann), Some(info)),
+    ];
+    let mut delivery = Delivery::new("5b0e6f0c8d2a4c11".into(), 0);
+    for (first, lines) in [
+        (1, Lines::Events(came.join("\n").into())),
+        (3, Lines::Messages(message.into())),
+        (
+            4,
+            Lines::Events(event(EventKind::MemberLeft, 5500, Some(&ann), None).into()),
+        ),
+    ] {
+        delivery.take(&EventRow {
+            first,
+            count: 1,
+            time: START,
+            bytes_before: 0,
+            lines,
+        });
+    }
+    delivery.body(room, "2027-01-15T08:00:06.000Z")
 }
 
 /// What the server sends, as it sends it.
@@ -322,6 +377,25 @@ fn sent() -> Named<String> {
             }
             .to_line(),
         ),
+        (
+            "answer_published",
+            Answer::published(&epoch, &[stored]).body,
+        ),
+        (
+            "answer_room",
+            Answer::ok(&Description {
+                room: &room,
+                epoch: Some(&epoch),
+                offset: Offset(42),
+                connections: 3,
+                members: 2,
+                messages: 42,
+                storage_bytes: 61_440,
+                webhooks: WebhookCounts::default(),
+            })
+            .body,
+        ),
+        ("webhook_events", told(&room, &message.to_line()).into()),
         (
             "push_closing",
             Push::Closing {
