@@ -3,7 +3,6 @@
 
 use futures::future::join_all;
 use js_sys::JsString;
-use serde::Serialize;
 use snug_core::{
     Refusal, RoomName,
     call::{Ask, BODY_TOO_LONG, Broadcast, Call},
@@ -13,7 +12,8 @@ use snug_core::{
 };
 use wasm_bindgen::JsValue;
 use worker::{
-    Context, Env, Error, Request, Response, console_error, wasm_bindgen_futures::JsFuture, web_sys,
+    Context, Env, Error, Request, Response, ResponseBuilder, wasm_bindgen_futures::JsFuture,
+    web_sys,
 };
 
 use crate::{
@@ -88,80 +88,48 @@ pub async fn publish(request: &Request, env: &Env, context: &Context) -> Result<
         .rooms
         .iter()
         .map(|room| publish_in(room, &claims, &messages, env));
-    let results = join_all(each).await;
-    Ok(Response::from_json(&Results { results })?)
+    let results = join_all(each).await.join(",");
+    let body = format!(r#"{{"results":[{results}]}}"#);
+    let builder = ResponseBuilder::new().with_header("content-type", "application/json")?;
+    let builder = builder.with_header("cache-control", "no-store")?;
+    Ok(builder.fixed(body.into_bytes()))
 }
 
-#[derive(Serialize)]
-struct Results<'a> {
-    results: Vec<RoomResult<'a>>,
-}
-
-/// What came of one room.
-#[derive(Serialize)]
-struct RoomResult<'a> {
-    room: &'a str,
-    #[serde(flatten)]
-    outcome: Outcome,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Outcome {
-    /// The room's own answer.
-    Published(serde_json::Map<String, serde_json::Value>),
-    Refused {
-        error: serde_json::Value,
-    },
-}
-
-async fn publish_in<'a>(
-    name: &'a str,
-    claims: &Claims,
-    messages: &JsValue,
-    env: &Env,
-) -> RoomResult<'a> {
-    let outcome = match try_publish(name, claims, messages, env).await {
-        Ok(outcome) => outcome,
-        Err(problem) => Outcome::refused(problem),
-    };
-    RoomResult {
-        room: name,
-        outcome,
+/// What came of one room, as JSON.
+async fn publish_in(name: &str, claims: &Claims, messages: &JsValue, env: &Env) -> String {
+    // A text that was read from JSON can be written to it.
+    let room = serde_json::to_string(name).unwrap_or_default();
+    match try_publish(name, claims, messages, env).await {
+        // The room's own answer is an object with something in it.
+        Ok((true, published)) => format!(r#"{{"room":{room},{}"#, fields(&published)),
+        Ok((false, problem)) => format!(r#"{{"room":{room},"error":{problem}}}"#),
+        Err(problem) => {
+            let refusal = problem.into_refusal();
+            // A problem is an object of texts and a number.
+            let problem = serde_json::to_string(&refusal.body()).unwrap_or_default();
+            format!(r#"{{"room":{room},"error":{problem}}}"#)
+        }
     }
 }
 
+/// An object's text after its first brace.
+fn fields(object: &str) -> &str {
+    object.strip_prefix('{').unwrap_or("}")
+}
+
+/// Whether the room has published the messages, and what it says.
 async fn try_publish(
     name: &str,
     claims: &Claims,
     messages: &JsValue,
     env: &Env,
-) -> Result<Outcome, Problem> {
+) -> Result<(bool, String), Problem> {
     let room = RoomName::parse(name).ok_or(Refusal::BadRoom)?;
     let call = Call::admit(claims.clone(), &room, Ask::Publish)?;
     let response = forward(&room, &call, Some(messages), env).await?;
     let text = JsFuture::from(response.text().map_err(Error::from)?).await;
     let text = text.map_err(Error::from)?.as_string().unwrap_or_default();
-    let answer = serde_json::from_str(&text).map_err(Error::from)?;
-    Ok(match answer {
-        serde_json::Value::Object(published) if response.ok() => Outcome::Published(published),
-        error => Outcome::Refused { error },
-    })
-}
-
-impl Outcome {
-    fn refused(problem: Problem) -> Self {
-        let refusal = match problem {
-            Problem::Refused(refusal) => refusal,
-            Problem::Fault(error) => {
-                console_error!("fault: {error}");
-                Refusal::Internal
-            }
-        };
-        // A problem is an object of texts and a number.
-        let error = serde_json::to_value(refusal.body()).unwrap_or_default();
-        Self::Refused { error }
-    }
+    Ok((response.ok(), text))
 }
 
 /// Looks where the page is from that asks, where one does. The query, for what it is worth.

@@ -25,15 +25,20 @@ impl From<Error> for Problem {
 }
 
 impl Problem {
-    /// The response that tells of it.
-    pub fn into_response(self) -> Result<Response> {
+    /// What the client is told of it.
+    pub fn into_refusal(self) -> Refusal {
         match self {
-            Self::Refused(refusal) => response(&refusal),
+            Self::Refused(refusal) => refusal,
             Self::Fault(error) => {
                 console_error!("fault: {error}");
-                response(&Refusal::Internal)
+                Refusal::Internal
             }
         }
+    }
+
+    /// The response that tells of it.
+    pub fn into_response(self) -> Result<Response> {
+        response(&self.into_refusal())
     }
 }
 
