@@ -10,16 +10,24 @@ export const toBase64url = (bytes: Uint8Array): string =>
     .replaceAll("/", "_")
     .replace(/=+$/, "");
 
-/** The bytes of a base64 text, or of a base64url one; nothing, where it is neither. */
-export function fromBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
+/** The bytes of a base64 text; nothing, where it is none. */
+export const fromBase64 = (text: string): Uint8Array<ArrayBuffer> | undefined =>
+  /^[\w+/]*={0,2}$/.test(text) ? decode(text) : undefined;
+
+/** The bytes of a base64url text, padded or not; nothing, where it is none. */
+export const fromBase64url = (text: string): Uint8Array<ArrayBuffer> | undefined =>
+  /^[\w-]*=*$/.test(text)
+    ? decode(text.replace(/=+$/, "").replaceAll("-", "+").replaceAll("_", "/"))
+    : undefined;
+
+function decode(base64: string): Uint8Array<ArrayBuffer> | undefined {
   try {
-    const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
-    return Uint8Array.from(binary, (character) => character.charCodeAt(0));
+    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   } catch {
     return undefined;
   }
 }
 
 /** A key that signs by HMAC. */
-export const hmacKey = (secret: Uint8Array<ArrayBuffer>, hash: string): Promise<CryptoKey> =>
+export const hmacKey = (secret: Uint8Array<ArrayBuffer>, hash: string) =>
   crypto.subtle.importKey("raw", secret, { name: "HMAC", hash }, false, ["sign"]);

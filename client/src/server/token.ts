@@ -1,7 +1,7 @@
 // Tokens for users, and for the back end itself.
 
 import type { Capability, JsonObject } from "../protocol.js";
-import { fromBase64, hmacKey, toBase64url, utf8 } from "./bytes.js";
+import { fromBase64url, hmacKey, toBase64url, utf8 } from "./bytes.js";
 
 /** The algorithms that a secret can sign with (RFC 7518, 3.2). */
 export type HmacAlgorithm = "HS256" | "HS384" | "HS512";
@@ -94,7 +94,7 @@ export async function mintToken(options: TokenOptions): Promise<string> {
 /** The bytes of a `JWT_SECRET`. */
 export function secretBytes(secret: string): Uint8Array<ArrayBuffer> {
   if (typeof secret !== "string") throw new TypeError("secret must be a text");
-  const bytes = secret.startsWith(RAW) ? fromBase64(secret.slice(RAW.length)) : utf8(secret);
+  const bytes = secret.startsWith(RAW) ? fromBase64url(secret.slice(RAW.length)) : utf8(secret);
   if (!bytes) throw new TypeError(`secret is not base64url after its '${RAW}'`);
   if (bytes.length < SECRET_BYTES_MIN)
     throw new TypeError(`secret must hold at least ${SECRET_BYTES_MIN} bytes`);
