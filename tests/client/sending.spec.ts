@@ -1,0 +1,449 @@
+// How the package for back ends sends requests: again where that is safe, and not where it is not. The server does
+// nothing but what a test says.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { decodeJwt } from "jose";
+import { Snug, SnugApiError, SnugError, type SnugOptions } from "snug-client/server";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { type Reply, type Seen, type Site, startSite } from "../support/site.js";
+import { SECRET } from "../support/tokens.js";
+
+const BACKOFF = { minMs: 1, maxMs: 5_000 };
+
+/** A problem as Snug tells it. */
+const problem = (status: number, code: string, headers: Record<string, string> = {}): Reply => ({
+  status,
+  headers: { "content-type": "application/problem+json", ...headers },
+  body: JSON.stringify({ type: "about:blank", title: "…", status, code, detail: `because of ${code}` }),
+});
+const json = (answer: object, status = 200): Reply => ({ status, body: JSON.stringify(answer) });
+const stored = json({ epoch: "8c1d5ab0", messages: [{ offset: 41, time: 1_800_000_005_000 }] }, 201);
+const hangUp = (): never => {
+  throw new Error("hangs up");
+};
+
+/** A server that gives these answers, one a request and the last one for ever, and a Snug that asks it. */
+async function talk(replies: (Reply | ((request: Seen) => Reply))[], options: Partial<SnugOptions> = {}) {
+  const left = [...replies];
+  const site = await startSite((request) => {
+    const reply = left.length > 1 ? left.shift() : left[0];
+    return typeof reply === "function" ? reply(request) : (reply ?? {});
+  });
+  onTestFinished(() => site.close());
+  const snug = new Snug({ url: site.origin, secret: SECRET, backoff: BACKOFF, ...options });
+  return { site, snug };
+}
+
+/** What a call is rejected with. */
+const rejection = async (outcome: Promise<unknown>): Promise<SnugApiError> => {
+  const error = await outcome.then(
+    () => new Error("not rejected"),
+    (error: unknown) => error,
+  );
+  if (error instanceof SnugApiError) return error;
+  throw error;
+};
+
+const keys = (site: Site) => site.seen.map(({ body }) => JSON.parse(body).key);
+const bearer = ({ headers }: Seen) => `${headers.authorization}`.replace("Bearer ", "");
+
+describe("a request", () => {
+  it("goes where it should, with a token that is short and may do all", async () => {
+    const { site, snug } = await talk([stored], { user: "shop", issuer: "us", audience: "snug" });
+    await snug.publish("team:7@x~y", { data: 1, event: "chat", key: "k", user: "ann" });
+    expect(site.seen[0]).toMatchObject({ method: "POST", path: "/v1/rooms/team%3A7%40x~y/messages" });
+    expect(JSON.parse(site.seen[0]?.body ?? "")).toEqual({ data: 1, event: "chat", key: "k", user: "ann" });
+    const claims = decodeJwt(bearer(site.seen[0] as Seen));
+    expect(claims).toMatchObject({
+      sub: "shop",
+      iss: "us",
+      aud: "snug",
+      rooms: { "*": ["serve", "history", "presence", "moderate"] },
+    });
+    expect((claims.exp ?? 0) - Date.now() / 1000).toBeLessThanOrEqual(300);
+  });
+
+  it.each(["/base", "/base/"])("goes below %s, where Snug is there", async (base) => {
+    const { site, snug } = await talk([json({ closed: 1 })]);
+    const below = new Snug({ url: `${site.origin}${base}?x=1#y`, secret: SECRET });
+    await below.kick("lobby", "cho/../bob?", { banSeconds: 60, reason: "no spam & no ads" });
+    expect(site.seen[0]).toMatchObject({
+      method: "DELETE",
+      path: "/base/v1/rooms/lobby/members/cho%2F..%2Fbob%3F?ban_seconds=60&reason=no+spam+%26+no+ads",
+    });
+    expect(snug).toBeDefined();
+  });
+
+  it("has no name that would lead elsewhere", async () => {
+    const { site, snug } = await talk([json({ closed: 1 })]);
+    for (const room of ["", ".", "..", "a/b", "a b", "ü", "a".repeat(129)]) {
+      await expect(snug.deleteRoom(room)).rejects.toThrow(TypeError);
+      await expect(snug.history(room)).rejects.toThrow(TypeError);
+      await expect(snug.messages(room).next()).rejects.toThrow(TypeError);
+    }
+    for (const user of ["", ".", "..", "a\n", "👋".slice(1), "a".repeat(129)]) {
+      await expect(snug.kick("lobby", user)).rejects.toThrow(TypeError);
+    }
+    expect(site.seen).toEqual([]);
+    await snug.deleteRoom("a".repeat(128));
+    await snug.kick("...", "a".repeat(128));
+    expect(site.seen).toHaveLength(2);
+  });
+
+  it("needs one way to a token, and a secret that is one", () => {
+    const made = (options: Partial<SnugOptions>) => () =>
+      new Snug({ url: "https://chat.example.com", ...options });
+    expect(made({})).toThrow("Give either secret or getToken");
+    expect(made({ secret: SECRET, getToken: () => "a.b.c" })).toThrow("Give either secret or getToken");
+    expect(made({ secret: "short" })).toThrow("secret must hold at least 32 bytes");
+    expect(made({ secret: SECRET, user: "" })).toThrow("user must be");
+    expect(made({ secret: SECRET, url: "wss://chat.example.com" })).toThrow("No HTTP address");
+    expect(made({ secret: SECRET })).not.toThrow();
+  });
+});
+
+describe("what is refused for now", () => {
+  it.each<[string, (snug: Snug) => Promise<unknown>, Reply]>([
+    ["a message", (snug) => snug.publish("lobby", { data: 1 }), stored],
+    ["a kick", (snug) => snug.kick("lobby", "cho"), json({ closed: 1 })],
+    ["the end of a room", (snug) => snug.deleteRoom("lobby"), json({ closed: 1 })],
+    ["a question", (snug) => snug.members("lobby"), json({ members: [], count: 0, truncated: false })],
+  ])("is sent again: %s", async (_, call, answer) => {
+    const soon = { "retry-after": "0" };
+    const { site, snug } = await talk([
+      problem(429, "rate_limited", soon),
+      problem(503, "auth_unavailable", soon),
+      problem(429, "rate_limited", soon),
+      answer,
+    ]);
+    await call(snug);
+    expect(site.seen).toHaveLength(4);
+  });
+
+  it("is sent so often and no more", async () => {
+    const { site, snug } = await talk([problem(429, "rate_limited", { "retry-after": "0" })], { retries: 2 });
+    expect(await rejection(snug.publish("lobby", { data: 1 }))).toMatchObject({
+      name: "SnugError",
+      status: 429,
+      code: "rate_limited",
+      detail: "because of rate_limited",
+      message: "because of rate_limited",
+      retryable: true,
+      retryAfterMs: 0,
+    });
+    expect(site.seen).toHaveLength(3);
+  });
+
+  it("is not waited for too long", async () => {
+    const { site, snug } = await talk([problem(429, "rate_limited", { "retry-after": "6" })]);
+    expect((await rejection(snug.members("lobby"))).retryAfterMs).toBe(6_000);
+    expect(site.seen).toHaveLength(1);
+  });
+
+  it("is waited for as long as it says", async () => {
+    const { site, snug } = await talk([problem(429, "rate_limited", { "retry-after": "1" }), stored]);
+    const timers = vi.spyOn(globalThis, "setTimeout");
+    onTestFinished(() => timers.mockRestore());
+    await snug.publish("lobby", { data: 1 });
+    expect(site.seen).toHaveLength(2);
+    const waited = timers.mock.calls.map(([, milliseconds]) => milliseconds ?? 0);
+    expect(waited.filter((milliseconds) => milliseconds >= 1_000 && milliseconds <= 1_001)).toHaveLength(1);
+  });
+});
+
+describe("what may have been done", () => {
+  const failures: [string, Reply | (() => Reply)][] = [
+    ["lost its answer", hangUp],
+    ["got 500", problem(500, "internal")],
+    ["got 503 of something before Snug", { status: 503, body: "<html>" }],
+    ["got 502 of something before Snug", { status: 502 }],
+    ["got an answer that is none", { status: 200, body: "<html>" }],
+  ];
+
+  it.each(failures.slice(0, 4))(
+    "is sent again under the same key, where a message %s",
+    async (_, failure) => {
+      const { site, snug } = await talk([failure, failure, stored]);
+      expect(await snug.publish("lobby", { data: 1 })).toEqual({
+        epoch: "8c1d5ab0",
+        offset: 41,
+        time: 1_800_000_005_000,
+      });
+      const [first, ...others] = keys(site);
+      expect(first).toMatch(/^[\w-]{36}$/);
+      expect(others).toEqual([first, first]);
+    },
+  );
+
+  it("is sent again under the application's key, where there is one", async () => {
+    const { site, snug } = await talk([hangUp, stored]);
+    await snug.publish("lobby", { data: 1, key: "order-7" });
+    expect(keys(site)).toEqual(["order-7", "order-7"]);
+  });
+
+  it("has a key for each of several messages", async () => {
+    const { site, snug } = await talk([hangUp, stored]);
+    const answer = await snug.publish("lobby", [
+      { data: 1 },
+      { data: 2, key: undefined },
+      { data: 3, key: "k" },
+    ]);
+    expect(answer.messages).toHaveLength(1);
+    const [first = [], second] = site.seen.map(({ body }) => JSON.parse(body) as { key: string }[]);
+    expect(second).toEqual(first);
+    expect(new Set(first.map(({ key }) => key)).size).toBe(3);
+    expect(first[2]?.key).toBe("k");
+  });
+
+  it.each(failures)("is not sent again, where the end of a room %s", async (_, failure) => {
+    const { site, snug } = await talk([failure, json({ closed: 1 })]);
+    await rejection(snug.deleteRoom("lobby"));
+    expect(site.seen).toHaveLength(1);
+  });
+
+  it("gives up where nobody is there", async () => {
+    const { site, snug } = await talk([stored]);
+    await site.close();
+    const error = await rejection(snug.publish("lobby", { data: 1 }));
+    expect(error).toMatchObject({ status: 0, code: "unreachable", retryable: true, retryAfterMs: undefined });
+    expect(error.detail).toMatch(/^No answer: .*(ECONNREFUSED|connect)/);
+    expect(error.cause).toBeInstanceOf(TypeError);
+  });
+
+  it("gives up where nobody answers", async () => {
+    let attempts = 0;
+    const counting: typeof fetch = (...request) => {
+      attempts += 1;
+      return fetch(...request);
+    };
+    const { snug } = await talk([{ never: true }], { timeoutMs: 50, retries: 1, fetch: counting });
+    expect(await rejection(snug.members("lobby"))).toMatchObject({
+      status: 0,
+      code: "timeout",
+      retryable: true,
+    });
+    expect(attempts).toBe(2);
+  });
+
+  it("gives up where an answer does not end", async () => {
+    const { snug } = await talk([{ body: '{"members":', endless: true }], { timeoutMs: 50, retries: 0 });
+    expect(await rejection(snug.members("lobby"))).toMatchObject({ status: 0, code: "timeout" });
+  });
+});
+
+describe("what stays refused", () => {
+  it.each([
+    [400, "bad_request"],
+    [403, "room_forbidden"],
+    [403, "banned"],
+    [404, "not_found"],
+    [413, "too_large"],
+    [500, "misconfigured"],
+  ])("is not sent again: %i %s", async (status, code) => {
+    const { site, snug } = await talk([problem(status, code, { "retry-after": "1" }), stored]);
+    const error = await rejection(snug.publish("lobby", { data: 1 }));
+    expect(error).toBeInstanceOf(SnugError);
+    expect(error).toMatchObject({ status, code, detail: `because of ${code}`, retryable: false });
+    expect(site.seen).toHaveLength(1);
+  });
+
+  it("is a redirect, which is not followed", async () => {
+    const other = await startSite(() => ({}));
+    onTestFinished(() => other.close());
+    const { snug } = await talk([{ status: 307, headers: { location: `${other.origin}/v1/publish` } }]);
+    expect(await rejection(snug.publish("lobby", { data: 1 }))).toMatchObject({
+      status: 307,
+      code: "unexpected_answer",
+      detail: "307 is not an answer of Snug's",
+    });
+    expect(other.seen).toEqual([]);
+  });
+
+  it("is what can't be said in JSON", async () => {
+    const { site, snug } = await talk([stored]);
+    await expect(snug.publish("lobby", { data: 1n })).rejects.toThrow(/BigInt/);
+    expect(site.seen).toEqual([]);
+  });
+});
+
+describe("a token", () => {
+  it("is used for one request after the other", async () => {
+    let given = 0;
+    const getToken = () => `a.${++given}.c`;
+    const { site, snug } = await talk([stored], { secret: undefined, getToken });
+    await Promise.all([1, 2, 3].map((data) => snug.publish("lobby", { data })));
+    await snug.publish("lobby", { data: 4 });
+    expect(site.seen.map(bearer)).toEqual(["a.1.c", "a.1.c", "a.1.c", "a.1.c"]);
+  });
+
+  it("is renewed where it does not hold any more, once for all who find out", async () => {
+    let given = 0;
+    const getToken = async () => {
+      given += 1;
+      const token = `a.${given}.c`;
+      await sleep(5);
+      return token;
+    };
+    const answer = (request: Seen) => (bearer(request) === "a.1.c" ? problem(401, "token_expired") : stored);
+    const { site, snug } = await talk([answer], { secret: undefined, getToken });
+    await Promise.all([1, 2, 3].map((data) => snug.publish("lobby", { data })));
+    expect(given).toBe(2);
+    expect(site.seen).toHaveLength(6);
+  });
+
+  it("that does not hold when it is new is not renewed again", async () => {
+    const { site, snug } = await talk([problem(401, "token_invalid")]);
+    expect(await rejection(snug.publish("lobby", { data: 1 }))).toMatchObject({
+      status: 401,
+      code: "token_invalid",
+    });
+    expect(site.seen).toHaveLength(2);
+  });
+
+  it.each([
+    ["fails", () => Promise.reject(new Error("no key here"))],
+    ["gives none", () => "<html>\n"],
+  ])("is asked for again, where getToken %s", async (_, first) => {
+    let given = 0;
+    const getToken = async () => (++given === 1 ? first() : "a.b.c");
+    const { site, snug } = await talk([stored], { secret: undefined, getToken });
+    await expect(snug.publish("lobby", { data: 1 })).rejects.toMatchObject({
+      code: "token_unavailable",
+      retryable: true,
+      cause: expect.any(Error),
+    });
+    expect(site.seen).toEqual([]);
+    await snug.publish("lobby", { data: 1 });
+    expect(site.seen).toHaveLength(1);
+  });
+});
+
+describe("several rooms", () => {
+  const done = (room: string) => ({ room, epoch: "e", messages: [{ offset: 1, time: 2 }] });
+  const failed = (room: string, status: number, code: string) => ({
+    room,
+    error: JSON.parse(problem(status, code).body as string),
+  });
+  const asked = (site: Site) => site.seen.map(({ body }) => JSON.parse(body).rooms);
+
+  it("are told of one by one, and asked again where that is of use", async () => {
+    const { site, snug } = await talk([
+      json({
+        results: [
+          done("a"),
+          failed("b", 429, "rate_limited"),
+          failed("c", 403, "room_forbidden"),
+          failed("d", 500, "internal"),
+        ],
+      }),
+      json({ results: [failed("b", 429, "rate_limited"), done("d")] }),
+      json({ results: [done("b")] }),
+    ]);
+    const results = await snug.publishTo(["a", "b", "c", "d"], { data: 1 });
+    expect(results.map(({ room, error }) => [room, error?.code])).toEqual([
+      ["a", undefined],
+      ["b", undefined],
+      ["c", "room_forbidden"],
+      ["d", undefined],
+    ]);
+    expect(results[2]?.error).toBeInstanceOf(SnugApiError);
+    expect(asked(site)).toEqual([["a", "b", "c", "d"], ["b", "d"], ["b"]]);
+    expect(new Set(site.seen.map(({ body }) => JSON.parse(body).messages.key)).size).toBe(1);
+  });
+
+  it("are asked so often and no more", async () => {
+    const { site, snug } = await talk([json({ results: [failed("a", 429, "rate_limited")] })], {
+      retries: 2,
+    });
+    expect(await snug.publishTo(["a"], [{ data: 1 }])).toMatchObject([{ room: "a", error: { status: 429 } }]);
+    expect(site.seen).toHaveLength(3);
+  });
+
+  it("keep what was told of them, where the next request fails", async () => {
+    const first = json({ results: [done("a"), failed("b", 429, "rate_limited")] });
+    const { snug } = await talk([first, problem(500, "misconfigured")]);
+    expect(await snug.publishTo(["a", "b"], { data: 1 })).toMatchObject([
+      { room: "a", epoch: "e" },
+      { room: "b", error: { code: "rate_limited" } },
+    ]);
+  });
+
+  it("are rejected as a whole, where the request is", async () => {
+    const { snug } = await talk([problem(400, "bad_request")]);
+    expect(await rejection(snug.publishTo([], { data: 1 }))).toMatchObject({
+      status: 400,
+      code: "bad_request",
+    });
+  });
+});
+
+describe("a signal", () => {
+  it("calls a request off while it is under way", async () => {
+    const ending = new AbortController();
+    const { site, snug } = await talk([
+      () => {
+        ending.abort(new Error("no longer wanted"));
+        return { never: true };
+      },
+    ]);
+    await expect(snug.publish("lobby", { data: 1 }, { signal: ending.signal })).rejects.toThrow(
+      "no longer wanted",
+    );
+    expect(site.seen).toHaveLength(1);
+  });
+
+  it("calls it off while it waits for its next attempt", async () => {
+    const ending = new AbortController();
+    const { site, snug } = await talk([problem(429, "rate_limited", { "retry-after": "5" })]);
+    const outcome = snug.publish("lobby", { data: 1 }, { signal: ending.signal });
+    outcome.catch(() => {});
+    while (site.seen.length === 0) await sleep(1);
+    await sleep(20);
+    ending.abort(new Error("no longer wanted"));
+    await expect(outcome).rejects.toThrow("no longer wanted");
+    expect(site.seen).toHaveLength(1);
+  });
+
+  it("that was given already keeps it from being sent", async () => {
+    const { site, snug } = await talk([stored]);
+    const signal = AbortSignal.abort();
+    await expect(snug.publishTo(["a"], { data: 1 }, { signal })).rejects.toThrow("aborted");
+    await expect(snug.messages("lobby", { signal }).next()).rejects.toThrow("aborted");
+    expect(site.seen).toEqual([]);
+  });
+});
+
+describe("pages", () => {
+  it("are fetched until there are no more, and never of two lives of a room", async () => {
+    const page = (epoch: string, offsets: number[], more: boolean) =>
+      json({
+        epoch,
+        messages: offsets.map((offset) => ({ offset, time: 1, user: "ann", data: offset })),
+        more,
+      });
+    const { site, snug } = await talk([
+      page("e", [3, 4], true),
+      page("e", [1, 2], false),
+      page("e", [4], true),
+      page("f", [], false),
+    ]);
+    const offsets: number[] = [];
+    for await (const { offset } of snug.messages("lobby", { before: 5, pageSize: 2 })) offsets.push(offset);
+    expect(offsets).toEqual([4, 3, 2, 1]);
+    const again = snug.messages("lobby");
+    await again.next();
+    await expect(again.next()).rejects.toMatchObject({ code: "epoch_changed" });
+    expect(site.seen.map(({ path }) => path.replace(/.*\?/, ""))).toEqual([
+      "before=5&limit=2",
+      "before=3&limit=2",
+      "limit=50",
+      "before=4&limit=50",
+    ]);
+  });
+
+  it("are none where nobody has been", async () => {
+    const { snug } = await talk([json({ epoch: null, messages: [], more: false })]);
+    expect((await snug.messages("lobby").next()).done).toBe(true);
+    expect(await snug.history("lobby")).toEqual({ epoch: null, messages: [], more: false });
+  });
+});
