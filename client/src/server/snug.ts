@@ -148,7 +148,7 @@ export class Snug {
   }
 
   /**
-   * Publishes the same in up to 100 rooms, and gives what became of it in each, in their order; needs `serve` in
+   * Publishes the same in up to 100 different rooms, and gives what became of it in each, in their order; needs `serve` in
    * each. A room that can't be written to keeps the others from nothing, and is no rejection: look at its `error`.
    *
    * It is sent again as by `publish`, and only to the rooms where it is of use.

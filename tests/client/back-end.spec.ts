@@ -1,0 +1,323 @@
+// The package for back ends against the Worker: what it asks for is done, and members see it.
+
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { buildSync } from "esbuild";
+import { Miniflare } from "miniflare";
+import { mintToken, Snug, SnugApiError } from "snug-client/server";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { connect } from "../support/client.js";
+import { all } from "../support/rooms.js";
+import { SECRET } from "../support/tokens.js";
+import { newRoom } from "../support/visit.js";
+import { startWorker } from "../support/worker.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const worker = await startWorker({ PRESENCE_GRACE_MS: 0 });
+afterAll(() => worker.dispose());
+
+const snug = new Snug({ url: worker.origin, secret: SECRET });
+const numbers = (count: number) => Array.from({ length: count }, (_, data) => ({ data }));
+
+/** What a call is refused with. */
+async function refusal(outcome: Promise<unknown>) {
+  const error = await outcome.then(
+    () => new Error("not refused"),
+    (error: unknown) => error,
+  );
+  if (!(error instanceof SnugApiError)) throw error;
+  return [error.status, error.code];
+}
+
+describe("a minted token", () => {
+  it("lets its user in, with what it says", async () => {
+    const room = newRoom();
+    const token = await mintToken({
+      secret: SECRET,
+      user: "小博 👋",
+      rooms: { [room]: ["receive", "presence"] },
+      expiresIn: 60,
+      info: { name: "安 🦀" },
+      limits: { messagesPerSecond: 5, messageBytes: 1024 },
+    });
+    const { welcome } = await connect(worker, room, { token });
+    expect(welcome).toMatchObject({
+      user: "小博 👋",
+      can: ["receive", "presence"],
+      members: [{ user: "小博 👋", info: { name: "安 🦀" } }],
+      limits: { messages_per_second: 5, message_bytes: 1024 },
+    });
+  });
+
+  it("lets its user in at the bounds of each of its parts", async () => {
+    const room = "r".repeat(128);
+    const user = "好".repeat(42);
+    const info = { x: "a".repeat(1016) };
+    const { welcome } = await connect(worker, room, {
+      token: await mintToken({ secret: SECRET, user, rooms: [room], expiresIn: 10 ** 11, info }),
+    });
+    expect(welcome).toMatchObject({ room, user, members: [{ info }] });
+  });
+
+  it.each(["HS384", "HS512"] as const)("is signed as the Worker wants it: %s", async (algorithm) => {
+    const raw = Buffer.alloc(64, 0xfb).toString("base64url");
+    const secret = `base64url:${raw}`;
+    const settings = {
+      JWT_HMAC_ALGORITHM: algorithm,
+      JWT_SECRET: secret,
+      JWT_ISSUER: "us",
+      JWT_AUDIENCE: "snug",
+    };
+    await using strict = await startWorker(settings);
+    const claims = { secret, algorithm, issuer: "us", audience: "snug" };
+    await connect(strict, "lobby", { token: await mintToken({ ...claims, user: "ann", rooms: ["lobby"] }) });
+    await new Snug({ url: strict.origin, ...claims }).publish("lobby", { data: 1 });
+    const other = new Snug({ url: strict.origin, ...claims, issuer: "them" });
+    expect(await refusal(other.publish("lobby", { data: 1 }))).toEqual([401, "token_invalid"]);
+  });
+});
+
+describe("publishing", () => {
+  it("is heard, and says where it is stored", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    const { epoch, offset, time } = await snug.publish(room, { data: { text: "你好 👋" }, event: "chat" });
+    expect(epoch).toBe(ann.welcome.epoch);
+    const message = { offset, time, user: "server", event: "chat", data: { text: "你好 👋" } };
+    expect(await ann.next("message")).toEqual({ type: "message", ...message });
+  });
+
+  it("stores several together, each as whose it is", async () => {
+    const room = newRoom();
+    const shop = new Snug({ url: worker.origin, secret: SECRET, user: "shop" });
+    const { messages } = await shop.publish(room, [{ data: 1 }, { data: 2, user: "bob" }, { data: null }]);
+    expect(messages.map(({ offset }) => offset)).toEqual([1, 2, 3]);
+    const stored = await all(snug.messages(room, { after: 0 }));
+    expect(stored.map(({ user, data }) => [user, data])).toEqual([
+      ["shop", 1],
+      ["bob", 2],
+      ["shop", null],
+    ]);
+  });
+
+  it("stores a hundred and not one more", async () => {
+    const room = newRoom();
+    expect((await snug.publish(room, numbers(100))).messages).toHaveLength(100);
+    expect(await refusal(snug.publish(room, numbers(101)))).toEqual([400, "bad_request"]);
+    expect((await snug.room(room)).offset).toBe(100);
+  });
+
+  it("stores once under a key, and once where the answer was lost", async () => {
+    const room = newRoom();
+    const first = await snug.publish(room, { data: "paid", key: "order-7" });
+    expect(await snug.publish(room, { data: "paid", key: "order-7" })).toEqual({ ...first, duplicate: true });
+
+    let requests = 0;
+    const lossy: typeof fetch = async (...request) => {
+      const response = await fetch(...request);
+      requests += 1;
+      if (requests > 2) return response;
+      await response.text();
+      throw new TypeError("the connection broke");
+    };
+    const lost = new Snug({
+      url: worker.origin,
+      secret: SECRET,
+      fetch: lossy,
+      backoff: { minMs: 1, maxMs: 1_000 },
+    });
+    const stored = await lost.publish(room, [{ data: 1 }, { data: 2 }]);
+    expect(stored.messages).toMatchObject([
+      { offset: 2, duplicate: true },
+      { offset: 3, duplicate: true },
+    ]);
+    expect(requests).toBe(3);
+    expect((await snug.room(room)).offset).toBe(3);
+  });
+
+  it("goes to many rooms, and says what became of it in each", async () => {
+    const [one, other] = [newRoom(), newRoom()];
+    const some = new Snug({
+      url: worker.origin,
+      getToken: () => mintToken({ secret: SECRET, user: "server", rooms: { [one]: ["serve"] } }),
+    });
+    const results = await some.publishTo([one, other, "no room"], [{ data: 1 }, { data: 2 }]);
+    expect(results.map(({ room, error }) => [room, error?.status, error?.code])).toEqual([
+      [one, undefined, undefined],
+      [other, 403, "room_forbidden"],
+      ["no room", 400, "bad_room"],
+    ]);
+    expect(results[0]).toMatchObject({ messages: [{ offset: 1 }, { offset: 2 }] });
+    expect((await snug.room(one)).offset).toBe(2);
+  });
+
+  it("waits where it goes too fast, and then goes on", async () => {
+    await using slow = await startWorker({ SERVE_PER_SECOND: 10, SERVE_BURST: 10 });
+    const hasty = new Snug({ url: slow.origin, secret: SECRET });
+    const outcomes = await Promise.all(numbers(15).map((message) => hasty.publish("lobby", message)));
+    expect(outcomes.map(({ offset }) => offset).sort((a, b) => a - b)).toEqual(outcomes.map((_, n) => n + 1));
+  });
+
+  it("is refused where it does not wait", async () => {
+    await using slow = await startWorker({ SERVE_PER_SECOND: 1, SERVE_BURST: 1 });
+    const hasty = new Snug({ url: slow.origin, secret: SECRET, retries: 0 });
+    const outcomes = await Promise.allSettled(numbers(20).map((message) => hasty.publish("lobby", message)));
+    const reasons = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
+    expect(reasons.length).toBeGreaterThan(0);
+    const refused = { status: 429, code: "rate_limited", retryable: true, retryAfterMs: 1_000 };
+    for (const reason of reasons) expect(reason).toMatchObject(refused);
+  });
+});
+
+describe("reading", () => {
+  it("goes page by page, either way", async () => {
+    const room = newRoom();
+    await snug.publish(room, numbers(5));
+    const page = await snug.history<number>(room, { after: 1, limit: 3 });
+    expect(page.messages.map(({ data }) => data)).toEqual([1, 2, 3]);
+    expect(page).toMatchObject({ epoch: (await snug.room(room)).epoch, more: true });
+    expect((await snug.history(room, { before: 2 })).messages).toMatchObject([{ offset: 1, data: 0 }]);
+    const offsets = async (options: object) =>
+      (await all(snug.messages(room, options))).map(({ offset }) => offset);
+    expect(await offsets({ pageSize: 2 })).toEqual([5, 4, 3, 2, 1]);
+    expect(await offsets({ pageSize: 2, before: 4 })).toEqual([3, 2, 1]);
+    expect(await offsets({ pageSize: 2, after: 2 })).toEqual([3, 4, 5]);
+    expect(await refusal(snug.history(room, { after: 1, before: 2 }))).toEqual([400, "bad_request"]);
+    expect(await refusal(snug.history(room, { limit: 101 }))).toEqual([400, "bad_request"]);
+  });
+
+  it("is of nothing, where nobody has been", async () => {
+    const room = newRoom();
+    expect(await snug.history(room)).toEqual({ epoch: null, messages: [], more: false });
+    expect(await all(snug.messages(room))).toEqual([]);
+    expect(await snug.members(room)).toEqual({ members: [], count: 0, truncated: false });
+    expect(await snug.room(room)).toMatchObject({ room, epoch: null, offset: 0, storageBytes: 0 });
+  });
+
+  it("tells who is here, and how the room is", async () => {
+    const room = newRoom();
+    await connect(worker, room, { user: "ann", claims: { info: { name: "Ann" } } });
+    await connect(worker, room, { user: "ann" });
+    await snug.publish(room, { data: 1 });
+    expect(await snug.members(room)).toMatchObject({
+      members: [{ user: "ann", connections: 2 }],
+      count: 1,
+      truncated: false,
+    });
+    const info = await snug.room(room);
+    expect(info).toMatchObject({ room, offset: 1, connections: 2, members: 1, messages: 1 });
+    expect(info.storageBytes).toBeGreaterThan(0);
+  });
+});
+
+describe("moderating", () => {
+  it.each(["cho", "cho/../ann", "a b?c=d&e#f%2F", "小博 👋", "..."])(
+    "closes, bans and forgives %s",
+    async (user) => {
+      const room = newRoom();
+      const cho = await connect(worker, room, { user });
+      const ann = await connect(worker, room, { user: "ann" });
+      expect(await snug.kick(room, user, { banSeconds: 60, reason: "no spam & no ads" })).toEqual({
+        closed: 1,
+      });
+      expect(await cho.closed()).toMatchObject({ code: 4101 });
+      const theirs = new Snug({
+        url: worker.origin,
+        getToken: () => mintToken({ secret: SECRET, user, rooms: [room] }),
+      });
+      expect(await refusal(theirs.history(room))).toEqual([403, "banned"]);
+      expect(await snug.kick(room, user, { banSeconds: 0 })).toEqual({ closed: 0 });
+      expect((await theirs.history(room)).messages).toEqual([]);
+      await ann.request({ type: "publish", data: "still here" });
+    },
+  );
+
+  it("deletes a room", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    await snug.publish(room, { data: 1 });
+    expect(await snug.deleteRoom(room)).toEqual({ closed: 1 });
+    expect(await ann.closed()).toMatchObject({ code: 4104 });
+    expect((await snug.history(room)).messages).toEqual([]);
+    const { epoch, offset } = await snug.publish(room, { data: 1 });
+    expect(epoch).not.toBe(ann.welcome.epoch);
+    expect(offset).toBe(1);
+  });
+});
+
+describe("the package", () => {
+  const code = `
+    import { mintToken, Snug } from "snug-client/server";
+    const { SECRET: secret, URL: url } = process.env;
+    const snug = new Snug({ url, getToken: () => mintToken({ secret, user: "bot", rooms: { "*": ["serve"] } }) });
+    const { offset } = await snug.publish("${newRoom()}", { data: "hello" });
+    console.log("stored at", offset);`;
+
+  it("works in the Node of npm, which is the machine's and often an older one", () => {
+    const node = process.env.npm_node_execpath ?? process.execPath;
+    const env = { ...process.env, SECRET, URL: worker.origin };
+    const done = spawnSync(node, ["--input-type=module", "--eval", code], {
+      cwd: root,
+      env,
+      encoding: "utf8",
+    });
+    expect(done.stdout.trim() || done.stderr).toBe("stored at 1");
+  });
+
+  it("works in another Worker", async () => {
+    const room = newRoom();
+    const { outputFiles } = buildSync({
+      stdin: {
+        contents: `
+          import { Snug, verifyWebhook } from "snug-client/server";
+          export default {
+            async fetch(request, { SECRET, URL }) {
+              const snug = new Snug({ url: URL, secret: SECRET });
+              const { offset } = await snug.publish("${room}", { data: "hello" });
+              const { headers } = request;
+              const verifying = verifyWebhook({ body: await request.text(), headers, secrets: "whsec_" + "a".repeat(32) });
+              return Response.json({ offset, verdict: await verifying.catch(({ code }) => code) });
+            },
+          };`,
+        resolveDir: root,
+      },
+      bundle: true,
+      format: "esm",
+      write: false,
+    });
+    const other = new Miniflare({
+      workers: [
+        {
+          config: {
+            name: "other",
+            compatibilityDate: "2026-01-01",
+            manifest: {
+              mainModule: "index.js",
+              modules: { "index.js": { type: "esm", contents: outputFiles[0]?.text ?? "" } },
+            },
+            env: { SECRET: { type: "text", value: SECRET }, URL: { type: "text", value: worker.origin } },
+          },
+        },
+      ],
+    });
+    onTestFinished(() => other.dispose());
+    const response = await fetch(await other.ready, { method: "POST", body: "{}" });
+    expect(await response.json()).toEqual({ offset: 1, verdict: "headers_missing" });
+  });
+
+  it("needs nothing of Node's, and is not in what browsers load", () => {
+    const bundle = (entry: string) =>
+      buildSync({
+        entryPoints: [`${root}/client/src/${entry}`],
+        bundle: true,
+        format: "esm",
+        platform: "neutral",
+        metafile: true,
+        write: false,
+        logLevel: "silent",
+      });
+    const inputs = (entry: string) => Object.keys(bundle(entry).metafile.inputs);
+    expect(inputs("server/index.ts")).toContain("client/src/server/snug.ts");
+    expect(inputs("index.ts").filter((path) => path.includes("server"))).toEqual([]);
+  });
+});
