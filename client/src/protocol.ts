@@ -161,6 +161,7 @@ export type ErrorCode =
   | "unknown_command"
   | "forbidden"
   | "too_large"
+  | "refused"
   | "rate_limited"
   | "not_found"
   | "unrecoverable_position"

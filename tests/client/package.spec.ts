@@ -142,6 +142,34 @@ describe("the types", () => {
     expect(said.match(/error TS/g)).toHaveLength(1);
   });
 
+  it("tell a back end's webhooks and outcomes apart", () => {
+    const code = `
+      import { type NewMessage, Snug, verifyWebhook } from "snug-client/server";
+      interface Order { id: number }
+      const snug = new Snug({ url: "https://chat.example.com", secret: "s" as string | undefined });
+      const order: NewMessage<Order> = { data: { id: 7 } };
+      export async function run(headers: { [name: string]: string | string[] | undefined }, body: Uint8Array) {
+        const webhook = await verifyWebhook({ headers, body, secrets: ["a" as string | undefined] });
+        if (webhook.type === "room.publish") return webhook.data.messages.map(({ user }) => user.trim());
+        for (const event of webhook.data.events) {
+          if (event.type === "message.published") event.message.offset.toFixed();
+          else if (event.type === "member.joined") event.info.name;
+          else if (event.type === "room.vacated") event.user;
+        }
+        (await snug.publish("orders", order)).offset.toFixed();
+        (await snug.publish("orders", [order] as const)).messages.at(0)?.offset.toFixed();
+        for (const result of await snug.publishTo(["orders"], order)) {
+          if (result.error) result.error.status.toFixed();
+          else result.epoch.trim();
+        }
+        for await (const { data } of snug.messages<Order>("orders")) data.id.toFixed();
+        return (await snug.history<Order>("orders")).messages.map(({ data }) => data.id);
+      }`;
+    const said = check(code);
+    expect(said).toContain("Property 'user' does not exist on type 'RoomVacated'");
+    expect(said.match(/error TS/g)).toHaveLength(1);
+  });
+
   it("fit nothing else", () => {
     const { offset: _, ...without } = read("reply_ack_stored");
     const said = compile([
