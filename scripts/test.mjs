@@ -6,6 +6,7 @@ import { inRoot, npmTool } from "./lib/paths.mjs";
 import { ended, main, script, start } from "./lib/run.mjs";
 import { everything, setUp } from "./lib/set-up.mjs";
 import { chromium } from "./needs/chromium.mjs";
+import { commandLine } from "./needs/command-line.mjs";
 import { php } from "./needs/php.mjs";
 
 /** @typedef {{ passed: number, failed: number }} Count */
@@ -54,7 +55,7 @@ async function endToEndTests() {
 const honest = ({ passed, failed }, code) => ({ passed, failed: failed || Number(code !== 0) });
 
 await main(async () => {
-  await setUp([...everything, php, chromium]);
+  await setUp([...everything, php, commandLine, chromium]);
   const rust = await rustTests();
   const built = await script("build.mjs");
   if (built !== 0) return built;

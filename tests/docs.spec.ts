@@ -12,7 +12,11 @@ import { startWorker, type Worker } from "./support/worker.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const read = (file: string) => readFileSync(join(root, file), "utf8");
-const documents = [...readdirSync(root).filter((file) => file.endsWith(".md")), "client/README.md"];
+const documents = [
+  ...readdirSync(root),
+  ...readdirSync(join(root, "docs")).map((file) => `docs/${file}`),
+  "client/README.md",
+].filter((file) => file.endsWith(".md"));
 
 interface Block {
   language: string;
