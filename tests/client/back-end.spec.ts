@@ -1,13 +1,22 @@
 // The package for back ends against the Worker: what it asks for is done, and members see it.
 
 import { spawnSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
 import { Miniflare } from "miniflare";
-import { mintToken, Snug, SnugApiError } from "snug-client/server";
+import {
+  mintToken,
+  type RoomEvent,
+  Snug,
+  SnugApiError,
+  verifyWebhook,
+  type Webhook,
+} from "snug-client/server";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { connect } from "../support/client.js";
 import { all } from "../support/rooms.js";
+import { startSite } from "../support/site.js";
 import { SECRET } from "../support/tokens.js";
 import { newRoom } from "../support/visit.js";
 import { startWorker } from "../support/worker.js";
@@ -242,6 +251,75 @@ describe("moderating", () => {
     const { epoch, offset } = await snug.publish(room, { data: 1 });
     expect(epoch).not.toBe(ann.welcome.epoch);
     expect(offset).toBe(1);
+  });
+});
+
+describe("webhooks", () => {
+  const secretOf = (letter: string) => `whsec_${Buffer.from(letter.repeat(24)).toString("base64")}`;
+  const [current, previous] = [secretOf("c"), secretOf("p")];
+
+  it("of the Worker are verified, by either of its secrets, and have the types that are promised", async () => {
+    const site = await startSite(() => ({}));
+    onTestFinished(() => site.close());
+    await using telling = await startWorker({
+      WEBHOOK_URL: site.origin,
+      WEBHOOK_SECRET: current,
+      WEBHOOK_SECRET_PREVIOUS: previous,
+      WEBHOOK_EVENTS: "*",
+      PRESENCE_GRACE_MS: 0,
+    });
+    const room = newRoom();
+    const ann = await connect(telling, room, { user: "ann", claims: { info: { name: "Ann" } } });
+    const server = new Snug({ url: telling.origin, secret: SECRET });
+    const { offset, time } = await server.publish(room, {
+      data: { text: "你好 👋" },
+      event: "chat",
+      user: "bob",
+    });
+    await ann.close();
+    while (!site.seen.at(-1)?.body.includes("room.vacated")) await sleep(20);
+    const webhooks: Webhook[] = [];
+    for (const { body, headers } of site.seen) {
+      for (const secrets of [current, previous]) {
+        const webhook = await verifyWebhook({ body, headers, secrets });
+        expect(webhook).toEqual(JSON.parse(body));
+        if (secrets === current) webhooks.push(webhook);
+      }
+      const forged = verifyWebhook({ body: `${body} `, headers, secrets: [current, previous] });
+      await expect(forged).rejects.toMatchObject({ code: "signature_invalid" });
+    }
+    const events = webhooks.flatMap(({ type, data }) => (type === "room.events" ? data.events : []));
+    const common = { id: expect.any(String), time: expect.any(Number) };
+    const message = { offset, time, user: "bob", event: "chat", data: { text: "你好 👋" } };
+    expect(events).toEqual([
+      { ...common, seq: 1, type: "room.occupied" },
+      { ...common, seq: 2, type: "member.joined", user: "ann", info: { name: "Ann" } },
+      { ...common, seq: 3, type: "message.published", message },
+      { ...common, seq: 4, type: "member.left", user: "ann" },
+      { ...common, seq: 5, type: "room.vacated" },
+    ] satisfies RoomEvent[]);
+    for (const { type, timestamp, data } of webhooks) {
+      expect(type).toBe("room.events");
+      expect(data.room).toBe(room);
+      expect(new Date(timestamp).toISOString()).toBe(timestamp);
+    }
+    // A delivery is settled once its answer has come.
+    while ((await server.room(room)).webhooks.pending > 0) await sleep(20);
+    expect(await server.deadEvents(room)).toEqual({ events: [], more: false });
+  }, 30_000);
+
+  it("that nobody takes wait, and are told of", async () => {
+    const site = await startSite(() => ({ status: 500 }));
+    onTestFinished(() => site.close());
+    await using telling = await startWorker({ WEBHOOK_URL: site.origin, WEBHOOK_SECRET: current });
+    await connect(telling, "lobby");
+    while (site.seen.length < 2) await sleep(20);
+    const [first, second] = site.seen;
+    expect(second?.headers["webhook-id"]).toBe(first?.headers["webhook-id"]);
+    const server = new Snug({ url: telling.origin, secret: SECRET });
+    expect((await server.room("lobby")).webhooks).toEqual({ pending: 2, dead: 0 });
+    expect(await server.deadEvents("lobby", { after: 0, limit: 100 })).toEqual({ events: [], more: false });
+    expect(await refusal(server.deadEvents("lobby", { limit: 101 }))).toEqual([400, "bad_request"]);
   });
 });
 
