@@ -1,4 +1,4 @@
-// An application with sessions: the pages of tests/site, served by PHP.
+// Pages in PHP, served by it: an application with sessions, unless other pages are named.
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -7,10 +7,14 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { hasPhpTools } from "../../scripts/needs/php.mjs";
 import type { Seen } from "./site.js";
 
 /** Whether the tests that need PHP are run: where it is, and on CI, which has it. */
 export const hasPhp = Boolean(process.env.CI) || spawnSync("php", ["--version"]).status === 0;
+
+/** Whether the tests that need its tools and packages are run, too. */
+export const hasPhpPackages = Boolean(process.env.CI) || hasPhpTools();
 
 /** A site that runs. */
 export interface PhpSite extends AsyncDisposable {
@@ -22,23 +26,37 @@ export interface PhpSite extends AsyncDisposable {
   log(): string;
 }
 
-/** Serves tests/site, with PHP's own settings as they are but for these. */
-export async function startPhp(settings: Record<string, string | number> = {}): Promise<PhpSite> {
+/** Which pages are served, and how. */
+export interface PhpOptions {
+  /** The folder: that of tests/site. */
+  folder?: string;
+  /** What pages find in their environment. */
+  env?: Record<string, string>;
+  /** Where to listen: any port that is free. */
+  port?: number;
+}
+
+/** Serves pages, with PHP's own settings as they are but for these. */
+export async function startPhp(
+  settings: Record<string, string | number> = {},
+  { folder = pages, env = {}, port }: PhpOptions = {},
+): Promise<PhpSite> {
   const directory = await mkdtemp(join(tmpdir(), "snug-php-"));
   const seen = join(directory, "seen");
   const all = { "session.save_path": directory, auto_prepend_file: join(pages, "seen.php"), ...settings };
   const flags = Object.entries(all).flatMap(([name, value]) => ["-d", `${name}=${value}`]);
   let log = "";
   for (;;) {
-    const address = `127.0.0.1:${await freePort()}`;
-    const php = spawn("php", [...flags, "-S", address, "-t", pages], {
-      env: { ...process.env, SEEN: seen },
+    const address = `127.0.0.1:${port ?? (await freePort())}`;
+    const php = spawn("php", [...flags, "-S", address, "-t", folder], {
+      env: { ...process.env, SEEN: seen, ...env },
       stdio: ["ignore", "ignore", "pipe"],
     });
     php.stderr.setEncoding("utf8").on("data", (text) => {
       log += text;
     });
-    if (!(await isListening(php, () => log))) continue; // Somebody was quicker to take the port.
+    // Somebody may be quicker to take a port.
+    if (!(await isListening(php, () => log, port === undefined))) continue;
     return {
       origin: `http://${address}`,
       log: () => log,
@@ -58,8 +76,8 @@ export async function startPhp(settings: Record<string, string | number> = {}): 
 
 const pages = fileURLToPath(new URL("../site", import.meta.url));
 
-/** PHP can't be told to find a port itself. */
-async function freePort(): Promise<number> {
+/** A port that nobody has. PHP can't be told to find one itself. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
@@ -68,13 +86,13 @@ async function freePort(): Promise<number> {
   return typeof address === "object" && address ? address.port : 0;
 }
 
-/** Waits until PHP says that it serves, or that it can't as the port is taken. Fails where it is something else. */
-async function isListening(php: ChildProcess, log: () => string): Promise<boolean> {
+/** Waits until PHP says that it serves, or where that `mayBe`, that the port is taken. Fails where it does neither. */
+async function isListening(php: ChildProcess, log: () => string, mayBe: boolean): Promise<boolean> {
   const { promise, resolve, reject } = Promise.withResolvers<boolean>();
   php.stderr?.on("data", () => log().includes(" started") && resolve(true));
   php.on("error", reject);
   php.on("close", () => {
-    if (log().includes("Address already in use")) resolve(false);
+    if (mayBe && log().includes("Address already in use")) resolve(false);
     else reject(new Error(`PHP ended:\n${log()}`));
   });
   return promise;
