@@ -1,12 +1,32 @@
-// The pages that the Worker serves, from web/ to build/web.
+// The pages that the Worker serves, from web/ to build/web; and the client beside them, for pages of other origins.
 
 import { fileURLToPath } from "node:url";
-import { defineConfig } from "vite";
+import { build } from "esbuild";
+import { defineConfig, type Plugin } from "vite";
 
 const from = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
+/** The client as one file that a page without a bundler can import: `https://WORKER/snug-client.js`. */
+const clientForAll: Plugin = {
+  name: "snug-client",
+  async generateBundle() {
+    const { outputFiles } = await build({
+      entryPoints: [from("../client/src/index.ts")],
+      bundle: true,
+      minify: true,
+      format: "esm",
+      target: "es2022",
+      write: false,
+    });
+    for (const { contents } of outputFiles) {
+      this.emitFile({ type: "asset", fileName: "snug-client.js", source: contents });
+    }
+  },
+};
+
 export default defineConfig({
   root: from("."),
+  plugins: [clientForAll],
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   resolve: {
     // The client's own source, so that one build has all of it.

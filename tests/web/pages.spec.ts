@@ -2,7 +2,8 @@
 
 import { afterAll, describe, expect, it } from "vitest";
 import { fetched } from "../support/door.js";
-import { joined } from "../support/rooms.js";
+import { connected, joined } from "../support/rooms.js";
+import { token } from "../support/tokens.js";
 import { newRoom } from "../support/visit.js";
 import { startWithPages } from "../support/worker.js";
 
@@ -35,6 +36,18 @@ describe.each(["/", "/inspect"])("the page at %s", (path) => {
       expect(headers["content-type"]).toMatch(/^text\/(javascript|css)/);
     }
   });
+});
+
+it("has the client in one file, which pages of any origin may import", async () => {
+  const { status, headers, body } = await fetched(`${worker.origin}/snug-client.js`, {
+    Origin: "https://app.example",
+  });
+  expect([status, headers["access-control-allow-origin"]]).toEqual([200, "*"]);
+  expect(headers["content-type"]).toMatch(/^text\/javascript/);
+  const { joinRoom } = await import(`data:text/javascript,${encodeURIComponent(body)}`);
+  const room = joinRoom({ url: worker.origin, room: newRoom(), getToken: () => token() });
+  await connected(room);
+  room.leave();
 });
 
 it("leaves everything else to the Worker", async () => {
