@@ -143,7 +143,7 @@ describe.skipIf(!hasPhpPackages)("the package for PHP", () => {
       .split("\n");
     expect(files.length).toBeGreaterThan(30);
     for (const file of files) run("php", "-l", file);
-    run("phpcs", "-n", "--standard=PSR12", "src", "tests", "example", "autoload.php");
+    run("phpcs", "-n", "--extensions=php", "--standard=PSR12", "src", "tests", "example", "autoload.php");
   });
 });
 
