@@ -13,10 +13,11 @@ import { startWorker, type Worker } from "./support/worker.js";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const read = (file: string) => readFileSync(join(root, file), "utf8");
 const documents = [
-  ...readdirSync(root),
-  ...readdirSync(join(root, "docs")).map((file) => `docs/${file}`),
-  "client/README.md",
-].filter((file) => file.endsWith(".md"));
+  ...["", "docs/"].flatMap((folder) =>
+    readdirSync(join(root, folder)).flatMap((file) => (file.endsWith(".md") ? folder + file : [])),
+  ),
+  ...["client/README.md", "php/README.md", "php/example/README.md"],
+];
 
 interface Block {
   language: string;

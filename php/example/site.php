@@ -19,7 +19,7 @@ const ROOM = 'lobby';
 /** Who speaks for the site. Nobody can sign in under a name like it: see sign-in.php. */
 const SITE = 'site';
 
-/** How long a token lasts. The page asks for another one in time. */
+/** For how long the site vouches for a visitor. Then it is asked again, which keeps the session alive, too. */
 const TOKEN_SECONDS = 600;
 
 /** A setting, by the environment. */
@@ -48,16 +48,27 @@ function snug(): Snug
 }
 
 /** Opens the visitor's session. Its cookie is for this host, whatever the port, and so for Snug as well. */
-function openSession(bool $toRead = false): void
+function openSession(): void
 {
     session_start([
         'use_strict_mode' => true,
         'cookie_httponly' => true,
         'cookie_samesite' => 'Lax',
         'cookie_secure' => isset($_SERVER['HTTPS']),
-        // Only read, so that no other request of the visitor's waits for this one.
-        'read_and_close' => $toRead,
     ]);
+}
+
+/**
+ * Who asks for a token, or is asked about. Who has no session gets none.
+ *
+ * @return array{id: string, name: string, by: string}
+ */
+function requireVisitor(): array
+{
+    if (isset($_COOKIE[session_name()])) {
+        openSession();
+    }
+    return visitor() ?? refuse(401);
 }
 
 /**

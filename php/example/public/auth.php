@@ -11,11 +11,7 @@ require_once __DIR__ . '/../site.php';
 if ($_SERVER['REQUEST_METHOD'] !== 'POST') {
     refuse(405);
 }
-// Who has no session gets none here.
-if (isset($_COOKIE[session_name()])) {
-    openSession(toRead: true);
-}
-$visitor = visitor() ?? refuse(401);
+$visitor = requireVisitor();
 $room = json_decode((string) file_get_contents('php://input'), true)['room'] ?? null;
 if ($room !== ROOM) {
     refuse(403);
@@ -24,7 +20,7 @@ if ($room !== ROOM) {
 header('Content-Type: application/json');
 echo json_encode([
     'sub' => $visitor['id'],
-    'exp' => time() + (int) ini_get('session.gc_maxlifetime'),
+    'exp' => time() + TOKEN_SECONDS,
     'rooms' => [$room],
     'info' => ['name' => $visitor['name']],
 ], JSON_THROW_ON_ERROR);

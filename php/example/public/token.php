@@ -8,8 +8,7 @@ namespace Example;
 
 require_once __DIR__ . '/../site.php';
 
-openSession(toRead: true);
-$visitor = visitor() ?? refuse(401);
+$visitor = requireVisitor();
 
 header('Content-Type: text/plain');
 header('Cache-Control: no-store');
