@@ -71,7 +71,7 @@ $words = [
             <button class="primary">Send</button>
         </form>
     </section>
-    <aside>
+    <aside aria-label="People" tabindex="0">
         <section aria-labelledby="here-title">
             <h2 id="here-title">Here now</h2>
             <ul id="members"></ul>
