@@ -22,7 +22,7 @@ final class Room
      *
      * @throws InvalidArgumentException where no room can have the name
      */
-    public function __construct(private Snug $snug, public readonly string $name)
+    public function __construct(private Http $http, public readonly string $name)
     {
         $this->path = '/v1/rooms/' . self::segment($name);
     }
@@ -57,7 +57,7 @@ final class Room
      */
     public function publishAll(Draft ...$drafts): array
     {
-        return Stored::listFrom($this->snug->request('POST', "$this->path/messages", [], array_values($drafts)));
+        return Stored::listFrom($this->http->send('POST', "$this->path/messages", [], array_values($drafts)));
     }
 
     /**
@@ -71,7 +71,7 @@ final class Room
     public function history(?int $after = null, ?int $before = null, int $limit = 50): Page
     {
         $query = ['after' => $after, 'before' => $before, 'limit' => $limit];
-        return Page::from($this->snug->request('GET', "$this->path/messages", $query));
+        return Page::from($this->http->send('GET', "$this->path/messages", $query));
     }
 
     /**
@@ -103,7 +103,7 @@ final class Room
      */
     public function members(): Members
     {
-        return Members::from($this->snug->request('GET', "$this->path/members"));
+        return Members::from($this->http->send('GET', "$this->path/members"));
     }
 
     /**
@@ -113,7 +113,7 @@ final class Room
      */
     public function status(): RoomStatus
     {
-        return RoomStatus::from($this->snug->request('GET', $this->path));
+        return RoomStatus::from($this->http->send('GET', $this->path));
     }
 
     /**
@@ -164,7 +164,7 @@ final class Room
      */
     public function delete(): int
     {
-        return $this->snug->request('DELETE', $this->path)['closed'];
+        return $this->http->send('DELETE', $this->path)['closed'];
     }
 
     /**
@@ -179,7 +179,7 @@ final class Room
     public function deadEvents(int $after = 0): Generator
     {
         do {
-            $page = $this->snug->request('GET', "$this->path/webhooks/dead", ['after' => $after, 'limit' => 100]);
+            $page = $this->http->send('GET', "$this->path/webhooks/dead", ['after' => $after, 'limit' => 100]);
             foreach ($page['events'] as $json) {
                 $event = Event::from($json);
                 $after = $event->seq;
@@ -191,7 +191,7 @@ final class Room
     private function remove(int|string $user, ?int $banSeconds, ?string $reason): int
     {
         $path = "$this->path/members/" . self::segment((string) $user);
-        return $this->snug->request('DELETE', $path, ['ban_seconds' => $banSeconds, 'reason' => $reason])['closed'];
+        return $this->http->send('DELETE', $path, ['ban_seconds' => $banSeconds, 'reason' => $reason])['closed'];
     }
 
     /** A name in a path. `.` and `..` would lead elsewhere, encoded or not. */

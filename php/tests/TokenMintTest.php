@@ -74,7 +74,7 @@ final class TokenMintTest extends TestCase
     {
         $before = time();
         $claims = self::claims(Live::mint()->mint('ann', ['lobby'], ttl: 60));
-        self::assertEqualsWithDelta($before + 60, $claims['exp'], 5);
+        self::assertEqualsWithDelta($before + 60, $claims['exp'], 30);
         self::assertSame(60, $claims['exp'] - $claims['iat']);
     }
 
