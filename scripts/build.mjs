@@ -47,6 +47,7 @@ const worker = {
     "rust-toolchain.toml",
     "src",
     "crates/snug-core",
+    "openapi.json",
   ],
   products: ["build/index.js", wasm],
   async build(run) {
