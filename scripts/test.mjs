@@ -8,6 +8,7 @@ import { everything, setUp } from "./lib/set-up.mjs";
 import { chromium } from "./needs/chromium.mjs";
 import { commandLine } from "./needs/command-line.mjs";
 import { php } from "./needs/php.mjs";
+import { schemathesis } from "./needs/schemathesis.mjs";
 
 /** @typedef {{ passed: number, failed: number }} Count */
 
@@ -55,7 +56,7 @@ async function endToEndTests() {
 const honest = ({ passed, failed }, code) => ({ passed, failed: failed || Number(code !== 0) });
 
 await main(async () => {
-  await setUp([...everything, php, commandLine, chromium]);
+  await setUp([...everything, php, commandLine, chromium, schemathesis]);
   const rust = await rustTests();
   const built = await script("build.mjs");
   if (built !== 0) return built;

@@ -1,0 +1,64 @@
+// Schemathesis, which makes up requests after openapi.json and holds the answers to it.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { schemathesisPython } from "../../scripts/needs/schemathesis.mjs";
+
+/** Whether the tests that need it are run: where it is, and on CI, which has it. */
+export const hasSchemathesis = Boolean(process.env.CI) || existsSync(schemathesisPython);
+
+/** What came of a run. */
+export interface Outcome {
+  /** 0 if it found nothing. */
+  code: number;
+  /** What it says about it. */
+  log: string;
+  /** Every request that it has sent, with the answer's status. */
+  exchanges: Exchange[];
+}
+
+/** A request, and how it was answered. */
+export interface Exchange {
+  method: string;
+  /** Without the query. */
+  path: string;
+  status: number;
+}
+
+/** Runs it on the Worker at an origin. tests/schemathesis/schemathesis.toml says how, beside these options. */
+export async function runSchemathesis(origin: string, options: string[]): Promise<Outcome> {
+  const directory = await mkdtemp(join(tmpdir(), "snug-schemathesis-"));
+  const run = ["-m", "schemathesis.cli", "run", description, "--url", origin, "--no-color"];
+  const report = ["--report", "har", "--report-dir", directory];
+  const program = spawn(schemathesisPython, [...run, ...report, ...options], {
+    cwd: configured,
+    env: { ...process.env, HYPOTHESIS_STORAGE_DIRECTORY: directory, PYTHONDONTWRITEBYTECODE: "1" },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const [log, [code]] = await Promise.all([text(program.stdout), once(program, "close")]);
+  const files = (await readdir(directory)).filter((name) => name.startsWith("har-"));
+  const reports = await Promise.all(files.map((name) => readFile(join(directory, name), "utf8")));
+  await rm(directory, { recursive: true });
+  return { code, log, exchanges: reports.flatMap(exchangesIn) };
+}
+
+const description = fileURLToPath(new URL("../../openapi.json", import.meta.url));
+const configured = fileURLToPath(new URL("../schemathesis", import.meta.url));
+
+interface Entry {
+  request: { method: string; url: string };
+  response: { status: number };
+}
+
+const exchangesIn = (har: string): Exchange[] =>
+  JSON.parse(har).log.entries.map(({ request, response }: Entry) => ({
+    method: request.method,
+    path: new URL(request.url).pathname,
+    status: response.status,
+  }));
