@@ -1,15 +1,20 @@
 // openapi.json is true: as a document, beside the sources, and of what the Worker answers.
 
+import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { generateKeyPair, SignJWT } from "jose";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { connect } from "./support/client.js";
 import { type Answer, fetched } from "./support/door.js";
 import {
   at,
   codes,
   description,
+  expectAsked,
   expectDescribed,
   expectValid,
   type Operation,
@@ -18,6 +23,7 @@ import {
   text,
 } from "./support/openapi.js";
 import { startSite } from "./support/site.js";
+import { run } from "./support/stored.js";
 import { inSeconds, token } from "./support/tokens.js";
 import { newRoom } from "./support/visit.js";
 import { startWorker, type Worker } from "./support/worker.js";
@@ -377,5 +383,51 @@ describe("the Worker's answers are as openapi.json has them", () => {
     const answer = await provoke[code]?.(operation);
     if (!answer) throw new Error(`nothing provokes ${code}`);
     expect(expectDescribed(operation, answer)).toMatchObject({ status, code });
+  });
+});
+
+describe("what the Worker tells the back end is as openapi.json has it", () => {
+  const everything = (origin: string) => ({
+    WEBHOOK_URL: origin,
+    WEBHOOK_SECRET: `whsec_${randomBytes(32).toString("base64")}`,
+    WEBHOOK_EVENTS: "*",
+  });
+  const kinds = ["room.occupied", "member.joined", "message.published", "member.left", "room.vacated"];
+  const patience = { timeout: 10_000 };
+
+  /** Comes, says something, and goes. */
+  async function visit(at: Worker, room: string) {
+    const ann = await connect(at, room, { claims: { info: { name: "Ann" } } });
+    await ann.request({ type: "publish", data: 1, event: "e" });
+    await ann.close(1000);
+  }
+
+  it("when it happens", async () => {
+    await using site = await startSite(() => ({}));
+    await using telling = await startWorker(everything(site.origin));
+    await visit(telling, "lobby");
+    const told = () => site.seen.flatMap((seen) => expectAsked("room.events", seen).data.events);
+    await vi.waitFor(() => expect(told().map(({ type }) => type)).toEqual(kinds), patience);
+  });
+
+  it("when it has given up", async () => {
+    await using site = await startSite(() => ({ status: 500 }));
+    const storage = await mkdtemp(join(tmpdir(), "snug-"));
+    onTestFinished(() => rm(storage, { recursive: true }));
+    const settings = everything(site.origin);
+    const before = await startWorker(settings, storage);
+    await visit(before, "lobby");
+    await before.dispose();
+    // Two days ago.
+    await run(storage, "UPDATE events SET time = time - 2 * 86400000");
+    await using after = await startWorker(settings, storage);
+    await connect(after, "lobby");
+    const operation = operations.find(({ id }) => id === "listDeadEvents") as Operation;
+    const dead = async () => {
+      const answer = await ask(operation, { at: after, room: "lobby", query: "limit=3" });
+      return expectDescribed(operation, answer);
+    };
+    await vi.waitFor(async () => expect((await dead()).events).toHaveLength(3), patience);
+    expect(await dead()).toMatchObject({ events: kinds.slice(0, 3).map((type) => ({ type })), more: true });
   });
 });

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { expect } from "vitest";
 import type { Answer } from "./door.js";
+import type { Seen } from "./site.js";
 
 /** As it is in the repository. */
 export const text = readFileSync(new URL("../../openapi.json", import.meta.url), "utf8");
@@ -94,18 +95,33 @@ export function expectDescribed({ id, pointer }: Operation, answer: Answer): Par
   const [, { responses }] = at(pointer);
   expect(responses, `${id}: ${answer.body}`).toHaveProperty(`${answer.status}`);
   const [found, { headers = {}, content }] = at(`${pointer}/responses/${answer.status}`);
-  for (const name of Object.keys(headers)) {
-    const [where, header] = at(`${found}/headers/${name}`);
-    const value = answer.headers[name.toLowerCase()];
-    if (header.required) expect(value, `${id}: ${name}`).toBeDefined();
-    if (value === undefined) continue;
-    expectValid(header.schema.type === "integer" ? Number(value) : value, `${where}/schema`);
-  }
+  for (const name of Object.keys(headers)) expectHeader(name, answer, `${found}/headers/${name}`);
   const [type = ""] = Object.keys(content);
   expect(answer.headers["content-type"], id).toBe(type);
   const body = JSON.parse(answer.body);
   expectValid(body, `${found}/content/${escaped(type)}/schema`);
   return body;
+}
+
+/** Holds a request of the Worker's to what is said of a webhook. Gives its body. */
+export function expectAsked(webhook: string, seen: Seen): Part {
+  const [pointer, { parameters }] = at(`/webhooks/${webhook}/post`);
+  expect(seen.method).toBe("POST");
+  for (const index of Object.keys(parameters)) {
+    const [where, { name }] = at(`${pointer}/parameters/${index}`);
+    expectHeader(name, seen, where);
+  }
+  expect(seen.headers["content-type"]).toBe("application/json");
+  const body = JSON.parse(seen.body);
+  expectValid(body, `${pointer}/requestBody/content/application~1json/schema`);
+  return body;
+}
+
+function expectHeader(name: string, { headers }: Pick<Answer | Seen, "headers">, pointer: string) {
+  const [where, { required, schema }] = at(pointer);
+  const value = headers[name.toLowerCase()];
+  if (required) expect(value, name).toBeDefined();
+  if (value !== undefined) expectValid(schema.type === "integer" ? Number(value) : value, `${where}/schema`);
 }
 
 /** The codes with which an operation may be refused, with their statuses. */
