@@ -1,7 +1,8 @@
-//! A life of a room. The first character says of which kind: 1 is tight, 2 gathers, 4 tells the back end of everything. Each step is a letter and its arguments, one character each, so that a
+//! A life of a room. The first character says of which kind: 1 is tight, 2 gathers, 4 tells the back end of everything,
+//! 8 has it judge what is published. Each step is a letter and its arguments, one character each, so that a
 //! corpus file can be written by hand: see `step`. What is missing at the end counts as 0.
 
-use snug_core::{UserId, call::Ask};
+use snug_core::{UserId, call::Ask, config::Fallback};
 
 use super::world::{Kind, Visitor, World};
 
@@ -14,6 +15,11 @@ pub fn run(bytes: &[u8]) {
         is_tight: kind & 1 != 0,
         gathers: kind & 2 != 0,
         tells: kind & 4 != 0,
+        judged: match kind & 9 {
+            8 => Some(Fallback::Refuse),
+            9 => Some(Fallback::Allow),
+            _ => None,
+        },
     });
     for _ in 0..STEPS_MAX {
         let Some(letter) = bytes.next() else { break };
@@ -108,6 +114,7 @@ fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
         b'u' => world.back_end_answers(bytes.digit()),
         b'a' => world.stray_answer(bytes.digit()),
         b'n' => world.tell_of_token(bytes.digit()),
+        b'v' => world.judge(bytes.digit()),
         _ => {}
     }
 }

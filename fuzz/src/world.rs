@@ -16,10 +16,14 @@ use snug_core::{
     batch::Page,
     call::{Ask, Caller},
     command::{CommandId, PageRequest, PageStart},
-    config::RoomRules,
+    config::{Fallback, RoomRules},
     door::{Options, Position},
     io::{DeliveryOutcome, KeptSocket, StorageFault},
-    limits::{QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX, WINDOW_MS_MAX},
+    judgement::Question,
+    limits::{
+        JUDGED_MESSAGES_MAX, QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX, UNJUDGED_MESSAGES_MAX,
+        WINDOW_MS_MAX,
+    },
     retention::Floor,
     token::{ClaimedLimits, Claims},
     webhook::{Delivery, EventKinds},
@@ -139,6 +143,8 @@ pub struct World {
     deliveries: Vec<Delivery>,
     /// The newest event that the back end has.
     taken: u64,
+    /// What the back end was asked, and has not answered.
+    questions: Vec<Rc<Question>>,
     calls: u64,
     /// Calls that have no answer yet.
     waiting: BTreeSet<CallId>,
@@ -157,6 +163,8 @@ pub struct Kind {
     pub gathers: bool,
     /// It tells the back end of everything.
     pub tells: bool,
+    /// The back end judges messages, and this becomes of them where it does not answer.
+    pub judged: Option<Fallback>,
 }
 
 impl World {
@@ -164,6 +172,7 @@ impl World {
         let secret = |name: &str| (name == "JWT_SECRET").then(|| "s".repeat(32));
         let config = Config::read(&secret).unwrap_or_else(|error| panic!("{error}"));
         let mut rules = (*config.room).clone();
+        rules.judged = kind.judged;
         rules.window_ms_max = if kind.gathers { WINDOW_MS_MAX } else { 0 };
         if kind.is_tight {
             rules.connections_max = 6;
@@ -187,6 +196,7 @@ impl World {
             unchecked: Vec::new(),
             deliveries: Vec::new(),
             taken: 0,
+            questions: Vec::new(),
             calls: 0,
             waiting: BTreeSet::new(),
             is_late: false,
@@ -377,12 +387,14 @@ impl World {
     /// Sees that a newcomer is served, whatever has happened.
     pub fn finish(&mut self) {
         self.storage_works();
+        self.judge_all();
         self.settle();
         if let Some(last) = self.connect(Visitor::new(7)) {
             self.feed(Input::Receive {
                 from: self.ids[last],
                 text: r#"{"type":"publish","id":"after","data":1}"#.into(),
             });
+            self.judge_all();
             self.settle();
             assert_eq!(self.acks(last), 1, "a newcomer is not served");
         }
@@ -429,6 +441,43 @@ impl World {
         });
     }
 
+    /// The back end answers its oldest question: with verdicts of this kind, or it does not.
+    pub fn judge(&mut self, kind: u8) {
+        if self.questions.is_empty() {
+            return;
+        }
+        let question = self.questions.remove(0);
+        let body: Value = serde_json::from_str(&question.body("now")).expect("JSON");
+        let count = body["data"]["messages"].as_array().expect("messages").len();
+        assert!(
+            (1..=JUDGED_MESSAGES_MAX).contains(&count),
+            "asks about {count}"
+        );
+        let verdict = |index: usize| match (usize::from(kind) + index) & 3 {
+            _ if kind == 0 => json!({ "allow": true }),
+            0 | 1 => json!({ "allow": true }),
+            2 => json!({ "allow": true, "data": { "was": index } }),
+            _ => json!({ "allow": false, "reason": "no" }),
+        };
+        let wrong = usize::from(kind == 14);
+        let verdicts: Vec<_> = (0..count + wrong).map(verdict).collect();
+        let status = if kind == 15 { 500 } else { 200 };
+        let answer = json!({ "verdicts": verdicts }).to_string();
+        let verdicts = question.read_answer(status, answer.as_bytes()).ok();
+        self.feed(Input::Judged { question, verdicts });
+    }
+
+    /// Lets the back end allow all that waits.
+    fn judge_all(&mut self) {
+        for _ in 0..=UNJUDGED_MESSAGES_MAX {
+            if self.questions.is_empty() {
+                return;
+            }
+            self.judge(0);
+        }
+        panic!("asked without an end");
+    }
+
     /// Storage fails this often from here on.
     pub fn storage_fails(&mut self, times: usize) {
         self.store.faults = times;
@@ -446,9 +495,10 @@ impl World {
         self.restart();
     }
 
-    /// Drops the room, which the platform does not while it gathers, and restores it from storage
-    /// and attachments.
+    /// Drops the room, which the platform does not while it gathers or waits for verdicts, and
+    /// restores it from storage and attachments.
     pub fn restore(&mut self) {
+        self.judge_all();
         self.settle();
         self.restart();
     }
@@ -609,6 +659,7 @@ impl World {
                 socket.attachment = attachment;
             }
             Output::CheckToken { connection, id, .. } => self.unchecked.push((connection, id)),
+            Output::Judge(question) => self.questions.push(question),
             Output::KeepAbsence(absence) => {
                 self.store.keep_absence(absence);
             }

@@ -210,6 +210,11 @@ impl<'a> Command<'a> {
 }
 
 impl Command<'_> {
+    /// Whether the line is a `publish` that holds all it has to.
+    pub fn is_publish(line: &str) -> bool {
+        matches!(Command::parse(line), Ok((_, Command::Publish { .. })))
+    }
+
     /// Whether the line is a `refresh`. Its token may be longer than what its connection may say.
     pub fn is_refresh(line: &str) -> bool {
         #[derive(Deserialize)]

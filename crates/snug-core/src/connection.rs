@@ -216,13 +216,16 @@ impl Connection {
                 self.throttled = self.throttled.saturating_sub(1);
                 Ok(self.bucket.outlasts_hibernation(now))
             }
-            Err(retry_after_ms) => {
-                self.throttled = self.throttled.saturating_add(1);
-                Err(Throttled {
-                    retry_after_ms,
-                    is_flood: self.throttled >= self.rate.burst.max(FLOOD_MIN),
-                })
-            }
+            Err(retry_after_ms) => Err(self.throttle(retry_after_ms)),
+        }
+    }
+
+    /// Counts a command that was refused for coming too soon.
+    pub fn throttle(&mut self, retry_after_ms: u64) -> Throttled {
+        self.throttled = self.throttled.saturating_add(1);
+        Throttled {
+            retry_after_ms,
+            is_flood: self.throttled >= self.rate.burst.max(FLOOD_MIN),
         }
     }
 

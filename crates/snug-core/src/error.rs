@@ -21,6 +21,8 @@ pub enum ErrorCode {
     TokenExpired,
     /// Over a size limit.
     TooLarge,
+    /// The back end does not want the message to be stored.
+    Refused,
     /// Too many commands; `retry_after_ms` says when to come again.
     RateLimited,
     /// Our fault: nothing was done, and trying again may help.
@@ -34,9 +36,10 @@ impl ErrorCode {
     }
 
     /// Whether it counts towards the errors that close a connection. Going too fast has a
-    /// bound of its own, and our own faults are not the client's.
+    /// bound of its own, our own faults are not the client's, and whether a message will be refused
+    /// a client cannot know.
     pub fn counts(self) -> bool {
-        !self.is_retryable()
+        !self.is_retryable() && self != Self::Refused
     }
 }
 
@@ -121,8 +124,8 @@ mod tests {
     #[test]
     fn error_codes_are_the_wires_and_say_whether_to_try_again() {
         use ErrorCode::{
-            BadCommand, BadJson, Forbidden, Internal, RateLimited, TokenExpired, TokenInvalid,
-            TooLarge, UnknownCommand,
+            BadCommand, BadJson, Forbidden, Internal, RateLimited, Refused, TokenExpired,
+            TokenInvalid, TooLarge, UnknownCommand,
         };
         for (code, name, is_retryable) in [
             (BadJson, "bad_json", false),
@@ -132,12 +135,13 @@ mod tests {
             (TokenInvalid, "token_invalid", false),
             (TokenExpired, "token_expired", false),
             (TooLarge, "too_large", false),
+            (Refused, "refused", false),
             (RateLimited, "rate_limited", true),
             (Internal, "internal", true),
         ] {
             assert_eq!(serde_json::to_value(code).unwrap(), name);
             assert_eq!(code.is_retryable(), is_retryable, "{name}");
-            assert_eq!(code.counts(), !is_retryable, "{name}");
+            assert_eq!(code.counts(), !is_retryable && code != Refused, "{name}");
         }
     }
 

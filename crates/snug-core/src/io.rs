@@ -10,6 +10,7 @@ use crate::{
     door::Admission,
     error::CloseCode,
     ids::{ConnectionId, Epoch, Offset, Timestamp, UserId},
+    judgement::{Question, Verdict},
     keys::StoredKey,
     presence::Absence,
     refusal::Refusal,
@@ -106,6 +107,13 @@ pub enum Input {
         id: Option<CommandId>,
         /// What the token says.
         outcome: Result<Claims, Refusal>,
+    },
+    /// The outcome of [`Output::Judge`], whenever it is known: an event of its own.
+    Judged {
+        /// What was asked: the same one, and not only the like.
+        question: Rc<Question>,
+        /// What the back end has said; `None` where it has said nothing that could be used.
+        verdicts: Option<Vec<Verdict>>,
     },
     /// The answer to [`Output::ReadKeys`]: the newest [`crate::limits::KEYS_MAX`], oldest first.
     Keys(Result<Vec<StoredKey>, StorageFault>),
@@ -225,6 +233,8 @@ pub enum Output {
         /// The token.
         token: Secret,
     },
+    /// Ask the back end about messages, and tell of it with [`Input::Judged`].
+    Judge(Rc<Question>),
     /// Send one text frame to each of these.
     Send {
         /// To whom.

@@ -23,6 +23,7 @@ pub mod error;
 pub mod ids;
 pub mod io;
 mod json;
+pub mod judgement;
 pub mod keys;
 pub mod limits;
 mod pace;

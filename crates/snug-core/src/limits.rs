@@ -91,6 +91,26 @@ pub const VACATED_MS: u64 = 5_000;
 
 const _: () = assert!(DELIVERY_LOST_MS > DELIVERY_MS_MAX as u64);
 
+/// What the back end is asked to judge at once: messages of one room.
+pub const JUDGED_MESSAGES_MAX: usize = 100;
+/// The same as JSON, in bytes (but one message at least). A connection whose messages and commands
+/// wait for verdicts may have as much of them waiting.
+pub const JUDGED_BYTES_MAX: usize = 1024 * 1024;
+/// What the back end may answer to that.
+pub const VERDICTS_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// How long it may take.
+pub const VERDICTS_MS_MAX: u32 = 2_000;
+/// The messages of a room that wait for a verdict, those among them that the back end is asked
+/// about. Where it never answers, that is four questions of 2 s: clients wait for 10 s.
+pub const UNJUDGED_MESSAGES_MAX: usize = 4 * JUDGED_MESSAGES_MAX;
+/// What waits of all connections of a room, in bytes: an isolate has 128 MB.
+pub const UNJUDGED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What each message or frame that waits counts beside its own bytes.
+pub const UNJUDGED_OVERHEAD_BYTES: usize = 256;
+
+// A connection's longest frame fits, whoever else waits.
+const _: () = assert!(JUDGED_BYTES_MAX + FRAME_BYTES_MAX < UNJUDGED_BYTES_MAX);
+
 /// Arrays and objects within each other in one command. Common parsers stop at 64 (.NET) or
 /// 100 (Ruby): what a room passes on has to be readable by every member.
 pub const NESTING_MAX: usize = 64;

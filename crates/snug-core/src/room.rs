@@ -8,6 +8,7 @@ mod erase;
 mod events;
 mod frame;
 mod history;
+mod judge;
 mod kick;
 mod outbox;
 mod publish;
@@ -45,6 +46,7 @@ use self::{
     events::{Events, UnwrittenEvents},
     frame::Frame,
     history::Wanted,
+    judge::Court,
     kick::Kick,
     outbox::Outbox,
     publish::Unkeyed,
@@ -84,6 +86,8 @@ pub struct Room {
     clock: Timestamp,
     /// The frame that is being worked through.
     inbox: Option<Frame>,
+    /// What waits for the back end's verdicts.
+    court: Court,
     /// What storage was asked.
     asked: Option<Asked>,
     /// Whether storage has failed during this input.
@@ -177,6 +181,7 @@ impl Room {
             now,
             clock: now,
             inbox: None,
+            court: Court::default(),
             asked: None,
             storage_failed: false,
             wanted: None,
@@ -260,6 +265,7 @@ impl Room {
                 id,
                 outcome,
             } => self.token_checked(connection, id, outcome),
+            Input::Judged { question, verdicts } => self.court.judge(&question, verdicts),
             Input::Flush => self.pass(),
             Input::FallBehind { queued } => self.close_slow(&queued),
             Input::Appended(outcome) => self.appended(outcome),
@@ -289,13 +295,17 @@ impl Room {
 
     /// Takes the next step of the work; `false` where nothing is left that can't wait.
     fn go_on(&mut self) -> bool {
-        let more = self.inbox.as_ref().map_or(0, Frame::next_len);
-        if self.outbox.is_full(more) {
+        if self.inbox.is_none() {
+            self.inbox = self.court.next_frame();
+        }
+        let next_len = self.inbox.as_ref().map(Frame::next_len);
+        let more = self.court.next_len().or(next_len);
+        if self.outbox.is_full(more.unwrap_or_default()) {
             self.flush();
-        } else if self.ask_wanted() || self.handle_next_line() {
+        } else if self.ask_wanted() || self.do_next_verdict() || self.handle_next_line() {
         } else if self.is_flush_due() {
             self.flush();
-        } else if !self.storage_failed && self.tell_back_end() {
+        } else if !self.storage_failed && (self.ask_for_verdicts() || self.tell_back_end()) {
         } else {
             self.storage_failed = false;
             return false;

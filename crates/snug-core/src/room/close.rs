@@ -24,6 +24,9 @@ impl Room {
         if let Some(connection) = self.connections.get(&id) {
             let (user, has_lines) = (connection.user.clone(), connection.lines);
             self.say_closing(id, Some(user), has_lines, code, reason);
+            if !code.invites_back() {
+                self.court.forget_messages_of(id);
+            }
             self.drop_connection(id, code.is_final());
         }
     }
@@ -62,6 +65,7 @@ impl Room {
             return;
         };
         self.expiries.remove(&(connection.ends_at(&self.rules), id));
+        self.court.forget_frames_of(id);
         if self.connections.is_empty() {
             self.sweep_at = None;
         }

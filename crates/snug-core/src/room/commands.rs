@@ -5,7 +5,8 @@ use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
 use serde_json::value::RawValue;
 
 use super::{
-    Asker, Frame, Room, history::Wanted, kick::Kick, outbox::Audience, publish::Publication,
+    Asker, Frame, Room, history::Wanted, judge::Turn, kick::Kick, outbox::Audience,
+    publish::Publication,
 };
 use crate::{
     Capability,
@@ -36,8 +37,19 @@ impl Room {
             return;
         }
         if let Some(connection) = self.connections.get(&from) {
-            self.inbox = Some(Frame::new(from, text, connection.lines));
+            let frame = Frame::new(from, text, connection.lines);
+            if self.court.holds_frames_of(from) {
+                self.hold(frame, false);
+            } else {
+                self.inbox = Some(frame);
+            }
         }
+    }
+
+    /// Lets a frame wait for verdicts. Where there is no room for it, it is refused.
+    fn hold(&mut self, frame: Frame, has_begun: bool) {
+        let held = self.court.hold(frame, has_begun);
+        self.inbox = held.err().map(Frame::refused);
     }
 
     /// Does the next command of the frame; `false` where there is none.
@@ -45,14 +57,40 @@ impl Room {
         let Some(mut frame) = self.inbox.take() else {
             return false;
         };
-        let from = frame.from;
-        if let Some(line) = frame.next_line() {
-            self.handle_line(from, line);
-            if self.connections.contains_key(&from) {
-                self.inbox = Some(frame);
+        let (from, is_refused, place) = (frame.from, frame.is_refused, frame.place());
+        let Some(line) = frame.next_line() else {
+            return true;
+        };
+        let turn = if is_refused {
+            Turn::Never
+        } else {
+            self.turn_of(from, line)
+        };
+        match turn {
+            Turn::Now => self.handle_line(from, line),
+            Turn::Later => {
+                frame.go_back(place);
+                self.hold(frame, true);
+                return true;
+            }
+            Turn::Never => {
+                self.refuse_to_wait(from, line);
+                // What is behind it would else overtake it.
+                frame = frame.refused();
             }
         }
+        if self.connections.contains_key(&from) {
+            self.inbox = Some(frame);
+        }
         true
+    }
+
+    fn refuse_to_wait(&mut self, from: ConnectionId, line: &str) {
+        if let Some(connection) = self.connections.get_mut(&from) {
+            let throttled = connection.throttle(RETRY_MS);
+            let id = CommandId::find(line);
+            self.throttle(from, id.as_ref(), throttled, "too much waits to be judged");
+        }
     }
 
     fn handle_line(&mut self, from: ConnectionId, line: &str) {
@@ -70,7 +108,7 @@ impl Room {
             Ok(false) => {}
             Err(throttled) => {
                 let id = CommandId::find(line);
-                return self.throttle(from, id.as_ref(), throttled);
+                return self.throttle(from, id.as_ref(), throttled, "too many commands");
             }
         }
         match Command::parse(line) {
@@ -193,13 +231,19 @@ impl Room {
         self.send_at_length(from, text);
     }
 
-    fn throttle(&mut self, from: ConnectionId, id: Option<&CommandId>, throttled: Throttled) {
+    fn throttle(
+        &mut self,
+        from: ConnectionId,
+        id: Option<&CommandId>,
+        throttled: Throttled,
+        message: &str,
+    ) {
         self.reply(
             from,
             &Push::Error {
                 id,
                 code: ErrorCode::RateLimited,
-                message: "too many commands",
+                message,
                 retryable: ErrorCode::RateLimited.is_retryable(),
                 retry_after_ms: Some(throttled.retry_after_ms),
             },

@@ -1,6 +1,6 @@
 //! A room that its back end erases: everybody is closed, and it begins anew.
 
-use super::{Asked, Room};
+use super::{Asked, Room, judge::Court};
 use crate::{
     bans::Bans,
     call::Answer,
@@ -21,6 +21,7 @@ impl Room {
                 };
                 let closed = self.connections.len();
                 self.close_all();
+                self.court = Court::default();
                 self.epoch = epoch;
                 (self.newest, self.bytes) = (Offset::default(), 0);
                 self.newest_time = Timestamp::default();

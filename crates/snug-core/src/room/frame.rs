@@ -10,6 +10,8 @@ pub(super) struct Frame {
     text: Secret,
     has_lines: bool,
     next: usize,
+    /// Whether what is left of it is refused.
+    pub(super) is_refused: bool,
 }
 
 impl Frame {
@@ -20,7 +22,34 @@ impl Frame {
             text: Secret(text),
             has_lines,
             next: 0,
+            is_refused: false,
         }
+    }
+
+    /// The same, with what is left of it refused.
+    pub(super) fn refused(self) -> Self {
+        Self {
+            is_refused: true,
+            ..self
+        }
+    }
+
+    /// Where the next command is, for [`Self::go_back`].
+    pub(super) fn place(&self) -> usize {
+        self.next
+    }
+
+    /// Hands out again what was handed out since then, and forgets what is before.
+    pub(super) fn go_back(&mut self, place: usize) {
+        if self.text.0.is_char_boundary(place) {
+            self.text.0.drain(..place);
+            self.next = 0;
+        }
+    }
+
+    /// How long it is, as far as it is still known.
+    pub(super) fn len(&self) -> usize {
+        self.text.0.len()
     }
 
     /// How long the next command is; 0 where there is none.
@@ -69,6 +98,22 @@ mod tests {
         assert_eq!(lines("a\n\nb\n", true), ["a", "", "b"]);
         assert_eq!(lines("", true), [""]);
         assert_eq!(lines("\n", true), [""]);
+    }
+
+    #[test]
+    fn a_command_may_be_handed_out_again() {
+        let mut frame = Frame::new(ConnectionId(1), "ä\n\nb".to_owned(), true);
+        assert_eq!(frame.next_line(), Some("ä"));
+        let place = frame.place();
+        assert_eq!(frame.next_line(), Some(""));
+        frame.go_back(place);
+        assert_eq!(frame.len(), 2);
+        assert_eq!(frame.next_line(), Some(""));
+        let place = frame.place();
+        assert_eq!(frame.next_line(), Some("b"));
+        frame.go_back(place);
+        assert_eq!(frame.next_line(), Some("b"));
+        assert_eq!(frame.next_line(), None);
     }
 
     #[test]

@@ -87,6 +87,8 @@ impl Room {
         for connection in connections {
             self.close_because(connection, code, reason);
         }
+        // What came by a connection that is gone already, too.
+        self.court.forget_messages_by(&kick.user);
         self.give_up(&kick.user);
     }
 

@@ -41,15 +41,16 @@ pub(super) enum Unkeyed {
 }
 
 /// Who publishes a message.
-struct Author {
-    user: UserId,
-    connection: Option<ConnectionId>,
+#[derive(Debug)]
+pub(super) struct Author {
+    pub(super) user: UserId,
+    pub(super) connection: Option<ConnectionId>,
     /// Who does not want to hear it.
     except: Option<ConnectionId>,
 }
 
 impl Publication<'_> {
-    fn into_owned(self) -> Publication<'static> {
+    pub(super) fn into_owned(self) -> Publication<'static> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         Publication {
             data: Cow::Owned(self.data.into_owned()),
@@ -85,14 +86,26 @@ impl Room {
         };
         match self.find_key(&author.user, &publication) {
             Some(stored) => self.outbox.receipt(from, id, stored),
-            None => {
-                self.tell_change();
-                let stored = self.next_place();
-                // The reply comes before the message.
-                self.outbox.receipt(from, id, stored);
-                self.draft(&author, &publication, stored);
+            None if self.rules.judged.is_some() => {
+                self.await_verdict(from, id, author, publication)
             }
+            None => self.store(from, id, &author, &publication),
         }
+    }
+
+    /// Takes a message of a member's to be stored.
+    pub(super) fn store(
+        &mut self,
+        from: ConnectionId,
+        id: Option<CommandId>,
+        author: &Author,
+        publication: &Publication<'_>,
+    ) {
+        self.tell_change();
+        let stored = self.next_place();
+        // The reply comes before the message.
+        self.outbox.receipt(from, id, stored);
+        self.draft(author, publication, stored);
     }
 
     /// Takes the messages of a call, which are stored as one.
@@ -157,7 +170,7 @@ impl Room {
     }
 
     /// Where the user has stored it before, under its key.
-    fn find_key(&self, user: &UserId, publication: &Publication<'_>) -> Option<Stored> {
+    pub(super) fn find_key(&self, user: &UserId, publication: &Publication<'_>) -> Option<Stored> {
         let (keys, key) = (self.keys.as_ref()?, publication.key.as_ref()?);
         keys.find(user, key).map(Stored::again)
     }
@@ -280,7 +293,7 @@ impl Room {
         }
     }
 
-    fn refuse_to_store(&mut self, from: ConnectionId, id: Option<&CommandId>) {
+    pub(super) fn refuse_to_store(&mut self, from: ConnectionId, id: Option<&CommandId>) {
         let message = "the message could not be stored";
         self.refuse(from, id, ErrorCode::Internal, message);
     }

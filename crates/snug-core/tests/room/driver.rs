@@ -24,6 +24,7 @@ use snug_core::{
     config::RoomRules,
     door::{Options, Position},
     io::{DeliveryOutcome, KeptSocket},
+    judgement::{Question, Verdict},
     limits::{HIBERNATION_IDLE_MS, WINDOW_MS_MAX},
     room::Wake,
     token::{ClaimedLimits, Claims},
@@ -121,6 +122,8 @@ pub struct TestRoom {
     unchecked: Vec<(ConnectionId, Option<CommandId>)>,
     /// What was sent to the back end and not answered.
     deliveries: Vec<Delivery>,
+    /// What the back end was asked, and has not answered.
+    question: Option<Rc<Question>>,
     calls: u64,
     answers: BTreeMap<CallId, Result<Answer, Refusal>>,
 }
@@ -270,6 +273,7 @@ impl TestRoom {
             alarms: 0,
             unchecked: Vec::new(),
             deliveries: Vec::new(),
+            question: None,
             calls: 0,
             answers: BTreeMap::new(),
         }
@@ -332,6 +336,72 @@ impl TestRoom {
     }
 
     // The back end.
+
+    /// What it is asked to judge.
+    #[track_caller]
+    pub fn is_to_judge(&self) -> Value {
+        let question = self.question.as_ref().expect("a question");
+        let body: Value = serde_json::from_str(&question.body("now")).expect("JSON");
+        assert_eq!(
+            (&body["type"], &body["timestamp"]),
+            (&json!("room.publish"), &json!("now"))
+        );
+        assert_eq!(body["data"]["room"], ROOM);
+        body["data"]["messages"].clone()
+    }
+
+    /// What the messages say that it is asked to judge.
+    #[track_caller]
+    pub fn is_to_judge_data(&self) -> Vec<Value> {
+        let messages = self.is_to_judge();
+        let messages = messages.as_array().unwrap().iter();
+        messages.map(|message| message["data"].clone()).collect()
+    }
+
+    pub fn has_nothing_to_judge(&self) -> bool {
+        self.question.is_none()
+    }
+
+    /// It answers with these verdicts.
+    #[track_caller]
+    pub fn judges(&mut self, verdicts: &[Value]) {
+        let body = json!({ "verdicts": verdicts }).to_string();
+        self.judges_by(200, &body);
+    }
+
+    /// It lets all of them through.
+    #[track_caller]
+    pub fn allows_all(&mut self) {
+        let count = self.is_to_judge_data().len();
+        self.judges(&vec![json!({ "allow": true }); count]);
+    }
+
+    /// It answers with this.
+    #[track_caller]
+    pub fn judges_by(&mut self, status: u16, body: &str) {
+        let question = self.question.as_ref().expect("a question");
+        let verdicts = question.read_answer(status, body.as_bytes());
+        self.is_told_of_verdicts(verdicts.ok());
+    }
+
+    /// It answers, or does not.
+    #[track_caller]
+    pub fn is_told_of_verdicts(&mut self, verdicts: Option<Vec<Verdict>>) {
+        let question = self.question.take().expect("a question");
+        self.answers_question(question, verdicts);
+    }
+
+    /// It answers a question that it was asked some time.
+    #[track_caller]
+    pub fn answers_question(&mut self, question: Rc<Question>, verdicts: Option<Vec<Verdict>>) {
+        self.feed(Input::Judged { question, verdicts });
+    }
+
+    /// The question that it does not answer, for now.
+    #[track_caller]
+    pub fn sets_question_aside(&mut self) -> Rc<Question> {
+        self.question.take().expect("a question")
+    }
 
     /// Asks for something by a token of the visitor's.
     #[track_caller]
@@ -625,10 +695,12 @@ impl TestRoom {
     }
 
     /// Drops the room and restores it from storage and attachments, in no particular order. The
-    /// platform does not while a timer runs, so not while the room gathers.
+    /// platform does not while a timer runs, so not while the room gathers, nor while the back end
+    /// is asked.
     #[track_caller]
     pub fn restore(&mut self) {
         assert!(!self.gathers(), "dropped while it gathers");
+        assert!(self.question.is_none(), "dropped while messages are judged");
         self.restart();
     }
 
@@ -662,6 +734,7 @@ impl TestRoom {
         for socket in self.sockets.values_mut() {
             (socket.is_open, socket.is_ending) = (false, false);
         }
+        self.question = None;
         self.restart();
     }
 
@@ -850,16 +923,21 @@ impl TestRoom {
         if let Some(ms) = flush_ms {
             let most_ms = PRESENCE_WINDOWS * self.rules.window_ms_max;
             assert!((1..=most_ms).contains(&ms), "gathers for {ms} ms");
-        } else if self.life == Life::RestoredAfterEveryInput && self.deliveries.is_empty() {
+        } else if self.life == Life::RestoredAfterEveryInput && !self.is_waited_for() {
             self.restore();
         }
+    }
+
+    /// Whether the object is kept awake by something that is on its way to the back end.
+    fn is_waited_for(&self) -> bool {
+        !self.deliveries.is_empty() || self.question.is_some()
     }
 
     #[track_caller]
     fn wake(&mut self) {
         let idle_ms = self.now.ms_since(self.last_input);
         // What is on its way keeps the object awake.
-        let may_hibernate = self.deliveries.is_empty() && idle_ms >= HIBERNATION_IDLE_MS;
+        let may_hibernate = !self.is_waited_for() && idle_ms >= HIBERNATION_IDLE_MS;
         if self.life == Life::HibernatingWhenIdle && may_hibernate {
             self.restore();
         }
@@ -934,6 +1012,10 @@ impl TestRoom {
                     assert!(twice.is_none(), "answered twice: {twice:?}");
                 }
                 Output::CheckToken { connection, id, .. } => self.unchecked.push((connection, id)),
+                Output::Judge(question) => {
+                    let before = self.question.replace(question);
+                    assert!(before.is_none(), "asked while it is asked: {before:?}");
+                }
                 Output::Send { to, text } => self.deliver(&to, &text),
                 Output::Close {
                     connection,

@@ -19,6 +19,7 @@ mod expiry;
 mod hibernation;
 mod history;
 mod hostile_input;
+mod judge;
 mod keys;
 mod kick;
 mod limits;
