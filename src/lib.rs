@@ -9,6 +9,7 @@ mod body;
 mod config;
 mod cors;
 mod dev;
+mod judge;
 mod keys;
 mod outbound;
 mod platform;

@@ -19,6 +19,7 @@ use snug_core::{
     command::CommandId,
     door::SUBPROTOCOL,
     io::{DeliveryOutcome, StorageFault},
+    judgement::Question,
     push::{PING, PONG},
     secret::Secret,
     token,
@@ -34,7 +35,7 @@ use worker::{
 use self::{sockets::Sockets, store::Store, texts::Texts};
 use crate::{
     api::{CALL_HEADER, read_body},
-    config, keys, platform,
+    config, judge, keys, platform,
     problem::Problem,
     upgrade::{ADMISSION_HEADER, is_upgrade},
     webhook,
@@ -383,6 +384,10 @@ impl Object {
                 self.check_token(connection, id, token);
                 None
             }
+            Output::Judge(question) => {
+                self.judge(question);
+                None
+            }
             Output::Send { to, text } => {
                 sockets.send(&to, texts.encode(&text));
                 None
@@ -450,6 +455,20 @@ impl Object {
             };
             if let Err(error) = object.turn(|_| delivered) {
                 console_error!("delivery: {error}");
+            }
+        });
+    }
+
+    /// Asks the back end about messages. The room goes on meanwhile, and the object stays awake.
+    fn judge(self: &Rc<Self>, question: Rc<Question>) {
+        let object = self.clone();
+        self.state.wait_until(async move {
+            let verdicts = match config::load(&object.env) {
+                Ok(config) => judge::ask(&config, &question).await,
+                Err(_) => None,
+            };
+            if let Err(error) = object.turn(|_| Input::Judged { question, verdicts }) {
+                console_error!("judge: {error}");
             }
         });
     }

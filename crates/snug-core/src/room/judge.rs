@@ -214,6 +214,11 @@ impl Court {
         Ok(())
     }
 
+    /// Whether messages of the connection wait.
+    pub(super) fn holds_messages_of(&self, from: ConnectionId) -> bool {
+        self.messages_of(from) > 0
+    }
+
     /// Whether frames of the connection wait.
     pub(super) fn holds_frames_of(&self, from: ConnectionId) -> bool {
         let party = self.parties.get(&from);

@@ -85,11 +85,12 @@ impl Room {
             except: (!connection.echo).then_some(from),
         };
         match self.find_key(&author.user, &publication) {
-            Some(stored) => self.outbox.receipt(from, id, stored),
-            None if self.rules.judged.is_some() => {
-                self.await_verdict(from, id, author, publication)
+            // The replies to a connection's messages keep their order, too.
+            Some(stored) if !self.court.holds_messages_of(from) => {
+                self.outbox.receipt(from, id, stored);
             }
-            None => self.store(from, id, &author, &publication),
+            _ if self.rules.judged.is_some() => self.await_verdict(from, id, author, publication),
+            _ => self.store(from, id, &author, &publication),
         }
     }
 

@@ -4,7 +4,8 @@
 //! fall behind, send nonsense and try what they may not; their tokens end, in time or with the
 //! alarm late, and they bring new ones that allow more or less; they kick and ban each other;
 //! storage fails; the room gathers for a while or never does, is dropped and restored, and crashes
-//! with all that it has gathered. After every step what each client heard has to be what was said
+//! with all that it has gathered; in some rooms the back end is asked about every message, and allows
+//! it at once. After every step what each client heard has to be what was said
 //! and stored, in order and each once, and whenever the room is quiet each client's view, pieced
 //! together from what it heard, has to be the model's.
 //!
@@ -30,6 +31,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 use snug_core::{
     Refusal,
+    config::Fallback,
     limits::{QUEUE_BYTES_MAX, WINDOW_MS_MAX},
 };
 
@@ -127,12 +129,16 @@ impl Simulation {
             Life::RestoredAfterEveryInput,
         ];
         let life = lives[random.usize(..3)];
+        rules.judged = (random.u32(..3) == 0).then_some(Fallback::Refuse);
+        let model = Model::new(&rules);
+        let mut room = TestRoom::new(life, rules.clone());
+        room.allows_at_once();
         Self {
             is_alarm_late: random.u32(..4) == 0,
             random,
-            model: Model::new(&rules),
+            model,
             window_ms_max: rules.window_ms_max,
-            room: TestRoom::new(life, rules),
+            room,
             views: BTreeMap::new(),
             gone: Vec::new(),
             closed: Vec::new(),
