@@ -1,8 +1,9 @@
 // Messages that the application judges before they are stored: what it is asked, and what becomes of each.
 
 import { createHmac, randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { afterAll, describe, expect, it, vi } from "vitest";
-import { connect } from "./support/client.js";
+import { type Client, connect } from "./support/client.js";
 import { dataOf, heard, joined, reached, refusal } from "./support/rooms.js";
 import { type Reply, type Seen, startSite } from "./support/site.js";
 import { token } from "./support/tokens.js";
@@ -66,6 +67,16 @@ const each =
     answer(messages.map(({ data }) => verdict(data)));
 
 const asksOf = (room: string): Seen[] => site.seen.filter(({ body }) => body.includes(`"${room}"`));
+
+/** An example of PROTOCOL.md. */
+const example = (name: string) =>
+  JSON.parse(readFileSync(new URL(`vectors/${name}.json`, import.meta.url), "utf8"));
+
+/** The headers of the application's own requests about a room. */
+const served = async (room: string) => {
+  const jwt = await token({ sub: "server", rooms: { [room]: ["serve"] } });
+  return { authorization: `Bearer ${jwt}` };
+};
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -133,12 +144,51 @@ describe("a message", () => {
     expect((await ann.request({ type: "history" })).messages).toEqual([]);
   });
 
+  it("is asked about and judged like the examples", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { data } = example("judge_question");
+    judges.set(data.room, async (messages) => {
+      if (messages[0]?.data !== "first") return { body: JSON.stringify(example("judge_verdicts")) };
+      await promise;
+      return answer([{ allow: true }]);
+    });
+    const users = ["ann", "bob", "cho"];
+    const clients = await Promise.all(users.map((user) => connect(strict, data.room, { user })));
+    const [ann, bob, cho] = clients as [Client, Client, Client];
+    cho.send({ type: "publish", data: "first" });
+    await vi.waitFor(() => expect(asksOf(data.room)).toHaveLength(1));
+    for (const [index, client] of clients.entries()) {
+      const { event, data: said } = data.messages[index];
+      client.send({ type: "publish", event, data: said });
+      // The runtime answers this itself, once it has read what came before.
+      client.send('{"type":"ping"}');
+      await client.next("pong");
+    }
+    resolve();
+    for (const client of [ann, bob, cho]) {
+      for (const said of ["first", { text: "你好 👋" }, { text: "D…, Ann!" }]) {
+        expect((await client.next("message")).data).toEqual(said);
+      }
+    }
+    expect(await cho.next("error")).toMatchObject({ code: "refused", message: "no links, please" });
+    const question = JSON.parse(asksOf(data.room)[1]?.body ?? "");
+    const connections = clients.map(({ welcome }) => welcome.connection);
+    const messages = data.messages.map((one: Candidate, index: number) => ({
+      ...one,
+      connection: connections[index],
+    }));
+    expect(question).toEqual({
+      type: "room.publish",
+      timestamp: expect.any(String),
+      data: { room: data.room, messages },
+    });
+  });
+
   it("of the application's own is not judged", async () => {
     const room = newRoom();
     const ann = await connect(strict, room);
     const url = `${strict.origin}/v1/rooms/${room}/messages`;
-    const jwt = await token({ sub: "server", rooms: { [room]: ["serve"] } });
-    const headers = { authorization: `Bearer ${jwt}` };
+    const headers = await served(room);
     const response = await fetch(url, { method: "POST", headers, body: '{"data":"news"}' });
     expect(response.status).toBe(201);
     expect((await ann.next("message")).data).toBe("news");

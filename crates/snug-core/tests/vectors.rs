@@ -19,6 +19,7 @@ use snug_core::{
     Timestamp, UserId,
     call::{Description, WebhookCounts, read_messages},
     command::{Command, CommandId, PageRequest, PageStart},
+    judgement::{self, Candidate, Verdict},
     limits::PAGE_BYTES_MAX,
     push::{
         ConnectionLimits, Member, Message, Outcome, PING, PONG, PresenceChange, Push, StateChange,
@@ -33,7 +34,8 @@ use snug_core::{
 fn every_file_is_read_by_a_test() {
     let names: BTreeSet<_> = vectors().into_keys().collect();
     let (commands, sent) = (commands(), sent());
-    let known = commands.keys().chain(sent.keys()).chain(&["call_publish"]);
+    let read_apart = ["call_publish", "judge_verdicts"];
+    let known = commands.keys().chain(sent.keys()).chain(&read_apart);
     assert_eq!(names, known.map(|name| name.to_string()).collect());
 }
 
@@ -71,6 +73,22 @@ fn replies_pushes_and_problems_are_written_as_they_stand() {
         let written: Value = serde_json::from_str(&written).unwrap();
         assert_eq!(written, vectors[name], "{name}");
     }
+}
+
+#[test]
+fn verdicts_are_read_as_what_they_mean() {
+    let answer = vectors()["judge_verdicts"].to_string();
+    let verdicts = judged().read_answer(200, answer.as_bytes()).unwrap();
+    let [
+        Verdict::Allow,
+        Verdict::Change(data),
+        Verdict::Refuse(Some(reason)),
+    ] = verdicts.as_slice()
+    else {
+        panic!("{verdicts:?}");
+    };
+    assert_eq!(data.get(), r#"{"text":"D…, Ann!"}"#);
+    assert_eq!(reason, "no links, please");
 }
 
 #[test]
@@ -415,6 +433,10 @@ fn sent() -> Named<String> {
             .into(),
         ),
         (
+            "judge_question",
+            judged().body("2027-01-15T08:00:05.000Z").into(),
+        ),
+        (
             "problem_token_expired",
             serde_json::to_string(&Refusal::TokenExpired.body())
                 .unwrap()
@@ -425,6 +447,26 @@ fn sent() -> Named<String> {
         .into_iter()
         .map(|(name, line)| (name, line.to_string()))
         .collect()
+}
+
+/// What an application is asked about messages.
+fn judged() -> judgement::Question {
+    let candidate = |user, connection, event, data| Candidate {
+        user,
+        connection,
+        event,
+        data: raw(data),
+        bytes_max: 65_536,
+    };
+    let (ann, bob, cho) = (user("ann"), user("bob"), user("cho"));
+    judgement::Question::new(
+        RoomName::parse("team:7:general").unwrap(),
+        &[
+            candidate(&ann, ANN_DESKTOP, Some("chat"), r#"{"text":"你好 👋"}"#),
+            candidate(&bob, BOB, None, r#"{"text":"Damn, Ann!"}"#),
+            candidate(&cho, ANN_PHONE, None, r#"{"text":"https://cheap.example"}"#),
+        ],
+    )
 }
 
 /// The files, by name without `.json`.
