@@ -783,27 +783,39 @@ fn so_many_bytes_of_a_connection_wait_and_not_more() {
 
 #[test]
 fn so_many_bytes_of_a_room_wait_and_not_more() {
-    let long = |rules: &mut RoomRules| {
-        unbounded(rules);
-        rules.message_bytes_max = FRAME_BYTES_MAX;
-    };
-    scenario_with(long, |room| {
+    busy_scenario_with(unbounded, |room| {
         let full = UNJUDGED_BYTES_MAX / JUDGED_BYTES_MAX;
         let clients: Vec<_> = (0..=full).map(|n| room.join(&format!("u{n}"))).collect();
-        let most = "x".repeat(JUDGED_BYTES_MAX - 2_000);
         room.skips_to_now();
+        let ping = json!({ "type": "ping", "id": 1 });
+        for client in &clients {
+            room.sends_lines(*client, &[publish(1, 1), ping.clone()]);
+        }
+        // What waits behind something is not looked at.
+        let most = "x".repeat(JUDGED_BYTES_MAX - 2_000);
         for client in &clients[..full] {
-            room.sends(*client, publish(1, most.as_str()));
+            room.sends_text(*client, &most);
             room.hears_nothing(*client);
         }
         let last = clients[full];
-        room.sends(last, publish(1, most.as_str()));
-        room.hears(last, json!({ "id": 1, "code": "rate_limited" }));
-        for _ in 0..full {
-            room.allows_all();
+        room.sends_text(last, &most);
+        room.hears(last, json!({ "code": "rate_limited" }));
+        // What waited of somebody who has gone makes room.
+        room.leaves(clients[0]);
+        room.skips_to_now();
+        room.sends_text(last, &most);
+        room.hears_nothing(last);
+        for client in &clients[1..] {
+            room.leaves(*client);
         }
-        assert!(room.has_nothing_to_judge());
-        assert_eq!(stored(room), full);
+        room.allows_all();
+        room.allows_all();
+        assert_eq!(stored(room), full + 1);
+        let newcomer = room.join("ann");
+        room.skips_to_now();
+        room.sends(newcomer, publish(1, "x"));
+        room.allows_all();
+        room.hears(newcomer, json!({ "type": "ack" }));
     });
 }
 
