@@ -152,6 +152,7 @@ describe("openapi.json and the sources", () => {
       [/\/limit\/schema\/maximum$/, "PAGE_MESSAGES_MAX"],
       [/\/(MessagePage|DeadEvents)\/.*\/maxItems$/, "PAGE_MESSAGES_MAX"],
       [/\/RoomEvents\/.*\/maxItems$/, "DELIVERY_EVENTS_MAX"],
+      [/\/(RoomPublish|Verdicts)\/.*\/maxItems$/, "JUDGED_MESSAGES_MAX"],
       [/\/Members\/.*\/maxItems$/, "MEMBERS_LISTED_MAX"],
     ];
     for (const [pointer, limit] of found) {

@@ -274,6 +274,25 @@ fn a_key_that_is_known_needs_no_verdict() {
 }
 
 #[test]
+fn the_replies_to_a_members_messages_keep_their_order() {
+    scenario_with(judged, |room| {
+        let ann = room.join("ann");
+        let keyed = |id: u64| json!({ "type": "publish", "id": id, "key": "k", "data": 1 });
+        room.sends(ann, keyed(1));
+        room.allows_all();
+        room.skips_to_now();
+        room.sends_lines(ann, &[keyed(2), publish(3, 3), keyed(4)]);
+        room.hears(ann, json!({ "type": "ack", "id": 2, "duplicate": true }));
+        room.hears_nothing(ann);
+        room.allows_all();
+        room.hears(ann, json!({ "type": "ack", "id": 3 }));
+        room.hears_message(ann, 3);
+        room.hears(ann, json!({ "type": "ack", "id": 4, "duplicate": true }));
+        room.hears_nothing(ann);
+    });
+}
+
+#[test]
 fn a_key_that_was_stored_meanwhile_stores_nothing_more() {
     scenario_with(judged, |room| {
         let (ann, tab) = (room.join("ann"), room.join("ann"));
