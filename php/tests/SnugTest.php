@@ -225,6 +225,25 @@ final class SnugTest extends TestCase
         self::assertSame([], [...$this->room->deadEvents()]);
     }
 
+    public function testTheExamplesOfTheProtocolAreRead(): void
+    {
+        $vector = static fn (string $name): string => file_get_contents(__DIR__ . "/../../tests/vectors/$name.json");
+        $answering = static fn (string $name) => self::answering(
+            static fn (): Response => new Response(200, [], $vector($name)),
+        )->room('team:7:general');
+
+        $room = json_decode($vector('answer_room'), true);
+        $status = $answering('answer_room')->status();
+        self::assertSame([$room['room'], $room['epoch'], $room['offset']], [$status->room, $status->epoch, $status->offset]);
+        self::assertSame($room['storage_bytes'], $status->storageBytes);
+        self::assertSame(array_values($room['webhooks']), [$status->pendingEvents, $status->deadEvents]);
+
+        $published = json_decode($vector('answer_published'), true);
+        $stored = $answering('answer_published')->publishAll(new Draft(1), new Draft(2));
+        self::assertSame(array_column($published['messages'], 'offset'), array_column($stored, 'offset'));
+        self::assertSame($published['epoch'], $stored[0]->epoch);
+    }
+
     public function testARoomThatIsDeletedBeginsAnew(): void
     {
         $visitor = new Visitor($this->room->name, 'ann');

@@ -60,6 +60,17 @@ final class WebhookTest extends TestCase
         ]);
     }
 
+    public function testTheExampleOfTheProtocolIsRead(): void
+    {
+        $body = file_get_contents(__DIR__ . '/../../tests/vectors/webhook_events.json');
+        $delivery = (new Webhook(self::SECRET))->events($body, self::signed($body));
+        $told = json_decode($body, true)['data'];
+        self::assertSame($told['room'], $delivery->room);
+        foreach (['id', 'seq', 'type', 'time'] as $field) {
+            self::assertSame(array_column($told['events'], $field), array_column($delivery->events, $field));
+        }
+    }
+
     /** Signed by Node, with a secret of its own: see tests/php.spec.ts. */
     public function testWhatAnotherImplementationHasSignedHolds(): void
     {
