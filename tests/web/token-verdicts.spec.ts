@@ -169,7 +169,8 @@ const rows: Row[] = [
   { what: "a room that can't be", payload: claims(), room: "a b", why: "room_form", code: "bad_room" },
   { what: "a room of 128 characters", payload: claims(), room: "r".repeat(128) },
   { what: "one of 129", payload: claims(), room: "r".repeat(129), why: "room_form", code: "bad_room" },
-  { what: "a room that is a dot", payload: claims(), room: ".", why: "room_dots", code: "not_found" },
+  { what: "a room that is a dot", payload: claims(), room: ".", why: "room_dots", code: "room_forbidden" },
+  { what: "one that is two", payload: claims(), room: "..", why: "room_dots", code: "not_found" },
 ];
 
 describe("a token's verdict, as the door's", () => {

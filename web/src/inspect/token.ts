@@ -122,7 +122,9 @@ export const cleaned = (pasted: string) =>
 export function judge(token: string, room: string, now: number): Judgement {
   const judgement: Judgement = { fields: [], faults: [] };
   const { fields, faults } = judgement;
-  if (room === "." || room === "..") faults.push({ code: "not_found", why: "room_dots" });
+  // What is left of the path is that of a room called "socket", or of nothing.
+  if (room === ".") faults.push({ code: "room_forbidden", why: "room_dots" });
+  if (room === "..") faults.push({ code: "not_found", why: "room_dots" });
   else if (!/^[\w.:@~-]{1,128}$/.test(room)) faults.push({ code: "bad_room", why: "room_form" });
   if (token === "") faults.push({ code: "token_missing", why: "no_token" });
   else {
