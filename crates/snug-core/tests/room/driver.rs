@@ -122,6 +122,8 @@ pub struct TestRoom {
     unchecked: Vec<(ConnectionId, Option<CommandId>)>,
     /// What was sent to the back end and not answered.
     deliveries: Vec<Delivery>,
+    /// All events that were sent, as often as they were, since this was last asked.
+    told: Vec<Value>,
     /// What the back end was asked, and has not answered.
     question: Option<Rc<Question>>,
     allows_at_once: bool,
@@ -274,6 +276,7 @@ impl TestRoom {
             alarms: 0,
             unchecked: Vec::new(),
             deliveries: Vec::new(),
+            told: Vec::new(),
             question: None,
             allows_at_once: false,
             calls: 0,
@@ -453,6 +456,11 @@ impl TestRoom {
         events
             .map(|event| serde_json::from_str(&event.json).unwrap())
             .collect()
+    }
+
+    /// All events that were sent since this was last asked, in the order of sending.
+    pub fn take_told(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.told)
     }
 
     pub fn tells_nothing(&self) -> bool {
@@ -1011,7 +1019,12 @@ impl TestRoom {
                     let read = self.store.fill_delivery(delivery);
                     self.room.handle_input(Input::EventsRead(read), self.now);
                 }
-                Output::Deliver(delivery) => self.deliveries.push(delivery),
+                Output::Deliver(delivery) => {
+                    let events = delivery.events().iter();
+                    let events = events.map(|event| serde_json::from_str::<Value>(&event.json));
+                    self.told.extend(events.map(|event| event.expect("JSON")));
+                    self.deliveries.push(delivery);
+                }
                 Output::SettleEvents { state, dead } => {
                     let settled = self.store.settle_events(state, dead);
                     self.room

@@ -19,6 +19,7 @@
     clippy::arithmetic_side_effects
 )]
 
+mod back_end;
 #[allow(dead_code)]
 #[path = "../room/driver.rs"]
 mod driver;
@@ -32,9 +33,12 @@ use serde_json::{Value, json};
 use snug_core::{
     Refusal,
     config::Fallback,
+    io::DeliveryOutcome,
     limits::{QUEUE_BYTES_MAX, WINDOW_MS_MAX},
+    webhook::EventKinds,
 };
 
+use back_end::BackEnd;
 use driver::{Client, Life, SETTLES_MS, START_MS, TestRoom, Visitor, default_rules};
 use model::{Can, Model, Token};
 use view::{Asked, View, Wishes, timeless};
@@ -111,6 +115,8 @@ struct Simulation {
     is_alarm_late: bool,
     window_ms_max: u64,
     said: u32,
+    /// Who is told of it all, where anybody is.
+    back_end: Option<BackEnd>,
 }
 
 impl Simulation {
@@ -130,6 +136,10 @@ impl Simulation {
         ];
         let life = lives[random.usize(..3)];
         rules.judged = (random.u32(..3) == 0).then_some(Fallback::Refuse);
+        let tells = random.u32(..3) == 0;
+        if tells {
+            rules.events = EventKinds::parse("*").unwrap();
+        }
         let model = Model::new(&rules);
         let mut room = TestRoom::new(life, rules.clone());
         room.allows_at_once();
@@ -144,6 +154,7 @@ impl Simulation {
             closed: Vec::new(),
             unchecked: VecDeque::new(),
             said: 0,
+            back_end: tells.then(BackEnd::default),
         }
     }
 
@@ -151,6 +162,9 @@ impl Simulation {
         let Some(client) = self.somebody() else {
             return self.joins();
         };
+        if self.back_end.is_some() && self.random.u32(..4) == 0 {
+            return self.back_end_answers();
+        }
         match self.random.u32(..120) {
             0..15 => self.joins(),
             15..24 => self.goes(client),
@@ -163,7 +177,8 @@ impl Simulation {
             80..87 => self.moments_pass(),
             87..95 => self.time_passes(),
             95..98 => self.is_restored(),
-            98..99 => self.crashes(),
+            // Members that a crash took are missed, which the model does not know of.
+            98..99 if self.back_end.is_none() => self.crashes(),
             99..100 => self.wakes_early(),
             100..104 => self.kicks(client),
             104..109 => self.brings_a_token(client),
@@ -365,8 +380,30 @@ impl Simulation {
         json!({ "type": "state", "id": id, "data": state })
     }
 
+    /// The back end answers for what was sent to it last, where anything was.
+    fn back_end_answers(&mut self) {
+        if self.room.tells_nothing() {
+            return self.moments_pass();
+        }
+        let outcomes = [
+            DeliveryOutcome::Taken,
+            DeliveryOutcome::Taken,
+            DeliveryOutcome::Failed {
+                retry_after_ms: None,
+            },
+            DeliveryOutcome::Failed {
+                retry_after_ms: Some(9_000),
+            },
+        ];
+        self.room.back_end_answers(outcomes[self.random.usize(..4)]);
+    }
+
     /// Storage fails, and with it all that waits.
     fn publishes_in_vain(&mut self, client: Client) {
+        // Which write it would be that fails is not foreseen where events are written, too.
+        if self.back_end.is_some() {
+            return self.sends_some(client);
+        }
         if !self.model.may(client, "publish") {
             return self.tries_what_it_may_not(client);
         }
@@ -724,6 +761,7 @@ impl Simulation {
         self.passes_ms(last_ms.map_or(0, |ends_ms| ends_ms - self.room.now_ms()));
         assert!(self.model.is_idle() && self.room.stored_bans() == 0);
         self.check();
+        self.back_end_hears_the_rest();
         // Whoever comes now finds all that was stored, once and in order, and nothing else.
         let last = self.room.admit(Visitor::named("last").resuming_after(0));
         let mut heard = self.room.heard(last).into_iter();
@@ -732,6 +770,21 @@ impl Simulation {
         assert_eq!(welcome["offset"], self.model.messages.len());
         let stored: Vec<_> = heard.map(|message| timeless(&message)).collect();
         assert_eq!(stored, self.model.messages);
+    }
+
+    /// Lets the back end take all that it has not, and looks whether that was everything.
+    fn back_end_hears_the_rest(&mut self) {
+        let Some(mut back_end) = self.back_end.take() else {
+            return;
+        };
+        while !self.room.tells_nothing() || self.room.waits_for_time() {
+            while !self.room.tells_nothing() {
+                self.room.back_end_answers(DeliveryOutcome::Taken);
+            }
+            self.room.pass_ms(60_000);
+            back_end.hears(self.room.take_told(), &self.model.messages);
+        }
+        back_end.has_heard_all(&self.model.messages);
     }
 
     /// Lets every client hear what it was sent, and compares.
@@ -760,7 +813,10 @@ impl Simulation {
         if is_quiet {
             self.model.rest();
         }
-        assert!(!self.model.is_idle() || !self.room.waits_for_time());
+        match &mut self.back_end {
+            Some(back_end) => back_end.hears(self.room.take_told(), &self.model.messages),
+            None => assert!(!self.model.is_idle() || !self.room.waits_for_time()),
+        }
     }
 
     /// Learns what storage has taken, and what it has not.
