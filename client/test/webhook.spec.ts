@@ -4,6 +4,7 @@ import { createHmac, randomBytes } from "node:crypto";
 import { Webhook as Standard } from "standardwebhooks";
 import { describe, expect, it } from "vitest";
 import {
+  type Decision,
   judge,
   type RoomPublishWebhook,
   type VerifyOptions,
@@ -231,6 +232,26 @@ describe("a judge", () => {
       "later",
     ]);
     expect(asked[0]).toEqual(["ann", "hello", "lobby"]);
+  });
+
+  const refused = async (decision: Decision) => (await judge(webhook, () => decision)).verdicts[0];
+
+  it("refuses without a reason as well, and with as much of one as may be", async () => {
+    expect(await refused(false)).toEqual({ allow: false });
+    expect(await refused({ allow: false })).toEqual({ allow: false });
+    for (const [whole, fitting] of [
+      ["a".repeat(256), "a".repeat(256)],
+      ["a".repeat(257), "a".repeat(256)],
+      ["好".repeat(86), "好".repeat(85)],
+      ["a👋".repeat(52), `${"a👋".repeat(51)}a`],
+    ] as const) {
+      expect(await refused(whole)).toEqual({ allow: false, reason: fitting });
+      expect(await refused({ allow: false, reason: whole })).toEqual({ allow: false, reason: fitting });
+    }
+  });
+
+  it.each([undefined, null, {}, 1])("that decides %j gives no verdict", async (decision) => {
+    await expect(refused(decision as unknown as Decision)).rejects.toThrow("a decision must be");
   });
 
   it("that fails gives no verdict", async () => {

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
 import { Miniflare } from "miniflare";
 import {
+  judge,
   mintToken,
   type RoomEvent,
   Snug,
@@ -320,6 +321,34 @@ describe("webhooks", () => {
     expect((await server.room("lobby")).webhooks).toEqual({ pending: 2, dead: 0 });
     expect(await server.deadEvents("lobby", { after: 0, limit: 100 })).toEqual({ events: [], more: false });
     expect(await refusal(server.deadEvents("lobby", { limit: 101 }))).toEqual([400, "bad_request"]);
+  });
+});
+
+describe("a judge", () => {
+  it("is asked by the Worker, and its verdicts hold", async () => {
+    const secrets = `whsec_${Buffer.from("j".repeat(24)).toString("base64")}`;
+    const site = await startSite(async ({ body, headers }) => {
+      const webhook = await verifyWebhook({ body, headers, secrets });
+      if (webhook.type !== "room.publish") return { status: 500 };
+      const verdicts = await judge(webhook, ({ user, event, data }, room) => {
+        if (data === "who") return { allow: true, data: [user, event ?? null, room] };
+        return data === "long" ? "好".repeat(300) : data !== "no";
+      });
+      return { body: JSON.stringify(verdicts) };
+    });
+    onTestFinished(() => site.close());
+    await using judged = await startWorker({ PUBLISH_URL: site.origin, WEBHOOK_SECRET: secrets });
+    const room = newRoom();
+    const ann = await connect(judged, room, { user: "ann" });
+    await ann.request({ type: "publish", data: "hello" });
+    await ann.request({ type: "publish", event: "chat", data: "who" });
+    expect((await ann.refusal({ type: "publish", data: "no" })).code).toBe("refused");
+    const long = await ann.refusal({ type: "publish", data: "long" });
+    expect(long).toMatchObject({ code: "refused", message: "好".repeat(85), retryable: false });
+    const server = new Snug({ url: judged.origin, secret: SECRET });
+    await server.publish(room, { data: "no" });
+    const stored = await all(server.messages(room, { after: 0 }));
+    expect(stored.map(({ data }) => data)).toEqual(["hello", ["ann", "chat", room], "no"]);
   });
 });
 

@@ -138,8 +138,11 @@ export interface RoomPublishWebhook {
 /** Anything that Snug sends to a back end. */
 export type Webhook = RoomEventsWebhook | RoomPublishWebhook;
 
-/** What becomes of a message: it is stored as it is, or with other data, or refused with a reason. */
-export type Verdict = { allow: true; data?: unknown } | { allow: false; reason: string };
+/**
+ * What becomes of a message: it is stored as it is, or with other data, or refused, perhaps with a reason for its
+ * member of at most 256 bytes.
+ */
+export type Verdict = { allow: true; data?: unknown } | { allow: false; reason?: string };
 
 /** What a back end answers at `PUBLISH_URL`: a verdict on each message, in order. */
 export interface Verdicts {
