@@ -50,7 +50,14 @@ it("a member that dropped before is still awaited, and is back without being ann
   expect(await ann.rest()).toEqual([]);
 });
 
+const TO_VERSION_5 = `
+  DROP TABLE events;
+  DROP TABLE dead_events;
+  DROP TABLE told;
+  UPDATE meta SET value = '5' WHERE key = 'schema';
+`;
 const TO_VERSION_4 = `
+  ${TO_VERSION_5}
   DROP TABLE bans;
   UPDATE meta SET value = '4' WHERE key = 'schema';
 `;
@@ -77,6 +84,7 @@ const TO_VERSION_1 = `
 `;
 
 it.each([
+  { version: 5, sql: TO_VERSION_5 },
   { version: 4, sql: TO_VERSION_4 },
   { version: 3, sql: TO_VERSION_3 },
   { version: 2, sql: TO_VERSION_2 },
