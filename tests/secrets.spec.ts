@@ -100,6 +100,8 @@ const REASON = mark("reason");
 // What a back end says, and is told.
 const POSTED = mark("posted");
 const REPLIED = mark("replied");
+/** A message that comes to nothing. */
+const ASKED = mark("asked");
 
 /** A token with a claim that is nobody's business. */
 async function secretToken(claims: Claims = {}, signing: Signing = {}): Promise<string> {
@@ -564,6 +566,23 @@ describe("the back end", () => {
     expect((await ann.closed()).code).toBe(4104);
   }, 60_000);
 
+  it("is asked what may be said, whatever it answers", async () => {
+    const answers: Reply[] = [
+      { body: JSON.stringify({ verdicts: [{ allow: false, reason: "no", private: REPLIED }] }) },
+      { status: 500, headers: { "set-cookie": REPLIED }, body: REPLIED },
+      { status: 302, headers: { location: `${elsewhere.origin}/?${REPLIED}` } },
+      { body: REPLIED },
+      { body: JSON.stringify({ verdicts: [{ allow: REPLIED }] }) },
+    ];
+    await using judge = await startSite(() => answers.shift() ?? {});
+    const PUBLISH_URL = `${await tap(judge.origin, { there: out.backEnd })}/${HOOK.path}?key=${HOOK.key}`;
+    const judged = await start({ PUBLISH_URL, WEBHOOK_SECRET });
+    const ann = await enter(judged, newRoom());
+    for (const code of ["refused", "internal", "internal", "internal", "internal"]) {
+      expect((await ann.refusal({ type: "publish", data: ASKED })).code).toBe(code);
+    }
+  });
+
   it("is refused what is no message, or too much, or too often", async () => {
     const slow = await start({ SERVE_PER_SECOND: 1, SERVE_BURST: 4 });
     const path = `/v1/rooms/${newRoom()}/messages`;
@@ -664,6 +683,10 @@ describe("when all that is over,", () => {
       "refused by a trigger",
       "WEBHOOK_URL answered 500",
       "WEBHOOK_URL answered 302",
+      "PUBLISH_URL answered 500",
+      "PUBLISH_URL answered 302",
+      "PUBLISH_URL answered with no list of verdicts",
+      "PUBLISH_URL answered with a verdict that is not of its form",
     ])("a log that says %j", (line) => expect(found.log).toContain(line));
   });
 
@@ -732,6 +755,7 @@ describe("when all that is over,", () => {
     ["the application's key", AUTH.key, "application"],
     ["the provider's address", JWKS.path, "provider"],
     ["the provider's key", JWKS.key, "provider"],
+    ["what a back end is asked about", ASKED, "backEnd"],
     ["the back end's address", HOOK.path, "backEnd"],
     ["the back end's key", HOOK.key, "backEnd"],
   ])("%s is where it has to be, and nowhere else", (_what, secret, place) => {
