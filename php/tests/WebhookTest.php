@@ -221,11 +221,35 @@ final class WebhookTest extends TestCase
         ], $seen);
     }
 
+    public function testTheExampleOfJudgingIsAnsweredAsInTheProtocol(): void
+    {
+        $vectors = __DIR__ . '/../../tests/vectors';
+        $body = file_get_contents("$vectors/judge_question.json");
+        $answer = (new Webhook(self::SECRET))->judge(
+            $body,
+            self::signed($body),
+            static fn (Submission $message): Verdict => match ($message->user) {
+                'ann' => Verdict::allow(),
+                'bob' => Verdict::replace(['text' => 'D…, Ann!']),
+                default => Verdict::refuse('no links, please'),
+            },
+        );
+        self::assertJsonStringEqualsJsonFile("$vectors/judge_verdicts.json", $answer);
+    }
+
     public function testNobodyIsAskedAboutWhatIsNotSigned(): void
     {
         $body = '{"type":"room.publish","data":{"room":"lobby","messages":[{"user":"ann","connection":"3f","data":1}]}}';
         $this->expectException(BadSignature::class);
         (new Webhook(self::SECRET))->judge($body, self::signed("$body "), static fn () => self::fail('asked'));
+    }
+
+    public function testAReasonHas256BytesAndNotOneMore(): void
+    {
+        $reason = str_repeat('é', 128);
+        self::assertStringContainsString($reason, json_encode(Verdict::refuse($reason), JSON_UNESCAPED_UNICODE));
+        $this->expectException(InvalidArgumentException::class);
+        Verdict::refuse("$reason.");
     }
 
     public function testAVerdictMayBeNull(): void
