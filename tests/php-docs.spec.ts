@@ -108,7 +108,7 @@ describe.skipIf(!hasPhpPackages)("docs/php.md", () => {
   beforeAll(async () => {
     world = await startWorld("docs/php.md");
   });
-  afterAll(() => world[Symbol.asyncDispose]());
+  afterAll(() => world?.[Symbol.asyncDispose]());
 
   it("has a script that prints what it says", async () => {
     const ann = { user: "ann", claims: { info: { name: "Ann" } } };
@@ -161,7 +161,7 @@ describe.skipIf(!hasPhpPackages)("docs/from-php-websocket.md", () => {
   beforeAll(async () => {
     world = await startWorld("docs/from-php-websocket.md");
   });
-  afterAll(() => world[Symbol.asyncDispose]());
+  afterAll(() => world?.[Symbol.asyncDispose]());
 
   it("has a chat of others that is PHP", async () => {
     expect(world.examples.others).toHaveLength(1);

@@ -31,7 +31,7 @@ describe.skipIf(!hasChromium || !hasPhpPackages)("the example site in PHP", { ti
   let browser: Browser;
   let worker: Worker;
   let php: PhpSite;
-  let env: Record<string, string>;
+  let env: Record<string, string> | undefined;
 
   beforeAll(async () => {
     // Each has to know where the other is before it starts.
@@ -50,12 +50,12 @@ describe.skipIf(!hasChromium || !hasPhpPackages)("the example site in PHP", { ti
     env = { SNUG_URL: worker.origin, JWT_SECRET: SECRET, WEBHOOK_SECRET, EXAMPLE_DATA: data };
     php = await startPhp({}, { folder: join(example, "public"), env, port });
     browser = await startBrowser();
-  });
+  }, 60_000);
+  // Whatever has started, if not all of it has.
   afterAll(async () => {
-    await browser.close();
-    await worker.dispose();
-    await php[Symbol.asyncDispose]();
-    await rm(env.EXAMPLE_DATA ?? "", { recursive: true });
+    await Promise.allSettled([browser?.close(), php?.[Symbol.asyncDispose]()]);
+    if (env) await rm(env.EXAMPLE_DATA ?? "", { recursive: true, force: true });
+    await worker?.dispose();
   });
 
   /** Fails where a page has complained; that it speaks to Snug, on another port, is no complaint. */
