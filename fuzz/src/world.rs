@@ -141,6 +141,8 @@ pub struct World {
     unchecked: Vec<(ConnectionId, Option<CommandId>)>,
     /// What was sent to the back end and not answered.
     deliveries: Vec<Delivery>,
+    /// The highest offset of those that were erased.
+    highest: u64,
     /// The newest event that the back end has.
     taken: u64,
     /// What the back end was asked, and has not answered.
@@ -195,6 +197,7 @@ impl World {
             store,
             unchecked: Vec::new(),
             deliveries: Vec::new(),
+            highest: 0,
             taken: 0,
             questions: Vec::new(),
             calls: 0,
@@ -619,6 +622,8 @@ impl World {
                 self.room.handle_input(Input::Measured(measured), self.now);
             }
             Output::Erase => {
+                // What was asked before is answered after it.
+                self.highest = self.highest.max(self.newest());
                 let erased = self.store.erase();
                 self.room.handle_input(Input::Erased(erased), self.now);
             }
@@ -678,7 +683,8 @@ impl World {
         let objects: Vec<Value> = (text.split('\n'))
             .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
             .collect();
-        let appended = self.newest();
+        let newest = self.newest();
+        let appended = self.highest.max(newest);
         let is_exact = !self.is_torn && !self.is_late && self.rules.window_ms_max == 0;
         for id in to {
             let socket = self.sockets.get_mut(id).expect("a socket");
@@ -686,14 +692,14 @@ impl World {
             let has_lines = socket.visitor.is_some_and(|visitor| visitor.lines);
             assert!(objects.len() == 1 || has_lines, "several objects: {text}");
             for object in &objects {
-                socket.hear(object, appended, is_exact);
+                socket.hear(object, newest, appended, is_exact);
             }
         }
     }
 }
 
 impl Socket {
-    fn hear(&mut self, object: &Value, appended: u64, is_exact: bool) {
+    fn hear(&mut self, object: &Value, newest: u64, appended: u64, is_exact: bool) {
         let kind = object["type"].as_str().expect("a type");
         assert_eq!(kind == "welcome", !self.is_welcome, "welcome first, once");
         let visitor = self.visitor.expect("a visitor");
@@ -705,10 +711,10 @@ impl Socket {
         match kind {
             "welcome" => {
                 self.is_welcome = true;
-                assert_eq!(object["offset"], appended);
+                assert_eq!(object["offset"], newest);
                 self.newest = match (visitor.resume, visitor.last) {
                     (Some((_, after)), _) if object["recovered"] == true => Some(after),
-                    (None, None) => Some(appended),
+                    (None, None) => Some(newest),
                     _ => None,
                 };
                 assert_eq!(object["members"].is_array(), can(3));
