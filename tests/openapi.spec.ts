@@ -153,6 +153,7 @@ describe("openapi.json and the sources", () => {
       [/\/(MessagePage|DeadEvents)\/.*\/maxItems$/, "PAGE_MESSAGES_MAX"],
       [/\/RoomEvents\/.*\/maxItems$/, "DELIVERY_EVENTS_MAX"],
       [/\/(RoomPublish|Verdicts)\/.*\/maxItems$/, "JUDGED_MESSAGES_MAX"],
+      [/\/Verdicts\/.*\/reason\/maxLength$/, "REASON_BYTES_MAX"],
       [/\/Members\/.*\/maxItems$/, "MEMBERS_LISTED_MAX"],
     ];
     for (const [pointer, limit] of found) {
@@ -388,11 +389,8 @@ describe("the Worker's answers are as openapi.json has them", () => {
 });
 
 describe("what the Worker tells the back end is as openapi.json has it", () => {
-  const everything = (origin: string) => ({
-    WEBHOOK_URL: origin,
-    WEBHOOK_SECRET: `whsec_${randomBytes(32).toString("base64")}`,
-    WEBHOOK_EVENTS: "*",
-  });
+  const WEBHOOK_SECRET = `whsec_${randomBytes(32).toString("base64")}`;
+  const everything = (origin: string) => ({ WEBHOOK_URL: origin, WEBHOOK_SECRET, WEBHOOK_EVENTS: "*" });
   const kinds = ["room.occupied", "member.joined", "message.published", "member.left", "room.vacated"];
   const patience = { timeout: 10_000 };
 
@@ -430,5 +428,26 @@ describe("what the Worker tells the back end is as openapi.json has it", () => {
     };
     await vi.waitFor(async () => expect((await dead()).events).toHaveLength(3), patience);
     expect(await dead()).toMatchObject({ events: kinds.slice(0, 3).map((type) => ({ type })), more: true });
+  });
+
+  it("when it asks what may be published, and is answered so", async () => {
+    const verdicts = [
+      { allow: true },
+      { allow: true, data: "other" },
+      { allow: false, reason: "no links, please" },
+    ];
+    const pointer = "/webhooks/room.publish/post/responses/200/content/application~1json/schema";
+    await using site = await startSite((seen) => {
+      const { messages } = expectAsked("room.publish", seen).data;
+      const body = { verdicts: messages.map(({ data }: { data: number }) => verdicts[data]) };
+      expectValid(body, pointer);
+      return { body: JSON.stringify(body) };
+    });
+    await using judged = await startWorker({ PUBLISH_URL: site.origin, WEBHOOK_SECRET });
+    const ann = await connect(judged, "lobby");
+    await ann.request({ type: "publish", data: 0, event: "e" });
+    await ann.request({ type: "publish", data: 1 });
+    expect(await ann.refusal({ type: "publish", data: 2 })).toMatchObject({ code: "refused" });
+    expect(ann.pushes.flatMap((push) => (push.type === "message" ? [push.data] : []))).toEqual([0, "other"]);
   });
 });
