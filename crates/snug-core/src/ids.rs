@@ -6,7 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::limits::{ROOM_NAME_BYTES_MAX, SAFE_INTEGER_MAX, USER_BYTES_MAX};
 
-/// A room's name: 1 to 128 characters of `A-Z a-z 0-9 _ - . : @ ~`.
+/// A room's name: 1 to 128 characters of `A-Z a-z 0-9 _ - . : @ ~`, but not `.` or `..`, which URLs
+/// give another meaning (RFC 3986, section 5.2.4).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct RoomName(Rc<str>);
 
@@ -14,7 +15,8 @@ impl RoomName {
     /// Reads a name, or `None` where it is not of that form.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=ROOM_NAME_BYTES_MAX).contains(&text.len());
-        (fits && text.bytes().all(is_room_byte)).then(|| Self(text.into()))
+        let is_dots = matches!(text, "." | "..");
+        (fits && !is_dots && text.bytes().all(is_room_byte)).then(|| Self(text.into()))
     }
 
     /// The name as text.
@@ -137,13 +139,23 @@ mod tests {
 
     #[test]
     fn room_names_hold_their_alphabet_and_length() {
-        for good in ["a", "team:7:general", "A-z_0.9~@x", &"r".repeat(128)] {
+        for good in ["a", "...", "team:7:general", "A-z_0.9~@x", &"r".repeat(128)] {
             assert_eq!(
                 RoomName::parse(good).as_ref().map(RoomName::as_str),
                 Some(good)
             );
         }
-        for bad in ["", "a b", "a/b", "a*", "é", "a\0", &"r".repeat(129)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a b",
+            "a/b",
+            "a*",
+            "é",
+            "a\0",
+            &"r".repeat(129),
+        ] {
             assert_eq!(RoomName::parse(bad), None, "{bad:?}");
         }
     }

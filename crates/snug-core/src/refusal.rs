@@ -134,7 +134,7 @@ impl Refusal {
                 detail
             }
             Self::TokenMissing => {
-                "Bring a token: as 'Authorization: Bearer <jwt>', or as the WebSocket subprotocol 'bearer.<jwt>' beside 'snug.v1'"
+                "Bring a token: as 'Authorization: Bearer <jwt>', or to join a room as the WebSocket subprotocol 'bearer.<jwt>' beside 'snug.v1'"
             }
             Self::NotSignedIn => {
                 "The application does not know who asks: sign in there, or bring a token"
