@@ -12,6 +12,7 @@ import {
 } from "../support/browser.js";
 import { startFaultyLine } from "../support/faults.js";
 import { joined } from "../support/rooms.js";
+import { startSite } from "../support/site.js";
 import { inSeconds, token } from "../support/tokens.js";
 import { newRoom } from "../support/visit.js";
 import { startWithPages, type Worker } from "../support/worker.js";
@@ -105,6 +106,19 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     expect(await link.getAttribute("rel")).toContain("noopener");
     expect(await log(ann.page).locator("img, i, script").count()).toBe(0);
     expectContent(ann.page);
+  });
+
+  it("says why the application does not want a message", async () => {
+    const verdict = { allow: false, reason: "no links, please" };
+    await using site = await startSite(() => ({ body: JSON.stringify({ verdicts: [verdict] }) }));
+    const WEBHOOK_SECRET = `whsec_${"A".repeat(32)}`;
+    await using judged = await startWithPages({ DEV_TOKENS: true, PUBLISH_URL: site.origin, WEBHOOK_SECRET });
+    const { page } = await enter("Ann", newRoom(), {}, judged.origin);
+    await say(page, "see https://spam.example");
+    await page.getByText("Not sent: no links, please").waitFor();
+    await page.getByRole("button", { name: "Discard" }).click();
+    await page.getByText("no links, please").waitFor({ state: "detached" });
+    expectContent(page);
   });
 
   it("loses nothing while the network is away, in either direction", async () => {

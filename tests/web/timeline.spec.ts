@@ -102,8 +102,9 @@ describe("a message of one's own", () => {
   });
 
   it("says why it failed, until it is tried again or discarded", () => {
-    const failed = withFailure(withUnsent(sent, unsent("b")), "a", "too_large");
-    expect(failed.unsent).toEqual([{ ...unsent("a"), failure: "too_large" }, unsent("b")]);
+    const failure = { code: "refused", message: "no links, please" };
+    const failed = withFailure(withUnsent(sent, unsent("b")), "a", failure);
+    expect(failed.unsent).toEqual([{ ...unsent("a"), failure }, unsent("b")]);
     expect(withUnsent(failed, unsent("a")).unsent).toEqual([unsent("b"), unsent("a")]);
     expect(withoutUnsent(failed, "a").unsent).toEqual([unsent("b")]);
   });

@@ -1,7 +1,7 @@
 // What becomes of a message of ours that is not sent yet, and what can be done about it.
 
 import type { RoomStatus } from "snug-client";
-import type { Unsent } from "./timeline";
+import type { Failure, Unsent } from "./timeline";
 import type { Visit } from "./visit";
 import { said, words } from "./words";
 
@@ -22,7 +22,7 @@ export function Fate({ unsent: { key, failure }, status, visit }: Props) {
     <div class="fate">
       <p class="wrong">
         {words.notSent}
-        {!isOver && `: ${said(words.failures, failure) ?? words.refused(failure)}`}
+        {!isOver && `: ${reasonOf(failure)}`}
       </p>
       {!isOver && (
         <button type="button" class="button small" onClick={() => visit.tryAgain(key)}>
@@ -35,3 +35,7 @@ export function Fate({ unsent: { key, failure }, status, visit }: Props) {
     </div>
   );
 }
+
+/** Whoever judges messages says why in words of their own. */
+const reasonOf = ({ code, message }: Failure) =>
+  code === "refused" ? message : (said(words.failures, code) ?? words.refused(code));

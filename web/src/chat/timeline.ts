@@ -15,8 +15,15 @@ export interface Unsent {
   readonly text: string;
   /** When it was written, in Unix ms. */
   readonly time: number;
-  /** The code of the error, where it was refused. */
-  readonly failure?: string | undefined;
+  /** Why it was refused, where it was. */
+  readonly failure?: Failure | undefined;
+}
+
+/** Why a message was refused. */
+export interface Failure {
+  readonly code: string;
+  /** The same in the words of who refused it. */
+  readonly message: string;
 }
 
 export interface Timeline {
@@ -49,7 +56,7 @@ export function withUnsent(timeline: Timeline, message: Unsent): Timeline {
 }
 
 /** A message was refused. */
-export function withFailure(timeline: Timeline, key: string, failure: string): Timeline {
+export function withFailure(timeline: Timeline, key: string, failure: Failure): Timeline {
   const unsent = timeline.unsent.map((message) => (message.key === key ? { ...message, failure } : message));
   return { ...timeline, unsent };
 }

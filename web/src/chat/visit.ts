@@ -13,6 +13,7 @@ import {
 } from "snug-client";
 import { draftOf, keepDraft } from "./session";
 import {
+  type Failure,
   nothingYet,
   restarted,
   type Timeline,
@@ -216,7 +217,7 @@ export class Visit {
         const message = { offset, time, user: this.#room.user ?? "", event, data, key };
         this.#change({ timeline: withPlace(this.view.timeline, message, duplicate === true) });
       },
-      (error) => this.#change({ timeline: withFailure(this.view.timeline, key, codeOf(error)) }),
+      (error) => this.#change({ timeline: withFailure(this.view.timeline, key, failureOf(error)) }),
     );
     this.#underway.add(outcome);
     outcome.finally(() => this.#underway.delete(outcome));
@@ -275,4 +276,8 @@ function anyKey(): string {
   return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join(".");
 }
 
+const failureOf = (error: unknown): Failure => ({
+  code: codeOf(error),
+  message: error instanceof Error ? error.message : "",
+});
 const codeOf = (error: unknown) => (error instanceof SnugError ? error.code : "internal");
