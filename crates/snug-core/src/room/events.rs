@@ -273,7 +273,21 @@ impl Room {
 
     /// Takes the next step towards what the back end knows; `false` where there is none to take now.
     pub(super) fn tell_back_end(&mut self) -> bool {
-        self.write_events() || self.settle_events() || self.read_events()
+        self.flush_before_events()
+            || self.write_events()
+            || self.settle_events()
+            || self.read_events()
+    }
+
+    /// Stores what was said before what is to be written, as the back end is told of both in order.
+    fn flush_before_events(&mut self) -> bool {
+        let is_before = self.events.kinds.has(EventKind::MessagePublished)
+            && !self.events.unwritten.lines.is_empty()
+            && self.outbox.draft().is_some();
+        if is_before {
+            self.flush();
+        }
+        is_before
     }
 
     /// Writes down what has happened; `false` where nothing has.

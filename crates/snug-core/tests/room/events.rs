@@ -395,6 +395,25 @@ fn what_could_not_be_written_is_with_the_next_event() {
 }
 
 #[test]
+fn what_was_said_is_told_before_what_came_after_it() {
+    gathering_scenario_with(told("*"), |room| {
+        let (ann, bob) = (room.join("ann"), room.join("bob"));
+        room.gets_busy(bob);
+        let before = room.stored_events().len();
+        room.says(ann, "goodbye");
+        room.leaves(ann);
+        room.join("cho");
+        room.settles();
+        let stored = room.stored_events();
+        let later: Vec<Value> = stored[before..]
+            .iter()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(kinds(&later), ["message", "member.left", "member.joined"]);
+    });
+}
+
+#[test]
 fn messages_that_are_not_kept_are_told_all_the_same() {
     let rules = |rules: &mut RoomRules| {
         rules.retention.messages_max = 0;
