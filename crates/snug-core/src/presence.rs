@@ -85,6 +85,20 @@ impl Presence {
         self.count() > MEMBERS_LISTED_MAX
     }
 
+    /// Who is here, by user id.
+    pub fn users(&self) -> impl Iterator<Item = &UserId> {
+        self.members.keys()
+    }
+
+    /// The user's public profile, where there is one.
+    pub fn info(
+        &self,
+        user: &UserId,
+        connections: &BTreeMap<ConnectionId, Connection>,
+    ) -> Option<Rc<RawValue>> {
+        self.members.get(user)?.info(connections)
+    }
+
     /// When the user came, where the user is here.
     pub fn since(&self, user: &UserId) -> Option<Timestamp> {
         self.members.get(user).map(|member| member.since)
@@ -228,24 +242,32 @@ impl Member {
         }
     }
 
+    fn own<'a>(
+        &self,
+        connections: &'a BTreeMap<ConnectionId, Connection>,
+    ) -> impl Iterator<Item = &'a Connection> {
+        self.connections.iter().filter_map(|id| connections.get(id))
+    }
+
+    fn info(&self, connections: &BTreeMap<ConnectionId, Connection>) -> Option<Rc<RawValue>> {
+        // The newest connection's token is the newest word on the profile.
+        let newest = self.own(connections);
+        match newest.max_by_key(|connection| (connection.joined, connection.id)) {
+            Some(connection) => connection.info.clone(),
+            None => self.absence.as_ref()?.info.clone(),
+        }
+    }
+
     fn show(&self, user: &UserId, connections: &BTreeMap<ConnectionId, Connection>) -> &Shown {
         self.shown.get_or_init(|| {
-            let own = || self.connections.iter().filter_map(|id| connections.get(id));
-            // The newest connection's token is the newest word on the profile.
-            let newest = own().max_by_key(|connection| (connection.joined, connection.id));
-            let info = match newest {
-                Some(connection) => connection.info.as_deref(),
-                None => self
-                    .absence
-                    .as_ref()
-                    .and_then(|absence| absence.info.as_deref()),
-            };
+            let info = self.info(connections);
             let member = push::Member {
                 user,
-                info: info.unwrap_or(empty_object()),
+                info: info.as_deref().unwrap_or(empty_object()),
                 since: self.since,
                 connections: self.connections.len(),
-                state: own()
+                state: self
+                    .own(connections)
                     .filter_map(|one| Some((one.id, one.state.as_deref()?)))
                     .collect(),
             };

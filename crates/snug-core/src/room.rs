@@ -208,7 +208,7 @@ impl Room {
                 room.say_closing(socket.connection, None, false, code, code.reason());
             }
         }
-        room.miss_members(told);
+        room.compare_members(told);
         room
     }
 

@@ -1,7 +1,7 @@
 //! What the back end is told of: written to storage with what it tells of, sent when the alarm
 //! rings, in order, and sent again until it is taken or a day has passed.
 
-use std::{mem::take, rc::Rc};
+use std::{collections::BTreeSet, mem::take, rc::Rc};
 
 use serde_json::value::RawValue;
 
@@ -180,17 +180,8 @@ impl Events {
 impl Room {
     /// Notes that a user has come who was not here.
     pub(super) fn note_join(&mut self, user: &UserId, info: Option<&RawValue>) {
+        self.note_occupancy();
         let (now, events) = (self.now, &mut self.events);
-        if events.tells_occupancy() {
-            if events.state.vacates_at.take().is_some() {
-                events.unwritten.is_state_changed = true;
-            }
-            if !events.state.is_occupied {
-                events.state.is_occupied = true;
-                events.unwritten.is_state_changed = true;
-                events.note_room(EventKind::RoomOccupied, now);
-            }
-        }
         if events.tells_members() {
             events.unwritten.told.push(user.clone());
             events.unwritten.untold.retain(|one| one != user);
@@ -221,6 +212,21 @@ impl Room {
         }
     }
 
+    /// Notes that somebody is here.
+    fn note_occupancy(&mut self) {
+        let (now, events) = (self.now, &mut self.events);
+        if events.tells_occupancy() {
+            if events.state.vacates_at.take().is_some() {
+                events.unwritten.is_state_changed = true;
+            }
+            if !events.state.is_occupied {
+                events.state.is_occupied = true;
+                events.unwritten.is_state_changed = true;
+                events.note_room(EventKind::RoomOccupied, now);
+            }
+        }
+    }
+
     /// A page that is loaded again leaves the room empty for a moment.
     fn note_emptiness(&mut self) {
         let vacates_at = self.now.plus_ms(VACATED_MS);
@@ -231,25 +237,46 @@ impl Room {
         }
     }
 
-    /// Looks for members that the back end knows to be here and that are not: all sockets are lost
-    /// with a crash, and nobody tells of it. They may be back, as others that drop.
-    pub(super) fn miss_members(&mut self, told: Vec<UserId>) {
+    /// Brings what the back end was told of who is here in line with who is.
+    pub(super) fn compare_members(&mut self, told: Vec<UserId>) {
         if self.events.tells_members() {
-            for user in told {
-                if self.presence.since(&user).is_none() {
-                    let absence = Absence {
-                        user,
-                        since: self.now,
-                        info: None,
-                        until: self.now.plus_ms(self.rules.presence_grace_ms),
-                    };
-                    self.presence.await_return(absence.clone());
-                    self.outputs.push_back(Output::KeepAbsence(absence));
-                }
+            let told = told.into_iter().collect();
+            self.miss_members(&told);
+            self.find_members(&told);
+        }
+        if self.events.tells_occupancy() {
+            if self.presence.count() == 0 {
+                self.note_emptiness();
+            } else {
+                self.note_occupancy();
             }
         }
-        if self.events.tells_occupancy() && self.presence.count() == 0 {
-            self.note_emptiness();
+    }
+
+    /// Looks for members that the back end knows to be here and that are not: all sockets are lost
+    /// with a crash, and nobody tells of it. They may be back, as others that drop.
+    fn miss_members(&mut self, told: &BTreeSet<UserId>) {
+        for user in told {
+            if self.presence.since(user).is_none() {
+                let absence = Absence {
+                    user: user.clone(),
+                    since: self.now,
+                    info: None,
+                    until: self.now.plus_ms(self.rules.presence_grace_ms),
+                };
+                self.presence.await_return(absence.clone());
+                self.outputs.push_back(Output::KeepAbsence(absence));
+            }
+        }
+    }
+
+    /// Looks for members that the back end knows nothing of: they came when storage failed, or when
+    /// it was not told of members.
+    fn find_members(&mut self, told: &BTreeSet<UserId>) {
+        let untold = self.presence.users().filter(|user| !told.contains(*user));
+        for user in untold.cloned().collect::<Vec<_>>() {
+            let info = self.presence.info(&user, &self.connections);
+            self.note_join(&user, info.as_deref());
         }
     }
 

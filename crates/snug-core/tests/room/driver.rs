@@ -969,6 +969,7 @@ impl TestRoom {
     #[track_caller]
     fn do_outputs(&mut self) {
         let mut closed = Vec::new();
+        let mut is_stale = false;
         while let Some(output) = self.room.poll_output() {
             self.note(&output);
             match output {
@@ -984,6 +985,7 @@ impl TestRoom {
                 Output::Append { batch, events } => {
                     let (first, count) = (batch.first.0, batch.count as usize);
                     let outcome = self.store.append(batch, events);
+                    is_stale |= outcome.is_err();
                     self.rows.push(Stored {
                         first,
                         count,
@@ -1067,6 +1069,10 @@ impl TestRoom {
                 }
                 Output::ForgetBan(user) => self.store.forget_ban(&user),
             }
+        }
+        if is_stale {
+            // What is in memory cannot be relied on.
+            self.restart();
         }
         if self.ignores_closes {
             for id in closed {

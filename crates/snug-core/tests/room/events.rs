@@ -414,6 +414,33 @@ fn what_was_said_is_told_before_what_came_after_it() {
 }
 
 #[test]
+fn who_came_as_storage_failed_is_told_once_the_room_is_restored() {
+    gathering_scenario_with(told("*"), |room| {
+        let ann = room.join("ann");
+        room.admit(Visitor::named("eve").until_ms(60_000));
+        room.pass_ms(64_998);
+        // The second waits, and goes with the notice that ends eve's visit.
+        room.says(ann, 1);
+        room.says(ann, 2);
+        assert!(room.gathers());
+        room.alarm_is_late_by_ms(2);
+        room.storage_fails_once();
+        let bob = room.join("bob");
+        assert_eq!(room.rows().last().map(|row| row.is_stored), Some(false));
+        room.settles();
+        room.restore();
+        room.leaves(bob);
+        let stored = room.stored_events();
+        let of_bob: Vec<Value> = stored
+            .iter()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .filter(|event: &Value| event["user"] == "bob")
+            .collect();
+        assert_eq!(kinds(&of_bob), ["member.joined", "member.left"]);
+    });
+}
+
+#[test]
 fn messages_that_are_not_kept_are_told_all_the_same() {
     let rules = |rules: &mut RoomRules| {
         rules.retention.messages_max = 0;
