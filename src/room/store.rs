@@ -14,7 +14,9 @@ use snug_core::{
     limits::{DEAD_EVENTS_MAX, KEYS_MAX},
     presence::Absence,
     retention::{Floor, TRIM_ROWS_MAX},
-    webhook::{Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents},
+    webhook::{
+        Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents, dead_page,
+    },
 };
 use wasm_bindgen::JsValue;
 use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
@@ -467,19 +469,15 @@ impl Store {
 
     /// Events that were given up, after one of them; and whether there are more.
     pub fn dead_events(&self, after: u64, limit: u32) -> Result<(Vec<String>, bool)> {
-        let rows = self.rows(
-            "SELECT json FROM dead_events WHERE seq > ? ORDER BY seq LIMIT ?",
-            [number(after), number(u64::from(limit).saturating_add(1))],
+        let cursor = self.sql.exec_raw(
+            "SELECT json FROM dead_events WHERE seq > ? ORDER BY seq",
+            vec![number(after)],
         )?;
-        let mut events = Vec::new();
-        for row in rows {
-            let [json] = columns(row)?;
-            events.push(text(json)?);
-        }
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = events.len() > limit;
-        events.truncate(limit);
-        Ok((events, more))
+        let events = cursor.raw().map(|row| {
+            let [json] = columns(row?)?;
+            text(json)
+        });
+        dead_page(events, limit)
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>> {

@@ -1,6 +1,7 @@
 //! What the application's back end is told of its rooms, and how it knows that Snug tells it: the
 //! form is that of Standard Webhooks (<https://www.standardwebhooks.com>, version 1).
 
+mod dead;
 mod outbox;
 mod signature;
 mod state;
@@ -8,6 +9,7 @@ mod state;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    dead::dead_page,
     outbox::{Delivery, Event, EventRow, Lines, OutgoingEvent},
     signature::{SignedHeaders, Signer},
     state::{EventState, OldestRow, StoredEvents},

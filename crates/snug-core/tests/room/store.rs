@@ -12,7 +12,7 @@ use snug_core::{
     limits::{DEAD_EVENTS_MAX, KEYS_MAX},
     presence::Absence,
     retention::{Floor, TRIM_ROWS_MAX},
-    webhook::{Delivery, EventRow, EventState, OldestRow, OutgoingEvent, StoredEvents},
+    webhook::{Delivery, EventRow, EventState, OldestRow, OutgoingEvent, StoredEvents, dead_page},
 };
 
 /// A room's storage, in memory. What a store has to hold to is asserted.
@@ -146,12 +146,8 @@ impl MemoryStore {
         limit: u32,
     ) -> Result<(Vec<String>, bool), StorageFault> {
         self.work()?;
-        let mut events = self
-            .dead_events
-            .range(after + 1..)
-            .map(|(_, json)| json.clone());
-        let page: Vec<_> = events.by_ref().take(limit as usize).collect();
-        Ok((page, events.next().is_some()))
+        let events = self.dead_events.range(after + 1..);
+        dead_page(events.map(|(_, json)| Ok(json.clone())), limit)
     }
 
     pub fn measure(&mut self, page: Page) -> Result<(Page, u64), StorageFault> {
