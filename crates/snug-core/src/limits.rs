@@ -84,6 +84,9 @@ pub const RETRY_AFTER_MS_MAX: u64 = 60 * 60 * 1_000;
 pub const EVENT_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 /// What may wait to be told to the back end, as it is stored: as much as a room's history may be.
 pub const EVENTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Lines of one row of events, in bytes (but one line at least): all members of a room may leave at once,
+/// and a row holds 2 MB at most.
+pub const EVENTS_ROW_BYTES_MAX: usize = 64 * 1024;
 /// Events that were given up and are kept: the newest.
 pub const DEAD_EVENTS_MAX: u64 = 1_000;
 /// How long a room is empty before it is told to be: longer than it takes to load a page again.

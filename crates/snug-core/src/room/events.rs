@@ -1,7 +1,11 @@
 //! What the back end is told of: written to storage with what it tells of, sent when the alarm
 //! rings, in order, and sent again until it is taken or a day has passed.
 
-use std::{collections::BTreeSet, mem::take, rc::Rc};
+use std::{
+    collections::BTreeSet,
+    mem::{replace, take},
+    rc::Rc,
+};
 
 use serde_json::value::RawValue;
 
@@ -12,7 +16,7 @@ use crate::{
     io::{DeliveryOutcome, EventWrite, Output, StorageFault},
     limits::{
         DELIVERY_EVENTS_MAX, DELIVERY_LOST_MS, DELIVERY_WINDOW_MS, EVENT_MS_MAX, EVENTS_BYTES_MAX,
-        VACATED_MS,
+        EVENTS_ROW_BYTES_MAX, VACATED_MS,
     },
     presence::Absence,
     refusal::Refusal,
@@ -51,6 +55,34 @@ struct Unwritten {
     is_state_changed: bool,
     told: Vec<UserId>,
     untold: Vec<UserId>,
+}
+
+impl Unwritten {
+    /// Takes as much as one row holds. Who is known to be here is written with the last.
+    fn take_row(&mut self) -> Self {
+        let mut bytes = 0_usize;
+        let fits = |line: &&String| {
+            bytes = bytes.saturating_add(line.len()).saturating_add(1);
+            bytes <= EVENTS_ROW_BYTES_MAX
+        };
+        let fitting = self.lines.iter().take_while(fits).count().max(1);
+        if fitting >= self.lines.len() {
+            return take(self);
+        }
+        let rest = self.lines.split_off(fitting);
+        Self {
+            lines: replace(&mut self.lines, rest),
+            ..Self::default()
+        }
+    }
+
+    /// Takes back what was taken and could not be written.
+    fn put_back(&mut self, first: Self) {
+        self.lines.splice(..0, first.lines);
+        self.is_state_changed |= first.is_state_changed;
+        self.told.splice(..0, first.told);
+        self.untold.splice(..0, first.untold);
+    }
 }
 
 /// Events that were sent and that the back end has not answered for.
@@ -317,18 +349,19 @@ impl Room {
         is_before
     }
 
-    /// Writes down what has happened; `false` where nothing has.
+    /// Writes down what has happened, as much as one row holds; `false` where nothing has.
     fn write_events(&mut self) -> bool {
         let now = self.now;
         let events = &mut self.events;
-        let lines = &events.unwritten.lines;
-        let row = if lines.is_empty() {
+        let mut unwritten = events.unwritten.take_row();
+        let row = if unwritten.lines.is_empty() {
             None
         } else {
-            let (count, text) = (lines.len(), lines.join("\n"));
+            let (count, text) = (unwritten.lines.len(), unwritten.lines.join("\n"));
             events.row(Lines::Events(text.into()), count, now)
         };
-        let unwritten = take(&mut events.unwritten);
+        // The row may have been one too many.
+        unwritten.is_state_changed |= take(&mut events.unwritten.is_state_changed);
         let write = EventWrite {
             row,
             state: unwritten.is_state_changed.then(|| events.state.clone()),
@@ -357,7 +390,7 @@ impl Room {
                 }
                 Err(StorageFault) => {
                     self.storage_failed = true;
-                    self.events.unwritten = unwritten.0;
+                    self.events.unwritten.put_back(unwritten.0);
                 }
             },
             other => self.asked = other,

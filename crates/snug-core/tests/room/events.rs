@@ -441,6 +441,42 @@ fn who_came_as_storage_failed_is_told_once_the_room_is_restored() {
 }
 
 #[test]
+fn any_number_of_members_may_leave_at_once() {
+    gathering_scenario_with(told("member.left"), |room| {
+        let names = || (100..600).map(|number| format!("{number}{}", "n".repeat(125)));
+        let all_have_left = |room: &TestRoom| {
+            let stored = room.stored_events();
+            let is_of = |(line, name): (&str, String)| line.contains(&name);
+            stored.len() == names().count() && stored.into_iter().zip(names()).all(is_of)
+        };
+        for name in names() {
+            room.join(&name);
+        }
+        room.settles();
+        room.crashes();
+        room.alarm_is_late_by_ms(5_000);
+        room.storage_fails_once();
+        room.time_out();
+        assert!(room.stored_events().is_empty());
+        room.time_out();
+        assert!(all_have_left(room));
+    });
+}
+
+#[test]
+fn a_room_of_any_size_may_be_erased() {
+    gathering_scenario_with(told("member.left"), |room| {
+        for number in 0..500 {
+            room.join(&format!("{number}{}", "n".repeat(125)));
+        }
+        room.settles();
+        let server = Visitor::named("server").who_can(&["serve"]);
+        room.call(&server, Ask::Erase, "");
+        assert_eq!(room.stored_events().len(), 500);
+    });
+}
+
+#[test]
 fn messages_that_are_not_kept_are_told_all_the_same() {
     let rules = |rules: &mut RoomRules| {
         rules.retention.messages_max = 0;

@@ -9,10 +9,12 @@ use snug_core::{
     command::PageStart,
     io::{EventWrite, StorageFault},
     keys::StoredKey,
-    limits::{DEAD_EVENTS_MAX, KEYS_MAX},
+    limits::{DEAD_EVENTS_MAX, EVENTS_ROW_BYTES_MAX, KEYS_MAX},
     presence::Absence,
     retention::{Floor, TRIM_ROWS_MAX},
-    webhook::{Delivery, EventRow, EventState, OldestRow, OutgoingEvent, StoredEvents, dead_page},
+    webhook::{
+        Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents, dead_page,
+    },
 };
 
 /// A room's storage, in memory. What a store has to hold to is asserted.
@@ -94,6 +96,9 @@ impl MemoryStore {
         assert_eq!(row.first, next, "a place twice or skipped");
         let lines = row.lines.text().split('\n').count() as u64;
         assert_eq!(lines, row.count, "{row:?}");
+        let is_long = row.lines.text().len() > EVENTS_ROW_BYTES_MAX;
+        let are_messages = matches!(row.lines, Lines::Messages(_));
+        assert!(are_messages || lines == 1 || !is_long, "too long a row");
         self.events.insert(row.first, row);
     }
 
