@@ -218,7 +218,8 @@ impl Object {
         self.calls.set(id.0.wrapping_add(1));
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().insert(id, sender);
-        self.turn(|_| Input::Call { id, call, body })?;
+        let turned = self.turn(|_| Input::Call { id, call, body });
+        turned.inspect_err(|_| drop(self.waiting.borrow_mut().remove(&id)))?;
         // Nobody will answer where the room was lost meanwhile.
         let answer = receiver.await.map_err(|_| Refusal::Internal)??;
         Ok(respond(&answer)?)
