@@ -402,7 +402,12 @@ impl Room {
         if !take(&mut self.events.is_due) {
             return false;
         }
-        let delivery = Delivery::new(self.events.source.clone(), self.events.state.settled);
+        let events = &self.events;
+        let mut delivery = Delivery::new(events.source.clone(), events.state.settled);
+        if events.state.tried > events.state.settled {
+            // Receivers may know by its id that they have had it.
+            delivery = delivery.up_to(events.state.tried);
+        }
         self.asked = Some(Asked::ReadEvents);
         self.outputs.push_back(Output::ReadEvents(delivery));
         true
@@ -456,6 +461,8 @@ impl Room {
             state.dead = state.dead.saturating_add(count);
             // What comes next has been waiting as well.
             state.settle(last.seq);
+        } else if let Some((_, last)) = delivery.range() {
+            state.tried = last;
         }
         state.put_off(retry_after_ms, chance, now);
         if dead.is_empty() {

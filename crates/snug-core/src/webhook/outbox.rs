@@ -100,6 +100,7 @@ pub struct OutgoingEvent {
 pub struct Delivery {
     source: Rc<str>,
     after: u64,
+    up_to: u64,
     events: Vec<OutgoingEvent>,
     bytes: usize,
 }
@@ -111,8 +112,17 @@ impl Delivery {
         Self {
             source,
             after,
+            up_to: u64::MAX,
             events: Vec::new(),
             bytes: 0,
+        }
+    }
+
+    /// The same, with no event after that one.
+    pub fn up_to(self, last: u64) -> Self {
+        Self {
+            up_to: last,
+            ..self
         }
     }
 
@@ -125,6 +135,9 @@ impl Delivery {
     pub fn take(&mut self, row: &EventRow) -> bool {
         let mut seq = row.first;
         for line in row.lines.text().split('\n') {
+            if seq > self.up_to {
+                return false;
+            }
             if seq > self.after {
                 let json = self.event(seq, row, line);
                 self.bytes = self.bytes.saturating_add(json.len());
@@ -281,6 +294,14 @@ mod tests {
         let mut delivery = Delivery::new("".into(), 0);
         assert!(!delivery.take(&ticks(1, 101)));
         assert_eq!(delivery.range(), Some((1, 100)));
+    }
+
+    #[test]
+    fn it_may_end_before_what_there_is() {
+        let mut delivery = Delivery::new("".into(), 1).up_to(3);
+        assert!(delivery.take(&ticks(1, 3)));
+        assert!(!delivery.take(&ticks(4, 1)));
+        assert_eq!(delivery.range(), Some((2, 3)));
     }
 
     #[test]

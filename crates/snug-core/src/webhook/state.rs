@@ -21,6 +21,8 @@ pub struct EventState {
     pub settled: u64,
     /// How often the next delivery has failed.
     pub failures: u32,
+    /// Its last event, so that it is sent again as it was; 0 where it has not failed.
+    pub tried: u64,
     /// Before then it is not tried again.
     pub next_at: Timestamp,
     /// Events that were given up.
@@ -44,6 +46,7 @@ impl EventState {
     pub fn settle(&mut self, last: u64) {
         self.settled = last;
         self.failures = 0;
+        self.tried = 0;
         self.next_at = Timestamp::default();
     }
 }
