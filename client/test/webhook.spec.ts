@@ -239,11 +239,14 @@ describe("a judge", () => {
   it("refuses without a reason as well, and with as much of one as may be", async () => {
     expect(await refused(false)).toEqual({ allow: false });
     expect(await refused({ allow: false })).toEqual({ allow: false });
+    const none = { allow: false, reason: null } as unknown as Decision;
+    expect(await refused(none)).toEqual({ allow: false, reason: null });
     for (const [whole, fitting] of [
       ["a".repeat(256), "a".repeat(256)],
       ["a".repeat(257), "a".repeat(256)],
       ["好".repeat(86), "好".repeat(85)],
       ["a👋".repeat(52), `${"a👋".repeat(51)}a`],
+      ["no 👋".slice(0, -1), "no \ufffd"],
     ] as const) {
       expect(await refused(whole)).toEqual({ allow: false, reason: fitting });
       expect(await refused({ allow: false, reason: whole })).toEqual({ allow: false, reason: fitting });

@@ -29,14 +29,15 @@ function verdictOf(decision: Decision): Verdict {
   if (typeof decision === "string") return { allow: false, reason: cut(decision) };
   if (typeof decision?.allow !== "boolean")
     throw new TypeError("a decision must be a verdict, true, false or a text");
-  if (decision.allow || decision.reason === undefined) return decision;
-  return { ...decision, reason: cut(decision.reason) };
+  if (decision.allow) return decision;
+  // From a database, say, one that is none is null.
+  return typeof decision.reason === "string" ? { ...decision, reason: cut(decision.reason) } : decision;
 }
 
-/** As much of a text as fits, in whole characters. */
+/** As much of a text as fits, in whole characters: half a surrogate pair would be no verdict either. */
 function cut(reason: string): string {
   let [fitting, bytes] = ["", 0];
-  for (const character of reason) {
+  for (const character of reason.replace(/\p{Cs}/gu, "\ufffd")) {
     bytes += utf8(character).length;
     if (bytes > REASON_BYTES_MAX) break;
     fitting += character;
