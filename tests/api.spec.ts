@@ -224,6 +224,13 @@ describe("a room", () => {
     expect(again.welcome).toMatchObject({ epoch: after.epoch, offset: 0, recovered: false });
   });
 
+  it("is not made by what is refused", async () => {
+    const path = `/v1/rooms/${newRoom()}`;
+    await problem(400, "bad_request", ask("POST", `${path}/messages`, {}));
+    await problem(413, "too_large", ask("POST", `${path}/messages`, { data: "x".repeat(65_536) }));
+    expect(await done(200, ask("GET", path))).toMatchObject({ epoch: null, storage_bytes: 0 });
+  });
+
   it("that nobody has used is empty, and is not made by asking", async () => {
     const room = newRoom();
     const nothing = { offset: 0, connections: 0, members: 0, messages: 0, storage_bytes: 0 };

@@ -209,10 +209,12 @@ impl Object {
         let call = request.headers().get(CALL_HEADER)?.unwrap_or_default();
         let call: Call = serde_json::from_str(&call).map_err(Error::from)?;
         let body = read_body(request).await?;
-        if self.is_unknown()?
-            && let Some(answer) = call.ask.answer_of_unknown(&self.name()?)
-        {
-            return Ok(respond(&answer)?);
+        if self.is_unknown()? {
+            if let Some(answer) = call.ask.answer_of_unknown(&self.name()?) {
+                return Ok(respond(&answer)?);
+            }
+            // What is refused does not make a room either.
+            call.check(&body, &config::load(&self.env)?.room)?;
         }
         let id = CallId(self.calls.get());
         self.calls.set(id.0.wrapping_add(1));

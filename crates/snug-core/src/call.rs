@@ -14,6 +14,7 @@ use crate::{
         BAN_TOO_LONG, EVENT_TOO_LONG, KEY_OUT_OF_BOUNDS, LIMIT_OUT_OF_BOUNDS, PageRequest,
         REASON_TOO_LONG,
     },
+    config::RoomRules,
     door::integer,
     ids::{Epoch, Offset, RoomName, UserId},
     json,
@@ -108,6 +109,26 @@ impl Call {
             limits: claims.limits,
         };
         Ok(Self { caller, ask })
+    }
+}
+
+impl Call {
+    /// Looks at the body as the room will.
+    ///
+    /// # Errors
+    ///
+    /// `bad_request`, `too_large`.
+    pub fn check(&self, body: &str, rules: &RoomRules) -> Result<(), Refusal> {
+        match self.ask {
+            Ask::Publish => read_messages(body, self.caller.message_bytes_max(rules)).map(drop),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Caller {
+    pub(crate) fn message_bytes_max(&self, rules: &RoomRules) -> usize {
+        self.limits.message_bytes_max(rules.message_bytes_max)
     }
 }
 

@@ -109,10 +109,6 @@ impl Room {
 }
 
 impl Caller {
-    fn message_bytes_max(&self, rules: &RoomRules) -> usize {
-        self.limits.message_bytes_max(rules.message_bytes_max)
-    }
-
     fn rate(&self, rules: &RoomRules) -> Rate {
         let serves = self.can.has(Capability::Serve);
         let rate = if serves { rules.serve_rate } else { rules.rate };
