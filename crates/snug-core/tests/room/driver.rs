@@ -479,6 +479,13 @@ impl TestRoom {
         });
     }
 
+    /// The back end answers for what was sent to it first, however late that is.
+    #[track_caller]
+    pub fn back_end_answers_late(&mut self, outcome: DeliveryOutcome) {
+        self.deliveries.rotate_left(1);
+        self.back_end_answers(outcome);
+    }
+
     /// What waits to be told, as storage has it.
     pub fn stored_events(&self) -> Vec<&str> {
         let rows = self.store.events.values();

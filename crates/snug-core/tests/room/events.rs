@@ -333,6 +333,23 @@ fn a_delivery_that_is_never_answered_is_taken_for_failed() {
 }
 
 #[test]
+fn a_late_answer_is_not_taken_for_that_to_another_delivery() {
+    scenario_with(told("member.joined"), |room| {
+        room.join("ann");
+        room.pass_ms(DELIVERY_WINDOW_MS);
+        room.crashes();
+        room.join("bob");
+        room.pass_ms(DELIVERY_WINDOW_MS);
+        assert_eq!(room.is_told().len(), 2);
+        room.back_end_answers_late(REFUSED);
+        room.back_end_answers(Taken);
+        assert!(room.stored_events().is_empty());
+        room.pass_ms(60_000);
+        assert!(room.tells_nothing());
+    });
+}
+
+#[test]
 fn a_crash_loses_no_event_and_members_it_took_are_told_to_have_left() {
     scenario_with(told("*"), |room| {
         let ann = room.join("ann");
