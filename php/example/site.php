@@ -22,6 +22,9 @@ const SITE = 'site';
 /** For how long the site vouches for a visitor. Then it is asked again, which keeps the session alive, too. */
 const TOKEN_SECONDS = 600;
 
+/** For how long Snug takes a token that has ended, since clocks differ: its JWT_LEEWAY_SECONDS. */
+const LEEWAY_SECONDS = 5;
+
 /** A setting, by the environment. */
 function setting(string $name, ?string $default = null): string
 {

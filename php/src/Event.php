@@ -27,6 +27,8 @@ final class Event
          * @var array<string, mixed>
          */
         public readonly array $info,
+        /** What the message's offset counts in; null for other events. A room that is deleted begins a new one. */
+        public readonly ?string $epoch,
         /** What was published; null for other events. */
         public readonly ?Message $message,
     ) {
@@ -45,6 +47,7 @@ final class Event
             $json['time'],
             $json['user'] ?? null,
             $json['info'] ?? [],
+            $json['epoch'] ?? null,
             isset($json['message']) ? Message::from($json['message']) : null,
         );
     }

@@ -136,7 +136,7 @@ final class Webhook
 
     private static function keyOf(#[\SensitiveParameter] string $secret): string
     {
-        $key = base64_decode(preg_replace('/^whsec_/', '', $secret), true);
+        $key = str_starts_with($secret, 'whsec_') ? base64_decode(substr($secret, 6), true) : false;
         if ($key === false || strlen($key) < self::KEY_BYTES_MIN || strlen($key) > self::KEY_BYTES_MAX) {
             throw new InvalidArgumentException('a webhook\'s secret is whsec_ and 24 to 64 bytes as base64');
         }

@@ -270,6 +270,7 @@ final class WebhookTest extends TestCase
         yield 'an empty one' => [''];
         yield 'one of 23 bytes' => ['whsec_' . base64_encode(random_bytes(23))];
         yield 'one of 65 bytes' => ['whsec_' . base64_encode(random_bytes(65))];
+        yield 'one without its beginning' => [substr(self::SECRET, strlen('whsec_'))];
         yield 'no base64' => ['whsec_' . str_repeat('!', 40)];
         yield 'a good one and a bad one' => [self::SECRET, 'whsec_'];
     }

@@ -21,7 +21,7 @@ setcookie(session_name(), '', ['expires' => 1, 'path' => '/']);
 if ($visitor) {
     try {
         // The connections of all tabs end, and none begins by a token that holds for some minutes more.
-        snug()->room(ROOM)->ban($visitor['id'], TOKEN_SECONDS, 'signed out');
+        snug()->room(ROOM)->ban($visitor['id'], TOKEN_SECONDS + LEEWAY_SECONDS, 'signed out');
     } catch (SnugException $e) {
         // The session is over all the same, and so is the chat when the token ends.
         error_log((string) $e);
