@@ -47,6 +47,9 @@ pub struct Room {
     object: Rc<Object>,
 }
 
+/// How long until an alarm rings again that could not be heard.
+const ALARM_RETRY_MS: u64 = 60_000;
+
 /// What a timer may outlive an event with.
 struct Object {
     state: State,
@@ -126,9 +129,17 @@ impl Room {
     /// The time has come that was asked for.
     pub fn alarm(&self) -> std::result::Result<(), JsValue> {
         self.object.alarm.set(None);
-        Ok(self.object.turn(|awake| Input::Timeout {
+        let turned = self.object.turn(|awake| Input::Timeout {
             answered: awake.sockets.answered(&self.object.state),
-        })?)
+        });
+        // The runtime would try some times and then give up: nothing would ring any more in a room
+        // that no setting lets wake just now, whatever is due in it.
+        turned.or_else(|error| {
+            console_error!("alarm: {error}");
+            let later = platform::now().plus_ms(ALARM_RETRY_MS);
+            self.object.alarm.set(Some(later));
+            Ok(platform::set_alarm(&self.object.state.storage(), later)?)
+        })
     }
 
     /// A frame came.
