@@ -133,7 +133,9 @@ impl Callers {
         rules: &RoomRules,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        if self.buckets.len() >= CALLERS_MAX && !self.buckets.contains_key(&caller.user) {
+        let is_known = self.buckets.contains_key(&caller.user);
+        let serves = caller.can.has(Capability::Serve);
+        if self.buckets.len() >= CALLERS_MAX && !is_known && !serves {
             self.buckets.retain(|_, bucket| !bucket.is_full(now));
             if self.buckets.len() >= CALLERS_MAX {
                 return Err(Refusal::RateLimited { seconds: 1 });
