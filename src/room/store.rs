@@ -52,7 +52,7 @@ const MIGRATIONS: [&str; 6] = [
     CREATE TABLE bans (user TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
     ",
     "
-    CREATE TABLE events (seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, time INTEGER NOT NULL, bytes_before INTEGER NOT NULL, are_messages INTEGER NOT NULL, lines TEXT NOT NULL);
+    CREATE TABLE events (seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, time INTEGER NOT NULL, bytes_before INTEGER NOT NULL, epoch TEXT, lines TEXT NOT NULL);
     CREATE TABLE dead_events (seq INTEGER PRIMARY KEY, json TEXT NOT NULL);
     CREATE TABLE told (user TEXT PRIMARY KEY) WITHOUT ROWID;
     ",
@@ -384,16 +384,19 @@ impl Store {
     }
 
     fn append_events(&self, row: &EventRow, lines: JsValue) -> Result<()> {
-        let are_messages = matches!(row.lines, Lines::Messages(_));
+        let epoch = match &row.lines {
+            Lines::Events(_) => JsValue::NULL,
+            Lines::Messages { epoch, .. } => JsValue::from_str(epoch.as_str()),
+        };
         self.run(
-            "INSERT INTO events (seq, count, time, bytes_before, are_messages, lines)
+            "INSERT INTO events (seq, count, time, bytes_before, epoch, lines)
             VALUES (?, ?, ?, ?, ?, ?)",
             [
                 number(row.first),
                 number(row.count),
                 number(row.time.0),
                 number(row.bytes_before),
-                number(are_messages.into()),
+                epoch,
                 lines,
             ],
         )
@@ -423,7 +426,7 @@ impl Store {
     /// Fills a delivery.
     pub fn fill_delivery(&self, delivery: &mut Delivery) -> Result<()> {
         let cursor = self.sql.exec_raw(
-            "SELECT seq, count, time, bytes_before, are_messages, lines FROM events
+            "SELECT seq, count, time, bytes_before, epoch, lines FROM events
             WHERE seq >= coalesce((SELECT max(seq) FROM events WHERE seq <= ?), 0)
             ORDER BY seq",
             vec![number(delivery.start())],
@@ -550,17 +553,19 @@ fn read_user(row: Vec<SqlStorageValue>) -> Result<UserId> {
 }
 
 fn read_events(row: Vec<SqlStorageValue>) -> Result<EventRow> {
-    let [first, count, time, bytes_before, are_messages, lines] = columns(row)?;
+    let [first, count, time, bytes_before, epoch, lines] = columns(row)?;
     let lines = text(lines)?.into();
     Ok(EventRow {
         first: integer(first)?,
         count: integer(count)?,
         time: Timestamp(integer(time)?),
         bytes_before: integer(bytes_before)?,
-        lines: if integer(are_messages)? == 1 {
-            Lines::Messages(lines)
-        } else {
-            Lines::Events(lines)
+        lines: match epoch {
+            SqlStorageValue::Null => Lines::Events(lines),
+            epoch => Lines::Messages {
+                epoch: Epoch::new(&text(epoch)?),
+                pushes: lines,
+            },
         },
     })
 }

@@ -105,6 +105,8 @@ export interface MemberLeft extends Event {
 /** A message was stored. */
 export interface MessagePublished extends Event {
   type: "message.published";
+  /** What the message's offset counts in. */
+  epoch: string;
   message: Message;
 }
 

@@ -35,7 +35,7 @@ use crate::{
     presence::{Arrival, Presence},
     push::{Push, Welcome},
     refusal::Refusal,
-    webhook::EventRow,
+    webhook::{EventRow, OutgoingEvent},
 };
 
 pub use self::time::Wake;
@@ -128,7 +128,9 @@ enum Asked {
         unwritten: UnwrittenEvents,
     },
     ReadEvents,
-    SettleEvents,
+    SettleEvents {
+        dead: Vec<OutgoingEvent>,
+    },
     Ban {
         asker: Asker,
         kick: Kick,

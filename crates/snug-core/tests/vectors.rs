@@ -203,7 +203,13 @@ fn told(room: &RoomName, message: &str) -> String {
     let mut delivery = Delivery::new("5b0e6f0c8d2a4c11".into(), 0);
     for (first, lines) in [
         (1, Lines::Events(came.join("\n").into())),
-        (3, Lines::Messages(message.into())),
+        (
+            3,
+            Lines::Messages {
+                epoch: Epoch::new("8c1d5ab0"),
+                pushes: message.into(),
+            },
+        ),
         (
             4,
             Lines::Events(event(EventKind::MemberLeft, 5500, Some(&ann), None).into()),

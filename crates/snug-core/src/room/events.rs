@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::{Asked, Room};
 use crate::{
     call::{Answer, CallId},
-    ids::{Timestamp, UserId},
+    ids::{Epoch, Timestamp, UserId},
     io::{DeliveryOutcome, EventWrite, Output, StorageFault},
     limits::{
         DELIVERY_EVENTS_MAX, DELIVERY_LOST_MS, DELIVERY_WINDOW_MS, EVENT_MS_MAX, EVENTS_BYTES_MAX,
@@ -197,6 +197,7 @@ impl Events {
     /// The row that tells of messages which are about to be stored.
     pub(super) fn row_of_messages(
         &mut self,
+        epoch: &Epoch,
         body: &Rc<str>,
         count: u64,
         time: Timestamp,
@@ -205,7 +206,11 @@ impl Events {
             return None;
         }
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        self.row(Lines::Messages(body.clone()), count, time)
+        let lines = Lines::Messages {
+            epoch: epoch.clone(),
+            pushes: body.clone(),
+        };
+        self.row(lines, count, time)
     }
 }
 
@@ -477,17 +482,17 @@ impl Room {
         let Some(dead) = self.events.settled.take() else {
             return false;
         };
-        self.asked = Some(Asked::SettleEvents);
         self.outputs.push_back(Output::SettleEvents {
             state: self.events.state.clone(),
-            dead,
+            dead: dead.clone(),
         });
+        self.asked = Some(Asked::SettleEvents { dead });
         true
     }
 
     pub(super) fn events_settled(&mut self, outcome: Result<Option<OldestRow>, StorageFault>) {
         match self.asked.take() {
-            Some(Asked::SettleEvents) => match outcome {
+            Some(Asked::SettleEvents { dead }) => match outcome {
                 Ok(oldest) => {
                     self.events.oldest = oldest;
                     if oldest.is_none() {
@@ -495,8 +500,11 @@ impl Room {
                         self.events.bytes = 0;
                     }
                 }
-                // It will be sent once more after the next start, which the back end can tell.
-                Err(StorageFault) => self.storage_failed = true,
+                // With the next input. After a start it would be sent once more, which the back end can tell.
+                Err(StorageFault) => {
+                    self.storage_failed = true;
+                    self.events.settled = Some(dead);
+                }
             },
             other => self.asked = other,
         }

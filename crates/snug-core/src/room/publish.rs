@@ -220,7 +220,9 @@ impl Room {
         let Some((mut batch, body)) = self.outbox.take_draft(self.bytes) else {
             return self.deliver("".into());
         };
-        let events = self.events.row_of_messages(&body, batch.count, batch.time);
+        let events = self
+            .events
+            .row_of_messages(&self.epoch, &body, batch.count, batch.time);
         if !self.rules.retention.keeps_any() {
             batch.json = "".into();
         }

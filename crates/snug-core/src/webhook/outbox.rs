@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::EventKind;
 use crate::{
-    ids::{RoomName, Timestamp, UserId},
+    ids::{Epoch, RoomName, Timestamp, UserId},
     limits::{DELIVERY_BYTES_MAX, DELIVERY_EVENTS_MAX},
 };
 
@@ -34,15 +34,20 @@ pub struct EventRow {
 pub enum Lines {
     /// Events, without their ids.
     Events(Rc<str>),
-    /// Pushes of messages, as members got them: the text that is stored and sent anyway.
-    Messages(Rc<str>),
+    /// Messages.
+    Messages {
+        /// What their offsets count in, which may have ended since.
+        epoch: Epoch,
+        /// Their pushes, as members got them: the text that is stored and sent anyway.
+        pushes: Rc<str>,
+    },
 }
 
 impl Lines {
     /// The text.
     pub fn text(&self) -> &Rc<str> {
         match self {
-            Self::Events(text) | Self::Messages(text) => text,
+            Self::Events(text) | Self::Messages { pushes: text, .. } => text,
         }
     }
 }
@@ -167,10 +172,13 @@ impl Delivery {
                 let fields = line.strip_prefix('{').unwrap_or("}");
                 format!("{head},{fields}")
             }
-            Lines::Messages(_) => {
+            Lines::Messages { epoch, .. } => {
+                let epoch = epoch.as_str();
                 let time = serde_json::from_str(line).map_or(row.time.0, |Timed { time }| time);
                 let fields = line.strip_prefix(MESSAGE_TAG).unwrap_or("}");
-                format!(r#"{head},"type":"message.published","time":{time},"message":{{{fields}}}"#)
+                format!(
+                    r#"{head},"type":"message.published","time":{time},"epoch":"{epoch}","message":{{{fields}}}"#
+                )
             }
         }
     }
@@ -244,7 +252,11 @@ mod tests {
         let message = r#"{"type":"message","offset":1,"time":6,"user":"ann","data":{"time":9}}"#;
         let mut delivery = Delivery::new("abc".into(), 4);
         assert!(delivery.take(&row(5, Lines::Events(joined.to_line().into()))));
-        assert!(delivery.take(&row(6, Lines::Messages(message.into()))));
+        let messages = Lines::Messages {
+            epoch: Epoch::new("e1"),
+            pushes: message.into(),
+        };
+        assert!(delivery.take(&row(6, messages)));
         let room = RoomName::parse("lobby").unwrap();
         let body: Value = serde_json::from_str(&delivery.body(&room, "T")).unwrap();
         assert_eq!(
@@ -268,6 +280,7 @@ mod tests {
                             "seq": 6,
                             "type": "message.published",
                             "time": 6,
+                            "epoch": "e1",
                             "message": {
                                 "offset": 1,
                                 "time": 6,

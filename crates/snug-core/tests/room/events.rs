@@ -13,7 +13,7 @@ use snug_core::{
 };
 
 use crate::driver::{
-    START_MS, TestRoom, Visitor, gathering_scenario_with, scenario, scenario_with,
+    EPOCH, START_MS, TestRoom, Visitor, gathering_scenario_with, scenario, scenario_with,
 };
 
 fn told(kinds: &'static str) -> impl Fn(&mut RoomRules) {
@@ -48,6 +48,7 @@ fn a_visit_is_told_from_its_beginning_to_its_end() {
                     "seq": 3,
                     "type": "message.published",
                     "time": START_MS,
+                    "epoch": EPOCH,
                     "message": {
                         "offset": 1,
                         "time": START_MS,
@@ -495,6 +496,27 @@ fn a_room_of_any_size_may_be_erased() {
         let server = Visitor::named("server").who_can(&["serve"]);
         room.call(&server, Ask::Erase, "");
         assert_eq!(room.stored_events().len(), 500);
+    });
+}
+
+#[test]
+fn the_dead_are_kept_also_where_storage_fails_at_first() {
+    gathering_scenario_with(told("member.joined"), |room| {
+        room.join("ann");
+        room.pass_ms(DELIVERY_WINDOW_MS);
+        while room.now_ms() < START_MS + EVENT_MS_MAX {
+            room.back_end_answers(REFUSED);
+            while room.tells_nothing() {
+                room.pass_ms(1_000);
+            }
+        }
+        room.storage_fails_once();
+        room.back_end_answers(REFUSED);
+        let server = Visitor::named("server").who_can(&["serve", "presence"]);
+        room.call(&server, Ask::Members, "");
+        let (_, dead) = room.call(&server, Ask::dead_events("").unwrap(), "");
+        assert_eq!(dead["events"][0]["user"], "ann");
+        assert!(room.stored_events().is_empty());
     });
 }
 

@@ -97,7 +97,7 @@ impl MemoryStore {
         let lines = row.lines.text().split('\n').count() as u64;
         assert_eq!(lines, row.count, "{row:?}");
         let is_long = row.lines.text().len() > EVENTS_ROW_BYTES_MAX;
-        let are_messages = matches!(row.lines, Lines::Messages(_));
+        let are_messages = matches!(row.lines, Lines::Messages { .. });
         assert!(are_messages || lines == 1 || !is_long, "too long a row");
         self.events.insert(row.first, row);
     }
