@@ -590,6 +590,8 @@ describe("the back end", () => {
     expect(code(await call(slow, "POST", path, `{"data":"${NONSENSE.repeat(2_000)}"}`))).toBe("too_large");
     expect(code(await call(slow, "POST", path, "{}", { rooms: [] }))).toBe("room_forbidden");
     expect(code(await call(slow, "POST", "/v1/publish", NONSENSE))).toBe("bad_request");
+    // Of a room that nobody has used, nobody counts.
+    expect((await call(slow, "POST", path, JSON.stringify({ data: POSTED }))).status).toBe(201);
     const many = await Promise.all(Array.from({ length: 8 }, () => call(slow, "GET", path)));
     expect(many.map(code)).toContain("rate_limited");
   });

@@ -295,7 +295,7 @@ describe("webhooks", () => {
     expect(events).toEqual([
       { ...common, seq: 1, type: "room.occupied" },
       { ...common, seq: 2, type: "member.joined", user: "ann", info: { name: "Ann" } },
-      { ...common, seq: 3, type: "message.published", message },
+      { ...common, seq: 3, type: "message.published", epoch: expect.any(String), message },
       { ...common, seq: 4, type: "member.left", user: "ann" },
       { ...common, seq: 5, type: "room.vacated" },
     ] satisfies RoomEvent[]);
