@@ -43,7 +43,7 @@ pub use self::time::Wake;
 use self::{
     calls::Callers,
     change::Change,
-    events::{Events, UnwrittenEvents},
+    events::{Events, Unwritten},
     frame::Frame,
     history::Wanted,
     judge::Court,
@@ -125,7 +125,7 @@ enum Asked {
     ReadDead(CallId),
     WriteEvents {
         row: Option<EventRow>,
-        unwritten: UnwrittenEvents,
+        unwritten: Unwritten,
     },
     ReadEvents,
     SettleEvents {

@@ -1,218 +1,25 @@
 //! What the back end is told of: written to storage with what it tells of, sent when the alarm
 //! rings, in order, and sent again until it is taken or a day has passed.
 
-use std::{
-    collections::BTreeSet,
-    mem::{replace, take},
-    rc::Rc,
-};
+mod journal;
+
+use std::{collections::BTreeSet, mem::take};
 
 use serde_json::value::RawValue;
 
+pub(super) use self::journal::{Events, Unwritten};
+
+use self::journal::Flight;
 use super::{Asked, Room};
 use crate::{
     call::{Answer, CallId},
-    ids::{Epoch, Timestamp, UserId},
+    ids::{Timestamp, UserId},
     io::{DeliveryOutcome, EventWrite, Output, StorageFault},
-    limits::{
-        DELIVERY_EVENTS_MAX, DELIVERY_LOST_MS, DELIVERY_WINDOW_MS, EVENT_MS_MAX, EVENTS_BYTES_MAX,
-        EVENTS_ROW_BYTES_MAX, VACATED_MS,
-    },
+    limits::{DELIVERY_LOST_MS, EVENT_MS_MAX, VACATED_MS},
     presence::Absence,
     refusal::Refusal,
-    webhook::{
-        Delivery, Event, EventKind, EventKinds, EventRow, EventState, Lines, OldestRow,
-        OutgoingEvent, StoredEvents,
-    },
+    webhook::{Delivery, Event, EventKind, Lines, OldestRow},
 };
-
-/// The room's events, from what has happened to what was delivered.
-#[derive(Debug)]
-pub(super) struct Events {
-    kinds: EventKinds,
-    source: Rc<str>,
-    state: EventState,
-    /// The newest event that is stored.
-    newest: u64,
-    /// The bytes of all rows so far.
-    bytes: u64,
-    /// The first row that is stored.
-    oldest: Option<OldestRow>,
-    /// What is yet to be written.
-    unwritten: Unwritten,
-    /// What is on its way.
-    flight: Option<Flight>,
-    /// Whether it is time to send.
-    is_due: bool,
-    /// Set where rows may be removed: with the events of them that were given up.
-    settled: Option<Vec<OutgoingEvent>>,
-}
-
-/// What has happened during an input, until it is written.
-#[derive(Debug, Default)]
-struct Unwritten {
-    lines: Vec<String>,
-    is_state_changed: bool,
-    told: Vec<UserId>,
-    untold: Vec<UserId>,
-}
-
-impl Unwritten {
-    /// Takes as much as one row holds. Who is known to be here is written with the last.
-    fn take_row(&mut self) -> Self {
-        let mut bytes = 0_usize;
-        let fits = |line: &&String| {
-            bytes = bytes.saturating_add(line.len()).saturating_add(1);
-            bytes <= EVENTS_ROW_BYTES_MAX
-        };
-        let fitting = self.lines.iter().take_while(fits).count().max(1);
-        if fitting >= self.lines.len() {
-            return take(self);
-        }
-        let rest = self.lines.split_off(fitting);
-        Self {
-            lines: replace(&mut self.lines, rest),
-            ..Self::default()
-        }
-    }
-
-    /// Takes back what was taken and could not be written.
-    fn put_back(&mut self, first: Self) {
-        self.lines.splice(..0, first.lines);
-        self.is_state_changed |= first.is_state_changed;
-        self.told.splice(..0, first.told);
-        self.untold.splice(..0, first.untold);
-    }
-}
-
-/// Events that were sent and that the back end has not answered for.
-#[derive(Debug)]
-struct Flight {
-    delivery: Delivery,
-    /// When it is taken for lost.
-    until: Timestamp,
-}
-
-impl Events {
-    pub(super) fn restore(kinds: EventKinds, stored: StoredEvents) -> Self {
-        Self {
-            kinds,
-            source: stored.source,
-            newest: stored.newest.max(stored.state.settled),
-            state: stored.state,
-            bytes: stored.bytes,
-            oldest: stored.oldest,
-            unwritten: Unwritten::default(),
-            flight: None,
-            is_due: false,
-            settled: None,
-        }
-    }
-
-    /// How many wait to be delivered.
-    pub(super) fn pending(&self) -> u64 {
-        self.newest.saturating_sub(self.state.settled)
-    }
-
-    /// How many were given up.
-    pub(super) fn dead(&self) -> u64 {
-        self.state.dead
-    }
-
-    /// Whether it is told who is here.
-    fn tells_members(&self) -> bool {
-        self.kinds.has(EventKind::MemberJoined) || self.kinds.has(EventKind::MemberLeft)
-    }
-
-    /// Whether it is told whether anybody is.
-    fn tells_occupancy(&self) -> bool {
-        self.kinds.has(EventKind::RoomOccupied) || self.kinds.has(EventKind::RoomVacated)
-    }
-
-    fn note(&mut self, event: &Event<'_>) {
-        if self.kinds.has(event.kind) {
-            self.unwritten.lines.push(event.to_line());
-        }
-    }
-
-    fn note_room(&mut self, kind: EventKind, time: Timestamp) {
-        self.note(&Event {
-            kind,
-            time,
-            user: None,
-            info: None,
-        });
-    }
-
-    /// When the room is told to be empty.
-    pub(super) fn vacates_at(&self) -> Option<Timestamp> {
-        self.state.vacates_at.filter(|_| self.tells_occupancy())
-    }
-
-    /// When to send, or to look after what was sent.
-    pub(super) fn sends_at(&self, now: Timestamp) -> Option<Timestamp> {
-        if let Some(flight) = &self.flight {
-            return Some(flight.until);
-        }
-        let is_any = self.pending() > 0 && self.kinds != EventKinds::default();
-        let oldest = self.oldest.filter(|_| is_any)?;
-        let is_full = self.pending() >= u64::try_from(DELIVERY_EVENTS_MAX).unwrap_or_default();
-        let wanted = if is_full {
-            now
-        } else {
-            oldest.time.plus_ms(DELIVERY_WINDOW_MS)
-        };
-        Some(wanted.max(self.state.next_at))
-    }
-
-    /// Takes a row in, or counts its events as given up where too much waits already.
-    fn row(&mut self, lines: Lines, count: usize, time: Timestamp) -> Option<EventRow> {
-        let count = u64::try_from(count).unwrap_or_default();
-        let row = EventRow {
-            first: self.newest.saturating_add(1),
-            count,
-            time,
-            bytes_before: self.bytes,
-            lines,
-        };
-        let floor = self.oldest.map_or(self.bytes, |oldest| oldest.bytes_before);
-        if row.bytes_after().saturating_sub(floor) > EVENTS_BYTES_MAX {
-            self.state.dead = self.state.dead.saturating_add(count);
-            self.unwritten.is_state_changed = true;
-            return None;
-        }
-        Some(row)
-    }
-
-    /// Notes that a row is stored.
-    pub(super) fn written(&mut self, row: &EventRow) {
-        self.newest = row.last();
-        self.bytes = row.bytes_after();
-        self.oldest.get_or_insert(OldestRow {
-            time: row.time,
-            bytes_before: row.bytes_before,
-        });
-    }
-
-    /// The row that tells of messages which are about to be stored.
-    pub(super) fn row_of_messages(
-        &mut self,
-        epoch: &Epoch,
-        body: &Rc<str>,
-        count: u64,
-        time: Timestamp,
-    ) -> Option<EventRow> {
-        if !self.kinds.has(EventKind::MessagePublished) {
-            return None;
-        }
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let lines = Lines::Messages {
-            epoch: epoch.clone(),
-            pushes: body.clone(),
-        };
-        self.row(lines, count, time)
-    }
-}
 
 impl Room {
     /// Notes that a user has come who was not here.
@@ -378,7 +185,7 @@ impl Room {
         }
         self.asked = Some(Asked::WriteEvents {
             row: write.row.clone(),
-            unwritten: UnwrittenEvents(unwritten),
+            unwritten,
         });
         self.outputs.push_back(Output::KeepEvents(write));
         true
@@ -395,7 +202,7 @@ impl Room {
                 }
                 Err(StorageFault) => {
                     self.storage_failed = true;
-                    self.events.unwritten.put_back(unwritten.0);
+                    self.events.unwritten.put_back(unwritten);
                 }
             },
             other => self.asked = other,
@@ -531,7 +338,3 @@ impl Room {
         self.events.unwritten.is_state_changed = true;
     }
 }
-
-/// What was to be written, in case it is not.
-#[derive(Debug)]
-pub(super) struct UnwrittenEvents(Unwritten);
