@@ -5,6 +5,7 @@
 
 mod sockets;
 mod store;
+mod tasks;
 mod texts;
 
 use std::{
@@ -16,14 +17,9 @@ use std::{
 use futures::channel::oneshot;
 use snug_core::{
     Admission, Answer, Call, CallId, ConnectionId, Input, Output, Refusal, RoomName, Timestamp,
-    command::CommandId,
     door::SUBPROTOCOL,
-    io::{DeliveryOutcome, StorageFault},
-    judgement::Question,
+    io::StorageFault,
     push::{PING, PONG},
-    secret::Secret,
-    token,
-    webhook::Delivery,
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{
@@ -35,10 +31,9 @@ use worker::{
 use self::{sockets::Sockets, store::Store, texts::Texts};
 use crate::{
     api::{CALL_HEADER, read_body},
-    config, judge, keys, platform,
+    config, platform,
     problem::Problem,
     upgrade::{ADMISSION_HEADER, is_upgrade},
-    webhook,
 };
 
 /// One room.
@@ -420,71 +415,6 @@ impl Object {
             Output::KeepBan(ban) => Some(Input::BanKept(stored("ban", store.keep_ban(&ban)))),
             Output::ForgetBan(user) => log("ban", store.forget_ban(&user)),
         }
-    }
-
-    /// Checks a token as the door does. The room goes on meanwhile, and the object stays awake.
-    fn check_token(
-        self: &Rc<Self>,
-        connection: ConnectionId,
-        id: Option<CommandId>,
-        Secret(token): Secret,
-    ) {
-        let object = self.clone();
-        self.state.wait_until(async move {
-            let outcome = match config::load(&object.env) {
-                Ok(config) => {
-                    let runtime = keys::Runtime::new(|task| object.state.wait_until(task));
-                    let rules = &config.door.tokens;
-                    token::verify(&token, rules, platform::now(), &runtime).await
-                }
-                Err(refusal) => Err(refusal),
-            };
-            let checked = Input::TokenChecked {
-                connection,
-                id,
-                outcome,
-            };
-            if let Err(error) = object.turn(|_| checked) {
-                console_error!("refresh: {error}");
-            }
-        });
-    }
-
-    /// Sends events to the back end. The room goes on meanwhile, and the object stays awake.
-    fn deliver(self: &Rc<Self>, delivery: Delivery) {
-        let object = self.clone();
-        self.state.wait_until(async move {
-            let outcome = match object.name() {
-                Ok(room) => webhook::send(&object.env, &room, &delivery).await,
-                Err(_) => DeliveryOutcome::Failed {
-                    retry_after_ms: None,
-                },
-            };
-            let (_, last) = delivery.range().unwrap_or_default();
-            let delivered = Input::Delivered {
-                last,
-                outcome,
-                // Without any, rooms that failed together come back together.
-                chance: platform::random().unwrap_or_default(),
-            };
-            if let Err(error) = object.turn(|_| delivered) {
-                console_error!("delivery: {error}");
-            }
-        });
-    }
-
-    /// Asks the back end about messages. The room goes on meanwhile, and the object stays awake.
-    fn judge(self: &Rc<Self>, question: Rc<Question>) {
-        let object = self.clone();
-        self.state.wait_until(async move {
-            let verdicts = match config::load(&object.env) {
-                Ok(config) => judge::ask(&config, &question).await,
-                Err(_) => None,
-            };
-            if let Err(error) = object.turn(|_| Input::Judged { question, verdicts }) {
-                console_error!("judge: {error}");
-            }
-        });
     }
 
     /// Sets the alarm where something is due before it rings, and takes it back where nothing is.

@@ -1,0 +1,80 @@
+//! What a room asks others, and has to wait for. It goes on meanwhile, the object stays awake, and
+//! what comes of it is an event of its own.
+
+use std::rc::Rc;
+
+use snug_core::{
+    ConnectionId, Input, command::CommandId, io::DeliveryOutcome, judgement::Question,
+    secret::Secret, token, webhook::Delivery,
+};
+use worker::console_error;
+
+use super::Object;
+use crate::{config, judge, keys, platform, webhook};
+
+impl Object {
+    /// Checks a token as the door does.
+    pub(super) fn check_token(
+        self: &Rc<Self>,
+        connection: ConnectionId,
+        id: Option<CommandId>,
+        Secret(token): Secret,
+    ) {
+        let object = self.clone();
+        self.state.wait_until(async move {
+            let outcome = match config::load(&object.env) {
+                Ok(config) => {
+                    let runtime = keys::Runtime::new(|task| object.state.wait_until(task));
+                    let rules = &config.door.tokens;
+                    token::verify(&token, rules, platform::now(), &runtime).await
+                }
+                Err(refusal) => Err(refusal),
+            };
+            let checked = Input::TokenChecked {
+                connection,
+                id,
+                outcome,
+            };
+            if let Err(error) = object.turn(|_| checked) {
+                console_error!("refresh: {error}");
+            }
+        });
+    }
+
+    /// Sends events to the back end.
+    pub(super) fn deliver(self: &Rc<Self>, delivery: Delivery) {
+        let object = self.clone();
+        self.state.wait_until(async move {
+            let outcome = match object.name() {
+                Ok(room) => webhook::send(&object.env, &room, &delivery).await,
+                Err(_) => DeliveryOutcome::Failed {
+                    retry_after_ms: None,
+                },
+            };
+            let (_, last) = delivery.range().unwrap_or_default();
+            let delivered = Input::Delivered {
+                last,
+                outcome,
+                // Without any, rooms that failed together come back together.
+                chance: platform::random().unwrap_or_default(),
+            };
+            if let Err(error) = object.turn(|_| delivered) {
+                console_error!("delivery: {error}");
+            }
+        });
+    }
+
+    /// Asks the back end about messages.
+    pub(super) fn judge(self: &Rc<Self>, question: Rc<Question>) {
+        let object = self.clone();
+        self.state.wait_until(async move {
+            let verdicts = match config::load(&object.env) {
+                Ok(config) => judge::ask(&config, &question).await,
+                Err(_) => None,
+            };
+            if let Err(error) = object.turn(|_| Input::Judged { question, verdicts }) {
+                console_error!("judge: {error}");
+            }
+        });
+    }
+}
