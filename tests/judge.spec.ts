@@ -27,7 +27,7 @@ type Judge = (messages: Candidate[]) => Reply | Promise<Reply>;
 const judges = new Map<string, Judge>();
 
 const site = await startSite(({ path, body }) => {
-  if (!path.startsWith(ADDRESS)) return { body: JSON.stringify({ verdicts: [{ allow: true }] }) };
+  if (!path.startsWith(ADDRESS)) return { body: JSON.stringify({ decisions: [{ allow: true }] }) };
   const { room, messages } = JSON.parse(body).data;
   const judge = judges.get(room);
   if (!judge) throw new Error(`nobody judges ${room}`);
@@ -59,7 +59,7 @@ function roomOf(judge: Judge): string {
   return room;
 }
 
-const answer = (verdicts: Verdict[]): Reply => ({ body: JSON.stringify({ verdicts }) });
+const answer = (decisions: Verdict[]): Reply => ({ body: JSON.stringify({ decisions }) });
 
 /** Judges each message by itself. */
 const each =
@@ -146,9 +146,9 @@ describe("a message", () => {
 
   it("is asked about and judged like the examples", async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const { data } = example("judge_question");
+    const { data } = example("publish_hook_request");
     judges.set(data.room, async (messages) => {
-      if (messages[0]?.data !== "first") return { body: JSON.stringify(example("judge_verdicts")) };
+      if (messages[0]?.data !== "first") return { body: JSON.stringify(example("publish_hook_response")) };
       await promise;
       return answer([{ allow: true }]);
     });
@@ -196,7 +196,7 @@ describe("a message", () => {
   });
 });
 
-const allowed = JSON.stringify({ verdicts: [{ allow: true }] });
+const allowed = JSON.stringify({ decisions: [{ allow: true }] });
 const UNREACHED = "could not be reached, or took too long";
 const ANSWER_BYTES_MAX = 2 * 1024 * 1024;
 
@@ -215,19 +215,19 @@ const FAILURES: [string, () => Reply, string][] = [
   ["of 201", () => ({ status: 201, body: allowed }), "answered 201"],
   ["of 204", () => ({ status: 204 }), "answered 204"],
   ["that leads elsewhere", () => ({ status: 307, headers: { location: "/elsewhere" } }), "answered 307"],
-  ["with nothing", () => ({}), "answered with no list of verdicts"],
-  ["that is a page", () => ({ body: "<!doctype html>" }), "answered with no list of verdicts"],
-  ["with too few", () => answer([]), "answered with 0 verdicts for 1"],
-  ["with too many", () => answer([{ allow: true }, { allow: true }]), "answered with 2 verdicts for 1"],
+  ["with nothing", () => ({}), "returned no list of decisions"],
+  ["that is a page", () => ({ body: "<!doctype html>" }), "returned no list of decisions"],
+  ["with too few", () => answer([]), "returned 0 decisions for 1"],
+  ["with too many", () => answer([{ allow: true }, { allow: true }]), "returned 2 decisions for 1"],
   [
     "of another form",
-    () => ({ body: '{"verdicts":[{"allow":"yes"}]}' }),
-    "answered with a verdict that is not of its form, at 0",
+    () => ({ body: '{"decisions":[{"allow":"yes"}]}' }),
+    "returned a decision that is not of its form, at 0",
   ],
   [
     "with a message that is too long",
     () => answer([{ allow: true, data: "x".repeat(65_535) }]),
-    "answered with a verdict that makes its message too long, at 0",
+    "returned a decision that makes its message too long, at 0",
   ],
   [
     "that is too long",

@@ -439,7 +439,7 @@ describe("what the Worker tells the back end is as openapi.json has it", () => {
     const pointer = "/webhooks/room.publish/post/responses/200/content/application~1json/schema";
     await using site = await startSite((seen) => {
       const { messages } = expectAsked("room.publish", seen).data;
-      const body = { verdicts: messages.map(({ data }: { data: number }) => verdicts[data]) };
+      const body = { decisions: messages.map(({ data }: { data: number }) => verdicts[data]) };
       expectValid(body, pointer);
       return { body: JSON.stringify(body) };
     });

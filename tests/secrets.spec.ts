@@ -568,11 +568,11 @@ describe("the back end", () => {
 
   it("is asked what may be said, whatever it answers", async () => {
     const answers: Reply[] = [
-      { body: JSON.stringify({ verdicts: [{ allow: false, reason: "no", private: REPLIED }] }) },
+      { body: JSON.stringify({ decisions: [{ allow: false, reason: "no", private: REPLIED }] }) },
       { status: 500, headers: { "set-cookie": REPLIED }, body: REPLIED },
       { status: 302, headers: { location: `${elsewhere.origin}/?${REPLIED}` } },
       { body: REPLIED },
-      { body: JSON.stringify({ verdicts: [{ allow: REPLIED }] }) },
+      { body: JSON.stringify({ decisions: [{ allow: REPLIED }] }) },
     ];
     await using judge = await startSite(() => answers.shift() ?? {});
     const PUBLISH_URL = `${await tap(judge.origin, { there: out.backEnd })}/${HOOK.path}?key=${HOOK.key}`;
@@ -687,8 +687,8 @@ describe("when all that is over,", () => {
       "WEBHOOK_URL answered 302",
       "PUBLISH_URL answered 500",
       "PUBLISH_URL answered 302",
-      "PUBLISH_URL answered with no list of verdicts",
-      "PUBLISH_URL answered with a verdict that is not of its form",
+      "PUBLISH_URL returned no list of decisions",
+      "PUBLISH_URL returned a decision that is not of its form",
     ])("a log that says %j", (line) => expect(found.log).toContain(line));
   });
 

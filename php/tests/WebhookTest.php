@@ -224,7 +224,7 @@ final class WebhookTest extends TestCase
     public function testTheExampleOfJudgingIsAnsweredAsInTheProtocol(): void
     {
         $vectors = __DIR__ . '/../../tests/vectors';
-        $body = file_get_contents("$vectors/judge_question.json");
+        $body = file_get_contents("$vectors/publish_hook_request.json");
         $answer = (new Webhook(self::SECRET))->judge(
             $body,
             self::signed($body),
@@ -234,7 +234,7 @@ final class WebhookTest extends TestCase
                 default => Verdict::refuse('no links, please'),
             },
         );
-        self::assertJsonStringEqualsJsonFile("$vectors/judge_verdicts.json", $answer);
+        self::assertJsonStringEqualsJsonFile("$vectors/publish_hook_response.json", $answer);
     }
 
     public function testNobodyIsAskedAboutWhatIsNotSigned(): void

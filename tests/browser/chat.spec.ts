@@ -110,7 +110,7 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
 
   it("says why the application does not want a message", async () => {
     const verdict = { allow: false, reason: "no links, please" };
-    await using site = await startSite(() => ({ body: JSON.stringify({ verdicts: [verdict] }) }));
+    await using site = await startSite(() => ({ body: JSON.stringify({ decisions: [verdict] }) }));
     const WEBHOOK_SECRET = `whsec_${"A".repeat(32)}`;
     await using judged = await startWithPages({ DEV_TOKENS: true, PUBLISH_URL: site.origin, WEBHOOK_SECRET });
     const { page } = await enter("Ann", newRoom(), {}, judged.origin);

@@ -94,8 +94,8 @@ const SERVER_TYPES: Record<string, string> = {
   answer_published: "PublishAnswer",
   answer_room: "RoomAnswer",
   call_publish: "NewMessage",
-  judge_question: "RoomPublishWebhook",
-  judge_verdicts: "Verdicts",
+  publish_hook_request: "RoomPublishWebhook",
+  publish_hook_response: "Verdicts",
   webhook_events: "RoomEventsWebhook",
 };
 

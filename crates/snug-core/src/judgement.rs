@@ -80,14 +80,14 @@ impl Question {
         if status != 200 {
             return Err(format!("answered {status}"));
         }
-        let verdicts = read_list(body).ok_or("answered with no list of verdicts")?;
+        let verdicts = read_list(body).ok_or("returned no list of decisions")?;
         let (count, wanted) = (verdicts.len(), self.bytes_max.len());
         if count != wanted {
-            return Err(format!("answered with {count} verdicts for {wanted}"));
+            return Err(format!("returned {count} decisions for {wanted}"));
         }
         let read = |(index, (raw, bytes_max)): (usize, (&RawValue, &usize))| {
             Verdict::read(raw, *bytes_max)
-                .map_err(|why| format!("answered with a verdict that {why}, at {index}"))
+                .map_err(|why| format!("returned a decision that {why}, at {index}"))
         };
         (verdicts.into_iter().zip(&self.bytes_max).enumerate())
             .map(read)
@@ -100,11 +100,11 @@ fn read_list(body: &[u8]) -> Option<Vec<&RawValue>> {
     #[derive(Deserialize)]
     struct Verdicts<'a> {
         #[serde(borrow)]
-        verdicts: Vec<&'a RawValue>,
+        decisions: Vec<&'a RawValue>,
     }
     let whole: &RawValue = serde_json::from_slice(body).ok()?;
-    let Verdicts { verdicts } = serde_json::from_str(whole.get()).ok()?;
-    json::is_object(whole).then_some(verdicts)
+    let Verdicts { decisions } = serde_json::from_str(whole.get()).ok()?;
+    json::is_object(whole).then_some(decisions)
 }
 
 impl Verdict {
@@ -200,7 +200,7 @@ mod tests {
             (r#"{"allow":true,"data":1e999}"#, unreadable),
             (r#"{"allow":true,"data":"\ud800"}"#, unreadable),
         ] {
-            let expected = Err(format!("answered with a verdict that {why}, at 0"));
+            let expected = Err(format!("returned a decision that {why}, at 0"));
             assert_eq!(read(verdict), expected, "{verdict}");
         }
         for body in [
@@ -210,21 +210,21 @@ mod tests {
             "{}",
             "<html>",
             r#"[[{"allow":true}]]"#,
-            r#"{"verdicts":null}"#,
-            r#"{"verdicts":{"allow":true}}"#,
-            r#"{"verdicts":[{"allow":true}]"#,
-            r#"{"verdicts":[{"allow":true}]}}"#,
-            r#"{"verdicts":[{"allow":true}],"verdicts":[{"allow":true}]}"#,
+            r#"{"decisions":null}"#,
+            r#"{"decisions":{"allow":true}}"#,
+            r#"{"decisions":[{"allow":true}]"#,
+            r#"{"decisions":[{"allow":true}]}}"#,
+            r#"{"decisions":[{"allow":true}],"decisions":[{"allow":true}]}"#,
         ] {
-            let expected = Err("answered with no list of verdicts".into());
+            let expected = Err("returned no list of decisions".into());
             assert_eq!(outcome(200, body.as_bytes()), expected, "{body}");
         }
-        let not_utf8 = b"{\"verdicts\":[{\"allow\":false,\"reason\":\"\xff\"}]}";
+        let not_utf8 = b"{\"decisions\":[{\"allow\":false,\"reason\":\"\xff\"}]}";
         assert!(outcome(200, not_utf8).is_err());
         for status in [201, 204, 302, 404, 500] {
             let expected = Err(format!("answered {status}"));
             assert_eq!(
-                outcome(status, br#"{"verdicts":[{"allow":true}]}"#),
+                outcome(status, br#"{"decisions":[{"allow":true}]}"#),
                 expected
             );
         }
@@ -238,9 +238,9 @@ mod tests {
             let question = question(&vec![one; asked]);
             for count in 0..5 {
                 let verdicts = vec![r#"{"allow":true}"#; count].join(",");
-                let body = format!(r#"{{"verdicts":[{verdicts}]}}"#);
+                let body = format!(r#"{{"decisions":[{verdicts}]}}"#);
                 let outcome = question.read_answer(200, body.as_bytes());
-                let why = format!("answered with {count} verdicts for {asked}");
+                let why = format!("returned {count} decisions for {asked}");
                 assert_eq!(
                     outcome.map(|all| all.len()),
                     if count == asked { Ok(count) } else { Err(why) }
@@ -253,11 +253,11 @@ mod tests {
     fn one_that_is_none_spoils_the_others() {
         let (ann, data) = (user("ann"), raw("1"));
         let question = question(&[candidate(&ann, &data); 2]);
-        let body = br#"{"verdicts":[{"allow":true},{"allow":7}]}"#;
+        let body = br#"{"decisions":[{"allow":true},{"allow":7}]}"#;
         let why = question.read_answer(200, body).map(|all| all.len());
         assert_eq!(
             why,
-            Err("answered with a verdict that is not of its form, at 1".into())
+            Err("returned a decision that is not of its form, at 1".into())
         );
     }
 
@@ -266,17 +266,17 @@ mod tests {
         let change =
             |bytes: usize| format!(r#"{{"allow":true,"data":"{}"}}"#, "x".repeat(bytes - 2));
         assert!(read(&change(100)).is_ok());
-        let too_long = "answered with a verdict that makes its message too long, at 0";
+        let too_long = "returned a decision that makes its message too long, at 0";
         assert_eq!(read(&change(101)), Err(too_long.into()));
         let refuse = |bytes| format!(r#"{{"allow":false,"reason":"{}"}}"#, "x".repeat(bytes));
         assert!(read(&refuse(REASON_BYTES_MAX)).is_ok());
-        let too_long = "answered with a verdict that has too long a reason, at 0";
+        let too_long = "returned a decision that has too long a reason, at 0";
         assert_eq!(read(&refuse(REASON_BYTES_MAX + 1)), Err(too_long.into()));
     }
 
     /// Reads an answer about one message with this verdict.
     fn read(verdict: &str) -> Result<String, String> {
-        outcome(200, format!(r#"{{"verdicts":[{verdict}]}}"#).as_bytes())
+        outcome(200, format!(r#"{{"decisions":[{verdict}]}}"#).as_bytes())
     }
 
     fn outcome(status: u16, body: &[u8]) -> Result<String, String> {

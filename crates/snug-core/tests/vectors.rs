@@ -34,7 +34,7 @@ use snug_core::{
 fn every_file_is_read_by_a_test() {
     let names: BTreeSet<_> = vectors().into_keys().collect();
     let (commands, sent) = (commands(), sent());
-    let read_apart = ["call_publish", "judge_verdicts"];
+    let read_apart = ["call_publish", "publish_hook_response"];
     let known = commands.keys().chain(sent.keys()).chain(&read_apart);
     assert_eq!(names, known.map(|name| name.to_string()).collect());
 }
@@ -77,7 +77,7 @@ fn replies_pushes_and_problems_are_written_as_they_stand() {
 
 #[test]
 fn verdicts_are_read_as_what_they_mean() {
-    let answer = vectors()["judge_verdicts"].to_string();
+    let answer = vectors()["publish_hook_response"].to_string();
     let verdicts = judged().read_answer(200, answer.as_bytes()).unwrap();
     let [
         Verdict::Allow,
@@ -439,7 +439,7 @@ fn sent() -> Named<String> {
             .into(),
         ),
         (
-            "judge_question",
+            "publish_hook_request",
             judged().body("2027-01-15T08:00:05.000Z").into(),
         ),
         (

@@ -370,7 +370,7 @@ impl TestRoom {
     /// It answers with these verdicts.
     #[track_caller]
     pub fn judges(&mut self, verdicts: &[Value]) {
-        let body = json!({ "verdicts": verdicts }).to_string();
+        let body = json!({ "decisions": verdicts }).to_string();
         self.judges_by(200, &body);
     }
 

@@ -113,7 +113,7 @@ fn a_change_over_lines_stays_one_line() {
         let ann = room.join("ann");
         room.skips_to_now();
         room.says(ann, 1);
-        room.judges_by(200, "{\"verdicts\":[{\"allow\":true,\"data\":[1,\r\n2]}]}");
+        room.judges_by(200, "{\"decisions\":[{\"allow\":true,\"data\":[1,\r\n2]}]}");
         room.hears_message(ann, json!([1, 2]));
     });
 }
@@ -199,14 +199,14 @@ fn messages_stay_in_order_whoever_they_are_of_and_whatever_becomes_of_them() {
 #[test]
 fn without_a_verdict_it_is_as_the_operator_wants() {
     let answers = [
-        (500, r#"{"verdicts":[{"allow":true},{"allow":true}]}"#),
+        (500, r#"{"decisions":[{"allow":true},{"allow":true}]}"#),
         (200, "nonsense"),
-        (200, r#"{"verdicts":[{"allow":true}]}"#),
+        (200, r#"{"decisions":[{"allow":true}]}"#),
         (
             200,
-            r#"{"verdicts":[{"allow":false},{"allow":false},{"allow":false}]}"#,
+            r#"{"decisions":[{"allow":false},{"allow":false},{"allow":false}]}"#,
         ),
-        (200, r#"{"verdicts":[{"allow":false},{"allow":7}]}"#),
+        (200, r#"{"decisions":[{"allow":false},{"allow":7}]}"#),
     ];
     for (status, body) in answers {
         scenario_with(judged, |room| {
@@ -576,7 +576,7 @@ fn an_answer_to_another_question_is_none() {
         room.says(ann, "old");
         let old = room.sets_question_aside();
         let verdicts = old
-            .read_answer(200, br#"{"verdicts":[{"allow":true}]}"#)
+            .read_answer(200, br#"{"decisions":[{"allow":true}]}"#)
             .ok();
         room.crashes();
         let bob = room.join("bob");
@@ -589,7 +589,7 @@ fn an_answer_to_another_question_is_none() {
         room.hears(bob, json!({ "code": "internal" }));
         // Nor is a second one to the same.
         let verdicts = new
-            .read_answer(200, br#"{"verdicts":[{"allow":true}]}"#)
+            .read_answer(200, br#"{"decisions":[{"allow":true}]}"#)
             .ok();
         room.answers_question(new, verdicts);
         room.hears_nothing(bob);
