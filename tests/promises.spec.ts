@@ -1,4 +1,4 @@
-// What PROTOCOL.md says that a client may rely on: a test for each promise, named by its own words.
+// One test for each guarantee in PROTOCOL.md, named by its first words.
 
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -10,7 +10,7 @@ import { newRoom } from "./support/visit.js";
 import { startWorker } from "./support/worker.js";
 
 const protocol = readFileSync(new URL("../PROTOCOL.md", import.meta.url), "utf8");
-const [, section = ""] = protocol.split("## What a client may rely on\n");
+const [, section = ""] = protocol.split("## Guarantees\n");
 const [list = ""] = section.split("\n## ");
 const promises = [...list.matchAll(/^\d+\. (.+)$/gm)].map(([, words = ""]) => words);
 const tested = new Set<number>();
@@ -57,7 +57,7 @@ promise(1, "`welcome` comes first; then, when resuming", async () => {
   await Promise.all(published);
 });
 
-promise(2, "All members see the same messages in the same order", async () => {
+promise(2, "All members receive the same messages in the same order", async () => {
   const room = newRoom();
   const clients = await Promise.all(["ann", "bob", "cho"].map((user) => connect(worker, room, { user })));
   for (const [writer, client] of clients.entries()) {
@@ -68,7 +68,7 @@ promise(2, "All members see the same messages in the same order", async () => {
   for (const other of others) expect(other).toEqual(first);
 });
 
-promise(3, "An `ack` with an `offset` means stored", async () => {
+promise(3, "An `ack` with an `offset` means that the message is stored", async () => {
   const storage = await mkdtemp(join(tmpdir(), "snug-"));
   onTestFinished(() => rm(storage, { recursive: true }));
   let acked: number;
@@ -86,7 +86,7 @@ promise(3, "An `ack` with an `offset` means stored", async () => {
   expect(messages).toMatchObject([{ offset: acked, data: "stored" }]);
 });
 
-promise(4, "Recovery is whole or honestly not", async () => {
+promise(4, "Recovery is complete or reported as failed", async () => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const { epoch } = ann.welcome;
@@ -99,7 +99,7 @@ promise(4, "Recovery is whole or honestly not", async () => {
   expect((await not.rest()).filter(({ type }) => type === "message")).toEqual([]);
 });
 
-promise(5, "The same `key` from the same user stores once", async () => {
+promise(5, "The same `key` from the same user is stored once", async () => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const first = await ann.request({ ...publish(1), key: "k" });
@@ -108,7 +108,7 @@ promise(5, "The same `key` from the same user stores once", async () => {
   expect((await ann.request({ type: "history" })).messages).toHaveLength(1);
 });
 
-promise(6, "A user's last connection going away is announced exactly once", async () => {
+promise(6, "The end of a user's last connection is announced exactly once", async () => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const bob = await connect(worker, room, { user: "bob" });
@@ -129,7 +129,7 @@ promise(6, "A user's last connection going away is announced exactly once", asyn
   expect(await ann.rest()).toEqual([]);
 });
 
-promise(7, "A bad command costs neither the connection", async () => {
+promise(7, "An invalid command closes no connection", async () => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const bob = await connect(worker, room, { user: "bob" });
@@ -140,7 +140,7 @@ promise(7, "A bad command costs neither the connection", async () => {
   expect(await ann.rest()).toEqual([]);
 });
 
-promise(8, "Hibernation is not seen", async () => {
+promise(8, "Hibernation is invisible to clients", async () => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const bob = await connect(worker, room, { user: "bob" });
