@@ -4,7 +4,7 @@ import { createHmac, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { afterAll, describe, expect, it, vi } from "vitest";
 import { type Client, connect } from "./support/client.js";
-import { expectAsked } from "./support/openapi.js";
+import { expectWebhookRequest } from "./support/openapi.js";
 import { dataOf, heard, joined, reached, refusal } from "./support/rooms.js";
 import { type Reply, type Seen, startSite } from "./support/site.js";
 import { token } from "./support/tokens.js";
@@ -95,7 +95,7 @@ describe("a message", () => {
     expect(others).toEqual([]);
     const { path, headers, body } = asked ?? {};
     expect(path).toBe(ADDRESS);
-    const question = expectAsked("room.publish", asked as Seen);
+    const question = expectWebhookRequest("room.publish", asked as Seen);
     expect(question).toEqual({
       type: "room.publish",
       timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),

@@ -1,4 +1,4 @@
-// openapi.json is true: as a document, beside the sources, and of what the Worker answers.
+// Checks openapi.json as a document, against the sources, and against the Worker's responses and webhooks.
 
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -14,9 +14,9 @@ import {
   at,
   codes,
   description,
-  expectAsked,
   expectDescribed,
   expectValid,
+  expectWebhookRequest,
   type Operation,
   operations,
   parts,
@@ -31,21 +31,21 @@ import { startWorker, type Worker } from "./support/worker.js";
 const read = (file: string) => readFileSync(new URL(`../${file}`, import.meta.url), "utf8");
 
 describe("openapi.json", () => {
-  it("is a document of OpenAPI 3.1", async () => {
+  it("is a valid OpenAPI 3.1 document", async () => {
     const validator = new Validator();
     expect(await validator.validate(text)).toEqual({ valid: true });
     expect(validator.version).toBe("3.1");
   });
 
-  it("is short enough for a Worker to have it with it", () => {
+  it("is small enough to be part of the Worker", () => {
     expect(Buffer.byteLength(text)).toBeLessThan(48_000);
   });
 
-  it("is of this version", () => {
+  it("has the version of package.json", () => {
     expect(description.info.version).toBe(JSON.parse(read("package.json")).version);
   });
 
-  it("names each operation once, and the parameters of each path", () => {
+  it("has unique operation ids, and declares the parameters of each path", () => {
     const names = operations.map(({ id }) => id);
     expect(new Set(names).size).toBe(names.length);
     for (const [path, item] of Object.entries(description.paths)) {
@@ -55,7 +55,7 @@ describe("openapi.json", () => {
     }
   });
 
-  it("leads by every link and reference to something", () => {
+  it("resolves every link and reference", () => {
     const names = operations.map(({ id }) => id);
     for (const [pointer, part] of parts()) {
       if (pointer.endsWith("/$ref")) at(part.slice(1));
@@ -72,7 +72,7 @@ describe("openapi.json", () => {
     }
   });
 
-  it("gives examples that are examples of what they stand beside", () => {
+  it("has examples that match their schemas", () => {
     let count = 0;
     const check = (value: unknown, schema: string) => {
       expectValid(value, schema);
@@ -89,18 +89,18 @@ describe("openapi.json", () => {
     expect(count).toBeGreaterThan(10);
   });
 
-  it("is what the Worker serves", async () => {
+  it("is served by the Worker", async () => {
     expect((await fetched(`${worker.origin}/openapi.json`)).body).toBe(text);
   });
 });
 
-describe("openapi.json and the sources", () => {
+describe("openapi.json and the Rust sources", () => {
   it("have the same paths and methods", () => {
     const [, table = ""] = /match \*segments \{\n(.*?)\n {4}\};/s.exec(read("src/router.rs")) ?? [];
     const routes = [...table.matchAll(/\[([^\]]+)\](?: if [^=]+)? => \(&\[([^\]]+)\]/g)].flatMap(
       ([, segments = "", methods = ""]) => paths(segments).map((path) => `${path}: ${methods}`),
     );
-    // Is never there in a deployment.
+    // Deployments never have the development routes.
     const deployed = routes.filter((route) => !route.startsWith("/dev/"));
     const described = new Map<string, string[]>();
     for (const { path, method } of operations) {
@@ -152,8 +152,8 @@ describe("openapi.json and the sources", () => {
       [/\/limit\/schema\/maximum$/, "PAGE_MESSAGES_MAX"],
       [/\/(MessagePage|DeadEvents)\/.*\/maxItems$/, "PAGE_MESSAGES_MAX"],
       [/\/RoomEvents\/.*\/maxItems$/, "DELIVERY_EVENTS_MAX"],
-      [/\/(RoomPublish|Verdicts)\/.*\/maxItems$/, "JUDGED_MESSAGES_MAX"],
-      [/\/Verdicts\/.*\/reason\/maxLength$/, "REASON_BYTES_MAX"],
+      [/\/(RoomPublish|Decisions)\/.*\/maxItems$/, "JUDGED_MESSAGES_MAX"],
+      [/\/Decisions\/.*\/reason\/maxLength$/, "REASON_BYTES_MAX"],
       [/\/Members\/.*\/maxItems$/, "MEMBERS_LISTED_MAX"],
     ];
     for (const [pointer, limit] of found) {
@@ -169,7 +169,7 @@ describe("openapi.json and the sources", () => {
   });
 });
 
-/** The paths of a pattern of Rust's such as `"rooms", _, "socket" | "members"`. */
+/** Returns the paths that a Rust pattern matches, such as `"rooms", _, "socket" | "members"`. */
 function paths(pattern: string): string[] {
   const alternatives = pattern.split(", ").map((segment) => segment.replaceAll('"', "").split(" | "));
   return alternatives.reduce<string[]>(
@@ -178,7 +178,7 @@ function paths(pattern: string): string[] {
   );
 }
 
-/** The constants of a source of Rust, as numbers. */
+/** Returns a function that reads the numeric constants of a Rust source. */
 function constants(source: string) {
   const of = (name: string): number => {
     const [, value = ""] = new RegExp(`^pub const ${name}: \\w+ =\\s+([^;]+);`, "m").exec(source) ?? [];
@@ -190,14 +190,14 @@ function constants(source: string) {
   return of;
 }
 
-/** What each operation takes, and what it is refused for by `bad_request`. */
-interface Call {
+/** The capability and body that an operation needs, and a request that it refuses with `bad_request`. */
+interface Fixture {
   capability?: string;
   body?: (room: string) => unknown;
   bad?: { query: string } | { body: unknown };
 }
 
-const calls: Record<string, Call> = {
+const fixtures: Record<string, Fixture> = {
   getRoom: { capability: "serve" },
   eraseRoom: { capability: "serve" },
   listMessages: { capability: "history", bad: { query: "limit=0" } },
@@ -219,14 +219,14 @@ const calls: Record<string, Call> = {
   getDescription: {},
 };
 
-interface Asking {
+interface CallOptions {
   at?: Worker;
   room?: string;
   method?: string;
-  /** A token in place of one that grants everything; `null` for none. */
+  /** A token to send instead of one that grants everything; `null` for none. */
   jwt?: string | null;
-  /** What comes after the path. */
   query?: string;
+  /** Text to append to the path. */
   more?: string;
   body?: unknown;
   headers?: Record<string, string>;
@@ -234,16 +234,16 @@ interface Asking {
 
 const all = ["receive", "publish", "signal", "presence", "history", "moderate", "serve"];
 
-/** Asks for an operation. */
-async function ask(operation: Operation, asking: Asking = {}): Promise<Answer> {
-  const room = asking.room ?? newRoom();
-  const jwt = asking.jwt === undefined ? await token({ rooms: { "*": all } }) : asking.jwt;
-  const path = operation.path.replace("{room}", room).replace("{user}", "cho") + (asking.more ?? "");
-  const body = asking.body ?? calls[operation.id]?.body?.(room);
+/** Calls an operation. */
+async function call(operation: Operation, options: CallOptions = {}): Promise<Answer> {
+  const room = options.room ?? newRoom();
+  const jwt = options.jwt === undefined ? await token({ rooms: { "*": all } }) : options.jwt;
+  const path = operation.path.replace("{room}", room).replace("{user}", "cho") + (options.more ?? "");
+  const body = options.body ?? fixtures[operation.id]?.body?.(room);
   return fetched(
-    `${(asking.at ?? worker).origin}${path}?${asking.query ?? ""}`,
-    { ...(jwt !== null && { Authorization: `Bearer ${jwt}` }), ...asking.headers },
-    asking.method ?? operation.method,
+    `${(options.at ?? worker).origin}${path}?${options.query ?? ""}`,
+    { ...(jwt !== null && { Authorization: `Bearer ${jwt}` }), ...options.headers },
+    options.method ?? operation.method,
     typeof body === "string" || body === undefined ? body : JSON.stringify(body),
   );
 }
@@ -270,93 +270,93 @@ afterAll(() => provider.close());
 
 const { privateKey } = await generateKeyPair("ES256");
 
-/** How each code is come by. */
+/** Provokes each refusal code. */
 const provoke: Record<string, (operation: Operation) => Promise<Answer>> = {
-  bad_room: (operation) => ask(operation, { room: "not%20a%20room" }),
-  bad_request: (operation) => ask(operation, calls[operation.id]?.bad),
-  token_missing: (operation) => ask(operation, { jwt: null }),
-  token_invalid: (operation) => ask(operation, { jwt: "a.b.c" }),
-  token_expired: async (operation) => ask(operation, { jwt: await token({ exp: inSeconds(-60) }) }),
-  token_not_yet_valid: async (operation) => ask(operation, { jwt: await token({ nbf: inSeconds(60) }) }),
-  origin_forbidden: (operation) => ask(operation, { headers: { Origin: "https://elsewhere.example" } }),
+  bad_room: (operation) => call(operation, { room: "not%20a%20room" }),
+  bad_request: (operation) => call(operation, fixtures[operation.id]?.bad),
+  token_missing: (operation) => call(operation, { jwt: null }),
+  token_invalid: (operation) => call(operation, { jwt: "a.b.c" }),
+  token_expired: async (operation) => call(operation, { jwt: await token({ exp: inSeconds(-60) }) }),
+  token_not_yet_valid: async (operation) => call(operation, { jwt: await token({ nbf: inSeconds(60) }) }),
+  origin_forbidden: (operation) => call(operation, { headers: { Origin: "https://elsewhere.example" } }),
   async room_forbidden(operation) {
-    const { capability } = calls[operation.id] ?? {};
+    const { capability } = fixtures[operation.id] ?? {};
     const others = all.filter((name) => name !== capability);
-    return ask(operation, { jwt: await token({ rooms: { "*": capability ? others : [] } }) });
+    return call(operation, { jwt: await token({ rooms: { "*": capability ? others : [] } }) });
   },
   async banned(operation) {
     const room = newRoom();
     const moe = await connect(worker, room, { claims: { sub: "moe", rooms: { "*": ["moderate"] } } });
     await moe.request({ type: "kick", user: "ann", ban_seconds: 60 });
     const jwt = await token({ rooms: { "*": all.filter((name) => name !== "serve") } });
-    return ask(operation, { room, jwt });
+    return call(operation, { room, jwt });
   },
-  not_found: (operation) => ask(operation, { more: "/no/path" }),
-  method_not_allowed: (operation) => ask(operation, { method: "PATCH" }),
+  not_found: (operation) => call(operation, { more: "/no/path" }),
+  method_not_allowed: (operation) => call(operation, { method: "PATCH" }),
   async too_large(operation) {
-    if (operation.id !== "removeMember") return ask(operation, { body: `"${"x".repeat(2 ** 20)}"` });
+    if (operation.id !== "removeMember") return call(operation, { body: `"${"x".repeat(2 ** 20)}"` });
     const room = newRoom();
-    const ban = (user: number) => ask(operation, { room, query: "ban_seconds=60", more: `${user}` });
+    const ban = (user: number) => call(operation, { room, query: "ban_seconds=60", more: `${user}` });
     for (let user = 0; user < 1000; user += 50) {
       await Promise.all(Array.from({ length: 50 }, (_, index) => ban(user + index)));
     }
     return ban(1000);
   },
-  upgrade_required: (operation) => ask(operation),
+  upgrade_required: (operation) => call(operation),
   async rate_limited(operation) {
     const room = newRoom();
-    // A room that nobody has used answers without a look at who asks how often.
+    // Requests about an unused room do not count against the rate limit.
     await connect(narrow, room);
     const jwt = await token({ rooms: { "*": all } });
     let answer: Answer;
-    do answer = await ask(operation, { at: narrow, room, jwt });
+    do answer = await call(operation, { at: narrow, room, jwt });
     while (answer.status < 300);
     return answer;
   },
   async too_many_connections(operation) {
     const room = newRoom();
     await connect(narrow, room);
-    return ask(operation, { at: narrow, room });
+    return call(operation, { at: narrow, room });
   },
   async room_full(operation) {
     const room = newRoom();
     await Promise.all(["bob", "cho"].map((user) => connect(narrow, room, { user })));
-    return ask(operation, { at: narrow, room });
+    return call(operation, { at: narrow, room });
   },
-  misconfigured: (operation) => ask(operation, { at: misconfigured }),
+  misconfigured: (operation) => call(operation, { at: misconfigured }),
   async auth_unavailable(operation) {
     const jwt = new SignJWT({ rooms: ["*"] })
       .setProtectedHeader({ alg: "ES256", kid: "1" })
       .setSubject("ann")
       .setExpirationTime("1h")
       .sign(privateKey);
-    return ask(operation, { at: keyless, jwt: await jwt });
+    return call(operation, { at: keyless, jwt: await jwt });
   },
 };
 
-/** Whether an operation can't be refused with a code that others of the same description can. */
-function isBeside({ id }: Operation, code: string): boolean {
-  const { capability, bad } = calls[id] ?? {};
-  // Nothing that can be sent makes the Worker fail.
+/** Returns true if an operation never returns a code that its shared response description lists. */
+function isUnreachable({ id }: Operation, code: string): boolean {
+  const { capability, bad } = fixtures[id] ?? {};
+  // No request makes the Worker fail.
   if (code === "internal") return true;
   if (code === "bad_request") return bad === undefined;
-  // Who serves is banned from nowhere.
+  // Bans do not apply to callers with `serve`.
   if (code === "banned") return capability === "serve";
-  // Is told of each room in its place.
+  // The result of each room contains its own error.
   return id === "publishInRooms" && ["bad_room", "room_forbidden"].includes(code);
 }
 
-describe("the Worker's answers are as openapi.json has them", () => {
+describe("the Worker's responses match openapi.json", () => {
   it.each(operations.map((operation) => [operation.id, operation] as const))(
-    "to %s",
+    "%s returns a described response",
     async (id, operation) => {
-      expect(calls).toHaveProperty(id);
+      expect(fixtures).toHaveProperty(id);
       const room = newRoom();
       const ann = await connect(worker, room, { claims: { info: { name: "Ann" } } });
       const cho = await connect(worker, room, { user: "cho" });
       await ann.request({ type: "state", data: { typing: true } });
       await cho.request({ type: "publish", data: 1, event: "e" });
-      const answer = await ask(operation, { room });
+      const answer = await call(operation, { room });
       expectDescribed(operation, answer);
       expect(answer.status).toBe(
         id === "joinRoom" ? 426 : operation.method === "POST" && id !== "publishInRooms" ? 201 : 200,
@@ -364,11 +364,11 @@ describe("the Worker's answers are as openapi.json has them", () => {
     },
   );
 
-  it("to what is asked of a room that nobody has used", async () => {
-    for (const operation of operations) expectDescribed(operation, await ask(operation));
+  it("every operation returns a described response for an unused room", async () => {
+    for (const operation of operations) expectDescribed(operation, await call(operation));
   });
 
-  it("to a wish to join that opens", async () => {
+  it("joinRoom opens a WebSocket, and 101 is described", async () => {
     const { welcome } = await connect(worker, newRoom());
     expect(welcome.user).toBe("ann");
     const join = operations.find(({ id }) => id === "joinRoom");
@@ -377,74 +377,74 @@ describe("the Worker's answers are as openapi.json has them", () => {
 
   const refusals = operations.flatMap((operation) =>
     codes(operation)
-      .filter(([, code]) => !isBeside(operation, code))
+      .filter(([, code]) => !isUnreachable(operation, code))
       .map(([status, code]) => [operation.id, status, code, operation] as const),
   );
 
-  it.each(refusals)("to %s that is refused with %i %s", async (_id, status, code, operation) => {
+  it.each(refusals)("%s returns a described refusal %i %s", async (_id, status, code, operation) => {
     const answer = await provoke[code]?.(operation);
     if (!answer) throw new Error(`nothing provokes ${code}`);
     expect(expectDescribed(operation, answer)).toMatchObject({ status, code });
   });
 });
 
-describe("what the Worker tells the back end is as openapi.json has it", () => {
+describe("the Worker's requests to the back end match openapi.json", () => {
   const WEBHOOK_SECRET = `whsec_${randomBytes(32).toString("base64")}`;
   const everything = (origin: string) => ({ WEBHOOK_URL: origin, WEBHOOK_SECRET, WEBHOOK_EVENTS: "*" });
   const kinds = ["room.occupied", "member.joined", "message.published", "member.left", "room.vacated"];
-  const patience = { timeout: 10_000 };
+  const wait = { timeout: 10_000 };
 
-  /** Comes, says something, and goes. */
-  async function visit(at: Worker, room: string) {
+  /** Joins, publishes a message and leaves. */
+  async function joinAndPublish(at: Worker, room: string) {
     const ann = await connect(at, room, { claims: { info: { name: "Ann" } } });
     await ann.request({ type: "publish", data: 1, event: "e" });
     await ann.close(1000);
   }
 
-  it("when it happens", async () => {
+  it("webhook events are sent as described", async () => {
     await using site = await startSite(() => ({}));
-    await using telling = await startWorker(everything(site.origin));
-    await visit(telling, "lobby");
-    const told = () => site.seen.flatMap((seen) => expectAsked("room.events", seen).data.events);
-    await vi.waitFor(() => expect(told().map(({ type }) => type)).toEqual(kinds), patience);
+    await using notifying = await startWorker(everything(site.origin));
+    await joinAndPublish(notifying, "lobby");
+    const received = () => site.seen.flatMap((seen) => expectWebhookRequest("room.events", seen).data.events);
+    await vi.waitFor(() => expect(received().map(({ type }) => type)).toEqual(kinds), wait);
   });
 
-  it("when it has given up", async () => {
+  it("dead events are listed as described", async () => {
     await using site = await startSite(() => ({ status: 500 }));
     const storage = await mkdtemp(join(tmpdir(), "snug-"));
     onTestFinished(() => rm(storage, { recursive: true }));
     const settings = everything(site.origin);
     const before = await startWorker(settings, storage);
-    await visit(before, "lobby");
+    await joinAndPublish(before, "lobby");
     await before.dispose();
-    // Two days ago.
+    // Makes the events two days old.
     await run(storage, "UPDATE events SET time = time - 2 * 86400000");
     await using after = await startWorker(settings, storage);
     await connect(after, "lobby");
     const operation = operations.find(({ id }) => id === "listDeadEvents") as Operation;
     const dead = async () => {
-      const answer = await ask(operation, { at: after, room: "lobby", query: "limit=3" });
+      const answer = await call(operation, { at: after, room: "lobby", query: "limit=3" });
       return expectDescribed(operation, answer);
     };
-    await vi.waitFor(async () => expect((await dead()).events).toHaveLength(3), patience);
+    await vi.waitFor(async () => expect((await dead()).events).toHaveLength(3), wait);
     expect(await dead()).toMatchObject({ events: kinds.slice(0, 3).map((type) => ({ type })), more: true });
   });
 
-  it("when it asks what may be published, and is answered so", async () => {
-    const verdicts = [
+  it("publish hook requests are sent as described, and described decisions apply", async () => {
+    const decisions = [
       { allow: true },
       { allow: true, data: "other" },
       { allow: false, reason: "no links, please" },
     ];
     const pointer = "/webhooks/room.publish/post/responses/200/content/application~1json/schema";
     await using site = await startSite((seen) => {
-      const { messages } = expectAsked("room.publish", seen).data;
-      const body = { decisions: messages.map(({ data }: { data: number }) => verdicts[data]) };
+      const { messages } = expectWebhookRequest("room.publish", seen).data;
+      const body = { decisions: messages.map(({ data }: { data: number }) => decisions[data]) };
       expectValid(body, pointer);
       return { body: JSON.stringify(body) };
     });
-    await using judged = await startWorker({ PUBLISH_URL: site.origin, WEBHOOK_SECRET });
-    const ann = await connect(judged, "lobby");
+    await using hooked = await startWorker({ PUBLISH_URL: site.origin, WEBHOOK_SECRET });
+    const ann = await connect(hooked, "lobby");
     await ann.request({ type: "publish", data: 0, event: "e" });
     await ann.request({ type: "publish", data: 1 });
     expect(await ann.refusal({ type: "publish", data: 2 })).toMatchObject({ code: "refused" });

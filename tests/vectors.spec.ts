@@ -1,4 +1,4 @@
-// The examples of PROTOCOL.md, which the core's tests read too: the Worker takes and sends exactly these.
+// Checks that the Worker accepts and sends the examples of PROTOCOL.md. The core's tests read the same files.
 
 import { readFileSync } from "node:fs";
 import { afterAll, expect, it } from "vitest";
@@ -16,27 +16,27 @@ const BOB = { user: "bob", claims: { info: { name: "小博" } } };
 
 const read = (name: string) => readFileSync(new URL(`vectors/${name}.json`, import.meta.url), "utf8");
 
-/** An example as a text frame. */
+/** Returns an example as a text frame. */
 const frame = (name: string) => JSON.stringify(JSON.parse(read(name)));
 
-/** Who the examples' connections are, in the order of their ids below. */
-let cast: Client[] = [];
+/** The connections in the examples, in the order of their ids below. */
+let clients: Client[] = [];
 
 const CONNECTIONS = ["3f1c8a5e90b7d246", "a07be21c44f9630d", "5d20c9f7e81ab364"];
 
-/** Matches what is like an example in everything but times, the epoch, and names of connections. */
-function like(name: string) {
+/** Returns an example with matchers for times, and with the ids of this test's connections and epoch. */
+function example(name: string) {
   const text = CONNECTIONS.reduce(
-    (text, id, index) => text.replaceAll(id, cast[index]?.welcome.connection ?? id),
+    (text, id, index) => text.replaceAll(id, clients[index]?.welcome.connection ?? id),
     read(name),
   );
   return JSON.parse(text, (field, value) => {
     if (["time", "since", "expires", "retry_after_ms"].includes(field)) return expect.any(Number);
-    return field === "epoch" ? cast[0]?.welcome.epoch : value;
+    return field === "epoch" ? clients[0]?.welcome.epoch : value;
   });
 }
 
-it("a conversation is made of the examples", async () => {
+it("a conversation consists of the examples", async () => {
   const ann = await connect(worker, ROOM, ANN);
   const cho = await connect(worker, ROOM, { user: "cho" });
   const tab = await connect(worker, ROOM, ANN);
@@ -47,35 +47,35 @@ it("a conversation is made of the examples", async () => {
   await cho.close(1000);
   await ann.next("presence", ({ leaves }) => leaves.includes("cho"));
   const bob = await connect(worker, ROOM, BOB);
-  cast = [ann, tab, bob];
-  expect(bob.welcome).toEqual(like("push_welcome"));
+  clients = [ann, tab, bob];
+  expect(bob.welcome).toEqual(example("push_welcome"));
 
   ann.send(frame("command_members"));
-  expect(await ann.next("members")).toEqual(like("reply_members"));
+  expect(await ann.next("members")).toEqual(example("reply_members"));
 
   ann.send(frame("command_publish"));
-  expect(await ann.next("ack", ({ id }) => id === 7)).toEqual(like("reply_ack_stored"));
-  expect(await bob.next("message")).toEqual(like("push_message"));
+  expect(await ann.next("ack", ({ id }) => id === 7)).toEqual(example("reply_ack_stored"));
+  expect(await bob.next("message")).toEqual(example("push_message"));
 
   ann.send(frame("command_signal"));
-  expect(await ann.next("ack", ({ id }) => id === 8)).toEqual(like("reply_ack"));
-  expect(await bob.next("signal")).toEqual(like("push_signal"));
+  expect(await ann.next("ack", ({ id }) => id === 8)).toEqual(example("reply_ack"));
+  expect(await bob.next("signal")).toEqual(example("push_signal"));
 
   await bob.request({ type: "publish", data: { text: "Hi Ann!" } });
   await bob.request({ type: "publish", data: "more" });
   ann.send(frame("command_history"));
-  expect(await ann.next("history")).toEqual(like("reply_history"));
+  expect(await ann.next("history")).toEqual(example("reply_history"));
 
-  const { token: example, ...refresh } = JSON.parse(read("command_refresh"));
-  expect(example.split(".")).toHaveLength(3);
+  const { token: jwt, ...refresh } = JSON.parse(read("command_refresh"));
+  expect(jwt.split(".")).toHaveLength(3);
   ann.send({ ...refresh, token: await token() });
-  expect(await ann.next("ack")).toEqual(like("reply_ack_refreshed"));
+  expect(await ann.next("ack")).toEqual(example("reply_ack_refreshed"));
 
   const spammer = await connect(worker, ROOM, { user: "cho" });
   await connect(worker, ROOM, { user: "cho" });
   const moe = await connect(worker, ROOM, { claims: { sub: "moe", rooms: { [ROOM]: ["moderate"] } } });
   moe.send(frame("command_kick"));
-  expect(await moe.next("ack")).toEqual(like("reply_ack_kicked"));
+  expect(await moe.next("ack")).toEqual(example("reply_ack_kicked"));
   expect((await spammer.next("closing")).reason).toBe("no spam, please");
 
   ann.send(frame("command_ping"));
@@ -83,7 +83,7 @@ it("a conversation is made of the examples", async () => {
   expect(ann.frames.at(-1)).toBe(frame("reply_pong"));
 });
 
-it("presence is told as in the example, one thing after the other", async () => {
+it("presence pushes match the example, one change at a time", async () => {
   const room = "presence";
   const watcher = await connect(worker, room, { user: "watcher" });
   const cho = await connect(worker, room, { user: "cho" });
@@ -92,16 +92,16 @@ it("presence is told as in the example, one thing after the other", async () => 
   await tab.request({ type: "state", data: {} });
   await watcher.rest();
   const bob = await connect(worker, room, BOB);
-  cast = [ann, tab, bob];
-  const told = [await watcher.next("presence")];
+  clients = [ann, tab, bob];
+  const pushes = [await watcher.next("presence")];
   await cho.close(1000);
-  told.push(await watcher.next("presence"));
+  pushes.push(await watcher.next("presence"));
   await ann.request({ type: "state", data: { typing: true } });
-  told.push(await watcher.next("presence"));
+  pushes.push(await watcher.next("presence"));
   await tab.close(1000);
-  told.push(await watcher.next("presence"));
-  const { joins, leaves, updates } = like("push_presence");
-  expect(told).toEqual([
+  pushes.push(await watcher.next("presence"));
+  const { joins, leaves, updates } = example("push_presence");
+  expect(pushes).toEqual([
     { type: "presence", joins, leaves: [], updates: [], count: 4 },
     { type: "presence", joins: [], leaves, updates: [], count: 3 },
     { type: "presence", joins: [], leaves: [], updates: [updates[0]], count: 3 },
@@ -109,20 +109,20 @@ it("presence is told as in the example, one thing after the other", async () => 
   ]);
 });
 
-it("an error is like the example", async () => {
+it("an error matches the example", async () => {
   const ann = await connect(worker, "error");
   const ping = { type: "ping", id: 7 };
   ann.send(...Array(101).fill(ping));
-  expect(await ann.next("error")).toEqual(like("push_error"));
+  expect(await ann.next("error")).toEqual(example("push_error"));
 });
 
-it("a close is announced like the example", async () => {
+it("a closing push matches the example", async () => {
   await using impatient = await startWorker({ PING_MS: 100, IDLE_TIMEOUT_MS: 200 });
   const ann = await connect(impatient, "closing");
-  expect(await ann.next("closing")).toEqual(like("push_closing"));
+  expect(await ann.next("closing")).toEqual(example("push_closing"));
 });
 
-it("a refusal is like the example", async () => {
+it("a refusal matches the example", async () => {
   const { body } = await refused(worker, "refusal", { claims: { exp: inSeconds(-60) } });
-  expect(JSON.parse(body)).toEqual(like("problem_token_expired"));
+  expect(JSON.parse(body)).toEqual(example("problem_token_expired"));
 });

@@ -1,4 +1,4 @@
-// openapi.json, and whether an answer is one of those that it describes.
+// Reads openapi.json, and checks requests and responses against it.
 
 import { readFileSync } from "node:fs";
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
@@ -6,29 +6,29 @@ import { expect } from "vitest";
 import type { Answer } from "./door.js";
 import type { Seen } from "./site.js";
 
-/** As it is in the repository. */
+/** The text of the file in the repository. */
 export const text = readFileSync(new URL("../../openapi.json", import.meta.url), "utf8");
 
-/** Any part of it. */
-// biome-ignore lint/suspicious/noExplicitAny: it is looked into by name, and a name that is not there fails a test.
+/** Any part of the document. */
+// biome-ignore lint/suspicious/noExplicitAny: tests read it by name, and a missing name fails a test.
 export type Part = any;
 
 export const description: Part = JSON.parse(text);
 
-/** What can be asked for. */
+/** An operation of the HTTP API. */
 export interface Operation {
   id: string;
-  /** In capitals. */
+  /** The HTTP method, in capitals. */
   method: string;
-  /** With its parameters in braces. */
+  /** The path, with its parameters in braces. */
   path: string;
-  /** Where it is in the description. */
+  /** JSON pointer to the operation. */
   pointer: string;
 }
 
 const METHODS = ["get", "put", "post", "delete", "patch"];
 
-/** All of them, the back end's own (webhooks) aside. */
+/** All operations except the webhooks, which the back end implements. */
 export const operations: Operation[] = Object.entries<Part>(description.paths).flatMap(([path, item]) =>
   METHODS.filter((method) => item[method]).map((method) => ({
     id: item[method].operationId,
@@ -38,19 +38,19 @@ export const operations: Operation[] = Object.entries<Part>(description.paths).f
   })),
 );
 
-/** A name as a JSON pointer has it. */
+/** Escapes a name for a JSON pointer. */
 function escaped(name: string) {
   return name.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
-/** Every part, with the pointer to it. */
+/** Yields every part of the document with its JSON pointer. */
 export function* parts(part: Part = description, pointer = ""): Generator<[string, Part]> {
   yield [pointer, part];
   if (typeof part !== "object" || part === null) return;
   for (const [name, inner] of Object.entries(part)) yield* parts(inner, `${pointer}/${escaped(name)}`);
 }
 
-/** What is at a pointer, and at which one it really is. Fails where nothing is. */
+/** Resolves a pointer, through references. Returns the final pointer and its part; fails if there is none. */
 export function at(pointer: string): [string, Part] {
   const steps = pointer.split("/").slice(1);
   let part = description;
@@ -60,19 +60,19 @@ export function at(pointer: string): [string, Part] {
 }
 
 const ajv = new Ajv2020({ strict: true, strictTypes: false, allErrors: true });
-// As JavaScript and the Worker write it; RFC 3339 has more.
+// The form that JavaScript and the Worker write; RFC 3339 allows others.
 ajv.addFormat("date-time", /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
-// The document is no schema itself, but has them in it.
+// The document is not a schema, but contains schemas.
 ajv.addVocabulary(Object.keys(description));
 ajv.addSchema(description, "described");
 ajv.addSchema(closed(description), "exact");
 
-/** What is there may be more in a later version, and clients are told so; but what this one sends is all described. */
+/** Forbids undescribed fields: later versions may add fields, but this version sends only described ones. */
 function closed(part: Part, name = ""): Part {
   if (typeof part !== "object" || part === null) return part;
   if (Array.isArray(part)) return part.map((inner) => closed(inner));
   const inner = Object.fromEntries(Object.entries(part).map(([name, inner]) => [name, closed(inner, name)]));
-  // A problem is part of others, by `allOf`.
+  // Other schemas include Problem by `allOf`.
   const isWhole = (part.type === "object" && part.properties && name !== "Problem") || part.allOf;
   return isWhole && part.additionalProperties === undefined
     ? { ...inner, unevaluatedProperties: false }
@@ -81,7 +81,7 @@ function closed(part: Part, name = ""): Part {
 
 const compiled = new Map<string, ValidateFunction>();
 
-/** Holds a value to the schema at a pointer: `exact` if it has to be without anything more. */
+/** Checks a value against the schema at a pointer. `exact` rejects fields that the schema does not describe. */
 export function expectValid(value: unknown, pointer: string, schema: "described" | "exact" = "exact") {
   const id = `${schema}#${pointer}`;
   const validate = compiled.get(id) ?? ajv.compile({ $ref: id });
@@ -90,7 +90,7 @@ export function expectValid(value: unknown, pointer: string, schema: "described"
   expect(validate.errors, `${pointer}: ${JSON.stringify(value)}`).toBeNull();
 }
 
-/** Holds an answer to what is said of an operation. Gives its body. */
+/** Checks a response against the description of its operation. Returns its body. */
 export function expectDescribed({ id, pointer }: Operation, answer: Answer): Part {
   const [, { responses }] = at(pointer);
   expect(responses, `${id}: ${answer.body}`).toHaveProperty(`${answer.status}`);
@@ -103,8 +103,8 @@ export function expectDescribed({ id, pointer }: Operation, answer: Answer): Par
   return body;
 }
 
-/** Holds a request of the Worker's to what is said of a webhook. Gives its body. */
-export function expectAsked(webhook: string, seen: Seen): Part {
+/** Checks a request from the Worker against the description of its webhook. Returns its body. */
+export function expectWebhookRequest(webhook: string, seen: Seen): Part {
   const [pointer, { parameters }] = at(`/webhooks/${webhook}/post`);
   expect(seen.method).toBe("POST");
   for (const index of Object.keys(parameters)) {
@@ -124,7 +124,7 @@ function expectHeader(name: string, { headers }: Pick<Answer | Seen, "headers">,
   if (value !== undefined) expectValid(schema.type === "integer" ? Number(value) : value, `${where}/schema`);
 }
 
-/** The codes with which an operation may be refused, with their statuses. */
+/** Returns the refusal codes of an operation, with their statuses. */
 export const codes = ({ pointer }: Operation): [number, string][] =>
   Object.keys(at(pointer)[1].responses).flatMap((status) => {
     const [, { content }] = at(`${pointer}/responses/${status}`);
