@@ -1,4 +1,4 @@
-// What the documents show works, and what they say twice they say alike.
+// The documents' examples work, their links resolve, and tables that appear twice agree.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -24,23 +24,23 @@ interface Block {
   code: string;
 }
 
-/** The fenced blocks of a document. */
+/** Returns the fenced code blocks of a document. */
 const blocks = (file: string): Block[] =>
   [...read(file).matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(([, language = "", code = ""]) => ({
     language,
     code,
   }));
 
-/** README's block in a language that holds a text. */
-function example(language: string, holding = ""): string {
+/** Returns README's only code block in a language that contains a text. */
+function example(language: string, text = ""): string {
   const found = blocks("README.md").filter(
-    (block) => block.language === language && block.code.includes(holding),
+    (block) => block.language === language && block.code.includes(text),
   );
   expect(found).toHaveLength(1);
   return found[0]?.code ?? "";
 }
 
-/** Runs a program, and gives what it prints. */
+/** Runs a program and returns its output. */
 function run(program: string, args: string[]): string {
   const done = spawnSync(program, args, {
     cwd: root,
@@ -51,7 +51,7 @@ function run(program: string, args: string[]): string {
   return done.stdout.trim();
 }
 
-const isHere = (program: string) => spawnSync(program, ["--version"]).status === 0;
+const isInstalled = (program: string) => spawnSync(program, ["--version"]).status === 0;
 
 let worker: Worker;
 beforeAll(async () => {
@@ -60,7 +60,7 @@ beforeAll(async () => {
 afterAll(() => worker.dispose());
 
 describe("README", () => {
-  it("has a browser example that talks", async () => {
+  it("has a working browser example without the client", async () => {
     const lines: string[] = [];
     let changed = () => {};
     const log = (...words: unknown[]) => {
@@ -90,7 +90,7 @@ describe("README", () => {
     await printed("ann says after a ping");
   });
 
-  it("has an example of the client that talks", async () => {
+  it("has a working example of the client", async () => {
     const lines: string[] = [];
     const log = (...words: unknown[]) => lines.push(words.join(" "));
     const code = example("js", "joinRoom").replace(/^import .*$/m, "");
@@ -107,27 +107,27 @@ describe("README", () => {
     expect(lines).toContain("here: ann");
   });
 
-  it("has a token in Node that opens the lobby", async () => {
+  it("creates a valid token in Node", async () => {
     const code = `${example("js", "jose")}\nconsole.log(token);`;
     const made = run("node", ["--input-type=module", "--eval", code]);
     expect((await connect(worker, "lobby", { token: made })).welcome.user).toBe("ann");
   });
 
-  it.skipIf(!isHere("python3"))("has a token in Python that opens the lobby", async () => {
+  it.skipIf(!isInstalled("python3"))("creates a valid token in Python", async () => {
     const made = run("python3", ["-c", `${example("python")}\nprint(token)`]);
     expect((await connect(worker, "lobby", { token: made })).welcome.user).toBe("ann");
   });
 
-  it.skipIf(!isHere("php"))("has a token in PHP that opens the lobby", async () => {
+  it.skipIf(!isInstalled("php"))("creates a valid token in PHP", async () => {
     const made = run("php", ["-r", `${example("php", "hash_hmac")} echo $token;`]);
     expect((await connect(worker, "lobby", { token: made })).welcome.user).toBe("ann");
   });
 
-  it("has the page that the tests of sessions ask", () => {
+  it("shows the session page that the session tests run", () => {
     expect(example("php", "session_start")).toBe(read("tests/site/snug.php"));
   });
 
-  it("has the same examples, headings and settings in Chinese", () => {
+  it("has the same examples, headings and settings as the Chinese README", () => {
     expect(blocks("README.zh-CN.md")).toEqual(blocks("README.md"));
     const headings = (file: string) => [...read(file).matchAll(/^#+ /gm)].map(([mark]) => mark);
     expect(headings("README.zh-CN.md")).toEqual(headings("README.md"));
@@ -135,7 +135,7 @@ describe("README", () => {
   });
 });
 
-/** The settings in a document's tables, with the defaults that they are given. */
+/** Returns the settings in a document's tables, with their defaults. */
 function settings(file: string): Record<string, string> {
   const rows = [...read(file).matchAll(/^\| (`[A-Z_]+`[^|]*) \| ([^|]*)\|/gm)];
   return Object.fromEntries(
@@ -147,13 +147,13 @@ function settings(file: string): Record<string, string> {
 }
 
 describe("the settings", () => {
-  it("stand alike in README and PROTOCOL", () => {
+  it("have the same defaults in README and PROTOCOL", () => {
     expect(settings("README.md")).toEqual(settings("PROTOCOL.md"));
   });
 });
 
 describe("links", () => {
-  it.each(documents)("of %s lead somewhere", (file) => {
+  it.each(documents)("in %s resolve", (file) => {
     const headings = (of: string) =>
       [...read(of).matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
         heading
