@@ -7,6 +7,7 @@ import { ended, main, script, start } from "./lib/run.mjs";
 import { everything, setUp } from "./lib/set-up.mjs";
 import { chromium } from "./needs/chromium.mjs";
 import { commandLine } from "./needs/command-line.mjs";
+import { next } from "./needs/next.mjs";
 import { php } from "./needs/php.mjs";
 import { schemathesis } from "./needs/schemathesis.mjs";
 
@@ -56,7 +57,7 @@ async function endToEndTests() {
 const honest = ({ passed, failed }, code) => ({ passed, failed: failed || Number(code !== 0) });
 
 await main(async () => {
-  await setUp([...everything, php, commandLine, chromium, schemathesis]);
+  await setUp([...everything, php, commandLine, chromium, schemathesis, next]);
   const rust = await rustTests();
   const built = await script("build.mjs");
   if (built !== 0) return built;
