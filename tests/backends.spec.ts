@@ -1,4 +1,4 @@
-// The pages for back ends: their examples run, one after the other, and print what the pages say.
+// The pages for back ends: their examples run in order and print the output that the pages show.
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -17,20 +17,20 @@ import { startWorker, type Worker } from "./support/worker.js";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const WEBHOOK_SECRET = `whsec_${Buffer.from(SECRET).toString("base64")}`;
 
-/** Where the pages say that the Worker is. */
+/** The Worker's address in the pages. */
 const URL_OF_PAGES = "https://chat.example.com";
-/** Where the pages say that their receivers listen. */
+/** The port of the receivers in the pages. */
 const PORT_OF_PAGES = "3000";
 
-/** A language, and how a program in it is run. */
+/** A language and the command that runs its programs. */
 interface Language {
   page: string;
-  /** What its blocks are marked with. */
+  /** The info string of its code blocks. */
   fence: string;
   program: string;
   args: string[];
   extension: string;
-  /** Prints what ends a block's output. */
+  /** A statement that prints MARK, which ends a block's output. */
   mark: string;
 }
 
@@ -60,22 +60,22 @@ const SHELL: Language = {
   mark: `echo "${MARK}"`,
 };
 
-/** Where a tool can't be had its examples are not run, but CI has all. */
+/** Returns true if all tools are installed. Examples that need a missing tool are skipped, except on CI. */
 const has = (...tools: string[]) =>
   Boolean(process.env.CI) ||
   tools.every((tool) => spawnSync(tool, [tool === "openssl" ? "version" : "--version"]).status === 0);
 
-/** A fenced block, and what follows it as what it prints. */
+/** A code block and its expected output, the text or JSON block that follows it. */
 interface Block {
   code: string;
   prints: string;
-  /** The heading that it stands under. */
+  /** The heading of its section. */
   heading: string;
-  /** Where its first line says that it is a file of its own. */
+  /** Its file name, if its first line is a comment with one. */
   file: string | undefined;
 }
 
-/** The blocks of a page in its language. A block of text or JSON is what was printed by the one before it. */
+/** Returns the code blocks of a page that are in its language. */
 function blocks({ page, fence }: Language): Block[] {
   const found: Block[] = [];
   let heading = "";
@@ -88,26 +88,26 @@ function blocks({ page, fence }: Language): Block[] {
     const [, file] = /^(?:\/\/|#) ([\w-]+\.\w+)\n/.exec(code) ?? [];
     if (title !== undefined) heading = title;
     else if (heading === "")
-      continue; // How the package is installed, which a test of its own tries.
+      continue; // The installation, which another test covers.
     else if (language === fence) found.push({ code, prints: "", heading, file });
     else if (/^(text|json)$/.test(language ?? "") && last?.prints === "") last.prints = code;
-    else throw new Error(`docs/${page}.md has a block that nobody runs: ${code}`);
+    else throw new Error(`docs/${page}.md has a block that no test runs: ${code}`);
   }
   return found;
 }
 
-/** What a shell can't receive, it tries on others: see below. */
+/** Returns true for blocks that need a receiver; "the page of curl" below runs those of the shell. */
 const isAboutReceiving = ({ heading, code }: Block) =>
-  /^(Receive|Judge)/.test(heading) && !code.includes("dead");
+  /webhook|publish hook/i.test(heading) && !code.includes("dead");
 
-/** A text in which times and names that are made up anew each time are none in particular. */
+/** Replaces epochs and times, which differ in each run, with placeholders. */
 const comparable = (output: string) =>
   output
     .replace(/(?<="epoch":")[0-9a-f]+/g, "<epoch>")
     .replace(/\b1[0-9]{12}\b/g, "<time>")
     .trim();
 
-/** A folder for programs, in which they find the package. */
+/** Creates a folder from which programs can import the package. */
 function folder(): string {
   mkdirSync(join(root, "target"), { recursive: true });
   const path = mkdtempSync(join(root, "target", "back-end-"));
@@ -115,7 +115,7 @@ function folder(): string {
   return path;
 }
 
-/** Runs a program of a page, with what a page takes for granted in its environment. */
+/** Starts a program of a page, with the environment variables that the page assumes. */
 function start(language: Language, code: string, cwd: string, environment: Record<string, string> = {}) {
   const path = join(cwd, `program.${language.extension}`);
   writeFileSync(path, code);
@@ -131,7 +131,7 @@ function start(language: Language, code: string, cwd: string, environment: Recor
   return child;
 }
 
-/** Runs a page's blocks one after the other as one program, and compares what each prints with what the page says. */
+/** Runs code blocks in order as one program, and compares the output of each with the page. */
 async function expectToRun(
   language: Language,
   run: Block[],
@@ -144,13 +144,13 @@ async function expectToRun(
   const child = start(language, code, cwd, env);
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
   const printed = stdout.split(`${MARK}\n`).map(comparable);
-  const said = run.map(({ prints }) => comparable(prints));
-  // That is how curl says that what it printed is a refusal.
-  const complaints = stderr.replace(/^curl: \(22\) The requested URL returned error: 400\n$/, "");
-  expect({ printed, complaints }).toEqual({ printed: [...said, ""], complaints: "" });
+  const expected = run.map(({ prints }) => comparable(prints));
+  // curl writes this after it has printed an error response.
+  const errors = stderr.replace(/^curl: \(22\) The requested URL returned error: 400\n$/, "");
+  expect({ printed, errors }).toEqual({ printed: [...expected, ""], errors: "" });
 }
 
-/** A port at which nobody listens. */
+/** Returns a port that nothing listens on. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -160,47 +160,47 @@ async function freePort(): Promise<number> {
   return typeof address === "object" && address ? address.port : 0;
 }
 
-/** Waits until somebody listens at a port, or the program that should has ended. */
-async function listens(port: number, child: ChildProcess) {
+/** Waits until a program responds on a port, and returns the status. Throws if the program ends first. */
+async function firstStatus(port: number, child: ChildProcess) {
   while (child.exitCode === null) {
     const answer = await fetch(`http://127.0.0.1:${port}/`, { method: "POST" }).catch(() => undefined);
     if (answer) return answer.status;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error("the receiver has ended");
+  throw new Error("the receiver ended");
 }
 
-/** Starts the receiver that a page shows. */
+/** Starts the receiver of a page. */
 async function startReceiver(language: Language, port: number, environment?: Record<string, string>) {
   const [receiver] = blocks(language).filter(({ file }) => file?.startsWith("receive."));
-  if (!receiver) throw new Error(`docs/${language.page}.md shows no receiver`);
+  if (!receiver) throw new Error(`docs/${language.page}.md has no receiver`);
   const child = start(language, receiver.code.replace(PORT_OF_PAGES, `${port}`), folder(), environment);
   let printed = "";
   child.stdout.setEncoding("utf8").on("data", (chunk) => {
     printed += chunk;
   });
-  // Nobody has signed what is sent to find out whether it is there.
-  expect(await listens(port, child)).toBe(401);
-  return { url: `http://127.0.0.1:${port}/`, said: receiver.prints, printed: () => printed };
+  // The request that checks if it listens has no signature.
+  expect(await firstStatus(port, child)).toBe(401);
+  return { url: `http://127.0.0.1:${port}/`, expected: receiver.prints, printed: () => printed };
 }
 
-/** Waits until something is so. */
-async function until(isSo: () => boolean) {
-  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 20));
+/** Waits until a condition is true. */
+async function until(condition: () => boolean) {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 describe.each([
-  { ...NODE, isHere: true },
-  { ...PYTHON, isHere: has("python3") },
-  { ...SHELL, isHere: has("curl", "jq", "openssl") },
-])("the page of $page", ({ isHere, ...language }) => {
+  { ...NODE, isInstalled: true },
+  { ...PYTHON, isInstalled: has("python3") },
+  { ...SHELL, isInstalled: has("curl", "jq", "openssl") },
+])("docs/$page.md", ({ isInstalled, ...language }) => {
   let worker: Worker;
   beforeAll(async () => {
     worker = await startWorker({ PRESENCE_GRACE_MS: 0 });
   });
   afterAll(() => worker.dispose());
 
-  it.skipIf(!isHere)("does with rooms what it says, and prints it", async () => {
+  it.skipIf(!isInstalled)("has examples that run and print the output it shows", async () => {
     const cho = await connect(worker, "lobby", { user: "cho" });
     const run = blocks(language).filter((block) => !block.file && !isAboutReceiving(block));
     expect(run.length).toBeGreaterThan(9);
@@ -213,12 +213,12 @@ describe.each([
       { user: "bob", data: "Hello, Ann" },
       { user: "server", data: "Back at 9" },
     ]);
-    // The ban was lifted.
+    // The page has lifted the ban.
     await connect(worker, "lobby", { user: "cho" });
   });
 
-  it.skipIf(!isHere)("makes a token that lets its user in, with a name to show", async () => {
-    const [mint] = blocks(language).filter(({ heading }) => heading === "Give a user a token");
+  it.skipIf(!isInstalled)("creates a token that grants its rooms and shows a name", async () => {
+    const [mint] = blocks(language).filter(({ heading }) => /\btoken\b/.test(heading));
     const show = { js: "console.log(token);", python: "print(token)", sh: 'echo "$ann"' }[language.fence];
     const child = start(language, `${mint?.code}\n${show}\n`, folder());
     const token = (await text(child.stdout)).trim();
@@ -230,11 +230,11 @@ describe.each([
 });
 
 const RECEIVERS = [
-  { ...NODE, isHere: true },
-  { ...PYTHON, isHere: has("python3") },
+  { ...NODE, isInstalled: true },
+  { ...PYTHON, isInstalled: has("python3") },
 ];
 
-describe.each(RECEIVERS)("the receiver in $page", ({ isHere, ...language }) => {
+describe.each(RECEIVERS)("the receiver in docs/$page.md", ({ isInstalled, ...language }) => {
   const BODY = JSON.stringify({
     type: "room.events",
     timestamp: "2027-01-15T08:00:05.000Z",
@@ -247,7 +247,7 @@ describe.each(RECEIVERS)("the receiver in $page", ({ isHere, ...language }) => {
   const PREVIOUS = secretOf("p");
   const OTHER = secretOf("o");
 
-  /** A webhook as the library of Standard Webhooks signs it. */
+  /** Returns the headers of a webhook, signed by the Standard Webhooks library. */
   function signed({ secrets = [WEBHOOK_SECRET], ageSeconds = 0, body = BODY } = {}) {
     const at = new Date(Date.now() - ageSeconds * 1000);
     return {
@@ -257,31 +257,34 @@ describe.each(RECEIVERS)("the receiver in $page", ({ isHere, ...language }) => {
     };
   }
 
-  it.skipIf(!isHere)("believes what is signed with a secret of its own, and nothing else", async () => {
-    const receiver = await startReceiver(language, await freePort(), { WEBHOOK_SECRET_PREVIOUS: PREVIOUS });
-    const post = async (headers: Record<string, string>, body = BODY) =>
-      (await fetch(receiver.url, { method: "POST", headers, body })).status;
-    expect(await post(signed())).toBe(200);
-    expect(await post(signed({ secrets: [PREVIOUS] }))).toBe(200);
-    expect(await post(signed({ secrets: [OTHER, WEBHOOK_SECRET] }))).toBe(200);
-    expect(await post(signed({ ageSeconds: 290 }))).toBe(200);
-    expect(await post(signed({ ageSeconds: -290 }))).toBe(200);
-    expect(await post(signed({ ageSeconds: 310 }))).toBe(401);
-    expect(await post(signed({ ageSeconds: -310 }))).toBe(401);
-    expect(await post(signed({ secrets: [OTHER] }))).toBe(401);
-    expect(await post(signed(), BODY.replace("lobby", "lobbi"))).toBe(401);
-    for (const name of ["webhook-id", "webhook-timestamp", "webhook-signature"]) {
-      const { [name]: _, ...headers } = signed() as Record<string, string>;
-      expect(await post(headers)).toBe(401);
-      expect(await post({ ...headers, [name]: "1" })).toBe(401);
-    }
-    // It came five times, and counts once.
-    await until(() => receiver.printed().includes("\n"));
-    expect(receiver.printed()).toBe("member.joined 小博\n");
-  });
+  it.skipIf(!isInstalled)(
+    "accepts webhooks signed with one of its secrets and rejects all others",
+    async () => {
+      const receiver = await startReceiver(language, await freePort(), { WEBHOOK_SECRET_PREVIOUS: PREVIOUS });
+      const post = async (headers: Record<string, string>, body = BODY) =>
+        (await fetch(receiver.url, { method: "POST", headers, body })).status;
+      expect(await post(signed())).toBe(200);
+      expect(await post(signed({ secrets: [PREVIOUS] }))).toBe(200);
+      expect(await post(signed({ secrets: [OTHER, WEBHOOK_SECRET] }))).toBe(200);
+      expect(await post(signed({ ageSeconds: 290 }))).toBe(200);
+      expect(await post(signed({ ageSeconds: -290 }))).toBe(200);
+      expect(await post(signed({ ageSeconds: 310 }))).toBe(401);
+      expect(await post(signed({ ageSeconds: -310 }))).toBe(401);
+      expect(await post(signed({ secrets: [OTHER] }))).toBe(401);
+      expect(await post(signed(), BODY.replace("lobby", "lobbi"))).toBe(401);
+      for (const name of ["webhook-id", "webhook-timestamp", "webhook-signature"]) {
+        const { [name]: _, ...headers } = signed() as Record<string, string>;
+        expect(await post(headers)).toBe(401);
+        expect(await post({ ...headers, [name]: "1" })).toBe(401);
+      }
+      // The event came five times, and the receiver handled it once.
+      await until(() => receiver.printed().includes("\n"));
+      expect(receiver.printed()).toBe("member.joined 小博\n");
+    },
+  );
 
-  it.skipIf(!isHere)(
-    "is told who comes and goes, and judges what they publish",
+  it.skipIf(!isInstalled)(
+    "receives joins and leaves and decides on messages",
     async () => {
       const port = await freePort();
       const receiver = await startReceiver(language, port);
@@ -298,14 +301,14 @@ describe.each(RECEIVERS)("the receiver in $page", ({ isHere, ...language }) => {
       expect(await ann.refusal(link)).toMatchObject({ code: "refused", message: "no links, please" });
       await ann.close();
       await until(() => receiver.printed().includes("room.vacated"));
-      expect(receiver.printed()).toBe(receiver.said);
+      expect(receiver.printed()).toBe(receiver.expected);
     },
     30_000,
   );
 });
 
-describe("the page of curl", () => {
-  it.skipIf(!has("curl", "jq", "openssl"))("looks into a webhook, and tries a receiver", async () => {
+describe("docs/curl.md", () => {
+  it.skipIf(!has("curl", "jq", "openssl"))("verifies a webhook and tests a receiver", async () => {
     const site = await startSite(() => ({}));
     onTestFinished(() => site.close());
     await using worker = await startWorker({ WEBHOOK_URL: site.origin, WEBHOOK_SECRET });
@@ -317,7 +320,7 @@ describe("the page of curl", () => {
     const receiver = await startReceiver(NODE, port);
     const cwd = folder();
     writeFileSync(join(cwd, "body.json"), body);
-    const kept = {
+    const saved = {
       id: `${headers["webhook-id"]}`,
       timestamp: `${headers["webhook-timestamp"]}`,
       signatures: `${headers["webhook-signature"]}`,
@@ -326,7 +329,7 @@ describe("the page of curl", () => {
       [URL_OF_PAGES, worker.origin],
       [`:${PORT_OF_PAGES}/`, `:${port}/`],
     ];
-    await expectToRun(SHELL, blocks(SHELL).filter(isAboutReceiving), replace, cwd, kept);
+    await expectToRun(SHELL, blocks(SHELL).filter(isAboutReceiving), replace, cwd, saved);
     await until(() => receiver.printed() !== "");
     expect(receiver.printed()).toBe("member.joined ann\n");
   });
