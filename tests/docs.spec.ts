@@ -152,6 +152,15 @@ describe("the settings", () => {
   });
 });
 
+describe("docs/README.md", () => {
+  it.each(documents.filter((file) => file !== "docs/README.md"))("lists %s", (file) => {
+    const links = [...read("docs/README.md").matchAll(/\]\(([^)#]+)/g)].map(([, link = ""]) =>
+      join("docs", link),
+    );
+    expect(links).toContain(file);
+  });
+});
+
 describe("links", () => {
   it.each(documents)("in %s resolve", (file) => {
     const headings = (of: string) =>
