@@ -1,4 +1,4 @@
-// The package in php/: its own tests, in PHPUnit, against the built Worker. Each of them is a test here, too.
+// Runs the PHPUnit tests of the package in php/ against the built Worker, and reports each as a test.
 
 import { spawn, spawnSync } from "node:child_process";
 import { createHmac, randomBytes } from "node:crypto";
@@ -15,10 +15,10 @@ import { inSeconds, SECRET } from "./support/tokens.js";
 import { startWorker, type Worker } from "./support/worker.js";
 
 const folder = fileURLToPath(new URL("../php", import.meta.url));
-const composers = join(folder, "vendor/bin/phpunit");
-const phpunit = existsSync(composers) ? composers : "phpunit";
+const installed = join(folder, "vendor/bin/phpunit");
+const phpunit = existsSync(installed) ? installed : "phpunit";
 
-/** Runs a program in php/ that takes a moment, and fails where it does. */
+/** Runs a program in php/ and returns its output. Fails if the program does. */
 function run(program: string, ...args: string[]): string {
   const { status, stdout, stderr } = spawnSync(program, args, {
     cwd: folder,
@@ -29,22 +29,21 @@ function run(program: string, ...args: string[]): string {
   return stdout;
 }
 
-/** The package's tests: `Class::testName`, with the name of its data set, if it has one. */
-function listed(): string[] {
+/** Lists the package's tests: `Class::testName`, followed by the quoted name of its data set, if any. */
+function listTests(): string[] {
   const { stdout } = spawnSync(phpunit, ["--list-tests"], { cwd: folder, encoding: "utf8" });
   return [...stdout.matchAll(/^ - Snug\\Tests\\(.+)$/gm)].map(([, name = ""]) => name);
 }
 
-/** `SnugTest::testAMessageIsStored"of two"` in words. */
-const inWords = (name: string) =>
-  name
-    .replace(/::test/, ": ")
-    .replace(/(?<=[a-z])(?=[A-Z])|(?<=A)(?=[A-Z])/g, " ")
-    .toLowerCase()
-    .replace(/"(.*)"/s, " ($1)");
+/** Turns `SnugTest::testAMessageIsStored"with a key"` into `Snug: a message is stored (with a key)`. */
+function titleOf(name: string): string {
+  const [, subject, method = "", dataSet] = /^(\w+)Test::test(\w+)(?:"(.*)")?$/s.exec(name) ?? [];
+  const words = method.replace(/(?<=[a-z])(?=[A-Z\d])|(?<=\d|A)(?=[A-Z])/g, " ").toLowerCase();
+  return `${subject}: ${words}${dataSet === undefined ? "" : ` (${dataSet})`}`;
+}
 
-/** A request as Snug sends it, signed by Node. */
-function signed() {
+/** Returns a webhook request as Snug sends it, signed with a random secret. */
+function signedRequest() {
   const key = randomBytes(32);
   const [id, timestamp] = ["msg_node", `${inSeconds(0)}`];
   const event = { id: "1-1", seq: 1, type: "member.joined", time: Date.now(), user: "é 🦀", info: {} };
@@ -65,24 +64,25 @@ function signed() {
   };
 }
 
-describe.skipIf(!hasPhpPackages)("the package for PHP", () => {
-  const tests = hasPhpPackages ? listed() : [];
+describe.skipIf(!hasPhpPackages)("PHP package", () => {
+  const tests = hasPhpPackages ? listTests() : [];
   const workers: Worker[] = [];
-  /** What failed, by the test's name, and what ran. */
+  /** PHPUnit's messages for the tests that failed, by name. */
   const failures = new Map<string, string>();
   const ran = new Set<string>();
+  /** PHPUnit's output. */
   let log = "";
 
   beforeAll(async () => {
     const bytes = `base64url:${randomBytes(48).toString("base64url")}`;
-    const addressed = { issuer: "https://app.example", audience: "snug" };
+    const registered = { issuer: "https://app.example", audience: "snug" };
     workers.push(
       await startWorker(),
       await startWorker({ JWT_SECRET: bytes, JWT_HMAC_ALGORITHM: "HS384" }),
       await startWorker({
         JWT_HMAC_ALGORITHM: "HS512",
-        JWT_ISSUER: addressed.issuer,
-        JWT_AUDIENCE: addressed.audience,
+        JWT_ISSUER: registered.issuer,
+        JWT_AUDIENCE: registered.audience,
       }),
     );
     const [url, ...others] = workers.map(({ origin }) => origin);
@@ -98,17 +98,17 @@ describe.skipIf(!hasPhpPackages)("the package for PHP", () => {
         WORKERS: JSON.stringify({
           text: { url, secret: SECRET, algorithm: "HS256" },
           bytes: { url: others[0], secret: bytes, algorithm: "HS384" },
-          addressed: { url: others[1], secret: SECRET, algorithm: "HS512", ...addressed },
+          addressed: { url: others[1], secret: SECRET, algorithm: "HS512", ...registered },
         }),
-        SIGNED: JSON.stringify(signed()),
+        SIGNED: JSON.stringify(signedRequest()),
       },
     });
-    const [said, complained] = await Promise.all([
+    const [stdout, stderr] = await Promise.all([
       text(child.stdout),
       text(child.stderr),
       once(child, "close"),
     ]);
-    log = said + complained;
+    log = stdout + stderr;
     const xml = existsSync(report) ? readFileSync(report, "utf8") : "";
     for (const [, attributes = "", content = ""] of xml.matchAll(
       /<testcase ([^>]*?)(?:\/>|>(.*?)<\/testcase>)/gs,
@@ -122,22 +122,22 @@ describe.skipIf(!hasPhpPackages)("the package for PHP", () => {
   }, 180_000);
   afterAll(() => Promise.all(workers.map((worker) => worker.dispose())));
 
-  it.each(tests.map((name) => [inWords(name), name] as const))("%s", (_words, name) => {
+  it.each(tests.map((name) => [titleOf(name), name] as const))("%s", (_title, name) => {
     expect(failures.get(name)).toBeUndefined();
     expect(ran, log).toContain(name);
   });
 
-  it("has tests, and PHPUnit finds nothing else to complain of", () => {
+  it("runs every test without warnings from PHPUnit", () => {
     expect(tests.length).toBeGreaterThan(80);
     expect(ran.size).toBe(tests.length);
     if (failures.size === 0) expect(log).toMatch(/^OK \(/m);
   });
 
-  it("is a package to Composer", () => {
+  it("passes `composer validate`", () => {
     run("composer", "validate", "--strict", "--no-interaction");
   });
 
-  it("is PHP, in the style of PSR-12", () => {
+  it("consists of valid PHP in PSR-12 style", () => {
     const files = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "*.php")
       .trim()
       .split("\n");
@@ -147,7 +147,7 @@ describe.skipIf(!hasPhpPackages)("the package for PHP", () => {
   });
 });
 
-/** An attribute's or element's text. */
+/** Decodes the entities in XML text. */
 const unescaped = (text = "") =>
   text.replace(/&(?:#(\d+)|#x([\da-f]+)|(\w+));/gi, (all, decimal, hex, name) => {
     if (decimal) return String.fromCodePoint(Number(decimal));

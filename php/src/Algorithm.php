@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace Snug;
 
-/** How tokens are signed: what the Worker has as `JWT_HMAC_ALGORITHM`. */
+/** An HMAC algorithm for signing tokens. It must match the Worker's `JWT_HMAC_ALGORITHM`. */
 enum Algorithm: string
 {
     case HS256 = 'sha256';

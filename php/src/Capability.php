@@ -4,21 +4,21 @@ declare(strict_types=1);
 
 namespace Snug;
 
-/** One thing that a token allows in a room. */
+/** A permission that a token grants in a room. */
 enum Capability: string
 {
-    /** Being sent messages and signals. */
+    /** Receive messages and signals. */
     case Receive = 'receive';
-    /** Publishing messages. */
+    /** Publish messages. */
     case Publish = 'publish';
-    /** Sending signals, such as "is typing". */
+    /** Send signals, such as "is typing". */
     case Signal = 'signal';
-    /** Seeing who is here, and showing a state of one's own. */
+    /** See the members and their presence state, and set your own. */
     case Presence = 'presence';
-    /** Reading stored messages. */
+    /** Read stored messages. */
     case History = 'history';
-    /** Kicking and banning. */
+    /** Kick and ban users. */
     case Moderate = 'moderate';
-    /** Acting for the back end. Never for a browser: it publishes in anybody's name, and erases rooms. */
+    /** Full server access, for back ends: publish as any user, delete rooms. Never give it to a browser. */
     case Serve = 'serve';
 }

@@ -4,23 +4,24 @@ declare(strict_types=1);
 
 namespace Snug;
 
-/** A user who is in a room, by however many connections. */
+/** A user in a room, with one or more connections. */
 final class Member
 {
     public function __construct(
+        /** The user's id. */
         public readonly string $user,
         /**
-         * The public profile of the user's token.
+         * The public profile from the user's token.
          *
          * @var array<string, mixed>
          */
         public readonly array $info,
-        /** Since when, in Unix milliseconds. */
+        /** When the user joined, in Unix milliseconds. */
         public readonly int $since,
-        /** How many; 0 where the last one has dropped and may be back. */
+        /** The number of open connections: 0 during the grace period after the last one was lost. */
         public readonly int $connections,
         /**
-         * What each connection shows of itself.
+         * Each connection's presence state, by connection id.
          *
          * @var array<string, array<string, mixed>>
          */

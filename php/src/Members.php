@@ -9,7 +9,7 @@ use Countable;
 use IteratorAggregate;
 
 /**
- * Who is in a room: `foreach` gives each `Member`, `count` how many there are.
+ * The members of a room: `foreach` yields each listed `Member`, and `count()` returns the total.
  *
  * @implements IteratorAggregate<int, Member>
  */
@@ -19,18 +19,18 @@ final class Members implements Countable, IteratorAggregate
     private function __construct(
         private array $members,
         private int $count,
-        /** Whether there are more than are listed: no more than 200 are. */
+        /** True if the room has more members than are listed. At most 200 are listed. */
         public readonly bool $isTruncated,
     ) {
     }
 
-    /** How many members there are, listed or not. */
+    /** Returns the total number of members, listed or not. */
     public function count(): int
     {
         return $this->count;
     }
 
-    /** @return ArrayIterator<int, Member> by user id */
+    /** @return ArrayIterator<int, Member> The listed members, ordered by user id. */
     public function getIterator(): ArrayIterator
     {
         return new ArrayIterator($this->members);

@@ -8,17 +8,17 @@ namespace Snug;
 final class Message
 {
     public function __construct(
-        /** Its place in the room: each message has one more than the last. */
+        /** The message's offset. It rises by one from message to message of a room. */
         public readonly int $offset,
         /** When it was stored, in Unix milliseconds. */
         public readonly int $time,
-        /** Who has published it. */
+        /** The author's user id. */
         public readonly string $user,
-        /** By which connection; null where it came from a back end. */
+        /** The id of the connection that published the message. Null if it came over the HTTP API. */
         public readonly ?string $connection,
-        /** Its kind, for the application. */
+        /** The event name that the publisher chose, if any. */
         public readonly ?string $event,
-        /** What it says, as `json_decode` gives it, with arrays for objects. */
+        /** The message's data, decoded from JSON. Objects become associative arrays. */
         public readonly mixed $data,
     ) {
     }

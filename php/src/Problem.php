@@ -4,17 +4,17 @@ declare(strict_types=1);
 
 namespace Snug;
 
-/** Why Snug has refused something (RFC 9457). */
+/** A problem as Snug reports it: an RFC 9457 body with a stable code. */
 final class Problem
 {
     public function __construct(
-        /** The HTTP status. */
+        /** The HTTP status code. */
         public readonly int $status,
-        /** Which problem it is, for programs: `room_forbidden`, `rate_limited`, … */
+        /** A stable code for programs, such as `room_forbidden` or `rate_limited`. PROTOCOL.md lists all codes. */
         public readonly string $code,
-        /** The same in words, for people. */
+        /** An explanation for people. */
         public readonly string $detail,
-        /** After how many seconds to come again; null where Snug does not say. */
+        /** Seconds to wait before the next attempt, from `Retry-After`. Null if the response has none. */
         public readonly ?int $retryAfter = null,
     ) {
     }

@@ -9,77 +9,81 @@ use InvalidArgumentException;
 use JsonException;
 
 /**
- * One room, as a back end sees it.
+ * A handle to one room. Get it from `Snug::room()`.
  *
- * Every method throws `Refused` where Snug says no, and `Unreachable` where it can't be asked.
+ * Every method that sends a request throws `RequestRefusedException` if Snug refuses it, and `UnreachableException`
+ * if Snug cannot be reached.
  */
 final class Room
 {
     private string $path;
 
     /**
-     * @internal by `Snug::room()`
+     * @internal
      *
-     * @throws InvalidArgumentException where no room can have the name
+     * @throws InvalidArgumentException If the name is empty, `.` or `..`.
      */
-    public function __construct(private Http $http, public readonly string $name)
+    public function __construct(private ApiClient $api, public readonly string $name)
     {
-        $this->path = '/v1/rooms/' . self::segment($name);
+        $this->path = '/v1/rooms/' . self::pathSegment($name, 'room');
     }
 
     /**
-     * Publishes one message: stored, and then sent to all who are here.
+     * Publishes a message. Snug stores it, sends it to the room's connections, and then responds.
      *
-     * @param mixed           $data  anything that JSON has
-     * @param string|null     $event its kind, for the application: at most 64 bytes
-     * @param string|null     $key   1 to 64 bytes: published again under the same key, it is there once
-     * @param int|string|null $user  who says it: by default the user that `Snug` was made with
+     * @param mixed           $data  Any value that can be encoded as JSON.
+     * @param string|null     $event An event name that your application chooses, at most 64 bytes.
+     * @param string|null     $key   An idempotency key of 1 to 64 bytes: Snug stores a user's message with a given key
+     *                               only once.
+     * @param int|string|null $user  The author's user id. Default: the `$user` of the `Snug` client.
      *
-     * @throws SnugException
-     * @throws JsonException where `$data` has no form in JSON
+     * @throws SnugException If the request is refused, or Snug cannot be reached.
+     * @throws JsonException If `$data` cannot be encoded as JSON.
      */
     public function publish(
         mixed $data,
         ?string $event = null,
         ?string $key = null,
         int|string|null $user = null,
-    ): Stored {
-        return $this->publishAll(new Draft($data, $event, $key, $user))[0];
+    ): PublishedMessage {
+        return $this->publishAll(new NewMessage($data, $event, $key, $user))[0];
     }
 
     /**
-     * Publishes up to 100 messages as one: all of them are stored, or none.
+     * Publishes 1 to 100 messages in one request. Snug stores all of them or none.
      *
-     * @return list<Stored> in the same order
+     * @return list<PublishedMessage> The published messages, in the same order.
      *
-     * @throws SnugException
-     * @throws JsonException where their data has no form in JSON
+     * @throws SnugException If the request is refused, or Snug cannot be reached.
+     * @throws JsonException If the data cannot be encoded as JSON.
      */
-    public function publishAll(Draft ...$drafts): array
+    public function publishAll(NewMessage ...$messages): array
     {
-        return Stored::listFrom($this->http->send('POST', "$this->path/messages", [], array_values($drafts)));
+        $response = $this->api->send('POST', "$this->path/messages", [], array_values($messages));
+        return PublishedMessage::listFrom($response);
     }
 
     /**
-     * Reads one page of messages: the oldest ones after an offset, or the newest ones before one, or without either
-     * the newest ones.
+     * Reads one page of messages: the first ones after the offset `$after`, the last ones before the offset `$before`,
+     * or the newest ones if neither is given.
      *
-     * @param int $limit 1 to 100
+     * @param int $limit The size of the page, 1 to 100.
      *
-     * @throws SnugException
+     * @throws SnugException If the request is refused, or Snug cannot be reached.
      */
-    public function history(?int $after = null, ?int $before = null, int $limit = 50): Page
+    public function history(?int $after = null, ?int $before = null, int $limit = 50): HistoryPage
     {
         $query = ['after' => $after, 'before' => $before, 'limit' => $limit];
-        return Page::from($this->http->send('GET', "$this->path/messages", $query));
+        return HistoryPage::from($this->api->send('GET', "$this->path/messages", $query));
     }
 
     /**
-     * Reads every message after an offset, oldest first, page by page as they are asked for.
+     * Reads all messages after an offset, oldest first. Pages are requested as you iterate.
      *
      * @return Generator<int, Message>
      *
-     * @throws SnugException `EpochChanged` where the room is deleted meanwhile
+     * @throws EpochChangedException If the room is deleted while you read.
+     * @throws SnugException If a request is refused, or Snug cannot be reached.
      */
     public function messages(int $after = 0): Generator
     {
@@ -87,7 +91,7 @@ final class Room
         do {
             $page = $this->history(after: $after, limit: 100);
             if ($page->epoch !== ($epoch ??= $page->epoch)) {
-                throw new EpochChanged("$this->name was deleted while its messages were read");
+                throw new EpochChangedException("room '$this->name' was deleted while its messages were read");
             }
             foreach ($page->messages as $message) {
                 $after = $message->offset;
@@ -97,33 +101,34 @@ final class Room
     }
 
     /**
-     * Who is here.
+     * Lists the members, and counts them.
      *
-     * @throws SnugException
+     * @throws SnugException If the request is refused, or Snug cannot be reached.
      */
     public function members(): Members
     {
-        return Members::from($this->http->send('GET', "$this->path/members"));
+        return Members::from($this->api->send('GET', "$this->path/members"));
     }
 
     /**
-     * The room in numbers.
+     * Returns the room's counters and sizes.
      *
-     * @throws SnugException
+     * @throws SnugException If the request is refused, or Snug cannot be reached.
      */
     public function status(): RoomStatus
     {
-        return RoomStatus::from($this->http->send('GET', $this->path));
+        return RoomStatus::from($this->api->send('GET', $this->path));
     }
 
     /**
-     * Closes every connection of a user. Who has a token that still holds may join again.
+     * Closes all connections of a user. The user can join again while their token is valid.
      *
-     * @param string|null $reason what the user is told, at most 256 bytes
+     * @param string|null $reason The reason that the user receives, at most 256 bytes.
      *
-     * @return int how many connections were closed
+     * @return int The number of connections closed.
      *
-     * @throws SnugException
+     * @throws SnugException If the request is refused, or Snug cannot be reached.
+     * @throws InvalidArgumentException If the user id is empty, `.` or `..`.
      */
     public function kick(int|string $user, ?string $reason = null): int
     {
@@ -131,14 +136,15 @@ final class Room
     }
 
     /**
-     * Closes every connection of a user, and keeps the user out for a while.
+     * Closes all connections of a user, and refuses new ones until the ban ends.
      *
-     * @param int         $seconds at most 315,360,000, ten years
-     * @param string|null $reason  what the user is told, at most 256 bytes
+     * @param int         $seconds How long the ban lasts, at most 315,360,000 (ten years).
+     * @param string|null $reason  The reason that the user receives, at most 256 bytes.
      *
-     * @return int how many connections were closed
+     * @return int The number of connections closed.
      *
-     * @throws SnugException
+     * @throws SnugException If the request is refused, or Snug cannot be reached.
+     * @throws InvalidArgumentException If the user id is empty, `.` or `..`.
      */
     public function ban(int|string $user, int $seconds, ?string $reason = null): int
     {
@@ -146,9 +152,10 @@ final class Room
     }
 
     /**
-     * Lets a user in again who was banned.
+     * Lifts a user's ban.
      *
-     * @throws SnugException
+     * @throws SnugException If the request is refused, or Snug cannot be reached.
+     * @throws InvalidArgumentException If the user id is empty, `.` or `..`.
      */
     public function unban(int|string $user): void
     {
@@ -156,32 +163,34 @@ final class Room
     }
 
     /**
-     * Closes every connection, and erases all that the room has stored. Under its name another one begins.
+     * Deletes the room: closes all connections, and erases everything that is stored. If the room is used again, it
+     * starts a new epoch.
      *
-     * @return int how many connections were closed
+     * @return int The number of connections closed.
      *
-     * @throws SnugException
+     * @throws SnugException If the request is refused, or Snug cannot be reached.
      */
     public function delete(): int
     {
-        return $this->http->send('DELETE', $this->path)['closed'];
+        return $this->api->send('DELETE', $this->path)['closed'];
     }
 
     /**
-     * The events that `WEBHOOK_URL` did not take within a day, oldest first: the newest 1,000 of them.
+     * Reads the dead events, oldest first: those that `WEBHOOK_URL` did not accept within a day. Snug keeps the newest
+     * 1,000 of a room.
      *
-     * @param int $after the `seq` of the last one that was had
+     * @param int $after Reads only events with a higher `seq`.
      *
-     * @return Generator<int, Event>
+     * @return Generator<int, RoomEvent>
      *
-     * @throws SnugException
+     * @throws SnugException If a request is refused, or Snug cannot be reached.
      */
     public function deadEvents(int $after = 0): Generator
     {
         do {
-            $page = $this->http->send('GET', "$this->path/webhooks/dead", ['after' => $after, 'limit' => 100]);
+            $page = $this->api->send('GET', "$this->path/webhooks/dead", ['after' => $after, 'limit' => 100]);
             foreach ($page['events'] as $json) {
-                $event = Event::from($json);
+                $event = RoomEvent::from($json);
                 $after = $event->seq;
                 yield $event;
             }
@@ -190,15 +199,15 @@ final class Room
 
     private function remove(int|string $user, ?int $banSeconds, ?string $reason): int
     {
-        $path = "$this->path/members/" . self::segment((string) $user);
-        return $this->http->send('DELETE', $path, ['ban_seconds' => $banSeconds, 'reason' => $reason])['closed'];
+        $path = "$this->path/members/" . self::pathSegment((string) $user, 'user');
+        return $this->api->send('DELETE', $path, ['ban_seconds' => $banSeconds, 'reason' => $reason])['closed'];
     }
 
-    /** A name in a path. `.` and `..` would lead elsewhere, encoded or not. */
-    private static function segment(string $name): string
+    /** Encodes a name as one path segment. URL parsers resolve `.` and `..` even if they are percent-encoded. */
+    private static function pathSegment(string $name, string $kind): string
     {
         if (in_array($name, ['', '.', '..'], true)) {
-            throw new InvalidArgumentException("'$name' can't be named in a path");
+            throw new InvalidArgumentException("a $kind cannot be named '$name'");
         }
         return rawurlencode($name);
     }

@@ -4,26 +4,27 @@ declare(strict_types=1);
 
 namespace Snug;
 
-/** A room in numbers. */
+/** Counters and sizes of a room. */
 final class RoomStatus
 {
     public function __construct(
+        /** The room's name. */
         public readonly string $room,
-        /** Which story it is in: another one begins when it is deleted. Null where nobody has used it yet. */
+        /** The room's epoch. A deleted room starts a new one. Null if the room has never been used. */
         public readonly ?string $epoch,
-        /** The place of its newest message. */
+        /** The offset of the newest message. */
         public readonly int $offset,
-        /** Open connections. */
+        /** The number of open connections. */
         public readonly int $connections,
-        /** Users with at least one, or who may be back. */
+        /** The number of members: users with a connection, or within the grace period. */
         public readonly int $members,
-        /** Stored messages that are kept. */
+        /** The number of stored messages. */
         public readonly int $messages,
-        /** What they and all else that it stores take up. */
+        /** The bytes of storage that the room uses. */
         public readonly int $storageBytes,
-        /** Events that wait to be told to `WEBHOOK_URL`. */
+        /** The number of webhook events that wait for delivery to `WEBHOOK_URL`. */
         public readonly int $pendingEvents,
-        /** Events that could not be told within a day: see `Room::deadEvents()`. */
+        /** The number of webhook events that were given up after a day. See `Room::deadEvents()`. */
         public readonly int $deadEvents,
     ) {
     }

@@ -10,56 +10,69 @@ use Psr\Http\Client\ClientInterface;
 use Psr\Http\Message\RequestFactoryInterface;
 use Psr\Http\Message\StreamFactoryInterface;
 
-/** Snug, as a back end speaks to it over HTTP. */
+/** A client for Snug's HTTP API, for your back end. */
 final class Snug
 {
-    /** A request's token has to hold until it is there, with some leave for clocks that differ. */
+    /** The lifetime of a request's token: long enough for the request and for clocks that differ. */
     private const TOKEN_SECONDS = 120;
 
-    private const MAY = [Capability::Serve, Capability::Moderate, Capability::History, Capability::Presence];
+    private const CAPABILITIES = [
+        Capability::Serve,
+        Capability::Moderate,
+        Capability::History,
+        Capability::Presence,
+    ];
 
-    private Http $http;
+    private ApiClient $api;
 
     /**
-     * @param string $url where Snug is: `https://chat.example.com`
-     * @param TokenMint|Closure(): string $tokens makes the token of each request; a closure gives one that your own
-     *        key has signed, with the capabilities that are needed (`Capability`)
-     * @param ClientInterface $client any PSR-18 client; how long it waits is its own matter
-     * @param string $user who publishes, where a message does not say
+     * @param string $url The Worker's URL, such as `https://chat.example.com`.
+     * @param TokenIssuer|Closure(): string $tokens Creates the token of each request. Pass a closure to sign tokens
+     *        with your own key; each token needs the capabilities of the methods that you call.
+     * @param ClientInterface $client Any PSR-18 client. Set timeouts on it.
+     * @param RequestFactoryInterface $requestFactory Any PSR-17 request factory.
+     * @param StreamFactoryInterface $streamFactory Any PSR-17 stream factory.
+     * @param string $user The author of messages that do not set `user`. A closure's tokens name the author
+     *        themselves, as `sub`.
      */
     public function __construct(
         string $url,
-        TokenMint|Closure $tokens,
+        TokenIssuer|Closure $tokens,
         ClientInterface $client,
-        RequestFactoryInterface $requests,
-        StreamFactoryInterface $streams,
-        string $user = 'system',
+        RequestFactoryInterface $requestFactory,
+        StreamFactoryInterface $streamFactory,
+        string $user = 'server',
     ) {
         $token = $tokens instanceof Closure
             ? $tokens
-            : static fn (): string => $tokens->mint($user, ['*' => self::MAY], self::TOKEN_SECONDS);
-        $this->http = new Http(rtrim($url, '/'), $token, $client, $requests, $streams);
-    }
-
-    /** One room, be anybody in it or not: nothing is asked before one of its methods is called. */
-    public function room(string $name): Room
-    {
-        return new Room($this->http, $name);
+            : static fn (): string => $tokens->mint($user, ['*' => self::CAPABILITIES], self::TOKEN_SECONDS);
+        $this->api = new ApiClient(rtrim($url, '/'), $token, $client, $requestFactory, $streamFactory);
     }
 
     /**
-     * Publishes up to 100 messages to up to 100 rooms. Each room takes all of them or none.
+     * Returns a handle to a room. This sends no request, and the room does not need to exist yet.
      *
-     * @param array<string> $rooms
-     *
-     * @return list<Outcome> one for each room, in the same order
-     *
-     * @throws SnugException
-     * @throws JsonException where their data has no form in JSON
+     * @throws \InvalidArgumentException If the name is empty, `.` or `..`.
      */
-    public function publish(array $rooms, Draft ...$drafts): array
+    public function room(string $name): Room
     {
-        $body = ['rooms' => array_values($rooms), 'messages' => array_values($drafts)];
-        return array_map(Outcome::from(...), $this->http->send('POST', '/v1/publish', [], $body)['results']);
+        return new Room($this->api, $name);
+    }
+
+    /**
+     * Publishes up to 100 messages to each of up to 100 rooms. Each room stores all of them or none.
+     *
+     * @param array<string> $rooms The names of the rooms, each at most once.
+     *
+     * @return list<PublishResult> One result for each room, in the same order.
+     *
+     * @throws SnugException If the whole request is refused, or Snug cannot be reached. If a single room refuses the
+     *                       messages, its result has a `problem`.
+     * @throws JsonException If the data cannot be encoded as JSON.
+     */
+    public function publishTo(array $rooms, NewMessage ...$messages): array
+    {
+        $body = ['rooms' => array_values($rooms), 'messages' => array_values($messages)];
+        return array_map(PublishResult::from(...), $this->api->send('POST', '/v1/publish', [], $body)['results']);
     }
 }

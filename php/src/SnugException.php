@@ -6,7 +6,10 @@ namespace Snug;
 
 use Throwable;
 
-/** Whatever Snug throws, but for arguments of another form (`InvalidArgumentException`, `JsonException`). */
+/**
+ * Implemented by every exception of this package, except those for invalid arguments (`InvalidArgumentException`,
+ * `JsonException`).
+ */
 interface SnugException extends Throwable
 {
 }

@@ -9,14 +9,15 @@ use InvalidArgumentException;
 use JsonException;
 
 /**
- * The receiving end of what Snug sends: events to `WEBHOOK_URL`, and messages to be judged to `PUBLISH_URL`.
+ * Verifies and decodes the requests that Snug sends: webhook events to `WEBHOOK_URL`, and publish hook requests to
+ * `PUBLISH_URL`.
  *
- * Signatures are those of Standard Webhooks 1.0 (https://www.standardwebhooks.com): HMAC-SHA256 over
+ * Requests are signed as in Standard Webhooks 1.0 (https://www.standardwebhooks.com): with HMAC-SHA256 over
  * `id.timestamp.body`.
  */
 final class Webhook
 {
-    /** How old a request may be, or how far in the future by a clock that differs. */
+    /** The largest difference between a request's timestamp and this machine's clock, in either direction. */
     private const TOLERANCE_SECONDS = 300;
 
     private const KEY_BYTES_MIN = 24;
@@ -26,61 +27,67 @@ final class Webhook
     private array $keys;
 
     /**
-     * @param string ...$secrets what the Worker has as `WEBHOOK_SECRET`, `whsec_…`; while it is changed, both
+     * @param string ...$secrets The Worker's `WEBHOOK_SECRET` (`whsec_…`). While you rotate it, pass both the new and
+     *                           the old one.
      *
-     * @throws InvalidArgumentException where one is of another form
+     * @throws InvalidArgumentException If there is no secret, or one is malformed.
      */
     public function __construct(#[\SensitiveParameter] string ...$secrets)
     {
         if ($secrets === []) {
-            throw new InvalidArgumentException('a webhook is verified with a secret');
+            throw new InvalidArgumentException('at least one webhook secret is required');
         }
         $this->keys = array_map(self::keyOf(...), array_values($secrets));
     }
 
     /**
-     * Verifies a request to `WEBHOOK_URL`, and gives what it tells.
+     * Verifies a request to `WEBHOOK_URL` and returns its events.
      *
-     * The same events may come twice, where an answer was lost: skip those whose `seq` you have had.
+     * Snug repeats a request if it did not receive your response, so skip events whose `seq` you already processed.
      *
-     * @param string $body the body as it came: `file_get_contents('php://input')`
-     * @param array<string, string|array<string>> $headers as `getallheaders()` or a PSR-7 request gives them
+     * @param string $body The raw request body: `file_get_contents('php://input')`.
+     * @param array<string, string|array<string>> $headers The request headers, as from `getallheaders()` or a PSR-7
+     *        request.
      *
-     * @throws BadSignature
+     * @throws WebhookVerificationException If the signature is not valid, the timestamp is more than five minutes off,
+     *         or the request is not a webhook.
      */
-    public function events(string $body, array $headers): Delivery
+    public function events(string $body, array $headers): WebhookDelivery
     {
         $data = $this->verify($body, $headers, 'room.events');
-        return new Delivery(
+        return new WebhookDelivery(
             self::header($headers, 'webhook-id'),
             $data['room'],
-            array_map(Event::from(...), $data['events']),
+            array_map(RoomEvent::from(...), $data['events']),
         );
     }
 
     /**
-     * Verifies a request to `PUBLISH_URL`, asks about each message in it, and gives the body to answer with.
+     * Verifies a request to `PUBLISH_URL`, decides on each message in it, and returns the response body.
      *
-     * @param string $body the body as it came: `file_get_contents('php://input')`
-     * @param array<string, string|array<string>> $headers as `getallheaders()` or a PSR-7 request gives them
-     * @param Closure(Submission): Verdict $judge is asked about one message after the other
+     * @param string $body The raw request body: `file_get_contents('php://input')`.
+     * @param array<string, string|array<string>> $headers The request headers, as from `getallheaders()` or a PSR-7
+     *        request.
+     * @param Closure(ProposedMessage): Decision $decide Decides on one message. It is called for each message, in
+     *        order.
      *
-     * @return string JSON, to be answered with 200 within 2 seconds
+     * @return string The JSON to respond with. Send it with status 200 within two seconds.
      *
-     * @throws BadSignature
-     * @throws JsonException where a verdict has no form in JSON
+     * @throws WebhookVerificationException If the signature is not valid, the timestamp is more than five minutes off,
+     *         or the request is not from the publish hook.
+     * @throws JsonException If a decision's data cannot be encoded as JSON.
      */
-    public function judge(string $body, array $headers, Closure $judge): string
+    public function decide(string $body, array $headers, Closure $decide): string
     {
         $data = $this->verify($body, $headers, 'room.publish');
-        $verdicts = array_map(
-            static fn (array $json): Verdict => $judge(Submission::from($data['room'], $json)),
+        $decisions = array_map(
+            static fn (array $json): Decision => $decide(ProposedMessage::from($data['room'], $json)),
             $data['messages'],
         );
-        return Json::encode(['verdicts' => $verdicts]);
+        return Json::encode(['decisions' => $decisions]);
     }
 
-    /** Keeps the secrets out of dumps. */
+    /** Keeps the secrets out of dumps such as `var_dump()`. */
     public function __debugInfo(): array
     {
         return ['secrets' => count($this->keys)];
@@ -88,39 +95,39 @@ final class Webhook
 
     /**
      * @param array<string, string|array<string>> $headers
-     * @return array<string, mixed> what was sent
+     * @return array<string, mixed> The `data` of the request.
      */
     private function verify(string $body, array $headers, string $type): array
     {
         $id = self::header($headers, 'webhook-id');
         $timestamp = self::header($headers, 'webhook-timestamp');
         if (preg_match('/^\d{1,12}$/D', $timestamp) !== 1) {
-            throw new BadSignature('webhook-timestamp is no time');
+            throw new WebhookVerificationException('webhook-timestamp must be a number (seconds since 1970)');
         }
         if (abs(time() - (int) $timestamp) > self::TOLERANCE_SECONDS) {
-            throw new BadSignature('webhook-timestamp is more than five minutes away from now');
+            throw new WebhookVerificationException('webhook-timestamp is more than five minutes off');
         }
         if (!$this->isSigned("$id.$timestamp.$body", self::header($headers, 'webhook-signature'))) {
-            throw new BadSignature('no signature holds');
+            throw new WebhookVerificationException('webhook-signature does not match the request under any secret');
         }
         $json = json_decode($body, true);
         if (!is_array($json) || ($json['type'] ?? null) !== $type) {
-            throw new BadSignature("it is signed, but it is no '$type'");
+            throw new WebhookVerificationException("the request is signed, but its type is not '$type'");
         }
         return $json['data'];
     }
 
-    /** Tries each key with each signature, in the same time whatever is wrong. */
+    /** Returns true if any signature matches any key. Takes the same time wherever the first match is. */
     private function isSigned(string $content, string $signatures): bool
     {
-        $holds = false;
+        $isSigned = false;
         foreach ($this->keys as $key) {
             $expected = 'v1,' . base64_encode(hash_hmac('sha256', $content, $key, true));
             foreach (explode(' ', $signatures) as $signature) {
-                $holds = hash_equals($expected, $signature) || $holds;
+                $isSigned = hash_equals($expected, $signature) || $isSigned;
             }
         }
-        return $holds;
+        return $isSigned;
     }
 
     /** @param array<string, string|array<string>> $headers */
@@ -131,14 +138,14 @@ final class Webhook
                 return is_array($value) ? implode(',', $value) : $value;
             }
         }
-        throw new BadSignature("there is no $name");
+        throw new WebhookVerificationException("the header $name is missing");
     }
 
     private static function keyOf(#[\SensitiveParameter] string $secret): string
     {
         $key = str_starts_with($secret, 'whsec_') ? base64_decode(substr($secret, 6), true) : false;
         if ($key === false || strlen($key) < self::KEY_BYTES_MIN || strlen($key) > self::KEY_BYTES_MAX) {
-            throw new InvalidArgumentException('a webhook\'s secret is whsec_ and 24 to 64 bytes as base64');
+            throw new InvalidArgumentException('a webhook secret must be whsec_ followed by 24 to 64 bytes in base64');
         }
         return $key;
     }

@@ -6,9 +6,9 @@ namespace Snug\Tests;
 
 use InvalidArgumentException;
 use PHPUnit\Framework\TestCase;
-use Snug\BadSignature;
-use Snug\Submission;
-use Snug\Verdict;
+use Snug\WebhookVerificationException;
+use Snug\ProposedMessage;
+use Snug\Decision;
 use Snug\Webhook;
 
 final class WebhookTest extends TestCase
@@ -38,7 +38,7 @@ final class WebhookTest extends TestCase
         ];
     }
 
-    public function testEventsAreReadAsTheyAre(): void
+    public function testEventsReturnsTheEventsInOrder(): void
     {
         $delivery = (new Webhook(self::SECRET))->events(self::BODY, self::signed(self::BODY));
         self::assertSame(['msg_1', 'team:7:general'], [$delivery->id, $delivery->room]);
@@ -60,30 +60,30 @@ final class WebhookTest extends TestCase
         ]);
     }
 
-    public function testTheExampleOfTheProtocolIsRead(): void
+    public function testDecodesTheWebhookInTheProtocol(): void
     {
         $body = file_get_contents(__DIR__ . '/../../tests/vectors/webhook_events.json');
         $delivery = (new Webhook(self::SECRET))->events($body, self::signed($body));
-        $told = json_decode($body, true)['data'];
-        self::assertSame($told['room'], $delivery->room);
+        $expected = json_decode($body, true)['data'];
+        self::assertSame($expected['room'], $delivery->room);
         foreach (['id', 'seq', 'type', 'time'] as $field) {
-            self::assertSame(array_column($told['events'], $field), array_column($delivery->events, $field));
+            self::assertSame(array_column($expected['events'], $field), array_column($delivery->events, $field));
         }
     }
 
-    /** Signed by Node, with a secret of its own: see tests/php.spec.ts. */
-    public function testWhatAnotherImplementationHasSignedHolds(): void
+    /** tests/php.spec.ts signs the request with Node and a random secret. */
+    public function testAcceptsARequestSignedByNode(): void
     {
-        ['secret' => $secret, 'body' => $body, 'headers' => $headers] = json_decode(Live::env('SIGNED'), true);
+        ['secret' => $secret, 'body' => $body, 'headers' => $headers] = json_decode(LiveWorker::env('SIGNED'), true);
         $delivery = (new Webhook($secret))->events($body, $headers);
         self::assertSame('é 🦀', $delivery->events[0]->user);
     }
 
     /**
-     * The example of Standard Webhooks' own tests: libraries/php/tests/WebhookTest.php, testSignFunctionWorks, of
+     * Uses the example of Standard Webhooks' own tests: testSignFunctionWorks in libraries/php/tests/WebhookTest.php of
      * https://github.com/standard-webhooks/standard-webhooks at commit 10f5314.
      */
-    public function testTheExampleOfStandardWebhooksHolds(): void
+    public function testAcceptsTheExampleOfStandardWebhooks(): void
     {
         $check = new \ReflectionMethod(Webhook::class, 'isSigned');
         $content = 'msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.{"test": 2432232314}';
@@ -92,7 +92,7 @@ final class WebhookTest extends TestCase
         self::assertFalse($check->invoke(new Webhook(self::OTHER), $content, $signature));
     }
 
-    public function testHeadersCountHoweverTheyAreWritten(): void
+    public function testHeaderNamesAreCaseInsensitive(): void
     {
         $headers = self::signed(self::BODY);
         $webhook = new Webhook(self::SECRET);
@@ -106,7 +106,7 @@ final class WebhookTest extends TestCase
         }
     }
 
-    public function testOneOfSeveralSignaturesIsEnough(): void
+    public function testAcceptsOneValidSignatureAmongSeveral(): void
     {
         $headers = self::signed(self::BODY);
         $wrong = 'v1,' . base64_encode(random_bytes(32));
@@ -114,7 +114,7 @@ final class WebhookTest extends TestCase
         self::assertSame('msg_1', (new Webhook(self::SECRET))->events(self::BODY, $headers)->id);
     }
 
-    public function testWhileTheSecretIsChangedEitherIsEnough(): void
+    public function testAcceptsEitherSecretDuringRotation(): void
     {
         $webhook = new Webhook(self::OTHER, self::SECRET);
         foreach ([self::SECRET, self::OTHER] as $secret) {
@@ -123,11 +123,11 @@ final class WebhookTest extends TestCase
     }
 
     /** @dataProvider ages */
-    public function testWhatIsFiveMinutesAwayHoldsAndNothingFurther(int $age, bool $holds): void
+    public function testAcceptsTimestampsWithinFiveMinutes(int $age, bool $isAccepted): void
     {
         $webhook = new Webhook(self::SECRET);
-        if (!$holds) {
-            $this->expectException(BadSignature::class);
+        if (!$isAccepted) {
+            $this->expectException(WebhookVerificationException::class);
             $this->expectExceptionMessage('five minutes');
         }
         self::assertSame('msg_1', $webhook->events(self::BODY, self::signed(self::BODY, $age))->id);
@@ -135,18 +135,18 @@ final class WebhookTest extends TestCase
 
     public static function ages(): iterable
     {
-        // Some seconds less and more, since the clock goes on meanwhile.
-        yield 'just young enough' => [290, true];
+        // A few seconds inside or outside the limit, since time passes during the test.
+        yield 'just recent enough' => [290, true];
         yield 'too old' => [301, false];
-        yield 'just not too early' => [-299, true];
+        yield 'just early enough' => [-299, true];
         yield 'too early' => [-310, false];
     }
 
     /** @dataProvider forgeries */
-    public function testWhatIsNotSignedIsRefused(\Closure $forge, string $message): void
+    public function testRejectsRequestsWithoutAValidSignature(\Closure $forge, string $message): void
     {
         [$body, $headers] = $forge(self::BODY, self::signed(self::BODY));
-        $this->expectException(BadSignature::class);
+        $this->expectException(WebhookVerificationException::class);
         $this->expectExceptionMessage($message);
         (new Webhook(self::SECRET))->events($body, $headers);
     }
@@ -157,37 +157,40 @@ final class WebhookTest extends TestCase
             static fn (string $body, array $headers): array => [$body, [$name => $value] + $headers];
         $without = static fn (string $name): \Closure =>
             static fn (string $body, array $headers): array => [$body, array_diff_key($headers, [$name => ''])];
-        yield 'another body' => [static fn (string $body, array $headers) => ["$body ", $headers], 'no signature holds'];
-        yield 'another id' => [$with('webhook-id', 'msg_2'), 'no signature holds'];
-        yield 'another time' => [$with('webhook-timestamp', (string) (time() + 9)), 'no signature holds'];
-        yield 'a time with a sign' => [$with('webhook-timestamp', '+' . time()), 'no time'];
-        yield 'a time with a line break' => [$with('webhook-timestamp', time() . "\n"), 'no time'];
-        yield 'a time in words' => [$with('webhook-timestamp', 'now'), 'no time'];
-        yield 'no signature in it' => [$with('webhook-signature', ''), 'no signature holds'];
-        yield 'a version alone' => [$with('webhook-signature', 'v1,'), 'no signature holds'];
-        yield 'no id' => [$without('webhook-id'), 'there is no webhook-id'];
-        yield 'no time at all' => [$without('webhook-timestamp'), 'there is no webhook-timestamp'];
-        yield 'no signature' => [$without('webhook-signature'), 'there is no webhook-signature'];
-        yield 'the signature of another version' => [
+        yield 'another body' => [
+            static fn (string $body, array $headers): array => ["$body ", $headers],
+            'does not match the request',
+        ];
+        yield 'another id' => [$with('webhook-id', 'msg_2'), 'does not match the request'];
+        yield 'another timestamp' => [$with('webhook-timestamp', (string) (time() + 9)), 'does not match the request'];
+        yield 'a timestamp with a sign' => [$with('webhook-timestamp', '+' . time()), 'must be a number'];
+        yield 'a timestamp with a line break' => [$with('webhook-timestamp', time() . "\n"), 'must be a number'];
+        yield 'a timestamp in words' => [$with('webhook-timestamp', 'now'), 'must be a number'];
+        yield 'an empty signature' => [$with('webhook-signature', ''), 'does not match the request'];
+        yield 'a version without a signature' => [$with('webhook-signature', 'v1,'), 'does not match the request'];
+        yield 'no id' => [$without('webhook-id'), 'the header webhook-id is missing'];
+        yield 'no timestamp' => [$without('webhook-timestamp'), 'the header webhook-timestamp is missing'];
+        yield 'no signature' => [$without('webhook-signature'), 'the header webhook-signature is missing'];
+        yield 'a signature of another version' => [
             static fn (string $body, array $headers): array =>
                 [$body, str_replace('v1,', 'v2,', $headers)],
-            'no signature holds',
+            'does not match the request',
         ];
         yield 'another secret' => [
             static fn (string $body): array => [$body, self::signed($body, secret: self::OTHER)],
-            'no signature holds',
+            'does not match the request',
         ];
-        yield 'a question that is signed' => [
+        yield 'a signed publish hook request' => [
             static function (): array {
                 $body = '{"type":"room.publish","data":{"room":"lobby","messages":[]}}';
                 return [$body, self::signed($body)];
             },
-            "no 'room.events'",
+            "its type is not 'room.events'",
         ];
-        yield 'no JSON, but signed' => [static fn (): array => ['{', self::signed('{')], "no 'room.events'"];
+        yield 'signed text that is not JSON' => [static fn (): array => ['{', self::signed('{')], "its type is not 'room.events'"];
     }
 
-    public function testEachMessageIsJudgedInOrder(): void
+    public function testDecideCallsTheHookForEachMessageInOrder(): void
     {
         $body = json_encode(['type' => 'room.publish', 'timestamp' => '2027-01-15T08:00:05.000Z', 'data' => [
             'room' => 'lobby',
@@ -198,21 +201,21 @@ final class WebhookTest extends TestCase
             ],
         ]]);
         $seen = [];
-        $answer = (new Webhook(self::SECRET))->judge(
+        $response = (new Webhook(self::SECRET))->decide(
             $body,
             self::signed($body),
-            static function (Submission $message) use (&$seen): Verdict {
+            static function (ProposedMessage $message) use (&$seen): Decision {
                 $seen[] = [$message->room, $message->user, $message->connection, $message->event];
                 return match ($message->data) {
-                    'hello' => Verdict::allow(),
-                    'damn' => Verdict::replace('d…n/'),
-                    default => Verdict::refuse('no links, please'),
+                    'hello' => Decision::allow(),
+                    'damn' => Decision::replace('d…n/'),
+                    default => Decision::refuse('no links, please'),
                 };
             },
         );
         self::assertSame(
-            '{"verdicts":[{"allow":true},{"allow":true,"data":"d…n/"},{"allow":false,"reason":"no links, please"}]}',
-            $answer,
+            '{"decisions":[{"allow":true},{"allow":true,"data":"d…n/"},{"allow":false,"reason":"no links, please"}]}',
+            $response,
         );
         self::assertSame([
             ['lobby', 'ann', '3f1c', 'chat'],
@@ -221,44 +224,44 @@ final class WebhookTest extends TestCase
         ], $seen);
     }
 
-    public function testTheExampleOfJudgingIsAnsweredAsInTheProtocol(): void
+    public function testDecideReturnsTheResponseInTheProtocol(): void
     {
         $vectors = __DIR__ . '/../../tests/vectors';
         $body = file_get_contents("$vectors/publish_hook_request.json");
-        $answer = (new Webhook(self::SECRET))->judge(
+        $response = (new Webhook(self::SECRET))->decide(
             $body,
             self::signed($body),
-            static fn (Submission $message): Verdict => match ($message->user) {
-                'ann' => Verdict::allow(),
-                'bob' => Verdict::replace(['text' => 'D…, Ann!']),
-                default => Verdict::refuse('no links, please'),
+            static fn (ProposedMessage $message): Decision => match ($message->user) {
+                'ann' => Decision::allow(),
+                'bob' => Decision::replace(['text' => 'D…, Ann!']),
+                default => Decision::refuse('no links, please'),
             },
         );
-        self::assertJsonStringEqualsJsonFile("$vectors/publish_hook_response.json", $answer);
+        self::assertJsonStringEqualsJsonFile("$vectors/publish_hook_response.json", $response);
     }
 
-    public function testNobodyIsAskedAboutWhatIsNotSigned(): void
+    public function testDecideDoesNotCallTheHookForUnsignedRequests(): void
     {
         $body = '{"type":"room.publish","data":{"room":"lobby","messages":[{"user":"ann","connection":"3f","data":1}]}}';
-        $this->expectException(BadSignature::class);
-        (new Webhook(self::SECRET))->judge($body, self::signed("$body "), static fn () => self::fail('asked'));
+        $this->expectException(WebhookVerificationException::class);
+        (new Webhook(self::SECRET))->decide($body, self::signed("$body "), static fn () => self::fail('the hook was called'));
     }
 
-    public function testAReasonHas256BytesAndNotOneMore(): void
+    public function testARefusalReasonHasAtMost256Bytes(): void
     {
         $reason = str_repeat('é', 128);
-        self::assertStringContainsString($reason, json_encode(Verdict::refuse($reason), JSON_UNESCAPED_UNICODE));
+        self::assertStringContainsString($reason, json_encode(Decision::refuse($reason), JSON_UNESCAPED_UNICODE));
         $this->expectException(InvalidArgumentException::class);
-        Verdict::refuse("$reason.");
+        Decision::refuse("$reason.");
     }
 
-    public function testAVerdictMayBeNull(): void
+    public function testReplacementDataMayBeNull(): void
     {
-        self::assertSame('{"allow":true,"data":null}', json_encode(Verdict::replace(null)));
+        self::assertSame('{"allow":true,"data":null}', json_encode(Decision::replace(null)));
     }
 
     /** @dataProvider badSecrets */
-    public function testASecretOfAnotherFormIsAnErrorAtOnce(string ...$secrets): void
+    public function testRejectsMalformedSecrets(string ...$secrets): void
     {
         $this->expectException(InvalidArgumentException::class);
         new Webhook(...$secrets);
@@ -266,19 +269,19 @@ final class WebhookTest extends TestCase
 
     public static function badSecrets(): iterable
     {
-        yield 'none' => [];
-        yield 'an empty one' => [''];
-        yield 'one of 23 bytes' => ['whsec_' . base64_encode(random_bytes(23))];
-        yield 'one of 65 bytes' => ['whsec_' . base64_encode(random_bytes(65))];
-        yield 'one without its beginning' => [substr(self::SECRET, strlen('whsec_'))];
-        yield 'no base64' => ['whsec_' . str_repeat('!', 40)];
-        yield 'a good one and a bad one' => [self::SECRET, 'whsec_'];
+        yield 'no secret' => [];
+        yield 'an empty secret' => [''];
+        yield '23 bytes' => ['whsec_' . base64_encode(random_bytes(23))];
+        yield '65 bytes' => ['whsec_' . base64_encode(random_bytes(65))];
+        yield 'no whsec_ prefix' => [substr(self::SECRET, strlen('whsec_'))];
+        yield 'not base64' => ['whsec_' . str_repeat('!', 40)];
+        yield 'a valid and an invalid secret' => [self::SECRET, 'whsec_'];
     }
 
-    public function testTheSecretIsNotShown(): void
+    public function testDumpsDoNotContainTheSecret(): void
     {
-        $shown = print_r(new Webhook(self::SECRET), true);
-        self::assertStringNotContainsString('MfKQ', $shown);
-        self::assertStringNotContainsString(base64_decode(substr(self::SECRET, 6)), $shown);
+        $dump = print_r(new Webhook(self::SECRET), true);
+        self::assertStringNotContainsString('MfKQ', $dump);
+        self::assertStringNotContainsString(base64_decode(substr(self::SECRET, 6)), $dump);
     }
 }

@@ -4,19 +4,19 @@ declare(strict_types=1);
 
 namespace Snug;
 
-/** Some of a room's messages. */
-final class Page
+/** A page of a room's stored messages. */
+final class HistoryPage
 {
     public function __construct(
-        /** Which story of the room they belong to; null where nobody has used the room yet. */
+        /** The room's epoch. Null if the room has never been used. */
         public readonly ?string $epoch,
         /**
-         * In the order of their offsets.
+         * The messages, in the order of their offsets.
          *
          * @var list<Message>
          */
         public readonly array $messages,
-        /** Whether there are more in the direction that was asked. */
+        /** True if there are more messages in the direction requested. */
         public readonly bool $hasMore,
     ) {
     }

@@ -7,13 +7,14 @@ namespace Snug;
 use JsonSerializable;
 
 /** A message to publish. */
-final class Draft implements JsonSerializable
+final class NewMessage implements JsonSerializable
 {
     /**
-     * @param mixed           $data  anything that JSON has
-     * @param string|null     $event its kind, for the application: at most 64 bytes
-     * @param string|null     $key   1 to 64 bytes: again under the same key by the same user, it is stored once
-     * @param int|string|null $user  who says it: by default the user that the back end is
+     * @param mixed           $data  Any value that can be encoded as JSON.
+     * @param string|null     $event An event name that your application chooses, at most 64 bytes.
+     * @param string|null     $key   An idempotency key of 1 to 64 bytes: Snug stores a user's message with a given key
+     *                               only once.
+     * @param int|string|null $user  The author's user id. Default: the `$user` of the `Snug` client.
      */
     public function __construct(
         public readonly mixed $data,

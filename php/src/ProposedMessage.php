@@ -4,18 +4,19 @@ declare(strict_types=1);
 
 namespace Snug;
 
-/** A message that a member wants to publish, and that is to be judged. */
-final class Submission
+/** A message that a member wants to publish, and that your publish hook decides on. */
+final class ProposedMessage
 {
     public function __construct(
+        /** The room's name. */
         public readonly string $room,
-        /** Who wants to say it. */
+        /** The author's user id. */
         public readonly string $user,
-        /** By which connection. */
+        /** The id of the connection that sent the message. */
         public readonly string $connection,
-        /** Its kind, for the application. */
+        /** The event name that the author chose, if any. */
         public readonly ?string $event,
-        /** What it says, as `json_decode` gives it, with arrays for objects. */
+        /** The message's data, decoded from JSON. Objects become associative arrays. */
         public readonly mixed $data,
     ) {
     }

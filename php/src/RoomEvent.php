@@ -4,32 +4,32 @@ declare(strict_types=1);
 
 namespace Snug;
 
-/** Something that has happened in a room. */
-final class Event
+/** A webhook event: a change in a room. */
+final class RoomEvent
 {
     public function __construct(
-        /** The same whenever it is told of. */
+        /** The event's id. It stays the same when the event is delivered again. */
         public readonly string $id,
-        /** Rises by one from event to event of a room, so that one that was had can be skipped. */
+        /** The event's sequence number. It rises by one within a room, so you can skip events you already processed. */
         public readonly int $seq,
         /**
-         * `room.occupied`, `room.vacated`, `member.joined`, `member.left` or `message.published`; later versions of
-         * Snug may have others.
+         * The event's type: `room.occupied`, `room.vacated`, `member.joined`, `member.left` or `message.published`.
+         * Later versions of Snug may add types, so ignore those you do not know.
          */
         public readonly string $type,
-        /** When it has happened, in Unix milliseconds. */
+        /** When the event occurred, in Unix milliseconds. */
         public readonly int $time,
-        /** Who has joined or left; null for other events. */
+        /** The user who joined or left. Null for other events. */
         public readonly ?string $user,
         /**
-         * The public profile of who has joined; empty for other events.
+         * The public profile of the user who joined. Empty for other events.
          *
          * @var array<string, mixed>
          */
         public readonly array $info,
-        /** What the message's offset counts in; null for other events. A room that is deleted begins a new one. */
+        /** The epoch of the message's offset. A deleted room starts a new epoch. Null for other events. */
         public readonly ?string $epoch,
-        /** What was published; null for other events. */
+        /** The published message. Null for other events. */
         public readonly ?Message $message,
     ) {
     }

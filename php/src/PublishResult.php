@@ -4,18 +4,19 @@ declare(strict_types=1);
 
 namespace Snug;
 
-/** What became of messages in one of the rooms that they were published to. */
-final class Outcome
+/** The result of publishing messages to one of several rooms. */
+final class PublishResult
 {
     public function __construct(
+        /** The room's name. */
         public readonly string $room,
         /**
-         * Where the messages are, in the order in which they were given; empty where the room has refused them.
+         * The published messages, in the order given. Empty if the room refused them.
          *
-         * @var list<Stored>
+         * @var list<PublishedMessage>
          */
-        public readonly array $stored,
-        /** Why the room has refused them; null where it has not. */
+        public readonly array $messages,
+        /** Why the room refused the messages. Null if it accepted them. */
         public readonly ?Problem $problem,
     ) {
     }
@@ -28,6 +29,6 @@ final class Outcome
     {
         return isset($json['error'])
             ? new self($json['room'], [], Problem::from($json['error']))
-            : new self($json['room'], Stored::listFrom($json), null);
+            : new self($json['room'], PublishedMessage::listFrom($json), null);
     }
 }

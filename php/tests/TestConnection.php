@@ -6,22 +6,27 @@ namespace Snug\Tests;
 
 use RuntimeException;
 
-/** Somebody in a room, by a WebSocket of the smallest kind (RFC 6455): text frames, none of them in pieces. */
-final class Visitor
+/** A connection to a room. A minimal WebSocket client (RFC 6455): text frames without fragmentation. */
+final class TestConnection
 {
     /** @var resource */
     private $stream;
 
-    /** @var list<array<string, mixed>> pushes that came and were not taken */
+    /** @var list<array<string, mixed>> Pushes received and not yet returned by `next()`. */
     private array $pushes = [];
 
-    /** @param array<mixed> $rooms as `TokenMint::mint()` takes them */
+    /**
+     * Joins the room and waits for the `welcome`.
+     *
+     * @param array<mixed> $rooms As in `TokenIssuer::mint()`.
+     */
     public function __construct(string $room, string $user, array $rooms = ['*'], array $info = [])
     {
-        $authority = parse_url(Live::env('SNUG_URL'), PHP_URL_HOST) . ':' . parse_url(Live::env('SNUG_URL'), PHP_URL_PORT);
+        ['host' => $host, 'port' => $port] = parse_url(LiveWorker::env('SNUG_URL'));
+        $authority = "$host:$port";
         $this->stream = stream_socket_client("tcp://$authority", timeout: 10);
         stream_set_timeout($this->stream, 20);
-        $token = Live::mint()->mint($user, $rooms, info: $info);
+        $token = LiveWorker::tokens()->mint($user, $rooms, info: $info);
         fwrite($this->stream, implode("\r\n", [
             "GET /v1/rooms/$room/socket HTTP/1.1",
             "Host: $authority",
@@ -34,7 +39,7 @@ final class Visitor
         ]));
         $head = stream_get_line($this->stream, 8192, "\r\n\r\n");
         if (!str_contains((string) $head, ' 101 ')) {
-            throw new RuntimeException("no upgrade: $head");
+            throw new RuntimeException("the upgrade was refused: $head");
         }
         $this->next('welcome');
     }
@@ -45,12 +50,12 @@ final class Visitor
         $text = json_encode($command, JSON_THROW_ON_ERROR);
         $size = strlen($text);
         $length = $size < 126 ? chr(0x80 | $size) : chr(0x80 | 126) . pack('n', $size);
-        // A mask of zeros changes nothing, and is one.
+        // Clients must mask their frames. A mask of zeros leaves the text unchanged.
         fwrite($this->stream, "\x81$length\0\0\0\0$text");
     }
 
     /**
-     * Waits for the next push of a type.
+     * Waits for the next push of a type, and returns it.
      *
      * @return array<string, mixed>
      */
@@ -65,14 +70,14 @@ final class Visitor
             }
             [$opcode, $payload] = $this->frame();
             if ($opcode !== 1) {
-                throw new RuntimeException("a frame of $opcode came before a '$type'");
+                throw new RuntimeException("received a frame with opcode $opcode while waiting for '$type'");
             }
-            // With no subprotocol, a frame holds one push.
+            // Without a subprotocol, a frame contains exactly one push.
             $this->pushes[] = json_decode($payload, true, 512, JSON_THROW_ON_ERROR);
         }
     }
 
-    /** Waits for the close, and gives its code. */
+    /** Waits until the server closes the connection, and returns the close code. */
     public function closeCode(): int
     {
         for (;;) {
@@ -83,7 +88,7 @@ final class Visitor
         }
     }
 
-    /** @return array{int, string} */
+    /** @return array{int, string} The opcode and the payload. */
     private function frame(): array
     {
         [$first, $length] = array_map('ord', str_split($this->read(2)));
@@ -99,7 +104,7 @@ final class Visitor
     {
         $bytes = $size === 0 ? '' : stream_get_contents($this->stream, $size);
         if (strlen((string) $bytes) < $size) {
-            throw new RuntimeException('the connection ended, or nothing came');
+            throw new RuntimeException('the connection was closed, or the read timed out');
         }
         return $bytes;
     }

@@ -7,8 +7,10 @@ namespace Snug;
 use InvalidArgumentException;
 use JsonException;
 
-/** Makes the tokens by which Snug knows who comes, and to which rooms: JWTs, signed with a shared secret. */
-final class TokenMint
+/**
+ * Signs the tokens with which users join rooms: JWTs, with the secret that you share with the Worker.
+ */
+final class TokenIssuer
 {
     private const SECRET_BYTES_MIN = 32;
     private const USER_BYTES_MAX = 128;
@@ -18,12 +20,13 @@ final class TokenMint
     private string $key;
 
     /**
-     * @param string      $secret    what the Worker has as `JWT_SECRET`: at least 32 bytes of text, or `base64url:…`
-     * @param Algorithm   $algorithm what the Worker has as `JWT_HMAC_ALGORITHM`
-     * @param string|null $issuer    what the Worker has as `JWT_ISSUER`, if it has one
-     * @param string|null $audience  what the Worker has as `JWT_AUDIENCE`, if it has one
+     * @param string      $secret    The Worker's `JWT_SECRET`: text of at least 32 bytes, or `base64url:` and at least
+     *                               32 encoded bytes.
+     * @param Algorithm   $algorithm The Worker's `JWT_HMAC_ALGORITHM`.
+     * @param string|null $issuer    The Worker's `JWT_ISSUER`, if set.
+     * @param string|null $audience  The Worker's `JWT_AUDIENCE`, if set.
      *
-     * @throws InvalidArgumentException where the secret is too short, or no base64url
+     * @throws InvalidArgumentException If the secret is too short, or is not valid base64url.
      */
     public function __construct(
         #[\SensitiveParameter] string $secret,
@@ -37,16 +40,17 @@ final class TokenMint
     /**
      * Signs a token for one user.
      *
-     * @param int|string $user  the user's id, 1 to 128 bytes
-     * @param array<string>|array<string, array<Capability|string>> $rooms the rooms it opens: a list of names, or a map
-     *        from each name to what the user may do there. A name that ends in `*` stands for all that begin so, and
-     *        `*` for all rooms: so never put together a name of what a user has typed.
-     * @param int        $ttl   after how many seconds it ends, and the connection with it unless that brings a new one
-     * @param array<string, mixed> $info a public profile, shown to the other members: at most 1,024 bytes of JSON
-     * @param int|null   $messagesPerSecond a tighter limit than the Worker's
-     * @param int|null   $messageBytes      a tighter limit than the Worker's
+     * @param int|string $user  The user's id, 1 to 128 bytes.
+     * @param array<string>|array<string, array<Capability|string>> $rooms The rooms that the user may join: a list of
+     *        names, or a map from names to capabilities. A name that ends in `*` matches every room with that prefix,
+     *        and `*` matches all rooms, so never build a name from user input without checking it.
+     * @param int        $ttl   The token's lifetime in seconds. The connection closes when the token expires, unless
+     *        the client refreshes it.
+     * @param array<string, mixed> $info A public profile that the other members see, at most 1,024 bytes of JSON.
+     * @param int|null   $messagesPerSecond A rate limit below the Worker's own.
+     * @param int|null   $messageBytes      A message size limit below the Worker's own.
      *
-     * @throws InvalidArgumentException where the Worker would not take it
+     * @throws InvalidArgumentException If the Worker would reject the token.
      */
     public function mint(
         int|string $user,
@@ -56,12 +60,12 @@ final class TokenMint
         ?int $messagesPerSecond = null,
         ?int $messageBytes = null,
     ): string {
-        $limits = self::given(['messages_per_second' => $messagesPerSecond, 'message_bytes' => $messageBytes]);
+        $limits = self::withoutNulls(['messages_per_second' => $messagesPerSecond, 'message_bytes' => $messageBytes]);
         foreach ([...$limits, 'ttl' => $ttl] as $name => $number) {
-            self::check($number >= 1, "$name must be at least 1");
+            self::check($number >= 1, "$name must be at least 1; it is $number");
         }
         $now = time();
-        return $this->sign(self::given([
+        return $this->sign(self::withoutNulls([
             'iss' => $this->issuer,
             'aud' => $this->audience,
             'sub' => self::userOf($user),
@@ -73,7 +77,7 @@ final class TokenMint
         ]));
     }
 
-    /** Keeps the secret out of dumps. */
+    /** Keeps the secret out of dumps such as `var_dump()`. */
     public function __debugInfo(): array
     {
         return ['algorithm' => $this->algorithm, 'issuer' => $this->issuer, 'audience' => $this->audience];
@@ -86,10 +90,13 @@ final class TokenMint
             $content = self::base64url(Json::encode(['alg' => $this->algorithm->name, 'typ' => 'JWT']))
                 . '.' . self::base64url(Json::encode($claims));
         } catch (JsonException $e) {
-            throw new InvalidArgumentException("info is no JSON: {$e->getMessage()}", 0, $e);
+            throw new InvalidArgumentException("info cannot be encoded as JSON: {$e->getMessage()}", 0, $e);
         }
         $token = $content . '.' . self::base64url(hash_hmac($this->algorithm->value, $content, $this->key, true));
-        self::check(strlen($token) <= self::TOKEN_BYTES_MAX, 'the token is over 8 KiB: name fewer rooms, or prefixes');
+        self::check(
+            strlen($token) <= self::TOKEN_BYTES_MAX,
+            'the token is larger than 8 KiB: list fewer rooms, or use a prefix such as team:7:*',
+        );
         return $token;
     }
 
@@ -99,18 +106,23 @@ final class TokenMint
         if (str_starts_with($secret, 'base64url:')) {
             $encoded = rtrim(substr($secret, strlen('base64url:')), '=');
             $key = base64_decode(strtr($encoded, '-_', '+/'), true);
-            // Only what encodes to itself again: nothing of another alphabet, and no half a byte at the end.
-            self::check($key !== false && self::base64url($key) === $encoded, 'the secret is no base64url');
+            // base64_decode() ignores characters outside its alphabet and surplus bits at the end. The Worker does not.
+            self::check($key !== false && self::base64url($key) === $encoded, 'the secret is not valid base64url');
         }
-        self::check(strlen($key) >= self::SECRET_BYTES_MIN, 'the secret must hold at least 32 bytes');
+        $bytes = strlen($key);
+        self::check($bytes >= self::SECRET_BYTES_MIN, "the secret must be at least 32 bytes long; it has $bytes");
         return $key;
     }
 
     private static function userOf(int|string $user): string
     {
         $id = (string) $user;
-        self::check($id !== '' && strlen($id) <= self::USER_BYTES_MAX, "a user's id has 1 to 128 bytes");
-        self::check(preg_match('/^\P{Cc}+$/Du', $id) === 1, "a user's id is UTF-8 without control characters");
+        $bytes = strlen($id);
+        self::check(
+            $bytes >= 1 && $bytes <= self::USER_BYTES_MAX,
+            "a user id must be 1 to 128 bytes long; it has $bytes",
+        );
+        self::check(preg_match('/^\P{Cc}+$/Du', $id) === 1, 'a user id must be UTF-8 without control characters');
         return $id;
     }
 
@@ -120,17 +132,20 @@ final class TokenMint
      */
     private static function grantsOf(array $rooms): array|object
     {
-        self::check($rooms !== [], 'a token has to open a room');
+        self::check($rooms !== [], 'rooms must name at least one room');
         $isMap = is_array(reset($rooms));
         $grants = [];
-        // A map's keys that look like numbers are numbers to PHP.
+        // PHP turns numeric string keys into integers.
         foreach ($rooms as $key => $value) {
             $name = $isMap ? (string) $key : $value;
             self::check(
                 is_string($name) && preg_match('/^(?=.)[A-Za-z0-9_.:@~-]{0,128}\*?$/D', $name) === 1,
-                'a room is named by A-Z a-z 0-9 _ - . : @ ~, with or without a * at the end',
+                'a room name must be 1 to 128 of A-Z a-z 0-9 _ - . : @ ~, optionally followed by *',
             );
-            self::check(is_array($value) === $isMap, 'rooms are a list of names, or a map from names to capabilities');
+            self::check(
+                is_array($value) === $isMap,
+                'rooms must be a list of names, or a map from names to lists of capabilities',
+            );
             $grants[$name] = $isMap ? array_map(self::capabilityOf(...), array_values($value)) : $name;
         }
         return $isMap ? (object) $grants : array_values($grants);
@@ -139,16 +154,16 @@ final class TokenMint
     private static function capabilityOf(mixed $capability): string
     {
         $known = is_string($capability) ? Capability::tryFrom($capability) : $capability;
-        self::check($known instanceof Capability, 'a capability is one of Snug\\Capability');
+        self::check($known instanceof Capability, 'a capability must be a case or a value of Snug\\Capability');
         return $known->value;
     }
 
     /** @param array<mixed> $info */
     private static function infoOf(array $info): object
     {
-        self::check(!array_is_list($info), 'info has named fields');
+        self::check(!array_is_list($info), 'info must be a map with string keys, not a list');
         $size = strlen((string) json_encode($info, Json::FLAGS & ~JSON_THROW_ON_ERROR));
-        self::check($size <= self::INFO_BYTES_MAX, 'info is over 1,024 bytes of JSON');
+        self::check($size <= self::INFO_BYTES_MAX, "info must be at most 1,024 bytes of JSON; it has $size");
         return (object) $info;
     }
 
@@ -156,7 +171,7 @@ final class TokenMint
      * @param array<string, mixed> $fields
      * @return array<string, mixed>
      */
-    private static function given(array $fields): array
+    private static function withoutNulls(array $fields): array
     {
         return array_filter($fields, static fn (mixed $value): bool => $value !== null);
     }

@@ -7,8 +7,8 @@ namespace Snug;
 use InvalidArgumentException;
 use JsonSerializable;
 
-/** What becomes of a message that a member wants to publish. */
-final class Verdict implements JsonSerializable
+/** A publish hook's decision on one message. */
+final class Decision implements JsonSerializable
 {
     private const REASON_BYTES_MAX = 256;
 
@@ -17,16 +17,16 @@ final class Verdict implements JsonSerializable
     {
     }
 
-    /** It is published as it is. */
+    /** Allows the message as it is. */
     public static function allow(): self
     {
         return new self(['allow' => true]);
     }
 
     /**
-     * It is published with other data.
+     * Allows the message with different data.
      *
-     * @param mixed $data anything that JSON has
+     * @param mixed $data Any value that can be encoded as JSON.
      */
     public static function replace(mixed $data): self
     {
@@ -34,17 +34,18 @@ final class Verdict implements JsonSerializable
     }
 
     /**
-     * It is not published, and whoever wanted to is told why.
+     * Refuses the message.
      *
-     * @param string $reason at most 256 bytes
+     * @param string $reason The reason that the author receives, at most 256 bytes.
      *
-     * @throws InvalidArgumentException where it is longer
+     * @throws InvalidArgumentException If the reason is longer.
      */
     public static function refuse(string $reason): self
     {
-        // To Snug, one verdict of another form is no verdict on any message.
-        if (strlen($reason) > self::REASON_BYTES_MAX) {
-            throw new InvalidArgumentException('a reason has at most 256 bytes');
+        // One invalid decision makes Snug ignore the whole response.
+        $bytes = strlen($reason);
+        if ($bytes > self::REASON_BYTES_MAX) {
+            throw new InvalidArgumentException("\$reason must be at most 256 bytes long; it has $bytes");
         }
         return new self(['allow' => false, 'reason' => $reason]);
     }
