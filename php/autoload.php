@@ -1,10 +1,10 @@
 <?php
 
 /**
- * Loads Snug and an HTTP client by Composer's autoloader; or where Composer has installed nothing, Snug from src/ and
- * the client from the include path, where Debian's php-guzzlehttp-guzzle has it.
+ * Loads Snug and an HTTP client for this folder's tests and example: with Composer's autoloader if dependencies are
+ * installed, or else Snug from src/ and Guzzle from the include path (Debian's php-guzzlehttp-guzzle).
  *
- * For this folder's own tests and example: an application loads Snug by its own Composer.
+ * Applications load Snug with their own Composer autoloader.
  */
 
 declare(strict_types=1);

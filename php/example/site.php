@@ -1,6 +1,6 @@
 <?php
 
-// What every page of the site has in common: its settings, sessions, forms, and Snug.
+// Shared by all pages: settings, sessions, forms, and the Snug client.
 
 declare(strict_types=1);
 
@@ -9,48 +9,48 @@ namespace Example;
 use GuzzleHttp\Client;
 use GuzzleHttp\Psr7\HttpFactory;
 use Snug\Snug;
-use Snug\TokenMint;
+use Snug\TokenIssuer;
 
 require_once __DIR__ . '/../autoload.php';
 
-/** The room that the site has. */
+/** The chat's room. */
 const ROOM = 'lobby';
 
-/** Who speaks for the site. Nobody can sign in under a name like it: see sign-in.php. */
+/** The user id of the site itself. A visitor's id always has a suffix (see sign-in.php), so none equals it. */
 const SITE = 'site';
 
-/** For how long the site vouches for a visitor. Then it is asked again, which keeps the session alive, too. */
+/** The lifetime of a visitor's token. Each renewal also keeps the PHP session alive. */
 const TOKEN_SECONDS = 600;
 
-/** For how long Snug takes a token that has ended, since clocks differ: its JWT_LEEWAY_SECONDS. */
+/** How long Snug accepts a token after it expires, to allow for clocks that differ: its JWT_LEEWAY_SECONDS. */
 const LEEWAY_SECONDS = 5;
 
-/** A setting, by the environment. */
+/** Returns a setting from the environment. */
 function setting(string $name, ?string $default = null): string
 {
     $value = getenv($name);
     return $value !== false && $value !== '' ? $value : $default ?? throw new \RuntimeException("$name is not set");
 }
 
-/** Where Snug is, as browsers reach it. */
+/** Returns the URL at which browsers and this site reach the Worker. */
 function snugUrl(): string
 {
     return rtrim(setting('SNUG_URL', 'http://127.0.0.1:8787'), '/');
 }
 
-function mint(): TokenMint
+function tokens(): TokenIssuer
 {
-    return new TokenMint(setting('JWT_SECRET'));
+    return new TokenIssuer(setting('JWT_SECRET'));
 }
 
-/** Snug, to speak to as the site. */
+/** Returns a client that publishes in the site's name. */
 function snug(): Snug
 {
     $factory = new HttpFactory();
-    return new Snug(snugUrl(), mint(), new Client(['timeout' => 5]), $factory, $factory, SITE);
+    return new Snug(snugUrl(), tokens(), new Client(['timeout' => 5]), $factory, $factory, SITE);
 }
 
-/** Opens the visitor's session. Its cookie is for this host, whatever the port, and so for Snug as well. */
+/** Starts the visitor's session. Cookies ignore the port, so the browser sends this one to Snug on the same host too. */
 function openSession(): void
 {
     session_start([
@@ -62,79 +62,80 @@ function openSession(): void
 }
 
 /**
- * Who asks for a token, or is asked about. Who has no session gets none.
+ * Returns the signed-in visitor, or responds with 401. Does not start a session for visitors without one.
  *
- * @return array{id: string, name: string, by: string}
+ * @return array{id: string, name: string, auth: string}
  */
 function requireVisitor(): array
 {
     if (isset($_COOKIE[session_name()])) {
         openSession();
     }
-    return visitor() ?? refuse(401);
+    return visitor() ?? respond(401);
 }
 
 /**
- * Who is signed in, if anybody is.
+ * Returns the signed-in visitor, or null.
  *
- * @return array{id: string, name: string, by: string}|null
+ * @return array{id: string, name: string, auth: string}|null
  */
 function visitor(): ?array
 {
     return $_SESSION['visitor'] ?? null;
 }
 
-/** What a form of the site has with it, and a form of another site can't have. */
-function formToken(): string
+/** Returns the session's CSRF token, which every form includes. */
+function csrfToken(): string
 {
-    return $_SESSION['form'] ??= bin2hex(random_bytes(16));
+    return $_SESSION['csrf'] ??= bin2hex(random_bytes(16));
 }
 
-/** Goes on only for a form of the site's own. */
-function requireForm(): void
+/** Rejects requests that were not sent by one of the site's own forms. */
+function requireCsrfToken(): void
 {
     if ($_SERVER['REQUEST_METHOD'] !== 'POST') {
-        refuse(405);
+        respond(405);
     }
-    $sent = $_POST['form'] ?? null;
-    if (!is_string($sent) || !hash_equals(formToken(), $sent)) {
-        refuse(403);
+    $sent = $_POST['csrf'] ?? null;
+    if (!is_string($sent) || !hash_equals(csrfToken(), $sent)) {
+        respond(403);
     }
 }
 
-/** Answers with a status and nothing else. */
-function refuse(int $status): never
+/** Responds with a status and an empty body. */
+function respond(int $status): never
 {
     http_response_code($status);
     exit;
 }
 
-/** Goes to the page. */
-function goHome(): never
+/** Redirects to the home page. */
+function redirectHome(): never
 {
     header('Location: ./', true, 303);
     exit;
 }
 
-/** Text as it may stand in HTML. */
+/** Escapes text for HTML. */
 function e(string $text): string
 {
     return htmlspecialchars($text, ENT_QUOTES | ENT_SUBSTITUTE | ENT_HTML5);
 }
 
-/** A user's name: the id without what tells two of the same name apart. */
+/** Returns the name in a user id: the id without its suffix. */
 function nameOf(string $id): string
 {
     return preg_replace('/#[0-9a-f]{6}$/D', '', $id);
 }
 
-/** What a page may load: the site's own files, and from Snug its client. Nothing that stands in the page itself. */
+/** Sends the headers of a page. Scripts may come only from this site and from Snug; inline scripts are blocked. */
 function sendHeaders(): void
 {
     $snug = snugUrl();
     $socket = preg_replace('/^http/', 'ws', $snug);
     header("Content-Security-Policy: default-src 'none'; script-src 'self' $snug; style-src 'self'; "
-        . "connect-src 'self' $snug $socket; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'");
+        . "connect-src 'self' $snug $socket; img-src data:; form-action 'self'; base-uri 'none'; "
+        . "frame-ancestors 'none'");
     header('Content-Type: text/html; charset=utf-8');
     header('Cache-Control: no-store');
     header('Referrer-Policy: same-origin');

@@ -1,6 +1,7 @@
 <?php
 
-// The page that AUTH_URL names: Snug sends it the cookies of whoever wants to join a room, and takes its word.
+// AUTH_URL points here. For each request to join a room, Snug sends the visitor's cookies and the room's name, and
+// this page responds with the visitor's claims.
 
 declare(strict_types=1);
 
@@ -9,12 +10,12 @@ namespace Example;
 require_once __DIR__ . '/../site.php';
 
 if ($_SERVER['REQUEST_METHOD'] !== 'POST') {
-    refuse(405);
+    respond(405);
 }
 $visitor = requireVisitor();
 $room = json_decode((string) file_get_contents('php://input'), true)['room'] ?? null;
 if ($room !== ROOM) {
-    refuse(403);
+    respond(403);
 }
 
 header('Content-Type: application/json');

@@ -1,30 +1,30 @@
-// The chat: what Snug tells goes into the page, what is written goes to Snug.
+// The chat: shows the room's messages and members, and publishes what the visitor writes.
 
 const main = document.querySelector("main.chat");
-const { snug, room: name, by, user: self, site } = main.dataset;
+const { snug, room: name, auth, user: self, site } = main.dataset;
 const find = (id) => document.getElementById(id);
 const [status, log, messages, members] = ["status", "log", "messages", "members"].map(find);
 const [composer, text] = ["composer", "text"].map(find);
 
-/** Why it may be over, for people. */
-const WHY = {
+/** Explanations of the errors that end the chat. */
+const REASONS = {
   banned: "You have signed out.",
-  kicked: "A moderator has ended your visit.",
-  token_missing: "Your session has ended: sign in again.",
-  room_forbidden: "You may not join this chat.",
+  kicked: "A moderator removed you from the chat.",
+  token_missing: "Your session has expired. Sign in again.",
+  room_forbidden: "You are not allowed to join this chat.",
 };
 
-// The client comes from Snug itself: it is one file.
+// The Worker serves the client as a single file, so there is no build step.
 const { joinRoom } = await import(`${snug}/snug-client.js`).catch((error) => {
-  tell("The chat can't be reached. Try again in a moment.", true);
+  showStatus("The chat is unavailable. Try again in a moment.", true);
   throw error;
 });
 
 async function getToken() {
   const response = await fetch("token.php");
-  // The session is over: the page shows the form again.
+  // The session has expired. The page then shows the sign-in form.
   if (response.status === 401) location.reload();
-  if (!response.ok) throw new Error(`token.php answered ${response.status}`);
+  if (!response.ok) throw new Error(`token.php returned status ${response.status}`);
   return response.text();
 }
 
@@ -32,81 +32,81 @@ const room = joinRoom({
   url: snug,
   room: name,
   last: 50,
-  // By a cookie there is nothing to do: the browser sends it, and Snug asks the site whose it is.
-  getToken: by === "token" ? getToken : undefined,
+  // With cookie authentication, the browser sends the cookie by itself.
+  getToken: auth === "token" ? getToken : undefined,
 });
 composer.inert = false;
 
 room.on("message", ({ user, time, data }) => {
-  const isNear = log.scrollHeight - log.scrollTop - log.clientHeight < 50;
+  const isNearBottom = log.scrollHeight - log.scrollTop - log.clientHeight < 50;
   const item = document.createElement("li");
-  // By who says it, which Snug vouches for, and not by what the message says of itself.
+  // `user` is verified by Snug. `data` is whatever the member sent.
   if (user === site) item.className = "notice";
   else if (user === self) item.className = "own";
-  const when = new Date(time);
+  const sentAt = new Date(time);
   item.append(
     element("span", "who", user === site ? "The shop" : nameOf(user)),
     element(
       "time",
       "",
-      when.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }),
-      when.toISOString(),
+      sentAt.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }),
+      sentAt.toISOString(),
     ),
     element("p", "", typeof data?.text === "string" ? data.text : JSON.stringify(data)),
   );
   messages.append(item);
-  if (isNear || user === self) log.scrollTop = log.scrollHeight;
+  if (isNearBottom || user === self) log.scrollTop = log.scrollHeight;
 });
 
-room.on("members", (here) => {
+room.on("members", (present) => {
   members.replaceChildren(
-    ...[...here.values()].map(({ user, info }) =>
+    ...[...present.values()].map(({ user, info }) =>
       element("li", user === self ? "own" : "", `${info.name ?? user}${user === self ? " (you)" : ""}`),
     ),
   );
 });
 
-room.on("status", ({ status: now, error }) => {
-  composer.inert = now === "disconnected";
-  if (now === "connected") tell("Connected");
-  else if (now === "connecting") tell("Connecting …");
-  else tell(WHY[error?.code] ?? `The chat is over (${error?.code}).`, true);
+room.on("status", ({ status: current, error }) => {
+  composer.inert = current === "disconnected";
+  if (current === "connected") showStatus("Connected");
+  else if (current === "connecting") showStatus("Connecting…");
+  else showStatus(REASONS[error?.code] ?? `Disconnected (${error?.code})`, true);
 });
 
 room.on("gap", () => {
-  messages.append(element("li", "notice", "Some messages were missed here."));
+  messages.append(element("li", "notice", "Some messages are missing here."));
 });
 
 composer.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const written = text.value.trim();
-  if (written === "") return;
+  const draft = text.value.trim();
+  if (draft === "") return;
   text.value = "";
   try {
-    await room.publish({ text: written });
-    tell("Connected");
+    await room.publish({ text: draft });
+    showStatus("Connected");
   } catch (error) {
-    tell(`Not sent: ${error.message}`, true);
-    // So that it can be mended.
-    if (text.value === "") text.value = written;
+    showStatus(`Not sent: ${error.message}`, true);
+    // Restores the text, so that the visitor can correct it.
+    if (text.value === "") text.value = draft;
   }
 });
 
-function tell(words, isWrong = false) {
+function showStatus(words, isError = false) {
   status.textContent = words;
-  status.className = isWrong ? "wrong" : "";
+  status.className = isError ? "wrong" : "";
 }
 
-/** An element with a text, which is never HTML. */
+/** Creates an element with text content, which is never parsed as HTML. */
 function element(tag, className, content, datetime) {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = content;
-  if (datetime) made.dateTime = datetime;
-  return made;
+  const created = document.createElement(tag);
+  created.className = className;
+  created.textContent = content;
+  if (datetime) created.dateTime = datetime;
+  return created;
 }
 
-/** A user's name: the id without what tells two of the same name apart. */
+/** Returns the name in a user id: the id without its suffix. */
 function nameOf(id) {
   return id.replace(/#[0-9a-f]{6}$/, "");
 }

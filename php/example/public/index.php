@@ -1,20 +1,21 @@
 <?php
 
-// The site's page: a form to sign in, and then the chat.
+// The home page: a sign-in form, or the chat if the visitor is signed in.
 
 declare(strict_types=1);
 
 namespace Example;
 
-require_once __DIR__ . '/../lately.php';
+require_once __DIR__ . '/../recent-events.php';
 
 openSession();
 sendHeaders();
 $visitor = visitor();
-$words = [
-    'room.occupied' => 'The room woke up',
-    'room.vacated' => 'Everybody had left',
-    'member.joined' => '%s came',
+$events = recentEvents();
+$descriptions = [
+    'room.occupied' => 'The room became active',
+    'room.vacated' => 'The room became empty',
+    'member.joined' => '%s joined',
     'member.left' => '%s left',
 ];
 ?>
@@ -35,7 +36,7 @@ $words = [
     <h1>The Corner Shop</h1>
 <?php if ($visitor) : ?>
     <form method="post" action="sign-out.php">
-        <input type="hidden" name="form" value="<?= e(formToken()) ?>">
+        <input type="hidden" name="csrf" value="<?= e(csrfToken()) ?>">
         <span>Signed in as <strong><?= e($visitor['name']) ?></strong></span>
         <button>Sign out</button>
     </form>
@@ -46,25 +47,25 @@ $words = [
 <main class="sign-in">
     <form method="post" action="sign-in.php">
         <h2>Sign in</h2>
-        <p>Who signs in may join the chat.</p>
-        <input type="hidden" name="form" value="<?= e(formToken()) ?>">
+        <p>Sign in to join the chat.</p>
+        <input type="hidden" name="csrf" value="<?= e(csrfToken()) ?>">
         <label for="name">Your name</label>
         <input id="name" name="name" required maxlength="24" autocomplete="nickname" autofocus>
         <fieldset>
-            <legend>How Snug learns who you are</legend>
-            <label><input type="radio" name="by" value="token" checked> by a token that this site signs</label>
-            <label><input type="radio" name="by" value="cookie"> by asking this site about your cookie</label>
+            <legend>How Snug authenticates you</legend>
+            <label><input type="radio" name="auth" value="token" checked> With a token that this site signs</label>
+            <label><input type="radio" name="auth" value="cookie"> With your session cookie, which Snug checks with this site</label>
         </fieldset>
         <button class="primary">Sign in</button>
     </form>
 </main>
 <?php else : ?>
-<main class="chat" data-snug="<?= e(snugUrl()) ?>" data-room="<?= e(ROOM) ?>" data-by="<?= e($visitor['by']) ?>"
+<main class="chat" data-snug="<?= e(snugUrl()) ?>" data-room="<?= e(ROOM) ?>" data-auth="<?= e($visitor['auth']) ?>"
       data-user="<?= e($visitor['id']) ?>" data-site="<?= e(SITE) ?>">
-    <section class="talk" aria-labelledby="talk-title">
-        <h2 id="talk-title">Chat</h2>
-        <p id="status" role="status">Connecting …</p>
-        <div id="log" role="log" aria-labelledby="talk-title" tabindex="0"><ol id="messages"></ol></div>
+    <section class="conversation" aria-labelledby="chat-title">
+        <h2 id="chat-title">Chat</h2>
+        <p id="status" role="status">Connecting…</p>
+        <div id="log" role="log" aria-labelledby="chat-title" tabindex="0"><ol id="messages"></ol></div>
         <form id="composer" inert>
             <label for="text">Message</label>
             <input id="text" autocomplete="off" maxlength="500" required>
@@ -72,17 +73,17 @@ $words = [
         </form>
     </section>
     <aside aria-label="People" tabindex="0">
-        <section aria-labelledby="here-title">
-            <h2 id="here-title">Here now</h2>
+        <section aria-labelledby="members-title">
+            <h2 id="members-title">Members</h2>
             <ul id="members"></ul>
         </section>
-    <?php if (lately() !== []) : ?>
-        <section aria-labelledby="lately-title">
-            <h2 id="lately-title">Lately</h2>
-            <ul class="lately">
-        <?php foreach (lately() as $event) : ?>
+    <?php if ($events !== []) : ?>
+        <section aria-labelledby="events-title">
+            <h2 id="events-title">Recent events</h2>
+            <ul class="events">
+        <?php foreach ($events as $event) : ?>
                 <li>
-                    <?= e(sprintf($words[$event['type']] ?? $event['type'], nameOf($event['user'] ?? ''))) ?>
+                    <?= e(sprintf($descriptions[$event['type']] ?? $event['type'], nameOf($event['user'] ?? ''))) ?>
                     <time datetime="<?= gmdate('c', intdiv($event['time'], 1000)) ?>">
                         <?= gmdate('H:i', intdiv($event['time'], 1000)) ?> UTC
                     </time>

@@ -1,6 +1,6 @@
 <?php
 
-// Takes the form by which visitors sign in. That it asks for no password is all that it leaves out.
+// Handles the sign-in form. To keep the example short, it does not ask for a password.
 
 declare(strict_types=1);
 
@@ -9,18 +9,18 @@ namespace Example;
 require_once __DIR__ . '/../site.php';
 
 openSession();
-requireForm();
+requireCsrfToken();
 
 $name = is_string($_POST['name'] ?? null) ? trim($_POST['name']) : '';
 if (preg_match('/^[\p{L}\p{M}\p{N} .\'’-]{1,24}$/Du', $name) !== 1) {
-    goHome();
+    redirectHome();
 }
-// A session that somebody else may know of must not become this visitor's.
+// Prevents session fixation.
 session_regenerate_id(true);
 $_SESSION = ['visitor' => [
-    // Who signs in twice is two people, as there are no passwords; so nobody is taken for another one of that name.
+    // Without passwords, a name proves nothing. A random suffix makes each sign-in a user of its own.
     'id' => $name . '#' . bin2hex(random_bytes(3)),
     'name' => $name,
-    'by' => ($_POST['by'] ?? null) === 'cookie' ? 'cookie' : 'token',
+    'auth' => ($_POST['auth'] ?? null) === 'cookie' ? 'cookie' : 'token',
 ]];
-goHome();
+redirectHome();

@@ -1,6 +1,6 @@
 <?php
 
-// Signs the visitor out, here and in the chat.
+// Signs the visitor out of the site and of the chat.
 
 declare(strict_types=1);
 
@@ -11,7 +11,7 @@ use Snug\SnugException;
 require_once __DIR__ . '/../site.php';
 
 openSession();
-requireForm();
+requireCsrfToken();
 $visitor = visitor();
 
 $_SESSION = [];
@@ -20,11 +20,11 @@ setcookie(session_name(), '', ['expires' => 1, 'path' => '/']);
 
 if ($visitor) {
     try {
-        // The connections of all tabs end, and none begins by a token that holds for some minutes more.
+        // The ban closes the connections of all tabs, and keeps the visitor out until the last token has expired.
         snug()->room(ROOM)->ban($visitor['id'], TOKEN_SECONDS + LEEWAY_SECONDS, 'signed out');
     } catch (SnugException $e) {
-        // The session is over all the same, and so is the chat when the token ends.
+        // The session has ended all the same, and the connections close when their token expires.
         error_log((string) $e);
     }
 }
-goHome();
+redirectHome();

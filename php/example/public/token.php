@@ -1,6 +1,6 @@
 <?php
 
-// Gives whoever is signed in a token: the page asks for one when it joins, and for the next one in time.
+// Returns a token for the signed-in visitor. The client fetches one to join, and another before it expires.
 
 declare(strict_types=1);
 
@@ -12,4 +12,4 @@ $visitor = requireVisitor();
 
 header('Content-Type: text/plain');
 header('Cache-Control: no-store');
-echo mint()->mint($visitor['id'], [ROOM], TOKEN_SECONDS, ['name' => $visitor['name']]);
+echo tokens()->mint($visitor['id'], [ROOM], TOKEN_SECONDS, ['name' => $visitor['name']]);

@@ -1,24 +1,24 @@
 <?php
 
-// The page that WEBHOOK_URL names: Snug tells it what happens in the room.
+// WEBHOOK_URL points here. Snug sends the room's events.
 
 declare(strict_types=1);
 
 namespace Example;
 
-use Snug\BadSignature;
 use Snug\Webhook;
+use Snug\WebhookVerificationException;
 
-require_once __DIR__ . '/../lately.php';
+require_once __DIR__ . '/../recent-events.php';
 
 try {
     $delivery = (new Webhook(setting('WEBHOOK_SECRET')))
         ->events((string) file_get_contents('php://input'), getallheaders());
-} catch (BadSignature $e) {
+} catch (WebhookVerificationException $e) {
     error_log($e->getMessage());
-    refuse(401);
+    respond(401);
 }
 if ($delivery->room === ROOM) {
-    remember($delivery);
+    storeEvents($delivery);
 }
 http_response_code(204);
