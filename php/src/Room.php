@@ -29,7 +29,7 @@ final class Room
     }
 
     /**
-     * Publishes a message. Snug stores it, sends it to the room's connections, and then responds.
+     * Publishes a message. When this returns, Snug has stored it. Snug also sends it to the room's connections.
      *
      * @param mixed           $data  Any value that can be encoded as JSON.
      * @param string|null     $event An event name that your application chooses, at most 64 bytes.

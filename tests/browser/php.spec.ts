@@ -117,7 +117,11 @@ describe.skipIf(!hasChromium || !hasPhpPackages)("PHP example site", { timeout: 
 
   it.each(METHODS)("shows messages as text and never as HTML, with a %s", async (auth) => {
     const { page } = await signIn("O’Neil-Smith Jr.", auth);
-    for (const text of [`<img src=x onerror=alert("${auth}")>`, `</script>&lt;${auth}&gt;`, `'"\`\${${auth}}`]) {
+    for (const text of [
+      `<img src=x onerror=alert("${auth}")>`,
+      `</script>&lt;${auth}&gt;`,
+      `'"\`\${${auth}}`,
+    ]) {
       await send(page, text);
       await shows(page, "O’Neil-Smith Jr.", text);
     }
