@@ -1,5 +1,5 @@
 <?php
-// A login as any site has one; that it asks for no password is all that it leaves out.
+// Signs a user in. To keep the tests simple, it does not ask for a password.
 session_start();
 session_regenerate_id(true);
 $_SESSION['user'] = $_POST['user'];

@@ -1,4 +1,4 @@
-// Pages in PHP, served by it: an application with sessions, unless other pages are named.
+// Serves PHP pages with PHP's built-in server: those in tests/site, a site with sessions, unless told otherwise.
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -10,33 +10,33 @@ import { fileURLToPath } from "node:url";
 import { hasPhpTools } from "../../scripts/needs/php.mjs";
 import type { Seen } from "./site.js";
 
-/** Whether the tests that need PHP are run: where it is, and on CI, which has it. */
+/** True if tests that need PHP run: if it is installed, and always on CI. */
 export const hasPhp = Boolean(process.env.CI) || spawnSync("php", ["--version"]).status === 0;
 
-/** Whether the tests that need its tools and packages are run, too. */
+/** True if tests that also need PHP's tools and packages run. */
 export const hasPhpPackages = Boolean(process.env.CI) || hasPhpTools();
 
-/** A site that runs. */
+/** A running site. */
 export interface PhpSite extends AsyncDisposable {
-  /** Where it listens, without a slash at the end. */
+  /** The site's origin, without a trailing slash. */
   origin: string;
-  /** Every request, in the order in which they came. */
+  /** Returns all requests received, in order. */
   seen(): Promise<Seen[]>;
-  /** What PHP has said of itself. */
+  /** Returns PHP's log. */
   log(): string;
 }
 
-/** Which pages are served, and how. */
+/** Options of a PHP site. */
 export interface PhpOptions {
-  /** The folder: that of tests/site. */
+  /** The document root. Default: tests/site. */
   folder?: string;
-  /** What pages find in their environment. */
+  /** Environment variables for the pages. */
   env?: Record<string, string>;
-  /** Where to listen: any port that is free. */
+  /** The port to listen on. Default: any free port. */
   port?: number;
 }
 
-/** Serves pages, with PHP's own settings as they are but for these. */
+/** Starts a site. `settings` override PHP's configuration. */
 export async function startPhp(
   settings: Record<string, string | number> = {},
   { folder = pages, env = {}, port }: PhpOptions = {},
@@ -55,7 +55,7 @@ export async function startPhp(
     php.stderr.setEncoding("utf8").on("data", (text) => {
       log += text;
     });
-    // Somebody may be quicker to take a port.
+    // Another process may have taken the port in the meantime.
     if (!(await isListening(php, () => log, port === undefined))) continue;
     return {
       origin: `http://${address}`,
@@ -65,9 +65,9 @@ export async function startPhp(
         return lines.map((line) => JSON.parse(line));
       },
       [Symbol.asyncDispose]: async () => {
-        const over = once(php, "close");
+        const closed = once(php, "close");
         php.kill();
-        await over;
+        await closed;
         await rm(directory, { recursive: true });
       },
     };
@@ -76,7 +76,7 @@ export async function startPhp(
 
 const pages = fileURLToPath(new URL("../site", import.meta.url));
 
-/** A port that nobody has. PHP can't be told to find one itself. */
+/** Finds a free port. PHP's built-in server cannot choose one itself. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -86,13 +86,15 @@ export async function freePort(): Promise<number> {
   return typeof address === "object" && address ? address.port : 0;
 }
 
-/** Waits until PHP says that it serves, or where that `mayBe`, that the port is taken. Fails where it does neither. */
-async function isListening(php: ChildProcess, log: () => string, mayBe: boolean): Promise<boolean> {
+/**
+ * Returns true once PHP listens. Returns false if the port is taken and `canRetry` is set. Fails if PHP ends otherwise.
+ */
+async function isListening(php: ChildProcess, log: () => string, canRetry: boolean): Promise<boolean> {
   const { promise, resolve, reject } = Promise.withResolvers<boolean>();
   php.stderr?.on("data", () => log().includes(" started") && resolve(true));
   php.on("error", reject);
   php.on("close", () => {
-    if (mayBe && log().includes("Address already in use")) resolve(false);
+    if (canRetry && log().includes("Address already in use")) resolve(false);
     else reject(new Error(`PHP ended:\n${log()}`));
   });
   return promise;

@@ -1,4 +1,4 @@
-// Another server, on this machine: what the Worker asks, and what it is told.
+// A local HTTP server that stands in for an application's back end.
 
 import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
@@ -7,50 +7,50 @@ import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 
-/** A request, read to its end. */
+/** A received request. */
 export interface Seen {
   method: string;
-  /** With the query. */
+  /** The path and the query. */
   path: string;
   headers: IncomingHttpHeaders;
   body: string;
 }
 
-/** What the server says: 200 with nothing in it, unless it says otherwise. */
+/** A response. Default: 200 with an empty body. */
 export interface Reply {
   status?: number;
   headers?: Record<string, string>;
-  /** Goes with its length; pieces go without, one after the other for as long as somebody reads. */
+  /** A string or bytes are sent with their length. Pieces are streamed without a length while the client reads. */
   body?: string | Uint8Array | Pieces;
-  /** Keeps the connection open without an answer. */
+  /** Keeps the connection open and never responds. */
   never?: true;
-  /** Keeps it open without an end to the answer. */
+  /** Sends the body and never ends the response. */
   endless?: true;
 }
 
 type Pieces = Iterable<string> | AsyncIterable<string>;
 
-/** A server that runs. */
+/** A running server. */
 export interface Site extends AsyncDisposable {
-  /** Where it listens, without a slash at the end. */
+  /** The server's origin, without a trailing slash. */
   origin: string;
-  /** Every request, in the order in which they came. */
+  /** All requests received, in order. */
   seen: Seen[];
-  /** Ends it, and every connection to it. */
+  /** Stops the server and closes all its connections. */
   close(): Promise<void>;
 }
 
-/** Starts a server on 127.0.0.1, at a free port or the given one. Where the handler throws, it hangs up. */
+/** Starts a server on 127.0.0.1, on the given port or a free one. If the handler throws, closes the connection. */
 export async function startSite(
-  answer: (request: Seen) => Reply | Promise<Reply>,
-  wantedPort = 0,
+  respond: (request: Seen) => Reply | Promise<Reply>,
+  requestedPort = 0,
 ): Promise<Site> {
   const seen: Seen[] = [];
-  const take = async (incoming: IncomingMessage, response: ServerResponse) => {
+  const handle = async (incoming: IncomingMessage, response: ServerResponse) => {
     const { method = "", url = "", headers } = incoming;
     const request = { method, path: url, headers, body: await text(incoming) };
     seen.push(request);
-    const { status = 200, headers: fields, body = "", never, endless } = await answer(request);
+    const { status = 200, headers: fields, body = "", never, endless } = await respond(request);
     if (never) return;
     const isWhole = typeof body === "string" || body instanceof Uint8Array;
     if (isWhole && !endless) {
@@ -64,9 +64,9 @@ export async function startSite(
     await pipeline(Readable.from(isWhole ? [body] : body), response, { end: !endless });
   };
   const server = createServer((incoming, response) => {
-    take(incoming, response).catch(() => incoming.socket.destroy());
+    handle(incoming, response).catch(() => incoming.socket.destroy());
   });
-  server.listen(wantedPort, "127.0.0.1");
+  server.listen(requestedPort, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   const close = async () => {
