@@ -1,5 +1,4 @@
-// What the documents say of PHP works: each block in PHP is run against the built Worker, and what it prints is what
-// stands below it.
+// Runs the PHP examples of the documents against the built Worker, and compares their output with the documents.
 
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -15,42 +14,42 @@ import { startWorker, type Worker } from "./support/worker.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** What a document has in PHP. */
+/** A document's PHP examples. */
 interface Examples {
-  /** Its pages, by their names. */
+  /** Pages of a site, by file name. */
   pages: Map<string, string>;
-  /** Everything else, one after the other. */
+  /** All other blocks, joined into one script. */
   script: string;
-  /** What that prints. */
+  /** The script's expected output. */
   prints: string;
-  /** What only shows how others do it. */
-  others: string[];
+  /** Examples of other systems, which are not run. */
+  otherSystems: string[];
 }
 
 async function examplesOf(document: string): Promise<Examples> {
-  const examples: Examples = { pages: new Map(), script: "", prints: "", others: [] };
+  const examples: Examples = { pages: new Map(), script: "", prints: "", otherSystems: [] };
   const text = await readFile(join(root, document), "utf8");
   for (const [, language, code = ""] of text.matchAll(/^```(php|text)\n(.*?)^```$/gms)) {
     const [, name] = /^<\?php\n\/\/ (.+)\n/.exec(code) ?? [];
     if (language === "text") examples.prints += code;
     else if (name === undefined) examples.script += code;
-    else if (name.startsWith("before,")) examples.others.push(code);
+    else if (/^(before,|迁移前)/.test(name)) examples.otherSystems.push(code);
     else examples.pages.set(name, code);
   }
   return examples;
 }
 
-/** A site with a document's pages, and a Worker that knows of them. */
-interface World extends AsyncDisposable {
+/** A site with a document's pages, and a Worker that is configured for it. */
+interface Environment extends AsyncDisposable {
   examples: Examples;
   worker: Worker;
   php: PhpSite;
   folder: string;
-  /** Runs the document's script, after some lines, and gives what it prints. */
+  /** Runs the document's script after the given lines, and returns its output. */
   run(before?: string): string;
 }
 
-async function startWorld(document: string): Promise<World> {
+async function startEnvironment(document: string): Promise<Environment> {
   const examples = await examplesOf(document);
   const folder = await mkdtemp(join(tmpdir(), "snug-docs-"));
   await mkdir(join(folder, "vendor"));
@@ -65,11 +64,11 @@ async function startWorld(document: string): Promise<World> {
   const worker = await startWorker({
     WEBHOOK_SECRET,
     ...(examples.pages.has("webhook.php") && { WEBHOOK_URL: `${site}/webhook.php`, WEBHOOK_EVENTS: "*" }),
-    ...(examples.pages.has("judge.php") && { PUBLISH_URL: `${site}/judge.php` }),
+    ...(examples.pages.has("publish-hook.php") && { PUBLISH_URL: `${site}/publish-hook.php` }),
     PRESENCE_GRACE_MS: 0,
   });
-  const env = { SNUG_URL: worker.origin, JWT_SECRET: SECRET, WEBHOOK_SECRET };
-  const php = await startPhp({}, { folder, env, port });
+  const variables = { SNUG_URL: worker.origin, JWT_SECRET: SECRET, WEBHOOK_SECRET };
+  const php = await startPhp({}, { folder, env: variables, port });
   return {
     examples,
     worker,
@@ -83,7 +82,7 @@ async function startWorld(document: string): Promise<World> {
         {
           cwd: folder,
           encoding: "utf8",
-          env: { ...process.env, ...env },
+          env: { ...process.env, ...variables },
         },
       );
       expect(done.stderr).toBe("");
@@ -97,117 +96,153 @@ async function startWorld(document: string): Promise<World> {
   };
 }
 
-/** The lines that set PHP up, where a document leaves them to docs/php.md. */
+/** Returns the lines of docs/php.md that create `$snug`, for documents that do not repeat them. */
 const setUp = async () => {
   const { script } = await examplesOf("docs/php.md");
   return script.slice(0, script.indexOf(";\n", script.indexOf("$snug =")) + 2);
 };
 
-describe.skipIf(!hasPhpPackages)("docs/php.md", () => {
-  let world: World;
-  beforeAll(async () => {
-    world = await startWorld("docs/php.md");
-  });
-  afterAll(() => world?.[Symbol.asyncDispose]());
+const guides = [
+  {
+    document: "docs/php.md",
+    joined: "cho joined heard",
+    left: "cho left heard",
+    reasons: { link: "links are not allowed", type: "text must be a string" },
+  },
+  {
+    document: "docs/php.zh-CN.md",
+    joined: "cho 加入了 heard",
+    left: "cho 离开了 heard",
+    reasons: { link: "不允许发送链接", type: "text 必须是字符串" },
+  },
+];
 
-  it("has a script that prints what it says", async () => {
+describe.skipIf(!hasPhpPackages).each(guides)("$document", ({ document, joined, left, reasons }) => {
+  let env: Environment;
+  beforeAll(async () => {
+    env = await startEnvironment(document);
+  });
+  afterAll(() => env?.[Symbol.asyncDispose]());
+
+  it("has a script that prints the documented output", async () => {
     const ann = { user: "ann", claims: { info: { name: "Ann" } } };
     const members = [
-      await connect(world.worker, "lobby", ann),
-      await connect(world.worker, "lobby", ann),
-      await connect(world.worker, "lobby", { user: "bob" }),
+      await connect(env.worker, "lobby", ann),
+      await connect(env.worker, "lobby", ann),
+      await connect(env.worker, "lobby", { user: "bob" }),
     ];
-    expect(world.run()).toBe(world.examples.prints);
+    expect(env.run()).toBe(env.examples.prints);
     const codes = await Promise.all(members.map((member) => member.closed()));
     expect(codes.map(({ code }) => code)).toEqual([4100, 4100, 4101]);
     // The ban was lifted.
-    await connect(world.worker, "lobby", { user: "bob" });
+    await connect(env.worker, "lobby", { user: "bob" });
   });
 
-  it("has a page that hears what happens", async () => {
-    const cho = await connect(world.worker, "heard", { user: "cho" });
+  it("has a webhook page that logs joins, leaves and messages", async () => {
+    const cho = await connect(env.worker, "heard", { user: "cho" });
     await cho.request({ type: "publish", data: { text: "hello" } });
     await cho.close();
     const lines = await vi.waitFor(async () => {
-      const text = await readFile(join(world.folder, "log.txt"), "utf8");
-      expect(text).toContain("cho left heard");
+      const text = await readFile(join(env.folder, "log.txt"), "utf8");
+      expect(text).toContain(left);
       return text.trimEnd().split("\n");
     }, 10_000);
-    expect(lines).toContain("cho came to heard");
+    expect(lines).toContain(joined);
     expect(lines.some((line) => /^\d+: \{"text":"hello"\}$/.test(line))).toBe(true);
   });
 
-  it("has a page that judges what is said", async () => {
-    const dan = await connect(world.worker, "judged", { user: "dan" });
+  it("has a publish hook that refuses or changes messages", async () => {
+    const dan = await connect(env.worker, "hooked", { user: "dan" });
     expect(
       await dan.refusal({ type: "publish", id: 1, data: { text: "http://spam.example" } }),
-    ).toMatchObject({ code: "refused", message: "no links, please" });
+    ).toMatchObject({ code: "refused", message: reasons.link });
     expect(await dan.refusal({ type: "publish", id: 2, data: 7 })).toMatchObject({
       code: "refused",
-      message: "a message is a text",
+      message: reasons.type,
     });
     await dan.request({ type: "publish", data: { text: "  hello  " } });
     expect((await dan.next("message")).data).toEqual({ text: "hello" });
   });
 
-  it.each(["webhook.php", "judge.php"])("has a %s that does nothing for who is not Snug", async (page) => {
-    const answer = await fetch(`${world.php.origin}/${page}`, { method: "POST", body: "{}" });
-    expect(answer.status).toBe(401);
-  });
+  it.each(["webhook.php", "publish-hook.php"])(
+    "has a %s that rejects requests that are not from Snug",
+    async (page) => {
+      const response = await fetch(`${env.php.origin}/${page}`, { method: "POST", body: "{}" });
+      expect(response.status).toBe(401);
+    },
+  );
 });
 
-describe.skipIf(!hasPhpPackages)("docs/from-php-websocket.md", () => {
-  let world: World;
-  beforeAll(async () => {
-    world = await startWorld("docs/from-php-websocket.md");
-  });
-  afterAll(() => world?.[Symbol.asyncDispose]());
+const comparisons = [
+  {
+    document: "docs/from-php-websocket.md",
+    otherSystems: 1,
+    link: "links are not allowed",
+    shipped: "Order 7 has shipped",
+  },
+  {
+    document: "docs/from-php-websocket.zh-CN.md",
+    otherSystems: 1,
+    link: "不允许发送链接",
+    shipped: "订单 7 已发货",
+  },
+];
 
-  it("has a chat of others that is PHP", async () => {
-    expect(world.examples.others).toHaveLength(1);
-    for (const code of world.examples.others) {
-      const { status, stdout } = spawnSync("php", ["-l"], { input: code, encoding: "utf8" });
-      expect(status, stdout).toBe(0);
-    }
-  });
+describe.skipIf(!hasPhpPackages).each(comparisons)(
+  "$document",
+  ({ document, otherSystems, link, shipped }) => {
+    let env: Environment;
+    beforeAll(async () => {
+      env = await startEnvironment(document);
+    });
+    afterAll(() => env?.[Symbol.asyncDispose]());
 
-  it("has a chat for Snug that does the same", async () => {
-    await writeFile(
-      join(world.folder, "login.php"),
-      "<?php session_start(); $_SESSION['user'] = ['id' => $_POST['user'], 'name' => ucfirst($_POST['user'])];",
-    );
-    expect((await fetch(`${world.php.origin}/token.php`)).status).toBe(401);
-    const enter = async (user: string) => {
-      const login = await fetch(`${world.php.origin}/login.php`, {
-        method: "POST",
-        body: new URLSearchParams({ user }),
-      });
-      const [cookie = ""] = login.headers.getSetCookie().at(-1)?.split(";") ?? [];
-      const answer = await fetch(`${world.php.origin}/token.php`, { headers: { cookie } });
-      return connect(world.worker, "lobby", { token: await answer.text(), query: { last: 50 } });
-    };
-    const ann = await enter("ann");
-    expect(ann.welcome).toMatchObject({ user: "ann", members: [{ info: { name: "Ann" } }] });
-    await ann.request({ type: "publish", data: { text: "hello" } });
-    expect(
-      await ann.refusal({ type: "publish", id: 1, data: { text: "see http://spam.example" } }),
-    ).toMatchObject({
-      message: "no links, please",
+    it("shows the other system's chat in valid PHP", async () => {
+      expect(env.examples.otherSystems).toHaveLength(otherSystems);
+      for (const code of env.examples.otherSystems) {
+        const { status, stdout } = spawnSync("php", ["-l"], { input: code, encoding: "utf8" });
+        expect(status, stdout).toBe(0);
+      }
     });
 
-    const bob = await enter("bob");
-    expect((await bob.next("message")).data).toEqual({ text: "hello" });
-    expect(world.run(await setUp())).toBe(world.examples.prints);
-    for (const member of [ann, bob]) {
-      const shipped = await member.next("message", ({ event }) => event === "order");
-      expect(shipped).toMatchObject({ user: "system", data: { text: "Order 7 has shipped" } });
-    }
-  });
-});
+    it("has a chat for Snug that works", async () => {
+      await writeFile(
+        join(env.folder, "login.php"),
+        "<?php session_start(); $_SESSION['user'] = ['id' => $_POST['user'], 'name' => ucfirst($_POST['user'])];",
+      );
+      expect((await fetch(`${env.php.origin}/token.php`)).status).toBe(401);
+      const signIn = async (user: string) => {
+        const login = await fetch(`${env.php.origin}/login.php`, {
+          method: "POST",
+          body: new URLSearchParams({ user }),
+        });
+        const [cookie = ""] = login.headers.getSetCookie().at(-1)?.split(";") ?? [];
+        const response = await fetch(`${env.php.origin}/token.php`, { headers: { cookie } });
+        return connect(env.worker, "lobby", { token: await response.text(), query: { last: 50 } });
+      };
+      const ann = await signIn("ann");
+      expect(ann.welcome).toMatchObject({ user: "ann", members: [{ info: { name: "Ann" } }] });
+      await ann.request({ type: "publish", data: { text: "hello" } });
+      expect(
+        await ann.refusal({ type: "publish", id: 1, data: { text: "see http://spam.example" } }),
+      ).toMatchObject({
+        message: link,
+      });
+
+      const bob = await signIn("bob");
+      expect((await bob.next("message")).data).toEqual({ text: "hello" });
+      expect(env.run(await setUp())).toBe(env.examples.prints);
+      for (const member of [ann, bob]) {
+        const message = await member.next("message", ({ event }) => event === "order");
+        expect(message).toMatchObject({ user: "server", data: { text: shipped } });
+      }
+    });
+  },
+);
 
 describe.skipIf(!hasPhpPackages)("php/README.md", () => {
-  it("has a script that prints what it says", async () => {
-    await using world = await startWorld("php/README.md");
-    expect(world.run()).toBe(world.examples.prints);
+  it("has a script that prints the documented output", async () => {
+    await using env = await startEnvironment("php/README.md");
+    expect(env.run()).toBe(env.examples.prints);
   });
 });
