@@ -16,13 +16,13 @@ require_once __DIR__ . '/../autoload.php';
 /** The chat's room. */
 const ROOM = 'lobby';
 
-/** The user id of the site itself. A visitor's id always has a suffix (see sign-in.php), so none equals it. */
+/** The user id of the site itself. A user's id always has a suffix (see sign-in.php), so none equals it. */
 const SITE = 'site';
 
-/** The lifetime of a visitor's token. Each renewal also keeps the PHP session alive. */
+/** The lifetime of a user's token. Each renewal also keeps the PHP session alive. */
 const TOKEN_SECONDS = 600;
 
-/** How long Snug accepts a token after it expires, to allow for clocks that differ: its JWT_LEEWAY_SECONDS. */
+/** The time for which Snug accepts an expired token, to allow for clocks that differ: its JWT_LEEWAY_SECONDS. */
 const LEEWAY_SECONDS = 5;
 
 /** Returns a setting from the environment. */
@@ -50,7 +50,7 @@ function snug(): Snug
     return new Snug(snugUrl(), tokens(), new Client(['timeout' => 5]), $factory, $factory, SITE);
 }
 
-/** Starts the visitor's session. Cookies ignore the port, so the browser sends this one to Snug on the same host too. */
+/** Starts the user's session. Cookies ignore the port, so the browser sends this one to Snug on the same host too. */
 function openSession(): void
 {
     session_start([
@@ -62,26 +62,26 @@ function openSession(): void
 }
 
 /**
- * Returns the signed-in visitor, or responds with 401. Does not start a session for visitors without one.
+ * Returns the signed-in user, or responds with 401. Does not start a session for users without one.
  *
  * @return array{id: string, name: string, auth: string}
  */
-function requireVisitor(): array
+function requireUser(): array
 {
     if (isset($_COOKIE[session_name()])) {
         openSession();
     }
-    return visitor() ?? respond(401);
+    return currentUser() ?? respond(401);
 }
 
 /**
- * Returns the signed-in visitor, or null.
+ * Returns the signed-in user, or null.
  *
  * @return array{id: string, name: string, auth: string}|null
  */
-function visitor(): ?array
+function currentUser(): ?array
 {
-    return $_SESSION['visitor'] ?? null;
+    return $_SESSION['user'] ?? null;
 }
 
 /** Returns the session's CSRF token, which every form includes. */

@@ -16,7 +16,7 @@ final class Member
          * @var array<string, mixed>
          */
         public readonly array $info,
-        /** When the user joined, in Unix milliseconds. */
+        /** The time at which the user joined, in Unix milliseconds. */
         public readonly int $since,
         /** The number of open connections: 0 during the grace period after the last one was lost. */
         public readonly int $connections,

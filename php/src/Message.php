@@ -10,7 +10,7 @@ final class Message
     public function __construct(
         /** The message's offset. It rises by one from message to message of a room. */
         public readonly int $offset,
-        /** When it was stored, in Unix milliseconds. */
+        /** The time at which the message was stored, in Unix milliseconds. */
         public readonly int $time,
         /** The author's user id. */
         public readonly string $user,

@@ -16,7 +16,7 @@ final class PublishResult
          * @var list<PublishedMessage>
          */
         public readonly array $messages,
-        /** Why the room refused the messages. Null if it accepted them. */
+        /** The reason why the room refused the messages. Null if it accepted them. */
         public readonly ?Problem $problem,
     ) {
     }

@@ -12,7 +12,7 @@ final class PublishedMessage
         public readonly string $epoch,
         /** The message's offset within the epoch. */
         public readonly int $offset,
-        /** When the message was stored, in Unix milliseconds. */
+        /** The time at which the message was stored, in Unix milliseconds. */
         public readonly int $time,
         /** True if the message was already stored under the same key. */
         public readonly bool $isDuplicate,

@@ -17,7 +17,7 @@ final class RoomEvent
          * Later versions of Snug may add types, so ignore those you do not know.
          */
         public readonly string $type,
-        /** When the event occurred, in Unix milliseconds. */
+        /** The time of the event, in Unix milliseconds. */
         public readonly int $time,
         /** The user who joined or left. Null for other events. */
         public readonly ?string $user,

@@ -129,7 +129,7 @@ describe.skipIf(!hasChromium || !hasPhpPackages)("PHP example site", { timeout: 
     expectNoErrors(page);
   });
 
-  it("treats two visitors with the same name as different users", async () => {
+  it("treats two users with the same name as different users", async () => {
     const [one, two] = [await signIn("Dan", "token"), await signIn("Dan", "cookie")];
     await listsMember(one.page, "Dan (you)");
     await listsMember(one.page, "Dan");
@@ -164,7 +164,7 @@ describe.skipIf(!hasChromium || !hasPhpPackages)("PHP example site", { timeout: 
     await isConnected(tab);
   });
 
-  it("publishes notices as the site, and lets no visitor use its name", async () => {
+  it("publishes notices as the site, and lets no user publish in its name", async () => {
     const { page } = await signIn("Fay", "cookie");
     const notice = spawnSync("php", [join(example, "send-notice.php"), "We close at <six>."], {
       encoding: "utf8",
@@ -173,7 +173,7 @@ describe.skipIf(!hasChromium || !hasPhpPackages)("PHP example site", { timeout: 
     expect(notice.stderr).toBe("");
     expect(notice.stdout).toMatch(/^sent as message \d+\n$/);
     await shows(page, "The shop", "We close at <six>.");
-    // A visitor who signs in as "site" is still a different user.
+    // A user who signs in as "site" still has a different id.
     const impostor = await signIn("site", "token");
     await send(impostor.page, "I am the shop");
     await shows(page, "site", "I am the shop");

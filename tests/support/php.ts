@@ -1,4 +1,4 @@
-// Serves PHP pages with PHP's built-in server: those in tests/site, a site with sessions, unless told otherwise.
+// Serves PHP pages with PHP's built-in server: those in tests/site, a site with sessions by default.
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";

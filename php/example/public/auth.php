@@ -1,7 +1,7 @@
 <?php
 
-// AUTH_URL points here. For each request to join a room, Snug sends the visitor's cookies and the room's name, and
-// this page responds with the visitor's claims.
+// AUTH_URL points here. For each request to join a room, Snug sends the user's cookies and the room's name, and
+// this page responds with the user's claims.
 
 declare(strict_types=1);
 
@@ -12,7 +12,7 @@ require_once __DIR__ . '/../site.php';
 if ($_SERVER['REQUEST_METHOD'] !== 'POST') {
     respond(405);
 }
-$visitor = requireVisitor();
+$user = requireUser();
 $room = json_decode((string) file_get_contents('php://input'), true)['room'] ?? null;
 if ($room !== ROOM) {
     respond(403);
@@ -20,8 +20,8 @@ if ($room !== ROOM) {
 
 header('Content-Type: application/json');
 echo json_encode([
-    'sub' => $visitor['id'],
+    'sub' => $user['id'],
     'exp' => time() + TOKEN_SECONDS,
     'rooms' => [$room],
-    'info' => ['name' => $visitor['name']],
+    'info' => ['name' => $user['name']],
 ], JSON_THROW_ON_ERROR);

@@ -1,4 +1,4 @@
-// The chat: shows the room's messages and members, and publishes what the visitor writes.
+// The chat: shows the room's messages and members, and publishes what the user writes.
 
 const main = document.querySelector("main.chat");
 const { snug, room: name, auth, user: self, site } = main.dataset;
@@ -87,7 +87,7 @@ composer.addEventListener("submit", async (event) => {
     showStatus("Connected");
   } catch (error) {
     showStatus(`Not sent: ${error.message}`, true);
-    // Restores the text, so that the visitor can correct it.
+    // Restores the text, so that the user can correct it.
     if (text.value === "") text.value = draft;
   }
 });

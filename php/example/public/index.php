@@ -1,6 +1,6 @@
 <?php
 
-// The home page: a sign-in form, or the chat if the visitor is signed in.
+// The home page: a sign-in form, or the chat if the user is signed in.
 
 declare(strict_types=1);
 
@@ -10,7 +10,7 @@ require_once __DIR__ . '/../recent-events.php';
 
 openSession();
 sendHeaders();
-$visitor = visitor();
+$user = currentUser();
 $events = recentEvents();
 $descriptions = [
     'room.occupied' => 'The room became active',
@@ -27,23 +27,23 @@ $descriptions = [
     <title>The Corner Shop</title>
     <link rel="icon" href="data:,">
     <link rel="stylesheet" href="style.css">
-<?php if ($visitor) : ?>
+<?php if ($user) : ?>
     <script type="module" src="chat.js"></script>
 <?php endif ?>
 </head>
 <body>
 <header>
     <h1>The Corner Shop</h1>
-<?php if ($visitor) : ?>
+<?php if ($user) : ?>
     <form method="post" action="sign-out.php">
         <input type="hidden" name="csrf" value="<?= e(csrfToken()) ?>">
-        <span>Signed in as <strong><?= e($visitor['name']) ?></strong></span>
+        <span>Signed in as <strong><?= e($user['name']) ?></strong></span>
         <button>Sign out</button>
     </form>
 <?php endif ?>
 </header>
 
-<?php if (!$visitor) : ?>
+<?php if (!$user) : ?>
 <main class="sign-in">
     <form method="post" action="sign-in.php">
         <h2>Sign in</h2>
@@ -60,8 +60,8 @@ $descriptions = [
     </form>
 </main>
 <?php else : ?>
-<main class="chat" data-snug="<?= e(snugUrl()) ?>" data-room="<?= e(ROOM) ?>" data-auth="<?= e($visitor['auth']) ?>"
-      data-user="<?= e($visitor['id']) ?>" data-site="<?= e(SITE) ?>">
+<main class="chat" data-snug="<?= e(snugUrl()) ?>" data-room="<?= e(ROOM) ?>" data-auth="<?= e($user['auth']) ?>"
+      data-user="<?= e($user['id']) ?>" data-site="<?= e(SITE) ?>">
     <section class="conversation" aria-labelledby="chat-title">
         <h2 id="chat-title">Chat</h2>
         <p id="status" role="status">Connecting…</p>

@@ -1,6 +1,6 @@
 <?php
 
-// Returns a token for the signed-in visitor. The client fetches one to join, and another before it expires.
+// Returns a token for the signed-in user. The client fetches one to join, and another before it expires.
 
 declare(strict_types=1);
 
@@ -8,8 +8,8 @@ namespace Example;
 
 require_once __DIR__ . '/../site.php';
 
-$visitor = requireVisitor();
+$user = requireUser();
 
 header('Content-Type: text/plain');
 header('Cache-Control: no-store');
-echo tokens()->mint($visitor['id'], [ROOM], TOKEN_SECONDS, ['name' => $visitor['name']]);
+echo tokens()->mint($user['id'], [ROOM], TOKEN_SECONDS, ['name' => $user['name']]);
