@@ -1,15 +1,15 @@
-// How long to wait before the next attempt.
+// Delays between reconnection attempts and between retries.
 
 export interface Backoff {
-  /** What the first attempt waits at most. */
+  /** Upper bound of the first delay, in milliseconds. */
   minMs: number;
-  /** What any attempt waits at most. */
+  /** Upper bound of every delay, in milliseconds. */
   maxMs: number;
 }
 
 /**
- * A time drawn from all of 0 to a bound that doubles with each failure ("full jitter"), so that thousands who
- * lost the same server do not come back together.
+ * Returns a random delay between 0 and a bound that doubles with each failure ("full jitter"). The jitter
+ * keeps thousands of clients that lost the same server from reconnecting at once.
  */
 export function delayMs(failures: number, { minMs, maxMs }: Backoff): number {
   return Math.random() * Math.min(maxMs, minMs * 2 ** failures);

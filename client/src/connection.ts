@@ -1,17 +1,20 @@
-// One WebSocket: frames as objects, one a line, and the question whether anybody is still there.
+// One WebSocket: parses frames of newline-separated JSON and detects a connection that no longer responds.
 
 import type { Push } from "./protocol.js";
 
-/** A close code of ours: it says that we come back, so that nobody is told that we left. */
-const COMING_BACK = 4000;
+/**
+ * Close code for "this client will reconnect": the room starts the grace period instead of announcing a
+ * leave.
+ */
+const WILL_RECONNECT = 4000;
 
-/** Answered by the runtime, without waking the room, exactly where it is written like this. */
+/** The runtime answers exactly this text without waking the room. */
 const PING = '{"type":"ping"}';
 
 export interface ConnectionEvents {
-  /** Whatever the room says. */
+  /** Called for each object that the room sends. */
   push(push: Push): void;
-  /** It is over, and nothing more will come. `code` is that of the close, 1006 where there was none. */
+  /** Called once when the connection has ended. `code` is the close code, or 1006 if there was none. */
   lost(isOpened: boolean, code: number): void;
 }
 
@@ -19,16 +22,16 @@ export class Connection {
   readonly #socket: WebSocket;
   readonly #events: ConnectionEvents;
   readonly #timeoutMs: number;
-  /** What has to be answered, and until when. */
-  readonly #unanswered = new Map<string | number, number>();
-  #patience: ReturnType<typeof setTimeout> | undefined;
-  #pings: ReturnType<typeof setInterval> | undefined;
-  /** What had not left the machine at the last look, in bytes. */
+  /** Deadlines (Unix ms) by the name of the expected reply. */
+  readonly #deadlines = new Map<string | number, number>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #pingTimer: ReturnType<typeof setInterval> | undefined;
+  /** `bufferedAmount` at the last check. */
   #buffered = 0;
   #isOpened = false;
-  #isOver = false;
+  #isClosed = false;
 
-  /** `timeoutMs` is how long the room may take to open the connection, and to answer anything. */
+  /** `timeoutMs` limits the time until the welcome arrives and until each reply arrives. */
   constructor(socket: WebSocket, timeoutMs: number, events: ConnectionEvents) {
     this.#socket = socket;
     this.#events = events;
@@ -37,48 +40,51 @@ export class Connection {
       this.#isOpened = true;
     };
     socket.onmessage = ({ data }) => this.#receive(String(data));
-    socket.onclose = ({ code }) => this.#lose(code);
-    // What went wrong it does not say; the close that follows is what counts. Some tell of our own close so, too.
+    socket.onclose = ({ code }) => this.#onLost(code);
+    // Errors carry no information, and the close event follows. Some implementations also report our own
+    // close as an error.
     socket.onerror = () => {};
-    this.expect("welcome");
+    this.expectReply("welcome");
   }
 
-  /** Sends a frame of commands, one a line. */
+  /** Sends a frame of newline-separated commands. */
   send(frame: string): void {
     if (this.#socket.readyState === 1) this.#socket.send(frame);
   }
 
-  /** Something of this name is about to be sent and has to be answered in time, or the connection is lost. */
-  expect(name: string | number, withinMs = this.#timeoutMs): void {
-    const until = Date.now() + withinMs;
-    this.#unanswered.set(name, Math.min(until, this.#unanswered.get(name) ?? until));
+  /**
+   * Starts the deadline for a reply. If it passes, the connection counts as lost. Call this before sending.
+   */
+  expectReply(name: string | number, withinMs = this.#timeoutMs): void {
+    const deadline = Date.now() + withinMs;
+    this.#deadlines.set(name, Math.min(deadline, this.#deadlines.get(name) ?? deadline));
     this.#buffered = this.#socket.bufferedAmount;
-    this.#wait();
+    this.#startTimer();
   }
 
-  /** It has been. */
-  answered(name: string | number): void {
-    this.#unanswered.delete(name);
+  /** Cancels the deadline of a reply that has arrived or is no longer needed. */
+  settle(name: string | number): void {
+    this.#deadlines.delete(name);
   }
 
-  /** Pings from now on. */
+  /** Pings at this interval from now on. */
   startPings(everyMs: number): void {
-    this.#pings = setInterval(() => this.ping(), everyMs);
+    this.#pingTimer = setInterval(() => this.ping(), everyMs);
   }
 
-  /** Asks whether anybody is there. */
+  /** Sends a ping and expects a pong. */
   ping(withinMs?: number): void {
-    const isAsked = this.#unanswered.has("pong");
-    this.expect("pong", withinMs);
-    if (!isAsked) this.send(PING);
+    const isPending = this.#deadlines.has("pong");
+    this.expectReply("pong", withinMs);
+    if (!isPending) this.send(PING);
   }
 
-  /** Ends it. Nothing comes of it any more. */
-  end(code = COMING_BACK): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    clearTimeout(this.#patience);
-    clearInterval(this.#pings);
+  /** Closes the connection. No more events are emitted. */
+  close(code = WILL_RECONNECT): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    clearInterval(this.#pingTimer);
     this.#socket.onmessage = null;
     this.#socket.onclose = null;
     this.#socket.close(code);
@@ -86,43 +92,47 @@ export class Connection {
 
   #receive(frame: string): void {
     for (const line of frame.split("\n")) {
-      // One of the pushes before may have ended it.
-      if (this.#isOver) return;
+      // Handling a previous push may have closed the connection.
+      if (this.#isClosed) return;
       try {
         const push: Push = JSON.parse(line);
         const { type } = push;
-        if (type === "welcome" || (type === "pong" && push.id === undefined)) this.answered(type);
+        if (type === "welcome" || (type === "pong" && push.id === undefined)) this.settle(type);
         this.#events.push(push);
       } catch {
-        // No JSON, or nothing that the protocol has.
-        return this.#lose();
+        // Not JSON, or not an object of the protocol.
+        return this.#onLost();
       }
     }
   }
 
-  #wait(): void {
-    clearTimeout(this.#patience);
-    if (this.#unanswered.size === 0) return;
-    const until = Math.min(...this.#unanswered.values());
-    this.#patience = setTimeout(() => this.#judge(), Math.max(0, until - Date.now()));
+  #startTimer(): void {
+    clearTimeout(this.#timer);
+    if (this.#deadlines.size === 0) return;
+    const deadline = Math.min(...this.#deadlines.values());
+    this.#timer = setTimeout(() => this.#checkDeadlines(), Math.max(0, deadline - Date.now()));
   }
 
-  /** Something may not have been answered in time. A long frame may still be on its way out of a slow line. */
-  #judge(): void {
+  /**
+   * Reports the connection as lost if a deadline has passed, unless a long frame is still being transmitted
+   * over a slow network.
+   */
+  #checkDeadlines(): void {
     const now = Date.now();
-    const isLate = [...this.#unanswered.values()].some((until) => until <= now);
+    const isOverdue = [...this.#deadlines.values()].some((deadline) => deadline <= now);
     const buffered = this.#socket.bufferedAmount;
-    // What was sent since the last look was not in what it saw.
+    // If the buffer was empty at the last check, anything in it now was sent since.
     const isMoving = this.#buffered > 0 ? buffered < this.#buffered : buffered > 0;
     this.#buffered = buffered;
-    if (isLate && !isMoving) return this.#lose();
-    if (isLate) for (const name of this.#unanswered.keys()) this.#unanswered.set(name, now + this.#timeoutMs);
-    this.#wait();
+    if (isOverdue && !isMoving) return this.#onLost();
+    if (isOverdue)
+      for (const name of this.#deadlines.keys()) this.#deadlines.set(name, now + this.#timeoutMs);
+    this.#startTimer();
   }
 
-  #lose(code = 1006): void {
-    if (this.#isOver) return;
-    this.end();
+  #onLost(code = 1006): void {
+    if (this.#isClosed) return;
+    this.close();
     this.#events.lost(this.#isOpened, code);
   }
 }

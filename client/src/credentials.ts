@@ -1,17 +1,20 @@
-// The token: where it comes from, and when the next one is due.
+// The room's token: obtains it from the application and schedules its renewal.
 
 import { SnugError } from "./error.js";
 
-/** What part of a token's time is used before there is a new one. */
-const USED = 0.8;
-/** And not sooner than this after the last one, be its end as near as it may. */
-const RENEWED_MS_MIN = 1_000;
-/** Who could have none, or has one that has ended already by a clock that is wrong, asks again after this. */
+/** Fraction of a token's remaining lifetime after which it is renewed. */
+const RENEW_AT = 0.8;
+/** Minimum delay before a renewal, however soon the token expires. */
+const RENEWAL_MS_MIN = 1_000;
+/**
+ * Delay before the next attempt if no token could be obtained, or if the token has already expired by the
+ * local clock.
+ */
 const RETRY_MS = 30_000;
-/** Timers take no more: 2^31 - 1. */
+/** Longest delay that timers accept: 2^31 - 1. */
 export const TIMER_MS_MAX = 2_147_483_647;
 
-/** Gives a token, from the application's own server. */
+/** Returns a token from your server. It is called whenever a new token is needed. */
 export type GetToken = () => string | Promise<string>;
 
 export class Credentials {
@@ -23,23 +26,25 @@ export class Credentials {
     this.#getToken = getToken;
   }
 
-  /** Whether there is a way to another token. */
+  /** True if a new token can be obtained. */
   get canRenew(): boolean {
     return this.#getToken !== undefined;
   }
 
-  /** The token: the last one, unless that was discarded. None where cookies say who comes. */
+  /**
+   * Returns the current token, or a new one if there is none. Returns `undefined` if the room uses cookies.
+   */
   async token(): Promise<string | undefined> {
     return this.#token ?? (await this.renew());
   }
 
-  /** Another one. */
+  /** Obtains a new token. Throws `token_unavailable`. */
   async renew(): Promise<string | undefined> {
     if (!this.#getToken) return undefined;
     try {
       const token = await this.#getToken();
-      // What has other characters is no JWT (RFC 7515, 3.1), and cannot be sent as a subprotocol.
-      if (!/^[\w.-]+\.[\w.-]+$/.test(token)) throw new TypeError("no JWT");
+      // Any other character is invalid in a JWT (RFC 7515, section 3.1) and in a WebSocket subprotocol.
+      if (!/^[\w.-]+\.[\w.-]+$/.test(token)) throw new TypeError("it did not return a JWT");
       this.#token = token;
       return token;
     } catch (error) {
@@ -47,22 +52,25 @@ export class Credentials {
     }
   }
 
-  /** The last one has ended, or was refused. */
+  /** Drops the current token, because it has expired or was rejected. */
   discard(): void {
     this.#token = undefined;
   }
 
-  /** Calls back in time for the next one; without `expires`, some time after one that could not be had. */
+  /**
+   * Schedules a call of `renew` before the token expires. Without `expires`, schedules a retry after a failed
+   * renewal.
+   */
   schedule(renew: () => void, expires?: number): void {
     if (!this.#getToken) return;
-    const left = expires === undefined ? 0 : expires - Date.now();
-    this.stop();
-    const wait = left > 0 ? Math.max(left * USED, RENEWED_MS_MIN) : RETRY_MS;
-    this.#renewal = setTimeout(renew, Math.min(wait, TIMER_MS_MAX));
+    const leftMs = expires === undefined ? 0 : expires - Date.now();
+    this.cancel();
+    const waitMs = leftMs > 0 ? Math.max(leftMs * RENEW_AT, RENEWAL_MS_MIN) : RETRY_MS;
+    this.#renewal = setTimeout(renew, Math.min(waitMs, TIMER_MS_MAX));
   }
 
-  /** Takes the call back. */
-  stop(): void {
+  /** Cancels the scheduled renewal. */
+  cancel(): void {
     clearTimeout(this.#renewal);
   }
 }

@@ -1,13 +1,16 @@
-// What goes wrong, with a code to branch on.
+// The error class of the package.
 
-/** Something that the room or its door refused, or that could not be done. */
+/** An error reported by the room, the server or the client. */
 export class SnugError extends Error {
   override readonly name = "SnugError";
-  /** What to branch on: an error or refusal code of PROTOCOL.md, a close reason, or one of the client's own. */
+  /**
+   * Stable code to branch on: an error code, refusal code or close reason of PROTOCOL.md, or one of the
+   * client's own.
+   */
   readonly code: string;
-  /** Whether the same may go well later. */
+  /** True if the same operation may succeed later. */
   readonly retryable: boolean;
-  /** When to come again, where that was said. */
+  /** Milliseconds to wait before retrying, if the server sent a time. */
   readonly retryAfterMs: number | undefined;
 
   constructor(code: string, message: string, retryable = false, retryAfterMs?: number) {

@@ -1,44 +1,48 @@
-// Stored messages, one after the other, from pages that are fetched as they are needed.
+// An iterator over stored messages that fetches pages as needed.
 
 import { SnugError } from "./error.js";
 import type { HistoryCommand, HistoryReply, Message } from "./protocol.js";
 
-/** Which messages, and in which order. */
+/** Range and direction of a history read. */
 export interface HistoryOptions {
-  /** From the oldest one above this offset on, upwards. */
+  /** Reads upward, starting with the oldest message above this offset. */
   after?: number;
-  /** From the newest one below this offset on, downwards; from the newest of all where neither is given. */
+  /**
+   * Reads downward, starting with the newest message below this offset. Default, if `after` is not set
+   * either: reads downward from the newest message.
+   */
   before?: number;
-  /** How many are fetched at a time, 1 to 100. */
+  /** Messages per page, 1 to 100. Default: 50. */
   pageSize?: number;
 }
 
-type Ask = (command: Omit<HistoryCommand, "id">) => Promise<HistoryReply>;
+type FetchPage = (command: Omit<HistoryCommand, "id">) => Promise<HistoryReply>;
 
 /**
- * Reads messages until there are no more.
+ * Yields stored messages until there are no more.
  *
- * Throws a `SnugError`: `epoch_changed` where the room was erased meanwhile, so that offsets mean other messages.
+ * Throws a `SnugError` with code `epoch_changed` if the room is erased during the read, because offsets then
+ * refer to other messages.
  */
-export async function* read(
-  ask: Ask,
+export async function* readHistory(
+  fetchPage: FetchPage,
   { after, before, pageSize = 50 }: HistoryOptions,
 ): AsyncGenerator<Message, void> {
-  const isUpwards = after !== undefined;
-  let from: Pick<HistoryCommand, "after" | "before"> = isUpwards
+  const isUpward = after !== undefined;
+  let range: Pick<HistoryCommand, "after" | "before"> = isUpward
     ? { after }
     : before === undefined
       ? {}
       : { before };
   let epoch: string | undefined;
   for (;;) {
-    const page = await ask({ type: "history", ...from, limit: pageSize });
+    const page = await fetchPage({ type: "history", ...range, limit: pageSize });
     epoch ??= page.epoch;
-    if (page.epoch !== epoch) throw new SnugError("epoch_changed", "The room was erased");
-    const messages = isUpwards ? page.messages : [...page.messages].reverse();
+    if (page.epoch !== epoch) throw new SnugError("epoch_changed", "The room was erased during the read");
+    const messages = isUpward ? page.messages : [...page.messages].reverse();
     yield* messages;
     const last = messages.at(-1)?.offset;
     if (!page.more || last === undefined) return;
-    from = isUpwards ? { after: last } : { before: last };
+    range = isUpward ? { after: last } : { before: last };
   }
 }

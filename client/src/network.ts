@@ -1,6 +1,9 @@
-// What a browser knows of its network, and of who looks at the page.
+// Browser events about the network and the visibility of the page.
 
-/** Calls `back` when the network is there again or the page is looked at, and `gone` when the network goes. */
+/**
+ * Calls `back` when the network returns or the page becomes visible, and `gone` when the network is lost.
+ * Returns a function that stops watching. Does nothing outside a browser.
+ */
 export function watchNetwork(back: () => void, gone: () => void): () => void {
   const page: Partial<Pick<Window, "addEventListener" | "document">> = globalThis;
   const watch = new AbortController();

@@ -1,41 +1,46 @@
-// What an application may wish of a room.
+// Options of the client.
 
 import type { Backoff } from "./backoff.js";
 import type { GetToken } from "./credentials.js";
 
-/** What it takes to join a room. */
+/** Options of `joinRoom`. */
 export interface RoomOptions {
-  /** The room's name. */
+  /** Name of the room. */
   room: string;
-  /** Where Snug is, `https://…` or `wss://…`; by default where the page is from. */
+  /** Address of the Snug server, `https://…` or `wss://…`. Default: the page's origin. */
   url?: string | undefined;
-  /** Gives a token whenever a new one is needed. Without it, the cookies of the page's visitor say who comes. */
+  /**
+   * Returns a token. Called whenever a new one is needed. Without it, the server identifies the user by the
+   * page's cookies.
+   */
   getToken?: GetToken | undefined;
-  /** How many of the newest messages to be sent first, 100 at most. */
+  /** Number of newest messages to replay on the first join, at most 100. Default: 0. */
   last?: number;
-  /** `false` asks not to be told who comes and goes. */
+  /** Set to `false` to receive no presence updates. Default: `true`. */
   presence?: boolean;
-  /** How many messages may wait to be sent: 500. */
+  /** Maximum number of messages in the send queue. Default: 500. */
   queueMax?: number;
-  /** How long the room may take to answer before the connection counts as lost: 10,000. */
+  /** Milliseconds to wait for a reply before the connection counts as lost. Default: 10,000. */
   timeoutMs?: number;
-  /** How long to wait before the next attempt: at most 500 first, and 30,000 at last. */
+  /**
+   * Bounds of the random delay before each reconnection attempt. Default: `{ minMs: 500, maxMs: 30_000 }`.
+   */
   backoff?: Backoff;
-  /** A WebSocket for where there is none, as in Node before 22. */
+  /** WebSocket constructor for platforms without one, such as Node before 22. */
   WebSocket?: unknown;
 }
 
-/** What a message may have beside its data. */
+/** Options of `Room.publish`. */
 export interface PublishOptions {
-  /** Names its kind, for the application. */
+  /** Event name: a label for the application. */
   event?: string;
-  /** Makes it the same message as any under the same key: one of its own by default. */
+  /** Idempotency key: a message with the same key is stored once. Default: a random key. */
   key?: string;
 }
 
-/** Whom a signal is for, and what it is called. */
+/** Options of `Room.signal`. */
 export interface SignalOptions {
   event?: string;
-  /** At most 32 users; all by default. */
+  /** Recipients, at most 32 user ids. Default: all other connections. */
   to?: string[];
 }

@@ -1,12 +1,12 @@
-// Who is here: a snapshot, and what has changed since.
+// The member list: a snapshot and the presence updates applied to it.
 
 import type { JsonObject, Member, Presence } from "./protocol.js";
 
-/** By user id, which is any text: a Map has no names of its own. */
+/** Members by user id. */
 export type Members = ReadonlyMap<string, Member>;
 
-/** The members after a change. What was given is left as it is. */
-export function changed(
+/** Returns the members after a presence update. Does not modify its argument. */
+export function applyDiff(
   members: Members,
   { joins, leaves, updates }: Pick<Presence, "joins" | "leaves" | "updates">,
 ): Members {
@@ -15,64 +15,64 @@ export function changed(
   for (const member of joins) next.set(member.user, member);
   for (const { user, connection, state } of updates) {
     const member = next.get(user);
-    // A state of somebody who has left since, or is not known yet, comes again with who it belongs to.
+    // The state of an unknown or departed user can be ignored: it is sent again when the user joins.
     if (member) next.set(user, { ...member, state: withState(member.state, connection, state) });
   }
   return next;
 }
 
 function withState(states: Member["state"], connection: string, state: JsonObject | null) {
-  // Through entries, since assigning to a name such as `__proto__` would not make a field of it.
+  // Built from entries, because assigning to a key such as `__proto__` would not create a property.
   const others = Object.entries(states).filter(([one]) => one !== connection);
   return Object.fromEntries(state ? [...others, [connection, state]] : others);
 }
 
-/** Keeps the members as the room tells of them. */
+/** Tracks a room's members from snapshots and presence updates. */
 export class Roster {
   members: Members = new Map();
-  /** How many there are, listed or not. */
+  /** Total number of members, including those not listed. */
   count = 0;
-  /** Whether there are more than are listed. `members` is then old, or a part. */
+  /** True if the room has more members than it lists. `members` is then incomplete or out of date. */
   truncated = false;
-  /** What changed before the snapshot that it has to be applied to. */
-  #held: Presence[] | undefined;
+  /** Updates that wait for the requested snapshot. */
+  #waiting: Presence[] | undefined;
 
-  /** Takes a whole picture. */
+  /** Replaces all members, then applies the updates that waited for this snapshot. */
   snapshot(list: Member[], count: number, truncated: boolean): void {
     this.members = new Map(list.map((member) => [member.user, member]));
     this.count = count;
     this.truncated = truncated;
-    for (const change of this.#held ?? []) this.#change(change);
-    this.#held = undefined;
+    for (const update of this.#waiting ?? []) this.#applyNow(update);
+    this.#waiting = undefined;
   }
 
-  /** Forgets what waits for a snapshot that will not come, as its connection is gone. */
-  forget(): void {
-    this.#held = undefined;
+  /** Drops updates that wait for a snapshot that will not arrive, because its connection is lost. */
+  dropWaiting(): void {
+    this.#waiting = undefined;
   }
 
-  /** Takes a change. Says whether a snapshot has to be asked for: the change waits for it. */
-  apply(change: Presence): boolean {
-    if (change.truncated) {
-      this.count = change.count;
+  /** Applies an update. Returns true if the caller must request a snapshot; the update waits for it. */
+  apply(update: Presence): boolean {
+    if (update.truncated) {
+      this.count = update.count;
       this.truncated = true;
       return false;
     }
     if (!this.truncated) {
-      this.#change(change);
+      this.#applyNow(update);
       return false;
     }
-    this.count = change.count;
-    if (this.#held) {
-      this.#held.push(change);
+    this.count = update.count;
+    if (this.#waiting) {
+      this.#waiting.push(update);
       return false;
     }
-    this.#held = [change];
+    this.#waiting = [update];
     return true;
   }
 
-  #change(change: Presence): void {
-    this.members = changed(this.members, change);
-    this.count = change.count;
+  #applyNow(update: Presence): void {
+    this.members = applyDiff(this.members, update);
+    this.count = update.count;
   }
 }

@@ -1,45 +1,45 @@
-// The wire protocol `snug.v1` as types, as PROTOCOL.md has it.
+// Types of the wire protocol `snug.v1`. See PROTOCOL.md.
 
-/** Anything that JSON can say. */
+/** Any JSON value. */
 export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
 
 /** A JSON object. */
 export type JsonObject = { [name: string]: Json };
 
-/** What a token may grant in a room. */
+/** Capabilities that a token can grant in a room. */
 export type Capability = "receive" | "publish" | "signal" | "presence" | "history" | "moderate" | "serve";
 
-/** A place in a room's stream of messages: offsets rise by one within an epoch. */
+/** Position in a room's message history. Offsets increase by one within an epoch. */
 export interface Position {
   epoch: string;
   offset: number;
 }
 
-/** A user with at least one connection, or one that dropped a moment ago. */
+/** A user with at least one connection, or within the grace period. */
 export interface Member {
   user: string;
-  /** The public profile in the user's token. */
+  /** Public profile from the user's token. */
   info: JsonObject;
-  /** Since when, in Unix ms. */
+  /** Time of the join, in Unix ms. */
   since: number;
   connections: number;
-  /** What each connection shows, by its id. */
+  /** Presence state of each connection, by connection id. */
   state: { [connection: string]: JsonObject };
 }
 
-/** A stored message, of data that the application knows. */
+/** A stored message. */
 export interface Message<Data = Json> {
   offset: number;
-  /** When it was stored, in Unix ms. */
+  /** Time of storage, in Unix ms. */
   time: number;
   user: string;
-  /** Missing where it came by HTTP. */
+  /** Id of the sender's connection. Missing if the message was published over HTTP. */
   connection?: string;
   event?: string;
   data: Data;
 }
 
-/** The id that a command's reply echoes: at most 64 bytes, or a whole number up to 2^53-1. */
+/** Id echoed in the reply to a command: a string of at most 64 bytes, or an integer from 0 to 2^53-1. */
 export type CommandId = string | number;
 
 export interface PublishCommand {
@@ -96,7 +96,7 @@ export interface PingCommand {
   id?: CommandId;
 }
 
-/** Anything that a client sends. */
+/** Any command that a client sends. */
 export type Command =
   | PublishCommand
   | SignalCommand
@@ -114,13 +114,16 @@ export interface Welcome extends Position {
   connection: string;
   user: string;
   can: Capability[];
-  /** Whether what was missed follows; `null` where nothing was asked. */
+  /**
+   * True if all missed messages follow, false if they cannot be recovered, `null` if the client did not send
+   * a position.
+   */
   recovered: boolean | null;
   count: number;
-  /** With the capability `presence`. */
+  /** Present with the capability `presence`. */
   members?: Member[];
   truncated?: true;
-  /** When the token ends, in Unix ms. */
+  /** Expiry of the token, in Unix ms. */
   expires: number;
   ping_ms: number;
   limits: { message_bytes: number; messages_per_second: number };
@@ -138,7 +141,7 @@ export interface Signal {
   data: Json;
 }
 
-/** What a connection shows from now on; `null` where it is gone. */
+/** New presence state of a connection, or `null` if the connection is gone. */
 export interface StateChange {
   user: string;
   connection: string;
@@ -151,7 +154,7 @@ export interface Presence {
   leaves: string[];
   updates: StateChange[];
   count: number;
-  /** Where there are more members than are listed, and only their number is told. */
+  /** Present if the room has more members than it lists; the push then contains only their count. */
   truncated?: true;
 }
 
@@ -189,14 +192,14 @@ export interface Closing {
 export interface Ack {
   type: "ack";
   id: CommandId;
-  /** Of what was stored. */
+  /** Offset of the stored message. */
   offset?: number;
   time?: number;
-  /** Whether it was stored before, under the same key. */
+  /** Present if the message was already stored under the same key. */
   duplicate?: true;
-  /** When the new token ends, in Unix ms. */
+  /** Expiry of the new token, in Unix ms. */
   expires?: number;
-  /** How many connections a kick has closed. */
+  /** Number of connections that a kick closed. */
   closed?: number;
 }
 
@@ -221,7 +224,7 @@ export interface Pong {
   id?: CommandId;
 }
 
-/** Anything that the room sends. */
+/** Any object that the room sends. */
 export type Push =
   | Welcome
   | MessagePush
@@ -234,7 +237,7 @@ export type Push =
   | HistoryReply
   | Pong;
 
-/** The reply to each command, where it is not an error. */
+/** Reply to each command, unless it is an error. */
 export interface Replies {
   publish: Ack & { offset: number; time: number };
   signal: Ack;
@@ -246,7 +249,7 @@ export interface Replies {
   ping: Pong;
 }
 
-/** A refusal of the door, as HTTP has it (RFC 9457). */
+/** A refusal: the body of an HTTP error response (RFC 9457). */
 export interface Problem {
   type: string;
   title: string;

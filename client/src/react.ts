@@ -1,4 +1,4 @@
-// A room as a React hook.
+// The React hook.
 
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import type { RoomOptions } from "./options.js";
@@ -6,25 +6,25 @@ import type { Members } from "./presence.js";
 import type { Json, Message } from "./protocol.js";
 import { joinRoom, type Room, type StatusChange } from "./room.js";
 
-/** What a component shows of a room. */
+/** State of a room for rendering. */
 export interface RoomView<Data = Json> extends StatusChange {
-  /** The room itself, to publish in and to listen to; `undefined` while the component is being mounted. */
+  /** The room, for publishing and adding listeners. `undefined` until the component has mounted. */
   room: Room<Data> | undefined;
-  /** The newest messages, oldest first, with no hole between them. */
+  /** The newest messages, oldest first and without a gap. */
   messages: readonly Message<Data>[];
   members: Members;
-  /** How many are here. In a large room, `members` does not have all of them. */
+  /** Total number of members. In a large room, `members` does not list all of them. */
   count: number;
 }
 
-/** What `useRoom` may be told beside what `joinRoom` takes. */
+/** Options of `useRoom`: those of `joinRoom`, and `keep`. */
 export interface UseRoomOptions extends RoomOptions {
-  /** How many messages are kept to be shown: 200. */
+  /** Maximum number of messages in `messages`. Default: 200. */
   keep?: number;
 }
 
-/** What a component may not know yet. */
-const nothing: RoomView = {
+/** State before the component has mounted. */
+const initialView: RoomView = {
   room: undefined,
   status: "connecting",
   messages: [],
@@ -33,10 +33,11 @@ const nothing: RoomView = {
 };
 
 /**
- * Joins a room for as long as the component is there. Another `room` or `url` is another room; of the other
- * options, those count that it was joined with, but `getToken` may be a new one each time.
+ * Joins a room while the component is mounted, and leaves it on unmount.
  *
- * What can't be recovered after a lost connection is not shown: then the messages are the newest ones, read anew.
+ * If `room` or `url` changes, the hook leaves and joins the new room. A new `getToken` function takes effect
+ * with the next token. Changes to other options have no effect after the join. If messages are lost and
+ * cannot be recovered, `messages` is cleared and reloaded with the newest ones.
  */
 export function useRoom<Data = Json>(options: UseRoomOptions): RoomView<Data> {
   const latest = useRef(options);
@@ -46,36 +47,37 @@ export function useRoom<Data = Json>(options: UseRoomOptions): RoomView<Data> {
   // biome-ignore lint/correctness/useExhaustiveDependencies: the others are read where they are needed.
   useEffect(() => {
     const { keep, getToken, ...others } = latest.current;
-    const current = () => latest.current.getToken?.() ?? Promise.reject(new Error("getToken is gone"));
+    const current = () =>
+      latest.current.getToken?.() ?? Promise.reject(new Error("getToken is no longer set"));
     const joined = new Store(joinRoom({ ...others, getToken: getToken && current }), url, keep);
     setStore(joined);
     return () => joined.leave();
   }, [room, url]);
-  // Until the effect has run, the store is that of the room before.
-  const isOurs = store?.view.room?.name === room && store.url === url;
-  const view = () => (isOurs ? store.view : nothing);
-  return useSyncExternalStore(store?.subscribe ?? idle, view, view) as RoomView<Data>;
+  // Until the effect has run, the store still belongs to the previous room.
+  const isCurrent = store?.view.room?.name === room && store.url === url;
+  const view = () => (isCurrent ? store.view : initialView);
+  return useSyncExternalStore(store?.subscribe ?? subscribeToNothing, view, view) as RoomView<Data>;
 }
 
-const idle = () => () => {};
+const subscribeToNothing = () => () => {};
 
-/** What is shown of a room; replaced as a whole where anything changes. */
+/** Holds a room and an immutable view of it for rendering. */
 class Store {
   view: RoomView;
   readonly #room: Room;
   readonly url: string | undefined;
   readonly #keep: number;
   readonly #listeners = new Set<() => void>();
-  /** Counts how often messages were lost: what was read before the last time is of no use. */
+  /** Number of gaps so far. A reload that started before the latest gap is discarded. */
   #gaps = 0;
 
   constructor(room: Room, url: string | undefined, keep = 200) {
     this.#room = room;
     this.url = url;
     this.#keep = Math.max(1, keep);
-    this.view = { ...nothing, room };
-    room.on("status", ({ status, error, retryAt }) => this.#show({ status, error, retryAt }));
-    room.on("members", (members) => this.#show({ members, count: room.count }));
+    this.view = { ...initialView, room };
+    room.on("status", ({ status, error, retryAt }) => this.#update({ status, error, retryAt }));
+    room.on("members", (members) => this.#update({ members, count: room.count }));
     room.on("message", (message) => this.#add([message]));
     room.on("gap", () => this.#reload());
   }
@@ -91,17 +93,17 @@ class Store {
     this.#room.leave();
   }
 
-  /** Reads the newest messages, since there is a hole before those that come now. */
+  /** Clears the messages and reloads the newest ones after a gap. */
   async #reload() {
     const gap = ++this.#gaps;
-    this.#show({ messages: [] });
+    this.#update({ messages: [] });
     const newest: Message[] = [];
     try {
       for await (const message of this.#room.history()) {
         if (newest.unshift(message) === this.#keep) break;
       }
     } catch {
-      // Who may not read it sees what comes from now on.
+      // Without the capability `history`, only new messages are shown.
       return;
     }
     if (gap === this.#gaps) this.#add(newest);
@@ -112,10 +114,10 @@ class Store {
       [...this.view.messages, ...messages].map((message) => [message.offset, message]),
     );
     const sorted = [...byOffset.values()].sort((a, b) => a.offset - b.offset);
-    this.#show({ messages: sorted.slice(-this.#keep) });
+    this.#update({ messages: sorted.slice(-this.#keep) });
   }
 
-  #show(change: Partial<RoomView>) {
+  #update(change: Partial<RoomView>) {
     this.view = { ...this.view, ...change };
     for (const listener of this.#listeners) listener();
   }

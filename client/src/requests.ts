@@ -1,51 +1,52 @@
-// Commands that wait for a reply, also over a lost connection: asking twice for what is here changes nothing.
+// Commands that wait for a reply. After a lost connection they are sent again, which is safe because they are
+// idempotent.
 
 import { SnugError } from "./error.js";
 import type { Ack, Command, ErrorPush, HistoryReply, MembersReply, Pong, Replies } from "./protocol.js";
 
-/** A reply that is not an error. */
+/** Any reply except an error. */
 export type Reply = Ack | MembersReply | HistoryReply | Pong;
 
-type Asked = Exclude<Command["type"], "publish" | "signal">;
-type CommandOf<T extends Asked> = Omit<Extract<Command, { type: T }>, "id">;
+type Requestable = Exclude<Command["type"], "publish" | "signal">;
+type CommandOf<T extends Requestable> = Omit<Extract<Command, { type: T }>, "id">;
 
 interface Request {
-  readonly type: Asked;
-  /** The command as it is sent. */
+  readonly type: Requestable;
+  /** The serialized command. */
   readonly line: string;
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: SnugError) => void;
-  /** How many connections were lost over it. */
-  losses: number;
-  /** Whether it is to be sent again later, as we were too fast. */
-  isPostponed: boolean;
+  /** Number of connections lost while the request was pending. */
+  lostConnections: number;
+  /** True if the request was rate-limited and will be sent again later. */
+  isDelayed: boolean;
 }
 
-/** What ends so many connections is not asked again. */
-const LOSSES_MAX = 4;
+/** A request that was pending while this many connections were lost is rejected. */
+const LOST_CONNECTIONS_MAX = 4;
 
 export class Requests {
   readonly #requests = new Map<number, Request>();
-  readonly #send: (id: number, line: string) => void;
-  readonly #answered: (id: number) => void;
+  readonly #transmitLine: (id: number, line: string) => void;
+  readonly #settled: (id: number) => void;
   #lastId = 0;
 
   /**
-   * `send` sends a command if it can; what it can't is sent again by `connected`. `answered` is told what no answer
-   * is awaited for any more.
+   * `send` sends a command if connected; other commands are sent by `onConnected`. `settled` is called when a
+   * reply is no longer expected.
    */
-  constructor(send: (id: number, line: string) => void, answered: (id: number) => void) {
-    this.#send = send;
-    this.#answered = answered;
+  constructor(send: (id: number, line: string) => void, settled: (id: number) => void) {
+    this.#transmitLine = send;
+    this.#settled = settled;
   }
 
-  /** The id of what was asked last. */
+  /** Id of the newest request. */
   get lastId(): number {
     return this.#lastId;
   }
 
-  /** Sends a command now or as soon as there is a connection, and gives the reply. */
-  ask<T extends Asked>(command: CommandOf<T> & { type: T }): Promise<Replies[T]> {
+  /** Sends a command now, or when there is a connection, and returns the reply. */
+  send<T extends Requestable>(command: CommandOf<T> & { type: T }): Promise<Replies[T]> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       const request = {
@@ -53,73 +54,80 @@ export class Requests {
         line: JSON.stringify({ ...command, id }),
         resolve: resolve as (reply: Reply) => void,
         reject,
-        losses: 0,
-        isPostponed: false,
+        lostConnections: 0,
+        isDelayed: false,
       };
       this.#requests.set(id, request);
       this.#transmit(id, request);
     });
   }
 
-  /** The connection is gone. One that follows brings the newest token with it. */
-  disconnected(): void {
+  /**
+   * Handles a lost connection. Rejects `refresh` requests, because the next connection uses the newest token
+   * anyway.
+   */
+  onDisconnected(): void {
     for (const [id, request] of this.#requests) {
-      const isOver = request.type === "refresh" || ++request.losses === LOSSES_MAX;
-      if (isOver) this.#reject(id, new SnugError("connection_lost", "No answer", true));
+      const isFinal = request.type === "refresh" || ++request.lostConnections === LOST_CONNECTIONS_MAX;
+      if (isFinal)
+        this.#reject(
+          id,
+          new SnugError("connection_lost", "The connection was lost before the reply arrived", true),
+        );
     }
   }
 
-  /** There is a new connection. */
-  connected(): void {
+  /** Sends all pending requests on a new connection. */
+  onConnected(): void {
     for (const [id, request] of this.#requests) this.#transmit(id, request);
   }
 
-  /** Takes a reply. */
-  answer(id: number, reply: Reply): void {
-    this.#take(id)?.resolve(reply);
+  /** Resolves a request with its reply. */
+  onReply(id: number, reply: Reply): void {
+    this.#remove(id)?.resolve(reply);
   }
 
-  /** Takes a refusal. Who was too fast asks again later. */
-  refuse(id: number, { code, message, retryable, retry_after_ms = 1000 }: ErrorPush): void {
+  /** Rejects a request with the room's error, or sends it again later if it was rate-limited. */
+  onError(id: number, { code, message, retryable, retry_after_ms = 1000 }: ErrorPush): void {
     const request = this.#requests.get(id);
     if (!request || code !== "rate_limited") {
       return this.#reject(id, new SnugError(code, message, retryable, retry_after_ms));
     }
-    request.isPostponed = true;
-    this.#answered(id);
+    request.isDelayed = true;
+    this.#settled(id);
     setTimeout(() => {
-      if (request.isPostponed && this.#requests.has(id)) this.#transmit(id, request);
+      if (request.isDelayed && this.#requests.has(id)) this.#transmit(id, request);
     }, retry_after_ms);
   }
 
   /**
-   * The room has refused something that has no id, and answered what was asked up to this one. What has no answer it
-   * could not read; but a token takes its time.
+   * Handles an error without an id, once the room has replied to every request up to `upToId` that it could
+   * parse. Rejects those without a reply, except `refresh`, whose token takes time to verify.
    */
-  blame(error: SnugError, upToId: number): void {
-    for (const [id, { type, isPostponed }] of this.#requests) {
-      if (id <= upToId && type !== "refresh" && !isPostponed) this.#reject(id, error);
+  onUnattributedError(error: SnugError, upToId: number): void {
+    for (const [id, { type, isDelayed }] of this.#requests) {
+      if (id <= upToId && type !== "refresh" && !isDelayed) this.#reject(id, error);
     }
   }
 
-  /** Nothing is asked any more. */
-  end(why: SnugError): void {
-    for (const id of this.#requests.keys()) this.#reject(id, why);
+  /** Rejects all requests. */
+  close(error: SnugError): void {
+    for (const id of this.#requests.keys()) this.#reject(id, error);
   }
 
   #transmit(id: number, request: Request): void {
-    request.isPostponed = false;
-    this.#send(id, request.line);
+    request.isDelayed = false;
+    this.#transmitLine(id, request.line);
   }
 
   #reject(id: number, error: SnugError): void {
-    this.#take(id)?.reject(error);
+    this.#remove(id)?.reject(error);
   }
 
-  #take(id: number): Request | undefined {
+  #remove(id: number): Request | undefined {
     const request = this.#requests.get(id);
     this.#requests.delete(id);
-    this.#answered(id);
+    this.#settled(id);
     return request;
   }
 }

@@ -1,16 +1,15 @@
-// A room as the application sees it: joined until it leaves, whatever happens to the connection.
+// A room: stays joined until `leave`, and reconnects as needed.
 
 import { type Backoff, delayMs } from "./backoff.js";
 import { Connection } from "./connection.js";
 import { Credentials, TIMER_MS_MAX } from "./credentials.js";
-import { address, type Refused, whyRefused } from "./door.js";
+import { Emitter, throwLater } from "./emitter.js";
 import { SnugError } from "./error.js";
-import { Emitter, throwLater } from "./events.js";
-import { type HistoryOptions, read } from "./history.js";
+import { type HistoryOptions, readHistory } from "./history.js";
 import { watchNetwork } from "./network.js";
+import { type Gap, OffsetTracker } from "./offset-tracker.js";
 import type { PublishOptions, RoomOptions, SignalOptions } from "./options.js";
-import { Outbox, type Published } from "./outbox.js";
-import { changed, type Members, Roster } from "./presence.js";
+import { applyDiff, type Members, Roster } from "./presence.js";
 import type {
   Capability,
   ErrorPush,
@@ -22,554 +21,588 @@ import type {
   Signal,
   Welcome,
 } from "./protocol.js";
+import { type JoinRefusal, probeRefusal, socketUrl } from "./refusal-probe.js";
 import { Requests } from "./requests.js";
-import { type Gap, Stream } from "./stream.js";
+import { type Published, SendQueue } from "./send-queue.js";
 
-/** `connecting` until it is `connected`, again and again; `disconnected` is the end. */
-export type RoomStatus = "connecting" | "connected" | "disconnected";
+/** State of the connection: alternates between `connecting` and `connected`; `disconnected` is final. */
+export type ConnectionStatus = "connecting" | "connected" | "disconnected";
 
-/** A change of status. */
+/** A change of the connection's state. */
 export interface StatusChange {
-  status: RoomStatus;
-  /** Why the connection was lost, where that was said. */
+  status: ConnectionStatus;
+  /** Why the connection was lost or refused, if known. */
   error?: SnugError;
-  /** When the next attempt is made, in Unix ms. */
+  /** Time of the next attempt, in Unix ms. */
   retryAt?: number;
 }
 
-/** What can be listened to. */
+/** Events of a room and their arguments. */
 export interface RoomEvents<Data = Json> {
   status: StatusChange;
-  /** A stored message: each once, in the order of their offsets. */
+  /** A stored message. Each is emitted once, in the order of offsets. */
   message: Message<Data>;
-  /** Something that is not stored: typing, cursors, calls. */
+  /** A signal: a message that is not stored. */
   signal: Signal;
-  /** Who is here, after a change. */
+  /** The members, after a change. */
   members: Members;
   /**
-   * Messages were missed and cannot be recovered: load what is needed with `history`. Where nobody listens to it,
-   * it is thrown as an error that nobody caught, since otherwise the application would be wrong without a word.
+   * Messages were lost and cannot be recovered. Reload your data, for example with `history`. Without a
+   * listener, the client throws an uncaught error, because the application would otherwise show wrong data
+   * silently.
    */
   gap: Gap;
-  /** Something was refused that nobody waits for. The room goes on. */
+  /** An error that no pending promise reports. The room stays joined. */
   error: SnugError;
 }
 
-/** A connection that lasts this long was a good one, and the next attempt after it is a first one. */
+/** A connection that lasts this long resets the backoff. */
 const STABLE_MS = 5_000;
-/** How soon a page that is looked at again wants to know whether anybody is there. */
+/** Deadline for the ping that checks the connection when the page becomes visible or the network returns. */
 const PROBE_MS = 3_000;
-/** A close code that means that nobody comes back. */
+/** Returns true for close codes after which the client does not reconnect. */
 const isFinal = (code: number) => code >= 4100 && code < 4200;
-/** What the others call themselves in `reason`, where these have a moderator's words. */
-const NAMES: Record<number, string> = { 4100: "kicked", 4101: "banned" };
+/** Codes of closes whose `reason` is free text from a moderator. */
+const CODES_OF_CLOSES: Record<number, string> = { 4100: "kicked", 4101: "banned" };
 
-/** Joins a room, whose messages are of this `Data`. Gives it at once: what is published before there is a connection waits for one. */
+/**
+ * Joins a room. Returns immediately; messages published before the connection is open wait in the send queue.
+ *
+ * `Data` is the type of the messages' data. It is not checked at run time.
+ *
+ * Throws a `TypeError` if `url` is missing or invalid, or if the platform has no `WebSocket` and none was
+ * passed.
+ */
 export function joinRoom<Data = Json>(options: RoomOptions): Room<Data> {
   return new Room(options);
 }
 
 export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
-  /** The room's name. */
+  /** Name of the room. */
   readonly name: string;
   readonly #options: RoomOptions;
   readonly #WebSocket: typeof WebSocket;
   readonly #timeoutMs: number;
   readonly #backoff: Backoff;
   readonly #credentials: Credentials;
-  readonly #stream = new Stream();
+  readonly #offsets = new OffsetTracker();
   readonly #roster = new Roster();
-  readonly #outbox: Outbox;
+  readonly #queue: SendQueue;
   readonly #requests = new Requests(
     (id, line) => {
       if (!this.#isConnected) return;
-      this.#connection?.expect(id);
+      this.#connection?.expectReply(id);
       this.#connection?.send(line);
     },
-    (id) => this.#connection?.answered(id),
+    (id) => this.#connection?.settle(id),
   );
-  readonly #unwatch: () => void;
-  /** Begins the keys of what is published, which no two rooms may have in common. */
-  readonly #keys = randomName();
-  #lastKey = 0;
-  #status: RoomStatus = "connecting";
+  readonly #stopWatching: () => void;
+  /** Prefix of generated idempotency keys, unique to this object. */
+  readonly #keyPrefix = randomHex();
+  #keysGenerated = 0;
+  #status: ConnectionStatus = "connecting";
   #connection: Connection | undefined;
   #welcome: Welcome | undefined;
   #welcomedAt = 0;
-  /** Counts attempts: what comes of an earlier one is of no interest. */
+  /** Number of the current connection attempt. Results of earlier attempts are ignored. */
   #attempt = 0;
   #failures = 0;
-  #retry: ReturnType<typeof setTimeout> | undefined;
-  /** How many tokens in a row do not hold at any time. */
-  #refusals = 0;
-  /** Up to where missed messages are being sent; nothing is published meanwhile. */
-  #recoversTo: number | undefined;
-  /** Whether the room was asked for too much, and what waits goes at its rate. */
-  #isPaced = false;
-  /** Until when nothing is published for that reason. */
-  #pause: ReturnType<typeof setTimeout> | undefined;
-  /** An error that named no command, until it is known whether it is a message's. */
-  #unnamed: SnugError | undefined;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Number of consecutive tokens rejected for a reason other than their time. */
+  #rejectedTokens = 0;
+  /** While missed messages are being replayed, their last offset. Nothing is published until then. */
+  #replayUntil: number | undefined;
+  /** True if the room has rate-limited this client; queued messages are then sent at the room's rate. */
+  #isRateLimited = false;
+  /** While set, nothing is published. */
+  #pauseTimer: ReturnType<typeof setTimeout> | undefined;
+  /** An error without an id, until the command that caused it is found. */
+  #unattributedError: SnugError | undefined;
   #state: JsonObject | undefined;
-  #isShowing = false;
-  #end: SnugError | undefined;
+  #isSendingState = false;
+  #endedBy: SnugError | undefined;
 
   constructor(options: RoomOptions) {
     super();
     const { room, url = globalThis.location?.origin, timeoutMs = 10_000, queueMax } = options;
     const socket = options.WebSocket ?? globalThis.WebSocket;
-    if (!url) throw new TypeError("joinRoom needs a url");
-    if (!socket) throw new TypeError("No WebSocket is here: give joinRoom that of 'ws'");
+    if (!url) throw new TypeError("url is required outside a browser");
+    if (!socket)
+      throw new TypeError(
+        "This platform has no WebSocket: pass the one of the package 'ws' as the option WebSocket",
+      );
     this.name = room;
     this.#options = { ...options, url };
     this.#WebSocket = socket as typeof WebSocket;
     this.#timeoutMs = timeoutMs;
     this.#backoff = options.backoff ?? { minMs: 500, maxMs: 30_000 };
     this.#credentials = new Credentials(options.getToken);
-    this.#outbox = new Outbox(queueMax);
-    // Throws where the address is none.
-    this.#address();
-    this.#unwatch = watchNetwork(
-      () => this.#wake(),
-      () => this.#lose(new SnugError("offline", "No network", true)),
+    this.#queue = new SendQueue(queueMax);
+    // Throws a `TypeError` if the URL is invalid.
+    this.#socketUrl();
+    this.#stopWatching = watchNetwork(
+      () => this.#onNetworkBack(),
+      () => this.#onConnectionLost(new SnugError("offline", "The network is offline", true)),
     );
     this.#connect();
   }
 
-  get status(): RoomStatus {
+  get status(): ConnectionStatus {
     return this.#status;
   }
 
-  /** Who is here, by user id; the last that was known, while there is no connection. */
+  /** Members by user id. While disconnected, the last known ones. */
   get members(): Members {
     return this.#roster.members;
   }
 
-  /** How many are here. In a large room, `members` does not have all of them. */
+  /** Total number of members. In a large room, `members` does not list all of them. */
   get count(): number {
     return this.#roster.count;
   }
 
-  /** Whether `members` is a part, or old, since there are too many. */
+  /** True if the room has too many members to list; `members` is then incomplete or out of date. */
   get isTruncated(): boolean {
     return this.#roster.truncated;
   }
 
-  /** Our user id, once it is known. */
+  /** Own user id, once connected. */
   get user(): string | undefined {
     return this.#welcome?.user;
   }
 
-  /** The id of the connection, or of the last one. */
+  /** Id of the current connection, or of the last one. */
   get connection(): string | undefined {
     return this.#welcome?.connection;
   }
 
-  /** What the token grants here. */
+  /** Capabilities that the token grants in this room. */
   get can(): ReadonlySet<Capability> {
     return new Set(this.#welcome?.can);
   }
 
-  /** The place of the last message that was had. */
+  /** Position of the last received message. */
   get position(): Position | undefined {
-    return this.#stream.position;
+    return this.#offsets.position;
   }
 
-  /** How many messages wait to be stored. */
+  /** Number of published messages that are not stored yet. */
   get pending(): number {
-    return this.#outbox.size;
+    return this.#queue.size;
   }
 
   /**
-   * Publishes anything that JSON can say, and gives its place once it is stored. It is stored once, however often
-   * the connection is lost meanwhile, and after what was published before it.
+   * Publishes any JSON value and returns its position once it is stored. The message is stored once, even if
+   * the connection is lost, and after the messages published before it.
    *
-   * Throws a `SnugError`: `queue_full`, `too_large`, `forbidden`, what else the room refuses it with, the reason
-   * for which the room was left, or `unknown` where it may have been stored, but so long ago that it can't be told.
+   * Throws a `SnugError` with one of these codes: `queue_full`, `too_large`, `forbidden`, any other error
+   * code of the room, the reason why the room was left, or `outcome_unknown` if the message may have been
+   * stored too long ago to find out.
    */
   async publish(data: unknown, { event, key }: PublishOptions = {}): Promise<Published> {
-    if (this.#end) throw this.#end;
-    const name = `${key ?? `${this.#keys}.${++this.#lastKey}`}`;
-    const outcome = this.#outbox.add({ key: name, event, data });
-    // What is published in one go leaves in one frame.
-    queueMicrotask(() => this.#pump());
+    if (this.#endedBy) throw this.#endedBy;
+    const messageKey = `${key ?? `${this.#keyPrefix}.${++this.#keysGenerated}`}`;
+    const outcome = this.#queue.add({ key: messageKey, event, data });
+    // Delayed, so that messages published in the same task share a frame.
+    queueMicrotask(() => this.#sendQueued());
     return outcome;
   }
 
-  /** Sends something that is not stored, and says whether there was a connection for it. */
+  /** Sends a signal to the other connections in the room, or to the users in `to`. Returns false, and sends nothing, if there is no connection. */
   signal(data: unknown, { event, to }: SignalOptions = {}): boolean {
     if (!this.#isConnected) return false;
     this.#connection?.send(JSON.stringify({ type: "signal", event, to, data }));
     return true;
   }
 
-  /** Shows this to the others with our connection, and with those that follow it. */
+  /** Sets the presence state of this client. It is sent again after each reconnection. */
   setState(state: object): void {
     this.#state = { ...state } as JsonObject;
-    this.#show();
+    this.#sendState();
   }
 
-  /** Reads what is stored: by default the newest messages first. */
+  /** Reads stored messages, by default from the newest one downward. */
   history(options: HistoryOptions = {}): AsyncGenerator<Message<Data>, void> {
-    return read((command) => this.#ask(command), options) as AsyncGenerator<Message<Data>, void>;
+    return readHistory((command) => this.#request(command), options) as AsyncGenerator<Message<Data>, void>;
   }
 
-  /** Closes every connection of a user, and keeps the user out for a while where `banSeconds` says so. */
+  /**
+   * Closes all connections of a user and returns their number. `banSeconds` also bans the user; 0 lifts a
+   * ban. Needs the capability `moderate`.
+   */
   async kick(user: string, options: { reason?: string; banSeconds?: number } = {}): Promise<number> {
     const { reason, banSeconds } = options;
-    return (await this.#ask({ type: "kick", user, reason, ban_seconds: banSeconds })).closed;
+    return (await this.#request({ type: "kick", user, reason, ban_seconds: banSeconds })).closed;
   }
 
-  /** Tries to come back at once, where it waits to, as it does by itself when the network is back. */
+  /**
+   * Reconnects immediately instead of waiting for the next attempt. The client does this itself when the
+   * network returns.
+   */
   reconnect(): void {
     this.#failures = 0;
-    if (this.#retry !== undefined) this.#connect();
+    if (this.#retryTimer !== undefined) this.#connect();
   }
 
-  /** Leaves for good. What was not stored yet is rejected. */
+  /** Leaves the room permanently. Rejects messages that are not stored yet with the code `left`. */
   leave(): void {
-    this.#stop(new SnugError("left", "The room was left"), 1000);
+    this.#stop(new SnugError("left", "leave() was called"), 1000);
   }
 
   get #isConnected(): boolean {
     return this.#status === "connected";
   }
 
-  readonly #ask: Requests["ask"] = (command) => {
-    if (this.#end) return Promise.reject(this.#end);
-    return this.#requests.ask(command);
+  readonly #request: Requests["send"] = (command) => {
+    if (this.#endedBy) return Promise.reject(this.#endedBy);
+    return this.#requests.send(command);
   };
 
-  #address(): string {
+  #socketUrl(): string {
     const { url = "", last, presence } = this.#options;
-    // Who may not receive has missed nothing.
+    // A client without the capability `receive` has not missed any messages.
     const canReceive = !this.#welcome || this.#welcome.can.includes("receive");
-    const resume = canReceive ? this.#stream.position : undefined;
-    return address(url, this.name, { resume, last, presence });
+    const resume = canReceive ? this.#offsets.position : undefined;
+    return socketUrl(url, this.name, { resume, last, presence });
   }
 
   async #connect(): Promise<void> {
     const attempt = ++this.#attempt;
-    clearTimeout(this.#retry);
-    this.#retry = undefined;
-    this.#become("connecting");
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = undefined;
+    this.#setStatus("connecting");
     let token: string | undefined;
     try {
       token = await this.#credentials.token();
     } catch (error) {
       if (attempt !== this.#attempt) return;
-      // A listener may leave.
-      this.#comeBack(error as SnugError);
+      // Scheduled before the event, because a listener may leave the room.
+      this.#scheduleReconnect(error as SnugError);
       this.emit("error", error as SnugError);
       return;
     }
     if (attempt !== this.#attempt) return;
-    const url = this.#address();
+    const url = this.#socketUrl();
     const protocols = token === undefined ? ["snug.v1"] : ["snug.v1", `bearer.${token}`];
     let socket: WebSocket;
     try {
       socket = new this.#WebSocket(url.replace("http", "ws"), protocols);
     } catch (error) {
-      // Such as one that is not encrypted, on a page that is.
+      // For example an unencrypted WebSocket on an HTTPS page.
       return this.#stop(new SnugError("unreachable", `${error}`));
     }
     this.#connection = new Connection(socket, this.#timeoutMs, {
-      push: (push) => this.#take(push),
+      push: (push) => this.#onPush(push),
       lost: async (isOpened, code) => {
-        if (isOpened) return this.#closed(code, "connection_lost", !isFinal(code));
+        if (isOpened) return this.#onClosed(code, "connection_lost", !isFinal(code));
         this.#connection = undefined;
-        const refused = await whyRefused(url, token, this.#timeoutMs);
-        if (attempt === this.#attempt) this.#refused(refused);
+        const refusal = await probeRefusal(url, token, this.#timeoutMs);
+        if (attempt === this.#attempt) this.#onRefusal(refusal);
       },
     });
   }
 
-  /** Comes back after a while. */
-  #comeBack(error?: SnugError, waitMs = 0): void {
+  /** Schedules the next attempt, after `waitMs` and a random delay. */
+  #scheduleReconnect(error?: SnugError, waitMs = 0): void {
     const ms = Math.min(waitMs + delayMs(this.#failures++, this.#backoff), TIMER_MS_MAX);
-    this.#retry = setTimeout(() => this.#connect(), ms);
-    this.#become("connecting", error, Date.now() + ms);
+    this.#retryTimer = setTimeout(() => this.#connect(), ms);
+    this.#setStatus("connecting", error, Date.now() + ms);
   }
 
-  #refused(refused: Refused | undefined): void {
-    if (!refused) return this.#comeBack(new SnugError("unreachable", "No answer", true));
-    const { error, then } = refused;
-    if (then === "retry") return this.#comeBack(error, error.retryAfterMs);
-    if (then === "stop" || !this.#credentials.canRenew) return this.#stop(error);
+  #onRefusal(refusal: JoinRefusal | undefined): void {
+    if (!refusal)
+      return this.#scheduleReconnect(new SnugError("unreachable", "The server did not respond", true));
+    const { error, next } = refusal;
+    if (next === "retry") return this.#scheduleReconnect(error, error.retryAfterMs);
+    if (next === "stop" || !this.#credentials.canRenew) return this.#stop(error);
     this.#credentials.discard();
-    // Another token may hold where this one's time was not right; where two do not at any time, none will.
-    const isTime = error.code === "token_expired" || error.code === "token_not_yet_valid";
-    this.#refusals = isTime ? 0 : this.#refusals + 1;
-    if (this.#refusals > 1) this.#stop(error);
-    else this.#comeBack(error);
+    // A new token can fix an expiry or a wrong clock. After two tokens in a row that were rejected for other
+    // reasons, stop.
+    const isAboutTime = error.code === "token_expired" || error.code === "token_not_yet_valid";
+    this.#rejectedTokens = isAboutTime ? 0 : this.#rejectedTokens + 1;
+    if (this.#rejectedTokens > 1) this.#stop(error);
+    else this.#scheduleReconnect(error);
   }
 
-  #closed(code: number, reason: string, reconnect: boolean, delayMs?: number): void {
-    const error = new SnugError(NAMES[code] ?? reason, reason, reconnect);
+  #onClosed(code: number, reason: string, reconnect: boolean, delayMs?: number): void {
+    const error = new SnugError(CODES_OF_CLOSES[code] ?? reason, reason, reconnect);
     if (code === 4001) this.#credentials.discard();
-    if (reconnect) this.#lose(error, delayMs);
+    if (reconnect) this.#onConnectionLost(error, delayMs);
     else this.#stop(error);
   }
 
-  /** The connection is gone; comes back, unless it already waits to. */
-  #lose(error: SnugError, waitMs?: number): void {
-    if (this.#end || this.#retry !== undefined) return;
+  /** Handles a lost connection: schedules a reconnection unless one is already scheduled. */
+  #onConnectionLost(error: SnugError, waitMs?: number): void {
+    if (this.#endedBy || this.#retryTimer !== undefined) return;
     if (this.#isConnected && Date.now() - this.#welcomedAt >= STABLE_MS) {
       this.#failures = 0;
-      this.#stream.settle();
+      this.#offsets.endReplay();
     }
     this.#disconnect();
-    this.#comeBack(error, waitMs);
+    this.#scheduleReconnect(error, waitMs);
   }
 
   #disconnect(code?: number): void {
     this.#attempt++;
-    if (this.#isConnected) this.#requests.disconnected();
-    this.#connection?.end(code);
+    if (this.#isConnected) this.#requests.onDisconnected();
+    this.#connection?.close(code);
     this.#connection = undefined;
-    clearTimeout(this.#pause);
-    this.#pause = undefined;
-    this.#unnamed = undefined;
-    this.#recoversTo = undefined;
-    this.#credentials.stop();
-    this.#outbox.disconnected();
-    this.#roster.forget();
+    clearTimeout(this.#pauseTimer);
+    this.#pauseTimer = undefined;
+    this.#unattributedError = undefined;
+    this.#replayUntil = undefined;
+    this.#credentials.cancel();
+    this.#queue.onDisconnected();
+    this.#roster.dropWaiting();
   }
 
   #stop(error: SnugError, code?: number): void {
-    if (this.#end) return;
-    this.#end = error;
+    if (this.#endedBy) return;
+    this.#endedBy = error;
     this.#disconnect(code);
-    clearTimeout(this.#retry);
-    this.#retry = undefined;
-    this.#unwatch();
-    this.#outbox.end(error);
-    this.#requests.end(error);
-    this.#become("disconnected", error);
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = undefined;
+    this.#stopWatching();
+    this.#queue.close(error);
+    this.#requests.close(error);
+    this.#setStatus("disconnected", error);
   }
 
-  /** There may be a network again, or somebody looks: neither a pause nor a dead connection should last. */
-  #wake(): void {
+  /**
+   * Handles a returning network or a page that becomes visible: reconnects immediately, or checks that the
+   * connection is alive.
+   */
+  #onNetworkBack(): void {
     this.reconnect();
     if (this.#isConnected) this.#connection?.ping(PROBE_MS);
   }
 
-  #become(status: RoomStatus, error?: SnugError, retryAt?: number): void {
+  #setStatus(status: ConnectionStatus, error?: SnugError, retryAt?: number): void {
     this.#status = status;
     this.emit("status", { status, error, retryAt });
   }
 
-  #take(push: Push): void {
+  #onPush(push: Push): void {
     switch (push.type) {
       case "welcome":
-        return this.#enter(push);
+        return this.#onWelcome(push);
       case "message":
-        return this.#hear(push);
+        return this.#onMessage(push);
       case "signal":
         this.emit("signal", push);
         return;
       case "presence":
-        if (this.#roster.apply(push)) this.#askMembers();
+        if (this.#roster.apply(push)) this.#requestMembers();
         this.emit("members", this.members);
         return;
       case "ack":
       case "pong":
       case "members":
       case "history":
-        return this.#acknowledged(push.id, push);
+        return this.#onReply(push.id, push);
       case "error":
-        return this.#refusedCommand(push);
+        return this.#onError(push);
       case "closing":
-        return this.#closed(push.code, push.reason, push.reconnect, push.delay_ms);
+        return this.#onClosed(push.code, push.reason, push.reconnect, push.delay_ms);
     }
   }
 
-  #enter(welcome: Welcome): void {
-    const before = this.#stream.position;
-    const gap = this.#stream.welcome(welcome, Boolean(this.#options.last));
+  #onWelcome(welcome: Welcome): void {
+    const previous = this.#offsets.position;
+    const gap = this.#offsets.onWelcome(welcome, Boolean(this.#options.last));
     this.#welcome = welcome;
     this.#welcomedAt = Date.now();
-    this.#refusals = 0;
+    this.#rejectedTokens = 0;
     this.#roster.snapshot(welcome.members ?? [], welcome.count, welcome.truncated === true);
-    this.#become("connected");
-    // A listener may have left.
-    if (this.#end) return;
+    this.#setStatus("connected");
+    // A listener may have left the room.
+    if (this.#endedBy) return;
     this.emit("members", this.members);
     this.#connection?.startPings(welcome.ping_ms);
-    this.#schedule(welcome.expires);
-    this.#requests.connected();
-    this.#show();
+    this.#scheduleRenewal(welcome.expires);
+    this.#requests.onConnected();
+    this.#sendState();
     if (welcome.recovered === false && gap && !this.emit("gap", gap)) {
-      throwLater(new SnugError("gap", "Messages are lost: listen to 'gap'"));
+      throwLater(
+        new SnugError(
+          "gap",
+          "Messages were lost and there is no listener for 'gap': add one that reloads them",
+        ),
+      );
     }
-    if (welcome.recovered && before && before.offset < welcome.offset) this.#recoversTo = welcome.offset;
-    else this.#resend();
+    if (welcome.recovered && previous && previous.offset < welcome.offset) this.#replayUntil = welcome.offset;
+    else this.#onReplayComplete();
   }
 
-  /** Sends again what was not acknowledged, now that everything was heard that will be. */
-  #resend(): void {
-    this.#recoversTo = undefined;
-    const { heardFrom: from, position: to } = this.#stream;
-    this.#outbox.connected(from && to && { from, to });
-    this.#pump();
+  /** Sends unacknowledged messages again, now that the replay is complete. */
+  #onReplayComplete(): void {
+    this.#replayUntil = undefined;
+    const { receivedFrom: from, position: to } = this.#offsets;
+    this.#queue.onConnected(from && to && { from, to });
+    this.#sendQueued();
   }
 
-  #hear(message: Message): void {
-    const place = this.#stream.take(message.offset);
-    if (place === "known") return;
-    if (place === "hole") return this.#lose(new SnugError("hole", "A message is missing", true));
-    this.#outbox.heard(message);
+  #onMessage(message: Message): void {
+    const place = this.#offsets.accept(message.offset);
+    if (place === "duplicate") return;
+    if (place === "missing")
+      return this.#onConnectionLost(
+        new SnugError("missing_message", "A message is missing: received a later offset", true),
+      );
+    this.#queue.onMessage(message);
     this.emit("message", message as Message<Data>);
-    if (this.#recoversTo !== undefined && message.offset >= this.#recoversTo) this.#resend();
+    if (this.#replayUntil !== undefined && message.offset >= this.#replayUntil) this.#onReplayComplete();
   }
 
-  /** Sends what waits, if it may. */
-  #pump(): void {
-    const { position } = this.#stream;
+  /** Sends the next frame of queued messages, if possible. */
+  #sendQueued(): void {
+    const { position } = this.#offsets;
     const welcome = this.#welcome;
-    const mayNot = this.#pause !== undefined || this.#recoversTo !== undefined || this.#unnamed;
-    if (!this.#isConnected || !welcome || mayNot) return;
+    const isBlocked =
+      this.#pauseTimer !== undefined || this.#replayUntil !== undefined || this.#unattributedError;
+    if (!this.#isConnected || !welcome || isBlocked) return;
     const newest = position && position.offset > welcome.offset ? position : welcome;
-    const frame = this.#outbox.next(welcome.connection, newest, welcome.limits.message_bytes);
+    const frame = this.#queue.next(welcome.connection, newest, welcome.limits.message_bytes);
     if (frame === undefined) {
-      this.#isPaced &&= this.#outbox.size > 0;
+      this.#isRateLimited &&= this.#queue.size > 0;
       return;
     }
-    this.#connection?.expect("publish");
+    this.#connection?.expectReply("publish");
     this.#connection?.send(frame);
-    // No faster than the room gives leave for as many again.
-    if (this.#isPaced) this.#wait((this.#outbox.underway * 1000) / welcome.limits.messages_per_second);
+    // Wait until the room's rate limit allows as many messages again.
+    if (this.#isRateLimited)
+      this.#pausePublishing((this.#queue.inFlight * 1000) / welcome.limits.messages_per_second);
   }
 
-  #acknowledged(id: string | number | undefined, reply: Parameters<Requests["answer"]>[1]): void {
-    if (typeof id === "number") this.#requests.answer(id, reply);
+  #onReply(id: string | number | undefined, reply: Parameters<Requests["onReply"]>[1]): void {
+    if (typeof id === "number") this.#requests.onReply(id, reply);
     else if (id !== undefined && reply.type === "ack") {
       const { offset = 0, time = 0, duplicate } = reply;
-      this.#outbox.answer(id, duplicate ? { offset, time, duplicate } : { offset, time });
-      this.#goOn();
+      this.#queue.settle(id, duplicate ? { offset, time, duplicate } : { offset, time });
+      this.#onFrameProgress();
     }
   }
 
-  #refusedCommand(refused: ErrorPush): void {
-    const { id, code, message, retryable, retry_after_ms } = refused;
+  #onError(push: ErrorPush): void {
+    const { id, code, message, retryable, retry_after_ms } = push;
     const error = new SnugError(code, message, retryable, retry_after_ms);
-    if (typeof id === "number") this.#requests.refuse(id, refused);
+    if (typeof id === "number") this.#requests.onError(id, push);
     else if (id === undefined) {
-      this.#blame(error);
+      this.#attributeError(error);
       this.emit("error", error);
     } else if (code === "rate_limited") {
-      this.#outbox.postpone(id);
-      this.#isPaced = true;
-      this.#wait(retry_after_ms ?? 1000);
-      this.#goOn();
+      this.#queue.requeue(id);
+      this.#isRateLimited = true;
+      this.#pausePublishing(retry_after_ms ?? 1000);
+      this.#onFrameProgress();
     } else {
-      this.#outbox.answer(id, error);
-      this.#goOn();
+      this.#queue.settle(id, error);
+      this.#onFrameProgress();
     }
   }
 
-  /** Finds out whose error it is that named no command, unless that is under way. */
-  async #blame(error: SnugError): Promise<void> {
-    if (this.#unnamed) return;
-    this.#unnamed = error;
-    // A ping with an id is answered after all that the room has read before it.
-    const pong = this.#ask({ type: "ping" }).catch(() => {});
+  /** Finds the command that caused an error without an id, unless a search is already in progress. */
+  async #attributeError(error: SnugError): Promise<void> {
+    if (this.#unattributedError) return;
+    this.#unattributedError = error;
+    // The room answers a ping with an id after all commands that it has read before.
+    const pong = this.#request({ type: "ping" }).catch(() => {});
     const { lastId } = this.#requests;
     await pong;
-    // The connection may be another one.
-    if (this.#unnamed !== error) return;
-    this.#unnamed = undefined;
-    this.#outbox.blame(error);
-    this.#requests.blame(error, lastId);
-    this.#goOn();
+    // The connection may have changed meanwhile.
+    if (this.#unattributedError !== error) return;
+    this.#unattributedError = undefined;
+    this.#queue.onUnattributedError(error);
+    this.#requests.onUnattributedError(error, lastId);
+    this.#onFrameProgress();
   }
 
-  #wait(ms: number): void {
-    clearTimeout(this.#pause);
-    this.#pause = setTimeout(() => {
-      this.#pause = undefined;
-      this.#pump();
+  #pausePublishing(ms: number): void {
+    clearTimeout(this.#pauseTimer);
+    this.#pauseTimer = setTimeout(() => {
+      this.#pauseTimer = undefined;
+      this.#sendQueued();
     }, ms);
   }
 
-  /** A message of the frame that is on its way was answered. */
-  #goOn(): void {
-    if (this.#outbox.underway > 0) return;
-    this.#connection?.answered("publish");
-    this.#pump();
+  /** Continues publishing once the frame in flight is answered completely. */
+  #onFrameProgress(): void {
+    if (this.#queue.inFlight > 0) return;
+    this.#connection?.settle("publish");
+    this.#sendQueued();
   }
 
-  /** Shows the state, unless one is on its way already. */
-  #show(): void {
+  /** Sends the presence state, unless one is already being sent. */
+  #sendState(): void {
     const data = this.#state;
-    if (!data || this.#isShowing || !this.#isConnected) return;
-    this.#isShowing = true;
-    this.#ask({ type: "state", data })
-      .then(() => this.#shown(data))
+    if (!data || this.#isSendingState || !this.#isConnected) return;
+    this.#isSendingState = true;
+    this.#request({ type: "state", data })
+      .then(() => this.#applyOwnState(data))
       .catch((error) => {
-        // Nor would it be taken from the next connection.
+        // The next connection would reject the same state.
         if (this.#state === data) this.#state = undefined;
-        this.#complain(error);
+        this.#reportError(error);
       })
       .finally(() => {
-        this.#isShowing = false;
-        if (this.#state !== data) this.#show();
+        this.#isSendingState = false;
+        if (this.#state !== data) this.#sendState();
       });
   }
 
-  /** The room tells everybody of a state but the connection that shows it. */
-  #shown(state: JsonObject): void {
+  /** The room does not send a state back to the connection that set it. */
+  #applyOwnState(state: JsonObject): void {
     const { user = "", connection = "" } = this.#welcome ?? {};
     const updates = [{ user, connection, state }];
-    this.#roster.members = changed(this.members, { joins: [], leaves: [], updates });
+    this.#roster.members = applyDiff(this.members, { joins: [], leaves: [], updates });
     this.emit("members", this.members);
   }
 
-  #askMembers(): void {
-    this.#ask({ type: "members" })
+  #requestMembers(): void {
+    this.#request({ type: "members" })
       .then(({ members, count, truncated }) => {
-        // A welcome has told everything meanwhile.
+        // A new welcome may have replaced the list meanwhile.
         if (!this.isTruncated) return;
         this.#roster.snapshot(members, count, truncated);
         this.emit("members", this.members);
       })
       .catch((error) => {
-        // The next change asks again.
-        this.#roster.forget();
-        this.#complain(error);
+        // The next presence update requests the members again.
+        this.#roster.dropWaiting();
+        this.#reportError(error);
       });
   }
 
-  /** Goes on with a new token, before the old one ends. */
-  async #renew(): Promise<void> {
+  /** Renews the token on the open connection before it expires. */
+  async #renewToken(): Promise<void> {
     try {
       const token = await this.#credentials.renew();
       if (token === undefined || !this.#isConnected) return;
-      const { expires } = await this.#ask({ type: "refresh", token });
-      this.#schedule(expires);
+      const { expires } = await this.#request({ type: "refresh", token });
+      this.#scheduleRenewal(expires);
     } catch (error) {
       const { code } = error as SnugError;
-      // It came with the next connection.
+      // The next connection uses the new token.
       if (code === "connection_lost") return;
-      // The last one may still hold.
+      // If no new token is available, the current one may still be valid.
       if (code !== "token_unavailable") this.#credentials.discard();
-      this.#complain(error as SnugError);
-      this.#schedule();
+      this.#reportError(error as SnugError);
+      this.#scheduleRenewal();
     }
   }
 
-  #schedule(expires?: number): void {
-    if (this.#isConnected) this.#credentials.schedule(() => this.#renew(), expires);
+  #scheduleRenewal(expires?: number): void {
+    if (this.#isConnected) this.#credentials.schedule(() => this.#renewToken(), expires);
   }
 
-  /** Tells of what failed, unless it is that the room was left. */
-  #complain(error: SnugError): void {
-    if (error !== this.#end) this.emit("error", error);
+  /** Emits `error`, unless the cause is that the room was left. */
+  #reportError(error: SnugError): void {
+    if (error !== this.#endedBy) this.emit("error", error);
   }
 }
 
-/** 64 random bits. */
-function randomName(): string {
+/** Returns 64 random bits in hexadecimal. */
+function randomHex(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(8));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

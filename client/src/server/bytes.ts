@@ -1,20 +1,20 @@
-// Texts as bytes, and bytes as texts.
+// Conversions between strings and bytes.
 
-/** A text in UTF-8. */
+/** Encodes a string as UTF-8. */
 export const utf8 = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
 
-/** Bytes as base64url, without padding. */
+/** Encodes bytes as base64url without padding. */
 export const toBase64url = (bytes: Uint8Array): string =>
   btoa(String.fromCharCode(...bytes))
     .replaceAll("+", "-")
     .replaceAll("/", "_")
     .replace(/=+$/, "");
 
-/** The bytes of a base64 text; nothing, where it is none. */
+/** Decodes base64. Returns `undefined` if the text is invalid. */
 export const fromBase64 = (text: string): Uint8Array<ArrayBuffer> | undefined =>
   /^[\w+/]*={0,2}$/.test(text) ? decode(text) : undefined;
 
-/** The bytes of a base64url text, padded or not; nothing, where it is none. */
+/** Decodes base64url, padded or not. Returns `undefined` if the text is invalid. */
 export const fromBase64url = (text: string): Uint8Array<ArrayBuffer> | undefined =>
   /^[\w-]*=*$/.test(text)
     ? decode(text.replace(/=+$/, "").replaceAll("-", "+").replaceAll("_", "/"))
@@ -28,6 +28,6 @@ function decode(base64: string): Uint8Array<ArrayBuffer> | undefined {
   }
 }
 
-/** A key that signs by HMAC. */
+/** Imports an HMAC key for signing. */
 export const hmacKey = (secret: Uint8Array<ArrayBuffer>, hash: string) =>
   crypto.subtle.importKey("raw", secret, { name: "HMAC", hash }, false, ["sign"]);

@@ -1,22 +1,23 @@
-// Snug for back ends: tokens for users, rooms over HTTP, and webhooks. Needs `fetch` and WebCrypto, and nothing of
-// Node's own, so that it runs in Deno, Bun and Workers as well.
+// The entry point for back ends: tokens, the HTTP API and webhooks. It uses only `fetch` and WebCrypto, so it
+// runs in Node, Deno, Bun and Workers.
 
 export type { Backoff } from "../backoff.js";
 export type { GetToken } from "../credentials.js";
 export { SnugError } from "../error.js";
 export type { HistoryOptions } from "../history.js";
-export type { Published } from "../outbox.js";
 export type { Capability, Json, JsonObject, Member, Message, Position, Problem } from "../protocol.js";
+export type { Published } from "../send-queue.js";
 export { SnugApiError } from "./error.js";
-export { type Decide, type Decision, judge } from "./judge.js";
 export type * from "./protocol.js";
+export { type DecideMessage, type DecisionLike, decide } from "./publish-hook.js";
 export {
-  type CallOptions,
+  type BanOptions,
   type KickOptions,
   type MessagesOptions,
   type PageOptions,
   type PublishResult,
-  type RoomInfo,
+  type RequestOptions,
+  type RoomStatus,
   Snug,
   type SnugOptions,
 } from "./snug.js";

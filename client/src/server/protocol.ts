@@ -1,53 +1,53 @@
-// The HTTP interface and webhooks as types, as PROTOCOL.md has them.
+// Types of the HTTP API, webhooks and the publish hook. See PROTOCOL.md.
 
-import type { Published } from "../outbox.js";
 import type { Json, JsonObject, Member, Message, Problem } from "../protocol.js";
+import type { Published } from "../send-queue.js";
 
-/** A message to be published. */
+/** A message to publish. */
 export interface NewMessage<Data = unknown> {
-  /** Anything that JSON can say. */
+  /** Any JSON value. */
   data: Data;
-  /** Names its kind, for the application: at most 64 bytes. */
+  /** Event name: a label for the application, at most 64 bytes. */
   event?: string | undefined;
-  /** Makes it the same message as any of the same user under the same key: 1 to 64 bytes. */
+  /** Idempotency key, 1 to 64 bytes: messages of one user with the same key are stored once. */
   key?: string | undefined;
-  /** Whose message it is: 1 to 128 bytes; the token's user by default. */
+  /** Author's user id, 1 to 128 bytes. Default: the token's user. */
   user?: string | undefined;
 }
 
-/** What `POST /v1/rooms/{room}/messages` answers. */
-export interface PublishAnswer {
+/** Response to `POST /v1/rooms/{room}/messages`. */
+export interface PublishResponse {
   epoch: string;
   messages: Published[];
 }
 
-/** What `POST /v1/publish` answers: the outcome in each room, in the order in which they were asked for. */
-export interface PublishToAnswer {
-  results: (({ room: string } & PublishAnswer) | { room: string; error: Problem })[];
+/** Response to `POST /v1/publish`: the result for each room, in the order of the request. */
+export interface PublishToResponse {
+  results: (({ room: string } & PublishResponse) | { room: string; error: Problem })[];
 }
 
 /** A page of stored messages. */
 export interface HistoryPage<Data = Json> {
-  /** `null` for a room that nobody has used yet. */
+  /** `null` if the room has never been used. */
   epoch: string | null;
-  /** In the order of their offsets. */
+  /** Messages in ascending order of offsets. */
   messages: Message<Data>[];
-  /** Whether there are more in the direction that was asked for. */
+  /** True if there are more messages in the requested direction. */
   more: boolean;
 }
 
-/** Who is in a room. */
+/** Members of a room. */
 export interface MembersList {
-  /** At most 200. */
+  /** At most 200 members. */
   members: Member[];
-  /** How many there are, listed or not. */
+  /** Total number of members, including those not listed. */
   count: number;
-  /** Whether there are more than are listed. */
+  /** True if there are more members than listed. */
   truncated: boolean;
 }
 
-/** What `GET /v1/rooms/{room}` answers. */
-export interface RoomAnswer {
+/** Response to `GET /v1/rooms/{room}`. */
+export interface RoomStatusResponse {
   room: string;
   epoch: string | null;
   offset: number;
@@ -58,45 +58,45 @@ export interface RoomAnswer {
   webhooks: { pending: number; dead: number };
 }
 
-/** What has to do with connections answers how many were closed. */
+/** Number of connections that an operation closed. */
 export interface Closed {
   closed: number;
 }
 
-/** A page of events that were given up, oldest first. */
+/** A page of dead events, oldest first. */
 export interface DeadEventsPage {
   events: RoomEvent[];
   more: boolean;
 }
 
 interface Event {
-  /** The same each time that it is sent. */
+  /** Id of the event. It stays the same when the event is sent again. */
   id: string;
-  /** Rises by one in each room. */
+  /** Sequence number. Increases by one with each event of a room. */
   seq: number;
-  /** In Unix ms. */
+  /** Time of the event, in Unix ms. */
   time: number;
 }
 
-/** Somebody is in a room that was empty. */
+/** The first member joined an empty room. */
 export interface RoomOccupied extends Event {
   type: "room.occupied";
 }
 
-/** Nobody is in a room any more. */
+/** The last member left the room. */
 export interface RoomVacated extends Event {
   type: "room.vacated";
 }
 
-/** A user has come, with the first connection. */
+/** A user joined with their first connection. */
 export interface MemberJoined extends Event {
   type: "member.joined";
   user: string;
-  /** The public profile in the user's token. */
+  /** Public profile from the user's token. */
   info: JsonObject;
 }
 
-/** A user has gone, with the last connection. */
+/** A user left: the last connection is gone and the grace period is over. */
 export interface MemberLeft extends Event {
   type: "member.left";
   user: string;
@@ -105,23 +105,23 @@ export interface MemberLeft extends Event {
 /** A message was stored. */
 export interface MessagePublished extends Event {
   type: "message.published";
-  /** What the message's offset counts in. */
+  /** Epoch of the message's offset. */
   epoch: string;
   message: Message;
 }
 
-/** Something that happened in a room. */
+/** Any webhook event of a room. */
 export type RoomEvent = RoomOccupied | RoomVacated | MemberJoined | MemberLeft | MessagePublished;
 
-/** What comes to `WEBHOOK_URL`: what happened in one room, in order. */
+/** Body of a request to `WEBHOOK_URL`: events of one room, in order. */
 export interface RoomEventsWebhook {
   type: "room.events";
-  /** When it was sent, as ISO 8601. */
+  /** Time of the request, as ISO 8601. */
   timestamp: string;
   data: { room: string; events: RoomEvent[] };
 }
 
-/** A message that a member wants to publish. */
+/** A message that a member wants to publish, awaiting a decision. */
 export interface ProposedMessage {
   user: string;
   connection: string;
@@ -129,24 +129,24 @@ export interface ProposedMessage {
   data: Json;
 }
 
-/** What comes to `PUBLISH_URL`: messages to be judged, in order. */
+/** Body of a request to `PUBLISH_URL`: messages that await a decision, in order. */
 export interface RoomPublishWebhook {
   type: "room.publish";
-  /** When it was sent, as ISO 8601. */
+  /** Time of the request, as ISO 8601. */
   timestamp: string;
   data: { room: string; messages: ProposedMessage[] };
 }
 
-/** Anything that Snug sends to a back end. */
+/** Any request that Snug sends to your back end. */
 export type Webhook = RoomEventsWebhook | RoomPublishWebhook;
 
 /**
- * What becomes of a message: it is stored as it is, or with other data, or refused, perhaps with a reason for its
- * member of at most 256 bytes.
+ * Decision about a proposed message: store it, store it with other data, or refuse it. The optional reason is
+ * sent to the author and has at most 256 bytes.
  */
-export type Verdict = { allow: true; data?: unknown } | { allow: false; reason?: string };
+export type Decision = { allow: true; data?: unknown } | { allow: false; reason?: string };
 
-/** What a back end answers at `PUBLISH_URL`: a verdict on each message, in order. */
-export interface Verdicts {
-  verdicts: Verdict[];
+/** Response to the publish hook: one decision per message, in order. */
+export interface PublishHookResponse {
+  decisions: Decision[];
 }

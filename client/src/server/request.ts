@@ -1,74 +1,78 @@
-// A request to Snug, sent again where that is safe.
+// HTTP API requests, with timeouts, retries and token renewal.
 
 import { type Backoff, delayMs } from "../backoff.js";
 import { SnugError } from "../error.js";
 import type { Problem } from "../protocol.js";
 import { SnugApiError } from "./error.js";
 
-/** How requests are sent. */
-export interface Sending {
-  /** Without a slash at the end. */
+/** Settings for transport requests. */
+export interface Transport {
+  /** Address of the server, without a trailing slash. */
   base: string;
-  tokens: Tokens;
+  tokens: TokenCache;
   timeoutMs: number;
-  /** How often one is sent again at most. */
+  /** Maximum number of retries. */
   retries: number;
   backoff: Backoff;
   fetch: typeof fetch;
 }
 
-/** A request, and when it may be sent again. */
-export interface Call {
+/** An HTTP API request. */
+export interface ApiRequest {
   method: "GET" | "POST" | "DELETE";
   path: string;
   query?: { [name: string]: string | number | undefined };
   body?: unknown;
-  /** Whether to do it twice is to do it once, so that it may be sent again though the answer to it was lost. */
+  /** True if the request can safely be sent again after its response was lost. */
   isIdempotent: boolean;
   signal?: AbortSignal | undefined;
 }
 
 /**
- * Sends a request until it is answered, and gives the answer.
+ * Sends a request and returns the response's body.
  *
- * One that was refused for now (429, or 503 with Retry-After) is sent again, since nothing was done; and after any
- * failure that may pass, where it is idempotent. A token that does not hold is renewed once.
+ * Retries if the server refused the request temporarily (429, or 503 with `Retry-After`), since nothing was
+ * done. Retries an idempotent request after any temporary failure. Renews a rejected token once.
  */
-export async function send<T>(call: Call, sending: Sending): Promise<T> {
-  const body = call.body === undefined ? undefined : JSON.stringify(call.body);
+export async function send<T>(request: ApiRequest, transport: Transport): Promise<T> {
+  const body = request.body === undefined ? undefined : JSON.stringify(request.body);
   let isRenewed = false;
   for (let failures = 0; ; ) {
-    call.signal?.throwIfAborted();
-    const token = await sending.tokens.get();
-    const outcome = await attempt<T>(call, body, token, sending);
+    request.signal?.throwIfAborted();
+    const token = await transport.tokens.get();
+    const outcome = await attempt<T>(request, body, token, transport);
     if (!(outcome instanceof SnugApiError)) return outcome;
     if (outcome.status === 401 && !isRenewed) {
       isRenewed = true;
-      await sending.tokens.discard(token);
+      await transport.tokens.discard(token);
       continue;
     }
-    const wait = mayRepeat(call, outcome) && failures < sending.retries && waitMs(outcome, failures, sending);
+    const wait =
+      mayRetry(request, outcome) && failures < transport.retries && waitMs(outcome, failures, transport);
     if (wait === false) throw outcome;
     failures += 1;
-    await pause(wait, call.signal);
+    await pause(wait, request.signal);
   }
 }
 
-function mayRepeat(call: Call, { status, retryable, retryAfterMs }: SnugApiError): boolean {
-  const isForNow = (status === 429 || status === 503) && retryAfterMs !== undefined;
-  return isForNow || (call.isIdempotent && retryable);
+function mayRetry(request: ApiRequest, { status, retryable, retryAfterMs }: SnugApiError): boolean {
+  const isTemporaryRefusal = (status === 429 || status === 503) && retryAfterMs !== undefined;
+  return isTemporaryRefusal || (request.isIdempotent && retryable);
 }
 
-/** How long to wait before the next attempt, or `false` where that is too long to wait for. */
+/**
+ * Returns the milliseconds to wait before the next attempt, or `false` if `Retry-After` exceeds
+ * `backoff.maxMs`.
+ */
 export function waitMs(
   { retryAfterMs = 0 }: SnugApiError,
   failures: number,
-  { backoff }: Pick<Sending, "backoff">,
+  { backoff }: Pick<Transport, "backoff">,
 ): number | false {
   return retryAfterMs <= backoff.maxMs && retryAfterMs + delayMs(failures, backoff);
 }
 
-/** Waits, unless it is called off. */
+/** Waits. Rejects with the signal's reason if it is aborted. */
 export function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = () => {
@@ -84,29 +88,31 @@ export function pause(milliseconds: number, signal: AbortSignal | undefined): Pr
   });
 }
 
-/** One request: the answer, or what went wrong. Throws only what called it off. */
+/**
+ * Sends the request once and returns the response's body or the error. Throws only if `signal` is aborted.
+ */
 async function attempt<T>(
-  { method, path, query = {}, signal }: Call,
+  { method, path, query = {}, signal }: ApiRequest,
   body: string | undefined,
   token: string,
-  sending: Sending,
+  transport: Transport,
 ): Promise<T | SnugApiError> {
-  const url = new URL(sending.base + path);
+  const url = new URL(transport.base + path);
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined) url.searchParams.set(name, `${value}`);
   }
-  // AbortSignal.any would do, but Node has it only since 20.3.
-  const ending = new AbortController();
-  const stop = () => ending.abort(signal?.reason);
+  // AbortSignal.any is missing in Node before 20.3.
+  const abort = new AbortController();
+  const stop = () => abort.abort(signal?.reason);
   signal?.addEventListener("abort", stop, { once: true });
-  let isLate = false;
+  let isTimeout = false;
   const timer = setTimeout(() => {
-    isLate = true;
-    ending.abort();
-  }, sending.timeoutMs);
+    isTimeout = true;
+    abort.abort();
+  }, transport.timeoutMs);
   try {
-    // Nothing but the platform's own `this` will do for its fetch.
-    const { fetch } = sending;
+    // Called without a receiver: the platform's fetch throws if `this` is another object.
+    const { fetch } = transport;
     const response = await fetch(url.href, {
       method,
       headers: {
@@ -114,87 +120,92 @@ async function attempt<T>(
         ...(body !== undefined && { "content-type": "application/json" }),
       },
       ...(body !== undefined && { body }),
-      // Snug redirects nobody, and a token is for nobody else.
+      // Snug never redirects, and the token must not be sent to another server.
       redirect: "manual",
-      signal: ending.signal,
+      signal: abort.signal,
     });
-    return await read<T>(response);
+    return await readResponse<T>(response);
   } catch (error) {
     signal?.throwIfAborted();
-    if (isLate)
-      return new SnugApiError(0, "timeout", `No answer within ${sending.timeoutMs} ms`, { cause: error });
-    return new SnugApiError(0, "unreachable", `No answer: ${reasonOf(error)}`, { cause: error });
+    if (isTimeout)
+      return new SnugApiError(0, "timeout", `The server did not respond within ${transport.timeoutMs} ms`, {
+        cause: error,
+      });
+    return new SnugApiError(0, "unreachable", `No response: ${reasonOf(error)}`, { cause: error });
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", stop);
   }
 }
 
-async function read<T>(response: Response): Promise<T | SnugApiError> {
+async function readResponse<T>(response: Response): Promise<T | SnugApiError> {
   const { status, ok, headers } = response;
   const text = await response.text();
-  let answer: unknown;
+  let body: unknown;
   try {
-    answer = JSON.parse(text);
+    body = JSON.parse(text);
   } catch {}
-  const isObject = typeof answer === "object" && answer !== null;
-  if (ok && isObject) return answer as T;
-  const { code, detail = "" } = (isObject ? answer : {}) as Partial<Problem>;
+  const isObject = typeof body === "object" && body !== null;
+  if (ok && isObject) return body as T;
+  const { code, detail = "" } = (isObject ? body : {}) as Partial<Problem>;
   const retryAfter = headers.get("retry-after");
-  if (!ok && code) return SnugApiError.of({ type: "", title: "", status, code, detail }, retryAfter);
-  // Not Snug's own word, but that of something before it.
-  const problem = { code: "unexpected_answer", detail: `${status} is not an answer of Snug's` };
-  return SnugApiError.of({ type: "", title: "", status, ...problem }, retryAfter);
+  if (!ok && code) return SnugApiError.fromProblem({ type: "", title: "", status, code, detail }, retryAfter);
+  // Without a code, the response is from a proxy or another server, not from Snug.
+  const problem = {
+    code: "unexpected_response",
+    detail: `The response with status ${status} is not from Snug: check 'url' and any proxy in between`,
+  };
+  return SnugApiError.fromProblem({ type: "", title: "", status, ...problem }, retryAfter);
 }
 
-/** Node says why only in the cause. */
+/** Node reports the reason only in `cause`. */
 function reasonOf(error: unknown): string {
   const { message = "", cause } = error as { message?: string; cause?: { message?: string } };
   return cause?.message || message || `${error}`;
 }
 
-/** A token for the back end's own requests, kept until it does not hold any more. */
-export class Tokens {
-  readonly #make: () => Promise<string>;
+/** Caches the token of the back end's own requests. */
+export class TokenCache {
+  readonly #create: () => Promise<string>;
   readonly #lifeMs: number;
   #token: Promise<string> | undefined;
   #renewAt = 0;
 
-  /** `lifeMs` is how long one is used. */
-  constructor(make: () => Promise<string>, lifeMs = Number.POSITIVE_INFINITY) {
-    this.#make = make;
+  /** `lifeMs` is the time for which a token is used. */
+  constructor(create: () => Promise<string>, lifeMs = Number.POSITIVE_INFINITY) {
+    this.#create = create;
     this.#lifeMs = lifeMs;
   }
 
-  /** The token. Requests at the same time ask for it once. */
+  /** Returns the token. Concurrent requests share one. */
   get(): Promise<string> {
     if (!this.#token || Date.now() >= this.#renewAt) {
       this.#renewAt = Date.now() + this.#lifeMs;
-      const token = this.#checked();
+      const token = this.#createChecked();
       this.#token = token;
-      // What could not be had is asked for again.
-      token.catch(() => this.#forget(token));
+      // After a failure, the next request tries again.
+      token.catch(() => this.#drop(token));
     }
     return this.#token;
   }
 
-  /** This one did not hold. */
+  /** Drops a token that the server rejected. */
   async discard(token: string): Promise<void> {
     const current = this.#token;
-    const held = await current?.catch(() => undefined);
-    if (held === token) this.#forget(current);
+    const cached = await current?.catch(() => undefined);
+    if (cached === token) this.#drop(current);
   }
 
-  /** Another request may have brought a new one already. */
-  #forget(token: Promise<string> | undefined): void {
+  /** Drops the token, unless another request has already replaced it. */
+  #drop(token: Promise<string> | undefined): void {
     if (this.#token === token) this.#token = undefined;
   }
 
-  async #checked(): Promise<string> {
+  async #createChecked(): Promise<string> {
     try {
-      const token = await this.#make();
-      // What has other characters is no JWT (RFC 7515, 3.1).
-      if (!/^[\w.-]+\.[\w.-]+$/.test(token)) throw new TypeError("no JWT");
+      const token = await this.#create();
+      // Any other character is invalid in a JWT (RFC 7515, section 3.1).
+      if (!/^[\w.-]+\.[\w.-]+$/.test(token)) throw new TypeError("it did not return a JWT");
       return token;
     } catch (error) {
       const unavailable = new SnugError("token_unavailable", `getToken: ${error}`, true);

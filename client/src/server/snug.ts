@@ -1,10 +1,10 @@
-// Rooms as a back end sees them: the HTTP interface.
+// The HTTP API client.
 
 import type { Backoff } from "../backoff.js";
 import type { GetToken } from "../credentials.js";
-import { type HistoryOptions, read } from "../history.js";
-import type { Published } from "../outbox.js";
+import { type HistoryOptions, readHistory } from "../history.js";
 import type { Json, Message } from "../protocol.js";
+import type { Published } from "../send-queue.js";
 import { SnugApiError } from "./error.js";
 import type {
   Closed,
@@ -12,108 +12,128 @@ import type {
   HistoryPage,
   MembersList,
   NewMessage,
-  PublishAnswer,
-  PublishToAnswer,
-  RoomAnswer,
+  PublishResponse,
+  PublishToResponse,
+  RoomStatusResponse,
 } from "./protocol.js";
-import { type Call, pause, type Sending, send, Tokens, waitMs } from "./request.js";
+import { type ApiRequest, pause, send, TokenCache, type Transport, waitMs } from "./request.js";
 import { checkUser, type HmacAlgorithm, mintToken, secretBytes } from "./token.js";
 
-/** Where Snug is, and who asks. */
+/** Options of `Snug`. Set either `secret` or `getToken`. */
 export interface SnugOptions {
-  /** Where Snug is, `https://…`. */
+  /** Address of the Snug server, `https://…`. */
   url: string;
-  /** The Worker's `JWT_SECRET`, of which tokens of a few minutes are made that may do everything in every room. */
+  /**
+   * The Worker's `JWT_SECRET`. The client signs short-lived tokens with it that have full access to every
+   * room.
+   */
   secret?: string | undefined;
-  /** In place of `secret`: gives a token whenever a new one is needed. What it may do is what this may do. */
+  /**
+   * Returns a token, in place of `secret`. Called whenever a new one is needed. The token must grant the
+   * capabilities that the operations need.
+   */
   getToken?: GetToken | undefined;
-  /** With `secret`, in whose name messages are that name nobody: `server`. */
+  /** With `secret`: author of messages that do not set `user`. Default: `server`. */
   user?: string | undefined;
-  /** With `secret`, what the Worker has as `JWT_ISSUER`. */
+  /** With `secret`: the Worker's `JWT_ISSUER`. */
   issuer?: string | undefined;
-  /** With `secret`, what the Worker has as `JWT_AUDIENCE`. */
+  /** With `secret`: the Worker's `JWT_AUDIENCE`. */
   audience?: string | undefined;
-  /** With `secret`, what the Worker has as `JWT_HMAC_ALGORITHM`: `HS256`. */
+  /** With `secret`: the Worker's `JWT_HMAC_ALGORITHM`. Default: `HS256`. */
   algorithm?: HmacAlgorithm | undefined;
-  /** How long an answer may take: 10,000. */
+  /** Milliseconds to wait for a response. Default: 10,000. */
   timeoutMs?: number | undefined;
-  /** How often a request is sent again at most, where that is safe: 3. */
+  /** Maximum number of retries, if a retry is safe. Default: 3. */
   retries?: number | undefined;
-  /** How long to wait before that: at most 250 first, and 10,000 at last; no longer `Retry-After` is waited for. */
+  /**
+   * Bounds of the random delay before each retry. A longer `Retry-After` is not waited for. Default: `{
+   * minMs: 250, maxMs: 10_000 }`.
+   */
   backoff?: Backoff | undefined;
-  /** In place of the platform's `fetch`. */
+  /** Replacement for the platform's `fetch`. */
   fetch?: typeof fetch | undefined;
 }
 
-/** What every call takes. */
-export interface CallOptions {
-  /** Calls it off. It is then rejected with the signal's reason, and may have been done. */
+/** Options of every operation. */
+export interface RequestOptions {
+  /**
+   * Aborts the request, which then rejects with the signal's reason. The server may have processed it
+   * already.
+   */
   signal?: AbortSignal | undefined;
 }
 
-/** Which page of stored messages. */
-export interface PageOptions extends CallOptions {
-  /** The oldest ones above this offset. */
+/** Range of a page of stored messages. */
+export interface PageOptions extends RequestOptions {
+  /** Reads the oldest messages above this offset. */
   after?: number | undefined;
-  /** The newest ones below this offset; the newest of all where neither is given. */
+  /**
+   * Reads the newest messages below this offset. Default, if `after` is not set either: reads the newest
+   * messages.
+   */
   before?: number | undefined;
-  /** How many at most, 1 to 100: 50. */
+  /** Maximum number of messages, 1 to 100. Default: 50. */
   limit?: number | undefined;
 }
 
-/** Which messages, and in which order. */
-export interface MessagesOptions extends HistoryOptions, CallOptions {}
+/** Range and direction of an iteration over stored messages. */
+export interface MessagesOptions extends HistoryOptions, RequestOptions {}
 
-/** What a kick may have beside the user. */
-export interface KickOptions extends CallOptions {
-  /** How long the user may not come back, ten years at most; 0 lifts a ban. */
-  banSeconds?: number | undefined;
-  /** Told to the user: at most 256 bytes. */
+/** Options of `Snug.kick`. */
+export interface KickOptions extends RequestOptions {
+  /** Reason sent to the user, at most 256 bytes. */
   reason?: string | undefined;
 }
 
-/** What became of messages in one of several rooms. */
+/** Options of `Snug.ban`. */
+export interface BanOptions extends KickOptions {
+  /** Duration of the ban in seconds, at least 1 and at most ten years. */
+  seconds: number;
+}
+
+/** Result of publishing to one of several rooms. */
 export type PublishResult =
   | { room: string; epoch: string; messages: Published[]; error?: undefined }
   | { room: string; error: SnugApiError };
 
-/** How a room is. */
-export interface RoomInfo {
+/** Status of a room. */
+export interface RoomStatus {
   room: string;
-  /** `null` for a room that nobody has used yet. */
+  /** `null` if the room has never been used. */
   epoch: string | null;
-  /** The newest stored message's. */
+  /** Offset of the newest message. */
   offset: number;
   connections: number;
   members: number;
-  /** How many are stored and kept. */
+  /** Number of stored messages. */
   messages: number;
   storageBytes: number;
-  /** How many events wait to be sent, and how many were given up. */
+  /** Number of webhook events waiting to be delivered, and of dead events. */
   webhooks: { pending: number; dead: number };
 }
 
-/** How long a token of our own holds, and how much of that it is used for. */
+/** Lifetime of the client's own tokens, and the time for which each is used. */
 const TOKEN_SECONDS = 300;
-const USED_MS = 240_000;
+const TOKEN_USED_MS = 240_000;
 const TIMEOUT_MS = 10_000;
 const RETRIES = 3;
 const BACKOFF: Backoff = { minMs: 250, maxMs: 10_000 };
 
 /**
- * Rooms as a back end sees them.
+ * Client of the HTTP API.
  *
- * Whatever goes wrong is a `SnugApiError`, or a `SnugError` `token_unavailable` where `getToken` failed; a call with
- * arguments that no room could have is a `TypeError`.
+ * Operations reject with a `SnugApiError`, with a `SnugError` with code `token_unavailable` if `getToken`
+ * fails, or with a `TypeError` if an argument is invalid.
  */
 export class Snug {
-  readonly #sending: Sending;
+  readonly #transport: Transport;
 
   constructor(options: SnugOptions) {
     const url = new URL(options.url);
-    if (!/^https?:$/.test(url.protocol)) throw new TypeError(`No HTTP address: ${options.url}`);
+    if (!/^https?:$/.test(url.protocol))
+      throw new TypeError(`url must start with http: or https:; it is ${options.url}`);
     const { timeoutMs = TIMEOUT_MS, retries = RETRIES, backoff = BACKOFF } = options;
-    this.#sending = {
+    this.#transport = {
       base: url.origin + url.pathname.replace(/\/+$/, ""),
       tokens: tokensOf(options),
       timeoutMs,
@@ -124,66 +144,72 @@ export class Snug {
   }
 
   /**
-   * Publishes one message, or up to 100 that are stored together, and gives where they are stored; needs `serve`.
+   * Publishes one message, or up to 100 that are stored together, and returns their positions. Needs the
+   * capability `serve`.
    *
-   * Each message has a key, its own or one that is drawn, so that it is sent again after a failure and stored once;
-   * unless the room has stored 1,000 other messages with keys meanwhile.
+   * A message without an idempotency key gets a random one, so that retries store it once. This holds until
+   * the room has stored 1,000 newer messages with keys.
    */
-  publish(room: string, message: NewMessage, options?: CallOptions): Promise<Published & { epoch: string }>;
-  publish(room: string, messages: readonly NewMessage[], options?: CallOptions): Promise<PublishAnswer>;
+  publish(
+    room: string,
+    message: NewMessage,
+    options?: RequestOptions,
+  ): Promise<Published & { epoch: string }>;
+  publish(room: string, messages: readonly NewMessage[], options?: RequestOptions): Promise<PublishResponse>;
   async publish(
     room: string,
     messages: NewMessage | readonly NewMessage[],
-    { signal }: CallOptions = {},
-  ): Promise<PublishAnswer | (Published & { epoch: string })> {
-    const answer = await this.#send<PublishAnswer>({
+    { signal }: RequestOptions = {},
+  ): Promise<PublishResponse | (Published & { epoch: string })> {
+    const response = await this.#send<PublishResponse>({
       method: "POST",
       path: `${pathOf(room)}/messages`,
-      body: keyed(messages),
+      body: withKeys(messages),
       isIdempotent: true,
       signal,
     });
-    const [first] = answer.messages;
-    return isList(messages) || !first ? answer : { epoch: answer.epoch, ...first };
+    const [first] = response.messages;
+    return isList(messages) || !first ? response : { epoch: response.epoch, ...first };
   }
 
   /**
-   * Publishes the same in up to 100 different rooms, and gives what became of it in each, in their order; needs `serve` in
-   * each. A room that can't be written to keeps the others from nothing, and is no rejection: look at its `error`.
+   * Publishes the same messages to up to 100 different rooms and returns a result for each, in the order of
+   * `rooms`. Needs the capability `serve` in each room.
    *
-   * It is sent again as by `publish`, and only to the rooms where it is of use.
+   * A failure in one room does not affect the others and does not reject the promise: check `error` of each
+   * result. Rooms whose error is temporary are retried.
    */
   async publishTo(
     rooms: readonly string[],
     messages: NewMessage | readonly NewMessage[],
-    { signal }: CallOptions = {},
+    { signal }: RequestOptions = {},
   ): Promise<PublishResult[]> {
-    const body = keyed(messages);
+    const keyedMessages = withKeys(messages);
     const results: PublishResult[] = [];
-    let open = rooms.map((_, index) => index);
+    let remaining = rooms.map((_, index) => index);
     for (let failures = 0; ; failures++) {
-      const asked = { rooms: open.map((index) => rooms[index]), messages: body };
-      const call: Call = { method: "POST", path: "/v1/publish", body: asked, isIdempotent: true, signal };
+      const body = { rooms: remaining.map((index) => rooms[index]), messages: keyedMessages };
+      const request: ApiRequest = { method: "POST", path: "/v1/publish", body, isIdempotent: true, signal };
       try {
-        const answer = await this.#send<PublishToAnswer>(call);
-        answer.results.forEach((result, n) => {
-          results[open[n] ?? n] =
-            "error" in result ? { room: result.room, error: SnugApiError.of(result.error) } : result;
+        const response = await this.#send<PublishToResponse>(request);
+        response.results.forEach((result, n) => {
+          results[remaining[n] ?? n] =
+            "error" in result ? { room: result.room, error: SnugApiError.fromProblem(result.error) } : result;
         });
       } catch (error) {
-        // What was told of before is still so.
+        // Results of earlier attempts remain valid.
         if (failures > 0 && error instanceof SnugApiError) return results;
         throw error;
       }
-      const errors = open.flatMap((index) => results[index]?.error ?? []);
-      const [passing] = errors.filter(({ retryable }) => retryable);
-      if (!passing || failures >= this.#sending.retries) return results;
-      open = open.filter((index) => results[index]?.error?.retryable);
-      await pause(waitMs(passing, failures, this.#sending) || 0, signal);
+      const errors = remaining.flatMap((index) => results[index]?.error ?? []);
+      const [temporary] = errors.filter(({ retryable }) => retryable);
+      if (!temporary || failures >= this.#transport.retries) return results;
+      remaining = remaining.filter((index) => results[index]?.error?.retryable);
+      await pause(waitMs(temporary, failures, this.#transport) || 0, signal);
     }
   }
 
-  /** Reads a page of stored messages; needs `history`. */
+  /** Reads a page of stored messages. Needs the capability `history`. */
   async history<Data = Json>(
     room: string,
     { after, before, limit, signal }: PageOptions = {},
@@ -192,56 +218,76 @@ export class Snug {
   }
 
   /**
-   * Reads stored messages one after the other, from pages that are fetched as they are needed: downwards from the
-   * newest, or from `before`; or upwards from `after`. Needs `history`.
+   * Iterates over stored messages and fetches pages as needed: downward from the newest message or from
+   * `before`, or upward from `after`. Needs the capability `history`.
    *
-   * Throws a `SnugError` `epoch_changed` where the room was erased meanwhile.
+   * Throws a `SnugError` with code `epoch_changed` if the room is erased during the read.
    */
   messages<Data = Json>(
     room: string,
     { signal, ...options }: MessagesOptions = {},
   ): AsyncGenerator<Message<Data>, void> {
-    const messages = read(async ({ after, before, limit }) => {
+    const messages = readHistory(async ({ after, before, limit }) => {
       const { epoch, ...page } = await this.history(room, { after, before, limit, signal });
-      // Where nobody has been there is no second page whose epoch could be another.
+      // An unused room has no second page, so its missing epoch is never compared.
       return { type: "history", epoch: epoch ?? "", ...page };
     }, options);
     return messages as AsyncGenerator<Message<Data>, void>;
   }
 
-  /** Lists who is here; needs `presence`. */
-  async members(room: string, { signal }: CallOptions = {}): Promise<MembersList> {
+  /** Lists the members of a room. Needs the capability `presence`. */
+  async members(room: string, { signal }: RequestOptions = {}): Promise<MembersList> {
     return this.#get(`${pathOf(room)}/members`, {}, signal);
   }
 
-  /** Closes every connection of a user to the room, and keeps the user out if that is wished; needs `moderate`. */
-  async kick(room: string, user: string, { banSeconds, reason, signal }: KickOptions = {}): Promise<Closed> {
-    checkUser(user);
-    return this.#send({
-      method: "DELETE",
-      path: `${pathOf(room)}/members/${segment(user)}`,
-      query: { ban_seconds: banSeconds, reason },
-      isIdempotent: true,
-      signal,
-    });
+  /**
+   * Closes all connections of a user to a room and returns their number. The user may reconnect. Needs the
+   * capability `moderate`.
+   */
+  async kick(room: string, user: string, { reason, signal }: KickOptions = {}): Promise<Closed> {
+    return this.#removeMember(room, user, { reason }, signal);
   }
 
-  /** Tells how a room is; needs `serve`. */
-  async room(room: string, { signal }: CallOptions = {}): Promise<RoomInfo> {
-    const { storage_bytes: storageBytes, ...info } = await this.#get<RoomAnswer>(pathOf(room), {}, signal);
+  /**
+   * Closes all connections of a user to a room, rejects new ones for `seconds`, and returns the number of closed
+   * connections. Replaces an earlier ban. Needs the capability `moderate`.
+   */
+  async ban(room: string, user: string, { seconds, reason, signal }: BanOptions): Promise<Closed> {
+    if (!Number.isSafeInteger(seconds) || seconds < 1) {
+      throw new TypeError("seconds must be a positive integer");
+    }
+    return this.#removeMember(room, user, { ban_seconds: seconds, reason }, signal);
+  }
+
+  /** Lifts a ban. If the user is connected, also closes those connections. Needs the capability `moderate`. */
+  async unban(room: string, user: string, { signal }: RequestOptions = {}): Promise<void> {
+    await this.#removeMember(room, user, { ban_seconds: 0 }, signal);
+  }
+
+  /** Returns the status of a room. Needs the capability `serve`. */
+  async roomStatus(room: string, { signal }: RequestOptions = {}): Promise<RoomStatus> {
+    const { storage_bytes: storageBytes, ...info } = await this.#get<RoomStatusResponse>(
+      pathOf(room),
+      {},
+      signal,
+    );
     return { ...info, storageBytes };
   }
 
   /**
-   * Closes everybody (4104 `room_closed`) and erases what is stored; needs `serve`.
+   * Deletes a room: closes all connections (4104 `room_closed`), erases everything it stores and returns the
+   * number of closed connections. Needs the capability `serve`.
    *
-   * It is not sent again where the answer was lost, since what was published meanwhile would be erased as well.
+   * Not retried if the response is lost, because a retry would also erase messages published meanwhile.
    */
-  async deleteRoom(room: string, { signal }: CallOptions = {}): Promise<Closed> {
+  async deleteRoom(room: string, { signal }: RequestOptions = {}): Promise<Closed> {
     return this.#send({ method: "DELETE", path: pathOf(room), isIdempotent: false, signal });
   }
 
-  /** Reads the events that were given up, oldest first, from the one after `after` (a `seq`) on; needs `serve`. */
+  /**
+   * Reads dead events, oldest first, starting after the event with `seq` equal to `after`. Needs the
+   * capability `serve`.
+   */
   async deadEvents(
     room: string,
     { after, limit, signal }: Omit<PageOptions, "before"> = {},
@@ -249,45 +295,70 @@ export class Snug {
     return this.#get(`${pathOf(room)}/webhooks/dead`, { after, limit }, signal);
   }
 
-  #get<T>(path: string, query: Call["query"] & object, signal: AbortSignal | undefined): Promise<T> {
+  #removeMember(
+    room: string,
+    user: string,
+    query: ApiRequest["query"] & object,
+    signal: AbortSignal | undefined,
+  ): Promise<Closed> {
+    checkUser(user);
+    return this.#send({
+      method: "DELETE",
+      path: `${pathOf(room)}/members/${segment(user)}`,
+      query,
+      isIdempotent: true,
+      signal,
+    });
+  }
+
+  #get<T>(path: string, query: ApiRequest["query"] & object, signal: AbortSignal | undefined): Promise<T> {
     return this.#send({ method: "GET", path, query, isIdempotent: true, signal });
   }
 
-  #send<T>(call: Call): Promise<T> {
-    return send(call, this.#sending);
+  #send<T>(request: ApiRequest): Promise<T> {
+    return send(request, this.#transport);
   }
 }
 
-function tokensOf({ secret, getToken, user = "server", issuer, audience, algorithm }: SnugOptions): Tokens {
+function tokensOf({
+  secret,
+  getToken,
+  user = "server",
+  issuer,
+  audience,
+  algorithm,
+}: SnugOptions): TokenCache {
   if ((secret === undefined) === (getToken === undefined)) {
-    throw new TypeError("Give either secret or getToken");
+    throw new TypeError("Set either secret or getToken");
   }
-  if (getToken) return new Tokens(async () => getToken());
+  if (getToken) return new TokenCache(async () => getToken());
   if (secret === undefined) throw new TypeError("secret is missing");
   secretBytes(secret);
   checkUser(user);
   const rooms = { "*": ["serve", "history", "presence", "moderate"] } as const;
   const claims = { user, rooms, issuer, audience, algorithm, expiresIn: TOKEN_SECONDS };
-  return new Tokens(() => mintToken({ secret, ...claims }), USED_MS);
+  return new TokenCache(() => mintToken({ secret, ...claims }), TOKEN_USED_MS);
 }
 
-/** The path of a room. One that is no name could lead elsewhere. */
+/** Returns the path of a room. Throws a `TypeError` for an invalid name, which could change the path. */
 function pathOf(room: string): string {
   if (typeof room !== "string" || !/^[\w.:@~-]{1,128}$/.test(room)) {
-    throw new TypeError(`no room is called ${JSON.stringify(room)}`);
+    throw new TypeError(`invalid room name ${JSON.stringify(room)}: use 1 to 128 of A-Z a-z 0-9 _ . : @ ~ -`);
   }
   return `/v1/rooms/${segment(room)}`;
 }
 
-/** A part of a path. `.` and `..` are steps to other paths, however they are written. */
+/**
+ * Encodes a path segment. Throws a `TypeError` for `.` and `..`, which URLs resolve even if they are encoded.
+ */
 function segment(text: string): string {
   if (text === "." || text === "..")
-    throw new TypeError(`${text} can't be reached: URLs give it another meaning`);
+    throw new TypeError(`'${text}' cannot be used in a URL path, because URLs resolve it to another path`);
   return encodeURIComponent(text);
 }
 
-/** The same with a key for each that has none. */
-function keyed(messages: NewMessage | readonly NewMessage[]): NewMessage | NewMessage[] {
+/** Adds a random idempotency key to each message without one. */
+function withKeys(messages: NewMessage | readonly NewMessage[]): NewMessage | NewMessage[] {
   const one = (message: NewMessage) => ({ ...message, key: message.key ?? crypto.randomUUID() });
   return isList(messages) ? messages.map(one) : one(messages);
 }

@@ -1,55 +1,58 @@
-// Tokens for users, and for the back end itself.
+// Tokens for users and for the back end itself.
 
 import type { Capability, JsonObject } from "../protocol.js";
 import { fromBase64url, hmacKey, toBase64url, utf8 } from "./bytes.js";
 
-/** The algorithms that a secret can sign with (RFC 7518, 3.2). */
+/** Algorithms for signing with a shared secret (RFC 7518, section 3.2). */
 export type HmacAlgorithm = "HS256" | "HS384" | "HS512";
 
-/** Which rooms a token opens: names, prefixes with a trailing `*`, or `"*"`; as a map with what may be done in each. */
+/**
+ * Rooms that a token grants: a list of names, of prefixes with a trailing `*`, or `"*"`; or a map from these
+ * to the capabilities in each.
+ */
 export type TokenRooms = readonly string[] | { readonly [pattern: string]: readonly Capability[] };
 
-/** Tightens the operator's limits; whole numbers of at least 1. */
+/** Stricter limits than the operator's. Positive integers. */
 export interface TokenLimits {
   messagesPerSecond?: number | undefined;
-  /** Of one command. */
+  /** Maximum size of one command. */
   messageBytes?: number | undefined;
 }
 
-/** What a token says. */
+/** Claims of a token, and how to sign it. */
 export interface TokenOptions {
   /** The Worker's `JWT_SECRET`: at least 32 bytes of text, or `base64url:…` for raw bytes. */
   secret: string;
-  /** The user's id: 1 to 128 bytes of UTF-8, no control characters. */
+  /** User id: 1 to 128 bytes of UTF-8 without control characters. */
   user: string;
   rooms: TokenRooms;
-  /** How long it holds, in whole seconds: 3,600. */
+  /** Lifetime in seconds, a positive integer. Default: 3,600. */
   expiresIn?: number | undefined;
-  /** Public profile, shown to the other members: at most 1,024 bytes of JSON. */
+  /** Public profile that other members see, at most 1,024 bytes of JSON. */
   info?: JsonObject | undefined;
   limits?: TokenLimits | undefined;
-  /** What the Worker has as `JWT_ISSUER`. */
+  /** The Worker's `JWT_ISSUER`. */
   issuer?: string | undefined;
-  /** What the Worker has as `JWT_AUDIENCE`. */
+  /** The Worker's `JWT_AUDIENCE`. */
   audience?: string | undefined;
-  /** What the Worker has as `JWT_HMAC_ALGORITHM`: `HS256`. */
+  /** The Worker's `JWT_HMAC_ALGORITHM`. Default: `HS256`. */
   algorithm?: HmacAlgorithm | undefined;
 }
 
-// The bounds of PROTOCOL.md: what is beyond them the door would refuse later, and tell the wrong person.
+// The limits of PROTOCOL.md. The Worker would reject such a token only later, and report it to the user.
 const SECRET_BYTES_MIN = 32;
 const USER_BYTES_MAX = 128;
 const INFO_BYTES_MAX = 1_024;
 const TOKEN_BYTES_MAX = 8_192;
 const EXPIRES_MAX = 10 ** 12;
-const PATTERN = /^(?=.{1,129}$)[\w.:@~-]{0,128}\*?$/;
+const ROOM_PATTERN = /^(?=.{1,129}$)[\w.:@~-]{0,128}\*?$/;
 const HASHES = { HS256: "SHA-256", HS384: "SHA-384", HS512: "SHA-512" } as const;
-const RAW = "base64url:";
+const RAW_PREFIX = "base64url:";
 
 /**
- * Makes a token for a user, signed with the secret that the Worker has as `JWT_SECRET`.
+ * Creates a token for a user, signed with the Worker's `JWT_SECRET`.
  *
- * Throws a `TypeError` where the Worker would refuse the token, or itself to start with such a secret.
+ * Rejects with a `TypeError` if the Worker would reject the token or the secret.
  */
 export async function mintToken(options: TokenOptions): Promise<string> {
   const { user, rooms, expiresIn = 3_600, info, limits, issuer, audience, algorithm = "HS256" } = options;
@@ -59,16 +62,16 @@ export async function mintToken(options: TokenOptions): Promise<string> {
   checkRooms(rooms);
   if (info !== undefined) checkInfo(info);
   const expires = Math.floor(Date.now() / 1000) + expiresIn;
-  if (!isPositive(expiresIn) || expires >= EXPIRES_MAX) {
-    throw new TypeError("expiresIn must be a whole number of seconds, at least 1");
+  if (!isPositiveInteger(expiresIn) || expires >= EXPIRES_MAX) {
+    throw new TypeError("expiresIn must be a positive integer (seconds)");
   }
   const { messagesPerSecond, messageBytes } = limits ?? {};
   for (const limit of [messagesPerSecond, messageBytes]) {
-    if (limit !== undefined && !isPositive(limit)) {
-      throw new TypeError("limits must be whole numbers of at least 1");
+    if (limit !== undefined && !isPositiveInteger(limit)) {
+      throw new TypeError("limits must be positive integers");
     }
   }
-  // What is undefined is left out of JSON.
+  // JSON.stringify omits undefined fields.
   const claims = {
     sub: user,
     exp: expires,
@@ -86,22 +89,25 @@ export async function mintToken(options: TokenOptions): Promise<string> {
   const signature = await crypto.subtle.sign("HMAC", key, utf8(signed));
   const token = `${signed}.${toBase64url(new Uint8Array(signature))}`;
   if (token.length > TOKEN_BYTES_MAX) {
-    throw new TypeError(`the token must have at most ${TOKEN_BYTES_MAX} bytes, and has ${token.length}`);
+    throw new TypeError(`the token has ${token.length} bytes; at most ${TOKEN_BYTES_MAX} are allowed`);
   }
   return token;
 }
 
-/** The bytes of a `JWT_SECRET`. */
+/** Returns the bytes of a `JWT_SECRET`. Throws a `TypeError` if it is invalid. */
 export function secretBytes(secret: string): Uint8Array<ArrayBuffer> {
-  if (typeof secret !== "string") throw new TypeError("secret must be a text");
-  const bytes = secret.startsWith(RAW) ? fromBase64url(secret.slice(RAW.length)) : utf8(secret);
-  if (!bytes) throw new TypeError(`secret is not base64url after its '${RAW}'`);
+  if (typeof secret !== "string") throw new TypeError("secret must be a string");
+  const bytes = secret.startsWith(RAW_PREFIX) ? fromBase64url(secret.slice(RAW_PREFIX.length)) : utf8(secret);
+  if (!bytes) throw new TypeError(`secret is not valid base64url after '${RAW_PREFIX}'`);
   if (bytes.length < SECRET_BYTES_MIN)
-    throw new TypeError(`secret must hold at least ${SECRET_BYTES_MIN} bytes`);
+    throw new TypeError(`secret must have at least ${SECRET_BYTES_MIN} bytes`);
   return bytes;
 }
 
-/** Half a surrogate pair has no bytes in UTF-8, and would become another user's id. */
+/**
+ * Throws a `TypeError` if a user id is invalid. A lone surrogate cannot be encoded as UTF-8 and would turn
+ * into another id.
+ */
 export function checkUser(user: string): void {
   if (
     typeof user !== "string" ||
@@ -109,26 +115,28 @@ export function checkUser(user: string): void {
     /[\p{Cc}\p{Cs}]/u.test(user) ||
     utf8(user).length > USER_BYTES_MAX
   ) {
-    throw new TypeError(`user must be 1 to ${USER_BYTES_MAX} bytes without control characters`);
+    throw new TypeError(`user must be a string of 1 to ${USER_BYTES_MAX} bytes without control characters`);
   }
 }
 
 function checkRooms(rooms: TokenRooms): void {
-  if (typeof rooms !== "object" || rooms === null) throw new TypeError("rooms must be a list or a map");
+  if (typeof rooms !== "object" || rooms === null) throw new TypeError("rooms must be an array or an object");
   for (const pattern of Array.isArray(rooms) ? rooms : Object.keys(rooms)) {
-    if (typeof pattern !== "string" || !PATTERN.test(pattern)) {
-      throw new TypeError(`no room is called ${JSON.stringify(pattern)}`);
+    if (typeof pattern !== "string" || !ROOM_PATTERN.test(pattern)) {
+      throw new TypeError(
+        `rooms contains the invalid pattern ${JSON.stringify(pattern)}: use a room name, a prefix with a trailing '*', or '*'`,
+      );
     }
   }
 }
 
 function checkInfo(info: JsonObject): void {
   if (typeof info !== "object" || info === null || Array.isArray(info)) {
-    throw new TypeError("info must be an object");
+    throw new TypeError("info must be a plain object");
   }
   if (utf8(JSON.stringify(info)).length > INFO_BYTES_MAX) {
-    throw new TypeError(`info must have at most ${INFO_BYTES_MAX} bytes`);
+    throw new TypeError(`info must have at most ${INFO_BYTES_MAX} bytes of JSON`);
   }
 }
 
-const isPositive = (number: number) => Number.isSafeInteger(number) && number > 0;
+const isPositiveInteger = (number: number) => Number.isSafeInteger(number) && number > 0;

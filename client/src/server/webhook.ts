@@ -1,26 +1,29 @@
-// Whether a webhook is Snug's: Standard Webhooks (https://www.standardwebhooks.com), signed by HMAC-SHA256.
+// Verification of webhooks: Standard Webhooks (https://www.standardwebhooks.com), signed with HMAC-SHA256.
 
 import { SnugError } from "../error.js";
 import { fromBase64, hmacKey, utf8 } from "./bytes.js";
 import type { Webhook } from "./protocol.js";
 
-/** Headers, as a platform has them. */
+/** Request headers: a `Headers` object or a plain object such as Node's. */
 export type WebhookHeaders = Headers | { readonly [name: string]: string | readonly string[] | undefined };
 
-/** A webhook that came, and what it is held to. */
+/** A request to verify, and how. */
 export interface VerifyOptions {
-  /** As it came: a body that was parsed and written again is another one. */
+  /** The raw body as received. A body that was parsed and serialized again does not match its signature. */
   body: string | Uint8Array | ArrayBuffer;
   headers: WebhookHeaders;
-  /** The Worker's `WEBHOOK_SECRET`, `whsec_…`; several while one takes another's place. Missing ones are passed over. */
+  /**
+   * The Worker's `WEBHOOK_SECRET`, `whsec_…`. Pass several during a rotation; undefined and empty ones are
+   * skipped.
+   */
   secrets: string | readonly (string | undefined)[];
-  /** How far the time of sending may be from now, either way: 300. */
+  /** Maximum difference between the time of sending and `now`, in seconds. Default: 300. */
   toleranceSeconds?: number | undefined;
-  /** The time, in Unix ms; now by default. */
+  /** Current time in Unix ms. Default: `Date.now()`. */
   now?: number | undefined;
 }
 
-/** Why a webhook was not believed. */
+/** Reasons why a webhook failed verification. */
 export type WebhookErrorCode =
   | "headers_missing"
   | "timestamp_too_old"
@@ -28,7 +31,7 @@ export type WebhookErrorCode =
   | "signature_invalid"
   | "body_invalid";
 
-/** A webhook that is not to be believed: answer 401 or 400, and do nothing. */
+/** A webhook that failed verification. Respond with 401 or 400 and do not process it. */
 export class WebhookVerificationError extends SnugError {
   declare readonly code: WebhookErrorCode;
 
@@ -41,14 +44,14 @@ const TOLERANCE_SECONDS = 300;
 const PREFIX = "whsec_";
 const SECRET_BYTES_MIN = 24;
 const SECRET_BYTES_MAX = 64;
-/** Of HMAC-SHA256. */
+/** Length of an HMAC-SHA256. */
 const SIGNATURE_BYTES = 32;
 
 /**
- * Gives what Snug has sent to `WEBHOOK_URL` or `PUBLISH_URL`, once a signature of it holds for a secret.
+ * Verifies a request to `WEBHOOK_URL` or `PUBLISH_URL` and returns its parsed body.
  *
- * Rejects with a `WebhookVerificationError` where it is not Snug's, or too old; and with a `TypeError` where a secret
- * is none, or all are missing.
+ * Rejects with a `WebhookVerificationError` if the request is not from Snug or too old, and with a
+ * `TypeError` if a secret is invalid or all are missing.
  */
 export async function verifyWebhook({
   body,
@@ -57,39 +60,50 @@ export async function verifyWebhook({
   toleranceSeconds = TOLERANCE_SECONDS,
   now = Date.now(),
 }: VerifyOptions): Promise<Webhook> {
-  // An environment that lacks one gives nothing for it, or an empty text.
+  // A missing environment variable is undefined or empty.
   const keys = [secrets].flat().flatMap((secret) => (secret ? [secretBytes(secret)] : []));
   if (keys.length === 0) throw new TypeError("secrets are missing: set WEBHOOK_SECRET");
   const id = header(headers, "webhook-id");
   const timestamp = header(headers, "webhook-timestamp");
   const signatures = header(headers, "webhook-signature");
   if (!id || !signatures || !/^\d{1,12}$/.test(timestamp)) {
-    throw new WebhookVerificationError("headers_missing", "No webhook: its headers are missing, or are none");
+    throw new WebhookVerificationError(
+      "headers_missing",
+      "The headers webhook-id, webhook-timestamp and webhook-signature are missing or invalid",
+    );
   }
   const ageSeconds = Math.floor(now / 1000) - Number(timestamp);
   if (ageSeconds > toleranceSeconds) {
-    throw new WebhookVerificationError("timestamp_too_old", `Sent ${ageSeconds} seconds ago`);
+    throw new WebhookVerificationError(
+      "timestamp_too_old",
+      `The webhook was sent ${ageSeconds} seconds ago; at most ${toleranceSeconds} are allowed`,
+    );
   }
   if (-ageSeconds > toleranceSeconds) {
-    throw new WebhookVerificationError("timestamp_too_new", `Sent ${-ageSeconds} seconds from now`);
+    throw new WebhookVerificationError(
+      "timestamp_too_new",
+      `The webhook is dated ${-ageSeconds} seconds in the future; at most ${toleranceSeconds} are allowed`,
+    );
   }
   const content = typeof body === "string" ? utf8(body) : new Uint8Array(body);
-  const signed = join(utf8(`${id}.${timestamp}.`), content);
+  const signed = concatenate(utf8(`${id}.${timestamp}.`), content);
   const claimed = signatures
     .split(" ")
     .filter((signature) => signature.startsWith("v1,"))
     .map((signature) => fromBase64(signature.slice("v1,".length)));
-  let holds = false;
+  let isValid = false;
   for (const secret of keys) {
-    const right = new Uint8Array(await crypto.subtle.sign("HMAC", await hmacKey(secret, "SHA-256"), signed));
-    for (const signature of claimed) holds = (signature && isSame(signature, right)) || holds;
+    const expected = new Uint8Array(
+      await crypto.subtle.sign("HMAC", await hmacKey(secret, "SHA-256"), signed),
+    );
+    for (const signature of claimed) isValid = (signature && isEqual(signature, expected)) || isValid;
   }
-  if (!holds)
-    throw new WebhookVerificationError("signature_invalid", "No signature holds for any of the secrets");
+  if (!isValid)
+    throw new WebhookVerificationError("signature_invalid", "No signature matches any of the secrets");
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(content));
   } catch {
-    throw new WebhookVerificationError("body_invalid", "The body is no JSON");
+    throw new WebhookVerificationError("body_invalid", "The body is not valid JSON");
   }
 }
 
@@ -97,30 +111,30 @@ function secretBytes(secret: string): Uint8Array<ArrayBuffer> {
   const bytes = secret.startsWith(PREFIX) ? fromBase64(secret.slice(PREFIX.length)) : undefined;
   if (!bytes || bytes.length < SECRET_BYTES_MIN || bytes.length > SECRET_BYTES_MAX) {
     throw new TypeError(
-      `a secret must be '${PREFIX}' and base64 of ${SECRET_BYTES_MIN} to ${SECRET_BYTES_MAX} bytes`,
+      `a secret must be '${PREFIX}' followed by base64 of ${SECRET_BYTES_MIN} to ${SECRET_BYTES_MAX} bytes`,
     );
   }
   return bytes;
 }
 
-/** A header's text, whatever the case of its name; empty, where it is missing. */
+/** Returns a header by its case-insensitive name, or an empty string. */
 function header(headers: WebhookHeaders, name: string): string {
   if (typeof headers.get === "function") return headers.get(name) ?? "";
   const [, value = ""] = Object.entries(headers).find(([key]) => key.toLowerCase() === name) ?? [];
-  return typeof value === "string" ? value : value.join(" ");
+  return typeof value === "string" ? value : value.concatenate(" ");
 }
 
-/** Whether two signatures are the same, in a time that does not depend on where they differ. */
-function isSame(claimed: Uint8Array, right: Uint8Array): boolean {
+/** Compares two signatures in constant time. */
+function isEqual(claimed: Uint8Array, expected: Uint8Array): boolean {
   if (claimed.length !== SIGNATURE_BYTES) return false;
   let difference = 0;
   for (let index = 0; index < SIGNATURE_BYTES; index++) {
-    difference |= (claimed[index] ?? 0) ^ (right[index] ?? 0);
+    difference |= (claimed[index] ?? 0) ^ (expected[index] ?? 0);
   }
   return difference === 0;
 }
 
-function join(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
+function concatenate(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(first.length + second.length);
   whole.set(first);
   whole.set(second, first.length);

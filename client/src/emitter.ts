@@ -1,24 +1,24 @@
-// Listeners by the name of what they listen to.
+// A typed event emitter.
 
 type Listener<T> = (event: T) => void;
 
-/** Calls listeners in the order in which they came. */
+/** Calls listeners in the order in which they were added. */
 export class Emitter<Events extends object> {
   readonly #listeners = new Map<keyof Events, Set<Listener<never>>>();
 
-  /** Listens; gives what ends it. A listener that is there already is not there twice. */
+  /** Adds a listener and returns a function that removes it. Adding the same listener again has no effect. */
   on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): () => void {
     const listeners = this.#listeners.get(name) ?? new Set();
     this.#listeners.set(name, listeners.add(listener));
     return () => this.off(name, listener);
   }
 
-  /** Ends it. */
+  /** Removes a listener. */
   off<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): void {
     this.#listeners.get(name)?.delete(listener);
   }
 
-  /** Tells all, and says whether there was anybody. */
+  /** Calls all listeners. Returns true if there was at least one. */
   protected emit<Name extends keyof Events>(name: Name, event: Events[Name]): boolean {
     const listeners = [...(this.#listeners.get(name) ?? [])] as Listener<Events[Name]>[];
     for (const listener of listeners) {
@@ -32,7 +32,7 @@ export class Emitter<Events extends object> {
   }
 }
 
-/** Throws where the page or the process looks for what nobody caught, and where it breaks nothing of ours. */
+/** Throws an error asynchronously, so that it is reported as uncaught and does not interrupt the caller. */
 export function throwLater(error: unknown): void {
   setTimeout(() => {
     throw error;

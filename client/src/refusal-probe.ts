@@ -1,0 +1,72 @@
+// The address of a room's WebSocket, and the request that finds out why it was refused.
+
+import { SnugError } from "./error.js";
+import type { Position, Problem } from "./protocol.js";
+
+/** Parameters of a join request. */
+export interface JoinParameters {
+  resume?: Position;
+  /** Number of newest messages to replay on a first join. */
+  last?: number;
+  presence?: boolean;
+}
+
+/**
+ * Returns the address of a room's WebSocket, with an HTTP scheme. Throws a `TypeError` if `base` is not an
+ * HTTP or WebSocket URL.
+ */
+export function socketUrl(base: string, room: string, { resume, last, presence }: JoinParameters): string {
+  const url = new URL(base);
+  url.protocol = url.protocol.replace("ws", "http");
+  if (!/^http/.test(url.protocol))
+    throw new TypeError(`url must start with http:, https:, ws: or wss:; it is ${base}`);
+  url.pathname = `${url.pathname.replace(/\/$/, "")}/v1/rooms/${encodeURIComponent(room)}/socket`;
+  url.search = "";
+  url.hash = "";
+  if (resume) {
+    url.searchParams.set("epoch", resume.epoch);
+    url.searchParams.set("offset", `${resume.offset}`);
+  } else if (last) url.searchParams.set("last", `${last}`);
+  if (presence === false) url.searchParams.set("presence", "0");
+  return url.href;
+}
+
+/** A refused join request. */
+export interface JoinRefusal {
+  error: SnugError;
+  /** What the client does next: retry later, retry with a new token, or stop. */
+  next: "retry" | "renew" | "stop";
+}
+
+/**
+ * Requests the WebSocket's address without `Upgrade`, because a failed WebSocket does not expose the HTTP
+ * response. Returns `undefined` if the server would accept the connection or cannot be reached.
+ */
+export async function probeRefusal(
+  url: string,
+  token: string | undefined,
+  timeoutMs: number,
+): Promise<JoinRefusal | undefined> {
+  try {
+    const response = await fetch(url, {
+      cache: "no-store",
+      ...(token === undefined
+        ? { credentials: "include" }
+        : { headers: { authorization: `Bearer ${token}` } }),
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+    if (response.status === 426) return undefined;
+    const { code, detail }: Partial<Problem> = await response.json();
+    // Without a code, the response is from a proxy or another server, not from Snug.
+    if (!code) return undefined;
+    const seconds = Number(response.headers.get("retry-after"));
+    return refusalOf(response.status, code, detail, seconds > 0 ? seconds * 1000 : undefined);
+  } catch {
+    return undefined;
+  }
+}
+
+function refusalOf(status: number, code: string, detail = code, retryAfterMs?: number): JoinRefusal {
+  const next = status === 401 ? "renew" : status === 429 || status >= 500 ? "retry" : "stop";
+  return { error: new SnugError(code, detail, next !== "stop", retryAfterMs), next };
+}

@@ -1,0 +1,242 @@
+// The send queue: published messages that the room has not acknowledged yet. It is bounded and ordered, and
+// each message has an idempotency key, so that sending it again stores it once.
+//
+// One frame of messages is in flight at a time; messages published meanwhile go into the next one. A room
+// handles a frame at once. If it rejects some of its messages with `rate_limited`, those are the last ones of
+// the frame, so sending them again keeps the order.
+
+import { SnugError } from "./error.js";
+import type { Json, Message, Position, PublishCommand } from "./protocol.js";
+
+/** Result of a publish: where the message is stored. */
+export interface Published {
+  offset: number;
+  /** Time of storage, in Unix ms. */
+  time: number;
+  /** Present if the message was already stored under the same key. */
+  duplicate?: true;
+}
+
+/** Default capacity, in messages. */
+export const QUEUE_MESSAGES_MAX = 500;
+/** Capacity in bytes. */
+const QUEUE_BYTES_MAX = 1024 * 1024;
+/**
+ * Maximum size of a frame with several messages. The room accepts 1 MiB, but everything else waits behind a
+ * long frame.
+ */
+const FRAME_BYTES_MAX = 64 * 1024;
+/**
+ * Maximum number of messages in a frame. A room closes a connection if its rate-limited commands exceed the
+ * accepted ones by 20.
+ */
+const FRAME_MESSAGES_MAX = 16;
+/**
+ * Minimum number of idempotency keys that a room remembers. After this many newer messages, it may have
+ * forgotten a key.
+ */
+const KEYS_MIN = 1000;
+
+interface QueuedMessage {
+  readonly key: string;
+  /** The serialized command. */
+  readonly line: string;
+  readonly bytes: number;
+  /** Event name and data, serialized, to recognize the message when it is received. */
+  readonly fingerprint: string;
+  readonly outcome: Promise<Published>;
+  readonly settle: (outcome: Published | SnugError) => void;
+  /** The room's position when the message was last sent. */
+  sentAt: Position | undefined;
+  /** If set, the message may have been stored after this position: its reply was lost with a connection. */
+  unconfirmedFrom: Position | undefined;
+  /** Ids of the connections that sent the message. */
+  readonly sentBy: Set<string>;
+}
+
+const fingerprint = ({ event, data }: { event?: string; data: Json }) => JSON.stringify([event, data]);
+/**
+ * Returns how many messages may have been stored between two positions. In a new epoch, all of them may have
+ * been.
+ */
+const messagesBetween = (from: Position, to: Position) =>
+  to.offset - (from.epoch === to.epoch ? from.offset : 0);
+const encoder = new TextEncoder();
+const outcomeUnknown = () => new SnugError("outcome_unknown", "The message may or may not have been stored");
+
+export class SendQueue {
+  /** Keys in the order in which the messages were published. */
+  readonly #entries = new Map<string, QueuedMessage>();
+  #bytes = 0;
+  /**
+   * Offset of the newest acknowledged message. A received message up to this offset is not one of those in
+   * the queue.
+   */
+  #ackedTo = 0;
+  /** Keys of the messages in flight. */
+  readonly #inFlight = new Set<string>();
+  #frameMessagesMax = FRAME_MESSAGES_MAX;
+  readonly #messagesMax: number;
+
+  constructor(messagesMax = QUEUE_MESSAGES_MAX) {
+    this.#messagesMax = messagesMax;
+  }
+
+  /** Number of messages in flight. */
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  /** Number of messages without a final result. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /**
+   * Adds a message and returns its result. If a message with the same key is already queued, returns the
+   * result of that one.
+   */
+  add({ key, event, data }: { key: string; event?: string; data: unknown }): Promise<Published> {
+    const command: PublishCommand = { type: "publish", id: key, key, event, data: data as Json };
+    const queued = this.#entries.get(key);
+    if (queued) return queued.outcome;
+    if (JSON.stringify(data) === undefined) {
+      return Promise.reject(new SnugError("bad_command", "data must be a JSON value"));
+    }
+    const line = JSON.stringify(command);
+    const bytes = encoder.encode(line).length;
+    if (this.#entries.size >= this.#messagesMax || this.#bytes + bytes > QUEUE_BYTES_MAX) {
+      return Promise.reject(new SnugError("queue_full", "The send queue is full", true));
+    }
+    let settle: QueuedMessage["settle"] = () => {};
+    const outcome = new Promise<Published>((resolve, reject) => {
+      settle = (result) => (result instanceof SnugError ? reject(result) : resolve(result));
+    });
+    const sentBy = new Set<string>();
+    const unsent = { sentAt: undefined, unconfirmedFrom: undefined, sentBy };
+    this.#entries.set(key, {
+      key,
+      line,
+      bytes,
+      fingerprint: fingerprint(command),
+      outcome,
+      settle,
+      ...unsent,
+    });
+    this.#bytes += bytes;
+    return outcome;
+  }
+
+  /**
+   * Returns the next frame, or `undefined` if a frame is in flight or nothing is queued. Rejects messages
+   * whose key the room may have forgotten, because sending them again could store them twice.
+   */
+  next(connection: string, position: Position, messageBytesMax: number): string | undefined {
+    if (this.inFlight > 0) return undefined;
+    const lines: string[] = [];
+    let bytes = 0;
+    for (const entry of this.#entries.values()) {
+      if (entry.bytes > messageBytesMax) {
+        this.#finish(
+          entry,
+          new SnugError(
+            "too_large",
+            `The command has ${entry.bytes} bytes; at most ${messageBytesMax} are allowed`,
+          ),
+        );
+        continue;
+      }
+      if (entry.unconfirmedFrom && messagesBetween(entry.unconfirmedFrom, position) >= KEYS_MIN) {
+        this.#finish(entry, outcomeUnknown());
+        continue;
+      }
+      if (lines.length === this.#frameMessagesMax || (bytes > 0 && bytes + entry.bytes > FRAME_BYTES_MAX))
+        break;
+      entry.sentAt = position;
+      entry.sentBy.add(connection);
+      this.#inFlight.add(entry.key);
+      lines.push(entry.line);
+      bytes += entry.bytes + 1;
+    }
+    return lines.length > 0 ? lines.join("\n") : undefined;
+  }
+
+  /** Handles the room's reply to a message: its position or a final error. */
+  settle(key: string, outcome: Published | SnugError): void {
+    this.#inFlight.delete(key);
+    const entry = this.#entries.get(key);
+    if (entry) this.#finish(entry, outcome);
+    if (!(outcome instanceof SnugError || outcome.duplicate)) this.#ackedTo = outcome.offset;
+    if (this.inFlight === 0)
+      this.#frameMessagesMax = Math.min(this.#frameMessagesMax + 1, FRAME_MESSAGES_MAX);
+  }
+
+  /** Keeps a rate-limited message for the next frame, and sends smaller frames from now on. */
+  requeue(key: string): void {
+    this.#inFlight.delete(key);
+    this.#frameMessagesMax = 1;
+  }
+
+  /**
+   * Handles an error without an id, once the room has replied to every command that it could parse. If one
+   * message in flight has no reply, it caused the error. If several have none, they are sent again one by
+   * one.
+   */
+  onUnattributedError(error: SnugError): void {
+    const [first, ...others] = this.#inFlight;
+    if (first !== undefined && others.length === 0) this.settle(first, error);
+    else for (const key of this.#inFlight) this.requeue(key);
+  }
+
+  /**
+   * Handles a received message. If it is one that a lost connection sent, it is stored and is not sent again.
+   */
+  onMessage(message: Message): void {
+    const { connection, offset, time } = message;
+    if (offset <= this.#ackedTo) return;
+    for (const entry of this.#entries.values()) {
+      const isOurs = connection !== undefined && entry.sentBy.has(connection);
+      if (isOurs && !this.#inFlight.has(entry.key) && entry.fingerprint === fingerprint(message)) {
+        this.#finish(entry, { offset, time });
+        return;
+      }
+    }
+  }
+
+  /** Handles a lost connection: the replies to messages in flight will not arrive. */
+  onDisconnected(): void {
+    for (const key of this.#inFlight) {
+      const entry = this.#entries.get(key);
+      if (entry) entry.unconfirmedFrom ??= entry.sentAt;
+    }
+    this.#inFlight.clear();
+  }
+
+  /**
+   * Handles a new connection. `received` is the range of messages received without a gap. A message that was
+   * sent within the range and not received is not stored up to the end of the range, although a delayed frame
+   * may still store it later.
+   */
+  onConnected(received?: { from: Position; to: Position }): void {
+    this.#frameMessagesMax = FRAME_MESSAGES_MAX;
+    for (const entry of this.#entries.values()) {
+      const { unconfirmedFrom } = entry;
+      const isCovered =
+        unconfirmedFrom &&
+        received?.from.epoch === unconfirmedFrom.epoch &&
+        received.from.offset <= unconfirmedFrom.offset;
+      if (isCovered) entry.unconfirmedFrom = received.to;
+    }
+  }
+
+  /** Rejects all messages and empties the queue. */
+  close(error: SnugError): void {
+    for (const entry of this.#entries.values()) this.#finish(entry, error);
+  }
+
+  #finish(entry: QueuedMessage, outcome: Published | SnugError): void {
+    this.#entries.delete(entry.key);
+    this.#bytes -= entry.bytes;
+    entry.settle(outcome);
+  }
+}
