@@ -44,7 +44,7 @@ export class Credentials {
     try {
       const token = await this.#getToken();
       // Any other character is invalid in a JWT (RFC 7515, section 3.1) and in a WebSocket subprotocol.
-      if (!/^[\w.-]+\.[\w.-]+$/.test(token)) throw new TypeError("it did not return a JWT");
+      if (!/^[\w.-]+\.[\w.-]+$/.test(token)) throw new TypeError("not a JWT");
       this.#token = token;
       return token;
     } catch (error) {

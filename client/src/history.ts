@@ -38,7 +38,7 @@ export async function* readHistory(
   for (;;) {
     const page = await fetchPage({ type: "history", ...range, limit: pageSize });
     epoch ??= page.epoch;
-    if (page.epoch !== epoch) throw new SnugError("epoch_changed", "The room was erased during the read");
+    if (page.epoch !== epoch) throw new SnugError("epoch_changed", "The room was erased");
     const messages = isUpward ? page.messages : [...page.messages].reverse();
     yield* messages;
     const last = messages.at(-1)?.offset;

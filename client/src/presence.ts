@@ -47,7 +47,7 @@ export class Roster {
   }
 
   /** Drops updates that wait for a snapshot that will not arrive, because its connection is lost. */
-  dropWaiting(): void {
+  reset(): void {
     this.#waiting = undefined;
   }
 

@@ -19,7 +19,7 @@ export function socketUrl(base: string, room: string, { resume, last, presence }
   const url = new URL(base);
   url.protocol = url.protocol.replace("ws", "http");
   if (!/^http/.test(url.protocol))
-    throw new TypeError(`url must start with http:, https:, ws: or wss:; it is ${base}`);
+    throw new TypeError(`url must be HTTP or WebSocket: ${base}`);
   url.pathname = `${url.pathname.replace(/\/$/, "")}/v1/rooms/${encodeURIComponent(room)}/socket`;
   url.search = "";
   url.hash = "";

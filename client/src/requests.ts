@@ -17,13 +17,13 @@ interface Request {
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: SnugError) => void;
   /** Number of connections lost while the request was pending. */
-  lostConnections: number;
+  losses: number;
   /** True if the request was rate-limited and will be sent again later. */
   isDelayed: boolean;
 }
 
 /** A request that was pending while this many connections were lost is rejected. */
-const LOST_CONNECTIONS_MAX = 4;
+const LOSSES_MAX = 4;
 
 export class Requests {
   readonly #requests = new Map<number, Request>();
@@ -54,7 +54,7 @@ export class Requests {
         line: JSON.stringify({ ...command, id }),
         resolve: resolve as (reply: Reply) => void,
         reject,
-        lostConnections: 0,
+        losses: 0,
         isDelayed: false,
       };
       this.#requests.set(id, request);
@@ -68,11 +68,11 @@ export class Requests {
    */
   onDisconnected(): void {
     for (const [id, request] of this.#requests) {
-      const isFinal = request.type === "refresh" || ++request.lostConnections === LOST_CONNECTIONS_MAX;
+      const isFinal = request.type === "refresh" || ++request.losses === LOSSES_MAX;
       if (isFinal)
         this.#reject(
           id,
-          new SnugError("connection_lost", "The connection was lost before the reply arrived", true),
+          new SnugError("connection_lost", "No reply", true),
         );
     }
   }
@@ -104,7 +104,7 @@ export class Requests {
    * Handles an error without an id, once the room has replied to every request up to `upToId` that it could
    * parse. Rejects those without a reply, except `refresh`, whose token takes time to verify.
    */
-  onUnattributedError(error: SnugError, upToId: number): void {
+  failUnanswered(error: SnugError, upToId: number): void {
     for (const [id, { type, isDelayed }] of this.#requests) {
       if (id <= upToId && type !== "refresh" && !isDelayed) this.#reject(id, error);
     }

@@ -126,10 +126,10 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     super();
     const { room, url = globalThis.location?.origin, timeoutMs = 10_000, queueMax } = options;
     const socket = options.WebSocket ?? globalThis.WebSocket;
-    if (!url) throw new TypeError("url is required outside a browser");
+    if (!url) throw new TypeError("url is required");
     if (!socket)
       throw new TypeError(
-        "This platform has no WebSocket: pass the one of the package 'ws' as the option WebSocket",
+        "No WebSocket: pass that of 'ws'",
       );
     this.name = room;
     this.#options = { ...options, url };
@@ -142,7 +142,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     this.#socketUrl();
     this.#stopWatching = watchNetwork(
       () => this.#onNetworkBack(),
-      () => this.#onConnectionLost(new SnugError("offline", "The network is offline", true)),
+      () => this.#onConnectionLost(new SnugError("offline", "No network", true)),
     );
     this.#connect();
   }
@@ -311,7 +311,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
 
   #onRefusal(refusal: JoinRefusal | undefined): void {
     if (!refusal)
-      return this.#scheduleReconnect(new SnugError("unreachable", "The server did not respond", true));
+      return this.#scheduleReconnect(new SnugError("unreachable", "No response", true));
     const { error, next } = refusal;
     if (next === "retry") return this.#scheduleReconnect(error, error.retryAfterMs);
     if (next === "stop" || !this.#credentials.canRenew) return this.#stop(error);
@@ -353,7 +353,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     this.#replayUntil = undefined;
     this.#credentials.cancel();
     this.#queue.onDisconnected();
-    this.#roster.dropWaiting();
+    this.#roster.reset();
   }
 
   #stop(error: SnugError, code?: number): void {
@@ -426,7 +426,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
       throwLater(
         new SnugError(
           "gap",
-          "Messages were lost and there is no listener for 'gap': add one that reloads them",
+          "Messages are lost: listen to 'gap'",
         ),
       );
     }
@@ -447,7 +447,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     if (place === "duplicate") return;
     if (place === "missing")
       return this.#onConnectionLost(
-        new SnugError("missing_message", "A message is missing: received a later offset", true),
+        new SnugError("missing_message", "A message is missing", true),
       );
     this.#queue.onMessage(message);
     this.emit("message", message as Message<Data>);
@@ -512,8 +512,8 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     // The connection may have changed meanwhile.
     if (this.#unattributedError !== error) return;
     this.#unattributedError = undefined;
-    this.#queue.onUnattributedError(error);
-    this.#requests.onUnattributedError(error, lastId);
+    this.#queue.failUnanswered(error);
+    this.#requests.failUnanswered(error, lastId);
     this.#onFrameProgress();
   }
 
@@ -568,7 +568,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
       })
       .catch((error) => {
         // The next presence update requests the members again.
-        this.#roster.dropWaiting();
+        this.#roster.reset();
         this.#reportError(error);
       });
   }

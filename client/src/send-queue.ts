@@ -43,18 +43,18 @@ interface QueuedMessage {
   readonly line: string;
   readonly bytes: number;
   /** Event name and data, serialized, to recognize the message when it is received. */
-  readonly fingerprint: string;
+  readonly content: string;
   readonly outcome: Promise<Published>;
   readonly settle: (outcome: Published | SnugError) => void;
   /** The room's position when the message was last sent. */
-  sentAt: Position | undefined;
+  sentAt?: Position | undefined;
   /** If set, the message may have been stored after this position: its reply was lost with a connection. */
-  unconfirmedFrom: Position | undefined;
+  unackedFrom?: Position | undefined;
   /** Ids of the connections that sent the message. */
   readonly sentBy: Set<string>;
 }
 
-const fingerprint = ({ event, data }: { event?: string; data: Json }) => JSON.stringify([event, data]);
+const content = ({ event, data }: { event?: string; data: Json }) => JSON.stringify([event, data]);
 /**
  * Returns how many messages may have been stored between two positions. In a new epoch, all of them may have
  * been.
@@ -62,7 +62,7 @@ const fingerprint = ({ event, data }: { event?: string; data: Json }) => JSON.st
 const messagesBetween = (from: Position, to: Position) =>
   to.offset - (from.epoch === to.epoch ? from.offset : 0);
 const encoder = new TextEncoder();
-const outcomeUnknown = () => new SnugError("outcome_unknown", "The message may or may not have been stored");
+const outcomeUnknown = () => new SnugError("outcome_unknown", "It may have been stored");
 
 export class SendQueue {
   /** Keys in the order in which the messages were published. */
@@ -101,27 +101,25 @@ export class SendQueue {
     const queued = this.#entries.get(key);
     if (queued) return queued.outcome;
     if (JSON.stringify(data) === undefined) {
-      return Promise.reject(new SnugError("bad_command", "data must be a JSON value"));
+      return Promise.reject(new SnugError("bad_command", "data is not JSON"));
     }
     const line = JSON.stringify(command);
     const bytes = encoder.encode(line).length;
     if (this.#entries.size >= this.#messagesMax || this.#bytes + bytes > QUEUE_BYTES_MAX) {
-      return Promise.reject(new SnugError("queue_full", "The send queue is full", true));
+      return Promise.reject(new SnugError("queue_full", "The queue is full", true));
     }
     let settle: QueuedMessage["settle"] = () => {};
     const outcome = new Promise<Published>((resolve, reject) => {
       settle = (result) => (result instanceof SnugError ? reject(result) : resolve(result));
     });
-    const sentBy = new Set<string>();
-    const unsent = { sentAt: undefined, unconfirmedFrom: undefined, sentBy };
     this.#entries.set(key, {
       key,
       line,
       bytes,
-      fingerprint: fingerprint(command),
+      content: content(command),
       outcome,
       settle,
-      ...unsent,
+      sentBy: new Set(),
     });
     this.#bytes += bytes;
     return outcome;
@@ -141,12 +139,12 @@ export class SendQueue {
           entry,
           new SnugError(
             "too_large",
-            `The command has ${entry.bytes} bytes; at most ${messageBytesMax} are allowed`,
+            `${entry.bytes} bytes; at most ${messageBytesMax} are allowed`,
           ),
         );
         continue;
       }
-      if (entry.unconfirmedFrom && messagesBetween(entry.unconfirmedFrom, position) >= KEYS_MIN) {
+      if (entry.unackedFrom && messagesBetween(entry.unackedFrom, position) >= KEYS_MIN) {
         this.#finish(entry, outcomeUnknown());
         continue;
       }
@@ -182,7 +180,7 @@ export class SendQueue {
    * message in flight has no reply, it caused the error. If several have none, they are sent again one by
    * one.
    */
-  onUnattributedError(error: SnugError): void {
+  failUnanswered(error: SnugError): void {
     const [first, ...others] = this.#inFlight;
     if (first !== undefined && others.length === 0) this.settle(first, error);
     else for (const key of this.#inFlight) this.requeue(key);
@@ -196,7 +194,7 @@ export class SendQueue {
     if (offset <= this.#ackedTo) return;
     for (const entry of this.#entries.values()) {
       const isOurs = connection !== undefined && entry.sentBy.has(connection);
-      if (isOurs && !this.#inFlight.has(entry.key) && entry.fingerprint === fingerprint(message)) {
+      if (isOurs && !this.#inFlight.has(entry.key) && entry.content === content(message)) {
         this.#finish(entry, { offset, time });
         return;
       }
@@ -207,7 +205,7 @@ export class SendQueue {
   onDisconnected(): void {
     for (const key of this.#inFlight) {
       const entry = this.#entries.get(key);
-      if (entry) entry.unconfirmedFrom ??= entry.sentAt;
+      if (entry) entry.unackedFrom ??= entry.sentAt;
     }
     this.#inFlight.clear();
   }
@@ -220,12 +218,12 @@ export class SendQueue {
   onConnected(received?: { from: Position; to: Position }): void {
     this.#frameMessagesMax = FRAME_MESSAGES_MAX;
     for (const entry of this.#entries.values()) {
-      const { unconfirmedFrom } = entry;
+      const { unackedFrom } = entry;
       const isCovered =
-        unconfirmedFrom &&
-        received?.from.epoch === unconfirmedFrom.epoch &&
-        received.from.offset <= unconfirmedFrom.offset;
-      if (isCovered) entry.unconfirmedFrom = received.to;
+        unackedFrom &&
+        received?.from.epoch === unackedFrom.epoch &&
+        received.from.offset <= unackedFrom.offset;
+      if (isCovered) entry.unackedFrom = received.to;
     }
   }
 
