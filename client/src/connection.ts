@@ -44,7 +44,7 @@ export class Connection {
     // Errors carry no information, and the close event follows. Some implementations also report our own
     // close as an error.
     socket.onerror = () => {};
-    this.expectReply("welcome");
+    this.expect("welcome");
   }
 
   /** Sends a frame of newline-separated commands. */
@@ -55,7 +55,7 @@ export class Connection {
   /**
    * Starts the deadline for a reply. If it passes, the connection counts as lost. Call this before sending.
    */
-  expectReply(name: string | number, withinMs = this.#timeoutMs): void {
+  expect(name: string | number, withinMs = this.#timeoutMs): void {
     const deadline = Date.now() + withinMs;
     this.#deadlines.set(name, Math.min(deadline, this.#deadlines.get(name) ?? deadline));
     this.#buffered = this.#socket.bufferedAmount;
@@ -75,7 +75,7 @@ export class Connection {
   /** Sends a ping and expects a pong. */
   ping(withinMs?: number): void {
     const isPending = this.#deadlines.has("pong");
-    this.expectReply("pong", withinMs);
+    this.expect("pong", withinMs);
     if (!isPending) this.send(PING);
   }
 

@@ -31,7 +31,7 @@ export class OffsetTracker {
    * Handles a welcome. `wantsReplay` is true if the join requested a replay of the newest messages and had no
    * position. Returns the gap if messages are lost.
    */
-  onWelcome({ epoch, offset, recovered }: Welcome, wantsReplay: boolean): Gap | undefined {
+  welcome({ epoch, offset, recovered }: Welcome, wantsReplay: boolean): Gap | undefined {
     const from = this.#position;
     if (from && recovered) {
       this.#replayUntil = 0;
@@ -46,7 +46,7 @@ export class OffsetTracker {
   }
 
   /** Accepts that the replay of a first join was empty: new messages continue after the welcome's offset. */
-  endReplay(): void {
+  settle(): void {
     this.#position ??= this.receivedFrom;
   }
 

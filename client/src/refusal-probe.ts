@@ -18,8 +18,7 @@ export interface JoinParameters {
 export function socketUrl(base: string, room: string, { resume, last, presence }: JoinParameters): string {
   const url = new URL(base);
   url.protocol = url.protocol.replace("ws", "http");
-  if (!/^http/.test(url.protocol))
-    throw new TypeError(`url must be HTTP or WebSocket: ${base}`);
+  if (!/^http/.test(url.protocol)) throw new TypeError(`url must be HTTP or WebSocket: ${base}`);
   url.pathname = `${url.pathname.replace(/\/$/, "")}/v1/rooms/${encodeURIComponent(room)}/socket`;
   url.search = "";
   url.hash = "";

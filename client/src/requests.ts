@@ -19,7 +19,7 @@ interface Request {
   /** Number of connections lost while the request was pending. */
   losses: number;
   /** True if the request was rate-limited and will be sent again later. */
-  isDelayed: boolean;
+  isDelayed?: boolean;
 }
 
 /** A request that was pending while this many connections were lost is rejected. */
@@ -49,13 +49,12 @@ export class Requests {
   send<T extends Requestable>(command: CommandOf<T> & { type: T }): Promise<Replies[T]> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
-      const request = {
+      const request: Request = {
         type: command.type,
         line: JSON.stringify({ ...command, id }),
         resolve: resolve as (reply: Reply) => void,
         reject,
         losses: 0,
-        isDelayed: false,
       };
       this.#requests.set(id, request);
       this.#transmit(id, request);
@@ -69,11 +68,7 @@ export class Requests {
   onDisconnected(): void {
     for (const [id, request] of this.#requests) {
       const isFinal = request.type === "refresh" || ++request.losses === LOSSES_MAX;
-      if (isFinal)
-        this.#reject(
-          id,
-          new SnugError("connection_lost", "No reply", true),
-        );
+      if (isFinal) this.#reject(id, new SnugError("connection_lost", "No reply", true));
     }
   }
 

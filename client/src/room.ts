@@ -91,7 +91,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   readonly #requests = new Requests(
     (id, line) => {
       if (!this.#isConnected) return;
-      this.#connection?.expectReply(id);
+      this.#connection?.expect(id);
       this.#connection?.send(line);
     },
     (id) => this.#connection?.settle(id),
@@ -127,10 +127,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     const { room, url = globalThis.location?.origin, timeoutMs = 10_000, queueMax } = options;
     const socket = options.WebSocket ?? globalThis.WebSocket;
     if (!url) throw new TypeError("url is required");
-    if (!socket)
-      throw new TypeError(
-        "No WebSocket: pass that of 'ws'",
-      );
+    if (!socket) throw new TypeError("No WebSocket: pass that of 'ws'");
     this.name = room;
     this.#options = { ...options, url };
     this.#WebSocket = socket as typeof WebSocket;
@@ -310,8 +307,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   }
 
   #onRefusal(refusal: JoinRefusal | undefined): void {
-    if (!refusal)
-      return this.#scheduleReconnect(new SnugError("unreachable", "No response", true));
+    if (!refusal) return this.#scheduleReconnect(new SnugError("unreachable", "No reply", true));
     const { error, next } = refusal;
     if (next === "retry") return this.#scheduleReconnect(error, error.retryAfterMs);
     if (next === "stop" || !this.#credentials.canRenew) return this.#stop(error);
@@ -336,7 +332,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     if (this.#endedBy || this.#retryTimer !== undefined) return;
     if (this.#isConnected && Date.now() - this.#welcomedAt >= STABLE_MS) {
       this.#failures = 0;
-      this.#offsets.endReplay();
+      this.#offsets.settle();
     }
     this.#disconnect();
     this.#scheduleReconnect(error, waitMs);
@@ -409,7 +405,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
 
   #onWelcome(welcome: Welcome): void {
     const previous = this.#offsets.position;
-    const gap = this.#offsets.onWelcome(welcome, Boolean(this.#options.last));
+    const gap = this.#offsets.welcome(welcome, Boolean(this.#options.last));
     this.#welcome = welcome;
     this.#welcomedAt = Date.now();
     this.#rejectedTokens = 0;
@@ -423,12 +419,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     this.#requests.onConnected();
     this.#sendState();
     if (welcome.recovered === false && gap && !this.emit("gap", gap)) {
-      throwLater(
-        new SnugError(
-          "gap",
-          "Messages are lost: listen to 'gap'",
-        ),
-      );
+      throwLater(new SnugError("gap", "Messages are lost: listen to 'gap'"));
     }
     if (welcome.recovered && previous && previous.offset < welcome.offset) this.#replayUntil = welcome.offset;
     else this.#onReplayComplete();
@@ -446,9 +437,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     const place = this.#offsets.accept(message.offset);
     if (place === "duplicate") return;
     if (place === "missing")
-      return this.#onConnectionLost(
-        new SnugError("missing_message", "A message is missing", true),
-      );
+      return this.#onConnectionLost(new SnugError("missing_message", "A message is missing", true));
     this.#queue.onMessage(message);
     this.emit("message", message as Message<Data>);
     if (this.#replayUntil !== undefined && message.offset >= this.#replayUntil) this.#onReplayComplete();
@@ -467,7 +456,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
       this.#isRateLimited &&= this.#queue.size > 0;
       return;
     }
-    this.#connection?.expectReply("publish");
+    this.#connection?.expect("publish");
     this.#connection?.send(frame);
     // Wait until the room's rate limit allows as many messages again.
     if (this.#isRateLimited)

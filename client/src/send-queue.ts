@@ -62,7 +62,7 @@ const content = ({ event, data }: { event?: string; data: Json }) => JSON.string
 const messagesBetween = (from: Position, to: Position) =>
   to.offset - (from.epoch === to.epoch ? from.offset : 0);
 const encoder = new TextEncoder();
-const outcomeUnknown = () => new SnugError("outcome_unknown", "It may have been stored");
+const outcomeUnknown = () => new SnugError("outcome_unknown", "It may be stored");
 
 export class SendQueue {
   /** Keys in the order in which the messages were published. */
@@ -135,13 +135,7 @@ export class SendQueue {
     let bytes = 0;
     for (const entry of this.#entries.values()) {
       if (entry.bytes > messageBytesMax) {
-        this.#finish(
-          entry,
-          new SnugError(
-            "too_large",
-            `${entry.bytes} bytes; at most ${messageBytesMax} are allowed`,
-          ),
-        );
+        this.#finish(entry, new SnugError("too_large", `${entry.bytes} bytes; at most ${messageBytesMax}`));
         continue;
       }
       if (entry.unackedFrom && messagesBetween(entry.unackedFrom, position) >= KEYS_MIN) {
