@@ -1,9 +1,9 @@
-// What a client resumes: every message once and in order, or told that some are lost.
+// Offsets: the client delivers each message once and in order, and reports the messages that are lost.
 
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { type Gap, OffsetTracker } from "../src/offset-tracker.js";
 import type { Position, Welcome } from "../src/protocol.js";
-import { type Gap, Stream } from "../src/stream.js";
 
 const welcome = (epoch: string, offset: number, recovered: boolean | null = null): Welcome => ({
   type: "welcome",
@@ -21,70 +21,81 @@ const welcome = (epoch: string, offset: number, recovered: boolean | null = null
   limits: { message_bytes: 65_536, messages_per_second: 50 },
 });
 
-describe("a first join", () => {
+describe("the first join", () => {
   it("starts after the newest message", () => {
-    const stream = new Stream();
-    expect(stream.welcome(welcome("e", 7), false)).toBeUndefined();
-    expect(stream.position).toEqual({ epoch: "e", offset: 7 });
-    expect([7, 8, 8, 10].map((offset) => stream.take(offset))).toEqual(["known", "next", "known", "hole"]);
+    const tracker = new OffsetTracker();
+    expect(tracker.welcome(welcome("e", 7), false)).toBeUndefined();
+    expect(tracker.position).toEqual({ epoch: "e", offset: 7 });
+    expect([7, 8, 8, 10].map((offset) => tracker.accept(offset))).toEqual([
+      "duplicate",
+      "next",
+      "duplicate",
+      "missing",
+    ]);
   });
 
-  it("takes the newest messages that it has asked for", () => {
-    const stream = new Stream();
-    stream.welcome(welcome("e", 7), true);
-    expect(stream.position).toBeUndefined();
-    expect([5, 6, 7, 8].map((offset) => stream.take(offset))).toEqual(Array(4).fill("next"));
+  it("accepts the replayed messages that it requested", () => {
+    const tracker = new OffsetTracker();
+    tracker.welcome(welcome("e", 7), true);
+    expect(tracker.position).toBeUndefined();
+    expect([5, 6, 7, 8].map((offset) => tracker.accept(offset))).toEqual(Array(4).fill("next"));
   });
 
-  it("takes what is live where none of them are kept", () => {
-    const stream = new Stream();
-    stream.welcome(welcome("e", 7), true);
-    expect(stream.take(9)).toBe("hole");
-    expect(stream.take(8)).toBe("next");
+  it("accepts a new message if the requested replay is empty", () => {
+    const tracker = new OffsetTracker();
+    tracker.welcome(welcome("e", 7), true);
+    expect(tracker.accept(9)).toBe("missing");
+    expect(tracker.accept(8)).toBe("next");
   });
 
-  it("that was sent nothing of what it asked for goes on from there", () => {
-    const stream = new Stream();
-    stream.welcome(welcome("e", 7), true);
-    stream.settle();
-    expect(stream.position).toEqual({ epoch: "e", offset: 7 });
-    // And says what is lost from there on.
-    expect(stream.welcome(welcome("e", 9, false), true)?.from).toEqual({ epoch: "e", offset: 7 });
+  it("continues after the welcome's offset if a replay is empty", () => {
+    const tracker = new OffsetTracker();
+    tracker.welcome(welcome("e", 7), true);
+    tracker.settle();
+    expect(tracker.position).toEqual({ epoch: "e", offset: 7 });
+    // The next welcome reports what is lost after this position.
+    expect(tracker.welcome(welcome("e", 9, false), true)?.from).toEqual({ epoch: "e", offset: 7 });
   });
 
-  it("takes the first message of a room", () => {
-    const stream = new Stream();
-    stream.welcome(welcome("e", 0), true);
-    expect(stream.position).toEqual({ epoch: "e", offset: 0 });
-    expect(stream.take(1)).toBe("next");
+  it("accepts the first message of a room", () => {
+    const tracker = new OffsetTracker();
+    tracker.welcome(welcome("e", 0), true);
+    expect(tracker.position).toEqual({ epoch: "e", offset: 0 });
+    expect(tracker.accept(1)).toBe("next");
   });
 });
 
-it("says what is lost where the room has another epoch", () => {
-  const stream = new Stream();
-  stream.welcome(welcome("e", 7), false);
-  const gap = stream.welcome(welcome("f", 2, false), false);
+it("reports a gap if the room has a new epoch", () => {
+  const tracker = new OffsetTracker();
+  tracker.welcome(welcome("e", 7), false);
+  const gap = tracker.welcome(welcome("f", 2, false), false);
   expect(gap).toEqual({ from: { epoch: "e", offset: 7 }, to: { epoch: "f", offset: 2 } });
-  expect(stream.take(3)).toBe("next");
-  expect(stream.position).toEqual({ epoch: "f", offset: 3 });
+  expect(tracker.accept(3)).toBe("next");
+  expect(tracker.position).toEqual({ epoch: "f", offset: 3 });
 });
 
-/** A room that stores, forgets and begins anew, behind a line that loses and repeats. */
-class World {
+/**
+ * A room that stores and removes messages and can be erased, over a network that loses and repeats pushes.
+ */
+class FakeRoom {
   epoch = 1;
   offset = 0;
-  /** The oldest that is kept. */
+  /** Offset of the oldest stored message. */
   floor = 1;
-  /** What the room has sent by the connection, and the client has not read. */
-  line: (Welcome | number)[] = [];
+  /** Pushes that the room has sent and the client has not read yet. */
+  pushes: (Welcome | number)[] = [];
 
-  join(resume: Position | undefined, last: number) {
+  join(resume: Position | undefined, replayed: number) {
     const { epoch, offset, floor } = this;
-    const isWhole =
+    const isRecoverable =
       resume && resume.epoch === `${epoch}` && resume.offset <= offset && resume.offset + 1 >= floor;
-    const from = isWhole ? resume.offset + 1 : resume ? offset + 1 : Math.max(floor, offset - last + 1);
-    this.line = [welcome(`${epoch}`, offset, resume ? Boolean(isWhole) : null)];
-    for (let next = from; next <= offset; next++) this.line.push(next);
+    const from = isRecoverable
+      ? resume.offset + 1
+      : resume
+        ? offset + 1
+        : Math.max(floor, offset - replayed + 1);
+    this.pushes = [welcome(`${epoch}`, offset, resume ? Boolean(isRecoverable) : null)];
+    for (let next = from; next <= offset; next++) this.pushes.push(next);
   }
 }
 
@@ -108,65 +119,67 @@ describe("resuming", () => {
     { weight: 1, arbitrary: fc.record({ do: fc.constant("erase" as const) }) },
   );
 
-  it("tells each message once and in order, and of every one that is lost", () => {
+  it("delivers each message once and in order, and reports every lost one", () => {
     const input = [fc.array(step, { maxLength: 80 }), fc.nat(3)] as const;
-    const check = (steps: { do: string; number?: number; at?: number }[], last: number) => {
-      const world = new World();
-      const stream = new Stream();
-      const told: (string | Gap)[] = [];
-      let isIn = false;
-      /** Where the client came first, unless it asked for what was before that. */
+    const check = (steps: { do: string; number?: number; at?: number }[], replayed: number) => {
+      const fakeRoom = new FakeRoom();
+      const tracker = new OffsetTracker();
+      const emitted: (string | Gap)[] = [];
+      let isWelcomed = false;
+      /** Position of the first welcome, unless the join requested a replay. */
       let first: Position | undefined;
       const join = () => {
-        isIn = false;
-        world.join(stream.position, last);
+        isWelcomed = false;
+        fakeRoom.join(tracker.position, replayed);
       };
       const read = () => {
-        const next = world.line.shift();
+        const next = fakeRoom.pushes.shift();
         if (next === undefined) return;
         if (typeof next === "object") {
-          isIn = true;
-          const gap = stream.welcome(next, last > 0);
-          if (gap) told.push(gap);
-          first ??= stream.position;
+          isWelcomed = true;
+          const gap = tracker.welcome(next, replayed > 0);
+          if (gap) emitted.push(gap);
+          first ??= tracker.position;
           return;
         }
-        const place = stream.take(next);
-        if (place === "hole") join();
-        else if (place === "next") told.push(`${stream.position?.epoch}:${next}`);
+        const place = tracker.accept(next);
+        if (place === "missing") join();
+        else if (place === "next") emitted.push(`${tracker.position?.epoch}:${next}`);
       };
       join();
       for (const { do: what, number = 0, at = 0 } of steps) {
-        if (what === "store") for (let left = number; left > 0; left--) world.line.push(++world.offset);
+        if (what === "store")
+          for (let left = number; left > 0; left--) fakeRoom.pushes.push(++fakeRoom.offset);
         else if (what === "read") for (let left = number; left > 0; left--) read();
         else if (what === "drop") join();
-        // The welcome itself is neither lost nor repeated: it is the first of a connection.
-        else if (what === "lose" && isIn) world.line.splice(at, 1);
-        else if (what === "repeat" && isIn) world.line.splice(at, 0, ...world.line.slice(0, 1));
-        else if (what === "forget") world.floor = Math.min(world.offset + 1, world.floor + number);
+        // The welcome itself is never lost or repeated, because it is the first push of a connection.
+        else if (what === "lose" && isWelcomed) fakeRoom.pushes.splice(at, 1);
+        else if (what === "repeat" && isWelcomed)
+          fakeRoom.pushes.splice(at, 0, ...fakeRoom.pushes.slice(0, 1));
+        else if (what === "forget") fakeRoom.floor = Math.min(fakeRoom.offset + 1, fakeRoom.floor + number);
         else if (what === "erase") {
-          Object.assign(world, { epoch: world.epoch + 1, offset: 0, floor: 1 });
+          Object.assign(fakeRoom, { epoch: fakeRoom.epoch + 1, offset: 0, floor: 1 });
           join();
         }
       }
       join();
-      while (world.line.length > 0) read();
+      while (fakeRoom.pushes.length > 0) read();
 
-      const newest = { epoch: `${world.epoch}`, offset: world.offset };
-      // Without a message there is no place to resume from.
-      if (last === 0 || told.length > 0) expect(stream.position).toEqual(newest);
-      let had = last === 0 ? first : undefined;
-      for (const one of told) {
+      const newest = { epoch: `${fakeRoom.epoch}`, offset: fakeRoom.offset };
+      // After a replay without messages there is no position to resume from.
+      if (replayed === 0 || emitted.length > 0) expect(tracker.position).toEqual(newest);
+      let last = replayed === 0 ? first : undefined;
+      for (const one of emitted) {
         if (typeof one === "object") {
-          if (had) expect(one.from).toEqual(had);
-          had = one.to;
+          if (last) expect(one.from).toEqual(last);
+          last = one.to;
           continue;
         }
         const [epoch = "", offset] = one.split(":");
-        if (had) expect(one).toBe(`${had.epoch}:${had.offset + 1}`);
-        had = { epoch, offset: Number(offset) };
+        if (last) expect(one).toBe(`${last.epoch}:${last.offset + 1}`);
+        last = { epoch, offset: Number(offset) };
       }
-      if (had) expect(had).toEqual(newest);
+      if (last) expect(last).toEqual(newest);
     };
     fc.assert(fc.property(...input, check), { numRuns: 3000 });
   });

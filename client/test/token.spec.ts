@@ -1,4 +1,4 @@
-// Tokens made by the package: another library reads them, and what the door would refuse is not made.
+// Tokens: another JWT library accepts them, and tokens that the Worker would reject cannot be created.
 
 import { randomBytes } from "node:crypto";
 import { jwtVerify } from "jose";
@@ -10,15 +10,15 @@ const mint = (options: Partial<TokenOptions> = {}) =>
   mintToken({ secret: SECRET, user: "ann", rooms: ["lobby"], ...options });
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-/** Whether a token is made, or what is wrong. */
-const made = (options: Partial<TokenOptions>) =>
+/** Returns "created", or the message of the TypeError. */
+const outcome = (options: Partial<TokenOptions>) =>
   mint(options).then(
-    () => "made",
+    () => "created",
     (error: unknown) => (error instanceof TypeError ? error.message : error),
   );
 
-describe("a token", () => {
-  it("says what was asked for, to jose", async () => {
+describe("mintToken", () => {
+  it("creates a token with the given claims that jose verifies", async () => {
     const rooms = { "team:7:*": ["receive", "history"], "*": [] } as const;
     const before = Math.floor(Date.now() / 1000);
     const token = await mint({
@@ -49,25 +49,25 @@ describe("a token", () => {
     expect(payload.exp).toBeLessThanOrEqual(Math.floor(Date.now() / 1000) + 60);
   });
 
-  it("says nothing that was not asked for", async () => {
+  it("omits claims that are not set", async () => {
     const { payload } = await jwtVerify(await mint(), bytes(SECRET));
     expect(Object.keys(payload)).toEqual(["sub", "exp", "rooms"]);
   });
 
-  it.each(["HS256", "HS384", "HS512"] as const)("is signed by %s", async (algorithm) => {
+  it.each(["HS256", "HS384", "HS512"] as const)("signs with %s", async (algorithm) => {
     const token = await mint({ algorithm });
     await jwtVerify(token, bytes(SECRET), { algorithms: [algorithm] });
     await expect(jwtVerify(token, randomBytes(32), { algorithms: [algorithm] })).rejects.toThrow(/signature/);
   });
 
-  it.each(["", "=", "=="])("is signed with raw bytes, padded by '%s'", async (padding) => {
+  it.each(["", "=", "=="])("accepts a base64url secret with padding '%s'", async (padding) => {
     const raw = Uint8Array.from([...randomBytes(61), 0xfb, 0xff, 0xfe]);
     const secret = `base64url:${Buffer.from(raw).toString("base64url")}${padding}`;
     await jwtVerify(await mint({ secret }), raw);
   });
 });
 
-describe("no token is made", () => {
+describe("mintToken rejects", () => {
   it.each([
     ["secret", "s".repeat(32), "s".repeat(31)],
     ["secret", "ü".repeat(16), "ü".repeat(15)],
@@ -96,40 +96,40 @@ describe("no token is made", () => {
     ["limits", { messageBytes: 1 }, { messageBytes: 1.5 }],
     ["algorithm", "HS512", "none"],
     ["algorithm", "HS256", "toString"],
-  ])("beyond a bound of '%s'", async (name, good, bad) => {
-    expect(await made({ [name]: good })).toBe("made");
-    expect(await made({ [name]: bad })).toMatch(
-      name === "rooms" ? /^no room is called/ : new RegExp(`^${name} `),
+  ])("a value of '%s' that exceeds its limit", async (name, good, bad) => {
+    expect(await outcome({ [name]: good })).toBe("created");
+    expect(await outcome({ [name]: bad })).toMatch(
+      name === "rooms" ? /^rooms contains the invalid pattern/ : new RegExp(`^${name} `),
     );
   });
 
-  it("without a secret, as where an environment lacks it", async () => {
-    expect(await made({ secret: process.env.NO_SUCH_VARIABLE as string })).toBe("secret must be a text");
+  it("a missing secret", async () => {
+    expect(await outcome({ secret: process.env.NO_SUCH_VARIABLE as string })).toBe("secret must be a string");
   });
 
-  it("by a secret that is not base64url, where it says that it is", async () => {
+  it("a secret that is not valid base64url", async () => {
     const whole = randomBytes(33).toString("base64url").replace(/[-_]/g, "a");
-    expect(await made({ secret: `base64url:${whole}` })).toBe("made");
+    expect(await outcome({ secret: `base64url:${whole}` })).toBe("created");
     for (const wrong of [`${whole}+`, `${whole}a`, `${whole} `, `a b${whole}`, `${whole}=a`]) {
-      expect(await made({ secret: `base64url:${wrong}` })).toContain("is not base64url");
+      expect(await outcome({ secret: `base64url:${wrong}` })).toContain("is not valid base64url");
     }
   });
 
-  it("that is longer than a token may be", async () => {
-    // Claims of 6,081 bytes make 8,108 of base64url; the rest is header, signature and two dots.
+  it("claims that make the token too long", async () => {
+    // Claims of 6,081 bytes become 8,108 of base64url; the rest is header, signature and two dots.
     const rooms = (last: number) => [
       ...Array.from({ length: 46 }, (_, n) => `${n}`.padEnd(127, "r")),
       "r".repeat(last),
     ];
     const lengths = await Promise.all(
       Array.from({ length: 128 }, async (_, n) => {
-        const text = await made({ rooms: rooms(n + 1) });
-        return text === "made" ? (await mint({ rooms: rooms(n + 1) })).length : text;
+        const text = await outcome({ rooms: rooms(n + 1) });
+        return text === "created" ? (await mint({ rooms: rooms(n + 1) })).length : text;
       }),
     );
     const longest = Math.max(...lengths.filter((length) => typeof length === "number"));
     expect(longest).toBeLessThanOrEqual(8_192);
     expect(longest).toBeGreaterThan(8_192 - 3);
-    expect(lengths.at(-1)).toMatch(/^the token must have at most 8192 bytes, and has 8/);
+    expect(lengths.at(-1)).toMatch(/^the token has 8\d+ bytes; at most 8192 are allowed/);
   });
 });

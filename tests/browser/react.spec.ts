@@ -1,4 +1,5 @@
-// useRoom in a browser, on a page of another origin: the component of the client's README, in React's strict mode.
+// useRoom in a browser, on a page of another origin: the component from the client's README, in React's
+// strict mode.
 
 import { readFileSync } from "node:fs";
 import { build } from "esbuild";
@@ -14,7 +15,7 @@ import { startWorker, type Worker } from "../support/worker.js";
 const readme = readFileSync(new URL("../../client/README.md", import.meta.url), "utf8");
 const [, component = ""] = /^```jsx\n(.*?)^```$/ms.exec(readme) ?? [];
 
-/** The page's script: the component, and what an application has around it. */
+/** Returns the page's script: the component inside a small application. */
 const script = (url: string, jwt: string) => `
   import { StrictMode, useState } from "react";
   import { createRoot } from "react-dom/client";
@@ -22,10 +23,10 @@ const script = (url: string, jwt: string) => `
   const url = ${JSON.stringify(url)};
   const backoff = { minMs: 20, maxMs: 100 };
   function Page() {
-    const [isHere, setHere] = useState(true);
+    const [isMounted, setMounted] = useState(true);
     return <>
-      {isHere && <Lobby getToken={() => ${JSON.stringify(jwt)}} />}
-      <button onClick={() => setHere(!isHere)}>Come or go</button>
+      {isMounted && <Lobby getToken={() => ${JSON.stringify(jwt)}} />}
+      <button onClick={() => setMounted(!isMounted)}>Mount or unmount</button>
     </>;
   }
   createRoot(document.getElementById("root")).render(<StrictMode><Page /></StrictMode>);
@@ -75,13 +76,13 @@ describe.skipIf(!hasChromium)("useRoom", () => {
     await worker.dispose();
   });
 
-  it("shows a room, keeps its newest messages over lost connections, and leaves with the component", async () => {
+  it("renders a room, keeps its newest messages after lost connections, and leaves on unmount", async () => {
     code = await bundle(script(line.origin, await token({ sub: "ann" })));
     const bob = await joined(worker.origin, "lobby", { user: "bob" });
     await bob.publish("before");
     const page = await open(await visitor(browser), site.origin);
     await page.getByText("connected: ann, bob").waitFor();
-    // `last` brings what was said before.
+    // `last` replays messages published before the join.
     await page.getByText("bob: before").waitFor();
     await page.getByRole("button", { name: "Say hello" }).click();
     await page.getByText("ann: hello").waitFor();
@@ -92,7 +93,7 @@ describe.skipIf(!hasChromium)("useRoom", () => {
     await page.getByText("bob: meanwhile").waitFor();
     expect(await items()).toEqual(["bob: before", "ann: hello", "bob: meanwhile"]);
 
-    // More than the room keeps: what is shown has no hole in it.
+    // More messages than the room stores: the rendered list has no gap.
     line.refuse(true);
     line.drop();
     for (let n = 1; n <= 10; n++) await bob.publish(n);
@@ -100,12 +101,12 @@ describe.skipIf(!hasChromium)("useRoom", () => {
     await page.getByText("bob: 10").waitFor();
     expect(await items()).toEqual(["bob: 8", "bob: 9", "bob: 10"]);
 
-    await page.getByRole("button", { name: "Come or go" }).click();
+    await page.getByRole("button", { name: "Mount or unmount" }).click();
     while (bob.members.has("ann")) await new Promise((resolve) => bob.on("members", resolve));
-    await page.getByRole("button", { name: "Come or go" }).click();
+    await page.getByRole("button", { name: "Mount or unmount" }).click();
     while (!bob.members.has("ann")) await new Promise((resolve) => bob.on("members", resolve));
     await page.getByText("connected: ann, bob").waitFor();
-    // Refused and dropped connections are told of in the console, and nothing else is.
+    // Only refused and dropped connections are logged to the console.
     const lost = /WebSocket|ERR_|Failed to|CORS|a request to http:\/\/127\.0\.0\.1:\d+\/v1/;
     expectContent(page, lost);
   });

@@ -1,4 +1,5 @@
-// The client on a line that fails: it notices, comes back, and misses nothing or says what.
+// The client on an unreliable network: it detects lost connections, reconnects, and misses nothing or reports
+// a gap.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -27,11 +28,11 @@ const worker = await startWorker({ PING_MS: 100, IDLE_TIMEOUT_MS: 60_000, CONNEC
 afterAll(() => worker.dispose());
 const url = worker.origin;
 
-/** Not the default ones, so that nothing has to be waited for. */
+/** Short delays, so that tests do not wait. */
 const quick = { timeoutMs: 400, backoff: { minMs: 20, maxMs: 100 } };
 
 describe("a lost connection", () => {
-  it("is resumed: what was missed comes, in order, and what was published meanwhile goes", async () => {
+  it("is resumed: missed messages are replayed and queued messages are sent", async () => {
     await using line = await startFaultyLine(url);
     const name = newRoom();
     const ann = await joined(url, name);
@@ -54,21 +55,24 @@ describe("a lost connection", () => {
     await reached(bob, 5);
     expect(dataOf(messages)).toEqual([1, 2, 3, "away", 5]);
     expect(gaps).toEqual([]);
-    // Nobody was told that bob had gone.
+    // No leave was announced for bob.
     expect([...ann.members.keys()]).toEqual(["ann", "bob"]);
   });
 
-  it.each(["up", "down", "both"] as const)("that still looks open is noticed (%s)", async (which) => {
-    await using line = await startFaultyLine(url);
-    const room = await joined(line.origin, newRoom(), quick);
-    const changes = heard(room, "status");
-    line.freeze(which);
-    expect((await room.publish("into the void")).offset).toBe(1);
-    expect(changes.map(({ status }) => status)).toContain("connecting");
-    expect(dataOf(await all(room.history()))).toEqual(["into the void"]);
-  });
+  it.each(["up", "down", "both"] as const)(
+    "is detected although the socket looks open (%s)",
+    async (which) => {
+      await using line = await startFaultyLine(url);
+      const room = await joined(line.origin, newRoom(), quick);
+      const changes = heard(room, "status");
+      line.freeze(which);
+      expect((await room.publish("into the void")).offset).toBe(1);
+      expect(changes.map(({ status }) => status)).toContain("connecting");
+      expect(dataOf(await all(room.history()))).toEqual(["into the void"]);
+    },
+  );
 
-  it("that still looks open is noticed where nobody says anything", async () => {
+  it("is detected in a room without traffic", async () => {
     await using line = await startFaultyLine(url);
     const room = await joined(line.origin, newRoom(), quick);
     const lost = next(room, "status", ({ status }) => status === "connecting");
@@ -77,7 +81,7 @@ describe("a lost connection", () => {
     await connected(room);
   });
 
-  it("that is only slow is kept", async () => {
+  it("is not assumed if the network is only slow", async () => {
     await using line = await startFaultyLine(url);
     const room = await joined(line.origin, newRoom(), { ...quick, timeoutMs: 5_000 });
     const changes = heard(room, "status");
@@ -86,7 +90,7 @@ describe("a lost connection", () => {
     expect(changes).toEqual([]);
   });
 
-  it("is asked for again more and more rarely, and says when", async () => {
+  it("is retried with growing delays, which status reports", async () => {
     const nobody = createServer().listen(0, "127.0.0.1");
     await new Promise((resolve) => nobody.once("listening", resolve));
     const { port } = nobody.address() as { port: number };
@@ -102,7 +106,7 @@ describe("a lost connection", () => {
     expect(Math.max(...waits)).toBeLessThanOrEqual(64);
   });
 
-  it("over a restart of everything loses nothing that was acknowledged", async () => {
+  it("through a restart of the Worker loses no acknowledged message", async () => {
     const storage = await mkdtemp(joinPath(tmpdir(), "snug-"));
     onTestFinished(() => rm(storage, { recursive: true }));
     const first = await startWorker({}, storage);
@@ -119,8 +123,8 @@ describe("a lost connection", () => {
   });
 });
 
-describe("what cannot be recovered", () => {
-  /** A room that keeps two messages, in which bob is away for five. */
+describe("an unrecoverable gap", () => {
+  /** Creates a room that stores two messages, and disconnects bob while five are published. */
   async function missed(prepare: (bob: Awaited<ReturnType<typeof joined>>) => void) {
     await using forgetful = await startWorker({ HISTORY_MESSAGES_MAX: 2 });
     await using line = await startFaultyLine(forgetful.origin);
@@ -141,7 +145,7 @@ describe("what cannot be recovered", () => {
     return { messages, history: dataOf(await all(bob.history())) };
   }
 
-  it("is said, with what it is", async () => {
+  it("is reported with its positions", async () => {
     let gaps: object[] = [];
     const { messages, history } = await missed((bob) => {
       gaps = heard(bob, "gap");
@@ -152,8 +156,8 @@ describe("what cannot be recovered", () => {
     expect(history).toEqual([7, 6]);
   });
 
-  it("is an error that nobody caught, where nobody listens", async () => {
-    // Those of the test runner would make of it that the run has failed.
+  it("throws an uncaught error without a gap listener", async () => {
+    // Vitest's own listeners would fail the run.
     const listeners = process.listeners("uncaughtException");
     process.removeAllListeners("uncaughtException");
     const { promise, resolve } = Promise.withResolvers<Error>();
@@ -165,7 +169,7 @@ describe("what cannot be recovered", () => {
     expect(await promise).toMatchObject({ name: "SnugError", code: "gap" });
   });
 
-  it("is of no interest to those who may not receive", async () => {
+  it("is not reported to a client that may not receive messages", async () => {
     const name = newRoom();
     await using line = await startFaultyLine(url);
     const claims = { rooms: { [name]: ["publish"] } };
@@ -182,17 +186,17 @@ describe("a refusal", () => {
   it.each([
     ["room_forbidden", { claims: { rooms: ["elsewhere"] } }],
     ["token_invalid", { getToken: () => token({}, { secret: "another, of at least thirty-two bytes" }) }],
-  ])("%s is final, and known by its code", async (code, wish) => {
-    const room = join(url, newRoom(), { ...quick, ...wish });
+  ])("with code %s is final", async (code, options) => {
+    const room = join(url, newRoom(), { ...quick, ...options });
     const [end, waiting] = [ended(room), refusal(room.publish("no"))];
     expect([await end, await waiting]).toEqual([code, code]);
   });
 
-  it("of a name that is none is final", async () => {
+  it("of an invalid room name is final", async () => {
     expect(await ended(join(url, "a room", quick))).toBe("bad_room");
   });
 
-  it("of a token that has ended brings another one", async () => {
+  it("of an expired token makes the client request a new one", async () => {
     const tokens = [inSeconds(-60), inSeconds(-60), inSeconds(-60), inSeconds(60)].map((exp) =>
       token({ exp }),
     );
@@ -201,14 +205,14 @@ describe("a refusal", () => {
     expect(tokens).toEqual([]);
   });
 
-  it("of one token that does not hold brings another one", async () => {
+  it("of one invalid token makes the client request a new one", async () => {
     const tokens = ["no.such.token", await token()];
     const room = join(url, newRoom(), { ...quick, getToken: () => tokens.shift() ?? "" });
     await connected(room);
     expect(tokens).toEqual([]);
   });
 
-  it("for a while is over when it says so", async () => {
+  it("with Retry-After is retried after that time", async () => {
     await using small = await startWorker({ CONNECTIONS_MAX: 1 });
     const name = newRoom();
     const first = await joined(small.origin, name);
@@ -221,7 +225,7 @@ describe("a refusal", () => {
     first.leave();
   });
 
-  it("without a token, where cookies say who comes, is the application's", async () => {
+  it("without a token is final, since cookies identify the user", async () => {
     await using site = await startSite(() => ({ status: 401 }));
     await using cookies = await startWorker({ AUTH_URL: `${site.origin}/`, JWT_SECRET: undefined });
     expect(await ended(join(cookies.origin, newRoom(), { ...quick, getToken: undefined }))).toBe(
@@ -231,7 +235,7 @@ describe("a refusal", () => {
 });
 
 describe("tokens", () => {
-  it("are renewed in time, and the connection goes on", async () => {
+  it("are renewed before they expire, without a new connection", async () => {
     await using strict = await startWorker({ JWT_LEEWAY_SECONDS: 0 });
     const name = newRoom();
     let asked = 0;
@@ -250,7 +254,7 @@ describe("tokens", () => {
     expect(room.connection).toBe(connection);
   });
 
-  it("that end all the same are followed by others, and nothing is missed", async () => {
+  it("that expire are replaced by reconnecting, without missed messages", async () => {
     await using strict = await startWorker({ JWT_LEEWAY_SECONDS: 0 });
     const name = newRoom();
     const ann = await joined(strict.origin, name);
@@ -259,7 +263,7 @@ describe("tokens", () => {
       ...quick,
       getToken: async () => {
         asked++;
-        // The one that is asked for in time does not come.
+        // The renewal before the expiry fails.
         if (asked === 2) throw new Error("no network");
         return token({ sub: "bob", exp: inSeconds(asked === 1 ? 2 : 3600) });
       },
@@ -274,7 +278,7 @@ describe("tokens", () => {
     expect(asked).toBe(3);
   });
 
-  it("that cannot be had are asked for again", async () => {
+  it("are requested again after getToken fails", async () => {
     let asked = 0;
     const room = join(url, newRoom(), {
       ...quick,
@@ -288,7 +292,7 @@ describe("tokens", () => {
     expect(errors.map(({ code }) => code)).toEqual(["token_unavailable", "token_unavailable"]);
   });
 
-  it("are kept over a lost connection", async () => {
+  it("are reused after a lost connection", async () => {
     await using line = await startFaultyLine(url);
     let asked = 0;
     const room = await joined(line.origin, newRoom(), {
@@ -303,7 +307,7 @@ describe("tokens", () => {
     expect(asked).toBe(1);
   });
 
-  it("of which a new one grants nothing any more end it", async () => {
+  it("that grant nothing on renewal end the connection", async () => {
     await using strict = await startWorker({ JWT_LEEWAY_SECONDS: 0 });
     const name = newRoom();
     let asked = 0;

@@ -1,5 +1,5 @@
-// The client on a line that drops, stalls, freezes and repeats, to a Worker that is killed and started again, with
-// tokens that are refused: what is published arrives everywhere once, and in one order.
+// Clients on a network that drops, stalls, freezes and repeats data, with a Worker that is killed and
+// restarted and tokens that are rejected: every message arrives everywhere once and in one order.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -14,7 +14,7 @@ import { startWorker } from "../support/worker.js";
 const USERS = ["ann", "bob", "cho"];
 const PUBLISHES = 10_000;
 
-/** Not the default ones, so that a fault is noticed in less time than it takes to publish everything. */
+/** Shorter than the defaults, so that a fault is detected while messages are still being published. */
 const settings = {
   MESSAGES_BURST: 10_000,
   MESSAGES_PER_SECOND: 10_000,
@@ -25,7 +25,10 @@ const settings = {
 };
 const quick = { timeoutMs: 500, backoff: { minMs: 20, maxMs: 200 } };
 
-/** Numbers that look random and are the same in every run (a linear congruential generator of Numerical Recipes). */
+/**
+ * Returns a deterministic pseudo-random number generator (the linear congruential generator of Numerical
+ * Recipes).
+ */
 function numbers(seed: number) {
   let state = seed;
   return (below: number) => {
@@ -34,7 +37,7 @@ function numbers(seed: number) {
   };
 }
 
-it("10,000 publishes of three clients arrive everywhere once, in one order", {
+it("10,000 messages of three clients arrive everywhere once and in one order", {
   timeout: 180_000,
 }, async () => {
   const seed = Number(process.env.SNUG_SEED ?? Math.floor(Math.random() * 2 ** 32));
@@ -52,8 +55,8 @@ it("10,000 publishes of three clients arrive everywhere once, in one order", {
       url: line.origin,
       room: "faults",
       ...quick,
-      // Of three tokens, one is nobody's or has ended already, and the others last for some seconds. A client gives
-      // up after two that do not hold.
+      // One of three tokens is invalid or has expired; the others expire after a few seconds. A client gives
+      // up after two invalid ones in a row.
       getToken: () => {
         isBad = !isBad && random(3) === 0;
         const isForged = isBad && random(2) === 0;
@@ -71,7 +74,7 @@ it("10,000 publishes of three clients arrive everywhere once, in one order", {
     return { room, heard, user };
   });
 
-  // From here on all of them are in, for as long as the test lasts.
+  // From here on, all clients are connected until the test ends.
   for (const { room } of rooms) await connected(room);
   let isDone = false;
   const published = Promise.all(rooms.map(({ room, user }) => publishAll(room, user, random))).finally(() => {
@@ -82,7 +85,7 @@ it("10,000 publishes of three clients arrive everywhere once, in one order", {
     for (let round = 0; !isDone; round++) {
       await sleep(50 + random(200));
       seen.faults++;
-      // Each kind before any comes again.
+      // Each kind of fault occurs once before any is repeated.
       const kind = kinds[round % kinds.length];
       if (kind === "drop") line.drop();
       else if (kind === "stall") line.stall(random(700));
@@ -108,7 +111,7 @@ it("10,000 publishes of three clients arrive everywhere once, in one order", {
   const wanted = places.map(({ data, offset }) => [offset, data] as const).sort(([a], [b]) => a - b);
   const told = `SNUG_SEED=${seed} ${JSON.stringify(seen)}`;
   expect(wanted, told).toHaveLength(PUBLISHES);
-  // Every offset is one message's.
+  // Each offset belongs to one message.
   expect(
     wanted.map(([offset]) => offset),
     told,
@@ -125,11 +128,11 @@ it("10,000 publishes of three clients arrive everywhere once, in one order", {
     const ours = wanted.flatMap(([, data]) =>
       data.startsWith(`${user}:`) ? Number(data.split(":")[1]) : [],
     );
-    // In the order in which they were published.
+    // In the order of publishing.
     expect(ours, told).toEqual(ours.map((_, index) => index + 1));
   }
   expect(seen.gaps, told).toBe(0);
-  // The line was bad.
+  // The faults did occur.
   expect(seen.faults, told).toBeGreaterThan(30);
   expect(seen.lost, told).toBeGreaterThan(30);
   expect(seen.expired, told).toBeGreaterThan(0);
@@ -142,7 +145,7 @@ function connected(room: Room) {
   return room.status === "connected" ? undefined : promise;
 }
 
-/** Publishes a client's part of all messages, some at a time. */
+/** Publishes one client's share of the messages, several at a time. */
 async function publishAll(room: Room, user: string, random: (below: number) => number) {
   const share = Math.floor(PUBLISHES / USERS.length) + (user === USERS[0] ? PUBLISHES % USERS.length : 0);
   const places: { data: string; offset: number }[] = [];

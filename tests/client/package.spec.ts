@@ -1,4 +1,4 @@
-// The package: what is in it works where it says that it does, and its types are those of the protocol.
+// The package: it works on the platforms it supports, and its types match the protocol.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -24,7 +24,7 @@ async function run(node: string, flags: string[], code: string) {
   return done.stdout.trim() || done.stderr;
 }
 
-const talk = (before: string, options: string) => `${before}
+const publishOnce = (before: string, options: string) => `${before}
   import { joinRoom } from "snug-client";
   const { TOKEN, URL, ROOM } = process.env;
   const room = joinRoom({ url: URL, room: ROOM, getToken: () => TOKEN, ${options} });
@@ -32,27 +32,29 @@ const talk = (before: string, options: string) => `${before}
   console.log("stored at", offset);
   room.leave();`;
 
-/** The Node that npm runs on, which is the machine's and often an older one. */
+/** npm's own Node, which is the system's and often older. */
 const other = process.env.npm_node_execpath ?? process.execPath;
 
 describe("the package", () => {
-  it("works in Node, which has a WebSocket", async () => {
-    expect(await run(process.execPath, [], talk("", ""))).toBe("stored at 1");
+  it("works with Node's own WebSocket", async () => {
+    expect(await run(process.execPath, [], publishOnce("", ""))).toBe("stored at 1");
   });
 
   it.each([
     ["this Node without its own", process.execPath, ["--no-experimental-websocket"]],
     ["the Node of npm", other, []],
   ])("works with the WebSocket of 'ws' in %s", async (_, node, flags) => {
-    expect(await run(node, flags, talk('import { WebSocket } from "ws";', "WebSocket"))).toBe("stored at 1");
+    expect(await run(node, flags, publishOnce('import { WebSocket } from "ws";', "WebSocket"))).toBe(
+      "stored at 1",
+    );
   });
 
-  it("says what is missing where there is no WebSocket", async () => {
-    const said = await run(process.execPath, ["--no-experimental-websocket"], talk("", ""));
-    expect(said).toContain("No WebSocket is here: give joinRoom that of 'ws'");
+  it("throws if the platform has no WebSocket", async () => {
+    const output = await run(process.execPath, ["--no-experimental-websocket"], publishOnce("", ""));
+    expect(output).toContain("No WebSocket: pass that of 'ws'");
   });
 
-  it("needs nothing, and holds what its exports name", () => {
+  it("has no dependencies and contains all exported files", () => {
     const { dependencies, exports } = JSON.parse(readFileSync(join(root, "client", "package.json"), "utf8"));
     expect(dependencies).toBeUndefined();
     for (const path of Object.values<string>(exports)) {
@@ -62,7 +64,7 @@ describe("the package", () => {
   });
 });
 
-/** The type of each example in tests/vectors, by its file's name. */
+/** Types of the examples in tests/vectors, by file name. */
 const TYPES: Record<string, string> = {
   command_history: "HistoryCommand",
   command_kick: "KickCommand",
@@ -89,13 +91,13 @@ const TYPES: Record<string, string> = {
   reply_pong: "Pong",
 };
 
-/** The same for those of the entry for back ends. */
+/** The same for types of `snug-client/server`. */
 const SERVER_TYPES: Record<string, string> = {
-  answer_published: "PublishAnswer",
-  answer_room: "RoomAnswer",
+  answer_published: "PublishResponse",
+  answer_room: "RoomStatusResponse",
   call_publish: "NewMessage",
   publish_hook_request: "RoomPublishWebhook",
-  publish_hook_response: "Verdicts",
+  publish_hook_response: "PublishHookResponse",
   webhook_events: "RoomEventsWebhook",
 };
 
@@ -104,21 +106,24 @@ describe("the types", () => {
   const names = readdirSync(vectors).map((file) => file.replace(/\.json$/, ""));
   const read = (name: string) => JSON.parse(readFileSync(join(vectors, `${name}.json`), "utf8"));
 
-  /** What the compiler says of values written out as these types: nothing may be missing, nor there and unknown. */
+  /**
+   * Compiles values as literals of these types, so that missing and unknown properties are errors. Returns
+   * the compiler's output.
+   */
   function compile(values: [name: string, type: string, value: object][]) {
     const lines = values.map(
       ([name, type, value]) => `export const ${name}: ${type} = ${JSON.stringify(value)};`,
     );
     const used = [...new Set(values.map(([, type]) => type.replace(/\[.*/, "")))];
-    const ofServer = used.filter((type) => Object.values(SERVER_TYPES).includes(type));
+    const serverTypes = used.filter((type) => Object.values(SERVER_TYPES).includes(type));
     const imports = [
-      `import type { ${used.filter((type) => !ofServer.includes(type)).join(", ")} } from "snug-client";`,
-      `import type { ${ofServer.join(", ")} } from "snug-client/server";`,
+      `import type { ${used.filter((type) => !serverTypes.includes(type)).join(", ")} } from "snug-client";`,
+      `import type { ${serverTypes.join(", ")} } from "snug-client/server";`,
     ];
     return check([...imports, ...lines].join("\n"));
   }
 
-  /** What the compiler says of a module. */
+  /** Type-checks a module and returns the compiler's output. */
   function check(code: string) {
     const folder = mkdtempSync(join(root, "target", "types-"));
     const file = join(folder, "module.ts");
@@ -134,15 +139,15 @@ describe("the types", () => {
     return done.stdout;
   }
 
-  it("fit every example, with nothing missing and nothing unknown", () => {
-    // What an application is asked about cookies, neither entry has to do with.
+  it("match every example of the protocol exactly", () => {
+    // The package has no type for the cookie session request.
     const known = names.filter((name) => name !== "session_question");
     const types = { ...TYPES, ...SERVER_TYPES };
     expect(known.sort()).toEqual(Object.keys(types).sort());
     expect(compile(known.map((name) => [name, types[name] ?? "", read(name)]))).toBe("");
   });
 
-  it("let an application say what its messages are", () => {
+  it("allow a custom type for message data", () => {
     const code = [
       'import { joinRoom, type Message } from "snug-client";',
       "interface Chat { text: string }",
@@ -153,12 +158,12 @@ describe("the types", () => {
       "room.publish(chat); room.setState(chat); room.signal([chat] as readonly Chat[]);",
       "export const wrong: Message<Chat> = { offset: 1, time: 1, user: 'ann', data: { text: 1 } };",
     ];
-    const said = check(code.join("\n"));
-    expect(said).toContain("Type 'number' is not assignable to type 'string'");
-    expect(said.match(/error TS/g)).toHaveLength(1);
+    const output = check(code.join("\n"));
+    expect(output).toContain("Type 'number' is not assignable to type 'string'");
+    expect(output.match(/error TS/g)).toHaveLength(1);
   });
 
-  it("tell a back end's webhooks and outcomes apart", () => {
+  it("discriminate webhooks and publish results", () => {
     const code = `
       import { type NewMessage, Snug, verifyWebhook } from "snug-client/server";
       interface Order { id: number }
@@ -181,22 +186,22 @@ describe("the types", () => {
         for await (const { data } of snug.messages<Order>("orders")) data.id.toFixed();
         return (await snug.history<Order>("orders")).messages.map(({ data }) => data.id);
       }`;
-    const said = check(code);
-    expect(said).toContain("Property 'user' does not exist on type 'RoomVacated'");
-    expect(said.match(/error TS/g)).toHaveLength(1);
+    const output = check(code);
+    expect(output).toContain("Property 'user' does not exist on type 'RoomVacated'");
+    expect(output.match(/error TS/g)).toHaveLength(1);
   });
 
-  it("fit nothing else", () => {
+  it("reject values that do not match the protocol", () => {
     const { offset: _, ...without } = read("reply_ack_stored");
-    const said = compile([
+    const output = compile([
       ["missing", 'Replies["publish"]', without],
       ["unknown", "Welcome", { ...read("push_welcome"), extra: 1 }],
       ["wrong", "MessagePush", { ...read("push_message"), offset: "41" }],
-      ["nameless", "RoomAnswer", { ...read("answer_room"), room: undefined }],
+      ["nameless", "RoomStatusResponse", { ...read("answer_room"), room: undefined }],
     ]);
-    expect(said).toContain("'offset' is missing");
-    expect(said).toContain("extra\"' does not exist");
-    expect(said).toContain("'room' is missing");
-    expect(said.match(/error TS/g)).toHaveLength(4);
+    expect(output).toContain("'offset' is missing");
+    expect(output).toContain("extra\"' does not exist");
+    expect(output).toContain("'room' is missing");
+    expect(output.match(/error TS/g)).toHaveLength(4);
   });
 });

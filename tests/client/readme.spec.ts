@@ -1,4 +1,4 @@
-// The client's README: its examples run, one after the other, and its tables are whole.
+// The client's README: its examples run in sequence, and its tables are complete.
 
 import { readFileSync } from "node:fs";
 import * as client from "snug-client";
@@ -17,17 +17,17 @@ const read = (path: string) => readFileSync(new URL(`../../client/${path}`, impo
 const readme = read("README.md");
 const examples = [...readme.matchAll(/^```js\n(.*?)^```$/gms)].map(([, code = ""]) => code);
 
-it("has examples that do what is said of them", async () => {
+it("runs the examples of the client's README", async () => {
   const bob = await joined(worker.origin, "lobby", { user: "bob", claims: { info: { name: "Bob" } } });
   const printed: string[] = [];
-  const waiting: { line: RegExp; done: () => void }[] = [];
+  const waiters: { line: RegExp; done: () => void }[] = [];
   const log = (...words: unknown[]) => {
     printed.push(words.map((word) => (typeof word === "object" ? JSON.stringify(word) : word)).join(" "));
-    for (const { line, done } of waiting) if (line.test(printed.join("\n"))) done();
+    for (const { line, done } of waiters) if (line.test(printed.join("\n"))) done();
   };
   const wait = (line: RegExp) =>
     new Promise<void>((done) => {
-      waiting.push({ line, done });
+      waiters.push({ line, done });
       if (line.test(printed.join("\n"))) done();
     });
   const moderator = { rooms: { lobby: ["receive", "publish", "signal", "presence", "history", "moderate"] } };
@@ -39,7 +39,7 @@ it("has examples that do what is said of them", async () => {
     const headers = { "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signature };
     return new Request("https://app.example/", { method: "POST", headers, body });
   };
-  const given = {
+  const globals = {
     ...server,
     Snug: class extends server.Snug {
       constructor(options: server.SnugOptions) {
@@ -56,20 +56,20 @@ it("has examples that do what is said of them", async () => {
     wait,
     bob,
   };
-  // Between the examples, the others do what these are about.
-  const between: Record<number, string> = {
+  // Code that runs after the example with this index: other users act, or the test waits.
+  const afterExample: Record<number, string> = {
     6: "await wait(/here: .*Bob/);",
     7: 'bob.signal({}, { event: "typing" }); await wait(/bob is typing/);',
     13: `await receive(await received("room.events", { events: [{ seq: 7, type: "member.joined" }] }));
-      const asked = { messages: [{ data: "spam" }, { data: "hello" }] };
-      console.log(await (await receive(await received("room.publish", asked))).json(), annsToken);`,
+      const proposed = { messages: [{ data: "spam" }, { data: "hello" }] };
+      console.log(await (await receive(await received("room.publish", proposed))).json(), annsToken);`,
   };
   const code = examples
-    .map((example, index) => example.replace(/^import .*$/gm, "") + (between[index] ?? ""))
+    .map((example, index) => example.replace(/^import .*$/gm, "") + (afterExample[index] ?? ""))
     .join("\n");
-  const names = Object.keys(given);
+  const names = Object.keys(globals);
   const run = new Function(...names, `return (async () => { ${code} })();`);
-  await run(...Object.values(given));
+  await run(...Object.values(globals));
 
   expect(printed).toContain("ann says hello");
   expect(printed.join("\n")).toMatch(/stored at 2 on \w+/);
@@ -80,32 +80,33 @@ it("has examples that do what is said of them", async () => {
     "1 server We are open",
     "7 member.joined",
   ]);
-  const verdicts = { verdicts: [{ allow: false, reason: "no spam, please" }, { allow: true }] };
-  const [annsToken = ""] = printed.flatMap((line) => line.split(`${JSON.stringify(verdicts)} `)[1] ?? []);
+  const response = { decisions: [{ allow: false, reason: "no spam, please" }, { allow: true }] };
+  const [annsToken = ""] = printed.flatMap((line) => line.split(`${JSON.stringify(response)} `)[1] ?? []);
   await joined(worker.origin, "news", { getToken: () => annsToken });
-  expect(printed).toContain("it is over: left");
+  expect(printed).toContain("ended: left");
   expect(printed.filter((line) => /refused|not stored|lost/.test(line))).toEqual([]);
   expect([...bob.members.keys()]).toContain("bob");
   const { value } = await bob.history().next();
   expect(value).toMatchObject({ user: "bot", data: "I am a bot" });
 });
 
-/** README's part under a heading. */
-const part = (heading: string) => readme.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? "";
-/** What the rows of its tables are about, where a table has three columns. */
+/** Returns a section of the README. */
+const section = (heading: string) =>
+  readme.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? "";
+/** Returns the names in the first column of the three-column tables of a section. */
 const rows = (heading: string) =>
-  [...part(heading).matchAll(/^\| ([^|]*) \|[^|]*\|[^|]*\|$/gm)].flatMap(([, names = ""]) =>
+  [...section(heading).matchAll(/^\| ([^|]*) \|[^|]*\|[^|]*\|$/gm)].flatMap(([, names = ""]) =>
     [...names.matchAll(/`(\w+)(?:\([^`]*)?`/g)].map(([, name = ""]) => name),
   );
-/** The fields of an interface. */
+/** Returns the field names of an interface. */
 function fields(source: string, name: string): string[] {
   const [, text = ""] = new RegExp(`interface ${name} \\{(.*?)^\\}`, "ms").exec(source) ?? [];
   return [...text.matchAll(/^ {2}(\w+)\??:/gm)].map(([, field = ""]) => field);
 }
 const sources = (...files: string[]) => files.map((file) => read(`src/${file}.ts`)).join("\n");
 
-it("names every option, event and code of the client's own", () => {
-  const source = sources("options", "room", "outbox", "credentials", "history");
+it("documents every option, event and error code of the client", () => {
+  const source = sources("options", "room", "send-queue", "credentials", "history");
   const options = fields(source, "RoomOptions");
   expect(options).toHaveLength(9);
   expect(rows("Options").sort()).toEqual(options.sort());
@@ -116,11 +117,13 @@ it("names every option, event and code of the client's own", () => {
     if (!/^(bad_command|too_large)$/.test(code)) expect(readme).toContain(`\`${code}\``);
 });
 
-it("names every call, option and code of the entry for back ends", () => {
+it("documents every operation, option and error code of the server package", () => {
   const source = sources("server/snug", "server/request", "server/webhook");
-  const calls = Object.getOwnPropertyNames(server.Snug.prototype).filter((name) => name !== "constructor");
-  expect(calls).toHaveLength(9);
-  expect(rows("Back ends").sort()).toEqual([...calls, ...fields(source, "SnugOptions")].sort());
+  const operations = Object.getOwnPropertyNames(server.Snug.prototype).filter(
+    (name) => name !== "constructor",
+  );
+  expect(operations).toHaveLength(11);
+  expect(rows("Back ends").sort()).toEqual([...operations, ...fields(source, "SnugOptions")].sort());
   const codes = [...source.matchAll(/(?:Error\((?:0, )?|code: )"(\w+)"/g)].map(([, code = ""]) => code);
   expect(new Set(codes).size).toBe(9);
   for (const code of codes) expect(readme).toContain(`\`${code}\``);

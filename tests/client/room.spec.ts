@@ -1,4 +1,4 @@
-// The client in a room: what it publishes, hears and reads, as PROTOCOL.md has it.
+// The client against the Worker: joining, publishing, receiving and reading as in PROTOCOL.md.
 
 import { afterAll, describe, expect, it } from "vitest";
 import {
@@ -21,7 +21,7 @@ afterAll(() => worker.dispose());
 const url = worker.origin;
 
 describe("joining", () => {
-  it("is done at once, and tells when it is in", async () => {
+  it("returns a room immediately and reports when it is connected", async () => {
     const room = join(url, newRoom());
     expect(room.status).toBe("connecting");
     const changes = heard(room, "status");
@@ -32,18 +32,18 @@ describe("joining", () => {
     expect(room.connection).toMatch(/^[0-9a-f]{16}$/);
   });
 
-  it("takes an address in any spelling", async () => {
+  it("accepts URLs with any scheme, path and trailing slash", async () => {
     for (const address of [`${url}/`, url.replace("http", "ws"), `${url}?x=1#y`]) {
       expect((await joined(address, newRoom())).status).toBe("connected");
     }
   });
 
-  it("fails at once where the address is none", () => {
+  it("throws for an invalid URL", () => {
     expect(() => join("not an address", "lobby")).toThrow(/Invalid URL/);
     expect(() => join(undefined as never, "lobby")).toThrow("joinRoom needs a url");
   });
 
-  it("replays the newest messages where it is asked to, and goes on from there", async () => {
+  it("replays the newest messages on request and continues with new ones", async () => {
     const name = newRoom();
     const ann = await joined(url, name);
     for (let n = 1; n <= 5; n++) await ann.publish(n);
@@ -58,7 +58,7 @@ describe("joining", () => {
 });
 
 describe("publishing", () => {
-  it("gives the place, and everybody hears of it, oneself too", async () => {
+  it("resolves with the position, and every member receives the message, including its author", async () => {
     const name = newRoom();
     const [ann, bob] = [await joined(url, name), await joined(url, name, { user: "bob" })];
     const [own, others] = [next(ann, "message"), next(bob, "message")];
@@ -75,7 +75,7 @@ describe("publishing", () => {
     expect(await others).toMatchObject(message);
   });
 
-  it("waits for the connection, and keeps the order", async () => {
+  it("before the connection is open queues messages in order", async () => {
     const room = join(url, newRoom());
     expect(room.status).toBe("connecting");
     const places = Array.from({ length: 100 }, (_, n) => room.publish(n));
@@ -86,7 +86,7 @@ describe("publishing", () => {
     expect(room.pending).toBe(0);
   });
 
-  it("stores once under one key", async () => {
+  it("stores a message with the same key once", async () => {
     const room = await joined(url, newRoom());
     const first = await room.publish("first", { key: "order:7" });
     expect(await room.publish("again", { key: "order:7" })).toEqual({ ...first, duplicate: true });
@@ -95,7 +95,7 @@ describe("publishing", () => {
     expect(dataOf(await all(room.history()))).toEqual(["once", "first"]);
   });
 
-  it("keeps to the room's rate, in order, and loses neither a message nor the connection", async () => {
+  it("stays within the room's rate limit and keeps the order and the connection", async () => {
     await using slow = await startWorker({ MESSAGES_PER_SECOND: 40, MESSAGES_BURST: 5 });
     const room = await joined(slow.origin, newRoom());
     const changes = heard(room, "status");
@@ -104,7 +104,7 @@ describe("publishing", () => {
     expect(changes).toEqual([]);
   });
 
-  it("rejects what is refused, and goes on", async () => {
+  it("rejects refused messages and continues with the next ones", async () => {
     const room = await joined(url, newRoom(), { claims: { limits: { message_bytes: 1000 } } });
     const errors = heard(room, "error");
     const nested = JSON.parse(`${"[".repeat(200)}${"]".repeat(200)}`);
@@ -128,17 +128,17 @@ describe("publishing", () => {
     expect(ends).toEqual([1, "bad_json", "too_large", "bad_command", "bad_command", "bad_command", 2]);
     expect(dataOf(await all(room.history()))).toEqual(["last", "first"]);
     expect(room.status).toBe("connected");
-    // What has no id is told of, too.
+    // Errors without an id are emitted, too.
     expect(errors.map(({ code }) => code)).toContain("bad_json");
   });
 
-  it("is not rejected with the error of a signal", async () => {
+  it("is not affected by the error of a signal", async () => {
     const name = newRoom();
     const room = await joined(url, name, {
       claims: { rooms: { [name]: ["receive", "publish", "history"] } },
     });
     const places: number[] = [];
-    // Each fewer than the errors that end a connection.
+    // Fewer than the errors that close a connection.
     for (let round = 1; round <= 6; round++) {
       room.signal({});
       const first = room.publish(`${round} a`);
@@ -149,7 +149,7 @@ describe("publishing", () => {
     expect(places).toEqual(Array.from({ length: 12 }, (_, index) => index + 1));
   });
 
-  it("rejects what the token does not grant", async () => {
+  it("rejects if the token does not grant it", async () => {
     const name = newRoom();
     const room = await joined(url, name, { claims: { rooms: { [name]: ["receive"] } } });
     expect(await refusal(room.publish("no"))).toBe("forbidden");
@@ -157,7 +157,7 @@ describe("publishing", () => {
     expect(room.can).toEqual(new Set(["receive"]));
   });
 
-  it("rejects what is more than may wait", async () => {
+  it("rejects if the queue is full", async () => {
     const room = join(url, newRoom(), { queueMax: 2 });
     const [one, two, three] = [room.publish(1), room.publish(2), room.publish(3)];
     expect(await refusal(three)).toBe("queue_full");
@@ -166,7 +166,7 @@ describe("publishing", () => {
 });
 
 describe("signals", () => {
-  it("go to all others or to some, and need a connection", async () => {
+  it("reach all others or selected users, and need a connection", async () => {
     const name = newRoom();
     const ann = join(url, name);
     expect(ann.signal("too early")).toBe(false);
@@ -189,7 +189,7 @@ describe("signals", () => {
     expect(signals.map(({ data }) => data)).toEqual(["all"]);
   });
 
-  it("that are refused are told of", async () => {
+  it("that are refused emit an error", async () => {
     const room = await joined(url, newRoom());
     const error = next(room, "error");
     room.signal("x", { event: "e".repeat(65) });
@@ -198,7 +198,7 @@ describe("signals", () => {
 });
 
 describe("members", () => {
-  it("come, show states and go", async () => {
+  it("are added, updated and removed", async () => {
     const name = newRoom();
     const ann = await joined(url, name, { claims: { info: { name: "Ann" } } });
     expect([...ann.members.keys()]).toEqual(["ann"]);
@@ -221,7 +221,7 @@ describe("members", () => {
     bob.setState({ cursor: [1, 2] });
     const state = { [bob.connection ?? ""]: { cursor: [1, 2] } };
     expect((await shown).get("__proto__")?.state).toEqual(state);
-    // Who shows it is not told by the room, and knows it all the same.
+    // The room does not send a state to the connection that set it, but the client shows it.
     expect((await own).get("__proto__")?.state).toEqual(state);
 
     const left = next(ann, "members", (members) => !members.has("__proto__"));
@@ -230,7 +230,7 @@ describe("members", () => {
     expect(ann.count).toBe(1);
   });
 
-  it("are told of a state that can't be read, and shown the next one", async () => {
+  it("with an invalid state get an error, and their next state is shown", async () => {
     const name = newRoom();
     const ann = await joined(url, name);
     const bob = await joined(url, name, { user: "bob" });
@@ -246,7 +246,7 @@ describe("members", () => {
     expect(changes).toEqual([]);
   });
 
-  it("see the last of many states, also after a lost connection", async () => {
+  it("have the newest of many states, also after a lost connection", async () => {
     const name = newRoom();
     const ann = await joined(url, name);
     const bob = join(url, name, { user: "bob" });
@@ -254,7 +254,7 @@ describe("members", () => {
     const isLast = (members: ReadonlyMap<string, { state: object }>) =>
       Object.values(members.get("bob")?.state ?? {}).some(({ n }) => n === 500);
     await next(ann, "members", isLast);
-    // Each connection has its own.
+    // Each connection has its own state.
     const again = next(ann, "members", isLast);
     await worker.hibernate(name);
     bob.setState({ n: 1 });
@@ -262,7 +262,7 @@ describe("members", () => {
     await again;
   });
 
-  it("are not told where nobody wants to know", async () => {
+  it("are not sent to a client that has disabled presence", async () => {
     const name = newRoom();
     const ann = await joined(url, name, { presence: false });
     const changes = heard(ann, "members");
@@ -273,7 +273,7 @@ describe("members", () => {
     expect(changes).toEqual([]);
   });
 
-  it("are counted where they are too many, and listed when they are few again", {
+  it("are only counted in a large room, and listed again when it shrinks", {
     timeout: 60_000,
   }, async () => {
     const name = newRoom();
@@ -296,7 +296,7 @@ describe("members", () => {
 });
 
 describe("history", () => {
-  it("is read from the newest back, from a place on, and page by page", async () => {
+  it("is read downward, upward and page by page", async () => {
     const room = await joined(url, newRoom());
     await Promise.all(Array.from({ length: 30 }, (_, n) => room.publish(n + 1)));
     const numbers = Array.from({ length: 30 }, (_, n) => n + 1);
@@ -310,7 +310,7 @@ describe("history", () => {
     expect(await refusal(all(room.history({ pageSize: 101 })))).toBe("bad_command");
   });
 
-  it("may be asked for before there is a connection, and stopped", async () => {
+  it("can be requested before the connection is open, and stopped", async () => {
     const name = newRoom();
     const ann = await joined(url, name);
     for (let n = 1; n <= 5; n++) await ann.publish(n);
@@ -324,8 +324,8 @@ describe("history", () => {
   });
 });
 
-describe("moderating", () => {
-  it("kicks, and says how many connections were closed", async () => {
+describe("moderation", () => {
+  it("kicks a user and returns the number of closed connections", async () => {
     const name = newRoom();
     const moe = await joined(url, name, { user: "moe", claims: { rooms: { [name]: ["moderate"] } } });
     const [bob, tab] = [await joined(url, name, { user: "bob" }), await joined(url, name, { user: "bob" })];
@@ -339,7 +339,7 @@ describe("moderating", () => {
 });
 
 describe("leaving", () => {
-  it("is told to the others at once, and rejects what waits", async () => {
+  it("is announced at once and rejects queued messages", async () => {
     const name = newRoom();
     await using patient = await startWorker({ PRESENCE_GRACE_MS: 3_600_000 });
     const [ann, bob] = [
@@ -359,7 +359,7 @@ describe("leaving", () => {
     bob.leave();
   });
 
-  it("may come before the connection does", async () => {
+  it("works before the connection is open", async () => {
     const name = newRoom();
     const room = join(url, name);
     const end = ended(room);

@@ -1,4 +1,4 @@
-// The package for back ends against the Worker: what it asks for is done, and members see it.
+// snug-client/server against the Worker: its operations take effect, and members see them.
 
 import { spawnSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
 import { Miniflare } from "miniflare";
 import {
-  judge,
+  decide,
   mintToken,
   type RoomEvent,
   Snug,
@@ -29,7 +29,7 @@ afterAll(() => worker.dispose());
 const snug = new Snug({ url: worker.origin, secret: SECRET });
 const numbers = (count: number) => Array.from({ length: count }, (_, data) => ({ data }));
 
-/** What a call is refused with. */
+/** Returns the status and code of a refused request. */
 async function refusal(outcome: Promise<unknown>) {
   const error = await outcome.then(
     () => new Error("not refused"),
@@ -39,8 +39,8 @@ async function refusal(outcome: Promise<unknown>) {
   return [error.status, error.code];
 }
 
-describe("a minted token", () => {
-  it("lets its user in, with what it says", async () => {
+describe("a token of mintToken", () => {
+  it("admits its user with the given claims", async () => {
     const room = newRoom();
     const token = await mintToken({
       secret: SECRET,
@@ -59,7 +59,7 @@ describe("a minted token", () => {
     });
   });
 
-  it("lets its user in at the bounds of each of its parts", async () => {
+  it("is accepted with each claim at its limit", async () => {
     const room = "r".repeat(128);
     const user = "好".repeat(42);
     const info = { x: "a".repeat(1016) };
@@ -69,26 +69,31 @@ describe("a minted token", () => {
     expect(welcome).toMatchObject({ room, user, members: [{ info }] });
   });
 
-  it.each(["HS384", "HS512"] as const)("is signed as the Worker wants it: %s", async (algorithm) => {
-    const raw = Buffer.alloc(64, 0xfb).toString("base64url");
-    const secret = `base64url:${raw}`;
-    const settings = {
-      JWT_HMAC_ALGORITHM: algorithm,
-      JWT_SECRET: secret,
-      JWT_ISSUER: "us",
-      JWT_AUDIENCE: "snug",
-    };
-    await using strict = await startWorker(settings);
-    const claims = { secret, algorithm, issuer: "us", audience: "snug" };
-    await connect(strict, "lobby", { token: await mintToken({ ...claims, user: "ann", rooms: ["lobby"] }) });
-    await new Snug({ url: strict.origin, ...claims }).publish("lobby", { data: 1 });
-    const other = new Snug({ url: strict.origin, ...claims, issuer: "them" });
-    expect(await refusal(other.publish("lobby", { data: 1 }))).toEqual([401, "token_invalid"]);
-  });
+  it.each(["HS384", "HS512"] as const)(
+    "can be signed with the algorithm that the Worker requires (%s)",
+    async (algorithm) => {
+      const raw = Buffer.alloc(64, 0xfb).toString("base64url");
+      const secret = `base64url:${raw}`;
+      const settings = {
+        JWT_HMAC_ALGORITHM: algorithm,
+        JWT_SECRET: secret,
+        JWT_ISSUER: "us",
+        JWT_AUDIENCE: "snug",
+      };
+      await using strict = await startWorker(settings);
+      const claims = { secret, algorithm, issuer: "us", audience: "snug" };
+      await connect(strict, "lobby", {
+        token: await mintToken({ ...claims, user: "ann", rooms: ["lobby"] }),
+      });
+      await new Snug({ url: strict.origin, ...claims }).publish("lobby", { data: 1 });
+      const other = new Snug({ url: strict.origin, ...claims, issuer: "them" });
+      expect(await refusal(other.publish("lobby", { data: 1 }))).toEqual([401, "token_invalid"]);
+    },
+  );
 });
 
 describe("publishing", () => {
-  it("is heard, and says where it is stored", async () => {
+  it("sends the message to members and returns its position", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const { epoch, offset, time } = await snug.publish(room, { data: { text: "你好 👋" }, event: "chat" });
@@ -97,7 +102,7 @@ describe("publishing", () => {
     expect(await ann.next("message")).toEqual({ type: "message", ...message });
   });
 
-  it("stores several together, each as whose it is", async () => {
+  it("stores several messages together, each with its author", async () => {
     const room = newRoom();
     const shop = new Snug({ url: worker.origin, secret: SECRET, user: "shop" });
     const { messages } = await shop.publish(room, [{ data: 1 }, { data: 2, user: "bob" }, { data: null }]);
@@ -110,14 +115,14 @@ describe("publishing", () => {
     ]);
   });
 
-  it("stores a hundred and not one more", async () => {
+  it("accepts 100 messages and rejects 101", async () => {
     const room = newRoom();
     expect((await snug.publish(room, numbers(100))).messages).toHaveLength(100);
     expect(await refusal(snug.publish(room, numbers(101)))).toEqual([400, "bad_request"]);
-    expect((await snug.room(room)).offset).toBe(100);
+    expect((await snug.roomStatus(room)).offset).toBe(100);
   });
 
-  it("stores once under a key, and once where the answer was lost", async () => {
+  it("stores a message once per key, also if the response is lost", async () => {
     const room = newRoom();
     const first = await snug.publish(room, { data: "paid", key: "order-7" });
     expect(await snug.publish(room, { data: "paid", key: "order-7" })).toEqual({ ...first, duplicate: true });
@@ -142,10 +147,10 @@ describe("publishing", () => {
       { offset: 3, duplicate: true },
     ]);
     expect(requests).toBe(3);
-    expect((await snug.room(room)).offset).toBe(3);
+    expect((await snug.roomStatus(room)).offset).toBe(3);
   });
 
-  it("goes to many rooms, and says what became of it in each", async () => {
+  it("to many rooms returns a result for each", async () => {
     const [one, other] = [newRoom(), newRoom()];
     const some = new Snug({
       url: worker.origin,
@@ -158,17 +163,17 @@ describe("publishing", () => {
       ["no room", 400, "bad_room"],
     ]);
     expect(results[0]).toMatchObject({ messages: [{ offset: 1 }, { offset: 2 }] });
-    expect((await snug.room(one)).offset).toBe(2);
+    expect((await snug.roomStatus(one)).offset).toBe(2);
   });
 
-  it("waits where it goes too fast, and then goes on", async () => {
+  it("waits and retries if the rate limit is exceeded", async () => {
     await using slow = await startWorker({ SERVE_PER_SECOND: 10, SERVE_BURST: 10 });
     const hasty = new Snug({ url: slow.origin, secret: SECRET });
     const outcomes = await Promise.all(numbers(15).map((message) => hasty.publish("lobby", message)));
     expect(outcomes.map(({ offset }) => offset).sort((a, b) => a - b)).toEqual(outcomes.map((_, n) => n + 1));
   });
 
-  it("is refused where it does not wait", async () => {
+  it("rejects if the rate limit is exceeded and retries are off", async () => {
     await using slow = await startWorker({ SERVE_PER_SECOND: 1, SERVE_BURST: 1 });
     const hasty = new Snug({ url: slow.origin, secret: SECRET, retries: 0 });
     const outcomes = await Promise.allSettled(numbers(20).map((message) => hasty.publish("lobby", message)));
@@ -180,12 +185,12 @@ describe("publishing", () => {
 });
 
 describe("reading", () => {
-  it("goes page by page, either way", async () => {
+  it("pages through history in both directions", async () => {
     const room = newRoom();
     await snug.publish(room, numbers(5));
     const page = await snug.history<number>(room, { after: 1, limit: 3 });
     expect(page.messages.map(({ data }) => data)).toEqual([1, 2, 3]);
-    expect(page).toMatchObject({ epoch: (await snug.room(room)).epoch, more: true });
+    expect(page).toMatchObject({ epoch: (await snug.roomStatus(room)).epoch, more: true });
     expect((await snug.history(room, { before: 2 })).messages).toMatchObject([{ offset: 1, data: 0 }]);
     const offsets = async (options: object) =>
       (await all(snug.messages(room, options))).map(({ offset }) => offset);
@@ -196,15 +201,15 @@ describe("reading", () => {
     expect(await refusal(snug.history(room, { limit: 101 }))).toEqual([400, "bad_request"]);
   });
 
-  it("is of nothing, where nobody has been", async () => {
+  it("returns empty results for an unused room", async () => {
     const room = newRoom();
     expect(await snug.history(room)).toEqual({ epoch: null, messages: [], more: false });
     expect(await all(snug.messages(room))).toEqual([]);
     expect(await snug.members(room)).toEqual({ members: [], count: 0, truncated: false });
-    expect(await snug.room(room)).toMatchObject({ room, epoch: null, offset: 0, storageBytes: 0 });
+    expect(await snug.roomStatus(room)).toMatchObject({ room, epoch: null, offset: 0, storageBytes: 0 });
   });
 
-  it("tells who is here, and how the room is", async () => {
+  it("returns the members and the status of a room", async () => {
     const room = newRoom();
     await connect(worker, room, { user: "ann", claims: { info: { name: "Ann" } } });
     await connect(worker, room, { user: "ann" });
@@ -214,29 +219,32 @@ describe("reading", () => {
       count: 1,
       truncated: false,
     });
-    const info = await snug.room(room);
-    expect(info).toMatchObject({ room, offset: 1, connections: 2, members: 1, messages: 1 });
-    expect(info.storageBytes).toBeGreaterThan(0);
+    const status = await snug.roomStatus(room);
+    expect(status).toMatchObject({ room, offset: 1, connections: 2, members: 1, messages: 1 });
+    expect(status.storageBytes).toBeGreaterThan(0);
   });
 });
 
 describe("moderating", () => {
   it.each(["cho", "cho/../ann", "a b?c=d&e#f%2F", "小博 👋", "..."])(
-    "closes, bans and forgives %s",
+    "kicks, bans and unbans %s",
     async (user) => {
       const room = newRoom();
       const cho = await connect(worker, room, { user });
       const ann = await connect(worker, room, { user: "ann" });
-      expect(await snug.kick(room, user, { banSeconds: 60, reason: "no spam & no ads" })).toEqual({
+      expect(await snug.kick(room, user, { reason: "slow down" })).toEqual({ closed: 1 });
+      expect(await cho.closed()).toMatchObject({ code: 4100 });
+      const back = await connect(worker, room, { user });
+      expect(await snug.ban(room, user, { seconds: 60, reason: "no spam & no ads" })).toEqual({
         closed: 1,
       });
-      expect(await cho.closed()).toMatchObject({ code: 4101 });
+      expect(await back.closed()).toMatchObject({ code: 4101 });
       const theirs = new Snug({
         url: worker.origin,
         getToken: () => mintToken({ secret: SECRET, user, rooms: [room] }),
       });
       expect(await refusal(theirs.history(room))).toEqual([403, "banned"]);
-      expect(await snug.kick(room, user, { banSeconds: 0 })).toEqual({ closed: 0 });
+      await snug.unban(room, user);
       expect((await theirs.history(room)).messages).toEqual([]);
       await ann.request({ type: "publish", data: "still here" });
     },
@@ -259,10 +267,10 @@ describe("webhooks", () => {
   const secretOf = (letter: string) => `whsec_${Buffer.from(letter.repeat(24)).toString("base64")}`;
   const [current, previous] = [secretOf("c"), secretOf("p")];
 
-  it("of the Worker are verified, by either of its secrets, and have the types that are promised", async () => {
+  it("of the Worker verify with either secret and match their types", async () => {
     const site = await startSite(() => ({}));
     onTestFinished(() => site.close());
-    await using telling = await startWorker({
+    await using sender = await startWorker({
       WEBHOOK_URL: site.origin,
       WEBHOOK_SECRET: current,
       WEBHOOK_SECRET_PREVIOUS: previous,
@@ -270,8 +278,8 @@ describe("webhooks", () => {
       PRESENCE_GRACE_MS: 0,
     });
     const room = newRoom();
-    const ann = await connect(telling, room, { user: "ann", claims: { info: { name: "Ann" } } });
-    const server = new Snug({ url: telling.origin, secret: SECRET });
+    const ann = await connect(sender, room, { user: "ann", claims: { info: { name: "Ann" } } });
+    const server = new Snug({ url: sender.origin, secret: SECRET });
     const { offset, time } = await server.publish(room, {
       data: { text: "你好 👋" },
       event: "chat",
@@ -304,48 +312,48 @@ describe("webhooks", () => {
       expect(data.room).toBe(room);
       expect(new Date(timestamp).toISOString()).toBe(timestamp);
     }
-    // A delivery is settled once its answer has come.
-    while ((await server.room(room)).webhooks.pending > 0) await sleep(20);
+    // A delivery is complete when its response has arrived.
+    while ((await server.roomStatus(room)).webhooks.pending > 0) await sleep(20);
     expect(await server.deadEvents(room)).toEqual({ events: [], more: false });
   }, 30_000);
 
-  it("that nobody takes wait, and are told of", async () => {
+  it("that are not accepted stay pending and appear in the room's status", async () => {
     const site = await startSite(() => ({ status: 500 }));
     onTestFinished(() => site.close());
-    await using telling = await startWorker({ WEBHOOK_URL: site.origin, WEBHOOK_SECRET: current });
-    await connect(telling, "lobby");
+    await using sender = await startWorker({ WEBHOOK_URL: site.origin, WEBHOOK_SECRET: current });
+    await connect(sender, "lobby");
     while (site.seen.length < 2) await sleep(20);
     const [first, second] = site.seen;
     expect(second?.headers["webhook-id"]).toBe(first?.headers["webhook-id"]);
-    const server = new Snug({ url: telling.origin, secret: SECRET });
-    expect((await server.room("lobby")).webhooks).toEqual({ pending: 2, dead: 0 });
+    const server = new Snug({ url: sender.origin, secret: SECRET });
+    expect((await server.roomStatus("lobby")).webhooks).toEqual({ pending: 2, dead: 0 });
     expect(await server.deadEvents("lobby", { after: 0, limit: 100 })).toEqual({ events: [], more: false });
     expect(await refusal(server.deadEvents("lobby", { limit: 101 }))).toEqual([400, "bad_request"]);
   });
 });
 
-describe("a judge", () => {
-  it("is asked by the Worker, and its verdicts hold", async () => {
+describe("the publish hook", () => {
+  it("applies the decisions of decide", async () => {
     const secrets = `whsec_${Buffer.from("j".repeat(24)).toString("base64")}`;
     const site = await startSite(async ({ body, headers }) => {
       const webhook = await verifyWebhook({ body, headers, secrets });
       if (webhook.type !== "room.publish") return { status: 500 };
-      const verdicts = await judge(webhook, ({ user, event, data }, room) => {
+      const response = await decide(webhook, ({ user, event, data }, room) => {
         if (data === "who") return { allow: true, data: [user, event ?? null, room] };
         return data === "long" ? "好".repeat(300) : data !== "no";
       });
-      return { body: JSON.stringify(verdicts) };
+      return { body: JSON.stringify(response) };
     });
     onTestFinished(() => site.close());
-    await using judged = await startWorker({ PUBLISH_URL: site.origin, WEBHOOK_SECRET: secrets });
+    await using moderated = await startWorker({ PUBLISH_URL: site.origin, WEBHOOK_SECRET: secrets });
     const room = newRoom();
-    const ann = await connect(judged, room, { user: "ann" });
+    const ann = await connect(moderated, room, { user: "ann" });
     await ann.request({ type: "publish", data: "hello" });
     await ann.request({ type: "publish", event: "chat", data: "who" });
     expect((await ann.refusal({ type: "publish", data: "no" })).code).toBe("refused");
     const long = await ann.refusal({ type: "publish", data: "long" });
     expect(long).toMatchObject({ code: "refused", message: "好".repeat(85), retryable: false });
-    const server = new Snug({ url: judged.origin, secret: SECRET });
+    const server = new Snug({ url: moderated.origin, secret: SECRET });
     await server.publish(room, { data: "no" });
     const stored = await all(server.messages(room, { after: 0 }));
     expect(stored.map(({ data }) => data)).toEqual(["hello", ["ann", "chat", room], "no"]);
@@ -360,7 +368,7 @@ describe("the package", () => {
     const { offset } = await snug.publish("${newRoom()}", { data: "hello" });
     console.log("stored at", offset);`;
 
-  it("works in the Node of npm, which is the machine's and often an older one", () => {
+  it("works in npm's own Node, which is often older", () => {
     const node = process.env.npm_node_execpath ?? process.execPath;
     const env = { ...process.env, SECRET, URL: worker.origin };
     const done = spawnSync(node, ["--input-type=module", "--eval", code], {
@@ -412,7 +420,7 @@ describe("the package", () => {
     expect(await response.json()).toEqual({ offset: 1, verdict: "headers_missing" });
   });
 
-  it("needs nothing of Node's, and is not in what browsers load", () => {
+  it("uses no Node modules and is not part of the browser bundle", () => {
     const bundle = (entry: string) =>
       buildSync({
         entryPoints: [`${root}/client/src/${entry}`],

@@ -1,5 +1,4 @@
-// How the package for back ends sends requests: again where that is safe, and not where it is not. The server does
-// nothing but what a test says.
+// How snug-client/server sends and retries requests, tested with a scripted server.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { decodeJwt } from "jose";
@@ -10,7 +9,7 @@ import { SECRET } from "../support/tokens.js";
 
 const BACKOFF = { minMs: 1, maxMs: 5_000 };
 
-/** A problem as Snug tells it. */
+/** Returns a problem response as Snug sends it. */
 const problem = (status: number, code: string, headers: Record<string, string> = {}): Reply => ({
   status,
   headers: { "content-type": "application/problem+json", ...headers },
@@ -22,8 +21,11 @@ const hangUp = (): never => {
   throw new Error("hangs up");
 };
 
-/** A server that gives these answers, one a request and the last one for ever, and a Snug that asks it. */
-async function talk(replies: (Reply | ((request: Seen) => Reply))[], options: Partial<SnugOptions> = {}) {
+/** Starts a server that sends these responses in order and repeats the last one, and a client for it. */
+async function startScript(
+  replies: (Reply | ((request: Seen) => Reply))[],
+  options: Partial<SnugOptions> = {},
+) {
   const left = [...replies];
   const site = await startSite((request) => {
     const reply = left.length > 1 ? left.shift() : left[0];
@@ -34,7 +36,7 @@ async function talk(replies: (Reply | ((request: Seen) => Reply))[], options: Pa
   return { site, snug };
 }
 
-/** What a call is rejected with. */
+/** Returns the error that an operation rejects with. */
 const rejection = async (outcome: Promise<unknown>): Promise<SnugApiError> => {
   const error = await outcome.then(
     () => new Error("not rejected"),
@@ -48,8 +50,8 @@ const keys = (site: Site) => site.seen.map(({ body }) => JSON.parse(body).key);
 const bearer = ({ headers }: Seen) => `${headers.authorization}`.replace("Bearer ", "");
 
 describe("a request", () => {
-  it("goes where it should, with a token that is short and may do all", async () => {
-    const { site, snug } = await talk([stored], { user: "shop", issuer: "us", audience: "snug" });
+  it("has the right method, path and body, and a short-lived token with full access", async () => {
+    const { site, snug } = await startScript([stored], { user: "shop", issuer: "us", audience: "snug" });
     await snug.publish("team:7@x~y", { data: 1, event: "chat", key: "k", user: "ann" });
     expect(site.seen[0]).toMatchObject({ method: "POST", path: "/v1/rooms/team%3A7%40x~y/messages" });
     expect(JSON.parse(site.seen[0]?.body ?? "")).toEqual({ data: 1, event: "chat", key: "k", user: "ann" });
@@ -63,8 +65,8 @@ describe("a request", () => {
     expect((claims.exp ?? 0) - Date.now() / 1000).toBeLessThanOrEqual(300);
   });
 
-  it.each(["/base", "/base/"])("goes below %s, where Snug is there", async (base) => {
-    const { site, snug } = await talk([json({ closed: 1 })]);
+  it.each(["/base", "/base/"])("is sent below the base path %s", async (base) => {
+    const { site, snug } = await startScript([json({ closed: 1 })]);
     const below = new Snug({ url: `${site.origin}${base}?x=1#y`, secret: SECRET });
     await below.kick("lobby", "cho/../bob?", { banSeconds: 60, reason: "no spam & no ads" });
     expect(site.seen[0]).toMatchObject({
@@ -74,8 +76,8 @@ describe("a request", () => {
     expect(snug).toBeDefined();
   });
 
-  it("has no name that would lead elsewhere", async () => {
-    const { site, snug } = await talk([json({ closed: 1 })]);
+  it("rejects names that would change the path", async () => {
+    const { site, snug } = await startScript([json({ closed: 1 })]);
     for (const room of ["", ".", "..", "a/b", "a b", "ü", "a".repeat(129)]) {
       await expect(snug.deleteRoom(room)).rejects.toThrow(TypeError);
       await expect(snug.history(room)).rejects.toThrow(TypeError);
@@ -90,7 +92,7 @@ describe("a request", () => {
     expect(site.seen).toHaveLength(2);
   });
 
-  it("needs one way to a token, and a secret that is one", () => {
+  it("needs either a valid secret or getToken", () => {
     const made = (options: Partial<SnugOptions>) => () =>
       new Snug({ url: "https://chat.example.com", ...options });
     expect(made({})).toThrow("Give either secret or getToken");
@@ -102,15 +104,15 @@ describe("a request", () => {
   });
 });
 
-describe("what is refused for now", () => {
+describe("a temporary refusal", () => {
   it.each<[string, (snug: Snug) => Promise<unknown>, Reply]>([
-    ["a message", (snug) => snug.publish("lobby", { data: 1 }), stored],
+    ["publishing", (snug) => snug.publish("lobby", { data: 1 }), stored],
     ["a kick", (snug) => snug.kick("lobby", "cho"), json({ closed: 1 })],
-    ["the end of a room", (snug) => snug.deleteRoom("lobby"), json({ closed: 1 })],
-    ["a question", (snug) => snug.members("lobby"), json({ members: [], count: 0, truncated: false })],
-  ])("is sent again: %s", async (_, call, answer) => {
+    ["deleting a room", (snug) => snug.deleteRoom("lobby"), json({ closed: 1 })],
+    ["reading members", (snug) => snug.members("lobby"), json({ members: [], count: 0, truncated: false })],
+  ])("is retried for %s", async (_, call, answer) => {
     const soon = { "retry-after": "0" };
-    const { site, snug } = await talk([
+    const { site, snug } = await startScript([
       problem(429, "rate_limited", soon),
       problem(503, "auth_unavailable", soon),
       problem(429, "rate_limited", soon),
@@ -120,8 +122,10 @@ describe("what is refused for now", () => {
     expect(site.seen).toHaveLength(4);
   });
 
-  it("is sent so often and no more", async () => {
-    const { site, snug } = await talk([problem(429, "rate_limited", { "retry-after": "0" })], { retries: 2 });
+  it("is retried at most `retries` times", async () => {
+    const { site, snug } = await startScript([problem(429, "rate_limited", { "retry-after": "0" })], {
+      retries: 2,
+    });
     expect(await rejection(snug.publish("lobby", { data: 1 }))).toMatchObject({
       name: "SnugError",
       status: 429,
@@ -134,14 +138,14 @@ describe("what is refused for now", () => {
     expect(site.seen).toHaveLength(3);
   });
 
-  it("is not waited for too long", async () => {
-    const { site, snug } = await talk([problem(429, "rate_limited", { "retry-after": "6" })]);
+  it("is not retried if Retry-After exceeds the maximum delay", async () => {
+    const { site, snug } = await startScript([problem(429, "rate_limited", { "retry-after": "6" })]);
     expect((await rejection(snug.members("lobby"))).retryAfterMs).toBe(6_000);
     expect(site.seen).toHaveLength(1);
   });
 
-  it("is waited for as long as it says", async () => {
-    const { site, snug } = await talk([problem(429, "rate_limited", { "retry-after": "1" }), stored]);
+  it("is retried after the time in Retry-After", async () => {
+    const { site, snug } = await startScript([problem(429, "rate_limited", { "retry-after": "1" }), stored]);
     const timers = vi.spyOn(globalThis, "setTimeout");
     onTestFinished(() => timers.mockRestore());
     await snug.publish("lobby", { data: 1 });
@@ -151,38 +155,35 @@ describe("what is refused for now", () => {
   });
 });
 
-describe("what may have been done", () => {
+describe("a request whose outcome is unknown", () => {
   const failures: [string, Reply | (() => Reply)][] = [
-    ["lost its answer", hangUp],
-    ["got 500", problem(500, "internal")],
-    ["got 503 of something before Snug", { status: 503, body: "<html>" }],
-    ["got 502 of something before Snug", { status: 502 }],
-    ["got an answer that is none", { status: 200, body: "<html>" }],
+    ["loses its response", hangUp],
+    ["fails with 500", problem(500, "internal")],
+    ["fails with 503 from a proxy", { status: 503, body: "<html>" }],
+    ["fails with 502 from a proxy", { status: 502 }],
+    ["gets an invalid response", { status: 200, body: "<html>" }],
   ];
 
-  it.each(failures.slice(0, 4))(
-    "is sent again under the same key, where a message %s",
-    async (_, failure) => {
-      const { site, snug } = await talk([failure, failure, stored]);
-      expect(await snug.publish("lobby", { data: 1 })).toEqual({
-        epoch: "8c1d5ab0",
-        offset: 41,
-        time: 1_800_000_005_000,
-      });
-      const [first, ...others] = keys(site);
-      expect(first).toMatch(/^[\w-]{36}$/);
-      expect(others).toEqual([first, first]);
-    },
-  );
+  it.each(failures.slice(0, 4))("is retried with the same key if publishing %s", async (_, failure) => {
+    const { site, snug } = await startScript([failure, failure, stored]);
+    expect(await snug.publish("lobby", { data: 1 })).toEqual({
+      epoch: "8c1d5ab0",
+      offset: 41,
+      time: 1_800_000_005_000,
+    });
+    const [first, ...others] = keys(site);
+    expect(first).toMatch(/^[\w-]{36}$/);
+    expect(others).toEqual([first, first]);
+  });
 
-  it("is sent again under the application's key, where there is one", async () => {
-    const { site, snug } = await talk([hangUp, stored]);
+  it("is retried with the application's key if there is one", async () => {
+    const { site, snug } = await startScript([hangUp, stored]);
     await snug.publish("lobby", { data: 1, key: "order-7" });
     expect(keys(site)).toEqual(["order-7", "order-7"]);
   });
 
   it("has a key for each of several messages", async () => {
-    const { site, snug } = await talk([hangUp, stored]);
+    const { site, snug } = await startScript([hangUp, stored]);
     const answer = await snug.publish("lobby", [
       { data: 1 },
       { data: 2, key: undefined },
@@ -195,14 +196,14 @@ describe("what may have been done", () => {
     expect(first[2]?.key).toBe("k");
   });
 
-  it.each(failures)("is not sent again, where the end of a room %s", async (_, failure) => {
-    const { site, snug } = await talk([failure, json({ closed: 1 })]);
+  it.each(failures)("is not retried if deleting a room %s", async (_, failure) => {
+    const { site, snug } = await startScript([failure, json({ closed: 1 })]);
     await rejection(snug.deleteRoom("lobby"));
     expect(site.seen).toHaveLength(1);
   });
 
-  it("gives up where nobody is there", async () => {
-    const { site, snug } = await talk([stored]);
+  it("rejects with unreachable if nothing listens", async () => {
+    const { site, snug } = await startScript([stored]);
     await site.close();
     const error = await rejection(snug.publish("lobby", { data: 1 }));
     expect(error).toMatchObject({ status: 0, code: "unreachable", retryable: true, retryAfterMs: undefined });
@@ -210,13 +211,13 @@ describe("what may have been done", () => {
     expect(error.cause).toBeInstanceOf(TypeError);
   });
 
-  it("gives up where nobody answers", async () => {
+  it("rejects with timeout if there is no response", async () => {
     let attempts = 0;
     const counting: typeof fetch = (...request) => {
       attempts += 1;
       return fetch(...request);
     };
-    const { snug } = await talk([{ never: true }], { timeoutMs: 50, retries: 1, fetch: counting });
+    const { snug } = await startScript([{ never: true }], { timeoutMs: 50, retries: 1, fetch: counting });
     expect(await rejection(snug.members("lobby"))).toMatchObject({
       status: 0,
       code: "timeout",
@@ -225,13 +226,16 @@ describe("what may have been done", () => {
     expect(attempts).toBe(2);
   });
 
-  it("gives up where an answer does not end", async () => {
-    const { snug } = await talk([{ body: '{"members":', endless: true }], { timeoutMs: 50, retries: 0 });
+  it("rejects with timeout if the response does not end", async () => {
+    const { snug } = await startScript([{ body: '{"members":', endless: true }], {
+      timeoutMs: 50,
+      retries: 0,
+    });
     expect(await rejection(snug.members("lobby"))).toMatchObject({ status: 0, code: "timeout" });
   });
 });
 
-describe("what stays refused", () => {
+describe("a permanent error", () => {
   it.each([
     [400, "bad_request"],
     [403, "room_forbidden"],
@@ -239,44 +243,46 @@ describe("what stays refused", () => {
     [404, "not_found"],
     [413, "too_large"],
     [500, "misconfigured"],
-  ])("is not sent again: %i %s", async (status, code) => {
-    const { site, snug } = await talk([problem(status, code, { "retry-after": "1" }), stored]);
+  ])("%i %s is not retried", async (status, code) => {
+    const { site, snug } = await startScript([problem(status, code, { "retry-after": "1" }), stored]);
     const error = await rejection(snug.publish("lobby", { data: 1 }));
     expect(error).toBeInstanceOf(SnugError);
     expect(error).toMatchObject({ status, code, detail: `because of ${code}`, retryable: false });
     expect(site.seen).toHaveLength(1);
   });
 
-  it("is a redirect, which is not followed", async () => {
+  it("is reported for a redirect, which is not followed", async () => {
     const other = await startSite(() => ({}));
     onTestFinished(() => other.close());
-    const { snug } = await talk([{ status: 307, headers: { location: `${other.origin}/v1/publish` } }]);
+    const { snug } = await startScript([
+      { status: 307, headers: { location: `${other.origin}/v1/publish` } },
+    ]);
     expect(await rejection(snug.publish("lobby", { data: 1 }))).toMatchObject({
       status: 307,
-      code: "unexpected_answer",
-      detail: "307 is not an answer of Snug's",
+      code: "unexpected_response",
+      detail: "The response with status 307 is not from Snug: check 'url' and any proxy in between",
     });
     expect(other.seen).toEqual([]);
   });
 
-  it("is what can't be said in JSON", async () => {
-    const { site, snug } = await talk([stored]);
+  it("is reported for data that is not JSON", async () => {
+    const { site, snug } = await startScript([stored]);
     await expect(snug.publish("lobby", { data: 1n })).rejects.toThrow(/BigInt/);
     expect(site.seen).toEqual([]);
   });
 });
 
-describe("a token", () => {
-  it("is used for one request after the other", async () => {
+describe("the client's own token", () => {
+  it("is reused for several requests", async () => {
     let given = 0;
     const getToken = () => `a.${++given}.c`;
-    const { site, snug } = await talk([stored], { secret: undefined, getToken });
+    const { site, snug } = await startScript([stored], { secret: undefined, getToken });
     await Promise.all([1, 2, 3].map((data) => snug.publish("lobby", { data })));
     await snug.publish("lobby", { data: 4 });
     expect(site.seen.map(bearer)).toEqual(["a.1.c", "a.1.c", "a.1.c", "a.1.c"]);
   });
 
-  it("is renewed where it does not hold any more, once for all who find out", async () => {
+  it("is renewed once for all requests after it was rejected", async () => {
     let given = 0;
     const getToken = async () => {
       given += 1;
@@ -285,14 +291,14 @@ describe("a token", () => {
       return token;
     };
     const answer = (request: Seen) => (bearer(request) === "a.1.c" ? problem(401, "token_expired") : stored);
-    const { site, snug } = await talk([answer], { secret: undefined, getToken });
+    const { site, snug } = await startScript([answer], { secret: undefined, getToken });
     await Promise.all([1, 2, 3].map((data) => snug.publish("lobby", { data })));
     expect(given).toBe(2);
     expect(site.seen).toHaveLength(6);
   });
 
-  it("that does not hold when it is new is not renewed again", async () => {
-    const { site, snug } = await talk([problem(401, "token_invalid")]);
+  it("is not renewed again if a new one is rejected", async () => {
+    const { site, snug } = await startScript([problem(401, "token_invalid")]);
     expect(await rejection(snug.publish("lobby", { data: 1 }))).toMatchObject({
       status: 401,
       code: "token_invalid",
@@ -301,12 +307,12 @@ describe("a token", () => {
   });
 
   it.each([
-    ["fails", () => Promise.reject(new Error("no key here"))],
-    ["gives none", () => "<html>\n"],
-  ])("is asked for again, where getToken %s", async (_, first) => {
+    ["rejects", () => Promise.reject(new Error("no key here"))],
+    ["returns no JWT", () => "<html>\n"],
+  ])("is requested again if getToken %s", async (_, first) => {
     let given = 0;
     const getToken = async () => (++given === 1 ? first() : "a.b.c");
-    const { site, snug } = await talk([stored], { secret: undefined, getToken });
+    const { site, snug } = await startScript([stored], { secret: undefined, getToken });
     await expect(snug.publish("lobby", { data: 1 })).rejects.toMatchObject({
       code: "token_unavailable",
       retryable: true,
@@ -318,7 +324,7 @@ describe("a token", () => {
   });
 });
 
-describe("several rooms", () => {
+describe("publishing to several rooms", () => {
   const done = (room: string) => ({ room, epoch: "e", messages: [{ offset: 1, time: 2 }] });
   const failed = (room: string, status: number, code: string) => ({
     room,
@@ -326,8 +332,8 @@ describe("several rooms", () => {
   });
   const asked = (site: Site) => site.seen.map(({ body }) => JSON.parse(body).rooms);
 
-  it("are told of one by one, and asked again where that is of use", async () => {
-    const { site, snug } = await talk([
+  it("returns a result for each room and retries temporary errors", async () => {
+    const { site, snug } = await startScript([
       json({
         results: [
           done("a"),
@@ -351,25 +357,25 @@ describe("several rooms", () => {
     expect(new Set(site.seen.map(({ body }) => JSON.parse(body).messages.key)).size).toBe(1);
   });
 
-  it("are asked so often and no more", async () => {
-    const { site, snug } = await talk([json({ results: [failed("a", 429, "rate_limited")] })], {
+  it("is retried at most `retries` times", async () => {
+    const { site, snug } = await startScript([json({ results: [failed("a", 429, "rate_limited")] })], {
       retries: 2,
     });
     expect(await snug.publishTo(["a"], [{ data: 1 }])).toMatchObject([{ room: "a", error: { status: 429 } }]);
     expect(site.seen).toHaveLength(3);
   });
 
-  it("keep what was told of them, where the next request fails", async () => {
+  it("keeps earlier results if a retry fails", async () => {
     const first = json({ results: [done("a"), failed("b", 429, "rate_limited")] });
-    const { snug } = await talk([first, problem(500, "misconfigured")]);
+    const { snug } = await startScript([first, problem(500, "misconfigured")]);
     expect(await snug.publishTo(["a", "b"], { data: 1 })).toMatchObject([
       { room: "a", epoch: "e" },
       { room: "b", error: { code: "rate_limited" } },
     ]);
   });
 
-  it("are rejected as a whole, where the request is", async () => {
-    const { snug } = await talk([problem(400, "bad_request")]);
+  it("rejects if the first request fails", async () => {
+    const { snug } = await startScript([problem(400, "bad_request")]);
     expect(await rejection(snug.publishTo([], { data: 1 }))).toMatchObject({
       status: 400,
       code: "bad_request",
@@ -377,10 +383,10 @@ describe("several rooms", () => {
   });
 });
 
-describe("a signal", () => {
-  it("calls a request off while it is under way", async () => {
+describe("an abort signal", () => {
+  it("aborts a request in progress", async () => {
     const ending = new AbortController();
-    const { site, snug } = await talk([
+    const { site, snug } = await startScript([
       () => {
         ending.abort(new Error("no longer wanted"));
         return { never: true };
@@ -392,9 +398,9 @@ describe("a signal", () => {
     expect(site.seen).toHaveLength(1);
   });
 
-  it("calls it off while it waits for its next attempt", async () => {
+  it("aborts the wait before a retry", async () => {
     const ending = new AbortController();
-    const { site, snug } = await talk([problem(429, "rate_limited", { "retry-after": "5" })]);
+    const { site, snug } = await startScript([problem(429, "rate_limited", { "retry-after": "5" })]);
     const outcome = snug.publish("lobby", { data: 1 }, { signal: ending.signal });
     outcome.catch(() => {});
     while (site.seen.length === 0) await sleep(1);
@@ -404,8 +410,8 @@ describe("a signal", () => {
     expect(site.seen).toHaveLength(1);
   });
 
-  it("that was given already keeps it from being sent", async () => {
-    const { site, snug } = await talk([stored]);
+  it("that is already aborted prevents the request", async () => {
+    const { site, snug } = await startScript([stored]);
     const signal = AbortSignal.abort();
     await expect(snug.publishTo(["a"], { data: 1 }, { signal })).rejects.toThrow("aborted");
     await expect(snug.messages("lobby", { signal }).next()).rejects.toThrow("aborted");
@@ -413,15 +419,15 @@ describe("a signal", () => {
   });
 });
 
-describe("pages", () => {
-  it("are fetched until there are no more, and never of two lives of a room", async () => {
+describe("messages", () => {
+  it("fetches all pages and rejects if the epoch changes", async () => {
     const page = (epoch: string, offsets: number[], more: boolean) =>
       json({
         epoch,
         messages: offsets.map((offset) => ({ offset, time: 1, user: "ann", data: offset })),
         more,
       });
-    const { site, snug } = await talk([
+    const { site, snug } = await startScript([
       page("e", [3, 4], true),
       page("e", [1, 2], false),
       page("e", [4], true),
@@ -441,8 +447,8 @@ describe("pages", () => {
     ]);
   });
 
-  it("are none where nobody has been", async () => {
-    const { snug } = await talk([json({ epoch: null, messages: [], more: false })]);
+  it("yields nothing for an unused room", async () => {
+    const { snug } = await startScript([json({ epoch: null, messages: [], more: false })]);
     expect((await snug.messages("lobby").next()).done).toBe(true);
     expect(await snug.history("lobby")).toEqual({ epoch: null, messages: [], more: false });
   });
