@@ -68,7 +68,7 @@ describe("a request", () => {
   it.each(["/base", "/base/"])("is sent below the base path %s", async (base) => {
     const { site, snug } = await startScript([json({ closed: 1 })]);
     const below = new Snug({ url: `${site.origin}${base}?x=1#y`, secret: SECRET });
-    await below.kick("lobby", "cho/../bob?", { banSeconds: 60, reason: "no spam & no ads" });
+    await below.ban("lobby", "cho/../bob?", { seconds: 60, reason: "no spam & no ads" });
     expect(site.seen[0]).toMatchObject({
       method: "DELETE",
       path: "/base/v1/rooms/lobby/members/cho%2F..%2Fbob%3F?ban_seconds=60&reason=no+spam+%26+no+ads",

@@ -121,7 +121,7 @@ function secretBytes(secret: string): Uint8Array<ArrayBuffer> {
 function header(headers: WebhookHeaders, name: string): string {
   if (typeof headers.get === "function") return headers.get(name) ?? "";
   const [, value = ""] = Object.entries(headers).find(([key]) => key.toLowerCase() === name) ?? [];
-  return typeof value === "string" ? value : value.concatenate(" ");
+  return typeof value === "string" ? value : value.join(" ");
 }
 
 /** Compares two signatures in constant time. */
