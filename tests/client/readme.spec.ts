@@ -124,7 +124,7 @@ it("documents every operation, option and error code of the server package", () 
   );
   expect(operations).toHaveLength(11);
   expect(rows("Back ends").sort()).toEqual([...operations, ...fields(source, "SnugOptions")].sort());
-  const codes = [...source.matchAll(/(?:Error\((?:0, )?|code: )"(\w+)"/g)].map(([, code = ""]) => code);
+  const codes = [...source.matchAll(/(?:Error\(\s*(?:0,\s*)?|code: )"(\w+)"/g)].map(([, code = ""]) => code);
   expect(new Set(codes).size).toBe(9);
   for (const code of codes) expect(readme).toContain(`\`${code}\``);
 });

@@ -40,7 +40,7 @@ describe("joining", () => {
 
   it("throws for an invalid URL", () => {
     expect(() => join("not an address", "lobby")).toThrow(/Invalid URL/);
-    expect(() => join(undefined as never, "lobby")).toThrow("joinRoom needs a url");
+    expect(() => join(undefined as never, "lobby")).toThrow("url is required");
   });
 
   it("replays the newest messages on request and continues with new ones", async () => {

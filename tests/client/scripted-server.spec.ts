@@ -556,5 +556,5 @@ it("the client stops if the browser does not allow the WebSocket", async () => {
   }
   const room = join("http://127.0.0.1:1", "lobby", { ...quick, WebSocket: Forbidden });
   expect(await ended(room)).toBe("unreachable");
-  expect(() => join("localhost:8787", "lobby")).toThrow("No HTTP address: localhost:8787");
+  expect(() => join("localhost:8787", "lobby")).toThrow("url must be HTTP or WebSocket: localhost:8787");
 });

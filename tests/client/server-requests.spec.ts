@@ -95,9 +95,9 @@ describe("a request", () => {
   it("needs either a valid secret or getToken", () => {
     const made = (options: Partial<SnugOptions>) => () =>
       new Snug({ url: "https://chat.example.com", ...options });
-    expect(made({})).toThrow("Give either secret or getToken");
-    expect(made({ secret: SECRET, getToken: () => "a.b.c" })).toThrow("Give either secret or getToken");
-    expect(made({ secret: "short" })).toThrow("secret must hold at least 32 bytes");
+    expect(made({})).toThrow("Set either secret or getToken");
+    expect(made({ secret: SECRET, getToken: () => "a.b.c" })).toThrow("Set either secret or getToken");
+    expect(made({ secret: "short" })).toThrow("secret must have at least 32 bytes");
     expect(made({ secret: SECRET, user: "" })).toThrow("user must be");
     expect(made({ secret: SECRET, url: "wss://chat.example.com" })).toThrow("No HTTP address");
     expect(made({ secret: SECRET })).not.toThrow();
@@ -207,7 +207,7 @@ describe("a request whose outcome is unknown", () => {
     await site.close();
     const error = await rejection(snug.publish("lobby", { data: 1 }));
     expect(error).toMatchObject({ status: 0, code: "unreachable", retryable: true, retryAfterMs: undefined });
-    expect(error.detail).toMatch(/^No answer: .*(ECONNREFUSED|connect)/);
+    expect(error.detail).toMatch(/^No response: .*(ECONNREFUSED|connect)/);
     expect(error.cause).toBeInstanceOf(TypeError);
   });
 
