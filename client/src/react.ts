@@ -44,7 +44,7 @@ export function useRoom<Data = Json>(options: UseRoomOptions): RoomView<Data> {
   latest.current = options;
   const [store, setStore] = useState<Store>();
   const { room, url } = options;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the others are read where they are needed.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the other options are read from `latest` when needed.
   useEffect(() => {
     const { keep, getToken, ...others } = latest.current;
     const current = () =>

@@ -205,7 +205,10 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     return outcome;
   }
 
-  /** Sends a signal to the other connections in the room, or to the users in `to`. Returns false, and sends nothing, if there is no connection. */
+  /**
+   * Sends a signal to all other connections in the room, or to the users in `to`. Returns false, and sends
+   * nothing, if there is no connection.
+   */
   signal(data: unknown, { event, to }: SignalOptions = {}): boolean {
     if (!this.#isConnected) return false;
     this.#connection?.send(JSON.stringify({ type: "signal", event, to, data }));

@@ -91,10 +91,10 @@ describe("a lost connection", () => {
   });
 
   it("is retried with growing delays, which status reports", async () => {
-    const nobody = createServer().listen(0, "127.0.0.1");
-    await new Promise((resolve) => nobody.once("listening", resolve));
-    const { port } = nobody.address() as { port: number };
-    nobody.close();
+    const unused = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => unused.once("listening", resolve));
+    const { port } = unused.address() as { port: number };
+    unused.close();
     const room = join(`http://127.0.0.1:${port}`, newRoom(), { backoff: { minMs: 8, maxMs: 64 } });
     const waits: number[] = [];
     for (let attempt = 0; attempt < 8; attempt++) {
@@ -238,12 +238,12 @@ describe("tokens", () => {
   it("are renewed before they expire, without a new connection", async () => {
     await using strict = await startWorker({ JWT_LEEWAY_SECONDS: 0 });
     const name = newRoom();
-    let asked = 0;
+    let tokensRequested = 0;
     const { promise: second, resolve } = Promise.withResolvers<void>();
     const room = await joined(strict.origin, name, {
       getToken: () => {
-        if (++asked === 3) resolve();
-        return token({ exp: inSeconds(asked < 3 ? 2 : 3600) });
+        if (++tokensRequested === 3) resolve();
+        return token({ exp: inSeconds(tokensRequested < 3 ? 2 : 3600) });
       },
     });
     const changes = heard(room, "status");
@@ -258,14 +258,14 @@ describe("tokens", () => {
     await using strict = await startWorker({ JWT_LEEWAY_SECONDS: 0 });
     const name = newRoom();
     const ann = await joined(strict.origin, name);
-    let asked = 0;
+    let tokensRequested = 0;
     const bob = await joined(strict.origin, name, {
       ...quick,
       getToken: async () => {
-        asked++;
+        tokensRequested++;
         // The renewal before the expiry fails.
-        if (asked === 2) throw new Error("no network");
-        return token({ sub: "bob", exp: inSeconds(asked === 1 ? 2 : 3600) });
+        if (tokensRequested === 2) throw new Error("no network");
+        return token({ sub: "bob", exp: inSeconds(tokensRequested === 1 ? 2 : 3600) });
       },
     });
     const errors = heard(bob, "error");
@@ -275,16 +275,16 @@ describe("tokens", () => {
     await reached(bob, 1);
     expect(dataOf(messages)).toEqual(["meanwhile"]);
     expect(errors).toMatchObject([{ code: "token_unavailable" }]);
-    expect(asked).toBe(3);
+    expect(tokensRequested).toBe(3);
   });
 
   it("are requested again after getToken fails", async () => {
-    let asked = 0;
+    let tokensRequested = 0;
     const room = join(url, newRoom(), {
       ...quick,
       getToken: () => {
-        if (++asked === 1) throw new Error("no network");
-        return asked === 2 ? (undefined as never) : token();
+        if (++tokensRequested === 1) throw new Error("no network");
+        return tokensRequested === 2 ? (undefined as never) : token();
       },
     });
     const errors = heard(room, "error");
@@ -294,25 +294,25 @@ describe("tokens", () => {
 
   it("are reused after a lost connection", async () => {
     await using line = await startFaultyLine(url);
-    let asked = 0;
+    let tokensRequested = 0;
     const room = await joined(line.origin, newRoom(), {
       ...quick,
       getToken: () => {
-        asked++;
+        tokensRequested++;
         return token();
       },
     });
     line.drop();
     await next(room, "status", ({ status }) => status === "connected");
-    expect(asked).toBe(1);
+    expect(tokensRequested).toBe(1);
   });
 
   it("that grant nothing on renewal end the connection", async () => {
     await using strict = await startWorker({ JWT_LEEWAY_SECONDS: 0 });
     const name = newRoom();
-    let asked = 0;
+    let tokensRequested = 0;
     const room = await joined(strict.origin, name, {
-      getToken: () => token({ exp: inSeconds(2), rooms: ++asked === 1 ? [name] : ["elsewhere"] }),
+      getToken: () => token({ exp: inSeconds(2), rooms: ++tokensRequested === 1 ? [name] : ["elsewhere"] }),
     });
     expect(await ended(room)).toBe("token_revoked");
   });

@@ -391,7 +391,7 @@ describe("the package", () => {
               const { offset } = await snug.publish("${room}", { data: "hello" });
               const { headers } = request;
               const verifying = verifyWebhook({ body: await request.text(), headers, secrets: "whsec_" + "a".repeat(32) });
-              return Response.json({ offset, verdict: await verifying.catch(({ code }) => code) });
+              return Response.json({ offset, code: await verifying.catch((error) => error.code) });
             },
           };`,
         resolveDir: root,
@@ -417,7 +417,7 @@ describe("the package", () => {
     });
     onTestFinished(() => other.dispose());
     const response = await fetch(await other.ready, { method: "POST", body: "{}" });
-    expect(await response.json()).toEqual({ offset: 1, verdict: "headers_missing" });
+    expect(await response.json()).toEqual({ offset: 1, code: "headers_missing" });
   });
 
   it("uses no Node modules and is not part of the browser bundle", () => {

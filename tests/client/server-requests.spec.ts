@@ -99,7 +99,9 @@ describe("a request", () => {
     expect(made({ secret: SECRET, getToken: () => "a.b.c" })).toThrow("Set either secret or getToken");
     expect(made({ secret: "short" })).toThrow("secret must have at least 32 bytes");
     expect(made({ secret: SECRET, user: "" })).toThrow("user must be");
-    expect(made({ secret: SECRET, url: "wss://chat.example.com" })).toThrow("No HTTP address");
+    expect(made({ secret: SECRET, url: "wss://chat.example.com" })).toThrow(
+      "url must start with http: or https:",
+    );
     expect(made({ secret: SECRET })).not.toThrow();
   });
 });
@@ -330,7 +332,7 @@ describe("publishing to several rooms", () => {
     room,
     error: JSON.parse(problem(status, code).body as string),
   });
-  const asked = (site: Site) => site.seen.map(({ body }) => JSON.parse(body).rooms);
+  const roomsRequested = (site: Site) => site.seen.map(({ body }) => JSON.parse(body).rooms);
 
   it("returns a result for each room and retries temporary errors", async () => {
     const { site, snug } = await startScript([
@@ -353,7 +355,7 @@ describe("publishing to several rooms", () => {
       ["d", undefined],
     ]);
     expect(results[2]?.error).toBeInstanceOf(SnugApiError);
-    expect(asked(site)).toEqual([["a", "b", "c", "d"], ["b", "d"], ["b"]]);
+    expect(roomsRequested(site)).toEqual([["a", "b", "c", "d"], ["b", "d"], ["b"]]);
     expect(new Set(site.seen.map(({ body }) => JSON.parse(body).messages.key)).size).toBe(1);
   });
 
