@@ -11,6 +11,7 @@ const WILL_RECONNECT = 4000;
 /** The runtime answers exactly this text without waking the room. */
 const PING = '{"type":"ping"}';
 
+/** Callbacks of a connection. */
 export interface ConnectionEvents {
   /** Called for each object that the room sends. */
   push(push: Push): void;
@@ -18,6 +19,7 @@ export interface ConnectionEvents {
   lost(isOpened: boolean, code: number): void;
 }
 
+/** An open or opening WebSocket to a room. */
 export class Connection {
   readonly #socket: WebSocket;
   readonly #events: ConnectionEvents;

@@ -17,6 +17,7 @@ export const TIMER_MS_MAX = 2_147_483_647;
 /** Returns a token from your server. It is called whenever a new token is needed. */
 export type GetToken = () => string | Promise<string>;
 
+/** Caches the current token and renews it. */
 export class Credentials {
   readonly #getToken: GetToken | undefined;
   #token: string | undefined;

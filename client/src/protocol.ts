@@ -42,6 +42,7 @@ export interface Message<Data = Json> {
 /** Id echoed in the reply to a command: a string of at most 64 bytes, or an integer from 0 to 2^53-1. */
 export type CommandId = string | number;
 
+/** Publishes a message. */
 export interface PublishCommand {
   type: "publish";
   id?: CommandId;
@@ -50,6 +51,7 @@ export interface PublishCommand {
   data: Json;
 }
 
+/** Sends a signal. */
 export interface SignalCommand {
   type: "signal";
   id?: CommandId;
@@ -58,17 +60,20 @@ export interface SignalCommand {
   data: Json;
 }
 
+/** Sets the connection's presence state. */
 export interface StateCommand {
   type: "state";
   id?: CommandId;
   data: JsonObject;
 }
 
+/** Requests the members. */
 export interface MembersCommand {
   type: "members";
   id?: CommandId;
 }
 
+/** Requests a page of history. */
 export interface HistoryCommand {
   type: "history";
   id?: CommandId;
@@ -77,12 +82,14 @@ export interface HistoryCommand {
   limit?: number;
 }
 
+/** Replaces the token of the connection. */
 export interface RefreshCommand {
   type: "refresh";
   id?: CommandId;
   token: string;
 }
 
+/** Closes the connections of a user, and can ban the user. */
 export interface KickCommand {
   type: "kick";
   id?: CommandId;
@@ -91,6 +98,7 @@ export interface KickCommand {
   ban_seconds?: number;
 }
 
+/** Checks that the connection is alive. */
 export interface PingCommand {
   type: "ping";
   id?: CommandId;
@@ -107,6 +115,7 @@ export type Command =
   | KickCommand
   | PingCommand;
 
+/** First push on a connection. */
 export interface Welcome extends Position {
   type: "welcome";
   protocol: "snug.v1";
@@ -129,10 +138,12 @@ export interface Welcome extends Position {
   limits: { message_bytes: number; messages_per_second: number };
 }
 
+/** A stored message, as pushed to members. */
 export interface MessagePush extends Message {
   type: "message";
 }
 
+/** A signal from another connection. */
 export interface Signal {
   type: "signal";
   user: string;
@@ -148,6 +159,7 @@ export interface StateChange {
   state: JsonObject | null;
 }
 
+/** A presence update: joins, leaves and changed presence states. */
 export interface Presence {
   type: "presence";
   joins: Member[];
@@ -158,6 +170,7 @@ export interface Presence {
   truncated?: true;
 }
 
+/** Codes of `ErrorPush`. See PROTOCOL.md. */
 export type ErrorCode =
   | "bad_json"
   | "bad_command"
@@ -172,6 +185,7 @@ export type ErrorCode =
   | "token_expired"
   | "internal";
 
+/** Reply to a refused command. Without `id` if the room could not read one. */
 export interface ErrorPush {
   type: "error";
   id?: CommandId;
@@ -181,6 +195,7 @@ export interface ErrorPush {
   retry_after_ms?: number;
 }
 
+/** Announces that the room is closing the connection. */
 export interface Closing {
   type: "closing";
   code: number;
@@ -189,6 +204,7 @@ export interface Closing {
   delay_ms?: number;
 }
 
+/** Reply to a command that succeeded. */
 export interface Ack {
   type: "ack";
   id: CommandId;
@@ -203,6 +219,7 @@ export interface Ack {
   closed?: number;
 }
 
+/** Reply to `members`. */
 export interface MembersReply {
   type: "members";
   id?: CommandId;
@@ -211,6 +228,7 @@ export interface MembersReply {
   truncated: boolean;
 }
 
+/** Reply to `history`. */
 export interface HistoryReply {
   type: "history";
   id?: CommandId;
@@ -219,6 +237,7 @@ export interface HistoryReply {
   more: boolean;
 }
 
+/** Reply to `ping`. */
 export interface Pong {
   type: "pong";
   id?: CommandId;

@@ -25,6 +25,7 @@ interface Request {
 /** A request that was pending while this many connections were lost is rejected. */
 const LOSSES_MAX = 4;
 
+/** Pending requests by command id. */
 export class Requests {
   readonly #requests = new Map<number, Request>();
   readonly #transmitLine: (id: number, line: string) => void;

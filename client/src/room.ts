@@ -77,6 +77,7 @@ export function joinRoom<Data = Json>(options: RoomOptions): Room<Data> {
   return new Room(options);
 }
 
+/** A joined room. Create one with `joinRoom`. */
 export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   /** Name of the room. */
   readonly name: string;
@@ -144,6 +145,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     this.#connect();
   }
 
+  /** State of the connection. */
   get status(): ConnectionStatus {
     return this.#status;
   }

@@ -64,6 +64,7 @@ const messagesBetween = (from: Position, to: Position) =>
 const encoder = new TextEncoder();
 const outcomeUnknown = () => new SnugError("outcome_unknown", "It may be stored");
 
+/** Queue of published messages without a final result. */
 export class SendQueue {
   /** Keys in the order in which the messages were published. */
   readonly #entries = new Map<string, QueuedMessage>();
