@@ -57,6 +57,7 @@ function checkSize(what, contents, max) {
 const checks = [
   { title: "Rust's format", why: "npm run format mends it", command: "cargo fmt --all --check" },
   { title: "format and lint", why: "of all else", command: "biome ci --colors=off ." },
+  { title: "wording", why: "of documents and comments", command: "node scripts/prose.mjs" },
   { title: "the client", why: "which the tests use", command: "tsc --project client" },
   { title: "types", why: "of tests and scripts", command: "tsc --noEmit" },
   { title: "types of the pages", why: "which run in browsers", command: "tsc --project web" },

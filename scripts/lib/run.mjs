@@ -48,8 +48,9 @@ export function ended(child) {
  * @param {Options} [options]
  */
 export function ask(program, args, { env, cwd = root } = {}) {
-  const answer = spawnSync(program, args, { cwd, encoding: "utf8", env: { ...process.env, ...env } });
-  return answer.status === 0 ? answer.stdout.trim() : undefined;
+  const options = /** @type {const} */ ({ cwd, encoding: "utf8", maxBuffer: Number.POSITIVE_INFINITY });
+  const result = spawnSync(program, args, { ...options, env: { ...process.env, ...env } });
+  return result.status === 0 ? result.stdout.trim() : undefined;
 }
 
 /**
