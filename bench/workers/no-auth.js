@@ -1,5 +1,5 @@
-// Snug's rooms behind a door that asks nobody for anything: what a join costs without a check. It is for comparison
-// alone, since whoever comes may do everything.
+// Snug's rooms behind a Worker that verifies no token, to measure the cost of a join without authentication.
+// For the benchmark only: every client gets every permission.
 
 export { Room } from "./snug.js";
 
