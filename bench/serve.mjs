@@ -1,23 +1,23 @@
-// `node bench/serve.mjs SERVER [OPTIONS AS JSON]`: one of the servers that the benchmark compares.
-// Prints one line of JSON, with its address, the process whose cost counts and where it stores what it stores, and
-// runs until standard input closes or it is told to end.
+// `node bench/serve.mjs SERVER [SETTINGS]`: runs one of the servers in bench/servers, with SETTINGS as JSON. Prints
+// one line of JSON: its URL, the id of the process to measure, and its storage folder. Stops when standard input
+// closes, or on SIGINT or SIGTERM.
 
-const [name = "", options = "{}"] = process.argv.slice(2);
+const [name = "", settings = "{}"] = process.argv.slice(2);
 
 const { start } = await import(`./servers/${name}.mjs`);
-const { url, pid = process.pid, storage, stop } = await start(JSON.parse(options));
+const { url, pid = process.pid, storage, stop } = await start(JSON.parse(settings));
 
 let stopping = false;
-async function end() {
+async function shutDown() {
   if (stopping) return;
   stopping = true;
-  // Miniflare kills its runtime when this process exits, however that comes.
+  // Exits even if stopping hangs. Miniflare kills its runtime when this process exits.
   setTimeout(() => process.exit(1), 10_000);
   await stop?.();
   process.exit(0);
 }
 
-process.stdin.on("end", end).resume();
-for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, end);
+process.stdin.on("end", shutDown).resume();
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, shutDown);
 
 console.log(JSON.stringify({ url, pid, storage }));

@@ -1,4 +1,4 @@
-// As little as a room on a Durable Object can be: no framework, no check, nothing stored.
+// The smallest possible room on a Durable Object: no framework, no authentication, no storage.
 
 import { bundled, runWorker } from "./worker.mjs";
 

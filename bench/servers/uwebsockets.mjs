@@ -1,8 +1,8 @@
-// uWebSockets.js on Node. It is not a dependency, since its author publishes it on GitHub alone: what npm has is a
-// copy that somebody else made, 250 MB of machine code for every platform. Whoever wants it here brings it by the
-// line that the benchmark prints where it is missing.
+// uWebSockets.js on Node. It is not a dependency, because its author publishes it only on GitHub: the npm package is
+// a third party's copy, with 250 MB of binaries for all platforms. If it is missing, the benchmark prints the command
+// that installs it.
 
-// @ts-nocheck: most often its types are as little here as itself.
+// @ts-nocheck: its types are missing unless it is installed.
 
 import { createRequire } from "node:module";
 
@@ -12,7 +12,7 @@ const { App, us_socket_local_port: portOf } = require("uwebsockets");
 export function start() {
   const app = App().ws("/*", {
     idleTimeout: 0,
-    // Its default drops what a slow reader has not taken yet.
+    // The default drops messages for slow readers.
     maxBackpressure: 64 * 1024 * 1024,
     maxPayloadLength: 1024 * 1024,
     upgrade(response, request, context) {
@@ -36,7 +36,7 @@ export function start() {
   return new Promise((resolve, reject) => {
     app.listen("127.0.0.1", 0, (listening) => {
       if (listening) resolve({ url: `ws://127.0.0.1:${portOf(listening)}` });
-      else reject(new Error("uWebSockets.js found no port"));
+      else reject(new Error("uWebSockets.js cannot listen on 127.0.0.1"));
     });
   });
 }

@@ -1,4 +1,4 @@
-// Any Worker on workerd, by the same Miniflare options for all of them.
+// Runs a Worker on workerd, with the same Miniflare options for all of them.
 
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -11,12 +11,12 @@ const fromRoot = (/** @type {string} */ path) => fileURLToPath(new URL(`../../${
 /** @typedef {{ type: "esm", contents: string } | { type: "wasm", contents: Uint8Array<ArrayBuffer> }} Module */
 
 /**
- * Runs a Worker whose Durable Object is its export `Room`.
- * @param {{ "index.js": Module } & Record<string, Module>} modules `index.js` is the main one
+ * Runs a Worker that exports the Durable Object class `Room`.
+ * @param {{ "index.js": Module } & Record<string, Module>} modules `index.js` is the main module
  * @param {Record<string, string | number | boolean>} settings
  */
 export async function runWorker(modules, settings) {
-  // Below the repository, since a temporary folder may be in memory, where a write costs nothing.
+  // Inside the repository: a temporary folder may be in memory, where writes cost nothing.
   mkdirSync(fromRoot("target/bench"), { recursive: true });
   const storage = mkdtempSync(fromRoot("target/bench/storage-"));
   const miniflare = new Miniflare({
@@ -37,7 +37,7 @@ export async function runWorker(modules, settings) {
           },
           exports: { Room: { type: "durable-object", storage: "sqlite" } },
         },
-        // Not through the Worker that Miniflare puts before others, which no deployment has.
+        // Bypasses the proxy Worker that Miniflare puts in front, since deployments have none.
         dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
       },
     ],
@@ -45,7 +45,7 @@ export async function runWorker(modules, settings) {
   const { origin } = await miniflare.unsafeGetDirectURL();
   return {
     url: origin.replace("http", "ws"),
-    pid: childNamed("workerd"),
+    pid: findChild("workerd"),
     storage,
     async stop() {
       await miniflare.dispose();
@@ -55,7 +55,7 @@ export async function runWorker(modules, settings) {
 }
 
 /**
- * A Worker of one file, and what it imports.
+ * Bundles a Worker's entry file with its imports.
  * @param {string} path
  * @returns {Promise<{ "index.js": Module }>}
  */
@@ -75,26 +75,26 @@ export async function bundled(path) {
   return { "index.js": { type: "esm", contents: output?.text ?? "" } };
 }
 
-/** Snug's own date, so that all Workers have the same platform. */
+/** Returns the compatibility date in wrangler.toml, so that all Workers run on the same platform. */
 function compatibilityDate() {
   return /^compatibility_date = "(.+)"$/m.exec(readFileSync(fromRoot("wrangler.toml"), "utf8"))?.[1];
 }
 
 /**
- * The child of this process that runs a program of this name.
+ * Returns the id of the child process that runs a program.
  * @param {string} program
  */
-function childNamed(program) {
+function findChild(program) {
   for (const entry of readdirSync("/proc")) {
     if (!/^\d+$/.test(entry)) continue;
     let stat = "";
     try {
       stat = readFileSync(join("/proc", entry, "stat"), "utf8");
     } catch {
-      // It has ended since the folder was read.
+      // The process has ended since the folder was read.
     }
     const [, name, parent] = /^\d+ \((.*)\) \S (\d+)/s.exec(stat) ?? [];
     if (name === program && Number(parent) === process.pid) return Number(entry);
   }
-  throw new Error(`no ${program} runs below this process`);
+  throw new Error(`${program} is not running as a child of this process`);
 }

@@ -1,3 +1,5 @@
+// A room without a framework: it sends every message to all of its WebSockets.
+
 import { DurableObject } from "cloudflare:workers";
 
 export class Room extends DurableObject {

@@ -1,3 +1,5 @@
+// A room on PartyServer, which verifies a token as its documentation shows.
+
 import { jwtVerify } from "jose";
 import { routePartykitRequest, Server } from "partyserver";
 
@@ -24,8 +26,8 @@ async function onBeforeConnect(request, { JWT_SECRET }) {
 
 export default {
   async fetch(request, env) {
-    const check = { onBeforeConnect: (knock) => onBeforeConnect(knock, env) };
-    const answer = await routePartykitRequest(request, env, env.JWT_SECRET ? check : {});
-    return answer ?? new Response("Not found", { status: 404 });
+    const auth = { onBeforeConnect: (request) => onBeforeConnect(request, env) };
+    const response = await routePartykitRequest(request, env, env.JWT_SECRET ? auth : {});
+    return response ?? new Response("Not found", { status: 404 });
   },
 };

@@ -1,4 +1,5 @@
-// `node bench/rows.mjs STORAGE`: how many rows of messages Snug's rooms have in a folder.
+// `node bench/count-rows.mjs STORAGE`: prints the number of rows in the `messages` tables of Snug's rooms, whose
+// databases are in the folder STORAGE.
 
 import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -6,7 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 
 const [storage = ""] = process.argv.slice(2);
 
-// Of a copy, since the runtime still has the files open.
+// Reads a copy, because the runtime still has the files open.
 const copy = mkdtempSync(join(dirname(storage), "copy-"));
 try {
   cpSync(storage, copy, { recursive: true });

@@ -1,4 +1,4 @@
-// `node bench/facts.mjs`: what the benchmark runs on, as JSON.
+// `node bench/environment.mjs`: prints the date, the machine, the versions and the Wasm size as JSON, for the report.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -9,6 +9,7 @@ const require = createRequire(import.meta.url);
 const fromRoot = (/** @type {string} */ path) => new URL(`../${path}`, import.meta.url);
 
 /**
+ * Returns the installed version of an npm package, or null if it is not installed.
  * @param {string} name
  * @param {NodeJS.Require} [from]
  */
@@ -17,7 +18,7 @@ function version(name, from = require) {
     try {
       return JSON.parse(readFileSync(`${folder}/${name}/package.json`, "utf8")).version;
     } catch {
-      // It may be in a folder further up.
+      // It may be in a parent folder.
     }
   }
   return null;

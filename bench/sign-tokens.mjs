@@ -1,5 +1,5 @@
-// `node bench/issue.mjs ALGORITHM COUNT`: tokens of so many users, by a key made for them, and what a Worker has to
-// be set to in order to check them, as JSON.
+// `node bench/sign-tokens.mjs ALGORITHM COUNT`: generates a key and signs a token for each of COUNT users. Prints the
+// tokens, and the Worker settings that verify them, as JSON.
 
 import { randomBytes } from "node:crypto";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
