@@ -1,4 +1,4 @@
-//! `snug`: what is done with Snug on the command line.
+//! `snug`: Snug's command-line program.
 
 mod bench;
 
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Snug on the command line.
+/// Snug's command-line program.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -16,15 +16,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Compare Snug with other servers, by the same load on each.
+    /// Compare Snug with other servers under the same load.
     Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let result = match Cli::parse().command {
         Command::Bench(args) => bench::run(args),
     };
-    done.unwrap_or_else(|error| {
+    result.unwrap_or_else(|error| {
         eprintln!("snug: {error:#}");
         ExitCode::FAILURE
     })

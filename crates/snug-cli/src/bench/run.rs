@@ -1,4 +1,4 @@
-//! What is done to a server in each scenario, and what is measured meanwhile.
+//! Runs a scenario's workload on a server, and measures it.
 
 use std::{
     process::Command,
@@ -9,37 +9,38 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::time::sleep;
 
 use super::{
-    crowd::{Crowd, Door, Layout, Presence},
-    measure::{Bench, Outcome},
+    fixed_rate,
+    measure::{Config, Outcome},
     metric::Metric::{self, *},
-    pace, process,
-    scenario::{MESSAGE_BYTES, Row, Variant, Work},
-    server::{Kind, Server},
-    socket::{Knock, Socket},
+    process,
+    scenario::{MESSAGE_BYTES, Row, Variant, Workload},
+    server::{Server, ServerKind},
+    socket::{JoinOptions, Socket},
     stats::median,
-    token::Pass,
+    swarm::{Endpoint, Layout, Presence, Swarm},
+    token::Credentials,
 };
 
-/// How many handshakes go on at the same time.
-const JOINS_AT_ONCE: usize = 64;
+/// The number of handshakes at the same time.
+const CONCURRENT_JOINS: usize = 64;
 
-/// A room hibernates after ten seconds in which nothing happens.
+/// Long enough for a room to hibernate, which it does after ten idle seconds.
 const HIBERNATION: Duration = Duration::from_secs(15);
 
-/// A run under way.
+/// A run in progress.
 pub struct Run<'a> {
-    pub bench: &'a Bench<'a>,
+    pub config: &'a Config<'a>,
     pub server: &'a Server,
     pub row: Row,
-    pub pass: &'a Pass,
+    pub credentials: &'a Credentials,
     pub outcome: Outcome,
 }
 
 impl Run<'_> {
-    /// Does the work, and puts into `outcome` what it gives.
-    pub async fn work(&mut self, work: Work) -> Result<()> {
-        match work {
-            Work::Talk {
+    /// Runs the workload, and adds its results to `outcome`.
+    pub async fn execute(&mut self, workload: Workload) -> Result<()> {
+        match workload {
+            Workload::ClosedLoop {
                 rooms,
                 sockets,
                 outstanding,
@@ -47,112 +48,112 @@ impl Run<'_> {
             } => {
                 let layout = Layout {
                     rooms,
-                    speakers: outstanding.min(sockets),
+                    senders: outstanding.min(sockets),
                     bytes,
                     ..self.layout(sockets)
                 };
-                self.talk(layout, outstanding).await
+                self.closed_loop(layout, outstanding).await
             }
-            Work::Pace {
+            Workload::FixedRate {
                 sockets,
                 per_second,
-            } => self.pace(sockets, per_second).await,
-            Work::Join { sockets } => self.join(sockets).await,
-            Work::Sleep { sockets } => self.sleep(sockets).await,
-            Work::Assembly { sockets } => self.assemble(sockets).await,
-            Work::NewRooms { rooms } => self.new_rooms(rooms).await,
-            Work::Rows {
+            } => self.fixed_rate(sockets, per_second).await,
+            Workload::Join { sockets } => self.join(sockets).await,
+            Workload::Idle { sockets } => self.idle(sockets).await,
+            Workload::JoinAndLeave { sockets } => self.join_and_leave(sockets).await,
+            Workload::NewRooms { rooms } => self.new_rooms(rooms).await,
+            Workload::CountRows {
                 sockets,
                 outstanding,
             } => {
                 let layout = Layout {
-                    speakers: outstanding.min(sockets),
+                    senders: outstanding.min(sockets),
                     ..self.layout(sockets)
                 };
-                self.talk(layout, outstanding).await?;
-                self.rows().await
+                self.closed_loop(layout, outstanding).await?;
+                self.count_rows().await
             }
         }
     }
 
-    async fn talk(&mut self, layout: Layout, outstanding: usize) -> Result<()> {
-        let crowd = Crowd::gather(&self.door(), layout).await?;
-        crowd.start_talking(outstanding);
-        sleep(self.bench.warm_up).await;
-        self.watch(&crowd, sleep(self.bench.window)).await?;
-        self.finish(&crowd).await
+    async fn closed_loop(&mut self, layout: Layout, outstanding: usize) -> Result<()> {
+        let swarm = Swarm::connect(&self.endpoint(), layout).await?;
+        swarm.start_sending(outstanding);
+        sleep(self.config.warm_up).await;
+        self.measure(&swarm, sleep(self.config.window)).await?;
+        self.finish(&swarm).await
     }
 
-    async fn pace(&mut self, sockets: usize, per_second: u32) -> Result<()> {
+    async fn fixed_rate(&mut self, sockets: usize, per_second: u32) -> Result<()> {
         let layout = Layout {
-            speakers: sockets,
+            senders: sockets,
             ..self.layout(sockets)
         };
-        let crowd = Crowd::gather(&self.door(), layout).await?;
-        pace::publish(&crowd, sockets, per_second, self.bench.warm_up).await;
-        let window = pace::publish(&crowd, sockets, per_second, self.bench.window);
-        self.watch(&crowd, window).await?;
-        self.finish(&crowd).await?;
-        self.set_latency(&crowd);
+        let swarm = Swarm::connect(&self.endpoint(), layout).await?;
+        fixed_rate::publish(&swarm, sockets, per_second, self.config.warm_up).await;
+        let window = fixed_rate::publish(&swarm, sockets, per_second, self.config.window);
+        self.measure(&swarm, window).await?;
+        self.finish(&swarm).await?;
+        self.set_latency(&swarm);
         Ok(())
     }
 
     async fn join(&mut self, sockets: usize) -> Result<()> {
-        self.warm().await?;
-        let (own, server) = (self.generator()?, process::cpu(self.server.pid)?);
-        let crowd = Crowd::gather(&self.door(), self.layout(sockets)).await?;
-        let cost = process::cpu(self.server.pid)? - server;
+        self.warm_up().await?;
+        let (own, server) = (self.own_cpu_time()?, process::cpu_time(self.server.pid)?);
+        let swarm = Swarm::connect(&self.endpoint(), self.layout(sockets)).await?;
+        let cost = process::cpu_time(self.server.pid)? - server;
         self.outcome.generator_cpu =
-            Some((self.generator()? - own).div_duration_f64(crowd.joining));
-        self.set(JoinsPerSecond, sockets as f64 / crowd.joining.as_secs_f64());
+            Some((self.own_cpu_time()? - own).div_duration_f64(swarm.joining));
+        self.set(JoinsPerSecond, sockets as f64 / swarm.joining.as_secs_f64());
         self.set(CpuMicrosPerJoin, cost.as_secs_f64() * 1e6 / sockets as f64);
-        self.finish(&crowd).await
+        self.finish(&swarm).await
     }
 
-    async fn sleep(&mut self, sockets: usize) -> Result<()> {
-        self.warm().await?;
-        let before = process::resident(self.server.pid)?;
-        let crowd = Crowd::gather(&self.door(), self.layout(sockets)).await?;
+    async fn idle(&mut self, sockets: usize) -> Result<()> {
+        self.warm_up().await?;
+        let before = process::resident_memory(self.server.pid)?;
+        let swarm = Swarm::connect(&self.endpoint(), self.layout(sockets)).await?;
         let gained = |after: u64| after.saturating_sub(before) as f64 / 1000.0 / sockets as f64;
         self.set(
             MemoryKilobytesPerSocket,
-            gained(process::resident(self.server.pid)?),
+            gained(process::resident_memory(self.server.pid)?),
         );
         sleep(HIBERNATION).await;
         self.set(
-            MemoryKilobytesPerSleepingSocket,
-            gained(process::resident(self.server.pid)?),
+            MemoryKilobytesPerHibernatingSocket,
+            gained(process::resident_memory(self.server.pid)?),
         );
-        self.finish(&crowd).await
+        self.finish(&swarm).await
     }
 
-    async fn assemble(&mut self, sockets: usize) -> Result<()> {
-        let sockets = sockets.min(self.bench.sockets_max());
+    async fn join_and_leave(&mut self, sockets: usize) -> Result<()> {
+        let sockets = sockets.min(self.config.sockets_max());
         self.set(Sockets, sockets as f64);
         const MESSAGES: u32 = 10;
-        const SPEAKERS: usize = 10;
+        const SENDERS: usize = 10;
         let layout = Layout {
-            speakers: SPEAKERS,
+            senders: SENDERS,
             ..self.layout(sockets)
         };
-        let door = Door {
-            presence: Presence::Watcher,
-            ..self.door()
+        let endpoint = Endpoint {
+            presence: Presence::LastOfRoom,
+            ..self.endpoint()
         };
-        let mut crowd = Crowd::gather(&door, layout).await?;
-        self.set(JoinSeconds, crowd.joining.as_secs_f64());
+        let mut swarm = Swarm::connect(&endpoint, layout).await?;
+        self.set(JoinSeconds, swarm.joining.as_secs_f64());
         let messages = Duration::from_secs(MESSAGES.into());
-        let window = pace::publish(&crowd, SPEAKERS, 1, messages);
-        self.watch(&crowd, window).await?;
-        self.finish(&crowd).await?;
-        self.set_latency(&crowd);
+        let window = fixed_rate::publish(&swarm, SENDERS, 1, messages);
+        self.measure(&swarm, window).await?;
+        self.finish(&swarm).await?;
+        self.set_latency(&swarm);
 
         let leaving = Instant::now();
-        crowd.leave_all_but_last().await?;
-        while crowd.tally().members.get() != Some(1) {
+        swarm.leave_all_but_last().await?;
+        while swarm.counters().members.get() != Some(1) {
             if leaving.elapsed() > Duration::from_secs(60) {
-                let members = crowd.tally().members.get();
-                bail!("all but one have left, and the room says that {members:?} are there");
+                let members = swarm.counters().members.get();
+                bail!("60 s after all clients but one left, the room reports {members:?} members");
             }
             sleep(Duration::from_millis(10)).await;
         }
@@ -161,53 +162,56 @@ impl Run<'_> {
     }
 
     async fn new_rooms(&mut self, rooms: usize) -> Result<()> {
-        self.warm().await?;
+        self.warm_up().await?;
         let mut millis = Vec::new();
         for room in 0..rooms {
             let began = Instant::now();
-            let _socket = self.visit(&format!("new-{room}")).await?;
+            let _socket = self.join_once(&format!("new-{room}")).await?;
             millis.push(began.elapsed().as_secs_f64() * 1000.0);
         }
-        self.set(FirstAnswerMillis, median(&millis));
+        self.set(FirstResponseMillis, median(&millis));
         Ok(())
     }
 
     /// Counts the rows that the messages of the last room became.
-    async fn rows(&mut self) -> Result<()> {
+    async fn count_rows(&mut self) -> Result<()> {
         let storage = self
             .server
             .storage
             .as_deref()
             .context("nothing is stored")?;
-        let script = self.bench.root.join("bench/rows.mjs");
+        let script = self.config.root.join("bench/count-rows.mjs");
         let output = Command::new("node").arg(script).arg(storage).output()?;
         let rows: f64 = String::from_utf8_lossy(&output.stdout)
             .trim()
             .parse()
             .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
         let newest = self
-            .visit("room-0")
+            .join_once("room-0")
             .await?
             .offset
-            .context("a room tells its offset")?;
+            .context("Snug sent no offset in its welcome")?;
         self.set(RowsPerMessage, rows / newest as f64);
         Ok(())
     }
 
-    /// Measures while `window` lasts.
-    async fn watch(&mut self, crowd: &Crowd, window: impl Future<Output = ()>) -> Result<()> {
-        let tally = crowd.tally();
-        let (server, own) = (process::cpu(self.server.pid)?, self.generator()?);
-        let (deliveries, messages) = (tally.deliveries.get(), tally.messages.get());
-        tally.latency.borrow_mut().reset();
+    /// Measures throughput and CPU time until `window` ends.
+    async fn measure(&mut self, swarm: &Swarm, window: impl Future<Output = ()>) -> Result<()> {
+        let counters = swarm.counters();
+        let (server, own) = (process::cpu_time(self.server.pid)?, self.own_cpu_time()?);
+        let (deliveries, messages) = (counters.deliveries.get(), counters.messages.get());
+        counters.latency.borrow_mut().reset();
         let began = Instant::now();
         window.await;
         let seconds = began.elapsed().as_secs_f64();
-        let deliveries = (tally.deliveries.get() - deliveries) as f64;
-        let messages = (tally.messages.get() - messages) as f64;
-        let cpu = (process::cpu(self.server.pid)? - server).as_secs_f64() * 1e6;
-        ensure!(messages > 0.0, "no message came back to its sender");
-        self.outcome.generator_cpu = Some((self.generator()? - own).as_secs_f64() / seconds);
+        let deliveries = (counters.deliveries.get() - deliveries) as f64;
+        let messages = (counters.messages.get() - messages) as f64;
+        let cpu = (process::cpu_time(self.server.pid)? - server).as_secs_f64() * 1e6;
+        ensure!(
+            messages > 0.0,
+            "no sender received its own message: is the server overloaded?"
+        );
+        self.outcome.generator_cpu = Some((self.own_cpu_time()? - own).as_secs_f64() / seconds);
         self.set(DeliveriesPerSecond, deliveries / seconds);
         self.set(CpuMicrosPerDelivery, cpu / deliveries);
         self.set(MessagesPerSecond, messages / seconds);
@@ -215,45 +219,45 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Waits for what is under way, and counts what went wrong.
-    async fn finish(&mut self, crowd: &Crowd) -> Result<()> {
-        crowd.settle().await;
-        self.outcome.faults = crowd.faults()?;
-        if self.row.server == Kind::Snug {
-            for (room, sent) in crowd.sent_by_room() {
+    /// Waits for outstanding messages, and counts the faults.
+    async fn finish(&mut self, swarm: &Swarm) -> Result<()> {
+        swarm.drain().await;
+        self.outcome.faults = swarm.faults()?;
+        if self.row.server == ServerKind::Snug {
+            for (room, sent) in swarm.sent_by_room() {
                 let stored = self
-                    .visit(room)
+                    .join_once(room)
                     .await?
                     .offset
-                    .context("a room tells its offset")?;
+                    .context("Snug sent no offset in its welcome")?;
                 self.outcome.faults.unstored += sent.abs_diff(stored);
             }
         }
         Ok(())
     }
 
-    fn set_latency(&mut self, crowd: &Crowd) {
-        let latency = crowd.tally().latency.borrow();
+    fn set_latency(&mut self, swarm: &Swarm) {
+        let latency = swarm.counters().latency.borrow();
         let millis = |quantile| latency.value_at_quantile(quantile) as f64 / 1e6;
         self.set(LatencyP50Millis, millis(0.5));
         self.set(LatencyP99Millis, millis(0.99));
     }
 
-    /// Has the server do everything once before it is measured.
-    async fn warm(&self) -> Result<()> {
+    /// Joins some rooms, so that the server has loaded its code before the measurement.
+    async fn warm_up(&self) -> Result<()> {
         for room in 0..10 {
-            self.visit(&format!("warm-{room}")).await?;
+            self.join_once(&format!("warm_room-{room}")).await?;
         }
         Ok(())
     }
 
-    /// Joins as somebody who is not of the crowd.
-    async fn visit(&self, room: &str) -> Result<Socket> {
-        let door = self.door();
-        let token = door.pass.token(usize::MAX, room)?;
-        Socket::join(Knock {
-            url: door.url,
-            dialect: door.dialect,
+    /// Joins as another user than the swarm's.
+    async fn join_once(&self, room: &str) -> Result<Socket> {
+        let endpoint = self.endpoint();
+        let token = endpoint.credentials.token(usize::MAX, room)?;
+        Socket::join(JoinOptions {
+            url: endpoint.url,
+            protocol: endpoint.protocol,
             room,
             token: token.as_deref(),
             presence: true,
@@ -261,35 +265,35 @@ impl Run<'_> {
         .await
     }
 
-    fn door(&self) -> Door<'_> {
-        Door {
+    fn endpoint(&self) -> Endpoint<'_> {
+        Endpoint {
             url: &self.server.url,
-            dialect: self.row.server.dialect(),
-            pass: self.pass,
+            protocol: self.row.server.protocol(),
+            credentials: self.credentials,
             presence: match self.row.variant {
-                Variant::NoPresence => Presence::Nobody,
-                // What the door costs is looked for, and not what the room does.
-                Variant::Signed(_) => Presence::Nobody,
-                Variant::Unchecked if self.row.server == Kind::Snug => Presence::Nobody,
-                _ => Presence::Everybody,
+                Variant::NoPresence => Presence::None,
+                // Presence would add to the cost of authentication, which these rows compare.
+                Variant::Signed(_) => Presence::None,
+                Variant::NoAuth if self.row.server == ServerKind::Snug => Presence::None,
+                _ => Presence::All,
             },
         }
     }
 
-    /// One room where nobody speaks.
+    /// Returns the layout of one room without senders.
     fn layout(&self, sockets: usize) -> Layout {
         Layout {
             rooms: 1,
             sockets,
-            speakers: 0,
+            senders: 0,
             bytes: MESSAGE_BYTES,
             acks: self.row.variant == Variant::Acks,
-            at_once: JOINS_AT_ONCE,
+            concurrent_joins: CONCURRENT_JOINS,
         }
     }
 
-    fn generator(&self) -> Result<Duration> {
-        process::cpu(std::process::id())
+    fn own_cpu_time(&self) -> Result<Duration> {
+        process::cpu_time(std::process::id())
     }
 
     fn set(&mut self, metric: Metric, figure: f64) {

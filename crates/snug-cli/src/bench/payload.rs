@@ -1,24 +1,24 @@
-//! What a message carries, so that each of its copies is known again.
+//! The payload of a message, by which each delivered copy is recognized.
 
 use std::{fmt::Write, sync::LazyLock};
 
 use memchr::memmem::Finder;
 
-/// The beginning of every stamped message, which no server writes by itself.
+/// The beginning of every payload. No server writes it by itself.
 static START: LazyLock<Finder> = LazyLock::new(|| Finder::new(br#"{"sender":"#));
 
-/// Who sent a message, the how manieth of that sender it is, and when it was due.
+/// The sender of a message, its number, and the time when it was due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
+pub struct Payload {
     pub sender: u32,
-    /// From 1 on.
+    /// Counts each sender's messages, starting with 1.
     pub number: u32,
-    /// In nanoseconds of the generator's clock.
+    /// In nanoseconds since the run began. Latency counts from here, even if the message is sent later.
     pub due: u64,
 }
 
-impl Stamp {
-    /// Writes a JSON object of that many bytes, or of as many as it needs.
+impl Payload {
+    /// Writes a JSON object, padded to this many bytes.
     pub fn write(&self, bytes: usize, out: &mut String) {
         let Self {
             sender,
@@ -37,7 +37,7 @@ impl Stamp {
         out.push_str(end);
     }
 
-    /// The first stamp in a text.
+    /// Finds the first payload in a text.
     pub fn find(text: &[u8]) -> Option<Self> {
         let start = START.find(text)?;
         let mut rest = &text[start + START.needle().len()..];
@@ -54,7 +54,7 @@ impl Stamp {
     }
 }
 
-/// The number that a text begins with, and what follows it.
+/// Reads the number at the beginning of a text, and returns it with the rest.
 pub fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at(digits);
@@ -66,22 +66,22 @@ pub fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
 mod tests {
     use super::*;
 
-    const STAMP: Stamp = Stamp {
+    const STAMP: Payload = Payload {
         sender: 3,
         number: 17,
         due: 1_234_567,
     };
 
     #[test]
-    fn is_found_again_wherever_it_stands() {
+    fn finds_a_payload_inside_other_text() {
         let mut text = String::from(r#"{"type":"message","data":"#);
         STAMP.write(150, &mut text);
         text.push('}');
-        assert_eq!(Stamp::find(text.as_bytes()), Some(STAMP));
+        assert_eq!(Payload::find(text.as_bytes()), Some(STAMP));
     }
 
     #[test]
-    fn is_as_long_as_asked() {
+    fn pads_a_payload_to_the_requested_length() {
         let mut text = String::new();
         STAMP.write(150, &mut text);
         assert_eq!(text.len(), 150);
@@ -89,16 +89,16 @@ mod tests {
     }
 
     #[test]
-    fn is_as_long_as_needed() {
+    fn writes_a_payload_that_is_longer_than_requested() {
         let mut text = String::new();
         STAMP.write(0, &mut text);
-        assert_eq!(Stamp::find(text.as_bytes()), Some(STAMP));
+        assert_eq!(Payload::find(text.as_bytes()), Some(STAMP));
     }
 
     #[test]
-    fn is_not_found_in_other_text() {
+    fn finds_no_payload_in_other_text() {
         for text in ["", "{}", r#"{"sender":"#, r#"{"sender":1,"number":2}"#] {
-            assert_eq!(Stamp::find(text.as_bytes()), None, "{text}");
+            assert_eq!(Payload::find(text.as_bytes()), None, "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Messages by the clock.
+//! Publishes messages at a fixed rate, however fast the server delivers them.
 
 use std::{
     thread,
@@ -7,13 +7,13 @@ use std::{
 
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::crowd::Crowd;
+use super::swarm::Swarm;
 
-/// Has the speakers of the first room publish in turn, so many times a second, for some time.
-pub async fn publish(crowd: &Crowd, speakers: usize, per_second: u32, time: Duration) {
+/// Publishes to the first room at a fixed rate for some time. The room's senders take turns.
+pub async fn publish(swarm: &Swarm, senders: usize, per_second: u32, time: Duration) {
     let (tick, mut ticks) = unbounded_channel();
-    let start = crowd.tally().now();
-    // A thread of its own, since tokio's timers are a millisecond apart.
+    let start = swarm.counters().now();
+    // Tokio's timers have a resolution of one millisecond, so a thread keeps the time.
     thread::spawn(move || {
         let (began, pause) = (Instant::now(), Duration::from_secs(1) / per_second);
         for turn in 0.. {
@@ -30,6 +30,6 @@ pub async fn publish(crowd: &Crowd, speakers: usize, per_second: u32, time: Dura
     });
     while let Some((turn, due)) = ticks.recv().await {
         let due = start + u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
-        crowd.publish(0, turn as usize % speakers, due);
+        swarm.publish(0, turn as usize % senders, due);
     }
 }
