@@ -41,9 +41,9 @@ text { font: 13px system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-seri
 /// One bar of the chart.
 struct Line {
     label: String,
-    /// How many times better Snug is than PartyServer.
+    /// The factor by which Snug is better than PartyServer.
     better: f64,
-    /// How many times better Snug should be.
+    /// The factor that the target requires.
     target: f64,
 }
 
