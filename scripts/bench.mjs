@@ -1,29 +1,29 @@
-// `npm run bench`: Snug and other servers under the same load. `-- --help` tells what can be chosen, besides
-// `--no-build`, which takes the Worker as the last build left it.
+// `npm run bench`: compares Snug with other servers under the same load. `-- --help` lists the options; `--no-build`
+// uses the last build of the Worker.
 
 import { root } from "./lib/paths.mjs";
-import { ended, main, script, start } from "./lib/run.mjs";
-import { setUp } from "./lib/set-up.mjs";
-import { step } from "./lib/step.mjs";
+import { exitCode, main, runScript, start } from "./lib/run.mjs";
+import { setUp } from "./lib/setup.mjs";
+import { runStep } from "./lib/step.mjs";
 
 const profile = ["--profile", "native", "--package", "snug-cli"];
 
 await main(async () => {
-  const words = process.argv.slice(2);
-  const asksHelp = words.includes("--help") || words.includes("-h");
+  const args = process.argv.slice(2);
+  const wantsHelp = args.includes("--help") || args.includes("-h");
   await setUp();
-  if (!asksHelp && !words.includes("--no-build")) {
-    const built = await script("build.mjs");
+  if (!wantsHelp && !args.includes("--no-build")) {
+    const built = await runScript("build.mjs");
     if (built !== 0) return built;
   }
-  const what = {
-    title: "the load generator",
-    why: "Rust to a native program",
-    about: "1 min",
+  const info = {
+    title: "load generator",
+    purpose: "compiles Rust to a native program",
+    duration: "1 min",
     showLog: true,
   };
-  await step(what, (run) => run("cargo", ["build", ...profile]));
-  const options = words.filter((word) => word !== "--no-build");
+  await runStep(info, (run) => run("cargo", ["build", ...profile]));
+  const options = args.filter((arg) => arg !== "--no-build");
   const bench = ["run", "--quiet", ...profile, "--", "bench", "--root", root, ...options];
-  return ended(start("cargo", bench, { stdio: "inherit" }));
+  return exitCode(start("cargo", bench, { stdio: "inherit" }));
 });

@@ -1,44 +1,44 @@
-// `npm run build`: the Worker and its pages in build/, and the client in client/dist.
-// What was built of the same sources is kept; `--force` builds again.
+// `npm run build`: builds the Worker and its pages into build/, and the client into client/dist.
+// Skips a part whose sources and output are unchanged; `--force` builds everything.
 
 import { readFileSync, rmSync } from "node:fs";
 import { gzipSync } from "node:zlib";
+import { build } from "./lib/artifact.mjs";
 import { inRoot, npmTool } from "./lib/paths.mjs";
-import { make } from "./lib/product.mjs";
 import { main } from "./lib/run.mjs";
-import { setUp } from "./lib/set-up.mjs";
-import { wasmBindgenProgram, workerBuildProgram } from "./needs/cargo-tools.mjs";
-import { wasmCompiler } from "./needs/wasm-std.mjs";
+import { setUp } from "./lib/setup.mjs";
+import { wasmBindgenProgram, workerBuildProgram } from "./requirements/cargo-tools.mjs";
+import { wasmCompiler } from "./requirements/wasm-std.mjs";
 
 const wasm = "build/index_bg.wasm";
 
-/** @type {import("./lib/product.mjs").Product} */
+/** @type {import("./lib/artifact.mjs").Artifact} */
 const client = {
   name: "client",
-  what: { title: "the client", why: "TypeScript to client/dist", about: "1 s" },
+  step: { title: "client", purpose: "compiles TypeScript to client/dist", duration: "1 s" },
   sources: ["package-lock.json", "client/package.json", "client/tsconfig.json", "client/src"],
-  products: ["client/dist"],
+  outputs: ["client/dist"],
   async build(run) {
     rmSync(inRoot("client", "dist"), { recursive: true, force: true });
     await run(npmTool("tsc"), ["--project", "client"]);
   },
 };
 
-/** @type {import("./lib/product.mjs").Product} */
+/** @type {import("./lib/artifact.mjs").Artifact} */
 const pages = {
   name: "pages",
-  what: { title: "the pages", why: "TypeScript to build/web", about: "2 s" },
+  step: { title: "pages", purpose: "bundles TypeScript to build/web", duration: "2 s" },
   sources: ["package-lock.json", "client/src", "web"],
-  products: ["build/web"],
+  outputs: ["build/web"],
   async build(run) {
     await run(npmTool("vite"), ["build", "--config", "web/vite.config.ts"]);
   },
 };
 
-/** @type {import("./lib/product.mjs").Product} */
+/** @type {import("./lib/artifact.mjs").Artifact} */
 const worker = {
   name: "worker",
-  what: { title: "the Worker", why: "Rust to Wasm to build/", about: "1 min" },
+  step: { title: "Worker", purpose: "compiles Rust to Wasm in build/", duration: "1 min" },
   tools: workerBuildProgram + wasmBindgenProgram,
   sources: [
     "Cargo.toml",
@@ -49,11 +49,11 @@ const worker = {
     "crates/snug-core",
     "openapi.json",
   ],
-  products: ["build/index.js", wasm],
+  outputs: ["build/index.js", wasm],
   async build(run) {
     const env = {
       ...wasmCompiler(),
-      // A folder of its own, so that `cargo test` and this do not wait for each other.
+      // A separate folder, so that this build and `cargo test` do not wait for each other.
       CARGO_TARGET_DIR: inRoot("target", "wasm"),
       WASM_BINDGEN_BIN: wasmBindgenProgram,
       WASM_OPT_BIN: npmTool("wasm-opt"),
@@ -63,11 +63,18 @@ const worker = {
   },
 };
 
+const usage = `Usage: npm run build [-- --force]
+
+Builds the Worker and its pages into build/, and the client into client/dist.
+
+  --force  build everything, even if no source has changed`;
+
 await main(async () => {
+  if (process.argv.includes("--help")) return console.log(usage);
   await setUp();
   const force = process.argv.includes("--force");
-  // The Worker's build empties build/ first, so the pages come after it.
-  for (const product of [client, worker, pages]) await make(product, force);
+  // The build of the Worker empties build/, so the pages come after it.
+  for (const artifact of [client, worker, pages]) await build(artifact, force);
   const content = readFileSync(inRoot(wasm));
   const kilobytes = (/** @type {Buffer} */ bytes) => `${(bytes.length / 1000).toFixed(1)} kB`;
   console.error(`  ${wasm}: ${kilobytes(content)}, ${kilobytes(gzipSync(content))} gzipped`);

@@ -1,32 +1,42 @@
-// `npm run check`: everything a change must pass, in order of how soon it tells. Stops at the first that fails.
+// `npm run check`: runs everything that a change must pass, the fast checks first. Stops at the first failure.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { inRoot } from "./lib/paths.mjs";
-import { ask, Failure, main } from "./lib/run.mjs";
-import { setUp } from "./lib/set-up.mjs";
-import { step } from "./lib/step.mjs";
+import { Failure, main, outputOf } from "./lib/run.mjs";
+import { setUp } from "./lib/setup.mjs";
+import { runStep } from "./lib/step.mjs";
 
-/** The core must run anywhere, and be given its time and chance. */
-const platform = ["worker", "worker-sys", "js-sys", "web-sys", "wasm-bindgen", "getrandom", "tokio", "rand"];
+/** Crates that the core must not use: it runs on any platform, and gets time and randomness as arguments. */
+const PLATFORM_CRATES = [
+  "worker",
+  "worker-sys",
+  "js-sys",
+  "web-sys",
+  "wasm-bindgen",
+  "getrandom",
+  "tokio",
+  "rand",
+];
 
-function checkCore() {
+function checkCoreDependencies() {
   const tree = ["tree", "-p", "snug-core", "-e", "normal", "--target", "wasm32-unknown-unknown"];
-  const crates = ask("cargo", [...tree, "--prefix", "none", "--format", "{p}"])?.split("\n");
-  if (!crates) throw new Failure("cargo tree failed");
-  const found = platform.filter((name) => crates.some((crate) => crate.startsWith(`${name} `)));
-  if (found.length > 0) throw new Failure(`snug-core depends on ${found.join(", ")}`);
+  const crates = outputOf("cargo", [...tree, "--prefix", "none", "--format", "{p}"])?.split("\n");
+  if (!crates) throw new Failure("`cargo tree -p snug-core` failed: run it to see why");
+  const found = PLATFORM_CRATES.filter((name) => crates.some((crate) => crate.startsWith(`${name} `)));
+  if (found.length > 0)
+    throw new Failure(`snug-core must not depend on ${found.join(", ")}: move that code to the Worker`);
 }
 
-/** What a page has to load for the client, in bytes, minified and gzipped. */
+/** The greatest size of the client, minified and gzipped. */
 const CLIENT_BYTES_MAX = 6 * 1024;
 
-/** What both pages have to load together, in bytes, gzipped. */
+/** The greatest size of both pages together, gzipped. */
 const PAGES_BYTES_MAX = 60_000;
 
 async function checkSizes() {
-  // Not at the top: a fresh clone has no packages before its set-up.
+  // Imported here, because a fresh clone has no packages before the set-up.
   const { buildSync } = await import("esbuild");
   const options = /** @type {const} */ ({ bundle: true, minify: true, format: "esm", write: false });
   const { outputFiles } = buildSync({ ...options, entryPoints: [inRoot("client", "src", "index.ts")] });
@@ -37,45 +47,53 @@ async function checkSizes() {
   );
   const files = readdirSync(inRoot("build", "web"), { recursive: true, withFileTypes: true });
   const contents = files
-    // The client is there for pages of other origins.
+    // The pages do not load this file; it is for other sites.
     .filter((file) => file.isFile() && file.name !== "snug-client.js")
     .map(({ parentPath, name }) => readFileSync(join(parentPath, name)));
   checkSize("the pages", contents, PAGES_BYTES_MAX);
 }
 
 /**
- * @param {string} what
+ * Prints the gzipped size of files, and fails if it exceeds `max`.
+ * @param {string} name
  * @param {Uint8Array[]} contents
  * @param {number} max
  */
-function checkSize(what, contents, max) {
+function checkSize(name, contents, max) {
   const bytes = contents.reduce((sum, content) => sum + gzipSync(content).length, 0);
-  console.error(`  ${what}: ${bytes} of ${max} bytes, gzipped`);
-  if (bytes > max) throw new Failure(`${what} may have ${max} bytes gzipped, not ${bytes}`);
+  console.error(`  ${name}: ${bytes} of at most ${max} bytes, gzipped`);
+  if (bytes > max) throw new Failure(`${name}: ${bytes} bytes gzipped, but at most ${max} are allowed`);
 }
 
 const checks = [
-  { title: "Rust's format", why: "npm run format mends it", command: "cargo fmt --all --check" },
-  { title: "format and lint", why: "of all else", command: "biome ci --colors=off ." },
-  { title: "wording", why: "of documents and comments", command: "node scripts/prose.mjs" },
-  { title: "the client", why: "which the tests use", command: "tsc --project client" },
-  { title: "types", why: "of tests and scripts", command: "tsc --noEmit" },
-  { title: "types of the pages", why: "which run in browsers", command: "tsc --project web" },
+  { title: "Rust formatting", purpose: "`npm run format` fixes it", command: "cargo fmt --all --check" },
+  {
+    title: "other formatting and lints",
+    purpose: "`npm run format` fixes the formatting",
+    command: "biome ci --colors=off .",
+  },
+  { title: "wording", purpose: "checks documents and comments", command: "node scripts/prose.mjs" },
+  { title: "client", purpose: "compiles it, for the tests", command: "tsc --project client" },
+  { title: "types", purpose: "checks tests and scripts", command: "tsc --noEmit" },
+  { title: "types of the pages", purpose: "checks web/", command: "tsc --project web" },
   {
     title: "clippy",
-    why: "of the workspace",
+    purpose: "lints the workspace",
     command: "cargo clippy --workspace --all-targets --locked -- -Dwarnings",
   },
-  { title: "tests", why: "all there are", command: "node scripts/test.mjs" },
-  { title: "deployment", why: "all but the upload", command: "wrangler deploy --dry-run" },
+  { title: "tests", purpose: "runs `npm test`", command: "node scripts/test.mjs" },
+  { title: "deployment", purpose: "does all but the upload", command: "wrangler deploy --dry-run" },
 ];
 
 await main(async () => {
   await setUp();
-  await step({ title: "the core", why: "knows no platform" }, async () => checkCore());
-  for (const { command, ...what } of checks) {
+  await runStep(
+    { title: "dependencies of the core", purpose: "checks that none needs a platform" },
+    async () => checkCoreDependencies(),
+  );
+  for (const { command, ...info } of checks) {
     const [program = "", ...args] = command.split(" ");
-    await step({ ...what, showLog: true }, (run) => run(program, args));
+    await runStep({ ...info, showLog: true }, (run) => run(program, args));
   }
-  await step({ title: "sizes", why: "of what browsers load" }, checkSizes);
+  await runStep({ title: "sizes", purpose: "checks the client and the pages" }, checkSizes);
 });

@@ -1,20 +1,25 @@
-// `npm start`: the Worker on this machine, and where to try it. What follows `--` goes to `wrangler dev`.
+// `npm start`: runs the Worker on this machine, and prints how to try it. Arguments after `--` go to `wrangler dev`.
 
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { npmTool } from "./lib/paths.mjs";
-import { ended, Failure, main, script, start } from "./lib/run.mjs";
+import { exitCode, Failure, main, runScript, start } from "./lib/run.mjs";
 
 const host = "127.0.0.1";
 const port = Number(process.env.PORT || 8787);
 
-// A person at wscat sends no pings, and would be closed after 90 seconds of reading.
+// wscat sends no pings, so Snug would close its connection after the default of 90 seconds.
 const idleTimeoutMs = 3_600_000;
 
+const usage = `Usage: npm start [-- OPTION...]
+
+Builds Snug and runs it on this machine, on port 8787 or the one in PORT. Each OPTION goes to \`wrangler dev\`.`;
+
 await main(async () => {
+  if (process.argv.includes("--help")) return console.log(usage);
   await checkPort();
-  const built = await script("build.mjs");
+  const built = await runScript("build.mjs");
   if (built !== 0) return built;
   const wrangler = start(
     npmTool("wrangler"),
@@ -23,42 +28,43 @@ await main(async () => {
       ...["--ip", host, "--port", String(port)],
       ...["--var", `IDLE_TIMEOUT_MS:${idleTimeoutMs}`],
       ...["--var", "DEV_TOKENS:true"],
-      // Its hotkeys would redraw the terminal over what is printed here.
+      // wrangler's hotkeys would overwrite what this script prints.
       "--show-interactive-dev-session=false",
       ...process.argv.slice(2),
     ],
     {
       stdio: ["ignore", "inherit", "inherit"],
-      // Nothing here reads Request.cf, which wrangler would download at every start.
+      // Snug does not use Request.cf, which wrangler would download at every start.
       env: { CLOUDFLARE_CF_FETCH_ENABLED: "false" },
     },
   );
-  const end = ended(wrangler);
-  if (await answers(wrangler)) explain();
+  const end = exitCode(wrangler);
+  if (await isReady(wrangler)) printUsage();
   const code = await end;
-  // Ctrl-C is how this is meant to end.
+  // Ctrl-C is the normal way to stop.
   return [130, 143].includes(code) ? 0 : code;
 });
 
 async function checkPort() {
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new Failure("PORT must be 1 to 65535");
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new Failure(`PORT must be a number from 1 to 65535, not "${process.env.PORT}"`);
   const server = createServer().listen(port, host);
   try {
     await once(server, "listening");
   } catch (error) {
     const { code } = /** @type {NodeJS.ErrnoException} */ (error);
-    const why = code === "EADDRINUSE" ? "is taken" : `cannot be had (${code})`;
-    throw new Failure(`port ${port} ${why}: choose another, as in PORT=8788 npm start`);
+    const reason = code === "EADDRINUSE" ? "is in use" : `is not available (${code})`;
+    throw new Failure(`port ${port} ${reason}: choose another, for example \`PORT=8788 npm start\``);
   }
   server.close();
   await once(server, "close");
 }
 
 /**
- * Waits for the Worker itself, not only for wrangler's port.
+ * Waits until the Worker responds, which is later than wrangler opens its port. Returns false if wrangler ends first.
  * @param {import("node:child_process").ChildProcess} wrangler
  */
-async function answers(wrangler) {
+async function isReady(wrangler) {
   while (wrangler.exitCode === null && wrangler.signalCode === null) {
     const response = await fetch(`http://${host}:${port}/healthz`).catch(() => undefined);
     if (response) return true;
@@ -67,20 +73,20 @@ async function answers(wrangler) {
   return false;
 }
 
-function explain() {
+function printUsage() {
   const origin = `${host}:${port}`;
   console.log(`
-Snug is at http://${origin}
+Snug runs at http://${origin}
 
-  the chat        http://${origin}/          open it in two tabs, and talk
-  the inspector   http://${origin}/inspect   what goes over the wire, and why a token is refused
+  chat        http://${origin}/          open it in two tabs
+  inspector   http://${origin}/inspect   shows every frame, and why a token is rejected
 
-Or from a terminal, in this folder:
+Or connect from a terminal, in this folder:
 
 npx wscat -c ws://${origin}/v1/rooms/lobby/socket -H "Authorization: Bearer $(npm run --silent token -- ann lobby)"
 > {"type":"publish","id":1,"data":{"text":"hello"}}
 
-Sockets may be silent for an hour here (IDLE_TIMEOUT_MS=${idleTimeoutMs}); unless set, it is 90 seconds.
-Ctrl-C ends it.
+The idle timeout is one hour here (IDLE_TIMEOUT_MS=${idleTimeoutMs}), because wscat sends no pings; the default is 90 seconds.
+Press Ctrl-C to stop.
 `);
 }

@@ -3,8 +3,8 @@
 import { relative, resolve } from "node:path";
 import { root } from "./lib/paths.mjs";
 import { main } from "./lib/run.mjs";
-import { setUp } from "./lib/set-up.mjs";
-import { npmPackages } from "./needs/npm-packages.mjs";
+import { setUp } from "./lib/setup.mjs";
+import { npmPackages } from "./requirements/npm-packages.mjs";
 
 const usage = `Usage: npm run prose [-- FILE...]
 
@@ -16,7 +16,7 @@ await main(async () => {
   const args = process.argv.slice(2);
   if (args.includes("--help") || args.includes("-h")) return console.log(usage);
   await setUp([npmPackages]);
-  // Not at the top: a fresh clone has no packages before its set-up.
+  // Imported here, because a fresh clone has no packages before the set-up.
   const { reporter } = await import("vfile-reporter");
   const { checkFiles, filesWithProse } = await import("./lib/prose.mjs");
   const named = args.map((path) => relative(root, resolve(path)));

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inRoot } from "./lib/paths.mjs";
-import { ended, Failure, main, start } from "./lib/run.mjs";
-import { everything, setUp } from "./lib/set-up.mjs";
-import { chromium, chromiumProgram } from "./needs/chromium.mjs";
+import { exitCode, Failure, main, start } from "./lib/run.mjs";
+import { buildRequirements, setUp } from "./lib/setup.mjs";
+import { chromium, chromiumProgram } from "./requirements/chromium.mjs";
 
 const port = 8799;
 const origin = `http://127.0.0.1:${port}`;
@@ -41,13 +41,13 @@ const talk = /** @type {const} */ ([
 let isTold = false;
 
 await main(async () => {
-  await setUp([...everything, chromium]);
+  await setUp([...buildRequirements, chromium]);
   const storage = mkdtempSync(join(tmpdir(), "snug-"));
   const worker = start(process.execPath, [inRoot("scripts", "dev.mjs"), "--persist-to", storage], {
     stdio: ["ignore", "ignore", "inherit"],
     env: { PORT: `${port}` },
   });
-  const end = ended(worker);
+  const end = exitCode(worker);
   try {
     while (!(await fetch(`${origin}/healthz`).catch(() => undefined))) {
       if (worker.exitCode !== null) throw new Failure("the Worker does not run");

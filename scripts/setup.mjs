@@ -1,6 +1,6 @@
-// `npm run setup`: only the set-up that every other script begins with.
+// `npm run setup`: installs what the other scripts need. They also do this themselves.
 
 import { main } from "./lib/run.mjs";
-import { setUp } from "./lib/set-up.mjs";
+import { setUp } from "./lib/setup.mjs";
 
 await main(setUp);

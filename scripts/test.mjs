@@ -1,21 +1,23 @@
-// `npm test`: every test there is. Rust's own come first; then the end-to-end ones, against the built Worker.
-// The last line is the sum of both.
+// `npm test`: runs the Rust tests, builds the Worker, and runs the end-to-end tests against it. The last line is the
+// total of both.
 
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { inRoot, npmTool } from "./lib/paths.mjs";
-import { ended, main, script, start } from "./lib/run.mjs";
-import { everything, setUp } from "./lib/set-up.mjs";
-import { chromium } from "./needs/chromium.mjs";
-import { commandLine } from "./needs/command-line.mjs";
-import { next } from "./needs/next.mjs";
-import { php } from "./needs/php.mjs";
-import { schemathesis } from "./needs/schemathesis.mjs";
+import { exitCode, main, runScript, start } from "./lib/run.mjs";
+import { buildRequirements, setUp } from "./lib/setup.mjs";
+import { chromium } from "./requirements/chromium.mjs";
+import { commandLine } from "./requirements/command-line.mjs";
+import { php } from "./requirements/php.mjs";
+import { schemathesis } from "./requirements/schemathesis.mjs";
 
 /** @typedef {{ passed: number, failed: number }} Count */
 
-/** @returns {Promise<Count>} */
+/**
+ * Runs the tests of the workspace with cargo.
+ * @returns {Promise<Count>}
+ */
 async function rustTests() {
-  // Cargo sees a pipe here, and would leave the colours out.
+  // Cargo writes to a pipe here, and would not use colors.
   const color = process.stdout.isTTY ? ["--", "--color=always"] : [];
   const cargo = start("cargo", ["test", "--workspace", "--no-fail-fast", ...color], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -25,41 +27,44 @@ async function rustTests() {
     process.stdout.write(chunk);
     output += chunk;
   });
-  const code = await ended(cargo);
+  const code = await exitCode(cargo);
   const count = { passed: 0, failed: 0 };
-  // Each test program of the workspace has one such line.
+  // Each test program prints one such line.
   for (const [, passed, failed] of output.matchAll(/^test result: .* (\d+) passed; (\d+) failed;/gm)) {
     count.passed += Number(passed);
     count.failed += Number(failed);
   }
-  return honest(count, code);
+  return withFailedRun(count, code);
 }
 
-/** @returns {Promise<Count>} */
+/**
+ * Runs the tests in tests/ and client/test with vitest.
+ * @returns {Promise<Count>}
+ */
 async function endToEndTests() {
   const report = inRoot("target", "vitest.json");
   rmSync(report, { force: true });
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-  // Where CI is set, vitest would write colours into a file too.
+  // If CI is set, vitest uses colors even in a file.
   const env = process.stdout.isTTY ? undefined : { NO_COLOR: "1" };
-  const code = await ended(start(npmTool("vitest"), ["run", ...reporters], { stdio: "inherit", env }));
+  const code = await exitCode(start(npmTool("vitest"), ["run", ...reporters], { stdio: "inherit", env }));
   const { numPassedTests = 0, numFailedTests = 0 } = existsSync(report)
     ? JSON.parse(readFileSync(report, "utf8"))
     : {};
-  return honest({ passed: numPassedTests, failed: numFailedTests }, code);
+  return withFailedRun({ passed: numPassedTests, failed: numFailedTests }, code);
 }
 
 /**
- * What fails outside of any test, such as a test file that does not compile, counts as one.
+ * Counts a run that failed without a failed test, such as a test file that does not compile, as one failure.
  * @param {Count} count
  * @param {number} code
  */
-const honest = ({ passed, failed }, code) => ({ passed, failed: failed || Number(code !== 0) });
+const withFailedRun = ({ passed, failed }, code) => ({ passed, failed: failed || Number(code !== 0) });
 
 await main(async () => {
-  await setUp([...everything, php, commandLine, chromium, schemathesis, next]);
+  await setUp([...buildRequirements, php, commandLine, chromium, schemathesis]);
   const rust = await rustTests();
-  const built = await script("build.mjs");
+  const built = await runScript("build.mjs");
   if (built !== 0) return built;
   const endToEnd = await endToEndTests();
   const failed = rust.failed + endToEnd.failed;

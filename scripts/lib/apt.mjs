@@ -1,24 +1,29 @@
-// Packages of Debian and its descendants.
+// Installs packages with apt-get, on Debian, Ubuntu and their derivatives.
 
-import { ask, Failure } from "./run.mjs";
-import { step } from "./step.mjs";
+import { Failure, outputOf } from "./run.mjs";
+import { runStep } from "./step.mjs";
 
 /**
- * @param {import("./step.mjs").What} what
+ * Installs packages. Without apt-get, or without a sudo that needs no password, fails with the command to run instead.
+ * @param {import("./step.mjs").StepInfo} info
  * @param {string[]} names
  */
-export async function installPackages(what, names) {
-  if (ask("apt-get", ["--version"]) === undefined) {
-    throw new Failure(`${what.title}: install what Debian calls ${names.join(", ")}, then run this again`);
+export async function installPackages(info, names) {
+  if (outputOf("apt-get", ["--version"]) === undefined) {
+    throw new Failure(
+      `${info.title}: install these packages (Debian's names): ${names.join(", ")}; then run this command again`,
+    );
   }
   const install = ["install", "--yes", "--no-install-recommends", ...names];
   const isRoot = process.getuid?.() === 0;
-  if (!isRoot && ask("sudo", ["--non-interactive", "true"]) === undefined) {
-    throw new Failure(`${what.title}: run \`sudo apt-get ${install.join(" ")}\`, then this again`);
+  if (!isRoot && outputOf("sudo", ["--non-interactive", "true"]) === undefined) {
+    throw new Failure(
+      `${info.title}: run \`sudo apt-get ${install.join(" ")}\`, then run this command again`,
+    );
   }
-  await step(what, async (run) => {
+  await runStep(info, async (run) => {
     const apt = (/** @type {string[]} */ ...command) => {
-      // Another apt may be running, as unattended upgrades do.
+      // Waits for another apt, such as unattended upgrades.
       const whole = [
         "DEBIAN_FRONTEND=noninteractive",
         "apt-get",
@@ -28,7 +33,7 @@ export async function installPackages(what, names) {
       ];
       return isRoot ? run("env", whole) : run("sudo", ["--non-interactive", "env", ...whole]);
     };
-    // A source of packages that cannot be reached does not matter if the others have these.
+    // An unreachable package source does not matter if the others have these packages.
     await apt("update").catch(() => {});
     await apt(...install);
   });

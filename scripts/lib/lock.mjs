@@ -1,18 +1,18 @@
-// Lets one process at a time do a piece of work, such as two first runs in two terminals.
+// A lock between processes, for example between two terminals that both run the set-up.
 
 import { mkdirSync, renameSync, rmdirSync, rmSync, statSync, utimes } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const BEAT_MS = 500;
-const BEATS_MISSED_MAX = 10;
+const HEARTBEAT_MS = 500;
+const MISSED_HEARTBEATS_MAX = 10;
 
 /**
  * Runs `work` while holding the lock at `path`.
  *
- * The lock is a folder, since making one either succeeds or says it is there. Its holder touches it twice a
- * second. A process that waits takes it for left behind after seeing it untouched ten times: unlike a process
- * id this survives a reboot, and unlike a comparison with the clock it survives a laptop's sleep.
+ * The lock is a folder, because creating one is atomic. The owner touches it twice a second. A waiting process
+ * considers the lock stale after it has seen it unchanged ten times. Unlike a process id, this survives a reboot;
+ * unlike a comparison with the clock, it survives a laptop's sleep.
  * @template T
  * @param {string} path
  * @param {() => Promise<T>} work
@@ -22,30 +22,36 @@ export async function withLock(path, work) {
   await acquire(path);
   const release = () => rmSync(path, { recursive: true, force: true });
   process.once("exit", release);
-  // After a long stop by Ctrl-Z the lock is another's or nobody's; the work goes on all the same.
-  const beat = setInterval(() => utimes(path, new Date(), new Date(), () => {}), BEAT_MS);
+  // After a long suspension with Ctrl-Z, another process may own the lock. The work continues anyway.
+  const heartbeat = setInterval(() => utimes(path, new Date(), new Date(), () => {}), HEARTBEAT_MS);
   try {
     return await work();
   } finally {
-    clearInterval(beat);
+    clearInterval(heartbeat);
     process.off("exit", release);
     release();
   }
 }
 
-/** @param {string} path */
+/**
+ * Waits until this process owns the lock.
+ * @param {string} path
+ */
 async function acquire(path) {
-  for (let seen = -1, missed = 0; !take(path); await sleep(BEAT_MS)) {
-    if (seen === -1) console.error("… waiting for another run of Snug's scripts");
+  for (let seen = -1, missed = 0; !tryAcquire(path); await sleep(HEARTBEAT_MS)) {
+    if (seen === -1) console.error("… waiting until another of Snug's scripts is done");
     const touched = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
     missed = touched === seen ? missed + 1 : 0;
     seen = touched;
-    if (missed === BEATS_MISSED_MAX) discard(path);
+    if (missed === MISSED_HEARTBEATS_MAX) removeStale(path);
   }
 }
 
-/** @param {string} path */
-function take(path) {
+/**
+ * Returns true if this process now owns the lock.
+ * @param {string} path
+ */
+function tryAcquire(path) {
   try {
     mkdirSync(path);
     return true;
@@ -56,14 +62,14 @@ function take(path) {
 }
 
 /**
- * Removes a lock left behind. Renaming comes first, so that of two waiting processes only one removes it.
+ * Removes a stale lock. It is renamed first, so that only one of several waiting processes removes it.
  * @param {string} path
  */
-function discard(path) {
-  const left = `${path}.${process.pid}`;
+function removeStale(path) {
+  const stale = `${path}.${process.pid}`;
   try {
-    renameSync(path, left);
-    rmdirSync(left);
+    renameSync(path, stale);
+    rmdirSync(stale);
   } catch (error) {
     if (/** @type {NodeJS.ErrnoException} */ (error).code !== "ENOENT") throw error;
   }

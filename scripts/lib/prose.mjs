@@ -10,7 +10,7 @@ import { VFile } from "vfile";
 import { location } from "vfile-location";
 import { inRoot, npmTool } from "./paths.mjs";
 import { rules } from "./prose-rules.mjs";
-import { ask, Failure } from "./run.mjs";
+import { Failure, outputOf } from "./run.mjs";
 
 /** Files with prose that is generated, quoted, or not in English. */
 const EXCLUDED = [/^README\.zh-CN\.md$/, /^bench\/results\//, /^tests\/tokens\/LICENSE/];
@@ -45,7 +45,7 @@ const CODE = "\u{FFFC}";
 
 /** Returns every file of the repository that has prose, without those that git ignores. */
 export function filesWithProse() {
-  const listed = ask("git", ["ls-files", "--cached", "--others", "--exclude-standard"]);
+  const listed = outputOf("git", ["ls-files", "--cached", "--others", "--exclude-standard"]);
   if (listed === undefined) throw new Failure("`git ls-files` failed: run this in a git clone");
   const isChecked = (/** @type {string} */ path) =>
     hasProse(path) && !EXCLUDED.some((one) => one.test(path)) && existsSync(inRoot(path));
@@ -108,7 +108,7 @@ function findComments(paths) {
     "--no-ignore",
     "hidden",
   ];
-  const found = ask(npmTool("ast-grep"), [...options, ...paths]);
+  const found = outputOf(npmTool("ast-grep"), [...options, ...paths]);
   if (found === undefined) throw new Failure("ast-grep failed: run `npm run setup`, then try again");
   return found.split("\n").flatMap((line) => (line ? JSON.parse(line) : []));
 }

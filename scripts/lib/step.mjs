@@ -1,9 +1,9 @@
-// Shows a long piece of work: what it is for, how long it takes, and where its full output is if it fails.
+// Runs a long step of a script. Shows its purpose and its duration, and the path of its log if it fails.
 
 import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 import { basename, relative } from "node:path";
 import { inRoot, root } from "./paths.mjs";
-import { ended, Failure, start } from "./run.mjs";
+import { exitCode, Failure, start } from "./run.mjs";
 
 const out = process.stderr;
 const live = Boolean(out.isTTY) && !process.env.CI;
@@ -11,71 +11,73 @@ const live = Boolean(out.isTTY) && !process.env.CI;
 /** @typedef {(program: string, args: string[], options?: import("./run.mjs").Options) => Promise<void>} Run */
 
 /**
- * @typedef {object} What
+ * @typedef {object} StepInfo
  * @property {string} title
- * @property {string} why
- * @property {string} [about] how long it takes
- * @property {boolean} [showLog] prints the log after a failure: for compilers, whose output is the answer
+ * @property {string} purpose
+ * @property {string} [duration] the usual duration, such as "1 min"
+ * @property {boolean} [showLog] prints the log after a failure, for tools such as compilers
  */
 
 /**
- * Does one piece of work. Every program it runs writes into the step's own log.
- * @param {What} what
+ * Runs a step. The programs that it runs write to the step's log.
+ * @param {StepInfo} info
  * @param {(run: Run) => Promise<void>} work
  */
-export async function step(what, work) {
-  const finish = begin(what);
-  const failure = await logged(what, work);
+export async function runStep(info, work) {
+  const finish = showProgress(info);
+  const failure = await runWithLog(info, work);
   finish(failure ? "✗" : "✓", failure ? "failed" : "done");
   if (failure) throw failure;
 }
 
 /**
- * Does one piece of work if it can be done here.
- * @param {What & { otherwise: string }} what `otherwise` is what follows if it cannot
+ * Runs a step that may fail.
+ * @param {StepInfo & { fallback: string }} info `fallback` describes what the script does if the step fails
  * @param {(run: Run) => Promise<void>} work
- * @returns {Promise<boolean>} whether it is done
+ * @returns {Promise<boolean>} true if it succeeded
  */
-export async function attempt(what, work) {
-  const finish = begin(what);
-  const failure = await logged(what, work);
-  if (failure) finish("–", "failed", `, so ${what.otherwise}`);
+export async function tryStep(info, work) {
+  const finish = showProgress(info);
+  const failure = await runWithLog(info, work);
+  if (failure) finish("–", "failed", `; ${info.fallback}`);
   else finish("✓", "done");
   return !failure;
 }
 
 /**
- * @param {What} what
+ * Runs a step's work, and returns its failure, if any.
+ * @param {StepInfo} info
  * @param {(run: Run) => Promise<void>} work
  */
-async function logged({ title, showLog = false }, work) {
+async function runWithLog({ title, showLog = false }, work) {
   const log = inRoot("target", "logs", `${title.replace(/[^A-Za-z0-9.]+/g, "-")}.log`);
   mkdirSync(inRoot("target", "logs"), { recursive: true });
   const descriptor = openSync(log, "w");
   try {
     await work(async (program, args, options) => {
-      const code = await ended(
+      const code = await exitCode(
         start(program, args, { ...options, stdio: ["ignore", descriptor, descriptor] }),
       );
-      if (code !== 0) throw new Error(`${basename(program)} ended with ${code}`);
+      if (code !== 0) throw new Error(`${basename(program)} failed with exit code ${code}`);
     });
   } catch (error) {
     if (showLog) out.write(`\n${readFileSync(log)}`);
     writeSync(descriptor, `${error}\n`);
     const reason = error instanceof Error ? error.message : error;
-    return new Failure(`${title}: ${reason} (full output: ${relative(root, log)})`);
+    return new Failure(`${title}: ${reason} (log: ${relative(root, log)})`);
   } finally {
     closeSync(descriptor);
   }
 }
 
 /**
- * Shows that a piece of work goes on: a live line on a terminal, plain lines now and then elsewhere.
- * @param {What} what
+ * Shows that a step is running: on a terminal in a line that changes every second, elsewhere in a new line every 30
+ * seconds. Returns a function that shows the result.
+ * @param {StepInfo} info
  */
-function begin({ title, why, about }) {
+function showProgress({ title, purpose, duration }) {
   const began = performance.now();
-  const note = about ? `${why}; about ${about}` : why;
+  const note = duration ? `${purpose}; about ${duration}` : purpose;
   const seconds = (digits = 0) => `${((performance.now() - began) / 1000).toFixed(digits)} s`;
   const show = () =>
     out.write(live ? `\r\x1b[2K… ${title} (${note}) ${seconds()}` : `… ${title}: ${seconds()}\n`);

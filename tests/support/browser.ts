@@ -11,7 +11,7 @@ import {
   type Page,
 } from "playwright-core";
 import { expect, onTestFinished } from "vitest";
-import { chromiumProgram } from "../../scripts/needs/chromium.mjs";
+import { chromiumProgram } from "../../scripts/requirements/chromium.mjs";
 
 /** Whether the tests that need it are run: where it is, and on CI, which has it. */
 export const hasChromium = Boolean(process.env.CI) || chromiumProgram() !== undefined;

@@ -7,7 +7,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { hasPhpTools } from "../../scripts/needs/php.mjs";
+import { hasPhpTools } from "../../scripts/requirements/php.mjs";
 import type { Seen } from "./site.js";
 
 /** True if tests that need PHP run: if it is installed, and always on CI. */

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { schemathesisPython } from "../../scripts/needs/schemathesis.mjs";
+import { schemathesisPython } from "../../scripts/requirements/schemathesis.mjs";
 
 /** Whether the tests that need it are run: where it is, and on CI, which has it. */
 export const hasSchemathesis = Boolean(process.env.CI) || existsSync(schemathesisPython);
