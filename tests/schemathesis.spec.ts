@@ -1,5 +1,5 @@
-// The Worker answers as openapi.json says, whatever is asked: requests made up after it, the good and the bad, each
-// alone and one after the other.
+// The Worker responds as openapi.json describes to requests that Schemathesis generates from it: valid and invalid
+// ones, alone and in sequences.
 
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
@@ -9,11 +9,11 @@ import { hasSchemathesis, type Outcome, runSchemathesis } from "./support/schema
 import { token } from "./support/tokens.js";
 import { startWorker } from "./support/worker.js";
 
-/** The requests that are made up for each operation, beside those that its limits ask for. */
+/** Random requests per operation. Schemathesis also generates some for each limit in the schema. */
 const EXAMPLES = Number(process.env.SNUG_EXAMPLES || 40);
 
-/** They take half a second each with all that follows from them, and more on a machine that is busy. */
-const PATIENCE_MS = EXAMPLES * 5_000;
+/** Each example takes half a second with its follow-up requests, and more on a busy machine. */
+const TIMEOUT_MS = EXAMPLES * 5_000;
 
 const options = (examples: number) => [
   "--seed",
@@ -34,10 +34,10 @@ afterAll(() => worker.dispose());
 const all = ["receive", "publish", "signal", "presence", "history", "moderate", "serve"];
 const Authorization = `Bearer ${await token({ rooms: { "*": all } })}`;
 
-/** Those of tests/schemathesis/schemathesis.toml, which it asks for more often than for others. */
+/** The rooms in tests/schemathesis/schemathesis.toml, which Schemathesis uses more often than others. */
 const ROOMS = ["team:7:general", "team:8:general", "lobby", "a"];
 
-/** How every operation was answered: `GET /v1/rooms/{room}` and statuses. */
+/** Returns the statuses of the responses to each operation, such as `GET /v1/rooms/{room}`. */
 function statuses({ exchanges }: Outcome): Map<string, Set<number>> {
   const all = new Map<string, Set<number>>();
   for (const { method, path, status } of exchanges) {
@@ -50,11 +50,11 @@ function statuses({ exchanges }: Outcome): Map<string, Set<number>> {
   return all;
 }
 
-/** Those that are about rooms. */
-const about = operations.filter(({ path }) => path.startsWith("/v1/"));
+/** The operations on rooms. */
+const roomOperations = operations.filter(({ path }) => path.startsWith("/v1/"));
 
-describe.skipIf(!hasSchemathesis)("requests that are made up", { timeout: PATIENCE_MS }, () => {
-  it("are answered as described, with a token that grants everything", async () => {
+describe.skipIf(!hasSchemathesis)("generated requests", { timeout: TIMEOUT_MS }, () => {
+  it("get the described responses with a token that grants everything", async () => {
     for (const room of ROOMS) {
       const bob = await connect(worker, room, { user: "bob" });
       await bob.request({ type: "state", data: { typing: true } });
@@ -63,35 +63,35 @@ describe.skipIf(!hasSchemathesis)("requests that are made up", { timeout: PATIEN
     const header = ["--header", `Authorization: ${Authorization}`];
     const outcome = await runSchemathesis(worker.origin, [...header, ...options(EXAMPLES)]);
     expect(outcome.code, outcome.log).toBe(0);
-    // Otherwise it has told us nothing of the operation.
-    for (const { id, method, path } of about) {
-      const answered = [...(statuses(outcome).get(`${method} ${path}`) ?? [])];
-      expect(answered, id).toEqual(expect.arrayContaining([400, 401]));
-      // Where no upgrade is asked for, this is the best there is.
+    // Otherwise the test did not cover the operation.
+    for (const { id, method, path } of roomOperations) {
+      const received = [...(statuses(outcome).get(`${method} ${path}`) ?? [])];
+      expect(received, id).toEqual(expect.arrayContaining([400, 401]));
+      // Without an upgrade request, 426 is the best possible response.
       const isGood = (status: number) => status < 300 || (id === "joinRoom" && status === 426);
-      expect(answered.some(isGood), id).toBe(true);
+      expect(received.some(isGood), id).toBe(true);
     }
   });
 
-  it("do nothing without a token", async () => {
+  it("change nothing without a token", async () => {
     const ann = await connect(worker, "lobby");
     await ann.request({ type: "publish", data: 1 });
-    // It would be silent for longer than it may.
+    // Otherwise the room would close the connection as idle.
     await ann.close(1000);
     const stored = async () => {
-      const answer = await fetched(`${worker.origin}/v1/rooms/lobby`, { Authorization });
-      const { epoch, offset, messages } = JSON.parse(answer.body);
+      const response = await fetched(`${worker.origin}/v1/rooms/lobby`, { Authorization });
+      const { epoch, offset, messages } = JSON.parse(response.body);
       return { epoch, offset, messages };
     };
     const before = await stored();
-    // All but the first checks are never come to.
+    // Without a token, only the first checks of each operation are reached, so fewer examples suffice.
     const outcome = await runSchemathesis(worker.origin, options(EXAMPLES / 4));
     expect(outcome.code, outcome.log).toBe(0);
-    for (const [operation, answered] of statuses(outcome)) {
+    for (const [operation, received] of statuses(outcome)) {
       if (!operation.includes("/v1/")) continue;
-      expect([400, 401, 404, 405], operation).toEqual(expect.arrayContaining([...answered]));
+      expect([400, 401, 404, 405], operation).toEqual(expect.arrayContaining([...received]));
     }
-    for (const { id, method, path } of about) {
+    for (const { id, method, path } of roomOperations) {
       expect([...(statuses(outcome).get(`${method} ${path}`) ?? [])], id).toContain(401);
     }
     expect(await stored()).toEqual(before);

@@ -1,6 +1,6 @@
-// Signatures that others made: the vectors of Project Wycheproof and of the RFCs, each put to a Worker that has
-// its key. Their payloads are no claims of ours, so that nobody is let in: what the door says of a token tells
-// whether it got past the signature.
+// Signatures from other sources: the vectors of Project Wycheproof and the examples of the RFCs. A Worker with the
+// vector's key verifies each. The payloads are not claims that Snug accepts, so every token is rejected; the detail of
+// the refusal shows if the signature was valid.
 
 import { readFileSync } from "node:fs";
 import type { JWK } from "jose";
@@ -18,7 +18,7 @@ interface Vector {
 interface Group {
   comment: string;
   public?: JWK;
-  /** A secret's. */
+  /** The key of an HMAC. */
   private?: JWK;
   tests: Vector[];
 }
@@ -27,8 +27,8 @@ const { groups }: { groups: Group[] } = JSON.parse(
   readFileSync(new URL("tokens/wycheproof.json", import.meta.url), "utf8"),
 );
 
-/** Whether the signature held, by the detail of the refusal. Any other detail fails the test. */
-const HELD: Record<string, boolean> = {
+/** Maps the detail of a refusal to true if it means a valid signature. Any other detail fails the test. */
+const SIGNATURE_VALID: Record<string, boolean> = {
   "The token is not a signed JWT": false,
   "The token has a 'crit' header": false,
   "The token's signature does not hold for any configured key and its algorithm": false,
@@ -36,17 +36,17 @@ const HELD: Record<string, boolean> = {
   "The token needs a 'sub' of 1 to 128 bytes": true,
 };
 
-/** Where the door is not to follow the result; tests/tokens/README.md says more. */
+/** Vectors for which Snug deliberately deviates from the result; see tests/tokens/README.md. */
 const EXCEPTIONS: Record<number, string> = {
   346: "a PS384 token for a PS256 key",
   350: "a PS384 token for a PS256 key",
-  367: "lost its padding, and is the valid token of 357",
-  370: "lost its padding, and is the valid token of 357",
+  367: "lost its padding, and is identical to the valid token of 357",
+  370: "lost its padding, and is identical to the valid token of 357",
   372: "has a '?' in its base64url",
   373: "has a '?' in its base64url",
 };
 
-/** Keys that make a Worker misconfigured, by what is said of them. No token of theirs can get in. */
+/** Keys with which the Worker refuses to run, with the detail of the error. */
 const UNUSABLE: Record<number, string> = {
   325: "JWT_JWKS has a key, number 1, that is not for RS256, PS256, ES256 or EdDSA", // PS512
   353: "JWT_JWKS holds no key that verifies signatures", // "use": "enc"
@@ -60,9 +60,9 @@ const named = groups.map((group) => ({ name: `${group.comment}, from ${first(gro
 const usable = named.filter(({ group }) => !(first(group) in UNUSABLE));
 const unusable = named.filter(({ group }) => first(group) in UNUSABLE);
 
-/** A Worker with this key and no other. */
+/** Starts a Worker with only this key. */
 function startWith({ alg, ...jwk }: JWK): Promise<Worker> {
-  // Every secret of these vectors has 256 bits or more: a shorter one would be refused as a setting.
+  // Every secret of these vectors has at least 256 bits; Snug refuses shorter ones.
   const settings: Settings =
     jwk.kty === "oct"
       ? { JWT_SECRET: `base64url:${jwk.k}`, JWT_HMAC_ALGORITHM: alg }
@@ -70,22 +70,22 @@ function startWith({ alg, ...jwk }: JWK): Promise<Worker> {
   return startWorker(settings);
 }
 
-/** Whether the token's signature held. */
-async function holds(worker: Worker, jws: string): Promise<boolean> {
+/** Returns true if the Worker considers the token's signature valid. */
+async function isSignatureValid(worker: Worker, jws: string): Promise<boolean> {
   const { status, body } = await asked(worker, "lobby", { token: jws });
   const { code, detail } = JSON.parse(body);
   expect({ status, code }).toEqual({ status: 401, code: "token_invalid" });
-  expect(Object.keys(HELD)).toContain(detail);
-  return HELD[detail] as boolean;
+  expect(Object.keys(SIGNATURE_VALID)).toContain(detail);
+  return SIGNATURE_VALID[detail] as boolean;
 }
 
-/** The vectors whose signatures held, by their numbers. */
-async function held(worker: Worker, tests: Vector[]): Promise<number[]> {
+/** Returns the numbers of the vectors whose signatures the Worker considers valid. */
+async function validVectors(worker: Worker, tests: Vector[]): Promise<number[]> {
   const numbers: number[] = [];
   for (let start = 0; start < tests.length; start += BATCH) {
     const batch = tests.slice(start, start + BATCH);
-    const answers = await Promise.all(batch.map(({ jws }) => holds(worker, jws)));
-    numbers.push(...batch.filter((_, index) => answers[index]).map(({ tcId }) => tcId));
+    const results = await Promise.all(batch.map(({ jws }) => isSignatureValid(worker, jws)));
+    numbers.push(...batch.filter((_, index) => results[index]).map(({ tcId }) => tcId));
   }
   return numbers;
 }
@@ -94,22 +94,22 @@ const BATCH = 16;
 
 const numbersOf = (tests: Vector[]) => tests.map(({ tcId }) => tcId);
 
-it("has all the vectors that were recorded, and no exception that is none", () => {
+it("knows every recorded vector, and every exception is one of them", () => {
   const all = groups.flatMap(({ tests }) => numbersOf(tests));
   expect(new Set(all).size).toBe(386);
   const known = [...Object.keys(EXCEPTIONS), ...Object.keys(UNUSABLE)].map(Number);
   expect(known.filter((number) => !all.includes(number))).toEqual([]);
 });
 
-describe("Wycheproof's signatures hold where they are valid, and nowhere else:", () => {
+describe("accepts exactly the valid signatures of Wycheproof:", () => {
   it.each(usable)("$name", async ({ group }) => {
     await using worker = await startWith((group.public ?? group.private) as JWK);
     const isExpected = ({ tcId, result }: Vector) => (result === "valid") !== tcId in EXCEPTIONS;
-    expect(await held(worker, group.tests)).toEqual(numbersOf(group.tests.filter(isExpected)));
+    expect(await validVectors(worker, group.tests)).toEqual(numbersOf(group.tests.filter(isExpected)));
   });
 });
 
-describe("Wycheproof's keys that are not for our signatures let nobody in:", () => {
+describe("refuses to run with a Wycheproof key of an unsupported kind:", () => {
   it.each(unusable)("$name", async ({ group }) => {
     await using worker = await startWith((group.public ?? group.private) as JWK);
     for (const { jws } of group.tests) {
@@ -123,13 +123,13 @@ describe("Wycheproof's keys that are not for our signatures let nobody in:", () 
     }
   });
 
-  it("not even a key for PS512 that does not say so", async () => {
+  it("rejects PS512 tokens even if the key does not name its algorithm", async () => {
     const group = groups.find((one) => first(one) === 325) as Group;
     for (const alg of [undefined, "RS256", "PS256"]) {
       await using worker = await startWith({ ...group.public, alg } as JWK);
-      // As a key of another algorithm it does hold for that one's tokens: the test can tell.
+      // The key verifies tokens of the algorithm that it is configured for, so the test can tell the difference.
       const own = group.tests.filter(({ jws }) => headerOf(jws).alg === (alg ?? "RS256"));
-      expect(await held(worker, group.tests)).toEqual(numbersOf(own));
+      expect(await validVectors(worker, group.tests)).toEqual(numbersOf(own));
     }
   });
 });
@@ -137,8 +137,8 @@ describe("Wycheproof's keys that are not for our signatures let nobody in:", () 
 /** The claims of RFC 7515's examples; they have no `sub`. */
 const JOE = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
 
-// RFC 7520's RS256 example (section 4.1) is Wycheproof's 345, its HS256 one (4.4) 348; it has none with PS256.
-describe("the RFCs' own examples hold, and not if a bit of them is changed:", () => {
+// RFC 7520's RS256 example (section 4.1) is Wycheproof's 345, and its HS256 example (4.4) is 348. It has no PS256 example.
+describe("accepts the RFCs' examples, and rejects them after a change of one bit:", () => {
   it.each<[string, JWK, string, string, string]>([
     [
       "RFC 7515, appendix A.2, RS256",
@@ -179,15 +179,15 @@ describe("the RFCs' own examples hold, and not if a bit of them is changed:", ()
     ],
   ])("%s", async (_name, jwk, header, payload, signature) => {
     await using worker = await startWith(jwk);
-    expect(await holds(worker, `${header}.${payload}.${signature}`)).toBe(true);
-    expect(await holds(worker, `${header}.${flipped(payload)}.${signature}`)).toBe(false);
-    expect(await holds(worker, `${header}.${payload}.${flipped(signature)}`)).toBe(false);
+    expect(await isSignatureValid(worker, `${header}.${payload}.${signature}`)).toBe(true);
+    expect(await isSignatureValid(worker, `${header}.${flipped(payload)}.${signature}`)).toBe(false);
+    expect(await isSignatureValid(worker, `${header}.${payload}.${flipped(signature)}`)).toBe(false);
   });
 });
 
 const headerOf = (jws: string) => JSON.parse(`${Buffer.from(jws.split(".")[0] ?? "", "base64url")}`);
 
-/** The same with one bit of its middle byte changed. */
+/** Returns a part of a token with one bit of its middle byte changed. */
 function flipped(part: string): string {
   const bytes = Buffer.from(part, "base64url");
   const middle = bytes.length >> 1;

@@ -1,4 +1,4 @@
-"""What openapi.json says in words, since no schema can, and so is no failure."""
+"""Ignores failures that openapi.json rules out in its descriptions, because a schema cannot express them."""
 
 import json
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -7,7 +7,7 @@ import schemathesis
 from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.openapi.checks import MissingHeaderNotRejected, RejectedPositiveData
 
-# Bounds in bytes, where a schema can only have them in characters.
+# Limits in bytes; a schema can only limit characters.
 QUERY = {"reason": 256, "epoch": 64}
 USER = 128
 MESSAGE = {"event": 64, "key": 64, "user": USER}
@@ -15,24 +15,27 @@ MESSAGE = {"event": 64, "key": 64, "user": USER}
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    # A URL gives these another meaning, so that another path has answered.
+    # In a URL, these segments have another meaning, so the response is to another path.
     if (case.path_parameters or {}).get("room") in (".", ".."):
         return False
     if isinstance(failure, (RejectedPositiveData, MissingHeaderNotRejected)):
-        return response.status_code != 400 or not is_against_words(response.request)
+        return response.status_code != 400 or not violates_description(response.request)
     if isinstance(failure, AcceptedNegativeData):
         return not has_bad_room(response)
     return True
 
 
 def has_bad_room(response):
-    """Where there are several rooms, each is refused in its own place."""
+    """Returns true if a publish to several rooms refused a room by its name."""
     results = response.json().get("results", []) if response.status_code == 200 else []
     return any(result.get("error", {}).get("code") == "bad_room" for result in results)
 
 
-def is_against_words(request):
-    """Looks at what was sent, since what was generated may be written in more than one way."""
+def violates_description(request):
+    """Returns true if a request violates a rule that only a description states.
+
+    It reads the request as sent, because the generated values can be written in several ways.
+    """
     url = urlsplit(request.url)
     query = parse_qs(url.query, keep_blank_values=True)
     if "after" in query and "before" in query or ("epoch" in query) != ("offset" in query):

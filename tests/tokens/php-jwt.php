@@ -1,12 +1,12 @@
 <?php
 
-// Tokens signed by firebase/php-jwt, and the keys that check them, as JSON: see README.md.
-// Arguments: php-jwt's src folder or an autoloader, and php-jwt's version, which its sources do not say.
+// Prints tokens signed by firebase/php-jwt, and the keys that verify them, as JSON: see README.md.
+// Arguments: php-jwt's src folder or an autoloader, and php-jwt's version, which its sources do not contain.
 
 use Firebase\JWT\JWT;
 
 if ($argc !== 3) {
-    fwrite(STDERR, "php php-jwt.php <src or autoload.php> <version>\n");
+    fwrite(STDERR, "Usage: php php-jwt.php <src or autoload.php> <version>\n");
     exit(2);
 }
 [, $source, $version] = $argv;
@@ -16,7 +16,7 @@ $claims = [
     'sub' => 'ann',
     'iss' => 'https://issuer.example',
     'iat' => time(),
-    'exp' => 4102444800, // the year 2100: what is recorded must not run out
+    'exp' => 4102444800, // the year 2100, because recorded tokens must not expire
     'rooms' => ['*'],
     'info' => ['name' => '安 🦀'], // shows how the library escapes JSON
 ];
@@ -32,7 +32,7 @@ function withSecret(string $algorithm, int $bytes): array
     ];
 }
 
-/** Takes the private key as php-jwt wants it, and the parts of the public one by their names in a JWK. */
+/** Takes the private key in php-jwt's format, and the parameters of the public key by their names in a JWK. */
 function withKey(string $algorithm, mixed $private, array $public): array
 {
     global $claims;
@@ -56,7 +56,7 @@ function withP256(): array
 {
     $key = openssl_pkey_new(['private_key_type' => OPENSSL_KEYTYPE_EC, 'curve_name' => 'prime256v1']);
     ['x' => $x, 'y' => $y] = openssl_pkey_get_details($key)['ec'];
-    // OpenSSL drops leading zeros, a JWK has to have them.
+    // OpenSSL drops leading zeros, but a JWK must have them.
     $coordinate = fn (string $number) => base64url(str_pad($number, 32, "\0", STR_PAD_LEFT));
     $public = ['kty' => 'EC', 'crv' => 'P-256', 'x' => $coordinate($x), 'y' => $coordinate($y)];
     return withKey('ES256', $key, $public);
@@ -78,15 +78,15 @@ function base64url(string $bytes): string
 $recorded = [
     'made_by' => "firebase/php-jwt $version",
     'keys' => [
-        // As many bytes as the hash has, which RFC 7518 asks for at least.
+        // The size of the hash, which is the minimum in RFC 7518.
         withSecret('HS256', 32),
         withSecret('HS384', 48),
         withSecret('HS512', 64),
-        withRsa(), // no PS256: php-jwt does not have it
+        withRsa(), // php-jwt has no PS256
         withP256(),
         withEd25519(),
     ],
 ];
 $json = json_encode($recorded, JSON_PRETTY_PRINT | JSON_UNESCAPED_SLASHES | JSON_THROW_ON_ERROR);
-// PHP indents by four spaces, this repository by two.
+// PHP indents by four spaces, but this repository by two.
 echo preg_replace('/^( +)\1/m', '$1', $json), "\n";

@@ -1,4 +1,4 @@
-"""Tokens signed by PyJWT, and the keys that check them, as JSON: see README.md."""
+"""Prints tokens signed by PyJWT, and the keys that verify them, as JSON: see README.md."""
 
 import base64
 import json
@@ -13,12 +13,12 @@ CLAIMS = {
     "sub": "ann",
     "iss": "https://issuer.example",
     "iat": int(time.time()),
-    "exp": 4102444800,  # the year 2100: what is recorded must not run out
+    "exp": 4102444800,  # the year 2100, because recorded tokens must not expire
     "rooms": ["*"],
     "info": {"name": "安 🦀"},  # shows how the library escapes JSON
 }
 
-# As many bytes as the hash has, which RFC 7518 asks for at least.
+# The size of the hash, which is the minimum in RFC 7518.
 SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 
 KEYS = {
@@ -40,7 +40,7 @@ def with_secret(algorithm):
 
 
 def with_key(algorithm):
-    key = KEYS[algorithm]()  # never leaves this function: only its public half is written
+    key = KEYS[algorithm]()  # only the public part leaves this function
     kid = f"pyjwt-{algorithm}"
     jwk = jwt.get_algorithm_by_name(algorithm).to_jwk(key.public_key(), as_dict=True)
     return {
@@ -54,5 +54,5 @@ recorded = {
     "made_by": f"PyJWT {jwt.__version__}",
     "keys": [with_secret(name) for name in SECRET_BYTES] + [with_key(name) for name in KEYS],
 }
-# A list of one goes on one line, as this repository formats JSON.
+# Puts a list of one item on one line, as this repository formats JSON.
 print(re.sub(r"\[\s+(\S+)\s+\]", r"[\1]", json.dumps(recorded, indent=2)))
