@@ -9,9 +9,9 @@ import {
   MASK,
   masked,
   matches,
-} from "../../web/src/inspect/frames.js";
+} from "../../web/src/inspect/frame-log.js";
 import { pretty } from "../../web/src/inspect/json.js";
-import { SAMPLES_MAX, Samples, steps, summary } from "../../web/src/inspect/samples.js";
+import { SAMPLES_MAX, Samples, steps, summary } from "../../web/src/inspect/latency-samples.js";
 
 const only = (filter: Partial<Filter>): Filter => ({ direction: "", type: "", text: "", ...filter });
 

@@ -3,7 +3,7 @@
 const TINTS = 6;
 const letters = new Intl.Segmenter();
 
-export function tintOf(user: string): string {
+export function tintClass(user: string): string {
   let sum = 0;
   for (const unit of user) sum = (sum * 31 + (unit.codePointAt(0) ?? 0)) % 9973;
   return `tint-${sum % TINTS}`;
@@ -13,7 +13,7 @@ export function tintOf(user: string): string {
 export function Avatar({ user, name }: { user: string; name: string }) {
   const [first] = letters.segment(name.trim());
   return (
-    <span class={`avatar ${tintOf(user)}`} aria-hidden="true">
+    <span class={`avatar ${tintClass(user)}`} aria-hidden="true">
       {first?.segment.toUpperCase() ?? "?"}
     </span>
   );

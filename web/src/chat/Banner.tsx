@@ -1,52 +1,54 @@
 // What is wrong with the connection, and what can be done about it.
 
 import { useEffect, useState } from "preact/hooks";
-import type { View, Visit } from "./visit";
-import { said, words } from "./words";
+import type { RoomSession, RoomState } from "./room-session";
+import { strings, textFor } from "./strings";
 
 interface Props {
-  view: View;
-  visit: Visit;
+  state: RoomState;
+  session: RoomSession;
   leave(): void;
 }
 
-export function Banner({ view, visit, leave }: Props) {
-  const { status, error, retryAt } = view.status;
+export function Banner({ state, session, leave }: Props) {
+  const { status, error, retryAt } = state.status;
   const code = error?.code ?? "";
   if (status === "disconnected") {
     return (
-      <div class="banner bad" role="alert">
+      <div class="banner error" role="alert">
         <p>
-          {said(words.ends, code) ?? words.ended(code)}
-          {view.lastWords && <bdi> {words.because(view.lastWords)}</bdi>}
+          {textFor(strings.disconnectReasons, code) ?? strings.disconnected(code)}
+          {state.closeReason && <bdi> {strings.reason(state.closeReason)}</bdi>}
         </p>
         <button type="button" class="button" onClick={leave}>
-          {words.toEntrance}
+          {strings.backToJoin}
         </button>
       </div>
     );
   }
-  // Empty where all is well, so that it is there when something is to be said.
+  // Empty where all is well, so that it is there when something is to be textFor.
   if (status === "connected") return <div role="status" />;
   const isWaiting = retryAt !== undefined;
   // Which an attempt that has failed does not know.
   const isOffline = navigator.onLine === false;
-  const why = isOffline ? words.lost.offline : (said(words.lost, code) ?? words.connectionLost);
+  const why = isOffline
+    ? strings.connectionErrors.offline
+    : (textFor(strings.connectionErrors, code) ?? strings.connectionLost);
   return (
     <div role="status">
-      <div class="banner warn late">
+      <div class="banner warning delayed">
         <p>
-          {isWaiting ? why : words.connecting}
+          {isWaiting ? why : strings.connecting}
           {isWaiting && <Countdown until={retryAt} />}
         </p>
         {code.startsWith("token_") && (
           <button type="button" class="button" onClick={leave}>
-            {words.toEntrance}
+            {strings.backToJoin}
           </button>
         )}
         {isWaiting && (
-          <button type="button" class="button" onClick={() => visit.connectNow()}>
-            {words.tryNow}
+          <button type="button" class="button" onClick={() => session.reconnectNow()}>
+            {strings.tryNow}
           </button>
         )}
       </div>
@@ -61,5 +63,5 @@ function Countdown({ until }: { until: number }) {
     const timer = setInterval(() => setNow(Date.now()), 250);
     return () => clearInterval(timer);
   }, []);
-  return <span aria-hidden="true"> {words.retryIn(Math.max(1, Math.ceil((until - now) / 1000)))}</span>;
+  return <span aria-hidden="true"> {strings.retryIn(Math.max(1, Math.ceil((until - now) / 1000)))}</span>;
 }

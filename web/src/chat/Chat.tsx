@@ -1,16 +1,16 @@
-// The page in a room. Beside what is said it has the rooms and the people, where there is room for them.
+// The page in a room. Beside what is textFor it has the rooms and the people, where there is room for them.
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Banner } from "./Banner";
+import { BottomSheet } from "./BottomSheet";
 import { Composer } from "./Composer";
-import { Messages } from "./Messages";
-import { People } from "./People";
-import { readBefore } from "./place";
-import { Rooms } from "./Rooms";
-import { Sheet } from "./Sheet";
-import { type Identity, tokensOf } from "./session";
-import { Visit } from "./visit";
-import { words } from "./words";
+import { MemberList } from "./MemberList";
+import { MessageList } from "./MessageList";
+import { RoomList } from "./RoomList";
+import { RoomSession } from "./room-session";
+import { savedReadOffset } from "./scroll-anchor";
+import { strings } from "./strings";
+import { type Identity, tokenProvider } from "./tab-state";
 
 interface Props {
   identity: Identity;
@@ -20,34 +20,34 @@ interface Props {
 }
 
 export function Chat({ identity, room, go, leave }: Props) {
-  const [visit] = useState(() => new Visit(room, tokensOf(identity), readBefore(room)));
-  const [view, setView] = useState(visit.view);
+  const [session] = useState(() => new RoomSession(room, tokenProvider(identity), savedReadOffset(room)));
+  const [state, setView] = useState(session.state);
   useEffect(() => {
-    visit.changed = () => setView(visit.view);
-    visit.changed();
-    return () => visit.leave();
-  }, [visit]);
+    session.changed = () => setView(session.state);
+    session.changed();
+    return () => session.leave();
+  }, [session]);
 
   const isWide = useMedia("(min-width: 60rem)");
   const [sheet, setSheet] = useState<"rooms" | "people">();
   const field = useRef<HTMLTextAreaElement>(null);
-  useTitle(room, view.timeline.stored.at(-1)?.offset ?? 0);
-  useWarning(view.timeline.unsent.length > 0);
+  useUnreadTitle(room, state.timeline.stored.at(-1)?.offset ?? 0);
+  useUnsentWarning(state.timeline.pending.length > 0);
 
-  const { user, names, count, hasGap } = view;
-  const { status } = view.status;
+  const { user, names, count, hasGap } = state;
+  const { status } = state.status;
   // Who has left does not know who is there.
   const isEnded = status === "disconnected";
   const name = identity.by === "name" ? identity.name : "";
   const me = user === undefined ? name : (names.get(user) ?? user);
-  const rooms = <Rooms {...{ room, me, go, leave }} />;
-  const people = <People view={view} />;
+  const rooms = <RoomList {...{ room, me, go, leave }} />;
+  const people = <MemberList state={state} />;
   const close = () => setSheet(undefined);
   return (
     <div class="chat">
-      <header class="top">
+      <header class="top-bar">
         <a
-          class="skip button"
+          class="skip-link button"
           // Not by the address alone, which names the room.
           href={`#${room}`}
           onClick={(event) => {
@@ -55,60 +55,60 @@ export function Chat({ identity, room, go, leave }: Props) {
             field.current?.focus();
           }}
         >
-          {words.skip}
+          {strings.skipToMessage}
         </a>
         <img src="/icon.svg" alt="" width="32" height="32" />
         <h1>{room}</h1>
         {!isWide && (
           <>
             <button type="button" class="button" onClick={() => setSheet("rooms")} aria-haspopup="dialog">
-              {words.rooms}
+              {strings.rooms}
             </button>
             {!isEnded && (
               <button
                 type="button"
                 class="button"
                 aria-haspopup="dialog"
-                aria-label={words.here(count)}
+                aria-label={strings.memberCount(count)}
                 onClick={() => setSheet("people")}
               >
-                <span class={`here ${status}`} aria-hidden="true" /> {count}
+                <span class={`status-dot ${status}`} aria-hidden="true" /> {count}
               </button>
             )}
           </>
         )}
       </header>
       {isWide && (
-        <nav class="side" aria-label={words.rooms}>
-          <h2>{words.rooms}</h2>
+        <nav class="sidebar" aria-label={strings.rooms}>
+          <h2>{strings.rooms}</h2>
           {rooms}
         </nav>
       )}
       <main>
-        <Banner {...{ view, visit, leave }} />
+        <Banner {...{ state, session, leave }} />
         <div role="status">
           {hasGap && (
             <div class="banner">
-              <p>{words.gap}</p>
-              <button type="button" class="button" onClick={() => visit.acceptGap()}>
-                {words.close}
+              <p>{strings.gap}</p>
+              <button type="button" class="button" onClick={() => session.dismissGap()}>
+                {strings.close}
               </button>
             </div>
           )}
         </div>
-        <Messages {...{ room, view, visit }} />
-        <Composer {...{ room, view, visit, field }} />
+        <MessageList {...{ room, state, session }} />
+        <Composer {...{ room, state, session, field }} />
       </main>
       {isWide && !isEnded && (
-        <aside class="side" aria-label={words.people}>
-          <h2>{words.people}</h2>
+        <aside class="sidebar" aria-label={strings.people}>
+          <h2>{strings.people}</h2>
           {people}
         </aside>
       )}
       {!isWide && sheet && (
-        <Sheet title={words[sheet]} close={close}>
-          {sheet === "rooms" ? <nav aria-label={words.rooms}>{rooms}</nav> : people}
-        </Sheet>
+        <BottomSheet title={strings[sheet]} close={close}>
+          {sheet === "rooms" ? <nav aria-label={strings.rooms}>{rooms}</nav> : people}
+        </BottomSheet>
       )}
     </div>
   );
@@ -125,8 +125,8 @@ function useMedia(query: string): boolean {
   return matches;
 }
 
-/** The tab's title counts what is said while nobody looks. */
-function useTitle(room: string, newest: number): void {
+/** The tab's title counts what is textFor while nobody looks. */
+function useUnreadTitle(room: string, newest: number): void {
   const seen = useRef(0);
   useEffect(() => {
     const show = () => {
@@ -140,8 +140,8 @@ function useTitle(room: string, newest: number): void {
   }, [room, newest]);
 }
 
-/** Has the browser ask before what is unsent is lost. */
-function useWarning(isUnsent: boolean): void {
+/** Has the browser ask before what is pending is lost. */
+function useUnsentWarning(isUnsent: boolean): void {
   useEffect(() => {
     if (!isUnsent) return;
     const ask = (event: Event) => event.preventDefault();

@@ -2,34 +2,34 @@
 
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { draftOf, keepDraft } from "./session";
-import type { View, Visit } from "./visit";
-import { words } from "./words";
+import type { RoomSession, RoomState } from "./room-session";
+import { strings } from "./strings";
+import { loadDraft, saveDraft } from "./tab-state";
 
 /** How often those who listen are told that somebody is typing. */
-const ANNOUNCED_EVERY_MS = 15_000;
+const ANNOUNCE_INTERVAL_MS = 15_000;
 /** Where the browser does not fit the field to its text, it has this many rows. */
 const ROWS = CSS.supports("field-sizing", "content") ? 1 : 3;
 
 interface Props {
   room: string;
-  view: View;
-  visit: Visit;
+  state: RoomState;
+  session: RoomSession;
   field: RefObject<HTMLTextAreaElement | null>;
 }
 
-export function Composer({ room, view, visit, field }: Props) {
-  const [text, setText] = useState(() => draftOf(room));
-  const { status, can } = view;
+export function Composer({ room, state, session, field }: Props) {
+  const [text, setText] = useState(() => loadDraft(room));
+  const { status, can } = state;
   const change = (next: string) => {
     setText(next);
-    keepDraft(room, next);
+    saveDraft(room, next);
   };
   const send = () => {
     // Whoever taps the button has the field's keyboard open, and wants to go on.
     field.current?.focus();
     if (!text.trim()) return;
-    visit.send(text.trim());
+    session.send(text.trim());
     change("");
   };
   useEffect(() => {
@@ -37,10 +37,11 @@ export function Composer({ room, view, visit, field }: Props) {
     if (matchMedia("(hover: hover)").matches) field.current?.focus();
   }, [field]);
   if (status.status === "disconnected") return null;
-  if (view.user !== undefined && !can.has("publish")) return <p class="composer aside">{words.readOnly}</p>;
+  if (state.user !== undefined && !can.has("publish"))
+    return <p class="composer muted">{strings.readOnly}</p>;
   return (
     <div class="composer">
-      <Typing view={view} />
+      <Typing state={state} />
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -50,15 +51,15 @@ export function Composer({ room, view, visit, field }: Props) {
         <textarea
           ref={field}
           class="field"
-          aria-label={words.message}
-          placeholder={words.writeTo(room)}
+          aria-label={strings.message}
+          placeholder={strings.messagePlaceholder(room)}
           dir="auto"
           rows={ROWS}
           enterkeyhint="send"
           value={text}
           onInput={(event) => {
             change(event.currentTarget.value);
-            visit.type(event.currentTarget.value.trim() !== "");
+            session.type(event.currentTarget.value.trim() !== "");
           }}
           onKeyDown={(event) => {
             // While an input method composes, Enter chooses a word. Safari tells of that key after it has ended,
@@ -70,7 +71,7 @@ export function Composer({ room, view, visit, field }: Props) {
           }}
         />
         <button type="submit" class="button primary send" aria-disabled={!text.trim()}>
-          {words.send}
+          {strings.send}
         </button>
       </form>
     </div>
@@ -78,23 +79,23 @@ export function Composer({ room, view, visit, field }: Props) {
 }
 
 /** Says who is typing; aloud only where that is news. */
-function Typing({ view: { typing, names } }: { view: View }) {
+function Typing({ state: { typing, names } }: { state: RoomState }) {
   const users = typing.map((user) => names.get(user) ?? user);
-  const text = users.length > 0 ? words.typing(users).join("") : "";
+  const text = users.length > 0 ? strings.typing(users).join("") : "";
   const announced = useRef(0);
   const [spoken, speak] = useState("");
   useEffect(() => {
     if (!text) return speak("");
-    if (Date.now() - announced.current < ANNOUNCED_EVERY_MS) return;
+    if (Date.now() - announced.current < ANNOUNCE_INTERVAL_MS) return;
     announced.current = Date.now();
     speak(text);
   }, [text]);
   return (
     <>
       <p class="typing" aria-hidden="true" data-testid="typing">
-        {users.length > 0 && words.typing(users.map((name) => <bdi key={name}>{name}</bdi>))}
+        {users.length > 0 && strings.typing(users.map((name) => <bdi key={name}>{name}</bdi>))}
       </p>
-      <p class="spoken" aria-live="polite">
+      <p class="visually-hidden" aria-live="polite">
         {spoken}
       </p>
     </>

@@ -1,7 +1,7 @@
 // A button that copies the room's address, to bring others along.
 
 import { useState } from "preact/hooks";
-import { words } from "./words";
+import { strings } from "./strings";
 
 export function CopyLink() {
   const [isCopied, setCopied] = useState(false);
@@ -14,7 +14,7 @@ export function CopyLink() {
     );
   return (
     <button type="button" class="button small" onClick={copy} onBlur={() => setCopied(false)}>
-      <span aria-live="polite">{isCopied ? words.copied : words.copyLink}</span>
+      <span aria-live="polite">{isCopied ? strings.copied : strings.copyLink}</span>
     </button>
   );
 }

@@ -10,7 +10,7 @@ export const language: Language = /^zh/i.test(locale) ? "zh" : "en";
 document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
 
 /** A page's words: the same in each language, or the compiler says which is missing. */
-export const inLanguage = <Words>(words: { en: Words; zh: NoInfer<Words> }): Words => words[language];
+export const localized = <Words>(words: { en: Words; zh: NoInfer<Words> }): Words => words[language];
 
 const times = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" });
 const days = new Intl.DateTimeFormat(locale, {
@@ -19,5 +19,5 @@ const days = new Intl.DateTimeFormat(locale, {
   month: "long",
 });
 
-export const timeOf = (ms: number) => times.format(ms);
-export const dayOf = (ms: number) => days.format(ms);
+export const formatTime = (ms: number) => times.format(ms);
+export const formatDay = (ms: number) => days.format(ms);

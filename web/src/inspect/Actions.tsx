@@ -1,39 +1,39 @@
-// Buttons to say something, and to see how the room and the client take it when something goes wrong.
+// Sends commands, and tests how the room and the client handle faults and load.
 
 import { useRef, useState } from "preact/hooks";
 import type { Json } from "snug-client";
-import { drop, type Flood, flood, sleep } from "./actions.js";
-import { useChanges } from "./changes.js";
-import { duration, number } from "./figures.js";
-import { isObject, parsed } from "./json.js";
+import { useUpdates } from "./change-notifier.js";
+import { formatDuration, formatNumber } from "./format.js";
+import { BURST_MAX, type InspectorSession } from "./inspector-session.js";
+import { isObject, tryParse } from "./json.js";
 import { Panel } from "./Panel.js";
-import { FLOOD_MAX, type Session } from "./session.js";
-import { t } from "./words.js";
+import { type BurstProgress, dropSocket, sendBurst, testHibernation } from "./room-actions.js";
+import { t } from "./strings.js";
 
-export function Actions({ session }: { session: Session }) {
-  useChanges(session.facts);
+export function Actions({ session }: { session: InspectorSession }) {
+  useUpdates(session.roomChanges);
   const [isBusy, setIsBusy] = useState(false);
   const isReady = session.isConnected && !isBusy;
   const shared = { session, isReady, setIsBusy };
   return (
     <Panel id="actions" title={t.actions}>
-      <Say {...shared} />
+      <CommandForm {...shared} />
       <h3>{t.faults}</h3>
-      <Drop {...shared} />
-      <Sleep {...shared} />
-      <Floods {...shared} />
+      <DropSocket {...shared} />
+      <HibernationTest {...shared} />
+      <BurstTest {...shared} />
     </Panel>
   );
 }
 
 interface Props {
-  session: Session;
-  /** Whether there is a connection, and nothing else that is under way. */
+  session: InspectorSession;
+  /** True if connected and no other test is running. */
   isReady: boolean;
   setIsBusy: (isBusy: boolean) => void;
 }
 
-/** What each command has, beside its `type`; as the protocol calls it. */
+/** The fields of each command, by their protocol names, without `type`. */
 const FIELDS = {
   publish: ["event", "data"],
   signal: ["event", "to", "data"],
@@ -43,23 +43,23 @@ const FIELDS = {
   raw: ["text"],
 } as const;
 
-type Kind = keyof typeof FIELDS;
+type CommandKind = keyof typeof FIELDS;
 
-const FIRST: Record<string, string> = {
+const DEFAULTS: Record<string, string> = {
   event: "chat",
   data: '{"text":"你好 👋"}',
   limit: "20",
   text: '{"type":"publish","id":"x","data":',
 };
 
-function Say({ session, isReady }: Props) {
-  const [kind, setKind] = useState<Kind>("publish");
-  const [values, setValues] = useState(FIRST);
+function CommandForm({ session, isReady }: Props) {
+  const [kind, setKind] = useState<CommandKind>("publish");
+  const [values, setValues] = useState(DEFAULTS);
   const [outcome, setOutcome] = useState("");
-  const say = async () => {
+  const submit = async () => {
     try {
       setOutcome("…");
-      setOutcome(await saying(session, kind, values));
+      setOutcome(await runCommand(session, kind, values));
     } catch (error) {
       const { code, message } = error as { code?: string; message: string };
       setOutcome(code ? `${code}: ${message}` : message);
@@ -68,19 +68,19 @@ function Say({ session, isReady }: Props) {
   return (
     <form
       class="form"
-      aria-label={t.say}
+      aria-label={t.sendCommand}
       onSubmit={(event) => {
         event.preventDefault();
-        say();
+        submit();
       }}
     >
       <label>
-        <span>{t.kind}</span>
+        <span>{t.command}</span>
         <select
           class="field"
           value={kind}
           onChange={({ currentTarget: { value } }) => {
-            setKind(value as Kind);
+            setKind(value as CommandKind);
             setOutcome("");
           }}
         >
@@ -92,7 +92,7 @@ function Say({ session, isReady }: Props) {
         </select>
       </label>
       {FIELDS[kind].map((name) => {
-        const id = `say-${name}`;
+        const id = `command-${name}`;
         const field = {
           id,
           class: "field",
@@ -104,40 +104,46 @@ function Say({ session, isReady }: Props) {
         };
         const isLong = name === "data" || name === "text";
         return (
-          <label key={name} for={id} class={isLong ? "wide" : ""}>
+          <label key={name} for={id} class={isLong ? "full-width" : ""}>
             <span lang="en">{name}</span>
             {isLong ? <textarea {...field} rows={2} /> : <input {...field} />}
           </label>
         );
       })}
-      <div class="wide row">
+      <div class="full-width button-row">
         <button type="submit" class="button" disabled={!isReady}>
           {t.send}
         </button>
-        <output class="quiet">{outcome}</output>
+        <output class="muted">{outcome}</output>
       </div>
     </form>
   );
 }
 
-/** Says it, and gives what came of it in words. */
-async function saying(session: Session, kind: Kind, values: Record<string, string>): Promise<string> {
+/** Runs the command. Returns its result as a text. */
+async function runCommand(
+  session: InspectorSession,
+  kind: CommandKind,
+  values: Record<string, string>,
+): Promise<string> {
   const { room } = session;
-  if (!room) return t.noSocket;
+  if (!room) return t.notConnected;
   const { event = "", to = "", data = "", limit = "", user = "", text = "" } = values;
-  const named = event ? { event } : {};
-  const value = parsed(data) as Json | undefined;
+  const eventField = event ? { event } : {};
+  const value = tryParse(data) as Json | undefined;
   switch (kind) {
     case "publish": {
       if (value === undefined) return t.badData;
       const start = performance.now();
-      const { offset } = await room.publish(value, named);
-      return t.stored(offset, duration(performance.now() - start));
+      const { offset } = await room.publish(value, eventField);
+      return t.stored(offset, formatDuration(performance.now() - start));
     }
     case "signal": {
       if (value === undefined) return t.badData;
       const users = to.split(/[\s,]+/).filter(Boolean);
-      return room.signal(value, { ...named, ...(users.length > 0 && { to: users }) }) ? t.sent : t.noSocket;
+      return room.signal(value, { ...eventField, ...(users.length > 0 && { to: users }) })
+        ? t.sent
+        : t.notConnected;
     }
     case "state":
       if (!isObject(value)) return t.badState;
@@ -156,27 +162,29 @@ async function saying(session: Session, kind: Kind, values: Record<string, strin
       return t.closed(await room.kick(user, seconds ? { banSeconds: Number(seconds) } : {}));
     }
     case "raw":
-      return session.sendText(text) ? t.sent : t.noSocket;
+      return session.sendRaw(text) ? t.sent : t.notConnected;
   }
 }
 
-function Drop({ session, isReady, setIsBusy }: Props) {
+function DropSocket({ session, isReady, setIsBusy }: Props) {
   const [outcome, setOutcome] = useState("");
   const start = async () => {
     setIsBusy(true);
     setOutcome("…");
-    const dropped = await drop(session);
+    const dropped = await dropSocket(session);
     const missed = dropped ? Math.max(0, dropped.welcome.offset - dropped.from) : 0;
-    setOutcome(dropped ? t.dropped(duration(dropped.ms), dropped.welcome.recovered, missed) : t.notBack);
+    setOutcome(
+      dropped ? t.dropped(formatDuration(dropped.ms), dropped.welcome.recovered, missed) : t.notReconnected,
+    );
     setIsBusy(false);
   };
   const ping = async () => {
-    const answer = await session.ask({ type: "ping" });
-    setOutcome(answer ? `pong: ${duration(answer.latencyMs)}` : t.noSocket);
+    const reply = await session.request({ type: "ping" });
+    setOutcome(reply ? `pong: ${formatDuration(reply.latencyMs)}` : t.notConnected);
   };
   return (
     <div class="action">
-      <div class="row">
+      <div class="button-row">
         <button type="button" class="button" disabled={!isReady} aria-describedby="drop-hint" onClick={start}>
           {t.drop}
         </button>
@@ -192,7 +200,7 @@ function Drop({ session, isReady, setIsBusy }: Props) {
   );
 }
 
-function Sleep({ session, isReady, setIsBusy }: Props) {
+function HibernationTest({ session, isReady, setIsBusy }: Props) {
   const [part, setPart] = useState<number>();
   const [outcome, setOutcome] = useState("");
   const stop = useRef<AbortController>(undefined);
@@ -201,72 +209,74 @@ function Sleep({ session, isReady, setIsBusy }: Props) {
     stop.current = abort;
     setIsBusy(true);
     setOutcome("");
-    const slept = await sleep(session, setPart, abort.signal);
+    const result = await testHibernation(session, setPart, abort.signal);
     setPart(undefined);
     setIsBusy(false);
-    if (!slept) return;
-    const { firstMs, secondMs, disturbances } = slept;
-    const disturbed = disturbances > 0 ? t.disturbed(disturbances) : "";
+    if (!result) return;
+    const { firstMs, secondMs, otherFrames } = result;
+    const disturbed = otherFrames > 0 ? t.disturbed(otherFrames) : "";
     setOutcome(
-      firstMs === undefined ? t.noSocket : t.slept(duration(firstMs), duration(secondMs)) + disturbed,
+      firstMs === undefined
+        ? t.notConnected
+        : t.woken(formatDuration(firstMs), formatDuration(secondMs)) + disturbed,
     );
   };
-  const isAsleep = part !== undefined;
+  const isRunning = part !== undefined;
   return (
     <div class="action">
-      <div class="row">
+      <div class="button-row">
         <button
           type="button"
           class="button"
-          disabled={!isReady && !isAsleep}
-          aria-describedby="sleep-hint"
-          onClick={() => (isAsleep ? stop.current?.abort() : start())}
+          disabled={!isReady && !isRunning}
+          aria-describedby="hibernate-hint"
+          onClick={() => (isRunning ? stop.current?.abort() : start())}
         >
-          {isAsleep ? t.stop : t.sleep}
+          {isRunning ? t.stop : t.hibernate}
         </button>
-        {isAsleep && <progress aria-label={t.sleep} value={part} max={1} />}
+        {isRunning && <progress aria-label={t.hibernate} value={part} max={1} />}
       </div>
-      <p id="sleep-hint" class="note">
-        {t.sleepHint}
+      <p id="hibernate-hint" class="note">
+        {t.hibernateHint}
       </p>
       <output>{outcome}</output>
     </div>
   );
 }
 
-function Floods({ session, isReady, setIsBusy }: Props) {
+function BurstTest({ session, isReady, setIsBusy }: Props) {
   const [type, setType] = useState<"publish" | "signal">("publish");
   const [count, setCount] = useState(100);
-  const [isStraight, setIsStraight] = useState(false);
-  const [tally, setTally] = useState<Flood>();
+  const [bypassesClient, setIsStraight] = useState(false);
+  const [progress, setProgress] = useState<BurstProgress>();
   const [isRunning, setIsRunning] = useState(false);
   const start = async () => {
     setIsBusy(true);
     setIsRunning(true);
-    let last: Flood | undefined;
-    // Told of each, and shown some times a second.
-    const show = setInterval(() => last && setTally({ ...last }), 100);
-    await flood(session, { type, count, isStraight }, (flood) => {
-      last = flood;
+    let last: BurstProgress | undefined;
+    // Progress is reported for each message, and rendered ten times a second.
+    const timer = setInterval(() => last && setProgress({ ...last }), 100);
+    await sendBurst(session, { type, count, bypassesClient }, (progress) => {
+      last = progress;
     });
-    clearInterval(show);
-    if (last) setTally(last);
+    clearInterval(timer);
+    if (last) setProgress(last);
     setIsRunning(false);
     setIsBusy(false);
   };
-  const refused = Object.entries(tally?.refused ?? {});
-  const answered = (tally?.done ?? 0) + refused.reduce((sum, [, number]) => sum + number, 0);
+  const rejected = Object.entries(progress?.rejected ?? {});
+  const finished = (progress?.done ?? 0) + rejected.reduce((sum, [, number]) => sum + number, 0);
   return (
     <div class="action">
-      <div class="row">
+      <div class="button-row">
         <button
           type="button"
           class="button"
           disabled={!isReady}
-          aria-describedby="flood-hint"
+          aria-describedby="burst-hint"
           onClick={start}
         >
-          {t.flood}
+          {t.burst}
         </button>
         <select
           class="field"
@@ -274,48 +284,48 @@ function Floods({ session, isReady, setIsBusy }: Props) {
           value={count}
           onChange={({ currentTarget: { value } }) => setCount(Number(value))}
         >
-          {[10, 100, FLOOD_MAX].map((many) => (
+          {[10, 100, BURST_MAX].map((many) => (
             <option key={many} value={many}>
-              {number(many)}
+              {formatNumber(many)}
             </option>
           ))}
         </select>
         <select
           class="field"
-          aria-label={t.kind}
+          aria-label={t.command}
           value={type}
           onChange={({ currentTarget: { value } }) => setType(value as typeof type)}
         >
           <option>publish</option>
           <option>signal</option>
         </select>
-        <label class="check">
+        <label class="checkbox">
           <input
             type="checkbox"
             disabled={type === "signal"}
-            checked={isStraight || type === "signal"}
+            checked={bypassesClient || type === "signal"}
             onChange={({ currentTarget: { checked } }) => setIsStraight(checked)}
           />
-          <span>{t.straight}</span>
+          <span>{t.bypassClient}</span>
         </label>
       </div>
-      <p id="flood-hint" class="note">
-        {t.floodHint}
+      <p id="burst-hint" class="note">
+        {t.burstHint}
       </p>
-      {isRunning && <progress aria-label={t.flood} value={answered} max={count} />}
+      {isRunning && <progress aria-label={t.burst} value={finished} max={count} />}
       <output>
-        {tally && (
+        {progress && (
           <>
-            {t.flooded(
-              number(tally.done),
-              number(tally.count),
-              duration(tally.ms),
-              number(Math.round(tally.done / (tally.ms / 1000))),
+            {t.burstResult(
+              formatNumber(progress.done),
+              formatNumber(progress.count),
+              formatDuration(progress.ms),
+              formatNumber(Math.round(progress.done / (progress.ms / 1000))),
             )}
-            {refused.map(([code, many]) => (
-              <span key={code} class="bad">
+            {rejected.map(([code, many]) => (
+              <span key={code} class="error">
                 {" "}
-                {number(many)} {t.refused}: <code>{code}</code>
+                {formatNumber(many)} {t.rejected}: <code>{code}</code>
               </span>
             ))}
           </>

@@ -1,51 +1,51 @@
-// What a token says, and what each of it would be refused for.
+// The token's header and claims, each with the result of its check.
 
-import { fromNow, number } from "./figures.js";
+import { formatNumber, formatRelativeTime } from "./format.js";
 import { Json } from "./Json.js";
-import { Panel, scrolling } from "./Panel.js";
-import type { Fault, Field, Judgement } from "./token.js";
-import { t } from "./words.js";
+import { Panel, scrollable } from "./Panel.js";
+import { t } from "./strings.js";
+import type { Field, TokenCheck, TokenProblem } from "./token-check.js";
 
 interface Props {
-  judgement: Judgement;
+  check: TokenCheck;
   room: string;
   token: string;
   now: number;
 }
 
-export function Claims({ judgement, room, token, now }: Props) {
-  const { fields, faults } = judgement;
-  const size = token && t.bytes(number(new TextEncoder().encode(token).length));
+export function Claims({ check, room, token, now }: Props) {
+  const { fields, problems } = check;
+  const size = token && t.bytes(formatNumber(new TextEncoder().encode(token).length));
   return (
-    <Panel id="claims" title={t.claims} aside={<span class="quiet">{size}</span>}>
+    <Panel id="claims" title={t.claims} aside={<span class="muted">{size}</span>}>
       {token === "" ? (
-        <p class="quiet pad">{t.noClaims}</p>
+        <p class="muted padded">{t.noClaims}</p>
       ) : (
-        <div class="scroller" {...scrolling(t.claims)}>
+        <div class="scroller" {...scrollable(t.claims)}>
           <table class="claims">
-            <caption>{t.caption(room)}</caption>
+            <caption>{t.checkedFor(room)}</caption>
             <thead>
               <tr>
                 <th scope="col">{t.claim}</th>
                 <th scope="col">{t.value}</th>
-                <th scope="col">{t.verdict}</th>
+                <th scope="col">{t.result}</th>
               </tr>
             </thead>
             <tbody>
-              {faults.map((fault) => (
-                <tr key={fault.why}>
-                  <th scope="row">{t.whole}</th>
+              {problems.map((problem) => (
+                <tr key={problem.reason}>
+                  <th scope="row">{t.wholeToken}</th>
                   <td />
                   <td>
-                    <Verdict fault={fault} />
+                    <CheckResult problem={problem} />
                   </td>
                 </tr>
               ))}
               {fields.map((field) => (
                 <Row
-                  key={`${field.part} ${field.name} ${field.raw} ${field.fault?.why}`}
+                  key={`${field.part} ${field.name} ${field.raw} ${field.problem?.reason}`}
                   field={field}
-                  judgement={judgement}
+                  check={check}
                   now={now}
                 />
               ))}
@@ -57,15 +57,15 @@ export function Claims({ judgement, room, token, now }: Props) {
   );
 }
 
-const TIMES = ["exp", "nbf", "iat"];
-/** What is not long, in characters. */
-const LINE = 160;
+const TIME_CLAIMS = ["exp", "nbf", "iat"];
+/** Characters up to which a value stays on one line. */
+const LINE_LENGTH = 160;
 
-function Row({ field, judgement, now }: { field: Field; judgement: Judgement; now: number }) {
-  const { part, name, raw, fault, isOpen } = field;
-  const { grant } = judgement;
-  const meaning = Object.hasOwn(t.meaning, name) ? t.meaning[name] : t.ignored;
-  const isTime = TIMES.includes(name) && /^\d{1,12}$/.test(raw);
+function Row({ field, check, now }: { field: Field; check: TokenCheck; now: number }) {
+  const { part, name, raw, problem, isServerOnly } = field;
+  const { grant } = check;
+  const meaning = Object.hasOwn(t.claimHints, name) ? t.claimHints[name] : t.ignored;
+  const isTime = TIME_CLAIMS.includes(name) && /^\d{1,12}$/.test(raw);
   return (
     <tr>
       <th scope="row">
@@ -74,28 +74,28 @@ function Row({ field, judgement, now }: { field: Field; judgement: Judgement; no
       </th>
       <td>
         <code class="value">
-          {raw ? <Json text={raw} lineMax={LINE} /> : <span class="quiet">{t.missing}</span>}
+          {raw ? <Json text={raw} lineMax={LINE_LENGTH} /> : <span class="muted">{t.missing}</span>}
         </code>
-        {isTime && <span class="when">{fromNow(Number(raw) * 1000, now)}</span>}
+        {isTime && <span class="annotation">{formatRelativeTime(Number(raw) * 1000, now)}</span>}
         {name === "rooms" && grant && grant.can.length > 0 && (
-          <span class="when">
+          <span class="annotation">
             {t.grants(grant.pattern)} <b>{grant.can.join(", ")}</b>
           </span>
         )}
         <span class="note">{meaning}</span>
       </td>
-      <td>{isOpen ? <span class="quiet">{t.open}</span> : <Verdict fault={fault} />}</td>
+      <td>{isServerOnly ? <span class="muted">{t.serverOnly}</span> : <CheckResult problem={problem} />}</td>
     </tr>
   );
 }
 
-/** One verdict: a code and why, or that it is fine. */
-export function Verdict({ fault }: { fault: Fault | undefined }) {
-  if (!fault) return <span class="good">✓ {t.fine}</span>;
+/** The result of one check: OK, or a code and the reason. */
+export function CheckResult({ problem }: { problem: TokenProblem | undefined }) {
+  if (!problem) return <span class="success">✓ {t.ok}</span>;
   return (
-    <span class="bad">
-      <code class="verdict">✕ {fault.code}</code>
-      <span class="note">{t.why[fault.why]}</span>
+    <span class="error">
+      <code class="problem-code">✕ {problem.code}</code>
+      <span class="note">{t.reasons[problem.reason]}</span>
     </span>
   );
 }

@@ -1,21 +1,21 @@
-// Copies something, and says that it did.
+// A button that copies a text and confirms it.
 
 import { useEffect, useState } from "preact/hooks";
-import { t } from "./words.js";
+import { t } from "./strings.js";
 
-const SAID_MS = 1500;
+const COPIED_MS = 1500;
 
 export function CopyButton({ text }: { text: () => string }) {
   const [isDone, setIsDone] = useState(false);
   useEffect(() => {
     if (!isDone) return;
-    const timer = setTimeout(() => setIsDone(false), SAID_MS);
+    const timer = setTimeout(() => setIsDone(false), COPIED_MS);
     return () => clearTimeout(timer);
   }, [isDone]);
   return (
     <button
       type="button"
-      class="tool"
+      class="tool-button"
       onClick={() => navigator.clipboard.writeText(text()).then(() => setIsDone(true))}
     >
       {isDone ? t.copied : t.copy}

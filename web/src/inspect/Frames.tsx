@@ -1,45 +1,45 @@
-// Everything that goes over the socket, both ways, as it goes.
+// The list of frames sent and received, live, with filters and details.
 
 import type { VNode } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { CopyButton } from "./CopyButton.js";
-import { useChanges } from "./changes.js";
-import { clock, duration, number } from "./figures.js";
-import { type Direction, exported, type Filter, type Frame, matches } from "./frames.js";
+import { useUpdates } from "./change-notifier.js";
+import { formatClock, formatDuration, formatNumber } from "./format.js";
+import { type Direction, type Filter, type Frame, matchesFilter, toJsonLines } from "./frame-log.js";
+import type { InspectorSession } from "./inspector-session.js";
 import { Json } from "./Json.js";
-import { Panel, scrolling } from "./Panel.js";
-import type { Session } from "./session.js";
-import { t } from "./words.js";
+import { Panel, scrollable } from "./Panel.js";
+import { t } from "./strings.js";
 
-/** How many rows are drawn, and how many more are at a time. */
-const ROWS = 100;
-/** How near to the end counts as at the end, in pixels. */
-const NEAR_PX = 8;
+/** Rows rendered at first, and added by each "Show older". */
+const ROWS_STEP = 100;
+/** Distance from the end, in pixels, that counts as scrolled to the end. */
+const AT_END_PX = 8;
 
-export function Frames({ session }: { session: Session }) {
-  useChanges(session.traffic);
+export function Frames({ session }: { session: InspectorSession }) {
+  useUpdates(session.trafficChanges);
   const { log } = session;
   const [filter, setFilter] = useState<Filter>({ direction: "", type: "-ping pong", text: "" });
-  const [rowsMax, setRowsMax] = useState(ROWS);
+  const [rowsMax, setRowsMax] = useState(ROWS_STEP);
   const [selected, setSelected] = useState<Frame>();
   const [isPaused, setIsPaused] = useState(false);
-  /** What is looked at while newer ones wait: since it was paused, or scrolled up. */
-  const [held, setHeld] = useState<{ frames: Frame[]; count: number }>();
+  /** The frames shown while the list is paused or scrolled up. Newer ones wait. */
+  const [snapshot, setSnapshot] = useState<{ frames: Frame[]; count: number }>();
   const scroller = useRef<HTMLDivElement>(null);
 
-  const hold = () => setHeld({ frames: [...log.frames], count: log.count });
+  const takeSnapshot = () => setSnapshot({ frames: [...log.frames], count: log.count });
   const follow = () => {
-    setHeld(undefined);
+    setSnapshot(undefined);
     setIsPaused(false);
-    setRowsMax(ROWS);
+    setRowsMax(ROWS_STEP);
   };
-  const kept = held?.frames ?? log.frames;
-  const fitting = kept.filter((frame) => matches(frame, filter));
-  const rows = fitting.slice(-rowsMax);
+  const available = snapshot?.frames ?? log.frames;
+  const filtered = available.filter((frame) => matchesFilter(frame, filter));
+  const rows = filtered.slice(-rowsMax);
   const types = [...new Set(log.frames.flatMap((frame) => frame.types))].sort();
 
   useLayoutEffect(() => {
-    if (!held && scroller.current) scroller.current.scrollTop = scroller.current.scrollHeight;
+    if (!snapshot && scroller.current) scroller.current.scrollTop = scroller.current.scrollHeight;
   });
 
   const onScroll = ({
@@ -47,9 +47,9 @@ export function Frames({ session }: { session: Session }) {
   }: {
     currentTarget: Element;
   }) => {
-    const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_PX;
-    if (isAtEnd && held && !isPaused) setHeld(undefined);
-    else if (!isAtEnd && !held) hold();
+    const isAtEnd = scrollHeight - scrollTop - clientHeight < AT_END_PX;
+    if (isAtEnd && snapshot && !isPaused) setSnapshot(undefined);
+    else if (!isAtEnd && !snapshot) takeSnapshot();
   };
   const frameAt = (target: EventTarget | null) => {
     const row = target instanceof Element ? target.closest("tr") : null;
@@ -65,7 +65,7 @@ export function Frames({ session }: { session: Session }) {
     setSelected(frame);
     scroller.current?.querySelector<HTMLElement>(`[data-n="${frame.n}"] button`)?.focus();
   };
-  const stop = rows.includes(selected as Frame) ? selected : rows.at(-1);
+  const tabStop = rows.includes(selected as Frame) ? selected : rows.at(-1);
 
   return (
     <Panel
@@ -73,23 +73,23 @@ export function Frames({ session }: { session: Session }) {
       title={t.frames}
       aside={
         <>
-          <span class="quiet">{t.shown(number(fitting.length), number(log.count))}</span>
-          <span class="tools">
+          <span class="muted">{t.shown(formatNumber(filtered.length), formatNumber(log.count))}</span>
+          <span class="toolbar">
             <button
               type="button"
-              class="tool"
+              class="tool-button"
               aria-pressed={isPaused}
               onClick={() => {
                 if (isPaused) return follow();
                 setIsPaused(true);
-                hold();
+                takeSnapshot();
               }}
             >
               {isPaused ? t.resume : t.pause}
             </button>
             <button
               type="button"
-              class="tool"
+              class="tool-button"
               onClick={() => {
                 log.clear();
                 setSelected(undefined);
@@ -98,8 +98,8 @@ export function Frames({ session }: { session: Session }) {
             >
               {t.clear}
             </button>
-            <CopyButton text={() => exported(fitting)} />
-            <button type="button" class="tool" onClick={() => save(exported(fitting))}>
+            <CopyButton text={() => toJsonLines(filtered)} />
+            <button type="button" class="tool-button" onClick={() => save(toJsonLines(filtered))}>
               {t.save}
             </button>
           </span>
@@ -140,21 +140,21 @@ export function Frames({ session }: { session: Session }) {
           onInput={({ currentTarget: { value } }) => setFilter({ ...filter, text: value })}
         />
       </div>
-      <div class="list" ref={scroller} {...scrolling(t.frames)} onScroll={onScroll}>
-        {fitting.length > rowsMax && (
+      <div class="frame-list" ref={scroller} {...scrollable(t.frames)} onScroll={onScroll}>
+        {filtered.length > rowsMax && (
           <button
             type="button"
-            class="tool"
+            class="tool-button"
             onClick={() => {
-              if (!held) hold();
-              setRowsMax(rowsMax + ROWS);
+              if (!snapshot) takeSnapshot();
+              setRowsMax(rowsMax + ROWS_STEP);
             }}
           >
             {t.older}
           </button>
         )}
         <table class="frames">
-          <caption class="spoken">{t.framesHint}</caption>
+          <caption class="visually-hidden">{t.framesHint}</caption>
           <thead>
             <tr>
               <th scope="col">{t.time}</th>
@@ -168,14 +168,14 @@ export function Frames({ session }: { session: Session }) {
             </tr>
           </thead>
           <tbody onClick={({ target }) => setSelected(frameAt(target))} onKeyDown={onKeyDown}>
-            {rows.map((frame) => rowOf(frame, frame === selected, frame === stop))}
+            {rows.map((frame) => rowOf(frame, frame === selected, frame === tabStop))}
           </tbody>
         </table>
-        {log.frames.length === 0 && <p class="quiet pad">{t.noFrames}</p>}
+        {log.frames.length === 0 && <p class="muted padded">{t.noFrames}</p>}
       </div>
-      {held && log.count > held.count && (
-        <button type="button" class="newer" onClick={follow}>
-          {t.newer(number(log.count - held.count))}
+      {snapshot && log.count > snapshot.count && (
+        <button type="button" class="newer-button" onClick={follow}>
+          {t.newer(formatNumber(log.count - snapshot.count))}
         </button>
       )}
       {selected && <Details frame={selected} close={() => setSelected(undefined)} />}
@@ -183,68 +183,72 @@ export function Frames({ session }: { session: Session }) {
   );
 }
 
-const ARROWS: Record<Direction, string> = { sent: "→", received: "←", socket: "○" };
-/** How much of a frame its row has, in characters. */
-const PREVIEW = 300;
-/** What each frame begins with, and a row leaves out: the type stands beside it, and ids say little. */
-const OPENING = /^\{"type":"\w+",?("id":("[^"]*"|\d+),?)?("key":"[^"]*",?)?/;
-/** The row that was drawn last for a frame: the same again need not be compared. */
-const drawn = new WeakMap<Frame, { row: VNode; state: string }>();
+const DIRECTION_ICONS: Record<Direction, string> = { sent: "→", received: "←", socket: "○" };
+/** Characters of a frame shown in its row. */
+const PREVIEW_LENGTH = 300;
+/** The start of a frame that its row omits: the type has its own column, and ids add little. */
+const OMITTED_START = /^\{"type":"\w+",?("id":("[^"]*"|\d+),?)?("key":"[^"]*",?)?/;
+/** The last row rendered for each frame. Preact skips the diff if it gets the same element. */
+const rowCache = new WeakMap<Frame, { row: VNode; state: string }>();
 
-function rowOf(frame: Frame, isSelected: boolean, isStop: boolean): VNode {
-  const state = `${isSelected} ${isStop}`;
-  const last = drawn.get(frame);
+function rowOf(frame: Frame, isSelected: boolean, isTabStop: boolean): VNode {
+  const state = `${isSelected} ${isTabStop}`;
+  const last = rowCache.get(frame);
   if (last?.state === state) return last.row;
-  const { n, direction, time, types, text, objects, bytes, latencyMs, isBad } = frame;
+  const { n, direction, time, types, text, objects, bytes, latencyMs, isError } = frame;
   const row = (
-    <tr key={n} data-n={n} class={`${direction} ${isBad ? "wrong" : ""} ${isSelected ? "selected" : ""}`}>
+    <tr
+      key={n}
+      data-n={n}
+      class={`${direction} ${isError ? "has-error" : ""} ${isSelected ? "selected" : ""}`}
+    >
       <td>
-        <time>{clock(time)}</time>
+        <time>{formatClock(time)}</time>
       </td>
       <th scope="row">
-        <button type="button" tabIndex={isStop ? 0 : -1} aria-pressed={isSelected}>
-          <span class="way" aria-hidden="true">
-            {ARROWS[direction]}
+        <button type="button" tabIndex={isTabStop ? 0 : -1} aria-pressed={isSelected}>
+          <span class="direction" aria-hidden="true">
+            {DIRECTION_ICONS[direction]}
           </span>{" "}
-          <span class="spoken">{t.way[direction]}</span> {types.join(", ")}
+          <span class="visually-hidden">{t.directions[direction]}</span> {types.join(", ")}
         </button>
       </th>
-      <td class="content">{text.slice(0, PREVIEW).replace(OPENING, "{")}</td>
-      <td>{objects > 1 ? number(objects) : ""}</td>
-      <td>{direction === "socket" ? "" : number(bytes)}</td>
-      <td>{latencyMs === undefined ? "" : duration(latencyMs)}</td>
+      <td class="content">{text.slice(0, PREVIEW_LENGTH).replace(OMITTED_START, "{")}</td>
+      <td>{objects > 1 ? formatNumber(objects) : ""}</td>
+      <td>{direction === "socket" ? "" : formatNumber(bytes)}</td>
+      <td>{latencyMs === undefined ? "" : formatDuration(latencyMs)}</td>
     </tr>
   );
-  drawn.set(frame, { row, state });
+  rowCache.set(frame, { row, state });
   return row;
 }
 
-/** How many objects of a frame are shown. */
+/** Objects of a frame shown in its details. */
 const OBJECTS_MAX = 100;
 
 function Details({ frame, close }: { frame: Frame; close: () => void }) {
   const { direction, time, text, objects, bytes, latencyMs } = frame;
   const lines = direction === "socket" || objects === 1 ? [text] : text.split("\n");
   const shown = lines.slice(0, OBJECTS_MAX).map((line, at) => ({ line, at }));
-  const facts = [
-    `${ARROWS[direction]} ${t.way[direction]}`,
-    clock(time),
-    direction !== "socket" && t.bytes(number(bytes)),
-    objects > 1 && `${number(objects)} ${t.objects}`,
-    latencyMs !== undefined && duration(latencyMs),
+  const details = [
+    `${DIRECTION_ICONS[direction]} ${t.directions[direction]}`,
+    formatClock(time),
+    direction !== "socket" && t.bytes(formatNumber(bytes)),
+    objects > 1 && `${formatNumber(objects)} ${t.objects}`,
+    latencyMs !== undefined && formatDuration(latencyMs),
   ];
   return (
     <section class="details" aria-label={t.details}>
-      <div class="bar">
-        <span class="quiet">{facts.filter(Boolean).join("  ·  ")}</span>
-        <span class="tools">
+      <div class="panel-header">
+        <span class="muted">{details.filter(Boolean).join("  ·  ")}</span>
+        <span class="toolbar">
           <CopyButton text={() => text} />
-          <button type="button" class="tool" onClick={close}>
+          <button type="button" class="tool-button" onClick={close}>
             {t.close}
           </button>
         </span>
       </div>
-      <div class="json" {...scrolling(t.content)}>
+      <div class="json-view" {...scrollable(t.content)}>
         {shown.map(({ line, at }) => (
           <pre key={at}>
             <Json text={line} />

@@ -1,15 +1,15 @@
-// How long the room takes to answer: drawn, and in words.
+// Round-trip times, as a chart and as a table.
 
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { useChanges } from "./changes.js";
-import { clock, duration, number } from "./figures.js";
-import { Panel, scrolling } from "./Panel.js";
-import { type Sample, type Series, steps, summary } from "./samples.js";
-import type { Session } from "./session.js";
-import { t } from "./words.js";
+import { useUpdates } from "./change-notifier.js";
+import { formatClock, formatDuration, formatNumber } from "./format.js";
+import type { InspectorSession } from "./inspector-session.js";
+import { axisTicks, type Sample, type Series, summarize } from "./latency-samples.js";
+import { Panel, scrollable } from "./Panel.js";
+import { t } from "./strings.js";
 
-export function Latency({ session }: { session: Session }) {
-  useChanges(session.traffic);
+export function Latency({ session }: { session: InspectorSession }) {
+  useUpdates(session.trafficChanges);
   const { isMeasuring } = session;
   return (
     <Panel
@@ -18,7 +18,7 @@ export function Latency({ session }: { session: Session }) {
       aside={
         <button
           type="button"
-          class="tool"
+          class="tool-button"
           aria-pressed={isMeasuring}
           onClick={() => session.measure(!isMeasuring)}
         >
@@ -27,13 +27,13 @@ export function Latency({ session }: { session: Session }) {
       }
     >
       <Chart {...session.samples} />
-      <div class="scroller" {...scrolling(t.latency)}>
+      <div class="scroller" {...scrollable(t.latency)}>
         <table class="summary">
-          <caption class="spoken">{t.chart}</caption>
+          <caption class="visually-hidden">{t.chart}</caption>
           <thead>
             <tr>
               <td />
-              <th scope="col">{t.number}</th>
+              <th scope="col">{t.samples}</th>
               <th scope="col">{t.min}</th>
               <th scope="col">{t.median}</th>
               <th scope="col">{t.p95}</th>
@@ -51,35 +51,35 @@ export function Latency({ session }: { session: Session }) {
 }
 
 function Row({ series, samples }: { series: Series; samples: Sample[] }) {
-  const told = summary(samples);
+  const stats = summarize(samples);
   return (
     <tr>
       <th scope="row" class={series}>
         {t.series[series]}
       </th>
-      <td>{number(told?.count ?? 0)}</td>
-      <td>{duration(told?.min)}</td>
-      <td>{duration(told?.median)}</td>
-      <td>{duration(told?.p95)}</td>
-      <td>{duration(told?.last)}</td>
+      <td>{formatNumber(stats?.count ?? 0)}</td>
+      <td>{formatDuration(stats?.min)}</td>
+      <td>{formatDuration(stats?.median)}</td>
+      <td>{formatDuration(stats?.p95)}</td>
+      <td>{formatDuration(stats?.last)}</td>
     </tr>
   );
 }
 
-/** Around the plot, in pixels: room for what its axes say. */
-const SPACE = { left: 56, right: 12, top: 10, bottom: 22 };
-/** The shortest time that the chart spans. */
+/** Pixels around the plot, for the axis labels. */
+const MARGIN = { left: 56, right: 12, top: 10, bottom: 22 };
+/** The shortest time span of the chart. */
 const SPAN_MS_MIN = 30_000;
-/** How far apart what an axis says is, in pixels. */
-const APART = { x: 90, y: 26 };
+/** The least distance between axis labels, in pixels. */
+const TICK_SPACING = { x: 90, y: 26 };
 
-/** Pings as a line and acknowledgements as dots, over time. The table beside it says the same to who sees none. */
+/** Draws pings as a line and acks as dots over time. The table below is the accessible alternative. */
 function Chart({ ping, publish }: Record<Series, Sample[]>) {
-  const place = useRef<HTMLDivElement>(null);
+  const container = useRef<HTMLDivElement>(null);
   const [{ width, height }, setSize] = useState({ width: 0, height: 0 });
   const [pointer, setPointer] = useState<number>();
   useLayoutEffect(() => {
-    const element = place.current;
+    const element = container.current;
     if (!element) return;
     const observer = new ResizeObserver(([entry]) => entry && setSize(entry.contentRect));
     observer.observe(element);
@@ -87,54 +87,54 @@ function Chart({ ping, publish }: Record<Series, Sample[]>) {
   }, []);
 
   const all = [...ping, ...publish];
-  const inner = { width: width - SPACE.left - SPACE.right, height: height - SPACE.top - SPACE.bottom };
+  const inner = { width: width - MARGIN.left - MARGIN.right, height: height - MARGIN.top - MARGIN.bottom };
   const end = Math.max(...all.map(({ time }) => time));
   const start = Math.min(end - SPAN_MS_MIN, ...all.map(({ time }) => time));
-  const most = Math.max(1, ...all.map(({ ms }) => ms)) * 1.1;
-  const x = (time: number) => SPACE.left + ((time - start) / (end - start)) * inner.width;
-  const y = (ms: number) => SPACE.top + (1 - ms / most) * inner.height;
+  const maxMs = Math.max(1, ...all.map(({ ms }) => ms)) * 1.1;
+  const x = (time: number) => MARGIN.left + ((time - start) / (end - start)) * inner.width;
+  const y = (ms: number) => MARGIN.top + (1 - ms / maxMs) * inner.height;
   const point = ({ time, ms }: Sample) => `${x(time).toFixed(1)} ${y(ms).toFixed(1)}`;
   const isDrawn = all.length > 0 && inner.width > 0 && inner.height > 0;
-  const away = ({ time }: Sample) => Math.abs(x(time) - (pointer ?? 0));
-  const near =
-    pointer !== undefined && isDrawn ? all.reduce((a, b) => (away(b) < away(a) ? b : a)) : undefined;
+  const distance = ({ time }: Sample) => Math.abs(x(time) - (pointer ?? 0));
+  const hovered =
+    pointer !== undefined && isDrawn ? all.reduce((a, b) => (distance(b) < distance(a) ? b : a)) : undefined;
 
   return (
     <div
-      ref={place}
+      ref={container}
       class="chart"
       onPointerMove={({ offsetX }) => setPointer(offsetX)}
       onPointerLeave={() => setPointer(undefined)}
     >
-      {all.length === 0 && <p class="quiet pad">{t.noSamples}</p>}
+      {all.length === 0 && <p class="muted padded">{t.noSamples}</p>}
       {isDrawn && (
         <svg width={width} height={height} role="img" aria-label={t.chart}>
-          {steps(most, inner.height / APART.y).map((ms) => (
+          {axisTicks(maxMs, inner.height / TICK_SPACING.y).map((ms) => (
             <g key={ms}>
-              <path class="grid" d={`M${SPACE.left} ${Math.round(y(ms)) + 0.5}h${inner.width}`} />
-              <text x={SPACE.left - 6} y={y(ms) + 4} text-anchor="end">
-                {number(ms)} ms
+              <path class="grid" d={`M${MARGIN.left} ${Math.round(y(ms)) + 0.5}h${inner.width}`} />
+              <text x={MARGIN.left - 6} y={y(ms) + 4} text-anchor="end">
+                {formatNumber(ms)} ms
               </text>
             </g>
           ))}
-          {steps((end - start) / 1000, inner.width / APART.x).map((ago) => (
+          {axisTicks((end - start) / 1000, inner.width / TICK_SPACING.x).map((ago) => (
             <text key={ago} x={x(end - ago * 1000)} y={height - 6} text-anchor={ago === 0 ? "end" : "middle"}>
-              {clock(end - ago * 1000, 0)}
+              {formatClock(end - ago * 1000, 0)}
             </text>
           ))}
           <path class="ping" d={ping.map((sample, at) => `${at > 0 ? "L" : "M"}${point(sample)}`).join("")} />
           <path class="publish" d={publish.map((sample) => `M${point(sample)}h0`).join("")} />
-          {near && (
+          {hovered && (
             <>
-              <path class="grid" d={`M${x(near.time)} ${SPACE.top}v${inner.height}`} />
-              <circle cx={x(near.time)} cy={y(near.ms)} r={4} />
+              <path class="grid" d={`M${x(hovered.time)} ${MARGIN.top}v${inner.height}`} />
+              <circle cx={x(hovered.time)} cy={y(hovered.ms)} r={4} />
               <text
-                class="near"
-                x={Math.min(Math.max(x(near.time), SPACE.left + 70), width - 90)}
-                y={SPACE.top + 8}
+                class="hover-label"
+                x={Math.min(Math.max(x(hovered.time), MARGIN.left + 70), width - 90)}
+                y={MARGIN.top + 8}
                 text-anchor="middle"
               >
-                {clock(near.time)} · {duration(near.ms)}
+                {formatClock(hovered.time)} · {formatDuration(hovered.ms)}
               </text>
             </>
           )}

@@ -1,23 +1,23 @@
-// Who is here.
+// The room's members, with their presence state by connection.
 
-import { useChanges } from "./changes.js";
-import { clock, number } from "./figures.js";
-import { Panel, scrolling } from "./Panel.js";
-import type { Session } from "./session.js";
-import { t } from "./words.js";
+import { useUpdates } from "./change-notifier.js";
+import { formatClock, formatNumber } from "./format.js";
+import type { InspectorSession } from "./inspector-session.js";
+import { Panel, scrollable } from "./Panel.js";
+import { t } from "./strings.js";
 
-export function Members({ session }: { session: Session }) {
-  useChanges(session.facts);
+export function Members({ session }: { session: InspectorSession }) {
+  useUpdates(session.roomChanges);
   const { room, welcome } = session;
   const members = [...(room?.members.values() ?? [])];
   return (
-    <Panel id="members" title={t.members} aside={room && <b class="count">{number(room.count)}</b>}>
+    <Panel id="members" title={t.members} aside={room && <b class="count">{formatNumber(room.count)}</b>}>
       {members.length === 0 ? (
-        <p class="quiet pad">{t.nobody}</p>
+        <p class="muted padded">{t.noMembers}</p>
       ) : (
-        <div class="scroller" {...scrolling(t.members)}>
+        <div class="scroller" {...scrollable(t.members)}>
           <table>
-            <caption class="spoken">{t.members}</caption>
+            <caption class="visually-hidden">{t.members}</caption>
             <thead>
               <tr>
                 <th scope="col">{t.user}</th>
@@ -36,13 +36,13 @@ export function Members({ session }: { session: Session }) {
                       <span class="note">{info.name}</span>
                     )}
                   </th>
-                  <td>{clock(since, 0)}</td>
-                  <td>{connections || <span class="warn">0 {t.gone}</span>}</td>
+                  <td>{formatClock(since, 0)}</td>
+                  <td>{connections || <span class="warning">0 ({t.gracePeriod})</span>}</td>
                   <td>
-                    {Object.entries(state).map(([connection, shown]) => (
-                      <div key={connection} class="state">
-                        <code class="quiet">{connection.slice(0, 6)}</code>{" "}
-                        <code>{JSON.stringify(shown)}</code>
+                    {Object.entries(state).map(([connection, value]) => (
+                      <div key={connection} class="member-state">
+                        <code class="muted">{connection.slice(0, 6)}</code>{" "}
+                        <code>{JSON.stringify(value)}</code>
                       </div>
                     ))}
                   </td>
@@ -52,7 +52,7 @@ export function Members({ session }: { session: Session }) {
           </table>
         </div>
       )}
-      {room?.isTruncated && <p class="warn pad">{t.truncated}</p>}
+      {room?.isTruncated && <p class="warning padded">{t.truncated}</p>}
     </Panel>
   );
 }

@@ -1,11 +1,11 @@
-// One section of the page: a heading with what belongs beside it, and what is under it.
+// A section of the page with a heading.
 
 import type { ComponentChildren } from "preact";
 
 interface Props {
   id: string;
   title: string;
-  /** Beside the heading. */
+  /** Shown beside the heading. */
   aside?: ComponentChildren;
   children: ComponentChildren;
 }
@@ -13,7 +13,7 @@ interface Props {
 export function Panel({ id, title, aside, children }: Props) {
   return (
     <section id={id} aria-labelledby={`${id}-title`} class="panel">
-      <div class="bar">
+      <div class="panel-header">
         <h2 id={`${id}-title`}>{title}</h2>
         {aside}
       </div>
@@ -22,5 +22,5 @@ export function Panel({ id, title, aside, children }: Props) {
   );
 }
 
-/** For what scrolls by itself: who has no pointer reaches it by the keyboard, and scrolls it with the arrow keys. */
-export const scrolling = (label: string) => ({ role: "group", "aria-label": label, tabIndex: 0 }) as const;
+/** Attributes of a scrollable element, so that keyboard users can focus and scroll it. */
+export const scrollable = (label: string) => ({ role: "group", "aria-label": label, tabIndex: 0 }) as const;

@@ -1,12 +1,12 @@
-// The token: pasted, or made by a Worker that runs for development.
+// The token: pasted, or created by a development Worker.
 
 import { useState } from "preact/hooks";
 import { devToken } from "../common/dev-token.js";
 import { CopyButton } from "./CopyButton.js";
-import { isObject, parsed } from "./json.js";
+import { isObject, tryParse } from "./json.js";
 import { Panel } from "./Panel.js";
-import { cleaned } from "./token.js";
-import { t } from "./words.js";
+import { t } from "./strings.js";
+import { cleanToken } from "./token-check.js";
 
 interface Props {
   token: string;
@@ -22,12 +22,17 @@ export function Token({ token, setToken, room }: Props) {
       title={t.token}
       aside={
         token && (
-          <span class="tools">
-            <button type="button" class="tool" aria-pressed={isShown} onClick={() => setIsShown(!isShown)}>
-              {isShown ? t.hide : t.reveal}
+          <span class="toolbar">
+            <button
+              type="button"
+              class="tool-button"
+              aria-pressed={isShown}
+              onClick={() => setIsShown(!isShown)}
+            >
+              {isShown ? t.hide : t.show}
             </button>
             <CopyButton text={() => token} />
-            <button type="button" class="tool" onClick={() => setToken("")}>
+            <button type="button" class="tool-button" onClick={() => setToken("")}>
               {t.clear}
             </button>
           </span>
@@ -35,35 +40,41 @@ export function Token({ token, setToken, room }: Props) {
       }
     >
       <textarea
-        class={`field jwt ${isShown ? "" : "hidden"}`}
-        aria-label={t.pasted}
-        placeholder={t.paste}
+        class={`field jwt-input ${isShown ? "" : "hidden"}`}
+        aria-label={t.tokenInput}
+        placeholder={t.tokenPlaceholder}
         rows={3}
         spellcheck={false}
         autocomplete="off"
         autocapitalize="off"
         value={token}
-        onInput={(event) => setToken(cleaned(event.currentTarget.value))}
+        onInput={(event) => setToken(cleanToken(event.currentTarget.value))}
       />
-      <Maker room={room} setToken={setToken} />
+      <TokenForm room={room} setToken={setToken} />
     </Panel>
   );
 }
 
-/** What is filled in to make a token. */
-interface Wishes {
+/** The fields of the form that creates a token. */
+interface TokenFields {
   user: string;
   rooms: string;
   info: string;
   seconds: string;
-  others: string;
+  otherClaims: string;
 }
 
 type Preset = keyof typeof t.presets;
 
-function presetOf(preset: Preset, room: string): Wishes {
+function presetOf(preset: Preset, room: string): TokenFields {
   const grants = (...capabilities: string[]) => JSON.stringify({ [room || "lobby"]: capabilities });
-  const member = { user: "ann", rooms: room || "lobby", info: '{"name":"Ann"}', seconds: "3600", others: "" };
+  const member = {
+    user: "ann",
+    rooms: room || "lobby",
+    info: '{"name":"Ann"}',
+    seconds: "3600",
+    otherClaims: "",
+  };
   switch (preset) {
     case "member":
       return member;
@@ -81,45 +92,51 @@ function presetOf(preset: Preset, room: string): Wishes {
     case "expired":
       return { ...member, seconds: "-60" };
     case "early":
-      return { ...member, seconds: "7200", others: `{"nbf":${Math.floor(Date.now() / 1000) + 3600}}` };
+      return { ...member, seconds: "7200", otherClaims: `{"nbf":${Math.floor(Date.now() / 1000) + 3600}}` };
     case "elsewhere":
       return { ...member, rooms: "elsewhere, team:7:*" };
   }
 }
 
-/** The claims that are wished for, or what is wrong with the wishes. */
-function claimsOf({ user, rooms, info, seconds, others }: Wishes): Record<string, unknown> | string {
+/** Returns the claims for the fields, or an error text. */
+function claimsOf({
+  user,
+  rooms,
+  info,
+  seconds,
+  otherClaims,
+}: TokenFields): Record<string, unknown> | string {
   const claims: Record<string, unknown> = { sub: user };
-  claims.rooms = /^\s*[[{]/.test(rooms) ? parsed(rooms) : rooms.split(/[\s,]+/).filter(Boolean);
-  if (claims.rooms === undefined) return t.notJson("rooms");
-  if (info.trim()) claims.info = parsed(info);
-  if (info.trim() && !isObject(claims.info)) return t.notJson("info");
+  claims.rooms = /^\s*[[{]/.test(rooms) ? tryParse(rooms) : rooms.split(/[\s,]+/).filter(Boolean);
+  if (claims.rooms === undefined) return t.invalidJson("rooms");
+  if (info.trim()) claims.info = tryParse(info);
+  if (info.trim() && !isObject(claims.info)) return t.notObject("info");
   if (seconds.trim()) claims.exp = Math.floor(Date.now() / 1000) + Number(seconds);
-  const more = others.trim() ? parsed(others) : {};
-  return isObject(more) ? { ...claims, ...more } : t.notJson(t.others);
+  const more = otherClaims.trim() ? tryParse(otherClaims) : {};
+  return isObject(more) ? { ...claims, ...more } : t.notObject(t.otherClaims);
 }
 
-function Maker({ room, setToken }: Omit<Props, "token">) {
+function TokenForm({ room, setToken }: Omit<Props, "token">) {
   const [preset, setPreset] = useState<Preset>("member");
-  const [wishes, setWishes] = useState(() => presetOf("member", room));
+  const [fields, setFields] = useState(() => presetOf("member", room));
   const [outcome, setOutcome] = useState("");
-  const [isHere, setIsHere] = useState(true);
-  const claims = claimsOf(wishes);
-  const input = (name: keyof Wishes) => ({
+  const [isAvailable, setIsAvailable] = useState(true);
+  const claims = claimsOf(fields);
+  const input = (name: keyof TokenFields) => ({
     class: "field",
     name,
     spellcheck: false,
     autocomplete: "off" as const,
-    value: wishes[name],
+    value: fields[name],
     onInput: (event: { currentTarget: { value: string } }) =>
-      setWishes({ ...wishes, [name]: event.currentTarget.value }),
+      setFields({ ...fields, [name]: event.currentTarget.value }),
   });
-  const make = async () => {
+  const create = async () => {
     if (typeof claims === "string") return;
     try {
       const token = await devToken(claims);
-      setIsHere(token !== undefined);
-      setOutcome(token === undefined ? "" : t.made);
+      setIsAvailable(token !== undefined);
+      setOutcome(token === undefined ? "" : t.created);
       if (token !== undefined) setToken(token);
     } catch (error) {
       setOutcome(`${error instanceof Error ? error.message : error}`);
@@ -128,13 +145,13 @@ function Maker({ room, setToken }: Omit<Props, "token">) {
   return (
     <form
       class="form"
-      aria-labelledby="make-title"
+      aria-labelledby="create-token-title"
       onSubmit={(event) => {
         event.preventDefault();
-        make();
+        create();
       }}
     >
-      <h3 id="make-title">{t.make}</h3>
+      <h3 id="create-token-title">{t.createToken}</h3>
       <label>
         <span>{t.preset}</span>
         <select
@@ -142,12 +159,12 @@ function Maker({ room, setToken }: Omit<Props, "token">) {
           value={preset}
           onChange={({ currentTarget: { value } }) => {
             setPreset(value as Preset);
-            setWishes(presetOf(value as Preset, room));
+            setFields(presetOf(value as Preset, room));
           }}
         >
-          {Object.entries(t.presets).map(([name, words]) => (
+          {Object.entries(t.presets).map(([name, label]) => (
             <option key={name} value={name}>
-              {words}
+              {label}
             </option>
           ))}
         </select>
@@ -156,8 +173,8 @@ function Maker({ room, setToken }: Omit<Props, "token">) {
         <span>{t.user}</span>
         <input {...input("user")} />
       </label>
-      <label class="wide">
-        <span>{t.roomsList}</span>
+      <label class="full-width">
+        <span>{t.rooms}</span>
         <input {...input("rooms")} />
       </label>
       <label>
@@ -165,19 +182,19 @@ function Maker({ room, setToken }: Omit<Props, "token">) {
         <input {...input("info")} />
       </label>
       <label>
-        <span>{t.seconds}</span>
+        <span>{t.lifetime}</span>
         <input {...input("seconds")} type="number" />
       </label>
-      <label class="wide">
-        <span>{t.others}</span>
-        <textarea {...input("others")} rows={2} placeholder='{"limits":{"messages_per_second":5}}' />
+      <label class="full-width">
+        <span>{t.otherClaims}</span>
+        <textarea {...input("otherClaims")} rows={2} placeholder='{"limits":{"messages_per_second":5}}' />
       </label>
-      <div class="wide row">
-        <button type="submit" class="button" disabled={!isHere || typeof claims === "string"}>
-          {t.make}
+      <div class="full-width button-row">
+        <button type="submit" class="button" disabled={!isAvailable || typeof claims === "string"}>
+          {t.createToken}
         </button>
-        <span role="status" class={typeof claims === "string" ? "bad" : "quiet"}>
-          {!isHere ? t.notHere : typeof claims === "string" ? claims : outcome}
+        <span role="status" class={typeof claims === "string" ? "error" : "muted"}>
+          {!isAvailable ? t.noDevTokens : typeof claims === "string" ? claims : outcome}
         </span>
       </div>
     </form>

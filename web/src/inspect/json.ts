@@ -1,10 +1,10 @@
-// JSON as it was written: what parsing would lose (a name that stands twice, 1.0, big numbers) is what is looked for.
+// Works on the text of JSON, to keep what parsing loses: duplicate names, 1.0, large numbers.
 
-/** The tokens of valid JSON: strings, signs, and what stands between them. */
+/** The tokens of valid JSON: strings, punctuation, and literals. */
 const TOKENS = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 
-/** What is valid JSON, as a value; `undefined` for what is not. */
-export function parsed(text: string): unknown {
+/** Parses JSON. Returns `undefined` if it is invalid. */
+export function tryParse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
@@ -12,11 +12,11 @@ export function parsed(text: string): unknown {
   }
 }
 
-/** Whether it is what JSON calls an object. */
+/** Returns true if the value is a JSON object. */
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** The members of an object, in order, each value as it was written. `text` has to be a valid object. */
+/** Returns the members of an object in order, each value as its source text. `text` must be a valid object. */
 export function members(text: string): [name: string, raw: string][] {
   const found: [string, string][] = [];
   let depth = 0;
@@ -35,16 +35,16 @@ export function members(text: string): [name: string, raw: string][] {
   return found;
 }
 
-/** The same JSON with a line for each value, nothing of which is changed. `text` has to be valid. */
-export function pretty(text: string): string {
+/** Formats JSON with one value per line, each as its source text. `text` must be valid. */
+export function prettyPrint(text: string): string {
   let indent = "";
   let lines = "";
   let before = "";
   for (const [token] of text.matchAll(TOKENS)) {
     const isEnd = token === "}" || token === "]";
-    const isOpen = before === "{" || before === "[";
+    const isServerOnly = before === "{" || before === "[";
     if (isEnd) indent = indent.slice(2);
-    if ((isEnd && !isOpen) || (!isEnd && isOpen) || before === ",") lines += `\n${indent}`;
+    if ((isEnd && !isServerOnly) || (!isEnd && isServerOnly) || before === ",") lines += `\n${indent}`;
     lines += token === ":" ? ": " : token;
     if (token === "{" || token === "[") indent += "  ";
     before = token;
@@ -52,20 +52,20 @@ export function pretty(text: string): string {
   return lines;
 }
 
-/** The same JSON on one line, with spaces where it may be broken. */
-export const inLine = (text: string) =>
+/** Formats JSON on one line, with spaces where the line may wrap. */
+export const singleLine = (text: string) =>
   [...text.matchAll(TOKENS)].map(([token]) => (/^[:,]$/.test(token) ? `${token} ` : token)).join("");
 
-/** Deepest that arrays and objects may be in each other (PROTOCOL.md, Limits). */
+/** The maximum nesting of arrays and objects (PROTOCOL.md, Limits). */
 const NESTING_MAX = 64;
 
-/** Whether every client can be expected to read it: no number beyond a double, no half of a surrogate pair. */
-export function isReadable(value: unknown, depth = 0): boolean {
+/** Returns true if every client can read the value: no number beyond a double, no lone surrogate. */
+export function isPortable(value: unknown, depth = 0): boolean {
   if (typeof value === "string") return !/\p{Cs}/u.test(value);
   if (typeof value === "number") return Number.isFinite(value);
   if (typeof value !== "object" || value === null) return true;
   return (
     depth < NESTING_MAX &&
-    Object.entries(value).every(([name, inner]) => isReadable(name, 0) && isReadable(inner, depth + 1))
+    Object.entries(value).every(([name, inner]) => isPortable(name, 0) && isPortable(inner, depth + 1))
   );
 }

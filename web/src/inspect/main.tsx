@@ -1,36 +1,36 @@
-// The room inspector: for the developer of an application, where to look when something is wrong.
+// The room inspector: helps developers see what a room, a token and a connection are doing.
 
 import { render } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
 import "../common/base.css";
 import "./inspect.css";
 import { Actions } from "./Actions.js";
+import { AdmissionCheck } from "./AdmissionCheck.js";
 import { Claims } from "./Claims.js";
-import { useNow } from "./changes.js";
-import { Door } from "./Door.js";
+import { useNow } from "./change-notifier.js";
 import { Frames } from "./Frames.js";
-import { Join, Status, type Wish } from "./Join.js";
+import { InspectorSession } from "./inspector-session.js";
+import { JoinForm, type JoinSettings, Status } from "./JoinForm.js";
 import { Latency } from "./Latency.js";
 import { Members } from "./Members.js";
-import { Room } from "./Room.js";
-import { Session } from "./session.js";
+import { RoomInfo } from "./RoomInfo.js";
+import { t } from "./strings.js";
 import { Token } from "./Token.js";
-import { judge } from "./token.js";
-import { t } from "./words.js";
+import { checkToken } from "./token-check.js";
 
-/** What is kept over a reload, as long as the tab is open. */
-const KEPT = { token: "snug.inspect.token", room: "snug.inspect.room" };
+/** Keys in sessionStorage: kept across reloads until the tab is closed. */
+const STORAGE_KEYS = { token: "snug.inspect.token", room: "snug.inspect.room" };
 
-const sections = ["token", "door", "claims", "room", "members", "actions", "frames", "latency"] as const;
+const sections = ["token", "admission", "claims", "room", "members", "actions", "frames", "latency"] as const;
 
-function Inspector({ session }: { session: Session }) {
-  const [token, setToken] = useKept(KEPT.token, "");
-  const [room, setRoom] = useKept(KEPT.room, "lobby");
+function Inspector({ session }: { session: InspectorSession }) {
+  const [token, setToken] = useTabStorage(STORAGE_KEYS.token, "");
+  const [room, setRoom] = useTabStorage(STORAGE_KEYS.room, "lobby");
   const [options, setOptions] = useState({ last: "20", presence: true });
-  // The client asks for the token when it needs one, which is the one that is here then.
+  // The client requests a token whenever it connects, and gets the one that is current then.
   const current = useRef(token);
   current.current = token;
-  const setWish = ({ room, ...options }: Wish) => {
+  const setSettings = ({ room, ...options }: JoinSettings) => {
     setRoom(room);
     setOptions(options);
   };
@@ -40,7 +40,12 @@ function Inspector({ session }: { session: Session }) {
         <h1>
           <a href="/">Snug</a> <span>{t.title}</span>
         </h1>
-        <Join session={session} wish={{ room, ...options }} setWish={setWish} token={() => current.current} />
+        <JoinForm
+          session={session}
+          wish={{ room, ...options }}
+          setSettings={setSettings}
+          token={() => current.current}
+        />
         <Status session={session} />
       </header>
       <nav aria-label={t.sections}>
@@ -53,14 +58,14 @@ function Inspector({ session }: { session: Session }) {
       <main>
         <div class="column">
           <Token token={token} setToken={setToken} room={room} />
-          <Judged token={token} room={room} />
+          <TokenPanels token={token} room={room} />
         </div>
         <div class="column">
-          <Room session={session} />
+          <RoomInfo session={session} />
           <Members session={session} />
           <Actions session={session} />
         </div>
-        <div class="column wide">
+        <div class="column main-column">
           <Frames session={session} />
           <Latency session={session} />
         </div>
@@ -69,18 +74,18 @@ function Inspector({ session }: { session: Session }) {
   );
 }
 
-function Judged({ token, room }: { token: string; room: string }) {
+function TokenPanels({ token, room }: { token: string; room: string }) {
   const now = useNow();
-  const judgement = useMemo(() => judge(token, room, now), [token, room, now]);
+  const check = useMemo(() => checkToken(token, room, now), [token, room, now]);
   return (
     <>
-      <Door judgement={judgement} token={token} room={room} />
-      <Claims judgement={judgement} room={room} token={token} now={now} />
+      <AdmissionCheck check={check} token={token} room={room} />
+      <Claims check={check} room={room} token={token} now={now} />
     </>
   );
 }
 
-function useKept(name: string, first: string): [string, (value: string) => void] {
+function useTabStorage(name: string, first: string): [string, (value: string) => void] {
   const [value, setValue] = useState(() => sessionStorage.getItem(name) ?? first);
   return [
     value,
@@ -92,4 +97,4 @@ function useKept(name: string, first: string): [string, (value: string) => void]
 }
 
 document.title = `${t.title} – Snug`;
-render(<Inspector session={new Session()} />, document.body);
+render(<Inspector session={new InspectorSession()} />, document.body);

@@ -1,78 +1,78 @@
-// One message: whose it is, when it was said, and what it says.
+// One message: whose it is, when it was textFor, and what it says.
 
 import type { ComponentChildren } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import type { Json, Message } from "snug-client";
-import { timeOf } from "../common/language";
-import { Avatar, tintOf } from "./Avatar";
-import { jsonOf, partsOf, textOf } from "./content";
-import { momentOf } from "./when";
-import { words } from "./words";
+import { formatTime } from "../common/language";
+import { Avatar, tintClass } from "./Avatar";
+import { formatFullDate } from "./dates";
+import { jsonPreview, linkify, messageText } from "./message-text";
+import { strings } from "./strings";
 
 /** What is shown of a long text at first, in characters. */
-const LENGTH_MAX = 1500;
+const PREVIEW_LENGTH = 1500;
 
 interface Props {
   /** `offset` is its place, once it has one. */
   message: Pick<Message, "user" | "time" | "event" | "data"> & { offset?: number };
   name: string;
   /** Whether it says whose it is. */
-  isFirst: boolean;
+  isGroupStart: boolean;
   isOwn: boolean;
   /** What becomes of a message that is not sent. */
   children?: ComponentChildren;
 }
 
 /** A message of ours is the same element before and after it is sent, so that it is heard once and moves nothing. */
-export function Line({ message, name, isFirst, isOwn, children }: Props) {
+export function MessageItem({ message, name, isGroupStart, isOwn, children }: Props) {
   const { user, time, offset } = message;
   const isUnsent = offset === undefined;
   // The same elements again where nothing has changed: there may be hundreds of these.
   return useMemo(
     () => (
       <li
-        class={`message${isFirst ? " first" : ""}${isOwn ? " own" : ""}${isUnsent ? " unsent" : ""}`}
+        class={`message${isGroupStart ? " group-start" : ""}${isOwn ? " own" : ""}${isUnsent ? " pending" : ""}`}
         data-offset={offset}
       >
-        {isFirst && !isOwn && <Avatar user={user} name={name} />}
-        <p class={isFirst ? "by" : "by spoken"}>
+        {isGroupStart && !isOwn && <Avatar user={user} name={name} />}
+        <p class={isGroupStart ? "message-meta" : "message-meta visually-hidden"}>
           {isOwn ? (
-            <span class="spoken">{words.you}</span>
+            <span class="visually-hidden">{strings.you}</span>
           ) : (
-            <bdi class={tintOf(user)} title={user}>
+            <bdi class={tintClass(user)} title={user}>
               {name}
             </bdi>
           )}{" "}
-          <time dateTime={new Date(time).toISOString()}>{timeOf(time)}</time>
+          <time dateTime={new Date(time).toISOString()}>{formatTime(time)}</time>
         </p>
-        <div class="bubble" title={momentOf(time)}>
+        <div class="bubble" title={formatFullDate(time)}>
           <Content data={message.data} event={message.event} />
         </div>
         {children}
       </li>
     ),
-    [message, user, time, offset, isUnsent, name, isFirst, isOwn, children],
+    [message, user, time, offset, isUnsent, name, isGroupStart, isOwn, children],
   );
 }
 
 function Content({ data, event }: { data: Json; event: string | undefined }) {
-  const text = textOf(data);
+  const text = messageText(data);
   if (text !== undefined) return <Text text={text} />;
   return (
-    <p class="data">
-      <span class="spoken">{words.data} </span>
+    <p class="message-data">
+      <span class="visually-hidden">{strings.data} </span>
       {event !== undefined && <strong>{event} </strong>}
-      <code>{jsonOf(data)}</code>
+      <code>{jsonPreview(data)}</code>
     </p>
   );
 }
 
 function Text({ text }: { text: string }) {
-  const [isWhole, setWhole] = useState(text.length <= LENGTH_MAX);
+  const [isWhole, setWhole] = useState(text.length <= PREVIEW_LENGTH);
   return (
     <>
-      <p class="text" dir="auto">
-        {partsOf(isWhole ? text : `${text.slice(0, LENGTH_MAX)}…`).map(({ start, text, href }) =>
+      <p class="message-text" dir="auto">
+        {linkify(isWhole ? text : `${text.slice(0, PREVIEW_LENGTH)}…`).map(({ start, text, href }) =>
           href === undefined ? (
             text
           ) : (
@@ -84,7 +84,7 @@ function Text({ text }: { text: string }) {
       </p>
       {!isWhole && (
         <button type="button" class="button small" onClick={() => setWhole(true)}>
-          {words.showAll}
+          {strings.showAll}
         </button>
       )}
     </>

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
-import { words } from "./words";
+import { strings } from "./strings";
 
 interface Props {
   title: string;
@@ -10,7 +10,7 @@ interface Props {
   children: ComponentChildren;
 }
 
-export function Sheet({ title, close, children }: Props) {
+export function BottomSheet({ title, close, children }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
@@ -22,18 +22,18 @@ export function Sheet({ title, close, children }: Props) {
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the key for it is Escape, which every dialog knows
     <dialog
-      class="sheet"
+      class="bottom-sheet"
       ref={dialog}
       aria-labelledby={id}
       onClose={close}
       // What is beside the panel is the dialog itself.
       onClick={(event) => event.target === dialog.current && dialog.current?.close()}
     >
-      <div class="panel">
+      <div class="sheet-content">
         <header>
           <h2 id={id}>{title}</h2>
           <button type="button" class="button small" onClick={() => dialog.current?.close()}>
-            {words.close}
+            {strings.close}
           </button>
         </header>
         {children}

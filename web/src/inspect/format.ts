@@ -1,4 +1,4 @@
-// Numbers and times as the page writes them.
+// Formats numbers and times.
 
 import { language } from "../common/language.js";
 
@@ -6,17 +6,17 @@ const tag = language === "zh" ? "zh-Hans" : "en";
 const numbers = new Intl.NumberFormat(tag);
 const relative = new Intl.RelativeTimeFormat(tag, { numeric: "always" });
 
-export const number = (value: number) => numbers.format(value);
+export const formatNumber = (value: number) => numbers.format(value);
 
-/** 0.4 ms, 38 ms, 1.25 s, 30 s. */
-export function duration(ms: number | undefined): string {
+/** Formats a duration: 0.4 ms, 38 ms, 1.25 s, 30 s. */
+export function formatDuration(ms: number | undefined): string {
   if (ms === undefined) return "–";
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   return ms < 1000 ? `${Math.round(ms)} ms` : `${Number((ms / 1000).toFixed(2))} s`;
 }
 
-/** 14:03:27.041, of the day here. */
-export function clock(ms: number, digits = 3): string {
+/** Formats a time in the local time zone: 14:03:27.041. */
+export function formatClock(ms: number, digits = 3): string {
   const date = new Date(ms);
   const two = (part: number) => `${part}`.padStart(2, "0");
   const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(":");
@@ -30,8 +30,8 @@ const UNITS = [
   ["minute", 60],
 ] as const;
 
-/** "in 59 minutes", "2 days ago". */
-export function fromNow(ms: number, now: number): string {
+/** Formats a time relative to `now`: "in 59 minutes", "2 days ago". */
+export function formatRelativeTime(ms: number, now: number): string {
   const seconds = Math.trunc((ms - now) / 1000);
   const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? (["second", 1] as const);
   return relative.format(Math.trunc(seconds / size), unit);

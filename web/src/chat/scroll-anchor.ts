@@ -1,7 +1,7 @@
 // The place where one reads: the end, or a message. What comes above or below does not move it, nor does another
 // size of the window, and a reload finds it again.
 
-import { kept } from "./session";
+import { tabStorage } from "./tab-state";
 
 interface Position {
   /** The first message that is seen, at least in part. */
@@ -14,9 +14,9 @@ interface Position {
 const AT_END = 32;
 
 /** The offset that was read at before a reload, unless that was the end. */
-export const readBefore = (room: string) => kept.read<Position>(`place.${room}`)?.offset;
+export const savedReadOffset = (room: string) => tabStorage.read<Position>(`anchor.${room}`)?.offset;
 
-export class Place {
+export class ScrollAnchor {
   /** Is told when the end is reached or left. */
   changed = (_isAtEnd: boolean) => {};
   readonly #key: string;
@@ -24,8 +24,8 @@ export class Place {
   #log: HTMLElement | undefined;
 
   constructor(room: string) {
-    this.#key = `place.${room}`;
-    this.#position = kept.read<Position>(this.#key);
+    this.#key = `anchor.${room}`;
+    this.#position = tabStorage.read<Position>(this.#key);
   }
 
   get isAtEnd(): boolean {
@@ -37,7 +37,7 @@ export class Place {
     this.#log = log;
     const observer = new ResizeObserver(() => this.restore());
     observer.observe(log);
-    const keep = () => kept.write(this.#key, this.#position);
+    const keep = () => tabStorage.write(this.#key, this.#position);
     window.addEventListener("pagehide", keep);
     return () => {
       observer.disconnect();

@@ -18,7 +18,7 @@ const LINK = /https?:\/\/[^\s<>"'`“”‘’「」《》，。、；！？（�
 const TRAILING = ".,;:!?)]}*_~";
 
 /** The text of a message: `{ text }`, as this page sends it, or plain. Nothing where it is neither. */
-export function textOf(data: Json): string | undefined {
+export function messageText(data: Json): string | undefined {
   if (typeof data === "string") return data;
   if (typeof data !== "object" || data === null || Array.isArray(data)) return undefined;
   const text = Object.hasOwn(data, "text") ? data.text : undefined;
@@ -26,13 +26,13 @@ export function textOf(data: Json): string | undefined {
 }
 
 /** Data that is no text, as JSON and not too long. */
-export function jsonOf(data: Json): string {
+export function jsonPreview(data: Json): string {
   const json = JSON.stringify(data);
   return json.length > JSON_LENGTH_MAX ? `${json.slice(0, JSON_LENGTH_MAX)}…` : json;
 }
 
 /** Finds the links in a text. The parts in a row are the text. */
-export function partsOf(text: string): Part[] {
+export function linkify(text: string): Part[] {
   const parts: Part[] = [];
   let end = 0;
   for (const { 0: found, index } of text.matchAll(LINK)) {

@@ -1,19 +1,19 @@
-// Tells components that something has changed, a few times a second however often it does.
+// Notifies components of changes at a limited rate.
 
 import { useEffect, useState } from "preact/hooks";
 
-/** How long changes are gathered: fast enough to be live, and slow enough for 500 frames a second. */
-const GATHER_MS = 100;
+/** The delay in which changes are batched: short enough to feel live, long enough for 500 frames a second. */
+const NOTIFY_INTERVAL_MS = 100;
 
-export class Changes {
+export class ChangeNotifier {
   readonly #listeners = new Set<() => void>();
-  #isDue = false;
+  #isScheduled = false;
 
-  /** Something has. */
+  /** Notifies the listeners after the delay. */
   changed(): void {
-    if (this.#isDue) return;
-    this.#isDue = true;
-    setTimeout(() => requestAnimationFrame(() => this.#tell()), GATHER_MS);
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setTimeout(() => requestAnimationFrame(() => this.#notify()), NOTIFY_INTERVAL_MS);
   }
 
   subscribe(listener: () => void): () => void {
@@ -21,19 +21,19 @@ export class Changes {
     return () => this.#listeners.delete(listener);
   }
 
-  #tell(): void {
-    this.#isDue = false;
+  #notify(): void {
+    this.#isScheduled = false;
     for (const listener of this.#listeners) listener();
   }
 }
 
-/** Renders the component again when something has changed. */
-export function useChanges(changes: Changes): void {
+/** Renders the component again after each notification. */
+export function useUpdates(changes: ChangeNotifier): void {
   const [, setCount] = useState(0);
   useEffect(() => changes.subscribe(() => setCount((count) => count + 1)), [changes]);
 }
 
-/** The time, which goes on by the second. */
+/** Returns the current time, updated every second. */
 export function useNow(): number {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {

@@ -2,16 +2,24 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
-import { anyName, type Identity, isName, isRoom, isToken, kept, tokenFor } from "./session";
-import { words } from "./words";
+import { strings } from "./strings";
+import {
+  type Identity,
+  isTokenShaped,
+  isValidName,
+  isValidRoom,
+  randomName,
+  requestToken,
+  tabStorage,
+} from "./tab-state";
 
 interface Props {
   room: string;
   enter(identity: Identity, room: string): void;
 }
 
-export function Entrance({ room: first, enter }: Props) {
-  const [name, setName] = useState(() => kept.get("name") ?? anyName());
+export function JoinForm({ room: first, enter }: Props) {
+  const [name, setName] = useState(() => tabStorage.get("name") ?? randomName());
   const [room, setRoom] = useState(first);
   const [token, setToken] = useState("");
   const [needsToken, setNeedsToken] = useState(false);
@@ -23,9 +31,9 @@ export function Entrance({ room: first, enter }: Props) {
     document.title = "Snug";
   }, []);
 
-  const wrongName = isAsked && !needsToken && !isName(name.trim()) ? words.nameWrong : undefined;
-  const wrongToken = isAsked && needsToken && !isToken(token.trim()) ? words.tokenWrong : undefined;
-  const wrongRoom = isAsked && !isRoom(room.trim()) ? words.roomWrong : undefined;
+  const wrongName = isAsked && !needsToken && !isValidName(name.trim()) ? strings.nameError : undefined;
+  const wrongToken = isAsked && needsToken && !isTokenShaped(token.trim()) ? strings.tokenError : undefined;
+  const wrongRoom = isAsked && !isValidRoom(room.trim()) ? strings.roomError : undefined;
 
   async function submit(event: Event) {
     event.preventDefault();
@@ -33,33 +41,33 @@ export function Entrance({ room: first, enter }: Props) {
     setAsked(true);
     setFailure(undefined);
     const [chosen, brought, goal] = [name.trim(), token.trim(), room.trim()];
-    if (needsToken && !isToken(brought)) return focusOn("token");
-    if (!needsToken && !isName(chosen)) return focusOn("name");
-    if (!isRoom(goal)) return focusOn("room");
+    if (needsToken && !isTokenShaped(brought)) return focusOn("token");
+    if (!needsToken && !isValidName(chosen)) return focusOn("name");
+    if (!isValidRoom(goal)) return focusOn("room");
     if (needsToken) return enter({ by: "token", token: brought }, goal);
     setBusy(true);
     try {
-      const given = await tokenFor(chosen);
-      kept.set("name", chosen);
+      const given = await requestToken(chosen);
+      tabStorage.set("name", chosen);
       if (given !== undefined) return enter({ by: "name", name: chosen }, goal);
       setNeedsToken(true);
       setAsked(false);
     } catch (error) {
       // What fetch throws where there is no answer says nothing to people.
-      setFailure(error instanceof TypeError ? words.unreachable : `${error}`);
+      setFailure(error instanceof TypeError ? strings.unreachable : `${error}`);
     }
     setBusy(false);
   }
   const focusOn = (field: string) => form.current?.querySelector<HTMLElement>(`[name=${field}]`)?.focus();
 
   return (
-    <main class="entrance">
-      <form class="card" ref={form} onSubmit={submit} noValidate>
+    <main class="join-page">
+      <form class="join-card" ref={form} onSubmit={submit} noValidate>
         <img src="/icon.svg" alt="" width="48" height="48" />
         <h1>Snug</h1>
-        <p class="tagline">{needsToken ? words.needsToken : words.tagline}</p>
+        <p class="tagline">{needsToken ? strings.needsToken : strings.tagline}</p>
         {needsToken ? (
-          <Field key="token" label={words.token} hint={words.tokenHint} wrong={wrongToken}>
+          <Field key="token" label={strings.token} hint={strings.tokenHint} wrong={wrongToken}>
             {(ids) => (
               <input
                 {...ids}
@@ -74,7 +82,7 @@ export function Entrance({ room: first, enter }: Props) {
             )}
           </Field>
         ) : (
-          <Field key="name" label={words.yourName} hint={words.nameHint} wrong={wrongName}>
+          <Field key="name" label={strings.yourName} hint={strings.nameHint} wrong={wrongName}>
             {(ids) => (
               <input
                 {...ids}
@@ -90,7 +98,7 @@ export function Entrance({ room: first, enter }: Props) {
             )}
           </Field>
         )}
-        <Field label={words.room} hint={words.roomHint} wrong={wrongRoom}>
+        <Field label={strings.room} hint={strings.roomHint} wrong={wrongRoom}>
           {(ids) => (
             <input
               {...ids}
@@ -106,21 +114,21 @@ export function Entrance({ room: first, enter }: Props) {
           )}
         </Field>
         <button type="submit" class="button primary" aria-disabled={isBusy}>
-          {needsToken ? words.enterWithToken : words.enter}
+          {needsToken ? strings.joinWithToken : strings.join}
         </button>
         {needsToken && (
           <>
             <button
               type="button"
               class="button"
-              onClick={() => isRoom(room.trim()) && enter({ by: "session" }, room.trim())}
+              onClick={() => isValidRoom(room.trim()) && enter({ by: "session" }, room.trim())}
             >
-              {words.enterWithSession}
+              {strings.joinWithSession}
             </button>
-            <p class="hint">{words.sessionHint}</p>
+            <p class="hint">{strings.sessionHint}</p>
           </>
         )}
-        <p class="wrong" role="alert">
+        <p class="error" role="alert">
           {failure}
         </p>
       </form>
@@ -141,10 +149,10 @@ interface FieldProps {
 function Field({ label, hint, wrong, children }: FieldProps) {
   const id = useId();
   return (
-    <div class="labelled">
+    <div class="form-field">
       <label for={id}>{label}</label>
       {children({ id, "aria-describedby": `${id}-hint`, "aria-invalid": wrong !== undefined })}
-      <p id={`${id}-hint`} class={wrong ? "hint wrong" : "hint"}>
+      <p id={`${id}-hint`} class={wrong ? "hint error" : "hint"}>
         {wrong ?? hint}
       </p>
     </div>

@@ -1,25 +1,25 @@
-// Which room, with which wishes; and whether it is joined.
+// The form that joins a room, and the connection status.
 
-import { useChanges, useNow } from "./changes.js";
-import { Reason } from "./Room.js";
-import type { Session } from "./session.js";
-import { t } from "./words.js";
+import { useNow, useUpdates } from "./change-notifier.js";
+import type { InspectorSession } from "./inspector-session.js";
+import { ErrorText } from "./RoomInfo.js";
+import { t } from "./strings.js";
 
-export interface Wish {
+export interface JoinSettings {
   room: string;
   last: string;
   presence: boolean;
 }
 
 interface Props {
-  session: Session;
-  wish: Wish;
-  setWish: (wish: Wish) => void;
+  session: InspectorSession;
+  wish: JoinSettings;
+  setSettings: (wish: JoinSettings) => void;
   token: () => string;
 }
 
-export function Join({ session, wish, setWish, token }: Props) {
-  useChanges(session.facts);
+export function JoinForm({ session, wish, setSettings, token }: Props) {
+  useUpdates(session.roomChanges);
   const isJoined = session.room !== undefined;
   return (
     <form
@@ -42,7 +42,7 @@ export function Join({ session, wish, setWish, token }: Props) {
           autocapitalize="off"
           readOnly={isJoined}
           value={wish.room}
-          onInput={({ currentTarget: { value } }) => setWish({ ...wish, room: value })}
+          onInput={({ currentTarget: { value } }) => setSettings({ ...wish, room: value })}
         />
       </label>
       <label>
@@ -54,15 +54,15 @@ export function Join({ session, wish, setWish, token }: Props) {
           max={100}
           readOnly={isJoined}
           value={wish.last}
-          onInput={({ currentTarget: { value } }) => setWish({ ...wish, last: value })}
+          onInput={({ currentTarget: { value } }) => setSettings({ ...wish, last: value })}
         />
       </label>
-      <label class="check">
+      <label class="checkbox">
         <input
           type="checkbox"
           disabled={isJoined}
           checked={wish.presence}
-          onChange={({ currentTarget: { checked } }) => setWish({ ...wish, presence: checked })}
+          onChange={({ currentTarget: { checked } }) => setSettings({ ...wish, presence: checked })}
         />
         <span>{t.presence}</span>
       </label>
@@ -73,9 +73,9 @@ export function Join({ session, wish, setWish, token }: Props) {
   );
 }
 
-/** What has become of it. */
-export function Status({ session }: { session: Session }) {
-  useChanges(session.facts);
+/** The connection status and the last error. */
+export function Status({ session }: { session: InspectorSession }) {
+  useUpdates(session.roomChanges);
   const { status = "none", error, retryAt } = session.status ?? {};
   return (
     <div class={`status ${status}`}>
@@ -84,7 +84,7 @@ export function Status({ session }: { session: Session }) {
         {error && (
           <>
             {" "}
-            <Reason code={error.code} message={error.message} />
+            <ErrorText code={error.code} message={error.message} />
           </>
         )}
       </p>
@@ -95,5 +95,5 @@ export function Status({ session }: { session: Session }) {
 
 function Countdown({ until }: { until: number }) {
   const seconds = Math.ceil((until - useNow()) / 1000);
-  return seconds > 0 ? <span class="quiet">{t.again(seconds)}</span> : null;
+  return seconds > 0 ? <span class="muted">{t.retryIn(seconds)}</span> : null;
 }

@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import type { Json } from "snug-client";
 import { expect, it } from "vitest";
-import { jsonOf, partsOf, textOf } from "../../web/src/chat/content.js";
+import { jsonOf, partsOf, textOf } from "../../web/src/chat/message-text.js";
 
 const links = (text: string) => partsOf(text).flatMap(({ href }) => href ?? []);
 

@@ -2,12 +2,12 @@
 
 import type { Signal } from "snug-client";
 
-export const TYPING = "typing";
-/** How often it is said, and how long it is believed: a late signal does not make it flicker. */
-export const SAID_EVERY_MS = 3_000;
-const BELIEVED_MS = 5_000;
+export const TYPING_EVENT = "typing";
+/** How often it is textFor, and how long it is believed: a late signal does not make it flicker. */
+export const TYPING_INTERVAL_MS = 3_000;
+const TYPING_TIMEOUT_MS = 5_000;
 
-export class Typists {
+export class TypingUsers {
   readonly #until = new Map<string, ReturnType<typeof setTimeout>>();
   readonly #changed: (users: string[]) => void;
 
@@ -16,14 +16,14 @@ export class Typists {
   }
 
   hear({ event, user, data }: Signal): void {
-    if (event !== TYPING) return;
+    if (event !== TYPING_EVENT) return;
     this.stopped(user);
     const isTyping =
       typeof data === "object" && data !== null && !Array.isArray(data) && data.typing === true;
     if (!isTyping) return;
     this.#until.set(
       user,
-      setTimeout(() => this.stopped(user), BELIEVED_MS),
+      setTimeout(() => this.stopped(user), TYPING_TIMEOUT_MS),
     );
     this.#tell();
   }

@@ -4,13 +4,13 @@ import type { Member } from "snug-client";
 import { locale } from "../common/language";
 import { Avatar } from "./Avatar";
 import { CopyLink } from "./CopyLink";
-import type { View } from "./visit";
-import { words } from "./words";
+import type { RoomState } from "./room-session";
+import { strings } from "./strings";
 
 const byName = new Intl.Collator(locale, { numeric: true });
 
 /** Ourselves first, and then by name. */
-export function People({ view: { members, names, count, isTruncated, user } }: { view: View }) {
+export function MemberList({ state: { members, names, count, isTruncated, user } }: { state: RoomState }) {
   const nameOf = (one: string) => names.get(one) ?? one;
   const rank = ({ user: one }: Member) => (one === user ? 0 : 1);
   const everyone = [...members.values()].sort(
@@ -18,17 +18,17 @@ export function People({ view: { members, names, count, isTruncated, user } }: {
   );
   return (
     <>
-      <p class="aside">{words.here(count)}</p>
+      <p class="muted">{strings.memberCount(count)}</p>
       {isTruncated ? (
-        <p class="aside">{words.tooMany}</p>
+        <p class="muted">{strings.tooManyMembers}</p>
       ) : (
-        <ul class="people">
+        <ul class="member-list">
           {everyone.map((member) => (
             <li key={member.user} class={member.connections === 0 ? "away" : ""} title={member.user}>
               <Avatar user={member.user} name={nameOf(member.user)} />
               <bdi>{nameOf(member.user)}</bdi>
-              {member.user === user && <span class="aside">({words.you})</span>}
-              {member.connections === 0 && <span class="aside">{words.away}</span>}
+              {member.user === user && <span class="muted">({strings.you})</span>}
+              {member.connections === 0 && <span class="muted">{strings.away}</span>}
             </li>
           ))}
         </ul>

@@ -1,21 +1,21 @@
-// A WebSocket that tells what goes through it.
+// A WebSocket that reports its frames to an observer.
 
-export interface Tap {
+export interface WebSocketObserver {
   opened(socket: WebSocket): void;
   sent(text: string, time: number): void;
   received(text: string, time: number): void;
   closed(socket: WebSocket, code: number, reason: string): void;
 }
 
-/** Unix ms with a fraction, which does not jump when the clock is set. */
+/** Returns the time in Unix ms with a fraction. Unlike `Date.now()`, it does not jump when the clock is adjusted. */
 export const preciseNow = () => performance.timeOrigin + performance.now();
 
-/** The class to give to `joinRoom`. */
-export const tapped = (tap: Tap) =>
+/** Returns a WebSocket class for `joinRoom` that reports to the observer. */
+export const observedWebSocket = (tap: WebSocketObserver) =>
   class extends WebSocket {
     constructor(url: string | URL, protocols?: string | string[]) {
       super(url, protocols);
-      // These listeners come before those of the client, so that what it answers stands after what it heard.
+      // Registered before the client's listeners, so that a received frame is logged before the client's response.
       this.addEventListener("open", () => tap.opened(this));
       this.addEventListener("message", ({ data }) => tap.received(String(data), preciseNow()));
       this.addEventListener("close", ({ code, reason }) => tap.closed(this, code, reason));

@@ -2,13 +2,13 @@
 
 import type { GetToken } from "snug-client";
 import { devToken } from "../common/dev-token";
-import { words } from "./words";
+import { strings } from "./strings";
 
 /** How the server knows who comes: by a name, where it gives tokens away, by a token, or by the site's cookies. */
 export type Identity = { by: "name"; name: string } | { by: "token"; token: string } | { by: "session" };
 
 /** What the tab keeps; nothing, where the browser lets it keep nothing. */
-export const kept = {
+export const tabStorage = {
   get(key: string): string | undefined {
     try {
       return sessionStorage.getItem(`snug.${key}`) ?? undefined;
@@ -24,66 +24,66 @@ export const kept = {
   },
   read<T>(key: string): T | undefined {
     try {
-      return JSON.parse(kept.get(key) ?? "");
+      return JSON.parse(tabStorage.get(key) ?? "");
     } catch {
       return undefined;
     }
   },
   write(key: string, value: unknown): void {
-    kept.set(key, value === undefined ? undefined : JSON.stringify(value));
+    tabStorage.set(key, value === undefined ? undefined : JSON.stringify(value));
   },
 };
 
 /** What a token's `sub` may be, and a name with it. */
-export const isName = (name: string) =>
+export const isValidName = (name: string) =>
   name !== "" && !/\p{Cc}/u.test(name) && new TextEncoder().encode(name).length <= 128;
 
 /** `.` and `..` mean something else in an address. */
-export const isRoom = (room: string) => /^(?!\.\.?$)[\w.:@~-]{1,128}$/.test(room);
+export const isValidRoom = (room: string) => /^(?!\.\.?$)[\w.:@~-]{1,128}$/.test(room);
 
-export const isToken = (token: string) => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token);
+export const isTokenShaped = (token: string) => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token);
 
 /** The room that the page's address names, as in `#team:7` or `#room=team:7`. */
-export function roomInAddress(): string | undefined {
+export function roomFromUrl(): string | undefined {
   try {
     const room = decodeURIComponent(location.hash.replace(/^#(room=)?/, ""));
-    return isRoom(room) ? room : undefined;
+    return isValidRoom(room) ? room : undefined;
   } catch {
     return undefined;
   }
 }
 
 /** A token for whoever has this name, or nothing where the server gives none. */
-export const tokenFor = (name: string) => devToken({ sub: name, rooms: ["*"], info: { name } });
+export const requestToken = (name: string) => devToken({ sub: name, rooms: ["*"], info: { name } });
 
 /** Where the client gets its tokens. */
-export function tokensOf(identity: Identity): GetToken | undefined {
+export function tokenProvider(identity: Identity): GetToken | undefined {
   if (identity.by === "session") return undefined;
   if (identity.by === "token") return () => identity.token;
   return async () => {
-    const token = await tokenFor(identity.name);
+    const token = await requestToken(identity.name);
     if (token === undefined) throw new Error("this server gives no tokens");
     return token;
   };
 }
 
-/** A name for somebody who has not said theirs. */
-export function anyName(): string {
+/** A name for somebody who has not textFor theirs. */
+export function randomName(): string {
   const one = (list: string) => {
     const all = list.split(" ");
     return all[Math.floor(Math.random() * all.length)] ?? "";
   };
-  const [adjective, animal] = [one(words.adjectives), one(words.animals)];
+  const [adjective, animal] = [one(strings.adjectives), one(strings.animals)];
   return /^\w/.test(animal) ? `${adjective} ${animal}` : `${adjective}的${animal}`;
 }
 
 /** The rooms that the tab has been to, the first first. */
-export const roomsVisited = (): string[] => kept.read<string[]>("rooms")?.filter(isRoom) ?? [];
+export const visitedRooms = (): string[] => tabStorage.read<string[]>("rooms")?.filter(isValidRoom) ?? [];
 
 export function rememberRoom(room: string): void {
-  const rooms = roomsVisited();
-  if (!rooms.includes(room)) kept.write("rooms", [...rooms, room]);
+  const rooms = visitedRooms();
+  if (!rooms.includes(room)) tabStorage.write("rooms", [...rooms, room]);
 }
 
-export const draftOf = (room: string) => kept.get(`draft.${room}`) ?? "";
-export const keepDraft = (room: string, text: string) => kept.set(`draft.${room}`, text || undefined);
+export const loadDraft = (room: string) => tabStorage.get(`draft.${room}`) ?? "";
+export const saveDraft = (room: string, text: string) => tabStorage.set(`draft.${room}`, text || undefined);

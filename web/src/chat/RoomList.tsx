@@ -1,8 +1,8 @@
 // The rooms that this tab has been to, and the way to others.
 
 import { useId, useState } from "preact/hooks";
-import { isRoom, roomsVisited } from "./session";
-import { words } from "./words";
+import { strings } from "./strings";
+import { isValidRoom, visitedRooms } from "./tab-state";
 
 interface Props {
   room: string;
@@ -11,15 +11,15 @@ interface Props {
   leave(): void;
 }
 
-export function Rooms({ room, me, go, leave }: Props) {
+export function RoomList({ room, me, go, leave }: Props) {
   const id = useId();
   const [other, setOther] = useState("");
   const [isWrong, setWrong] = useState(false);
-  const visited = roomsVisited();
+  const visited = visitedRooms();
   const rooms = visited.includes(room) ? visited : [...visited, room];
   return (
     <>
-      <ul class="rooms">
+      <ul class="room-list">
         {rooms.map((one) => (
           <li key={one}>
             <a
@@ -36,17 +36,17 @@ export function Rooms({ room, me, go, leave }: Props) {
         ))}
       </ul>
       <form
-        class="labelled"
+        class="form-field"
         noValidate
         onSubmit={(event) => {
           event.preventDefault();
           const to = other.trim();
-          setWrong(!isRoom(to));
-          if (isRoom(to)) go(to);
+          setWrong(!isValidRoom(to));
+          if (isValidRoom(to)) go(to);
         }}
       >
-        <label for={id}>{words.otherRoom}</label>
-        <div class="together">
+        <label for={id}>{strings.otherRoom}</label>
+        <div class="input-row">
           <input
             id={id}
             class="field"
@@ -60,19 +60,19 @@ export function Rooms({ room, me, go, leave }: Props) {
             onInput={(event) => setOther(event.currentTarget.value)}
           />
           <button type="submit" class="button">
-            {words.go}
+            {strings.join}
           </button>
         </div>
-        <p id={`${id}-hint`} class="wrong" role="alert">
-          {isWrong && words.roomWrong}
+        <p id={`${id}-hint`} class="error" role="alert">
+          {isWrong && strings.roomError}
         </p>
       </form>
-      <div class="me">
+      <div class="current-user">
         <p>
-          {me && <span class="aside">{words.youAre}</span>} <bdi>{me}</bdi>
+          {me && <span class="muted">{strings.joinedAs}</span>} <bdi>{me}</bdi>
         </p>
         <button type="button" class="button small" onClick={leave}>
-          {words.leave}
+          {strings.leave}
         </button>
       </div>
     </>

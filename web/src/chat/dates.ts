@@ -1,0 +1,19 @@
+// Days and full dates, as one says them.
+
+import { formatDay, locale } from "../common/language";
+import { strings } from "./strings";
+
+const years = new Intl.DateTimeFormat(locale, { dateStyle: "full" });
+const moments = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" });
+
+/** The day of a message, seen from today. */
+export function formatDayLabel(ms: number): string {
+  const day = new Date(ms);
+  const now = new Date();
+  if (day.toDateString() === now.toDateString()) return strings.today;
+  if (day.toDateString() === new Date(now.setDate(now.getDate() - 1)).toDateString())
+    return strings.yesterday;
+  return day.getFullYear() === new Date().getFullYear() ? formatDay(ms) : years.format(ms);
+}
+
+export const formatFullDate = (ms: number) => moments.format(ms);
