@@ -1,4 +1,4 @@
-// The pages that the Worker serves, from web/ to build/web; and the client beside them, for pages of other origins.
+// Builds the pages from web/ to build/web, and the client as one file for pages of other origins.
 
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -29,14 +29,14 @@ export default defineConfig({
   plugins: [clientForAll],
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   resolve: {
-    // The client's own source, so that one build has all of it.
+    // Build from the client's source, so that its dist/ is not needed.
     alias: { "snug-client": from("../client/src/index.ts") },
   },
   build: {
     outDir: from("../build/web"),
     emptyOutDir: true,
     target: "es2022",
-    // Nothing that is inline: the Content-Security-Policy allows none of it.
+    // The Content-Security-Policy allows no inline resources.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,

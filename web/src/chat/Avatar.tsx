@@ -1,4 +1,4 @@
-// A person's first letter, in a colour that stays the same for the same user.
+// The first letter of a name, in a color that is stable per user.
 
 const TINTS = 6;
 const letters = new Intl.Segmenter();
@@ -9,7 +9,7 @@ export function tintClass(user: string): string {
   return `tint-${sum % TINTS}`;
 }
 
-/** The name stands beside it, so that it says nothing to those who listen. */
+/** Hidden from screen readers, because the name is shown beside it. */
 export function Avatar({ user, name }: { user: string; name: string }) {
   const [first] = letters.segment(name.trim());
   return (

@@ -1,4 +1,4 @@
-// What is wrong with the connection, and what can be done about it.
+// Shows connection problems and what the user can do about them.
 
 import { useEffect, useState } from "preact/hooks";
 import type { RoomSession, RoomState } from "./room-session";
@@ -26,10 +26,10 @@ export function Banner({ state, session, leave }: Props) {
       </div>
     );
   }
-  // Empty where all is well, so that it is there when something is to be textFor.
+  // An empty status region must exist before its content changes, or screen readers may not announce it.
   if (status === "connected") return <div role="status" />;
   const isWaiting = retryAt !== undefined;
-  // Which an attempt that has failed does not know.
+  // The error of a failed attempt does not say whether the browser is offline.
   const isOffline = navigator.onLine === false;
   const why = isOffline
     ? strings.connectionErrors.offline
@@ -56,7 +56,7 @@ export function Banner({ state, session, leave }: Props) {
   );
 }
 
-/** Counts the seconds, but not aloud. */
+/** Counts down the seconds. Hidden from screen readers. */
 function Countdown({ until }: { until: number }) {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {

@@ -1,4 +1,4 @@
-// A panel that a small screen shows over the rest, until it is closed.
+// A modal panel at the bottom of small screens.
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
@@ -16,17 +16,17 @@ export function BottomSheet({ title, close, children }: Props) {
   useEffect(() => {
     const element = dialog.current;
     element?.showModal();
-    // Which gives the focus back to what had it.
+    // Closing the dialog returns the focus to where it was.
     return () => element?.close();
   }, []);
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the key for it is Escape, which every dialog knows
+    // biome-ignore lint/a11y/useKeyWithClickEvents: Escape closes every dialog
     <dialog
       class="bottom-sheet"
       ref={dialog}
       aria-labelledby={id}
       onClose={close}
-      // What is beside the panel is the dialog itself.
+      // A click on the backdrop has the dialog itself as its target.
       onClick={(event) => event.target === dialog.current && dialog.current?.close()}
     >
       <div class="sheet-content">

@@ -1,4 +1,4 @@
-// The page in a room. Beside what is textFor it has the rooms and the people, where there is room for them.
+// The page of a room: messages, and on wide screens the room list and the member list beside them.
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Banner } from "./Banner";
@@ -21,10 +21,10 @@ interface Props {
 
 export function Chat({ identity, room, go, leave }: Props) {
   const [session] = useState(() => new RoomSession(room, tokenProvider(identity), savedReadOffset(room)));
-  const [state, setView] = useState(session.state);
+  const [state, setState] = useState(session.state);
   useEffect(() => {
-    session.changed = () => setView(session.state);
-    session.changed();
+    session.onChange = () => setState(session.state);
+    session.onChange();
     return () => session.leave();
   }, [session]);
 
@@ -36,7 +36,7 @@ export function Chat({ identity, room, go, leave }: Props) {
 
   const { user, names, count, hasGap } = state;
   const { status } = state.status;
-  // Who has left does not know who is there.
+  // After leaving, the member list is no longer up to date.
   const isEnded = status === "disconnected";
   const name = identity.by === "name" ? identity.name : "";
   const me = user === undefined ? name : (names.get(user) ?? user);
@@ -48,7 +48,7 @@ export function Chat({ identity, room, go, leave }: Props) {
       <header class="top-bar">
         <a
           class="skip-link button"
-          // Not by the address alone, which names the room.
+          // The hash holds the room's name, so it cannot name the field.
           href={`#${room}`}
           onClick={(event) => {
             event.preventDefault();
@@ -125,7 +125,7 @@ function useMedia(query: string): boolean {
   return matches;
 }
 
-/** The tab's title counts what is textFor while nobody looks. */
+/** Shows the number of unread messages in the tab's title while the page is hidden. */
 function useUnreadTitle(room: string, newest: number): void {
   const seen = useRef(0);
   useEffect(() => {
@@ -140,7 +140,7 @@ function useUnreadTitle(room: string, newest: number): void {
   }, [room, newest]);
 }
 
-/** Has the browser ask before what is pending is lost. */
+/** Asks for confirmation before the page closes with unsent messages. */
 function useUnsentWarning(isUnsent: boolean): void {
   useEffect(() => {
     if (!isUnsent) return;

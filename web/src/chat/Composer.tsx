@@ -1,4 +1,4 @@
-// Where one writes. What is not sent is still there after a reload.
+// The message field. Drafts are kept across reloads.
 
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -6,9 +6,9 @@ import type { RoomSession, RoomState } from "./room-session";
 import { strings } from "./strings";
 import { loadDraft, saveDraft } from "./tab-state";
 
-/** How often those who listen are told that somebody is typing. */
+/** The least time between two screen reader announcements of typing. */
 const ANNOUNCE_INTERVAL_MS = 15_000;
-/** Where the browser does not fit the field to its text, it has this many rows. */
+/** The field's height in rows, if the browser cannot fit it to its content. */
 const ROWS = CSS.supports("field-sizing", "content") ? 1 : 3;
 
 interface Props {
@@ -26,14 +26,14 @@ export function Composer({ room, state, session, field }: Props) {
     saveDraft(room, next);
   };
   const send = () => {
-    // Whoever taps the button has the field's keyboard open, and wants to go on.
+    // Keep the field focused, so that a phone's keyboard stays open.
     field.current?.focus();
     if (!text.trim()) return;
     session.send(text.trim());
     change("");
   };
   useEffect(() => {
-    // On a phone, the keyboard would cover what one came to read.
+    // On phones, the keyboard would cover the messages.
     if (matchMedia("(hover: hover)").matches) field.current?.focus();
   }, [field]);
   if (status.status === "disconnected") return null;
@@ -59,11 +59,11 @@ export function Composer({ room, state, session, field }: Props) {
           value={text}
           onInput={(event) => {
             change(event.currentTarget.value);
-            session.type(event.currentTarget.value.trim() !== "");
+            session.setTyping(event.currentTarget.value.trim() !== "");
           }}
           onKeyDown={(event) => {
-            // While an input method composes, Enter chooses a word. Safari tells of that key after it has ended,
-            // and only by the code 229.
+            // While an input method composes, Enter confirms a candidate. Safari sends that keydown after the
+            // composition has ended; only its key code, 229, tells it apart.
             const isComposing = event.isComposing || event.keyCode === 229;
             if (event.key !== "Enter" || event.shiftKey || isComposing) return;
             event.preventDefault();
@@ -78,7 +78,7 @@ export function Composer({ room, state, session, field }: Props) {
   );
 }
 
-/** Says who is typing; aloud only where that is news. */
+/** Shows who is typing. Screen readers are notified at most every `ANNOUNCE_INTERVAL_MS`. */
 function Typing({ state: { typing, names } }: { state: RoomState }) {
   const users = typing.map((user) => names.get(user) ?? user);
   const text = users.length > 0 ? strings.typing(users).join("") : "";

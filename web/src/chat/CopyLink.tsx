@@ -1,11 +1,11 @@
-// A button that copies the room's address, to bring others along.
+// A button that copies the link to the room.
 
 import { useState } from "preact/hooks";
 import { strings } from "./strings";
 
 export function CopyLink() {
   const [isCopied, setCopied] = useState(false);
-  // Where the page did not come safely, browsers have no clipboard for it.
+  // The clipboard is available in secure contexts only.
   if (!navigator.clipboard) return null;
   const copy = () =>
     navigator.clipboard.writeText(location.href).then(

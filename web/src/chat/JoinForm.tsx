@@ -1,4 +1,4 @@
-// The way in: a name and a room; or a token, where the server gives none away.
+// The form to join a room: with a name, or with a token if the server does not issue any.
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
@@ -23,7 +23,7 @@ export function JoinForm({ room: first, enter }: Props) {
   const [room, setRoom] = useState(first);
   const [token, setToken] = useState("");
   const [needsToken, setNeedsToken] = useState(false);
-  const [isAsked, setAsked] = useState(false);
+  const [isSubmitted, setSubmitted] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const [failure, setFailure] = useState<string>();
   const form = useRef<HTMLFormElement>(null);
@@ -31,29 +31,30 @@ export function JoinForm({ room: first, enter }: Props) {
     document.title = "Snug";
   }, []);
 
-  const wrongName = isAsked && !needsToken && !isValidName(name.trim()) ? strings.nameError : undefined;
-  const wrongToken = isAsked && needsToken && !isTokenShaped(token.trim()) ? strings.tokenError : undefined;
-  const wrongRoom = isAsked && !isValidRoom(room.trim()) ? strings.roomError : undefined;
+  const nameError = isSubmitted && !needsToken && !isValidName(name.trim()) ? strings.nameError : undefined;
+  const tokenError =
+    isSubmitted && needsToken && !isTokenShaped(token.trim()) ? strings.tokenError : undefined;
+  const roomError = isSubmitted && !isValidRoom(room.trim()) ? strings.roomError : undefined;
 
   async function submit(event: Event) {
     event.preventDefault();
     if (isBusy) return;
-    setAsked(true);
+    setSubmitted(true);
     setFailure(undefined);
-    const [chosen, brought, goal] = [name.trim(), token.trim(), room.trim()];
-    if (needsToken && !isTokenShaped(brought)) return focusOn("token");
-    if (!needsToken && !isValidName(chosen)) return focusOn("name");
-    if (!isValidRoom(goal)) return focusOn("room");
-    if (needsToken) return enter({ by: "token", token: brought }, goal);
+    const [chosenName, chosenToken, chosenRoom] = [name.trim(), token.trim(), room.trim()];
+    if (needsToken && !isTokenShaped(chosenToken)) return focusOn("token");
+    if (!needsToken && !isValidName(chosenName)) return focusOn("name");
+    if (!isValidRoom(chosenRoom)) return focusOn("room");
+    if (needsToken) return enter({ by: "token", token: chosenToken }, chosenRoom);
     setBusy(true);
     try {
-      const given = await requestToken(chosen);
-      tabStorage.set("name", chosen);
-      if (given !== undefined) return enter({ by: "name", name: chosen }, goal);
+      const issued = await requestToken(chosenName);
+      tabStorage.set("name", chosenName);
+      if (issued !== undefined) return enter({ by: "name", name: chosenName }, chosenRoom);
       setNeedsToken(true);
-      setAsked(false);
+      setSubmitted(false);
     } catch (error) {
-      // What fetch throws where there is no answer says nothing to people.
+      // `fetch` throws a TypeError if there is no response. Its message does not help users.
       setFailure(error instanceof TypeError ? strings.unreachable : `${error}`);
     }
     setBusy(false);
@@ -67,7 +68,7 @@ export function JoinForm({ room: first, enter }: Props) {
         <h1>Snug</h1>
         <p class="tagline">{needsToken ? strings.needsToken : strings.tagline}</p>
         {needsToken ? (
-          <Field key="token" label={strings.token} hint={strings.tokenHint} wrong={wrongToken}>
+          <Field key="token" label={strings.token} hint={strings.tokenHint} error={tokenError}>
             {(ids) => (
               <input
                 {...ids}
@@ -82,7 +83,7 @@ export function JoinForm({ room: first, enter }: Props) {
             )}
           </Field>
         ) : (
-          <Field key="name" label={strings.yourName} hint={strings.nameHint} wrong={wrongName}>
+          <Field key="name" label={strings.yourName} hint={strings.nameHint} error={nameError}>
             {(ids) => (
               <input
                 {...ids}
@@ -98,7 +99,7 @@ export function JoinForm({ room: first, enter }: Props) {
             )}
           </Field>
         )}
-        <Field label={strings.room} hint={strings.roomHint} wrong={wrongRoom}>
+        <Field label={strings.room} hint={strings.roomHint} error={roomError}>
           {(ids) => (
             <input
               {...ids}
@@ -128,7 +129,7 @@ export function JoinForm({ room: first, enter }: Props) {
             <p class="hint">{strings.sessionHint}</p>
           </>
         )}
-        <p class="error" role="alert">
+        <p class="error-text" role="alert">
           {failure}
         </p>
       </form>
@@ -136,24 +137,24 @@ export function JoinForm({ room: first, enter }: Props) {
   );
 }
 
-/** Where one begins to type, what stands there gives way. */
+/** Selects the current value, so that typing replaces it. */
 const select = (input: HTMLInputElement | null) => input?.select();
 
 interface FieldProps {
   label: string;
   hint: string;
-  wrong: string | undefined;
+  error: string | undefined;
   children(ids: { id: string; "aria-describedby": string; "aria-invalid": boolean }): ComponentChildren;
 }
 
-function Field({ label, hint, wrong, children }: FieldProps) {
+function Field({ label, hint, error, children }: FieldProps) {
   const id = useId();
   return (
     <div class="form-field">
       <label for={id}>{label}</label>
-      {children({ id, "aria-describedby": `${id}-hint`, "aria-invalid": wrong !== undefined })}
-      <p id={`${id}-hint`} class={wrong ? "hint error" : "hint"}>
-        {wrong ?? hint}
+      {children({ id, "aria-describedby": `${id}-hint`, "aria-invalid": error !== undefined })}
+      <p id={`${id}-hint`} class={error ? "hint error-text" : "hint"}>
+        {error ?? hint}
       </p>
     </div>
   );

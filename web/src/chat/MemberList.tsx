@@ -1,4 +1,4 @@
-// Who is here.
+// The room's members.
 
 import type { Member } from "snug-client";
 import { locale } from "../common/language";
@@ -9,7 +9,7 @@ import { strings } from "./strings";
 
 const byName = new Intl.Collator(locale, { numeric: true });
 
-/** Ourselves first, and then by name. */
+/** Lists the current user first, then the others by name. */
 export function MemberList({ state: { members, names, count, isTruncated, user } }: { state: RoomState }) {
   const nameOf = (one: string) => names.get(one) ?? one;
   const rank = ({ user: one }: Member) => (one === user ? 0 : 1);

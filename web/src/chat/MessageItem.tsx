@@ -1,4 +1,4 @@
-// One message: whose it is, when it was textFor, and what it says.
+// One message with its author, time and content.
 
 import type { ComponentChildren } from "preact";
 import { useMemo, useState } from "preact/hooks";
@@ -9,25 +9,25 @@ import { formatFullDate } from "./dates";
 import { jsonPreview, linkify, messageText } from "./message-text";
 import { strings } from "./strings";
 
-/** What is shown of a long text at first, in characters. */
+/** Characters of a long text shown at first. */
 const PREVIEW_LENGTH = 1500;
 
 interface Props {
-  /** `offset` is its place, once it has one. */
+  /** `offset` is set once the message is stored. */
   message: Pick<Message, "user" | "time" | "event" | "data"> & { offset?: number };
   name: string;
-  /** Whether it says whose it is. */
+  /** True if the message starts a group and shows its author. */
   isGroupStart: boolean;
   isOwn: boolean;
-  /** What becomes of a message that is not sent. */
+  /** The send status of a pending message. */
   children?: ComponentChildren;
 }
 
-/** A message of ours is the same element before and after it is sent, so that it is heard once and moves nothing. */
+/** A pending message keeps its element once it is sent, so that it is announced once and the layout does not move. */
 export function MessageItem({ message, name, isGroupStart, isOwn, children }: Props) {
   const { user, time, offset } = message;
   const isUnsent = offset === undefined;
-  // The same elements again where nothing has changed: there may be hundreds of these.
+  // Memoized: there may be hundreds of messages.
   return useMemo(
     () => (
       <li

@@ -1,4 +1,4 @@
-// What was textFor: reads upwards through all of it, and follows what is textFor now.
+// The list of messages. Loads older ones when scrolled up, and follows new ones at the end.
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { CopyLink } from "./CopyLink";
@@ -10,7 +10,7 @@ import { ScrollAnchor } from "./scroll-anchor";
 import { strings } from "./strings";
 import { timelineRows } from "./timeline";
 
-/** How long those who listen are not told of messages that history brings, which they would hear as new. */
+/** How long after loading history the log stays muted, so that screen readers do not announce old messages as new. */
 const MUTE_MS = 1000;
 
 interface Props {
@@ -29,8 +29,8 @@ export function MessageList({ room, state, session }: Props) {
   const [anchor] = useState(() => new ScrollAnchor(room));
   const [isAtEnd, setAtEnd] = useState(anchor.isAtEnd);
   useLayoutEffect(() => {
-    anchor.changed = setAtEnd;
-    if (log.current) return anchor.hold(log.current);
+    anchor.onChange = setAtEnd;
+    if (log.current) return anchor.attach(log.current);
   }, [anchor]);
   useLayoutEffect(() => {
     anchor.restore();
@@ -38,7 +38,7 @@ export function MessageList({ room, state, session }: Props) {
   });
   const sent = timeline.pending.at(-1)?.key;
   useLayoutEffect(() => {
-    if (sent !== undefined) anchor.toEnd();
+    if (sent !== undefined) anchor.scrollToEnd();
   }, [anchor, sent]);
 
   const oldest = timeline.stored[0]?.offset;
@@ -46,7 +46,7 @@ export function MessageList({ room, state, session }: Props) {
     if (!top.current || historyStatus !== "more") return;
     const observer = new IntersectionObserver(
       ([entry]) => entry?.isIntersecting && session.loadOlder(oldest),
-      // Soon enough that who scrolls on does not wait.
+      // Start early, so that the user does not wait while scrolling.
       { root: log.current, rootMargin: "400px 0px 0px" },
     );
     observer.observe(top.current);
@@ -67,10 +67,10 @@ export function MessageList({ room, state, session }: Props) {
         role="log"
         aria-label={strings.messages}
         aria-live={isMuted ? "off" : "polite"}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be within reach of the keyboard
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: keyboard users must be able to scroll it
         tabIndex={0}
         ref={log}
-        onScroll={() => anchor.note()}
+        onScroll={() => anchor.update()}
       >
         <div class="history-status" ref={top}>
           {historyStatus === "loading" && !isEnded && <p class="muted delayed">{strings.loading}</p>}
@@ -132,7 +132,7 @@ export function MessageList({ room, state, session }: Props) {
         <button
           type="button"
           class={unseen > 0 ? "scroll-to-end button primary" : "scroll-to-end button"}
-          onClick={() => anchor.toEnd()}
+          onClick={() => anchor.scrollToEnd()}
         >
           <span aria-hidden="true">↓</span> {unseen > 0 ? strings.newMessages(unseen) : strings.jumpToLatest}
         </button>
@@ -141,7 +141,7 @@ export function MessageList({ room, state, session }: Props) {
   );
 }
 
-/** Stays true for a while. */
+/** Returns true while loading and for a while after. */
 function useMutedWhileLoading(isLoading: boolean): boolean {
   const [isMuted, setQuiet] = useState(true);
   useEffect(() => {

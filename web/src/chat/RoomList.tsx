@@ -1,4 +1,4 @@
-// The rooms that this tab has been to, and the way to others.
+// The rooms visited in this tab, and a form to join another.
 
 import { useId, useState } from "preact/hooks";
 import { strings } from "./strings";
@@ -63,7 +63,7 @@ export function RoomList({ room, me, go, leave }: Props) {
             {strings.join}
           </button>
         </div>
-        <p id={`${id}-hint`} class="error" role="alert">
+        <p id={`${id}-hint`} class="error-text" role="alert">
           {isWrong && strings.roomError}
         </p>
       </form>

@@ -1,4 +1,4 @@
-// What becomes of a message of ours that is not sent yet, and what can be done about it.
+// The status of a pending message, with buttons to retry or discard it.
 
 import type { RoomStatus } from "snug-client";
 import type { RoomSession } from "./room-session";
@@ -20,11 +20,11 @@ export function SendStatus({ pending: { key, failure }, status, session }: Props
       </p>
     );
   }
-  // What the end of a visit took with it is not tried again there.
+  // After the session has ended, the message cannot be sent again.
   const isEnded = status === "disconnected";
   return (
     <div class="send-status">
-      <p class="error">
+      <p class="error-text">
         {strings.notSent}
         {!isEnded && `: ${failureText(failure)}`}
       </p>
@@ -40,6 +40,6 @@ export function SendStatus({ pending: { key, failure }, status, session }: Props
   );
 }
 
-/** Whoever judges messages says why in strings of their own. */
+/** The publish hook's refusals have a reason for the user. */
 const failureText = ({ code, message }: SendFailure) =>
   code === "refused" ? message : (textFor(strings.sendErrors, code) ?? strings.rejected(code));

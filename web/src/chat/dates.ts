@@ -1,4 +1,4 @@
-// Days and full dates, as one says them.
+// Formats days and full dates.
 
 import { formatDay, locale } from "../common/language";
 import { strings } from "./strings";
@@ -6,7 +6,7 @@ import { strings } from "./strings";
 const years = new Intl.DateTimeFormat(locale, { dateStyle: "full" });
 const moments = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" });
 
-/** The day of a message, seen from today. */
+/** Returns "Today", "Yesterday" or the date. */
 export function formatDayLabel(ms: number): string {
   const day = new Date(ms);
   const now = new Date();

@@ -1,23 +1,23 @@
-// What a message says: its text with the links in it, or what another application has put there.
+// Extracts the text of messages, and the links in it.
 
 import type { Json } from "snug-client";
 
 export interface Part {
-  /** Where in the text it begins. */
+  /** The part's index in the text. */
   start: number;
   text: string;
-  /** Where it leads, if it is a link. */
+  /** The link's URL, if the part is a link. */
   href?: string;
 }
 
-/** What is shown of data that is not ours, in characters. */
+/** Characters shown of other data. */
 const JSON_LENGTH_MAX = 1000;
 
 const LINK = /https?:\/\/[^\s<>"'`“”‘’「」《》，。、；！？（）【】]+/gi;
-/** Ends the sentence rather than the address. */
+/** Characters that end a sentence rather than a URL. */
 const TRAILING = ".,;:!?)]}*_~";
 
-/** The text of a message: `{ text }`, as this page sends it, or plain. Nothing where it is neither. */
+/** Returns the text of a message: `{ text }`, as this page sends it, or a plain string. `undefined` for other data. */
 export function messageText(data: Json): string | undefined {
   if (typeof data === "string") return data;
   if (typeof data !== "object" || data === null || Array.isArray(data)) return undefined;
@@ -25,13 +25,13 @@ export function messageText(data: Json): string | undefined {
   return typeof text === "string" ? text : undefined;
 }
 
-/** Data that is no text, as JSON and not too long. */
+/** Returns the data as JSON, shortened if it is long. */
 export function jsonPreview(data: Json): string {
   const json = JSON.stringify(data);
   return json.length > JSON_LENGTH_MAX ? `${json.slice(0, JSON_LENGTH_MAX)}…` : json;
 }
 
-/** Finds the links in a text. The parts in a row are the text. */
+/** Splits a text into links and the text between them. The parts joined are the text. */
 export function linkify(text: string): Part[] {
   const parts: Part[] = [];
   let end = 0;
@@ -46,9 +46,9 @@ export function linkify(text: string): Part[] {
   return parts;
 }
 
-/** Leaves out what ends the sentence, but not the bracket that one in the address has opened. */
+/** Removes trailing punctuation, but keeps a closing parenthesis that the URL opens. */
 function withoutTrailing(found: string): string {
-  // Not by a pattern, which would take its time over a hostile row of brackets.
+  // Not a regular expression, to avoid backtracking on hostile input.
   let end = found.length;
   while (TRAILING.includes(found.charAt(end - 1))) end--;
   const address = found.slice(0, end);

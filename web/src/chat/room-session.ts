@@ -1,4 +1,4 @@
-// A visit to a room: what is known there from joining to leaving, and what can be done.
+// A session in one room: its state from joining to leaving, and the user's actions.
 
 import {
   type Capability,
@@ -26,38 +26,38 @@ import {
 } from "./timeline";
 import { TYPING_EVENT, TYPING_INTERVAL_MS, TypingUsers } from "./typing-users";
 
-/** What there is above the messages that are shown. */
+/** The status of the history above the first message shown. */
 export type HistoryStatus = "loading" | "more" | "beginning" | "failed" | "forbidden";
 
 export interface RoomState {
   status: StatusChange;
-  /** What a moderator has textFor at the end. */
+  /** The moderator's reason for the disconnection. */
   closeReason: string | undefined;
-  /** Our user id, once we are in. */
+  /** The current user's id, once connected. */
   user: string | undefined;
   can: ReadonlySet<Capability>;
   members: Members;
   count: number;
   isTruncated: boolean;
-  /** What users are called, also those who have left since. */
+  /** Display names by user id, including users who have left. */
   names: ReadonlyMap<string, string>;
   timeline: Timeline;
   historyStatus: HistoryStatus;
-  /** Whether messages were missed that do not come by themselves. */
+  /** True if messages were missed that the client cannot replay. */
   hasGap: boolean;
   /** User ids. */
   typing: readonly string[];
 }
 
 const PAGE_MESSAGES = 50;
-/** Where more are shown than this, and nobody reads the old ones, only so many are tabStorage. */
+/** Above this number of messages, the oldest are dropped while the user is at the end, down to `KEPT_MESSAGES`. */
 const TRIM_ABOVE_MESSAGES = 400;
 const KEPT_MESSAGES = 200;
-/** Whoever reads further up than this finds another place after a reload. */
+/** The most messages loaded to restore the scroll position after a reload. */
 const RESTORE_MESSAGES_MAX = 1_000;
-/** How long what was written last may take to be sent, once we have gone. */
+/** How long leaving waits for publishes in flight. */
 const LEAVE_TIMEOUT_MS = 5_000;
-/** How many messages above the one that was read are loaded with it. */
+/** Messages loaded above the restored scroll position. */
 const CONTEXT_MESSAGES = 15;
 
 export class RoomSession {
@@ -75,20 +75,20 @@ export class RoomSession {
     hasGap: false,
     typing: [],
   };
-  /** Is told of every change of `view`. */
-  changed = () => {};
+  /** Called after every change of `state`. */
+  onChange = () => {};
   readonly #room: Room;
   readonly #typingUsers = new TypingUsers((typing) => this.#update({ typing }));
-  /** Who was heard of since the members were listed: the room does not say that somebody who was away is back. */
+  /** Users active since connecting. The room does not announce a return within the grace period. */
   readonly #activeUsers = new Set<string>();
   #incoming: Message[] = [];
-  /** Counts from where on history is read: pages that were asked for before are of no use. */
+  /** Incremented when history is restarted. Pages requested before are discarded. */
   #historyGeneration = 0;
   #typingSentAt = 0;
-  /** What is being published, and when it has ended in one way or the other. */
+  /** Publishes in flight. They resolve on success and on failure. */
   readonly #publishing = new Set<Promise<void>>();
 
-  /** `readOffset` is the offset that was read at before a reload. */
+  /** `readOffset` is the offset at which the user was reading before a reload. */
   constructor(name: string, getToken: GetToken | undefined, readOffset: number | undefined) {
     const room = joinRoom({ room: name, getToken });
     this.#room = room;
@@ -96,7 +96,7 @@ export class RoomSession {
     room.on("members", (members) => this.#onMembers(members));
     room.on("message", (message) => this.#onMessage(message));
     room.on("signal", (signal) => {
-      if (signal.user !== room.user) this.#typingUsers.hear(signal);
+      if (signal.user !== room.user) this.#typingUsers.onSignal(signal);
       this.#markActive(signal.user);
     });
     room.on("gap", () => this.#restartHistory({ hasGap: true }));
@@ -117,8 +117,8 @@ export class RoomSession {
     this.#update({ timeline: withoutPending(this.state.timeline, key) });
   }
 
-  /** Tells the others that we are typing, or no longer. */
-  type(isTyping: boolean): void {
+  /** Signals to the others that the user is typing, or has stopped. */
+  setTyping(isTyping: boolean): void {
     const now = Date.now();
     if (!this.state.can.has("signal") || (isTyping && now - this.#typingSentAt < TYPING_INTERVAL_MS)) return;
     if (!isTyping && this.#typingSentAt === 0) return;
@@ -126,21 +126,21 @@ export class RoomSession {
     this.#room.signal({ typing: isTyping }, { event: TYPING_EVENT });
   }
 
-  /** Loads what comes before the oldest message that is shown. */
+  /** Loads messages older than the oldest one shown. */
   loadOlder(oldest: number | undefined): void {
     const { historyStatus } = this.state;
     if (historyStatus === "more" || historyStatus === "failed") this.#loadHistory(oldest);
   }
 
-  /** Forgets the oldest of very many messages. To be called while the newest are read. */
+  /** Drops the oldest messages if there are very many. Call it while the user is at the end. */
   trimOldMessages(): void {
     const { historyStatus, timeline } = this.state;
-    // A page that is on its way joins the oldest that there are.
+    // A page that is being loaded must join the oldest message.
     if (historyStatus === "loading" || timeline.stored.length <= TRIM_ABOVE_MESSAGES) return;
     this.#update({ timeline: withNewest(timeline, KEPT_MESSAGES), historyStatus: "more" });
   }
 
-  /** It is known that messages were missed. */
+  /** Hides the notice about missed messages. */
   dismissGap(): void {
     this.#update({ hasGap: false });
   }
@@ -149,29 +149,29 @@ export class RoomSession {
     this.#room.reconnect();
   }
 
-  /** Leaves; what was written last may still go. */
+  /** Leaves the room, after waiting briefly for publishes in flight. */
   async leave(): Promise<void> {
-    this.changed = () => {};
-    this.#typingUsers.end();
-    const patience = new Promise((resolve) => setTimeout(resolve, LEAVE_TIMEOUT_MS));
-    await Promise.race([Promise.all(this.#publishing), patience]);
+    this.onChange = () => {};
+    this.#typingUsers.dispose();
+    const timeout = new Promise((resolve) => setTimeout(resolve, LEAVE_TIMEOUT_MS));
+    await Promise.race([Promise.all(this.#publishing), timeout]);
     this.#savePendingAsDraft();
     this.#room.leave();
   }
 
   #update(changes: Partial<RoomState>): void {
     this.state = { ...this.state, ...changes };
-    this.changed();
+    this.onChange();
   }
 
   #onStatus(status: StatusChange): void {
     const { user, can } = this.#room;
     const { code, message } = status.error ?? {};
     if (status.status === "connected") this.#activeUsers.clear();
-    // The door, too, says `banned`, but in strings of its own.
-    const isSentOut = status.status === "disconnected" && this.state.status.status === "connected";
-    const isSaid = isSentOut && (code === "kicked" || code === "banned") && message !== code;
-    this.#update({ status, user, can, closeReason: isSaid ? message : undefined });
+    // A refused join also has the code `banned`, but no moderator's reason.
+    const isRemoved = status.status === "disconnected" && this.state.status.status === "connected";
+    const hasReason = isRemoved && (code === "kicked" || code === "banned") && message !== code;
+    this.#update({ status, user, can, closeReason: hasReason ? message : undefined });
   }
 
   #onMembers(known: Members): void {
@@ -184,27 +184,27 @@ export class RoomSession {
     }
     this.#update({ members, count, isTruncated, names });
     for (const user of this.state.typing)
-      if (!isTruncated && !members.has(user)) this.#typingUsers.stopped(user);
+      if (!isTruncated && !members.has(user)) this.#typingUsers.remove(user);
   }
 
-  /** Somebody is here. */
+  /** Marks a user within the grace period as active again. */
   #markActive(user: string): void {
     if (this.state.members.get(user)?.connections !== 0) return;
     this.#activeUsers.add(user);
     this.#onMembers(this.#room.members);
   }
 
-  /** Takes all that came in one frame at once, and after the acknowledgements in it. */
+  /** Adds all messages of a frame at once, after the acks in the same frame. */
   #onMessage(message: Message): void {
     if (this.#incoming.push(message) > 1) return;
     setTimeout(() => {
-      const heard = this.#incoming;
+      const messages = this.#incoming;
       this.#incoming = [];
-      for (const { user } of heard) {
-        this.#typingUsers.stopped(user);
+      for (const { user } of messages) {
+        this.#typingUsers.remove(user);
         this.#markActive(user);
       }
-      if (heard.length > 0) this.#update({ timeline: withStored(this.state.timeline, heard) });
+      if (messages.length > 0) this.#update({ timeline: withStored(this.state.timeline, messages) });
     });
   }
 
@@ -213,18 +213,18 @@ export class RoomSession {
     const data = { text };
     const time = Date.now();
     this.#update({ timeline: withPending(this.state.timeline, { key, text, time }) });
-    const outcome = this.#room.publish(data, { event, key }).then(
+    const publishing = this.#room.publish(data, { event, key }).then(
       ({ offset, time, duplicate }) => {
         const message = { offset, time, user: this.#room.user ?? "", event, data, key };
         this.#update({ timeline: withAcknowledged(this.state.timeline, message, duplicate === true) });
       },
       (error) => this.#update({ timeline: withFailure(this.state.timeline, key, toSendFailure(error)) }),
     );
-    this.#publishing.add(outcome);
-    outcome.finally(() => this.#publishing.delete(outcome));
+    this.#publishing.add(publishing);
+    publishing.finally(() => this.#publishing.delete(publishing));
   }
 
-  /** Starts from the newest messages again, as those before them may be of another time. */
+  /** Restarts from the newest messages: there may be a gap before them, or a change of epoch. */
   #restartHistory(changes: Partial<RoomState>): void {
     this.#historyGeneration++;
     this.#incoming = [];
@@ -232,16 +232,16 @@ export class RoomSession {
     this.#loadHistory();
   }
 
-  /** Loads a page of older messages; the first one goes up to what was read before. */
+  /** Loads a page of older messages. The first page extends to `readOffset`. */
   async #loadHistory(before?: number, readOffset = Number.POSITIVE_INFINITY): Promise<void> {
-    const beginning = this.#historyGeneration;
+    const generation = this.#historyGeneration;
     this.#update({ historyStatus: "loading" });
     const page: Message[] = [];
     let historyStatus: HistoryStatus = "beginning";
     try {
       const options = { pageSize: PAGE_MESSAGES, ...(before !== undefined && { before }) };
       for await (const message of this.#room.history(options)) {
-        if (beginning !== this.#historyGeneration) return;
+        if (generation !== this.#historyGeneration) return;
         page.push(message);
         const isEnough = page.length >= PAGE_MESSAGES && message.offset <= readOffset - CONTEXT_MESSAGES;
         if (message.offset > 1 && (isEnough || page.length >= RESTORE_MESSAGES_MAX)) {
@@ -250,16 +250,16 @@ export class RoomSession {
         }
       }
     } catch (error) {
-      if (beginning !== this.#historyGeneration) return;
+      if (generation !== this.#historyGeneration) return;
       const code = errorCode(error);
       if (code === "epoch_changed") return this.#restartHistory({});
       historyStatus = code === "forbidden" ? code : "failed";
     }
-    if (beginning !== this.#historyGeneration) return;
+    if (generation !== this.#historyGeneration) return;
     this.#update({ historyStatus, timeline: withStored(this.state.timeline, page) });
   }
 
-  /** What is not sent when we leave becomes the draft again. */
+  /** Adds pending messages to the draft when leaving. */
   #savePendingAsDraft(): void {
     const { pending } = this.state.timeline;
     const texts = [...pending.map(({ text }) => text), loadDraft(this.#room.name)];
@@ -267,12 +267,12 @@ export class RoomSession {
   }
 }
 
-/** What a member is called: by the token's profile, or by the user id. */
+/** Returns a member's display name: the profile's name, or the user id. */
 function nameOf({ user, info }: Member): string {
   return typeof info.name === "string" && info.name.trim() ? info.name.slice(0, 128) : user;
 }
 
-/** A key that no other tab has. */
+/** Returns a random idempotency key. */
 function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join(".");
 }

@@ -1,24 +1,24 @@
-// The place where one reads: the end, or a message. What comes above or below does not move it, nor does another
-// size of the window, and a reload finds it again.
+// Keeps the scroll position: at the end, or at a message. It survives messages added above or below, a resized
+// window, and a reload.
 
 import { tabStorage } from "./tab-state";
 
 interface Position {
-  /** The first message that is seen, at least in part. */
+  /** The first message that is at least partly visible. */
   offset: number;
-  /** How far below the upper edge it begins, in pixels. */
+  /** Pixels from the upper edge of the viewport to the message. */
   top: number;
 }
 
-/** Closer to the end than this counts as there, in pixels. */
+/** Distance from the end, in pixels, that counts as at the end. */
 const AT_END = 32;
 
-/** The offset that was read at before a reload, unless that was the end. */
+/** Returns the offset at which the user was reading before a reload, unless that was at the end. */
 export const savedReadOffset = (room: string) => tabStorage.read<Position>(`anchor.${room}`)?.offset;
 
 export class ScrollAnchor {
-  /** Is told when the end is reached or left. */
-  changed = (_isAtEnd: boolean) => {};
+  /** Called when the end is reached or left. */
+  onChange = (_isAtEnd: boolean) => {};
   readonly #key: string;
   #position: Position | undefined;
   #log: HTMLElement | undefined;
@@ -32,21 +32,21 @@ export class ScrollAnchor {
     return this.#position === undefined;
   }
 
-  /** Holds the place in what scrolls here, until what it gives is called. */
-  hold(log: HTMLElement): () => void {
+  /** Keeps the scroll position of an element. Returns a function that stops it. */
+  attach(log: HTMLElement): () => void {
     this.#log = log;
     const observer = new ResizeObserver(() => this.restore());
     observer.observe(log);
-    const keep = () => tabStorage.write(this.#key, this.#position);
-    window.addEventListener("pagehide", keep);
+    const save = () => tabStorage.write(this.#key, this.#position);
+    window.addEventListener("pagehide", save);
     return () => {
       observer.disconnect();
-      window.removeEventListener("pagehide", keep);
-      keep();
+      window.removeEventListener("pagehide", save);
+      save();
     };
   }
 
-  /** Goes where one was, after a change. */
+  /** Restores the position after a change of layout. */
   restore(): void {
     const log = this.#log;
     const rows = this.#rows();
@@ -56,8 +56,8 @@ export class ScrollAnchor {
     log.scrollTop = row ? row.offsetTop - top : log.scrollHeight;
   }
 
-  /** Notes where one is, after scrolling. */
-  note(): void {
+  /** Records the position after scrolling. */
+  update(): void {
     const log = this.#log;
     const rows = this.#rows();
     if (!log || rows.length === 0) return;
@@ -65,13 +65,13 @@ export class ScrollAnchor {
     const row = rows.find((one) => one.offsetTop + one.offsetHeight > log.scrollTop);
     this.#position =
       isAtEnd || !row ? undefined : { offset: offsetOf(row), top: row.offsetTop - log.scrollTop };
-    this.changed(this.isAtEnd);
+    this.onChange(this.isAtEnd);
   }
 
-  toEnd(): void {
+  scrollToEnd(): void {
     this.#position = undefined;
     this.restore();
-    this.changed(true);
+    this.onChange(true);
   }
 
   #rows(): HTMLElement[] {

@@ -1,13 +1,13 @@
-// Who this tab is, and where: two tabs are two people, and a reload keeps each in its place.
+// The state of this tab: identity, visited rooms, drafts. Each tab is a user of its own, and reloads keep the state.
 
 import type { GetToken } from "snug-client";
 import { devToken } from "../common/dev-token";
 import { strings } from "./strings";
 
-/** How the server knows who comes: by a name, where it gives tokens away, by a token, or by the site's cookies. */
+/** How the user authenticates: by name with a development token, by a pasted token, or by session cookies. */
 export type Identity = { by: "name"; name: string } | { by: "token"; token: string } | { by: "session" };
 
-/** What the tab keeps; nothing, where the browser lets it keep nothing. */
+/** sessionStorage, if the browser allows it. Otherwise nothing is kept. */
 export const tabStorage = {
   get(key: string): string | undefined {
     try {
@@ -34,16 +34,16 @@ export const tabStorage = {
   },
 };
 
-/** What a token's `sub` may be, and a name with it. */
+/** Returns true if the name is valid as a token's `sub`. */
 export const isValidName = (name: string) =>
   name !== "" && !/\p{Cc}/u.test(name) && new TextEncoder().encode(name).length <= 128;
 
-/** `.` and `..` mean something else in an address. */
+/** Returns true if the room name is valid. `.` and `..` have a special meaning in URLs. */
 export const isValidRoom = (room: string) => /^(?!\.\.?$)[\w.:@~-]{1,128}$/.test(room);
 
 export const isTokenShaped = (token: string) => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token);
 
-/** The room that the page's address names, as in `#team:7` or `#room=team:7`. */
+/** Returns the room named in the URL's hash, as in `#team:7` or `#room=team:7`. */
 export function roomFromUrl(): string | undefined {
   try {
     const room = decodeURIComponent(location.hash.replace(/^#(room=)?/, ""));
@@ -53,21 +53,21 @@ export function roomFromUrl(): string | undefined {
   }
 }
 
-/** A token for whoever has this name, or nothing where the server gives none. */
+/** Requests a development token for the name. Resolves to `undefined` if the server does not issue any. */
 export const requestToken = (name: string) => devToken({ sub: name, rooms: ["*"], info: { name } });
 
-/** Where the client gets its tokens. */
+/** Returns the client's `getToken` for the identity. */
 export function tokenProvider(identity: Identity): GetToken | undefined {
   if (identity.by === "session") return undefined;
   if (identity.by === "token") return () => identity.token;
   return async () => {
     const token = await requestToken(identity.name);
-    if (token === undefined) throw new Error("this server gives no tokens");
+    if (token === undefined) throw new Error("This server does not issue tokens. Join with a token instead.");
     return token;
   };
 }
 
-/** A name for somebody who has not textFor theirs. */
+/** Returns a random name for new users. */
 export function randomName(): string {
   const one = (list: string) => {
     const all = list.split(" ");
@@ -77,7 +77,7 @@ export function randomName(): string {
   return /^\w/.test(animal) ? `${adjective} ${animal}` : `${adjective}的${animal}`;
 }
 
-/** The rooms that the tab has been to, the first first. */
+/** Returns the rooms visited in this tab, oldest first. */
 export const visitedRooms = (): string[] => tabStorage.read<string[]>("rooms")?.filter(isValidRoom) ?? [];
 
 export function rememberRoom(room: string): void {

@@ -1,33 +1,33 @@
-// What was textFor, as one list: pages of history, what is heard, and what is not sent yet. Nothing here knows a page.
+// The message list's data: pages of history, received messages and pending messages. Independent of the DOM.
 
 import type { Message } from "snug-client";
 
-/** A message that the room has. */
+/** A message that the room has stored. */
 export type StoredMessage = Message & {
-  /** What it was published under, if that was here. */
+  /** Its idempotency key, if this tab published it. */
   readonly key?: string;
 };
 
-/** A message of ours that has no place in the room yet. */
+/** A message of the current user that is not stored yet. */
 export interface PendingMessage {
-  /** The same at every attempt, so that the room stores it once. */
+  /** The same on every attempt, so that the room stores the message once. */
   readonly key: string;
   readonly text: string;
-  /** When it was written, in Unix ms. */
+  /** When the message was written, in Unix ms. */
   readonly time: number;
-  /** Why it was refused, where it was. */
+  /** Why sending failed, if it did. */
   readonly failure?: SendFailure | undefined;
 }
 
-/** Why a message was refused. */
+/** Why a message could not be sent. */
 export interface SendFailure {
   readonly code: string;
-  /** The same in the strings of who refused it. */
+  /** The error message, in the server's or application's words. */
   readonly message: string;
 }
 
 export interface Timeline {
-  /** By offset, each once and none left out between the first and the last. */
+  /** Sorted by offset, without duplicates or gaps. */
   readonly stored: readonly StoredMessage[];
   /** In the order in which they were sent. */
   readonly pending: readonly PendingMessage[];
@@ -40,7 +40,7 @@ export type Row =
 
 export const emptyTimeline: Timeline = { stored: [], pending: [] };
 
-/** Adds messages that were heard or read, in whatever order, and had or not. */
+/** Adds received messages or a page of history, in any order, with or without duplicates. */
 export function withStored(timeline: Timeline, messages: readonly StoredMessage[]): Timeline {
   const { stored } = timeline;
   const last = stored.at(-1)?.offset ?? 0;
@@ -50,12 +50,12 @@ export function withStored(timeline: Timeline, messages: readonly StoredMessage[
   return { ...timeline, stored: [...byOffset.values()].sort((a, b) => a.offset - b.offset) };
 }
 
-/** Adds a message that is on its way; one that is tried again goes to the end, as it does in the room. */
+/** Adds a pending message. A retried message moves to the end, as it will in the room. */
 export function withPending(timeline: Timeline, message: PendingMessage): Timeline {
   return { ...timeline, pending: [...withoutPending(timeline, message.key).pending, message] };
 }
 
-/** A message was refused. */
+/** Marks a pending message as failed. */
 export function withFailure(timeline: Timeline, key: string, failure: SendFailure): Timeline {
   const pending = timeline.pending.map((message) =>
     message.key === key ? { ...message, failure } : message,
@@ -63,64 +63,64 @@ export function withFailure(timeline: Timeline, key: string, failure: SendFailur
   return { ...timeline, pending };
 }
 
-/** A message is no longer wanted. */
+/** Removes a pending message. */
 export function withoutPending(timeline: Timeline, key: string): Timeline {
   return { ...timeline, pending: timeline.pending.filter((message) => message.key !== key) };
 }
 
 /**
- * A message has its place. It is shown there at once, before it is heard: whoever may not receive never hears it.
- * One that had been stored `before` may be further up than what is shown, and is heard or read like any other.
+ * Replaces a pending message by the stored one. It is shown on acknowledgement, because users without `receive` never
+ * receive it. A duplicate may be older than the messages shown, so it is only removed from the pending ones.
  */
 export function withAcknowledged(
   timeline: Timeline,
   message: StoredMessage & { readonly key: string },
-  before: boolean,
+  isDuplicate: boolean,
 ) {
   const rest = withoutPending(timeline, message.key);
-  return before ? rest : withStored(rest, [message]);
+  return isDuplicate ? rest : withStored(rest, [message]);
 }
 
-/** Forgets what is stored, where it cannot be textFor what comes between it and what follows. */
+/** Removes the stored messages, when there may be a gap between them and those that follow. */
 export function withoutStored(timeline: Timeline): Timeline {
   return { ...timeline, stored: [] };
 }
 
-/** The newest ones only. */
+/** Keeps the newest messages only. */
 export function withNewest(timeline: Timeline, count: number): Timeline {
   return { ...timeline, stored: timeline.stored.slice(-count) };
 }
 
-/** A message that comes later than this after the one before it says again whose it is. */
+/** After this time, the next message of the same author starts a new group. */
 const GROUP_MS = 5 * 60_000;
 
-/** What to show, for the user `me`: messages in order, and days between them. */
+/** Returns the rows to show to the user `me`: messages in order, with a divider before each day. */
 export function timelineRows({ stored, pending }: Timeline, me: string | undefined): Row[] {
   const rows: Row[] = [];
   let day = "";
   let author: string | undefined;
   let until = 0;
-  /** Says whether a message begins a group. */
-  const isGroupStart = (user: string | undefined, time: number) => {
-    const its = new Date(time).toDateString();
-    const isNewDay = its !== day;
-    if (isNewDay) rows.push({ kind: "day", key: its, time });
-    const begins = isNewDay || user !== author || time > until;
-    day = its;
+  /** Returns true if a message starts a group. Adds the divider of a new day. */
+  const isStart = (user: string | undefined, time: number) => {
+    const date = new Date(time).toDateString();
+    const isNewDay = date !== day;
+    if (isNewDay) rows.push({ kind: "day", key: date, time });
+    const startsGroup = isNewDay || user !== author || time > until;
+    day = date;
     author = user;
     until = time + GROUP_MS;
-    return begins;
+    return startsGroup;
   };
   for (const message of stored) {
     const { user, time, offset, key = `${offset}` } = message;
-    const begins = isGroupStart(user, time);
-    rows.push({ kind: "stored", key, isOwn: user === me, isGroupStart: begins, message });
+    const startsGroup = isStart(user, time);
+    rows.push({ kind: "stored", key, isOwn: user === me, isGroupStart: startsGroup, message });
   }
   for (const message of pending) {
     const { key, time } = message;
-    // A clock that is behind does not turn the days back.
-    const begins = isGroupStart(me, Math.max(time, stored.at(-1)?.time ?? 0));
-    rows.push({ kind: "pending", key, isGroupStart: begins, message });
+    // A slow local clock must not put a pending message on an earlier day.
+    const startsGroup = isStart(me, Math.max(time, stored.at(-1)?.time ?? 0));
+    rows.push({ kind: "pending", key, isGroupStart: startsGroup, message });
   }
   return rows;
 }

@@ -1,45 +1,45 @@
-// Who is typing. Nobody says reliably that they stopped, so that it is believed for a while only.
+// Tracks who is typing. The signal that somebody stopped may be lost, so each user is removed after a timeout.
 
 import type { Signal } from "snug-client";
 
 export const TYPING_EVENT = "typing";
-/** How often it is textFor, and how long it is believed: a late signal does not make it flicker. */
+/** The interval of typing signals. The timeout is longer, so that a late signal does not cause flicker. */
 export const TYPING_INTERVAL_MS = 3_000;
 const TYPING_TIMEOUT_MS = 5_000;
 
 export class TypingUsers {
-  readonly #until = new Map<string, ReturnType<typeof setTimeout>>();
-  readonly #changed: (users: string[]) => void;
+  readonly #timers = new Map<string, ReturnType<typeof setTimeout>>();
+  readonly #onChange: (users: string[]) => void;
 
-  constructor(changed: (users: string[]) => void) {
-    this.#changed = changed;
+  constructor(onChange: (users: string[]) => void) {
+    this.#onChange = onChange;
   }
 
-  hear({ event, user, data }: Signal): void {
+  onSignal({ event, user, data }: Signal): void {
     if (event !== TYPING_EVENT) return;
-    this.stopped(user);
+    this.remove(user);
     const isTyping =
       typeof data === "object" && data !== null && !Array.isArray(data) && data.typing === true;
     if (!isTyping) return;
-    this.#until.set(
+    this.#timers.set(
       user,
-      setTimeout(() => this.stopped(user), TYPING_TIMEOUT_MS),
+      setTimeout(() => this.remove(user), TYPING_TIMEOUT_MS),
     );
-    this.#tell();
+    this.#notify();
   }
 
-  /** Somebody is done, since what was typed is here, or has left. */
-  stopped(user: string): void {
-    clearTimeout(this.#until.get(user));
-    if (this.#until.delete(user)) this.#tell();
+  /** Removes a user who has sent the message, stopped typing or left. */
+  remove(user: string): void {
+    clearTimeout(this.#timers.get(user));
+    if (this.#timers.delete(user)) this.#notify();
   }
 
-  end(): void {
-    for (const timer of this.#until.values()) clearTimeout(timer);
-    this.#until.clear();
+  dispose(): void {
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
   }
 
-  #tell(): void {
-    this.#changed([...this.#until.keys()]);
+  #notify(): void {
+    this.#onChange([...this.#timers.keys()]);
   }
 }

@@ -1,6 +1,6 @@
-// Tokens for development, from the Worker itself: there where `npm start` runs it, and nowhere else.
+// Requests development tokens. Only a Worker started by `npm start` issues them.
 
-/** A token with these claims, or nothing where this Worker makes none. Throws where it cannot be reached. */
+/** Requests a token with these claims. Resolves to `undefined` if the Worker issues none; throws if it is unreachable. */
 export async function devToken(claims: object): Promise<string | undefined> {
   const response = await fetch("/dev/token", {
     method: "POST",

@@ -1,15 +1,15 @@
-// English and Simplified Chinese, by the browser's setting.
+// Selects English or Simplified Chinese by the browser's settings.
 
 export type Language = "en" | "zh";
 
-/** The first of the visitor's languages that we speak, as it is spoken there: dates differ in one language. */
+/** The first preferred language that the pages support, with its region, which determines date formats. */
 export const locale = navigator.languages.find((tag) => /^(zh|en)\b/i.test(tag)) ?? "en";
 
 export const language: Language = /^zh/i.test(locale) ? "zh" : "en";
 
 document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
 
-/** A page's words: the same in each language, or the compiler says which is missing. */
+/** Returns the texts in the selected language. The compiler verifies that both languages have the same keys. */
 export const localized = <Words>(words: { en: Words; zh: NoInfer<Words> }): Words => words[language];
 
 const times = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" });

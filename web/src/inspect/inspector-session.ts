@@ -26,7 +26,7 @@ export interface ErrorEntry {
 const ERRORS_MAX = 50;
 /** The most messages sent in one burst. The client's queue must be large enough for all of them. */
 export const BURST_MAX = 1000;
-/** The exact text that the runtime replies without waking the room. */
+/** The exact text of a ping that the runtime answers without waking the room. */
 const PING = '{"type":"ping"}';
 const PING_EVERY_MS = 1000;
 
