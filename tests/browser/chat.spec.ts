@@ -1,39 +1,39 @@
-// The chat page in Chromium, served by the Worker: people in browsers of their own, who talk, drop out and come back.
+// The chat page in Chromium, served by the Worker: several users send messages, lose the connection and reconnect.
 
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   expectAccessible,
-  expectContent,
+  expectNoConsoleErrors,
   hasChromium,
+  newContext,
   open,
   startBrowser,
-  visitor,
 } from "../support/browser.js";
 import { startFaultyLine } from "../support/faults.js";
+import { newRoom } from "../support/join-request.js";
 import { joined } from "../support/rooms.js";
 import { startSite } from "../support/site.js";
 import { inSeconds, token } from "../support/tokens.js";
-import { newRoom } from "../support/visit.js";
 import { startWithPages, type Worker } from "../support/worker.js";
 
-/** What a browser says of requests and sockets that a test has kept from going through. */
-const CUT = /ERR_|Failed to load resource|WebSocket connection/;
+/** Console errors of requests and sockets that a test has blocked. */
+const NETWORK_ERRORS = /ERR_|Failed to load resource|WebSocket connection/;
 
-const DESK = { viewport: { width: 1280, height: 800 } };
+const DESKTOP = { viewport: { width: 1280, height: 800 } };
 const PHONE = { viewport: { width: 390, height: 844 } };
 
 const messageField = (page: Page) => page.getByRole("textbox", { name: /^(Message|消息)$/ });
 const log = (page: Page) => page.getByRole("log");
-const texts = (page: Page) => page.locator(".message:not(.unsent) .bubble").allTextContents();
+const texts = (page: Page) => page.locator(".message:not(.pending) .bubble").allTextContents();
 
-async function say(page: Page, text: string) {
+async function send(page: Page, text: string) {
   await messageField(page).fill(text);
   await page.keyboard.press("Enter");
 }
 
-const hears = (page: Page, text: string) =>
-  log(page).locator(".message:not(.unsent) .bubble").getByText(text, { exact: true }).waitFor();
+const waitForMessage = (page: Page, text: string) =>
+  log(page).locator(".message:not(.pending) .bubble").getByText(text, { exact: true }).waitFor();
 
 describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
   let browser: Browser;
@@ -48,9 +48,9 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     await worker.dispose();
   });
 
-  /** Opens the page as a newcomer does, and goes in. */
-  async function enter(name: string, room: string, options?: BrowserContextOptions, origin = worker.origin) {
-    const context = await visitor(browser, { ...DESK, ...options });
+  /** Opens the page in a new context and joins the room. */
+  async function joinAs(name: string, room: string, options?: BrowserContextOptions, origin = worker.origin) {
+    const context = await newContext(browser, { ...DESKTOP, ...options });
     const page = await open(context, `${origin}/#${room}`);
     await page.locator("input[name=name]").fill(name);
     await page.keyboard.press("Enter");
@@ -58,168 +58,168 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     return { context, page };
   }
 
-  it("lets two tabs of a newcomer talk at once, as two people", async () => {
-    const context = await visitor(browser, DESK);
+  it("joins two tabs of a new browser as two users who can chat at once", async () => {
+    const context = await newContext(browser, DESKTOP);
     const [one, two] = [await open(context, worker.origin), await open(context, worker.origin)];
-    // Names are there already.
+    // The name is filled in.
     for (const page of [one, two]) {
       await page.keyboard.press("Enter");
       await messageField(page).waitFor();
     }
     await one.getByText("2 people here").waitFor();
-    await say(one, "hello");
-    await hears(two, "hello");
-    await say(two, "hello to you");
-    await hears(one, "hello to you");
+    await send(one, "hello");
+    await waitForMessage(two, "hello");
+    await send(two, "hello to you");
+    await waitForMessage(one, "hello to you");
     expect(new URL(one.url()).hash).toBe("#lobby");
-    for (const page of [one, two]) expectContent(page);
+    for (const page of [one, two]) expectNoConsoleErrors(page);
   });
 
-  it("tells who is here and who is typing, and takes any name for one", async () => {
+  it("shows who is present and who is typing, for any user name", async () => {
     const room = newRoom();
-    const ann = await enter("Ann", room);
-    const odd = await enter("__proto__", room);
+    const ann = await joinAs("Ann", room);
+    const odd = await joinAs("__proto__", room);
     const people = ann.page.getByRole("complementary", { name: "People" });
     await people.getByText("__proto__").waitFor();
     await messageField(odd.page).pressSequentially("hm");
     await ann.page.getByTestId("typing").getByText("__proto__ is typing…").waitFor();
     await odd.page.keyboard.press("Enter");
-    await hears(ann.page, "hm");
+    await waitForMessage(ann.page, "hm");
     await ann.page.getByTestId("typing").getByText("is typing").waitFor({ state: "detached" });
     await odd.context.close();
     await people.getByText("__proto__").waitFor({ state: "detached" });
     await ann.page.getByText("1 person here").waitFor();
-    expectContent(ann.page);
+    expectNoConsoleErrors(ann.page);
   });
 
-  it("shows what is said as text, whatever it is", async () => {
+  it("shows HTML, Markdown and other data as plain text", async () => {
     const room = newRoom();
-    const ann = await enter("Ann", room);
+    const ann = await joinAs("Ann", room);
     const bot = await joined(worker.origin, room, { user: "<i>bot</i>" });
     const html = '<img src=x onerror="alert(1)"> **no** javascript:alert(1)';
     await bot.publish({ text: html }, { event: "chat" });
     await bot.publish({ temperature: [21.5, { text: 1 }] }, { event: "weather" });
     await bot.publish({ text: "see https://example.com/a?b=1." }, { event: "chat" });
-    await hears(ann.page, html);
+    await waitForMessage(ann.page, html);
     await log(ann.page).getByText('{"temperature":[21.5,{"text":1}]}').waitFor();
     const link = ann.page.getByRole("link", { name: "https://example.com/a?b=1" });
     expect(await link.getAttribute("rel")).toContain("noopener");
     expect(await log(ann.page).locator("img, i, script").count()).toBe(0);
-    expectContent(ann.page);
+    expectNoConsoleErrors(ann.page);
   });
 
-  it("says why the application does not want a message", async () => {
-    const verdict = { allow: false, reason: "no links, please" };
-    await using site = await startSite(() => ({ body: JSON.stringify({ decisions: [verdict] }) }));
+  it("shows the publish hook's reason for refusing a message", async () => {
+    const decision = { allow: false, reason: "no links, please" };
+    await using site = await startSite(() => ({ body: JSON.stringify({ verdicts: [decision] }) }));
     const WEBHOOK_SECRET = `whsec_${"A".repeat(32)}`;
-    await using judged = await startWithPages({ DEV_TOKENS: true, PUBLISH_URL: site.origin, WEBHOOK_SECRET });
-    const { page } = await enter("Ann", newRoom(), {}, judged.origin);
-    await say(page, "see https://spam.example");
+    await using hooked = await startWithPages({ DEV_TOKENS: true, PUBLISH_URL: site.origin, WEBHOOK_SECRET });
+    const { page } = await joinAs("Ann", newRoom(), {}, hooked.origin);
+    await send(page, "see https://spam.example");
     await page.getByText("Not sent: no links, please").waitFor();
     await page.getByRole("button", { name: "Discard" }).click();
     await page.getByText("no links, please").waitFor({ state: "detached" });
-    expectContent(page);
+    expectNoConsoleErrors(page);
   });
 
-  it("loses nothing while the network is away, in either direction", async () => {
+  it("loses no message in either direction while offline", async () => {
     const room = newRoom();
-    const ann = await enter("Ann", room);
-    const bob = await enter("Bob", room);
-    await say(ann.page, "before");
-    await hears(bob.page, "before");
+    const ann = await joinAs("Ann", room);
+    const bob = await joinAs("Bob", room);
+    await send(ann.page, "before");
+    await waitForMessage(bob.page, "before");
 
     await bob.context.setOffline(true);
-    await bob.page.getByText("You are offline.").waitFor();
-    for (const n of [1, 2, 3]) await say(ann.page, `missed ${n}`);
-    await say(bob.page, "written offline");
-    await log(bob.page).getByText("waits for the connection").waitFor();
+    await bob.page.getByText("You're offline.").waitFor();
+    for (const n of [1, 2, 3]) await send(ann.page, `missed ${n}`);
+    await send(bob.page, "written offline");
+    await log(bob.page).getByText("Waiting for connection…").waitFor();
     expect(await texts(bob.page)).toEqual(["before"]);
     await expectAccessible(bob.page);
 
     await bob.context.setOffline(false);
-    for (const page of [ann.page, bob.page]) await hears(page, "written offline");
-    await bob.page.getByText("waits for the connection").waitFor({ state: "detached" });
+    for (const page of [ann.page, bob.page]) await waitForMessage(page, "written offline");
+    await bob.page.getByText("Waiting for connection…").waitFor({ state: "detached" });
     const all = ["before", "missed 1", "missed 2", "missed 3", "written offline"];
     expect([await texts(ann.page), await texts(bob.page)]).toEqual([all, all]);
-    await bob.page.getByText("You are offline.").waitFor({ state: "detached" });
-    expectContent(ann.page);
-    expectContent(bob.page, CUT);
+    await bob.page.getByText("You're offline.").waitFor({ state: "detached" });
+    expectNoConsoleErrors(ann.page);
+    expectNoConsoleErrors(bob.page, NETWORK_ERRORS);
   });
 
-  it("notices a line that has gone dead, and comes back when it is told to try", async () => {
+  it("reconnects after a lost connection, at once if the user asks for it", async () => {
     await using line = await startFaultyLine(worker.origin);
     const room = newRoom();
-    const ann = await enter("Ann", room);
-    const bob = await enter("Bob", room, {}, line.origin);
-    await say(bob.page, "still here");
-    await hears(ann.page, "still here");
+    const ann = await joinAs("Ann", room);
+    const bob = await joinAs("Bob", room, {}, line.origin);
+    await send(bob.page, "still here");
+    await waitForMessage(ann.page, "still here");
     line.refuse(true);
     line.drop();
     const tryNow = bob.page.getByRole("button", { name: "Try now" });
     await tryNow.waitFor();
-    await say(ann.page, "while the line was dead");
+    await send(ann.page, "while the line was dead");
     line.refuse(false);
-    // The client may be quicker.
+    // The client may have reconnected by itself.
     await tryNow.click({ timeout: 2_000 }).catch(() => {});
-    await hears(bob.page, "while the line was dead");
-    expectContent(bob.page, CUT);
+    await waitForMessage(bob.page, "while the line was dead");
+    expectNoConsoleErrors(bob.page, NETWORK_ERRORS);
   });
 
-  it("shows a newcomer what was said, as far back as it goes", async () => {
+  it("loads the whole history when a new user scrolls up", async () => {
     const room = newRoom();
     const bot = await joined(worker.origin, room, { user: "bot", claims: { info: { name: "Robot" } } });
     await Promise.all(Array.from({ length: 180 }, (_, n) => bot.publish({ text: `number ${n + 1}` })));
-    const cho = await enter("Cho", room);
-    await hears(cho.page, "number 180");
+    const cho = await joinAs("Cho", room);
+    await waitForMessage(cho.page, "number 180");
     expect((await texts(cho.page)).length).toBeLessThan(180);
     const top = () => cho.page.locator(".message").first().getAttribute("data-offset");
-    // By scrolling, as the reading goes.
+    // Scroll up with the keyboard.
     await log(cho.page).focus();
-    const further = async () => {
+    const scrollUp = async () => {
       await cho.page.keyboard.press("Home");
       return top();
     };
-    await expect.poll(further, { timeout: 10_000 }).toBe("1");
-    await cho.page.getByText("This is the beginning of the room").waitFor();
+    await expect.poll(scrollUp, { timeout: 10_000 }).toBe("1");
+    await cho.page.getByText("This is the start of the room.").waitFor();
     expect(await texts(cho.page)).toEqual(Array.from({ length: 180 }, (_, n) => `number ${n + 1}`));
-    // What is new does not take one away from what one reads.
+    // A new message does not move the scroll position.
     await bot.publish({ text: "and one more" });
     await cho.page.getByRole("button", { name: /1 new message/ }).click();
-    await hears(cho.page, "and one more");
-    expectContent(cho.page);
+    await waitForMessage(cho.page, "and one more");
+    expectNoConsoleErrors(cho.page);
   });
 
-  it("keeps one's place over a reload: name, room, draft, and where one was reading", async () => {
+  it("keeps the name, room, draft and scroll position across a reload", async () => {
     const room = newRoom();
     const bot = await joined(worker.origin, room, { user: "bot" });
     await Promise.all(Array.from({ length: 120 }, (_, n) => bot.publish({ text: `number ${n + 1}` })));
-    const { page } = await enter("Ann", room);
-    await hears(page, "number 120");
+    const { page } = await joinAs("Ann", room);
+    await waitForMessage(page, "number 120");
     await messageField(page).fill("half a thou");
     await page.locator('.message[data-offset="90"]').evaluate((line) => line.scrollIntoView());
-    const place = () =>
+    const position = () =>
       page.locator('.message[data-offset="90"]').evaluate((one) => one.getBoundingClientRect().top);
-    // Once that it is not the end is known, so is the place.
-    await page.getByRole("button", { name: "To the newest message" }).waitFor();
-    const before = await place();
+    // The button shows that the scroll position is recorded.
+    await page.getByRole("button", { name: "Jump to latest" }).waitFor();
+    const before = await position();
     await page.reload();
     await page.locator('.message[data-offset="90"]').waitFor();
-    await expect.poll(async () => Math.abs((await place()) - before)).toBeLessThan(3);
+    await expect.poll(async () => Math.abs((await position()) - before)).toBeLessThan(3);
     expect(await messageField(page).inputValue()).toBe("half a thou");
     expect(await page.getByRole("heading", { level: 1 }).textContent()).toBe(room);
     await page.getByRole("complementary", { name: "People" }).getByText("Ann").waitFor();
-    expectContent(page);
+    expectNoConsoleErrors(page);
   });
 
-  it("goes on when its token has ended, with another one and everything that was said", async () => {
+  it("reconnects with a new token after the old one expires, without losing messages", async () => {
     const room = newRoom();
-    const ann = await enter("Ann", room);
-    const context = await visitor(browser, DESK);
+    const ann = await joinAs("Ann", room);
+    const context = await newContext(browser, DESKTOP);
     const page = await context.newPage();
     let lifetime = 3;
-    let isCut = false;
+    let isBlocked = false;
     await page.route("**/dev/token", async (route) => {
-      if (isCut) return route.abort();
+      if (isBlocked) return route.abort();
       const claims = JSON.parse(route.request().postData() ?? "");
       await route.continue({ postData: JSON.stringify({ ...claims, exp: inSeconds(lifetime) }) });
     });
@@ -228,56 +228,56 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     await page.keyboard.press("Enter");
     await messageField(page).waitFor();
     await page.getByText("2 people here").waitFor();
-    // The one that should follow in time is not to be had.
-    isCut = true;
+    // No new token can be fetched before the old one expires.
+    isBlocked = true;
     await page.locator(".banner").waitFor();
-    await say(ann.page, "while the token had ended");
+    await send(ann.page, "while the token was expired");
     lifetime = 3600;
-    isCut = false;
-    await hears(page, "while the token had ended");
+    isBlocked = false;
+    await waitForMessage(page, "while the token was expired");
     await page.locator(".banner").waitFor({ state: "detached" });
-    await say(page, "back with a new one");
-    await hears(ann.page, "back with a new one");
+    await send(page, "back with a new one");
+    await waitForMessage(ann.page, "back with a new one");
   });
 
-  it("says why where one is sent out, and lets one go", async () => {
+  it("shows why a moderator banned the user, and returns to the join page", async () => {
     const room = newRoom();
-    const { page } = await enter("Ann", room);
+    const { page } = await joinAs("Ann", room);
     const moe = await joined(worker.origin, room, {
       user: "moe",
       claims: { rooms: { [room]: ["moderate"] } },
     });
     await moe.kick("Ann", { reason: "no spam, please", banSeconds: 60 });
     const alert = page.getByRole("alert");
-    await alert.getByText("A moderator keeps you out of this room for a while.").waitFor();
-    await alert.getByText("They say: no spam, please").waitFor();
+    await alert.getByText("A moderator temporarily banned you from this room.").waitFor();
+    await alert.getByText("Reason: no spam, please").waitFor();
     await expectAccessible(page);
-    await alert.getByRole("button", { name: "Back to the entrance" }).click();
+    await alert.getByRole("button", { name: "Back to join page" }).click();
     await page.locator("input[name=name]").waitFor();
-    expectContent(page, CUT);
+    expectNoConsoleErrors(page, NETWORK_ERRORS);
   });
 
-  it("shows a message that fails as failed, and sends it again", async () => {
+  it("shows why a message failed, and retries or discards it", async () => {
     const room = newRoom();
-    const { page } = await enter("Ann", room);
-    await say(page, "x".repeat(70_000));
-    await page.getByText("it is too long").waitFor();
+    const { page } = await joinAs("Ann", room);
+    await send(page, "x".repeat(70_000));
+    await page.getByText("the message is too long").waitFor();
     await expectAccessible(page);
     await page.getByRole("button", { name: "Try again" }).click();
-    await page.getByText("it is too long").waitFor();
+    await page.getByText("the message is too long").waitFor();
     await page.getByRole("button", { name: "Discard" }).click();
-    await page.getByText("it is too long").waitFor({ state: "detached" });
+    await page.getByText("the message is too long").waitFor({ state: "detached" });
     expect(await page.locator(".message").count()).toBe(0);
-    expectContent(page);
+    expectNoConsoleErrors(page);
   });
 
-  it("speaks Chinese to those who do, and sends no half-written word", async () => {
+  it("shows Chinese texts, and does not send while an input method is composing", async () => {
     const room = newRoom();
-    const { page } = await enter("小博", room, { locale: "zh-CN" });
+    const { page } = await joinAs("小博", room, { locale: "zh-CN" });
     expect(await page.getAttribute("html", "lang")).toBe("zh-Hans");
-    await page.getByText("1 人在这里").waitFor();
+    await page.getByText("1 人在线").waitFor();
     await messageField(page).fill("你");
-    // Enter chooses a word while an input method composes.
+    // While an input method composes, Enter confirms a candidate.
     const compose = (isComposing: boolean) =>
       messageField(page).dispatchEvent("keydown", {
         key: "Enter",
@@ -288,49 +288,49 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     await compose(true);
     expect(await page.locator(".message").count()).toBe(0);
     await compose(false);
-    await hears(page, "你");
-    expectContent(page);
+    await waitForMessage(page, "你");
+    expectNoConsoleErrors(page);
   });
 
-  it("sends what was written just before one went to another room", async () => {
+  it("sends a message that was written just before switching rooms", async () => {
     const [first, second] = [newRoom(), newRoom()];
-    const bob = await enter("Bob", first);
-    const { page } = await enter("Ann", first);
-    await say(page, "on my way out");
+    const bob = await joinAs("Bob", first);
+    const { page } = await joinAs("Ann", first);
+    await send(page, "on my way out");
     const rooms = page.getByRole("navigation", { name: "Rooms" });
-    await rooms.getByRole("textbox", { name: "Another room" }).fill(second);
+    await rooms.getByRole("textbox", { name: "Join another room" }).fill(second);
     await page.keyboard.press("Enter");
-    await hears(bob.page, "on my way out");
+    await waitForMessage(bob.page, "on my way out");
     await page.goBack();
-    await hears(page, "on my way out");
+    await waitForMessage(page, "on my way out");
     expect(await messageField(page).inputValue()).toBe("");
-    // Nobody lingers.
+    // The session in the first room has ended.
     await bob.page.getByText("2 people here").waitFor();
     await page.context().close();
     await bob.page.getByText("1 person here").waitFor();
-    expectContent(bob.page);
+    expectNoConsoleErrors(bob.page);
   });
 
-  it("has other rooms, by their names and by the address", async () => {
+  it("switches rooms by name and by URL", async () => {
     const [first, second] = [newRoom(), newRoom()];
-    const { page } = await enter("Ann", first);
-    await say(page, "in the first");
-    await hears(page, "in the first");
+    const { page } = await joinAs("Ann", first);
+    await send(page, "in the first");
+    await waitForMessage(page, "in the first");
     const rooms = page.getByRole("navigation", { name: "Rooms" });
-    await rooms.getByRole("textbox", { name: "Another room" }).fill(second);
+    await rooms.getByRole("textbox", { name: "Join another room" }).fill(second);
     await page.keyboard.press("Enter");
-    await page.getByText("Nobody has said anything yet.").waitFor();
+    await page.getByText("No messages yet").waitFor();
     expect(new URL(page.url()).hash).toBe(`#${second}`);
     await page.goBack();
-    await hears(page, "in the first");
+    await waitForMessage(page, "in the first");
     const current = rooms.locator("[aria-current]");
     expect(await current.textContent()).toBe(first);
-    expectContent(page);
+    expectNoConsoleErrors(page);
   });
 
-  it("takes a token where the server makes none, and never puts it into an address", async () => {
+  it("accepts a pasted token if the server issues none, and never puts it into the URL", async () => {
     await using deployed = await startWithPages();
-    const page = await open(await visitor(browser, DESK), deployed.origin);
+    const page = await open(await newContext(browser, DESKTOP), deployed.origin);
     await page.keyboard.press("Enter");
     const field = page.getByRole("textbox", { name: "Token" });
     await field.waitFor();
@@ -339,51 +339,49 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     await field.fill(jwt);
     await page.keyboard.press("Enter");
     await messageField(page).waitFor();
-    await say(page, "with a token of my own");
-    await hears(page, "with a token of my own");
+    await send(page, "with a token of my own");
+    await waitForMessage(page, "with a token of my own");
     expect(page.url()).not.toContain(jwt.slice(0, 20));
-    expectContent(page, /404/);
+    expectNoConsoleErrors(page, /404/);
   });
 
-  describe.each([
-    ["light, at a desk", { ...DESK, colorScheme: "light" as const }],
-    ["dark, at a desk", { ...DESK, colorScheme: "dark" as const }],
+  it.each([
+    ["light, on a desktop", { ...DESKTOP, colorScheme: "light" as const }],
+    ["dark, on a desktop", { ...DESKTOP, colorScheme: "dark" as const }],
     ["light, on a phone", { ...PHONE, colorScheme: "light" as const }],
     ["dark, on a small phone", { viewport: { width: 320, height: 568 }, colorScheme: "dark" as const }],
-  ])("%s", (_, look) => {
-    it("shuts nobody out, and fits", async () => {
-      const entrance = await open(await visitor(browser, look), worker.origin);
-      await entrance.locator("input[name=name]").waitFor();
-      await expectAccessible(entrance);
-      const room = newRoom();
-      const bot = await joined(worker.origin, room, { user: "bot", claims: { info: { name: "Robot" } } });
-      const { page } = await enter("Ann", room, look);
-      for (const text of [
-        "short",
-        `long ${"word ".repeat(80)}`,
-        "x".repeat(300),
-        "https://example.com/".padEnd(200, "y"),
-      ]) {
-        await bot.publish({ text });
-      }
-      await bot.publish([1, 2, 3]);
-      await say(page, "and mine");
-      await hears(page, "and mine");
+  ])("is accessible and fits the screen: %s", async (_, look) => {
+    const joinPage = await open(await newContext(browser, look), worker.origin);
+    await joinPage.locator("input[name=name]").waitFor();
+    await expectAccessible(joinPage);
+    const room = newRoom();
+    const bot = await joined(worker.origin, room, { user: "bot", claims: { info: { name: "Robot" } } });
+    const { page } = await joinAs("Ann", room, look);
+    for (const text of [
+      "short",
+      `long ${"word ".repeat(80)}`,
+      "x".repeat(300),
+      "https://example.com/".padEnd(200, "y"),
+    ]) {
+      await bot.publish({ text });
+    }
+    await bot.publish([1, 2, 3]);
+    await send(page, "and mine");
+    await waitForMessage(page, "and mine");
+    await expectAccessible(page);
+    expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
+    const people = page.getByRole("button", { name: "2 people here" });
+    if (await people.isVisible()) {
+      await people.click();
+      const sheet = page.getByRole("dialog");
+      await sheet.getByText("Robot").waitFor();
       await expectAccessible(page);
-      expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
-      const people = page.getByRole("button", { name: "2 people here" });
-      if (await people.isVisible()) {
-        await people.click();
-        const sheet = page.getByRole("dialog");
-        await sheet.getByText("Robot").waitFor();
-        await expectAccessible(page);
-        await page.keyboard.press("Escape");
-        await sheet.waitFor({ state: "detached" });
-        // Where one came from.
-        const isFocused = await people.evaluate((button) => button.ownerDocument.activeElement === button);
-        expect(isFocused).toBe(true);
-      }
-      expectContent(page);
-    });
+      await page.keyboard.press("Escape");
+      await sheet.waitFor({ state: "detached" });
+      // Focus returns to the button.
+      const isFocused = await people.evaluate((button) => button.ownerDocument.activeElement === button);
+      expect(isFocused).toBe(true);
+    }
+    expectNoConsoleErrors(page);
   });
 });

@@ -1,45 +1,45 @@
-// The room inspector in Chromium, served by the Worker: where a developer looks when something is wrong.
+// The room inspector in Chromium, served by the Worker.
 
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   expectAccessible,
-  expectContent,
+  expectNoConsoleErrors,
   hasChromium,
+  newContext,
   open,
   startBrowser,
-  visitor,
 } from "../support/browser.js";
+import { newRoom } from "../support/join-request.js";
 import { joined } from "../support/rooms.js";
 import { token } from "../support/tokens.js";
-import { newRoom } from "../support/visit.js";
 import { startWithPages, type Worker } from "../support/worker.js";
 
-/** What a browser says of what the door refuses. */
+/** Console errors of refused requests. */
 const REFUSED = /Failed to load resource|WebSocket connection/;
 
-const DESK = { viewport: { width: 1440, height: 900 } };
+const DESKTOP = { viewport: { width: 1440, height: 900 } };
 
 const region = (page: Page, name: string) => page.getByRole("region", { name, exact: true });
 const button = (page: Page, name: string) => page.getByRole("button", { name, exact: true });
 const status = (page: Page, text: string) => page.getByRole("status").getByText(text).waitFor();
 
-/** Fills in which room, and joins it. */
+/** Fills in the room's name and joins it. */
 async function join(page: Page, room: string) {
   await page.getByRole("textbox", { name: "Room", exact: true }).fill(room);
   await button(page, "Join").click();
 }
 
-async function make(page: Page, preset = "ordinary member") {
+async function createToken(page: Page, preset = "Member") {
   const token = region(page, "Token");
   await token.getByLabel("Preset").selectOption({ label: preset });
-  await token.getByRole("button", { name: "Make a token" }).click();
-  await token.getByText("Made", { exact: true }).waitFor();
+  await token.getByRole("button", { name: "Create token" }).click();
+  await token.getByText("Created", { exact: true }).waitFor();
 }
 
-/** A command from the form of them. */
-async function say(page: Page, kind: string, fields: Record<string, string> = {}) {
-  const form = page.getByRole("form", { name: "Say something" });
+/** Sends a command with the form. */
+async function sendCommand(page: Page, kind: string, fields: Record<string, string> = {}) {
+  const form = page.getByRole("form", { name: "Send a command" });
   await form.getByLabel("Command").selectOption(kind);
   for (const [name, value] of Object.entries(fields))
     await form.getByLabel(name, { exact: true }).fill(value);
@@ -59,124 +59,121 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
     await worker.dispose();
   });
 
-  async function look(options: BrowserContextOptions = {}, at = worker) {
-    return open(await visitor(browser, { ...DESK, ...options }), `${at.origin}/inspect`);
+  async function openInspector(options: BrowserContextOptions = {}, at = worker) {
+    return open(await newContext(browser, { ...DESKTOP, ...options }), `${at.origin}/inspect`);
   }
 
-  /** Makes a token, and joins. */
-  async function inside(room: string) {
-    const page = await look();
+  /** Opens the inspector, creates a token and joins the room. */
+  async function joinRoom(room: string) {
+    const page = await openInspector();
     await page.getByRole("textbox", { name: "Room", exact: true }).fill(room);
-    await make(page);
+    await createToken(page);
     await join(page, room);
     await status(page, "connected");
     return page;
   }
 
-  it("makes a token, and shows what it says and what it is worth", async () => {
-    const page = await look();
+  it("creates a token, and shows its claims and the result of each check", async () => {
+    const page = await openInspector();
     await page.getByRole("textbox", { name: "Room", exact: true }).fill("lobby");
-    await make(page);
+    await createToken(page);
     const claims = region(page, "Claims");
     for (const name of ["alg", "sub", "exp", "rooms", "info"]) {
       await claims.getByRole("rowheader", { name: new RegExp(`^${name}`) }).waitFor();
     }
-    expect(await claims.getByText("would be refused").count()).toBe(0);
-    await button(page, "Ask the door").click();
-    await region(page, "The door").getByText("upgrade_required").waitFor();
-    expectContent(page, REFUSED);
+    expect(await claims.getByText("✕").count()).toBe(0);
+    await button(page, "Check with server").click();
+    await region(page, "Admission check").getByText("upgrade_required").waitFor();
+    expectNoConsoleErrors(page, REFUSED);
   });
 
   it.each([
-    ["expired", "token_expired"],
-    ["not valid yet", "token_not_yet_valid"],
-    ["another room", "room_forbidden"],
-  ])("says why a token is refused that is %s, as the door does", async (preset, code) => {
-    const page = await look();
+    ["Expired", "token_expired"],
+    ["Not valid yet", "token_not_yet_valid"],
+    ["Another room", "room_forbidden"],
+  ])("shows why the server refuses a token with the preset '%s'", async (preset, code) => {
+    const page = await openInspector();
     await page.getByRole("textbox", { name: "Room", exact: true }).fill("lobby");
-    await make(page, preset);
+    await createToken(page, preset);
     await region(page, "Claims").getByText(code).first().waitFor();
-    await button(page, "Ask the door").click();
-    const door = region(page, "The door");
-    await expect.poll(() => door.getByText(code).count()).toBeGreaterThanOrEqual(2);
+    await button(page, "Check with server").click();
+    const check = region(page, "Admission check");
+    await expect.poll(() => check.getByText(code).count()).toBeGreaterThanOrEqual(2);
     await expectAccessible(page);
-    expectContent(page, REFUSED);
+    expectNoConsoleErrors(page, REFUSED);
   });
 
-  it("shows what goes over the wire, both ways, and who is here", async () => {
+  it("shows frames in both directions, and the room's members", async () => {
     const room = newRoom();
     const bob = await joined(worker.origin, room, { user: "bob", claims: { info: { name: "Bob" } } });
-    const page = await inside(room);
+    const page = await joinRoom(room);
     await region(page, "Members").getByRole("rowheader", { name: /bob/ }).waitFor();
     await bob.publish({ text: "from bob" }, { event: "chat" });
-    await say(page, "publish", { event: "chat", data: '{"text":"from here"}' });
+    await sendCommand(page, "publish", { event: "chat", data: '{"text":"from here"}' });
     const frames = region(page, "Frames");
     const row = (type: string) => frames.getByRole("rowheader", { name: type }).first();
     for (const type of ["received welcome", "received message", "sent publish", "received ack, message"]) {
       await row(type).waitFor();
     }
-    await page.getByText(/stored at offset 2 in \d/).waitFor();
+    await page.getByText(/Stored at offset 2 in \d/).waitFor();
     await region(page, "Room").getByText("2", { exact: true }).first().waitFor();
 
-    await frames.getByRole("searchbox", { name: "Text" }).fill("from bob");
+    await frames.getByRole("searchbox", { name: "Filter text" }).fill("from bob");
     await expect.poll(() => frames.getByText(/^\d+ of \d+$/).textContent()).toMatch(/^1 of/);
     await row("received message").getByRole("button").click();
     await frames.getByRole("group", { name: "Content" }).getByText('"from bob"').waitFor();
     await expectAccessible(page);
-    // Nowhere is the token to be seen.
+    // The page does not show the token.
     const jwt = await page.evaluate("sessionStorage.getItem('snug.inspect.token')");
     expect(`${jwt}`.split(".")).toHaveLength(3);
     expect(await page.locator("main").textContent()).not.toContain(`${jwt}`.split(".")[2]);
-    expectContent(page);
+    expectNoConsoleErrors(page);
   });
 
-  it("shows what the room says to nonsense", async () => {
-    const page = await look();
+  it("shows the room's error for invalid JSON", async () => {
+    const page = await openInspector();
     const room = newRoom();
     await page.getByRole("textbox", { name: "Room", exact: true }).fill(room);
-    await make(page);
+    await createToken(page);
     await join(page, room);
     await status(page, "connected");
-    await say(page, "raw", { text: '{"type":"publish","id":"x","data":' });
+    await sendCommand(page, "raw", { text: '{"type":"publish","id":"x","data":' });
     await region(page, "Frames").getByText("bad_json").first().waitFor();
-    expectContent(page);
+    expectNoConsoleErrors(page);
   });
 
-  it("drops the socket, and shows how the client comes back", async () => {
+  it("drops the connection, and shows how the client reconnects", async () => {
     const room = newRoom();
-    const page = await inside(room);
-    await button(page, "Drop the socket").click();
-    await page.getByText(/[Bb]ack after .*recovered/).waitFor();
+    const page = await joinRoom(room);
+    await button(page, "Drop connection").click();
+    await page.getByText(/Reconnected after .*recovered/).waitFor();
     await status(page, "connected");
-    expectContent(page);
+    expectNoConsoleErrors(page);
   });
 
-  it("lets the room sleep, and wakes it", async () => {
+  it("lets the room hibernate, and measures how long it takes to wake", async () => {
     const room = newRoom();
-    const page = await inside(room);
-    await button(page, "Sleep").click();
-    await page.getByRole("progressbar", { name: "Sleep" }).waitFor();
-    await page.getByRole("progressbar", { name: "Sleep" }).waitFor({ state: "detached" });
-    await page
-      .getByText(/first answer|The first|woke|wake/i)
-      .first()
-      .waitFor();
-    expectContent(page);
+    const page = await joinRoom(room);
+    await button(page, "Hibernate").click();
+    await page.getByRole("progressbar", { name: "Hibernate" }).waitFor();
+    await page.getByRole("progressbar", { name: "Hibernate" }).waitFor({ state: "detached" });
+    await page.getByText(/First reply after/).waitFor();
+    expectNoConsoleErrors(page);
   });
 
-  it("floods the room, and counts what came of it", async () => {
+  it("sends a burst of messages, and counts those that succeeded", async () => {
     const room = newRoom();
-    const page = await inside(room);
-    await button(page, "Flood").click();
+    const page = await joinRoom(room);
+    await button(page, "Send burst").click();
     await page.getByText(/100 of 100/).waitFor();
     const bob = await joined(worker.origin, room, { user: "bob" });
     expect(bob.position?.offset).toBe(100);
-    expectContent(page);
+    expectNoConsoleErrors(page);
   });
 
-  it("draws how long answers take", async () => {
+  it("draws a chart of round-trip times", async () => {
     const room = newRoom();
-    const page = await inside(room);
+    const page = await joinRoom(room);
     const latency = region(page, "Latency");
     const pongs = latency
       .getByRole("row", { name: /ping → pong/ })
@@ -184,12 +181,12 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
       .first();
     await expect.poll(() => pongs.textContent(), { timeout: 10_000 }).toMatch(/^[2-9]$/);
     expect(await latency.locator("svg path, svg polyline").count()).toBeGreaterThan(0);
-    expectContent(page);
+    expectNoConsoleErrors(page);
   });
 
-  it("says why a connection has ended for good", async () => {
+  it("shows why a connection ended for good", async () => {
     const room = newRoom();
-    const page = await inside(room);
+    const page = await joinRoom(room);
     const moe = await joined(worker.origin, room, {
       user: "moe",
       claims: { rooms: { [room]: ["moderate"] } },
@@ -197,41 +194,39 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
     await moe.kick("ann", { reason: "no spam, please" });
     await page.getByRole("status").getByText("kicked").first().waitFor();
     await expectAccessible(page);
-    expectContent(page);
+    expectNoConsoleErrors(page);
   });
 
-  it("makes none where the Worker makes none, and takes one that is pasted", async () => {
+  it("accepts a pasted token if the Worker issues none", async () => {
     await using deployed = await startWithPages();
-    const page = await look({}, deployed);
-    await region(page, "Token").getByRole("button", { name: "Make a token" }).click();
-    await page.getByText(/This Worker makes no tokens/).waitFor();
+    const page = await openInspector({}, deployed);
+    await region(page, "Token").getByRole("button", { name: "Create token" }).click();
+    await page.getByText(/This Worker doesn't issue tokens/).waitFor();
     await region(page, "Token")
       .locator("textarea")
       .first()
       .fill(await token({ sub: "ann" }));
     await join(page, newRoom());
     await status(page, "connected");
-    expectContent(page, /404/);
+    expectNoConsoleErrors(page, /404/);
   });
 
-  describe.each([
-    ["light, at a desk, in English", { ...DESK, colorScheme: "light" as const }],
-    ["dark, at a desk, in Chinese", { ...DESK, colorScheme: "dark" as const, locale: "zh-CN" }],
+  it.each([
+    ["light, on a desktop, in English", { ...DESKTOP, colorScheme: "light" as const }],
+    ["dark, on a desktop, in Chinese", { ...DESKTOP, colorScheme: "dark" as const, locale: "zh-CN" }],
     ["light, on a phone, in Chinese", { viewport: { width: 390, height: 844 }, locale: "zh-CN" }],
     ["dark, on a small phone", { viewport: { width: 320, height: 568 }, colorScheme: "dark" as const }],
-  ])("%s", (_, options) => {
-    it("shuts nobody out, and fits", async () => {
-      const page = await look(options);
-      await page.locator("#token button[type=submit]").click();
-      await page.locator("#claims table").first().waitFor();
-      await expectAccessible(page);
-      await page.locator("form.join button[type=submit]").click();
-      await page.locator(".status.connected").waitFor();
-      await page.locator("#actions form button[type=submit]").click();
-      await page.locator("#frames").getByText("ack, message").first().waitFor();
-      await expectAccessible(page);
-      expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
-      expectContent(page);
-    });
+  ])("is accessible and fits the screen: %s", async (_, options) => {
+    const page = await openInspector(options);
+    await page.locator("#token button[type=submit]").click();
+    await page.locator("#claims table").first().waitFor();
+    await expectAccessible(page);
+    await page.locator("form.join button[type=submit]").click();
+    await page.locator(".status.connected").waitFor();
+    await page.locator("#actions form button[type=submit]").click();
+    await page.locator("#frames").getByText("ack, message").first().waitFor();
+    await expectAccessible(page);
+    expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
+    expectNoConsoleErrors(page);
   });
 });

@@ -11,11 +11,11 @@ import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playw
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   expectAccessible,
-  expectContent,
+  expectNoConsoleErrors,
   hasChromium,
+  newContext,
   open,
   startBrowser,
-  visitor,
 } from "../support/browser.js";
 import { asked, fetched } from "../support/door.js";
 import { freePort, hasPhpPackages, type PhpSite, startPhp } from "../support/php.js";
@@ -58,17 +58,18 @@ describe.skipIf(!hasChromium || !hasPhpPackages)("PHP example site", { timeout: 
     await worker?.dispose();
   });
 
-  /** Fails if the page reported an error. Requests to Snug, which is another origin, are expected. */
-  const expectNoErrors = (page: Page) => expectContent(page, new RegExp(`^a request to ${worker.origin}/`));
+  /** Fails where a page has complained; that it speaks to Snug, on another port, is no complaint. */
+  const expectQuiet = (page: Page) =>
+    expectNoConsoleErrors(page, new RegExp(`^a request to ${worker.origin}/`));
 
   interface Session {
     context: BrowserContext;
     page: Page;
   }
 
-  /** Signs in with the form, and waits until the chat is connected. */
-  async function signIn(name: string, auth: Auth, options?: BrowserContextOptions): Promise<Session> {
-    const context = await visitor(browser, options);
+  /** Signs in by the form, and waits until the chat is there. */
+  async function enter(name: string, by: By, options?: BrowserContextOptions): Promise<Visit> {
+    const context = await newContext(browser, options);
     const page = await open(context, php.origin);
     await page.getByLabel("Your name").fill(name);
     await page.getByLabel(auth === "token" ? "With a token" : "With your session cookie").check();
@@ -223,8 +224,8 @@ describe.skipIf(!hasChromium || !hasPhpPackages)("PHP example site", { timeout: 
     await page.getByText("Signed in as Kim").waitFor();
   });
 
-  it.each(["", " ", "x".repeat(25), "<b>", "a\nb", "Ann#012345"])("rejects the name %j", async (name) => {
-    const context = await visitor(browser);
+  it.each(["", " ", "x".repeat(25), "<b>", "a\nb", "Ann#012345"])("takes %j for no name", async (name) => {
+    const context = await newContext(browser);
     const page = await open(context, php.origin);
     await page.getByLabel("Your name").evaluate((field: { removeAttribute(name: string): void }) => {
       field.removeAttribute("required");
@@ -239,8 +240,8 @@ describe.skipIf(!hasChromium || !hasPhpPackages)("PHP example site", { timeout: 
     expect((await context.request.get(`${php.origin}/token.php`)).status()).toBe(401);
   });
 
-  it("changes the session id when a user signs in", async () => {
-    const context = await visitor(browser);
+  it("gives a session another name when somebody signs in", async () => {
+    const context = await newContext(browser);
     const page = await open(context, php.origin);
     const [before] = await context.cookies();
     await page.getByLabel("Your name").fill("Lea");
@@ -266,8 +267,8 @@ describe.skipIf(!hasChromium || !hasPhpPackages)("PHP example site", { timeout: 
     ["in light mode", { colorScheme: "light", viewport: { width: 1280, height: 800 } }],
     ["in dark mode", { colorScheme: "dark", viewport: { width: 1280, height: 800 } }],
     ["on a phone", { viewport: { width: 390, height: 844 }, hasTouch: true }],
-  ])("is accessible %s", async (look, options) => {
-    const context = await visitor(browser, options);
+  ])("shuts nobody out %s", async (look, options) => {
+    const context = await newContext(browser, options);
     const form = await open(context, php.origin);
     await expectAccessible(form);
     await screenshot(form, `sign-in ${look}`);

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { build } from "esbuild";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { expectContent, hasChromium, open, startBrowser, visitor } from "../support/browser.js";
+import { expectNoConsoleErrors, hasChromium, newContext, open, startBrowser } from "../support/browser.js";
 import { type FaultyLine, startFaultyLine } from "../support/faults.js";
 import { joined } from "../support/rooms.js";
 import { type Site, startSite } from "../support/site.js";
@@ -80,7 +80,7 @@ describe.skipIf(!hasChromium)("useRoom", () => {
     code = await bundle(script(line.origin, await token({ sub: "ann" })));
     const bob = await joined(worker.origin, "lobby", { user: "bob" });
     await bob.publish("before");
-    const page = await open(await visitor(browser), site.origin);
+    const page = await open(await newContext(browser), site.origin);
     await page.getByText("connected: ann, bob").waitFor();
     // `last` replays messages published before the join.
     await page.getByText("bob: before").waitFor();
@@ -108,6 +108,6 @@ describe.skipIf(!hasChromium)("useRoom", () => {
     await page.getByText("connected: ann, bob").waitFor();
     // Only refused and dropped connections are logged to the console.
     const lost = /WebSocket|ERR_|Failed to|CORS|a request to http:\/\/127\.0\.0\.1:\d+\/v1/;
-    expectContent(page, lost);
+    expectNoConsoleErrors(page, lost);
   });
 });

@@ -1,4 +1,4 @@
-// Chromium, and what every test in it watches for.
+// Starts Chromium, and checks pages for errors and accessibility.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -13,15 +13,15 @@ import {
 import { expect, onTestFinished } from "vitest";
 import { chromiumProgram } from "../../scripts/requirements/chromium.mjs";
 
-/** Whether the tests that need it are run: where it is, and on CI, which has it. */
+/** True if the browser tests run: if Chromium is installed, and always on CI. */
 export const hasChromium = Boolean(process.env.CI) || chromiumProgram() !== undefined;
 
-/** Starts it, without any service of its own that would ask the network. */
+/** Starts Chromium without background services that access the network. */
 export function startBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: chromiumProgram() ?? "chromium",
     args: [
-      // The sandbox cannot be had as root, and the pages are ours.
+      // The sandbox does not work as root, and the pages are trusted.
       "--no-sandbox",
       "--disable-quic",
       "--disable-background-networking",
@@ -31,8 +31,8 @@ export function startBrowser(): Promise<Browser> {
   });
 }
 
-/** Somebody at a browser of their own, for as long as the test lasts. */
-export async function visitor(
+/** Opens a browser context of its own, until the test ends. */
+export async function newContext(
   browser: Browser,
   options: BrowserContextOptions = {},
 ): Promise<BrowserContext> {
@@ -41,14 +41,14 @@ export async function visitor(
   return context;
 }
 
-/** What a page has complained of: errors, and whatever the Content-Security-Policy has kept out. */
-const complaints = new WeakMap<Page, string[]>();
+/** Errors by page, including violations of the Content-Security-Policy. */
+const errorsByPage = new WeakMap<Page, string[]>();
 
-/** Opens a page, of which every complaint counts. */
+/** Opens a page and records its errors and its requests to other hosts. */
 export async function open(context: BrowserContext, url: string): Promise<Page> {
   const page = await context.newPage();
   const list: string[] = [];
-  complaints.set(page, list);
+  errorsByPage.set(page, list);
   page.on("pageerror", (error) => list.push(`${error}`));
   page.on("console", (message) => {
     if (message.type() === "error") list.push(message.text());
@@ -60,26 +60,26 @@ export async function open(context: BrowserContext, url: string): Promise<Page> 
   return page;
 }
 
-/** Fails where the page has complained, but for what the test brings about itself. */
-export function expectContent(page: Page, but: RegExp = /$^/) {
-  expect(complaints.get(page)?.filter((complaint) => !but.test(complaint))).toEqual([]);
+/** Fails if the page has recorded errors, except those that the test expects. */
+export function expectNoConsoleErrors(page: Page, except: RegExp = /$^/) {
+  expect(errorsByPage.get(page)?.filter((error) => !except.test(error))).toEqual([]);
 }
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** Fails where axe-core finds something serious: whom it would shut out, and where it stands. */
+/** Fails if axe-core finds a serious violation. */
 export async function expectAccessible(page: Page) {
-  // Colours count at rest.
+  // Colors are measured when animations have ended.
   await page.evaluate("Promise.allSettled(document.getAnimations().map(({ finished }) => finished))");
-  // Evaluated by the debugger, and so past the Content-Security-Policy.
+  // The debugger evaluates it, so the Content-Security-Policy does not apply.
   await page.evaluate(axe);
-  // As text, since there is no document here.
+  // A string, because these types have no DOM.
   const results: AxeResults = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })");
   const { violations, passes } = results;
   const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
   expect(serious.map(({ id, help, nodes }) => ({ id, help, nodes: nodes.map(({ html }) => html) }))).toEqual(
     [],
   );
-  // It has looked.
+  // Verifies that axe-core has run.
   expect(passes.length).toBeGreaterThan(10);
 }

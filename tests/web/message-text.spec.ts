@@ -1,27 +1,27 @@
-// What the chat shows of a message's data.
+// The text, links and data that the chat shows of a message.
 
 import fc from "fast-check";
 import type { Json } from "snug-client";
 import { expect, it } from "vitest";
-import { jsonOf, partsOf, textOf } from "../../web/src/chat/message-text.js";
+import { jsonPreview, linkify, messageText } from "../../web/src/chat/message-text.js";
 
-const links = (text: string) => partsOf(text).flatMap(({ href }) => href ?? []);
+const links = (text: string) => linkify(text).flatMap(({ href }) => href ?? []);
 
-it("finds the text of its own messages and of plain ones, and none in others", () => {
-  expect(textOf({ text: "hello" })).toBe("hello");
-  expect(textOf("hello")).toBe("hello");
+it("reads the text of { text } and of plain strings, and of no other data", () => {
+  expect(messageText({ text: "hello" })).toBe("hello");
+  expect(messageText("hello")).toBe("hello");
   const others: Json[] = [null, 7, true, [], ["text"], {}, { text: 7 }];
-  for (const data of others) expect(textOf(data)).toBeUndefined();
-  expect(textOf(JSON.parse('{"__proto__": {"text": "hello"}}'))).toBeUndefined();
+  for (const data of others) expect(messageText(data)).toBeUndefined();
+  expect(messageText(JSON.parse('{"__proto__": {"text": "hello"}}'))).toBeUndefined();
 });
 
-it("shows other data as JSON, and not all of it where there is much", () => {
-  expect(jsonOf({ x: [1, null] })).toBe('{"x":[1,null]}');
-  expect(jsonOf("x".repeat(998))).toHaveLength(1000);
-  expect(jsonOf("x".repeat(999))).toHaveLength(1001);
+it("shows other data as JSON, shortened to 1,000 characters", () => {
+  expect(jsonPreview({ x: [1, null] })).toBe('{"x":[1,null]}');
+  expect(jsonPreview("x".repeat(998))).toHaveLength(1000);
+  expect(jsonPreview("x".repeat(999))).toHaveLength(1001);
 });
 
-it("finds links, without the sentence around them", () => {
+it("finds links without the punctuation around them", () => {
   expect(links("see https://example.com/a?b=c#d.")).toEqual(["https://example.com/a?b=c#d"]);
   expect(links("(http://example.com), HTTPS://EXAMPLE.COM!")).toEqual([
     "http://example.com",
@@ -33,7 +33,7 @@ it("finds links, without the sentence around them", () => {
   expect(links("看https://example.com/路，很好")).toEqual(["https://example.com/路"]);
 });
 
-it("makes no links of other things", () => {
+it("does not link other schemes or bare domains", () => {
   for (const text of [
     "javascript:alert(1)",
     "example.com",
@@ -45,8 +45,8 @@ it("makes no links of other things", () => {
   }
 });
 
-it("keeps all of the text, and links to nothing but the web", () => {
-  const words = fc.constantFrom(
+it("keeps the whole text, and links only to http and https URLs", () => {
+  const fragments = fc.constantFrom(
     "http://",
     "https://",
     "a.b",
@@ -60,9 +60,9 @@ it("keeps all of the text, and links to nothing but the web", () => {
     "@",
   );
   fc.assert(
-    fc.property(fc.array(fc.oneof(words, fc.string())), (some) => {
+    fc.property(fc.array(fc.oneof(fragments, fc.string())), (some) => {
       const text = some.join("");
-      const parts = partsOf(text);
+      const parts = linkify(text);
       expect(parts.map((part) => part.text).join("")).toBe(text);
       for (const { href } of parts)
         if (href !== undefined) expect(new URL(href).protocol).toMatch(/^https?:$/);

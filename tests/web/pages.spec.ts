@@ -1,17 +1,17 @@
-// The pages that the Worker serves, as HTTP has them.
+// The pages that the Worker serves: headers and files.
 
 import { afterAll, describe, expect, it } from "vitest";
 import { fetched } from "../support/door.js";
+import { newRoom } from "../support/join-request.js";
 import { connected, joined } from "../support/rooms.js";
 import { token } from "../support/tokens.js";
-import { newRoom } from "../support/visit.js";
 import { startWithPages } from "../support/worker.js";
 
 const worker = await startWithPages();
 afterAll(() => worker.dispose());
 
 describe.each(["/", "/inspect"])("the page at %s", (path) => {
-  it("is HTML, and allows nothing but its own files", async () => {
+  it("serves HTML with a policy that allows only its own files", async () => {
     const { status, headers, body } = await fetched(worker.origin + path);
     expect(status).toBe(200);
     expect(headers["content-type"]).toMatch(/^text\/html/);
@@ -25,7 +25,7 @@ describe.each(["/", "/inspect"])("the page at %s", (path) => {
     expect(body).not.toMatch(/(src|href)="(?!\/)/);
   });
 
-  it("loads only what is there, and may be kept for ever", async () => {
+  it("references only files that exist and can be cached forever", async () => {
     const { body } = await fetched(worker.origin + path);
     const files = [...body.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, file = ""]) => file);
     expect(files.length).toBeGreaterThan(1);
@@ -38,7 +38,7 @@ describe.each(["/", "/inspect"])("the page at %s", (path) => {
   });
 });
 
-it("has the client in one file, which pages of any origin may import", async () => {
+it("serves the client as one file that pages of any origin can import", async () => {
   const { status, headers, body } = await fetched(`${worker.origin}/snug-client.js`, {
     Origin: "https://app.example",
   });
@@ -50,7 +50,7 @@ it("has the client in one file, which pages of any origin may import", async () 
   room.leave();
 });
 
-it("leaves everything else to the Worker", async () => {
+it("serves all other paths from the Worker", async () => {
   expect((await fetched(`${worker.origin}/healthz`)).status).toBe(200);
   const { status, headers, body } = await fetched(`${worker.origin}/nowhere`);
   expect([status, headers["content-type"]]).toEqual([404, "application/problem+json"]);
