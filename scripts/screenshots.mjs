@@ -1,4 +1,4 @@
-// `npm run screenshots`: the pictures of docs/, of both pages as a visitor's browser shows them.
+// `npm run screenshots`: takes the screenshots of both pages in docs/.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,10 +13,10 @@ const port = 8799;
 const origin = `http://127.0.0.1:${port}`;
 
 /** @typedef {import("playwright-core").Page} Page */
-/** @typedef {import("playwright-core").BrowserContextOptions} Look */
+/** @typedef {import("playwright-core").BrowserContextOptions} ContextOptions */
 
-/** @type {Record<string, Look>} */
-const looks = {
+/** @type {Record<string, ContextOptions>} */
+const variants = {
   light: { viewport: { width: 1280, height: 800 }, colorScheme: "light" },
   dark: { viewport: { width: 1280, height: 800 }, colorScheme: "dark" },
   phone: {
@@ -27,18 +27,18 @@ const looks = {
   },
 };
 
-/** What three people say, and which of them. */
-const talk = /** @type {const} */ ([
-  [1, "Has anybody tried to pull the network cable?"],
-  [0, "Twice. It came back by itself, with everything that I had missed."],
-  [0, "And what I wrote meanwhile was there once, not twice 👌"],
+/** The messages of three users, each with the author's index. */
+const conversation = /** @type {const} */ ([
+  [1, "Has anyone tried unplugging the network cable?"],
+  [0, "Twice. It reconnected by itself, and I got everything I had missed."],
+  [0, "And what I wrote while offline arrived once, not twice 👌"],
   [2, "好的，我也试试。"],
-  [1, "The details are at https://example.com/protocol"],
-  [0, "Who is in for lunch at half past twelve?"],
+  [1, "The details are here: https://example.com/protocol"],
+  [0, "Lunch at 12:30, anyone?"],
   [2, "我来！🍜"],
 ]);
 
-let isTold = false;
+let isConversationSent = false;
 
 await main(async () => {
   await setUp([...buildRequirements, chromium]);
@@ -50,10 +50,10 @@ await main(async () => {
   const end = exitCode(worker);
   try {
     while (!(await fetch(`${origin}/healthz`).catch(() => undefined))) {
-      if (worker.exitCode !== null) throw new Failure("the Worker does not run");
+      if (worker.exitCode !== null) throw new Failure("the Worker exited before it was ready");
       await sleep(200);
     }
-    await takeAll();
+    await captureAll();
   } finally {
     worker.kill("SIGINT");
     await end;
@@ -61,25 +61,27 @@ await main(async () => {
   }
 });
 
-async function takeAll() {
-  // Not at the top: a fresh clone has no packages before its set-up.
+async function captureAll() {
+  // Imported here, because a fresh clone has no packages before setUp().
   const { chromium } = await import("playwright-core");
   const browser = await chromium.launch({
     executablePath: chromiumProgram() ?? "chromium",
     args: ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
   });
-  /** @param {Look} look */
-  const open = async (look, path = "/") => {
-    const page = await (await browser.newContext({ locale: "en-GB", ...look })).newPage();
+  /** @param {ContextOptions} options */
+  const open = async (options, path = "/") => {
+    const page = await (await browser.newContext({ locale: "en-GB", ...options })).newPage();
     await page.goto(origin + path);
     return page;
   };
   try {
     const others = await Promise.all([open({}), open({})]);
-    await enter(others[0], "Bob");
-    await enter(others[1], "小博");
-    for (const [name, look] of Object.entries(looks)) await takeChat(name, await open(look), others);
-    for (const [name, look] of Object.entries(looks)) await takeInspector(name, await open(look, "/inspect"));
+    await joinAs(others[0], "Bob");
+    await joinAs(others[1], "小博");
+    for (const [name, options] of Object.entries(variants))
+      await captureChat(name, await open(options), others);
+    for (const [name, options] of Object.entries(variants))
+      await captureInspector(name, await open(options, "/inspect"));
   } finally {
     await browser.close();
   }
@@ -89,7 +91,7 @@ async function takeAll() {
  * @param {Page} page
  * @param {string} name
  */
-async function enter(page, name) {
+async function joinAs(page, name) {
   await page.locator("input[name=name]").fill(name);
   await page.keyboard.press("Enter");
   await page.locator("textarea").waitFor();
@@ -99,7 +101,7 @@ async function enter(page, name) {
  * @param {Page} page
  * @param {string} text
  */
-async function say(page, text) {
+async function send(page, text) {
   await page.locator("textarea").fill(text);
   await page.keyboard.press("Enter");
   await page.locator(".message", { hasText: text }).last().waitFor();
@@ -110,10 +112,11 @@ async function say(page, text) {
  * @param {Page} page
  * @param {[Page, Page]} others
  */
-async function takeChat(name, page, [bob, cho]) {
-  await enter(page, "Ann");
-  if (!isTold) for (const [who, text] of talk) await say([page, bob, cho][who] ?? page, text);
-  isTold = true;
+async function captureChat(name, page, [bob, cho]) {
+  await joinAs(page, "Ann");
+  if (!isConversationSent)
+    for (const [author, text] of conversation) await send([page, bob, cho][author] ?? page, text);
+  isConversationSent = true;
   await page.locator(".message", { hasText: "🍜" }).waitFor();
   await bob.locator("textarea").fill("");
   await bob.locator("textarea").pressSequentially("Me too");
@@ -126,7 +129,7 @@ async function takeChat(name, page, [bob, cho]) {
  * @param {string} name
  * @param {Page} page
  */
-async function takeInspector(name, page) {
+async function captureInspector(name, page) {
   await page.locator("#token button[type=submit]").click();
   await page.locator("#claims table").first().waitFor();
   await page.locator("form.join button[type=submit]").click();

@@ -110,7 +110,7 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
 
   it("shows the publish hook's reason for refusing a message", async () => {
     const decision = { allow: false, reason: "no links, please" };
-    await using site = await startSite(() => ({ body: JSON.stringify({ verdicts: [decision] }) }));
+    await using site = await startSite(() => ({ body: JSON.stringify({ decisions: [decision] }) }));
     const WEBHOOK_SECRET = `whsec_${"A".repeat(32)}`;
     await using hooked = await startWithPages({ DEV_TOKENS: true, PUBLISH_URL: site.origin, WEBHOOK_SECRET });
     const { page } = await joinAs("Ann", newRoom(), {}, hooked.origin);

@@ -11,7 +11,7 @@ export interface JoinRequest {
   claims?: Claims;
   /** Replaces the token made from `user` and `claims`; `null` for no token. */
   token?: string | null;
-  /** Where the token is sent. */
+  /** The part of the request that carries the token. */
   by?: "header" | "protocol" | "query";
   /** The offered subprotocols, except the token's. */
   protocols?: string[];

@@ -10,7 +10,7 @@ import { ScrollAnchor } from "./scroll-anchor";
 import { strings } from "./strings";
 import { timelineRows } from "./timeline";
 
-/** How long after loading history the log stays muted, so that screen readers do not announce old messages as new. */
+/** Time for which the log stays muted after loading, so that screen readers do not announce old messages as new. */
 const MUTE_MS = 1000;
 
 interface Props {

@@ -55,7 +55,7 @@ const TRIM_ABOVE_MESSAGES = 400;
 const KEPT_MESSAGES = 200;
 /** The most messages loaded to restore the scroll position after a reload. */
 const RESTORE_MESSAGES_MAX = 1_000;
-/** How long leaving waits for publishes in flight. */
+/** Time for which leaving waits for publishes in flight. */
 const LEAVE_TIMEOUT_MS = 5_000;
 /** Messages loaded above the restored scroll position. */
 const CONTEXT_MESSAGES = 15;

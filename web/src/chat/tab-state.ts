@@ -4,7 +4,7 @@ import type { GetToken } from "snug-client";
 import { devToken } from "../common/dev-token";
 import { strings } from "./strings";
 
-/** How the user authenticates: by name with a development token, by a pasted token, or by session cookies. */
+/** The user's way to authenticate: by name with a development token, by a pasted token, or by session cookies. */
 export type Identity = { by: "name"; name: string } | { by: "token"; token: string } | { by: "session" };
 
 /** sessionStorage, if the browser allows it. Otherwise nothing is kept. */

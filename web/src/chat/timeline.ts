@@ -13,13 +13,13 @@ export interface PendingMessage {
   /** The same on every attempt, so that the room stores the message once. */
   readonly key: string;
   readonly text: string;
-  /** When the message was written, in Unix ms. */
+  /** The time of writing, in Unix ms. */
   readonly time: number;
-  /** Why sending failed, if it did. */
+  /** The reason for the failure, if sending failed. */
   readonly failure?: SendFailure | undefined;
 }
 
-/** Why a message could not be sent. */
+/** The reason why a message could not be sent. */
 export interface SendFailure {
   readonly code: string;
   /** The error message, in the server's or application's words. */

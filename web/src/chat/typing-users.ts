@@ -1,4 +1,4 @@
-// Tracks who is typing. The signal that somebody stopped may be lost, so each user is removed after a timeout.
+// Tracks who is typing. The signal that a user has stopped may be lost, so each user is removed after a timeout.
 
 import type { Signal } from "snug-client";
 
