@@ -7,6 +7,7 @@ import { exitCode, main, runScript, start } from "./lib/run.mjs";
 import { buildRequirements, setUp } from "./lib/setup.mjs";
 import { chromium } from "./requirements/chromium.mjs";
 import { commandLine } from "./requirements/command-line.mjs";
+import { next } from "./requirements/next.mjs";
 import { php } from "./requirements/php.mjs";
 import { schemathesis } from "./requirements/schemathesis.mjs";
 
@@ -62,7 +63,7 @@ async function endToEndTests() {
 const withFailedRun = ({ passed, failed }, code) => ({ passed, failed: failed || Number(code !== 0) });
 
 await main(async () => {
-  await setUp([...buildRequirements, php, commandLine, chromium, schemathesis]);
+  await setUp([...buildRequirements, php, commandLine, chromium, schemathesis, next]);
   const rust = await rustTests();
   const built = await runScript("build.mjs");
   if (built !== 0) return built;

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { hasNext, nextFolder } from "../scripts/needs/next.mjs";
+import { hasNext, nextFolder } from "../scripts/requirements/next.mjs";
 import { hasChromium, startBrowser } from "./support/browser.js";
 import { SECRET } from "./support/tokens.js";
 import { startWorker } from "./support/worker.js";

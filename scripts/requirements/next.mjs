@@ -6,10 +6,10 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync }
 import { join } from "node:path";
 import { cache, inRoot } from "../lib/paths.mjs";
 import { Failure } from "../lib/run.mjs";
-import { step } from "../lib/step.mjs";
+import { runStep } from "../lib/step.mjs";
 
 const pins = ["package.json", "package-lock.json"];
-const pinned = (/** @type {string} */ file) => inRoot("scripts", "needs", "next", file);
+const pinned = (/** @type {string} */ file) => inRoot("scripts", "requirements", "next", file);
 const hash = createHash("sha256")
   .update(readFileSync(pinned("package-lock.json")))
   .digest("hex");
@@ -20,13 +20,13 @@ export const nextFolder = join(cache, `next-${hash.slice(0, 12)}`);
 /** Returns true if Next.js is installed. */
 export const hasNext = () => existsSync(nextFolder);
 
-/** @type {import("../lib/set-up.mjs").Need} */
+/** @type {import("../lib/setup.mjs").Requirement} */
 export const next = {
-  isMet: hasNext,
+  isInstalled: hasNext,
 
-  async meet() {
+  async install() {
     try {
-      await step({ title: "Next.js", why: "to test its quick start", about: "20 s" }, install);
+      await runStep({ title: "Next.js", purpose: "to test its quick start", duration: "20 s" }, install);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       console.error(`– ${error.message}; the quick start for Next.js is not tested`);
