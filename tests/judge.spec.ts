@@ -200,7 +200,7 @@ const allowed = JSON.stringify({ decisions: [{ allow: true }] });
 const UNREACHED = "could not be reached, or took too long";
 const ANSWER_BYTES_MAX = 2 * 1024 * 1024;
 
-/** Answers that are no verdicts, and what is logged of them. */
+/** Responses without usable decisions, and what is logged. */
 const FAILURES: [string, () => Reply, string][] = [
   ["that does not come in time", () => ({ never: true }), UNREACHED],
   ["that does not end in time", () => ({ body: allowed.slice(0, 5), endless: true }), UNREACHED],
