@@ -138,7 +138,7 @@ async function captureInspector(name, page) {
     await page.locator("#actions form button[type=submit]").click();
     await sleep(700);
   }
-  if (name === "phone") await page.locator("#frames").scrollIntoViewIfNeeded();
+  if (name === "phone") await page.locator("nav a[href='#frames']").click();
   await sleep(3_000);
   await page.screenshot({ path: inRoot("docs", `inspect-${name}.png`) });
   await page.context().close();

@@ -234,7 +234,7 @@ function Details({ frame, close }: { frame: Frame; close: () => void }) {
     `${DIRECTION_ICONS[direction]} ${t.directions[direction]}`,
     formatClock(time),
     direction !== "socket" && t.bytes(formatNumber(bytes)),
-    objects > 1 && `${formatNumber(objects)} ${t.objects}`,
+    objects > 1 && t.objectCount(formatNumber(objects)),
     latencyMs !== undefined && formatDuration(latencyMs),
   ];
   return (
