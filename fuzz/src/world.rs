@@ -465,7 +465,7 @@ impl World {
         let wrong = usize::from(kind == 14);
         let verdicts: Vec<_> = (0..count + wrong).map(verdict).collect();
         let status = if kind == 15 { 500 } else { 200 };
-        let answer = json!({ "verdicts": verdicts }).to_string();
+        let answer = json!({ "decisions": verdicts }).to_string();
         let verdicts = question.read_answer(status, answer.as_bytes()).ok();
         self.feed(Input::Judged { question, verdicts });
     }
