@@ -22,7 +22,8 @@ const DESKTOP = { viewport: { width: 1440, height: 900 } };
 
 const region = (page: Page, name: string) => page.getByRole("region", { name, exact: true });
 const button = (page: Page, name: string) => page.getByRole("button", { name, exact: true });
-const status = (page: Page, text: string) => page.getByRole("status").getByText(text).waitFor();
+const status = (page: Page, text: string) =>
+  page.getByRole("status").getByText(text, { exact: true }).waitFor();
 
 /** Fills in the room's name and joins it. */
 async function join(page: Page, room: string) {
@@ -69,7 +70,7 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
     await page.getByRole("textbox", { name: "Room", exact: true }).fill(room);
     await createToken(page);
     await join(page, room);
-    await status(page, "connected");
+    await status(page, "Connected");
     return page;
   }
 
@@ -136,7 +137,7 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
     await page.getByRole("textbox", { name: "Room", exact: true }).fill(room);
     await createToken(page);
     await join(page, room);
-    await status(page, "connected");
+    await status(page, "Connected");
     await sendCommand(page, "raw", { text: '{"type":"publish","id":"x","data":' });
     await region(page, "Frames").getByText("bad_json").first().waitFor();
     expectNoConsoleErrors(page);
@@ -147,7 +148,7 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
     const page = await joinRoom(room);
     await button(page, "Drop connection").click();
     await page.getByText(/Reconnected after .*recovered/).waitFor();
-    await status(page, "connected");
+    await status(page, "Connected");
     expectNoConsoleErrors(page);
   });
 
@@ -207,7 +208,7 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
       .first()
       .fill(await token({ sub: "ann" }));
     await join(page, newRoom());
-    await status(page, "connected");
+    await status(page, "Connected");
     expectNoConsoleErrors(page, /404/);
   });
 
