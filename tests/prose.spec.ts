@@ -6,14 +6,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checkFiles, filesWithProse } from "../scripts/lib/prose.mjs";
 
-/** The files that are checked. To check the whole repository, remove this list and its filter. */
-const DONE = [
-  /^(?:SECURITY|CONTRIBUTING|CHANGELOG)\.md$/,
-  /^(?:bench|scripts(?!\/screenshots)|crates\/snug-cli|tests\/schemathesis)\//,
-  /^fuzz\/README\.md$/,
-  /^tests\/tokens\//,
-  /^vitest\.config\.ts$/,
-  /^tests\/(?:prose|schemathesis|wycheproof)\.spec\.ts$/,
+/** Files that are not checked yet: their wording is still to be rewritten. */
+const UNFINISHED = [
+  /^ARCHITECTURE\.md$/,
+  /^(?:src|fuzz\/src|crates\/snug-core)\//,
+  /^tests\/(?!prose|schemathesis|wycheproof|backends|docs|openapi|vectors|php|quickstarts)[a-z-]+\.spec\.ts$/,
+  /^tests\/(?:support|forgery)\//,
 ];
 
 let folder = "";
@@ -34,7 +32,7 @@ function findingsIn(name: string, text: string) {
 const rulesIn = (text: string) => findingsIn("text.md", text).map((finding) => finding.split(" ")[1]);
 
 it("finds nothing in the repository", { timeout: 60_000 }, () => {
-  const files = filesWithProse().filter((path) => DONE.some((pattern) => pattern.test(path)));
+  const files = filesWithProse().filter((path) => !UNFINISHED.some((pattern) => pattern.test(path)));
   const findings = checkFiles(files).flatMap((file) =>
     file.messages.map((message) => `${file.path}:${message.line}:${message.column} ${message.reason}`),
   );

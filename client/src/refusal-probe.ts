@@ -33,7 +33,7 @@ export function socketUrl(base: string, room: string, { resume, last, presence }
 /** A refused join request. */
 export interface JoinRefusal {
   error: SnugError;
-  /** What the client does next: retry later, retry with a new token, or stop. */
+  /** The next step: retry later, retry with a new token, or stop. */
   next: "retry" | "renew" | "stop";
 }
 

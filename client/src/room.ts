@@ -31,7 +31,7 @@ export type ConnectionStatus = "connecting" | "connected" | "disconnected";
 /** A change of the connection's state. */
 export interface StatusChange {
   status: ConnectionStatus;
-  /** Why the connection was lost or refused, if known. */
+  /** The reason why the connection was lost or refused, if known. */
   error?: SnugError;
   /** Time of the next attempt, in Unix ms. */
   retryAt?: number;
