@@ -1,13 +1,13 @@
 // The status of a pending message, with buttons to retry or discard it.
 
-import type { RoomStatus } from "snug-client";
+import type { ConnectionStatus } from "snug-client";
 import type { RoomSession } from "./room-session";
 import { strings, textFor } from "./strings";
 import type { PendingMessage, SendFailure } from "./timeline";
 
 interface Props {
   pending: PendingMessage;
-  status: RoomStatus;
+  status: ConnectionStatus;
   session: RoomSession;
 }
 
