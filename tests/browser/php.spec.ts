@@ -165,7 +165,7 @@ describe.skipIf(!hasChromium || !hasPhpPackages)("PHP example site", { timeout: 
     await isConnected(tab);
   });
 
-  it("publishes notices as the site, and lets no newContext use its name", async () => {
+  it("publishes notices as the site, and lets no user use its name", async () => {
     const { page } = await signIn("Fay", "cookie");
     const notice = spawnSync("php", [join(example, "send-notice.php"), "We close at <six>."], {
       encoding: "utf8",
@@ -174,7 +174,7 @@ describe.skipIf(!hasChromium || !hasPhpPackages)("PHP example site", { timeout: 
     expect(notice.stderr).toBe("");
     expect(notice.stdout).toMatch(/^sent as message \d+\n$/);
     await shows(page, "The shop", "We close at <six>.");
-    // A newContext who signs in as "site" is still a different user.
+    // A user who signs in as "site" is still a different user.
     const impostor = await signIn("site", "token");
     await send(impostor.page, "I am the shop");
     await shows(page, "site", "I am the shop");
