@@ -3,13 +3,13 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { connect } from "./support/client.js";
+import { freePort } from "./support/ports.js";
 import { startSite } from "./support/site.js";
 import { SECRET } from "./support/tokens.js";
 import { startWorker, type Worker } from "./support/worker.js";
@@ -148,16 +148,6 @@ async function expectToRun(
   // curl writes this after it has printed an error response.
   const errors = stderr.replace(/^curl: \(22\) The requested URL returned error: 400\n$/, "");
   expect({ printed, errors }).toEqual({ printed: [...expected, ""], errors: "" });
-}
-
-/** Returns a port that nothing listens on. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  return typeof address === "object" && address ? address.port : 0;
 }
 
 /** Waits until a program responds on a port, and returns the status. Throws if the program ends first. */

@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { connect } from "./support/client.js";
-import { freePort, hasPhpPackages, type PhpSite, startPhp } from "./support/php.js";
+import { hasPhpPackages, type PhpSite, startPhp } from "./support/php.js";
+import { freePort } from "./support/ports.js";
 import { SECRET } from "./support/tokens.js";
 import { startWorker, type Worker } from "./support/worker.js";
 

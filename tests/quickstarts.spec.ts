@@ -2,9 +2,7 @@
 // chats in two browser tabs. Commands that would need the network are replaced, see COMMANDS.
 
 import { execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
@@ -12,6 +10,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { hasNext, nextFolder } from "../scripts/requirements/next.mjs";
 import { hasChromium, startBrowser } from "./support/browser.js";
+import { freePort } from "./support/ports.js";
 import { SECRET } from "./support/tokens.js";
 import { startWorker } from "./support/worker.js";
 
@@ -117,16 +116,6 @@ function environment(variables: Record<string, string> = {}): Record<string, str
   return { ...env, NEXT_TELEMETRY_DISABLED: "1", ...variables };
 }
 
-/** Returns a port that nothing listens on. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  return typeof address === "object" && address ? address.port : 0;
-}
-
 /** Starts the development server of a project, and waits until it responds. */
 async function startDevelopmentServer(project: string, port: number, variables: Record<string, string>) {
   const child = spawn("npm", ["run", "dev", "--", "--port", `${port}`], {
@@ -145,7 +134,8 @@ async function startDevelopmentServer(project: string, port: number, variables: 
   const { pid } = child;
   if (pid !== undefined) onTestFinished(() => endGroup(pid));
   const url = `http://localhost:${port}`;
-  while (!(await fetch(url).catch(() => undefined))) {
+  // Both tools print their URL when they listen. Without it, another program may have responded.
+  while (!output.includes(url) || !(await fetch(url).catch(() => undefined))) {
     if (child.exitCode !== null) throw new Error(`the development server ended:\n${output}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }

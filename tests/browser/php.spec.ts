@@ -18,7 +18,8 @@ import {
   startBrowser,
 } from "../support/browser.js";
 import { asked, fetched } from "../support/door.js";
-import { freePort, hasPhpPackages, type PhpSite, startPhp } from "../support/php.js";
+import { hasPhpPackages, type PhpSite, startPhp } from "../support/php.js";
+import { freePort } from "../support/ports.js";
 import { SECRET } from "../support/tokens.js";
 import { startWithPages, type Worker } from "../support/worker.js";
 

@@ -3,11 +3,11 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { hasPhpTools } from "../../scripts/requirements/php.mjs";
+import { freePort } from "./ports.js";
 import type { Seen } from "./site.js";
 
 /** True if tests that need PHP run: if it is installed, and always on CI. */
@@ -75,16 +75,6 @@ export async function startPhp(
 }
 
 const pages = fileURLToPath(new URL("../site", import.meta.url));
-
-/** Finds a free port. PHP's built-in server cannot choose one itself. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  return typeof address === "object" && address ? address.port : 0;
-}
 
 /**
  * Returns true once PHP listens. Returns false if the port is taken and `canRetry` is set. Fails if PHP ends otherwise.
