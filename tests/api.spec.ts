@@ -3,8 +3,8 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
 import { type Answer, fetched } from "./support/door.js";
+import { newRoom } from "./support/join-request.js";
 import { inSeconds, token } from "./support/tokens.js";
-import { newRoom } from "./support/visit.js";
 import { startWorker } from "./support/worker.js";
 
 const PAGE = "https://app.example";

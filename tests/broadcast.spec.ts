@@ -2,7 +2,7 @@
 
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
-import { newRoom } from "./support/visit.js";
+import { newRoom } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 
 const worker = await startWorker({ PRESENCE_GRACE_MS: 0 });

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { type Client, connect } from "./support/client.js";
+import { newRoom } from "./support/join-request.js";
 import { rows } from "./support/stored.js";
-import { newRoom } from "./support/visit.js";
 import type { Message } from "./support/wire.js";
 import { startWorker } from "./support/worker.js";
 

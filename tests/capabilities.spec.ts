@@ -3,8 +3,8 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
 import { refused } from "./support/door.js";
+import { type JoinRequest, newRoom } from "./support/join-request.js";
 import { token } from "./support/tokens.js";
-import { newRoom, type Visit } from "./support/visit.js";
 import type { Push } from "./support/wire.js";
 import { startWorker } from "./support/worker.js";
 
@@ -17,7 +17,7 @@ type Capability = (typeof ALL)[number];
 const without = (...lacking: Capability[]) => ALL.filter((one) => !lacking.includes(one));
 
 /** A wish to join with these capabilities in every room. */
-const able = (user: string, can: readonly string[], more: Visit = {}): Visit => ({
+const able = (user: string, can: readonly string[], more: JoinRequest = {}): JoinRequest => ({
   user,
   claims: { rooms: { "*": can } },
   ...more,

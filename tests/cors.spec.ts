@@ -3,7 +3,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
 import { type Answer, asked, fetched, refused } from "./support/door.js";
-import { newRoom, requestOf } from "./support/visit.js";
+import { newRoom, requestOf } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 
 const PAGE = "https://app.example";

@@ -7,8 +7,8 @@ import { decodeProtectedHeader, jwtVerify } from "jose";
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
 import { type Answer, fetched, refused } from "./support/door.js";
+import { newRoom } from "./support/join-request.js";
 import { inSeconds, SECRET } from "./support/tokens.js";
-import { newRoom } from "./support/visit.js";
 import { startWorker, type Worker } from "./support/worker.js";
 
 const PAGE = "https://app.example";

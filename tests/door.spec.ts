@@ -4,8 +4,8 @@ import { generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
 import { type Answer, asked, fetched, refused } from "./support/door.js";
+import { type JoinRequest, newRoom, requestOf } from "./support/join-request.js";
 import { type Claims, inSeconds, SECRET, type Signing, sign, token } from "./support/tokens.js";
-import { newRoom, requestOf, type Visit } from "./support/visit.js";
 import { startWorker } from "./support/worker.js";
 
 const worker = await startWorker({ ALLOWED_ORIGINS: "https://app.example, http://localhost:5173" });
@@ -47,12 +47,18 @@ function expectProblem(answer: Answer, status: number, code: string): string {
 }
 
 /** Is refused, told the same without `Upgrade`, and wakes no room. */
-async function expectRefused(room: string, visit: Visit, status: number, code: string, at = worker) {
-  const answer = await refused(at, room, visit);
+async function expectRefused(
+  room: string,
+  joinRequest: JoinRequest,
+  status: number,
+  code: string,
+  at = worker,
+) {
+  const answer = await refused(at, room, joinRequest);
   const detail = expectProblem(answer, status, code);
   expect(detail).not.toBe("");
-  expect(await asked(at, room, visit)).toMatchObject({ status, body: answer.body });
-  const jwt = visit.token;
+  expect(await asked(at, room, joinRequest)).toMatchObject({ status, body: answer.body });
+  const jwt = joinRequest.token;
   if (jwt) expect(JSON.stringify(answer)).not.toContain(jwt);
   await expect(at.hibernate(decodeURIComponent(room))).rejects.toThrow("not currently running");
 }
@@ -75,9 +81,9 @@ describe("a token", () => {
   });
 
   it("lets in by the query only where the operator says so", async () => {
-    const visit = { by: "query", user: "ann" } as const;
-    expect((await connect(lenient, newRoom(), visit)).welcome.user).toBe("ann");
-    await expectRefused(newRoom(), visit, 401, "token_missing");
+    const joinRequest = { by: "query", user: "ann" } as const;
+    expect((await connect(lenient, newRoom(), joinRequest)).welcome.user).toBe("ann");
+    await expectRefused(newRoom(), joinRequest, 401, "token_missing");
   });
 
   it("counts where it is first, and there alone", async () => {
@@ -85,13 +91,13 @@ describe("a token", () => {
     const { welcome } = await connect(lenient, newRoom(), { by: "protocol", user: "ann", ...bob });
     expect(welcome.user).toBe("ann");
     const ann = await token({ sub: "ann" });
-    const broken: Visit = { token: ann, by: "protocol", headers: { Authorization: "Bearer broken" } };
+    const broken: JoinRequest = { token: ann, by: "protocol", headers: { Authorization: "Bearer broken" } };
     await expectRefused(newRoom(), broken, 401, "token_invalid", lenient);
   });
 
   it("is looked for elsewhere where Authorization has another scheme", async () => {
-    const visit: Visit = { by: "protocol", headers: { Authorization: "Basic YTpi" } };
-    expect((await connect(worker, newRoom(), visit)).welcome.user).toBe("ann");
+    const joinRequest: JoinRequest = { by: "protocol", headers: { Authorization: "Basic YTpi" } };
+    expect((await connect(worker, newRoom(), joinRequest)).welcome.user).toBe("ann");
   });
 
   it("is found whatever the case of the scheme", async () => {
@@ -242,9 +248,9 @@ describe("the door refuses, as an upgrade and without,", () => {
   });
 
   it.each(["%FF", "%zz", "a%00"])("the room name that is written %s", async (written) => {
-    const visit = { token: await token() };
-    expectProblem(await refused(worker, written, visit), 400, "bad_room");
-    expectProblem(await asked(worker, written, visit), 400, "bad_room");
+    const joinRequest = { token: await token() };
+    expectProblem(await refused(worker, written, joinRequest), 400, "bad_room");
+    expectProblem(await asked(worker, written, joinRequest), 400, "bad_room");
   });
 
   it.each<Record<string, string | number>>([
@@ -417,8 +423,8 @@ describe("the order of checks", () => {
 
   it("is room name, origin, form, token, grant", async () => {
     const nothing = { rooms: [] };
-    const told = async (room: string, visit: Visit) =>
-      JSON.parse((await refused(worker, room, visit)).body).code;
+    const told = async (room: string, joinRequest: JoinRequest) =>
+      JSON.parse((await refused(worker, room, joinRequest)).body).code;
     expect(await told(bad.room, { headers: bad.origin, query: bad.query, token: null })).toBe("bad_room");
     expect(await told("ok", { headers: bad.origin, query: bad.query, token: null })).toBe("origin_forbidden");
     expect(await told("ok", { query: bad.query, token: null })).toBe("bad_request");

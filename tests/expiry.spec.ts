@@ -2,14 +2,14 @@
 
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
+import { type JoinRequest, newRoom } from "./support/join-request.js";
 import { inSeconds, token } from "./support/tokens.js";
-import { newRoom, type Visit } from "./support/visit.js";
 import { startWorker } from "./support/worker.js";
 
 const worker = await startWorker({ JWT_LEEWAY_SECONDS: 1, PRESENCE_GRACE_MS: 300 });
 afterAll(() => worker.dispose());
 
-const until = (exp: number): Visit => ({ claims: { exp } });
+const until = (exp: number): JoinRequest => ({ claims: { exp } });
 
 describe("a connection whose token ends", () => {
   it("is told so and closed, once the leeway has passed too", async () => {

@@ -4,8 +4,8 @@ import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
+import { newRoom } from "./support/join-request.js";
 import { token } from "./support/tokens.js";
-import { newRoom } from "./support/visit.js";
 import { startWorker } from "./support/worker.js";
 
 const worker = await startWorker({ PRESENCE_GRACE_MS: 0 });

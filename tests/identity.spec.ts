@@ -5,8 +5,8 @@ import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 import { expect, it } from "vitest";
 import { connect } from "./support/client.js";
 import { refused } from "./support/door.js";
+import { newRoom } from "./support/join-request.js";
 import { startSite } from "./support/site.js";
-import { newRoom } from "./support/visit.js";
 import { startWorker } from "./support/worker.js";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");

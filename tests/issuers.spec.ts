@@ -6,7 +6,7 @@ import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
 import { refused } from "./support/door.js";
-import { newRoom } from "./support/visit.js";
+import { newRoom } from "./support/join-request.js";
 import { startWorker, type Worker } from "./support/worker.js";
 
 /** A token, and the key that verifies it. */

@@ -4,11 +4,11 @@ import { createHmac, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { afterAll, describe, expect, it, vi } from "vitest";
 import { type Client, connect } from "./support/client.js";
+import { newRoom } from "./support/join-request.js";
 import { expectWebhookRequest } from "./support/openapi.js";
 import { dataOf, heard, joined, reached, refusal } from "./support/rooms.js";
 import { type Reply, type Seen, startSite } from "./support/site.js";
 import { token } from "./support/tokens.js";
-import { newRoom } from "./support/visit.js";
 import type { PushOf } from "./support/wire.js";
 import { type Settings, startWorker, type Worker } from "./support/worker.js";
 

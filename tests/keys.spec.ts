@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { connect } from "./support/client.js";
-import { newRoom } from "./support/visit.js";
+import { newRoom } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 
 const storage = await mkdtemp(join(tmpdir(), "snug-"));

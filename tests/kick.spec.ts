@@ -3,14 +3,17 @@
 import { afterAll, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
 import { asked, refused } from "./support/door.js";
-import { newRoom, type Visit } from "./support/visit.js";
+import { type JoinRequest, newRoom } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 
 const worker = await startWorker();
 afterAll(() => worker.dispose());
 
-const MODERATOR: Visit = { user: "moe", claims: { rooms: { "*": ["receive", "presence", "moderate"] } } };
-const BOB: Visit = { user: "bob" };
+const MODERATOR: JoinRequest = {
+  user: "moe",
+  claims: { rooms: { "*": ["receive", "presence", "moderate"] } },
+};
+const BOB: JoinRequest = { user: "bob" };
 
 const kick = (moderator: Client, user: string, more = {}) =>
   moderator.request({ type: "kick", user, ...more });
@@ -77,8 +80,8 @@ it("is for those whose token grants it, by the most specific pattern", async () 
   const room = newRoom();
   await connect(worker, room, BOB);
   const claims = { rooms: { "*": ["moderate"], [room]: ["receive"] } };
-  for (const visit of [{}, { claims }]) {
-    const client = await connect(worker, room, visit);
+  for (const joinRequest of [{}, { claims }]) {
+    const client = await connect(worker, room, joinRequest);
     expect((await client.refusal({ type: "kick", user: "bob" })).code).toBe("forbidden");
   }
 });

@@ -4,7 +4,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
 import { asked, refused } from "./support/door.js";
-import { newRoom } from "./support/visit.js";
+import { newRoom } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 
 const BYTES = 4096;

@@ -10,6 +10,7 @@ import { generateKeyPair, SignJWT } from "jose";
 import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { connect } from "./support/client.js";
 import { type Answer, fetched } from "./support/door.js";
+import { newRoom } from "./support/join-request.js";
 import {
   at,
   codes,
@@ -25,7 +26,6 @@ import {
 import { startSite } from "./support/site.js";
 import { run } from "./support/stored.js";
 import { inSeconds, token } from "./support/tokens.js";
-import { newRoom } from "./support/visit.js";
 import { startWorker, type Worker } from "./support/worker.js";
 
 const read = (file: string) => readFileSync(new URL(`../${file}`, import.meta.url), "utf8");

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it, onTestFinished } from "vitest";
 import { type Client, connect } from "./support/client.js";
-import { newRoom } from "./support/visit.js";
+import { newRoom } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 
 const protocol = readFileSync(new URL("../PROTOCOL.md", import.meta.url), "utf8");

@@ -11,9 +11,9 @@ import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 import { describe, expect, it, vi } from "vitest";
 import { connect } from "./support/client.js";
 import { type Answer, asked, refused } from "./support/door.js";
+import { newRoom, requestOf } from "./support/join-request.js";
 import { type Reply, type Site, startSite } from "./support/site.js";
 import { inSeconds, token } from "./support/tokens.js";
-import { newRoom, requestOf } from "./support/visit.js";
 import { type Settings, startWorker, type Worker } from "./support/worker.js";
 
 /** A provider's key: what it shows of it, and what it signs with. */

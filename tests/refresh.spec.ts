@@ -3,8 +3,8 @@
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterAll, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
+import { newRoom } from "./support/join-request.js";
 import { inSeconds, token } from "./support/tokens.js";
-import { newRoom } from "./support/visit.js";
 import { startWorker } from "./support/worker.js";
 
 const { publicKey, privateKey } = await generateKeyPair("RS256");

@@ -3,7 +3,7 @@
 import { afterAll, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
 import { refused } from "./support/door.js";
-import { newRoom } from "./support/visit.js";
+import { newRoom } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 
 const worker = await startWorker({ PRESENCE_GRACE_MS: 0 });

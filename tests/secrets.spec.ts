@@ -12,10 +12,10 @@ import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
 import { asked, fetched, refused } from "./support/door.js";
+import { type JoinRequest, newRoom, requestOf } from "./support/join-request.js";
 import { type Reply, startSite } from "./support/site.js";
 import { run } from "./support/stored.js";
 import { type Claims, inSeconds, type Signing, token } from "./support/tokens.js";
-import { newRoom, requestOf, type Visit } from "./support/visit.js";
 import { type Settings, startWorker, type Worker } from "./support/worker.js";
 
 /** What is kept of each connection, in the order in which it came. */
@@ -193,29 +193,35 @@ const generous = await start({
   JWT_AUDIENCE: "snug",
 });
 
-/** A visit with everything that a browser brings. */
-const laden = (visit: Visit = {}): Visit => ({
-  ...visit,
+/** A joinRequest with everything that a browser brings. */
+const laden = (joinRequest: JoinRequest = {}): JoinRequest => ({
+  ...joinRequest,
   headers: {
     Cookie: `a=b; session=${COOKIE}`,
     "CF-Connecting-IP": IP,
-    ...(visit.by !== "header" && { Authorization: `Basic ${BASIC}` }),
-    ...visit.headers,
+    ...(joinRequest.by !== "header" && { Authorization: `Basic ${BASIC}` }),
+    ...joinRequest.headers,
   },
 });
 
 /** Brings a token, and all else, to a door that opens. */
-const enter = async (at: Worker, room: string, visit: Visit = {}, claims: Claims = {}) => {
+const enter = async (at: Worker, room: string, joinRequest: JoinRequest = {}, claims: Claims = {}) => {
   const jwt = await secretToken({ info: { name: PROFILE }, ...claims });
-  return connect(at, room, laden({ by: "protocol", token: jwt, ...visit }));
+  return connect(at, room, laden({ by: "protocol", token: jwt, ...joinRequest }));
 };
 
 /** Is refused with a code, as an upgrade and without, wherever the token is. */
-async function expectRefused(room: string, code: string, at: Worker, visit: Visit = {}, claims: Claims = {}) {
-  const places = visit.token === null ? [undefined] : (["header", "protocol", "query"] as const);
+async function expectRefused(
+  room: string,
+  code: string,
+  at: Worker,
+  joinRequest: JoinRequest = {},
+  claims: Claims = {},
+) {
+  const places = joinRequest.token === null ? [undefined] : (["header", "protocol", "query"] as const);
   const told = places.flatMap(async (by) => {
-    const jwt = visit.token === undefined ? await secretToken(claims) : visit.token;
-    const whole = laden({ ...visit, token: jwt, by });
+    const jwt = joinRequest.token === undefined ? await secretToken(claims) : joinRequest.token;
+    const whole = laden({ ...joinRequest, token: jwt, by });
     const both = await Promise.all([refused(at, room, whole), asked(at, room, whole)]);
     return both.map(({ body }) => JSON.parse(body).code);
   });
@@ -231,8 +237,8 @@ describe("the door refuses", () => {
   });
 
   it("paths and methods that it does not know", async () => {
-    const visit = laden({ token: await secretToken(), by: "query" });
-    const { url, headers } = await requestOf(main, newRoom(), visit);
+    const joinRequest = laden({ token: await secretToken(), by: "query" });
+    const { url, headers } = await requestOf(main, newRoom(), joinRequest);
     for (const [method, to] of [
       ["POST", url],
       ["PUT", url],

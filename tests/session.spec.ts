@@ -6,24 +6,30 @@ import { createServer, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { connect } from "./support/client.js";
 import { type Answer, asked, fetched, refused } from "./support/door.js";
+import { type JoinRequest, newRoom } from "./support/join-request.js";
 import { hasPhp, type PhpSite, startPhp } from "./support/php.js";
 import { type Reply, type Seen, startSite } from "./support/site.js";
 import { inSeconds, token } from "./support/tokens.js";
-import { newRoom, type Visit } from "./support/visit.js";
 import { startWorker, type Worker } from "./support/worker.js";
 
 const PAGE = "https://app.example";
 const FOREIGN = "https://evil.example";
 
 /** Comes with cookies and no token. */
-const withCookie = (cookie: string, headers: Record<string, string> = {}): Visit => ({
+const withCookie = (cookie: string, headers: Record<string, string> = {}): JoinRequest => ({
   token: null,
   headers: { Cookie: cookie, ...headers },
 });
 
 /** Is refused, and told the same without `Upgrade`. */
-async function expectRefused(at: Worker, room: string, visit: Visit, status: number, code: string) {
-  const [answer, told] = await Promise.all([refused(at, room, visit), asked(at, room, visit)]);
+async function expectRefused(
+  at: Worker,
+  room: string,
+  joinRequest: JoinRequest,
+  status: number,
+  code: string,
+) {
+  const [answer, told] = await Promise.all([refused(at, room, joinRequest), asked(at, room, joinRequest)]);
   expect(answer).toMatchObject({ status, headers: { "content-type": "application/problem+json" } });
   expect(JSON.parse(answer.body)).toMatchObject({ status, code });
   expect(told).toMatchObject({ status, body: answer.body });
@@ -180,7 +186,7 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
   it("is told whose cookies they are, for which room and from where, and nothing else", async () => {
     const session = await login("ann");
     const Cookie = `a=b; c="d, e"; ${session}; f=; g=h=%69`;
-    const visit = {
+    const joinRequest = {
       token: null,
       headers: {
         Cookie,
@@ -192,7 +198,7 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
       },
     };
     const before = (await php.seen()).length;
-    await connect(worker, "user:ann", { ...visit, query: { echo: 0, token: await token() } });
+    await connect(worker, "user:ann", { ...joinRequest, query: { echo: 0, token: await token() } });
     const here = await asked(worker, "user:ann", withCookie(session));
     expect(here.status).toBe(426);
     const [first, second, ...more] = (await php.seen()).slice(before);
@@ -209,7 +215,7 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     expect(first).toEqual({
       method: "POST",
       path: "/snug.php",
-      headers: { ...headers, cookie: Cookie, origin: visit.headers.Origin },
+      headers: { ...headers, cookie: Cookie, origin: joinRequest.headers.Origin },
       body: '{"room":"user:ann","ip":"203.0.113.7"}',
     });
     expect(second).toEqual({
@@ -650,8 +656,8 @@ describe("a page that asks why, with its visitor's cookies,", () => {
   it("may read nothing if its origin is another", async () => {
     const nothing = { origin: undefined, credentials: undefined };
     for (const origin of [FOREIGN, "null"]) {
-      const visit = withCookie(COOKIE, { Origin: origin });
-      expect(readable(await asked(worker, newRoom(), visit))).toMatchObject(nothing);
+      const joinRequest = withCookie(COOKIE, { Origin: origin });
+      expect(readable(await asked(worker, newRoom(), joinRequest))).toMatchObject(nothing);
       const answer = await preflight(worker, newRoom(), origin);
       expect(answer.status).toBe(403);
       expect(readable(answer)).toMatchObject(nothing);
@@ -660,8 +666,8 @@ describe("a page that asks why, with its visitor's cookies,", () => {
 
   it("may not where there are no sessions", async () => {
     await using plain = await startWorker({ ALLOWED_ORIGINS: PAGE });
-    for (const visit of [withCookie(COOKIE, { Origin: PAGE }), { headers: { Origin: PAGE } }]) {
-      const answer = await asked(plain, newRoom(), visit);
+    for (const joinRequest of [withCookie(COOKIE, { Origin: PAGE }), { headers: { Origin: PAGE } }]) {
+      const answer = await asked(plain, newRoom(), joinRequest);
       expect(readable(answer)).toEqual({ origin: PAGE, credentials: undefined, vary: "origin" });
     }
     const answer = await preflight(plain, newRoom(), PAGE);

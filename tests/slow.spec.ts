@@ -2,7 +2,7 @@
 
 import { afterAll, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
-import { newRoom } from "./support/visit.js";
+import { newRoom } from "./support/join-request.js";
 import type { Message } from "./support/wire.js";
 import { startWorker } from "./support/worker.js";
 

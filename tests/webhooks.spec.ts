@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { connect } from "./support/client.js";
 import { fetched } from "./support/door.js";
+import { newRoom } from "./support/join-request.js";
 import { type Reply, type Seen, type Site, startSite } from "./support/site.js";
 import { run } from "./support/stored.js";
 import { token } from "./support/tokens.js";
-import { newRoom } from "./support/visit.js";
 import { type Settings, startWorker, type Worker } from "./support/worker.js";
 
 const KEY = Buffer.alloc(32, 7);

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { startFaultyLine } from "../support/faults.js";
+import { newRoom } from "../support/join-request.js";
 import {
   all,
   connected,
@@ -21,7 +22,6 @@ import {
 } from "../support/rooms.js";
 import { startSite } from "../support/site.js";
 import { inSeconds, token } from "../support/tokens.js";
-import { newRoom } from "../support/visit.js";
 import { startWorker } from "../support/worker.js";
 
 const worker = await startWorker({ PING_MS: 100, IDLE_TIMEOUT_MS: 60_000, CONNECTIONS_PER_USER_MAX: 100 });

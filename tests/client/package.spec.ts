@@ -5,8 +5,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
+import { newRoom } from "../support/join-request.js";
 import { token } from "../support/tokens.js";
-import { newRoom } from "../support/visit.js";
 import { startWorker } from "../support/worker.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));

@@ -1,6 +1,7 @@
 // The client against the Worker: joining, publishing, receiving and reading as in PROTOCOL.md.
 
 import { afterAll, describe, expect, it } from "vitest";
+import { newRoom } from "../support/join-request.js";
 import {
   all,
   connected,
@@ -13,7 +14,6 @@ import {
   reached,
   refusal,
 } from "../support/rooms.js";
-import { newRoom } from "../support/visit.js";
 import { startWorker } from "../support/worker.js";
 
 const worker = await startWorker({ PRESENCE_GRACE_MS: 0 });

@@ -16,10 +16,10 @@ import {
 } from "snug-client/server";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { connect } from "../support/client.js";
+import { newRoom } from "../support/join-request.js";
 import { all } from "../support/rooms.js";
 import { startSite } from "../support/site.js";
 import { SECRET } from "../support/tokens.js";
-import { newRoom } from "../support/visit.js";
 import { startWorker } from "../support/worker.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));

@@ -19,8 +19,8 @@ import {
   UNREADABLE,
   worker,
 } from "../support/forger.js";
+import { newRoom } from "../support/join-request.js";
 import { inSeconds } from "../support/tokens.js";
-import { newRoom } from "../support/visit.js";
 
 describe("what stands twice is refused, however well it is signed:", () => {
   const written = (more: string) => `{"sub":"ann","exp":${inSeconds(3600)},"rooms":["*"],"nbf":1${more}}`;

@@ -19,7 +19,7 @@ import {
   UNREADABLE,
   worker,
 } from "../support/forger.js";
-import { newRoom } from "../support/visit.js";
+import { newRoom } from "../support/join-request.js";
 
 describe("a segment that is not base64url is refused:", () => {
   const head = base64url('{"alg":"RS256","kid":"RS256"}');

@@ -29,9 +29,9 @@ import {
   tampered,
   worker,
 } from "../support/forger.js";
+import { newRoom } from "../support/join-request.js";
 import { startSite } from "../support/site.js";
 import { SECRET, token } from "../support/tokens.js";
-import { newRoom } from "../support/visit.js";
 import { startWorker } from "../support/worker.js";
 
 it.each(ALGORITHMS)("an honest token of %s opens the door, with its kid and without", async (alg) => {

@@ -2,7 +2,7 @@
 
 import { onTestFinished } from "vitest";
 import { WebSocket } from "ws";
-import { requestOf, type Visit } from "./visit.js";
+import { type JoinRequest, requestOf } from "./join-request.js";
 import type { ErrorPush, Push, PushOf, Replies, Welcome } from "./wire.js";
 import type { Worker } from "./worker.js";
 
@@ -10,8 +10,8 @@ import type { Worker } from "./worker.js";
 const PATIENCE_MS = 10_000;
 
 /** Connects, and waits for the welcome. The socket ends with the test, if not before. */
-export async function connect(worker: Worker, room: string, visit?: Visit): Promise<Client> {
-  const { url, protocols, headers } = await requestOf(worker, room, visit);
+export async function connect(worker: Worker, room: string, joinRequest?: JoinRequest): Promise<Client> {
+  const { url, protocols, headers } = await requestOf(worker, room, joinRequest);
   const client = new Client(new WebSocket(url, protocols, { headers }));
   onTestFinished(() => client.drop());
   client.welcome = await client.next("welcome");

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { type IncomingMessage, type OutgoingHttpHeaders, request } from "node:http";
 import { text } from "node:stream/consumers";
 import { WebSocket } from "ws";
-import { requestOf, type Visit } from "./visit.js";
+import { type JoinRequest, requestOf } from "./join-request.js";
 import type { Worker } from "./worker.js";
 
 /** An HTTP response, read to its end. */
@@ -15,8 +15,8 @@ export interface Answer {
 }
 
 /** What an upgrade is refused with. Fails where it is not. */
-export async function refused(worker: Worker, room: string, visit?: Visit): Promise<Answer> {
-  const { url, protocols, headers } = await requestOf(worker, room, visit);
+export async function refused(worker: Worker, room: string, joinRequest?: JoinRequest): Promise<Answer> {
+  const { url, protocols, headers } = await requestOf(worker, room, joinRequest);
   const socket = new WebSocket(url, protocols, { headers });
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   socket.on("unexpected-response", (_request, response) => resolve(response));
@@ -29,8 +29,8 @@ export async function refused(worker: Worker, room: string, visit?: Visit): Prom
 }
 
 /** What the same request is told without `Upgrade`. */
-export async function asked(worker: Worker, room: string, visit?: Visit): Promise<Answer> {
-  const { url, protocols, headers } = await requestOf(worker, room, visit);
+export async function asked(worker: Worker, room: string, joinRequest?: JoinRequest): Promise<Answer> {
+  const { url, protocols, headers } = await requestOf(worker, room, joinRequest);
   const offer = protocols.length > 0 && { "Sec-WebSocket-Protocol": protocols.join(", ") };
   return fetched(url, { ...offer, ...headers });
 }

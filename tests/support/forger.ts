@@ -5,8 +5,8 @@ import { constants, createHmac, KeyObject, sign as signRaw } from "node:crypto";
 import { exportJWK, generateKeyPair } from "jose";
 import { afterAll, afterEach, expect } from "vitest";
 import { asked, refused } from "./door.js";
+import type { JoinRequest } from "./join-request.js";
 import { inSeconds } from "./tokens.js";
-import type { Visit } from "./visit.js";
 import { startWorker } from "./worker.js";
 
 export const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"] as const;
@@ -85,20 +85,20 @@ export const tampered = (alg: Algorithm, change: (signature: Buffer) => Uint8Arr
   made({ alg, kid: alg }, (signed) => change(Buffer.from(signer(alg)(signed))));
 
 /** Would be let in: nothing is missing but the upgrade. A room that is awake answers sooner. */
-export async function expectIn(jwt: string, at = worker, visit: Visit = {}) {
-  expect(await asked(at, "lobby", { ...visit, token: jwt })).toMatchObject({ status: 426 });
+export async function expectIn(jwt: string, at = worker, joinRequest: JoinRequest = {}) {
+  expect(await asked(at, "lobby", { ...joinRequest, token: jwt })).toMatchObject({ status: 426 });
 }
 
 /** Is refused, told the same without `Upgrade`, and reads nothing of the token. Gives the detail. */
-export async function expectOut(jwt: string, at = worker, visit: Visit = {}): Promise<string> {
-  const answer = await refused(at, "vault", { ...visit, token: jwt });
+export async function expectOut(jwt: string, at = worker, joinRequest: JoinRequest = {}): Promise<string> {
+  const answer = await refused(at, "vault", { ...joinRequest, token: jwt });
   expect(answer).toMatchObject({
     status: 401,
     headers: { "content-type": "application/problem+json", "www-authenticate": "Bearer" },
   });
   const { code, detail } = JSON.parse(answer.body);
   expect({ code, jwt }).toEqual({ code: "token_invalid", jwt });
-  expect(await asked(at, "vault", { ...visit, token: jwt })).toMatchObject({
+  expect(await asked(at, "vault", { ...joinRequest, token: jwt })).toMatchObject({
     status: 401,
     body: answer.body,
   });
