@@ -127,8 +127,8 @@ export class SendQueue {
   }
 
   /**
-   * Returns the next frame, or `undefined` if a frame is in flight or nothing is queued. Rejects messages
-   * whose key the room may have forgotten, because sending them again could store them twice.
+   * Returns the next frame, or `undefined` if a frame is in flight or nothing is queued. Rejects a message
+   * with `outcome_unknown` if the room may have forgotten its key: sent again, it could be stored twice.
    */
   next(connection: string, position: Position, messageBytesMax: number): string | undefined {
     if (this.inFlight > 0) return undefined;

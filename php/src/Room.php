@@ -50,7 +50,7 @@ final class Room
     }
 
     /**
-     * Publishes 1 to 100 messages in one request. Snug stores all of them or none.
+     * Publishes 1 to 100 messages in one request, atomically: if one is invalid, none is stored.
      *
      * @return list<PublishedMessage> The published messages, in the same order.
      *

@@ -60,7 +60,7 @@ final class Snug
     }
 
     /**
-     * Publishes up to 100 messages to each of up to 100 rooms. Each room stores all of them or none.
+     * Publishes up to 100 messages to each of up to 100 rooms. Within a room, the messages are stored atomically.
      *
      * @param array<string> $rooms The names of the rooms, each at most once.
      *

@@ -40,7 +40,7 @@ pub struct Faults {
     pub duplicated: u64,
     /// Copies that were delivered after a later message of the same sender.
     pub reordered: u64,
-    /// Copies whose offset is not the previous one plus 1.
+    /// Copies that skip or repeat an offset.
     pub misplaced: u64,
     /// Messages that the server did not store or did not ack.
     pub unstored: u64,
@@ -149,7 +149,7 @@ impl AddAssign for Faults {
 mod tests {
     use super::*;
 
-    /// Returns a room with two senders, who also receive. The first has sent three messages.
+    /// Returns a check of two clients that send and receive. The first has sent three messages.
     fn room() -> DeliveryCheck {
         let mut deliveries = DeliveryCheck::new(2, 2);
         assert_eq!([0; 3].map(|sender| deliveries.send(sender)), [1, 2, 3]);
