@@ -5,10 +5,9 @@ use futures::future::join_all;
 use js_sys::JsString;
 use snug_core::{
     Refusal, RoomName,
-    call::{Ask, BODY_TOO_LONG, Broadcast, Call},
-    door,
+    auth::{self, token::Claims},
+    backend::api::{ApiOperation, ApiRequest, BODY_TOO_LONG, Broadcast},
     limits::FRAME_BYTES_MAX,
-    token::Claims,
 };
 use wasm_bindgen::JsValue;
 use worker::{
@@ -17,12 +16,13 @@ use worker::{
 };
 
 use crate::{
-    body, config, platform,
+    body, config,
+    join::{ROOMS, ascii, claims_of},
+    platform,
     problem::Problem,
-    upgrade::{ROOMS, ascii, claims_of},
 };
 
-/// Carries the [`Call`] to the room's object, as the door's header does an admission.
+/// Carries the [`ApiRequest`] to the room's object, as the door's header does an admission.
 pub const CALL_HEADER: &str = "x-snug-call";
 
 /// What a path and a method ask of a room; the query is yet to be read.
@@ -49,20 +49,20 @@ pub async fn call(
     context: &Context,
 ) -> Result<web_sys::Response, Problem> {
     config::load(env)?;
-    let room = door::room_named(room)?;
+    let room = auth::parse_room_name(room)?;
     let query = check_origin(request, env)?;
     let ask = match wish {
-        Wish::Publish => Ask::Publish,
-        Wish::Messages => Ask::messages(&query)?,
-        Wish::Members => Ask::Members,
-        Wish::Kick { user } => Ask::kick(door::user_named(user)?, &query)?,
-        Wish::Describe => Ask::Describe,
-        Wish::Erase => Ask::Erase,
-        Wish::DeadEvents => Ask::dead_events(&query)?,
+        Wish::Publish => ApiOperation::Publish,
+        Wish::Messages => ApiOperation::messages(&query)?,
+        Wish::Members => ApiOperation::Members,
+        Wish::Kick { user } => ApiOperation::kick(auth::parse_user_id(user)?, &query)?,
+        Wish::Describe => ApiOperation::Describe,
+        Wish::Erase => ApiOperation::Erase,
+        Wish::DeadEvents => ApiOperation::dead_events(&query)?,
     };
     let claims = authenticate(request, env, context).await?;
-    let has_body = ask == Ask::Publish;
-    let call = Call::admit(claims, &room, ask)?;
+    let has_body = ask == ApiOperation::Publish;
+    let call = ApiRequest::admit(claims, &room, ask)?;
     // Passed on as it comes: the object reads it, no further than it may be long.
     let stream = request.inner().body().filter(|_| has_body);
     Ok(forward(&room, &call, stream.map(JsValue::from).as_ref(), env).await?)
@@ -125,7 +125,7 @@ async fn try_publish(
     env: &Env,
 ) -> Result<(bool, String), Problem> {
     let room = RoomName::parse(name).ok_or(Refusal::BadRoom)?;
-    let call = Call::admit(claims.clone(), &room, Ask::Publish)?;
+    let call = ApiRequest::admit(claims.clone(), &room, ApiOperation::Publish)?;
     let response = forward(&room, &call, Some(messages), env).await?;
     let text = JsFuture::from(response.text().map_err(Error::from)?).await;
     let text = text.map_err(Error::from)?.as_string().unwrap_or_default();
@@ -144,14 +144,14 @@ fn check_origin(request: &Request, env: &Env) -> Result<String, Problem> {
 /// Who asks. Nothing but a token in its header counts, so that no page can use a visitor's cookies.
 async fn authenticate(request: &Request, env: &Env, context: &Context) -> Result<Claims, Problem> {
     let authorization = request.headers().get("authorization")?;
-    let token = door::bearer_token(authorization.as_deref())?;
+    let token = auth::bearer_token(authorization.as_deref())?;
     let config = config::load(env)?;
     Ok(claims_of(&token, &config.door.tokens, context).await?)
 }
 
 async fn forward(
     room: &RoomName,
-    call: &Call,
+    call: &ApiRequest,
     body: Option<&JsValue>,
     env: &Env,
 ) -> worker::Result<web_sys::Response> {

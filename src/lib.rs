@@ -1,24 +1,24 @@
 //! Snug: realtime rooms on Cloudflare Workers.
 //!
 //! This crate is the Worker. It translates between the platform and [`snug_core`], which decides.
-//! A request comes in by [`router`], the door is [`upgrade`], and each room is a Durable Object,
+//! A request comes in by [`router`], the door is [`join`], and each room is a Durable Object,
 //! [`room::Room`], which holds the room's sockets and storage.
 
 mod api;
 mod body;
 mod config;
 mod cors;
-mod dev;
-mod judge;
-mod keys;
+mod dev_token;
+mod join;
+mod jwks;
 mod outbound;
 mod platform;
 mod problem;
+mod publish_hook;
 mod room;
 mod router;
-mod session;
+mod session_cookie;
 mod signature;
-mod upgrade;
 mod webhook;
 
 use worker::{Context, Env, Request, Result, event, web_sys};

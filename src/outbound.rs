@@ -2,7 +2,7 @@
 //! that an address is asked for what it is and nothing else.
 
 use js_sys::{Object, Reflect};
-use snug_core::address::Address;
+use snug_core::service_url::ServiceUrl;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use web_sys::{AbortSignal, RequestInit, RequestRedirect, Response};
 use worker::wasm_bindgen_futures;
@@ -41,7 +41,7 @@ pub struct Answer {
 
 /// Asks, or tells in a few words why there is no answer. What the platform says of it is not passed
 /// on, since it holds the address, and that may hold what is nobody's business.
-pub async fn ask(address: &Address, ask: Ask<'_>) -> Result<Answer, &'static str> {
+pub async fn ask(address: &ServiceUrl, ask: Ask<'_>) -> Result<Answer, &'static str> {
     const UNREACHED: &str = "could not be reached, or took too long";
     let init = request(&ask).map_err(|_| UNREACHED)?;
     let response = fetch(address.as_str(), &init)

@@ -5,9 +5,8 @@ use worker::{Context, Env, Request, Response, ResponseBuilder, web_sys};
 
 use crate::{
     api::{self, Wish},
-    cors, dev,
+    cors, dev_token, join,
     problem::Problem,
-    upgrade,
 };
 
 /// Answers a request; whatever keeps it from that becomes a problem. A room's own answer is passed
@@ -39,7 +38,9 @@ async fn answer(
         ["v1", "rooms", _, "messages"] => (&["GET", "POST"][..], BODY),
         ["v1", "rooms", _, "webhooks", "dead"] => (&["GET"][..], AUTHORIZATION),
         ["v1", "rooms", _, "members", _] => (&["DELETE"][..], AUTHORIZATION),
-        ["dev", "token"] if dev::mint(request, env).is_some() => (&["POST"][..], "content-type"),
+        ["dev", "token"] if dev_token::mint(request, env).is_some() => {
+            (&["POST"][..], "content-type")
+        }
         _ => return Err(Refusal::NotFound.into()),
     };
     if cors::is_preflight(request) {
@@ -55,7 +56,7 @@ async fn answer(
         (_, ["openapi.json"]) => return Ok(description()?.into()),
         (_, ["v1", "publish"]) => return Ok(api::publish(request, env, context).await?.into()),
         (_, ["v1", "rooms", room, "socket"]) => {
-            return upgrade::join(request, room, env, context).await;
+            return join::join(request, room, env, context).await;
         }
         ("GET", ["v1", "rooms", room]) => (room, Wish::Describe),
         ("DELETE", ["v1", "rooms", room]) => (room, Wish::Erase),
@@ -65,8 +66,8 @@ async fn answer(
         (_, ["v1", "rooms", room, "members"]) => (room, Wish::Members),
         (_, ["v1", "rooms", room, "members", user]) => (room, Wish::Kick { user }),
         _ => {
-            let mint = dev::mint(request, env).ok_or(Refusal::NotFound)?;
-            return Ok(dev::answer(request, &mint, env).await?.into());
+            let mint = dev_token::mint(request, env).ok_or(Refusal::NotFound)?;
+            return Ok(dev_token::answer(request, &mint, env).await?.into());
         }
     };
     api::call(request, room, wish, env, context).await

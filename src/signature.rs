@@ -6,7 +6,7 @@
 use std::{cell::RefCell, collections::BTreeMap};
 
 use js_sys::{Array, JSON, Object, Reflect, Uint8Array};
-use snug_core::token::{PublicAlgorithm, PublicKey};
+use snug_core::auth::token::{PublicAlgorithm, PublicKey};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use web_sys::CryptoKey;
 use worker::{console_error, wasm_bindgen_futures};

@@ -1,7 +1,9 @@
 //! Events on their way to the back end: signed, and sent once. Whether they are sent again is the
 //! core's to say.
 
-use snug_core::{RoomName, io::DeliveryOutcome, limits::DELIVERY_MS_MAX, webhook::Delivery};
+use snug_core::{
+    RoomName, backend::webhook::Delivery, limits::DELIVERY_MS_MAX, room::io::DeliveryOutcome,
+};
 use worker::{Env, console_warn};
 
 use crate::{

@@ -97,7 +97,7 @@ describe("openapi.json", () => {
 describe("openapi.json and the Rust sources", () => {
   it("have the same paths and methods", () => {
     const [, table = ""] = /match \*segments \{\n(.*?)\n {4}\};/s.exec(read("src/router.rs")) ?? [];
-    const routes = [...table.matchAll(/\[([^\]]+)\](?: if [^=]+)? => \(&\[([^\]]+)\]/g)].flatMap(
+    const routes = [...table.matchAll(/\[([^\]]+)\](?: if [^=]+)? => (?:\{\s*)?\(&\[([^\]]+)\]/g)].flatMap(
       ([, segments = "", methods = ""]) => paths(segments).map((path) => `${path}: ${methods}`),
     );
     // Deployments never have the development routes.
@@ -117,7 +117,7 @@ describe("openapi.json and the Rust sources", () => {
   });
 
   it("have the same codes, each of the same status", () => {
-    const source = read("crates/snug-core/src/refusal.rs");
+    const source = read("crates/snug-core/src/protocol/refusal.rs");
     const arms = (name: string) => {
       const [, body = ""] =
         new RegExp(`pub fn ${name}\\(.*?match self \\{(.*?\\n) {8}\\}`, "s").exec(source) ?? [];

@@ -644,13 +644,13 @@ describe("when all that is over,", () => {
 
   describe("there was", () => {
     it("every refusal that there is", () => {
-      const names = all(between("refusal.rs", "pub fn code(&self)", "\n    }"), /"(\w+)"/g);
+      const names = all(between("protocol/refusal.rs", "pub fn code(&self)", "\n    }"), /"(\w+)"/g);
       expect(names).toContain("banned");
       expect(all(found.client, /"type":"about:blank".*?"code":"(\w+)"/g)).toEqual(names);
     });
 
     it("every error that there is", () => {
-      const variants = all(between("error.rs", "pub enum ErrorCode {", "\n}"), /^ {4}(\w+),$/gm);
+      const variants = all(between("protocol/error.rs", "pub enum ErrorCode {", "\n}"), /^ {4}(\w+),$/gm);
       const names = [...variants].map((name = "") =>
         name.replaceAll(/(?!^)[A-Z]/g, (capital) => `_${capital}`).toLowerCase(),
       );
@@ -659,7 +659,7 @@ describe("when all that is over,", () => {
     });
 
     it("every close that there is", () => {
-      const numbers = all(between("error.rs", "pub fn number(self)", "\n    }"), /=> (\d+)/g);
+      const numbers = all(between("protocol/error.rs", "pub fn number(self)", "\n    }"), /=> (\d+)/g);
       expect(numbers).toContain("4101");
       // What is kept with a socket is in the runtime's memory, where no test can break it.
       numbers.delete("4004");

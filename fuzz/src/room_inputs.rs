@@ -2,7 +2,7 @@
 //! 8 has it judge what is published. Each step is a letter and its arguments, one character each, so that a
 //! corpus file can be written by hand: see `step`. What is missing at the end counts as 0.
 
-use snug_core::{UserId, call::Ask, config::Fallback};
+use snug_core::{UserId, backend::api::ApiOperation, config::PublishFallback};
 
 use super::world::{Kind, Visitor, World};
 
@@ -16,8 +16,8 @@ pub fn run(bytes: &[u8]) {
         gathers: kind & 2 != 0,
         tells: kind & 4 != 0,
         judged: match kind & 9 {
-            8 => Some(Fallback::Refuse),
-            9 => Some(Fallback::Allow),
+            8 => Some(PublishFallback::Refuse),
+            9 => Some(PublishFallback::Allow),
             _ => None,
         },
     });
@@ -120,17 +120,17 @@ fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
 }
 
 /// A call out of a kind and an argument.
-fn call(kind: u8, n: u8) -> (Ask, String) {
+fn call(kind: u8, n: u8) -> (ApiOperation, String) {
     let ask = match kind & 7 {
-        0..=2 => Ask::Publish,
-        3 => Ask::messages(&format!("after={n}&limit=2")).expect("a page"),
-        4 => Ask::Members,
-        5 => Ask::Describe,
+        0..=2 => ApiOperation::Publish,
+        3 => ApiOperation::messages(&format!("after={n}&limit=2")).expect("a page"),
+        4 => ApiOperation::Members,
+        5 => ApiOperation::Describe,
         6 => {
             let user = UserId::parse(&format!("u{}", n & 7)).expect("a user");
-            Ask::kick(user, &format!("ban_seconds={}", n >> 3)).expect("a kick")
+            ApiOperation::kick(user, &format!("ban_seconds={}", n >> 3)).expect("a kick")
         }
-        _ => Ask::Erase,
+        _ => ApiOperation::Erase,
     };
     let body = match kind & 7 {
         0 => format!(r#"[{{"data":{n}}},{{"data":2,"key":"k{n}","user":"u1"}}]"#),

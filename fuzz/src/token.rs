@@ -15,9 +15,9 @@ use jwt_compact::{
 use serde_json::Value;
 use snug_core::{
     Refusal, RoomName, Timestamp,
-    address::Address,
+    auth::token::{Claims, HmacAlgorithm, Key, Platform, PublicKey, Signer, TokenRules, verify},
     limits::{INFO_BYTES_MAX, TOKEN_BYTES_MAX, USER_BYTES_MAX},
-    token::{Claims, HmacAlgorithm, Key, Platform, PublicKey, Signer, TokenRules, verify},
+    service_url::ServiceUrl,
 };
 
 const SECRET: &[u8] = b"a secret of the corpus, 32 bytes";
@@ -34,7 +34,7 @@ impl Platform for NoPlatform {
         panic!("asked of a key that is not there")
     }
 
-    async fn provided(&self, _: &Address, _: &Signer) -> Result<Vec<Rc<Key>>, Refusal> {
+    async fn provided(&self, _: &ServiceUrl, _: &Signer) -> Result<Vec<Rc<Key>>, Refusal> {
         panic!("asked of a provider that is not there")
     }
 }

@@ -11,22 +11,25 @@ mod store;
 
 use serde_json::{Value, json};
 use snug_core::{
-    Admission, Call, CallId, Config, ConnectionId, Epoch, Input, Offset, Output, Refusal, Room,
-    RoomName, Timestamp, UserId,
-    batch::Page,
-    call::{Ask, Caller},
-    command::{CommandId, PageRequest, PageStart},
-    config::{Fallback, RoomRules},
-    door::{Options, Position},
-    io::{DeliveryOutcome, KeptSocket, StorageFault},
-    judgement::Question,
+    Admission, ApiRequest, ApiRequestId, Config, ConnectionId, Epoch, Input, Offset, Output,
+    Refusal, Room, RoomName, Timestamp, UserId,
+    auth::{
+        JoinOptions, Position,
+        token::{ClaimedLimits, Claims},
+    },
+    backend::{
+        api::{ApiOperation, Caller},
+        publish_hook::Question,
+        webhook::{Delivery, EventKinds},
+    },
+    config::{PublishFallback, RoomRules},
     limits::{
         JUDGED_MESSAGES_MAX, QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX, UNJUDGED_MESSAGES_MAX,
         WINDOW_MS_MAX,
     },
-    retention::Floor,
-    token::{ClaimedLimits, Claims},
-    webhook::{Delivery, EventKinds},
+    protocol::command::{CommandId, PageRequest, PageStart},
+    room::io::{DeliveryOutcome, RestoredSocket, StorageFault},
+    storage::{batch::Page, retention::Floor},
 };
 
 use store::MemoryStore;
@@ -99,7 +102,7 @@ impl Visitor {
             can,
             expires: claims.expires,
             limits: claims.limits,
-            options: Options {
+            options: JoinOptions {
                 lines: self.lines,
                 echo: self.echo,
                 presence: self.presence,
@@ -149,7 +152,7 @@ pub struct World {
     questions: Vec<Rc<Question>>,
     calls: u64,
     /// Calls that have no answer yet.
-    waiting: BTreeSet<CallId>,
+    waiting: BTreeSet<ApiRequestId>,
     /// Something was due before what happens now: both are told together.
     is_late: bool,
     /// An attachment was lost: members may be gone that nobody saw leave.
@@ -166,7 +169,7 @@ pub struct Kind {
     /// It tells the back end of everything.
     pub tells: bool,
     /// The back end judges messages, and this becomes of them where it does not answer.
-    pub judged: Option<Fallback>,
+    pub judged: Option<PublishFallback>,
 }
 
 impl World {
@@ -261,8 +264,8 @@ impl World {
     }
 
     /// The back end asks for something.
-    pub fn call(&mut self, ask: Ask, body: String) {
-        let id = CallId(self.calls);
+    pub fn call(&mut self, ask: ApiOperation, body: String) {
+        let id = ApiRequestId(self.calls);
         self.calls += 1;
         self.waiting.insert(id);
         let caller = Caller {
@@ -270,8 +273,8 @@ impl World {
             can: serde_json::from_value(json!([ask.needs(), "serve"])).unwrap(),
             limits: ClaimedLimits::default(),
         };
-        let call = Call { caller, ask };
-        self.feed(Input::Call { id, call, body });
+        let call = ApiRequest { caller, ask };
+        self.feed(Input::ApiRequest { id, call, body });
     }
 
     /// The back end answers for the oldest delivery: it has it, has not, or wants to be left alone.
@@ -509,7 +512,7 @@ impl World {
     fn restart(&mut self) {
         let sockets: Vec<_> = (self.sockets.iter())
             .filter(|(_, socket)| socket.is_open || socket.is_ending)
-            .map(|(id, socket)| KeptSocket {
+            .map(|(id, socket)| RestoredSocket {
                 connection: *id,
                 attachment: socket.attachment.clone(),
                 answered: socket.answered,
@@ -645,7 +648,7 @@ impl World {
                 let dead = self.store.read_dead(after, limit);
                 self.room.handle_input(Input::DeadRead(dead), self.now);
             }
-            Output::Answer { id, answer } => {
+            Output::ApiResponse { id, answer } => {
                 assert!(self.waiting.remove(&id), "answered twice, or never asked");
                 if let Ok(answer) = answer {
                     let body: Value = serde_json::from_str(&answer.body).expect("JSON");

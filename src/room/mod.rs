@@ -6,7 +6,7 @@
 mod sockets;
 mod store;
 mod tasks;
-mod texts;
+mod text_cache;
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,10 +16,11 @@ use std::{
 
 use futures::channel::oneshot;
 use snug_core::{
-    Admission, Answer, Call, CallId, ConnectionId, Input, Output, Refusal, RoomName, Timestamp,
-    door::SUBPROTOCOL,
-    io::StorageFault,
-    push::{PING, PONG},
+    Admission, ApiRequest, ApiRequestId, ApiResponse, ConnectionId, Input, Output, Refusal,
+    RoomName, Timestamp,
+    auth::SUBPROTOCOL,
+    protocol::push::{PING, PONG},
+    room::io::StorageFault,
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{
@@ -28,12 +29,13 @@ use worker::{
     worker_sys::DurableObjectState,
 };
 
-use self::{sockets::Sockets, store::Store, texts::Texts};
+use self::{sockets::Sockets, store::Store, text_cache::Texts};
 use crate::{
     api::{CALL_HEADER, read_body},
-    config, platform,
+    config,
+    join::{ADMISSION_HEADER, is_upgrade},
+    platform,
     problem::Problem,
-    upgrade::{ADMISSION_HEADER, is_upgrade},
 };
 
 /// One room.
@@ -56,7 +58,8 @@ struct Object {
     /// How many calls there have been since the start or the wake.
     calls: Cell<u64>,
     /// Those that wait for their answer.
-    waiting: RefCell<BTreeMap<CallId, oneshot::Sender<std::result::Result<Answer, Refusal>>>>,
+    waiting:
+        RefCell<BTreeMap<ApiRequestId, oneshot::Sender<std::result::Result<ApiResponse, Refusal>>>>,
     /// Restored by the first event after a start or a wake.
     awake: RefCell<Option<Awake>>,
 }
@@ -213,7 +216,7 @@ impl Object {
     /// Answers a call.
     async fn answer(self: &Rc<Self>, request: &Request) -> std::result::Result<Response, Problem> {
         let call = request.headers().get(CALL_HEADER)?.unwrap_or_default();
-        let call: Call = serde_json::from_str(&call).map_err(Error::from)?;
+        let call: ApiRequest = serde_json::from_str(&call).map_err(Error::from)?;
         let body = read_body(request).await?;
         if self.is_unknown()? {
             if let Some(answer) = call.ask.answer_of_unknown(&self.name()?) {
@@ -222,11 +225,11 @@ impl Object {
             // What is refused does not make a room either.
             call.check(&body, &config::load(&self.env)?.room)?;
         }
-        let id = CallId(self.calls.get());
+        let id = ApiRequestId(self.calls.get());
         self.calls.set(id.0.wrapping_add(1));
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().insert(id, sender);
-        let turned = self.turn(|_| Input::Call { id, call, body });
+        let turned = self.turn(|_| Input::ApiRequest { id, call, body });
         turned.inspect_err(|_| drop(self.waiting.borrow_mut().remove(&id)))?;
         // Nobody will answer where the room was lost meanwhile.
         let answer = receiver.await.map_err(|_| Refusal::Internal)??;
@@ -373,7 +376,7 @@ impl Object {
                 let dead = stored("events", store.dead_events(after, limit));
                 Some(Input::DeadRead(dead))
             }
-            Output::Answer { id, answer } => {
+            Output::ApiResponse { id, answer } => {
                 if let Some(waiting) = self.waiting.borrow_mut().remove(&id) {
                     // Whoever asked may have gone.
                     let _unheard = waiting.send(answer);
@@ -462,7 +465,7 @@ fn fresh_epoch() -> Result<String> {
     Ok(format!("{:016x}", platform::random()?))
 }
 
-fn respond(answer: &Answer) -> Result<Response> {
+fn respond(answer: &ApiResponse) -> Result<Response> {
     Ok(ResponseBuilder::new()
         .with_status(answer.status)
         .with_header("content-type", "application/json")?

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use js_sys::JsString;
-use snug_core::{CloseCode, ConnectionId, Timestamp, io::KeptSocket, limits::QUEUE_BYTES_NOTED};
+use snug_core::{
+    CloseCode, ConnectionId, Timestamp, limits::QUEUE_BYTES_NOTED, room::io::RestoredSocket,
+};
 use worker::{Result, State, WebSocket, console_warn};
 
 use crate::platform;
@@ -20,13 +22,13 @@ pub struct Sockets {
 impl Sockets {
     /// The sockets that came through hibernation, and what was kept with them. Those without an
     /// attachment are on their way out.
-    pub fn restore(state: &State) -> Result<(Self, Vec<KeptSocket>)> {
+    pub fn restore(state: &State) -> Result<(Self, Vec<RestoredSocket>)> {
         let (mut sockets, mut kept) = (BTreeMap::new(), Vec::new());
         for socket in platform::sockets(state)? {
             let attachment = platform::attachment(&socket);
             if let (Some(connection), Some(attachment)) = (id_of(state, &socket), attachment) {
                 let answered = platform::auto_responded_at(state, &socket);
-                kept.push(KeptSocket {
+                kept.push(RestoredSocket {
                     connection,
                     attachment,
                     answered,

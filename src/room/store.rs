@@ -7,15 +7,16 @@ use std::rc::Rc;
 use js_sys::JsString;
 use serde_json::value::RawValue;
 use snug_core::{
-    Epoch, Offset, Stored, Timestamp, UserId,
-    bans::Ban,
-    batch::{Batch, Page},
-    command::PageStart,
-    keys::StoredKey,
+    Epoch, Offset, RoomSnapshot, Timestamp, UserId,
+    backend::webhook::EventRow,
     limits::KEYS_MAX,
-    presence::Absence,
-    retention::{Floor, TRIM_ROWS_MAX},
-    webhook::EventRow,
+    protocol::command::PageStart,
+    room::{bans::Ban, presence::Absence},
+    storage::{
+        batch::{Batch, Page},
+        idempotency::StoredKey,
+        retention::{Floor, TRIM_ROWS_MAX},
+    },
 };
 use wasm_bindgen::JsValue;
 use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
@@ -112,7 +113,7 @@ impl Store {
     }
 
     /// What a room needs to know to go on. `source` is what the ids of its events begin with.
-    pub fn load(&self, source: &str) -> Result<Stored> {
+    pub fn load(&self, source: &str) -> Result<RoomSnapshot> {
         let epoch = self.meta("epoch")?.ok_or_else(|| corrupt("epoch"))?;
         let newest = self.rows(
             "SELECT offset + count - 1, time, bytes_before + octet_length(json) FROM messages
@@ -129,7 +130,7 @@ impl Store {
         };
         let absences = self.rows("SELECT user, since, info, until FROM absences", [])?;
         let bans = self.rows("SELECT user, until FROM bans", [])?;
-        Ok(Stored {
+        Ok(RoomSnapshot {
             epoch: Epoch::new(&epoch),
             newest,
             newest_time,

@@ -4,13 +4,17 @@
 use std::rc::Rc;
 
 use snug_core::{
-    ConnectionId, Input, command::CommandId, io::DeliveryOutcome, judgement::Question,
-    secret::Secret, token, webhook::Delivery,
+    ConnectionId, Input,
+    auth::token,
+    backend::{publish_hook::Question, webhook::Delivery},
+    protocol::command::CommandId,
+    room::io::DeliveryOutcome,
+    secret::Secret,
 };
 use worker::console_error;
 
 use super::Object;
-use crate::{config, judge, keys, platform, webhook};
+use crate::{config, jwks, platform, publish_hook, webhook};
 
 impl Object {
     /// Checks a token as the door does.
@@ -24,7 +28,7 @@ impl Object {
         self.state.wait_until(async move {
             let outcome = match config::load(&object.env) {
                 Ok(config) => {
-                    let runtime = keys::Runtime::new(|task| object.state.wait_until(task));
+                    let runtime = jwks::Runtime::new(|task| object.state.wait_until(task));
                     let rules = &config.door.tokens;
                     token::verify(&token, rules, platform::now(), &runtime).await
                 }
@@ -69,7 +73,7 @@ impl Object {
         let object = self.clone();
         self.state.wait_until(async move {
             let verdicts = match config::load(&object.env) {
-                Ok(config) => judge::ask(&config, &question).await,
+                Ok(config) => publish_hook::ask(&config, &question).await,
                 Err(_) => None,
             };
             if let Err(error) = object.turn(|_| Input::Judged { question, verdicts }) {

@@ -5,13 +5,15 @@ use std::rc::Rc;
 use base64ct::{Base64UrlUnpadded, Encoding};
 
 use crate::{
-    address::Address,
-    door::{AllowedOrigins, DoorRules},
+    auth::{
+        AdmissionRules, AllowedOrigins,
+        token::{DevTokenIssuer, HmacAlgorithm, Key, KeySet, TokenRules},
+    },
+    backend::webhook::{EventKinds, Signer},
     limits::{FRAME_BYTES_MAX, SAFE_INTEGER_MAX, SOCKETS_MAX, WINDOW_MS_MAX},
     rate::Rate,
-    retention::Retention,
-    token::{HmacAlgorithm, Key, KeySet, Mint, TokenRules},
-    webhook::{EventKinds, Signer},
+    service_url::ServiceUrl,
+    storage::retention::Retention,
 };
 
 /// Fewest bytes of an HMAC secret: the hash's size, as RFC 7518, section 3.2 asks of HS256.
@@ -20,29 +22,29 @@ const SECRET_BYTES_MIN: usize = 32;
 /// Everything an operator can set.
 pub struct Config {
     /// Who is let in.
-    pub door: DoorRules,
+    pub door: AdmissionRules,
     /// What a room allows.
     pub room: Rc<RoomRules>,
     /// What is sent to the application's back end.
-    pub back_end: BackEnd,
+    pub back_end: Backend,
     /// What makes development tokens, where it is wanted.
-    pub mint: Option<Rc<Mint>>,
+    pub mint: Option<Rc<DevTokenIssuer>>,
 }
 
 /// What is sent to the application's back end of its own accord.
 #[derive(Default)]
-pub struct BackEnd {
+pub struct Backend {
     /// Signs all of it; there where any address is.
     pub signer: Option<Signer>,
     /// Where events go.
-    pub webhook: Option<Address>,
+    pub webhook: Option<ServiceUrl>,
     /// Who judges messages before they are stored.
-    pub judge: Option<Address>,
+    pub judge: Option<ServiceUrl>,
 }
 
 /// What becomes of a message that is not judged in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fallback {
+pub enum PublishFallback {
     /// It is refused, and may be sent again.
     Refuse,
     /// It is stored.
@@ -68,7 +70,7 @@ pub struct RoomRules {
     pub events: EventKinds,
     /// Whether the back end judges what members publish, and what becomes of it where it does not
     /// in time.
-    pub judged: Option<Fallback>,
+    pub judged: Option<PublishFallback>,
     /// How long a connection outlives its token, for clocks that differ.
     pub leeway_ms: u64,
     /// How long a member that dropped may be away before it has left.
@@ -116,7 +118,7 @@ impl Config {
         }
         Ok(Self {
             mint,
-            door: DoorRules {
+            door: AdmissionRules {
                 tokens,
                 application,
                 origins: settings.origins()?,
@@ -252,18 +254,19 @@ impl Settings<'_> {
         })
     }
 
-    fn mint(&self, tokens: &TokenRules) -> Result<Option<Rc<Mint>>, ConfigError> {
+    fn mint(&self, tokens: &TokenRules) -> Result<Option<Rc<DevTokenIssuer>>, ConfigError> {
         if !self.flag("DEV_TOKENS", false)? {
             return Ok(None);
         }
         let wanted_secret = "is true, though there is no JWT_SECRET to sign with";
-        let mint = Mint::new(tokens).ok_or_else(|| wanted("DEV_TOKENS", wanted_secret))?;
+        let mint =
+            DevTokenIssuer::new(tokens).ok_or_else(|| wanted("DEV_TOKENS", wanted_secret))?;
         Ok(Some(Rc::new(mint)))
     }
 
-    fn address(&self, name: &'static str) -> Result<Option<Address>, ConfigError> {
+    fn address(&self, name: &'static str) -> Result<Option<ServiceUrl>, ConfigError> {
         let parse = |text: String| {
-            Address::parse(&text).ok_or_else(|| {
+            ServiceUrl::parse(&text).ok_or_else(|| {
                 wanted(
                     name,
                     "must be an https:// address, or http:// to this machine, without a user or password",
@@ -292,7 +295,7 @@ impl Settings<'_> {
         Ok(Some(bytes))
     }
 
-    fn back_end(&self) -> Result<BackEnd, ConfigError> {
+    fn back_end(&self) -> Result<Backend, ConfigError> {
         let secret = |name: &'static str| {
             let wanted_form = "must be 'whsec_' and the base64 of 24 to 64 bytes";
             let read = |text: String| Signer::read_secret(&text);
@@ -312,14 +315,14 @@ impl Settings<'_> {
             return Err(wanted("WEBHOOK_SECRET", wanted_too));
         }
         let secrets: Vec<_> = current.into_iter().chain(previous).collect();
-        Ok(BackEnd {
+        Ok(Backend {
             signer: (!secrets.is_empty()).then(|| Signer::new(&secrets)),
             webhook,
             judge,
         })
     }
 
-    fn events(&self, back_end: &BackEnd) -> Result<EventKinds, ConfigError> {
+    fn events(&self, back_end: &Backend) -> Result<EventKinds, ConfigError> {
         let wanted_names = "must be '*', or names such as room.occupied, room.vacated, member.joined, member.left, message.published, separated by commas";
         let events = match (self.lookup)("WEBHOOK_EVENTS") {
             None => EventKinds::by_default(),
@@ -333,10 +336,10 @@ impl Settings<'_> {
         })
     }
 
-    fn judged(&self, back_end: &BackEnd) -> Result<Option<Fallback>, ConfigError> {
+    fn judged(&self, back_end: &Backend) -> Result<Option<PublishFallback>, ConfigError> {
         let fallback = match (self.lookup)("PUBLISH_FALLBACK").as_deref() {
-            None | Some("refuse") => Fallback::Refuse,
-            Some("allow") => Fallback::Allow,
+            None | Some("refuse") => PublishFallback::Refuse,
+            Some("allow") => PublishFallback::Allow,
             Some(_) => return Err(wanted("PUBLISH_FALLBACK", "must be refuse or allow")),
         };
         Ok(back_end.judge.as_ref().map(|_| fallback))

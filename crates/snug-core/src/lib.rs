@@ -10,40 +10,29 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
-pub mod address;
-pub mod bans;
-pub mod batch;
-pub mod call;
+pub mod auth;
+pub mod backend;
 pub mod capability;
-pub mod command;
 pub mod config;
-pub mod connection;
-pub mod door;
-pub mod error;
 pub mod ids;
-pub mod io;
-mod json;
-pub mod judgement;
-pub mod keys;
 pub mod limits;
-mod pace;
-pub mod presence;
-pub mod push;
+pub mod protocol;
 pub mod rate;
-pub mod refusal;
-pub mod retention;
 pub mod room;
 pub mod secret;
-pub mod session;
-pub mod token;
-pub mod webhook;
+pub mod service_url;
+pub mod storage;
 
-pub use call::{Answer, Call, CallId};
+pub use auth::Admission;
+pub use backend::api::{ApiRequest, ApiRequestId, ApiResponse};
 pub use capability::{Capabilities, Capability};
 pub use config::Config;
-pub use door::Admission;
-pub use error::{CloseCode, ErrorCode};
 pub use ids::{ConnectionId, Epoch, Offset, RoomName, Timestamp, UserId};
-pub use io::{Input, Output, Stored};
-pub use refusal::Refusal;
-pub use room::Room;
+pub use protocol::{
+    error::{CloseCode, ErrorCode},
+    refusal::Refusal,
+};
+pub use room::{
+    Room,
+    io::{Input, Output, RoomSnapshot},
+};

@@ -1,19 +1,24 @@
 //! A room: who is connected, who is here, and what happens on each event.
 
-mod calls;
-mod change;
+mod api;
+pub mod bans;
 mod close;
 mod commands;
+pub mod connection;
 mod erase;
-mod events;
-mod frame;
+mod flush_window;
 mod history;
-mod judge;
+mod inbound_frame;
+pub mod io;
 mod kick;
 mod outbox;
+pub mod presence;
+mod presence_diff;
 mod publish;
+mod publish_hook;
 mod refresh;
-mod time;
+mod timers;
+mod webhooks;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -21,35 +26,41 @@ use std::{
 };
 
 use crate::{
-    bans::{Ban, Bans},
-    call::CallId,
-    command::{CommandId, PageStart},
+    auth::{Admission, SUBPROTOCOL},
+    backend::{
+        api::ApiRequestId,
+        webhook::{EventRow, OutgoingEvent},
+    },
     config::RoomRules,
-    connection::{ClosingSocket, Connection},
-    door::{Admission, SUBPROTOCOL},
-    error::CloseCode,
     ids::{ConnectionId, Epoch, Offset, RoomName, Timestamp, UserId},
-    io::{Input, KeptSocket, Output, Stored},
-    keys::Keys,
-    pace::{Pace, PresencePace},
-    presence::{Arrival, Presence},
-    push::{Push, Welcome},
-    refusal::Refusal,
-    webhook::{EventRow, OutgoingEvent},
+    protocol::{
+        command::{CommandId, PageStart},
+        error::CloseCode,
+        push::{Push, Welcome},
+        refusal::Refusal,
+    },
+    room::{
+        bans::{Ban, Bans},
+        connection::{ClosingSocket, Connection},
+        flush_window::{Pace, PresencePace},
+        io::{Input, Output, RestoredSocket, RoomSnapshot},
+        presence::{Arrival, Presence},
+    },
+    storage::idempotency::Keys,
 };
 
-pub use self::time::Wake;
+pub use self::timers::Wake;
 
 use self::{
-    calls::Callers,
-    change::Change,
-    events::{Events, Unwritten},
-    frame::Frame,
+    api::Callers,
     history::Wanted,
-    judge::Court,
+    inbound_frame::Frame,
     kick::Kick,
     outbox::Outbox,
+    presence_diff::Change,
     publish::Unkeyed,
+    publish_hook::Court,
+    webhooks::{Events, Unwritten},
 };
 
 /// A room as a state machine: no I/O, no clock, no randomness.
@@ -120,9 +131,9 @@ enum Asked {
     },
     Keys(Unkeyed),
     Page(Asker),
-    Measure(CallId),
-    Erase(CallId),
-    ReadDead(CallId),
+    Measure(ApiRequestId),
+    Erase(ApiRequestId),
+    ReadDead(ApiRequestId),
     WriteEvents {
         row: Option<EventRow>,
         unwritten: Unwritten,
@@ -153,7 +164,7 @@ enum Asker {
         id: Option<CommandId>,
     },
     /// The back end.
-    Call(CallId),
+    Call(ApiRequestId),
 }
 
 impl Room {
@@ -161,8 +172,8 @@ impl Room {
     pub fn restore(
         name: RoomName,
         rules: Rc<RoomRules>,
-        mut stored: Stored,
-        sockets: impl IntoIterator<Item = KeptSocket>,
+        mut stored: RoomSnapshot,
+        sockets: impl IntoIterator<Item = RestoredSocket>,
         now: Timestamp,
     ) -> Self {
         let told = std::mem::take(&mut stored.events.told);
@@ -260,7 +271,7 @@ impl Room {
                 self.closing.remove(&connection);
                 self.drop_connection(connection, clean);
             }
-            Input::Call { id, call, body } => self.call(id, call, &body),
+            Input::ApiRequest { id, call, body } => self.call(id, call, &body),
             Input::Timeout { answered } => self.time_out(&answered),
             Input::TokenChecked {
                 connection,

@@ -15,19 +15,23 @@ use std::{
 
 use serde_json::{Value, value::RawValue};
 use snug_core::{
-    Answer, Capabilities, CloseCode, ConnectionId, Epoch, ErrorCode, Offset, Refusal, RoomName,
-    Timestamp, UserId,
-    call::{Description, WebhookCounts, read_messages},
-    command::{Command, CommandId, PageRequest, PageStart},
-    judgement::{self, Candidate, Verdict},
+    ApiResponse, Capabilities, CloseCode, ConnectionId, Epoch, ErrorCode, Offset, Refusal,
+    RoomName, Timestamp, UserId,
+    auth::session_cookie::Question,
+    backend::{
+        api::{Description, WebhookCounts, read_messages},
+        publish_hook::{self, Candidate, Verdict},
+        webhook::{Delivery, Event, EventKind, EventRow, Lines},
+    },
     limits::PAGE_BYTES_MAX,
-    push::{
-        ConnectionLimits, Member, Message, Outcome, PING, PONG, PresenceChange, Push, StateChange,
-        Stored, Welcome,
+    protocol::{
+        command::{Command, CommandId, PageRequest, PageStart},
+        push::{
+            ConnectionLimits, Member, Message, Outcome, PING, PONG, PresenceChange, Push,
+            StateChange, Stored, Welcome,
+        },
     },
     secret::Secret,
-    session::Question,
-    webhook::{Delivery, Event, EventKind, EventRow, Lines},
 };
 
 #[test]
@@ -403,11 +407,11 @@ fn sent() -> Named<String> {
         ),
         (
             "answer_published",
-            Answer::published(&epoch, &[stored]).body,
+            ApiResponse::published(&epoch, &[stored]).body,
         ),
         (
             "answer_room",
-            Answer::ok(&Description {
+            ApiResponse::ok(&Description {
                 room: &room,
                 epoch: Some(&epoch),
                 offset: Offset(42),
@@ -456,7 +460,7 @@ fn sent() -> Named<String> {
 }
 
 /// What an application is asked about messages.
-fn judged() -> judgement::Question {
+fn judged() -> publish_hook::Question {
     let candidate = |user, connection, event, data| Candidate {
         user,
         connection,
@@ -465,7 +469,7 @@ fn judged() -> judgement::Question {
         bytes_max: 65_536,
     };
     let (ann, bob, cho) = (user("ann"), user("bob"), user("cho"));
-    judgement::Question::new(
+    publish_hook::Question::new(
         RoomName::parse("team:7:general").unwrap(),
         &[
             candidate(&ann, ANN_DESKTOP, Some("chat"), r#"{"text":"你好 👋"}"#),

@@ -2,11 +2,11 @@
 
 use snug_core::{
     Epoch, Timestamp, UserId,
-    io::EventWrite,
-    limits::DEAD_EVENTS_MAX,
-    webhook::{
+    backend::webhook::{
         Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents, dead_page,
     },
+    limits::DEAD_EVENTS_MAX,
+    room::io::EventWrite,
 };
 use wasm_bindgen::JsValue;
 use worker::{Result, SqlStorageValue};

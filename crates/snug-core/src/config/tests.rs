@@ -1,6 +1,6 @@
 //! What `config.rs` promises.
 
-use crate::{Refusal, Timestamp, token};
+use crate::{Refusal, Timestamp, auth::token};
 
 use super::*;
 
@@ -53,12 +53,13 @@ fn the_back_end_is_told_by_signed_requests() {
         read(&[&secret, more].concat()).unwrap()
     };
     let config = set(&[("WEBHOOK_URL", url), ("PUBLISH_URL", url)]);
-    let address = |address: &Option<Address>| address.as_ref().map(|one| one.as_str().to_owned());
+    let address =
+        |address: &Option<ServiceUrl>| address.as_ref().map(|one| one.as_str().to_owned());
     assert_eq!(address(&config.back_end.webhook), Some(url.into()));
     assert_eq!(address(&config.back_end.judge), Some(url.into()));
     assert!(config.back_end.signer.is_some());
     assert_eq!(config.room.events, EventKinds::by_default());
-    assert_eq!(config.room.judged, Some(Fallback::Refuse));
+    assert_eq!(config.room.judged, Some(PublishFallback::Refuse));
     let config = set(&[
         ("WEBHOOK_URL", url),
         ("WEBHOOK_EVENTS", "*"),
@@ -66,7 +67,7 @@ fn the_back_end_is_told_by_signed_requests() {
         ("PUBLISH_FALLBACK", "allow"),
     ]);
     assert_eq!(config.room.events, EventKinds::parse("*").unwrap());
-    assert_eq!(config.room.judged, Some(Fallback::Allow));
+    assert_eq!(config.room.judged, Some(PublishFallback::Allow));
     // Without an address nothing is told.
     let config = set(&[("WEBHOOK_EVENTS", "*"), ("PUBLISH_FALLBACK", "allow")]);
     assert_eq!(config.room.events, EventKinds::default());

@@ -4,13 +4,14 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{Room, outbox::Audience};
 use crate::{
-    connection::ClosingSocket,
-    error::CloseCode,
     ids::{ConnectionId, UserId},
-    io::Output,
     limits::{QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX},
-    presence::{Absence, Departure},
-    push::Push,
+    protocol::{error::CloseCode, push::Push},
+    room::{
+        connection::ClosingSocket,
+        io::Output,
+        presence::{Absence, Departure},
+    },
 };
 
 impl Room {

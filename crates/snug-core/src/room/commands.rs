@@ -5,19 +5,20 @@ use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
 use serde_json::value::RawValue;
 
 use super::{
-    Asker, Frame, Room, history::Wanted, judge::Turn, kick::Kick, outbox::Audience,
-    publish::Publication,
+    Asker, Frame, Room, history::Wanted, kick::Kick, outbox::Audience, publish::Publication,
+    publish_hook::Turn,
 };
 use crate::{
     Capability,
-    command::{BadCommand, Command, CommandId},
-    connection::Throttled,
-    error::{CloseCode, ErrorCode},
     ids::{ConnectionId, UserId},
-    io::Output,
-    json,
     limits::{FRAME_BYTES_MAX, REFRESH_BYTES_MAX},
-    push::Push,
+    protocol::{
+        command::{BadCommand, Command, CommandId},
+        error::{CloseCode, ErrorCode},
+        json,
+        push::Push,
+    },
+    room::{connection::Throttled, io::Output},
 };
 
 /// How long to wait before trying again what could not be done just now.

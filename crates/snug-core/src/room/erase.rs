@@ -1,14 +1,12 @@
 //! A room that its back end erases: everybody is closed, and it begins anew.
 
-use super::{Asked, Room, judge::Court};
+use super::{Asked, Room, publish_hook::Court};
 use crate::{
-    bans::Bans,
-    call::Answer,
-    error::CloseCode,
+    backend::api::ApiResponse,
     ids::{Epoch, Offset, Timestamp},
-    io::StorageFault,
-    keys::Keys,
-    refusal::Refusal,
+    protocol::{error::CloseCode, refusal::Refusal},
+    room::{bans::Bans, io::StorageFault},
+    storage::idempotency::Keys,
 };
 
 impl Room {
@@ -29,7 +27,7 @@ impl Room {
                 self.keys = Some(Keys::default());
                 self.bans = Bans::default();
                 self.forget_dead();
-                self.answer(id, Ok(Answer::closed(closed)));
+                self.answer(id, Ok(ApiResponse::closed(closed)));
             }
             other => self.asked = other,
         }

@@ -8,20 +8,24 @@ use serde_json::value::RawValue;
 use super::{Asked, Asker, Room};
 use crate::{
     Capability,
-    batch::Page,
-    call::{Answer, CallId},
-    command::{PageRequest, PageStart},
-    door::{Options, Position},
+    auth::{JoinOptions, Position},
+    backend::api::{ApiRequestId, ApiResponse},
     ids::{ConnectionId, Offset, Timestamp},
-    io::{Output, StorageFault},
-    keys::Keys,
     limits::{
         LAST_MESSAGES_MAX, PAGE_BYTES_MAX, RECOVERY_BYTES_MAX, RECOVERY_MESSAGES_MAX,
         REPLAY_FRAME_BYTES,
     },
-    push::Push,
-    refusal::Refusal,
-    retention::{Floor, TRIM_PAUSE_MS, TRIM_RETRY_MS},
+    protocol::{
+        command::{PageRequest, PageStart},
+        push::Push,
+        refusal::Refusal,
+    },
+    room::io::{Output, StorageFault},
+    storage::{
+        batch::Page,
+        idempotency::Keys,
+        retention::{Floor, TRIM_PAUSE_MS, TRIM_RETRY_MS},
+    },
 };
 
 /// What every stored message starts with: the tag that a page of history leaves out.
@@ -31,9 +35,13 @@ const MESSAGE_TAG: &str = r#"{"type":"message","#;
 #[derive(Debug)]
 pub(super) enum Wanted {
     Page(Asker, PageRequest),
-    Measure(CallId),
-    Erase(CallId),
-    Dead { id: CallId, after: u64, limit: u32 },
+    Measure(ApiRequestId),
+    Erase(ApiRequestId),
+    Dead {
+        id: ApiRequestId,
+        after: u64,
+        limit: u32,
+    },
 }
 
 impl Room {
@@ -41,7 +49,7 @@ impl Room {
     ///
     /// Nothing else happens in the room until storage has answered, so that the replay joins
     /// what is live without a gap and without a message twice.
-    pub(super) fn start_with(&mut self, to: ConnectionId, options: &Options) {
+    pub(super) fn start_with(&mut self, to: ConnectionId, options: &JoinOptions) {
         let may_read = self.connections.get(&to).is_some_and(|connection| {
             connection.hears_messages() && connection.can.has(Capability::History)
         });
@@ -190,7 +198,7 @@ impl Room {
                 self.send_at_length(*from, text);
             }
             Asker::Call(id) => {
-                let answer = Answer::page(Some(&self.epoch), &messages, more);
+                let answer = ApiResponse::page(Some(&self.epoch), &messages, more);
                 self.answer_at_length(*id, answer);
             }
         }

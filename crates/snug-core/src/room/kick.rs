@@ -2,13 +2,17 @@
 
 use super::{Asked, Asker, Room};
 use crate::{
-    bans::Ban,
-    call::Answer,
-    error::{CloseCode, ErrorCode},
+    backend::api::ApiResponse,
     ids::UserId,
-    io::{Output, StorageFault},
-    push::{Outcome, Push},
-    refusal::Refusal,
+    protocol::{
+        error::{CloseCode, ErrorCode},
+        push::{Outcome, Push},
+        refusal::Refusal,
+    },
+    room::{
+        bans::Ban,
+        io::{Output, StorageFault},
+    },
 };
 
 /// Who has to go.
@@ -81,7 +85,7 @@ impl Room {
                 self.reply(*from, &Push::Ack { id, outcome });
             }
             Asker::Command { id: None, .. } => {}
-            Asker::Call(id) => self.answer(*id, Ok(Answer::closed(closed))),
+            Asker::Call(id) => self.answer(*id, Ok(ApiResponse::closed(closed))),
         }
         let reason = kick.reason.as_deref().unwrap_or(code.reason());
         for connection in connections {

@@ -7,16 +7,16 @@ use std::{
 };
 
 use crate::{
-    batch::Batch,
-    call::CallId,
-    command::CommandId,
-    connection::Connection,
-    error::CloseCode,
+    backend::api::ApiRequestId,
     ids::{ConnectionId, Offset, Timestamp},
-    io::Output,
-    keys::StoredKey,
     limits::{FLUSH_BYTES, FLUSH_COPIES_BYTES, FLUSH_LINES, MERGE_BYTES_MAX},
-    push::{Outcome, Push, Stored},
+    protocol::{
+        command::CommandId,
+        error::CloseCode,
+        push::{Outcome, Push, Stored},
+    },
+    room::{connection::Connection, io::Output},
+    storage::{batch::Batch, idempotency::StoredKey},
 };
 
 /// The lines that the next flush sends.
@@ -26,7 +26,7 @@ pub(super) struct Outbox {
     /// The messages among them, not stored yet.
     draft: Option<Draft>,
     /// Calls that wait for the draft to be stored, and the places of their messages.
-    calls: Vec<(CallId, Vec<Stored>)>,
+    calls: Vec<(ApiRequestId, Vec<Stored>)>,
     /// Sockets to be closed after their lines.
     closes: BTreeMap<ConnectionId, Closed>,
     bytes: usize,
@@ -177,12 +177,12 @@ impl Outbox {
     }
 
     /// Lets a call wait until the draft is stored.
-    pub(super) fn await_stored(&mut self, id: CallId, places: Vec<Stored>) {
+    pub(super) fn await_stored(&mut self, id: ApiRequestId, places: Vec<Stored>) {
         self.calls.push((id, places));
     }
 
     /// The calls that waited for what was the draft.
-    pub(super) fn take_calls(&mut self) -> Vec<(CallId, Vec<Stored>)> {
+    pub(super) fn take_calls(&mut self) -> Vec<(ApiRequestId, Vec<Stored>)> {
         std::mem::take(&mut self.calls)
     }
 

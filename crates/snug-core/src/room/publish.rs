@@ -6,16 +6,17 @@ use serde_json::value::RawValue;
 
 use super::{Asked, Room};
 use crate::{
-    call::{Answer, CallId},
-    command::CommandId,
-    error::ErrorCode,
+    backend::api::{ApiRequestId, ApiResponse},
     ids::{ConnectionId, UserId},
-    io::{Output, StorageFault},
-    json,
-    keys::StoredKey,
-    push::{Message, Push, Stored},
-    refusal::Refusal,
-    retention::Retention,
+    protocol::{
+        command::CommandId,
+        error::ErrorCode,
+        json,
+        push::{Message, Push, Stored},
+        refusal::Refusal,
+    },
+    room::io::{Output, StorageFault},
+    storage::{idempotency::StoredKey, retention::Retention},
 };
 
 /// What a client wants to be stored.
@@ -35,7 +36,7 @@ pub(super) enum Unkeyed {
         publication: Publication<'static>,
     },
     Call {
-        id: CallId,
+        id: ApiRequestId,
         publications: Vec<(UserId, Publication<'static>)>,
     },
 }
@@ -110,7 +111,11 @@ impl Room {
     }
 
     /// Takes the messages of a call, which are stored as one.
-    pub(super) fn publish_all(&mut self, id: CallId, publications: Vec<(UserId, Publication<'_>)>) {
+    pub(super) fn publish_all(
+        &mut self,
+        id: ApiRequestId,
+        publications: Vec<(UserId, Publication<'_>)>,
+    ) {
         let has_key = publications.iter().any(|(_, one)| one.key.is_some());
         if has_key && self.keys.is_none() {
             let owned = |(user, one): (UserId, Publication<'_>)| (user, one.into_owned());
@@ -135,7 +140,7 @@ impl Room {
         if self.outbox.draft().is_some() {
             self.outbox.await_stored(id, places);
         } else {
-            self.answer(id, Ok(Answer::published(&self.epoch, &places)));
+            self.answer(id, Ok(ApiResponse::published(&self.epoch, &places)));
         }
     }
 
@@ -258,7 +263,7 @@ impl Room {
                     let calls = self.outbox.take_calls();
                     self.deliver(body);
                     for (id, places) in calls {
-                        self.answer(id, Ok(Answer::published(&self.epoch, &places)));
+                        self.answer(id, Ok(ApiResponse::published(&self.epoch, &places)));
                     }
                     if Retention::is_trim_due(before, newest) {
                         self.ask_trim();

@@ -3,14 +3,16 @@
 use super::Room;
 use crate::{
     Capability,
-    command::CommandId,
-    error::{CloseCode, ErrorCode},
+    auth::token::Claims,
     ids::ConnectionId,
-    io::Output,
-    push::{Outcome, Push},
-    refusal::Refusal,
+    protocol::{
+        command::CommandId,
+        error::{CloseCode, ErrorCode},
+        push::{Outcome, Push},
+        refusal::Refusal,
+    },
+    room::io::Output,
     secret::Secret,
-    token::Claims,
 };
 
 impl Room {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use snug_core::{
     UserId,
-    call::Ask,
+    backend::api::ApiOperation,
     limits::{CALL_MESSAGES_MAX, FRAME_BYTES_MAX},
 };
 
@@ -18,7 +18,7 @@ fn a_message_is_stored_and_sent_to_all() {
         room.skips_to_now();
         let answer = room.call(
             &server(),
-            Ask::Publish,
+            ApiOperation::Publish,
             r#"{"data":{"a":1},"event":"news"}"#,
         );
         let place = json!({ "offset": 1, "time": START_MS });
@@ -51,7 +51,7 @@ fn several_are_one_row_and_one_frame_in_order_whoever_they_are_of() {
             { "data": null },
             { "data": 3, "user": "用户" },
         ]);
-        let (status, answer) = room.call(&server(), Ask::Publish, &body.to_string());
+        let (status, answer) = room.call(&server(), ApiOperation::Publish, &body.to_string());
         assert_eq!(status, 201);
         let offsets = answer["messages"].as_array().unwrap().iter();
         assert!(offsets.map(|one| &one["offset"]).eq([1, 2, 3]));
@@ -74,14 +74,14 @@ fn a_key_stores_once_for_its_user_in_one_call_and_over_calls() {
     scenario(|room| {
         let twice =
             r#"[{"data":1,"key":"k"},{"data":2,"key":"k"},{"data":3,"key":"k","user":"bob"}]"#;
-        let (_, answer) = room.call(&server(), Ask::Publish, twice);
+        let (_, answer) = room.call(&server(), ApiOperation::Publish, twice);
         let places = json!([
             { "offset": 1, "time": START_MS },
             { "offset": 1, "time": START_MS, "duplicate": true },
             { "offset": 2, "time": START_MS },
         ]);
         assert_eq!(answer["messages"], places);
-        let again = room.call(&server(), Ask::Publish, r#"{"data":4,"key":"k"}"#);
+        let again = room.call(&server(), ApiOperation::Publish, r#"{"data":4,"key":"k"}"#);
         assert_eq!(again.0, 201);
         assert_eq!(again.1["messages"], json!([places[1]]));
         // A member's key is the same as its user's.
@@ -106,8 +106,16 @@ fn in_a_busy_room_it_waits_for_the_row_that_it_is_in() {
         room.gets_busy(ann);
         room.skips_to_now();
         room.says(ann, "before");
-        let call = room.is_asked(&server(), Ask::Publish, r#"{"data":"then","key":"k"}"#);
-        let again = room.is_asked(&server(), Ask::Publish, r#"{"data":"then","key":"k"}"#);
+        let call = room.is_asked(
+            &server(),
+            ApiOperation::Publish,
+            r#"{"data":"then","key":"k"}"#,
+        );
+        let again = room.is_asked(
+            &server(),
+            ApiOperation::Publish,
+            r#"{"data":"then","key":"k"}"#,
+        );
         assert!(!room.has_answered(call) && !room.has_answered(again));
         room.flushes();
         let (first, second) = (room.answers(call).1, room.answers(again).1);
@@ -128,14 +136,18 @@ fn what_storage_does_not_take_is_not_announced() {
         let ann = room.join("ann");
         room.skips_to_now();
         room.storage_fails_once();
-        let answer = room.call(&server(), Ask::Publish, r#"[{"data":1},{"data":2}]"#);
+        let answer = room.call(
+            &server(),
+            ApiOperation::Publish,
+            r#"[{"data":1},{"data":2}]"#,
+        );
         assert_eq!(answer, (500, "internal".into()));
         room.hears_nothing(ann);
         for (ask, body) in [
-            (Ask::Publish, r#"{"data":1,"key":"k"}"#),
-            (Ask::messages("").unwrap(), ""),
-            (Ask::Describe, ""),
-            (Ask::Erase, ""),
+            (ApiOperation::Publish, r#"{"data":1,"key":"k"}"#),
+            (ApiOperation::messages("").unwrap(), ""),
+            (ApiOperation::Describe, ""),
+            (ApiOperation::Erase, ""),
             (kick("bob", "ban_seconds=60"), ""),
         ] {
             room.restore();
@@ -143,7 +155,7 @@ fn what_storage_does_not_take_is_not_announced() {
             let caller = able(&["serve", "history", "moderate"]);
             assert_eq!(room.call(&caller, ask, body).0, 500);
         }
-        let (_, answer) = room.call(&server(), Ask::Publish, r#"{"data":3}"#);
+        let (_, answer) = room.call(&server(), ApiOperation::Publish, r#"{"data":3}"#);
         assert_eq!(answer["messages"][0]["offset"], 1);
     });
 }
@@ -164,7 +176,11 @@ fn bodies_that_are_no_messages_are_told_why() {
             key(64),
             key(1),
         ] {
-            assert_eq!(room.call(&server(), Ask::Publish, &body).0, 201, "{body}");
+            assert_eq!(
+                room.call(&server(), ApiOperation::Publish, &body).0,
+                201,
+                "{body}"
+            );
         }
         for body in [
             many(0),
@@ -188,7 +204,7 @@ fn bodies_that_are_no_messages_are_told_why() {
             r#"{"data":1,"data":2}"#.into(),
             r#"[{"data":1},{"data":1,"key":""}]"#.into(),
         ] {
-            let (status, code) = room.call(&server(), Ask::Publish, &body);
+            let (status, code) = room.call(&server(), ApiOperation::Publish, &body);
             assert_eq!((status, code), (400, "bad_request".into()), "{body}");
         }
     });
@@ -204,7 +220,7 @@ fn sizes_hold_to_the_byte() {
                 format!(r#"{{"data":"{filling}"}}"#)
             };
             let publish = |room: &mut crate::driver::TestRoom, who: &Visitor, body: &str| {
-                room.call(who, Ask::Publish, body)
+                room.call(who, ApiOperation::Publish, body)
             };
             assert_eq!(publish(room, &server(), &body(100)).0, 201);
             let (status, code) = publish(room, &server(), &body(101));
@@ -228,7 +244,11 @@ fn a_page_has_what_was_said_before_it() {
         let ann = room.join("ann");
         room.gets_busy(ann);
         room.says(ann, "waits");
-        let (status, page) = room.call(&able(&["history"]), Ask::messages("limit=1").unwrap(), "");
+        let (status, page) = room.call(
+            &able(&["history"]),
+            ApiOperation::messages("limit=1").unwrap(),
+            "",
+        );
         assert_eq!(status, 200);
         assert_eq!(page["epoch"], EPOCH);
         assert_eq!(page["more"], true);
@@ -245,12 +265,12 @@ fn pages_are_asked_for_as_in_a_command() {
         for number in 1..=3 {
             room.call(
                 &server(),
-                Ask::Publish,
+                ApiOperation::Publish,
                 &json!({ "data": number }).to_string(),
             );
         }
         let mut page = |query| {
-            let ask = Ask::messages(query).unwrap();
+            let ask = ApiOperation::messages(query).unwrap();
             let (_, page) = room.call(&able(&["history"]), ask, "");
             let data = page["messages"].as_array().unwrap().iter();
             let data: Vec<_> = data.map(|one| one["data"].as_u64().unwrap()).collect();
@@ -274,7 +294,7 @@ fn pages_are_asked_for_as_in_a_command() {
         "before=4294967296000000000",
     ] {
         assert_eq!(
-            Ask::messages(query).unwrap_err().code(),
+            ApiOperation::messages(query).unwrap_err().code(),
             "bad_request",
             "{query}"
         );
@@ -286,7 +306,7 @@ fn members_are_listed_as_to_a_member() {
     scenario(|room| {
         let ann = room.admit(Visitor::named("ann").with_info(json!({ "name": "Ann" })));
         room.skips_to_now();
-        let (status, list) = room.call(&able(&["presence"]), Ask::Members, "");
+        let (status, list) = room.call(&able(&["presence"]), ApiOperation::Members, "");
         room.sends(ann, json!({ "type": "members", "id": 1 }));
         let told = room.hears(ann, json!({ "type": "members" }));
         assert_eq!(status, 200);
@@ -324,14 +344,14 @@ fn a_kick_is_as_a_moderators() {
     let user = || UserId::parse("bob").unwrap();
     let reason = |bytes: usize| format!("reason={}", "x".repeat(bytes));
     for query in [reason(256), "ban_seconds=315360000".into()] {
-        assert!(Ask::kick(user(), &query).is_ok(), "{query}");
+        assert!(ApiOperation::kick(user(), &query).is_ok(), "{query}");
     }
     for query in [
         reason(257),
         "ban_seconds=315360001".into(),
         "ban_seconds=x".into(),
     ] {
-        let refusal = Ask::kick(user(), &query).unwrap_err();
+        let refusal = ApiOperation::kick(user(), &query).unwrap_err();
         assert_eq!(refusal.code(), "bad_request", "{query}");
     }
 }
@@ -344,16 +364,23 @@ fn the_banned_are_told_so_unless_they_serve() {
         room.call(&moderator, kick("server", "ban_seconds=60"), "");
         let bob = |can: &[&str]| Visitor::named("bob").who_can(can);
         for (can, ask) in [
-            ("history", Ask::messages("").unwrap()),
-            ("presence", Ask::Members),
+            ("history", ApiOperation::messages("").unwrap()),
+            ("presence", ApiOperation::Members),
             ("moderate", kick("ann", "")),
         ] {
             let answer = room.call(&bob(&[can]), ask, "");
             assert_eq!(answer, (403, "banned".into()));
         }
-        assert_eq!(room.call(&server(), Ask::Publish, r#"{"data":1}"#).0, 201);
+        assert_eq!(
+            room.call(&server(), ApiOperation::Publish, r#"{"data":1}"#)
+                .0,
+            201
+        );
         room.pass_ms(60_000);
-        assert_eq!(room.call(&bob(&["presence"]), Ask::Members, "").0, 200);
+        assert_eq!(
+            room.call(&bob(&["presence"]), ApiOperation::Members, "").0,
+            200
+        );
     });
 }
 
@@ -363,7 +390,7 @@ fn a_room_in_numbers() {
         |rules| rules.retention.messages_max = 2,
         |room| {
             let numbers = |room: &mut crate::driver::TestRoom| {
-                let (status, numbers) = room.call(&server(), Ask::Describe, "");
+                let (status, numbers) = room.call(&server(), ApiOperation::Describe, "");
                 assert_eq!(status, 200);
                 numbers
             };
@@ -373,7 +400,11 @@ fn a_room_in_numbers() {
             room.join("ann");
             room.join("bob");
             for _ in 0..3 {
-                room.call(&server(), Ask::Publish, r#"[{"data":1},{"data":2}]"#);
+                room.call(
+                    &server(),
+                    ApiOperation::Publish,
+                    r#"[{"data":1},{"data":2}]"#,
+                );
             }
             let numbers = numbers(room);
             assert_eq!(
@@ -398,12 +429,12 @@ fn a_room_in_numbers() {
 fn an_erased_room_begins_anew() {
     scenario(|room| {
         let (ann, bob, cho) = (room.join("ann"), room.join("bob"), room.join("cho"));
-        room.call(&server(), Ask::Publish, r#"{"data":1,"key":"k"}"#);
+        room.call(&server(), ApiOperation::Publish, r#"{"data":1,"key":"k"}"#);
         room.call(&able(&["moderate"]), kick("dan", "ban_seconds=60"), "");
         room.drops(cho);
         room.skips_to_now();
         assert_eq!(
-            room.call(&server(), Ask::Erase, ""),
+            room.call(&server(), ApiOperation::Erase, ""),
             (200, json!({ "closed": 2 }))
         );
         for client in [ann, bob] {
@@ -422,7 +453,7 @@ fn an_erased_room_begins_anew() {
             (&json!(false), &json!(2))
         );
         // The key is forgotten with the message.
-        let (_, answer) = room.call(&server(), Ask::Publish, r#"{"data":2,"key":"k"}"#);
+        let (_, answer) = room.call(&server(), ApiOperation::Publish, r#"{"data":2,"key":"k"}"#);
         assert_eq!(answer["messages"][0]["offset"], 1);
         assert_eq!(answer["epoch"], "e2");
         room.hears_message(again, 2);
@@ -436,7 +467,7 @@ fn what_a_busy_room_gathered_is_stored_before_it_is_erased() {
         room.gets_busy(ann);
         room.skips_to_now();
         room.sends(ann, json!({ "type": "publish", "id": 9, "data": "late" }));
-        room.call(&server(), Ask::Erase, "");
+        room.call(&server(), ApiOperation::Erase, "");
         room.hears(ann, json!({ "type": "ack", "id": 9 }));
         room.hears_message(ann, "late");
         room.hears_close(ann, 4104, "room_closed");
@@ -454,7 +485,7 @@ fn a_member_may_ask_as_often_as_its_connection_may() {
                 if let Some(most) = bound {
                     visitor = visitor.with_messages_per_second(most);
                 }
-                room.call(&visitor, Ask::Members, "").0
+                room.call(&visitor, ApiOperation::Members, "").0
             };
             for _ in 0..3 {
                 assert_eq!(asks("ann", None), 200);
@@ -465,12 +496,12 @@ fn a_member_may_ask_as_often_as_its_connection_may() {
             assert_eq!(asks("bob", Some(1)), 429);
             room.pass_ms(500);
             assert_eq!(
-                room.call(&able_as("ann", &["presence"]), Ask::Members, "")
+                room.call(&able_as("ann", &["presence"]), ApiOperation::Members, "")
                     .0,
                 200
             );
             assert_eq!(
-                room.call(&able_as("ann", &["presence"]), Ask::Members, "")
+                room.call(&able_as("ann", &["presence"]), ApiOperation::Members, "")
                     .0,
                 429
             );
@@ -484,13 +515,13 @@ fn each_message_of_the_back_ends_counts() {
         |rules| (rules.serve_rate.per_second, rules.serve_rate.burst) = (10, 10),
         |room| {
             let ten = json!(vec![json!({ "data": 1 }); 10]).to_string();
-            assert_eq!(room.call(&server(), Ask::Publish, &ten).0, 201);
+            assert_eq!(room.call(&server(), ApiOperation::Publish, &ten).0, 201);
             assert_eq!(
-                room.call(&server(), Ask::Describe, ""),
+                room.call(&server(), ApiOperation::Describe, ""),
                 (429, "rate_limited".into())
             );
             room.pass_ms(100);
-            assert_eq!(room.call(&server(), Ask::Describe, "").0, 200);
+            assert_eq!(room.call(&server(), ApiOperation::Describe, "").0, 200);
         },
     );
 }
@@ -508,6 +539,6 @@ fn able_as(user: &str, capabilities: &[&str]) -> Visitor {
     Visitor::named(user).who_can(capabilities)
 }
 
-fn kick(user: &str, query: &str) -> Ask {
-    Ask::kick(UserId::parse(user).unwrap(), query).unwrap()
+fn kick(user: &str, query: &str) -> ApiOperation {
+    ApiOperation::kick(UserId::parse(user).unwrap(), query).unwrap()
 }

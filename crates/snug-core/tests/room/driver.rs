@@ -15,20 +15,26 @@ mod store;
 
 use serde_json::{Value, json, value::RawValue};
 use snug_core::{
-    Admission, Answer, Call, CallId, Config, ConnectionId, Input, Offset, Output, Refusal, Room,
-    RoomName, Timestamp, UserId,
-    bans::Ban,
-    batch::Batch,
-    call::Ask,
-    command::CommandId,
+    Admission, ApiRequest, ApiRequestId, ApiResponse, Config, ConnectionId, Input, Offset, Output,
+    Refusal, Room, RoomName, Timestamp, UserId,
+    auth::{
+        JoinOptions, Position,
+        token::{ClaimedLimits, Claims},
+    },
+    backend::{
+        api::ApiOperation,
+        publish_hook::{Question, Verdict},
+        webhook::{Delivery, EventRow, Lines},
+    },
     config::RoomRules,
-    door::{Options, Position},
-    io::{DeliveryOutcome, KeptSocket},
-    judgement::{Question, Verdict},
     limits::{HIBERNATION_IDLE_MS, WINDOW_MS_MAX},
-    room::Wake,
-    token::{ClaimedLimits, Claims},
-    webhook::{Delivery, EventRow, Lines},
+    protocol::command::CommandId,
+    room::{
+        Wake,
+        bans::Ban,
+        io::{DeliveryOutcome, RestoredSocket},
+    },
+    storage::batch::Batch,
 };
 
 use store::MemoryStore;
@@ -128,7 +134,7 @@ pub struct TestRoom {
     question: Option<Rc<Question>>,
     allows_at_once: bool,
     calls: u64,
-    answers: BTreeMap<CallId, Result<Answer, Refusal>>,
+    answers: BTreeMap<ApiRequestId, Result<ApiResponse, Refusal>>,
 }
 
 /// A row of messages that storage took, or did not.
@@ -164,7 +170,7 @@ impl Visitor {
                 can: snug_core::Capabilities::default_grant(),
                 expires: Timestamp(START_MS).plus_ms(YEAR_MS),
                 limits: ClaimedLimits::default(),
-                options: Options {
+                options: JoinOptions {
                     lines: true,
                     echo: true,
                     presence: true,
@@ -415,33 +421,33 @@ impl TestRoom {
 
     /// Asks for something by a token of the visitor's.
     #[track_caller]
-    pub fn is_asked(&mut self, visitor: &Visitor, ask: Ask, body: &str) -> CallId {
+    pub fn is_asked(&mut self, visitor: &Visitor, ask: ApiOperation, body: &str) -> ApiRequestId {
         self.wake();
-        let id = CallId(self.calls);
+        let id = ApiRequestId(self.calls);
         self.calls += 1;
         let claims = visitor.clone().claims();
-        let call = Call::admit(claims, &room_name(), ask).expect("granted");
+        let call = ApiRequest::admit(claims, &room_name(), ask).expect("granted");
         let body = body.into();
-        self.feed(Input::Call { id, call, body });
+        self.feed(Input::ApiRequest { id, call, body });
         id
     }
 
     /// The answer to a call: its status and its body, or the refusal and its code.
     #[track_caller]
-    pub fn answers(&mut self, id: CallId) -> (u16, Value) {
+    pub fn answers(&mut self, id: ApiRequestId) -> (u16, Value) {
         match self.answers.remove(&id).expect("an answer") {
             Ok(answer) => (answer.status, serde_json::from_str(&answer.body).unwrap()),
             Err(refusal) => (refusal.status(), refusal.code().into()),
         }
     }
 
-    pub fn has_answered(&self, id: CallId) -> bool {
+    pub fn has_answered(&self, id: ApiRequestId) -> bool {
         self.answers.contains_key(&id)
     }
 
     /// Asks, and takes the answer.
     #[track_caller]
-    pub fn call(&mut self, visitor: &Visitor, ask: Ask, body: &str) -> (u16, Value) {
+    pub fn call(&mut self, visitor: &Visitor, ask: ApiOperation, body: &str) -> (u16, Value) {
         let id = self.is_asked(visitor, ask, body);
         self.answers(id)
     }
@@ -732,7 +738,7 @@ impl TestRoom {
             .sockets
             .iter()
             .filter(|(_, socket)| socket.is_open || socket.is_ending)
-            .map(|(id, socket)| KeptSocket {
+            .map(|(id, socket)| RestoredSocket {
                 connection: *id,
                 attachment: socket.attachment.clone(),
                 answered: socket.answered,
@@ -1043,7 +1049,7 @@ impl TestRoom {
                     let dead = self.store.read_dead(after, limit);
                     self.room.handle_input(Input::DeadRead(dead), self.now);
                 }
-                Output::Answer { id, answer } => {
+                Output::ApiResponse { id, answer } => {
                     let twice = self.answers.insert(id, answer);
                     assert!(twice.is_none(), "answered twice: {twice:?}");
                 }

@@ -2,14 +2,13 @@
 
 use serde_json::{Value, json};
 use snug_core::{
-    call::Ask,
+    backend::{api::ApiOperation, webhook::EventKinds},
     config::RoomRules,
-    io::DeliveryOutcome::{Failed, Taken},
     limits::{
         DEAD_EVENTS_MAX, DELIVERY_EVENTS_MAX, DELIVERY_LOST_MS, DELIVERY_WINDOW_MS, EVENT_MS_MAX,
         EVENTS_BYTES_MAX, RETRY_MS_MAX, VACATED_MS,
     },
-    webhook::EventKinds,
+    room::io::DeliveryOutcome::{Failed, Taken},
 };
 
 use crate::driver::{
@@ -20,7 +19,7 @@ fn told(kinds: &'static str) -> impl Fn(&mut RoomRules) {
     move |rules| rules.events = EventKinds::parse(kinds).unwrap()
 }
 
-const REFUSED: snug_core::io::DeliveryOutcome = Failed {
+const REFUSED: snug_core::room::io::DeliveryOutcome = Failed {
     retry_after_ms: None,
 };
 
@@ -145,7 +144,7 @@ fn a_kicked_and_an_erased_room_are_told_of_too() {
         let bob = room.join("bob");
         room.drops(bob);
         let server = Visitor::named("server").who_can(&["serve", "moderate"]);
-        room.call(&server, Ask::Erase, "");
+        room.call(&server, ApiOperation::Erase, "");
         assert_eq!(room.stored_events().len(), 2);
         room.pass_ms(VACATED_MS);
         assert_eq!(kinds(&room.is_told()), ["member.left", "member.left"]);
@@ -180,7 +179,7 @@ fn a_hundred_go_at_once_and_the_rest_right_after_them() {
         let server = Visitor::named("server").who_can(&["serve"]);
         let publish = |room: &mut TestRoom, count: usize| {
             let body = json!(vec![json!({ "data": 1 }); count]).to_string();
-            room.call(&server, Ask::Publish, &body);
+            room.call(&server, ApiOperation::Publish, &body);
         };
         publish(room, DELIVERY_EVENTS_MAX - 1);
         room.pass_ms(0);
@@ -246,7 +245,7 @@ fn after_a_day_an_event_is_dead_and_can_be_read() {
         let server = Visitor::named("server").who_can(&["serve"]);
         room.join("ann");
         let mut attempts = 0;
-        while room.call(&server, Ask::Describe, "").1["webhooks"]["dead"] == 0 {
+        while room.call(&server, ApiOperation::Describe, "").1["webhooks"]["dead"] == 0 {
             room.pass_ms(RETRY_MS_MAX);
             if !room.tells_nothing() {
                 room.back_end_answers(REFUSED);
@@ -258,9 +257,9 @@ fn after_a_day_an_event_is_dead_and_can_be_read() {
         assert!(
             (EVENT_MS_MAX..EVENT_MS_MAX + 2 * RETRY_MS_MAX).contains(&(room.now_ms() - START_MS))
         );
-        let (_, numbers) = room.call(&server, Ask::Describe, "");
+        let (_, numbers) = room.call(&server, ApiOperation::Describe, "");
         assert_eq!(numbers["webhooks"], json!({ "pending": 0, "dead": 1 }));
-        let dead = |query: &str| Ask::dead_events(query).unwrap();
+        let dead = |query: &str| ApiOperation::dead_events(query).unwrap();
         let (status, page) = room.call(&server, dead(""), "");
         assert_eq!((status, &page["more"]), (200, &json!(false)));
         assert_eq!(page["events"][0]["user"], "ann");
@@ -273,10 +272,10 @@ fn after_a_day_an_event_is_dead_and_can_be_read() {
         room.pass_ms(RETRY_MS_MAX);
         assert_eq!(room.is_told()[0]["seq"], 2);
         room.back_end_answers(Taken);
-        room.call(&server, Ask::Erase, "");
+        room.call(&server, ApiOperation::Erase, "");
         assert_eq!(room.call(&server, dead(""), "").1["events"], json!([]));
         assert_eq!(
-            room.call(&server, Ask::Describe, "").1["webhooks"]["dead"],
+            room.call(&server, ApiOperation::Describe, "").1["webhooks"]["dead"],
             0
         );
     });
@@ -289,7 +288,7 @@ fn the_newest_dead_are_kept_page_by_page() {
         let server = Visitor::named("server").who_can(&["serve"]);
         let body = json!(vec![json!({ "data": 1 }); 100]).to_string();
         for _ in 0..=kept / 100 {
-            room.call(&server, Ask::Publish, &body);
+            room.call(&server, ApiOperation::Publish, &body);
         }
         room.pass_ms(EVENT_MS_MAX);
         while !room.stored_events().is_empty() {
@@ -301,7 +300,7 @@ fn the_newest_dead_are_kept_page_by_page() {
         let mut seqs = Vec::new();
         loop {
             let after = seqs.last().copied().unwrap_or(0_u64);
-            let ask = Ask::dead_events(&format!("after={after}&limit=100")).unwrap();
+            let ask = ApiOperation::dead_events(&format!("after={after}&limit=100")).unwrap();
             let (_, page) = room.call(&server, ask, "");
             let events = page["events"].as_array().unwrap().iter();
             seqs.extend(events.map(|event| event["seq"].as_u64().unwrap()));
@@ -312,7 +311,10 @@ fn the_newest_dead_are_kept_page_by_page() {
         assert!(seqs.into_iter().eq(101..=100 + DEAD_EVENTS_MAX));
     });
     for query in ["limit=0", "limit=101", "limit=x", "after=-1"] {
-        assert_eq!(Ask::dead_events(query).unwrap_err().code(), "bad_request");
+        assert_eq!(
+            ApiOperation::dead_events(query).unwrap_err().code(),
+            "bad_request"
+        );
     }
 }
 
@@ -494,7 +496,7 @@ fn a_room_of_any_size_may_be_erased() {
         }
         room.settles();
         let server = Visitor::named("server").who_can(&["serve"]);
-        room.call(&server, Ask::Erase, "");
+        room.call(&server, ApiOperation::Erase, "");
         assert_eq!(room.stored_events().len(), 500);
     });
 }
@@ -513,8 +515,8 @@ fn the_dead_are_kept_also_where_storage_fails_at_first() {
         room.storage_fails_once();
         room.back_end_answers(REFUSED);
         let server = Visitor::named("server").who_can(&["serve", "presence"]);
-        room.call(&server, Ask::Members, "");
-        let (_, dead) = room.call(&server, Ask::dead_events("").unwrap(), "");
+        room.call(&server, ApiOperation::Members, "");
+        let (_, dead) = room.call(&server, ApiOperation::dead_events("").unwrap(), "");
         assert_eq!(dead["events"][0]["user"], "ann");
         assert!(room.stored_events().is_empty());
     });
@@ -539,7 +541,7 @@ fn what_waits_is_bounded_to_the_byte() {
     scenario_with(told("message.published"), |room| {
         let server = Visitor::named("server").who_can(&["serve"]);
         let publish = |room: &mut TestRoom| {
-            let answer = room.call(&server, Ask::Publish, r#"{"data":1}"#);
+            let answer = room.call(&server, ApiOperation::Publish, r#"{"data":1}"#);
             assert_eq!(answer.0, 201);
         };
         publish(room);
@@ -549,7 +551,7 @@ fn what_waits_is_bounded_to_the_byte() {
         assert_eq!(room.stored_events().len(), 3);
         publish(room);
         assert_eq!(room.stored_events().len(), 3);
-        let (_, numbers) = room.call(&server, Ask::Describe, "");
+        let (_, numbers) = room.call(&server, ApiOperation::Describe, "");
         assert_eq!(numbers["webhooks"], json!({ "pending": 3, "dead": 1 }));
         assert_eq!(numbers["offset"], 3);
     });

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use snug_core::{
     Refusal,
-    call::Ask,
-    config::{Fallback, RoomRules},
+    backend::api::ApiOperation,
+    config::{PublishFallback, RoomRules},
     limits::{
         FRAME_BYTES_MAX, JUDGED_BYTES_MAX, JUDGED_MESSAGES_MAX, UNJUDGED_BYTES_MAX,
         UNJUDGED_MESSAGES_MAX,
@@ -17,7 +17,7 @@ use crate::driver::{
 };
 
 fn judged(rules: &mut RoomRules) {
-    rules.judged = Some(Fallback::Refuse);
+    rules.judged = Some(PublishFallback::Refuse);
 }
 
 fn unbounded(rules: &mut RoomRules) {
@@ -26,7 +26,7 @@ fn unbounded(rules: &mut RoomRules) {
 }
 
 fn allowing(rules: &mut RoomRules) {
-    rules.judged = Some(Fallback::Allow);
+    rules.judged = Some(PublishFallback::Allow);
 }
 
 fn publish(id: impl Into<Value>, data: impl Into<Value>) -> Value {
@@ -328,7 +328,7 @@ fn what_the_back_end_publishes_itself_is_not_judged_and_waits_for_nothing() {
         );
         let server = Visitor::named("server").who_can(&["serve"]);
         let body = r#"{"data":"its own","key":"k","user":"ann"}"#;
-        let (status, _) = room.call(&server, Ask::Publish, body);
+        let (status, _) = room.call(&server, ApiOperation::Publish, body);
         assert_eq!(status, 201);
         room.hears_message(ann, "its own");
         room.allows_all();
@@ -562,7 +562,7 @@ fn nothing_waits_in_a_room_that_is_erased() {
         room.leaves(gone);
         room.says(ann, "waits");
         let server = Visitor::named("server").who_can(&["serve"]);
-        assert_eq!(room.call(&server, Ask::Erase, "").0, 200);
+        assert_eq!(room.call(&server, ApiOperation::Erase, "").0, 200);
         room.allows_all();
         assert!(room.has_nothing_to_judge());
         assert_eq!(room.stored_count(), 0);

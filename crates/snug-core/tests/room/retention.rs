@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use serde_json::{Value, json};
-use snug_core::retention::TRIM_ROWS_MAX;
+use snug_core::storage::retention::TRIM_ROWS_MAX;
 
 use crate::driver::{Client, TestRoom, Visitor, busy_scenario_with, scenario_with};
 

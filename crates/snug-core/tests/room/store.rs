@@ -3,17 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use snug_core::{
-    Epoch, Offset, Stored, Timestamp, UserId,
-    bans::Ban,
-    batch::{Batch, Page},
-    command::PageStart,
-    io::{EventWrite, StorageFault},
-    keys::StoredKey,
-    limits::{DEAD_EVENTS_MAX, EVENTS_ROW_BYTES_MAX, KEYS_MAX},
-    presence::Absence,
-    retention::{Floor, TRIM_ROWS_MAX},
-    webhook::{
+    Epoch, Offset, RoomSnapshot, Timestamp, UserId,
+    backend::webhook::{
         Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents, dead_page,
+    },
+    limits::{DEAD_EVENTS_MAX, EVENTS_ROW_BYTES_MAX, KEYS_MAX},
+    protocol::command::PageStart,
+    room::{
+        bans::Ban,
+        io::{EventWrite, StorageFault},
+        presence::Absence,
+    },
+    storage::{
+        batch::{Batch, Page},
+        idempotency::StoredKey,
+        retention::{Floor, TRIM_ROWS_MAX},
     },
 };
 
@@ -42,9 +46,9 @@ impl MemoryStore {
             .unwrap_or_default()
     }
 
-    pub fn stored(&self) -> Stored {
+    pub fn stored(&self) -> RoomSnapshot {
         let newest = self.rows.values().last();
-        Stored {
+        RoomSnapshot {
             epoch: self.epoch(),
             newest: self.newest(),
             newest_time: newest.map(|row| row.time).unwrap_or_default(),

@@ -6,14 +6,14 @@ use serde_json::Value;
 
 /// What it has been told so far.
 #[derive(Default)]
-pub struct BackEnd {
+pub struct Backend {
     events: Vec<Value>,
     here: BTreeSet<String>,
     is_occupied: bool,
     messages: usize,
 }
 
-impl BackEnd {
+impl Backend {
     /// Is told of events, some of them perhaps again. `messages` are those that there are.
     pub fn hears(&mut self, told: Vec<Value>, messages: &[Value]) {
         for event in told {

@@ -32,13 +32,13 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 use snug_core::{
     Refusal,
-    config::Fallback,
-    io::DeliveryOutcome,
+    backend::webhook::EventKinds,
+    config::PublishFallback,
     limits::{QUEUE_BYTES_MAX, WINDOW_MS_MAX},
-    webhook::EventKinds,
+    room::io::DeliveryOutcome,
 };
 
-use back_end::BackEnd;
+use back_end::Backend;
 use driver::{Client, Life, SETTLES_MS, START_MS, TestRoom, Visitor, default_rules};
 use model::{Can, Model, Token};
 use view::{Asked, View, Wishes, timeless};
@@ -116,7 +116,7 @@ struct Simulation {
     window_ms_max: u64,
     said: u32,
     /// Who is told of it all, where anybody is.
-    back_end: Option<BackEnd>,
+    back_end: Option<Backend>,
 }
 
 impl Simulation {
@@ -135,7 +135,7 @@ impl Simulation {
             Life::RestoredAfterEveryInput,
         ];
         let life = lives[random.usize(..3)];
-        rules.judged = (random.u32(..3) == 0).then_some(Fallback::Refuse);
+        rules.judged = (random.u32(..3) == 0).then_some(PublishFallback::Refuse);
         let tells = random.u32(..3) == 0;
         if tells {
             rules.events = EventKinds::parse("*").unwrap();
@@ -154,7 +154,7 @@ impl Simulation {
             closed: Vec::new(),
             unchecked: VecDeque::new(),
             said: 0,
-            back_end: tells.then(BackEnd::default),
+            back_end: tells.then(Backend::default),
         }
     }
 

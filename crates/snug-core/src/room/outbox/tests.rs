@@ -1,6 +1,10 @@
 //! Who gets which lines, in which frames.
 
-use crate::{Admission, UserId, config::RoomRules, door::Options, token::ClaimedLimits};
+use crate::{
+    Admission, UserId,
+    auth::{JoinOptions, token::ClaimedLimits},
+    config::RoomRules,
+};
 
 use super::*;
 
@@ -174,7 +178,7 @@ fn connection(id: ConnectionId) -> Connection {
         can: crate::Capabilities::default_grant(),
         expires: Timestamp(0),
         limits: ClaimedLimits::default(),
-        options: Options {
+        options: JoinOptions {
             lines: true,
             echo: true,
             presence: true,

@@ -1,0 +1,14 @@
+//! Authentication and admission: turns a join request into an [`Admission`] or a refusal.
+//!
+//! [`JoinRequest::read`] checks the request's form and origin, [`token::verify`] checks the token, and
+//! [`JoinRequest::admit`] checks what the token grants in the room.
+
+pub mod join_request;
+pub mod session_cookie;
+pub mod token;
+
+pub(crate) use self::join_request::parse_integer;
+pub use self::join_request::{
+    Admission, AdmissionRules, AllowedOrigins, Credential, JoinOptions, JoinRequest, Position,
+    RequestParts, SUBPROTOCOL, bearer_token, parse_room_name, parse_user_id,
+};

@@ -1,0 +1,351 @@
+//! Development tokens: signed for whoever asks, and saying whatever is asked.
+
+use std::{collections::BTreeSet, fmt, rc::Rc};
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use jwt_compact::{
+    AlgorithmSignature,
+    alg::{Hs256, Hs384, Hs512},
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+
+use super::{Key, TokenRules, key::Material};
+use crate::{
+    ids::Timestamp, limits::CLAIMS_BYTES_MAX, protocol::refusal::Refusal, secret::Secret,
+    service_url::is_loopback_host,
+};
+
+/// How long a token is good for whose claims do not say: a day of work.
+const LIFETIME_SECONDS: u64 = 24 * 60 * 60;
+
+/// What is told of claims that are longer than [`CLAIMS_BYTES_MAX`].
+pub const CLAIMS_TOO_LONG: Refusal =
+    Refusal::BadRequest("The body, a token's claims, must not be over 4 KiB");
+const NO_CLAIMS: Refusal = Refusal::BadRequest("The body must be a JSON object, a token's claims");
+const CLAIMED_TWICE: Refusal = Refusal::BadRequest("The body has a claim that stands twice");
+
+/// Makes development tokens.
+///
+/// Whoever reaches it needs no secret. So there is one only where the operator says so, and even
+/// then only for requests to this machine, by a name that is this machine's alone
+/// ([`DevTokenIssuer::is_open_at`]). Left on by mistake in a deployment, whose hosts have other names, it opens
+/// nothing. Nor does it for a page whose own name has been made to lead here (DNS rebinding), which
+/// its browser would let read our answers.
+pub struct DevTokenIssuer {
+    key: Rc<Key>,
+    issuer: Option<String>,
+    audience: Option<String>,
+}
+
+impl DevTokenIssuer {
+    /// Makes tokens that hold by these rules; `None` where they have no secret to sign with.
+    pub fn new(rules: &TokenRules) -> Option<Self> {
+        // The other one, where there is one, is that of before a rotation.
+        let key = rules.secrets.first()?;
+        Some(Self {
+            key: key.clone(),
+            issuer: rules.issuer.clone(),
+            audience: rules.audience.clone(),
+        })
+    }
+
+    /// Whether those who ask this host, with its port where it has one, are given tokens.
+    pub fn is_open_at(&self, host: &str) -> bool {
+        is_loopback_host(host)
+    }
+
+    /// Signs claims as they are written, be they ones that the door refuses. Times, issuer and
+    /// audience are added where there are none.
+    ///
+    /// # Errors
+    ///
+    /// `bad_request`, where they are no claims at all.
+    pub fn sign(&self, claims: &[u8], now: Timestamp) -> Result<Secret, Refusal> {
+        if claims.len() > CLAIMS_BYTES_MAX {
+            return Err(CLAIMS_TOO_LONG);
+        }
+        let claims = str::from_utf8(claims).map_err(|_| NO_CLAIMS)?;
+        self.key.sign(&self.complete(claims, now)?)
+    }
+
+    /// The claims, and what they lack.
+    fn complete(&self, claims: &str, now: Timestamp) -> Result<String, Refusal> {
+        let Names(names) = serde_json::from_str(claims).map_err(|_| NO_CLAIMS)?;
+        let claimed: BTreeSet<_> = names.iter().map(String::as_str).collect();
+        if claimed.len() < names.len() {
+            return Err(CLAIMED_TWICE);
+        }
+        let text = |text: &Option<String>| serde_json::to_string(text.as_ref()?).ok();
+        let now_s = now.0 / 1000;
+        let end_s = now_s.saturating_add(LIFETIME_SECONDS);
+        let mut complete = without_end(claims).to_owned();
+        for (name, value) in [
+            ("iat", Some(now_s.to_string())),
+            ("exp", Some(end_s.to_string())),
+            ("iss", text(&self.issuer)),
+            ("aud", text(&self.audience)),
+        ] {
+            let Some(value) = value.filter(|_| !claimed.contains(name)) else {
+                continue;
+            };
+            let comma = if complete.ends_with('{') { "" } else { "," };
+            complete.push_str(&format!("{comma}\"{name}\":{value}"));
+        }
+        complete.push('}');
+        Ok(complete)
+    }
+}
+
+/// An object's text up to the end of its last member.
+fn without_end(object: &str) -> &str {
+    let object = object.trim_ascii_end();
+    object.strip_suffix('}').unwrap_or(object).trim_ascii_end()
+}
+
+/// The names of an object's members.
+struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self(Vec::new()))
+    }
+}
+
+impl<'de> Visitor<'de> for Names {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut object: A) -> Result<Self, A::Error> {
+        while let Some((name, IgnoredAny)) = object.next_entry()? {
+            self.0.push(name);
+        }
+        Ok(self)
+    }
+}
+
+impl Key {
+    /// A token with these claims. Public keys sign nothing.
+    fn sign(&self, claims: &str) -> Result<Secret, Refusal> {
+        match &self.material {
+            Material::Hs256(key) => Ok(token(&Hs256, key, claims)),
+            Material::Hs384(key) => Ok(token(&Hs384, key, claims)),
+            Material::Hs512(key) => Ok(token(&Hs512, key, claims)),
+            Material::Public(_) => Err(Refusal::Internal),
+        }
+    }
+}
+
+/// jwt-compact's own `token` would write the claims anew.
+fn token<A: jwt_compact::Algorithm>(algorithm: &A, key: &A::SigningKey, claims: &str) -> Secret {
+    let base64 = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
+    let header = format!(r#"{{"alg":"{}","typ":"JWT"}}"#, algorithm.name());
+    let signed = format!(
+        "{}.{}",
+        base64(header.as_bytes()),
+        base64(claims.as_bytes())
+    );
+    let signature = algorithm.sign(key, signed.as_bytes());
+    Secret(format!("{signed}.{}", base64(&signature.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        auth::token::{HmacAlgorithm, KeySet, testing::verify},
+        limits::TOKEN_BYTES_MAX,
+    };
+
+    const SECRET: &[u8] = b"an hmac secret of 32 bytes or so";
+    const NOW: Timestamp = Timestamp(1_800_000_000_999);
+
+    #[test]
+    fn a_token_holds_by_the_rules_that_it_was_made_for() {
+        for algorithm in [
+            HmacAlgorithm::Hs256,
+            HmacAlgorithm::Hs384,
+            HmacAlgorithm::Hs512,
+        ] {
+            let rules = rules(algorithm);
+            let token = mint(&rules, r#"{"sub":"ann","rooms":["lobby"]}"#);
+            let claims = verify(&token, &rules, NOW).unwrap();
+            assert_eq!(claims.user.as_str(), "ann");
+            assert_eq!(claims.grants, serde_json::from_str(r#"["lobby"]"#).unwrap());
+            assert_eq!(claims.expires, Timestamp(1_800_086_400_000));
+            let name = format!("{algorithm:?}").to_uppercase();
+            let header = format!(r#"{{"alg":"{name}","typ":"JWT"}}"#);
+            assert_eq!(part(&token, 0), header);
+            let other = TokenRules {
+                secrets: vec![Rc::new(Key::hmac(algorithm, &[7; 32]))],
+                ..TokenRules::default()
+            };
+            assert!(verify(&token, &other, NOW).is_err());
+        }
+    }
+
+    #[test]
+    fn it_is_signed_with_the_secret_that_counts() {
+        let previous = Rc::new(Key::hmac(HmacAlgorithm::Hs256, &[7; 32]));
+        let mut rules = rules(HmacAlgorithm::Hs256);
+        rules.secrets.push(previous);
+        let token = mint(&rules, r#"{"sub":"ann"}"#);
+        rules.secrets.pop();
+        assert!(verify(&token, &rules, NOW).is_ok());
+    }
+
+    #[test]
+    fn what_is_missing_is_added_and_nothing_else() {
+        let plain = rules(HmacAlgorithm::Hs256);
+        assert_eq!(
+            signed(&plain, "{}"),
+            r#"{"iat":1800000000,"exp":1800086400}"#
+        );
+        let named = rules_of("https://\"id\".example", "snug");
+        assert_eq!(
+            signed(&named, r#"{"sub":"ann"}"#),
+            r#"{"sub":"ann","iat":1800000000,"exp":1800086400,"iss":"https://\"id\".example","aud":"snug"}"#
+        );
+        let token = mint(&named, r#"{"sub":"ann"}"#);
+        assert!(verify(&token, &named, NOW).is_ok());
+    }
+
+    #[test]
+    fn what_is_there_stays_as_it_was_written() {
+        let rules = rules_of("https://id.example", "snug");
+        for claims in [
+            r#"{"exp":1,"iat":2,"iss":"other","aud":["a","b"]}"#,
+            r#"{"exp":null,"iat":"then","iss":null,"aud":7}"#,
+            r#"{"\u0065xp":1e999,"iat":-0.0,"iss":"\ud800","aud":{"exp":1,"exp":2}}"#,
+        ] {
+            assert_eq!(signed(&rules, claims), claims);
+        }
+        let spaced =
+            " \r\n{ \t\"sub\" :\n[ \"安\" ,{} ] , \"exp\":1,\"iss\":\"\",\"aud\":\"}\"\t}\n ";
+        assert_eq!(
+            signed(&rules, spaced),
+            " \r\n{ \t\"sub\" :\n[ \"安\" ,{} ] , \"exp\":1,\"iss\":\"\",\"aud\":\"}\",\"iat\":1800000000}"
+        );
+        assert_eq!(
+            signed(&rules, " { \n } "),
+            r#" {"iat":1800000000,"exp":1800086400,"iss":"https://id.example","aud":"snug"}"#
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_is_no_claims() {
+        for bytes in [
+            "",
+            " ",
+            "null",
+            "7",
+            "\"{}\"",
+            "[]",
+            r#"[["sub","ann"]]"#,
+            "{",
+            "{}}",
+            "{}{}",
+            r#"{"sub"}"#,
+            r#"{"sub":}"#,
+            r#"{"sub":"ann",}"#,
+            r#"{sub:"ann"}"#,
+            r#"{"\ud800":1}"#,
+            "{\"sub\":\"a\nb\"}",
+            "sub=ann",
+            "\u{feff}{}",
+        ] {
+            assert_eq!(refused(bytes.as_bytes()), NO_CLAIMS, "{bytes}");
+        }
+        assert_eq!(refused(b"{\"sub\":\"\xff\"}"), NO_CLAIMS);
+    }
+
+    #[test]
+    fn a_claim_that_stands_twice_is_none() {
+        for claims in [
+            r#"{"sub":"ann","sub":"ann"}"#,
+            r#"{"exp":1,"sub":"ann","\u0065xp":2}"#,
+            r#"{"":1,"":1}"#,
+        ] {
+            assert_eq!(refused(claims.as_bytes()), CLAIMED_TWICE, "{claims}");
+        }
+    }
+
+    #[test]
+    fn claims_of_the_most_bytes_and_one_more() {
+        let claims = |bytes: usize| {
+            let padding = "x".repeat(bytes - r#"{"sub":"ann","x":""}"#.len());
+            format!(r#"{{"sub":"ann","x":"{padding}"}}"#)
+        };
+        let rules = rules_of("https://id.example", "snug");
+        let most = mint(&rules, &claims(CLAIMS_BYTES_MAX));
+        assert!(most.len() < TOKEN_BYTES_MAX);
+        assert!(verify(&most, &rules, NOW).is_ok());
+        let more = claims(CLAIMS_BYTES_MAX + 1);
+        assert_eq!(refused(more.as_bytes()), CLAIMS_TOO_LONG);
+    }
+
+    #[test]
+    fn it_is_open_to_this_machine_alone() {
+        let mint = DevTokenIssuer::new(&rules(HmacAlgorithm::Hs256)).unwrap();
+        for host in ["localhost", "localhost:8787", "127.0.0.1:8787", "[::1]"] {
+            assert!(mint.is_open_at(host), "{host}");
+        }
+        for host in ["chat.example.com", "localhost.example.com", "192.168.0.1"] {
+            assert!(!mint.is_open_at(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn there_is_none_without_a_secret() {
+        let set = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+        let rules = TokenRules {
+            public: KeySet::read(set).unwrap(),
+            ..TokenRules::default()
+        };
+        assert!(rules.has_keys());
+        assert!(DevTokenIssuer::new(&rules).is_none());
+    }
+
+    fn rules(algorithm: HmacAlgorithm) -> TokenRules {
+        TokenRules {
+            secrets: vec![Rc::new(Key::hmac(algorithm, SECRET))],
+            ..TokenRules::default()
+        }
+    }
+
+    fn rules_of(issuer: &str, audience: &str) -> TokenRules {
+        TokenRules {
+            issuer: Some(issuer.into()),
+            audience: Some(audience.into()),
+            ..rules(HmacAlgorithm::Hs256)
+        }
+    }
+
+    fn mint(rules: &TokenRules, claims: &str) -> String {
+        let minted = DevTokenIssuer::new(rules)
+            .unwrap()
+            .sign(claims.as_bytes(), NOW);
+        minted.unwrap().0
+    }
+
+    /// The claims that were signed.
+    fn signed(rules: &TokenRules, claims: &str) -> String {
+        part(&mint(rules, claims), 1)
+    }
+
+    fn part(token: &str, index: usize) -> String {
+        let part = token.split('.').nth(index).unwrap();
+        String::from_utf8(Base64UrlUnpadded::decode_vec(part).unwrap()).unwrap()
+    }
+
+    #[track_caller]
+    fn refused(claims: &[u8]) -> Refusal {
+        let mint = DevTokenIssuer::new(&rules(HmacAlgorithm::Hs256)).unwrap();
+        mint.sign(claims, NOW).unwrap_err()
+    }
+}

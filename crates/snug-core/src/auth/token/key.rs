@@ -1,0 +1,393 @@
+//! Keys that verify tokens: each bound to one algorithm (RFC 8725, section 3.1), read from a
+//! secret or from a JWK Set (RFC 7517), and found by `kid`.
+
+use std::{fmt, rc::Rc};
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use jwt_compact::alg::{Hs256Key, Hs384Key, Hs512Key};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::value::RawValue;
+
+use crate::{
+    limits::{RSA_BYTES_MAX, RSA_BYTES_MIN},
+    protocol::json,
+};
+
+/// The algorithms whose signatures are accepted (RFC 7518, section 3.1; RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// With a shared secret.
+    Hmac(HmacAlgorithm),
+    /// With a public key.
+    Public(PublicAlgorithm),
+}
+
+/// The HMAC algorithms (RFC 7518, section 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HmacAlgorithm {
+    /// HMAC with SHA-256.
+    Hs256,
+    /// HMAC with SHA-384.
+    Hs384,
+    /// HMAC with SHA-512.
+    Hs512,
+}
+
+/// The algorithms whose verifying key is public.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PublicAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518, section 3.3).
+    Rs256,
+    /// RSASSA-PSS with SHA-256 (RFC 7518, section 3.5).
+    Ps256,
+    /// ECDSA on P-256 with SHA-256 (RFC 7518, section 3.4).
+    Es256,
+    /// Ed25519 (RFC 8037, section 3.1; RFC 9864 names it so).
+    EdDsa,
+}
+
+impl Algorithm {
+    /// What a header's `alg` names; `None` for those that are not accepted.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "HS256" => Self::Hmac(HmacAlgorithm::Hs256),
+            "HS384" => Self::Hmac(HmacAlgorithm::Hs384),
+            "HS512" => Self::Hmac(HmacAlgorithm::Hs512),
+            _ => Self::Public(PublicAlgorithm::named(name)?),
+        })
+    }
+}
+
+impl PublicAlgorithm {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "RS256" => Self::Rs256,
+            "PS256" => Self::Ps256,
+            "ES256" => Self::Es256,
+            "EdDSA" | "Ed25519" => Self::EdDsa,
+            _ => return None,
+        })
+    }
+}
+
+/// A key that verifies tokens.
+pub struct Key {
+    id: Option<String>,
+    pub(super) material: Material,
+}
+
+pub(super) enum Material {
+    Hs256(Hs256Key),
+    Hs384(Hs384Key),
+    Hs512(Hs512Key),
+    Public(PublicKey),
+}
+
+/// A key that the platform checks signatures with: its own cryptography is faster than any in
+/// Wasm, and costs no bytes of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PublicKey {
+    /// What it verifies, and nothing else.
+    pub algorithm: PublicAlgorithm,
+    /// The key, with no more than its parts, as a JWK's JSON.
+    pub jwk: String,
+    /// How long its signatures are.
+    pub signature_bytes: usize,
+}
+
+/// The header's words on who has signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signer {
+    /// `alg`.
+    pub algorithm: Algorithm,
+    /// `kid`.
+    pub key_id: Option<String>,
+}
+
+impl Key {
+    /// A shared secret for one HMAC algorithm. Its strength is the caller's to check.
+    pub fn hmac(algorithm: HmacAlgorithm, secret: &[u8]) -> Self {
+        let material = match algorithm {
+            HmacAlgorithm::Hs256 => Material::Hs256(Hs256Key::new(secret)),
+            HmacAlgorithm::Hs384 => Material::Hs384(Hs384Key::new(secret)),
+            HmacAlgorithm::Hs512 => Material::Hs512(Hs512Key::new(secret)),
+        };
+        Self { id: None, material }
+    }
+
+    /// What it verifies.
+    pub fn algorithm(&self) -> Algorithm {
+        match &self.material {
+            Material::Hs256(_) => Algorithm::Hmac(HmacAlgorithm::Hs256),
+            Material::Hs384(_) => Algorithm::Hmac(HmacAlgorithm::Hs384),
+            Material::Hs512(_) => Algorithm::Hmac(HmacAlgorithm::Hs512),
+            Material::Public(key) => Algorithm::Public(key.algorithm),
+        }
+    }
+}
+
+/// The public keys of a JWK Set.
+#[derive(Clone, Default)]
+pub struct KeySet(Vec<Rc<Key>>);
+
+impl KeySet {
+    /// Reads a set that others keep: what is no key of ours is passed over (RFC 7517, section 5).
+    /// `None` where it is not a JWK Set at all.
+    pub fn read(json: &str) -> Option<Self> {
+        let keys = jwks(json)?.into_iter();
+        Some(Self(keys.filter_map(|key| key.ok().flatten()).collect()))
+    }
+
+    /// Reads the operator's own set, in which nothing may be wrong.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, without any part of a key.
+    pub fn read_strictly(json: &str) -> Result<Self, String> {
+        let keys = jwks(json).ok_or("must be a JWK Set: {\"keys\": […]}")?;
+        let mut set = Vec::new();
+        for (index, key) in keys.into_iter().enumerate() {
+            let number = index.saturating_add(1);
+            match key {
+                Ok(key) => set.extend(key),
+                Err(fault) => return Err(format!("has a key, number {number}, that {fault}")),
+            }
+        }
+        if set.is_empty() {
+            return Err("holds no key that verifies signatures".into());
+        }
+        let set = Self(set);
+        for key in &set.0 {
+            let of_same_name = set.find(&Signer {
+                algorithm: key.algorithm(),
+                key_id: key.id.clone(),
+            });
+            if of_same_name.len() != 1 {
+                return Err("has keys of one 'alg' that no 'kid' tells apart".into());
+            }
+        }
+        Ok(set)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The keys that the signer may mean: of its algorithm, and of its `kid`. Where it names none,
+    /// only the one key of its algorithm can be meant.
+    pub fn find(&self, signer: &Signer) -> Vec<Rc<Key>> {
+        let fits = |key: &&Rc<Key>| {
+            key.algorithm() == signer.algorithm
+                && (signer.key_id.is_none() || key.id == signer.key_id)
+        };
+        let found: Vec<_> = self.0.iter().filter(fits).cloned().collect();
+        if signer.key_id.is_none() && found.len() > 1 {
+            return Vec::new();
+        }
+        found
+    }
+}
+
+/// Why a JWK is none that verifies tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Form,
+    Private,
+    Secret,
+    Type,
+    Algorithm,
+    Mismatch,
+    Parts,
+    RsaLength,
+    RsaExponent,
+    SmallOrder,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Form => "is not a JWK",
+            Self::Private => "is a private key: leave out its private parts, and replace it",
+            Self::Secret => "is a secret: it belongs in JWT_SECRET",
+            Self::Type => "is not of 'kty' RSA, EC with 'crv' P-256, or OKP with 'crv' Ed25519",
+            Self::Algorithm => "is not for RS256, PS256, ES256 or EdDSA",
+            Self::Mismatch => "has an 'alg' that its 'kty' does not have",
+            Self::Parts => "lacks a part, or has one that is not base64url of the right length",
+            Self::RsaLength => "is an RSA key of less than 2,048 bits, or more than 8,192",
+            Self::SmallOrder => "is an Ed25519 key for which anybody can sign",
+            Self::RsaExponent => "is an RSA key with another exponent than 3 or 65537",
+        })
+    }
+}
+
+/// A JWK's members. Those that stand twice are refused.
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    kid: Option<String>,
+    alg: Option<String>,
+    #[serde(rename = "use")]
+    purpose: Option<String>,
+    key_ops: Option<Vec<String>>,
+    crv: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+    d: Option<IgnoredAny>,
+}
+
+type Read = Result<Option<Rc<Key>>, Fault>;
+
+/// Each of the set's keys; `None` for those that are not for signatures.
+fn jwks(json: &str) -> Option<Vec<Read>> {
+    #[derive(Deserialize)]
+    struct Set<'a> {
+        #[serde(borrow)]
+        keys: Vec<&'a RawValue>,
+    }
+    let is_object = json.trim_ascii_start().starts_with('{');
+    let set: Set = serde_json::from_str(json).ok().filter(|_| is_object)?;
+    // A struct could be written as an array, too.
+    let jwk = |key: &RawValue| serde_json::from_str::<Jwk>(key.get()).ok();
+    let read = |key: &&RawValue| {
+        let jwk = jwk(key).filter(|_| json::is_object(key));
+        jwk.ok_or(Fault::Form)?.read()
+    };
+    Some(set.keys.iter().map(read).collect())
+}
+
+impl Jwk {
+    fn read(self) -> Read {
+        let is_for_others = self
+            .purpose
+            .as_ref()
+            .is_some_and(|purpose| purpose != "sig");
+        let verifies = |operations: &Vec<String>| operations.iter().any(|one| one == "verify");
+        if is_for_others || !self.key_ops.as_ref().is_none_or(verifies) {
+            return Ok(None);
+        }
+        if self.kty == "oct" {
+            return Err(Fault::Secret);
+        }
+        if self.d.is_some() {
+            return Err(Fault::Private);
+        }
+        let algorithm = self.algorithm()?;
+        let (jwk, signature_bytes) = match algorithm {
+            PublicAlgorithm::Rs256 | PublicAlgorithm::Ps256 => {
+                let (n, e) = (part(&self.n)?, part(&self.e)?);
+                // Some providers write a leading zero, which is not to be there.
+                let n = without_leading_zeros(&n);
+                let is_whole = n.first().is_some_and(|first| first.leading_zeros() == 0);
+                let has_bits = n.len() > RSA_BYTES_MIN || n.len() == RSA_BYTES_MIN && is_whole;
+                if !has_bits || n.len() > RSA_BYTES_MAX {
+                    return Err(Fault::RsaLength);
+                }
+                // All that the runtime takes, and that anybody uses.
+                if !matches!(without_leading_zeros(&e), [3] | [1, 0, 1]) {
+                    return Err(Fault::RsaExponent);
+                }
+                let (bytes, n, e) = (n.len(), base64url(n), base64url(&e));
+                (format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#), bytes)
+            }
+            PublicAlgorithm::Es256 => {
+                let (x, y) = (coordinate(&self.x)?, coordinate(&self.y)?);
+                let jwk = format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#);
+                (jwk, 2 * CURVE_BYTES)
+            }
+            PublicAlgorithm::EdDsa => {
+                let x = coordinate(&self.x)?;
+                if is_of_small_order(&x) {
+                    return Err(Fault::SmallOrder);
+                }
+                let jwk = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#);
+                (jwk, 2 * CURVE_BYTES)
+            }
+        };
+        let key = PublicKey {
+            algorithm,
+            jwk,
+            signature_bytes,
+        };
+        Ok(Some(Rc::new(Key {
+            id: self.kid,
+            material: Material::Public(key),
+        })))
+    }
+
+    /// The one algorithm that the key is for. Where it does not say, it is what its type has; and
+    /// of RSA's two the one that every provider uses that leaves it out.
+    fn algorithm(&self) -> Result<PublicAlgorithm, Fault> {
+        use PublicAlgorithm::{EdDsa, Es256, Ps256, Rs256};
+        let of_type: &[PublicAlgorithm] = match (&*self.kty, self.crv.as_deref()) {
+            ("RSA", None) => &[Rs256, Ps256],
+            ("EC", Some("P-256")) => &[Es256],
+            ("OKP", Some("Ed25519")) => &[EdDsa],
+            _ => return Err(Fault::Type),
+        };
+        let Some(name) = &self.alg else {
+            return of_type.first().copied().ok_or(Fault::Type);
+        };
+        let named = PublicAlgorithm::named(name).ok_or(Fault::Algorithm)?;
+        of_type
+            .contains(&named)
+            .then_some(named)
+            .ok_or(Fault::Mismatch)
+    }
+}
+
+fn part(text: &Option<String>) -> Result<Vec<u8>, Fault> {
+    let bytes = text
+        .as_ref()
+        .map(|text| Base64UrlUnpadded::decode_vec(text));
+    bytes
+        .and_then(Result::ok)
+        .filter(|bytes| !bytes.is_empty())
+        .ok_or(Fault::Parts)
+}
+
+/// The size of a number on either curve.
+const CURVE_BYTES: usize = 32;
+
+/// A number of the curve's size, as it was written.
+fn coordinate(text: &Option<String>) -> Result<String, Fault> {
+    let bytes = part(text)?;
+    (bytes.len() == CURVE_BYTES)
+        .then(|| base64url(&bytes))
+        .ok_or(Fault::Parts)
+}
+
+/// Whether an Ed25519 key is one of the few points of which a multiple of 8 is nothing: for these
+/// anybody can sign, and the runtime does not look. They are the curve's points with y = 0, 1, -1
+/// and two others (RFC 8032, section 5.1), and those written as y + p.
+fn is_of_small_order(x: &str) -> bool {
+    const POINTS: [&str; 7] = [
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU",
+        "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o",
+        "7P_______________________________________38",
+        "7f_______________________________________38",
+        "7v_______________________________________38",
+    ];
+    // The sign of the other coordinate, in the last bit, does not matter.
+    let mut bytes = Base64UrlUnpadded::decode_vec(x).unwrap_or_default();
+    if let Some(last) = bytes.last_mut() {
+        *last &= 0x7f;
+    }
+    POINTS.contains(&&*base64url(&bytes))
+}
+
+fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    bytes.get(zeros..).unwrap_or_default()
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    Base64UrlUnpadded::encode_string(bytes)
+}
+
+#[cfg(test)]
+mod tests;

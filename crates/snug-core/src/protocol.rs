@@ -1,0 +1,8 @@
+//! The wire format `snug.v1`: commands in, pushes and replies out, refusals, and the raw JSON
+//! between them.
+
+pub mod command;
+pub mod error;
+pub(crate) mod json;
+pub mod push;
+pub mod refusal;

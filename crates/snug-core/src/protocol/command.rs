@@ -1,0 +1,497 @@
+//! Commands: what a client may send, read from one line of JSON.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{
+    ids::{Offset, UserId},
+    limits::{
+        BAN_SECONDS_MAX, COMMAND_ID_BYTES_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, PAGE_BYTES_MAX,
+        PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX, REASON_BYTES_MAX, SAFE_INTEGER_MAX,
+        SIGNAL_TO_MAX, STATE_BYTES_MAX,
+    },
+    protocol::{error::ErrorCode, json},
+    secret::Secret,
+};
+
+/// A command's `id`, echoed by its one reply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CommandId {
+    /// 0 to 2^53 - 1.
+    Number(u64),
+    /// At most 64 bytes.
+    Text(String),
+}
+
+impl CommandId {
+    /// Looks for the `id` of a line of which nothing else is of interest.
+    pub fn find(line: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct OnlyId {
+            id: Option<CommandId>,
+        }
+        let only: OnlyId = serde_json::from_str(line).ok()?;
+        only.id.filter(Self::is_within_limits)
+    }
+
+    fn is_within_limits(&self) -> bool {
+        match self {
+            Self::Number(number) => *number <= SAFE_INTEGER_MAX,
+            Self::Text(text) => text.len() <= COMMAND_ID_BYTES_MAX,
+        }
+    }
+}
+
+/// What a client asks for. Payloads stay the client's own JSON.
+#[derive(Debug)]
+pub enum Command<'a> {
+    /// Store a message and send it to all.
+    Publish {
+        /// The message.
+        data: &'a RawValue,
+        /// Its kind, the application's to name.
+        event: Option<Cow<'a, str>>,
+        /// What makes it the same message as one before, however often it is sent.
+        key: Option<Cow<'a, str>>,
+    },
+    /// Send something to all, or to some, without storing it.
+    Signal {
+        /// The signal.
+        data: &'a RawValue,
+        /// Its kind, the application's to name.
+        event: Option<Cow<'a, str>>,
+        /// The users to send it to; all where `None`.
+        to: Option<Vec<UserId>>,
+    },
+    /// Show this as the connection's presence state.
+    State {
+        /// A JSON object.
+        data: &'a RawValue,
+    },
+    /// List the members.
+    Members,
+    /// Read stored messages.
+    History(PageRequest),
+    /// Go on with a new token.
+    Refresh {
+        /// The token.
+        token: Secret,
+    },
+    /// Close a user's connections.
+    Kick {
+        /// The user.
+        user: UserId,
+        /// What the user is told.
+        reason: Option<Cow<'a, str>>,
+        /// For how long the user may not come back, in place of what was said before: 0 lifts
+        /// a ban.
+        ban_seconds: Option<u64>,
+    },
+    /// Answered with `pong`; the runtime answers the exact text of it before it comes here.
+    Ping,
+}
+
+/// Which page of the stored messages, and at most how many of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageRequest {
+    /// From where.
+    pub from: PageStart,
+    /// The most messages; 1 or more.
+    pub limit: u32,
+    /// The most bytes, though a page holds one message at least.
+    pub bytes_max: usize,
+}
+
+impl PageRequest {
+    /// The page of history that is wanted by these.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them, for a developer.
+    pub fn read(
+        after: Option<Offset>,
+        before: Option<Offset>,
+        limit: Option<u32>,
+    ) -> Result<Self, &'static str> {
+        let from = match (after, before) {
+            (Some(_), Some(_)) => return Err("'after' and 'before' exclude each other"),
+            (Some(after), None) => PageStart::After(after),
+            (None, Some(before)) => PageStart::Before(before),
+            (None, None) => PageStart::Before(Offset::END),
+        };
+        let (PageStart::After(Offset(offset)) | PageStart::Before(Offset(offset))) = from;
+        if offset > SAFE_INTEGER_MAX {
+            return Err("'after' and 'before' must be at most 2^53-1");
+        }
+        let limit = limit.unwrap_or(PAGE_MESSAGES_DEFAULT);
+        if !(1..=PAGE_MESSAGES_MAX).contains(&limit) {
+            return Err(LIMIT_OUT_OF_BOUNDS);
+        }
+        Ok(Self {
+            from,
+            limit,
+            bytes_max: PAGE_BYTES_MAX,
+        })
+    }
+}
+
+/// Where a page starts. Pages are in offset order either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PageStart {
+    /// The oldest messages with a higher offset.
+    After(Offset),
+    /// The newest messages with a lower offset.
+    Before(Offset),
+}
+
+/// Why a line was refused, with the `id` where one could be read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadCommand {
+    /// The command's id.
+    pub id: Option<CommandId>,
+    /// The kind of fault.
+    pub code: ErrorCode,
+    /// The fault, for a developer.
+    pub message: &'static str,
+}
+
+/// Every field that a command may have. Which go with which `type` is [`Fields::command`]'s.
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    id: Option<CommandId>,
+    #[serde(borrow, default, deserialize_with = "json::some_raw")]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    event: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    key: Option<Cow<'a, str>>,
+    to: Option<Vec<UserId>>,
+    after: Option<Offset>,
+    before: Option<Offset>,
+    limit: Option<u32>,
+    #[serde(borrow)]
+    token: Option<Cow<'a, str>>,
+    user: Option<UserId>,
+    #[serde(borrow)]
+    reason: Option<Cow<'a, str>>,
+    ban_seconds: Option<u64>,
+}
+
+impl<'a> Command<'a> {
+    /// Reads one line.
+    ///
+    /// # Errors
+    ///
+    /// `bad_json`, `bad_command`, `unknown_command` or `too_large`.
+    pub fn parse(line: &'a str) -> Result<(Option<CommandId>, Self), BadCommand> {
+        if !json::is_readable(line) {
+            return Err(BadCommand {
+                id: None,
+                code: ErrorCode::BadJson,
+                message: "not JSON that every client can read",
+            });
+        }
+        let fields: Fields = serde_json::from_str(line).map_err(|_| misshapen(line))?;
+        let id = fields.id.clone();
+        match fields.command() {
+            Ok(command) => Ok((id, command)),
+            Err((code, message)) => {
+                let id = id.filter(CommandId::is_within_limits);
+                Err(BadCommand { id, code, message })
+            }
+        }
+    }
+}
+
+impl Command<'_> {
+    /// Whether the line is a `publish` that holds all it has to.
+    pub fn is_publish(line: &str) -> bool {
+        matches!(Command::parse(line), Ok((_, Command::Publish { .. })))
+    }
+
+    /// Whether the line is a `refresh`. Its token may be longer than what its connection may say.
+    pub fn is_refresh(line: &str) -> bool {
+        #[derive(Deserialize)]
+        struct OnlyKind<'a> {
+            #[serde(borrow, rename = "type")]
+            kind: Cow<'a, str>,
+        }
+        serde_json::from_str(line).is_ok_and(|only: OnlyKind| only.kind == "refresh")
+    }
+}
+
+/// What is told of an `event` over its limit.
+pub(crate) const EVENT_TOO_LONG: &str = "'event' must be at most 64 bytes";
+/// What is told of a `key` that is empty or over its limit.
+pub(crate) const KEY_OUT_OF_BOUNDS: &str = "'key' must have 1 to 64 bytes";
+/// What is told of a `limit` that is none.
+pub(crate) const LIMIT_OUT_OF_BOUNDS: &str = "'limit' must be from 1 to 100";
+/// What is told of a `reason` over its limit.
+pub(crate) const REASON_TOO_LONG: &str = "'reason' must be at most 256 bytes";
+/// What is told of a ban over its limit.
+pub(crate) const BAN_TOO_LONG: &str = "'ban_seconds' must be at most 315,360,000: ten years";
+
+type Fault = (ErrorCode, &'static str);
+
+const fn bad(message: &'static str) -> Fault {
+    (ErrorCode::BadCommand, message)
+}
+
+impl<'a> Fields<'a> {
+    fn command(self) -> Result<Command<'a>, Fault> {
+        if self.id.as_ref().is_some_and(|id| !id.is_within_limits()) {
+            return Err(bad(
+                "'id' must be a string of at most 64 bytes or an integer from 0 to 2^53-1",
+            ));
+        }
+        if self
+            .event
+            .as_ref()
+            .is_some_and(|event| event.len() > EVENT_BYTES_MAX)
+        {
+            return Err(bad(EVENT_TOO_LONG));
+        }
+        match &*self.kind {
+            "publish" => self.publish(),
+            "signal" => self.signal(),
+            "state" => self.state(),
+            "members" => Ok(Command::Members),
+            "history" => self.history(),
+            "refresh" => self.refresh(),
+            "kick" => self.kick(),
+            "ping" => Ok(Command::Ping),
+            _ => Err((ErrorCode::UnknownCommand, "no command has this 'type'")),
+        }
+    }
+
+    fn publish(self) -> Result<Command<'a>, Fault> {
+        if self
+            .key
+            .as_ref()
+            .is_some_and(|key| !(1..=KEY_BYTES_MAX).contains(&key.len()))
+        {
+            return Err(bad(KEY_OUT_OF_BOUNDS));
+        }
+        let data = self.data.ok_or(bad("'publish' needs 'data'"))?;
+        Ok(Command::Publish {
+            data,
+            event: self.event,
+            key: self.key,
+        })
+    }
+
+    fn signal(self) -> Result<Command<'a>, Fault> {
+        if self.to.as_ref().is_some_and(|to| to.len() > SIGNAL_TO_MAX) {
+            return Err(bad("'to' must name at most 32 users"));
+        }
+        let data = self.data.ok_or(bad("'signal' needs 'data'"))?;
+        Ok(Command::Signal {
+            data,
+            event: self.event,
+            to: self.to,
+        })
+    }
+
+    fn state(self) -> Result<Command<'a>, Fault> {
+        let data = self.data.ok_or(bad("'state' needs 'data'"))?;
+        if !json::is_object(data) {
+            return Err(bad("'data' of 'state' must be an object"));
+        }
+        if data.get().len() > STATE_BYTES_MAX {
+            return Err((
+                ErrorCode::TooLarge,
+                "'data' of 'state' must be at most 2,048 bytes",
+            ));
+        }
+        Ok(Command::State { data })
+    }
+
+    fn history(self) -> Result<Command<'a>, Fault> {
+        PageRequest::read(self.after, self.before, self.limit)
+            .map(Command::History)
+            .map_err(bad)
+    }
+
+    fn refresh(self) -> Result<Command<'a>, Fault> {
+        let token = self.token.ok_or(bad("'refresh' needs 'token'"))?;
+        let token = Secret(token.into_owned());
+        Ok(Command::Refresh { token })
+    }
+
+    fn kick(self) -> Result<Command<'a>, Fault> {
+        let user = self.user.ok_or(bad("'kick' needs 'user'"))?;
+        let is_long = |reason: &Cow<'_, str>| reason.len() > REASON_BYTES_MAX;
+        if self.reason.as_ref().is_some_and(is_long) {
+            return Err(bad(REASON_TOO_LONG));
+        }
+        if self.ban_seconds.is_some_and(|ban| ban > BAN_SECONDS_MAX) {
+            return Err(bad(BAN_TOO_LONG));
+        }
+        Ok(Command::Kick {
+            user,
+            reason: self.reason,
+            ban_seconds: self.ban_seconds,
+        })
+    }
+}
+
+/// JSON that is no command.
+fn misshapen(line: &str) -> BadCommand {
+    BadCommand {
+        id: CommandId::find(line),
+        code: ErrorCode::BadCommand,
+        message: "a command is an object with a 'type' and fields of their right types",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::NESTING_MAX;
+
+    fn refused(line: &str) -> (Option<CommandId>, ErrorCode) {
+        let bad = Command::parse(line).unwrap_err();
+        (bad.id, bad.code)
+    }
+
+    #[test]
+    fn payloads_stay_as_they_were_written() {
+        let (id, command) =
+            Command::parse(r#"{"type":"publish","data":{"b": 1.50,"a":null},"id":"x"}"#).unwrap();
+        assert_eq!(id, Some(CommandId::Text("x".into())));
+        let Command::Publish {
+            data,
+            event: None,
+            key: None,
+        } = command
+        else {
+            panic!("{command:?}")
+        };
+        assert_eq!(data.get(), r#"{"b": 1.50,"a":null}"#);
+    }
+
+    #[test]
+    fn null_is_data_and_absence_is_not() {
+        assert!(Command::parse(r#"{"type":"publish","data":null}"#).is_ok());
+        assert_eq!(
+            refused(r#"{"type":"publish","id":1}"#),
+            (Some(CommandId::Number(1)), ErrorCode::BadCommand)
+        );
+    }
+
+    #[test]
+    fn broken_json_is_told_from_a_bad_command() {
+        use ErrorCode::{BadCommand, BadJson, UnknownCommand};
+        for (line, code) in [
+            ("", BadJson),
+            ("{", BadJson),
+            ("nonsense", BadJson),
+            (r#"{"type":"ping"} x"#, BadJson),
+            (r#"{"type":"publish","data":1e400}"#, BadJson),
+            (r#"{"type":"publish","data":["\ud800"]}"#, BadJson),
+            ("[]", BadCommand),
+            ("7", BadCommand),
+            ("null", BadCommand),
+            (r#"{"id":1}"#, BadCommand),
+            (r#"{"type":7}"#, BadCommand),
+            (r#"{"type":"ping","type":"ping"}"#, BadCommand),
+            (r#"{"type":"signal","data":1,"to":"bob"}"#, BadCommand),
+            (r#"{"type":"signal","data":1,"to":[""]}"#, BadCommand),
+            (r#"{"type":"history","after":1,"before":5}"#, BadCommand),
+            (r#"{"type":"history","after":-1}"#, BadCommand),
+            (r#"{"type":"history","after":1.5}"#, BadCommand),
+            (r#"{"type":"state","data":[]}"#, BadCommand),
+            (r#"{"type":"refresh"}"#, BadCommand),
+            (r#"{"type":"refresh","token":7}"#, BadCommand),
+            (r#"{"type":"kick"}"#, BadCommand),
+            (r#"{"type":"kick","user":""}"#, BadCommand),
+            (r#"{"type":"kick","user":7}"#, BadCommand),
+            (
+                r#"{"type":"kick","user":"bob","ban_seconds":-1}"#,
+                BadCommand,
+            ),
+            (
+                r#"{"type":"kick","user":"bob","ban_seconds":1.5}"#,
+                BadCommand,
+            ),
+            (r#"{"type":"ping","id":-1}"#, BadCommand),
+            (r#"{"type":"ping","id":{}}"#, BadCommand),
+            (r#"{"type":"dance"}"#, UnknownCommand),
+            (r#"{"type":"__proto__"}"#, UnknownCommand),
+        ] {
+            assert_eq!(Command::parse(line).unwrap_err().code, code, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_bad_commands_id_is_found_where_it_can_be() {
+        assert_eq!(
+            refused(r#"{"type":7,"id":5}"#).0,
+            Some(CommandId::Number(5))
+        );
+        assert_eq!(refused(r#"{"type":7,"id":[]}"#).0, None);
+        assert_eq!(
+            refused(r#"{"type":"dance","id":"d"}"#).0,
+            Some(CommandId::Text("d".into()))
+        );
+    }
+
+    #[test]
+    fn every_field_holds_its_limit_and_not_one_more() {
+        let with = |field: &str| format!(r#"{{"type":"signal","data":1,{field}}}"#);
+        let to = |n: usize| format!(r#""to":[{}]"#, vec![r#""u""#; n].join(","));
+        let text = |name: &str, n: usize| format!(r#""{name}":"{}""#, "x".repeat(n));
+        let state = |n: usize| {
+            format!(
+                r#"{{"type":"state","data":{{"a":"{}"}}}}"#,
+                "x".repeat(n - 8)
+            )
+        };
+        let kick = |field: &str| format!(r#"{{"type":"kick","user":"bob",{field}}}"#);
+        let ban = |n: u64| kick(&format!(r#""ban_seconds":{n}"#));
+        let page = |n: u32| format!(r#"{{"type":"history","limit":{n}}}"#);
+        let deep = |n: usize| {
+            format!(
+                r#"{{"type":"publish","data":{}{}}}"#,
+                "[".repeat(n - 1),
+                "]".repeat(n - 1)
+            )
+        };
+        let key = |n: usize| format!(r#"{{"type":"publish","data":1,{}}}"#, text("key", n));
+        let offset = |n: u64| format!(r#"{{"type":"history","before":{n}}}"#);
+        for (fits, exceeds) in [
+            (with(&to(SIGNAL_TO_MAX)), with(&to(SIGNAL_TO_MAX + 1))),
+            (
+                with(&text("event", EVENT_BYTES_MAX)),
+                with(&text("event", EVENT_BYTES_MAX + 1)),
+            ),
+            (
+                with(&text("id", COMMAND_ID_BYTES_MAX)),
+                with(&text("id", COMMAND_ID_BYTES_MAX + 1)),
+            ),
+            (
+                with(&format!(r#""id":{SAFE_INTEGER_MAX}"#)),
+                with(&format!(r#""id":{}"#, SAFE_INTEGER_MAX + 1)),
+            ),
+            (key(KEY_BYTES_MAX), key(KEY_BYTES_MAX + 1)),
+            (state(STATE_BYTES_MAX), state(STATE_BYTES_MAX + 1)),
+            (page(PAGE_MESSAGES_MAX), page(PAGE_MESSAGES_MAX + 1)),
+            (page(1), page(0)),
+            (ban(BAN_SECONDS_MAX), ban(BAN_SECONDS_MAX + 1)),
+            (
+                kick(&text("reason", REASON_BYTES_MAX)),
+                kick(&text("reason", REASON_BYTES_MAX + 1)),
+            ),
+            (deep(NESTING_MAX), deep(NESTING_MAX + 1)),
+            (offset(SAFE_INTEGER_MAX), offset(SAFE_INTEGER_MAX + 1)),
+        ] {
+            assert!(Command::parse(&fits).is_ok(), "{fits}");
+            assert!(Command::parse(&exceeds).is_err(), "{exceeds}");
+        }
+    }
+}

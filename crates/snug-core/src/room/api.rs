@@ -1,0 +1,174 @@
+//! What a room does for its back end.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use super::{Asker, Room, history::Wanted, kick::Kick, publish::Publication};
+use crate::{
+    Capability,
+    backend::api::{
+        ApiOperation, ApiRequest, ApiRequestId, ApiResponse, Caller, Description, WebhookCounts,
+        read_messages,
+    },
+    config::RoomRules,
+    ids::{Timestamp, UserId},
+    limits::{CALLERS_MAX, REPLY_BYTES_PER_COMMAND},
+    protocol::{error::ErrorCode, refusal::Refusal},
+    rate::{Bucket, Rate},
+    room::io::Output,
+};
+
+impl Room {
+    /// Does what a call asks for, or answers why not.
+    pub(super) fn call(&mut self, id: ApiRequestId, call: ApiRequest, body: &str) {
+        if let Err(refusal) = self.take_call(id, call, body) {
+            self.answer(id, Err(refusal));
+        }
+    }
+
+    fn take_call(&mut self, id: ApiRequestId, call: ApiRequest, body: &str) -> Result<(), Refusal> {
+        let ApiRequest { caller, ask } = call;
+        // A ban is of members; who serves acts for the application.
+        if !caller.can.has(Capability::Serve) {
+            self.bans.admit(&caller.user, self.clock)?;
+        }
+        self.callers.take(id, &caller, &self.rules, self.now)?;
+        match ask {
+            ApiOperation::Publish => self.publish_for(id, &caller, body)?,
+            ApiOperation::Messages(request) => self.want(Wanted::Page(Asker::Call(id), request)),
+            ApiOperation::Members => {
+                let (members, count) =
+                    (self.presence.list(&self.connections), self.presence.count());
+                let answer = ApiResponse::members(&members, count);
+                self.answer_at_length(id, answer);
+            }
+            ApiOperation::Kick {
+                user,
+                reason,
+                ban_seconds,
+            } => self.kick(Asker::Call(id), Kick { user, reason }, ban_seconds),
+            ApiOperation::Describe => self.want(Wanted::Measure(id)),
+            ApiOperation::DeadEvents { after, limit } => {
+                self.want(Wanted::Dead { id, after, limit })
+            }
+            ApiOperation::Erase => self.want(Wanted::Erase(id)),
+        }
+        Ok(())
+    }
+
+    fn publish_for(
+        &mut self,
+        id: ApiRequestId,
+        caller: &Caller,
+        body: &str,
+    ) -> Result<(), Refusal> {
+        let messages = read_messages(body, caller.message_bytes_max(&self.rules))?;
+        let more = messages.len().saturating_sub(1);
+        self.callers.charge(id, more, self.now);
+        let publications = messages.into_iter().filter_map(|message| {
+            let publication = Publication {
+                data: Cow::Borrowed(message.data?),
+                event: message.event,
+                key: message.key,
+            };
+            let user = message.user.unwrap_or_else(|| caller.user.clone());
+            Some((user, publication))
+        });
+        self.publish_all(id, publications.collect());
+        Ok(())
+    }
+
+    /// The room in numbers, with those that only storage knows.
+    pub(super) fn description(&self, messages: u64, storage_bytes: u64) -> ApiResponse {
+        ApiResponse::ok(&Description {
+            room: &self.name,
+            epoch: Some(&self.epoch),
+            offset: self.newest,
+            connections: self.connections.len(),
+            members: self.presence.count(),
+            messages,
+            storage_bytes,
+            webhooks: WebhookCounts {
+                pending: self.events.pending(),
+                dead: self.events.dead(),
+            },
+        })
+    }
+
+    pub(super) fn answer(&mut self, id: ApiRequestId, answer: Result<ApiResponse, Refusal>) {
+        self.callers.forget(id);
+        self.outputs.push_back(Output::ApiResponse { id, answer });
+    }
+
+    /// Answers at a length that the question does not bound, and counts it towards the rate.
+    pub(super) fn answer_at_length(&mut self, id: ApiRequestId, answer: ApiResponse) {
+        let more = answer.body.len() / REPLY_BYTES_PER_COMMAND;
+        self.callers.charge(id, more, self.now);
+        self.answer(id, Ok(answer));
+    }
+
+    /// Tells that something went wrong here.
+    pub(super) fn fail(&mut self, asker: &Asker, message: &str) {
+        match asker {
+            Asker::Command { from, id } => {
+                self.refuse(*from, id.as_ref(), ErrorCode::Internal, message);
+            }
+            Asker::Call(id) => self.answer(*id, Err(Refusal::Internal)),
+        }
+    }
+}
+
+impl Caller {
+    fn rate(&self, rules: &RoomRules) -> Rate {
+        let serves = self.can.has(Capability::Serve);
+        let rate = if serves { rules.serve_rate } else { rules.rate };
+        self.limits.tighten(rate)
+    }
+}
+
+/// How often each caller has asked. It is not kept over hibernation.
+#[derive(Debug, Default)]
+pub(super) struct Callers {
+    buckets: BTreeMap<UserId, Bucket>,
+    /// The calls that have no answer yet: whose, and at which rate.
+    open: BTreeMap<ApiRequestId, (UserId, Rate)>,
+}
+
+impl Callers {
+    /// Takes a call in.
+    fn take(
+        &mut self,
+        id: ApiRequestId,
+        caller: &Caller,
+        rules: &RoomRules,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let is_known = self.buckets.contains_key(&caller.user);
+        let serves = caller.can.has(Capability::Serve);
+        if self.buckets.len() >= CALLERS_MAX && !is_known && !serves {
+            self.buckets.retain(|_, bucket| !bucket.is_full(now));
+            if self.buckets.len() >= CALLERS_MAX {
+                return Err(Refusal::RateLimited { seconds: 1 });
+            }
+        }
+        let rate = caller.rate(rules);
+        let bucket = self.buckets.entry(caller.user.clone()).or_default();
+        bucket.take(rate, now).map_err(|ms| Refusal::RateLimited {
+            seconds: ms.div_ceil(1000),
+        })?;
+        self.open.insert(id, (caller.user.clone(), rate));
+        Ok(())
+    }
+
+    /// Counts more for a call than one.
+    fn charge(&mut self, id: ApiRequestId, more: usize, now: Timestamp) {
+        if let Some((user, rate)) = self.open.get(&id)
+            && let Some(bucket) = self.buckets.get_mut(user)
+        {
+            bucket.charge(*rate, u64::try_from(more).unwrap_or(u64::MAX), now);
+        }
+    }
+
+    fn forget(&mut self, id: ApiRequestId) {
+        self.open.remove(&id);
+    }
+}

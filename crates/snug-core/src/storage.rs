@@ -1,0 +1,5 @@
+//! What a room stores: batches of messages, idempotency keys, and how long both are retained.
+
+pub mod batch;
+pub mod idempotency;
+pub mod retention;

@@ -1,0 +1,276 @@
+//! Messages that were stored together, and pages of them.
+
+use std::rc::Rc;
+
+use crate::{
+    ids::{Offset, Timestamp},
+    protocol::command::{PageRequest, PageStart},
+    storage::{idempotency::StoredKey, retention::Floor},
+};
+
+/// Messages that one flush stores: one row, whatever their number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// The first one's place.
+    pub first: Offset,
+    /// How many there are; 1 or more.
+    pub count: u64,
+    /// When the last one was published.
+    pub time: Timestamp,
+    /// The bytes of all batches of the epoch before it, as they were stored.
+    pub bytes_before: u64,
+    /// The pushes that announce them, one a line; empty where none are kept.
+    pub json: Rc<str>,
+    /// The idempotency keys of those that have one.
+    pub keys: Vec<StoredKey>,
+}
+
+impl Batch {
+    /// The last one's place.
+    pub fn last(&self) -> Offset {
+        Offset(self.first.0.saturating_add(self.count.saturating_sub(1)))
+    }
+
+    /// The bytes of all batches so far.
+    pub fn bytes_after(&self) -> u64 {
+        let bytes = u64::try_from(self.json.len()).unwrap_or_default();
+        self.bytes_before.saturating_add(bytes)
+    }
+
+    /// The messages that the floor keeps, with their places, in order.
+    fn kept(&self, floor: Floor) -> Vec<(Offset, &str)> {
+        if self.json.is_empty() {
+            return Vec::new();
+        }
+        let (mut offset, mut bytes_before) = (self.first, self.bytes_before);
+        let mut kept = Vec::new();
+        for line in self.json.split('\n') {
+            if floor.keeps(offset, self.time, bytes_before) {
+                kept.push((offset, line));
+            }
+            offset = offset.next();
+            let bytes = u64::try_from(line.len()).unwrap_or_default();
+            bytes_before = bytes_before.saturating_add(bytes).saturating_add(1);
+        }
+        kept
+    }
+}
+
+/// A page of stored messages, as it fills.
+#[derive(Clone, Debug)]
+pub struct Page {
+    request: PageRequest,
+    floor: Floor,
+    messages: Vec<Rc<str>>,
+    /// The place of the one that was taken first.
+    first: Option<Offset>,
+    bytes: usize,
+    more: bool,
+}
+
+impl Page {
+    /// An empty page, to be filled with what the floor keeps.
+    pub fn new(request: PageRequest, floor: Floor) -> Self {
+        Self {
+            request,
+            floor,
+            messages: Vec::new(),
+            first: None,
+            bytes: 0,
+            more: false,
+        }
+    }
+
+    /// The offset to read from: the batch that holds it and those after it, or, for a page that
+    /// ends before an offset, the batches that start below it, the newest first.
+    pub fn start(&self) -> PageStart {
+        match self.request.from {
+            PageStart::After(offset) => PageStart::After(offset.next().max(self.floor.offset)),
+            before @ PageStart::Before(_) => before,
+        }
+    }
+
+    /// Where the kept messages begin: rows of which nothing is kept need not be read.
+    pub fn floor(&self) -> Floor {
+        self.floor
+    }
+
+    /// Takes what belongs to the page from the next batch. Whether to go on with another one.
+    pub fn take(&mut self, batch: &Batch) -> bool {
+        let kept = batch.kept(self.floor);
+        match self.request.from {
+            PageStart::After(after) => {
+                let wanted = kept.into_iter().filter(|(offset, _)| *offset > after);
+                self.take_all(wanted)
+            }
+            PageStart::Before(before) => {
+                let wanted = kept.into_iter().rev();
+                let floor = self.floor;
+                let goes_on = batch.first >= floor.offset
+                    && batch.time >= floor.time
+                    && batch.bytes_before >= floor.bytes_before;
+                self.take_all(wanted.filter(|(offset, _)| *offset < before)) && goes_on
+            }
+        }
+    }
+
+    fn take_all<'a>(&mut self, messages: impl Iterator<Item = (Offset, &'a str)>) -> bool {
+        for (offset, message) in messages {
+            let bytes = self.bytes.saturating_add(message.len());
+            let is_full = self.messages.len() >= self.request.limit as usize
+                || (bytes > self.request.bytes_max && !self.messages.is_empty());
+            if is_full {
+                self.more = true;
+                return false;
+            }
+            self.bytes = bytes;
+            self.first.get_or_insert(offset);
+            self.messages.push(message.into());
+        }
+        true
+    }
+
+    /// The place of the message that was taken first.
+    pub fn first(&self) -> Option<Offset> {
+        self.first
+    }
+
+    /// The messages in offset order, and whether there are more in the direction that was asked.
+    pub fn finish(mut self) -> (Vec<Rc<str>>, bool) {
+        if matches!(self.request.from, PageStart::Before(_)) {
+            self.messages.reverse();
+        }
+        (self.messages, self.more)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: Floor = Floor {
+        offset: Offset(1),
+        time: Timestamp(0),
+        bytes_before: 0,
+    };
+
+    /// Ten messages in rows of three, two, one and four: `"1"` to `"10"`.
+    fn rows() -> Vec<Batch> {
+        let mut bytes_before = 0;
+        [
+            (1, 3, "1\n2\n3"),
+            (4, 2, "4\n5"),
+            (6, 1, "6"),
+            (7, 4, "7\n8\n9\n10"),
+        ]
+        .into_iter()
+        .map(|(first, count, lines)| {
+            let batch = Batch {
+                first: Offset(first),
+                count,
+                time: Timestamp(first),
+                bytes_before,
+                json: lines.into(),
+                keys: Vec::new(),
+            };
+            bytes_before = batch.bytes_after();
+            batch
+        })
+        .collect()
+    }
+
+    /// Reads as a store does.
+    fn read(from: PageStart, limit: u32, bytes_max: usize, floor: Floor) -> (String, bool) {
+        let request = PageRequest {
+            from,
+            limit,
+            bytes_max,
+        };
+        let mut page = Page::new(request, floor);
+        let rows = rows();
+        match page.start() {
+            PageStart::After(offset) => {
+                let mut rows = rows.iter().filter(|row| row.last() >= offset);
+                while rows.next().is_some_and(|row| page.take(row)) {}
+            }
+            PageStart::Before(offset) => {
+                let mut rows = rows.iter().rev().filter(|row| row.first < offset);
+                while rows.next().is_some_and(|row| page.take(row)) {}
+            }
+        }
+        let (messages, more) = page.finish();
+        (messages.join(" "), more)
+    }
+
+    fn after(offset: u64, limit: u32) -> (String, bool) {
+        read(PageStart::After(Offset(offset)), limit, 1000, ALL)
+    }
+
+    fn before(offset: u64, limit: u32) -> (String, bool) {
+        read(PageStart::Before(Offset(offset)), limit, 1000, ALL)
+    }
+
+    fn page(messages: &str, more: bool) -> (String, bool) {
+        (messages.into(), more)
+    }
+
+    #[test]
+    fn pages_begin_and_end_in_the_middle_of_rows() {
+        assert_eq!(after(0, 2), page("1 2", true));
+        assert_eq!(after(1, 3), page("2 3 4", true));
+        assert_eq!(after(4, 6), page("5 6 7 8 9 10", false));
+        assert_eq!(after(9, 1), page("10", false));
+        assert_eq!(after(10, 1), page("", false));
+        assert_eq!(before(11, 2), page("9 10", true));
+        assert_eq!(before(9, 4), page("5 6 7 8", true));
+        assert_eq!(before(3, 2), page("1 2", false));
+        assert_eq!(before(1, 2), page("", false));
+        let newest = read(PageStart::Before(Offset::END), 3, 1000, ALL);
+        assert_eq!(newest, page("8 9 10", true));
+    }
+
+    #[test]
+    fn a_page_ends_at_its_bytes_and_holds_one_message_at_least() {
+        let bytes = |most| read(PageStart::After(Offset(0)), 100, most, ALL);
+        assert_eq!(bytes(3), page("1 2 3", true));
+        assert_eq!(bytes(0), page("1", true));
+        let backwards = read(PageStart::Before(Offset(11)), 100, 3, ALL);
+        assert_eq!(backwards, page("9 10", true));
+    }
+
+    #[test]
+    fn what_the_floor_does_not_keep_is_on_no_page() {
+        let by_offset = Floor {
+            offset: Offset(5),
+            ..ALL
+        };
+        let by_time = Floor {
+            time: Timestamp(4),
+            ..ALL
+        };
+        // Before "8" are rows of 5, 3 and 1 bytes, and "7\n".
+        let by_bytes = Floor {
+            bytes_before: 11,
+            ..ALL
+        };
+        let all = |floor| {
+            let forward = read(PageStart::After(Offset(0)), 100, 1000, floor);
+            let backward = read(PageStart::Before(Offset::END), 100, 1000, floor);
+            assert_eq!(forward, backward);
+            forward.0
+        };
+        assert_eq!(all(by_offset), "5 6 7 8 9 10");
+        assert_eq!(all(by_time), "4 5 6 7 8 9 10");
+        assert_eq!(all(by_bytes), "8 9 10");
+    }
+
+    #[test]
+    fn a_row_that_keeps_no_text_has_no_messages() {
+        let row = Batch {
+            json: "".into(),
+            ..rows().remove(0)
+        };
+        assert_eq!(row.last(), Offset(3));
+        assert!(row.kept(ALL).is_empty());
+    }
+}

@@ -1,0 +1,117 @@
+//! The door: checks who comes and what for, then hands the request to the room's object.
+
+use snug_core::{
+    Admission, Refusal, RoomName,
+    auth::{
+        self, Credential, JoinRequest,
+        token::{self, Claims, TokenRules},
+    },
+    secret::Secret,
+};
+use worker::{Context, Env, Request, web_sys};
+
+use crate::{config, jwks, platform, problem::Problem, session_cookie};
+
+/// The binding of the rooms' objects.
+pub const ROOMS: &str = "ROOMS";
+
+/// Carries the [`Admission`] to the room's object. The request that carries it is made here from
+/// nothing, so that no client can bring one.
+pub const ADMISSION_HEADER: &str = "x-snug-admission";
+
+/// Lets a client into a room, or says why not.
+///
+/// # Errors
+///
+/// Every refusal of the door.
+pub async fn join(
+    request: &Request,
+    room: &str,
+    env: &Env,
+    context: &Context,
+) -> Result<web_sys::Response, Problem> {
+    let config = config::load(env)?;
+    let knock = knock(request, room, &config.door)?;
+    let rules = &config.door.tokens;
+    let claims = match &knock.credential {
+        Credential::Token(token) => claims_of(token, rules, context).await?,
+        Credential::Session(application) => {
+            session_cookie::ask(request, application, &knock.room, rules.leeway_ms).await?
+        }
+    };
+    let room = knock.room.clone();
+    let admission = knock.admit(claims)?;
+    Ok(forward(&room, &admission, is_upgrade(request), env).await?)
+}
+
+/// What a token says, where it holds.
+///
+/// # Errors
+///
+/// As [`token::verify`].
+pub async fn claims_of(
+    Secret(token): &Secret,
+    rules: &TokenRules,
+    context: &Context,
+) -> Result<Claims, Refusal> {
+    let runtime = jwks::Runtime::new(|task| context.wait_until(task));
+    token::verify(token, rules, platform::now(), &runtime).await
+}
+
+/// Whether the request asks for a WebSocket (RFC 6455, section 4.2.1).
+pub fn is_upgrade(request: &Request) -> bool {
+    let upgrade = request.headers().get("upgrade").ok().flatten();
+    upgrade.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
+}
+
+fn knock(
+    request: &Request,
+    room: &str,
+    rules: &auth::AdmissionRules,
+) -> Result<JoinRequest, Problem> {
+    let headers = request.headers();
+    let url = platform::url(request).ok_or(Refusal::BadRequest("The URL cannot be read"))?;
+    let (scheme, query, host) = (url.protocol(), url.search(), url.host());
+    let origin = headers.get("origin")?;
+    let authorization = headers.get("authorization")?;
+    let protocols = headers.get("sec-websocket-protocol")?;
+    let request = auth::RequestParts {
+        room,
+        query: query.trim_start_matches('?'),
+        scheme: scheme.trim_end_matches(':'),
+        host: &host,
+        origin: origin.as_deref(),
+        authorization: authorization.as_deref(),
+        protocols: protocols.as_deref(),
+    };
+    Ok(JoinRequest::read(&request, rules)?)
+}
+
+async fn forward(
+    room: &RoomName,
+    admission: &Admission,
+    upgrade: bool,
+    env: &Env,
+) -> worker::Result<web_sys::Response> {
+    let admission = ascii(&serde_json::to_string(admission)?);
+    let mut headers = vec![(ADMISSION_HEADER, admission.as_str())];
+    if upgrade {
+        headers.push(("upgrade", "websocket"));
+    }
+    platform::ask_object(env, ROOMS, room.as_str(), &headers, None).await
+}
+
+/// The same JSON with everything beyond ASCII escaped, as a header's value must be.
+pub fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_ascii() {
+            text.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    text
+}
