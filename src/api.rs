@@ -6,7 +6,7 @@ use js_sys::JsString;
 use snug_core::{
     Refusal, RoomName,
     auth::{self, token::Claims},
-    backend::api::{ApiOperation, ApiRequest, BODY_TOO_LONG, Broadcast},
+    backend::api::{ApiOperation, ApiRequest, BODY_TOO_LONG, MultiRoomPublish},
     limits::FRAME_BYTES_MAX,
 };
 use wasm_bindgen::JsValue;
@@ -81,7 +81,7 @@ pub async fn publish(request: &Request, env: &Env, context: &Context) -> Result<
     let most = claims
         .limits
         .message_bytes_max(config.room.message_bytes_max);
-    let broadcast = Broadcast::read(&body, most)?;
+    let broadcast = MultiRoomPublish::read(&body, most)?;
     // One JavaScript string for all of them.
     let messages: JsValue = JsString::from(broadcast.messages).into();
     let each = broadcast
@@ -157,7 +157,7 @@ async fn forward(
 ) -> worker::Result<web_sys::Response> {
     let call = ascii(&serde_json::to_string(call)?);
     let headers = [(CALL_HEADER, call.as_str())];
-    platform::ask_object(env, ROOMS, room.as_str(), &headers, body).await
+    platform::fetch_object(env, ROOMS, room.as_str(), &headers, body).await
 }
 
 /// The body as text; an empty one where there is none.

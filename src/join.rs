@@ -31,16 +31,16 @@ pub async fn join(
     context: &Context,
 ) -> Result<web_sys::Response, Problem> {
     let config = config::load(env)?;
-    let knock = knock(request, room, &config.door)?;
+    let join_request = read_join_request(request, room, &config.door)?;
     let rules = &config.door.tokens;
-    let claims = match &knock.credential {
+    let claims = match &join_request.credential {
         Credential::Token(token) => claims_of(token, rules, context).await?,
         Credential::Session(application) => {
-            session_cookie::ask(request, application, &knock.room, rules.leeway_ms).await?
+            session_cookie::ask(request, application, &join_request.room, rules.leeway_ms).await?
         }
     };
-    let room = knock.room.clone();
-    let admission = knock.admit(claims)?;
+    let room = join_request.room.clone();
+    let admission = join_request.admit(claims)?;
     Ok(forward(&room, &admission, is_upgrade(request), env).await?)
 }
 
@@ -64,7 +64,7 @@ pub fn is_upgrade(request: &Request) -> bool {
     upgrade.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
 }
 
-fn knock(
+fn read_join_request(
     request: &Request,
     room: &str,
     rules: &auth::AdmissionRules,
@@ -98,7 +98,7 @@ async fn forward(
     if upgrade {
         headers.push(("upgrade", "websocket"));
     }
-    platform::ask_object(env, ROOMS, room.as_str(), &headers, None).await
+    platform::fetch_object(env, ROOMS, room.as_str(), &headers, None).await
 }
 
 /// The same JSON with everything beyond ASCII escaped, as a header's value must be.

@@ -6,7 +6,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use futures::future::LocalBoxFuture;
 use snug_core::{
     Refusal,
-    auth::token::{Key, Lookup, Platform, Provider, PublicKey, Signer},
+    auth::token::{IdentityProvider, Key, KeyLookup, KeySelector, Platform, PublicKey},
     limits::{ANSWER_MS_MAX, JWKS_BYTES_MAX},
     service_url::ServiceUrl,
 };
@@ -18,7 +18,7 @@ use crate::{
 };
 
 thread_local! {
-    static PROVIDERS: RefCell<BTreeMap<ServiceUrl, Provider>> = const { RefCell::new(BTreeMap::new()) };
+    static PROVIDERS: RefCell<BTreeMap<ServiceUrl, IdentityProvider>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// How often to look whether what a request waits for has been fetched.
@@ -50,16 +50,16 @@ impl<S: Fn(LocalBoxFuture<'static, ()>)> Platform for Runtime<S> {
     async fn provided(
         &self,
         address: &ServiceUrl,
-        signer: &Signer,
+        signer: &KeySelector,
     ) -> Result<Vec<Rc<Key>>, Refusal> {
         loop {
             let now = platform::now();
             match with_provider(address, |provider| provider.look_up(signer, now)) {
-                Lookup::Found(keys) => return Ok(keys),
-                Lookup::Refused(refusal) => return Err(refusal),
-                Lookup::Wait => platform::wait_ms(WAIT_MS).await,
+                KeyLookup::Found(keys) => return Ok(keys),
+                KeyLookup::Refused(refusal) => return Err(refusal),
+                KeyLookup::Wait => platform::wait_ms(WAIT_MS).await,
                 // Others wait for it too, so that it does not end with the one who asked first.
-                Lookup::Fetch => {
+                KeyLookup::Fetch => {
                     let (address, signer) = (address.clone(), signer.clone());
                     (self.outlive)(Box::pin(async move { fetch(&address, &signer).await }));
                 }
@@ -69,7 +69,7 @@ impl<S: Fn(LocalBoxFuture<'static, ()>)> Platform for Runtime<S> {
 }
 
 /// Brings a provider's keys up to date, from the data centre's cache if that will do.
-async fn fetch(address: &ServiceUrl, signer: &Signer) {
+async fn fetch(address: &ServiceUrl, signer: &KeySelector) {
     let url = shared_at(address);
     let shared = platform::within_ms(CACHE_MS_MAX, platform::cached(&url)).await;
     let now = platform::now();
@@ -115,6 +115,6 @@ fn shared_at(address: &ServiceUrl) -> String {
     format!("https://snug.invalid/jwks?of={}", String::from(address))
 }
 
-fn with_provider<T>(address: &ServiceUrl, body: impl FnOnce(&mut Provider) -> T) -> T {
+fn with_provider<T>(address: &ServiceUrl, body: impl FnOnce(&mut IdentityProvider) -> T) -> T {
     PROVIDERS.with_borrow_mut(|providers| body(providers.entry(address.clone()).or_default()))
 }

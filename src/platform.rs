@@ -105,7 +105,7 @@ pub fn url(request: &Request) -> Option<Url> {
 
 /// Asks the object of this name in a binding's namespace, with nothing but these headers and perhaps
 /// a body, which may be a stream that is read there.
-pub async fn ask_object(
+pub async fn fetch_object(
     env: &Env,
     binding: &str,
     name: &str,
@@ -252,19 +252,19 @@ const ALARM_MS_MAX: f64 = 6.9e12;
 /// Sets the object's one alarm, as part of the writes of this turn.
 pub fn set_alarm(storage: &Storage, at: Timestamp) -> Result<()> {
     let date = Date::new(&JsValue::from_f64((at.0 as f64).min(ALARM_MS_MAX)));
-    tell_refusal(storage.as_raw().set_alarm(date, no_options())?);
+    log_refusal(storage.as_raw().set_alarm(date, no_options())?);
     Ok(())
 }
 
 /// Takes the alarm back.
 pub fn delete_alarm(storage: &Storage) -> Result<()> {
-    tell_refusal(storage.as_raw().delete_alarm(no_options())?);
+    log_refusal(storage.as_raw().delete_alarm(no_options())?);
     Ok(())
 }
 
 /// Tells the log where an alarm was refused. That it was written need not be waited for: where it
 /// was not, the output gate breaks and the object restarts.
-fn tell_refusal(alarm: Promise) {
+fn log_refusal(alarm: Promise) {
     wasm_bindgen_futures::spawn_local(async {
         if let Err(error) = JsFuture::from(alarm).await {
             console_error!("alarm: {}", worker::Error::from(error));

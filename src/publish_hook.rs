@@ -2,8 +2,8 @@
 
 use snug_core::{
     Config,
-    backend::publish_hook::{Question, Verdict},
-    limits::{VERDICTS_BYTES_MAX, VERDICTS_MS_MAX},
+    backend::publish_hook::{Decision, HookRequest},
+    limits::{HOOK_RESPONSE_BYTES_MAX, HOOK_TIMEOUT_MS},
 };
 use worker::console_error;
 
@@ -13,14 +13,14 @@ use crate::{
 };
 
 /// Asks the application. Where it says nothing that can be used, the log tells why.
-pub async fn ask(config: &Config, question: &Question) -> Option<Vec<Verdict>> {
+pub async fn ask(config: &Config, question: &HookRequest) -> Option<Vec<Decision>> {
     let asked = try_ask(config, question).await;
     asked
         .inspect_err(|why| console_error!("PUBLISH_URL {why}"))
         .ok()
 }
 
-async fn try_ask(config: &Config, question: &Question) -> Result<Vec<Verdict>, String> {
+async fn try_ask(config: &Config, question: &HookRequest) -> Result<Vec<Decision>, String> {
     let back_end = &config.back_end;
     let (Some(address), Some(signer)) = (&back_end.judge, &back_end.signer) else {
         return Err("is not set".into());
@@ -37,8 +37,8 @@ async fn try_ask(config: &Config, question: &Question) -> Result<Vec<Verdict>, S
     let ask = Ask {
         body: Some(&body),
         headers: &headers,
-        bytes_max: VERDICTS_BYTES_MAX,
-        timeout_ms: VERDICTS_MS_MAX,
+        bytes_max: HOOK_RESPONSE_BYTES_MAX,
+        timeout_ms: HOOK_TIMEOUT_MS,
     };
     let answer = outbound::ask(address, ask).await?;
     question.read_answer(answer.status, &answer.body)

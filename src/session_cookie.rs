@@ -3,7 +3,7 @@
 use snug_core::{
     Refusal, RoomName,
     auth::{
-        session_cookie::{Question, SessionError, read_answer},
+        session_cookie::{SessionError, SessionRequest, read_answer},
         token::Claims,
     },
     limits::{ANSWER_MS_MAX, SESSION_BYTES_MAX},
@@ -31,7 +31,7 @@ pub async fn ask(
     let header = |name| request.headers().get(name);
     let (cookie, origin) = (header("cookie")?, header("origin")?);
     let ip = header("cf-connecting-ip")?;
-    let question = Question {
+    let question = SessionRequest {
         room,
         ip: ip.as_deref(),
     };

@@ -50,7 +50,12 @@ it("a member that dropped before is still awaited, and is back without being ann
   expect(await ann.rest()).toEqual([]);
 });
 
+const TO_VERSION_6 = `
+  ALTER TABLE notified_members RENAME TO told;
+  UPDATE meta SET value = '6' WHERE key = 'schema';
+`;
 const TO_VERSION_5 = `
+  ${TO_VERSION_6}
   DROP TABLE events;
   DROP TABLE dead_events;
   DROP TABLE told;
@@ -84,6 +89,7 @@ const TO_VERSION_1 = `
 `;
 
 it.each([
+  { version: 6, sql: TO_VERSION_6 },
   { version: 5, sql: TO_VERSION_5 },
   { version: 4, sql: TO_VERSION_4 },
   { version: 3, sql: TO_VERSION_3 },

@@ -87,7 +87,7 @@ fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
             world.pass_ms(10_u64.pow(exponent.into()) * 3);
         }
         b'w' => world.wake_when_due(),
-        b'o' => world.time_out(),
+        b'o' => world.on_timeout(),
         b'j' => {
             let exponent = bytes.digit() % 8;
             world.jump_back_ms(10_u64.pow(exponent.into()) * 3);

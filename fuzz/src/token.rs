@@ -15,7 +15,9 @@ use jwt_compact::{
 use serde_json::Value;
 use snug_core::{
     Refusal, RoomName, Timestamp,
-    auth::token::{Claims, HmacAlgorithm, Key, Platform, PublicKey, Signer, TokenRules, verify},
+    auth::token::{
+        Claims, HmacAlgorithm, Key, KeySelector, Platform, PublicKey, TokenRules, verify,
+    },
     limits::{INFO_BYTES_MAX, TOKEN_BYTES_MAX, USER_BYTES_MAX},
     service_url::ServiceUrl,
 };
@@ -34,7 +36,7 @@ impl Platform for NoPlatform {
         panic!("asked of a key that is not there")
     }
 
-    async fn provided(&self, _: &ServiceUrl, _: &Signer) -> Result<Vec<Rc<Key>>, Refusal> {
+    async fn provided(&self, _: &ServiceUrl, _: &KeySelector) -> Result<Vec<Rc<Key>>, Refusal> {
         panic!("asked of a provider that is not there")
     }
 }

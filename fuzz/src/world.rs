@@ -19,12 +19,12 @@ use snug_core::{
     },
     backend::{
         api::{ApiOperation, Caller},
-        publish_hook::Question,
+        publish_hook::HookRequest,
         webhook::{Delivery, EventKinds},
     },
     config::{PublishFallback, RoomRules},
     limits::{
-        JUDGED_MESSAGES_MAX, QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX, UNJUDGED_MESSAGES_MAX,
+        HOOK_MESSAGES_MAX, PENDING_MESSAGES_MAX, QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX,
         WINDOW_MS_MAX,
     },
     protocol::command::{CommandId, PageRequest, PageStart},
@@ -149,7 +149,7 @@ pub struct World {
     /// The newest event that the back end has.
     taken: u64,
     /// What the back end was asked, and has not answered.
-    questions: Vec<Rc<Question>>,
+    questions: Vec<Rc<HookRequest>>,
     calls: u64,
     /// Calls that have no answer yet.
     waiting: BTreeSet<ApiRequestId>,
@@ -213,7 +213,7 @@ impl World {
     /// Which it is, in the order of coming; `None` where the room is full.
     pub fn connect(&mut self, visitor: Visitor) -> Option<usize> {
         let admission = visitor.admission(self.now);
-        self.room.admits(&admission.user, self.now).ok()?;
+        self.room.check_capacity(&admission.user, self.now).ok()?;
         let index = self.ids.len();
         let id = ConnectionId((index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         self.ids.push(id);
@@ -284,7 +284,7 @@ impl World {
         }
         let delivery = self.deliveries.remove(0);
         let events = delivery.events();
-        assert!(!events.is_empty(), "told of nothing");
+        assert!(!events.is_empty(), "notified of nothing");
         for (event, seq) in events.iter().zip(events[0].seq..) {
             assert_eq!(event.seq, seq, "an event was skipped");
             serde_json::from_str::<Value>(&event.json).expect("JSON");
@@ -294,7 +294,7 @@ impl World {
             0 | 1 => {
                 let dead = self.store.dead_events.keys().last().copied();
                 let settled = self.taken.max(dead.unwrap_or_default());
-                assert!(events[0].seq <= settled + 1, "an event was never told");
+                assert!(events[0].seq <= settled + 1, "an event was never notified");
                 self.taken = self.taken.max(last);
                 DeliveryOutcome::Taken
             }
@@ -346,7 +346,7 @@ impl World {
             {
                 return;
             }
-            self.time_out();
+            self.on_timeout();
         }
         panic!("woken again and again");
     }
@@ -382,7 +382,7 @@ impl World {
             .filter(is_open)
             .map(|id| (id, bytes))
             .collect();
-        self.feed(Input::FallBehind {
+        self.feed(Input::SlowConsumers {
             queued: queued.clone(),
         });
         let left = queued.keys().filter(|id| self.sockets[*id].is_open).count();
@@ -407,7 +407,7 @@ impl World {
         assert!(self.waiting.is_empty(), "a call has no answer");
     }
 
-    pub fn time_out(&mut self) {
+    pub fn on_timeout(&mut self) {
         let answered = (self.sockets.iter())
             .filter(|(_, socket)| socket.is_open)
             .filter_map(|(id, socket)| Some((*id, socket.answered?)))
@@ -456,7 +456,7 @@ impl World {
         let body: Value = serde_json::from_str(&question.body("now")).expect("JSON");
         let count = body["data"]["messages"].as_array().expect("messages").len();
         assert!(
-            (1..=JUDGED_MESSAGES_MAX).contains(&count),
+            (1..=HOOK_MESSAGES_MAX).contains(&count),
             "asks about {count}"
         );
         let verdict = |index: usize| match (usize::from(kind) + index) & 3 {
@@ -470,12 +470,15 @@ impl World {
         let status = if kind == 15 { 500 } else { 200 };
         let answer = json!({ "decisions": verdicts }).to_string();
         let verdicts = question.read_answer(status, answer.as_bytes()).ok();
-        self.feed(Input::Judged { question, verdicts });
+        self.feed(Input::HookDecided {
+            question,
+            decisions: verdicts,
+        });
     }
 
     /// Lets the back end allow all that waits.
     fn judge_all(&mut self) {
-        for _ in 0..=UNJUDGED_MESSAGES_MAX {
+        for _ in 0..=PENDING_MESSAGES_MAX {
             if self.questions.is_empty() {
                 return;
             }
@@ -545,14 +548,14 @@ impl World {
             3 => Input::Keys(Err(StorageFault)),
             4 => Input::Page(Ok(stray_page())),
             5 => Input::Page(Err(StorageFault)),
-            6 => Input::BanKept(Ok(())),
-            7 => Input::BanKept(Err(StorageFault)),
+            6 => Input::BanStored(Ok(())),
+            7 => Input::BanStored(Err(StorageFault)),
             8 => Input::Trimmed(Ok(Some(self.now))),
             9 => Input::Trimmed(Err(StorageFault)),
             10 => Input::Measured(Err(StorageFault)),
             11 => Input::Erased(Ok(Epoch::new("e9"))),
             12 => Input::Erased(Err(StorageFault)),
-            13 => Input::EventsKept(Ok(())),
+            13 => Input::EventsStored(Ok(())),
             14 => Input::EventsSettled(Ok(None)),
             _ => Input::Flush,
         });
@@ -630,9 +633,9 @@ impl World {
                 let erased = self.store.erase();
                 self.room.handle_input(Input::Erased(erased), self.now);
             }
-            Output::KeepEvents(write) => {
-                let kept = self.store.keep_events(write);
-                self.room.handle_input(Input::EventsKept(kept), self.now);
+            Output::StoreEvents(write) => {
+                let kept = self.store.store_events(write);
+                self.room.handle_input(Input::EventsStored(kept), self.now);
             }
             Output::ReadEvents(delivery) => {
                 let read = self.store.fill_delivery(delivery);
@@ -667,16 +670,16 @@ impl World {
                 socket.attachment = attachment;
             }
             Output::CheckToken { connection, id, .. } => self.unchecked.push((connection, id)),
-            Output::Judge(question) => self.questions.push(question),
-            Output::KeepAbsence(absence) => {
-                self.store.keep_absence(absence);
+            Output::CallPublishHook(question) => self.questions.push(question),
+            Output::StoreAbsence(absence) => {
+                self.store.store_absence(absence);
             }
-            Output::ForgetAbsence(user) => self.store.forget_absence(&user),
-            Output::KeepBan(ban) => {
-                let outcome = self.store.keep_ban(ban);
-                self.room.handle_input(Input::BanKept(outcome), self.now);
+            Output::DeleteAbsence(user) => self.store.delete_absence(&user),
+            Output::StoreBan(ban) => {
+                let outcome = self.store.store_ban(ban);
+                self.room.handle_input(Input::BanStored(outcome), self.now);
             }
-            Output::ForgetBan(user) => self.store.forget_ban(&user),
+            Output::DeleteBan(user) => self.store.delete_ban(&user),
         }
     }
 

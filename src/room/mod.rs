@@ -29,7 +29,7 @@ use worker::{
     worker_sys::DurableObjectState,
 };
 
-use self::{sockets::Sockets, store::Store, text_cache::Texts};
+use self::{sockets::Sockets, store::Store, text_cache::JsTextCache};
 use crate::{
     api::{CALL_HEADER, read_body},
     config,
@@ -69,7 +69,7 @@ struct Awake {
     room: snug_core::Room,
     sockets: Sockets,
     store: Store,
-    texts: Texts,
+    texts: JsTextCache,
     /// Storage has not taken a message, perhaps since its offset was another object's: what is in
     /// memory cannot be relied on, and the next event starts from storage.
     is_stale: bool,
@@ -157,7 +157,7 @@ impl Room {
         };
         // A room that cannot be woken would leave its clients waiting for ever.
         let turned = self.object.turn(|_| input);
-        Ok(turned.inspect_err(|_| sockets::abandon(&socket))?)
+        Ok(turned.inspect_err(|_| sockets::close_unavailable(&socket))?)
     }
 
     /// The client has closed.
@@ -171,7 +171,7 @@ impl Room {
     ) -> std::result::Result<(), JsValue> {
         let socket = WebSocket::from(socket);
         let said_goodbye = was_clean && matches!(code, 1000 | 1001 | 1005);
-        let gone = self.object.lose(&socket, said_goodbye);
+        let gone = self.object.on_socket_gone(&socket, said_goodbye);
         sockets::answer_close(&socket, code, reason);
         Ok(gone?)
     }
@@ -179,7 +179,9 @@ impl Room {
     /// The connection broke.
     #[wasm_bindgen(js_name = webSocketError)]
     pub fn web_socket_error(&self, socket: web_sys::WebSocket) -> std::result::Result<(), JsValue> {
-        Ok(self.object.lose(&WebSocket::from(socket), false)?)
+        Ok(self
+            .object
+            .on_socket_gone(&WebSocket::from(socket), false)?)
     }
 }
 
@@ -189,10 +191,10 @@ impl Object {
         let admission = request.headers().get(ADMISSION_HEADER)?.unwrap_or_default();
         let admission: Admission = serde_json::from_str(&admission).map_err(Error::from)?;
         let is_question = !is_upgrade(request);
-        if is_question && self.is_unknown()? {
+        if is_question && self.is_unused()? {
             return Err(Refusal::UpgradeRequired.into());
         }
-        self.with_awake(|awake| awake.room.admits(&admission.user, platform::now()))??;
+        self.with_awake(|awake| awake.room.check_capacity(&admission.user, platform::now()))??;
         if is_question {
             return Err(Refusal::UpgradeRequired.into());
         }
@@ -218,8 +220,8 @@ impl Object {
         let call = request.headers().get(CALL_HEADER)?.unwrap_or_default();
         let call: ApiRequest = serde_json::from_str(&call).map_err(Error::from)?;
         let body = read_body(request).await?;
-        if self.is_unknown()? {
-            if let Some(answer) = call.ask.answer_of_unknown(&self.name()?) {
+        if self.is_unused()? {
+            if let Some(answer) = call.ask.response_if_unused(&self.name()?) {
                 return Ok(respond(&answer)?);
             }
             // What is refused does not make a room either.
@@ -237,12 +239,12 @@ impl Object {
     }
 
     /// Whether nobody has ever been here: to ask about a room does not make one.
-    fn is_unknown(&self) -> Result<bool> {
+    fn is_unused(&self) -> Result<bool> {
         Ok(self.awake.borrow().is_none() && Store::is_new(self.state.storage())?)
     }
 
     /// Lets go of a socket, whichever event tells of its end first.
-    fn lose(self: &Rc<Self>, socket: &WebSocket, clean: bool) -> Result<()> {
+    fn on_socket_gone(self: &Rc<Self>, socket: &WebSocket, clean: bool) -> Result<()> {
         let Some(connection) = sockets::id_of(&self.state, socket) else {
             return Ok(());
         };
@@ -250,7 +252,7 @@ impl Object {
             awake.sockets.remove(connection);
             Input::Disconnect { connection, clean }
         })?;
-        sockets::forget(socket);
+        sockets::clear_attachment(socket);
         Ok(())
     }
 
@@ -263,12 +265,12 @@ impl Object {
             while let Some(input) = next {
                 awake.room.handle_input(input, now);
                 while let Some(output) = awake.room.poll_output() {
-                    if let Some(answer) = self.perform(awake, output) {
+                    if let Some(answer) = self.apply(awake, output) {
                         awake.room.handle_input(answer, now);
                     }
                 }
                 let queued = awake.sockets.take_queued();
-                next = (!queued.is_empty()).then_some(Input::FallBehind { queued });
+                next = (!queued.is_empty()).then_some(Input::SlowConsumers { queued });
             }
             awake.texts.clear();
             self.arm(awake);
@@ -324,13 +326,13 @@ impl Object {
             room,
             sockets,
             store,
-            texts: Texts::default(),
+            texts: JsTextCache::default(),
             is_stale: false,
         })
     }
 
     /// Does one output. What storage was asked has an answer.
-    fn perform(self: &Rc<Self>, awake: &mut Awake, output: Output) -> Option<Input> {
+    fn apply(self: &Rc<Self>, awake: &mut Awake, output: Output) -> Option<Input> {
         let (sockets, store, texts) = (&mut awake.sockets, &awake.store, &mut awake.texts);
         match output {
             Output::Append { batch, events } => {
@@ -356,9 +358,9 @@ impl Object {
                 let erased = fresh.and_then(|epoch| store.erase(&epoch));
                 Some(Input::Erased(stored("erase", erased)))
             }
-            Output::KeepEvents(write) => {
-                let kept = stored("events", store.keep_events(&write));
-                Some(Input::EventsKept(kept))
+            Output::StoreEvents(write) => {
+                let kept = stored("events", store.store_events(&write));
+                Some(Input::EventsStored(kept))
             }
             Output::ReadEvents(mut delivery) => {
                 let filled = stored("events", store.fill_delivery(&mut delivery));
@@ -396,7 +398,7 @@ impl Object {
                 self.check_token(connection, id, token);
                 None
             }
-            Output::Judge(question) => {
+            Output::CallPublishHook(question) => {
                 self.judge(question);
                 None
             }
@@ -413,10 +415,10 @@ impl Object {
                 code,
                 attachment,
             } => log("close", sockets.close(connection, code, &attachment)),
-            Output::KeepAbsence(absence) => log("absence", store.keep_absence(&absence)),
-            Output::ForgetAbsence(user) => log("absence", store.forget_absence(&user)),
-            Output::KeepBan(ban) => Some(Input::BanKept(stored("ban", store.keep_ban(&ban)))),
-            Output::ForgetBan(user) => log("ban", store.forget_ban(&user)),
+            Output::StoreAbsence(absence) => log("absence", store.store_absence(&absence)),
+            Output::DeleteAbsence(user) => log("absence", store.delete_absence(&user)),
+            Output::StoreBan(ban) => Some(Input::BanStored(stored("ban", store.store_ban(&ban)))),
+            Output::DeleteBan(user) => log("ban", store.delete_ban(&user)),
         }
     }
 

@@ -106,7 +106,7 @@ pub fn id_of(state: &State, socket: &WebSocket) -> Option<ConnectionId> {
 }
 
 /// Marks a socket that is on its way out, so that no restored room counts it.
-pub fn forget(socket: &WebSocket) {
+pub fn clear_attachment(socket: &WebSocket) {
     if let Err(error) = platform::attach(socket, None) {
         console_warn!("attachment: {error}");
     }
@@ -125,7 +125,7 @@ pub fn answer_close(socket: &WebSocket, code: u16, reason: &str) {
 }
 
 /// Closes a socket whose room cannot be woken.
-pub fn abandon(socket: &WebSocket) {
+pub fn close_unavailable(socket: &WebSocket) {
     if socket.close(Some(1011), Some("internal")).is_err() {
         close_without_code(socket);
     }

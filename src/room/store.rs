@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use snug_core::{
     Epoch, Offset, RoomSnapshot, Timestamp, UserId,
     backend::webhook::EventRow,
-    limits::KEYS_MAX,
+    limits::IDEMPOTENCY_KEYS_MAX,
     protocol::command::PageStart,
     room::{bans::Ban, presence::Absence},
     storage::{
@@ -24,7 +24,7 @@ use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 use crate::platform;
 
 /// What each version of the schema adds to the one before. Only ever appended to.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     "
     CREATE TABLE messages (offset INTEGER PRIMARY KEY, time INTEGER NOT NULL, json TEXT NOT NULL);
     CREATE TABLE absences (user TEXT PRIMARY KEY, since INTEGER NOT NULL, info TEXT, until INTEGER NOT NULL) WITHOUT ROWID;
@@ -56,6 +56,7 @@ const MIGRATIONS: [&str; 6] = [
     CREATE TABLE dead_events (seq INTEGER PRIMARY KEY, json TEXT NOT NULL);
     CREATE TABLE told (user TEXT PRIMARY KEY) WITHOUT ROWID;
     ",
+    "ALTER TABLE told RENAME TO notified_members",
 ];
 
 /// The room's tables.
@@ -191,11 +192,11 @@ impl Store {
             let [keys] = columns(row?)?;
             let keys: Vec<StoredKey> = serde_json::from_str(&text(keys)?)?;
             newest.extend(keys.into_iter().rev());
-            if newest.len() >= KEYS_MAX {
+            if newest.len() >= IDEMPOTENCY_KEYS_MAX {
                 break;
             }
         }
-        newest.truncate(KEYS_MAX);
+        newest.truncate(IDEMPOTENCY_KEYS_MAX);
         newest.reverse();
         Ok(newest)
     }
@@ -299,7 +300,7 @@ impl Store {
     }
 
     /// Stores that a member may be back.
-    pub fn keep_absence(&self, absence: &Absence) -> Result<()> {
+    pub fn store_absence(&self, absence: &Absence) -> Result<()> {
         let info = absence
             .info
             .as_ref()
@@ -316,7 +317,7 @@ impl Store {
     }
 
     /// Forgets it again.
-    pub fn forget_absence(&self, user: &UserId) -> Result<()> {
+    pub fn delete_absence(&self, user: &UserId) -> Result<()> {
         self.run(
             "DELETE FROM absences WHERE user = ?",
             [JsValue::from_str(user.as_str())],
@@ -324,7 +325,7 @@ impl Store {
     }
 
     /// Stores a ban, in place of the user's last one.
-    pub fn keep_ban(&self, ban: &Ban) -> Result<()> {
+    pub fn store_ban(&self, ban: &Ban) -> Result<()> {
         self.run(
             "INSERT OR REPLACE INTO bans (user, until) VALUES (?, ?)",
             [JsValue::from_str(ban.user.as_str()), number(ban.until.0)],
@@ -332,7 +333,7 @@ impl Store {
     }
 
     /// Forgets it again.
-    pub fn forget_ban(&self, user: &UserId) -> Result<()> {
+    pub fn delete_ban(&self, user: &UserId) -> Result<()> {
         self.run(
             "DELETE FROM bans WHERE user = ?",
             [JsValue::from_str(user.as_str())],

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use snug_core::{
     ConnectionId, Input,
     auth::token,
-    backend::{publish_hook::Question, webhook::Delivery},
+    backend::{publish_hook::HookRequest, webhook::Delivery},
     protocol::command::CommandId,
     room::io::DeliveryOutcome,
     secret::Secret,
@@ -69,14 +69,17 @@ impl Object {
     }
 
     /// Asks the back end about messages.
-    pub(super) fn judge(self: &Rc<Self>, question: Rc<Question>) {
+    pub(super) fn judge(self: &Rc<Self>, question: Rc<HookRequest>) {
         let object = self.clone();
         self.state.wait_until(async move {
-            let verdicts = match config::load(&object.env) {
+            let decisions = match config::load(&object.env) {
                 Ok(config) => publish_hook::ask(&config, &question).await,
                 Err(_) => None,
             };
-            if let Err(error) = object.turn(|_| Input::Judged { question, verdicts }) {
+            if let Err(error) = object.turn(|_| Input::HookDecided {
+                question,
+                decisions,
+            }) {
                 console_error!("judge: {error}");
             }
         });

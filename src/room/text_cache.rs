@@ -1,4 +1,4 @@
-//! Texts as JavaScript has them.
+//! JsTextCache as JavaScript has them.
 
 use std::rc::Rc;
 
@@ -6,9 +6,9 @@ use js_sys::JsString;
 
 /// The last text that was encoded. What is stored is sent right after, and crosses once.
 #[derive(Default)]
-pub struct Texts(Option<(Rc<str>, JsString)>);
+pub struct JsTextCache(Option<(Rc<str>, JsString)>);
 
-impl Texts {
+impl JsTextCache {
     /// The text as a JavaScript string.
     pub fn encode(&mut self, text: &Rc<str>) -> &JsString {
         let known = self.0.take().filter(|(last, _)| Rc::ptr_eq(last, text));

@@ -44,7 +44,7 @@ pub const EVENT_BYTES_MAX: usize = 64;
 /// A publish command's idempotency key.
 pub const KEY_BYTES_MAX: usize = 64;
 /// The idempotency keys that a room remembers: its newest.
-pub const KEYS_MAX: usize = 1000;
+pub const IDEMPOTENCY_KEYS_MAX: usize = 1000;
 /// The users that one signal may name.
 pub const SIGNAL_TO_MAX: usize = 32;
 /// The reason that a `kick` command gives.
@@ -58,9 +58,9 @@ pub const EPOCH_BYTES_MAX: usize = 64;
 
 /// The messages of one request over HTTP, stored as one row: with the most that a row may hold beside
 /// [`FRAME_BYTES_MAX`] of them, 2 MB are not reached.
-pub const CALL_MESSAGES_MAX: usize = 100;
+pub const API_MESSAGES_MAX: usize = 100;
 /// The rooms that one request may publish in.
-pub const CALL_ROOMS_MAX: usize = 100;
+pub const API_ROOMS_MAX: usize = 100;
 /// Callers whose rate a room remembers at a time.
 pub const CALLERS_MAX: usize = 1_000;
 
@@ -95,24 +95,24 @@ pub const VACATED_MS: u64 = 5_000;
 const _: () = assert!(DELIVERY_LOST_MS > DELIVERY_MS_MAX as u64);
 
 /// What the back end is asked to judge at once: messages of one room.
-pub const JUDGED_MESSAGES_MAX: usize = 100;
+pub const HOOK_MESSAGES_MAX: usize = 100;
 /// The same as JSON, in bytes (but one message at least). A connection whose messages and commands
 /// wait for verdicts may have as much of them waiting.
-pub const JUDGED_BYTES_MAX: usize = 1024 * 1024;
+pub const HOOK_BYTES_MAX: usize = 1024 * 1024;
 /// What the back end may answer to that.
-pub const VERDICTS_BYTES_MAX: usize = 2 * 1024 * 1024;
+pub const HOOK_RESPONSE_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How long it may take.
-pub const VERDICTS_MS_MAX: u32 = 2_000;
+pub const HOOK_TIMEOUT_MS: u32 = 2_000;
 /// The messages of a room that wait for a verdict, those among them that the back end is asked
 /// about. Where it never answers, that is four questions of 2 s: clients wait for 10 s.
-pub const UNJUDGED_MESSAGES_MAX: usize = 4 * JUDGED_MESSAGES_MAX;
+pub const PENDING_MESSAGES_MAX: usize = 4 * HOOK_MESSAGES_MAX;
 /// What waits of all connections of a room, in bytes: an isolate has 128 MB.
-pub const UNJUDGED_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const PENDING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// What each message or frame that waits counts beside its own bytes.
-pub const UNJUDGED_OVERHEAD_BYTES: usize = 256;
+pub const PENDING_OVERHEAD_BYTES: usize = 256;
 
 // A connection's longest frame fits, whoever else waits.
-const _: () = assert!(JUDGED_BYTES_MAX + FRAME_BYTES_MAX < UNJUDGED_BYTES_MAX);
+const _: () = assert!(HOOK_BYTES_MAX + FRAME_BYTES_MAX < PENDING_BYTES_MAX);
 
 /// Arrays and objects within each other in one command. Common parsers stop at 64 (.NET) or
 /// 100 (Ruby): what a room passes on has to be readable by every member.

@@ -42,7 +42,7 @@ use crate::{
     room::{
         bans::{Ban, Bans},
         connection::{ClosingSocket, Connection},
-        flush_window::{Pace, PresencePace},
+        flush_window::{FlushWindow, PresenceWindow},
         io::{Input, Output, RestoredSocket, RoomSnapshot},
         presence::{Arrival, Presence},
     },
@@ -53,14 +53,14 @@ pub use self::timers::Wake;
 
 use self::{
     api::Callers,
-    history::Wanted,
+    history::QueuedQuery,
     inbound_frame::Frame,
     kick::Kick,
     outbox::Outbox,
-    presence_diff::Change,
-    publish::Unkeyed,
-    publish_hook::Court,
-    webhooks::{Events, Unwritten},
+    presence_diff::PresenceDiff,
+    publish::AwaitingKeys,
+    publish_hook::PublishHookQueue,
+    webhooks::{Unwritten, WebhookQueue},
 };
 
 /// A room as a state machine: no I/O, no clock, no randomness.
@@ -98,28 +98,28 @@ pub struct Room {
     /// The frame that is being worked through.
     inbox: Option<Frame>,
     /// What waits for the back end's verdicts.
-    court: Court,
+    hook_queue: PublishHookQueue,
     /// What storage was asked.
-    asked: Option<Asked>,
+    pending_query: Option<PendingQuery>,
     /// Whether storage has failed during this input.
     storage_failed: bool,
     /// What storage is to be asked next.
-    wanted: Option<Wanted>,
+    queued_query: Option<QueuedQuery>,
     /// Who has asked over HTTP, and how often.
     callers: Callers,
     /// What the back end is told.
-    events: Events,
+    events: WebhookQueue,
     /// What has changed in presence and is not told yet.
-    change: Change,
+    presence_diff: PresenceDiff,
     /// What waits to be sent.
     outbox: Outbox,
-    pace: Pace,
-    presence_pace: PresencePace,
+    flush_window: FlushWindow,
+    presence_window: PresenceWindow,
     outputs: VecDeque<Output>,
 }
 
 #[derive(Debug)]
-enum Asked {
+enum PendingQuery {
     Append {
         newest: Offset,
         time: Timestamp,
@@ -129,8 +129,8 @@ enum Asked {
         /// The events that tell of them.
         events: Option<EventRow>,
     },
-    Keys(Unkeyed),
-    Page(Asker),
+    Keys(AwaitingKeys),
+    Page(ReplyTo),
     Measure(ApiRequestId),
     Erase(ApiRequestId),
     ReadDead(ApiRequestId),
@@ -143,7 +143,7 @@ enum Asked {
         dead: Vec<OutgoingEvent>,
     },
     Ban {
-        asker: Asker,
+        reply_to: ReplyTo,
         kick: Kick,
         ban: Ban,
     },
@@ -157,14 +157,14 @@ enum Asked {
 
 /// Who is to be told what has come of something.
 #[derive(Clone, Debug)]
-enum Asker {
+enum ReplyTo {
     /// A connection, in reply to its command.
     Command {
         from: ConnectionId,
         id: Option<CommandId>,
     },
     /// The back end.
-    Call(ApiRequestId),
+    Api(ApiRequestId),
 }
 
 impl Room {
@@ -176,7 +176,7 @@ impl Room {
         sockets: impl IntoIterator<Item = RestoredSocket>,
         now: Timestamp,
     ) -> Self {
-        let told = std::mem::take(&mut stored.events.told);
+        let notified = std::mem::take(&mut stored.events.notified);
         let mut room = Self {
             name,
             epoch: stored.epoch,
@@ -194,22 +194,22 @@ impl Room {
             now,
             clock: now,
             inbox: None,
-            court: Court::default(),
-            asked: None,
+            hook_queue: PublishHookQueue::default(),
+            pending_query: None,
             storage_failed: false,
-            wanted: None,
+            queued_query: None,
             callers: Callers::default(),
-            events: Events::restore(rules.events, stored.events),
+            events: WebhookQueue::restore(rules.events, stored.events),
             rules,
-            change: Change::default(),
+            presence_diff: PresenceDiff::default(),
             outbox: Outbox::default(),
-            pace: Pace::default(),
-            presence_pace: PresencePace::default(),
+            flush_window: FlushWindow::default(),
+            presence_window: PresenceWindow::default(),
             outputs: VecDeque::new(),
         };
-        room.note_oldest(stored.oldest_time);
+        room.set_oldest(stored.oldest_time);
         for absence in stored.absences {
-            room.presence.await_return(absence);
+            room.presence.start_grace(absence);
         }
         for socket in sockets {
             if let Some(connection) = Connection::restore(&socket.attachment) {
@@ -218,10 +218,10 @@ impl Room {
                 room.closing.insert(socket.connection, closing);
             } else {
                 let code = CloseCode::StateLost;
-                room.say_closing(socket.connection, None, false, code, code.reason());
+                room.push_closing(socket.connection, None, false, code, code.reason());
             }
         }
-        room.compare_members(told);
+        room.reconcile_members(notified);
         room
     }
 
@@ -230,7 +230,7 @@ impl Room {
     /// # Errors
     ///
     /// `banned`, `too_many_connections`, `room_full`.
-    pub fn admits(&self, user: &UserId, now: Timestamp) -> Result<(), Refusal> {
+    pub fn check_capacity(&self, user: &UserId, now: Timestamp) -> Result<(), Refusal> {
         self.bans.admit(user, now)?;
         let closing = self
             .closing
@@ -257,7 +257,7 @@ impl Room {
         self.clock = now;
         // One that has just gone is not there to be told.
         let is_end = matches!(input, Input::Disconnect { .. });
-        if self.asked.is_none() && !is_end {
+        if self.pending_query.is_none() && !is_end {
             self.close_expired();
         }
         match input {
@@ -272,23 +272,26 @@ impl Room {
                 self.drop_connection(connection, clean);
             }
             Input::ApiRequest { id, call, body } => self.call(id, call, &body),
-            Input::Timeout { answered } => self.time_out(&answered),
+            Input::Timeout { answered } => self.on_timeout(&answered),
             Input::TokenChecked {
                 connection,
                 id,
                 outcome,
             } => self.token_checked(connection, id, outcome),
-            Input::Judged { question, verdicts } => self.court.judge(&question, verdicts),
-            Input::Flush => self.pass(),
-            Input::FallBehind { queued } => self.close_slow(&queued),
+            Input::HookDecided {
+                question,
+                decisions,
+            } => self.hook_queue.judge(&question, decisions),
+            Input::Flush => self.on_elapsed(),
+            Input::SlowConsumers { queued } => self.close_slow(&queued),
             Input::Appended(outcome) => self.appended(outcome),
             Input::Trimmed(outcome) => self.trimmed(outcome),
-            Input::BanKept(outcome) => self.ban_kept(outcome),
+            Input::BanStored(outcome) => self.ban_stored(outcome),
             Input::Keys(outcome) => self.keys_read(outcome),
             Input::Page(outcome) => self.page(outcome),
             Input::Measured(outcome) => self.measured(outcome),
             Input::Erased(outcome) => self.erased(outcome),
-            Input::EventsKept(outcome) => self.events_kept(outcome),
+            Input::EventsStored(outcome) => self.events_stored(outcome),
             Input::EventsRead(outcome) => self.events_read(outcome),
             Input::Delivered {
                 last,
@@ -302,23 +305,23 @@ impl Room {
 
     /// The next thing to do; `None` when the input is done with, or storage owes an answer.
     pub fn poll_output(&mut self) -> Option<Output> {
-        while self.outputs.is_empty() && self.asked.is_none() && self.go_on() {}
+        while self.outputs.is_empty() && self.pending_query.is_none() && self.step() {}
         self.outputs.pop_front()
     }
 
     /// Takes the next step of the work; `false` where nothing is left that can't wait.
-    fn go_on(&mut self) -> bool {
+    fn step(&mut self) -> bool {
         if self.inbox.is_none() {
-            self.inbox = self.court.next_frame();
+            self.inbox = self.hook_queue.next_frame();
         }
         let next_len = self.inbox.as_ref().map(Frame::next_len);
-        let more = self.court.next_len().or(next_len);
+        let more = self.hook_queue.next_len().or(next_len);
         if self.outbox.is_full(more.unwrap_or_default()) {
             self.flush();
-        } else if self.ask_wanted() || self.do_next_verdict() || self.handle_next_line() {
+        } else if self.run_queued_query() || self.apply_next_decision() || self.handle_next_line() {
         } else if self.is_flush_due() {
             self.flush();
-        } else if !self.storage_failed && (self.ask_for_verdicts() || self.tell_back_end()) {
+        } else if !self.storage_failed && (self.call_publish_hook() || self.advance_webhooks()) {
         } else {
             self.storage_failed = false;
             return false;
@@ -329,35 +332,38 @@ impl Room {
     fn is_flush_due(&mut self) -> bool {
         // Nothing may wait in a room that its shell is about to restore.
         if self.storage_failed {
-            return !self.outbox.is_empty() || !self.change.is_empty();
+            return !self.outbox.is_empty() || !self.presence_diff.is_empty();
         }
         if !self.outbox.is_empty() {
             return self.outbox.is_urgent()
-                || self.pace.admits(self.outbox.shared_lines(), self.now);
+                || self
+                    .flush_window
+                    .may_flush(self.outbox.shared_lines(), self.now);
         }
-        self.pace.rest(self.now);
-        let is_open = self.pace.open_until().is_some();
-        !self.change.is_empty() && !is_open && self.presence_pace.from() <= self.now
+        self.flush_window.on_idle(self.now);
+        let is_open = self.flush_window.open_until().is_some();
+        !self.presence_diff.is_empty() && !is_open && self.presence_window.from() <= self.now
     }
 
     /// In how many milliseconds to come back with [`Input::Flush`]: until then the room gathers.
     /// What waits is lost with the room; nobody has heard of it yet.
     pub fn poll_flush(&self) -> Option<u64> {
-        let presence = (!self.change.is_empty()).then(|| self.presence_pace.from());
-        let due = self.pace.open_until().or(presence)?;
+        let presence = (!self.presence_diff.is_empty()).then(|| self.presence_window.from());
+        let due = self.flush_window.open_until().or(presence)?;
         Some(due.ms_since(self.now))
     }
 
     /// The time has passed that was asked for, whatever the clock says of it.
-    fn pass(&mut self) {
-        if self.pace.open_until().is_none() {
-            self.presence_pace.pass();
+    fn on_elapsed(&mut self) {
+        if self.flush_window.open_until().is_none() {
+            self.presence_window.on_elapsed();
         }
-        self.pace.pass(self.outbox.shared_lines(), self.now);
+        self.flush_window
+            .on_elapsed(self.outbox.shared_lines(), self.now);
     }
 
     fn connect(&mut self, id: ConnectionId, admission: Admission) {
-        self.tell_leave_of(&admission.user);
+        self.flush_pending_leave(&admission.user);
         let since = self.presence.since(&admission.user).unwrap_or(self.now);
         let options = admission.options.clone();
         let connection = Connection::new(id, admission, since, &self.rules, self.now);
@@ -370,25 +376,25 @@ impl Room {
         match self.add(connection, None) {
             Arrival::Joined => {
                 let info = self.connections.get(&id).and_then(|one| one.info.clone());
-                self.note_join(&user, info.as_deref());
-                self.change.join(user, id);
+                self.record_join(&user, info.as_deref());
+                self.presence_diff.join(user, id);
                 // What waits to be told of is older than its welcome.
-                if self.outbox.tells_presence() {
-                    self.change.concerns_all();
+                if self.outbox.has_presence() {
+                    self.presence_diff.include_originator();
                 }
             }
-            Arrival::Returned => self.outputs.push_back(Output::ForgetAbsence(user)),
+            Arrival::Returned => self.outputs.push_back(Output::DeleteAbsence(user)),
             Arrival::Another => {}
         }
         self.start_with(id, &options);
     }
 
     fn add(&mut self, connection: Connection, answered: Option<Timestamp>) -> Arrival {
-        let sweep_at = self.sweep_for(connection.silent_at(&self.rules, answered));
+        let sweep_at = self.sweep_for(connection.idle_deadline(&self.rules, answered));
         self.sweep_at = Some(self.sweep_at.map_or(sweep_at, |at| at.min(sweep_at)));
         let arrival = self.presence.arrive(&connection);
-        let ends_at = connection.ends_at(&self.rules);
-        self.expiries.insert((ends_at, connection.id));
+        let token_deadline = connection.token_deadline(&self.rules);
+        self.expiries.insert((token_deadline, connection.id));
         self.connections.insert(connection.id, connection);
         arrival
     }

@@ -1,4 +1,4 @@
-//! Texts that nobody is to see.
+//! JsTextCache that nobody is to see.
 
 use std::fmt;
 

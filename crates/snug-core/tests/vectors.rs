@@ -17,10 +17,10 @@ use serde_json::{Value, value::RawValue};
 use snug_core::{
     ApiResponse, Capabilities, CloseCode, ConnectionId, Epoch, ErrorCode, Offset, Refusal,
     RoomName, Timestamp, UserId,
-    auth::session_cookie::Question,
+    auth::session_cookie::SessionRequest,
     backend::{
-        api::{Description, WebhookCounts, read_messages},
-        publish_hook::{self, Candidate, Verdict},
+        api::{RoomStatus, WebhookCounts, read_messages},
+        publish_hook::{self, Decision, ProposedMessage},
         webhook::{Delivery, Event, EventKind, EventRow, Lines},
     },
     limits::PAGE_BYTES_MAX,
@@ -84,9 +84,9 @@ fn verdicts_are_read_as_what_they_mean() {
     let answer = vectors()["publish_hook_response"].to_string();
     let verdicts = judged().read_answer(200, answer.as_bytes()).unwrap();
     let [
-        Verdict::Allow,
-        Verdict::Change(data),
-        Verdict::Refuse(Some(reason)),
+        Decision::Allow,
+        Decision::Replace(data),
+        Decision::Refuse(Some(reason)),
     ] = verdicts.as_slice()
     else {
         panic!("{verdicts:?}");
@@ -411,7 +411,7 @@ fn sent() -> Named<String> {
         ),
         (
             "answer_room",
-            ApiResponse::ok(&Description {
+            ApiResponse::ok(&RoomStatus {
                 room: &room,
                 epoch: Some(&epoch),
                 offset: Offset(42),
@@ -429,13 +429,13 @@ fn sent() -> Named<String> {
             Push::Closing {
                 code: closing.number(),
                 reason: closing.reason(),
-                reconnect: closing.invites_back(),
+                reconnect: closing.should_reconnect(),
             }
             .to_line(),
         ),
         (
             "session_question",
-            serde_json::to_string(&Question {
+            serde_json::to_string(&SessionRequest {
                 room: &room,
                 ip: Some("203.0.113.7"),
             })
@@ -460,8 +460,8 @@ fn sent() -> Named<String> {
 }
 
 /// What an application is asked about messages.
-fn judged() -> publish_hook::Question {
-    let candidate = |user, connection, event, data| Candidate {
+fn judged() -> publish_hook::HookRequest {
+    let candidate = |user, connection, event, data| ProposedMessage {
         user,
         connection,
         event,
@@ -469,7 +469,7 @@ fn judged() -> publish_hook::Question {
         bytes_max: 65_536,
     };
     let (ann, bob, cho) = (user("ann"), user("bob"), user("cho"));
-    publish_hook::Question::new(
+    publish_hook::HookRequest::new(
         RoomName::parse("team:7:general").unwrap(),
         &[
             candidate(&ann, ANN_DESKTOP, Some("chat"), r#"{"text":"你好 👋"}"#),

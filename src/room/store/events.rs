@@ -30,7 +30,7 @@ impl Store {
             }
             None => (0, 0),
         };
-        let told = self.rows("SELECT user FROM told", [])?;
+        let notified = self.rows("SELECT user FROM notified_members", [])?;
         Ok(StoredEvents {
             source: source.into(),
             state: state
@@ -40,7 +40,7 @@ impl Store {
             newest,
             bytes,
             oldest: self.oldest_events()?,
-            told: told.into_iter().map(read_user).collect::<Result<_>>()?,
+            notified: notified.into_iter().map(read_user).collect::<Result<_>>()?,
         })
     }
 
@@ -81,7 +81,7 @@ impl Store {
     }
 
     /// Stores events, how far they were delivered, and whom the back end knows to be here.
-    pub fn keep_events(&self, write: &EventWrite) -> Result<()> {
+    pub fn store_events(&self, write: &EventWrite) -> Result<()> {
         platform::transaction(&self.storage, || {
             if let Some(row) = &write.row {
                 self.append_events(row, JsValue::from_str(row.lines.text()))?;
@@ -89,13 +89,16 @@ impl Store {
             if let Some(state) = &write.state {
                 self.set_meta("events", &serde_json::to_string(state)?)?;
             }
-            for user in &write.untold {
+            for user in &write.departed {
                 let user = JsValue::from_str(user.as_str());
-                self.run("DELETE FROM told WHERE user = ?", [user])?;
+                self.run("DELETE FROM notified_members WHERE user = ?", [user])?;
             }
-            for user in &write.told {
+            for user in &write.notified {
                 let user = JsValue::from_str(user.as_str());
-                self.run("INSERT OR REPLACE INTO told (user) VALUES (?)", [user])?;
+                self.run(
+                    "INSERT OR REPLACE INTO notified_members (user) VALUES (?)",
+                    [user],
+                )?;
             }
             Ok(())
         })

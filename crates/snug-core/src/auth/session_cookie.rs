@@ -10,7 +10,7 @@ use crate::{
 
 /// What an application is asked, beside the cookies of who comes.
 #[derive(Clone, Debug, Serialize)]
-pub struct Question<'a> {
+pub struct SessionRequest<'a> {
     /// The room asked for.
     pub room: &'a RoomName,
     /// From where, as far as that is known.
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn the_question_has_just_these_fields() {
         let room = RoomName::parse("lobby").unwrap();
-        let question = |ip| serde_json::to_string(&Question { room: &room, ip }).unwrap();
+        let question = |ip| serde_json::to_string(&SessionRequest { room: &room, ip }).unwrap();
         assert_eq!(question(Some("::1")), r#"{"room":"lobby","ip":"::1"}"#);
         assert_eq!(question(None), r#"{"room":"lobby","ip":null}"#);
     }

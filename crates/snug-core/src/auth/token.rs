@@ -23,8 +23,8 @@ use crate::{
 pub use self::{
     claims::{ClaimedLimits, Claims},
     dev_issuer::{CLAIMS_TOO_LONG, DevTokenIssuer},
-    identity_provider::{Lookup, Provider},
-    key::{Algorithm, HmacAlgorithm, Key, KeySet, PublicAlgorithm, PublicKey, Signer},
+    identity_provider::{IdentityProvider, KeyLookup},
+    key::{Algorithm, HmacAlgorithm, Key, KeySelector, KeySet, PublicAlgorithm, PublicKey},
 };
 
 /// Which tokens hold.
@@ -50,7 +50,7 @@ pub trait Platform {
     fn holds(&self, key: &PublicKey, signed: &[u8], signature: &[u8])
     -> impl Future<Output = bool>;
 
-    /// The provider's keys that the signer may mean: see [`Provider`].
+    /// The provider's keys that the signer may mean: see [`IdentityProvider`].
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ pub trait Platform {
     fn provided(
         &self,
         provider: &ServiceUrl,
-        signer: &Signer,
+        signer: &KeySelector,
     ) -> impl Future<Output = Result<Vec<Rc<Key>>, Refusal>>;
 }
 
@@ -100,7 +100,7 @@ pub async fn verify(
     if untrusted.header().other_fields.has_crit {
         return Err(Refusal::TokenInvalid("The token has a 'crit' header"));
     }
-    let signer = Signer {
+    let signer = KeySelector {
         algorithm: Algorithm::named(untrusted.algorithm()).ok_or(NOT_SIGNED)?,
         key_id: untrusted.header().key_id.clone(),
     };
@@ -127,7 +127,7 @@ impl TokenRules {
     /// The keys that the signer may mean: the configured ones, or the provider's.
     async fn keys_of(
         &self,
-        signer: &Signer,
+        signer: &KeySelector,
         platform: &impl Platform,
     ) -> Result<Vec<Rc<Key>>, Refusal> {
         if let Algorithm::Hmac(_) = signer.algorithm {

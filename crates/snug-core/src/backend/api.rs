@@ -17,7 +17,7 @@ use crate::{
     config::RoomRules,
     ids::{Epoch, Offset, RoomName, UserId},
     limits::{
-        BAN_SECONDS_MAX, CALL_MESSAGES_MAX, CALL_ROOMS_MAX, EVENT_BYTES_MAX, FRAME_BYTES_MAX,
+        API_MESSAGES_MAX, API_ROOMS_MAX, BAN_SECONDS_MAX, EVENT_BYTES_MAX, FRAME_BYTES_MAX,
         KEY_BYTES_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX, REASON_BYTES_MAX,
     },
     protocol::{
@@ -225,14 +225,14 @@ impl ApiOperation {
 
     /// The answer where nobody has ever used the room, so that a question does not make one;
     /// `None` for what does.
-    pub fn answer_of_unknown(&self, room: &RoomName) -> Option<ApiResponse> {
+    pub fn response_if_unused(&self, room: &RoomName) -> Option<ApiResponse> {
         match self {
             Self::Publish => None,
             Self::Kick { ban_seconds, .. } if ban_seconds.is_some_and(|ban| ban > 0) => None,
             Self::Kick { .. } | Self::Erase => Some(ApiResponse::closed(0)),
             Self::Messages(_) => Some(ApiResponse::page(None, &[], false)),
             Self::Members => Some(ApiResponse::members(&[], 0)),
-            Self::Describe => Some(ApiResponse::ok(&Description::unknown(room))),
+            Self::Describe => Some(ApiResponse::ok(&RoomStatus::unknown(room))),
             Self::DeadEvents { .. } => Some(ApiResponse::dead(&[], false)),
         }
     }
@@ -240,7 +240,7 @@ impl ApiOperation {
 
 /// A room in numbers.
 #[derive(Clone, Debug, Serialize)]
-pub struct Description<'a> {
+pub struct RoomStatus<'a> {
     /// Its name.
     pub room: &'a RoomName,
     /// What offsets count in; `None` where nobody has used the room yet.
@@ -268,7 +268,7 @@ pub struct WebhookCounts {
     pub dead: u64,
 }
 
-impl<'a> Description<'a> {
+impl<'a> RoomStatus<'a> {
     fn unknown(room: &'a RoomName) -> Self {
         Self {
             room,
@@ -397,7 +397,7 @@ pub fn read_messages(body: &str, message_bytes_max: usize) -> Result<Vec<NewMess
     } else {
         vec![whole]
     };
-    if !(1..=CALL_MESSAGES_MAX).contains(&raw.len()) {
+    if !(1..=API_MESSAGES_MAX).contains(&raw.len()) {
         return Err(NO_MESSAGES);
     }
     raw.into_iter()
@@ -435,14 +435,14 @@ impl<'a> NewMessage<'a> {
 
 /// The body of a request that publishes in several rooms.
 #[derive(Debug)]
-pub struct Broadcast<'a> {
+pub struct MultiRoomPublish<'a> {
     /// The rooms, as they were named.
     pub rooms: Vec<Cow<'a, str>>,
     /// The messages, for [`read_messages`].
     pub messages: &'a str,
 }
 
-impl<'a> Broadcast<'a> {
+impl<'a> MultiRoomPublish<'a> {
     /// Reads the body, and looks at the messages.
     ///
     /// # Errors
@@ -465,7 +465,7 @@ impl<'a> Broadcast<'a> {
         }
         let Fields { rooms, messages } = serde_json::from_str(body).map_err(|_| NO_BROADCAST)?;
         let distinct: std::collections::BTreeSet<_> = rooms.iter().collect();
-        if !(1..=CALL_ROOMS_MAX).contains(&rooms.len()) || distinct.len() < rooms.len() {
+        if !(1..=API_ROOMS_MAX).contains(&rooms.len()) || distinct.len() < rooms.len() {
             return Err(NO_BROADCAST);
         }
         let messages = messages.get();

@@ -13,7 +13,7 @@ use crate::{
 
 /// What is asked about some messages of a room, in order.
 #[derive(Debug)]
-pub struct Question {
+pub struct HookRequest {
     room: RoomName,
     /// The messages as a JSON array.
     messages: String,
@@ -23,7 +23,7 @@ pub struct Question {
 
 /// A message that somebody wants to be stored.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Candidate<'a> {
+pub struct ProposedMessage<'a> {
     /// Whose it is.
     pub user: &'a UserId,
     /// The connection that it came by.
@@ -40,18 +40,18 @@ pub struct Candidate<'a> {
 
 /// What becomes of a message.
 #[derive(Clone, Debug)]
-pub enum Verdict {
+pub enum Decision {
     /// It is stored.
     Allow,
     /// It is stored with other data.
-    Change(Box<RawValue>),
+    Replace(Box<RawValue>),
     /// It is not stored; its member is told why, where the back end says.
     Refuse(Option<String>),
 }
 
-impl Question {
+impl HookRequest {
     /// Asks about these.
-    pub fn new(room: RoomName, messages: &[Candidate<'_>]) -> Self {
+    pub fn new(room: RoomName, messages: &[ProposedMessage<'_>]) -> Self {
         Self {
             room,
             // Nothing in here can fail to serialise: it is texts, and raw values are JSON.
@@ -76,7 +76,7 @@ impl Question {
     /// # Errors
     ///
     /// Why it cannot be used, for the operator.
-    pub fn read_answer(&self, status: u16, body: &[u8]) -> Result<Vec<Verdict>, String> {
+    pub fn read_answer(&self, status: u16, body: &[u8]) -> Result<Vec<Decision>, String> {
         if status != 200 {
             return Err(format!("answered {status}"));
         }
@@ -86,7 +86,7 @@ impl Question {
             return Err(format!("returned {count} decisions for {wanted}"));
         }
         let read = |(index, (raw, bytes_max)): (usize, (&RawValue, &usize))| {
-            Verdict::read(raw, *bytes_max)
+            Decision::read(raw, *bytes_max)
                 .map_err(|why| format!("returned a decision that {why}, at {index}"))
         };
         (verdicts.into_iter().zip(&self.bytes_max).enumerate())
@@ -107,7 +107,7 @@ fn read_list(body: &[u8]) -> Option<Vec<&RawValue>> {
     json::is_object(whole).then_some(decisions)
 }
 
-impl Verdict {
+impl Decision {
     fn read(raw: &RawValue, bytes_max: usize) -> Result<Self, &'static str> {
         #[derive(Deserialize)]
         struct Fields<'a> {
@@ -131,7 +131,7 @@ impl Verdict {
                 if !json::is_readable(data.get()) {
                     return Err("makes its message JSON that not every client can read");
                 }
-                Ok(Self::Change(data.to_owned()))
+                Ok(Self::Replace(data.to_owned()))
             }
             (false, _) => match fields.reason {
                 Some(reason) if reason.len() > REASON_BYTES_MAX => Err("has too long a reason"),
@@ -286,15 +286,15 @@ mod tests {
             panic!("one verdict");
         };
         Ok(match verdict {
-            Verdict::Allow => "allow".into(),
-            Verdict::Change(data) => format!("change {data}"),
-            Verdict::Refuse(None) => "refuse".into(),
-            Verdict::Refuse(Some(reason)) => format!("refuse {reason}"),
+            Decision::Allow => "allow".into(),
+            Decision::Replace(data) => format!("change {data}"),
+            Decision::Refuse(None) => "refuse".into(),
+            Decision::Refuse(Some(reason)) => format!("refuse {reason}"),
         })
     }
 
-    fn candidate<'a>(user: &'a UserId, data: &'a RawValue) -> Candidate<'a> {
-        Candidate {
+    fn candidate<'a>(user: &'a UserId, data: &'a RawValue) -> ProposedMessage<'a> {
+        ProposedMessage {
             user,
             connection: ConnectionId(7),
             event: None,
@@ -303,8 +303,8 @@ mod tests {
         }
     }
 
-    fn question(messages: &[Candidate<'_>]) -> Question {
-        Question::new(RoomName::parse("team:7:general").unwrap(), messages)
+    fn question(messages: &[ProposedMessage<'_>]) -> HookRequest {
+        HookRequest::new(RoomName::parse("team:7:general").unwrap(), messages)
     }
 
     fn user(name: &str) -> UserId {

@@ -106,14 +106,14 @@ impl CloseCode {
     }
 
     /// Whether the client should connect again.
-    pub fn invites_back(self) -> bool {
+    pub fn should_reconnect(self) -> bool {
         self.number() < 4100
     }
 
     /// Whether the member's leave need not wait for a return: it has been gone for long, or is
     /// told not to come back.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::PingTimeout) || !self.invites_back()
+        matches!(self, Self::PingTimeout) || !self.should_reconnect()
     }
 }
 
@@ -151,7 +151,7 @@ mod tests {
             Banned, Kicked, MessageTooBig, PingTimeout, RoomClosed, StateLost, TokenExpired,
             TokenRevoked, TooManyErrors, TooSlow, UnsupportedData,
         };
-        for (code, number, reason, invites_back, is_final) in [
+        for (code, number, reason, should_reconnect, is_final) in [
             (UnsupportedData, 1003, "unsupported_data", true, false),
             (MessageTooBig, 1009, "message_too_big", true, false),
             (TokenExpired, 4001, "token_expired", true, false),
@@ -165,7 +165,7 @@ mod tests {
             (RoomClosed, 4104, "room_closed", false, true),
         ] {
             assert_eq!((code.number(), code.reason()), (number, reason));
-            assert_eq!(code.invites_back(), invites_back, "{reason}");
+            assert_eq!(code.should_reconnect(), should_reconnect, "{reason}");
             assert_eq!(code.is_final(), is_final, "{reason}");
             // A close frame holds 125 bytes, 2 of them the code (RFC 6455, section 5.5).
             assert!(reason.len() <= 123);

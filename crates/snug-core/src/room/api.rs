@@ -2,11 +2,11 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{Asker, Room, history::Wanted, kick::Kick, publish::Publication};
+use super::{ReplyTo, Room, history::QueuedQuery, kick::Kick, publish::Publication};
 use crate::{
     Capability,
     backend::api::{
-        ApiOperation, ApiRequest, ApiRequestId, ApiResponse, Caller, Description, WebhookCounts,
+        ApiOperation, ApiRequest, ApiRequestId, ApiResponse, Caller, RoomStatus, WebhookCounts,
         read_messages,
     },
     config::RoomRules,
@@ -20,12 +20,17 @@ use crate::{
 impl Room {
     /// Does what a call asks for, or answers why not.
     pub(super) fn call(&mut self, id: ApiRequestId, call: ApiRequest, body: &str) {
-        if let Err(refusal) = self.take_call(id, call, body) {
+        if let Err(refusal) = self.try_api_request(id, call, body) {
             self.answer(id, Err(refusal));
         }
     }
 
-    fn take_call(&mut self, id: ApiRequestId, call: ApiRequest, body: &str) -> Result<(), Refusal> {
+    fn try_api_request(
+        &mut self,
+        id: ApiRequestId,
+        call: ApiRequest,
+        body: &str,
+    ) -> Result<(), Refusal> {
         let ApiRequest { caller, ask } = call;
         // A ban is of members; who serves acts for the application.
         if !caller.can.has(Capability::Serve) {
@@ -34,23 +39,25 @@ impl Room {
         self.callers.take(id, &caller, &self.rules, self.now)?;
         match ask {
             ApiOperation::Publish => self.publish_for(id, &caller, body)?,
-            ApiOperation::Messages(request) => self.want(Wanted::Page(Asker::Call(id), request)),
+            ApiOperation::Messages(request) => {
+                self.queue_query(QueuedQuery::Page(ReplyTo::Api(id), request))
+            }
             ApiOperation::Members => {
                 let (members, count) =
                     (self.presence.list(&self.connections), self.presence.count());
                 let answer = ApiResponse::members(&members, count);
-                self.answer_at_length(id, answer);
+                self.respond_with_charge(id, answer);
             }
             ApiOperation::Kick {
                 user,
                 reason,
                 ban_seconds,
-            } => self.kick(Asker::Call(id), Kick { user, reason }, ban_seconds),
-            ApiOperation::Describe => self.want(Wanted::Measure(id)),
+            } => self.kick(ReplyTo::Api(id), Kick { user, reason }, ban_seconds),
+            ApiOperation::Describe => self.queue_query(QueuedQuery::Measure(id)),
             ApiOperation::DeadEvents { after, limit } => {
-                self.want(Wanted::Dead { id, after, limit })
+                self.queue_query(QueuedQuery::Dead { id, after, limit })
             }
-            ApiOperation::Erase => self.want(Wanted::Erase(id)),
+            ApiOperation::Erase => self.queue_query(QueuedQuery::Erase(id)),
         }
         Ok(())
     }
@@ -79,7 +86,7 @@ impl Room {
 
     /// The room in numbers, with those that only storage knows.
     pub(super) fn description(&self, messages: u64, storage_bytes: u64) -> ApiResponse {
-        ApiResponse::ok(&Description {
+        ApiResponse::ok(&RoomStatus {
             room: &self.name,
             epoch: Some(&self.epoch),
             offset: self.newest,
@@ -100,19 +107,19 @@ impl Room {
     }
 
     /// Answers at a length that the question does not bound, and counts it towards the rate.
-    pub(super) fn answer_at_length(&mut self, id: ApiRequestId, answer: ApiResponse) {
+    pub(super) fn respond_with_charge(&mut self, id: ApiRequestId, answer: ApiResponse) {
         let more = answer.body.len() / REPLY_BYTES_PER_COMMAND;
         self.callers.charge(id, more, self.now);
         self.answer(id, Ok(answer));
     }
 
     /// Tells that something went wrong here.
-    pub(super) fn fail(&mut self, asker: &Asker, message: &str) {
-        match asker {
-            Asker::Command { from, id } => {
+    pub(super) fn fail(&mut self, reply_to: &ReplyTo, message: &str) {
+        match reply_to {
+            ReplyTo::Command { from, id } => {
                 self.refuse(*from, id.as_ref(), ErrorCode::Internal, message);
             }
-            Asker::Call(id) => self.answer(*id, Err(Refusal::Internal)),
+            ReplyTo::Api(id) => self.answer(*id, Err(Refusal::Internal)),
         }
     }
 }

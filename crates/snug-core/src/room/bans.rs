@@ -70,7 +70,7 @@ impl Bans {
     }
 
     /// Ends a ban whose time has passed, and tells whose.
-    pub fn take_over(&mut self, now: Timestamp) -> Option<UserId> {
+    pub fn pop_expired(&mut self, now: Timestamp) -> Option<UserId> {
         self.next_due().filter(|until| *until <= now)?;
         let (_, user) = self.due.pop_first()?;
         self.until.remove(&user);
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(bans.next_due(), Some(Timestamp(1_500)));
         bans.set(ban("ann", 1_000));
         assert_eq!(bans.until(&user("ann"), NOW), None);
-        assert_eq!(bans.take_over(NOW), Some(user("ann")));
+        assert_eq!(bans.pop_expired(NOW), Some(user("ann")));
         bans.set(ban("ann", 2_000));
         bans.remove(&user("ann"));
         bans.remove(&user("ann"));
@@ -122,9 +122,9 @@ mod tests {
     fn those_that_are_over_are_taken_in_order() {
         let stored = [ban("ann", 1_000), ban("bob", 900), ban("cho", 1_001)];
         let mut bans: Bans = stored.into_iter().collect();
-        assert_eq!(bans.take_over(NOW), Some(user("bob")));
-        assert_eq!(bans.take_over(NOW), Some(user("ann")));
-        assert_eq!(bans.take_over(NOW), None);
+        assert_eq!(bans.pop_expired(NOW), Some(user("bob")));
+        assert_eq!(bans.pop_expired(NOW), Some(user("ann")));
+        assert_eq!(bans.pop_expired(NOW), None);
         assert_eq!(bans.next_due(), Some(Timestamp(1_001)));
     }
 

@@ -24,15 +24,15 @@ impl Room {
     pub(super) fn close_because(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
         if let Some(connection) = self.connections.get(&id) {
             let (user, has_lines) = (connection.user.clone(), connection.lines);
-            self.say_closing(id, Some(user), has_lines, code, reason);
-            if !code.invites_back() {
-                self.court.forget_messages_of(id);
+            self.push_closing(id, Some(user), has_lines, code, reason);
+            if !code.should_reconnect() {
+                self.hook_queue.drop_messages_of(id);
             }
             self.drop_connection(id, code.is_final());
         }
     }
 
-    pub(super) fn say_closing(
+    pub(super) fn push_closing(
         &mut self,
         id: ConnectionId,
         user: Option<UserId>,
@@ -43,10 +43,10 @@ impl Room {
         let closing = Push::Closing {
             code: code.number(),
             reason,
-            reconnect: code.invites_back(),
+            reconnect: code.should_reconnect(),
         };
         self.outbox
-            .say(Audience::These(vec![id]), closing.to_line());
+            .push_line(Audience::These(vec![id]), closing.to_line());
         let closing = ClosingSocket::new(user);
         self.outbox.close(id, code, closing.attachment(), has_lines);
         self.closing.insert(id, closing);
@@ -60,25 +60,26 @@ impl Room {
         };
         let leaves = at_once || self.rules.presence_grace_ms == 0;
         if leaves && self.presence.connections_of(&user).count() == 1 {
-            self.tell_join_of(&user);
+            self.flush_pending_join(&user);
         }
         let Some(connection) = self.connections.remove(&id) else {
             return;
         };
-        self.expiries.remove(&(connection.ends_at(&self.rules), id));
-        self.court.forget_frames_of(id);
+        self.expiries
+            .remove(&(connection.token_deadline(&self.rules), id));
+        self.hook_queue.drop_frames_of(id);
         if self.connections.is_empty() {
             self.sweep_at = None;
         }
         let departure = self.presence.depart(&connection);
         if departure == Departure::Last && leaves {
             self.presence.leave(&user);
-            self.note_leave(&user);
-            self.change.leave(user);
+            self.record_leave(&user);
+            self.presence_diff.leave(user);
             return;
         }
         if connection.state.is_some() {
-            self.change.hide(user.clone(), id);
+            self.presence_diff.hide(user.clone(), id);
         }
         if departure == Departure::Last {
             let absence = Absence {
@@ -87,8 +88,8 @@ impl Room {
                 info: connection.info,
                 until: self.now.plus_ms(self.rules.presence_grace_ms),
             };
-            self.presence.await_return(absence.clone());
-            self.outputs.push_back(Output::KeepAbsence(absence));
+            self.presence.start_grace(absence.clone());
+            self.outputs.push_back(Output::StoreAbsence(absence));
         }
     }
 

@@ -5,8 +5,8 @@ use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
 use serde_json::value::RawValue;
 
 use super::{
-    Asker, Frame, Room, history::Wanted, kick::Kick, outbox::Audience, publish::Publication,
-    publish_hook::Turn,
+    Frame, ReplyTo, Room, history::QueuedQuery, kick::Kick, outbox::Audience, publish::Publication,
+    publish_hook::Scheduling,
 };
 use crate::{
     Capability,
@@ -30,7 +30,7 @@ impl Room {
         let Some(connection) = self.connections.get_mut(&from) else {
             return;
         };
-        if connection.hear(&self.rules, self.now) {
+        if connection.record_activity(&self.rules, self.now) {
             self.attach(from);
         }
         if text.len() > FRAME_BYTES_MAX {
@@ -39,8 +39,8 @@ impl Room {
         }
         if let Some(connection) = self.connections.get(&from) {
             let frame = Frame::new(from, text, connection.lines);
-            if self.court.holds_frames_of(from) {
-                self.hold(frame, false);
+            if self.hook_queue.has_frames_of(from) {
+                self.queue_frame(frame, false);
             } else {
                 self.inbox = Some(frame);
             }
@@ -48,8 +48,8 @@ impl Room {
     }
 
     /// Lets a frame wait for verdicts. Where there is no room for it, it is refused.
-    fn hold(&mut self, frame: Frame, has_begun: bool) {
-        let held = self.court.hold(frame, has_begun);
+    fn queue_frame(&mut self, frame: Frame, has_begun: bool) {
+        let held = self.hook_queue.queue_frame(frame, has_begun);
         self.inbox = held.err().map(Frame::refused);
     }
 
@@ -63,19 +63,19 @@ impl Room {
             return true;
         };
         let turn = if is_refused {
-            Turn::Never
+            Scheduling::Never
         } else {
-            self.turn_of(from, line)
+            self.scheduling_of(from, line)
         };
         match turn {
-            Turn::Now => self.handle_line(from, line),
-            Turn::Later => {
+            Scheduling::Now => self.handle_line(from, line),
+            Scheduling::Later => {
                 frame.go_back(place);
-                self.hold(frame, true);
+                self.queue_frame(frame, true);
                 return true;
             }
-            Turn::Never => {
-                self.refuse_to_wait(from, line);
+            Scheduling::Never => {
+                self.reject_overload(from, line);
                 // What is behind it would else overtake it.
                 frame = frame.refused();
             }
@@ -86,7 +86,7 @@ impl Room {
         true
     }
 
-    fn refuse_to_wait(&mut self, from: ConnectionId, line: &str) {
+    fn reject_overload(&mut self, from: ConnectionId, line: &str) {
         if let Some(connection) = self.connections.get_mut(&from) {
             let throttled = connection.throttle(RETRY_MS);
             let id = CommandId::find(line);
@@ -153,7 +153,7 @@ impl Room {
             }
             Command::Members => self.list_members(from, id.as_ref()),
             Command::History(request) => {
-                self.want(Wanted::Page(Asker::Command { from, id }, request));
+                self.queue_query(QueuedQuery::Page(ReplyTo::Command { from, id }, request));
             }
             Command::Kick {
                 user,
@@ -162,7 +162,7 @@ impl Room {
             } => {
                 let reason = reason.map(Cow::into_owned);
                 let kick = Kick { user, reason };
-                self.kick(Asker::Command { from, id }, kick, ban_seconds);
+                self.kick(ReplyTo::Command { from, id }, kick, ban_seconds);
             }
             Command::Refresh { .. } | Command::Ping => {}
         }
@@ -175,7 +175,7 @@ impl Room {
         event: Option<&str>,
         to: Option<&[UserId]>,
     ) {
-        self.tell_change();
+        self.flush_presence();
         let Some(connection) = self.connections.get(&from) else {
             return;
         };
@@ -197,21 +197,21 @@ impl Room {
                     .filter(|id| {
                         self.connections
                             .get(id)
-                            .is_some_and(|one| one.hears_messages())
+                            .is_some_and(|one| one.receives_messages())
                     });
                 Audience::These(ids.collect())
             }
         };
-        self.outbox.say(to, text);
+        self.outbox.push_line(to, text);
     }
 
     fn set_state(&mut self, from: ConnectionId, data: &RawValue) {
         if let Some(connection) = self.connections.get_mut(&from) {
             connection.state = Some(Rc::from(json::one_line(data).into_owned()));
             let user = connection.user.clone();
-            self.outbox.weigh(data.get().len());
+            self.outbox.reserve(data.get().len());
             self.presence.touch(&user);
-            self.change.show(user, from);
+            self.presence_diff.show(user, from);
             self.attach(from);
         }
     }
@@ -229,7 +229,7 @@ impl Room {
             }
             .to_line()
         };
-        self.send_at_length(from, text);
+        self.send_with_charge(from, text);
     }
 
     fn throttle(
@@ -279,7 +279,7 @@ impl Room {
         let is_last = self
             .connections
             .get_mut(&from)
-            .is_some_and(|one| one.err(self.now));
+            .is_some_and(|one| one.record_error(self.now));
         if is_last {
             self.close(from, CloseCode::TooManyErrors);
         } else {
@@ -304,19 +304,20 @@ impl Room {
     }
 
     /// Sends a reply whose length is not bounded by its command's, and counts it towards the rate.
-    pub(super) fn send_at_length(&mut self, to: ConnectionId, text: Rc<str>) {
+    pub(super) fn send_with_charge(&mut self, to: ConnectionId, text: Rc<str>) {
         let charged = self
             .connections
             .get_mut(&to)
             .is_some_and(|one| one.charge(text.len(), self.now));
-        self.outbox.say(Audience::These(vec![to]), text);
+        self.outbox.push_line(Audience::These(vec![to]), text);
         if charged {
             self.attach(to);
         }
     }
 
     pub(super) fn reply(&mut self, to: ConnectionId, reply: &Push<'_>) {
-        self.outbox.say(Audience::These(vec![to]), reply.to_line());
+        self.outbox
+            .push_line(Audience::These(vec![to]), reply.to_line());
     }
 
     pub(super) fn attach(&mut self, id: ConnectionId) {

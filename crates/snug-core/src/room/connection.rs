@@ -175,17 +175,17 @@ impl Connection {
     }
 
     /// Whether messages are sent to it.
-    pub fn hears_messages(&self) -> bool {
+    pub fn receives_messages(&self) -> bool {
         self.can.has(Capability::Receive)
     }
 
     /// Whether presence changes are sent to it.
-    pub fn hears_presence(&self) -> bool {
+    pub fn receives_presence(&self) -> bool {
         self.presence && self.can.has(Capability::Presence)
     }
 
     /// Notes that it sent something. Whether its attachment has to be written again.
-    pub fn hear(&mut self, rules: &RoomRules, now: Timestamp) -> bool {
+    pub fn record_activity(&mut self, rules: &RoomRules, now: Timestamp) -> bool {
         let stale = now.ms_since(self.seen) >= rules.idle_timeout_ms / SEEN_STEPS;
         if stale {
             self.seen = now;
@@ -195,7 +195,7 @@ impl Connection {
 
     /// When it has been silent for too long, whatever it last sent; `answered` is when the
     /// runtime last answered a ping of its.
-    pub fn silent_at(&self, rules: &RoomRules, answered: Option<Timestamp>) -> Timestamp {
+    pub fn idle_deadline(&self, rules: &RoomRules, answered: Option<Timestamp>) -> Timestamp {
         let last_frame = self.seen.plus_ms(rules.idle_timeout_ms / SEEN_STEPS);
         last_frame
             .max(answered.unwrap_or_default())
@@ -203,7 +203,7 @@ impl Connection {
     }
 
     /// When its token has ended for all who differ on the time.
-    pub fn ends_at(&self, rules: &RoomRules) -> Timestamp {
+    pub fn token_deadline(&self, rules: &RoomRules) -> Timestamp {
         self.expires.plus_ms(rules.leeway_ms)
     }
 
@@ -239,7 +239,7 @@ impl Connection {
     }
 
     /// Counts an error. Whether it was one too many.
-    pub fn err(&mut self, now: Timestamp) -> bool {
+    pub fn record_error(&mut self, now: Timestamp) -> bool {
         self.errors.retain(|at| now.ms_since(*at) < ERROR_WINDOW_MS);
         self.errors.push(now);
         self.errors.len() >= ERRORS_MAX
@@ -278,11 +278,11 @@ mod tests {
     fn an_attachment_reads_back_as_it_was_written() {
         let mut connection = connection();
         connection.state = Some(raw(r#"{"is":"typing"}"#));
-        connection.err(NOW);
+        connection.record_error(NOW);
         for _ in 0..5 {
             connection.take(NOW).unwrap();
         }
-        connection.hear(&rules(), NOW.plus_ms(50_000));
+        connection.record_activity(&rules(), NOW.plus_ms(50_000));
         let text = connection.attachment();
         let restored = Connection::restore(&text).unwrap();
         assert_eq!(format!("{restored:?}"), format!("{connection:?}"));
@@ -353,7 +353,7 @@ mod tests {
         };
         connection.state = Some(filled(STATE_BYTES_MAX));
         for _ in 1..ERRORS_MAX {
-            assert!(!connection.err(far));
+            assert!(!connection.record_error(far));
             connection.take(far).unwrap();
         }
         let text = connection.attachment();
@@ -367,29 +367,29 @@ mod tests {
     fn the_twentieth_error_is_one_too_many() {
         let mut connection = connection();
         for _ in 1..ERRORS_MAX {
-            assert!(!connection.err(NOW));
+            assert!(!connection.record_error(NOW));
         }
-        assert!(connection.err(NOW));
+        assert!(connection.record_error(NOW));
     }
 
     #[test]
     fn errors_are_forgotten_after_their_window() {
         let mut connection = connection();
         for _ in 1..ERRORS_MAX {
-            connection.err(NOW);
+            connection.record_error(NOW);
         }
         let mut late = connection.clone();
-        assert!(connection.err(NOW.plus_ms(ERROR_WINDOW_MS - 1)));
-        assert!(!late.err(NOW.plus_ms(ERROR_WINDOW_MS)));
+        assert!(connection.record_error(NOW.plus_ms(ERROR_WINDOW_MS - 1)));
+        assert!(!late.record_error(NOW.plus_ms(ERROR_WINDOW_MS)));
     }
 
     #[test]
     fn when_it_was_last_heard_of_is_noted_in_steps() {
         let (mut connection, rules) = (connection(), rules());
         let step_ms = rules.idle_timeout_ms / SEEN_STEPS;
-        assert!(!connection.hear(&rules, NOW.plus_ms(step_ms - 1)));
-        assert!(connection.hear(&rules, NOW.plus_ms(step_ms)));
-        assert!(!connection.hear(&rules, NOW.plus_ms(step_ms)));
+        assert!(!connection.record_activity(&rules, NOW.plus_ms(step_ms - 1)));
+        assert!(connection.record_activity(&rules, NOW.plus_ms(step_ms)));
+        assert!(!connection.record_activity(&rules, NOW.plus_ms(step_ms)));
     }
 
     #[test]
@@ -397,11 +397,11 @@ mod tests {
         let (connection, rules) = (connection(), rules());
         let step_ms = rules.idle_timeout_ms / SEEN_STEPS;
         let from_frame = NOW.plus_ms(step_ms + rules.idle_timeout_ms);
-        assert_eq!(connection.silent_at(&rules, None), from_frame);
-        assert_eq!(connection.silent_at(&rules, Some(NOW)), from_frame);
+        assert_eq!(connection.idle_deadline(&rules, None), from_frame);
+        assert_eq!(connection.idle_deadline(&rules, Some(NOW)), from_frame);
         let pinged = NOW.plus_ms(step_ms + 7);
         let from_ping = pinged.plus_ms(rules.idle_timeout_ms);
-        assert_eq!(connection.silent_at(&rules, Some(pinged)), from_ping);
+        assert_eq!(connection.idle_deadline(&rules, Some(pinged)), from_ping);
     }
 
     #[test]

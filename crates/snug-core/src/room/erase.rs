@@ -1,6 +1,6 @@
 //! A room that its back end erases: everybody is closed, and it begins anew.
 
-use super::{Asked, Room, publish_hook::Court};
+use super::{PendingQuery, Room, publish_hook::PublishHookQueue};
 use crate::{
     backend::api::ApiResponse,
     ids::{Epoch, Offset, Timestamp},
@@ -12,24 +12,24 @@ use crate::{
 impl Room {
     /// Goes on where storage has erased what was said, who was banned, and who may have been back.
     pub(super) fn erased(&mut self, outcome: Result<Epoch, StorageFault>) {
-        match self.asked.take() {
-            Some(Asked::Erase(id)) => {
+        match self.pending_query.take() {
+            Some(PendingQuery::Erase(id)) => {
                 let Ok(epoch) = outcome else {
                     return self.answer(id, Err(Refusal::Internal));
                 };
                 let closed = self.connections.len();
                 self.close_all();
-                self.court = Court::default();
+                self.hook_queue = PublishHookQueue::default();
                 self.epoch = epoch;
                 (self.newest, self.bytes) = (Offset::default(), 0);
                 self.newest_time = Timestamp::default();
-                self.note_oldest(None);
+                self.set_oldest(None);
                 self.keys = Some(Keys::default());
                 self.bans = Bans::default();
                 self.forget_dead();
                 self.answer(id, Ok(ApiResponse::closed(closed)));
             }
-            other => self.asked = other,
+            other => self.pending_query = other,
         }
     }
 
@@ -39,7 +39,7 @@ impl Room {
             self.close(id, CloseCode::RoomClosed);
         }
         for user in self.presence.absent() {
-            self.give_up(&user);
+            self.evict_absent(&user);
         }
     }
 }

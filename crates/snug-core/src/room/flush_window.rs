@@ -30,7 +30,7 @@ const PRESENCE_WINDOWS: u64 = 100;
 /// the first of them opens another window rather than leave alone. A window that ends amid them,
 /// with not half as many as the last time, goes on, within the most that is allowed.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Pace {
+pub struct FlushWindow {
     window_ms: u64,
     window_ms_max: u64,
     /// While the room gathers, when that should end.
@@ -43,7 +43,7 @@ pub struct Pace {
     warm_until: Option<Timestamp>,
 }
 
-impl Pace {
+impl FlushWindow {
     /// When the window should end; `None` where none is open.
     pub fn open_until(&self) -> Option<Timestamp> {
         self.open_until
@@ -51,7 +51,7 @@ impl Pace {
 
     /// Whether what waits, with so many lines for everybody, may leave. Opens a window where it is
     /// too early.
-    pub fn admits(&mut self, lines: usize, now: Timestamp) -> bool {
+    pub fn may_flush(&mut self, lines: usize, now: Timestamp) -> bool {
         let is_warm = self.warm_until.is_some_and(|until| now < until);
         if self.open_until.is_none() && is_warm && lines > 0 {
             self.open_until = Some(now.plus_ms(self.window_ms));
@@ -73,7 +73,7 @@ impl Pace {
     }
 
     /// Ends the window, so that what waits may leave; or goes on with it where more is expected.
-    pub fn pass(&mut self, lines: usize, now: Timestamp) {
+    pub fn on_elapsed(&mut self, lines: usize, now: Timestamp) {
         let is_amid = lines > 0 && lines < self.expected.div_ceil(2);
         self.waited_ms = self.waited_ms.saturating_add(self.window_ms);
         let left_ms = self.window_ms_max.saturating_sub(self.waited_ms);
@@ -86,7 +86,7 @@ impl Pace {
     }
 
     /// Notes that nothing waits.
-    pub fn rest(&mut self, now: Timestamp) {
+    pub fn on_idle(&mut self, now: Timestamp) {
         if self.open_until.is_none() && self.expected > 0 && self.warm_until.is_none() {
             self.warm_until = Some(now.plus_ms(WARM_MS));
             self.waited_ms = 0;
@@ -98,23 +98,29 @@ impl Pace {
 /// longer it gathers, since a thousand members who come are not worth a thousand frames to each
 /// of them.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct PresencePace {
+pub struct PresenceWindow {
     from: Timestamp,
 }
 
-impl PresencePace {
+impl PresenceWindow {
     /// When presence may be told.
     pub fn from(&self) -> Timestamp {
         self.from
     }
 
     /// Ends the wait.
-    pub fn pass(&mut self) {
+    pub fn on_elapsed(&mut self) {
         self.from = Timestamp::default();
     }
 
     /// Notes that it was told, in a flush of so many frames, or just the number of members.
-    pub fn told(&mut self, frames: usize, only_count: bool, now: Timestamp, window_ms_max: u64) {
+    pub fn on_presence_sent(
+        &mut self,
+        frames: usize,
+        only_count: bool,
+        now: Timestamp,
+        window_ms_max: u64,
+    ) {
         let share = if only_count {
             COUNT_SHARE
         } else {
@@ -147,22 +153,22 @@ mod tests {
 
     #[test]
     fn a_room_that_has_sent_nothing_sends_at_once() {
-        let mut pace = Pace::default();
-        assert!(pace.admits(1, Timestamp(0)) && pace.admits(1, NOW));
-        assert!(PresencePace::default().from() <= NOW);
+        let mut window = FlushWindow::default();
+        assert!(window.may_flush(1, Timestamp(0)) && window.may_flush(1, NOW));
+        assert!(PresenceWindow::default().from() <= NOW);
     }
 
     #[test]
     fn a_room_whose_windows_are_0_never_gathers() {
         for frames in SIZES {
-            let (mut pace, mut presence) = (Pace::default(), PresencePace::default());
+            let (mut window, mut presence) = (FlushWindow::default(), PresenceWindow::default());
             for lines in [1, 100] {
-                pace.flushed(frames, lines, NOW, 0);
-                assert!(pace.admits(1, NOW), "{frames} frames");
-                pace.rest(NOW);
-                assert!(pace.admits(1, NOW), "{frames} frames, and warm");
+                window.flushed(frames, lines, NOW, 0);
+                assert!(window.may_flush(1, NOW), "{frames} frames");
+                window.on_idle(NOW);
+                assert!(window.may_flush(1, NOW), "{frames} frames, and warm");
             }
-            presence.told(frames, true, NOW, 0);
+            presence.on_presence_sent(frames, true, NOW, 0);
             assert!(presence.from() <= NOW, "{frames} frames");
         }
     }
@@ -170,59 +176,59 @@ mod tests {
     #[test]
     fn a_window_is_no_longer_than_its_most_and_over_once_it_is_passed() {
         for frames in SIZES {
-            let mut pace = Pace::default();
-            pace.flushed(frames, 2, NOW, 10);
-            let until = pace.open_until();
+            let mut window = FlushWindow::default();
+            window.flushed(frames, 2, NOW, 10);
+            let until = window.open_until();
             assert!(until.is_none_or(|until| until <= NOW.plus_ms(10)));
-            pace.pass(1, NOW);
-            assert_eq!(pace.open_until(), None);
-            assert!(pace.admits(1, NOW));
+            window.on_elapsed(1, NOW);
+            assert_eq!(window.open_until(), None);
+            assert!(window.may_flush(1, NOW));
         }
     }
 
     #[test]
     fn what_waits_for_a_large_room_waits_in_a_window() {
-        let mut pace = Pace::default();
-        pace.flushed(1_000, 1, NOW, 10);
-        assert!(!pace.admits(1, NOW));
-        assert_eq!(pace.open_until(), Some(NOW.plus_ms(10)));
+        let mut window = FlushWindow::default();
+        window.flushed(1_000, 1, NOW, 10);
+        assert!(!window.may_flush(1, NOW));
+        assert_eq!(window.open_until(), Some(NOW.plus_ms(10)));
     }
 
     /// A room that has gathered four lines in windows of 3 ms, and has come to rest.
-    fn warm() -> Pace {
-        let mut pace = Pace::default();
-        pace.flushed(75, 4, NOW, 10);
-        pace.pass(0, NOW);
-        pace.rest(NOW);
-        pace
+    fn warm() -> FlushWindow {
+        let mut window = FlushWindow::default();
+        window.flushed(75, 4, NOW, 10);
+        window.on_elapsed(0, NOW);
+        window.on_idle(NOW);
+        window
     }
 
     #[test]
     fn a_warm_room_waits_for_half_as_many_lines_as_the_last_time() {
-        let mut pace = warm();
-        assert!(!pace.admits(1, NOW));
-        pace.pass(1, NOW);
-        assert!(!pace.admits(2, NOW));
-        pace.pass(2, NOW);
-        assert!(pace.admits(2, NOW));
+        let mut window = warm();
+        assert!(!window.may_flush(1, NOW));
+        window.on_elapsed(1, NOW);
+        assert!(!window.may_flush(2, NOW));
+        window.on_elapsed(2, NOW);
+        assert!(window.may_flush(2, NOW));
     }
 
     #[test]
     fn a_window_that_ends_amid_the_answers_goes_on() {
-        let mut pace = Pace::default();
-        pace.flushed(75, 4, NOW, 10);
-        pace.pass(1, NOW);
-        assert!(!pace.admits(1, NOW));
-        pace.pass(3, NOW);
-        assert!(pace.admits(3, NOW));
+        let mut window = FlushWindow::default();
+        window.flushed(75, 4, NOW, 10);
+        window.on_elapsed(1, NOW);
+        assert!(!window.may_flush(1, NOW));
+        window.on_elapsed(3, NOW);
+        assert!(window.may_flush(3, NOW));
     }
 
     #[test]
     fn a_warm_room_waits_no_longer_than_the_most_whatever_the_clock_says() {
-        let mut pace = warm();
+        let mut window = warm();
         let mut windows = 0;
-        while !pace.admits(1, NOW) {
-            pace.pass(1, NOW);
+        while !window.may_flush(1, NOW) {
+            window.on_elapsed(1, NOW);
             windows += 1;
         }
         assert_eq!(windows, 4);
@@ -230,14 +236,14 @@ mod tests {
 
     #[test]
     fn a_room_cools_down() {
-        let mut pace = warm();
-        assert!(pace.admits(1, NOW.plus_ms(WARM_MS)));
-        pace.rest(NOW.plus_ms(WARM_MS));
-        assert!(pace.admits(1, NOW.plus_ms(WARM_MS)));
+        let mut window = warm();
+        assert!(window.may_flush(1, NOW.plus_ms(WARM_MS)));
+        window.on_idle(NOW.plus_ms(WARM_MS));
+        assert!(window.may_flush(1, NOW.plus_ms(WARM_MS)));
     }
 
     #[test]
     fn a_reply_alone_waits_for_nothing() {
-        assert!(warm().admits(0, NOW));
+        assert!(warm().may_flush(0, NOW));
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use serde_json::value::RawValue;
 
-use super::{Asked, Asker, Room};
+use super::{PendingQuery, ReplyTo, Room};
 use crate::{
     Capability,
     auth::{JoinOptions, Position},
@@ -33,8 +33,8 @@ const MESSAGE_TAG: &str = r#"{"type":"message","#;
 
 /// What storage is asked once what was published before it is stored.
 #[derive(Debug)]
-pub(super) enum Wanted {
-    Page(Asker, PageRequest),
+pub(super) enum QueuedQuery {
+    Page(ReplyTo, PageRequest),
     Measure(ApiRequestId),
     Erase(ApiRequestId),
     Dead {
@@ -51,7 +51,7 @@ impl Room {
     /// what is live without a gap and without a message twice.
     pub(super) fn start_with(&mut self, to: ConnectionId, options: &JoinOptions) {
         let may_read = self.connections.get(&to).is_some_and(|connection| {
-            connection.hears_messages() && connection.can.has(Capability::History)
+            connection.receives_messages() && connection.can.has(Capability::History)
         });
         let is_recovery = options.resume.is_some();
         let request = match (&options.resume, options.last) {
@@ -66,7 +66,7 @@ impl Room {
             }
             Some(request) => {
                 self.ask_page(request);
-                self.asked = Some(Asked::Replay {
+                self.pending_query = Some(PendingQuery::Replay {
                     to,
                     from: request.from,
                     is_recovery,
@@ -89,32 +89,32 @@ impl Room {
     }
 
     /// Asks storage for something, once what was published before it is stored.
-    pub(super) fn want(&mut self, wanted: Wanted) {
+    pub(super) fn queue_query(&mut self, wanted: QueuedQuery) {
         if self.outbox.draft().is_some() {
             self.flush();
         }
-        self.wanted = Some(wanted);
+        self.queued_query = Some(wanted);
     }
 
     /// Asks storage for what is wanted; `false` where nothing is.
-    pub(super) fn ask_wanted(&mut self) -> bool {
-        match self.wanted.take() {
+    pub(super) fn run_queued_query(&mut self) -> bool {
+        match self.queued_query.take() {
             None => return false,
-            Some(Wanted::Page(asker, request)) => {
-                self.asked = Some(Asked::Page(asker));
+            Some(QueuedQuery::Page(reply_to, request)) => {
+                self.pending_query = Some(PendingQuery::Page(reply_to));
                 self.ask_page(request);
             }
-            Some(Wanted::Measure(id)) => {
-                self.asked = Some(Asked::Measure(id));
+            Some(QueuedQuery::Measure(id)) => {
+                self.pending_query = Some(PendingQuery::Measure(id));
                 let page = Page::new(oldest(), self.floor());
                 self.outputs.push_back(Output::Measure(page));
             }
-            Some(Wanted::Dead { id, after, limit }) => {
-                self.asked = Some(Asked::ReadDead(id));
+            Some(QueuedQuery::Dead { id, after, limit }) => {
+                self.pending_query = Some(PendingQuery::ReadDead(id));
                 self.outputs.push_back(Output::ReadDead { after, limit });
             }
-            Some(Wanted::Erase(id)) => {
-                self.asked = Some(Asked::Erase(id));
+            Some(QueuedQuery::Erase(id)) => {
+                self.pending_query = Some(PendingQuery::Erase(id));
                 self.outputs.push_back(Output::Erase);
             }
         }
@@ -135,7 +135,7 @@ impl Room {
 
     /// Removes some of what is not kept.
     pub(super) fn ask_trim(&mut self) {
-        self.asked = Some(Asked::Trim);
+        self.pending_query = Some(PendingQuery::Trim);
         self.outputs.push_back(Output::Trim {
             floor: self.floor(),
             lowest_key: self.keys.as_ref().map(Keys::lowest).unwrap_or_default(),
@@ -144,11 +144,11 @@ impl Room {
 
     /// Some of it is removed, or could not be.
     pub(super) fn trimmed(&mut self, outcome: Result<Option<Timestamp>, StorageFault>) {
-        match self.asked.take() {
-            Some(Asked::Trim) => {
+        match self.pending_query.take() {
+            Some(PendingQuery::Trim) => {
                 let pause_ms = match outcome {
                     Ok(oldest) => {
-                        self.note_oldest(oldest);
+                        self.set_oldest(oldest);
                         TRIM_PAUSE_MS
                     }
                     Err(StorageFault) => TRIM_RETRY_MS,
@@ -156,38 +156,38 @@ impl Room {
                 let next = self.now.plus_ms(pause_ms);
                 self.trim_at = self.trim_at.map(|at| at.max(next));
             }
-            other => self.asked = other,
+            other => self.pending_query = other,
         }
     }
 
     /// Notes the time of the oldest messages that are stored.
-    pub(super) fn note_oldest(&mut self, oldest: Option<Timestamp>) {
+    pub(super) fn set_oldest(&mut self, oldest: Option<Timestamp>) {
         self.trim_at = oldest.map(|time| self.rules.retention.trim_at(time));
     }
 
     /// Passes on the page that storage read.
     pub(super) fn page(&mut self, outcome: Result<Page, StorageFault>) {
-        match self.asked.take() {
-            Some(Asked::Page(asker)) => self.tell_page(&asker, outcome),
-            Some(Asked::Replay {
+        match self.pending_query.take() {
+            Some(PendingQuery::Page(reply_to)) => self.send_page(&reply_to, outcome),
+            Some(PendingQuery::Replay {
                 to,
                 from,
                 is_recovery,
             }) => self.replay(to, from, is_recovery, outcome),
-            other => self.asked = other,
+            other => self.pending_query = other,
         }
     }
 
-    fn tell_page(&mut self, asker: &Asker, outcome: Result<Page, StorageFault>) {
+    fn send_page(&mut self, reply_to: &ReplyTo, outcome: Result<Page, StorageFault>) {
         let Ok(page) = outcome else {
-            return self.fail(asker, "the history could not be read");
+            return self.fail(reply_to, "the history could not be read");
         };
         let (stored, more) = page.finish();
         let messages: Vec<Box<RawValue>> =
             stored.iter().filter_map(|json| untagged(json)).collect();
         let messages: Vec<&RawValue> = messages.iter().map(|message| &**message).collect();
-        match asker {
-            Asker::Command { from, id } => {
+        match reply_to {
+            ReplyTo::Command { from, id } => {
                 let page = Push::History {
                     id: id.as_ref(),
                     epoch: &self.epoch,
@@ -195,19 +195,19 @@ impl Room {
                     more,
                 };
                 let text = page.to_line();
-                self.send_at_length(*from, text);
+                self.send_with_charge(*from, text);
             }
-            Asker::Call(id) => {
+            ReplyTo::Api(id) => {
                 let answer = ApiResponse::page(Some(&self.epoch), &messages, more);
-                self.answer_at_length(*id, answer);
+                self.respond_with_charge(*id, answer);
             }
         }
     }
 
     /// Tells how much the room holds.
     pub(super) fn measured(&mut self, outcome: Result<(Page, u64), StorageFault>) {
-        match self.asked.take() {
-            Some(Asked::Measure(id)) => {
+        match self.pending_query.take() {
+            Some(PendingQuery::Measure(id)) => {
                 let answer = outcome.map(|(page, storage_bytes)| {
                     let oldest = page.first().unwrap_or(self.newest.next());
                     let messages = self.newest.next().0.saturating_sub(oldest.0);
@@ -215,7 +215,7 @@ impl Room {
                 });
                 self.answer(id, answer.map_err(|StorageFault| Refusal::Internal));
             }
-            other => self.asked = other,
+            other => self.pending_query = other,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     auth::{Admission, token::Claims},
     backend::{
         api::{ApiRequest, ApiRequestId, ApiResponse},
-        publish_hook::{Question, Verdict},
+        publish_hook::{Decision, HookRequest},
         webhook::{Delivery, EventRow, EventState, OldestRow, OutgoingEvent, StoredEvents},
     },
     ids::{ConnectionId, Epoch, Offset, Timestamp, UserId},
@@ -68,7 +68,7 @@ pub enum Input {
     Flush,
     /// Sockets whose clients do not keep up: how many bytes wait for each, where it is
     /// [`crate::limits::QUEUE_BYTES_NOTED`] or more.
-    FallBehind {
+    SlowConsumers {
         /// Bytes by connection.
         queued: BTreeMap<ConnectionId, u64>,
     },
@@ -78,8 +78,8 @@ pub enum Input {
     Measured(Result<(Page, u64), StorageFault>),
     /// The answer to [`Output::Erase`]: the epoch that begins.
     Erased(Result<Epoch, StorageFault>),
-    /// The answer to [`Output::KeepEvents`].
-    EventsKept(Result<(), StorageFault>),
+    /// The answer to [`Output::StoreEvents`].
+    EventsStored(Result<(), StorageFault>),
     /// The answer to [`Output::ReadEvents`].
     EventsRead(Result<Delivery, StorageFault>),
     /// The outcome of [`Output::Deliver`], whenever it is known: an event of its own.
@@ -97,8 +97,8 @@ pub enum Input {
     DeadRead(Result<(Vec<String>, bool), StorageFault>),
     /// The answer to [`Output::Trim`]: the time of the oldest row that holds messages.
     Trimmed(Result<Option<Timestamp>, StorageFault>),
-    /// The answer to [`Output::KeepBan`].
-    BanKept(Result<(), StorageFault>),
+    /// The answer to [`Output::StoreBan`].
+    BanStored(Result<(), StorageFault>),
     /// The outcome of [`Output::CheckToken`], whenever it is known: an event of its own.
     TokenChecked {
         /// Whose connection.
@@ -108,14 +108,14 @@ pub enum Input {
         /// What the token says.
         outcome: Result<Claims, Refusal>,
     },
-    /// The outcome of [`Output::Judge`], whenever it is known: an event of its own.
-    Judged {
+    /// The outcome of [`Output::CallPublishHook`], whenever it is known: an event of its own.
+    HookDecided {
         /// What was asked: the same one, and not only the like.
-        question: Rc<Question>,
+        question: Rc<HookRequest>,
         /// What the back end has said; `None` where it has said nothing that could be used.
-        verdicts: Option<Vec<Verdict>>,
+        decisions: Option<Vec<Decision>>,
     },
-    /// The answer to [`Output::ReadKeys`]: the newest [`crate::limits::KEYS_MAX`], oldest first.
+    /// The answer to [`Output::ReadKeys`]: the newest [`crate::limits::IDEMPOTENCY_KEYS_MAX`], oldest first.
     Keys(Result<Vec<StoredKey>, StorageFault>),
     /// The answer to [`Output::ReadPage`]: the page, filled.
     Page(Result<Page, StorageFault>),
@@ -141,15 +141,15 @@ pub struct EventWrite {
     /// How far the back end has been told.
     pub state: Option<EventState>,
     /// Members that it knows to be here from now on.
-    pub told: Vec<UserId>,
+    pub notified: Vec<UserId>,
     /// Members that it knows to be gone.
-    pub untold: Vec<UserId>,
+    pub departed: Vec<UserId>,
 }
 
 impl EventWrite {
     /// Whether there is nothing to be written.
     pub fn is_empty(&self) -> bool {
-        let has_members = !self.told.is_empty() || !self.untold.is_empty();
+        let has_members = !self.notified.is_empty() || !self.departed.is_empty();
         self.row.is_none() && self.state.is_none() && !has_members
     }
 }
@@ -177,8 +177,8 @@ pub enum Output {
         /// The events: both are stored, or neither is.
         events: Option<EventRow>,
     },
-    /// Store all of this or nothing, and answer with [`Input::EventsKept`].
-    KeepEvents(EventWrite),
+    /// Store all of this or nothing, and answer with [`Input::EventsStored`].
+    StoreEvents(EventWrite),
     /// Fill a delivery, row by row from [`Delivery::start`] on until [`Delivery::take`] has enough,
     /// and answer with [`Input::EventsRead`].
     ReadEvents(Delivery),
@@ -233,8 +233,8 @@ pub enum Output {
         /// The token.
         token: Secret,
     },
-    /// ApiOperation the back end about messages, and tell of it with [`Input::Judged`].
-    Judge(Rc<Question>),
+    /// ApiOperation the back end about messages, and tell of it with [`Input::HookDecided`].
+    CallPublishHook(Rc<HookRequest>),
     /// Send one text frame to each of these.
     Send {
         /// To whom.
@@ -252,13 +252,13 @@ pub enum Output {
         attachment: String,
     },
     /// Store that a member may be back.
-    KeepAbsence(Absence),
+    StoreAbsence(Absence),
     /// The member is back, or has left.
-    ForgetAbsence(UserId),
-    /// Store a ban in place of the user's last one, and answer with [`Input::BanKept`].
-    KeepBan(Ban),
+    DeleteAbsence(UserId),
+    /// Store a ban in place of the user's last one, and answer with [`Input::BanStored`].
+    StoreBan(Ban),
     /// The ban is over.
-    ForgetBan(UserId),
+    DeleteBan(UserId),
 }
 
 /// A socket that came through hibernation.

@@ -83,8 +83,8 @@ struct Closed {
 /// Connections that get the same lines, but for those lines that name one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Class {
-    hears_messages: bool,
-    hears_presence: bool,
+    receives_messages: bool,
+    receives_presence: bool,
     has_lines: bool,
 }
 
@@ -115,7 +115,7 @@ impl Outbox {
     }
 
     /// Whether presence is told.
-    pub(super) fn tells_presence(&self) -> bool {
+    pub(super) fn has_presence(&self) -> bool {
         let tells = |line: &Line| matches!(line.to, Audience::Presence { .. });
         self.lines.iter().any(tells)
     }
@@ -126,8 +126,8 @@ impl Outbox {
     }
 
     /// Adds a line.
-    pub(super) fn say(&mut self, to: Audience, text: Rc<str>) {
-        self.weigh(text.len());
+    pub(super) fn push_line(&mut self, to: Audience, text: Rc<str>) {
+        self.reserve(text.len());
         self.push(to, Text::Said(text));
     }
 
@@ -138,12 +138,12 @@ impl Outbox {
     }
 
     /// Counts bytes of a line that is yet to be written.
-    pub(super) fn weigh(&mut self, bytes: usize) {
+    pub(super) fn reserve(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
     /// Adds the answer to a publish whose message is stored, or in the draft.
-    pub(super) fn receipt(&mut self, to: ConnectionId, id: Option<CommandId>, stored: Stored) {
+    pub(super) fn push_ack(&mut self, to: ConnectionId, id: Option<CommandId>, stored: Stored) {
         let text = Text::Receipt { id, stored };
         self.push(Audience::These(vec![to]), text);
     }
@@ -173,11 +173,11 @@ impl Outbox {
         draft.keys.extend(key);
         let text = Text::Message(start..draft.body.len());
         self.push(Audience::Messages { except }, text);
-        self.weigh(line.len());
+        self.reserve(line.len());
     }
 
     /// Lets a call wait until the draft is stored.
-    pub(super) fn await_stored(&mut self, id: ApiRequestId, places: Vec<Stored>) {
+    pub(super) fn respond_when_stored(&mut self, id: ApiRequestId, places: Vec<Stored>) {
         self.calls.push((id, places));
     }
 
@@ -391,8 +391,8 @@ impl Audience {
     /// Whether it is everybody of the class, but for one at most.
     fn is_for_all(&self, class: Class) -> bool {
         match self {
-            Self::Messages { .. } => class.hears_messages,
-            Self::Presence { .. } => class.hears_presence,
+            Self::Messages { .. } => class.receives_messages,
+            Self::Presence { .. } => class.receives_presence,
             Self::These(_) => false,
         }
     }
@@ -414,8 +414,8 @@ impl Audience {
 impl Class {
     fn of(connection: &Connection) -> Self {
         Self {
-            hears_messages: connection.hears_messages(),
-            hears_presence: connection.hears_presence(),
+            receives_messages: connection.receives_messages(),
+            receives_presence: connection.receives_presence(),
             has_lines: connection.lines,
         }
     }
@@ -425,8 +425,8 @@ impl Closed {
     /// One that hears no more than what is said to it alone.
     fn class(&self) -> Class {
         Class {
-            hears_messages: false,
-            hears_presence: false,
+            receives_messages: false,
+            receives_presence: false,
             has_lines: self.has_lines,
         }
     }

@@ -148,7 +148,7 @@ impl Presence {
     }
 
     /// Keeps a user without connections for a while.
-    pub fn await_return(&mut self, absence: Absence) {
+    pub fn start_grace(&mut self, absence: Absence) {
         let member = self
             .members
             .entry(absence.user.clone())
@@ -170,7 +170,7 @@ impl Presence {
     }
 
     /// Removes a user who may be back, without waiting for the grace.
-    pub fn give_up(&mut self, user: &UserId) {
+    pub fn evict_absent(&mut self, user: &UserId) {
         let member = self.members.remove(user);
         if let Some(absence) = member.and_then(|member| member.absence) {
             self.due.remove(&(absence.until, absence.user));
@@ -183,7 +183,7 @@ impl Presence {
     }
 
     /// Removes a user whose grace has passed, and tells which.
-    pub fn take_overdue(&mut self, now: Timestamp) -> Option<UserId> {
+    pub fn pop_expired(&mut self, now: Timestamp) -> Option<UserId> {
         self.next_due().filter(|until| *until <= now)?;
         let (_, user) = self.due.pop_first()?;
         self.members.remove(&user);
@@ -314,13 +314,13 @@ mod tests {
         let mut room = Here::default();
         room.arrive(1, "ann");
         room.depart(1);
-        room.presence.await_return(absence("ann", 500));
+        room.presence.start_grace(absence("ann", 500));
         assert_eq!(room.presence.count(), 1);
         assert_eq!(room.presence.since(&user("ann")), Some(NOW));
         assert_eq!(room.presence.next_due(), Some(NOW.plus_ms(500)));
         assert_eq!(room.arrive(2, "ann"), Arrival::Returned);
         assert_eq!(room.presence.next_due(), None);
-        assert_eq!(room.presence.take_overdue(NOW.plus_ms(1000)), None);
+        assert_eq!(room.presence.pop_expired(NOW.plus_ms(1000)), None);
         assert_eq!(room.presence.count(), 1);
     }
 
@@ -328,9 +328,9 @@ mod tests {
     fn those_whose_grace_has_passed_are_taken_soonest_first() {
         let mut room = Here::default();
         for (name, grace_ms) in [("cho", 300), ("ann", 200), ("bob", 300)] {
-            room.presence.await_return(absence(name, grace_ms));
+            room.presence.start_grace(absence(name, grace_ms));
         }
-        let mut take = |ms| room.presence.take_overdue(NOW.plus_ms(ms));
+        let mut take = |ms| room.presence.pop_expired(NOW.plus_ms(ms));
         assert_eq!(take(199), None);
         assert_eq!(take(200), Some(user("ann")));
         assert_eq!(take(299), None);
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn a_restored_absence_is_listed_with_its_profile() {
         let mut room = Here::default();
-        room.presence.await_return(Absence {
+        room.presence.start_grace(Absence {
             info: Some(RawValue::from_string(r#"{"a":1}"#.into()).unwrap().into()),
             ..absence("ann", 500)
         });

@@ -10,7 +10,7 @@ use crate::{
 
 /// Who came, who went, and whose state changed since presence was last told.
 #[derive(Debug, Default)]
-pub(super) struct Change {
+pub(super) struct PresenceDiff {
     joins: BTreeSet<UserId>,
     leaves: BTreeSet<UserId>,
     updates: BTreeSet<(UserId, ConnectionId)>,
@@ -27,7 +27,7 @@ enum By {
     Several,
 }
 
-impl Change {
+impl PresenceDiff {
     pub(super) fn is_empty(&self) -> bool {
         self.joins.is_empty() && self.leaves.is_empty() && self.updates.is_empty()
     }
@@ -35,34 +35,34 @@ impl Change {
     /// A user came with this connection.
     pub(super) fn join(&mut self, user: UserId, by: ConnectionId) {
         self.joins.insert(user);
-        self.caused_by(by);
+        self.record_originator(by);
     }
 
     /// A user has left.
     pub(super) fn leave(&mut self, user: UserId) {
         self.updates.retain(|(one, _)| *one != user);
         self.leaves.insert(user);
-        self.concerns_all();
+        self.include_originator();
     }
 
     /// A connection shows another state.
     pub(super) fn show(&mut self, user: UserId, by: ConnectionId) {
         self.updates.insert((user, by));
-        self.caused_by(by);
+        self.record_originator(by);
     }
 
     /// A connection is gone, and its state with it.
     pub(super) fn hide(&mut self, user: UserId, connection: ConnectionId) {
         self.updates.insert((user, connection));
-        self.concerns_all();
+        self.include_originator();
     }
 
     /// Whoever caused it has to be told, too.
-    pub(super) fn concerns_all(&mut self) {
+    pub(super) fn include_originator(&mut self) {
         self.by = By::Several;
     }
 
-    fn caused_by(&mut self, connection: ConnectionId) {
+    fn record_originator(&mut self, connection: ConnectionId) {
         self.by = match self.by {
             By::Nobody => By::One(connection),
             By::One(other) if other == connection => self.by,
@@ -73,26 +73,26 @@ impl Change {
 
 impl Room {
     /// Comes before a user's return: that the user has left is told in a push of its own.
-    pub(super) fn tell_leave_of(&mut self, user: &UserId) {
-        if self.change.leaves.contains(user) {
-            self.tell_change();
+    pub(super) fn flush_pending_leave(&mut self, user: &UserId) {
+        if self.presence_diff.leaves.contains(user) {
+            self.flush_presence();
         }
     }
 
     /// Comes before a user's leave: that the user came is told in a push of its own.
-    pub(super) fn tell_join_of(&mut self, user: &UserId) {
-        if self.change.joins.contains(user) {
-            self.tell_change();
+    pub(super) fn flush_pending_join(&mut self, user: &UserId) {
+        if self.presence_diff.joins.contains(user) {
+            self.flush_presence();
         }
     }
 
     /// Puts what has changed into the outbox, as one push. In a room with more members than are
     /// listed, nobody has a whole picture, and only their number is told.
-    pub(super) fn tell_change(&mut self) {
-        if self.change.is_empty() {
+    pub(super) fn flush_presence(&mut self) {
+        if self.presence_diff.is_empty() {
             return;
         }
-        let change = std::mem::take(&mut self.change);
+        let change = std::mem::take(&mut self.presence_diff);
         let count = self.presence.count();
         let mut push = PresenceChange {
             count,
@@ -122,7 +122,7 @@ impl Room {
             By::Nobody | By::Several => None,
         };
         let text = Push::Presence(push).to_line();
-        self.outbox.say(Audience::Presence { except }, text);
+        self.outbox.push_line(Audience::Presence { except }, text);
     }
 }
 
@@ -135,8 +135,8 @@ mod tests {
 
     #[test]
     fn only_what_one_connection_alone_has_caused_need_not_be_told_to_it() {
-        let by = |cause: &dyn Fn(&mut Change)| {
-            let mut change = Change::default();
+        let by = |cause: &dyn Fn(&mut PresenceDiff)| {
+            let mut change = PresenceDiff::default();
             change.join(user("ann"), ANN);
             cause(&mut change);
             match change.by {
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_leave_takes_its_users_states_with_it() {
-        let mut change = Change::default();
+        let mut change = PresenceDiff::default();
         assert!(change.is_empty());
         change.show(user("ann"), ANN);
         change.hide(user("ann"), ANN);

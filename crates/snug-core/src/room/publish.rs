@@ -4,7 +4,7 @@ use std::{borrow::Cow, rc::Rc};
 
 use serde_json::value::RawValue;
 
-use super::{Asked, Room};
+use super::{PendingQuery, Room};
 use crate::{
     backend::api::{ApiRequestId, ApiResponse},
     ids::{ConnectionId, UserId},
@@ -29,7 +29,7 @@ pub(super) struct Publication<'a> {
 
 /// What cannot go on before the keys are read.
 #[derive(Debug)]
-pub(super) enum Unkeyed {
+pub(super) enum AwaitingKeys {
     Command {
         from: ConnectionId,
         id: Option<CommandId>,
@@ -71,7 +71,7 @@ impl Room {
     ) {
         if publication.key.is_some() && self.keys.is_none() {
             let publication = publication.into_owned();
-            return self.read_keys(Unkeyed::Command {
+            return self.read_keys(AwaitingKeys::Command {
                 from,
                 id,
                 publication,
@@ -87,10 +87,10 @@ impl Room {
         };
         match self.find_key(&author.user, &publication) {
             // The replies to a connection's messages keep their order, too.
-            Some(stored) if !self.court.holds_messages_of(from) => {
-                self.outbox.receipt(from, id, stored);
+            Some(stored) if !self.hook_queue.has_messages_of(from) => {
+                self.outbox.push_ack(from, id, stored);
             }
-            _ if self.rules.judged.is_some() => self.await_verdict(from, id, author, publication),
+            _ if self.rules.judged.is_some() => self.await_decision(from, id, author, publication),
             _ => self.store(from, id, &author, &publication),
         }
     }
@@ -103,10 +103,10 @@ impl Room {
         author: &Author,
         publication: &Publication<'_>,
     ) {
-        self.tell_change();
+        self.flush_presence();
         let stored = self.next_place();
         // The reply comes before the message.
-        self.outbox.receipt(from, id, stored);
+        self.outbox.push_ack(from, id, stored);
         self.draft(author, publication, stored);
     }
 
@@ -120,9 +120,9 @@ impl Room {
         if has_key && self.keys.is_none() {
             let owned = |(user, one): (UserId, Publication<'_>)| (user, one.into_owned());
             let publications = publications.into_iter().map(owned).collect();
-            return self.read_keys(Unkeyed::Call { id, publications });
+            return self.read_keys(AwaitingKeys::Call { id, publications });
         }
-        self.tell_change();
+        self.flush_presence();
         let mut places = Vec::new();
         for (user, publication) in publications {
             let place = self.find_key(&user, &publication).unwrap_or_else(|| {
@@ -138,7 +138,7 @@ impl Room {
             places.push(place);
         }
         if self.outbox.draft().is_some() {
-            self.outbox.await_stored(id, places);
+            self.outbox.respond_when_stored(id, places);
         } else {
             self.answer(id, Ok(ApiResponse::published(&self.epoch, &places)));
         }
@@ -146,32 +146,35 @@ impl Room {
 
     /// Reads the keys from storage: when the first one is needed after a wake, since most rooms
     /// that wake need none.
-    fn read_keys(&mut self, unkeyed: Unkeyed) {
+    fn read_keys(&mut self, unkeyed: AwaitingKeys) {
         self.outputs.push_back(Output::ReadKeys);
-        self.asked = Some(Asked::Keys(unkeyed));
+        self.pending_query = Some(PendingQuery::Keys(unkeyed));
     }
 
     /// Goes on with what waited for the keys.
     pub(super) fn keys_read(&mut self, outcome: Result<Vec<StoredKey>, StorageFault>) {
-        match (self.asked.take(), outcome) {
-            (Some(Asked::Keys(unkeyed)), Ok(stored)) => {
+        match (self.pending_query.take(), outcome) {
+            (Some(PendingQuery::Keys(unkeyed)), Ok(stored)) => {
                 self.keys = Some(stored.into_iter().collect());
                 match unkeyed {
-                    Unkeyed::Command {
+                    AwaitingKeys::Command {
                         from,
                         id,
                         publication,
                     } => self.publish(from, id, publication),
-                    Unkeyed::Call { id, publications } => self.publish_all(id, publications),
+                    AwaitingKeys::Call { id, publications } => self.publish_all(id, publications),
                 }
             }
-            (Some(Asked::Keys(Unkeyed::Command { from, id, .. })), Err(StorageFault)) => {
-                self.refuse_to_store(from, id.as_ref());
+            (
+                Some(PendingQuery::Keys(AwaitingKeys::Command { from, id, .. })),
+                Err(StorageFault),
+            ) => {
+                self.reject_unstored(from, id.as_ref());
             }
-            (Some(Asked::Keys(Unkeyed::Call { id, .. })), Err(StorageFault)) => {
+            (Some(PendingQuery::Keys(AwaitingKeys::Call { id, .. })), Err(StorageFault)) => {
                 self.answer(id, Err(Refusal::Internal));
             }
-            (other, _) => self.asked = other,
+            (other, _) => self.pending_query = other,
         }
     }
 
@@ -217,10 +220,10 @@ impl Room {
     /// Presence goes with it, so that a reply comes after all that was told before it. But in a
     /// large room, where a change is a frame to thousands, a reply to one is no reason to tell it.
     pub(super) fn flush(&mut self) {
-        let is_due = self.presence_pace.from() <= self.now || self.storage_failed;
+        let is_due = self.presence_window.from() <= self.now || self.storage_failed;
         let is_shared = self.outbox.shared_lines() > 0 || self.outbox.is_full(0);
         if is_due || is_shared || !self.presence.is_truncated() {
-            self.tell_change();
+            self.flush_presence();
         }
         let Some((mut batch, body)) = self.outbox.take_draft(self.bytes) else {
             return self.deliver("".into());
@@ -231,7 +234,7 @@ impl Room {
         if !self.rules.retention.keeps_any() {
             batch.json = "".into();
         }
-        self.asked = Some(Asked::Append {
+        self.pending_query = Some(PendingQuery::Append {
             newest: batch.last(),
             time: batch.time,
             bytes: batch.bytes_after(),
@@ -243,8 +246,8 @@ impl Room {
 
     /// Announces what was stored, or says that it was not.
     pub(super) fn appended(&mut self, outcome: Result<(), StorageFault>) {
-        match self.asked.take() {
-            Some(Asked::Append {
+        match self.pending_query.take() {
+            Some(PendingQuery::Append {
                 newest,
                 time,
                 bytes,
@@ -258,7 +261,7 @@ impl Room {
                     let before = std::mem::replace(&mut self.newest, newest);
                     (self.newest_time, self.bytes) = (time, bytes);
                     if self.trim_at.is_none() && self.rules.retention.keeps_any() {
-                        self.note_oldest(Some(time));
+                        self.set_oldest(Some(time));
                     }
                     let calls = self.outbox.take_calls();
                     self.deliver(body);
@@ -275,33 +278,34 @@ impl Room {
                         self.answer(id, Err(Refusal::Internal));
                     }
                     for (to, id) in self.outbox.drop_unstored(self.newest) {
-                        self.refuse_to_store(to, id.as_ref());
+                        self.reject_unstored(to, id.as_ref());
                     }
                     self.deliver("".into());
                 }
             }
-            other => self.asked = other,
+            other => self.pending_query = other,
         }
     }
 
     fn deliver(&mut self, body: Rc<str>) {
         let outbox = std::mem::take(&mut self.outbox);
         let stores_nothing = body.is_empty();
-        let (lines, tells_presence) = (outbox.shared_lines(), outbox.tells_presence());
+        let (lines, has_presence) = (outbox.shared_lines(), outbox.has_presence());
         let frames = outbox.deliver(body, &self.connections, &mut self.outputs);
         let window_ms_max = self.rules.window_ms_max;
         // A single frame costs about as much as the timer that would gather a second one.
         if frames > 1 || !stores_nothing {
-            self.pace.flushed(frames, lines, self.now, window_ms_max);
+            self.flush_window
+                .flushed(frames, lines, self.now, window_ms_max);
         }
-        if tells_presence {
+        if has_presence {
             let only_count = self.presence.is_truncated();
-            self.presence_pace
-                .told(frames, only_count, self.now, window_ms_max);
+            self.presence_window
+                .on_presence_sent(frames, only_count, self.now, window_ms_max);
         }
     }
 
-    pub(super) fn refuse_to_store(&mut self, from: ConnectionId, id: Option<&CommandId>) {
+    pub(super) fn reject_unstored(&mut self, from: ConnectionId, id: Option<&CommandId>) {
         let message = "the message could not be stored";
         self.refuse(from, id, ErrorCode::Internal, message);
     }

@@ -15,12 +15,12 @@ use super::{
 };
 use crate::{
     Capability,
-    backend::publish_hook::{Candidate, Question, Verdict},
+    backend::publish_hook::{Decision, HookRequest, ProposedMessage},
     config::PublishFallback,
     ids::{ConnectionId, RoomName, UserId},
     limits::{
-        JUDGED_BYTES_MAX, JUDGED_MESSAGES_MAX, UNJUDGED_BYTES_MAX, UNJUDGED_MESSAGES_MAX,
-        UNJUDGED_OVERHEAD_BYTES,
+        HOOK_BYTES_MAX, HOOK_MESSAGES_MAX, PENDING_BYTES_MAX, PENDING_MESSAGES_MAX,
+        PENDING_OVERHEAD_BYTES,
     },
     protocol::{
         command::{Command, CommandId},
@@ -34,15 +34,15 @@ const REFUSED: &str = "the message was refused";
 
 /// What waits for verdicts.
 #[derive(Debug, Default)]
-pub(super) struct Court {
+pub(super) struct PublishHookQueue {
     /// Messages that the back end was not asked about yet.
-    queue: VecDeque<Waiting>,
+    queue: VecDeque<PendingMessage>,
     /// Those that it is asked about; `None` for one that came to nothing meanwhile.
-    asked: Option<(Rc<Question>, Vec<Option<Waiting>>)>,
+    in_flight: Option<(Rc<HookRequest>, Vec<Option<PendingMessage>>)>,
     /// Those that it was asked about, with what it has said.
-    judged: VecDeque<(Waiting, Option<Verdict>)>,
+    decided: VecDeque<(PendingMessage, Option<Decision>)>,
     /// What waits of each connection.
-    parties: BTreeMap<ConnectionId, Party>,
+    connections: BTreeMap<ConnectionId, PendingConnection>,
     /// Connections with frames that need not wait any longer, perhaps.
     ready: VecDeque<ConnectionId>,
     /// How many messages wait.
@@ -53,7 +53,7 @@ pub(super) struct Court {
 
 /// A message that waits for its verdict.
 #[derive(Debug)]
-struct Waiting {
+struct PendingMessage {
     from: ConnectionId,
     id: Option<CommandId>,
     author: Author,
@@ -64,7 +64,7 @@ struct Waiting {
 
 /// What waits of a connection.
 #[derive(Debug, Default)]
-struct Party {
+struct PendingConnection {
     messages: usize,
     bytes: usize,
     /// What came behind its messages.
@@ -73,7 +73,7 @@ struct Party {
 
 /// When a command is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum Scheduling {
     /// At once.
     Now,
     /// Once its connection's messages are judged.
@@ -84,29 +84,29 @@ pub(super) enum Turn {
 
 impl Room {
     /// When a command is done.
-    pub(super) fn turn_of(&self, from: ConnectionId, line: &str) -> Turn {
+    pub(super) fn scheduling_of(&self, from: ConnectionId, line: &str) -> Scheduling {
         let Some(connection) = self.connections.get(&from) else {
-            return Turn::Now;
+            return Scheduling::Now;
         };
         if self.rules.judged.is_none() {
-            return Turn::Now;
+            return Scheduling::Now;
         }
-        let waiting = self.court.messages_of(from);
+        let waiting = self.hook_queue.messages_of(from);
         let will_be_judged = connection.can.has(Capability::Publish)
             && line.len() <= connection.message_bytes_max
             && Command::is_publish(line);
         match will_be_judged {
-            false if waiting == 0 => Turn::Now,
-            false => Turn::Later,
-            true if !self.court.has_room_for(from, line.len()) => Turn::Never,
-            true if waiting >= JUDGED_MESSAGES_MAX => Turn::Later,
-            true if self.court.messages >= UNJUDGED_MESSAGES_MAX => Turn::Never,
-            true => Turn::Now,
+            false if waiting == 0 => Scheduling::Now,
+            false => Scheduling::Later,
+            true if !self.hook_queue.has_room_for(from, line.len()) => Scheduling::Never,
+            true if waiting >= HOOK_MESSAGES_MAX => Scheduling::Later,
+            true if self.hook_queue.messages >= PENDING_MESSAGES_MAX => Scheduling::Never,
+            true => Scheduling::Now,
         }
     }
 
     /// Takes a message that is to be judged.
-    pub(super) fn await_verdict(
+    pub(super) fn await_decision(
         &mut self,
         from: ConnectionId,
         id: Option<CommandId>,
@@ -115,10 +115,10 @@ impl Room {
     ) {
         // Nothing may wait in a room that its shell is about to restore.
         if self.storage_failed {
-            return self.refuse_to_store(from, id.as_ref());
+            return self.reject_unstored(from, id.as_ref());
         }
         let bytes_max = self.connections.get(&from).map(|one| one.message_bytes_max);
-        self.court.add(Waiting {
+        self.hook_queue.add(PendingMessage {
             from,
             id,
             bytes: weight(&author.user, &publication),
@@ -129,39 +129,39 @@ impl Room {
     }
 
     /// Asks the back end about what waits; `false` where nothing does, or it is being asked already.
-    pub(super) fn ask_for_verdicts(&mut self) -> bool {
-        let question = self.court.ask(&self.name);
+    pub(super) fn call_publish_hook(&mut self) -> bool {
+        let question = self.hook_queue.ask(&self.name);
         let is_asked = question.is_some();
-        self.outputs.extend(question.map(Output::Judge));
+        self.outputs.extend(question.map(Output::CallPublishHook));
         is_asked
     }
 
     /// Does what the back end has said of the next message; `false` where there is none.
-    pub(super) fn do_next_verdict(&mut self) -> bool {
+    pub(super) fn apply_next_decision(&mut self) -> bool {
         if self.storage_failed {
-            self.court.adjourn();
+            self.hook_queue.abandon_all();
         }
-        let Some((waiting, verdict)) = self.court.next_judged() else {
+        let Some((waiting, decision)) = self.hook_queue.next_decided() else {
             return false;
         };
         let (from, id) = (waiting.from, waiting.id);
         let (author, mut publication) = (waiting.author, waiting.publication);
         // It may have been stored meanwhile.
         if let Some(stored) = self.find_key(&author.user, &publication) {
-            self.outbox.receipt(from, id, stored);
+            self.outbox.push_ack(from, id, stored);
             return true;
         }
         if self.storage_failed {
-            self.refuse_to_store(from, id.as_ref());
+            self.reject_unstored(from, id.as_ref());
             return true;
         }
-        let is_allowed = match verdict {
-            Some(Verdict::Allow) => true,
-            Some(Verdict::Change(data)) => {
+        let is_allowed = match decision {
+            Some(Decision::Allow) => true,
+            Some(Decision::Replace(data)) => {
                 publication.data = Cow::Owned(data);
                 true
             }
-            Some(Verdict::Refuse(reason)) => {
+            Some(Decision::Refuse(reason)) => {
                 let reason = reason.filter(|reason| !reason.is_empty());
                 let message = reason.as_deref().unwrap_or(REFUSED);
                 self.refuse(from, id.as_ref(), ErrorCode::Refused, message);
@@ -179,19 +179,19 @@ impl Room {
     }
 }
 
-impl Court {
+impl PublishHookQueue {
     /// Takes what the back end has said. To any question but the last it comes too late.
-    pub(super) fn judge(&mut self, question: &Rc<Question>, verdicts: Option<Vec<Verdict>>) {
-        let is_the_last = |(asked, _): &mut (Rc<Question>, _)| Rc::ptr_eq(asked, question);
-        let Some((_, messages)) = self.asked.take_if(is_the_last) else {
+    pub(super) fn judge(&mut self, question: &Rc<HookRequest>, decisions: Option<Vec<Decision>>) {
+        let is_the_last = |(asked, _): &mut (Rc<HookRequest>, _)| Rc::ptr_eq(asked, question);
+        let Some((_, messages)) = self.in_flight.take_if(is_the_last) else {
             return;
         };
-        let verdicts = verdicts.filter(|verdicts| verdicts.len() == messages.len());
-        let mut verdicts = verdicts.into_iter().flatten();
+        let decisions = decisions.filter(|decisions| decisions.len() == messages.len());
+        let mut decisions = decisions.into_iter().flatten();
         for message in messages {
-            let verdict = verdicts.next();
-            self.judged
-                .extend(message.map(|message| (message, verdict)));
+            let decision = decisions.next();
+            self.decided
+                .extend(message.map(|message| (message, decision)));
         }
     }
 
@@ -200,47 +200,47 @@ impl Court {
     /// # Errors
     ///
     /// The frame, where there is no room for it.
-    pub(super) fn hold(&mut self, frame: Frame, has_begun: bool) -> Result<(), Frame> {
+    pub(super) fn queue_frame(&mut self, frame: Frame, has_begun: bool) -> Result<(), Frame> {
         if !self.has_room_for(frame.from, frame.len()) {
             return Err(frame);
         }
         let bytes = frame_weight(&frame);
         self.bytes = self.bytes.saturating_add(bytes);
-        let party = self.parties.entry(frame.from).or_default();
-        party.bytes = party.bytes.saturating_add(bytes);
+        let connection = self.connections.entry(frame.from).or_default();
+        connection.bytes = connection.bytes.saturating_add(bytes);
         if has_begun {
-            party.frames.push_front(frame);
+            connection.frames.push_front(frame);
         } else {
-            party.frames.push_back(frame);
+            connection.frames.push_back(frame);
         }
         Ok(())
     }
 
     /// Whether messages of the connection wait.
-    pub(super) fn holds_messages_of(&self, from: ConnectionId) -> bool {
+    pub(super) fn has_messages_of(&self, from: ConnectionId) -> bool {
         self.messages_of(from) > 0
     }
 
     /// Whether frames of the connection wait.
-    pub(super) fn holds_frames_of(&self, from: ConnectionId) -> bool {
-        let party = self.parties.get(&from);
-        party.is_some_and(|party| !party.frames.is_empty())
+    pub(super) fn has_frames_of(&self, from: ConnectionId) -> bool {
+        let connection = self.connections.get(&from);
+        connection.is_some_and(|connection| !connection.frames.is_empty())
     }
 
     /// The next frame that need not wait any longer.
     pub(super) fn next_frame(&mut self) -> Option<Frame> {
         while let Some(from) = self.ready.pop_front() {
-            let Some(party) = self.parties.get_mut(&from) else {
+            let Some(connection) = self.connections.get_mut(&from) else {
                 continue;
             };
-            if party.messages > 0 {
+            if connection.messages > 0 {
                 continue;
             }
-            let frame = party.frames.pop_front();
+            let frame = connection.frames.pop_front();
             let bytes = frame.as_ref().map_or(0, frame_weight);
             self.bytes = self.bytes.saturating_sub(bytes);
-            party.bytes = party.bytes.saturating_sub(bytes);
-            self.look_after(from);
+            connection.bytes = connection.bytes.saturating_sub(bytes);
+            self.advance(from);
             if frame.is_some() {
                 return frame;
             }
@@ -249,32 +249,32 @@ impl Court {
     }
 
     /// Forgets the frames of a connection that is gone.
-    pub(super) fn forget_frames_of(&mut self, from: ConnectionId) {
-        if let Some(party) = self.parties.get_mut(&from) {
-            let bytes = party
+    pub(super) fn drop_frames_of(&mut self, from: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&from) {
+            let bytes = connection
                 .frames
                 .drain(..)
                 .map(|frame| frame_weight(&frame))
                 .sum();
             self.bytes = self.bytes.saturating_sub(bytes);
-            party.bytes = party.bytes.saturating_sub(bytes);
-            self.look_after(from);
+            connection.bytes = connection.bytes.saturating_sub(bytes);
+            self.advance(from);
         }
     }
 
     /// Forgets messages of a connection that was told not to come back.
-    pub(super) fn forget_messages_of(&mut self, from: ConnectionId) {
-        self.forget_messages(|message| message.from == from);
+    pub(super) fn drop_messages_of(&mut self, from: ConnectionId) {
+        self.drop_messages(|message| message.from == from);
     }
 
     /// Forgets messages of a user, whatever has become of their connections.
-    pub(super) fn forget_messages_by(&mut self, user: &UserId) {
-        self.forget_messages(|message| message.author.user == *user);
+    pub(super) fn drop_messages_by(&mut self, user: &UserId) {
+        self.drop_messages(|message| message.author.user == *user);
     }
 
-    fn forget_messages(&mut self, is_meant: impl Fn(&Waiting) -> bool) {
+    fn drop_messages(&mut self, is_meant: impl Fn(&PendingMessage) -> bool) {
         let mut forgotten = Vec::new();
-        let mut keeps = |message: &Waiting| {
+        let mut keeps = |message: &PendingMessage| {
             let is_meant = is_meant(message);
             if is_meant {
                 forgotten.push((message.from, message.bytes));
@@ -282,107 +282,116 @@ impl Court {
             !is_meant
         };
         self.queue.retain(&mut keeps);
-        self.judged.retain(|(message, _)| keeps(message));
-        let asked = self.asked.iter_mut().flat_map(|(_, messages)| messages);
+        self.decided.retain(|(message, _)| keeps(message));
+        let asked = self.in_flight.iter_mut().flat_map(|(_, messages)| messages);
         for message in asked {
             let _dropped = message.take_if(|message| !keeps(message));
         }
         for (from, bytes) in forgotten {
-            self.discount(from, bytes);
+            self.release(from, bytes);
         }
     }
 
     /// How long what the next verdict is about is; `None` where there is none.
     pub(super) fn next_len(&self) -> Option<usize> {
-        let (message, verdict) = self.judged.front()?;
-        Some(match verdict {
-            Some(Verdict::Change(data)) => data.get().len(),
+        let (message, decision) = self.decided.front()?;
+        Some(match decision {
+            Some(Decision::Replace(data)) => data.get().len(),
             _ => message.publication.data.get().len(),
         })
     }
 
     fn messages_of(&self, from: ConnectionId) -> usize {
-        self.parties.get(&from).map_or(0, |party| party.messages)
+        self.connections
+            .get(&from)
+            .map_or(0, |connection| connection.messages)
     }
 
     /// Whether so many more bytes of a connection may wait. Something may, however long it is.
     fn has_room_for(&self, from: ConnectionId, more: usize) -> bool {
-        let more = more.saturating_add(UNJUDGED_OVERHEAD_BYTES);
-        let own = self.parties.get(&from).map_or(0, |party| party.bytes);
-        (own == 0 || own.saturating_add(more) <= JUDGED_BYTES_MAX)
-            && self.bytes.saturating_add(more) <= UNJUDGED_BYTES_MAX
+        let more = more.saturating_add(PENDING_OVERHEAD_BYTES);
+        let own = self
+            .connections
+            .get(&from)
+            .map_or(0, |connection| connection.bytes);
+        (own == 0 || own.saturating_add(more) <= HOOK_BYTES_MAX)
+            && self.bytes.saturating_add(more) <= PENDING_BYTES_MAX
     }
 
-    fn add(&mut self, message: Waiting) {
-        let party = self.parties.entry(message.from).or_default();
-        party.messages = party.messages.saturating_add(1);
-        party.bytes = party.bytes.saturating_add(message.bytes);
+    fn add(&mut self, message: PendingMessage) {
+        let connection = self.connections.entry(message.from).or_default();
+        connection.messages = connection.messages.saturating_add(1);
+        connection.bytes = connection.bytes.saturating_add(message.bytes);
         self.messages = self.messages.saturating_add(1);
         self.bytes = self.bytes.saturating_add(message.bytes);
         self.queue.push_back(message);
     }
 
-    fn ask(&mut self, room: &RoomName) -> Option<Rc<Question>> {
-        if self.asked.is_some() || self.queue.is_empty() {
+    fn ask(&mut self, room: &RoomName) -> Option<Rc<HookRequest>> {
+        if self.in_flight.is_some() || self.queue.is_empty() {
             return None;
         }
         let (mut count, mut bytes) = (0_usize, 0_usize);
-        for message in self.queue.iter().take(JUDGED_MESSAGES_MAX) {
+        for message in self.queue.iter().take(HOOK_MESSAGES_MAX) {
             bytes = bytes.saturating_add(message.bytes);
-            if count > 0 && bytes > JUDGED_BYTES_MAX {
+            if count > 0 && bytes > HOOK_BYTES_MAX {
                 break;
             }
             count = count.saturating_add(1);
         }
         let messages: Vec<_> = self.queue.drain(..count).collect();
-        let candidates: Vec<_> = messages.iter().map(Waiting::candidate).collect();
-        let question = Rc::new(Question::new(room.clone(), &candidates));
+        let candidates: Vec<_> = messages.iter().map(PendingMessage::candidate).collect();
+        let question = Rc::new(HookRequest::new(room.clone(), &candidates));
         let messages = messages.into_iter().map(Some).collect();
-        self.asked = Some((question.clone(), messages));
+        self.in_flight = Some((question.clone(), messages));
         Some(question)
     }
 
     /// Waits for no verdict any more.
-    fn adjourn(&mut self) {
-        let asked = self.asked.take().into_iter().flat_map(|(_, asked)| asked);
+    fn abandon_all(&mut self) {
+        let asked = self
+            .in_flight
+            .take()
+            .into_iter()
+            .flat_map(|(_, asked)| asked);
         let messages = asked.flatten().chain(self.queue.drain(..));
-        self.judged.extend(messages.map(|message| (message, None)));
+        self.decided.extend(messages.map(|message| (message, None)));
     }
 
-    fn next_judged(&mut self) -> Option<(Waiting, Option<Verdict>)> {
-        let (message, verdict) = self.judged.pop_front()?;
-        self.discount(message.from, message.bytes);
-        Some((message, verdict))
+    fn next_decided(&mut self) -> Option<(PendingMessage, Option<Decision>)> {
+        let (message, decision) = self.decided.pop_front()?;
+        self.release(message.from, message.bytes);
+        Some((message, decision))
     }
 
     /// A message waits no longer.
-    fn discount(&mut self, from: ConnectionId, bytes: usize) {
+    fn release(&mut self, from: ConnectionId, bytes: usize) {
         self.messages = self.messages.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
-        if let Some(party) = self.parties.get_mut(&from) {
-            party.messages = party.messages.saturating_sub(1);
-            party.bytes = party.bytes.saturating_sub(bytes);
+        if let Some(connection) = self.connections.get_mut(&from) {
+            connection.messages = connection.messages.saturating_sub(1);
+            connection.bytes = connection.bytes.saturating_sub(bytes);
         }
-        self.look_after(from);
+        self.advance(from);
     }
 
     /// Lets the frames of a connection go on where none of its messages waits, and forgets it where
     /// nothing does.
-    fn look_after(&mut self, from: ConnectionId) {
-        let Some(party) = self.parties.get(&from) else {
+    fn advance(&mut self, from: ConnectionId) {
+        let Some(connection) = self.connections.get(&from) else {
             return;
         };
-        if party.messages == 0 && party.frames.is_empty() {
-            self.parties.remove(&from);
-        } else if party.messages == 0 {
+        if connection.messages == 0 && connection.frames.is_empty() {
+            self.connections.remove(&from);
+        } else if connection.messages == 0 {
             self.ready.push_back(from);
         }
     }
 }
 
-impl Waiting {
-    fn candidate(&self) -> Candidate<'_> {
-        Candidate {
+impl PendingMessage {
+    fn candidate(&self) -> ProposedMessage<'_> {
+        ProposedMessage {
             user: &self.author.user,
             connection: self.from,
             event: self.publication.event.as_deref(),
@@ -402,9 +411,9 @@ fn weight(user: &UserId, publication: &Publication<'_>) -> usize {
         .len()
         .saturating_add(escaped(user.as_str()))
         .saturating_add(event)
-        .saturating_add(UNJUDGED_OVERHEAD_BYTES)
+        .saturating_add(PENDING_OVERHEAD_BYTES)
 }
 
 fn frame_weight(frame: &Frame) -> usize {
-    frame.len().saturating_add(UNJUDGED_OVERHEAD_BYTES)
+    frame.len().saturating_add(PENDING_OVERHEAD_BYTES)
 }

@@ -45,7 +45,7 @@ impl Room {
         connection.is_refreshing = false;
         let is_its_users = |claims: &Claims| claims.user == connection.user;
         match outcome {
-            Ok(claims) if is_its_users(&claims) => self.go_on_with(from, id.as_ref(), claims),
+            Ok(claims) if is_its_users(&claims) => self.apply_new_token(from, id.as_ref(), claims),
             Ok(_) => {
                 let message = "the token is of another user: 'sub' may not change";
                 self.refuse(from, id.as_ref(), ErrorCode::TokenInvalid, message);
@@ -58,7 +58,7 @@ impl Room {
     }
 
     /// Takes effect at once: what the token no longer grants ends, and what it grants begins.
-    fn go_on_with(&mut self, id: ConnectionId, command: Option<&CommandId>, claims: Claims) {
+    fn apply_new_token(&mut self, id: ConnectionId, command: Option<&CommandId>, claims: Claims) {
         let Some(can) = claims.grants.for_room(&self.name) else {
             let message = "the token grants nothing in this room";
             self.refuse(id, command, ErrorCode::Forbidden, message);
@@ -67,16 +67,17 @@ impl Room {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let before = connection.ends_at(&self.rules);
+        let before = connection.token_deadline(&self.rules);
         connection.refresh(claims, can, &self.rules);
-        let (expires, ends_at) = (connection.expires, connection.ends_at(&self.rules));
+        let (expires, token_deadline) =
+            (connection.expires, connection.token_deadline(&self.rules));
         let user = connection.user.clone();
         let hides_state = !can.has(Capability::Presence) && connection.state.take().is_some();
         self.expiries.remove(&(before, id));
-        self.expiries.insert((ends_at, id));
+        self.expiries.insert((token_deadline, id));
         self.presence.touch(&user);
         if hides_state {
-            self.change.hide(user, id);
+            self.presence_diff.hide(user, id);
         }
         self.attach(id);
         if let Some(command) = command {

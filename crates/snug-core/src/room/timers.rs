@@ -51,20 +51,20 @@ impl Room {
             .min_by_key(|(at, _)| *at)
     }
 
-    pub(super) fn time_out(&mut self, answered: &BTreeMap<ConnectionId, Timestamp>) {
-        while let Some(user) = self.presence.take_overdue(self.now) {
-            self.outputs.push_back(Output::ForgetAbsence(user.clone()));
-            self.note_leave(&user);
-            self.change.leave(user);
+    pub(super) fn on_timeout(&mut self, answered: &BTreeMap<ConnectionId, Timestamp>) {
+        while let Some(user) = self.presence.pop_expired(self.now) {
+            self.outputs.push_back(Output::DeleteAbsence(user.clone()));
+            self.record_leave(&user);
+            self.presence_diff.leave(user);
         }
-        while let Some(user) = self.bans.take_over(self.clock) {
-            self.outputs.push_back(Output::ForgetBan(user));
+        while let Some(user) = self.bans.pop_expired(self.clock) {
+            self.outputs.push_back(Output::DeleteBan(user));
         }
-        self.time_out_events();
+        self.on_webhook_timeout();
         let mut next = None;
         let mut silent = Vec::new();
         for connection in self.connections.values() {
-            let at = connection.silent_at(&self.rules, answered.get(&connection.id).copied());
+            let at = connection.idle_deadline(&self.rules, answered.get(&connection.id).copied());
             if at <= self.now {
                 silent.push(connection.id);
             } else {
@@ -80,13 +80,13 @@ impl Room {
         }
     }
 
-    /// When to sweep for a socket that has been silent for too long at `silent_at`.
+    /// When to sweep for a socket that has been silent for too long at `idle_deadline`.
     ///
     /// The steps are the clock's own and not the last sweep's, so that a room that was restored
     /// meanwhile sweeps at the same moments.
-    pub(super) fn sweep_for(&self, silent_at: Timestamp) -> Timestamp {
+    pub(super) fn sweep_for(&self, idle_deadline: Timestamp) -> Timestamp {
         let step_ms = self.rules.idle_timeout_ms / SWEEPS_PER_IDLE_TIMEOUT;
-        let soonest = silent_at.max(self.now.plus_ms(1));
+        let soonest = idle_deadline.max(self.now.plus_ms(1));
         let on_step = soonest.0.checked_next_multiple_of(step_ms);
         on_step.map_or(soonest, Timestamp)
     }

@@ -7,10 +7,10 @@ use std::{collections::BTreeSet, mem::take};
 
 use serde_json::value::RawValue;
 
-pub(super) use self::queue::{Events, Unwritten};
+pub(super) use self::queue::{Unwritten, WebhookQueue};
 
-use self::queue::Flight;
-use super::{Asked, Room};
+use self::queue::InFlight;
+use super::{PendingQuery, Room};
 use crate::{
     backend::{
         api::{ApiRequestId, ApiResponse},
@@ -27,12 +27,12 @@ use crate::{
 
 impl Room {
     /// Notes that a user has come who was not here.
-    pub(super) fn note_join(&mut self, user: &UserId, info: Option<&RawValue>) {
-        self.note_occupancy();
+    pub(super) fn record_join(&mut self, user: &UserId, info: Option<&RawValue>) {
+        self.record_occupancy();
         let (now, events) = (self.now, &mut self.events);
-        if events.tells_members() {
-            events.unwritten.told.push(user.clone());
-            events.unwritten.untold.retain(|one| one != user);
+        if events.reports_members() {
+            events.unwritten.notified.push(user.clone());
+            events.unwritten.departed.retain(|one| one != user);
             events.note(&Event {
                 kind: EventKind::MemberJoined,
                 time: now,
@@ -43,11 +43,11 @@ impl Room {
     }
 
     /// Notes that a user has gone.
-    pub(super) fn note_leave(&mut self, user: &UserId) {
+    pub(super) fn record_leave(&mut self, user: &UserId) {
         let (now, is_empty, events) = (self.now, self.presence.count() == 0, &mut self.events);
-        if events.tells_members() {
-            events.unwritten.untold.push(user.clone());
-            events.unwritten.told.retain(|one| one != user);
+        if events.reports_members() {
+            events.unwritten.departed.push(user.clone());
+            events.unwritten.notified.retain(|one| one != user);
             events.note(&Event {
                 kind: EventKind::MemberLeft,
                 time: now,
@@ -55,28 +55,28 @@ impl Room {
                 info: None,
             });
         }
-        if events.tells_occupancy() && is_empty {
-            self.note_emptiness();
+        if events.reports_occupancy() && is_empty {
+            self.record_emptiness();
         }
     }
 
     /// Notes that somebody is here.
-    fn note_occupancy(&mut self) {
+    fn record_occupancy(&mut self) {
         let (now, events) = (self.now, &mut self.events);
-        if events.tells_occupancy() {
+        if events.reports_occupancy() {
             if events.state.vacates_at.take().is_some() {
                 events.unwritten.is_state_changed = true;
             }
             if !events.state.is_occupied {
                 events.state.is_occupied = true;
                 events.unwritten.is_state_changed = true;
-                events.note_room(EventKind::RoomOccupied, now);
+                events.record_room_event(EventKind::RoomOccupied, now);
             }
         }
     }
 
     /// A page that is loaded again leaves the room empty for a moment.
-    fn note_emptiness(&mut self) {
+    fn record_emptiness(&mut self) {
         let vacates_at = self.now.plus_ms(VACATED_MS);
         let events = &mut self.events;
         if events.state.is_occupied && events.state.vacates_at.is_none() {
@@ -86,25 +86,25 @@ impl Room {
     }
 
     /// Brings what the back end was told of who is here in line with who is.
-    pub(super) fn compare_members(&mut self, told: Vec<UserId>) {
-        if self.events.tells_members() {
-            let told = told.into_iter().collect();
-            self.miss_members(&told);
-            self.find_members(&told);
+    pub(super) fn reconcile_members(&mut self, notified: Vec<UserId>) {
+        if self.events.reports_members() {
+            let notified = notified.into_iter().collect();
+            self.reconcile_missing(&notified);
+            self.reconcile_unannounced(&notified);
         }
-        if self.events.tells_occupancy() {
+        if self.events.reports_occupancy() {
             if self.presence.count() == 0 {
-                self.note_emptiness();
+                self.record_emptiness();
             } else {
-                self.note_occupancy();
+                self.record_occupancy();
             }
         }
     }
 
     /// Looks for members that the back end knows to be here and that are not: all sockets are lost
     /// with a crash, and nobody tells of it. They may be back, as others that drop.
-    fn miss_members(&mut self, told: &BTreeSet<UserId>) {
-        for user in told {
+    fn reconcile_missing(&mut self, notified: &BTreeSet<UserId>) {
+        for user in notified {
             if self.presence.since(user).is_none() {
                 let absence = Absence {
                     user: user.clone(),
@@ -112,34 +112,37 @@ impl Room {
                     info: None,
                     until: self.now.plus_ms(self.rules.presence_grace_ms),
                 };
-                self.presence.await_return(absence.clone());
-                self.outputs.push_back(Output::KeepAbsence(absence));
+                self.presence.start_grace(absence.clone());
+                self.outputs.push_back(Output::StoreAbsence(absence));
             }
         }
     }
 
     /// Looks for members that the back end knows nothing of: they came when storage failed, or when
     /// it was not told of members.
-    fn find_members(&mut self, told: &BTreeSet<UserId>) {
-        let untold = self.presence.users().filter(|user| !told.contains(*user));
-        for user in untold.cloned().collect::<Vec<_>>() {
+    fn reconcile_unannounced(&mut self, notified: &BTreeSet<UserId>) {
+        let departed = self
+            .presence
+            .users()
+            .filter(|user| !notified.contains(*user));
+        for user in departed.cloned().collect::<Vec<_>>() {
             let info = self.presence.info(&user, &self.connections);
-            self.note_join(&user, info.as_deref());
+            self.record_join(&user, info.as_deref());
         }
     }
 
     /// What time brings: the room has been empty for a while, or something is to be sent.
-    pub(super) fn time_out_events(&mut self) {
+    pub(super) fn on_webhook_timeout(&mut self) {
         let now = self.now;
         if self.events.vacates_at().is_some_and(|at| at <= now) {
             self.events.state.vacates_at = None;
             self.events.state.is_occupied = false;
             self.events.unwritten.is_state_changed = true;
-            self.events.note_room(EventKind::RoomVacated, now);
+            self.events.record_room_event(EventKind::RoomVacated, now);
         }
         if self.events.sends_at(now).is_some_and(|at| at <= now) {
-            if let Some(flight) = self.events.flight.take() {
-                self.failed(&flight.delivery, None, 0);
+            if let Some(in_flight) = self.events.in_flight.take() {
+                self.failed(&in_flight.delivery, None, 0);
             } else {
                 self.events.is_due = true;
             }
@@ -147,7 +150,7 @@ impl Room {
     }
 
     /// Takes the next step towards what the back end knows; `false` where there is none to take now.
-    pub(super) fn tell_back_end(&mut self) -> bool {
+    pub(super) fn advance_webhooks(&mut self) -> bool {
         self.flush_before_events()
             || self.write_events()
             || self.settle_events()
@@ -181,24 +184,24 @@ impl Room {
         let write = EventWrite {
             row,
             state: unwritten.is_state_changed.then(|| events.state.clone()),
-            told: unwritten.told.clone(),
-            untold: unwritten.untold.clone(),
+            notified: unwritten.notified.clone(),
+            departed: unwritten.departed.clone(),
         };
         if write.is_empty() {
             return false;
         }
-        self.asked = Some(Asked::WriteEvents {
+        self.pending_query = Some(PendingQuery::WriteEvents {
             row: write.row.clone(),
             unwritten,
         });
-        self.outputs.push_back(Output::KeepEvents(write));
+        self.outputs.push_back(Output::StoreEvents(write));
         true
     }
 
     /// They are written, or wait for the next input.
-    pub(super) fn events_kept(&mut self, outcome: Result<(), StorageFault>) {
-        match self.asked.take() {
-            Some(Asked::WriteEvents { row, unwritten }) => match outcome {
+    pub(super) fn events_stored(&mut self, outcome: Result<(), StorageFault>) {
+        match self.pending_query.take() {
+            Some(PendingQuery::WriteEvents { row, unwritten }) => match outcome {
                 Ok(()) => {
                     if let Some(row) = row {
                         self.events.written(&row);
@@ -209,7 +212,7 @@ impl Room {
                     self.events.unwritten.put_back(unwritten);
                 }
             },
-            other => self.asked = other,
+            other => self.pending_query = other,
         }
     }
 
@@ -224,17 +227,17 @@ impl Room {
             // Receivers may know by its id that they have had it.
             delivery = delivery.up_to(events.state.tried);
         }
-        self.asked = Some(Asked::ReadEvents);
+        self.pending_query = Some(PendingQuery::ReadEvents);
         self.outputs.push_back(Output::ReadEvents(delivery));
         true
     }
 
     /// Sends them.
     pub(super) fn events_read(&mut self, outcome: Result<Delivery, StorageFault>) {
-        match self.asked.take() {
-            Some(Asked::ReadEvents) => match outcome {
+        match self.pending_query.take() {
+            Some(PendingQuery::ReadEvents) => match outcome {
                 Ok(delivery) if delivery.range().is_some() => {
-                    self.events.flight = Some(Flight {
+                    self.events.in_flight = Some(InFlight {
                         delivery: delivery.clone(),
                         until: self.now.plus_ms(DELIVERY_LOST_MS),
                     });
@@ -244,14 +247,15 @@ impl Room {
                 Ok(_) => self.events.newest = self.events.state.settled,
                 Err(StorageFault) => self.events.state.put_off(None, 0, self.now),
             },
-            other => self.asked = other,
+            other => self.pending_query = other,
         }
     }
 
     /// The back end has taken them, or has not.
     pub(super) fn delivered(&mut self, last: u64, outcome: DeliveryOutcome, chance: u64) {
-        let is_it = |flight: &mut Flight| flight.delivery.range().is_some_and(|it| it.1 == last);
-        let Some(Flight { delivery, .. }) = self.events.flight.take_if(is_it) else {
+        let is_it =
+            |in_flight: &mut InFlight| in_flight.delivery.range().is_some_and(|it| it.1 == last);
+        let Some(InFlight { delivery, .. }) = self.events.in_flight.take_if(is_it) else {
             return;
         };
         match outcome {
@@ -297,13 +301,13 @@ impl Room {
             state: self.events.state.clone(),
             dead: dead.clone(),
         });
-        self.asked = Some(Asked::SettleEvents { dead });
+        self.pending_query = Some(PendingQuery::SettleEvents { dead });
         true
     }
 
     pub(super) fn events_settled(&mut self, outcome: Result<Option<OldestRow>, StorageFault>) {
-        match self.asked.take() {
-            Some(Asked::SettleEvents { dead }) => match outcome {
+        match self.pending_query.take() {
+            Some(PendingQuery::SettleEvents { dead }) => match outcome {
                 Ok(oldest) => {
                     self.events.oldest = oldest;
                     if oldest.is_none() {
@@ -317,21 +321,25 @@ impl Room {
                     self.events.settled = Some(dead);
                 }
             },
-            other => self.asked = other,
+            other => self.pending_query = other,
         }
     }
 
     /// Tells of events that were given up.
     pub(super) fn dead_read(&mut self, outcome: Result<(Vec<String>, bool), StorageFault>) {
-        match self.asked.take() {
-            Some(Asked::ReadDead(id)) => self.tell_dead(id, outcome),
-            other => self.asked = other,
+        match self.pending_query.take() {
+            Some(PendingQuery::ReadDead(id)) => self.send_dead_events(id, outcome),
+            other => self.pending_query = other,
         }
     }
 
-    fn tell_dead(&mut self, id: ApiRequestId, outcome: Result<(Vec<String>, bool), StorageFault>) {
+    fn send_dead_events(
+        &mut self,
+        id: ApiRequestId,
+        outcome: Result<(Vec<String>, bool), StorageFault>,
+    ) {
         match outcome {
-            Ok((events, more)) => self.answer_at_length(id, ApiResponse::dead(&events, more)),
+            Ok((events, more)) => self.respond_with_charge(id, ApiResponse::dead(&events, more)),
             Err(StorageFault) => self.answer(id, Err(Refusal::Internal)),
         }
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{Offset, Timestamp, UserId},
-    limits::KEYS_MAX,
+    limits::IDEMPOTENCY_KEYS_MAX,
     protocol::push::Stored,
 };
 
@@ -41,7 +41,7 @@ impl From<(Offset, Timestamp, UserId, Rc<str>)> for StoredKey {
     }
 }
 
-/// The room's newest keys, at most [`KEYS_MAX`] of them.
+/// The room's newest keys, at most [`IDEMPOTENCY_KEYS_MAX`] of them.
 #[derive(Debug, Default)]
 pub struct Keys {
     stored: BTreeMap<(UserId, Rc<str>), Stored>,
@@ -61,7 +61,7 @@ impl Keys {
         if self.stored.insert(id.clone(), stored).is_none() {
             self.order.push_back(id);
         }
-        while self.order.len() > KEYS_MAX {
+        while self.order.len() > IDEMPOTENCY_KEYS_MAX {
             if let Some(oldest) = self.order.pop_front() {
                 self.stored.remove(&oldest);
             }
@@ -70,7 +70,7 @@ impl Keys {
 
     /// The lowest offset whose key is remembered; 0 while none has been forgotten.
     pub fn lowest(&self) -> Offset {
-        let is_full = self.order.len() >= KEYS_MAX;
+        let is_full = self.order.len() >= IDEMPOTENCY_KEYS_MAX;
         let oldest = self.order.front().filter(|_| is_full);
         oldest
             .and_then(|id| self.stored.get(id))
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_newest_are_remembered_and_not_one_more() {
-        let most = KEYS_MAX as u64;
+        let most = IDEMPOTENCY_KEYS_MAX as u64;
         let mut keys: Keys = (1..=most).map(|number| key("ann", number)).collect();
         let ann = UserId::parse("ann").unwrap();
         assert!(keys.find(&ann, "key 1").is_some());

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use snug_core::{
     UserId,
     backend::api::ApiOperation,
-    limits::{CALL_MESSAGES_MAX, FRAME_BYTES_MAX},
+    limits::{API_MESSAGES_MAX, FRAME_BYTES_MAX},
 };
 
 use crate::driver::{
@@ -170,7 +170,7 @@ fn bodies_that_are_no_messages_are_told_why() {
         let key = |bytes: usize| json!({ "data": 1, "key": "x".repeat(bytes) }).to_string();
         for body in [
             many(1),
-            many(CALL_MESSAGES_MAX),
+            many(API_MESSAGES_MAX),
             deep(63),
             event(64),
             key(64),
@@ -184,7 +184,7 @@ fn bodies_that_are_no_messages_are_told_why() {
         }
         for body in [
             many(0),
-            many(CALL_MESSAGES_MAX + 1),
+            many(API_MESSAGES_MAX + 1),
             deep(64),
             event(65),
             key(65),
@@ -308,9 +308,9 @@ fn members_are_listed_as_to_a_member() {
         room.skips_to_now();
         let (status, list) = room.call(&able(&["presence"]), ApiOperation::Members, "");
         room.sends(ann, json!({ "type": "members", "id": 1 }));
-        let told = room.hears(ann, json!({ "type": "members" }));
+        let notified = room.hears(ann, json!({ "type": "members" }));
         assert_eq!(status, 200);
-        assert_eq!(list["members"], told["members"]);
+        assert_eq!(list["members"], notified["members"]);
         assert_eq!(
             (&list["count"], &list["truncated"]),
             (&json!(1), &json!(false))

@@ -24,8 +24,8 @@ fn a_crowd_that_comes_at_once_is_a_few_pushes() {
         let heard = room.heard(ann);
         assert_eq!(heard.len(), 1, "{heard:?}");
         let joins = heard[0]["joins"].as_array().unwrap();
-        let told: Vec<_> = joins.iter().map(|member| member["user"].clone()).collect();
-        assert_eq!(told, crowd);
+        let notified: Vec<_> = joins.iter().map(|member| member["user"].clone()).collect();
+        assert_eq!(notified, crowd);
         assert_eq!(heard[0]["count"], MEMBERS_LISTED_MAX);
     });
 }
@@ -248,8 +248,8 @@ fn in_a_crowd_only_the_number_is_told() {
         room.settles();
         let bob = room.join("bob");
         let names = json!({ "joins": [{ "user": "bob" }], "count": MEMBERS_LISTED_MAX });
-        let told = room.hears(ann, names);
-        assert!(told.get("truncated").is_none());
+        let notified = room.hears(ann, names);
+        assert!(notified.get("truncated").is_none());
 
         room.settles();
         let cho = room.join("cho");
@@ -269,8 +269,8 @@ fn in_a_crowd_only_the_number_is_told() {
         room.settles();
         room.leaves(dan);
         let names = json!({ "joins": [], "leaves": ["dan"], "count": MEMBERS_LISTED_MAX });
-        let told = room.hears(ann, names);
-        assert!(told.get("truncated").is_none());
+        let notified = room.hears(ann, names);
+        assert!(notified.get("truncated").is_none());
         room.settles();
         shows(room, bob, json!({ "n": 2 }));
         room.hears(

@@ -23,7 +23,7 @@ use snug_core::{
     },
     backend::{
         api::ApiOperation,
-        publish_hook::{Question, Verdict},
+        publish_hook::{Decision, HookRequest},
         webhook::{Delivery, EventRow, Lines},
     },
     config::RoomRules,
@@ -129,9 +129,9 @@ pub struct TestRoom {
     /// What was sent to the back end and not answered.
     deliveries: Vec<Delivery>,
     /// All events that were sent, as often as they were, since this was last asked.
-    told: Vec<Value>,
+    notified: Vec<Value>,
     /// What the back end was asked, and has not answered.
-    question: Option<Rc<Question>>,
+    question: Option<Rc<HookRequest>>,
     allows_at_once: bool,
     calls: u64,
     answers: BTreeMap<ApiRequestId, Result<ApiResponse, Refusal>>,
@@ -282,7 +282,7 @@ impl TestRoom {
             alarms: 0,
             unchecked: Vec::new(),
             deliveries: Vec::new(),
-            told: Vec::new(),
+            notified: Vec::new(),
             question: None,
             allows_at_once: false,
             calls: 0,
@@ -308,7 +308,7 @@ impl TestRoom {
         let Visitor(admission, _) = visitor;
         self.wake();
         self.room
-            .admits(&admission.user, self.now)
+            .check_capacity(&admission.user, self.now)
             .map_err(|refusal| refusal.code())?;
         self.connected += 1;
         // Spread out, so that no order follows from the order of coming.
@@ -402,20 +402,23 @@ impl TestRoom {
 
     /// It answers, or does not.
     #[track_caller]
-    pub fn is_told_of_verdicts(&mut self, verdicts: Option<Vec<Verdict>>) {
+    pub fn is_told_of_verdicts(&mut self, verdicts: Option<Vec<Decision>>) {
         let question = self.question.take().expect("a question");
         self.answers_question(question, verdicts);
     }
 
     /// It answers a question that it was asked some time.
     #[track_caller]
-    pub fn answers_question(&mut self, question: Rc<Question>, verdicts: Option<Vec<Verdict>>) {
-        self.feed(Input::Judged { question, verdicts });
+    pub fn answers_question(&mut self, question: Rc<HookRequest>, verdicts: Option<Vec<Decision>>) {
+        self.feed(Input::HookDecided {
+            question,
+            decisions: verdicts,
+        });
     }
 
     /// The question that it does not answer, for now.
     #[track_caller]
-    pub fn sets_question_aside(&mut self) -> Rc<Question> {
+    pub fn sets_question_aside(&mut self) -> Rc<HookRequest> {
         self.question.take().expect("a question")
     }
 
@@ -466,7 +469,7 @@ impl TestRoom {
 
     /// All events that were sent since this was last asked, in the order of sending.
     pub fn take_told(&mut self) -> Vec<Value> {
-        std::mem::take(&mut self.told)
+        std::mem::take(&mut self.notified)
     }
 
     pub fn tells_nothing(&self) -> bool {
@@ -597,7 +600,7 @@ impl TestRoom {
                 }
                 (_, Some(due)) => {
                     self.now = self.now.max(due);
-                    self.time_out();
+                    self.on_timeout();
                     let next = self.room.poll_timeout();
                     assert!(
                         next.is_none_or(|(due, _)| due > self.now),
@@ -670,12 +673,12 @@ impl TestRoom {
     pub fn falls_behind(&mut self, queued: &[(Client, u64)]) {
         let queued = queued.iter().map(|(client, bytes)| (client.0, *bytes));
         let queued = queued.collect();
-        self.feed(Input::FallBehind { queued });
+        self.feed(Input::SlowConsumers { queued });
     }
 
     /// Wakes the room, whether it asked for it or not.
     #[track_caller]
-    pub fn time_out(&mut self) {
+    pub fn on_timeout(&mut self) {
         self.alarms += 1;
         let answered = self
             .open_sockets()
@@ -948,8 +951,11 @@ impl TestRoom {
         self.do_outputs();
         while let Some(question) = self.question.take_if(|_| self.allows_at_once) {
             let count = question.body("").matches(r#"{"user":"#).count();
-            let verdicts = Some(vec![Verdict::Allow; count]);
-            let input = Input::Judged { question, verdicts };
+            let verdicts = Some(vec![Decision::Allow; count]);
+            let input = Input::HookDecided {
+                question,
+                decisions: verdicts,
+            };
             self.room.handle_input(input, self.now);
             self.do_outputs();
         }
@@ -1026,9 +1032,9 @@ impl TestRoom {
                     let erased = self.store.erase();
                     self.room.handle_input(Input::Erased(erased), self.now);
                 }
-                Output::KeepEvents(write) => {
-                    let kept = self.store.keep_events(write);
-                    self.room.handle_input(Input::EventsKept(kept), self.now);
+                Output::StoreEvents(write) => {
+                    let kept = self.store.store_events(write);
+                    self.room.handle_input(Input::EventsStored(kept), self.now);
                 }
                 Output::ReadEvents(delivery) => {
                     let read = self.store.fill_delivery(delivery);
@@ -1037,7 +1043,8 @@ impl TestRoom {
                 Output::Deliver(delivery) => {
                     let events = delivery.events().iter();
                     let events = events.map(|event| serde_json::from_str::<Value>(&event.json));
-                    self.told.extend(events.map(|event| event.expect("JSON")));
+                    self.notified
+                        .extend(events.map(|event| event.expect("JSON")));
                     self.deliveries.push(delivery);
                 }
                 Output::SettleEvents { state, dead } => {
@@ -1054,7 +1061,7 @@ impl TestRoom {
                     assert!(twice.is_none(), "answered twice: {twice:?}");
                 }
                 Output::CheckToken { connection, id, .. } => self.unchecked.push((connection, id)),
-                Output::Judge(question) => {
+                Output::CallPublishHook(question) => {
                     let before = self.question.replace(question);
                     assert!(before.is_none(), "asked while it is asked: {before:?}");
                 }
@@ -1070,17 +1077,17 @@ impl TestRoom {
                     socket.closed = Some(code.number());
                     closed.push(connection);
                 }
-                Output::KeepAbsence(absence) => {
-                    self.store.keep_absence(absence);
+                Output::StoreAbsence(absence) => {
+                    self.store.store_absence(absence);
                 }
-                Output::ForgetAbsence(user) => {
-                    self.store.forget_absence(&user);
+                Output::DeleteAbsence(user) => {
+                    self.store.delete_absence(&user);
                 }
-                Output::KeepBan(ban) => {
-                    let outcome = self.store.keep_ban(ban);
-                    self.room.handle_input(Input::BanKept(outcome), self.now);
+                Output::StoreBan(ban) => {
+                    let outcome = self.store.store_ban(ban);
+                    self.room.handle_input(Input::BanStored(outcome), self.now);
                 }
-                Output::ForgetBan(user) => self.store.forget_ban(&user),
+                Output::DeleteBan(user) => self.store.delete_ban(&user),
             }
         }
         if is_stale {

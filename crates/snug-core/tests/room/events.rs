@@ -481,9 +481,9 @@ fn any_number_of_members_may_leave_at_once() {
         room.crashes();
         room.alarm_is_late_by_ms(5_000);
         room.storage_fails_once();
-        room.time_out();
+        room.on_timeout();
         assert!(room.stored_events().is_empty());
-        room.time_out();
+        room.on_timeout();
         assert!(all_have_left(room));
     });
 }

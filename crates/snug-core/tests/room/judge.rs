@@ -6,8 +6,7 @@ use snug_core::{
     backend::api::ApiOperation,
     config::{PublishFallback, RoomRules},
     limits::{
-        FRAME_BYTES_MAX, JUDGED_BYTES_MAX, JUDGED_MESSAGES_MAX, UNJUDGED_BYTES_MAX,
-        UNJUDGED_MESSAGES_MAX,
+        FRAME_BYTES_MAX, HOOK_BYTES_MAX, HOOK_MESSAGES_MAX, PENDING_BYTES_MAX, PENDING_MESSAGES_MAX,
     },
 };
 
@@ -678,16 +677,14 @@ fn a_question_holds_so_many_messages_and_not_one_more() {
     scenario_with(unbounded, |room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.says(ann, "first");
-        for number in 1..=JUDGED_MESSAGES_MAX + 1 {
+        for number in 1..=HOOK_MESSAGES_MAX + 1 {
             room.says(if number % 2 == 0 { ann } else { bob }, number);
         }
         room.allows_all();
         let asked = room.is_to_judge_data();
-        assert!(
-            (1..=JUDGED_MESSAGES_MAX).eq(asked.iter().map(|one| one.as_u64().unwrap() as usize))
-        );
+        assert!((1..=HOOK_MESSAGES_MAX).eq(asked.iter().map(|one| one.as_u64().unwrap() as usize)));
         room.allows_all();
-        assert_eq!(room.is_to_judge_data(), [JUDGED_MESSAGES_MAX + 1]);
+        assert_eq!(room.is_to_judge_data(), [HOOK_MESSAGES_MAX + 1]);
         room.allows_all();
     });
 }
@@ -702,11 +699,11 @@ fn a_question_is_so_long_and_not_longer_but_for_one_message() {
         let clients: Vec<_> = (0..4).map(|n| room.join(&format!("u{n}"))).collect();
         room.says(clients[0], "first");
         for client in &clients[1..] {
-            room.says(*client, "x".repeat(JUDGED_BYTES_MAX / 2 - 1_000));
+            room.says(*client, "x".repeat(HOOK_BYTES_MAX / 2 - 1_000));
         }
         room.allows_all();
         assert_eq!(room.is_to_judge_data().len(), 2);
-        assert!(room.is_to_judge().to_string().len() <= JUDGED_BYTES_MAX);
+        assert!(room.is_to_judge().to_string().len() <= HOOK_BYTES_MAX);
         room.allows_all();
         assert_eq!(room.is_to_judge_data().len(), 1);
         room.allows_all();
@@ -724,18 +721,16 @@ fn so_many_messages_of_a_connection_wait_and_more_behind_them() {
     scenario_with(unbounded, |room| {
         let ann = room.join("ann");
         room.skips_to_now();
-        let commands: Vec<_> = (0..JUDGED_MESSAGES_MAX + 2)
-            .map(|n| publish(n, n))
-            .collect();
+        let commands: Vec<_> = (0..HOOK_MESSAGES_MAX + 2).map(|n| publish(n, n)).collect();
         room.sends_lines(ann, &commands);
-        assert_eq!(room.is_to_judge_data().len(), JUDGED_MESSAGES_MAX);
+        assert_eq!(room.is_to_judge_data().len(), HOOK_MESSAGES_MAX);
         room.allows_all();
         assert_eq!(
             room.is_to_judge_data(),
-            [JUDGED_MESSAGES_MAX, JUDGED_MESSAGES_MAX + 1]
+            [HOOK_MESSAGES_MAX, HOOK_MESSAGES_MAX + 1]
         );
         room.allows_all();
-        assert_eq!(stored(room), JUDGED_MESSAGES_MAX + 2);
+        assert_eq!(stored(room), HOOK_MESSAGES_MAX + 2);
     });
 }
 
@@ -745,7 +740,7 @@ fn so_many_messages_of_a_room_wait_and_not_one_more() {
         let ann = room.join("ann");
         for connection in 0..4 {
             let client = room.join(&format!("u{connection}"));
-            let most = UNJUDGED_MESSAGES_MAX / 4;
+            let most = PENDING_MESSAGES_MAX / 4;
             let commands: Vec<_> = (0..most).map(|n| publish(n, n)).collect();
             // The last of all is missing.
             let count = if connection == 3 { most - 1 } else { most };
@@ -766,7 +761,7 @@ fn so_many_messages_of_a_room_wait_and_not_one_more() {
         while !room.has_nothing_to_judge() {
             room.allows_all();
         }
-        assert_eq!(stored(room), UNJUDGED_MESSAGES_MAX);
+        assert_eq!(stored(room), PENDING_MESSAGES_MAX);
         room.skips_to_now();
         room.sends(ann, publish(2, 2));
         room.allows_all();
@@ -783,19 +778,19 @@ fn so_many_bytes_of_a_connection_wait_and_not_more() {
     scenario_with(long, |room| {
         let ann = room.join("ann");
         room.skips_to_now();
-        room.sends(ann, publish(1, "x".repeat(JUDGED_BYTES_MAX / 2)));
+        room.sends(ann, publish(1, "x".repeat(HOOK_BYTES_MAX / 2)));
         let ping = |id, bytes| json!({ "type": "ping", "id": id, "x": "x".repeat(bytes) });
-        room.sends(ann, ping(2, JUDGED_BYTES_MAX / 4));
-        room.sends(ann, ping(3, JUDGED_BYTES_MAX / 4));
+        room.sends(ann, ping(2, HOOK_BYTES_MAX / 4));
+        room.sends(ann, ping(3, HOOK_BYTES_MAX / 4));
         room.hears(ann, json!({ "id": 3, "code": "rate_limited" }));
-        room.sends(ann, ping(4, JUDGED_BYTES_MAX / 4 - 5_000));
+        room.sends(ann, ping(4, HOOK_BYTES_MAX / 4 - 5_000));
         room.hears_nothing(ann);
         room.allows_all();
         room.hears(ann, json!({ "type": "ack", "id": 1 }));
         room.hears(ann, json!({ "type": "message" }));
         room.hears(ann, json!({ "type": "pong", "id": 2 }));
         room.hears(ann, json!({ "type": "pong", "id": 4 }));
-        room.sends(ann, ping(5, JUDGED_BYTES_MAX / 4));
+        room.sends(ann, ping(5, HOOK_BYTES_MAX / 4));
         room.hears(ann, json!({ "type": "pong", "id": 5 }));
     });
 }
@@ -803,7 +798,7 @@ fn so_many_bytes_of_a_connection_wait_and_not_more() {
 #[test]
 fn so_many_bytes_of_a_room_wait_and_not_more() {
     busy_scenario_with(unbounded, |room| {
-        let full = UNJUDGED_BYTES_MAX / JUDGED_BYTES_MAX;
+        let full = PENDING_BYTES_MAX / HOOK_BYTES_MAX;
         let clients: Vec<_> = (0..=full).map(|n| room.join(&format!("u{n}"))).collect();
         room.skips_to_now();
         let ping = json!({ "type": "ping", "id": 1 });
@@ -811,7 +806,7 @@ fn so_many_bytes_of_a_room_wait_and_not_more() {
             room.sends_lines(*client, &[publish(1, 1), ping.clone()]);
         }
         // What waits behind something is not looked at.
-        let most = "x".repeat(JUDGED_BYTES_MAX - 2_000);
+        let most = "x".repeat(HOOK_BYTES_MAX - 2_000);
         for client in &clients[..full] {
             room.sends_text(*client, &most);
             room.hears_nothing(*client);

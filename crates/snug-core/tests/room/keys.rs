@@ -1,7 +1,7 @@
 //! Idempotency keys: a message that is sent again is not stored again.
 
 use serde_json::{Value, json};
-use snug_core::limits::KEYS_MAX;
+use snug_core::limits::IDEMPOTENCY_KEYS_MAX;
 
 use crate::driver::{Client, Life, TestRoom, default_rules, scenario, scenario_with};
 
@@ -56,7 +56,7 @@ fn the_newest_thousand_keys_are_remembered() {
         |rules| (rules.rate.per_second, rules.rate.burst) = (1_000_000, 1_000_000),
         |room| {
             let ann = room.join("ann");
-            for number in 1..=KEYS_MAX {
+            for number in 1..=IDEMPOTENCY_KEYS_MAX {
                 let key = format!("k{number}");
                 room.sends(
                     ann,

@@ -122,7 +122,7 @@ fn waking_early_closes_nobody() {
         let ann = room.join("ann");
         for _ in 0..5 {
             room.pass_ms(10_000);
-            room.time_out();
+            room.on_timeout();
         }
         assert!(room.is_open(ann));
     });

@@ -7,7 +7,7 @@ use snug_core::{
     backend::webhook::{
         Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents, dead_page,
     },
-    limits::{DEAD_EVENTS_MAX, EVENTS_ROW_BYTES_MAX, KEYS_MAX},
+    limits::{DEAD_EVENTS_MAX, EVENTS_ROW_BYTES_MAX, IDEMPOTENCY_KEYS_MAX},
     protocol::command::PageStart,
     room::{
         bans::Ban,
@@ -30,7 +30,7 @@ pub struct MemoryStore {
     pub events: BTreeMap<u64, EventRow>,
     pub dead_events: BTreeMap<u64, String>,
     event_state: EventState,
-    told: BTreeSet<UserId>,
+    notified: BTreeSet<UserId>,
     /// How often it was erased.
     erasures: usize,
     /// How many more times it fails.
@@ -83,7 +83,7 @@ impl MemoryStore {
             newest: newest.map_or(0, EventRow::last),
             bytes: newest.map_or(0, EventRow::bytes_after),
             oldest: self.oldest_events(),
-            told: self.told.iter().cloned().collect(),
+            notified: self.notified.iter().cloned().collect(),
         }
     }
 
@@ -106,7 +106,7 @@ impl MemoryStore {
         self.events.insert(row.first, row);
     }
 
-    pub fn keep_events(&mut self, write: EventWrite) -> Result<(), StorageFault> {
+    pub fn store_events(&mut self, write: EventWrite) -> Result<(), StorageFault> {
         self.work()?;
         if let Some(row) = write.row {
             self.append_events(row);
@@ -114,8 +114,8 @@ impl MemoryStore {
         if let Some(state) = write.state {
             self.event_state = state;
         }
-        self.told.retain(|user| !write.untold.contains(user));
-        self.told.extend(write.told);
+        self.notified.retain(|user| !write.departed.contains(user));
+        self.notified.extend(write.notified);
         Ok(())
     }
 
@@ -205,7 +205,7 @@ impl MemoryStore {
         self.work()?;
         let keys = self.rows.values().flat_map(|row| row.keys.clone());
         let keys: Vec<_> = keys.collect();
-        Ok(keys[keys.len().saturating_sub(KEYS_MAX)..].to_vec())
+        Ok(keys[keys.len().saturating_sub(IDEMPOTENCY_KEYS_MAX)..].to_vec())
     }
 
     pub fn append(&mut self, batch: Batch, events: Option<EventRow>) -> Result<(), StorageFault> {
@@ -239,23 +239,23 @@ impl MemoryStore {
         Ok(page)
     }
 
-    pub fn keep_absence(&mut self, absence: Absence) {
+    pub fn store_absence(&mut self, absence: Absence) {
         self.absences.insert(absence.user.clone(), absence);
     }
 
-    pub fn forget_absence(&mut self, user: &UserId) {
+    pub fn delete_absence(&mut self, user: &UserId) {
         // An erased room has forgotten them already.
         let was_absent = self.absences.remove(user).is_some();
         assert!(was_absent || self.erasures > 0, "was not absent");
     }
 
-    pub fn keep_ban(&mut self, ban: Ban) -> Result<(), StorageFault> {
+    pub fn store_ban(&mut self, ban: Ban) -> Result<(), StorageFault> {
         self.work()?;
         self.bans.insert(ban.user.clone(), ban);
         Ok(())
     }
 
-    pub fn forget_ban(&mut self, user: &UserId) {
+    pub fn delete_ban(&mut self, user: &UserId) {
         assert!(self.bans.remove(user).is_some(), "was not banned");
     }
 

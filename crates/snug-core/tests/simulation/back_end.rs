@@ -15,11 +15,11 @@ pub struct Backend {
 
 impl Backend {
     /// Is told of events, some of them perhaps again. `messages` are those that there are.
-    pub fn hears(&mut self, told: Vec<Value>, messages: &[Value]) {
-        for event in told {
+    pub fn hears(&mut self, notified: Vec<Value>, messages: &[Value]) {
+        for event in notified {
             let seq = event["seq"].as_u64().unwrap() as usize;
             if let Some(known) = self.events.get(seq - 1) {
-                assert_eq!(&event, known, "told otherwise than before");
+                assert_eq!(&event, known, "notified otherwise than before");
                 continue;
             }
             assert_eq!(

@@ -41,7 +41,7 @@ use snug_core::{
 use back_end::Backend;
 use driver::{Client, Life, SETTLES_MS, START_MS, TestRoom, Visitor, default_rules};
 use model::{Can, Model, Token};
-use view::{Asked, View, Wishes, timeless};
+use view::{PendingQuery, View, Wishes, timeless};
 
 /// A few seconds of a debug build.
 const SEEDS: u64 = 80;
@@ -211,7 +211,7 @@ impl Simulation {
         }
         let token = self.some_token();
         let mut visitor = visitor(user, &token);
-        let (echo, lines, hears_presence) = (
+        let (echo, lines, receives_presence) = (
             self.random.bool(),
             self.random.bool(),
             self.random.u32(..5) > 0,
@@ -222,7 +222,7 @@ impl Simulation {
         if !lines {
             visitor = visitor.plain();
         }
-        if !hears_presence {
+        if !receives_presence {
             visitor = visitor.without_presence();
         }
         if let Some(offset) = position {
@@ -245,7 +245,7 @@ impl Simulation {
         self.model.join(client, user, &token, echo, replay, now_ms);
         let wishes = Wishes {
             echo,
-            hears_presence,
+            receives_presence,
             token,
             may_hear_twice: self.window_ms_max > 0 || self.is_alarm_late,
             resumes_after: position,
@@ -347,7 +347,7 @@ impl Simulation {
                 self.model.publish_under(client, key, &data);
             }
         }
-        let asked = Asked::Publish {
+        let asked = PendingQuery::Publish {
             data: first,
             is_duplicate,
         };
@@ -369,14 +369,14 @@ impl Simulation {
         }
         self.model
             .signal(client, &data, to.as_ref().map(|to| &to[..]));
-        command["id"] = json!(self.ask(client, Asked::Signal));
+        command["id"] = json!(self.ask(client, PendingQuery::Signal));
         command
     }
 
     fn shows_state(&mut self, client: Client) -> Value {
         let state = json!({ "is": self.something() });
         self.model.show_state(client, &state);
-        let id = self.ask(client, Asked::State(state.clone()));
+        let id = self.ask(client, PendingQuery::State(state.clone()));
         json!({ "type": "state", "id": id, "data": state })
     }
 
@@ -430,14 +430,14 @@ impl Simulation {
         let users = members.keys();
         let tabs = users.map(|user| (user.clone(), self.model.tabs_of(user).len()));
         let tabs = tabs.collect();
-        let id = self.ask(client, Asked::Members(members, tabs));
+        let id = self.ask(client, PendingQuery::Members(members, tabs));
         self.sends(client, json!({ "type": "members", "id": id }));
     }
 
     fn asks_for_history(&mut self, client: Client) {
         let after = self.random.usize(..=self.model.messages.len());
         let limit = self.random.usize(1..=20);
-        let history = |newest| Asked::History {
+        let history = |newest| PendingQuery::History {
             after,
             limit,
             newest,
@@ -473,7 +473,7 @@ impl Simulation {
                 "history" => json!({ "type": "history" }),
                 _ => json!({ "type": "kick", "user": self.some_user(), "ban_seconds": 9 }),
             };
-            command["id"] = json!(self.ask(client, Asked::InVain("forbidden")));
+            command["id"] = json!(self.ask(client, PendingQuery::InVain("forbidden")));
             self.sends(client, command);
             if self.errs(client) {
                 return;
@@ -508,13 +508,13 @@ impl Simulation {
         let bans = ban_seconds.is_some_and(|seconds| seconds > 0);
         // Where messages wait, it is perhaps them that storage would not take.
         if bans && !self.room.gathers() && self.random.u32(..3) == 0 {
-            command["id"] = json!(self.ask(client, Asked::InVain("internal")));
+            command["id"] = json!(self.ask(client, PendingQuery::InVain("internal")));
             self.room.storage_fails_once();
             return self.sends(client, command);
         }
         let kicked = self.model.tabs_of(&user);
         let closed = kicked.len();
-        command["id"] = json!(self.ask(client, Asked::Kick { closed }));
+        command["id"] = json!(self.ask(client, PendingQuery::Kick { closed }));
         self.sends(client, command);
         match ban_seconds {
             Some(0) => drop(self.model.bans.remove(&user)),
@@ -527,7 +527,7 @@ impl Simulation {
         for client in kicked {
             self.is_closed(client, if bans { 4101 } else { 4100 });
         }
-        self.model.give_up(&user);
+        self.model.evict_absent(&user);
         if closed > 0 {
             // That is told at once, and all that waits with it.
             self.check_when(true);
@@ -539,7 +539,7 @@ impl Simulation {
         if self.unchecked.iter().any(|(one, _)| *one == client) {
             return;
         }
-        let id = self.ask(client, Asked::Refresh);
+        let id = self.ask(client, PendingQuery::Refresh);
         self.sends(client, json!({ "type": "refresh", "id": id, "token": "…" }));
         self.unchecked.push_back((client, id));
     }
@@ -564,10 +564,10 @@ impl Simulation {
             return;
         };
         if code == "none" {
-            view.asked_by(id, Asked::GoOn(token.clone()));
+            view.asked_by(id, PendingQuery::GoOn(token.clone()));
             return self.goes_on(client, &token);
         }
-        view.asked_by(id, Asked::InVain(code));
+        view.asked_by(id, PendingQuery::InVain(code));
         let is_closed = code != "internal" && self.errs(client);
         if code == "forbidden" && !is_closed {
             self.is_closed(client, 4102);
@@ -710,7 +710,7 @@ impl Simulation {
     }
 
     fn wakes_early(&mut self) {
-        self.room.time_out();
+        self.room.on_timeout();
         self.passes_ms(0);
     }
 
@@ -840,7 +840,7 @@ impl Simulation {
         self.closed.push((client, view, code));
     }
 
-    fn ask(&mut self, client: Client, asked: Asked) -> u64 {
+    fn ask(&mut self, client: Client, asked: PendingQuery) -> u64 {
         self.views.get_mut(&client).unwrap().ask(asked)
     }
 

@@ -155,7 +155,7 @@ impl Model {
     }
 
     /// A user without a tab is not waited for any more.
-    pub fn give_up(&mut self, user: &str) {
+    pub fn evict_absent(&mut self, user: &str) {
         self.away.remove(user);
     }
 

@@ -33,7 +33,7 @@ pub struct View {
     /// Whether it has heard every message since that one.
     misses_none: bool,
     closing: Option<Value>,
-    asked: BTreeMap<u64, Asked>,
+    asked: BTreeMap<u64, PendingQuery>,
     asked_so_far: u64,
     answered_so_far: u64,
 }
@@ -41,7 +41,7 @@ pub struct View {
 /// How it came, and what its `welcome` is to say.
 pub struct Wishes {
     pub echo: bool,
-    pub hears_presence: bool,
+    pub receives_presence: bool,
     pub token: Token,
     /// Whether a change may be told twice, as it is where several are gathered.
     pub may_hear_twice: bool,
@@ -52,7 +52,7 @@ pub struct Wishes {
 }
 
 /// What a client has asked for, and the answer to expect.
-pub enum Asked {
+pub enum PendingQuery {
     Publish {
         data: Value,
         /// Whether the same user has published it under the same key before.
@@ -108,19 +108,19 @@ impl View {
     }
 
     /// The id to ask with.
-    pub fn ask(&mut self, asked: Asked) -> u64 {
+    pub fn ask(&mut self, asked: PendingQuery) -> u64 {
         self.asked_so_far += 1;
         self.asked.insert(self.asked_so_far, asked);
         self.asked_so_far
     }
 
     /// The same, where the answer to expect is known only once it was asked.
-    pub fn asked(&mut self, asked: Asked) {
+    pub fn asked(&mut self, asked: PendingQuery) {
         self.asked.insert(self.asked_so_far, asked);
     }
 
     /// The same, of a command that was sent before others.
-    pub fn asked_by(&mut self, id: u64, asked: Asked) {
+    pub fn asked_by(&mut self, id: u64, asked: PendingQuery) {
         self.asked.insert(id, asked);
     }
 
@@ -157,7 +157,7 @@ impl View {
         assert_eq!(unheard, None, "{name} has not heard it");
         self.is_answered();
         self.is_settled = self.members.is_some();
-        if self.hears_presence() {
+        if self.receives_presence() {
             assert_eq!(self.members.as_ref(), Some(members), "{name}");
             assert_eq!(self.count, members.len(), "{name}");
         }
@@ -166,19 +166,19 @@ impl View {
     /// Whoever is closed is told so, after all that is to be answered.
     pub fn is_closed(&self, code: u16) {
         let closing = self.closing.as_ref().expect("the notice of a close");
-        let told = (&closing["code"], &closing["reconnect"]);
-        assert_eq!(told, (&json!(code), &json!(code < 4100)), "{closing}");
+        let notified = (&closing["code"], &closing["reconnect"]);
+        assert_eq!(notified, (&json!(code), &json!(code < 4100)), "{closing}");
         self.is_answered();
     }
 
     fn is_answered(&self) {
-        let is_checked = |asked: &Asked| !matches!(asked, Asked::Refresh);
+        let is_checked = |asked: &PendingQuery| !matches!(asked, PendingQuery::Refresh);
         let unanswered = self.asked.values().filter(|asked| is_checked(asked));
         assert_eq!(unanswered.count(), 0, "a command was not answered");
     }
 
-    fn hears_presence(&self) -> bool {
-        self.wishes.hears_presence && self.can.contains("presence")
+    fn receives_presence(&self) -> bool {
+        self.wishes.receives_presence && self.can.contains("presence")
     }
 
     fn hears_welcome(&mut self, welcome: &Value) {
@@ -227,11 +227,13 @@ impl View {
     }
 
     fn hears_change(&mut self, change: &Value) {
-        let invites = |asked: &Asked| match asked {
-            Asked::GoOn(token) => self.wishes.hears_presence && token.can.contains("presence"),
+        let invites = |asked: &PendingQuery| match asked {
+            PendingQuery::GoOn(token) => {
+                self.wishes.receives_presence && token.can.contains("presence")
+            }
             _ => false,
         };
-        let is_invited = self.hears_presence() || self.asked.values().any(invites);
+        let is_invited = self.receives_presence() || self.asked.values().any(invites);
         assert!(is_invited, "uninvited: {change}");
         let may_hear_twice = self.wishes.may_hear_twice && !self.is_settled;
         let list = |name: &str| change[name].as_array().unwrap().clone();
@@ -283,16 +285,16 @@ impl View {
         let asked = self.asked.remove(&id).expect("an answer to a question");
         let kind = reply["type"].as_str().unwrap();
         // A token's check takes a while, and others go on meanwhile.
-        if kind != "error" && !matches!(asked, Asked::GoOn(_)) {
+        if kind != "error" && !matches!(asked, PendingQuery::GoOn(_)) {
             assert!(id > self.answered_so_far, "out of order: {reply}");
             self.answered_so_far = id;
         }
         match asked {
-            Asked::Publish { data, .. } if kind == "error" => {
+            PendingQuery::Publish { data, .. } if kind == "error" => {
                 assert_eq!(reply["code"], "internal");
                 assert!(model.is_lost(&data), "refused, and stored: {data}");
             }
-            Asked::Publish { data, is_duplicate } => {
+            PendingQuery::Publish { data, is_duplicate } => {
                 assert_eq!(kind, "ack");
                 let stored = model.message_at(&reply["offset"]).expect("a stored one");
                 assert_eq!(stored["data"], data, "{reply}");
@@ -300,13 +302,13 @@ impl View {
                 let is_before_echo = reply["offset"].as_u64().unwrap() > self.newest;
                 assert!(is_duplicate || is_before_echo, "after its echo: {reply}");
             }
-            Asked::Signal => assert_eq!(reply, &json!({ "type": "ack", "id": id })),
-            Asked::State(state) => {
+            PendingQuery::Signal => assert_eq!(reply, &json!({ "type": "ack", "id": id })),
+            PendingQuery::State(state) => {
                 assert_eq!(reply, &json!({ "type": "ack", "id": id }));
                 self.state = Some(state);
                 self.knows_its_own_state();
             }
-            Asked::Members(members, tabs) => {
+            PendingQuery::Members(members, tabs) => {
                 assert_eq!(listed(reply), members);
                 if self.members.is_none() {
                     (self.count, self.members) = (members.len(), Some(members));
@@ -316,7 +318,7 @@ impl View {
                     assert_eq!(member["connections"], *tabs, "{member}");
                 }
             }
-            Asked::History {
+            PendingQuery::History {
                 after,
                 limit,
                 newest,
@@ -335,11 +337,11 @@ impl View {
                     .collect();
                 assert_eq!((as_pushed, &reply["more"]), (wanted, &json!(more)));
             }
-            Asked::Kick { closed } => {
+            PendingQuery::Kick { closed } => {
                 assert_eq!(reply, &json!({ "type": "ack", "id": id, "closed": closed }));
             }
-            Asked::Refresh => panic!("nobody has checked that token: {reply}"),
-            Asked::GoOn(token) => {
+            PendingQuery::Refresh => panic!("nobody has checked that token: {reply}"),
+            PendingQuery::GoOn(token) => {
                 let expires = token.expires_ms;
                 assert_eq!(
                     reply,
@@ -347,7 +349,9 @@ impl View {
                 );
                 self.goes_on_with(token.can);
             }
-            Asked::InVain(code) => assert_eq!((kind, &reply["code"]), ("error", &json!(code))),
+            PendingQuery::InVain(code) => {
+                assert_eq!((kind, &reply["code"]), ("error", &json!(code)))
+            }
         }
     }
 

@@ -31,7 +31,7 @@ const CLAIMED_TWICE: Refusal = Refusal::BadRequest("The body has a claim that st
 ///
 /// Whoever reaches it needs no secret. So there is one only where the operator says so, and even
 /// then only for requests to this machine, by a name that is this machine's alone
-/// ([`DevTokenIssuer::is_open_at`]). Left on by mistake in a deployment, whose hosts have other names, it opens
+/// ([`DevTokenIssuer::serves_host`]). Left on by mistake in a deployment, whose hosts have other names, it opens
 /// nothing. Nor does it for a page whose own name has been made to lead here (DNS rebinding), which
 /// its browser would let read our answers.
 pub struct DevTokenIssuer {
@@ -53,7 +53,7 @@ impl DevTokenIssuer {
     }
 
     /// Whether those who ask this host, with its port where it has one, are given tokens.
-    pub fn is_open_at(&self, host: &str) -> bool {
+    pub fn serves_host(&self, host: &str) -> bool {
         is_loopback_host(host)
     }
 
@@ -293,10 +293,10 @@ mod tests {
     fn it_is_open_to_this_machine_alone() {
         let mint = DevTokenIssuer::new(&rules(HmacAlgorithm::Hs256)).unwrap();
         for host in ["localhost", "localhost:8787", "127.0.0.1:8787", "[::1]"] {
-            assert!(mint.is_open_at(host), "{host}");
+            assert!(mint.serves_host(host), "{host}");
         }
         for host in ["chat.example.com", "localhost.example.com", "192.168.0.1"] {
-            assert!(!mint.is_open_at(host), "{host}");
+            assert!(!mint.serves_host(host), "{host}");
         }
     }
 

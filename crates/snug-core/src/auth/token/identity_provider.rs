@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Key, KeySet, NOT_SIGNED, Signer};
+use super::{Key, KeySelector, KeySet, NOT_SIGNED};
 use crate::{ids::Timestamp, protocol::refusal::Refusal};
 
 /// How long keys are used without asking again.
@@ -23,7 +23,7 @@ const FETCH_MS_MAX: u64 = 6 * 1000;
 
 /// A provider's keys, as they were last fetched.
 #[derive(Default)]
-pub struct Provider {
+pub struct IdentityProvider {
     set: Option<Fetched>,
     fetching: Option<Fetching>,
     failed_at: Option<Timestamp>,
@@ -45,10 +45,10 @@ struct Fetching {
 }
 
 /// What is to be done about a signer.
-pub enum Lookup {
+pub enum KeyLookup {
     /// One of these keys may be meant.
     Found(Vec<Rc<Key>>),
-    /// Fetch the address, say [`Provider::fetched`], and look again.
+    /// Fetch the address, say [`IdentityProvider::fetched`], and look again.
     Fetch,
     /// Somebody else does: look again in a moment.
     Wait,
@@ -64,9 +64,9 @@ struct Shared {
     text: String,
 }
 
-impl Provider {
+impl IdentityProvider {
     /// Looks for a signer's keys. What has to be fetched is marked as being fetched.
-    pub fn look_up(&mut self, signer: &Signer, now: Timestamp) -> Lookup {
+    pub fn look_up(&mut self, signer: &KeySelector, now: Timestamp) -> KeyLookup {
         let found = self.find(signer, now);
         let fetched_at = self.set.as_ref().map(|set| set.at);
         let is_fresh = is_within(fetched_at, FRESH_MS, now);
@@ -76,22 +76,22 @@ impl Provider {
         let since = self.fetching.as_ref().map(|fetching| fetching.since);
         let is_fetching = is_within(since, FETCH_MS_MAX, now);
         if !found.is_empty() && (is_fresh || is_fetching || failed_lately) {
-            return Lookup::Found(found);
+            return KeyLookup::Found(found);
         }
         if is_fetching {
-            return Lookup::Wait;
+            return KeyLookup::Wait;
         }
         if failed_lately {
-            return Lookup::Refused(Refusal::AuthUnavailable);
+            return KeyLookup::Refused(Refusal::AuthUnavailable);
         }
         if is_fresh && is_within(self.sought_at, SEEK_MS, now) {
-            return Lookup::Refused(NOT_SIGNED);
+            return KeyLookup::Refused(NOT_SIGNED);
         }
         self.fetching = Some(Fetching {
             since: now,
             seeks: is_fresh,
         });
-        Lookup::Fetch
+        KeyLookup::Fetch
     }
 
     /// Takes the JWK Set that the address answered; `None` for anything else. Whether there is a
@@ -133,7 +133,7 @@ impl Provider {
 
     /// Takes what another isolate shared, where it is newer. Whether that settles what was about
     /// to be fetched for this signer: then nothing need be.
-    pub fn adopt(&mut self, shared: &str, signer: &Signer, now: Timestamp) -> bool {
+    pub fn adopt(&mut self, shared: &str, signer: &KeySelector, now: Timestamp) -> bool {
         let Ok(shared) = serde_json::from_str::<Shared>(shared) else {
             return false;
         };
@@ -154,7 +154,7 @@ impl Provider {
         settles
     }
 
-    fn find(&self, signer: &Signer, now: Timestamp) -> Vec<Rc<Key>> {
+    fn find(&self, signer: &KeySelector, now: Timestamp) -> Vec<Rc<Key>> {
         let is_usable = |set: &&Fetched| is_within(Some(set.at), KEPT_MS, now);
         let set = self.set.as_ref().filter(is_usable);
         set.map(|set| set.keys.find(signer)).unwrap_or_default()

@@ -97,7 +97,7 @@ pub struct PublicKey {
 
 /// The header's words on who has signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signer {
+pub struct KeySelector {
     /// `alg`.
     pub algorithm: Algorithm,
     /// `kid`.
@@ -158,7 +158,7 @@ impl KeySet {
         }
         let set = Self(set);
         for key in &set.0 {
-            let of_same_name = set.find(&Signer {
+            let of_same_name = set.find(&KeySelector {
                 algorithm: key.algorithm(),
                 key_id: key.id.clone(),
             });
@@ -176,7 +176,7 @@ impl KeySet {
 
     /// The keys that the signer may mean: of its algorithm, and of its `kid`. Where it names none,
     /// only the one key of its algorithm can be meant.
-    pub fn find(&self, signer: &Signer) -> Vec<Rc<Key>> {
+    pub fn find(&self, signer: &KeySelector) -> Vec<Rc<Key>> {
         let fits = |key: &&Rc<Key>| {
             key.algorithm() == signer.algorithm
                 && (signer.key_id.is_none() || key.id == signer.key_id)

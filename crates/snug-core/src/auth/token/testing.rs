@@ -14,7 +14,7 @@ pub(crate) struct Says {
     pub(crate) holds: bool,
     pub(crate) provided: Result<Vec<Rc<Key>>, Refusal>,
     pub(crate) asked: RefCell<Vec<PublicKey>>,
-    pub(crate) sought: RefCell<Vec<Signer>>,
+    pub(crate) sought: RefCell<Vec<KeySelector>>,
 }
 
 impl Says {
@@ -34,7 +34,11 @@ impl Platform for Says {
         self.holds
     }
 
-    async fn provided(&self, _: &ServiceUrl, signer: &Signer) -> Result<Vec<Rc<Key>>, Refusal> {
+    async fn provided(
+        &self,
+        _: &ServiceUrl,
+        signer: &KeySelector,
+    ) -> Result<Vec<Rc<Key>>, Refusal> {
         self.sought.borrow_mut().push(signer.clone());
         self.provided.clone()
     }

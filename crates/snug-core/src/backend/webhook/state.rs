@@ -65,7 +65,7 @@ pub struct StoredEvents {
     /// The first row that is stored.
     pub oldest: Option<OldestRow>,
     /// Members that the back end knows to be here.
-    pub told: Vec<UserId>,
+    pub notified: Vec<UserId>,
 }
 
 /// The first row of events that is stored.

@@ -34,9 +34,9 @@ fn a_draft_becomes_one_batch_with_its_keys() {
 #[test]
 fn to_each_its_lines_in_order_and_one_text_for_those_who_get_the_same() {
     let mut outbox = Outbox::default();
-    outbox.receipt(ANN, Some(id(7)), at(1));
+    outbox.push_ack(ANN, Some(id(7)), at(1));
     outbox.message(at(1), "one", None, None);
-    outbox.say(Audience::These(vec![ANN]), "for ann".into());
+    outbox.push_line(Audience::These(vec![ANN]), "for ann".into());
     outbox.message(at(2), "two", None, None);
     let (_, body) = outbox.take_draft(0).unwrap();
     let (frames, sent) = delivered(outbox, body.clone());
@@ -53,7 +53,7 @@ fn whoever_is_left_out_gets_the_rest() {
     outbox.message(at(1), "one", Some(BOB), None);
     outbox.message(at(2), "two", None, None);
     // Without an id there is nothing to be told.
-    outbox.receipt(CHO, None, at(2));
+    outbox.push_ack(CHO, None, at(2));
     let (_, body) = outbox.take_draft(0).unwrap();
     let (_, sent) = delivered(outbox, body);
     let both = (vec![ANN, CHO], "one\ntwo".into());
@@ -63,13 +63,13 @@ fn whoever_is_left_out_gets_the_rest() {
 #[test]
 fn what_could_not_be_stored_is_dropped_with_its_acks() {
     let mut outbox = Outbox::default();
-    outbox.receipt(ANN, Some(id(1)), at(4).again());
-    outbox.receipt(ANN, Some(id(2)), at(5));
+    outbox.push_ack(ANN, Some(id(1)), at(4).again());
+    outbox.push_ack(ANN, Some(id(2)), at(5));
     outbox.message(at(5), "one", None, None);
-    outbox.receipt(BOB, None, at(6));
+    outbox.push_ack(BOB, None, at(6));
     outbox.message(at(6), "two", None, None);
-    outbox.receipt(CHO, Some(id(3)), at(5).again());
-    outbox.say(Audience::Messages { except: None }, "signal".into());
+    outbox.push_ack(CHO, Some(id(3)), at(5).again());
+    outbox.push_line(Audience::Messages { except: None }, "signal".into());
     let _lost = outbox.take_draft(0);
     let unstored = outbox.drop_unstored(Offset(4));
     assert_eq!(
@@ -86,13 +86,13 @@ fn what_could_not_be_stored_is_dropped_with_its_acks() {
 fn whoever_is_closed_or_gone_gets_nothing_that_is_for_all() {
     let mut outbox = Outbox::default();
     let gone = ConnectionId(9);
-    outbox.say(Audience::Messages { except: Some(gone) }, "to all".into());
-    outbox.say(
+    outbox.push_line(Audience::Messages { except: Some(gone) }, "to all".into());
+    outbox.push_line(
         Audience::These(vec![gone]),
         "for the one that is gone".into(),
     );
     let closed = ConnectionId(8);
-    outbox.say(Audience::These(vec![closed]), "goodbye".into());
+    outbox.push_line(Audience::These(vec![closed]), "goodbye".into());
     assert!(!outbox.is_urgent());
     outbox.close(closed, CloseCode::TooSlow, String::new(), true);
     assert!(outbox.is_urgent());
@@ -105,20 +105,20 @@ fn whoever_is_closed_or_gone_gets_nothing_that_is_for_all() {
 fn it_is_full_at_its_most_lines_or_bytes() {
     let mut outbox = Outbox::default();
     for _ in 1..FLUSH_LINES {
-        outbox.receipt(ANN, None, at(1));
+        outbox.push_ack(ANN, None, at(1));
         assert!(!outbox.is_full(0));
     }
-    outbox.receipt(ANN, None, at(1));
+    outbox.push_ack(ANN, None, at(1));
     assert!(outbox.is_full(0));
     let mut outbox = Outbox::default();
-    outbox.say(
+    outbox.push_line(
         Audience::Messages { except: None },
         "x".repeat(FLUSH_BYTES - 2).into(),
     );
     outbox.message(at(1), "x", None, None);
     assert!(!outbox.is_full(0) && !outbox.is_full(1));
     assert!(outbox.is_full(2));
-    outbox.weigh(1);
+    outbox.reserve(1);
     assert!(outbox.is_full(0));
 }
 
@@ -126,21 +126,21 @@ fn it_is_full_at_its_most_lines_or_bytes() {
 fn it_is_full_before_too_many_have_a_copy_of_their_own() {
     let mut outbox = Outbox::default();
     let copies = FLUSH_COPIES_BYTES / 32 / 1024;
-    outbox.say(
+    outbox.push_line(
         Audience::Messages { except: None },
         "x".repeat(32 * 1024).into(),
     );
     for _ in 1..copies {
-        outbox.receipt(ANN, None, at(1));
+        outbox.push_ack(ANN, None, at(1));
     }
     assert!(!outbox.is_full(0));
-    outbox.receipt(ANN, None, at(1));
+    outbox.push_ack(ANN, None, at(1));
     assert!(outbox.is_full(0));
     // What is empty takes a command of any size.
     assert!(!Outbox::default().is_full(usize::MAX));
 }
 
-/// Texts, each with those who get it.
+/// JsTextCache, each with those who get it.
 type Sent = Vec<(Vec<ConnectionId>, Rc<str>)>;
 
 /// Sends it to three, and counts the frames.

@@ -16,7 +16,7 @@ use crate::{
 
 /// What the back end is told, and how far it has been.
 #[derive(Debug)]
-pub(in crate::room) struct Events {
+pub(in crate::room) struct WebhookQueue {
     pub(super) kinds: EventKinds,
     pub(super) source: Rc<str>,
     pub(super) state: EventState,
@@ -29,7 +29,7 @@ pub(in crate::room) struct Events {
     /// What is yet to be written.
     pub(super) unwritten: Unwritten,
     /// What is on its way.
-    pub(super) flight: Option<Flight>,
+    pub(super) in_flight: Option<InFlight>,
     /// Whether it is time to send.
     pub(super) is_due: bool,
     /// Set where rows may be removed: with the events of them that were given up.
@@ -41,8 +41,8 @@ pub(in crate::room) struct Events {
 pub(in crate::room) struct Unwritten {
     pub(super) lines: Vec<String>,
     pub(super) is_state_changed: bool,
-    pub(super) told: Vec<UserId>,
-    pub(super) untold: Vec<UserId>,
+    pub(super) notified: Vec<UserId>,
+    pub(super) departed: Vec<UserId>,
 }
 
 impl Unwritten {
@@ -68,20 +68,20 @@ impl Unwritten {
     pub(super) fn put_back(&mut self, first: Self) {
         self.lines.splice(..0, first.lines);
         self.is_state_changed |= first.is_state_changed;
-        self.told.splice(..0, first.told);
-        self.untold.splice(..0, first.untold);
+        self.notified.splice(..0, first.notified);
+        self.departed.splice(..0, first.departed);
     }
 }
 
-/// Events that were sent and that the back end has not answered for.
+/// WebhookQueue that were sent and that the back end has not answered for.
 #[derive(Debug)]
-pub(in crate::room) struct Flight {
+pub(in crate::room) struct InFlight {
     pub(super) delivery: Delivery,
     /// When it is taken for lost.
     pub(super) until: Timestamp,
 }
 
-impl Events {
+impl WebhookQueue {
     pub(in crate::room) fn restore(kinds: EventKinds, stored: StoredEvents) -> Self {
         Self {
             kinds,
@@ -91,7 +91,7 @@ impl Events {
             bytes: stored.bytes,
             oldest: stored.oldest,
             unwritten: Unwritten::default(),
-            flight: None,
+            in_flight: None,
             is_due: false,
             settled: None,
         }
@@ -108,12 +108,12 @@ impl Events {
     }
 
     /// Whether it is told who is here.
-    pub(super) fn tells_members(&self) -> bool {
+    pub(super) fn reports_members(&self) -> bool {
         self.kinds.has(EventKind::MemberJoined) || self.kinds.has(EventKind::MemberLeft)
     }
 
     /// Whether it is told whether anybody is.
-    pub(super) fn tells_occupancy(&self) -> bool {
+    pub(super) fn reports_occupancy(&self) -> bool {
         self.kinds.has(EventKind::RoomOccupied) || self.kinds.has(EventKind::RoomVacated)
     }
 
@@ -123,7 +123,7 @@ impl Events {
         }
     }
 
-    pub(super) fn note_room(&mut self, kind: EventKind, time: Timestamp) {
+    pub(super) fn record_room_event(&mut self, kind: EventKind, time: Timestamp) {
         self.note(&Event {
             kind,
             time,
@@ -134,13 +134,13 @@ impl Events {
 
     /// When the room is told to be empty.
     pub(in crate::room) fn vacates_at(&self) -> Option<Timestamp> {
-        self.state.vacates_at.filter(|_| self.tells_occupancy())
+        self.state.vacates_at.filter(|_| self.reports_occupancy())
     }
 
     /// When to send, or to look after what was sent.
     pub(in crate::room) fn sends_at(&self, now: Timestamp) -> Option<Timestamp> {
-        if let Some(flight) = &self.flight {
-            return Some(flight.until);
+        if let Some(in_flight) = &self.in_flight {
+            return Some(in_flight.until);
         }
         let is_any = self.pending() > 0 && self.kinds != EventKinds::default();
         let oldest = self.oldest.filter(|_| is_any)?;

@@ -200,13 +200,13 @@ fn a_key_is_found_by_kid_and_algorithm() {
         (EdDsa, Some("a"), 0),
         (Es256, None, 0),
     ] {
-        let signer = Signer {
+        let signer = KeySelector {
             algorithm: Algorithm::Public(algorithm),
             key_id: kid.map(str::to_owned),
         };
         assert_eq!(set.find(&signer).len(), count, "{signer:?}");
     }
-    let secret = Signer {
+    let secret = KeySelector {
         algorithm: Algorithm::Hmac(HmacAlgorithm::Hs256),
         key_id: Some("a".into()),
     };

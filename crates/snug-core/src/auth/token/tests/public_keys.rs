@@ -133,7 +133,7 @@ fn a_provider_is_asked_for_what_is_not_configured() {
         let outcome = verify_on(&platform, &claiming(&header), &rules, NOW).map(|_| ());
         (outcome, platform.sought.take())
     };
-    let signer = |algorithm, kid: Option<&str>| Signer {
+    let signer = |algorithm, kid: Option<&str>| KeySelector {
         algorithm: Algorithm::Public(algorithm),
         key_id: kid.map(str::to_owned),
     };
