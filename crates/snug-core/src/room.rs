@@ -1,4 +1,4 @@
-//! A room: who is connected, who is here, and what happens on each event.
+//! A room as a state machine: its connections, its members, and what each input changes.
 
 mod api;
 pub mod bans;
@@ -63,11 +63,11 @@ use self::{
     webhooks::{Unwritten, WebhookQueue},
 };
 
-/// A room as a state machine: no I/O, no clock, no randomness.
+/// A room as a state machine without I/O, clock or randomness.
 ///
-/// After each [`Self::handle_input`], [`Self::poll_output`] is drained before the next one.
-/// Where it hands out an [`Output`] that asks storage, the answer is the next input and goes
-/// in before the next poll.
+/// After each [`Self::handle_input`], call [`Self::poll_output`] until it returns `None`.
+/// If an [`Output`] is a storage request, feed its result as the next input before the next
+/// poll.
 #[derive(Debug)]
 pub struct Room {
     name: RoomName,
@@ -75,43 +75,43 @@ pub struct Room {
     epoch: Epoch,
     newest: Offset,
     newest_time: Timestamp,
-    /// The bytes of all messages of the epoch, removed ones too.
+    /// Bytes of all messages of the epoch, including trimmed ones.
     bytes: u64,
-    /// When to remove messages that have aged; `None` while there are none at all.
+    /// Time of the next trim of aged messages; `None` if no messages are stored.
     trim_at: Option<Timestamp>,
-    /// The idempotency keys, once they were needed.
+    /// The idempotency keys; `None` until the first use loads them.
     keys: Option<Keys>,
     connections: BTreeMap<ConnectionId, Connection>,
-    /// Sockets that were closed from here and are not gone yet.
+    /// Sockets that the room has closed and whose disconnect has not been reported yet.
     closing: BTreeMap<ConnectionId, ClosingSocket>,
     presence: Presence,
     bans: Bans,
-    /// When to look for silent sockets; `None` while there are none at all.
+    /// Time of the next check for idle sockets; `None` if there are no sockets.
     sweep_at: Option<Timestamp>,
-    /// When each connection's token ends, soonest first.
+    /// The expiry of each connection's token, soonest first.
     expiries: BTreeSet<(Timestamp, ConnectionId)>,
-    /// The time, which never goes back.
+    /// The room's time, which never goes back.
     now: Timestamp,
-    /// What the clock says, which is what tokens and bans end by: one that was set back would else
-    /// keep out everybody whose token is new.
+    /// The clock's time, by which tokens and bans end. With `now` instead, a clock that was set
+    /// back would make every new token look expired.
     clock: Timestamp,
-    /// The frame that is being worked through.
+    /// The frame whose commands are being processed.
     inbox: Option<Frame>,
-    /// What waits for the back end's verdicts.
+    /// Messages that wait for the publish hook, and the commands behind them.
     hook_queue: PublishHookQueue,
-    /// What storage was asked.
+    /// The storage request whose result is outstanding.
     pending_query: Option<PendingQuery>,
-    /// Whether storage has failed during this input.
+    /// True if storage has failed during this input.
     storage_failed: bool,
-    /// What storage is to be asked next.
+    /// The next storage request.
     queued_query: Option<QueuedQuery>,
-    /// Who has asked over HTTP, and how often.
+    /// Rate limits of the HTTP API's callers.
     callers: Callers,
-    /// What the back end is told.
+    /// Webhook events.
     events: WebhookQueue,
-    /// What has changed in presence and is not told yet.
+    /// Presence changes that have not been pushed yet.
     presence_diff: PresenceDiff,
-    /// What waits to be sent.
+    /// The lines of the next flush.
     outbox: Outbox,
     flush_window: FlushWindow,
     presence_window: PresenceWindow,
@@ -126,7 +126,7 @@ enum PendingQuery {
         bytes: u64,
         /// The text of the messages.
         body: Rc<str>,
-        /// The events that tell of them.
+        /// The webhook events for them.
         events: Option<EventRow>,
     },
     Keys(AwaitingKeys),
@@ -155,7 +155,7 @@ enum PendingQuery {
     },
 }
 
-/// Who is to be told what has come of something.
+/// The requester that receives a result.
 #[derive(Clone, Debug)]
 enum ReplyTo {
     /// A connection, in reply to its command.
@@ -163,12 +163,12 @@ enum ReplyTo {
         from: ConnectionId,
         id: Option<CommandId>,
     },
-    /// The back end.
+    /// A request to the HTTP API.
     Api(ApiRequestId),
 }
 
 impl Room {
-    /// A room as storage and the sockets' attachments have it: new, or awake again.
+    /// Builds a room from storage and the sockets' attachments: a new one, or one that wakes.
     pub fn restore(
         name: RoomName,
         rules: Rc<RoomRules>,
@@ -225,7 +225,7 @@ impl Room {
         room
     }
 
-    /// Whether the user may come in, and there is room for one more connection.
+    /// Checks that the user is not banned and that the room has capacity for one more connection.
     ///
     /// # Errors
     ///
@@ -251,13 +251,13 @@ impl Room {
         Ok(())
     }
 
-    /// Lets something happen. Total: what is wrong with it is told by an output.
+    /// Processes one input. Never fails: errors in the input result in outputs.
     pub fn handle_input(&mut self, input: Input, now: Timestamp) {
         self.now = self.now.max(now);
         self.clock = now;
-        // One that has just gone is not there to be told.
-        let is_end = matches!(input, Input::Disconnect { .. });
-        if self.pending_query.is_none() && !is_end {
+        // A connection that has just disconnected cannot receive a `closing` push.
+        let is_disconnect = matches!(input, Input::Disconnect { .. });
+        if self.pending_query.is_none() && !is_disconnect {
             self.close_expired();
         }
         match input {
@@ -271,7 +271,7 @@ impl Room {
                 self.closing.remove(&connection);
                 self.drop_connection(connection, clean);
             }
-            Input::ApiRequest { id, call, body } => self.call(id, call, &body),
+            Input::ApiRequest { id, call, body } => self.handle_api_request(id, call, &body),
             Input::Timeout { answered } => self.on_timeout(&answered),
             Input::TokenChecked {
                 connection,
@@ -281,7 +281,7 @@ impl Room {
             Input::HookDecided {
                 question,
                 decisions,
-            } => self.hook_queue.judge(&question, decisions),
+            } => self.hook_queue.decide(&question, decisions),
             Input::Flush => self.on_elapsed(),
             Input::SlowConsumers { queued } => self.close_slow(&queued),
             Input::Appended(outcome) => self.appended(outcome),
@@ -303,13 +303,14 @@ impl Room {
         }
     }
 
-    /// The next thing to do; `None` when the input is done with, or storage owes an answer.
+    /// Returns the next output; `None` if the input is fully processed, or if the result of a
+    /// storage request is outstanding.
     pub fn poll_output(&mut self) -> Option<Output> {
         while self.outputs.is_empty() && self.pending_query.is_none() && self.step() {}
         self.outputs.pop_front()
     }
 
-    /// Takes the next step of the work; `false` where nothing is left that can't wait.
+    /// Takes the next step; returns false if nothing is left to do now.
     fn step(&mut self) -> bool {
         if self.inbox.is_none() {
             self.inbox = self.hook_queue.next_frame();
@@ -330,7 +331,7 @@ impl Room {
     }
 
     fn is_flush_due(&mut self) -> bool {
-        // Nothing may wait in a room that its shell is about to restore.
+        // After a storage fault, the Worker restores the room, and waiting lines would be lost.
         if self.storage_failed {
             return !self.outbox.is_empty() || !self.presence_diff.is_empty();
         }
@@ -345,15 +346,16 @@ impl Room {
         !self.presence_diff.is_empty() && !is_open && self.presence_window.from() <= self.now
     }
 
-    /// In how many milliseconds to come back with [`Input::Flush`]: until then the room gathers.
-    /// What waits is lost with the room; nobody has heard of it yet.
+    /// Returns the milliseconds until [`Input::Flush`] is due; `None` if nothing waits for a flush.
+    ///
+    /// If the room is lost before then, so are the waiting lines, which no client has seen yet.
     pub fn poll_flush(&self) -> Option<u64> {
         let presence = (!self.presence_diff.is_empty()).then(|| self.presence_window.from());
         let due = self.flush_window.open_until().or(presence)?;
         Some(due.ms_since(self.now))
     }
 
-    /// The time has passed that was asked for, whatever the clock says of it.
+    /// Ends the flush window, whatever the clock shows: the Worker's timer has fired.
     fn on_elapsed(&mut self) {
         if self.flush_window.open_until().is_none() {
             self.presence_window.on_elapsed();
@@ -378,7 +380,7 @@ impl Room {
                 let info = self.connections.get(&id).and_then(|one| one.info.clone());
                 self.record_join(&user, info.as_deref());
                 self.presence_diff.join(user, id);
-                // What waits to be told of is older than its welcome.
+                // Presence pushes that wait are older than the new connection's welcome.
                 if self.outbox.has_presence() {
                     self.presence_diff.include_originator();
                 }

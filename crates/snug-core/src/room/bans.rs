@@ -1,4 +1,4 @@
-//! Who may not come back for a while.
+//! Banned users.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,34 +8,34 @@ use crate::{
     protocol::refusal::Refusal,
 };
 
-/// A user that is kept out of the room. Kept in storage, so that it outlasts the room's memory.
+/// A ban, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ban {
-    /// Who.
+    /// The banned user.
     pub user: UserId,
-    /// Until when.
+    /// The end of the ban.
     pub until: Timestamp,
 }
 
-/// The room's bans, one a user.
+/// The room's bans, at most one per user.
 #[derive(Debug, Default)]
 pub struct Bans {
     until: BTreeMap<UserId, Timestamp>,
-    /// The same, soonest first.
+    /// The same bans, soonest end first.
     due: BTreeSet<(Timestamp, UserId)>,
 }
 
 impl Bans {
-    /// Until when the user is banned, where that has not passed.
+    /// Returns the end of the user's ban, if it has not ended.
     pub fn until(&self, user: &UserId, now: Timestamp) -> Option<Timestamp> {
         self.until.get(user).copied().filter(|until| *until > now)
     }
 
-    /// Lets a user by who is not banned.
+    /// Checks that the user is not banned.
     ///
     /// # Errors
     ///
-    /// `banned`.
+    /// `banned` if the user is.
     pub fn admit(&self, user: &UserId, now: Timestamp) -> Result<(), Refusal> {
         match self.until(user, now) {
             Some(until) => Err(Refusal::Banned {
@@ -45,31 +45,32 @@ impl Bans {
         }
     }
 
-    /// Whether there is a ban of the user, be it over or not.
-    pub fn holds(&self, user: &UserId) -> bool {
+    /// Returns true if there is a ban of the user, even if it has ended.
+    pub fn contains(&self, user: &UserId) -> bool {
         self.until.contains_key(user)
     }
 
-    /// Whether there is a ban of the user, or room for one more.
+    /// Returns true if a ban of the user fits: it replaces one, or the room has fewer than the
+    /// maximum.
     pub fn has_room_for(&self, user: &UserId) -> bool {
-        self.until.len() < BANS_MAX || self.holds(user)
+        self.until.len() < BANS_MAX || self.contains(user)
     }
 
-    /// Sets a ban, in place of the user's last one.
+    /// Adds a ban, replacing the user's previous one.
     pub fn set(&mut self, Ban { user, until }: Ban) {
         self.remove(&user);
         self.due.insert((until, user.clone()));
         self.until.insert(user, until);
     }
 
-    /// Ends a user's ban.
+    /// Removes a user's ban.
     pub fn remove(&mut self, user: &UserId) {
         if let Some(until) = self.until.remove(user) {
             self.due.remove(&(until, user.clone()));
         }
     }
 
-    /// Ends a ban whose time has passed, and tells whose.
+    /// Removes a ban that has ended, and returns its user.
     pub fn pop_expired(&mut self, now: Timestamp) -> Option<UserId> {
         self.next_due().filter(|until| *until <= now)?;
         let (_, user) = self.due.pop_first()?;
@@ -77,7 +78,7 @@ impl Bans {
         Some(user)
     }
 
-    /// When the next ban ends.
+    /// Returns the time at which the next ban ends.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(until, _)| *until)
     }
@@ -98,7 +99,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_000);
 
     #[test]
-    fn a_ban_holds_until_its_end_and_not_longer() {
+    fn bans_a_user_until_the_end_of_the_ban() {
         let bans: Bans = [ban("ann", 1_001)].into_iter().collect();
         assert_eq!(bans.until(&user("ann"), NOW), Some(Timestamp(1_001)));
         assert_eq!(bans.until(&user("ann"), Timestamp(1_001)), None);
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_has_one_ban_the_last_one() {
+    fn replaces_a_users_previous_ban() {
         let mut bans: Bans = [ban("ann", 2_000), ban("ann", 1_500)].into_iter().collect();
         assert_eq!(bans.next_due(), Some(Timestamp(1_500)));
         bans.set(ban("ann", 1_000));
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_are_over_are_taken_in_order() {
+    fn removes_ended_bans_in_the_order_of_their_end() {
         let stored = [ban("ann", 1_000), ban("bob", 900), ban("cho", 1_001)];
         let mut bans: Bans = stored.into_iter().collect();
         assert_eq!(bans.pop_expired(NOW), Some(user("bob")));
@@ -129,9 +130,9 @@ mod tests {
     }
 
     #[test]
-    fn there_are_so_many_and_not_one_more() {
-        let most = |number: usize| ban(&format!("user {number}"), 2_000);
-        let mut bans: Bans = (1..BANS_MAX).map(most).collect();
+    fn has_no_room_for_more_bans_than_the_maximum() {
+        let numbered = |number: usize| ban(&format!("user {number}"), 2_000);
+        let mut bans: Bans = (1..BANS_MAX).map(numbered).collect();
         assert!(bans.has_room_for(&user("ann")));
         bans.set(ban("ann", 2_000));
         assert!(bans.has_room_for(&user("ann")));

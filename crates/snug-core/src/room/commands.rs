@@ -1,4 +1,4 @@
-//! What a room does with a command.
+//! Processing of commands.
 
 use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
 
@@ -21,11 +21,13 @@ use crate::{
     room::{connection::Throttled, io::Output},
 };
 
-/// How long to wait before trying again what could not be done just now.
+/// The `retry_after_ms` of errors that are retryable.
 const RETRY_MS: u64 = 1000;
 
+const HOOK_QUEUE_FULL: &str = "too many messages await the publish hook: send it again later";
+
 impl Room {
-    /// Takes a frame in, to be worked through line by line as outputs are polled.
+    /// Accepts a frame, whose commands are processed one by one as outputs are polled.
     pub(super) fn receive(&mut self, from: ConnectionId, text: String) {
         let Some(connection) = self.connections.get_mut(&from) else {
             return;
@@ -47,37 +49,38 @@ impl Room {
         }
     }
 
-    /// Lets a frame wait for verdicts. Where there is no room for it, it is refused.
+    /// Queues a frame behind its connection's messages. If the queue is full, the frame's commands
+    /// are rejected.
     fn queue_frame(&mut self, frame: Frame, has_begun: bool) {
-        let held = self.hook_queue.queue_frame(frame, has_begun);
-        self.inbox = held.err().map(Frame::refused);
+        let queued = self.hook_queue.queue_frame(frame, has_begun);
+        self.inbox = queued.err().map(Frame::rejected);
     }
 
-    /// Does the next command of the frame; `false` where there is none.
+    /// Processes the next command of the frame; returns false if there is none.
     pub(super) fn handle_next_line(&mut self) -> bool {
         let Some(mut frame) = self.inbox.take() else {
             return false;
         };
-        let (from, is_refused, place) = (frame.from, frame.is_refused, frame.place());
+        let (from, is_rejected, start) = (frame.from, frame.is_rejected, frame.next_start());
         let Some(line) = frame.next_line() else {
             return true;
         };
-        let turn = if is_refused {
+        let scheduling = if is_rejected {
             Scheduling::Never
         } else {
             self.scheduling_of(from, line)
         };
-        match turn {
+        match scheduling {
             Scheduling::Now => self.handle_line(from, line),
             Scheduling::Later => {
-                frame.go_back(place);
+                frame.go_back(start);
                 self.queue_frame(frame, true);
                 return true;
             }
             Scheduling::Never => {
                 self.reject_overload(from, line);
-                // What is behind it would else overtake it.
-                frame = frame.refused();
+                // Reject the rest of the frame too: it must not overtake this command's retry.
+                frame = frame.rejected();
             }
         }
         if self.connections.contains_key(&from) {
@@ -90,7 +93,7 @@ impl Room {
         if let Some(connection) = self.connections.get_mut(&from) {
             let throttled = connection.throttle(RETRY_MS);
             let id = CommandId::find(line);
-            self.throttle(from, id.as_ref(), throttled, "too much waits to be judged");
+            self.throttle(from, id.as_ref(), throttled, HOOK_QUEUE_FULL);
         }
     }
 
@@ -125,7 +128,7 @@ impl Room {
             Command::State { .. } | Command::Members => Capability::Presence,
             Command::History(_) => Capability::History,
             Command::Kick { .. } => Capability::Moderate,
-            // Whoever is here may stay with a new token, whatever it grants.
+            // A refresh needs no capability.
             Command::Refresh { token } => return self.refresh(from, id, token),
             Command::Ping => return self.reply(from, &Push::Pong { id: id.as_ref() }),
         };
@@ -134,8 +137,8 @@ impl Room {
             .get(&from)
             .is_some_and(|connection| connection.can.has(needed))
         {
-            let message = "the token does not grant this";
-            return self.refuse(from, id.as_ref(), ErrorCode::Forbidden, message);
+            let message = format!("the token does not grant '{}'", needed.name());
+            return self.refuse(from, id.as_ref(), ErrorCode::Forbidden, &message);
         }
         match command {
             Command::Publish { data, event, key } => {
@@ -292,7 +295,7 @@ impl Room {
             from,
             None,
             ErrorCode::TooLarge,
-            "the command is over its limit",
+            "the command is longer than the limit in 'welcome'",
         );
         self.close(from, CloseCode::MessageTooBig);
     }
@@ -303,7 +306,7 @@ impl Room {
         }
     }
 
-    /// Sends a reply whose length is not bounded by its command's, and counts it towards the rate.
+    /// Sends a reply that can be much longer than its command, and counts it toward the rate.
     pub(super) fn send_with_charge(&mut self, to: ConnectionId, text: Rc<str>) {
         let charged = self
             .connections

@@ -1,56 +1,57 @@
-//! When a room sends what it has gathered: at once while it is quiet, together while it is busy.
+//! The timing of flushes: a quiet room sends at once, a busy room gathers lines first.
 
 use crate::ids::Timestamp;
 
-/// What a frame to one socket costs, in µs: about the same in any language and for any length up
-/// to some KiB, since it is the runtime's and the kernel's work.
+/// Cost of a frame to one socket, in µs. It is about the same in any language and for any length
+/// up to a few KiB, because the runtime and the kernel do most of the work.
 const FRAME_US: u64 = 40;
 
-/// How long a room that has gathered is expected to go on. Long, since in a runtime that is busy
-/// with other rooms the answers to what it sent take their time.
+/// Time for which a room stays warm after it has gathered. It is long because replies take a
+/// while in a runtime that is busy with other rooms.
 const WARM_MS: u64 = 1000;
 
-/// The part of its time that a room spends on telling of presence alone: a tenth at most.
+/// Pushes of presence alone take at most one part in this many of the room's time.
 const PRESENCE_SHARE: u64 = 10;
 
-/// The same where only the number of members is told, which is in less of a hurry.
+/// The same for pushes that hold only the number of members, which are less urgent.
 const COUNT_SHARE: u64 = 50;
 
-/// How much longer than a message a change in presence may wait, where a tenth is not longer still.
+/// The longest wait of a presence change in flush windows, unless [`PRESENCE_SHARE`] requires a
+/// longer one.
 const PRESENCE_WINDOWS: u64 = 100;
 
-/// The pace of what a room sends.
+/// The time until the next flush.
 ///
-/// A flush keeps the runtime busy for as long as its frames take to leave, and what comes in
-/// meanwhile would only wait behind them. So a flush opens a window, and until its end is
-/// reported what comes in is gathered. A runtime that cannot keep up, whether with this room or
-/// with others beside it, reports late, and so more is gathered just when there is need.
+/// A flush keeps the runtime busy until its frames have left, and lines that arrive meanwhile
+/// would only queue behind them. So a flush opens a window, and the room gathers lines until the
+/// end of the window is reported. A runtime that is behind, with this room or with others,
+/// reports the end late, and so the room gathers more exactly when it has to.
 ///
-/// A room that has gathered stays warm for a while: the answers to what it sent come together, and
-/// the first of them opens another window rather than leave alone. A window that ends amid them,
-/// with not half as many as the last time, goes on, within the most that is allowed.
+/// A room that has gathered stays warm for a while: replies to what it sent arrive together, and
+/// the first of them opens another window. If that window ends with less than half as many lines
+/// as the last flush had, it is extended, up to the maximum.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FlushWindow {
     window_ms: u64,
     window_ms_max: u64,
-    /// While the room gathers, when that should end.
+    /// The end of the open window.
     open_until: Option<Timestamp>,
-    /// How long what waits has waited for more.
+    /// Time for which the waiting lines have waited.
     waited_ms: u64,
-    /// How many lines for everybody the last flush held, where it held several.
+    /// Number of shared lines in the last flush, if there were several; else 0.
     expected: usize,
-    /// Set once the room has come to rest.
+    /// The end of the warm time, which starts when nothing waits any more.
     warm_until: Option<Timestamp>,
 }
 
 impl FlushWindow {
-    /// When the window should end; `None` where none is open.
+    /// Returns the end of the window; `None` if no window is open.
     pub fn open_until(&self) -> Option<Timestamp> {
         self.open_until
     }
 
-    /// Whether what waits, with so many lines for everybody, may leave. Opens a window where it is
-    /// too early.
+    /// Returns true if the waiting lines, `lines` of them shared, may be sent now. Opens a window
+    /// if the room is warm.
     pub fn may_flush(&mut self, lines: usize, now: Timestamp) -> bool {
         let is_warm = self.warm_until.is_some_and(|until| now < until);
         if self.open_until.is_none() && is_warm && lines > 0 {
@@ -59,8 +60,8 @@ impl FlushWindow {
         self.open_until.is_none()
     }
 
-    /// Notes a flush of so many frames, with so many lines for everybody. A `window_ms_max` of 0
-    /// never gathers.
+    /// Records a flush of `frames` frames with `lines` shared lines, and opens a window for their
+    /// cost. With a `window_ms_max` of 0, no window is opened.
     pub fn flushed(&mut self, frames: usize, lines: usize, now: Timestamp, window_ms_max: u64) {
         let window_ms = cost_ms(frames).min(window_ms_max);
         *self = Self {
@@ -72,12 +73,12 @@ impl FlushWindow {
         };
     }
 
-    /// Ends the window, so that what waits may leave; or goes on with it where more is expected.
+    /// Ends the window, or extends it if more lines are expected.
     pub fn on_elapsed(&mut self, lines: usize, now: Timestamp) {
-        let is_amid = lines > 0 && lines < self.expected.div_ceil(2);
+        let expects_more = lines > 0 && lines < self.expected.div_ceil(2);
         self.waited_ms = self.waited_ms.saturating_add(self.window_ms);
         let left_ms = self.window_ms_max.saturating_sub(self.waited_ms);
-        if is_amid && left_ms > 0 {
+        if expects_more && left_ms > 0 {
             self.open_until = Some(now.plus_ms(left_ms.min(self.window_ms)));
         } else {
             self.open_until = None;
@@ -85,7 +86,7 @@ impl FlushWindow {
         }
     }
 
-    /// Notes that nothing waits.
+    /// Records that no lines wait.
     pub fn on_idle(&mut self, now: Timestamp) {
         if self.open_until.is_none() && self.expected > 0 && self.warm_until.is_none() {
             self.warm_until = Some(now.plus_ms(WARM_MS));
@@ -94,16 +95,15 @@ impl FlushWindow {
     }
 }
 
-/// The pace of what a room tells of presence, where nothing else is said: the more sockets, the
-/// longer it gathers, since a thousand members who come are not worth a thousand frames to each
-/// of them.
+/// The time until the next flush of presence alone. The more sockets, the longer the room gathers:
+/// a thousand joins should not cost a thousand frames to each member.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PresenceWindow {
     from: Timestamp,
 }
 
 impl PresenceWindow {
-    /// When presence may be told.
+    /// Returns the time from which presence may be sent.
     pub fn from(&self) -> Timestamp {
         self.from
     }
@@ -113,7 +113,8 @@ impl PresenceWindow {
         self.from = Timestamp::default();
     }
 
-    /// Notes that it was told, in a flush of so many frames, or just the number of members.
+    /// Records that presence was sent in a flush of `frames` frames; `only_count` is true if it
+    /// held only the number of members.
     pub fn on_presence_sent(
         &mut self,
         frames: usize,
@@ -152,14 +153,14 @@ mod tests {
     const SIZES: [usize; 5] = [0, 1, 100, 30_000, usize::MAX];
 
     #[test]
-    fn a_room_that_has_sent_nothing_sends_at_once() {
+    fn a_room_that_has_not_sent_anything_sends_at_once() {
         let mut window = FlushWindow::default();
         assert!(window.may_flush(1, Timestamp(0)) && window.may_flush(1, NOW));
         assert!(PresenceWindow::default().from() <= NOW);
     }
 
     #[test]
-    fn a_room_whose_windows_are_0_never_gathers() {
+    fn a_room_with_a_maximum_window_of_0_never_gathers() {
         for frames in SIZES {
             let (mut window, mut presence) = (FlushWindow::default(), PresenceWindow::default());
             for lines in [1, 100] {
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_is_no_longer_than_its_most_and_over_once_it_is_passed() {
+    fn a_window_is_at_most_the_maximum_and_closes_once_it_has_elapsed() {
         for frames in SIZES {
             let mut window = FlushWindow::default();
             window.flushed(frames, 2, NOW, 10);
@@ -187,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_a_large_room_waits_in_a_window() {
+    fn a_flush_to_many_sockets_opens_a_window() {
         let mut window = FlushWindow::default();
         window.flushed(1_000, 1, NOW, 10);
         assert!(!window.may_flush(1, NOW));
         assert_eq!(window.open_until(), Some(NOW.plus_ms(10)));
     }
 
-    /// A room that has gathered four lines in windows of 3 ms, and has come to rest.
+    /// A room that has gathered four lines in windows of 3 ms, and in which nothing waits.
     fn warm() -> FlushWindow {
         let mut window = FlushWindow::default();
         window.flushed(75, 4, NOW, 10);
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warm_room_waits_for_half_as_many_lines_as_the_last_time() {
+    fn a_warm_room_waits_for_half_as_many_lines_as_its_last_flush_had() {
         let mut window = warm();
         assert!(!window.may_flush(1, NOW));
         window.on_elapsed(1, NOW);
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_ends_amid_the_answers_goes_on() {
+    fn a_window_that_ends_with_few_lines_is_extended() {
         let mut window = FlushWindow::default();
         window.flushed(75, 4, NOW, 10);
         window.on_elapsed(1, NOW);
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warm_room_waits_no_longer_than_the_most_whatever_the_clock_says() {
+    fn a_warm_room_waits_at_most_the_maximum_even_if_the_clock_stands_still() {
         let mut window = warm();
         let mut windows = 0;
         while !window.may_flush(1, NOW) {
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_cools_down() {
+    fn a_room_is_warm_for_a_limited_time() {
         let mut window = warm();
         assert!(window.may_flush(1, NOW.plus_ms(WARM_MS)));
         window.on_idle(NOW.plus_ms(WARM_MS));
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_alone_waits_for_nothing() {
+    fn a_reply_to_one_connection_does_not_wait_in_a_warm_room() {
         assert!(warm().may_flush(0, NOW));
     }
 }

@@ -1,5 +1,4 @@
-//! What a room does with stored messages: pages for those who ask, and the replay of what a
-//! connection missed.
+//! Reading stored messages: pages of history, replay for new connections, and trimming.
 
 use std::rc::Rc;
 
@@ -28,10 +27,10 @@ use crate::{
     },
 };
 
-/// What every stored message starts with: the tag that a page of history leaves out.
+/// The start of every stored message: its type, which a page of history omits.
 const MESSAGE_TAG: &str = r#"{"type":"message","#;
 
-/// What storage is asked once what was published before it is stored.
+/// A storage request that waits until earlier messages are stored.
 #[derive(Debug)]
 pub(super) enum QueuedQuery {
     Page(ReplyTo, PageRequest),
@@ -45,10 +44,10 @@ pub(super) enum QueuedQuery {
 }
 
 impl Room {
-    /// Welcomes a new connection, after reading what is to be replayed to it.
+    /// Sends a new connection its `welcome`, after reading the messages to replay.
     ///
-    /// Nothing else happens in the room until storage has answered, so that the replay joins
-    /// what is live without a gap and without a message twice.
+    /// The room processes nothing else until storage has replied, so that live messages follow the
+    /// replay without a gap or a duplicate.
     pub(super) fn start_with(&mut self, to: ConnectionId, options: &JoinOptions) {
         let may_read = self.connections.get(&to).is_some_and(|connection| {
             connection.receives_messages() && connection.can.has(Capability::History)
@@ -60,12 +59,12 @@ impl Room {
             _ => None,
         };
         match request {
-            // Nothing was missed.
+            // The client is up to date: nothing needs to be read.
             Some(request) if is_recovery && request.from == PageStart::After(self.newest) => {
                 self.welcome(to, Some(true));
             }
             Some(request) => {
-                self.ask_page(request);
+                self.read_page(request);
                 self.pending_query = Some(PendingQuery::Replay {
                     to,
                     from: request.from,
@@ -76,33 +75,33 @@ impl Room {
         }
     }
 
-    /// What would have to be read to bring a position up to date; `None` where it is of another
-    /// epoch, of the future, or too far back.
+    /// Returns the page that brings a client at this position up to date; `None` if the position
+    /// is of another epoch, beyond the newest message, or too far back.
     fn missed_after(&self, position: &Position) -> Option<PageRequest> {
         let missed = self.newest.0.checked_sub(position.offset.0)?;
-        let is_here = position.epoch == self.epoch.as_str();
-        (is_here && missed <= RECOVERY_MESSAGES_MAX.into()).then_some(PageRequest {
+        let is_same_epoch = position.epoch == self.epoch.as_str();
+        (is_same_epoch && missed <= RECOVERY_MESSAGES_MAX.into()).then_some(PageRequest {
             from: PageStart::After(position.offset),
             limit: RECOVERY_MESSAGES_MAX,
             bytes_max: RECOVERY_BYTES_MAX,
         })
     }
 
-    /// Asks storage for something, once what was published before it is stored.
-    pub(super) fn queue_query(&mut self, wanted: QueuedQuery) {
+    /// Queues a storage request, and stores earlier messages first.
+    pub(super) fn queue_query(&mut self, query: QueuedQuery) {
         if self.outbox.draft().is_some() {
             self.flush();
         }
-        self.queued_query = Some(wanted);
+        self.queued_query = Some(query);
     }
 
-    /// Asks storage for what is wanted; `false` where nothing is.
+    /// Emits the queued storage request; returns false if there is none.
     pub(super) fn run_queued_query(&mut self) -> bool {
         match self.queued_query.take() {
             None => return false,
             Some(QueuedQuery::Page(reply_to, request)) => {
                 self.pending_query = Some(PendingQuery::Page(reply_to));
-                self.ask_page(request);
+                self.read_page(request);
             }
             Some(QueuedQuery::Measure(id)) => {
                 self.pending_query = Some(PendingQuery::Measure(id));
@@ -121,20 +120,20 @@ impl Room {
         true
     }
 
-    fn ask_page(&mut self, request: PageRequest) {
+    fn read_page(&mut self, request: PageRequest) {
         let page = Page::new(request, self.floor());
         self.outputs.push_back(Output::ReadPage(page));
     }
 
-    /// Where the messages begin that are kept.
+    /// Returns the lower bound of retained messages.
     pub(super) fn floor(&self) -> Floor {
         self.rules
             .retention
             .floor(self.newest, self.bytes, self.now)
     }
 
-    /// Removes some of what is not kept.
-    pub(super) fn ask_trim(&mut self) {
+    /// Deletes some of the messages below the floor.
+    pub(super) fn trim(&mut self) {
         self.pending_query = Some(PendingQuery::Trim);
         self.outputs.push_back(Output::Trim {
             floor: self.floor(),
@@ -142,7 +141,7 @@ impl Room {
         });
     }
 
-    /// Some of it is removed, or could not be.
+    /// Handles the result of a trim.
     pub(super) fn trimmed(&mut self, outcome: Result<Option<Timestamp>, StorageFault>) {
         match self.pending_query.take() {
             Some(PendingQuery::Trim) => {
@@ -160,12 +159,12 @@ impl Room {
         }
     }
 
-    /// Notes the time of the oldest messages that are stored.
+    /// Schedules the next trim by the time of the oldest stored messages.
     pub(super) fn set_oldest(&mut self, oldest: Option<Timestamp>) {
         self.trim_at = oldest.map(|time| self.rules.retention.trim_at(time));
     }
 
-    /// Passes on the page that storage read.
+    /// Handles a page that storage has read.
     pub(super) fn page(&mut self, outcome: Result<Page, StorageFault>) {
         match self.pending_query.take() {
             Some(PendingQuery::Page(reply_to)) => self.send_page(&reply_to, outcome),
@@ -198,28 +197,28 @@ impl Room {
                 self.send_with_charge(*from, text);
             }
             ReplyTo::Api(id) => {
-                let answer = ApiResponse::page(Some(&self.epoch), &messages, more);
-                self.respond_with_charge(*id, answer);
+                let response = ApiResponse::page(Some(&self.epoch), &messages, more);
+                self.respond_with_charge(*id, response);
             }
         }
     }
 
-    /// Tells how much the room holds.
+    /// Responds with the room's status.
     pub(super) fn measured(&mut self, outcome: Result<(Page, u64), StorageFault>) {
         match self.pending_query.take() {
             Some(PendingQuery::Measure(id)) => {
-                let answer = outcome.map(|(page, storage_bytes)| {
+                let response = outcome.map(|(page, storage_bytes)| {
                     let oldest = page.first().unwrap_or(self.newest.next());
                     let messages = self.newest.next().0.saturating_sub(oldest.0);
-                    self.description(messages, storage_bytes)
+                    self.status(messages, storage_bytes)
                 });
-                self.answer(id, answer.map_err(|StorageFault| Refusal::Internal));
+                self.respond(id, response.map_err(|StorageFault| Refusal::Internal));
             }
             other => self.pending_query = other,
         }
     }
 
-    /// Welcomes, then replays. Recovery is whole or it is not: then nothing is replayed.
+    /// Sends the `welcome`, then the messages. A recovery replays all missed messages or none.
     fn replay(
         &mut self,
         to: ConnectionId,
@@ -228,9 +227,9 @@ impl Room {
         outcome: Result<Page, StorageFault>,
     ) {
         let (messages, more) = outcome.map(Page::finish).unwrap_or_default();
-        let is_whole = !more && self.is_all_after(from, messages.len());
-        self.welcome(to, is_recovery.then_some(is_whole));
-        if is_recovery && !is_whole {
+        let is_complete = !more && self.is_all_after(from, messages.len());
+        self.welcome(to, is_recovery.then_some(is_complete));
+        if is_recovery && !is_complete {
             return;
         }
         let has_lines = self.connections.get(&to).is_some_and(|one| one.lines);
@@ -250,7 +249,7 @@ impl Room {
     }
 }
 
-/// The page of the oldest message.
+/// Returns the page of the oldest message.
 fn oldest() -> PageRequest {
     PageRequest {
         from: PageStart::After(Offset::default()),
@@ -259,7 +258,7 @@ fn oldest() -> PageRequest {
     }
 }
 
-/// The page of the newest messages.
+/// Returns the page of the newest messages.
 fn newest(last: u64) -> PageRequest {
     PageRequest {
         from: PageStart::Before(Offset::END),
@@ -268,7 +267,7 @@ fn newest(last: u64) -> PageRequest {
     }
 }
 
-/// Puts messages into frames: one each, or several as lines.
+/// Puts messages into frames: one message per frame, or several as lines.
 fn frames(messages: &[Rc<str>], has_lines: bool) -> Vec<String> {
     let mut frames: Vec<String> = Vec::new();
     for message in messages {
@@ -283,7 +282,7 @@ fn frames(messages: &[Rc<str>], has_lines: bool) -> Vec<String> {
     frames
 }
 
-/// The message without the tag that makes it a push.
+/// Returns a stored message without its type.
 fn untagged(json: &str) -> Option<Box<RawValue>> {
     let fields = json.strip_prefix(MESSAGE_TAG)?;
     RawValue::from_string(format!("{{{fields}")).ok()

@@ -1,58 +1,58 @@
-//! A frame of commands, handed out one after another.
+//! Splits a frame into its commands.
 
 use crate::{ids::ConnectionId, secret::Secret};
 
-/// A text frame, some of whose commands are perhaps done.
+/// A text frame, and how far its commands have been processed.
 #[derive(Debug)]
 pub(super) struct Frame {
-    /// Who sent it.
+    /// The sender.
     pub(super) from: ConnectionId,
     text: Secret,
     has_lines: bool,
     next: usize,
-    /// Whether what is left of it is refused.
-    pub(super) is_refused: bool,
+    /// True if the remaining commands are to be rejected.
+    pub(super) is_rejected: bool,
 }
 
 impl Frame {
-    /// A frame of one command, or of one a line.
+    /// Wraps a frame: one command, or with `has_lines` one command per line.
     pub(super) fn new(from: ConnectionId, text: String, has_lines: bool) -> Self {
         Self {
             from,
             text: Secret(text),
             has_lines,
             next: 0,
-            is_refused: false,
+            is_rejected: false,
         }
     }
 
-    /// The same, with what is left of it refused.
-    pub(super) fn refused(self) -> Self {
+    /// Marks the remaining commands as to be rejected.
+    pub(super) fn rejected(self) -> Self {
         Self {
-            is_refused: true,
+            is_rejected: true,
             ..self
         }
     }
 
-    /// Where the next command is, for [`Self::go_back`].
-    pub(super) fn place(&self) -> usize {
+    /// Returns the start of the next command, for [`Self::go_back`].
+    pub(super) fn next_start(&self) -> usize {
         self.next
     }
 
-    /// Hands out again what was handed out since then, and forgets what is before.
-    pub(super) fn go_back(&mut self, place: usize) {
-        if self.text.0.is_char_boundary(place) {
-            self.text.0.drain(..place);
+    /// Rewinds to an earlier start of a command, and drops the text before it.
+    pub(super) fn go_back(&mut self, start: usize) {
+        if self.text.0.is_char_boundary(start) {
+            self.text.0.drain(..start);
             self.next = 0;
         }
     }
 
-    /// How long it is, as far as it is still known.
+    /// Returns the bytes of the text that is still kept.
     pub(super) fn len(&self) -> usize {
         self.text.0.len()
     }
 
-    /// How long the next command is; 0 where there is none.
+    /// Returns the bytes of the next command; 0 if there is none.
     pub(super) fn next_len(&self) -> usize {
         let rest = self.text.0.get(self.next..).unwrap_or_default();
         let end = if self.has_lines {
@@ -63,8 +63,8 @@ impl Frame {
         end.unwrap_or(rest.len())
     }
 
-    /// The next command's text. An empty frame has one, which is empty; a line break at the end
-    /// starts no other.
+    /// Returns the next command's text. An empty frame holds one empty command; a line break at the
+    /// end of the frame does not start another command.
     pub(super) fn next_line(&mut self) -> Option<&str> {
         let start = self.next;
         let rest = self
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_a_command() {
+    fn splits_a_frame_into_one_command_per_line() {
         assert_eq!(lines("a\nb", true), ["a", "b"]);
         assert_eq!(lines("a\n\nb\n", true), ["a", "", "b"]);
         assert_eq!(lines("", true), [""]);
@@ -101,23 +101,23 @@ mod tests {
     }
 
     #[test]
-    fn a_command_may_be_handed_out_again() {
+    fn returns_a_command_again_after_going_back() {
         let mut frame = Frame::new(ConnectionId(1), "ä\n\nb".to_owned(), true);
         assert_eq!(frame.next_line(), Some("ä"));
-        let place = frame.place();
+        let start = frame.next_start();
         assert_eq!(frame.next_line(), Some(""));
-        frame.go_back(place);
+        frame.go_back(start);
         assert_eq!(frame.len(), 2);
         assert_eq!(frame.next_line(), Some(""));
-        let place = frame.place();
+        let start = frame.next_start();
         assert_eq!(frame.next_line(), Some("b"));
-        frame.go_back(place);
+        frame.go_back(start);
         assert_eq!(frame.next_line(), Some("b"));
         assert_eq!(frame.next_line(), None);
     }
 
     #[test]
-    fn a_plain_frame_is_a_command() {
+    fn treats_a_frame_without_lines_as_one_command() {
         assert_eq!(lines("a\nb\n", false), ["a\nb\n"]);
         assert_eq!(lines("", false), [""]);
     }

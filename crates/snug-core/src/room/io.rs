@@ -1,4 +1,4 @@
-//! What goes into a room and what comes out of it.
+//! The inputs and outputs of a room.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -20,275 +20,278 @@ use crate::{
     },
 };
 
-/// Something that happened to the room.
-// Not `Debug`: a frame may hold a token.
+/// An event that the room has to process.
+// Not `Debug`, because a frame can contain a token.
 pub enum Input {
-    /// Somebody was admitted ([`crate::Room::admits`] said yes), and the socket is accepted.
+    /// A user joins: [`crate::Room::check_capacity`] returned `Ok`, and the socket is accepted.
     Connect {
-        /// The new connection's name, drawn at random.
+        /// The new connection's id, drawn at random.
         connection: ConnectionId,
-        /// Who it is.
+        /// The user, its capabilities and the options of the join.
         admission: Admission,
     },
-    /// A text frame came.
+    /// A text frame arrived.
     Receive {
-        /// From which connection.
+        /// The sender.
         from: ConnectionId,
         /// The frame.
         text: String,
     },
-    /// A binary frame came.
+    /// A binary frame arrived.
     ReceiveBinary {
-        /// From which connection.
+        /// The sender.
         from: ConnectionId,
     },
-    /// A connection is gone. Only the first of several for one connection counts.
+    /// A connection has ended. If reported more than once, only the first report counts.
     Disconnect {
-        /// Which.
+        /// The connection.
         connection: ConnectionId,
-        /// Whether it said goodbye, so that its user will not be back in a moment.
+        /// True if the client closed the connection on purpose, so that no grace period is needed.
         clean: bool,
     },
-    /// The back end asks for something over HTTP. [`Output::ApiResponse`] comes of it, at once or once
-    /// storage has what it takes.
+    /// A request to the HTTP API. Results in one [`Output::ApiResponse`], either at once or after
+    /// the storage requests that it needs.
     ApiRequest {
-        /// Names the call for as long as it waits.
+        /// The id that the response will carry.
         id: ApiRequestId,
-        /// What is asked.
+        /// The verified request.
         call: ApiRequest,
         /// The request's body.
         body: String,
     },
-    /// Time has passed: [`crate::Room::poll_timeout`]'s, or some other.
+    /// The time of [`crate::Room::poll_timeout`], or any other, has been reached.
     Timeout {
-        /// When the runtime last answered a ping for the room, by connection.
+        /// The time of the last ping that the runtime answered, by connection.
         answered: BTreeMap<ConnectionId, Timestamp>,
     },
-    /// [`crate::Room::poll_flush`]'s moment has come.
+    /// The delay of [`crate::Room::poll_flush`] has passed.
     Flush,
-    /// Sockets whose clients do not keep up: how many bytes wait for each, where it is
-    /// [`crate::limits::QUEUE_BYTES_NOTED`] or more.
+    /// Sockets whose clients do not keep up: those for which the runtime queues at least
+    /// [`crate::limits::QUEUE_BYTES_NOTED`] bytes.
     SlowConsumers {
-        /// Bytes by connection.
+        /// Queued bytes by connection.
         queued: BTreeMap<ConnectionId, u64>,
     },
-    /// The answer to [`Output::Append`].
+    /// The result of [`Output::Append`].
     Appended(Result<(), StorageFault>),
-    /// The answer to [`Output::Measure`]: the page, and what storage holds in bytes.
+    /// The result of [`Output::Measure`]: the page, and the size of storage in bytes.
     Measured(Result<(Page, u64), StorageFault>),
-    /// The answer to [`Output::Erase`]: the epoch that begins.
+    /// The result of [`Output::Erase`]: the new epoch.
     Erased(Result<Epoch, StorageFault>),
-    /// The answer to [`Output::StoreEvents`].
+    /// The result of [`Output::StoreEvents`].
     EventsStored(Result<(), StorageFault>),
-    /// The answer to [`Output::ReadEvents`].
+    /// The result of [`Output::ReadEvents`].
     EventsRead(Result<Delivery, StorageFault>),
-    /// The outcome of [`Output::Deliver`], whenever it is known: an event of its own.
+    /// The result of [`Output::Deliver`], which arrives in a later turn.
     Delivered {
-        /// The place of its last event.
+        /// The sequence number of the delivery's last event.
         last: u64,
-        /// What the back end made of it.
+        /// The result.
         outcome: DeliveryOutcome,
-        /// A random number.
+        /// A random number, for the delay of the retry.
         chance: u64,
     },
-    /// The answer to [`Output::SettleEvents`]: the first row that is left.
+    /// The result of [`Output::SettleEvents`]: the oldest row that is left.
     EventsSettled(Result<Option<OldestRow>, StorageFault>),
-    /// The answer to [`Output::ReadDead`]: the events, and whether there are more.
+    /// The result of [`Output::ReadDead`]: the events, and true if there are more.
     DeadRead(Result<(Vec<String>, bool), StorageFault>),
-    /// The answer to [`Output::Trim`]: the time of the oldest row that holds messages.
+    /// The result of [`Output::Trim`]: the time of the oldest row that holds messages.
     Trimmed(Result<Option<Timestamp>, StorageFault>),
-    /// The answer to [`Output::StoreBan`].
+    /// The result of [`Output::StoreBan`].
     BanStored(Result<(), StorageFault>),
-    /// The outcome of [`Output::CheckToken`], whenever it is known: an event of its own.
+    /// The result of [`Output::CheckToken`], which arrives in a later turn.
     TokenChecked {
-        /// Whose connection.
+        /// The connection that sent the token.
         connection: ConnectionId,
-        /// The command.
+        /// The id of the `refresh` command.
         id: Option<CommandId>,
-        /// What the token says.
+        /// The token's claims, or why it was rejected.
         outcome: Result<Claims, Refusal>,
     },
-    /// The outcome of [`Output::CallPublishHook`], whenever it is known: an event of its own.
+    /// The result of [`Output::CallPublishHook`], which arrives in a later turn.
     HookDecided {
-        /// What was asked: the same one, and not only the like.
+        /// The request of that output, compared by identity.
         question: Rc<HookRequest>,
-        /// What the back end has said; `None` where it has said nothing that could be used.
+        /// The decisions; `None` if the request failed or its response was invalid.
         decisions: Option<Vec<Decision>>,
     },
-    /// The answer to [`Output::ReadKeys`]: the newest [`crate::limits::IDEMPOTENCY_KEYS_MAX`], oldest first.
+    /// The result of [`Output::ReadKeys`]: the newest [`crate::limits::IDEMPOTENCY_KEYS_MAX`] keys,
+    /// oldest first.
     Keys(Result<Vec<StoredKey>, StorageFault>),
-    /// The answer to [`Output::ReadPage`]: the page, filled.
+    /// The result of [`Output::ReadPage`]: the filled page.
     Page(Result<Page, StorageFault>),
 }
 
-/// What came of a delivery.
+/// The result of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryOutcome {
-    /// The back end has it.
+    /// The back end accepted the events.
     Taken,
-    /// It was not reached, or does not want it, or not now.
+    /// The back end was unreachable or rejected the delivery.
     Failed {
-        /// How long it asked to be left alone.
+        /// The delay that the back end requested (`Retry-After`).
         retry_after_ms: Option<u64>,
     },
 }
 
-/// Events, and what goes with them.
+/// Webhook events to store, with the changes of state that belong to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventWrite {
     /// The events.
     pub row: Option<EventRow>,
-    /// How far the back end has been told.
+    /// The progress of deliveries, if it changed.
     pub state: Option<EventState>,
-    /// Members that it knows to be here from now on.
+    /// Users to add to the notified members.
     pub notified: Vec<UserId>,
-    /// Members that it knows to be gone.
+    /// Users to remove from the notified members.
     pub departed: Vec<UserId>,
 }
 
 impl EventWrite {
-    /// Whether there is nothing to be written.
+    /// Returns true if there is nothing to store.
     pub fn is_empty(&self) -> bool {
         let has_members = !self.notified.is_empty() || !self.departed.is_empty();
         self.row.is_none() && self.state.is_none() && !has_members
     }
 }
 
-/// Storage did not do what it was asked.
+/// A storage request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageFault;
 
-/// Something for the shell to do. The order has a meaning: what stands first is done first.
+/// An action for the Worker. Outputs have to be performed in order.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// Keep this attachment with the socket, in place of the one before. The first comes with the
-    /// connection's own [`Input::Connect`].
+    /// Replace the socket's attachment. The first one follows the connection's
+    /// [`Input::Connect`].
     Attach {
-        /// Which.
+        /// The socket's connection.
         connection: ConnectionId,
-        /// What to keep.
+        /// The new attachment.
         attachment: String,
     },
-    /// Store messages as one row, with the events that tell of them, and answer with
+    /// Store messages as one row, in one transaction with their webhook events. Reply with
     /// [`Input::Appended`].
     Append {
         /// The messages.
         batch: Batch,
-        /// The events: both are stored, or neither is.
+        /// The events.
         events: Option<EventRow>,
     },
-    /// Store all of this or nothing, and answer with [`Input::EventsStored`].
+    /// Store all of this in one transaction. Reply with [`Input::EventsStored`].
     StoreEvents(EventWrite),
-    /// Fill a delivery, row by row from [`Delivery::start`] on until [`Delivery::take`] has enough,
-    /// and answer with [`Input::EventsRead`].
+    /// Fill a delivery, row by row from [`Delivery::start`] on, until [`Delivery::take`] returns
+    /// that it is complete. Reply with [`Input::EventsRead`].
     ReadEvents(Delivery),
-    /// Send it to the back end, and tell of it with [`Input::Delivered`].
+    /// Send the delivery to the back end. Report the result with [`Input::Delivered`].
     Deliver(Delivery),
-    /// Remove rows of which every event is settled, store this, and answer with
-    /// [`Input::EventsSettled`].
+    /// Delete the rows whose events are all settled, and store this state and these dead events.
+    /// Reply with [`Input::EventsSettled`].
     SettleEvents {
-        /// How far the back end has been told.
+        /// The progress of deliveries.
         state: EventState,
-        /// Events that were given up, to be kept for reading.
+        /// Events that are given up; the HTTP API can read them.
         dead: Vec<OutgoingEvent>,
     },
-    /// Read events that were given up, and answer with [`Input::DeadRead`].
+    /// Read dead events. Reply with [`Input::DeadRead`].
     ReadDead {
-        /// Those that come after it.
+        /// The sequence number after which to start.
         after: u64,
-        /// At most so many.
+        /// The largest number of events to read.
         limit: u32,
     },
-    /// Fill a page, batch by batch from [`Page::start`] on until [`Page::take`] has enough, and
-    /// answer with [`Input::Page`].
+    /// Fill a page, batch by batch from [`Page::start`] on, until [`Page::take`] returns that it is
+    /// complete. Reply with [`Input::Page`].
     ReadPage(Page),
-    /// Fill a page, and tell with [`Input::Measured`] how much storage holds.
+    /// Fill a page, and measure storage. Reply with [`Input::Measured`].
     Measure(Page),
-    /// Erase messages, absences, bans and dead events, begin a new epoch, and answer with [`Input::Erased`].
+    /// Erase messages, absences, bans and dead events, and start a new epoch. Reply with
+    /// [`Input::Erased`].
     Erase,
-    /// ApiResponse a call.
+    /// Respond to a request to the HTTP API.
     ApiResponse {
-        /// Which.
+        /// The request's id.
         id: ApiRequestId,
-        /// How.
+        /// The response, or the refusal.
         answer: Result<ApiResponse, Refusal>,
     },
-    /// Read the idempotency keys that are stored, and answer with [`Input::Keys`].
+    /// Read the stored idempotency keys. Reply with [`Input::Keys`].
     ReadKeys,
-    /// Remove some of the oldest rows that hold nothing but what is below the floor, and answer
-    /// with [`Input::Trimmed`]. Of the newest row, which holds the place in the stream, and of rows
-    /// with a key that is remembered, remove no more than the messages.
+    /// Delete some of the oldest rows that are entirely below the floor. Reply with
+    /// [`Input::Trimmed`]. From the newest row, which determines the next offset, and from rows with
+    /// a remembered key, delete only the messages.
     Trim {
-        /// Where the kept messages begin.
+        /// The lower bound of retained messages.
         floor: Floor,
         /// The lowest offset whose key is remembered.
         lowest_key: Offset,
     },
-    /// Check a token as the door does, and tell of it with [`Input::TokenChecked`].
+    /// Check a token in the same way as for a join. Report the result with
+    /// [`Input::TokenChecked`].
     CheckToken {
-        /// Whose connection.
+        /// The connection that sent the token.
         connection: ConnectionId,
-        /// The command.
+        /// The id of the `refresh` command.
         id: Option<CommandId>,
         /// The token.
         token: Secret,
     },
-    /// ApiOperation the back end about messages, and tell of it with [`Input::HookDecided`].
+    /// Send the request to the publish hook. Report the result with [`Input::HookDecided`].
     CallPublishHook(Rc<HookRequest>),
-    /// Send one text frame to each of these.
+    /// Send one text frame to each of these connections.
     Send {
-        /// To whom.
+        /// The recipients.
         to: Vec<ConnectionId>,
         /// The frame.
         text: Rc<str>,
     },
-    /// Close a socket, and keep this attachment with it until its end is reported.
+    /// Close a socket, and keep this attachment with it until its disconnect is reported.
     Close {
-        /// Which.
+        /// The socket's connection.
         connection: ConnectionId,
-        /// Why.
+        /// The close code.
         code: CloseCode,
-        /// What to keep.
+        /// The new attachment.
         attachment: String,
     },
-    /// Store that a member may be back.
+    /// Store the start of a member's grace period.
     StoreAbsence(Absence),
-    /// The member is back, or has left.
+    /// Delete the absence of a member that is back or has left.
     DeleteAbsence(UserId),
-    /// Store a ban in place of the user's last one, and answer with [`Input::BanStored`].
+    /// Store a ban, replacing the user's previous one. Reply with [`Input::BanStored`].
     StoreBan(Ban),
-    /// The ban is over.
+    /// Delete a ban that has ended.
     DeleteBan(UserId),
 }
 
-/// A socket that came through hibernation.
+/// A socket that outlived the room's memory.
 #[derive(Clone, Debug)]
 pub struct RestoredSocket {
-    /// Its connection.
+    /// The socket's connection.
     pub connection: ConnectionId,
-    /// What was kept with it.
+    /// The socket's attachment.
     pub attachment: String,
-    /// When the runtime last answered a ping of its.
+    /// The time of the last ping that the runtime answered.
     pub answered: Option<Timestamp>,
 }
 
-/// What storage knows of the room.
+/// The stored state of a room.
 #[derive(Clone, Debug)]
 pub struct RoomSnapshot {
-    /// What offsets count in.
+    /// The epoch of the offsets.
     pub epoch: Epoch,
-    /// The newest message's place; 0 where there has been none.
+    /// The newest message's offset; 0 if there is none.
     pub newest: Offset,
     /// The newest message's time.
     pub newest_time: Timestamp,
-    /// The bytes of all messages of the epoch, as they were stored.
+    /// Bytes of all messages of the epoch, as they were stored.
     pub bytes: u64,
     /// The time of the oldest row that holds messages.
     pub oldest_time: Option<Timestamp>,
-    /// Members that may be back.
+    /// Members within the grace period.
     pub absences: Vec<Absence>,
-    /// Users that are kept out.
+    /// Banned users.
     pub bans: Vec<Ban>,
-    /// What the back end has been told, and what not.
+    /// Webhook events, and the progress of their delivery.
     pub events: StoredEvents,
 }

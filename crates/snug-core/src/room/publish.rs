@@ -1,4 +1,4 @@
-//! From what is published, by a command or a call, to messages that are stored and announced.
+//! The path of a message from a `publish` command or API request until it is stored and sent.
 
 use std::{borrow::Cow, rc::Rc};
 
@@ -19,7 +19,7 @@ use crate::{
     storage::{idempotency::StoredKey, retention::Retention},
 };
 
-/// What a client wants to be stored.
+/// A message to publish.
 #[derive(Debug)]
 pub(super) struct Publication<'a> {
     pub(super) data: Cow<'a, RawValue>,
@@ -27,7 +27,7 @@ pub(super) struct Publication<'a> {
     pub(super) key: Option<Cow<'a, str>>,
 }
 
-/// What cannot go on before the keys are read.
+/// A publish that waits until the idempotency keys are read.
 #[derive(Debug)]
 pub(super) enum AwaitingKeys {
     Command {
@@ -35,18 +35,18 @@ pub(super) enum AwaitingKeys {
         id: Option<CommandId>,
         publication: Publication<'static>,
     },
-    Call {
+    Api {
         id: ApiRequestId,
         publications: Vec<(UserId, Publication<'static>)>,
     },
 }
 
-/// Who publishes a message.
+/// The author of a message.
 #[derive(Debug)]
 pub(super) struct Author {
     pub(super) user: UserId,
     pub(super) connection: Option<ConnectionId>,
-    /// Who does not want to hear it.
+    /// A connection that does not receive the message: the sender, if it joined without echo.
     except: Option<ConnectionId>,
 }
 
@@ -62,7 +62,8 @@ impl Publication<'_> {
 }
 
 impl Room {
-    /// Takes a message to be stored, unless its key says that it is there.
+    /// Publishes a member's message. If a message with its key is stored already, replies with that
+    /// message's offset.
     pub(super) fn publish(
         &mut self,
         from: ConnectionId,
@@ -86,7 +87,7 @@ impl Room {
             except: (!connection.echo).then_some(from),
         };
         match self.find_key(&author.user, &publication) {
-            // The replies to a connection's messages keep their order, too.
+            // The reply must not overtake those to the connection's earlier messages.
             Some(stored) if !self.hook_queue.has_messages_of(from) => {
                 self.outbox.push_ack(from, id, stored);
             }
@@ -95,7 +96,7 @@ impl Room {
         }
     }
 
-    /// Takes a message of a member's to be stored.
+    /// Adds a member's message to the draft, and its reply to the outbox.
     pub(super) fn store(
         &mut self,
         from: ConnectionId,
@@ -104,13 +105,13 @@ impl Room {
         publication: &Publication<'_>,
     ) {
         self.flush_presence();
-        let stored = self.next_place();
+        let stored = self.next_position();
         // The reply comes before the message.
         self.outbox.push_ack(from, id, stored);
         self.draft(author, publication, stored);
     }
 
-    /// Takes the messages of a call, which are stored as one.
+    /// Publishes the messages of an API request, which are stored together.
     pub(super) fn publish_all(
         &mut self,
         id: ApiRequestId,
@@ -120,13 +121,13 @@ impl Room {
         if has_key && self.keys.is_none() {
             let owned = |(user, one): (UserId, Publication<'_>)| (user, one.into_owned());
             let publications = publications.into_iter().map(owned).collect();
-            return self.read_keys(AwaitingKeys::Call { id, publications });
+            return self.read_keys(AwaitingKeys::Api { id, publications });
         }
         self.flush_presence();
-        let mut places = Vec::new();
+        let mut positions = Vec::new();
         for (user, publication) in publications {
-            let place = self.find_key(&user, &publication).unwrap_or_else(|| {
-                let stored = self.next_place();
+            let position = self.find_key(&user, &publication).unwrap_or_else(|| {
+                let stored = self.next_position();
                 let author = Author {
                     user,
                     connection: None,
@@ -135,34 +136,34 @@ impl Room {
                 self.draft(&author, &publication, stored);
                 stored
             });
-            places.push(place);
+            positions.push(position);
         }
         if self.outbox.draft().is_some() {
-            self.outbox.respond_when_stored(id, places);
+            self.outbox.respond_when_stored(id, positions);
         } else {
-            self.answer(id, Ok(ApiResponse::published(&self.epoch, &places)));
+            self.respond(id, Ok(ApiResponse::published(&self.epoch, &positions)));
         }
     }
 
-    /// Reads the keys from storage: when the first one is needed after a wake, since most rooms
-    /// that wake need none.
-    fn read_keys(&mut self, unkeyed: AwaitingKeys) {
+    /// Reads the keys from storage. This happens on first use, because most rooms that wake do not
+    /// need them.
+    fn read_keys(&mut self, waiting: AwaitingKeys) {
         self.outputs.push_back(Output::ReadKeys);
-        self.pending_query = Some(PendingQuery::Keys(unkeyed));
+        self.pending_query = Some(PendingQuery::Keys(waiting));
     }
 
-    /// Goes on with what waited for the keys.
+    /// Resumes the publish that waited for the keys.
     pub(super) fn keys_read(&mut self, outcome: Result<Vec<StoredKey>, StorageFault>) {
         match (self.pending_query.take(), outcome) {
-            (Some(PendingQuery::Keys(unkeyed)), Ok(stored)) => {
+            (Some(PendingQuery::Keys(waiting)), Ok(stored)) => {
                 self.keys = Some(stored.into_iter().collect());
-                match unkeyed {
+                match waiting {
                     AwaitingKeys::Command {
                         from,
                         id,
                         publication,
                     } => self.publish(from, id, publication),
-                    AwaitingKeys::Call { id, publications } => self.publish_all(id, publications),
+                    AwaitingKeys::Api { id, publications } => self.publish_all(id, publications),
                 }
             }
             (
@@ -171,21 +172,21 @@ impl Room {
             ) => {
                 self.reject_unstored(from, id.as_ref());
             }
-            (Some(PendingQuery::Keys(AwaitingKeys::Call { id, .. })), Err(StorageFault)) => {
-                self.answer(id, Err(Refusal::Internal));
+            (Some(PendingQuery::Keys(AwaitingKeys::Api { id, .. })), Err(StorageFault)) => {
+                self.respond(id, Err(Refusal::Internal));
             }
             (other, _) => self.pending_query = other,
         }
     }
 
-    /// Where the user has stored it before, under its key.
+    /// Returns the position of a message that the user has stored with the same key.
     pub(super) fn find_key(&self, user: &UserId, publication: &Publication<'_>) -> Option<Stored> {
         let (keys, key) = (self.keys.as_ref()?, publication.key.as_ref()?);
         keys.find(user, key).map(Stored::again)
     }
 
-    /// The place of the next message.
-    fn next_place(&self) -> Stored {
+    /// Returns the offset and time of the next message.
+    fn next_position(&self) -> Stored {
         let (offset, since) = match self.outbox.draft() {
             Some(draft) => (draft.next(), draft.time),
             None => (self.newest.next(), self.newest_time),
@@ -193,7 +194,7 @@ impl Room {
         Stored::new(offset, since.max(self.now))
     }
 
-    /// Puts a message in its place, for the next flush to store and announce.
+    /// Adds a message to the draft, which the next flush stores and sends.
     fn draft(&mut self, author: &Author, publication: &Publication<'_>, stored: Stored) {
         let line = Push::Message(Message {
             offset: stored.offset,
@@ -215,10 +216,11 @@ impl Room {
         self.outbox.message(stored, &line, author.except, key);
     }
 
-    /// Stores what waits to be stored, then sends all that waits.
+    /// Stores the draft, then sends all lines of the outbox.
     ///
-    /// Presence goes with it, so that a reply comes after all that was told before it. But in a
-    /// large room, where a change is a frame to thousands, a reply to one is no reason to tell it.
+    /// Presence changes are sent with them, so that a reply follows everything that happened before
+    /// it. In a large room, where a presence push is a frame to thousands, a reply to one connection
+    /// does not trigger it.
     pub(super) fn flush(&mut self) {
         let is_due = self.presence_window.from() <= self.now || self.storage_failed;
         let is_shared = self.outbox.shared_lines() > 0 || self.outbox.is_full(0);
@@ -244,7 +246,7 @@ impl Room {
         self.outputs.push_back(Output::Append { batch, events });
     }
 
-    /// Announces what was stored, or says that it was not.
+    /// Sends the stored messages, or errors if they could not be stored.
     pub(super) fn appended(&mut self, outcome: Result<(), StorageFault>) {
         match self.pending_query.take() {
             Some(PendingQuery::Append {
@@ -263,19 +265,19 @@ impl Room {
                     if self.trim_at.is_none() && self.rules.retention.keeps_any() {
                         self.set_oldest(Some(time));
                     }
-                    let calls = self.outbox.take_calls();
+                    let requests = self.outbox.take_api_requests();
                     self.deliver(body);
-                    for (id, places) in calls {
-                        self.answer(id, Ok(ApiResponse::published(&self.epoch, &places)));
+                    for (id, positions) in requests {
+                        self.respond(id, Ok(ApiResponse::published(&self.epoch, &positions)));
                     }
                     if Retention::is_trim_due(before, newest) {
-                        self.ask_trim();
+                        self.trim();
                     }
                 } else {
                     self.keys = None;
                     self.storage_failed = true;
-                    for (id, _) in self.outbox.take_calls() {
-                        self.answer(id, Err(Refusal::Internal));
+                    for (id, _) in self.outbox.take_api_requests() {
+                        self.respond(id, Err(Refusal::Internal));
                     }
                     for (to, id) in self.outbox.drop_unstored(self.newest) {
                         self.reject_unstored(to, id.as_ref());
@@ -293,7 +295,7 @@ impl Room {
         let (lines, has_presence) = (outbox.shared_lines(), outbox.has_presence());
         let frames = outbox.deliver(body, &self.connections, &mut self.outputs);
         let window_ms_max = self.rules.window_ms_max;
-        // A single frame costs about as much as the timer that would gather a second one.
+        // A single frame costs about as much as the timer of a flush window.
         if frames > 1 || !stores_nothing {
             self.flush_window
                 .flushed(frames, lines, self.now, window_ms_max);

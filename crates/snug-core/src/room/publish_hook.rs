@@ -1,7 +1,7 @@
-//! Messages that the back end judges before they are stored, and what waits behind them.
+//! Messages that await the publish hook's decision, and the commands queued behind them.
 //!
-//! The back end is asked about one lot at a time, so that messages stay in order. A connection's
-//! other commands wait behind its messages; those of others do not.
+//! The room sends one hook request at a time, so that messages stay in order. While a connection's
+//! messages await decisions, its later commands wait too. Other connections are not affected.
 
 use std::{
     borrow::Cow,
@@ -29,29 +29,32 @@ use crate::{
     room::io::Output,
 };
 
-/// What is told of a message that the back end refuses without a reason.
+/// The error text for a message that the publish hook refuses without a reason.
 const REFUSED: &str = "the message was refused";
 
-/// What waits for verdicts.
+/// The error text for a message without a decision.
+const NO_DECISION: &str = "the publish hook did not return a decision: send the message again";
+
+/// Messages that await decisions, and the frames behind them.
 #[derive(Debug, Default)]
 pub(super) struct PublishHookQueue {
-    /// Messages that the back end was not asked about yet.
+    /// Messages that have not been sent to the publish hook yet.
     queue: VecDeque<PendingMessage>,
-    /// Those that it is asked about; `None` for one that came to nothing meanwhile.
+    /// The pending request and its messages; `None` for a message that was dropped in the meantime.
     in_flight: Option<(Rc<HookRequest>, Vec<Option<PendingMessage>>)>,
-    /// Those that it was asked about, with what it has said.
+    /// Messages with their decisions; `None` if the request failed.
     decided: VecDeque<(PendingMessage, Option<Decision>)>,
-    /// What waits of each connection.
+    /// The messages and frames of each connection.
     connections: BTreeMap<ConnectionId, PendingConnection>,
-    /// Connections with frames that need not wait any longer, perhaps.
+    /// Connections whose next frame may be ready.
     ready: VecDeque<ConnectionId>,
-    /// How many messages wait.
+    /// Number of messages that wait.
     messages: usize,
-    /// How many bytes wait.
+    /// Bytes of all messages and frames that wait.
     bytes: usize,
 }
 
-/// A message that waits for its verdict.
+/// A message that awaits its decision.
 #[derive(Debug)]
 struct PendingMessage {
     from: ConnectionId,
@@ -62,28 +65,28 @@ struct PendingMessage {
     bytes: usize,
 }
 
-/// What waits of a connection.
+/// The messages and frames of a connection that wait.
 #[derive(Debug, Default)]
 struct PendingConnection {
     messages: usize,
     bytes: usize,
-    /// What came behind its messages.
+    /// Frames that arrived after its messages.
     frames: VecDeque<Frame>,
 }
 
-/// When a command is done.
+/// The time at which a command is processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheduling {
     /// At once.
     Now,
-    /// Once its connection's messages are judged.
+    /// After the decisions on its connection's messages.
     Later,
-    /// Not at all, since too much waits.
+    /// Never: it is rejected, because the queue is full.
     Never,
 }
 
 impl Room {
-    /// When a command is done.
+    /// Returns when to process a command.
     pub(super) fn scheduling_of(&self, from: ConnectionId, line: &str) -> Scheduling {
         let Some(connection) = self.connections.get(&from) else {
             return Scheduling::Now;
@@ -92,10 +95,10 @@ impl Room {
             return Scheduling::Now;
         }
         let waiting = self.hook_queue.messages_of(from);
-        let will_be_judged = connection.can.has(Capability::Publish)
+        let needs_decision = connection.can.has(Capability::Publish)
             && line.len() <= connection.message_bytes_max
             && Command::is_publish(line);
-        match will_be_judged {
+        match needs_decision {
             false if waiting == 0 => Scheduling::Now,
             false => Scheduling::Later,
             true if !self.hook_queue.has_room_for(from, line.len()) => Scheduling::Never,
@@ -105,7 +108,7 @@ impl Room {
         }
     }
 
-    /// Takes a message that is to be judged.
+    /// Queues a message for the publish hook.
     pub(super) fn await_decision(
         &mut self,
         from: ConnectionId,
@@ -113,7 +116,7 @@ impl Room {
         author: Author,
         publication: Publication<'_>,
     ) {
-        // Nothing may wait in a room that its shell is about to restore.
+        // After a storage fault, the Worker restores the room, and waiting messages would be lost.
         if self.storage_failed {
             return self.reject_unstored(from, id.as_ref());
         }
@@ -128,25 +131,26 @@ impl Room {
         });
     }
 
-    /// Asks the back end about what waits; `false` where nothing does, or it is being asked already.
+    /// Sends the queued messages to the publish hook; returns false if there are none, or if a
+    /// request is pending.
     pub(super) fn call_publish_hook(&mut self) -> bool {
-        let question = self.hook_queue.ask(&self.name);
-        let is_asked = question.is_some();
-        self.outputs.extend(question.map(Output::CallPublishHook));
-        is_asked
+        let request = self.hook_queue.next_request(&self.name);
+        let is_called = request.is_some();
+        self.outputs.extend(request.map(Output::CallPublishHook));
+        is_called
     }
 
-    /// Does what the back end has said of the next message; `false` where there is none.
+    /// Applies the decision on the next message; returns false if there is none.
     pub(super) fn apply_next_decision(&mut self) -> bool {
         if self.storage_failed {
             self.hook_queue.abandon_all();
         }
-        let Some((waiting, decision)) = self.hook_queue.next_decided() else {
+        let Some((message, decision)) = self.hook_queue.next_decided() else {
             return false;
         };
-        let (from, id) = (waiting.from, waiting.id);
-        let (author, mut publication) = (waiting.author, waiting.publication);
-        // It may have been stored meanwhile.
+        let (from, id) = (message.from, message.id);
+        let (author, mut publication) = (message.author, message.publication);
+        // A message with the same key may have been stored in the meantime.
         if let Some(stored) = self.find_key(&author.user, &publication) {
             self.outbox.push_ack(from, id, stored);
             return true;
@@ -172,18 +176,17 @@ impl Room {
         if is_allowed {
             self.store(from, id, &author, &publication);
         } else {
-            let message = "the message could not be judged";
-            self.refuse(from, id.as_ref(), ErrorCode::Internal, message);
+            self.refuse(from, id.as_ref(), ErrorCode::Internal, NO_DECISION);
         }
         true
     }
 }
 
 impl PublishHookQueue {
-    /// Takes what the back end has said. To any question but the last it comes too late.
-    pub(super) fn judge(&mut self, question: &Rc<HookRequest>, decisions: Option<Vec<Decision>>) {
-        let is_the_last = |(asked, _): &mut (Rc<HookRequest>, _)| Rc::ptr_eq(asked, question);
-        let Some((_, messages)) = self.in_flight.take_if(is_the_last) else {
+    /// Records the decisions of a hook request. Ignores the result of any but the latest request.
+    pub(super) fn decide(&mut self, request: &Rc<HookRequest>, decisions: Option<Vec<Decision>>) {
+        let is_latest = |(latest, _): &mut (Rc<HookRequest>, _)| Rc::ptr_eq(latest, request);
+        let Some((_, messages)) = self.in_flight.take_if(is_latest) else {
             return;
         };
         let decisions = decisions.filter(|decisions| decisions.len() == messages.len());
@@ -195,11 +198,12 @@ impl PublishHookQueue {
         }
     }
 
-    /// Lets a frame wait behind its connection's messages: before others that do, where it has begun.
+    /// Queues a frame behind its connection's messages: before its other frames if `has_begun`,
+    /// else after them.
     ///
     /// # Errors
     ///
-    /// The frame, where there is no room for it.
+    /// Returns the frame if the queue is full.
     pub(super) fn queue_frame(&mut self, frame: Frame, has_begun: bool) -> Result<(), Frame> {
         if !self.has_room_for(frame.from, frame.len()) {
             return Err(frame);
@@ -216,18 +220,18 @@ impl PublishHookQueue {
         Ok(())
     }
 
-    /// Whether messages of the connection wait.
+    /// Returns true if messages of the connection await decisions.
     pub(super) fn has_messages_of(&self, from: ConnectionId) -> bool {
         self.messages_of(from) > 0
     }
 
-    /// Whether frames of the connection wait.
+    /// Returns true if frames of the connection wait.
     pub(super) fn has_frames_of(&self, from: ConnectionId) -> bool {
         let connection = self.connections.get(&from);
         connection.is_some_and(|connection| !connection.frames.is_empty())
     }
 
-    /// The next frame that need not wait any longer.
+    /// Removes and returns the next frame whose connection has no messages that await decisions.
     pub(super) fn next_frame(&mut self) -> Option<Frame> {
         while let Some(from) = self.ready.pop_front() {
             let Some(connection) = self.connections.get_mut(&from) else {
@@ -248,7 +252,7 @@ impl PublishHookQueue {
         None
     }
 
-    /// Forgets the frames of a connection that is gone.
+    /// Drops the frames of a connection that has ended.
     pub(super) fn drop_frames_of(&mut self, from: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&from) {
             let bytes = connection
@@ -262,37 +266,37 @@ impl PublishHookQueue {
         }
     }
 
-    /// Forgets messages of a connection that was told not to come back.
+    /// Drops the messages of a connection that was closed and must not reconnect.
     pub(super) fn drop_messages_of(&mut self, from: ConnectionId) {
         self.drop_messages(|message| message.from == from);
     }
 
-    /// Forgets messages of a user, whatever has become of their connections.
+    /// Drops the messages of a user, including those of connections that have ended.
     pub(super) fn drop_messages_by(&mut self, user: &UserId) {
         self.drop_messages(|message| message.author.user == *user);
     }
 
-    fn drop_messages(&mut self, is_meant: impl Fn(&PendingMessage) -> bool) {
-        let mut forgotten = Vec::new();
+    fn drop_messages(&mut self, is_dropped: impl Fn(&PendingMessage) -> bool) {
+        let mut dropped = Vec::new();
         let mut keeps = |message: &PendingMessage| {
-            let is_meant = is_meant(message);
-            if is_meant {
-                forgotten.push((message.from, message.bytes));
+            let is_dropped = is_dropped(message);
+            if is_dropped {
+                dropped.push((message.from, message.bytes));
             }
-            !is_meant
+            !is_dropped
         };
         self.queue.retain(&mut keeps);
         self.decided.retain(|(message, _)| keeps(message));
-        let asked = self.in_flight.iter_mut().flat_map(|(_, messages)| messages);
-        for message in asked {
+        let in_flight = self.in_flight.iter_mut().flat_map(|(_, messages)| messages);
+        for message in in_flight {
             let _dropped = message.take_if(|message| !keeps(message));
         }
-        for (from, bytes) in forgotten {
+        for (from, bytes) in dropped {
             self.release(from, bytes);
         }
     }
 
-    /// How long what the next verdict is about is; `None` where there is none.
+    /// Returns the bytes of data of the next decided message; `None` if there is none.
     pub(super) fn next_len(&self) -> Option<usize> {
         let (message, decision) = self.decided.front()?;
         Some(match decision {
@@ -307,7 +311,8 @@ impl PublishHookQueue {
             .map_or(0, |connection| connection.messages)
     }
 
-    /// Whether so many more bytes of a connection may wait. Something may, however long it is.
+    /// Returns true if `more` bytes of a connection may wait. The first message or frame of a
+    /// connection may have any length.
     fn has_room_for(&self, from: ConnectionId, more: usize) -> bool {
         let more = more.saturating_add(PENDING_OVERHEAD_BYTES);
         let own = self
@@ -327,7 +332,7 @@ impl PublishHookQueue {
         self.queue.push_back(message);
     }
 
-    fn ask(&mut self, room: &RoomName) -> Option<Rc<HookRequest>> {
+    fn next_request(&mut self, room: &RoomName) -> Option<Rc<HookRequest>> {
         if self.in_flight.is_some() || self.queue.is_empty() {
             return None;
         }
@@ -340,21 +345,21 @@ impl PublishHookQueue {
             count = count.saturating_add(1);
         }
         let messages: Vec<_> = self.queue.drain(..count).collect();
-        let candidates: Vec<_> = messages.iter().map(PendingMessage::candidate).collect();
-        let question = Rc::new(HookRequest::new(room.clone(), &candidates));
+        let proposed: Vec<_> = messages.iter().map(PendingMessage::proposed).collect();
+        let request = Rc::new(HookRequest::new(room.clone(), &proposed));
         let messages = messages.into_iter().map(Some).collect();
-        self.in_flight = Some((question.clone(), messages));
-        Some(question)
+        self.in_flight = Some((request.clone(), messages));
+        Some(request)
     }
 
-    /// Waits for no verdict any more.
+    /// Moves all messages to `decided`, without a decision.
     fn abandon_all(&mut self) {
-        let asked = self
+        let in_flight = self
             .in_flight
             .take()
             .into_iter()
-            .flat_map(|(_, asked)| asked);
-        let messages = asked.flatten().chain(self.queue.drain(..));
+            .flat_map(|(_, messages)| messages);
+        let messages = in_flight.flatten().chain(self.queue.drain(..));
         self.decided.extend(messages.map(|message| (message, None)));
     }
 
@@ -364,7 +369,7 @@ impl PublishHookQueue {
         Some((message, decision))
     }
 
-    /// A message waits no longer.
+    /// Removes a message from the counts.
     fn release(&mut self, from: ConnectionId, bytes: usize) {
         self.messages = self.messages.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
@@ -375,8 +380,8 @@ impl PublishHookQueue {
         self.advance(from);
     }
 
-    /// Lets the frames of a connection go on where none of its messages waits, and forgets it where
-    /// nothing does.
+    /// Marks a connection's frames as ready if none of its messages wait, and forgets the connection
+    /// if it has no frames either.
     fn advance(&mut self, from: ConnectionId) {
         let Some(connection) = self.connections.get(&from) else {
             return;
@@ -390,7 +395,7 @@ impl PublishHookQueue {
 }
 
 impl PendingMessage {
-    fn candidate(&self) -> ProposedMessage<'_> {
+    fn proposed(&self) -> ProposedMessage<'_> {
         ProposedMessage {
             user: &self.author.user,
             connection: self.from,
@@ -401,7 +406,8 @@ impl PendingMessage {
     }
 }
 
-/// What a message counts: what it is as JSON at most, where all that can be is escaped.
+/// Returns the bytes that a message counts for: an upper bound of its JSON, with every character
+/// escaped.
 fn weight(user: &UserId, publication: &Publication<'_>) -> usize {
     let escaped = |text: &str| text.len().saturating_mul(6);
     let event = publication.event.as_deref().map_or(0, escaped);
