@@ -1,4 +1,4 @@
-//! How a connection ends, from whichever side.
+//! The end of a connection, by the client or by the room.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -15,12 +15,12 @@ use crate::{
 };
 
 impl Room {
-    /// Ends a connection from here.
+    /// Closes a connection with the code's usual reason.
     pub(super) fn close(&mut self, id: ConnectionId, code: CloseCode) {
         self.close_because(id, code, code.reason());
     }
 
-    /// The same, with a reason of its own.
+    /// Closes a connection with a given reason.
     pub(super) fn close_because(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
         if let Some(connection) = self.connections.get(&id) {
             let (user, has_lines) = (connection.user.clone(), connection.lines);
@@ -32,6 +32,7 @@ impl Room {
         }
     }
 
+    /// Sends `closing` to a socket, then closes it.
     pub(super) fn push_closing(
         &mut self,
         id: ConnectionId,
@@ -52,8 +53,8 @@ impl Room {
         self.closing.insert(id, closing);
     }
 
-    /// Forgets a connection. Its user leaves with the last one: now, where it is known not to be
-    /// back in a moment, or after the grace.
+    /// Removes a connection. With the user's last connection, the user leaves: now if `at_once`,
+    /// else after the grace period.
     pub(super) fn drop_connection(&mut self, id: ConnectionId, at_once: bool) {
         let Some(user) = self.connections.get(&id).map(|one| one.user.clone()) else {
             return;
@@ -93,10 +94,10 @@ impl Room {
         }
     }
 
-    /// Closes those who read more slowly than the room sends, the furthest behind first.
+    /// Closes connections that read more slowly than the room sends, the slowest first.
     pub(super) fn close_slow(&mut self, queued: &BTreeMap<ConnectionId, u64>) {
         let of_closing = self.closing.values().map(|one| one.queued_bytes);
-        // One that is closing may be told of again, as it was sent the notice of it.
+        // A socket that is being closed may be reported again, because `closing` was sent to it.
         let is_open = |id: &ConnectionId| self.connections.contains_key(id);
         let mut slowest: Vec<_> = queued.iter().filter(|(id, _)| is_open(id)).collect();
         let of_open = slowest.iter().map(|(_, bytes)| **bytes);

@@ -1,5 +1,4 @@
-//! One connection's state: what the room knows of a WebSocket, and keeps with it over
-//! hibernation as its attachment.
+//! The state of a connection, which its attachment keeps during hibernation.
 
 use std::rc::Rc;
 
@@ -19,68 +18,71 @@ use crate::{
     rate::{Bucket, Rate},
 };
 
-/// The attachment's form. One of another version, as after a deployment, is not guessed at.
+/// Version of the attachment's format. Attachments of other versions, as after a deployment, are
+/// not read.
 const VERSION: u8 = 1;
 
-/// One WebSocket.
+/// A connection: one WebSocket of a user.
 ///
-/// Whatever an answer may depend on is in here or in storage, so that dropping the room and
-/// restoring it changes nothing that a client can see.
+/// Everything that a reply may depend on is either here or in storage, so that no client notices
+/// when the room is dropped and restored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Connection {
     v: u8,
-    /// Its name.
+    /// The connection's id.
     pub id: ConnectionId,
-    /// Whose it is.
+    /// The connection's user.
     pub user: UserId,
-    /// Its user's public profile, as its token has it.
+    /// The user's public profile, from the token.
     pub info: Option<Rc<RawValue>>,
-    /// What it may do.
+    /// The capabilities that the token grants in this room.
     pub can: Capabilities,
-    /// When its token ends.
+    /// Expiry of the token.
     pub expires: Timestamp,
-    /// When it came.
+    /// Time of the join.
     pub joined: Timestamp,
-    /// When its user came, perhaps by an earlier connection.
+    /// Time since which the user is a member, perhaps by an earlier connection.
     pub since: Timestamp,
-    /// Its presence state, a JSON object.
+    /// The presence state, a JSON object.
     pub state: Option<Rc<RawValue>>,
-    /// Whether a frame to it may hold several objects.
+    /// True if frames to and from the connection may hold several objects, one per line.
     pub lines: bool,
-    /// Whether its own messages are sent to it.
+    /// True if the connection receives its own messages.
     pub echo: bool,
-    /// Whether presence is pushed to it.
+    /// True if the connection wants presence pushes.
     pub presence: bool,
-    /// Commands it may send.
+    /// Rate limit of commands.
     pub rate: Rate,
-    /// Bytes of one command.
+    /// Largest number of bytes of one command.
     pub message_bytes_max: usize,
     bucket: Bucket,
     seen: Timestamp,
     errors: Vec<Timestamp>,
-    /// Whether a new token of its is being checked.
+    /// True while a new token is being checked.
     #[serde(skip)]
     pub is_refreshing: bool,
-    /// By how many more commands were refused for going too fast than done since.
+    /// Rate-limited commands minus accepted ones.
     #[serde(skip)]
     throttled: u32,
 }
 
-/// A socket that the room has closed and whose end is yet to come: a client that does not answer
-/// a close keeps its place, or it could hold any number of them.
+/// A socket that the room has closed and whose disconnect has not been reported yet. It still
+/// counts toward the limits, because a client that ignores the close could otherwise open any
+/// number of sockets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClosingSocket {
     v: u8,
-    /// Whose it is; nobody's where what was kept could not be read.
+    /// The socket's user; `None` if its attachment was unreadable.
     #[serde(deserialize_with = "Option::deserialize")]
     pub closing: Option<UserId>,
-    /// What waited for it when it was closed for that; the runtime keeps it until it is gone.
+    /// Bytes that were queued when it was closed as too slow. The runtime keeps them until the
+    /// socket has ended.
     #[serde(skip)]
     pub queued_bytes: u64,
 }
 
 impl ClosingSocket {
-    /// A socket of this user's.
+    /// Creates the state of a socket of this user.
     pub fn new(closing: Option<UserId>) -> Self {
         Self {
             v: VERSION,
@@ -89,25 +91,25 @@ impl ClosingSocket {
         }
     }
 
-    /// The text to keep with the socket.
+    /// Returns the attachment.
     pub fn attachment(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads what [`Self::attachment`] wrote.
+    /// Reads an attachment; `None` if it is of another form.
     pub fn restore(attachment: &str) -> Option<Self> {
         serde_json::from_str(attachment).ok()
     }
 }
 
-/// How often `seen` is brought up to date: this fraction of the idle timeout.
+/// Updates of `seen` per idle timeout.
 ///
-/// Writing an attachment for each frame would cost more than reading the frame, and a room that
-/// forgets when it last heard of a socket would hibernate its way around every timeout.
+/// `seen` has to be in the attachment, or the idle timeout would start again with every
+/// hibernation. But an attachment written for every frame would cost more than the frame.
 const SEEN_STEPS: u64 = 4;
 
 impl Connection {
-    /// What an admission becomes.
+    /// Creates a connection from an admission.
     pub fn new(
         id: ConnectionId,
         admission: Admission,
@@ -140,7 +142,7 @@ impl Connection {
         connection
     }
 
-    /// Goes on with what a new token of its user's says and allows.
+    /// Replaces the profile, capabilities, expiry and limits with those of a new token.
     pub fn refresh(&mut self, claims: Claims, can: Capabilities, rules: &RoomRules) {
         self.can = can;
         self.info = claims.info;
@@ -148,25 +150,25 @@ impl Connection {
         self.tighten(claims.limits, rules);
     }
 
-    /// Holds it to the operator's bounds, and to its token's where those are tighter.
+    /// Sets the limits to the room's, or to the token's if those are tighter.
     fn tighten(&mut self, claimed: ClaimedLimits, rules: &RoomRules) {
         self.rate = claimed.tighten(rules.rate);
         self.message_bytes_max = claimed.message_bytes_max(rules.message_bytes_max);
     }
 
-    /// The text to keep with the socket.
+    /// Returns the attachment.
     pub fn attachment(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads what [`Self::attachment`] wrote; `None` where another version did.
+    /// Reads an attachment; `None` if it is of another version.
     pub fn restore(attachment: &str) -> Option<Self> {
         serde_json::from_str(attachment)
             .ok()
             .filter(|connection: &Self| connection.v == VERSION)
     }
 
-    /// What it is told that it may send.
+    /// Returns the limits for `welcome`.
     pub fn limits(&self) -> ConnectionLimits {
         ConnectionLimits {
             message_bytes: self.message_bytes_max,
@@ -174,17 +176,17 @@ impl Connection {
         }
     }
 
-    /// Whether messages are sent to it.
+    /// Returns true if the connection receives messages.
     pub fn receives_messages(&self) -> bool {
         self.can.has(Capability::Receive)
     }
 
-    /// Whether presence changes are sent to it.
+    /// Returns true if the connection receives presence pushes.
     pub fn receives_presence(&self) -> bool {
         self.presence && self.can.has(Capability::Presence)
     }
 
-    /// Notes that it sent something. Whether its attachment has to be written again.
+    /// Records that a frame arrived. Returns true if the attachment has to be written.
     pub fn record_activity(&mut self, rules: &RoomRules, now: Timestamp) -> bool {
         let stale = now.ms_since(self.seen) >= rules.idle_timeout_ms / SEEN_STEPS;
         if stale {
@@ -193,8 +195,8 @@ impl Connection {
         stale
     }
 
-    /// When it has been silent for too long, whatever it last sent; `answered` is when the
-    /// runtime last answered a ping of its.
+    /// Returns the time at which the connection exceeds the idle timeout. `answered` is the time
+    /// of the last ping that the runtime answered.
     pub fn idle_deadline(&self, rules: &RoomRules, answered: Option<Timestamp>) -> Timestamp {
         let last_frame = self.seen.plus_ms(rules.idle_timeout_ms / SEEN_STEPS);
         last_frame
@@ -202,16 +204,16 @@ impl Connection {
             .plus_ms(rules.idle_timeout_ms)
     }
 
-    /// When its token has ended for all who differ on the time.
+    /// Returns the time at which the token has expired, including the leeway for clock differences.
     pub fn token_deadline(&self, rules: &RoomRules) -> Timestamp {
         self.expires.plus_ms(rules.leeway_ms)
     }
 
-    /// Takes one command out of its rate. Whether its attachment has to be written again.
+    /// Takes one command from the rate. Returns true if the attachment has to be written.
     ///
     /// # Errors
     ///
-    /// How long to wait, and whether it has been told so for a whole burst more than it heeded.
+    /// The command exceeds the rate.
     pub fn take(&mut self, now: Timestamp) -> Result<bool, Throttled> {
         match self.bucket.take(self.rate, now) {
             Ok(()) => {
@@ -222,7 +224,7 @@ impl Connection {
         }
     }
 
-    /// Counts a command that was refused for coming too soon.
+    /// Counts a rate-limited command.
     pub fn throttle(&mut self, retry_after_ms: u64) -> Throttled {
         self.throttled = self.throttled.saturating_add(1);
         Throttled {
@@ -231,14 +233,14 @@ impl Connection {
         }
     }
 
-    /// Counts a long reply to it towards its rate. Whether its attachment has to be written again.
+    /// Counts a long reply toward the rate. Returns true if the attachment has to be written.
     pub fn charge(&mut self, reply_bytes: usize, now: Timestamp) -> bool {
         let commands = u64::try_from(reply_bytes / REPLY_BYTES_PER_COMMAND).unwrap_or(u64::MAX);
         self.bucket.charge(self.rate, commands, now);
         self.bucket.outlasts_hibernation(now)
     }
 
-    /// Counts an error. Whether it was one too many.
+    /// Counts an error. Returns true if the connection has to be closed for too many errors.
     pub fn record_error(&mut self, now: Timestamp) -> bool {
         self.errors.retain(|at| now.ms_since(*at) < ERROR_WINDOW_MS);
         self.errors.push(now);
@@ -246,15 +248,16 @@ impl Connection {
     }
 }
 
-/// Fewest refusals that make a flood, where the burst is smaller.
+/// Smallest excess of rate-limited commands that counts as a flood, if the burst is smaller.
 const FLOOD_MIN: u32 = ERRORS_MAX as u32;
 
-/// A command came too soon.
+/// A command exceeds the rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttled {
-    /// Milliseconds until the next one may come.
+    /// Milliseconds until the next command is accepted.
     pub retry_after_ms: u64,
-    /// Whether it has been told so often enough.
+    /// True if the connection has to be closed: rate-limited commands exceed accepted ones by a
+    /// burst.
     pub is_flood: bool,
 }
 
@@ -275,7 +278,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
     #[test]
-    fn an_attachment_reads_back_as_it_was_written() {
+    fn restores_a_connection_from_its_attachment() {
         let mut connection = connection();
         connection.state = Some(raw(r#"{"is":"typing"}"#));
         connection.record_error(NOW);
@@ -290,14 +293,14 @@ mod tests {
     }
 
     #[test]
-    fn an_attachment_of_another_version_is_not_guessed_at() {
+    fn does_not_restore_an_attachment_of_another_version() {
         let text = connection().attachment();
-        let this = format!(r#""v":{VERSION},"#);
-        assert!(text.contains(&this));
+        let version = format!(r#""v":{VERSION},"#);
+        assert!(text.contains(&version));
         let others = [
-            text.replace(&this, r#""v":0,"#),
-            text.replace(&this, &format!(r#""v":{},"#, VERSION + 1)),
-            text.replace(&this, ""),
+            text.replace(&version, r#""v":0,"#),
+            text.replace(&version, &format!(r#""v":{},"#, VERSION + 1)),
+            text.replace(&version, ""),
             String::new(),
             "null".into(),
             "{}".into(),
@@ -309,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_attachment_fits_its_socket() {
+    fn the_largest_attachment_fits_the_platforms_limit() {
         let far = Timestamp(SAFE_INTEGER_MAX);
         let rules = RoomRules {
             message_bytes_max: usize::MAX,
@@ -319,7 +322,7 @@ mod tests {
             },
             ..rules()
         };
-        // Nothing is larger than a text that needs UTF-16 and is escaped where it can be.
+        // A text that needs UTF-16 is the largest.
         let filled = |bytes: usize| {
             let rest = bytes - r#"{"":""}"#.len() - "用".len();
             raw(&format!(r#"{{"用":"{}"}}"#, "x".repeat(rest)))
@@ -364,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn the_twentieth_error_is_one_too_many() {
+    fn the_maximum_number_of_errors_closes_the_connection() {
         let mut connection = connection();
         for _ in 1..ERRORS_MAX {
             assert!(!connection.record_error(NOW));
@@ -373,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_forgotten_after_their_window() {
+    fn errors_count_only_within_their_window() {
         let mut connection = connection();
         for _ in 1..ERRORS_MAX {
             connection.record_error(NOW);
@@ -384,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn when_it_was_last_heard_of_is_noted_in_steps() {
+    fn writes_the_time_of_the_last_frame_in_steps() {
         let (mut connection, rules) = (connection(), rules());
         let step_ms = rules.idle_timeout_ms / SEEN_STEPS;
         assert!(!connection.record_activity(&rules, NOW.plus_ms(step_ms - 1)));
@@ -393,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_silent_a_timeout_after_its_last_frame_or_ping() {
+    fn the_idle_deadline_is_one_timeout_after_the_last_frame_or_ping() {
         let (connection, rules) = (connection(), rules());
         let step_ms = rules.idle_timeout_ms / SEEN_STEPS;
         let from_frame = NOW.plus_ms(step_ms + rules.idle_timeout_ms);
@@ -405,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_a_whole_burst_of_refusals_in_a_row() {
+    fn a_burst_more_rate_limited_than_accepted_commands_is_a_flood() {
         let mut connection = connection();
         let burst = connection.rate.burst;
         for _ in 0..burst {

@@ -1,4 +1,4 @@
-//! Moderation: users that have to go, and that may not come back for a while.
+//! Moderation: kicking and banning users.
 
 use super::{PendingQuery, ReplyTo, Room};
 use crate::{
@@ -15,20 +15,21 @@ use crate::{
     },
 };
 
-/// Who has to go.
+/// A user to kick.
 #[derive(Debug)]
 pub(super) struct Kick {
     pub(super) user: UserId,
-    /// What the user is told, in a moderator's words.
+    /// The moderator's reason, which the user's clients receive.
     pub(super) reason: Option<String>,
 }
 
 impl Room {
-    /// Closes a user's connections, and where it says for how long, keeps the user out.
+    /// Closes a user's connections. With `ban_seconds`, also bans the user, or lifts the ban if it
+    /// is 0.
     ///
-    /// The ban is stored before anybody hears of it, so that there is none that a crash lifts.
+    /// The ban is stored before any client is notified, so that a crash cannot lift it.
     pub(super) fn kick(&mut self, reply_to: ReplyTo, kick: Kick, ban_seconds: Option<u64>) {
-        let lifts = ban_seconds == Some(0) && self.bans.holds(&kick.user);
+        let lifts = ban_seconds == Some(0) && self.bans.contains(&kick.user);
         let Some(seconds) = ban_seconds.filter(|seconds| *seconds > 0 || lifts) else {
             return self.kick_user(&reply_to, &kick, CloseCode::Kicked);
         };
@@ -48,16 +49,16 @@ impl Room {
     }
 
     fn reject_ban(&mut self, reply_to: &ReplyTo) {
-        const TOO_MANY: &str = "the room has as many bans as it may";
+        const TOO_MANY: &str = "the room has the maximum number of bans: lift one first";
         match reply_to {
             ReplyTo::Command { from, id } => {
                 self.refuse(*from, id.as_ref(), ErrorCode::TooLarge, TOO_MANY);
             }
-            ReplyTo::Api(id) => self.answer(*id, Err(Refusal::TooLarge(TOO_MANY))),
+            ReplyTo::Api(id) => self.respond(*id, Err(Refusal::TooLarge(TOO_MANY))),
         }
     }
 
-    /// Goes on with the kick whose ban was to be stored.
+    /// Completes a kick once its ban is stored.
     pub(super) fn ban_stored(&mut self, outcome: Result<(), StorageFault>) {
         match self.pending_query.take() {
             Some(PendingQuery::Ban {
@@ -72,7 +73,8 @@ impl Room {
                     self.bans.set(ban);
                     CloseCode::Banned
                 } else {
-                    // It was lifted: stored as one that is over, lest it be there again.
+                    // The ban was lifted. It was stored as ended first, because a deletion that
+                    // fails would leave it in place.
                     self.bans.remove(&ban.user);
                     self.outputs.push_back(Output::DeleteBan(ban.user));
                     CloseCode::Kicked
@@ -83,7 +85,8 @@ impl Room {
         }
     }
 
-    /// Closes all of a user's connections. The moderator is answered first: it may be its own.
+    /// Closes all of a user's connections. The moderator gets the reply first, because one of the
+    /// connections may be the moderator's own.
     fn kick_user(&mut self, reply_to: &ReplyTo, kick: &Kick, code: CloseCode) {
         let connections: Vec<_> = self.presence.connections_of(&kick.user).collect();
         let closed = connections.len();
@@ -93,18 +96,18 @@ impl Room {
                 self.reply(*from, &Push::Ack { id, outcome });
             }
             ReplyTo::Command { id: None, .. } => {}
-            ReplyTo::Api(id) => self.answer(*id, Ok(ApiResponse::closed(closed))),
+            ReplyTo::Api(id) => self.respond(*id, Ok(ApiResponse::closed(closed))),
         }
         let reason = kick.reason.as_deref().unwrap_or(code.reason());
         for connection in connections {
             self.close_because(connection, code, reason);
         }
-        // What came by a connection that is gone already, too.
+        // This includes messages of connections that have already ended.
         self.hook_queue.drop_messages_by(&kick.user);
         self.evict_absent(&kick.user);
     }
 
-    /// Lets a user go who has dropped and may be back.
+    /// Ends a member's grace period early: the member leaves now.
     pub(super) fn evict_absent(&mut self, user: &UserId) {
         if self.presence.is_absent(user) {
             self.flush_pending_join(user);

@@ -1,4 +1,4 @@
-//! What waits to be sent, in order, and who gets which of it.
+//! The lines that wait for the next flush, in order, and the fan-out to their recipients.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -23,18 +23,18 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     lines: Vec<Line>,
-    /// The messages among them, not stored yet.
+    /// The messages among them, which are not stored yet.
     draft: Option<Draft>,
-    /// Calls that wait for the draft to be stored, and the places of their messages.
-    calls: Vec<(ApiRequestId, Vec<Stored>)>,
-    /// Sockets to be closed after their lines.
+    /// API requests that wait for the draft to be stored, and the positions of their messages.
+    api_requests: Vec<(ApiRequestId, Vec<Stored>)>,
+    /// Sockets to close after their lines are sent.
     closes: BTreeMap<ConnectionId, Closed>,
     bytes: usize,
-    /// How many of the lines are for everybody.
+    /// Number of lines for all connections, rather than for named ones.
     shared_lines: usize,
 }
 
-/// Messages on their way to storage.
+/// Messages that the next flush stores as one row.
 #[derive(Debug)]
 pub(super) struct Draft {
     first: Offset,
@@ -52,24 +52,24 @@ struct Line {
 
 #[derive(Debug)]
 enum Text {
-    Said(Rc<str>),
-    /// A part of the draft's body.
+    Line(Rc<str>),
+    /// A message, as a part of the draft's body.
     Message(Range<usize>),
-    /// The answer to a publish, which is an ack once the message is stored.
-    Receipt {
+    /// The reply to a publish, which becomes an `ack` once the message is stored.
+    Ack {
         id: Option<CommandId>,
         stored: Stored,
     },
 }
 
-/// Who gets a line.
+/// The recipients of a line.
 #[derive(Debug)]
 pub(super) enum Audience {
-    /// Who hears messages.
+    /// Connections that receive messages.
     Messages { except: Option<ConnectionId> },
-    /// Who watches presence.
+    /// Connections that receive presence.
     Presence { except: Option<ConnectionId> },
-    /// Just these.
+    /// These connections.
     These(Vec<ConnectionId>),
 }
 
@@ -80,7 +80,7 @@ struct Closed {
     has_lines: bool,
 }
 
-/// Connections that get the same lines, but for those lines that name one of them.
+/// Connections that get the same lines, except for lines that name a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Class {
     receives_messages: bool,
@@ -89,12 +89,12 @@ struct Class {
 }
 
 impl Outbox {
-    /// Whether nothing waits.
+    /// Returns true if nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.lines.is_empty() && self.closes.is_empty()
     }
 
-    /// Whether it should not grow any more, or not by so many bytes.
+    /// Returns true if the outbox should be flushed before it grows, or grows by `more` bytes.
     pub(super) fn is_full(&self, more: usize) -> bool {
         let own_lines = self.lines.len().saturating_sub(self.shared_lines);
         let overflows = self.bytes > 0 && self.bytes.saturating_add(more) > FLUSH_BYTES;
@@ -104,23 +104,23 @@ impl Outbox {
             || self.bytes.saturating_mul(own_lines) >= FLUSH_COPIES_BYTES
     }
 
-    /// Whether it should not wait any longer: somebody is to be closed.
+    /// Returns true if the outbox must be flushed at once, because a socket is to be closed.
     pub(super) fn is_urgent(&self) -> bool {
         !self.closes.is_empty()
     }
 
-    /// How many lines are for everybody.
+    /// Returns the number of lines for all connections.
     pub(super) fn shared_lines(&self) -> usize {
         self.shared_lines
     }
 
-    /// Whether presence is told.
+    /// Returns true if a presence push waits.
     pub(super) fn has_presence(&self) -> bool {
-        let tells = |line: &Line| matches!(line.to, Audience::Presence { .. });
-        self.lines.iter().any(tells)
+        let is_presence = |line: &Line| matches!(line.to, Audience::Presence { .. });
+        self.lines.iter().any(is_presence)
     }
 
-    /// The messages that wait to be stored.
+    /// Returns the messages that wait to be stored.
     pub(super) fn draft(&self) -> Option<&Draft> {
         self.draft.as_ref()
     }
@@ -128,7 +128,7 @@ impl Outbox {
     /// Adds a line.
     pub(super) fn push_line(&mut self, to: Audience, text: Rc<str>) {
         self.reserve(text.len());
-        self.push(to, Text::Said(text));
+        self.push(to, Text::Line(text));
     }
 
     fn push(&mut self, to: Audience, text: Text) {
@@ -137,19 +137,19 @@ impl Outbox {
         self.lines.push(Line { text, to });
     }
 
-    /// Counts bytes of a line that is yet to be written.
+    /// Counts the bytes of a line that will be added later.
     pub(super) fn reserve(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
-    /// Adds the answer to a publish whose message is stored, or in the draft.
+    /// Adds the reply to a publish whose message is stored or in the draft.
     pub(super) fn push_ack(&mut self, to: ConnectionId, id: Option<CommandId>, stored: Stored) {
-        let text = Text::Receipt { id, stored };
+        let text = Text::Ack { id, stored };
         self.push(Audience::These(vec![to]), text);
     }
 
     /// Adds a message to the draft.
-    pub(super) fn message(
+    pub(super) fn push_message(
         &mut self,
         at: Stored,
         line: &str,
@@ -176,14 +176,14 @@ impl Outbox {
         self.reserve(line.len());
     }
 
-    /// Lets a call wait until the draft is stored.
-    pub(super) fn respond_when_stored(&mut self, id: ApiRequestId, places: Vec<Stored>) {
-        self.calls.push((id, places));
+    /// Holds an API request until the draft is stored.
+    pub(super) fn respond_when_stored(&mut self, id: ApiRequestId, positions: Vec<Stored>) {
+        self.api_requests.push((id, positions));
     }
 
-    /// The calls that waited for what was the draft.
-    pub(super) fn take_calls(&mut self) -> Vec<(ApiRequestId, Vec<Stored>)> {
-        std::mem::take(&mut self.calls)
+    /// Takes the API requests that waited for the draft.
+    pub(super) fn take_api_requests(&mut self) -> Vec<(ApiRequestId, Vec<Stored>)> {
+        std::mem::take(&mut self.api_requests)
     }
 
     /// Closes a socket once its lines are sent.
@@ -202,7 +202,7 @@ impl Outbox {
         self.closes.insert(id, closed);
     }
 
-    /// The draft as the batch to store, and all of its text.
+    /// Takes the draft, as the batch to store and its whole text.
     pub(super) fn take_draft(&mut self, bytes_before: u64) -> Option<(Batch, Rc<str>)> {
         let draft = self.draft.take()?;
         let body: Rc<str> = draft.body.into();
@@ -217,8 +217,8 @@ impl Outbox {
         Some((batch, body))
     }
 
-    /// Drops the messages, which could not be stored. Whose publish came to nothing, and the id of
-    /// the command.
+    /// Drops the messages that could not be stored. Returns the sender and command id of each
+    /// publish that failed.
     pub(super) fn drop_unstored(
         &mut self,
         newest: Offset,
@@ -227,7 +227,7 @@ impl Outbox {
         self.lines
             .retain_mut(|line| match (&mut line.text, &line.to) {
                 (Text::Message(_), _) => false,
-                (Text::Receipt { id, stored }, Audience::These(to)) if stored.offset > newest => {
+                (Text::Ack { id, stored }, Audience::These(to)) if stored.offset > newest => {
                     unstored.extend(to.iter().map(|to| (*to, id.take())));
                     false
                 }
@@ -236,15 +236,15 @@ impl Outbox {
         unstored
     }
 
-    /// Turns everything into outputs: to each connection its lines, in order, in as few frames as
-    /// can be, and one text for all who get the same. How many frames that makes.
+    /// Turns all lines into outputs: each connection gets its lines in order, in as few frames as
+    /// possible, and connections with the same lines share one text. Returns the number of frames.
     pub(super) fn deliver(
         self,
         body: Rc<str>,
         connections: &BTreeMap<ConnectionId, Connection>,
         outputs: &mut VecDeque<Output>,
     ) -> usize {
-        let delivery = Delivery::new(self.lines, body);
+        let fan_out = FanOut::new(self.lines, body);
         let mut frames = 0_usize;
         let mut send = |to: &[ConnectionId], texts: Vec<Rc<str>>| {
             for text in texts {
@@ -255,24 +255,24 @@ impl Outbox {
         };
         let mut classes: BTreeMap<Class, Vec<ConnectionId>> = BTreeMap::new();
         for (id, connection) in connections {
-            if !delivery.named.contains(id) {
+            if !fan_out.named.contains(id) {
                 classes.entry(Class::of(connection)).or_default().push(*id);
             }
         }
-        for id in &delivery.named {
+        for id in &fan_out.named {
             let closed = self.closes.get(id).map(Closed::class);
             let Some(class) = connections.get(id).map(Class::of).or(closed) else {
                 continue;
             };
-            if delivery.is_better_apart(*id, class) {
-                send(&[*id], delivery.frames(class, |to| to.names(*id)));
+            if fan_out.prefers_own_frame(*id, class) {
+                send(&[*id], fan_out.frames(class, |to| to.names(*id)));
                 classes.entry(class).or_default().push(*id);
             } else {
-                send(&[*id], delivery.frames(class, |to| to.reaches(*id, class)));
+                send(&[*id], fan_out.frames(class, |to| to.reaches(*id, class)));
             }
         }
         for (class, ids) in classes {
-            send(&ids, delivery.frames(class, |to| to.is_for_all(class)));
+            send(&ids, fan_out.frames(class, |to| to.is_for_all(class)));
         }
         for (connection, closed) in self.closes {
             outputs.push_back(Output::Close {
@@ -286,30 +286,30 @@ impl Outbox {
 }
 
 impl Draft {
-    /// The place after the last one's.
+    /// Returns the offset after the last message.
     pub(super) fn next(&self) -> Offset {
         Offset(self.first.0.saturating_add(self.count))
     }
 }
 
-/// A flush's lines, all of which have their text.
-struct Delivery {
+/// The lines of a flush with their texts.
+struct FanOut {
     lines: Vec<(Text, Audience)>,
     body: Rc<str>,
     messages: usize,
-    /// Connections that do not get what all of their class get.
+    /// Connections that do not get the same lines as the rest of their class.
     named: BTreeSet<ConnectionId>,
 }
 
-impl Delivery {
+impl FanOut {
     fn new(lines: Vec<Line>, body: Rc<str>) -> Self {
         let mut named = BTreeSet::new();
         let mut messages = 0_usize;
         let lines = lines.into_iter().filter_map(|Line { text, to }| {
             let text = match text {
-                Text::Receipt { id, stored } => {
+                Text::Ack { id, stored } => {
                     let (id, outcome) = (&id?, Some(Outcome::Stored(stored)));
-                    Text::Said(Push::Ack { id, outcome }.to_line())
+                    Text::Line(Push::Ack { id, outcome }.to_line())
                 }
                 other => other,
             };
@@ -330,16 +330,16 @@ impl Delivery {
         }
     }
 
-    /// The frames that hold those lines whose audience is one of these.
-    fn frames(&self, class: Class, is_wanted: impl Fn(&Audience) -> bool) -> Vec<Rc<str>> {
-        let wanted = self.lines.iter().filter(|(_, to)| is_wanted(to));
-        let texts: Vec<&Text> = wanted.map(|(text, _)| text).collect();
+    /// Returns the frames for the lines whose audience matches.
+    fn frames(&self, class: Class, matches: impl Fn(&Audience) -> bool) -> Vec<Rc<str>> {
+        let matching = self.lines.iter().filter(|(_, to)| matches(to));
+        let texts: Vec<&Text> = matching.map(|(text, _)| text).collect();
         if !class.has_lines {
-            return texts.into_iter().map(|text| self.alone(text)).collect();
+            return texts.into_iter().map(|text| self.single(text)).collect();
         }
         match texts.as_slice() {
             [] => Vec::new(),
-            [text] => vec![self.alone(text)],
+            [text] => vec![self.single(text)],
             _ if self.is_body(&texts) => vec![self.body.clone()],
             _ => {
                 let lines: Vec<&str> = texts.into_iter().map(|text| self.text(text)).collect();
@@ -348,14 +348,14 @@ impl Delivery {
         }
     }
 
-    /// Whether these are just the messages, so that the stored text is the frame.
+    /// Returns true if these are exactly the messages, so that the stored text is the frame.
     fn is_body(&self, texts: &[&Text]) -> bool {
         texts.len() == self.messages && texts.iter().all(|text| matches!(text, Text::Message(_)))
     }
 
-    fn alone(&self, text: &Text) -> Rc<str> {
+    fn single(&self, text: &Text) -> Rc<str> {
         match text {
-            Text::Said(text) => text.clone(),
+            Text::Line(text) => text.clone(),
             text if self.is_body(&[text]) => self.body.clone(),
             text => self.text(text).into(),
         }
@@ -363,15 +363,15 @@ impl Delivery {
 
     fn text<'a>(&'a self, text: &'a Text) -> &'a str {
         match text {
-            Text::Said(text) => text,
+            Text::Line(text) => text,
             Text::Message(range) => self.body.get(range.clone()).unwrap_or_default(),
-            Text::Receipt { .. } => "",
+            Text::Ack { .. } => "",
         }
     }
 
-    /// Whether its own lines, which all come before what is said to everybody, are better sent in
-    /// a frame of their own: to add them, all the rest would have to be copied.
-    fn is_better_apart(&self, id: ConnectionId, class: Class) -> bool {
+    /// Returns true if a connection's own lines, which all precede the shared ones, should be sent
+    /// as a separate frame: merging them would copy many bytes of shared lines.
+    fn prefers_own_frame(&self, id: ConnectionId, class: Class) -> bool {
         let mut bytes = 0_usize;
         for (text, to) in &self.lines {
             if to.is_for_all(class) {
@@ -388,7 +388,7 @@ impl Delivery {
 }
 
 impl Audience {
-    /// Whether it is everybody of the class, but for one at most.
+    /// Returns true if it contains the whole class, except one connection at most.
     fn is_for_all(&self, class: Class) -> bool {
         match self {
             Self::Messages { .. } => class.receives_messages,
@@ -422,7 +422,7 @@ impl Class {
 }
 
 impl Closed {
-    /// One that hears no more than what is said to it alone.
+    /// Returns the class of a closed socket, which gets only lines that name it.
     fn class(&self) -> Class {
         Class {
             receives_messages: false,

@@ -1,4 +1,4 @@
-//! What has changed in presence, gathered until it is told.
+//! Presence changes that are gathered for the next push.
 
 use std::collections::BTreeSet;
 
@@ -8,21 +8,21 @@ use crate::{
     protocol::push::{PresenceChange, Push, StateChange},
 };
 
-/// Who came, who went, and whose state changed since presence was last told.
+/// Joins, leaves and state changes since the last presence push.
 #[derive(Debug, Default)]
 pub(super) struct PresenceDiff {
     joins: BTreeSet<UserId>,
     leaves: BTreeSet<UserId>,
     updates: BTreeSet<(UserId, ConnectionId)>,
-    by: By,
+    originator: Originator,
 }
 
-/// Who caused it. One alone need not be told; where several did, each is told what the others
-/// did, and so what it did itself.
+/// The connection that caused the changes. If there is only one, the push is not sent to it. If
+/// there are several, each receives the changes of the others, and thus also its own.
 #[derive(Clone, Copy, Debug, Default)]
-enum By {
+enum Originator {
     #[default]
-    Nobody,
+    None,
     One(ConnectionId),
     Several,
 }
@@ -32,67 +32,67 @@ impl PresenceDiff {
         self.joins.is_empty() && self.leaves.is_empty() && self.updates.is_empty()
     }
 
-    /// A user came with this connection.
+    /// Adds the join of a user with this connection.
     pub(super) fn join(&mut self, user: UserId, by: ConnectionId) {
         self.joins.insert(user);
         self.record_originator(by);
     }
 
-    /// A user has left.
+    /// Adds the leave of a user.
     pub(super) fn leave(&mut self, user: UserId) {
         self.updates.retain(|(one, _)| *one != user);
         self.leaves.insert(user);
         self.include_originator();
     }
 
-    /// A connection shows another state.
+    /// Adds a change of a connection's state.
     pub(super) fn show(&mut self, user: UserId, by: ConnectionId) {
         self.updates.insert((user, by));
         self.record_originator(by);
     }
 
-    /// A connection is gone, and its state with it.
+    /// Adds the removal of a connection's state.
     pub(super) fn hide(&mut self, user: UserId, connection: ConnectionId) {
         self.updates.insert((user, connection));
         self.include_originator();
     }
 
-    /// Whoever caused it has to be told, too.
+    /// Sends the push to all connections, including the originator.
     pub(super) fn include_originator(&mut self) {
-        self.by = By::Several;
+        self.originator = Originator::Several;
     }
 
     fn record_originator(&mut self, connection: ConnectionId) {
-        self.by = match self.by {
-            By::Nobody => By::One(connection),
-            By::One(other) if other == connection => self.by,
-            _ => By::Several,
+        self.originator = match self.originator {
+            Originator::None => Originator::One(connection),
+            Originator::One(other) if other == connection => self.originator,
+            _ => Originator::Several,
         };
     }
 }
 
 impl Room {
-    /// Comes before a user's return: that the user has left is told in a push of its own.
+    /// Pushes a pending leave of the user before the user joins again: one push cannot hold both.
     pub(super) fn flush_pending_leave(&mut self, user: &UserId) {
         if self.presence_diff.leaves.contains(user) {
             self.flush_presence();
         }
     }
 
-    /// Comes before a user's leave: that the user came is told in a push of its own.
+    /// Pushes a pending join of the user before the user leaves: one push cannot hold both.
     pub(super) fn flush_pending_join(&mut self, user: &UserId) {
         if self.presence_diff.joins.contains(user) {
             self.flush_presence();
         }
     }
 
-    /// Puts what has changed into the outbox, as one push. In a room with more members than are
-    /// listed, nobody has a whole picture, and only their number is told.
+    /// Adds the changes to the outbox as one push. In a room with more members than are listed, no
+    /// client has the full list, and the push holds only the number of members.
     pub(super) fn flush_presence(&mut self) {
         if self.presence_diff.is_empty() {
             return;
         }
-        let change = std::mem::take(&mut self.presence_diff);
+        let diff = std::mem::take(&mut self.presence_diff);
         let count = self.presence.count();
         let mut push = PresenceChange {
             count,
@@ -100,14 +100,14 @@ impl Room {
             ..PresenceChange::default()
         };
         if push.truncated {
-            if change.joins.is_empty() && change.leaves.is_empty() {
+            if diff.joins.is_empty() && diff.leaves.is_empty() {
                 return;
             }
         } else {
             let shown = |user| self.presence.find(user, &self.connections);
-            push.joins = change.joins.iter().filter_map(shown).collect();
-            push.leaves = change.leaves.iter().collect();
-            let updates = change.updates.iter().map(|(user, id)| StateChange {
+            push.joins = diff.joins.iter().filter_map(shown).collect();
+            push.leaves = diff.leaves.iter().collect();
+            let updates = diff.updates.iter().map(|(user, id)| StateChange {
                 user,
                 connection: *id,
                 state: self
@@ -117,9 +117,9 @@ impl Room {
             });
             push.updates = updates.collect();
         }
-        let except = match change.by {
-            By::One(id) => Some(id),
-            By::Nobody | By::Several => None,
+        let except = match diff.originator {
+            Originator::One(id) => Some(id),
+            Originator::None | Originator::Several => None,
         };
         let text = Push::Presence(push).to_line();
         self.outbox.push_line(Audience::Presence { except }, text);
@@ -134,36 +134,36 @@ mod tests {
     const BOB: ConnectionId = ConnectionId(2);
 
     #[test]
-    fn only_what_one_connection_alone_has_caused_need_not_be_told_to_it() {
-        let by = |cause: &dyn Fn(&mut PresenceDiff)| {
-            let mut change = PresenceDiff::default();
-            change.join(user("ann"), ANN);
-            cause(&mut change);
-            match change.by {
-                By::One(id) => Some(id),
-                By::Nobody | By::Several => None,
+    fn excludes_a_connection_only_if_it_caused_all_changes() {
+        let excluded = |cause: &dyn Fn(&mut PresenceDiff)| {
+            let mut diff = PresenceDiff::default();
+            diff.join(user("ann"), ANN);
+            cause(&mut diff);
+            match diff.originator {
+                Originator::One(id) => Some(id),
+                Originator::None | Originator::Several => None,
             }
         };
-        assert_eq!(by(&|_| {}), Some(ANN));
-        assert_eq!(by(&|change| change.show(user("ann"), ANN)), Some(ANN));
-        assert_eq!(by(&|change| change.show(user("bob"), BOB)), None);
-        assert_eq!(by(&|change| change.join(user("bob"), BOB)), None);
-        assert_eq!(by(&|change| change.leave(user("bob"))), None);
-        assert_eq!(by(&|change| change.hide(user("bob"), BOB)), None);
+        assert_eq!(excluded(&|_| {}), Some(ANN));
+        assert_eq!(excluded(&|diff| diff.show(user("ann"), ANN)), Some(ANN));
+        assert_eq!(excluded(&|diff| diff.show(user("bob"), BOB)), None);
+        assert_eq!(excluded(&|diff| diff.join(user("bob"), BOB)), None);
+        assert_eq!(excluded(&|diff| diff.leave(user("bob"))), None);
+        assert_eq!(excluded(&|diff| diff.hide(user("bob"), BOB)), None);
     }
 
     #[test]
-    fn a_leave_takes_its_users_states_with_it() {
-        let mut change = PresenceDiff::default();
-        assert!(change.is_empty());
-        change.show(user("ann"), ANN);
-        change.hide(user("ann"), ANN);
-        change.show(user("bob"), BOB);
-        assert_eq!(change.updates.len(), 2, "a connection's is one");
-        change.leave(user("ann"));
-        let updates: Vec<_> = change.updates.iter().collect();
+    fn a_leave_removes_the_users_state_changes() {
+        let mut diff = PresenceDiff::default();
+        assert!(diff.is_empty());
+        diff.show(user("ann"), ANN);
+        diff.hide(user("ann"), ANN);
+        diff.show(user("bob"), BOB);
+        assert_eq!(diff.updates.len(), 2, "one change per connection");
+        diff.leave(user("ann"));
+        let updates: Vec<_> = diff.updates.iter().collect();
         assert_eq!(updates, [&(user("bob"), BOB)]);
-        assert_eq!(change.leaves.len(), 1);
+        assert_eq!(diff.leaves.len(), 1);
     }
 
     fn user(name: &str) -> UserId {

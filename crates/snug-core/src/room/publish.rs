@@ -213,7 +213,7 @@ impl Room {
         if let (Some(keys), Some(key)) = (&mut self.keys, &key) {
             keys.add(key.clone());
         }
-        self.outbox.message(stored, &line, author.except, key);
+        self.outbox.push_message(stored, &line, author.except, key);
     }
 
     /// Stores the draft, then sends all lines of the outbox.

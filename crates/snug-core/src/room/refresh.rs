@@ -1,4 +1,4 @@
-//! A connection that goes on with a new token.
+//! Refreshing a connection's token.
 
 use super::Room;
 use crate::{
@@ -16,13 +16,13 @@ use crate::{
 };
 
 impl Room {
-    /// Has a new token checked, which may take a while: the connection goes on meanwhile.
+    /// Starts the check of a new token. The connection stays usable during the check.
     pub(super) fn refresh(&mut self, from: ConnectionId, id: Option<CommandId>, token: Secret) {
         let Some(connection) = self.connections.get_mut(&from) else {
             return;
         };
         if std::mem::replace(&mut connection.is_refreshing, true) {
-            let message = "another token is being checked";
+            let message = "the previous 'refresh' is still pending";
             return self.refuse(from, id.as_ref(), ErrorCode::RateLimited, message);
         }
         self.outputs.push_back(Output::CheckToken {
@@ -32,7 +32,7 @@ impl Room {
         });
     }
 
-    /// The token was checked. One that does not hold changes nothing.
+    /// Applies a new token that is valid. An invalid one changes nothing.
     pub(super) fn token_checked(
         &mut self,
         from: ConnectionId,
@@ -43,21 +43,21 @@ impl Room {
             return;
         };
         connection.is_refreshing = false;
-        let is_its_users = |claims: &Claims| claims.user == connection.user;
+        let is_same_user = |claims: &Claims| claims.user == connection.user;
         match outcome {
-            Ok(claims) if is_its_users(&claims) => self.apply_new_token(from, id.as_ref(), claims),
+            Ok(claims) if is_same_user(&claims) => self.apply_new_token(from, id.as_ref(), claims),
             Ok(_) => {
-                let message = "the token is of another user: 'sub' may not change";
+                let message = "'sub' differs from the connection's user";
                 self.refuse(from, id.as_ref(), ErrorCode::TokenInvalid, message);
             }
             Err(refusal) => {
-                let (code, message) = told(&refusal);
+                let (code, message) = error_of(&refusal);
                 self.refuse(from, id.as_ref(), code, message);
             }
         }
     }
 
-    /// Takes effect at once: what the token no longer grants ends, and what it grants begins.
+    /// Replaces the connection's capabilities, profile, expiry and limits with the token's.
     fn apply_new_token(&mut self, id: ConnectionId, command: Option<&CommandId>, claims: Claims) {
         let Some(can) = claims.grants.for_room(&self.name) else {
             let message = "the token grants nothing in this room";
@@ -91,8 +91,8 @@ impl Room {
     }
 }
 
-/// What a client is told of a token that was refused.
-fn told(refusal: &Refusal) -> (ErrorCode, &'static str) {
+/// Returns the code and text of the error for a rejected token.
+fn error_of(refusal: &Refusal) -> (ErrorCode, &'static str) {
     match refusal {
         Refusal::TokenExpired => (ErrorCode::TokenExpired, "the token has expired"),
         Refusal::TokenNotYetValid => (ErrorCode::TokenInvalid, "the token is not valid yet"),

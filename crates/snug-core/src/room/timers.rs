@@ -1,5 +1,5 @@
-//! What time brings: members who are not back, sockets that are silent, tokens and bans that end,
-//! and messages that have aged. One alarm serves them all.
+//! Timeouts: grace periods, idle sockets, tokens, bans, retention and webhooks. One alarm serves
+//! all of them.
 
 use std::collections::BTreeMap;
 
@@ -10,32 +10,32 @@ use crate::{
     room::io::Output,
 };
 
-/// Why time is asked for.
+/// The reason for a timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
-    /// A member's grace passes.
+    /// A member's grace period ends.
     Grace,
-    /// Sockets may have fallen silent.
+    /// Sockets may have exceeded the idle timeout.
     Sweep,
-    /// A connection's token ends.
+    /// A connection's token expires.
     Expiry,
     /// A ban ends.
     BanEnd,
-    /// Stored messages have aged.
+    /// Stored messages exceed the retention time.
     Trim,
-    /// The room has been empty for a while.
+    /// `room.vacated` is due.
     Vacated,
-    /// The back end is to be told something.
+    /// A webhook delivery is due, or counts as lost.
     Delivery,
 }
 
-/// Sweeps are asked for at most this many times in an idle timeout, however many sockets fall
-/// silent one after another: each looks at every socket.
+/// Largest number of sweeps in an idle timeout. Each sweep checks every socket, so sockets that
+/// become idle one after another share sweeps.
 const SWEEPS_PER_IDLE_TIMEOUT: u64 = 10;
 
 impl Room {
-    /// When to come back with [`crate::Input::Timeout`], and why. `None` while nothing is due: an empty
-    /// room needs no time.
+    /// Returns the time of the next [`crate::Input::Timeout`], and its reason; `None` if nothing
+    /// will become due.
     pub fn poll_timeout(&self) -> Option<(Timestamp, Wake)> {
         let grace = self.presence.next_due().map(|at| (at, Wake::Grace));
         let sweep = self.sweep_at.map(|at| (at, Wake::Sweep));
@@ -51,6 +51,7 @@ impl Room {
             .min_by_key(|(at, _)| *at)
     }
 
+    /// Handles everything that is due.
     pub(super) fn on_timeout(&mut self, answered: &BTreeMap<ConnectionId, Timestamp>) {
         while let Some(user) = self.presence.pop_expired(self.now) {
             self.outputs.push_back(Output::DeleteAbsence(user.clone()));
@@ -62,28 +63,28 @@ impl Room {
         }
         self.on_webhook_timeout();
         let mut next = None;
-        let mut silent = Vec::new();
+        let mut idle = Vec::new();
         for connection in self.connections.values() {
             let at = connection.idle_deadline(&self.rules, answered.get(&connection.id).copied());
             if at <= self.now {
-                silent.push(connection.id);
+                idle.push(connection.id);
             } else {
                 next = Some(next.map_or(at, |next: Timestamp| next.min(at)));
             }
         }
-        for id in silent {
+        for id in idle {
             self.close(id, CloseCode::PingTimeout);
         }
         self.sweep_at = next.map(|at| self.sweep_for(at));
         if self.trim_at.is_some_and(|at| at <= self.now) {
-            self.ask_trim();
+            self.trim();
         }
     }
 
-    /// When to sweep for a socket that has been silent for too long at `idle_deadline`.
+    /// Returns the time of the sweep for a socket with this deadline.
     ///
-    /// The steps are the clock's own and not the last sweep's, so that a room that was restored
-    /// meanwhile sweeps at the same moments.
+    /// Sweeps are aligned to multiples of a fixed interval rather than to the last sweep, so that a
+    /// restored room sweeps at the same times.
     pub(super) fn sweep_for(&self, idle_deadline: Timestamp) -> Timestamp {
         let step_ms = self.rules.idle_timeout_ms / SWEEPS_PER_IDLE_TIMEOUT;
         let soonest = idle_deadline.max(self.now.plus_ms(1));
@@ -91,8 +92,8 @@ impl Room {
         on_step.map_or(soonest, Timestamp)
     }
 
-    /// Closes those whose token has ended. Before anything else that happens, so that nothing
-    /// depends on how late the alarm for it is.
+    /// Closes connections whose token has expired. This runs before every input, so that a late
+    /// alarm makes no difference.
     pub(super) fn close_expired(&mut self) {
         let clock = self.clock;
         while self.expiries.first().is_some_and(|(at, _)| *at <= clock) {

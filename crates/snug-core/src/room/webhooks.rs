@@ -1,5 +1,5 @@
-//! What the back end is told of: written to storage with what it tells of, sent when the alarm
-//! rings, in order, and sent again until it is taken or a day has passed.
+//! Webhook events. The room stores each event with the change that it reports. The alarm sends
+//! the events in order, and retries until the back end accepts them or a day has passed.
 
 mod queue;
 
@@ -26,14 +26,14 @@ use crate::{
 };
 
 impl Room {
-    /// Notes that a user has come who was not here.
+    /// Records that a user has become a member.
     pub(super) fn record_join(&mut self, user: &UserId, info: Option<&RawValue>) {
         self.record_occupancy();
         let (now, events) = (self.now, &mut self.events);
         if events.reports_members() {
             events.unwritten.notified.push(user.clone());
             events.unwritten.departed.retain(|one| one != user);
-            events.note(&Event {
+            events.record(&Event {
                 kind: EventKind::MemberJoined,
                 time: now,
                 user: Some(user),
@@ -42,13 +42,13 @@ impl Room {
         }
     }
 
-    /// Notes that a user has gone.
+    /// Records that a member has left.
     pub(super) fn record_leave(&mut self, user: &UserId) {
         let (now, is_empty, events) = (self.now, self.presence.count() == 0, &mut self.events);
         if events.reports_members() {
             events.unwritten.departed.push(user.clone());
             events.unwritten.notified.retain(|one| one != user);
-            events.note(&Event {
+            events.record(&Event {
                 kind: EventKind::MemberLeft,
                 time: now,
                 user: Some(user),
@@ -56,11 +56,11 @@ impl Room {
             });
         }
         if events.reports_occupancy() && is_empty {
-            self.record_emptiness();
+            self.schedule_vacated();
         }
     }
 
-    /// Notes that somebody is here.
+    /// Records that the room has members.
     fn record_occupancy(&mut self) {
         let (now, events) = (self.now, &mut self.events);
         if events.reports_occupancy() {
@@ -75,8 +75,9 @@ impl Room {
         }
     }
 
-    /// A page that is loaded again leaves the room empty for a moment.
-    fn record_emptiness(&mut self) {
+    /// Schedules `room.vacated`. It is delayed because reloading a page leaves the room empty for a
+    /// moment.
+    fn schedule_vacated(&mut self) {
         let vacates_at = self.now.plus_ms(VACATED_MS);
         let events = &mut self.events;
         if events.state.is_occupied && events.state.vacates_at.is_none() {
@@ -85,7 +86,7 @@ impl Room {
         }
     }
 
-    /// Brings what the back end was told of who is here in line with who is.
+    /// Compares the notified members with the current ones, and records what the back end missed.
     pub(super) fn reconcile_members(&mut self, notified: Vec<UserId>) {
         if self.events.reports_members() {
             let notified = notified.into_iter().collect();
@@ -94,15 +95,15 @@ impl Room {
         }
         if self.events.reports_occupancy() {
             if self.presence.count() == 0 {
-                self.record_emptiness();
+                self.schedule_vacated();
             } else {
                 self.record_occupancy();
             }
         }
     }
 
-    /// Looks for members that the back end knows to be here and that are not: all sockets are lost
-    /// with a crash, and nobody tells of it. They may be back, as others that drop.
+    /// Starts the grace period of notified members without connections: a crash loses all sockets
+    /// without an event.
     fn reconcile_missing(&mut self, notified: &BTreeSet<UserId>) {
         for user in notified {
             if self.presence.since(user).is_none() {
@@ -118,20 +119,20 @@ impl Room {
         }
     }
 
-    /// Looks for members that the back end knows nothing of: they came when storage failed, or when
-    /// it was not told of members.
+    /// Records the join of members that the back end was not notified of: they joined during a
+    /// storage fault, or while the webhook for members was off.
     fn reconcile_unannounced(&mut self, notified: &BTreeSet<UserId>) {
-        let departed = self
+        let unannounced = self
             .presence
             .users()
             .filter(|user| !notified.contains(*user));
-        for user in departed.cloned().collect::<Vec<_>>() {
+        for user in unannounced.cloned().collect::<Vec<_>>() {
             let info = self.presence.info(&user, &self.connections);
             self.record_join(&user, info.as_deref());
         }
     }
 
-    /// What time brings: the room has been empty for a while, or something is to be sent.
+    /// Records `room.vacated` and starts the next delivery, if they are due.
     pub(super) fn on_webhook_timeout(&mut self) {
         let now = self.now;
         if self.events.vacates_at().is_some_and(|at| at <= now) {
@@ -149,7 +150,7 @@ impl Room {
         }
     }
 
-    /// Takes the next step towards what the back end knows; `false` where there is none to take now.
+    /// Takes the next step in storing or sending events; returns false if there is none now.
     pub(super) fn advance_webhooks(&mut self) -> bool {
         self.flush_before_events()
             || self.write_events()
@@ -157,18 +158,18 @@ impl Room {
             || self.read_events()
     }
 
-    /// Stores what was said before what is to be written, as the back end is told of both in order.
+    /// Stores earlier messages before later events, because events are delivered in order.
     fn flush_before_events(&mut self) -> bool {
-        let is_before = self.events.kinds.has(EventKind::MessagePublished)
+        let has_earlier_messages = self.events.kinds.has(EventKind::MessagePublished)
             && !self.events.unwritten.lines.is_empty()
             && self.outbox.draft().is_some();
-        if is_before {
+        if has_earlier_messages {
             self.flush();
         }
-        is_before
+        has_earlier_messages
     }
 
-    /// Writes down what has happened, as much as one row holds; `false` where nothing has.
+    /// Stores recorded events, as many as fit one row; returns false if there are none.
     fn write_events(&mut self) -> bool {
         let now = self.now;
         let events = &mut self.events;
@@ -179,7 +180,7 @@ impl Room {
             let (count, text) = (unwritten.lines.len(), unwritten.lines.join("\n"));
             events.row(Lines::Events(text.into()), count, now)
         };
-        // The row may have been one too many.
+        // `row` changes the state if it gives events up because the queue is full.
         unwritten.is_state_changed |= take(&mut events.unwritten.is_state_changed);
         let write = EventWrite {
             row,
@@ -198,7 +199,7 @@ impl Room {
         true
     }
 
-    /// They are written, or wait for the next input.
+    /// Handles the result of storing events. After a fault, they wait for the next input.
     pub(super) fn events_stored(&mut self, outcome: Result<(), StorageFault>) {
         match self.pending_query.take() {
             Some(PendingQuery::WriteEvents { row, unwritten }) => match outcome {
@@ -216,7 +217,7 @@ impl Room {
         }
     }
 
-    /// Reads what is to be sent; `false` where it is not time to.
+    /// Reads the events of the next delivery; returns false if none is due.
     fn read_events(&mut self) -> bool {
         if !take(&mut self.events.is_due) {
             return false;
@@ -224,7 +225,7 @@ impl Room {
         let events = &self.events;
         let mut delivery = Delivery::new(events.source.clone(), events.state.settled);
         if events.state.tried > events.state.settled {
-            // Receivers may know by its id that they have had it.
+            // A retry must hold the same events, because receivers recognize it by its id.
             delivery = delivery.up_to(events.state.tried);
         }
         self.pending_query = Some(PendingQuery::ReadEvents);
@@ -232,7 +233,7 @@ impl Room {
         true
     }
 
-    /// Sends them.
+    /// Sends the delivery that storage has filled.
     pub(super) fn events_read(&mut self, outcome: Result<Delivery, StorageFault>) {
         match self.pending_query.take() {
             Some(PendingQuery::ReadEvents) => match outcome {
@@ -243,7 +244,7 @@ impl Room {
                     });
                     self.outputs.push_back(Output::Deliver(delivery));
                 }
-                // Storage holds less than was thought, which is nothing to come back for.
+                // Storage holds no pending events after all, so nothing is due.
                 Ok(_) => self.events.newest = self.events.state.settled,
                 Err(StorageFault) => self.events.state.put_off(None, 0, self.now),
             },
@@ -251,11 +252,13 @@ impl Room {
         }
     }
 
-    /// The back end has taken them, or has not.
+    /// Handles the result of the delivery that ends with event `last`.
     pub(super) fn delivered(&mut self, last: u64, outcome: DeliveryOutcome, chance: u64) {
-        let is_it =
-            |in_flight: &mut InFlight| in_flight.delivery.range().is_some_and(|it| it.1 == last);
-        let Some(InFlight { delivery, .. }) = self.events.in_flight.take_if(is_it) else {
+        let ends_with_last = |in_flight: &mut InFlight| {
+            let range = in_flight.delivery.range();
+            range.is_some_and(|(_, end)| end == last)
+        };
+        let Some(InFlight { delivery, .. }) = self.events.in_flight.take_if(ends_with_last) else {
             return;
         };
         match outcome {
@@ -269,7 +272,7 @@ impl Room {
         }
     }
 
-    /// Tries again later, and gives up what has been tried for long enough.
+    /// Schedules a retry, and gives up events that have been retried for a day.
     fn failed(&mut self, delivery: &Delivery, retry_after_ms: Option<u64>, chance: u64) {
         let now = self.now;
         let is_old = |time: Timestamp| now.ms_since(time) >= EVENT_MS_MAX;
@@ -279,7 +282,7 @@ impl Room {
         if let Some(last) = dead.last() {
             let count = u64::try_from(dead.len()).unwrap_or_default();
             state.dead = state.dead.saturating_add(count);
-            // What comes next has been waiting as well.
+            // The events after them are sent with the next attempt.
             state.settle(last.seq);
         } else if let Some((_, last)) = delivery.range() {
             state.tried = last;
@@ -292,7 +295,7 @@ impl Room {
         }
     }
 
-    /// Removes from storage what is settled; `false` where nothing is.
+    /// Deletes settled events from storage; returns false if there are none.
     fn settle_events(&mut self) -> bool {
         let Some(dead) = self.events.settled.take() else {
             return false;
@@ -305,17 +308,19 @@ impl Room {
         true
     }
 
+    /// Handles the result of deleting settled events.
     pub(super) fn events_settled(&mut self, outcome: Result<Option<OldestRow>, StorageFault>) {
         match self.pending_query.take() {
             Some(PendingQuery::SettleEvents { dead }) => match outcome {
                 Ok(oldest) => {
                     self.events.oldest = oldest;
                     if oldest.is_none() {
-                        // As a room that is restored counts.
+                        // A restored room starts at 0 as well.
                         self.events.bytes = 0;
                     }
                 }
-                // With the next input. After a start it would be sent once more, which the back end can tell.
+                // The next input tries again. If the room is restored before, the events are sent
+                // again with the same id, so that the back end can recognize them.
                 Err(StorageFault) => {
                     self.storage_failed = true;
                     self.events.settled = Some(dead);
@@ -325,7 +330,7 @@ impl Room {
         }
     }
 
-    /// Tells of events that were given up.
+    /// Responds with dead events.
     pub(super) fn dead_read(&mut self, outcome: Result<(Vec<String>, bool), StorageFault>) {
         match self.pending_query.take() {
             Some(PendingQuery::ReadDead(id)) => self.send_dead_events(id, outcome),
@@ -340,11 +345,11 @@ impl Room {
     ) {
         match outcome {
             Ok((events, more)) => self.respond_with_charge(id, ApiResponse::dead(&events, more)),
-            Err(StorageFault) => self.answer(id, Err(Refusal::Internal)),
+            Err(StorageFault) => self.respond(id, Err(Refusal::Internal)),
         }
     }
 
-    /// Forgets what was given up, with all else that is erased.
+    /// Resets the count of dead events, which are erased with the room.
     pub(super) fn forget_dead(&mut self) {
         self.events.state.dead = 0;
         self.events.unwritten.is_state_changed = true;

@@ -1,4 +1,4 @@
-//! Who gets which lines, in which frames.
+//! Tests of the draft, the limits of the outbox, and the fan-out.
 
 use crate::{
     Admission, UserId,
@@ -15,8 +15,8 @@ const CHO: ConnectionId = ConnectionId(3);
 #[test]
 fn a_draft_becomes_one_batch_with_its_keys() {
     let mut outbox = Outbox::default();
-    outbox.message(at(5), "one", None, None);
-    outbox.message(at(6), "zwei ü", None, Some(key(6)));
+    outbox.push_message(at(5), "one", None, None);
+    outbox.push_message(at(6), "zwei ü", None, Some(key(6)));
     assert_eq!(outbox.draft().map(Draft::next), Some(Offset(7)));
     let (batch, body) = outbox.take_draft(100).unwrap();
     assert_eq!(
@@ -28,31 +28,31 @@ fn a_draft_becomes_one_batch_with_its_keys() {
     assert_eq!(batch.keys, [key(6)]);
     assert!(Rc::ptr_eq(&batch.json, &body));
     assert!(outbox.draft().is_none() && outbox.take_draft(100).is_none());
-    assert!(!outbox.is_empty(), "they are yet to be sent");
+    assert!(!outbox.is_empty(), "the messages still have to be sent");
 }
 
 #[test]
-fn to_each_its_lines_in_order_and_one_text_for_those_who_get_the_same() {
+fn sends_each_connection_its_lines_in_order_and_shares_equal_texts() {
     let mut outbox = Outbox::default();
     outbox.push_ack(ANN, Some(id(7)), at(1));
-    outbox.message(at(1), "one", None, None);
+    outbox.push_message(at(1), "one", None, None);
     outbox.push_line(Audience::These(vec![ANN]), "for ann".into());
-    outbox.message(at(2), "two", None, None);
+    outbox.push_message(at(2), "two", None, None);
     let (_, body) = outbox.take_draft(0).unwrap();
     let (frames, sent) = delivered(outbox, body.clone());
     assert_eq!(frames, 3);
     let ack = r#"{"type":"ack","id":7,"offset":1,"time":1001}"#;
-    let anns: Rc<str> = format!("{ack}\none\nfor ann\ntwo").into();
-    assert_eq!(sent, [(vec![ANN], anns), (vec![BOB, CHO], body.clone())]);
-    assert!(Rc::ptr_eq(&sent[1].1, &body), "the text as it was stored");
+    let for_ann: Rc<str> = format!("{ack}\none\nfor ann\ntwo").into();
+    assert_eq!(sent, [(vec![ANN], for_ann), (vec![BOB, CHO], body.clone())]);
+    assert!(Rc::ptr_eq(&sent[1].1, &body), "shares the stored text");
 }
 
 #[test]
-fn whoever_is_left_out_gets_the_rest() {
+fn a_connection_excluded_from_one_line_gets_the_others() {
     let mut outbox = Outbox::default();
-    outbox.message(at(1), "one", Some(BOB), None);
-    outbox.message(at(2), "two", None, None);
-    // Without an id there is nothing to be told.
+    outbox.push_message(at(1), "one", Some(BOB), None);
+    outbox.push_message(at(2), "two", None, None);
+    // A command without an id gets no reply.
     outbox.push_ack(CHO, None, at(2));
     let (_, body) = outbox.take_draft(0).unwrap();
     let (_, sent) = delivered(outbox, body);
@@ -61,13 +61,13 @@ fn whoever_is_left_out_gets_the_rest() {
 }
 
 #[test]
-fn what_could_not_be_stored_is_dropped_with_its_acks() {
+fn drops_unstored_messages_with_their_acks() {
     let mut outbox = Outbox::default();
     outbox.push_ack(ANN, Some(id(1)), at(4).again());
     outbox.push_ack(ANN, Some(id(2)), at(5));
-    outbox.message(at(5), "one", None, None);
+    outbox.push_message(at(5), "one", None, None);
     outbox.push_ack(BOB, None, at(6));
-    outbox.message(at(6), "two", None, None);
+    outbox.push_message(at(6), "two", None, None);
     outbox.push_ack(CHO, Some(id(3)), at(5).again());
     outbox.push_line(Audience::Messages { except: None }, "signal".into());
     let _lost = outbox.take_draft(0);
@@ -78,19 +78,19 @@ fn what_could_not_be_stored_is_dropped_with_its_acks() {
     );
     let (_, sent) = delivered(outbox, "".into());
     let ack = r#"{"type":"ack","id":1,"offset":4,"time":1004,"duplicate":true}"#;
-    let anns = format!("{ack}\nsignal").into();
-    assert_eq!(sent, [(vec![ANN], anns), (vec![BOB, CHO], "signal".into())]);
+    let for_ann = format!("{ack}\nsignal").into();
+    assert_eq!(
+        sent,
+        [(vec![ANN], for_ann), (vec![BOB, CHO], "signal".into())]
+    );
 }
 
 #[test]
-fn whoever_is_closed_or_gone_gets_nothing_that_is_for_all() {
+fn closed_and_unknown_connections_get_no_shared_lines() {
     let mut outbox = Outbox::default();
     let gone = ConnectionId(9);
     outbox.push_line(Audience::Messages { except: Some(gone) }, "to all".into());
-    outbox.push_line(
-        Audience::These(vec![gone]),
-        "for the one that is gone".into(),
-    );
+    outbox.push_line(Audience::These(vec![gone]), "to the gone connection".into());
     let closed = ConnectionId(8);
     outbox.push_line(Audience::These(vec![closed]), "goodbye".into());
     assert!(!outbox.is_urgent());
@@ -102,7 +102,7 @@ fn whoever_is_closed_or_gone_gets_nothing_that_is_for_all() {
 }
 
 #[test]
-fn it_is_full_at_its_most_lines_or_bytes() {
+fn is_full_at_the_maximum_of_lines_or_bytes() {
     let mut outbox = Outbox::default();
     for _ in 1..FLUSH_LINES {
         outbox.push_ack(ANN, None, at(1));
@@ -115,7 +115,7 @@ fn it_is_full_at_its_most_lines_or_bytes() {
         Audience::Messages { except: None },
         "x".repeat(FLUSH_BYTES - 2).into(),
     );
-    outbox.message(at(1), "x", None, None);
+    outbox.push_message(at(1), "x", None, None);
     assert!(!outbox.is_full(0) && !outbox.is_full(1));
     assert!(outbox.is_full(2));
     outbox.reserve(1);
@@ -123,7 +123,7 @@ fn it_is_full_at_its_most_lines_or_bytes() {
 }
 
 #[test]
-fn it_is_full_before_too_many_have_a_copy_of_their_own() {
+fn is_full_before_too_many_connections_need_a_copy() {
     let mut outbox = Outbox::default();
     let copies = FLUSH_COPIES_BYTES / 32 / 1024;
     outbox.push_line(
@@ -136,14 +136,14 @@ fn it_is_full_before_too_many_have_a_copy_of_their_own() {
     assert!(!outbox.is_full(0));
     outbox.push_ack(ANN, None, at(1));
     assert!(outbox.is_full(0));
-    // What is empty takes a command of any size.
+    // An empty outbox accepts a command of any size.
     assert!(!Outbox::default().is_full(usize::MAX));
 }
 
-/// JsTextCache, each with those who get it.
+/// Frames with their recipients.
 type Sent = Vec<(Vec<ConnectionId>, Rc<str>)>;
 
-/// Sends it to three, and counts the frames.
+/// Delivers the outbox to three connections. Returns the number of frames, and the frames.
 fn delivered(outbox: Outbox, body: Rc<str>) -> (usize, Sent) {
     let connections = [ANN, BOB, CHO].map(|id| (id, connection(id)));
     let mut outputs = VecDeque::new();

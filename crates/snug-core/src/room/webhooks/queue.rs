@@ -1,4 +1,4 @@
-//! The room's events, from what has happened to what was delivered.
+//! The state of the room's webhook events: recorded, stored, in flight, settled.
 
 use std::{
     mem::{replace, take},
@@ -14,29 +14,29 @@ use crate::{
     limits::{DELIVERY_EVENTS_MAX, DELIVERY_WINDOW_MS, EVENTS_BYTES_MAX, EVENTS_ROW_BYTES_MAX},
 };
 
-/// What the back end is told, and how far it has been.
+/// The room's webhook events, and the progress of their delivery.
 #[derive(Debug)]
 pub(in crate::room) struct WebhookQueue {
     pub(super) kinds: EventKinds,
     pub(super) source: Rc<str>,
     pub(super) state: EventState,
-    /// The newest event that is stored.
+    /// The sequence number of the newest stored event.
     pub(super) newest: u64,
-    /// The bytes of all rows so far.
+    /// Bytes of all rows so far.
     pub(super) bytes: u64,
-    /// The first row that is stored.
+    /// The oldest stored row.
     pub(super) oldest: Option<OldestRow>,
-    /// What is yet to be written.
+    /// Events that are not stored yet.
     pub(super) unwritten: Unwritten,
-    /// What is on its way.
+    /// The delivery whose result is outstanding.
     pub(super) in_flight: Option<InFlight>,
-    /// Whether it is time to send.
+    /// True if the next delivery is due.
     pub(super) is_due: bool,
-    /// Set where rows may be removed: with the events of them that were given up.
+    /// Set if settled rows can be deleted; holds those of their events that were given up.
     pub(super) settled: Option<Vec<OutgoingEvent>>,
 }
 
-/// What has happened during an input, until it is written.
+/// Events and changes of an input that are not stored yet.
 #[derive(Debug, Default)]
 pub(in crate::room) struct Unwritten {
     pub(super) lines: Vec<String>,
@@ -46,7 +46,7 @@ pub(in crate::room) struct Unwritten {
 }
 
 impl Unwritten {
-    /// Takes as much as one row holds. Who is known to be here is written with the last.
+    /// Takes the events that fit one row. The last row takes the other changes with it.
     pub(super) fn take_row(&mut self) -> Self {
         let mut bytes = 0_usize;
         let fits = |line: &&String| {
@@ -64,7 +64,7 @@ impl Unwritten {
         }
     }
 
-    /// Takes back what was taken and could not be written.
+    /// Puts back events that could not be stored.
     pub(super) fn put_back(&mut self, first: Self) {
         self.lines.splice(..0, first.lines);
         self.is_state_changed |= first.is_state_changed;
@@ -73,15 +73,16 @@ impl Unwritten {
     }
 }
 
-/// WebhookQueue that were sent and that the back end has not answered for.
+/// A delivery that was sent and whose result is outstanding.
 #[derive(Debug)]
 pub(in crate::room) struct InFlight {
     pub(super) delivery: Delivery,
-    /// When it is taken for lost.
+    /// The time at which the delivery counts as lost.
     pub(super) until: Timestamp,
 }
 
 impl WebhookQueue {
+    /// Restores the state from storage.
     pub(in crate::room) fn restore(kinds: EventKinds, stored: StoredEvents) -> Self {
         Self {
             kinds,
@@ -97,34 +98,36 @@ impl WebhookQueue {
         }
     }
 
-    /// How many wait to be delivered.
+    /// Returns the number of events that wait for delivery.
     pub(in crate::room) fn pending(&self) -> u64 {
         self.newest.saturating_sub(self.state.settled)
     }
 
-    /// How many were given up.
+    /// Returns the number of dead events.
     pub(in crate::room) fn dead(&self) -> u64 {
         self.state.dead
     }
 
-    /// Whether it is told who is here.
+    /// Returns true if joins or leaves are sent.
     pub(super) fn reports_members(&self) -> bool {
         self.kinds.has(EventKind::MemberJoined) || self.kinds.has(EventKind::MemberLeft)
     }
 
-    /// Whether it is told whether anybody is.
+    /// Returns true if `room.occupied` or `room.vacated` is sent.
     pub(super) fn reports_occupancy(&self) -> bool {
         self.kinds.has(EventKind::RoomOccupied) || self.kinds.has(EventKind::RoomVacated)
     }
 
-    pub(super) fn note(&mut self, event: &Event<'_>) {
+    /// Records an event, if the back end subscribes to its kind.
+    pub(super) fn record(&mut self, event: &Event<'_>) {
         if self.kinds.has(event.kind) {
             self.unwritten.lines.push(event.to_line());
         }
     }
 
+    /// Records an event about the room itself.
     pub(super) fn record_room_event(&mut self, kind: EventKind, time: Timestamp) {
-        self.note(&Event {
+        self.record(&Event {
             kind,
             time,
             user: None,
@@ -132,28 +135,28 @@ impl WebhookQueue {
         });
     }
 
-    /// When the room is told to be empty.
+    /// Returns the time at which `room.vacated` is due.
     pub(in crate::room) fn vacates_at(&self) -> Option<Timestamp> {
         self.state.vacates_at.filter(|_| self.reports_occupancy())
     }
 
-    /// When to send, or to look after what was sent.
+    /// Returns the time of the next delivery, or the time at which the pending one counts as lost.
     pub(in crate::room) fn sends_at(&self, now: Timestamp) -> Option<Timestamp> {
         if let Some(in_flight) = &self.in_flight {
             return Some(in_flight.until);
         }
-        let is_any = self.pending() > 0 && self.kinds != EventKinds::default();
-        let oldest = self.oldest.filter(|_| is_any)?;
+        let has_events = self.pending() > 0 && self.kinds != EventKinds::default();
+        let oldest = self.oldest.filter(|_| has_events)?;
         let is_full = self.pending() >= u64::try_from(DELIVERY_EVENTS_MAX).unwrap_or_default();
-        let wanted = if is_full {
+        let due = if is_full {
             now
         } else {
             oldest.time.plus_ms(DELIVERY_WINDOW_MS)
         };
-        Some(wanted.max(self.state.next_at))
+        Some(due.max(self.state.next_at))
     }
 
-    /// Takes a row in, or counts its events as given up where too much waits already.
+    /// Builds a row of events. If the queue is full, counts them as dead and returns `None`.
     pub(super) fn row(&mut self, lines: Lines, count: usize, time: Timestamp) -> Option<EventRow> {
         let count = u64::try_from(count).unwrap_or_default();
         let row = EventRow {
@@ -172,7 +175,7 @@ impl WebhookQueue {
         Some(row)
     }
 
-    /// Notes that a row is stored.
+    /// Records that a row is stored.
     pub(in crate::room) fn written(&mut self, row: &EventRow) {
         self.newest = row.last();
         self.bytes = row.bytes_after();
@@ -182,7 +185,7 @@ impl WebhookQueue {
         });
     }
 
-    /// The row that tells of messages which are about to be stored.
+    /// Builds the row of events for messages that are about to be stored.
     pub(in crate::room) fn row_of_messages(
         &mut self,
         epoch: &Epoch,
