@@ -1,4 +1,4 @@
-//! What a room does for its back end.
+//! Requests to the HTTP API.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -18,35 +18,35 @@ use crate::{
 };
 
 impl Room {
-    /// Does what a call asks for, or answers why not.
-    pub(super) fn call(&mut self, id: ApiRequestId, call: ApiRequest, body: &str) {
-        if let Err(refusal) = self.try_api_request(id, call, body) {
-            self.answer(id, Err(refusal));
+    /// Handles an API request, or responds with a refusal.
+    pub(super) fn handle_api_request(&mut self, id: ApiRequestId, request: ApiRequest, body: &str) {
+        if let Err(refusal) = self.try_api_request(id, request, body) {
+            self.respond(id, Err(refusal));
         }
     }
 
     fn try_api_request(
         &mut self,
         id: ApiRequestId,
-        call: ApiRequest,
+        request: ApiRequest,
         body: &str,
     ) -> Result<(), Refusal> {
-        let ApiRequest { caller, ask } = call;
-        // A ban is of members; who serves acts for the application.
+        let ApiRequest { caller, ask } = request;
+        // Bans apply to members; a caller with `serve` acts for the application.
         if !caller.can.has(Capability::Serve) {
             self.bans.admit(&caller.user, self.clock)?;
         }
         self.callers.take(id, &caller, &self.rules, self.now)?;
         match ask {
             ApiOperation::Publish => self.publish_for(id, &caller, body)?,
-            ApiOperation::Messages(request) => {
-                self.queue_query(QueuedQuery::Page(ReplyTo::Api(id), request))
+            ApiOperation::Messages(page) => {
+                self.queue_query(QueuedQuery::Page(ReplyTo::Api(id), page))
             }
             ApiOperation::Members => {
                 let (members, count) =
                     (self.presence.list(&self.connections), self.presence.count());
-                let answer = ApiResponse::members(&members, count);
-                self.respond_with_charge(id, answer);
+                let response = ApiResponse::members(&members, count);
+                self.respond_with_charge(id, response);
             }
             ApiOperation::Kick {
                 user,
@@ -84,8 +84,8 @@ impl Room {
         Ok(())
     }
 
-    /// The room in numbers, with those that only storage knows.
-    pub(super) fn description(&self, messages: u64, storage_bytes: u64) -> ApiResponse {
+    /// Returns the response with the room's status, including the numbers from storage.
+    pub(super) fn status(&self, messages: u64, storage_bytes: u64) -> ApiResponse {
         ApiResponse::ok(&RoomStatus {
             room: &self.name,
             epoch: Some(&self.epoch),
@@ -101,25 +101,29 @@ impl Room {
         })
     }
 
-    pub(super) fn answer(&mut self, id: ApiRequestId, answer: Result<ApiResponse, Refusal>) {
+    /// Responds to an API request.
+    pub(super) fn respond(&mut self, id: ApiRequestId, response: Result<ApiResponse, Refusal>) {
         self.callers.forget(id);
-        self.outputs.push_back(Output::ApiResponse { id, answer });
+        self.outputs.push_back(Output::ApiResponse {
+            id,
+            answer: response,
+        });
     }
 
-    /// Answers at a length that the question does not bound, and counts it towards the rate.
-    pub(super) fn respond_with_charge(&mut self, id: ApiRequestId, answer: ApiResponse) {
-        let more = answer.body.len() / REPLY_BYTES_PER_COMMAND;
+    /// Sends a response that can be much longer than its request, and counts it toward the rate.
+    pub(super) fn respond_with_charge(&mut self, id: ApiRequestId, response: ApiResponse) {
+        let more = response.body.len() / REPLY_BYTES_PER_COMMAND;
         self.callers.charge(id, more, self.now);
-        self.answer(id, Ok(answer));
+        self.respond(id, Ok(response));
     }
 
-    /// Tells that something went wrong here.
+    /// Replies with an internal error.
     pub(super) fn fail(&mut self, reply_to: &ReplyTo, message: &str) {
         match reply_to {
             ReplyTo::Command { from, id } => {
                 self.refuse(*from, id.as_ref(), ErrorCode::Internal, message);
             }
-            ReplyTo::Api(id) => self.answer(*id, Err(Refusal::Internal)),
+            ReplyTo::Api(id) => self.respond(*id, Err(Refusal::Internal)),
         }
     }
 }
@@ -132,16 +136,16 @@ impl Caller {
     }
 }
 
-/// How often each caller has asked. It is not kept over hibernation.
+/// Rate limits of API callers. They start again after hibernation.
 #[derive(Debug, Default)]
 pub(super) struct Callers {
     buckets: BTreeMap<UserId, Bucket>,
-    /// The calls that have no answer yet: whose, and at which rate.
+    /// Requests without a response, with their caller and rate.
     open: BTreeMap<ApiRequestId, (UserId, Rate)>,
 }
 
 impl Callers {
-    /// Takes a call in.
+    /// Takes a request from its caller's rate.
     fn take(
         &mut self,
         id: ApiRequestId,
@@ -166,7 +170,7 @@ impl Callers {
         Ok(())
     }
 
-    /// Counts more for a call than one.
+    /// Counts a request as `more` additional ones.
     fn charge(&mut self, id: ApiRequestId, more: usize, now: Timestamp) {
         if let Some((user, rate)) = self.open.get(&id)
             && let Some(bucket) = self.buckets.get_mut(user)

@@ -24,6 +24,7 @@ use crate::{
 /// The `retry_after_ms` of errors that are retryable.
 const RETRY_MS: u64 = 1000;
 
+const NOT_GRANTED: &str = "the token does not grant the capability that this command needs";
 const HOOK_QUEUE_FULL: &str = "too many messages await the publish hook: send it again later";
 
 impl Room {
@@ -137,8 +138,7 @@ impl Room {
             .get(&from)
             .is_some_and(|connection| connection.can.has(needed))
         {
-            let message = format!("the token does not grant '{}'", needed.name());
-            return self.refuse(from, id.as_ref(), ErrorCode::Forbidden, &message);
+            return self.refuse(from, id.as_ref(), ErrorCode::Forbidden, NOT_GRANTED);
         }
         match command {
             Command::Publish { data, event, key } => {

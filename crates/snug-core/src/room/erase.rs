@@ -1,4 +1,4 @@
-//! A room that its back end erases: everybody is closed, and it begins anew.
+//! Erasing a room: all connections are closed, and a new epoch starts.
 
 use super::{PendingQuery, Room, publish_hook::PublishHookQueue};
 use crate::{
@@ -10,12 +10,12 @@ use crate::{
 };
 
 impl Room {
-    /// Goes on where storage has erased what was said, who was banned, and who may have been back.
+    /// Resets the room once storage is erased.
     pub(super) fn erased(&mut self, outcome: Result<Epoch, StorageFault>) {
         match self.pending_query.take() {
             Some(PendingQuery::Erase(id)) => {
                 let Ok(epoch) = outcome else {
-                    return self.answer(id, Err(Refusal::Internal));
+                    return self.respond(id, Err(Refusal::Internal));
                 };
                 let closed = self.connections.len();
                 self.close_all();
@@ -27,7 +27,7 @@ impl Room {
                 self.keys = Some(Keys::default());
                 self.bans = Bans::default();
                 self.forget_dead();
-                self.answer(id, Ok(ApiResponse::closed(closed)));
+                self.respond(id, Ok(ApiResponse::closed(closed)));
             }
             other => self.pending_query = other,
         }

@@ -1,4 +1,4 @@
-//! Who is here: one member a user, however many connections.
+//! The room's members: one per user, however many connections the user has.
 
 use std::{
     cell::OnceCell,
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Presence {
     members: BTreeMap<UserId, Member>,
-    /// When each absent member's grace passes, soonest first.
+    /// The end of each absent member's grace period, soonest first.
     due: BTreeSet<(Timestamp, UserId)>,
 }
 
@@ -27,70 +27,70 @@ pub struct Presence {
 struct Member {
     since: Timestamp,
     connections: BTreeSet<ConnectionId>,
-    /// Set while the last connection has dropped and the grace has not passed.
+    /// Set during the grace period.
     absence: Option<Absence>,
-    /// How the wire shows it, once that was asked for.
+    /// The member as JSON; filled on first use.
     shown: OnceCell<Shown>,
 }
 
-/// A member as the wire shows it. Kept, since each newcomer is shown 200 of them.
+/// A member as JSON. It is cached, because every `welcome` holds up to 200 members.
 #[derive(Debug)]
 struct Shown {
     json: Box<RawValue>,
     payload_bytes: usize,
 }
 
-/// A member whose last connection dropped and who may be back. Kept in storage, since no socket
-/// is left to keep it with.
+/// A member within the grace period, as it is stored: no socket is left whose attachment could
+/// keep it.
 #[derive(Clone, Debug)]
 pub struct Absence {
-    /// Who.
+    /// The member's user id.
     pub user: UserId,
-    /// When the user came.
+    /// Time since which the user is a member.
     pub since: Timestamp,
     /// The public profile.
     pub info: Option<Rc<RawValue>>,
-    /// When the user has left, if not back by then.
+    /// The end of the grace period.
     pub until: Timestamp,
 }
 
-/// What a connection's coming means for its user.
+/// The effect of a new connection on its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// The user was not here.
+    /// The user was not a member.
     Joined,
-    /// The user was away for less than the grace.
+    /// The user was within the grace period.
     Returned,
     /// The user has other connections.
     Another,
 }
 
-/// What a connection's going means for its user.
+/// The effect of a connection's end on its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Departure {
-    /// It was the user's last.
+    /// It was the user's last connection.
     Last,
     /// The user has other connections.
     Another,
 }
 
 impl Presence {
-    /// How many members there are.
+    /// Returns the number of members.
     pub fn count(&self) -> usize {
         self.members.len()
     }
 
-    /// Whether there are more members than are listed.
+    /// Returns true if there are more members than are listed.
     pub fn is_truncated(&self) -> bool {
         self.count() > MEMBERS_LISTED_MAX
     }
 
-    /// Who is here, by user id.
+    /// Returns the members' user ids, in order.
     pub fn users(&self) -> impl Iterator<Item = &UserId> {
         self.members.keys()
     }
 
-    /// The user's public profile, where there is one.
+    /// Returns the member's public profile, if there is one.
     pub fn info(
         &self,
         user: &UserId,
@@ -99,12 +99,12 @@ impl Presence {
         self.members.get(user)?.info(connections)
     }
 
-    /// When the user came, where the user is here.
+    /// Returns the time since which the user is a member; `None` if the user is not.
     pub fn since(&self, user: &UserId) -> Option<Timestamp> {
         self.members.get(user).map(|member| member.since)
     }
 
-    /// The user's connections.
+    /// Returns the user's connections.
     pub fn connections_of(&self, user: &UserId) -> impl Iterator<Item = ConnectionId> + '_ {
         self.members
             .get(user)
@@ -131,7 +131,8 @@ impl Presence {
         arrival
     }
 
-    /// Takes a connection from its user. A user without any stays until [`Self::leave`].
+    /// Removes a connection from its user. A user without connections stays a member until
+    /// [`Self::leave`].
     pub fn depart(&mut self, connection: &Connection) -> Departure {
         match self.members.get_mut(&connection.user) {
             Some(member) => {
@@ -147,7 +148,7 @@ impl Presence {
         }
     }
 
-    /// Keeps a user without connections for a while.
+    /// Starts the grace period of a user without connections.
     pub fn start_grace(&mut self, absence: Absence) {
         let member = self
             .members
@@ -158,18 +159,18 @@ impl Presence {
         member.absence = Some(absence);
     }
 
-    /// Whether the user has dropped and may be back.
+    /// Returns true if the user is within the grace period.
     pub fn is_absent(&self, user: &UserId) -> bool {
         let member = self.members.get(user);
         member.is_some_and(|member| member.absence.is_some())
     }
 
-    /// Users who have dropped and may be back.
+    /// Returns the users within the grace period.
     pub fn absent(&self) -> Vec<UserId> {
         self.due.iter().map(|(_, user)| user.clone()).collect()
     }
 
-    /// Removes a user who may be back, without waiting for the grace.
+    /// Removes a user before the grace period ends.
     pub fn evict_absent(&mut self, user: &UserId) {
         let member = self.members.remove(user);
         if let Some(absence) = member.and_then(|member| member.absence) {
@@ -182,7 +183,7 @@ impl Presence {
         self.members.remove(user);
     }
 
-    /// Removes a user whose grace has passed, and tells which.
+    /// Removes and returns a user whose grace period has ended.
     pub fn pop_expired(&mut self, now: Timestamp) -> Option<UserId> {
         self.next_due().filter(|until| *until <= now)?;
         let (_, user) = self.due.pop_first()?;
@@ -190,20 +191,19 @@ impl Presence {
         Some(user)
     }
 
-    /// When the next grace passes.
+    /// Returns the time at which the next grace period ends.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(until, _)| *until)
     }
 
-    /// Notes that a connection of the user's shows another state.
+    /// Drops the member's cached JSON, after a change of its state or profile.
     pub fn touch(&mut self, user: &UserId) {
         if let Some(member) = self.members.get_mut(user) {
             member.shown.take();
         }
     }
 
-    /// The first members by user id, as the wire shows them; fewer than there are where a list
-    /// would pass its limits.
+    /// Returns the members as JSON, by user id, as many as the limits of a list allow.
     pub fn list<'a>(
         &'a self,
         connections: &BTreeMap<ConnectionId, Connection>,
@@ -221,7 +221,7 @@ impl Presence {
         list
     }
 
-    /// One member, as the wire shows it.
+    /// Returns one member as JSON.
     pub fn find(
         &self,
         user: &UserId,
@@ -242,7 +242,7 @@ impl Member {
         }
     }
 
-    fn own<'a>(
+    fn connections<'a>(
         &self,
         connections: &'a BTreeMap<ConnectionId, Connection>,
     ) -> impl Iterator<Item = &'a Connection> {
@@ -250,9 +250,9 @@ impl Member {
     }
 
     fn info(&self, connections: &BTreeMap<ConnectionId, Connection>) -> Option<Rc<RawValue>> {
-        // The newest connection's token is the newest word on the profile.
-        let newest = self.own(connections);
-        match newest.max_by_key(|connection| (connection.joined, connection.id)) {
+        // The newest connection has the latest profile.
+        let own = self.connections(connections);
+        match own.max_by_key(|connection| (connection.joined, connection.id)) {
             Some(connection) => connection.info.clone(),
             None => self.absence.as_ref()?.info.clone(),
         }
@@ -267,7 +267,7 @@ impl Member {
                 since: self.since,
                 connections: self.connections.len(),
                 state: self
-                    .own(connections)
+                    .connections(connections)
                     .filter_map(|one| Some((one.id, one.state.as_deref()?)))
                     .collect(),
             };
@@ -297,8 +297,8 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_000_000);
 
     #[test]
-    fn a_user_joins_once_and_goes_last_once() {
-        let mut room = Here::default();
+    fn a_user_joins_with_the_first_connection_and_leaves_with_the_last() {
+        let mut room = Members::default();
         assert_eq!(room.arrive(1, "ann"), Arrival::Joined);
         assert_eq!(room.arrive(2, "ann"), Arrival::Another);
         assert_eq!(room.presence.count(), 1);
@@ -310,8 +310,8 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_user_is_a_member_and_returns() {
-        let mut room = Here::default();
+    fn a_user_stays_a_member_during_the_grace_period() {
+        let mut room = Members::default();
         room.arrive(1, "ann");
         room.depart(1);
         room.presence.start_grace(absence("ann", 500));
@@ -325,24 +325,24 @@ mod tests {
     }
 
     #[test]
-    fn those_whose_grace_has_passed_are_taken_soonest_first() {
-        let mut room = Here::default();
+    fn removes_members_in_the_order_in_which_their_grace_periods_end() {
+        let mut room = Members::default();
         for (name, grace_ms) in [("cho", 300), ("ann", 200), ("bob", 300)] {
             room.presence.start_grace(absence(name, grace_ms));
         }
-        let mut take = |ms| room.presence.pop_expired(NOW.plus_ms(ms));
-        assert_eq!(take(199), None);
-        assert_eq!(take(200), Some(user("ann")));
-        assert_eq!(take(299), None);
-        assert_eq!(take(300), Some(user("bob")));
-        assert_eq!(take(300), Some(user("cho")));
-        assert_eq!(take(u64::MAX), None);
+        let mut pop = |ms| room.presence.pop_expired(NOW.plus_ms(ms));
+        assert_eq!(pop(199), None);
+        assert_eq!(pop(200), Some(user("ann")));
+        assert_eq!(pop(299), None);
+        assert_eq!(pop(300), Some(user("bob")));
+        assert_eq!(pop(300), Some(user("cho")));
+        assert_eq!(pop(u64::MAX), None);
         assert_eq!(room.presence.count(), 0);
     }
 
     #[test]
-    fn a_restored_absence_is_listed_with_its_profile() {
-        let mut room = Here::default();
+    fn lists_an_absent_member_with_its_profile() {
+        let mut room = Members::default();
         room.presence.start_grace(Absence {
             info: Some(RawValue::from_string(r#"{"a":1}"#.into()).unwrap().into()),
             ..absence("ann", 500)
@@ -354,8 +354,8 @@ mod tests {
     }
 
     #[test]
-    fn members_are_listed_in_the_order_of_their_names() {
-        let mut room = Here::default();
+    fn lists_members_by_user_id() {
+        let mut room = Members::default();
         for (id, name) in [(3, "cho"), (2, "ann"), (1, "bob")] {
             room.arrive(id, name);
         }
@@ -367,8 +367,8 @@ mod tests {
     }
 
     #[test]
-    fn a_list_ends_at_its_most_members() {
-        let mut room = Here::default();
+    fn lists_at_most_the_maximum_number_of_members() {
+        let mut room = Members::default();
         for id in 1..=MEMBERS_LISTED_MAX as u64 {
             room.arrive(id, &format!("user{id}"));
         }
@@ -384,9 +384,9 @@ mod tests {
     }
 
     #[test]
-    fn a_list_ends_at_its_most_bytes() {
-        let mut room = Here::default();
-        // An empty profile and a state, 128 of which fill a list to the byte.
+    fn lists_at_most_the_maximum_number_of_bytes_but_at_least_one_member() {
+        let mut room = Members::default();
+        // Members with an empty profile and a state, 128 of which fill a list exactly.
         let state = |bytes: usize| {
             let filling = "x".repeat(bytes - r#"{"":""}{}"#.len());
             RawValue::from_string(format!(r#"{{"":"{filling}"}}"#)).unwrap()
@@ -408,8 +408,8 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_told_by_user() {
-        let mut room = Here::default();
+    fn returns_the_connections_of_each_user() {
+        let mut room = Members::default();
         for (id, name) in [(2, "ann"), (1, "ann"), (3, "bob")] {
             room.arrive(id, name);
         }
@@ -419,14 +419,14 @@ mod tests {
         assert_eq!(of("cho"), []);
     }
 
-    /// Presence, and the connections that a room holds beside it.
+    /// Presence with the connections that a room keeps beside it.
     #[derive(Default)]
-    struct Here {
+    struct Members {
         presence: Presence,
         connections: BTreeMap<ConnectionId, Connection>,
     }
 
-    impl Here {
+    impl Members {
         fn arrive(&mut self, id: u64, name: &str) -> Arrival {
             let connection = connection(id, name);
             let arrival = self.presence.arrive(&connection);
