@@ -1,6 +1,6 @@
-//! A frame of commands. The first byte says who sends it, the rest is its text.
+//! A frame of commands. The first byte sets the options of the sender, the rest is the frame.
 
-use super::world::{Kind, Visitor, World};
+use super::world::{Joiner, Kind, World};
 
 pub fn run(bytes: &[u8]) {
     let Some((&flags, text)) = bytes.split_first() else {
@@ -8,13 +8,13 @@ pub fn run(bytes: &[u8]) {
     };
     let text = String::from_utf8_lossy(text);
     let mut world = World::new(Kind::default());
-    let other = world.connect(Visitor::new(1)).unwrap();
-    let sender = Visitor {
+    let other = world.connect(Joiner::new(1)).unwrap();
+    let sender = Joiner {
         lines: flags & 1 == 0,
         echo: flags & 2 == 0,
         presence: flags & 4 == 0,
         capabilities: if flags & 8 == 0 { 31 } else { flags >> 4 },
-        ..Visitor::new(0)
+        ..Joiner::new(0)
     };
     let lines = if sender.lines {
         text.strip_suffix('\n').unwrap_or(&text).split('\n').count()
@@ -33,5 +33,9 @@ pub fn run(bytes: &[u8]) {
     world.storage_works();
     let acks = world.acks(other);
     world.receive(other, r#"{"type":"publish","id":"after","data":1}"#);
-    assert_eq!(world.acks(other), acks + 1, "the other is not served");
+    assert_eq!(
+        world.acks(other),
+        acks + 1,
+        "the other connection is not served"
+    );
 }

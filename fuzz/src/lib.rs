@@ -1,5 +1,5 @@
-//! What the fuzz targets do with their bytes. `crates/snug-core/tests/corpus.rs` includes this
-//! file too, and replays the corpus with it.
+//! The code of the fuzz targets. `crates/snug-core/tests/corpus.rs` includes this file as well, to
+//! replay the corpus.
 
 pub mod frame;
 pub mod room_inputs;

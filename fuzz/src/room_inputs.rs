@@ -1,10 +1,11 @@
-//! A life of a room. The first character says of which kind: 1 is tight, 2 gathers, 4 tells the back end of everything,
-//! 8 has it judge what is published. Each step is a letter and its arguments, one character each, so that a
-//! corpus file can be written by hand: see `step`. What is missing at the end counts as 0.
+//! Inputs of a room, from start to end. The first character is a sum of settings: 1 for small
+//! limits, 2 for flush windows, 4 for webhooks, 8 for a publish hook. Each step is a letter with
+//! its arguments, one character each, so that you can write a corpus file by hand: see `step`.
+//! Arguments that are missing at the end count as 0.
 
 use snug_core::{UserId, backend::api::ApiOperation, config::PublishFallback};
 
-use super::world::{Kind, Visitor, World};
+use super::world::{Joiner, Kind, World};
 
 const STEPS_MAX: usize = 200;
 
@@ -14,8 +15,8 @@ pub fn run(bytes: &[u8]) {
     let mut world = World::new(Kind {
         is_tight: kind & 1 != 0,
         gathers: kind & 2 != 0,
-        tells: kind & 4 != 0,
-        judged: match kind & 9 {
+        has_webhooks: kind & 4 != 0,
+        publish_hook: match kind & 9 {
             8 => Some(PublishFallback::Refuse),
             9 => Some(PublishFallback::Allow),
             _ => None,
@@ -30,7 +31,7 @@ pub fn run(bytes: &[u8]) {
 
 fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
     match letter {
-        // User, options, capabilities, where to resume, `last`.
+        // Join: user, options, capabilities, position to resume from, `last`.
         b'c' => {
             let user = bytes.digit();
             let options = bytes.digit();
@@ -50,30 +51,30 @@ fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
                 15 => Some(u64::MAX),
                 some => Some(some.into()),
             };
-            let _ = world.connect(Visitor {
+            let _ = world.connect(Joiner {
                 lines: options & 1 == 0,
                 echo: options & 2 == 0,
                 presence: options & 4 == 0,
                 capabilities,
                 resume,
                 last,
-                is_bounded: options & 8 != 0,
-                ..Visitor::new(user & 7)
+                has_limits: options & 8 != 0,
+                ..Joiner::new(user & 7)
             });
         }
-        // Connection; says goodbye, or drops.
+        // Disconnect: connection; 0 for a clean close, 1 for a lost connection.
         b'd' => {
             let which = bytes.digit();
             world.disconnect(which.into(), bytes.digit() & 1 == 0);
         }
-        // Connection, then that many commands.
+        // Frame of commands: connection, number of commands, then the commands.
         b'f' => {
             let which = bytes.digit();
             let count = bytes.digit().max(1);
             let lines: Vec<_> = (0..count).map(|_| command(bytes)).collect();
             world.receive(which.into(), &lines.join("\n"));
         }
-        // Connection, then text up to a `|`.
+        // Frame of any text: connection, then the text up to a `|`.
         b'r' => {
             let which = bytes.digit();
             let text = String::from_utf8_lossy(bytes.until(b'|')).into_owned();
@@ -81,7 +82,7 @@ fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
         }
         b'b' => world.receive_binary(bytes.digit().into()),
         b'p' => world.ping_runtime(bytes.digit().into()),
-        // Time, in steps of 10 ms to hours, without waking the room, and what the room asks for.
+        // Passing of time, in steps from 3 ms to hours, without waking the room.
         b't' => {
             let exponent = bytes.digit() % 8;
             world.pass_ms(10_u64.pow(exponent.into()) * 3);
@@ -96,32 +97,32 @@ fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
         b'h' => world.restore(),
         b'k' => world.crash(),
         b'g' => world.flush(),
-        // Connection, or 15 for all; MiB.
+        // Slow consumers: connection, or 15 for all; MiB.
         b'q' => {
             let which = bytes.digit();
             let mib = u64::from(bytes.digit());
             let which = (which != 15).then_some(which.into());
             world.fall_behind(which, mib << 20);
         }
-        // Connection whose attachment is lost.
+        // Lost attachment: connection.
         b'l' => world.lose_attachment(bytes.digit().into()),
-        // What the back end asks for, and a number.
+        // API request: operation, and a number.
         b'e' => {
             let (kind, n) = (bytes.digit(), bytes.digit());
-            let (ask, body) = call(kind, n);
-            world.call(ask, body);
+            let (operation, body) = api_request(kind, n);
+            world.send_api_request(operation, body);
         }
-        b'u' => world.back_end_answers(bytes.digit()),
-        b'a' => world.stray_answer(bytes.digit()),
-        b'n' => world.tell_of_token(bytes.digit()),
-        b'v' => world.judge(bytes.digit()),
+        b'u' => world.end_delivery(bytes.digit()),
+        b'a' => world.unrequested_result(bytes.digit()),
+        b'n' => world.end_token_check(bytes.digit()),
+        b'v' => world.end_hook_request(bytes.digit()),
         _ => {}
     }
 }
 
-/// A call out of a kind and an argument.
-fn call(kind: u8, n: u8) -> (ApiOperation, String) {
-    let ask = match kind & 7 {
+/// Returns the API request for a kind and an argument.
+fn api_request(kind: u8, n: u8) -> (ApiOperation, String) {
+    let operation = match kind & 7 {
         0..=2 => ApiOperation::Publish,
         3 => ApiOperation::messages(&format!("after={n}&limit=2")).expect("a page"),
         4 => ApiOperation::Members,
@@ -138,10 +139,10 @@ fn call(kind: u8, n: u8) -> (ApiOperation, String) {
         2 => "[".repeat(n.into()),
         _ => String::new(),
     };
-    (ask, body)
+    (operation, body)
 }
 
-/// A command out of a kind and an argument.
+/// Reads a kind and an argument, and returns the command for them.
 fn command(bytes: &mut Bytes<'_>) -> String {
     let kind = bytes.digit();
     let n = bytes.digit();
@@ -188,7 +189,7 @@ impl<'a> Bytes<'a> {
         Some(*first)
     }
 
-    /// 0 to 15: `0` to `9`, then `:;<=>?`.
+    /// Reads a number from 0 to 15, written as `0` to `9`, then `:;<=>?`.
     fn digit(&mut self) -> u8 {
         self.next().unwrap_or(0) & 15
     }

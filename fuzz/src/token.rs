@@ -1,5 +1,5 @@
-//! A token. The first byte says what the rest is: a token as it came, a payload to sign, a header
-//! and a payload (in two lines) to sign, or a payload to sign and then to tamper with.
+//! A token. The first byte sets the form of the rest: a whole token, a payload to sign, a header
+//! and a payload (on two lines) to sign, or a payload to sign and then tamper with.
 
 use std::{
     pin::pin,
@@ -23,21 +23,21 @@ use snug_core::{
 };
 
 const SECRET: &[u8] = b"a secret of the corpus, 32 bytes";
-/// Signs tokens, but is not among the keys.
+/// A secret that signs tokens but is not among the keys.
 const OTHER_SECRET: &[u8] = b"another secret, and not accepted";
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 const LEEWAY_MS: u64 = 60_000;
 
-/// No public key is configured, so that nothing is asked of it.
+/// A platform that is never called, because no public keys are configured.
 struct NoPlatform;
 
 impl Platform for NoPlatform {
     async fn holds(&self, _: &PublicKey, _: &[u8], _: &[u8]) -> bool {
-        panic!("asked of a key that is not there")
+        panic!("no public key is configured")
     }
 
     async fn provided(&self, _: &ServiceUrl, _: &KeySelector) -> Result<Vec<Rc<Key>>, Refusal> {
-        panic!("asked of a provider that is not there")
+        panic!("no identity provider is configured")
     }
 }
 
@@ -46,7 +46,7 @@ pub fn run(bytes: &[u8]) {
         return;
     };
     let rules = TokenRules {
-        // HS384 is left out: no token may be accepted with it.
+        // HS384 is not accepted.
         secrets: [HmacAlgorithm::Hs256, HmacAlgorithm::Hs512]
             .map(|algorithm| Rc::new(Key::hmac(algorithm, SECRET)))
             .into(),
@@ -73,7 +73,7 @@ pub fn run(bytes: &[u8]) {
         1 => {
             let is_accepted = check(&sign(header.as_bytes(), rest, algorithm, secret), &rules);
             let is_ours = secret == SECRET && algorithm != "HS384";
-            assert!(is_ours || !is_accepted, "a foreign key's token");
+            assert!(is_ours || !is_accepted, "accepted a token of another key");
         }
         2 => {
             let mut parts = rest.splitn(2, |byte| *byte == b'\n');
@@ -90,7 +90,7 @@ pub fn run(bytes: &[u8]) {
             let at = at % token.len();
             token[at] = if token[at] == b'A' { b'B' } else { b'A' };
             let is_accepted = check(&String::from_utf8(token).unwrap(), &rules);
-            assert!(!is_accepted, "a token that was tampered with");
+            assert!(!is_accepted, "accepted a token that was tampered with");
         }
     }
 }
@@ -112,11 +112,11 @@ fn signature(signed: &str, algorithm: &str, secret: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// Whether the token is accepted. One that is has to be signed, and to keep the bounds.
+/// Returns true if the token is accepted. Checks the signature and the limits of an accepted one.
 fn check(token: &str, rules: &TokenRules) -> bool {
     let checked = pin!(verify(token, rules, NOW, &NoPlatform));
     let Poll::Ready(checked) = checked.poll(&mut Context::from_waker(Waker::noop())) else {
-        panic!("waits for a platform");
+        panic!("waits for the platform");
     };
     let Ok(claims) = checked else {
         return false;
@@ -133,10 +133,10 @@ fn check(token: &str, rules: &TokenRules) -> bool {
     assert_eq!(
         Some(decode(parts[2])),
         signature(signed, algorithm, SECRET),
-        "accepted without its signature"
+        "accepted without a valid signature"
     );
     check_bounds(&claims);
-    // Unknown fields may hold what a `Value` cannot.
+    // Fields that are not claims may contain JSON that `Value` cannot represent.
     if let Ok(payload) = serde_json::from_slice(&decode(parts[1])) {
         check_claims(&claims, &payload, rules);
     }

@@ -1,5 +1,5 @@
-//! A room with sockets, storage and a clock in memory. It does the room's outputs as they come and
-//! checks of each what has to hold whatever the room was told.
+//! A room with sockets, storage and a clock in memory. It performs the room's outputs and checks
+//! the invariants that hold for any inputs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,17 +35,17 @@ use snug_core::{
 use store::MemoryStore;
 
 const START: Timestamp = Timestamp(1_800_000_000_000);
-/// For how long a token holds.
+/// Lifetime of a token.
 const TOKEN_MS: u64 = 3_600_000;
-/// More than any one input may lead to.
+/// More outputs than any one input may cause.
 const OUTPUTS_MAX: usize = 20_000;
 const WAKES_MAX: usize = 50;
-/// How many times as long as a message a change in presence may wait, where nothing else does.
+/// The longest wait of a presence change, in flush windows.
 const PRESENCE_WINDOWS: u64 = 100;
 
-/// Who comes, and with which wishes.
+/// A user that joins, with the options of the join.
 #[derive(Clone, Copy)]
-pub struct Visitor {
+pub struct Joiner {
     pub user: u8,
     pub lines: bool,
     pub echo: bool,
@@ -54,11 +54,11 @@ pub struct Visitor {
     pub capabilities: u8,
     pub resume: Option<(&'static str, u64)>,
     pub last: Option<u64>,
-    /// Whether the token holds bounds of its own.
-    pub is_bounded: bool,
+    /// True if the token sets limits of its own.
+    pub has_limits: bool,
 }
 
-impl Visitor {
+impl Joiner {
     pub fn new(user: u8) -> Self {
         Self {
             user,
@@ -68,11 +68,11 @@ impl Visitor {
             capabilities: 31,
             resume: None,
             last: None,
-            is_bounded: false,
+            has_limits: false,
         }
     }
 
-    /// What its token says.
+    /// Returns the claims of the user's token.
     fn claims(self, now: Timestamp) -> Claims {
         let names = [
             "receive", "publish", "signal", "presence", "history", "moderate",
@@ -87,8 +87,8 @@ impl Visitor {
             grants: serde_json::from_value(json!({ "*": can })).unwrap(),
             expires: now.plus_ms(TOKEN_MS),
             limits: ClaimedLimits {
-                messages_per_second: self.is_bounded.then_some(1),
-                message_bytes: self.is_bounded.then_some(64),
+                messages_per_second: self.has_limits.then_some(1),
+                message_bytes: self.has_limits.then_some(64),
             },
         }
     }
@@ -119,14 +119,14 @@ impl Visitor {
 #[derive(Default)]
 struct Socket {
     attachment: String,
-    visitor: Option<Visitor>,
-    is_welcome: bool,
+    joiner: Option<Joiner>,
+    is_welcomed: bool,
     is_open: bool,
-    /// Closed from here, and not reported to be gone.
-    is_ending: bool,
+    /// True from the room's close until the disconnect is reported.
+    is_closing: bool,
     answered: Option<Timestamp>,
     newest: Option<u64>,
-    /// Who is here, as far as it was told; `None` where it is not told.
+    /// The members, according to the pushes; `None` if the client does not receive presence.
     members: Option<BTreeSet<String>>,
     replies: usize,
     acks: usize,
@@ -137,39 +137,39 @@ pub struct World {
     rules: Rc<RoomRules>,
     now: Timestamp,
     sockets: BTreeMap<ConnectionId, Socket>,
-    /// In the order of coming.
+    /// Connections in the order in which they joined.
     ids: Vec<ConnectionId>,
     store: MemoryStore,
-    /// New tokens of whose check nobody has told the room.
-    unchecked: Vec<(ConnectionId, Option<CommandId>)>,
-    /// What was sent to the back end and not answered.
+    /// Pending token checks.
+    token_checks: Vec<(ConnectionId, Option<CommandId>)>,
+    /// Pending webhook deliveries.
     deliveries: Vec<Delivery>,
-    /// The highest offset of those that were erased.
+    /// The highest offset that was erased.
     highest: u64,
-    /// The newest event that the back end has.
-    taken: u64,
-    /// What the back end was asked, and has not answered.
-    questions: Vec<Rc<HookRequest>>,
-    calls: u64,
-    /// Calls that have no answer yet.
+    /// The newest event that the back end has accepted.
+    accepted: u64,
+    /// Pending publish hook requests.
+    hook_requests: Vec<Rc<HookRequest>>,
+    api_requests: u64,
+    /// API requests without a response.
     waiting: BTreeSet<ApiRequestId>,
-    /// Something was due before what happens now: both are told together.
+    /// True if a timeout was due before the current input: one push may hold the effects of both.
     is_late: bool,
-    /// An attachment was lost: members may be gone that nobody saw leave.
-    is_torn: bool,
+    /// True if an attachment was lost: members may have left without a push.
+    has_lost_attachment: bool,
 }
 
-/// What may be strange about a world. The default is that nothing is.
+/// The settings of a world. By default, all are off.
 #[derive(Clone, Copy, Default)]
 pub struct Kind {
-    /// Its bounds are soon met.
+    /// Uses small limits.
     pub is_tight: bool,
-    /// It gathers while it is busy.
+    /// Uses flush windows.
     pub gathers: bool,
-    /// It tells the back end of everything.
-    pub tells: bool,
-    /// The back end judges messages, and this becomes of them where it does not answer.
-    pub judged: Option<PublishFallback>,
+    /// Sends all webhook events.
+    pub has_webhooks: bool,
+    /// Uses a publish hook with this fallback.
+    pub publish_hook: Option<PublishFallback>,
 }
 
 impl World {
@@ -177,7 +177,7 @@ impl World {
         let secret = |name: &str| (name == "JWT_SECRET").then(|| "s".repeat(32));
         let config = Config::read(&secret).unwrap_or_else(|error| panic!("{error}"));
         let mut rules = (*config.room).clone();
-        rules.judged = kind.judged;
+        rules.judged = kind.publish_hook;
         rules.window_ms_max = if kind.gathers { WINDOW_MS_MAX } else { 0 };
         if kind.is_tight {
             rules.connections_max = 6;
@@ -186,7 +186,7 @@ impl World {
             rules.retention.messages_max = 3;
             rules.retention.seconds_max = 60;
         }
-        if kind.tells {
+        if kind.has_webhooks {
             rules.events = EventKinds::parse("*").expect("kinds");
         }
         let rules = Rc::new(rules);
@@ -198,27 +198,27 @@ impl World {
             sockets: BTreeMap::new(),
             ids: Vec::new(),
             store,
-            unchecked: Vec::new(),
+            token_checks: Vec::new(),
             deliveries: Vec::new(),
             highest: 0,
-            taken: 0,
-            questions: Vec::new(),
-            calls: 0,
+            accepted: 0,
+            hook_requests: Vec::new(),
+            api_requests: 0,
             waiting: BTreeSet::new(),
             is_late: false,
-            is_torn: false,
+            has_lost_attachment: false,
         }
     }
 
-    /// Which it is, in the order of coming; `None` where the room is full.
-    pub fn connect(&mut self, visitor: Visitor) -> Option<usize> {
-        let admission = visitor.admission(self.now);
+    /// Joins. Returns the connection's index; `None` if the room refuses the join.
+    pub fn connect(&mut self, joiner: Joiner) -> Option<usize> {
+        let admission = joiner.admission(self.now);
         self.room.check_capacity(&admission.user, self.now).ok()?;
         let index = self.ids.len();
         let id = ConnectionId((index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         self.ids.push(id);
         let socket = Socket {
-            visitor: Some(visitor),
+            joiner: Some(joiner),
             is_open: true,
             ..Socket::default()
         };
@@ -229,14 +229,14 @@ impl World {
             admission,
         });
         let socket = &self.sockets[&id];
-        assert!(socket.is_welcome, "no welcome");
+        assert!(socket.is_welcomed, "no welcome");
         assert!(!socket.attachment.is_empty(), "no attachment");
         Some(index)
     }
 
     fn id(&self, which: usize) -> Option<ConnectionId> {
         let last = self.ids.len().checked_sub(1)?;
-        // The newest ones, of many.
+        // Selects one of the 16 newest connections.
         self.ids.get(last.saturating_sub(15) + which % 16).copied()
     }
 
@@ -245,7 +245,7 @@ impl World {
             return;
         };
         if let Some(socket) = self.sockets.get_mut(&connection) {
-            (socket.is_open, socket.is_ending) = (false, false);
+            (socket.is_open, socket.is_closing) = (false, false);
         }
         self.feed(Input::Disconnect { connection, clean });
     }
@@ -263,28 +263,31 @@ impl World {
         }
     }
 
-    /// The back end asks for something.
-    pub fn call(&mut self, ask: ApiOperation, body: String) {
-        let id = ApiRequestId(self.calls);
-        self.calls += 1;
+    /// Sends an API request.
+    pub fn send_api_request(&mut self, operation: ApiOperation, body: String) {
+        let id = ApiRequestId(self.api_requests);
+        self.api_requests += 1;
         self.waiting.insert(id);
         let caller = Caller {
             user: UserId::parse("server").unwrap(),
-            can: serde_json::from_value(json!([ask.needs(), "serve"])).unwrap(),
+            can: serde_json::from_value(json!([operation.needs(), "serve"])).unwrap(),
             limits: ClaimedLimits::default(),
         };
-        let call = ApiRequest { caller, ask };
+        let call = ApiRequest {
+            caller,
+            ask: operation,
+        };
         self.feed(Input::ApiRequest { id, call, body });
     }
 
-    /// The back end answers for the oldest delivery: it has it, has not, or wants to be left alone.
-    pub fn back_end_answers(&mut self, kind: u8) {
+    /// Ends the oldest delivery: the back end accepts it, rejects it, or asks for a delay.
+    pub fn end_delivery(&mut self, kind: u8) {
         if self.deliveries.is_empty() {
             return;
         }
         let delivery = self.deliveries.remove(0);
         let events = delivery.events();
-        assert!(!events.is_empty(), "notified of nothing");
+        assert!(!events.is_empty(), "an empty delivery");
         for (event, seq) in events.iter().zip(events[0].seq..) {
             assert_eq!(event.seq, seq, "an event was skipped");
             serde_json::from_str::<Value>(&event.json).expect("JSON");
@@ -293,9 +296,9 @@ impl World {
         let outcome = match kind & 3 {
             0 | 1 => {
                 let dead = self.store.dead_events.keys().last().copied();
-                let settled = self.taken.max(dead.unwrap_or_default());
-                assert!(events[0].seq <= settled + 1, "an event was never notified");
-                self.taken = self.taken.max(last);
+                let settled = self.accepted.max(dead.unwrap_or_default());
+                assert!(events[0].seq <= settled + 1, "an event was never sent");
+                self.accepted = self.accepted.max(last);
                 DeliveryOutcome::Taken
             }
             2 => DeliveryOutcome::Failed {
@@ -313,6 +316,7 @@ impl World {
         });
     }
 
+    /// Lets the runtime answer a ping.
     pub fn ping_runtime(&mut self, which: usize) {
         let now = self.now;
         let id = self.id(which);
@@ -329,7 +333,7 @@ impl World {
         self.now = Timestamp(self.now.0.saturating_sub(ms));
     }
 
-    /// Wakes the room as often as it asks to be, until nothing is due.
+    /// Advances the clock to the next timeout, and wakes the room until nothing is due.
     pub fn wake_when_due(&mut self) {
         let flush_ms = self.room.poll_flush();
         let flush = flush_ms.map(|ms| self.now.plus_ms(ms));
@@ -348,18 +352,18 @@ impl World {
             }
             self.on_timeout();
         }
-        panic!("woken again and again");
+        panic!("a timeout stays due");
     }
 
-    /// Lets the room send what it has gathered.
+    /// Advances the clock to the end of the flush window, and reports it.
     pub fn flush(&mut self) {
         let ms = self.room.poll_flush().unwrap_or_default();
         self.now = self.now.plus_ms(ms);
         self.feed(Input::Flush);
-        assert_ne!(self.room.poll_flush(), Some(0), "flushed in vain");
+        assert_ne!(self.room.poll_flush(), Some(0), "a flush is still due");
     }
 
-    /// Lets the room send until nothing is left to be sent.
+    /// Flushes until nothing waits.
     fn settle(&mut self) {
         for _ in 0..WAKES_MAX {
             if self.room.poll_flush().is_none() {
@@ -367,10 +371,10 @@ impl World {
             }
             self.flush();
         }
-        panic!("never quiet");
+        panic!("lines still wait");
     }
 
-    /// So many bytes wait for one connection, or for each.
+    /// Reports this many queued bytes for one connection, or for each.
     pub fn fall_behind(&mut self, which: Option<usize>, bytes: u64) {
         let ids = match which {
             Some(which) => self.id(which).into_iter().collect(),
@@ -387,24 +391,24 @@ impl World {
         });
         let left = queued.keys().filter(|id| self.sockets[*id].is_open).count();
         let is_in_bounds = bytes <= QUEUE_BYTES_MAX && left as u64 * bytes <= ROOM_QUEUE_BYTES_MAX;
-        assert!(left == 0 || is_in_bounds, "{left} are behind");
+        assert!(left == 0 || is_in_bounds, "{left} slow consumers are open");
     }
 
-    /// Sees that a newcomer is served, whatever has happened.
+    /// Checks that the room still serves a new connection.
     pub fn finish(&mut self) {
         self.storage_works();
-        self.judge_all();
+        self.allow_all();
         self.settle();
-        if let Some(last) = self.connect(Visitor::new(7)) {
+        if let Some(last) = self.connect(Joiner::new(7)) {
             self.feed(Input::Receive {
                 from: self.ids[last],
                 text: r#"{"type":"publish","id":"after","data":1}"#.into(),
             });
-            self.judge_all();
+            self.allow_all();
             self.settle();
-            assert_eq!(self.acks(last), 1, "a newcomer is not served");
+            assert_eq!(self.acks(last), 1, "a new connection is not served");
         }
-        assert!(self.waiting.is_empty(), "a call has no answer");
+        assert!(self.waiting.is_empty(), "an API request has no response");
     }
 
     pub fn on_timeout(&mut self) {
@@ -415,29 +419,29 @@ impl World {
         self.feed(Input::Timeout { answered });
     }
 
-    /// The oldest new token has been checked: it grants other things, grants nothing, is another
-    /// user's, or does not hold.
-    pub fn tell_of_token(&mut self, kind: u8) {
-        if self.unchecked.is_empty() {
+    /// Ends the oldest token check: the token grants other capabilities or none, is another user's,
+    /// or has expired.
+    pub fn end_token_check(&mut self, kind: u8) {
+        if self.token_checks.is_empty() {
             return;
         }
-        let (connection, id) = self.unchecked.remove(0);
+        let (connection, id) = self.token_checks.remove(0);
         let socket = self.sockets.get_mut(&connection).expect("a socket");
-        let mut visitor = socket.visitor.expect("a visitor");
+        let mut joiner = socket.joiner.expect("a joiner");
         let outcome = match kind & 15 {
             15 => Err(Refusal::TokenExpired),
             14 => {
-                visitor.user += 1;
-                Ok(visitor.claims(self.now))
+                joiner.user += 1;
+                Ok(joiner.claims(self.now))
             }
             granted => {
-                visitor.capabilities = granted << 1 | granted & 1;
-                if visitor.capabilities != 0 {
-                    socket.visitor = Some(visitor);
-                    // What it has missed is its own affair.
+                joiner.capabilities = granted << 1 | granted & 1;
+                if joiner.capabilities != 0 {
+                    socket.joiner = Some(joiner);
+                    // The client may have missed pushes, which it has to request itself.
                     (socket.newest, socket.members) = (None, None);
                 }
-                Ok(visitor.claims(self.now))
+                Ok(joiner.claims(self.now))
             }
         };
         self.feed(Input::TokenChecked {
@@ -447,47 +451,47 @@ impl World {
         });
     }
 
-    /// The back end answers its oldest question: with verdicts of this kind, or it does not.
-    pub fn judge(&mut self, kind: u8) {
-        if self.questions.is_empty() {
+    /// Ends the oldest publish hook request: with decisions of this kind, or with a failure.
+    pub fn end_hook_request(&mut self, kind: u8) {
+        if self.hook_requests.is_empty() {
             return;
         }
-        let question = self.questions.remove(0);
-        let body: Value = serde_json::from_str(&question.body("now")).expect("JSON");
+        let request = self.hook_requests.remove(0);
+        let body: Value = serde_json::from_str(&request.body("now")).expect("JSON");
         let count = body["data"]["messages"].as_array().expect("messages").len();
         assert!(
             (1..=HOOK_MESSAGES_MAX).contains(&count),
-            "asks about {count}"
+            "a hook request with {count} messages"
         );
-        let verdict = |index: usize| match (usize::from(kind) + index) & 3 {
+        let decision = |index: usize| match (usize::from(kind) + index) & 3 {
             _ if kind == 0 => json!({ "allow": true }),
             0 | 1 => json!({ "allow": true }),
             2 => json!({ "allow": true, "data": { "was": index } }),
             _ => json!({ "allow": false, "reason": "no" }),
         };
-        let wrong = usize::from(kind == 14);
-        let verdicts: Vec<_> = (0..count + wrong).map(verdict).collect();
+        let surplus = usize::from(kind == 14);
+        let decisions: Vec<_> = (0..count + surplus).map(decision).collect();
         let status = if kind == 15 { 500 } else { 200 };
-        let answer = json!({ "decisions": verdicts }).to_string();
-        let verdicts = question.read_answer(status, answer.as_bytes()).ok();
+        let response = json!({ "decisions": decisions }).to_string();
+        let decisions = request.read_answer(status, response.as_bytes()).ok();
         self.feed(Input::HookDecided {
-            question,
-            decisions: verdicts,
+            question: request,
+            decisions,
         });
     }
 
-    /// Lets the back end allow all that waits.
-    fn judge_all(&mut self) {
+    /// Lets the publish hook allow all messages that wait.
+    fn allow_all(&mut self) {
         for _ in 0..=PENDING_MESSAGES_MAX {
-            if self.questions.is_empty() {
+            if self.hook_requests.is_empty() {
                 return;
             }
-            self.judge(0);
+            self.end_hook_request(0);
         }
-        panic!("asked without an end");
+        panic!("hook requests without an end");
     }
 
-    /// Storage fails this often from here on.
+    /// Makes this many of the next storage requests fail.
     pub fn storage_fails(&mut self, times: usize) {
         self.store.faults = times;
     }
@@ -496,25 +500,25 @@ impl World {
         self.store.faults = 0;
     }
 
-    /// All that is in memory is lost at once: what waits to be sent, and every socket.
+    /// Loses everything in memory: waiting lines, and every socket.
     pub fn crash(&mut self) {
         for socket in self.sockets.values_mut() {
-            (socket.is_open, socket.is_ending) = (false, false);
+            (socket.is_open, socket.is_closing) = (false, false);
         }
         self.restart();
     }
 
-    /// Drops the room, which the platform does not while it gathers or waits for verdicts, and
-    /// restores it from storage and attachments.
+    /// Hibernates: drops the room, and restores it from storage and attachments. The platform does
+    /// not do so while lines or messages wait, so they are processed first.
     pub fn restore(&mut self) {
-        self.judge_all();
+        self.allow_all();
         self.settle();
         self.restart();
     }
 
     fn restart(&mut self) {
         let sockets: Vec<_> = (self.sockets.iter())
-            .filter(|(_, socket)| socket.is_open || socket.is_ending)
+            .filter(|(_, socket)| socket.is_open || socket.is_closing)
             .map(|(id, socket)| RestoredSocket {
                 connection: *id,
                 attachment: socket.attachment.clone(),
@@ -522,7 +526,7 @@ impl World {
             })
             .rev()
             .collect();
-        // Who asked is told by the platform that it was lost.
+        // The platform reports the loss to the callers.
         self.waiting.clear();
         let stored = self.store.stored();
         self.room = Room::restore(name(), self.rules.clone(), stored, sockets, self.now);
@@ -532,21 +536,21 @@ impl World {
     pub fn lose_attachment(&mut self, which: usize) {
         let id = self.id(which);
         let socket = id.and_then(|id| self.sockets.get_mut(&id));
-        // Of one that is closed already, nothing else says that it is.
+        // Only open sockets: the attachment is all that marks a closed one as closing.
         if let Some(socket) = socket.filter(|socket| socket.is_open) {
             socket.attachment.clear();
-            self.is_torn = true;
+            self.has_lost_attachment = true;
         }
     }
 
-    /// An answer to what was not asked.
-    pub fn stray_answer(&mut self, kind: u8) {
+    /// Feeds a storage result that no output requested.
+    pub fn unrequested_result(&mut self, kind: u8) {
         self.feed(match kind & 15 {
             0 => Input::Appended(Ok(())),
             1 => Input::Appended(Err(StorageFault)),
             2 => Input::Keys(Ok(Vec::new())),
             3 => Input::Keys(Err(StorageFault)),
-            4 => Input::Page(Ok(stray_page())),
+            4 => Input::Page(Ok(unrequested_page())),
             5 => Input::Page(Err(StorageFault)),
             6 => Input::BanStored(Ok(())),
             7 => Input::BanStored(Err(StorageFault)),
@@ -565,7 +569,7 @@ impl World {
         self.store.newest().0
     }
 
-    /// The replies that it was sent.
+    /// Returns the number of replies that a connection received.
     pub fn replies(&self, which: usize) -> usize {
         self.sockets[&self.ids[which]].replies
     }
@@ -583,7 +587,7 @@ impl World {
         let flush_ms = self.room.poll_flush();
         assert!(
             flush_ms.is_none_or(|ms| ms <= most_ms),
-            "gathers for too long"
+            "the flush window is too long"
         );
     }
 
@@ -628,14 +632,15 @@ impl World {
                 self.room.handle_input(Input::Measured(measured), self.now);
             }
             Output::Erase => {
-                // What was asked before is answered after it.
+                // Replies to earlier commands arrive after the erasure.
                 self.highest = self.highest.max(self.newest());
                 let erased = self.store.erase();
                 self.room.handle_input(Input::Erased(erased), self.now);
             }
             Output::StoreEvents(write) => {
-                let kept = self.store.store_events(write);
-                self.room.handle_input(Input::EventsStored(kept), self.now);
+                let stored = self.store.store_events(write);
+                self.room
+                    .handle_input(Input::EventsStored(stored), self.now);
             }
             Output::ReadEvents(delivery) => {
                 let read = self.store.fill_delivery(delivery);
@@ -652,9 +657,9 @@ impl World {
                 self.room.handle_input(Input::DeadRead(dead), self.now);
             }
             Output::ApiResponse { id, answer } => {
-                assert!(self.waiting.remove(&id), "answered twice, or never asked");
-                if let Ok(answer) = answer {
-                    let body: Value = serde_json::from_str(&answer.body).expect("JSON");
+                assert!(self.waiting.remove(&id), "an unexpected response");
+                if let Ok(response) = answer {
+                    let body: Value = serde_json::from_str(&response.body).expect("JSON");
                     assert!(body.is_object(), "{body}");
                 }
             }
@@ -666,11 +671,11 @@ impl World {
             } => {
                 let socket = self.sockets.get_mut(&connection).unwrap();
                 assert!(socket.is_open, "closed twice");
-                (socket.is_open, socket.is_ending) = (false, true);
+                (socket.is_open, socket.is_closing) = (false, true);
                 socket.attachment = attachment;
             }
-            Output::CheckToken { connection, id, .. } => self.unchecked.push((connection, id)),
-            Output::CallPublishHook(question) => self.questions.push(question),
+            Output::CheckToken { connection, id, .. } => self.token_checks.push((connection, id)),
+            Output::CallPublishHook(request) => self.hook_requests.push(request),
             Output::StoreAbsence(absence) => {
                 self.store.store_absence(absence);
             }
@@ -691,60 +696,65 @@ impl World {
             .collect();
         let newest = self.newest();
         let appended = self.highest.max(newest);
-        let is_exact = !self.is_torn && !self.is_late && self.rules.window_ms_max == 0;
+        let is_exact = !self.has_lost_attachment && !self.is_late && self.rules.window_ms_max == 0;
         for id in to {
             let socket = self.sockets.get_mut(id).expect("a socket");
             assert!(socket.is_open, "sent to a closed socket: {text}");
-            let has_lines = socket.visitor.is_some_and(|visitor| visitor.lines);
-            assert!(objects.len() == 1 || has_lines, "several objects: {text}");
+            let has_lines = socket.joiner.is_some_and(|joiner| joiner.lines);
+            assert!(
+                objects.len() == 1 || has_lines,
+                "several objects in a frame without lines: {text}"
+            );
             for object in &objects {
-                socket.hear(object, newest, appended, is_exact);
+                socket.receive(object, newest, appended, is_exact);
             }
         }
     }
 }
 
 impl Socket {
-    fn hear(&mut self, object: &Value, newest: u64, appended: u64, is_exact: bool) {
+    /// Checks one object that the connection receives.
+    fn receive(&mut self, object: &Value, newest: u64, appended: u64, is_exact: bool) {
         let kind = object["type"].as_str().expect("a type");
-        assert_eq!(kind == "welcome", !self.is_welcome, "welcome first, once");
-        let visitor = self.visitor.expect("a visitor");
-        let can = |bit: u8| visitor.capabilities >> bit & 1 == 1;
+        let is_first = !self.is_welcomed;
+        assert_eq!(kind == "welcome", is_first, "welcome first, once");
+        let joiner = self.joiner.expect("a joiner");
+        let can = |bit: u8| joiner.capabilities >> bit & 1 == 1;
         let users = |list: &Value| -> Vec<String> {
             let user = |one: &Value| one["user"].as_str().or(one.as_str()).unwrap().into();
             list.as_array().unwrap().iter().map(user).collect()
         };
         match kind {
             "welcome" => {
-                self.is_welcome = true;
+                self.is_welcomed = true;
                 assert_eq!(object["offset"], newest);
-                self.newest = match (visitor.resume, visitor.last) {
+                self.newest = match (joiner.resume, joiner.last) {
                     (Some((_, after)), _) if object["recovered"] == true => Some(after),
                     (None, None) => Some(newest),
                     _ => None,
                 };
                 assert_eq!(object["members"].is_array(), can(3));
-                if can(3) && visitor.presence && object.get("truncated").is_none() {
+                if can(3) && joiner.presence && object.get("truncated").is_none() {
                     let members: BTreeSet<_> = users(&object["members"]).into_iter().collect();
                     assert_eq!(object["count"], members.len());
                     self.members = Some(members);
                 }
             }
             "message" => {
-                assert!(can(0), "a message for who may not receive");
+                assert!(can(0), "a message without 'receive'");
                 let offset = object["offset"].as_u64().unwrap();
-                assert!(offset <= appended, "announced before it was stored");
+                assert!(offset <= appended, "sent before it was stored");
                 if let Some(newest) = self.newest {
                     assert!(offset > newest, "a message twice");
                     let is_next = offset == newest + 1;
-                    assert!(is_next || !visitor.echo, "a gap before {offset}");
+                    assert!(is_next || !joiner.echo, "a gap before {offset}");
                 }
                 self.newest = Some(offset);
             }
-            "signal" => assert!(can(0), "a signal for who may not receive"),
+            "signal" => assert!(can(0), "a signal without 'receive'"),
             "presence" => {
-                assert!(can(3) && visitor.presence, "presence was not wanted");
-                self.hear_presence(object, &users, is_exact);
+                assert!(can(3) && joiner.presence, "an unwanted presence push");
+                self.receive_presence(object, &users, is_exact);
             }
             "closing" => {}
             "ack" | "error" | "members" | "history" | "pong" => {
@@ -765,7 +775,7 @@ impl Socket {
         }
     }
 
-    fn hear_presence(
+    fn receive_presence(
         &mut self,
         object: &Value,
         users: &impl Fn(&Value) -> Vec<String>,
@@ -774,24 +784,27 @@ impl Socket {
         let Some(members) = self.members.as_mut() else {
             return;
         };
-        // What is told of several changes at once may be told twice, and to newcomers too.
+        // A push with several changes may repeat some that the client has already seen.
         for user in users(&object["leaves"]) {
             let was_here = members.remove(&user);
-            assert!(was_here || !is_exact, "{user} left and was not here");
+            assert!(was_here || !is_exact, "{user} left without being a member");
         }
         for user in users(&object["joins"]) {
             let is_new = members.insert(user);
-            assert!(is_new || !is_exact, "came and was here: {object}");
+            assert!(is_new || !is_exact, "a member joined again: {object}");
         }
         for user in users(&object["updates"]) {
-            assert!(members.contains(&user) || !is_exact, "{user} is not here");
+            assert!(
+                members.contains(&user) || !is_exact,
+                "{user} is not a member"
+            );
         }
         assert!(object["count"] == members.len() || !is_exact, "{object}");
     }
 }
 
-/// A page that nobody asked for.
-fn stray_page() -> Page {
+/// Returns a page that the room did not request.
+fn unrequested_page() -> Page {
     let request = PageRequest {
         from: PageStart::After(Offset(0)),
         limit: 1,
