@@ -1,6 +1,6 @@
 //! A frame of commands. The first byte sets the options of the sender, the rest is the frame.
 
-use super::world::{Joiner, Kind, World};
+use super::world::{Kind, TestUser, World};
 
 pub fn run(bytes: &[u8]) {
     let Some((&flags, text)) = bytes.split_first() else {
@@ -8,13 +8,13 @@ pub fn run(bytes: &[u8]) {
     };
     let text = String::from_utf8_lossy(text);
     let mut world = World::new(Kind::default());
-    let other = world.connect(Joiner::new(1)).unwrap();
-    let sender = Joiner {
+    let other = world.connect(TestUser::new(1)).unwrap();
+    let sender = TestUser {
         lines: flags & 1 == 0,
         echo: flags & 2 == 0,
         presence: flags & 4 == 0,
         capabilities: if flags & 8 == 0 { 31 } else { flags >> 4 },
-        ..Joiner::new(0)
+        ..TestUser::new(0)
     };
     let lines = if sender.lines {
         text.strip_suffix('\n').unwrap_or(&text).split('\n').count()

@@ -5,7 +5,7 @@
 
 use snug_core::{UserId, backend::api::ApiOperation, config::PublishFallback};
 
-use super::world::{Joiner, Kind, World};
+use super::world::{Kind, TestUser, World};
 
 const STEPS_MAX: usize = 200;
 
@@ -51,7 +51,7 @@ fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
                 15 => Some(u64::MAX),
                 some => Some(some.into()),
             };
-            let _ = world.connect(Joiner {
+            let _ = world.connect(TestUser {
                 lines: options & 1 == 0,
                 echo: options & 2 == 0,
                 presence: options & 4 == 0,
@@ -59,7 +59,7 @@ fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
                 resume,
                 last,
                 has_limits: options & 8 != 0,
-                ..Joiner::new(user & 7)
+                ..TestUser::new(user & 7)
             });
         }
         // Disconnect: connection; 0 for a clean close, 1 for a lost connection.

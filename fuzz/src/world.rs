@@ -45,7 +45,7 @@ const PRESENCE_WINDOWS: u64 = 100;
 
 /// A user that joins, with the options of the join.
 #[derive(Clone, Copy)]
-pub struct Joiner {
+pub struct TestUser {
     pub user: u8,
     pub lines: bool,
     pub echo: bool,
@@ -58,7 +58,7 @@ pub struct Joiner {
     pub has_limits: bool,
 }
 
-impl Joiner {
+impl TestUser {
     pub fn new(user: u8) -> Self {
         Self {
             user,
@@ -119,7 +119,7 @@ impl Joiner {
 #[derive(Default)]
 struct Socket {
     attachment: String,
-    joiner: Option<Joiner>,
+    test_user: Option<TestUser>,
     is_welcomed: bool,
     is_open: bool,
     /// True from the room's close until the disconnect is reported.
@@ -211,14 +211,14 @@ impl World {
     }
 
     /// Joins. Returns the connection's index; `None` if the room refuses the join.
-    pub fn connect(&mut self, joiner: Joiner) -> Option<usize> {
-        let admission = joiner.admission(self.now);
+    pub fn connect(&mut self, test_user: TestUser) -> Option<usize> {
+        let admission = test_user.admission(self.now);
         self.room.check_capacity(&admission.user, self.now).ok()?;
         let index = self.ids.len();
         let id = ConnectionId((index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         self.ids.push(id);
         let socket = Socket {
-            joiner: Some(joiner),
+            test_user: Some(test_user),
             is_open: true,
             ..Socket::default()
         };
@@ -399,7 +399,7 @@ impl World {
         self.storage_works();
         self.allow_all();
         self.settle();
-        if let Some(last) = self.connect(Joiner::new(7)) {
+        if let Some(last) = self.connect(TestUser::new(7)) {
             self.feed(Input::Receive {
                 from: self.ids[last],
                 text: r#"{"type":"publish","id":"after","data":1}"#.into(),
@@ -427,21 +427,21 @@ impl World {
         }
         let (connection, id) = self.token_checks.remove(0);
         let socket = self.sockets.get_mut(&connection).expect("a socket");
-        let mut joiner = socket.joiner.expect("a joiner");
+        let mut test_user = socket.test_user.expect("a user");
         let outcome = match kind & 15 {
             15 => Err(Refusal::TokenExpired),
             14 => {
-                joiner.user += 1;
-                Ok(joiner.claims(self.now))
+                test_user.user += 1;
+                Ok(test_user.claims(self.now))
             }
             granted => {
-                joiner.capabilities = granted << 1 | granted & 1;
-                if joiner.capabilities != 0 {
-                    socket.joiner = Some(joiner);
+                test_user.capabilities = granted << 1 | granted & 1;
+                if test_user.capabilities != 0 {
+                    socket.test_user = Some(test_user);
                     // The client may have missed pushes, which it has to request itself.
                     (socket.newest, socket.members) = (None, None);
                 }
-                Ok(joiner.claims(self.now))
+                Ok(test_user.claims(self.now))
             }
         };
         self.feed(Input::TokenChecked {
@@ -700,7 +700,7 @@ impl World {
         for id in to {
             let socket = self.sockets.get_mut(id).expect("a socket");
             assert!(socket.is_open, "sent to a closed socket: {text}");
-            let has_lines = socket.joiner.is_some_and(|joiner| joiner.lines);
+            let has_lines = socket.test_user.is_some_and(|test_user| test_user.lines);
             assert!(
                 objects.len() == 1 || has_lines,
                 "several objects in a frame without lines: {text}"
@@ -718,8 +718,8 @@ impl Socket {
         let kind = object["type"].as_str().expect("a type");
         let is_first = !self.is_welcomed;
         assert_eq!(kind == "welcome", is_first, "welcome first, once");
-        let joiner = self.joiner.expect("a joiner");
-        let can = |bit: u8| joiner.capabilities >> bit & 1 == 1;
+        let test_user = self.test_user.expect("a user");
+        let can = |bit: u8| test_user.capabilities >> bit & 1 == 1;
         let users = |list: &Value| -> Vec<String> {
             let user = |one: &Value| one["user"].as_str().or(one.as_str()).unwrap().into();
             list.as_array().unwrap().iter().map(user).collect()
@@ -728,13 +728,13 @@ impl Socket {
             "welcome" => {
                 self.is_welcomed = true;
                 assert_eq!(object["offset"], newest);
-                self.newest = match (joiner.resume, joiner.last) {
+                self.newest = match (test_user.resume, test_user.last) {
                     (Some((_, after)), _) if object["recovered"] == true => Some(after),
                     (None, None) => Some(newest),
                     _ => None,
                 };
                 assert_eq!(object["members"].is_array(), can(3));
-                if can(3) && joiner.presence && object.get("truncated").is_none() {
+                if can(3) && test_user.presence && object.get("truncated").is_none() {
                     let members: BTreeSet<_> = users(&object["members"]).into_iter().collect();
                     assert_eq!(object["count"], members.len());
                     self.members = Some(members);
@@ -747,13 +747,13 @@ impl Socket {
                 if let Some(newest) = self.newest {
                     assert!(offset > newest, "a message twice");
                     let is_next = offset == newest + 1;
-                    assert!(is_next || !joiner.echo, "a gap before {offset}");
+                    assert!(is_next || !test_user.echo, "a gap before {offset}");
                 }
                 self.newest = Some(offset);
             }
             "signal" => assert!(can(0), "a signal without 'receive'"),
             "presence" => {
-                assert!(can(3) && joiner.presence, "an unwanted presence push");
+                assert!(can(3) && test_user.presence, "an unwanted presence push");
                 self.receive_presence(object, &users, is_exact);
             }
             "closing" => {}

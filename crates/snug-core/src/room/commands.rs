@@ -25,7 +25,7 @@ use crate::{
 const RETRY_MS: u64 = 1000;
 
 const NOT_GRANTED: &str = "the token does not grant the capability that this command needs";
-const HOOK_QUEUE_FULL: &str = "too many messages await the publish hook: send it again later";
+const HOOK_QUEUE_FULL: &str = "too many messages await the publish hook; try again later";
 
 impl Room {
     /// Accepts a frame, whose commands are processed one by one as outputs are polled.
@@ -295,7 +295,7 @@ impl Room {
             from,
             None,
             ErrorCode::TooLarge,
-            "the command is longer than the limit in 'welcome'",
+            "the command or frame exceeds its size limit",
         );
         self.close(from, CloseCode::MessageTooBig);
     }
