@@ -1,5 +1,4 @@
-//! HTTP for the application's back end: checks who asks and what for, then hands the call to the
-//! room's object, and its answer back.
+//! The HTTP API: checks a request, forwards it to the room's object, and returns the response.
 
 use futures::future::join_all;
 use js_sys::JsString;
@@ -22,11 +21,11 @@ use crate::{
     problem::Problem,
 };
 
-/// Carries the [`ApiRequest`] to the room's object, as the door's header does an admission.
-pub const CALL_HEADER: &str = "x-snug-call";
+/// The header that carries the [`ApiRequest`] to the room's object.
+pub const API_REQUEST_HEADER: &str = "x-snug-api-request";
 
-/// What a path and a method ask of a room; the query is yet to be read.
-pub enum Wish<'a> {
+/// The endpoint that a path and a method select. Its query is not parsed yet.
+pub enum Endpoint<'a> {
     Publish,
     Messages,
     Members,
@@ -36,53 +35,53 @@ pub enum Wish<'a> {
     DeadEvents,
 }
 
-/// Answers a request about one room.
+/// Handles a request about one room.
 ///
 /// # Errors
 ///
-/// Every refusal of the door and of the room.
-pub async fn call(
+/// Any refusal of admission or of the room.
+pub async fn handle(
     request: &Request,
     room: &str,
-    wish: Wish<'_>,
+    endpoint: Endpoint<'_>,
     env: &Env,
     context: &Context,
 ) -> Result<web_sys::Response, Problem> {
     config::load(env)?;
     let room = auth::parse_room_name(room)?;
     let query = check_origin(request, env)?;
-    let ask = match wish {
-        Wish::Publish => ApiOperation::Publish,
-        Wish::Messages => ApiOperation::messages(&query)?,
-        Wish::Members => ApiOperation::Members,
-        Wish::Kick { user } => ApiOperation::kick(auth::parse_user_id(user)?, &query)?,
-        Wish::Describe => ApiOperation::Describe,
-        Wish::Erase => ApiOperation::Erase,
-        Wish::DeadEvents => ApiOperation::dead_events(&query)?,
+    let operation = match endpoint {
+        Endpoint::Publish => ApiOperation::Publish,
+        Endpoint::Messages => ApiOperation::messages(&query)?,
+        Endpoint::Members => ApiOperation::Members,
+        Endpoint::Kick { user } => ApiOperation::kick(auth::parse_user_id(user)?, &query)?,
+        Endpoint::Describe => ApiOperation::Describe,
+        Endpoint::Erase => ApiOperation::Erase,
+        Endpoint::DeadEvents => ApiOperation::dead_events(&query)?,
     };
     let claims = authenticate(request, env, context).await?;
-    let has_body = ask == ApiOperation::Publish;
-    let call = ApiRequest::admit(claims, &room, ask)?;
-    // Passed on as it comes: the object reads it, no further than it may be long.
+    let has_body = operation == ApiOperation::Publish;
+    let api_request = ApiRequest::admit(claims, &room, operation)?;
+    // The body is forwarded as a stream. The object reads it, up to the size limit.
     let stream = request.inner().body().filter(|_| has_body);
-    Ok(forward(&room, &call, stream.map(JsValue::from).as_ref(), env).await?)
+    Ok(forward(&room, &api_request, stream.map(JsValue::from).as_ref(), env).await?)
 }
 
-/// Publishes the same messages in several rooms.
+/// Publishes the same messages to several rooms.
 ///
 /// # Errors
 ///
-/// What is wrong with the request as a whole. What keeps one room from it is told in its place.
+/// Any refusal of the request as a whole. A refusal by one room is part of the response.
 pub async fn publish(request: &Request, env: &Env, context: &Context) -> Result<Response, Problem> {
     let config = config::load(env)?;
     check_origin(request, env)?;
     let claims = authenticate(request, env, context).await?;
     let body = read_body(request).await?;
-    let most = claims
+    let bytes_max = claims
         .limits
         .message_bytes_max(config.room.message_bytes_max);
-    let broadcast = MultiRoomPublish::read(&body, most)?;
-    // One JavaScript string for all of them.
+    let broadcast = MultiRoomPublish::read(&body, bytes_max)?;
+    // One JavaScript string, shared by all rooms.
     let messages: JsValue = JsString::from(broadcast.messages).into();
     let each = broadcast
         .rooms
@@ -95,29 +94,29 @@ pub async fn publish(request: &Request, env: &Env, context: &Context) -> Result<
     Ok(builder.fixed(body.into_bytes()))
 }
 
-/// What came of one room, as JSON.
+/// Publishes to one room, and returns the result as JSON.
 async fn publish_in(name: &str, claims: &Claims, messages: &JsValue, env: &Env) -> String {
-    // A text that was read from JSON can be written to it.
+    // Serializing a string cannot fail.
     let room = serde_json::to_string(name).unwrap_or_default();
     match try_publish(name, claims, messages, env).await {
-        // The room's own answer is an object with something in it.
+        // A room's response is a JSON object that is not empty.
         Ok((true, published)) => format!(r#"{{"room":{room},{}"#, fields(&published)),
         Ok((false, problem)) => format!(r#"{{"room":{room},"error":{problem}}}"#),
         Err(problem) => {
             let refusal = problem.into_refusal();
-            // A problem is an object of texts and a number.
+            // Serializing strings and a number cannot fail.
             let problem = serde_json::to_string(&refusal.body()).unwrap_or_default();
             format!(r#"{{"room":{room},"error":{problem}}}"#)
         }
     }
 }
 
-/// An object's text after its first brace.
+/// Returns the text of a JSON object after its opening brace.
 fn fields(object: &str) -> &str {
     object.strip_prefix('{').unwrap_or("}")
 }
 
-/// Whether the room has published the messages, and what it says.
+/// Publishes to one room, and returns whether it succeeded and the response body.
 async fn try_publish(
     name: &str,
     claims: &Claims,
@@ -125,14 +124,14 @@ async fn try_publish(
     env: &Env,
 ) -> Result<(bool, String), Problem> {
     let room = RoomName::parse(name).ok_or(Refusal::BadRoom)?;
-    let call = ApiRequest::admit(claims.clone(), &room, ApiOperation::Publish)?;
-    let response = forward(&room, &call, Some(messages), env).await?;
+    let api_request = ApiRequest::admit(claims.clone(), &room, ApiOperation::Publish)?;
+    let response = forward(&room, &api_request, Some(messages), env).await?;
     let text = JsFuture::from(response.text().map_err(Error::from)?).await;
     let text = text.map_err(Error::from)?.as_string().unwrap_or_default();
     Ok((response.ok(), text))
 }
 
-/// Looks where the page is from that asks, where one does. The query, for what it is worth.
+/// Checks the origin of a request from a page, and returns the query.
 fn check_origin(request: &Request, env: &Env) -> Result<String, Problem> {
     let url = platform::url(request).ok_or(Refusal::BadRequest("The URL cannot be read"))?;
     let origin = request.headers().get("origin")?;
@@ -141,7 +140,7 @@ fn check_origin(request: &Request, env: &Env) -> Result<String, Problem> {
     Ok(url.search().trim_start_matches('?').to_owned())
 }
 
-/// Who asks. Nothing but a token in its header counts, so that no page can use a visitor's cookies.
+/// Verifies the caller's token. Only the header counts, so that no page can use a user's cookies.
 async fn authenticate(request: &Request, env: &Env, context: &Context) -> Result<Claims, Problem> {
     let authorization = request.headers().get("authorization")?;
     let token = auth::bearer_token(authorization.as_deref())?;
@@ -151,20 +150,20 @@ async fn authenticate(request: &Request, env: &Env, context: &Context) -> Result
 
 async fn forward(
     room: &RoomName,
-    call: &ApiRequest,
+    api_request: &ApiRequest,
     body: Option<&JsValue>,
     env: &Env,
 ) -> worker::Result<web_sys::Response> {
-    let call = ascii(&serde_json::to_string(call)?);
-    let headers = [(CALL_HEADER, call.as_str())];
+    let api_request = ascii(&serde_json::to_string(api_request)?);
+    let headers = [(API_REQUEST_HEADER, api_request.as_str())];
     platform::fetch_object(env, ROOMS, room.as_str(), &headers, body).await
 }
 
-/// The body as text; an empty one where there is none.
+/// Reads the body as text, which is empty if there is no body.
 ///
 /// # Errors
 ///
-/// `too_large`, `bad_request`.
+/// `too_large` if it is over the limit, `bad_request` if it is incomplete or not UTF-8.
 pub async fn read_body(request: &Request) -> Result<String, Refusal> {
     let Some(stream) = request.inner().body() else {
         return Ok(String::new());

@@ -1,4 +1,4 @@
-//! Bodies that others send, read no further than they may be long.
+//! Reads HTTP bodies up to a size limit.
 
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
@@ -13,11 +13,11 @@ extern "C" {
     async fn read(this: &RawReader) -> Result<JsValue, JsValue>;
 }
 
-/// Reads a body to its end; `None` where that is too far.
+/// Reads a body, or returns `None` if it is longer than `bytes_max`.
 ///
 /// # Errors
 ///
-/// What the platform says where it ends too soon.
+/// The platform's error if the body ends early.
 pub async fn read(stream: &ReadableStream, bytes_max: usize) -> Result<Option<Vec<u8>>, JsValue> {
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
     let raw: &RawReader = reader.unchecked_ref();

@@ -1,4 +1,4 @@
-//! The Worker's environment as a [`Config`], read once an isolate.
+//! Reads the Worker's environment into a [`Config`], once per isolate.
 
 use std::{cell::OnceCell, rc::Rc};
 
@@ -11,11 +11,11 @@ thread_local! {
     static CONFIG: OnceCell<Result<Rc<Config>, ConfigError>> = const { OnceCell::new() };
 }
 
-/// The settings; the first call reads them and logs what cannot be used.
+/// Returns the settings. The first call reads them and logs an invalid one.
 ///
 /// # Errors
 ///
-/// `misconfigured`, naming the setting.
+/// `misconfigured` if a setting is invalid; the text names it.
 pub fn load(env: &Env) -> Result<Rc<Config>, Refusal> {
     CONFIG.with(|config| {
         config
@@ -29,7 +29,7 @@ pub fn load(env: &Env) -> Result<Rc<Config>, Refusal> {
     })
 }
 
-/// A setting's text. `vars` in wrangler.toml may be numbers, booleans and objects too.
+/// Returns a setting as text. In wrangler.toml, `vars` may also be numbers, booleans and objects.
 fn setting(env: &Env, name: &str) -> Option<String> {
     let value = Reflect::get(env, &JsValue::from_str(name)).ok()?;
     if value.is_undefined() {

@@ -1,46 +1,46 @@
-//! Lets pages of allowed origins read the answers (the CORS protocol of the Fetch standard).
+//! Lets pages of allowed origins read responses (the CORS protocol of the Fetch standard).
 //!
-//! A browser does not hold a WebSocket to this, but a page that wants to know why its WebSocket
-//! was refused asks with `fetch`, and that it does.
+//! Browsers do not apply CORS to WebSockets. They apply it to the `fetch` with which a page finds
+//! out why its WebSocket was refused.
 
 use snug_core::Refusal;
 use worker::{Env, Headers, Request, Response, ResponseBuilder, web_sys};
 
 use crate::{config, platform, problem::Problem};
 
-/// How long a browser may remember a preflight's answer. Two hours are Chromium's most.
+/// The time for which a browser may cache a preflight response. Chromium's maximum is two hours.
 const MAX_AGE_SECONDS: &str = "7200";
 
-/// Whether a browser asks if a page may ask.
+/// Returns true if the request is a CORS preflight.
 pub fn is_preflight(request: &Request) -> bool {
-    let asks = request.headers().has("access-control-request-method");
-    request.inner().method() == "OPTIONS" && asks.unwrap_or_default()
+    let names_method = request.headers().has("access-control-request-method");
+    request.inner().method() == "OPTIONS" && names_method.unwrap_or_default()
 }
 
-/// The answer to a preflight for a path that takes these methods, and this header.
+/// Returns the preflight response for a path with these methods and request headers.
 ///
 /// # Errors
 ///
-/// `origin_forbidden`.
+/// `origin_forbidden` if the origin is not allowed.
 pub fn preflight(
     request: &Request,
     env: &Env,
     methods: &[&str],
-    header: &str,
+    headers: &str,
 ) -> Result<Response, Problem> {
     config::load(env)?;
     allowed_origin(request, env).ok_or(Refusal::OriginForbidden)?;
     Ok(ResponseBuilder::new()
         .with_status(204)
         .with_header("access-control-allow-methods", &methods.join(", "))?
-        .with_header("access-control-allow-headers", header)?
+        .with_header("access-control-allow-headers", headers)?
         .with_header("access-control-max-age", MAX_AGE_SECONDS)?
         .empty())
 }
 
-/// The response, readable by the page that asked if it is of an allowed origin. An upgrade is
-/// left as it is.
-pub fn share(
+/// Makes the response readable for the requesting page, if its origin is allowed. An upgrade
+/// response is not changed.
+pub fn allow_reading(
     request: &Request,
     env: &Env,
     response: web_sys::Response,
@@ -51,11 +51,11 @@ pub fn share(
     let Some(origin) = allowed_origin(request, env) else {
         return Ok(response);
     };
-    // A copy, since the headers of a room's answer cannot be changed.
+    // Copied, because the headers of an object's response are immutable.
     let response = Response::from(response);
     let headers: Headers = response.headers().entries().collect();
     headers.set("access-control-allow-origin", &origin.name)?;
-    if origin.brings_cookies {
+    if origin.allows_cookies {
         headers.set("access-control-allow-credentials", "true")?;
     }
     headers.set("access-control-expose-headers", "retry-after")?;
@@ -63,14 +63,14 @@ pub fn share(
     Ok(response.with_headers(headers).into())
 }
 
-/// Where a page that may ask is from.
+/// An allowed origin.
 struct Origin {
     name: String,
-    /// Whether its visitor's cookies say who asks.
-    brings_cookies: bool,
+    /// True if its requests may use cookies.
+    allows_cookies: bool,
 }
 
-/// The origin of the page that asks, where there is one and it may.
+/// Returns the origin of the requesting page, if there is one and it is allowed.
 fn allowed_origin(request: &Request, env: &Env) -> Option<Origin> {
     let name = request.headers().get("origin").ok()??;
     let url = platform::url(request)?;
@@ -78,7 +78,7 @@ fn allowed_origin(request: &Request, env: &Env) -> Option<Origin> {
     let door = &config::load(env).ok()?.door;
     let has_application = door.application.is_some();
     door.origins.allow(&name, &url.host()).then(|| Origin {
-        brings_cookies: has_application && door.origins.allow_cookies(&name, &own),
+        allows_cookies: has_application && door.origins.allow_cookies(&name, &own),
         name,
     })
 }

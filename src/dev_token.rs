@@ -1,4 +1,4 @@
-//! Development tokens, for the pages that a developer tries the Worker with.
+//! Development tokens over HTTP, for trying the Worker on a developer's machine.
 
 use std::rc::Rc;
 
@@ -12,29 +12,30 @@ use worker::{Env, Request, Response, ResponseBuilder};
 
 use crate::{body, config, platform, problem::Problem};
 
-/// What makes tokens for who sends this request, where anything does.
-pub fn mint(request: &Request, env: &Env) -> Option<Rc<DevTokenIssuer>> {
-    // Where a setting cannot be used, the room's door says so: this one stays shut.
-    let mint = config::load(env).ok()?.mint.clone()?;
+/// Returns the issuer of development tokens, if it is enabled for the request's host.
+pub fn issuer(request: &Request, env: &Env) -> Option<Rc<DevTokenIssuer>> {
+    // If a setting is invalid, this endpoint does not exist; a join request reports the setting.
+    let issuer = config::load(env).ok()?.mint.clone()?;
     let host = platform::url(request)?.host();
-    mint.serves_host(&host).then_some(mint)
+    issuer.serves_host(&host).then_some(issuer)
 }
 
-/// Makes a token of the claims in the request's body.
+/// Issues a token with the claims in the request's body.
 ///
 /// # Errors
 ///
-/// `origin_forbidden`, `bad_request`.
-pub async fn answer(
+/// `origin_forbidden` if the origin is not allowed, `bad_request` or `too_large` if the claims
+/// are invalid.
+pub async fn handle(
     request: &Request,
-    mint: &DevTokenIssuer,
+    issuer: &DevTokenIssuer,
     env: &Env,
 ) -> Result<Response, Problem> {
     let url = platform::url(request).ok_or(Refusal::NotFound)?;
     let origin = request.headers().get("origin")?;
     let origins = &config::load(env)?.door.origins;
-    // Under `wrangler dev` a header may give the request another URL than it was sent to
-    // (MF-Original-URL), and so a host that is open. A page may set that, but never its origin.
+    // Under `wrangler dev`, the header MF-Original-URL can replace the request's URL and thus forge
+    // a loopback host. A page can set that header, but it cannot forge its origin.
     origins.check(origin.as_deref(), &url.host())?;
     let claims = match request.inner().body() {
         Some(stream) => body::read(&stream, CLAIMS_BYTES_MAX)
@@ -43,7 +44,7 @@ pub async fn answer(
             .ok_or(CLAIMS_TOO_LONG)?,
         None => Vec::new(),
     };
-    let Secret(token) = mint.sign(&claims, platform::now())?;
+    let Secret(token) = issuer.sign(&claims, platform::now())?;
     Ok(ResponseBuilder::new()
         .with_header("cache-control", "no-store")?
         .from_json(&serde_json::json!({ "token": token }))?)

@@ -1,4 +1,4 @@
-//! The door: checks who comes and what for, then hands the request to the room's object.
+//! Join requests: checks one, then forwards it to the room's object.
 
 use snug_core::{
     Admission, Refusal, RoomName,
@@ -12,18 +12,18 @@ use worker::{Context, Env, Request, web_sys};
 
 use crate::{config, jwks, platform, problem::Problem, session_cookie};
 
-/// The binding of the rooms' objects.
+/// The binding of the Durable Object namespace of rooms.
 pub const ROOMS: &str = "ROOMS";
 
-/// Carries the [`Admission`] to the room's object. The request that carries it is made here from
-/// nothing, so that no client can bring one.
+/// The header that carries the [`Admission`] to the room's object. The forwarded request has no
+/// client headers, so a client cannot forge it.
 pub const ADMISSION_HEADER: &str = "x-snug-admission";
 
-/// Lets a client into a room, or says why not.
+/// Checks a join request and forwards it to the room.
 ///
 /// # Errors
 ///
-/// Every refusal of the door.
+/// Any refusal of admission.
 pub async fn join(
     request: &Request,
     room: &str,
@@ -36,7 +36,8 @@ pub async fn join(
     let claims = match &join_request.credential {
         Credential::Token(token) => claims_of(token, rules, context).await?,
         Credential::Session(application) => {
-            session_cookie::ask(request, application, &join_request.room, rules.leeway_ms).await?
+            session_cookie::authenticate(request, application, &join_request.room, rules.leeway_ms)
+                .await?
         }
     };
     let room = join_request.room.clone();
@@ -44,11 +45,11 @@ pub async fn join(
     Ok(forward(&room, &admission, is_upgrade(request), env).await?)
 }
 
-/// What a token says, where it holds.
+/// Verifies a token and returns its claims.
 ///
 /// # Errors
 ///
-/// As [`token::verify`].
+/// The errors of [`token::verify`].
 pub async fn claims_of(
     Secret(token): &Secret,
     rules: &TokenRules,
@@ -58,7 +59,7 @@ pub async fn claims_of(
     token::verify(token, rules, platform::now(), &runtime).await
 }
 
-/// Whether the request asks for a WebSocket (RFC 6455, section 4.2.1).
+/// Returns true if the request is a WebSocket upgrade (RFC 6455, section 4.2.1).
 pub fn is_upgrade(request: &Request) -> bool {
     let upgrade = request.headers().get("upgrade").ok().flatten();
     upgrade.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
@@ -101,7 +102,7 @@ async fn forward(
     platform::fetch_object(env, ROOMS, room.as_str(), &headers, None).await
 }
 
-/// The same JSON with everything beyond ASCII escaped, as a header's value must be.
+/// Escapes all characters of JSON that are not ASCII, so that it is a valid header value.
 pub fn ascii(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {

@@ -1,5 +1,5 @@
-//! Keys that verify tokens, where they are not among the settings: an identity provider's, fetched
-//! from its address and shared by the isolates of a data centre.
+//! The keys of an identity provider: fetched from `JWKS_URL`, and shared by the isolates of a data
+//! center.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
@@ -13,7 +13,7 @@ use snug_core::{
 use worker::console_error;
 
 use crate::{
-    outbound::{self, Ask},
+    outbound::{self, ServiceRequest},
     platform, signature,
 };
 
@@ -21,24 +21,24 @@ thread_local! {
     static PROVIDERS: RefCell<BTreeMap<ServiceUrl, IdentityProvider>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// How often to look whether what a request waits for has been fetched.
+/// The interval at which a waiting request checks whether the keys have been fetched.
 const WAIT_MS: u64 = 10;
 
-/// How long the cache may take, which is there to save time.
+/// The time limit for reading the shared cache.
 const CACHE_MS_MAX: u64 = 1_000;
 
-/// How long the data centre keeps a provider's keys: as long as they may be used.
+/// The time for which the shared cache stores keys: as long as they may be used.
 const SHARED_SECONDS: u32 = 24 * 60 * 60;
 
-/// Checks tokens with what the runtime has.
+/// The runtime's part of token verification.
 pub struct Runtime<S> {
-    outlive: S,
+    run_to_end: S,
 }
 
 impl<S: Fn(LocalBoxFuture<'static, ()>)> Runtime<S> {
-    /// `outlive` does a task to its end, whatever becomes of the request that it is for.
-    pub fn new(outlive: S) -> Self {
-        Self { outlive }
+    /// Creates one. `run_to_end` runs a task to its end, even if its request ends first.
+    pub fn new(run_to_end: S) -> Self {
+        Self { run_to_end }
     }
 }
 
@@ -58,19 +58,19 @@ impl<S: Fn(LocalBoxFuture<'static, ()>)> Platform for Runtime<S> {
                 KeyLookup::Found(keys) => return Ok(keys),
                 KeyLookup::Refused(refusal) => return Err(refusal),
                 KeyLookup::Wait => platform::wait_ms(WAIT_MS).await,
-                // Others wait for it too, so that it does not end with the one who asked first.
+                // Other requests wait for the fetch too, so it must not end with the first one.
                 KeyLookup::Fetch => {
                     let (address, signer) = (address.clone(), signer.clone());
-                    (self.outlive)(Box::pin(async move { fetch(&address, &signer).await }));
+                    (self.run_to_end)(Box::pin(async move { fetch(&address, &signer).await }));
                 }
             }
         }
     }
 }
 
-/// Brings a provider's keys up to date, from the data centre's cache if that will do.
+/// Updates a provider's keys, from the shared cache if it has a fitting set.
 async fn fetch(address: &ServiceUrl, signer: &KeySelector) {
-    let url = shared_at(address);
+    let url = cache_url(address);
     let shared = platform::within_ms(CACHE_MS_MAX, platform::cached(&url)).await;
     let now = platform::now();
     if shared.flatten().is_some_and(|shared| {
@@ -78,7 +78,7 @@ async fn fetch(address: &ServiceUrl, signer: &KeySelector) {
     }) {
         return;
     }
-    let set = set_of(address).await;
+    let set = fetch_key_set(address).await;
     let now = platform::now();
     let is_set = set.is_some();
     let is_usable = with_provider(address, |provider| provider.fetched(set, now));
@@ -90,27 +90,27 @@ async fn fetch(address: &ServiceUrl, signer: &KeySelector) {
     }
 }
 
-/// What the address answers.
-async fn set_of(address: &ServiceUrl) -> Option<String> {
-    let ask = Ask {
+/// Fetches a key set, and logs why if that fails.
+async fn fetch_key_set(address: &ServiceUrl) -> Option<String> {
+    let request = ServiceRequest {
         body: None,
         headers: &[("accept", "application/jwk-set+json, application/json")],
         bytes_max: JWKS_BYTES_MAX,
         timeout_ms: ANSWER_MS_MAX,
     };
-    match outbound::ask(address, ask).await {
-        // What is not UTF-8 is no JSON either, and is told of as that.
-        Ok(answer) if answer.status == 200 => {
-            return Some(String::from_utf8_lossy(&answer.body).into_owned());
+    match outbound::send(address, request).await {
+        // A body that is not UTF-8 is not JSON either, and is logged as an unusable key set.
+        Ok(response) if response.status == 200 => {
+            return Some(String::from_utf8_lossy(&response.body).into_owned());
         }
-        Ok(answer) => console_error!("JWKS_URL answered {}", answer.status),
+        Ok(response) => console_error!("JWKS_URL answered {}", response.status),
         Err(why) => console_error!("JWKS_URL {why}"),
     }
     None
 }
 
-/// Where the cache has an address's keys. Nobody but this Worker reads or writes there.
-fn shared_at(address: &ServiceUrl) -> String {
+/// Returns the URL under which the shared cache stores an address's keys. Only this Worker uses it.
+fn cache_url(address: &ServiceUrl) -> String {
     let address = js_sys::encode_uri_component(address.as_str());
     format!("https://snug.invalid/jwks?of={}", String::from(address))
 }

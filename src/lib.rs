@@ -1,7 +1,7 @@
 //! Snug: realtime rooms on Cloudflare Workers.
 //!
 //! This crate is the Worker. It translates between the platform and [`snug_core`], which decides.
-//! A request comes in by [`router`], the door is [`join`], and each room is a Durable Object,
+//! [`router`] dispatches requests, [`join`] admits clients, and each room is a Durable Object,
 //! [`room::Room`], which holds the room's sockets and storage.
 
 mod api;

@@ -1,5 +1,5 @@
-//! Snug's own requests to other servers: bounded in time and in bytes, and never redirected, so
-//! that an address is asked for what it is and nothing else.
+//! Requests to other services. They are bounded in time and bytes, and do not follow redirects, so
+//! that Snug sends data only to the configured addresses.
 
 use js_sys::{Object, Reflect};
 use snug_core::service_url::ServiceUrl;
@@ -17,33 +17,40 @@ extern "C" {
 
 const USER_AGENT: &str = concat!("Snug/", env!("CARGO_PKG_VERSION"));
 
-/// What to send.
-pub struct Ask<'a> {
-    /// `GET`, or `POST` with a body.
+/// A request to another service.
+pub struct ServiceRequest<'a> {
+    /// The body. The method is `POST` with a body, `GET` without.
     pub body: Option<&'a str>,
     /// The headers.
     pub headers: &'a [(&'a str, &'a str)],
-    /// The longest answer that is read; none at all where it is 0.
+    /// The size limit of the response body. If 0, the body is not read.
     pub bytes_max: usize,
-    /// How long all of it may take.
+    /// The time limit for the whole exchange.
     pub timeout_ms: u32,
 }
 
-/// What came back.
-pub struct Answer {
+/// The response of another service.
+pub struct ServiceResponse {
     /// The HTTP status.
     pub status: u16,
-    /// What goes with 200; of another status it is not read.
+    /// The body, which is read only if the status is 200.
     pub body: Vec<u8>,
     /// The seconds of a `Retry-After` header.
     pub retry_after_s: Option<u64>,
 }
 
-/// Asks, or tells in a few words why there is no answer. What the platform says of it is not passed
-/// on, since it holds the address, and that may hold what is nobody's business.
-pub async fn ask(address: &ServiceUrl, ask: Ask<'_>) -> Result<Answer, &'static str> {
+/// Sends a request.
+///
+/// # Errors
+///
+/// A short reason if there is no usable response. The platform's own error is not returned, because
+/// it contains the address, which may contain a secret.
+pub async fn send(
+    address: &ServiceUrl,
+    request: ServiceRequest<'_>,
+) -> Result<ServiceResponse, &'static str> {
     const UNREACHED: &str = "could not be reached, or took too long";
-    let init = request(&ask).map_err(|_| UNREACHED)?;
+    let init = to_init(&request).map_err(|_| UNREACHED)?;
     let response = fetch(address.as_str(), &init)
         .await
         .map_err(|_| UNREACHED)?;
@@ -52,45 +59,48 @@ pub async fn ask(address: &ServiceUrl, ask: Ask<'_>) -> Result<Answer, &'static 
     let retry_after = response.headers().get("retry-after").ok().flatten();
     let retry_after_s = retry_after.and_then(|seconds| seconds.parse().ok());
     let Some(stream) = response.body() else {
-        return Ok(Answer {
+        return Ok(ServiceResponse {
             status,
             body: Vec::new(),
             retry_after_s,
         });
     };
-    if status != 200 || ask.bytes_max == 0 {
-        // The status says it all, and an error page may be long.
+    if status != 200 || request.bytes_max == 0 {
         let _cancelled = stream.cancel();
-        return Ok(Answer {
+        return Ok(ServiceResponse {
             status,
             body: Vec::new(),
             retry_after_s,
         });
     }
-    let body = body::read(&stream, ask.bytes_max)
+    let body = body::read(&stream, request.bytes_max)
         .await
         .map_err(|_| UNREACHED)?
-        .ok_or("answered with more than it may")?;
-    Ok(Answer {
+        .ok_or("answered with a body that is too long")?;
+    Ok(ServiceResponse {
         status,
         body,
         retry_after_s,
     })
 }
 
-fn request(ask: &Ask<'_>) -> Result<RequestInit, JsValue> {
+fn to_init(request: &ServiceRequest<'_>) -> Result<RequestInit, JsValue> {
     let init = RequestInit::new();
-    init.set_method(if ask.body.is_some() { "POST" } else { "GET" });
+    init.set_method(if request.body.is_some() {
+        "POST"
+    } else {
+        "GET"
+    });
     init.set_redirect(RequestRedirect::Manual);
-    init.set_signal(Some(&AbortSignal::timeout_with_u32(ask.timeout_ms)));
+    init.set_signal(Some(&AbortSignal::timeout_with_u32(request.timeout_ms)));
     let headers = Object::new();
-    // The platform sends none, and some servers refuse those who do not say who they are.
+    // The platform sends no User-Agent, and some servers reject requests without one.
     Reflect::set(&headers, &"user-agent".into(), &USER_AGENT.into())?;
-    for (name, value) in ask.headers {
+    for (name, value) in request.headers {
         Reflect::set(&headers, &(*name).into(), &(*value).into())?;
     }
     init.set_headers(&headers);
-    if let Some(body) = ask.body {
+    if let Some(body) = request.body {
         init.set_body(&body.into());
     }
     Ok(init)

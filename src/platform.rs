@@ -1,5 +1,4 @@
-//! The only place that asks for time or randomness, and the platform's calls that worker-rs
-//! does not have, or has in a form that panics where they throw.
+//! Time, randomness, and platform calls that worker-rs lacks or that panic there when they throw.
 
 use std::{pin::pin, time::Duration};
 
@@ -82,29 +81,29 @@ extern "C" {
     ) -> std::result::Result<(), JsValue>;
 }
 
-/// The time. The platform holds it still while a handler runs.
+/// Returns the current time. It does not advance while a handler runs.
 pub fn now() -> Timestamp {
     Timestamp(worker::Date::now().as_millis())
 }
 
-/// A time as in ISO 8601, in UTC with milliseconds. The core knows no calendar.
+/// Formats a time as ISO 8601, in UTC with milliseconds. The core has no calendar.
 pub fn iso(at: Timestamp) -> String {
     let date = Date::new(&JsValue::from_f64((at.0 as f64).min(DATE_MS_MAX)));
     date.to_iso_string().into()
 }
 
-/// The last moment that a date can be (ECMA-262, section 21.4.1.1).
+/// The latest time that a `Date` can represent (ECMA-262, section 21.4.1.1).
 const DATE_MS_MAX: f64 = 8.64e15;
 
-/// The request's URL, by the runtime's own parser: a second one would be a quarter of the Wasm.
+/// Parses the request's URL with the runtime's parser: one in Wasm would be a quarter of its size.
 ///
-/// What is wrong with one is not passed on: it would put the query, and a token in it, into a log.
+/// The parser's error is dropped, because it contains the query and thus perhaps a token.
 pub fn url(request: &Request) -> Option<Url> {
     Url::new(&request.inner().url()).ok()
 }
 
-/// Asks the object of this name in a binding's namespace, with nothing but these headers and perhaps
-/// a body, which may be a stream that is read there.
+/// Sends a request to the named object of a namespace, with only these headers and an optional
+/// body, which may be a stream.
 pub async fn fetch_object(
     env: &Env,
     binding: &str,
@@ -128,35 +127,36 @@ pub async fn fetch_object(
     Ok(stub.fetch("https://room/", &init).await?.unchecked_into())
 }
 
-/// 64 random bits.
+/// Returns 64 random bits.
 pub fn random() -> Result<u64> {
     getrandom::u64().map_err(|error| worker::Error::RustError(error.to_string()))
 }
 
-/// Sends one text frame. The string is JavaScript's, so that one to many sockets is decoded once.
+/// Sends one text frame. It takes a JavaScript string, so that a text for many sockets is converted
+/// once.
 pub fn send(socket: &WebSocket, text: &JsString) -> Result<()> {
     Ok(raw_socket(socket).send(text)?)
 }
 
-/// What was sent and has not been passed to the kernel yet, as the client reads too slowly; 0
-/// where the runtime does not tell.
+/// Returns the bytes that were sent but not passed to the kernel yet, because the client reads too
+/// slowly. Returns 0 if the runtime does not report them.
 pub fn queued_bytes(socket: &WebSocket) -> u64 {
     raw_socket(socket).buffered_amount().unwrap_or_default() as u64
 }
 
-/// Runs a task in `ms` milliseconds, after the event that asks for it. Until then the object does
-/// not hibernate.
+/// Runs a task after `ms` milliseconds, outside of the current event. The object does not hibernate
+/// in the meantime.
 pub fn run_in_ms(ms: u64, task: impl FnOnce() + 'static) {
     let delay = Delay::from(Duration::from_millis(ms));
     wasm_bindgen_futures::spawn_local(delay.map(|()| task()));
 }
 
-/// Waits.
+/// Waits for `ms` milliseconds.
 pub async fn wait_ms(ms: u64) {
     Delay::from(Duration::from_millis(ms)).await;
 }
 
-/// Waits for something, but not for longer than this.
+/// Awaits a task, or returns `None` after `ms` milliseconds.
 pub async fn within_ms<T>(ms: u64, task: impl Future<Output = T>) -> Option<T> {
     match select(pin!(task), pin!(wait_ms(ms))).await {
         Either::Left((outcome, _)) => Some(outcome),
@@ -164,8 +164,8 @@ pub async fn within_ms<T>(ms: u64, task: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// A text in the cache that the isolates of a data centre share. Where there is no such cache,
-/// nothing is in it.
+/// Returns a text from the cache that the isolates of a data center share, or `None` if there is
+/// no such cache.
 pub async fn cached(url: &str) -> Option<String> {
     let cache = shared_cache().await.ok()?;
     let response = cache.find(url).await.ok()?;
@@ -176,9 +176,9 @@ pub async fn cached(url: &str) -> Option<String> {
         .as_string()
 }
 
-/// Keeps a text there.
+/// Stores a text in the shared cache.
 pub async fn cache(url: &str, text: &str, seconds: u32) {
-    // What the platform says of it holds the URL.
+    // The error is not logged, because it contains the URL.
     if try_cache(url, text, seconds).await.is_err() {
         console_warn!("cache: not written");
     }
@@ -196,13 +196,13 @@ async fn shared_cache() -> std::result::Result<RawCache, JsValue> {
     Ok(open_cache("snug").await?.unchecked_into())
 }
 
-/// Keeps a text with a socket, over hibernation; `None` takes it away.
+/// Sets a socket's attachment, which survives hibernation; `None` removes it.
 pub fn attach(socket: &WebSocket, attachment: Option<&str>) -> Result<()> {
     let value = attachment.map_or(JsValue::NULL, JsValue::from_str);
     Ok(raw_socket(socket).serialize_attachment(&value)?)
 }
 
-/// The text that is kept with a socket.
+/// Returns a socket's attachment.
 pub fn attachment(socket: &WebSocket) -> Option<String> {
     raw_socket(socket)
         .deserialize_attachment()
@@ -210,13 +210,13 @@ pub fn attachment(socket: &WebSocket) -> Option<String> {
         .as_string()
 }
 
-/// Lets the runtime answer one text with another without waking the object.
+/// Makes the runtime answer one text with another without waking the object.
 pub fn set_auto_response(state: &State, request: &str, response: &str) -> Result<()> {
     let pair = WebSocketRequestResponsePair::new(request, response)?;
     Ok(state.as_raw().set_websocket_auto_response(&pair)?)
 }
 
-/// When the runtime last did so for a socket.
+/// Returns the time at which the runtime last did so for a socket.
 pub fn auto_responded_at(state: &State, socket: &WebSocket) -> Option<Timestamp> {
     let raw: &RawState = raw_state(state).unchecked_ref();
     let date = raw.auto_response_timestamp(socket.as_ref()).ok()??;
@@ -228,7 +228,7 @@ pub fn accept(state: &State, socket: &WebSocket, tag: &str) -> Result<()> {
     Ok(raw_state(state).accept_websocket_with_tags(socket.as_ref(), vec![tag.into()])?)
 }
 
-/// Every socket of the object, closing ones included.
+/// Returns all sockets of the object, including closing ones.
 pub fn sockets(state: &State) -> Result<Vec<WebSocket>> {
     Ok(raw_state(state)
         .get_websockets()?
@@ -237,7 +237,7 @@ pub fn sockets(state: &State) -> Result<Vec<WebSocket>> {
         .collect())
 }
 
-/// The tag that a socket was accepted with.
+/// Returns the tag with which a socket was accepted.
 pub fn tag(state: &State, socket: &WebSocket) -> Option<String> {
     raw_state(state)
         .get_tags(socket.as_ref())
@@ -246,25 +246,25 @@ pub fn tag(state: &State, socket: &WebSocket) -> Option<String> {
         .next()
 }
 
-/// The last moment that an alarm can be set for: the runtime takes no dates after 2189.
+/// The latest time for an alarm: the runtime rejects dates after 2189.
 const ALARM_MS_MAX: f64 = 6.9e12;
 
-/// Sets the object's one alarm, as part of the writes of this turn.
+/// Sets the object's only alarm, as one of the writes of this turn.
 pub fn set_alarm(storage: &Storage, at: Timestamp) -> Result<()> {
     let date = Date::new(&JsValue::from_f64((at.0 as f64).min(ALARM_MS_MAX)));
-    log_refusal(storage.as_raw().set_alarm(date, no_options())?);
+    log_failure(storage.as_raw().set_alarm(date, no_options())?);
     Ok(())
 }
 
-/// Takes the alarm back.
+/// Deletes the alarm.
 pub fn delete_alarm(storage: &Storage) -> Result<()> {
-    log_refusal(storage.as_raw().delete_alarm(no_options())?);
+    log_failure(storage.as_raw().delete_alarm(no_options())?);
     Ok(())
 }
 
-/// Tells the log where an alarm was refused. That it was written need not be waited for: where it
-/// was not, the output gate breaks and the object restarts.
-fn log_refusal(alarm: Promise) {
+/// Logs a failed alarm call. Its success need not be awaited: if the write fails, the output gate
+/// breaks and the object restarts.
+fn log_failure(alarm: Promise) {
     wasm_bindgen_futures::spawn_local(async {
         if let Err(error) = JsFuture::from(alarm).await {
             console_error!("alarm: {}", worker::Error::from(error));
@@ -272,7 +272,7 @@ fn log_refusal(alarm: Promise) {
     });
 }
 
-/// Does all of the body's writes, or none where it fails.
+/// Runs the body in a transaction: if it fails, none of its writes take effect.
 pub fn transaction(storage: &Storage, mut body: impl FnMut() -> Result<()>) -> Result<()> {
     let raw: &RawStorage = storage.as_raw().unchecked_ref();
     Ok(raw.transaction_sync(&mut || body().map_err(JsValue::from))?)

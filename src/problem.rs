@@ -1,14 +1,13 @@
-//! What keeps a request from its answer, and how that is told: `application/problem+json`
-//! (RFC 9457).
+//! Failed requests as HTTP responses: `application/problem+json` (RFC 9457).
 
 use snug_core::Refusal;
 use worker::{Error, Response, ResponseBuilder, Result, console_error};
 
-/// Why a request is not answered as it wished.
+/// The reason why a request failed.
 pub enum Problem {
-    /// The request's own doing.
+    /// The request was refused.
     Refused(Refusal),
-    /// The platform's or ours: the log is told what, the client only that.
+    /// An internal error. It is logged, and the client gets `internal`.
     Fault(Error),
 }
 
@@ -25,7 +24,7 @@ impl From<Error> for Problem {
 }
 
 impl Problem {
-    /// What the client is told of it.
+    /// Returns the refusal for the client, and logs an internal error.
     pub fn into_refusal(self) -> Refusal {
         match self {
             Self::Refused(refusal) => refusal,
@@ -36,7 +35,7 @@ impl Problem {
         }
     }
 
-    /// The response that tells of it.
+    /// Returns the HTTP response.
     pub fn into_response(self) -> Result<Response> {
         response(&self.into_refusal())
     }

@@ -1,4 +1,4 @@
-//! Cookie sessions: the application at `AUTH_URL` says who comes.
+//! Cookie sessions: the application at `AUTH_URL` identifies the user.
 
 use snug_core::{
     Refusal, RoomName,
@@ -12,17 +12,17 @@ use snug_core::{
 use worker::{Error, Request, console_error};
 
 use crate::{
-    outbound::{self, Ask},
+    outbound::{self, ServiceRequest},
     platform,
     problem::Problem,
 };
 
-/// Asks the application whose cookies these are, and what they may do in the room.
+/// Sends the cookies to the application, which returns the claims of their user.
 ///
 /// # Errors
 ///
-/// The application's refusal, or `auth_unavailable`.
-pub async fn ask(
+/// The application's refusal, or `auth_unavailable` if its response cannot be used.
+pub async fn authenticate(
     request: &Request,
     application: &ServiceUrl,
     room: &RoomName,
@@ -31,31 +31,33 @@ pub async fn ask(
     let header = |name| request.headers().get(name);
     let (cookie, origin) = (header("cookie")?, header("origin")?);
     let ip = header("cf-connecting-ip")?;
-    let question = SessionRequest {
+    let session_request = SessionRequest {
         room,
         ip: ip.as_deref(),
     };
-    let body = serde_json::to_string(&question).map_err(Error::from)?;
+    let body = serde_json::to_string(&session_request).map_err(Error::from)?;
     let mut headers = vec![
         ("content-type", "application/json"),
         ("accept", "application/json"),
     ];
     headers.extend(cookie.as_deref().map(|cookie| ("cookie", cookie)));
     headers.extend(origin.as_deref().map(|origin| ("origin", origin)));
-    let ask = Ask {
+    let outbound = ServiceRequest {
         body: Some(&body),
         headers: &headers,
         bytes_max: SESSION_BYTES_MAX,
         timeout_ms: ANSWER_MS_MAX,
     };
-    let denial = match outbound::ask(application, ask).await {
-        Ok(answer) => match read_answer(answer.status, &answer.body, leeway_ms, platform::now()) {
-            Ok(claims) => return Ok(claims),
-            Err(denial) => denial,
-        },
+    let error = match outbound::send(application, outbound).await {
+        Ok(response) => {
+            match read_answer(response.status, &response.body, leeway_ms, platform::now()) {
+                Ok(claims) => return Ok(claims),
+                Err(error) => error,
+            }
+        }
         Err(why) => SessionError::Unusable(why.into()),
     };
-    Err(match denial {
+    Err(match error {
         SessionError::Refused(refusal) => refusal.into(),
         SessionError::Unusable(why) => {
             console_error!("AUTH_URL {why}");

@@ -1,7 +1,7 @@
-//! Signatures of public keys, checked by the runtime's own WebCrypto.
+//! Verifies public-key signatures with the runtime's WebCrypto.
 //!
-//! In Wasm an RSA check takes ten times as long and an ECDSA one fourteen times, and the three
-//! algorithms' code would make the Worker a third larger.
+//! In Wasm, verifying RSA takes ten times as long and ECDSA fourteen times, and the code of the
+//! algorithms would make the Worker a third larger.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -31,17 +31,17 @@ extern "C" {
     ) -> Result<JsValue, JsValue>;
 }
 
-/// Imported keys that are kept, more than providers have.
+/// The maximum number of cached keys, which is more than identity providers have.
 const KEYS_MAX: usize = 64;
 
 thread_local! {
-    /// Nothing for those that cannot be imported.
+    /// The imported keys; `None` for a key that cannot be imported.
     static KEYS: RefCell<BTreeMap<PublicKey, Option<Imported>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Whether the signature of these bytes is the key's.
+/// Returns true if the signature of these bytes is valid for the key.
 pub async fn holds(key: &PublicKey, signed: &[u8], signature: &[u8]) -> bool {
-    // What cannot be checked does not hold.
+    // A signature that cannot be checked is invalid.
     check(key, signed, signature).await.unwrap_or_default()
 }
 
@@ -54,21 +54,21 @@ async fn check(key: &PublicKey, signed: &[u8], signature: &[u8]) -> Result<bool,
     Ok(holds.is_truthy())
 }
 
-/// A key as the runtime has it.
+/// A key that was imported into the runtime.
 #[derive(Clone)]
 struct Imported {
     key: CryptoKey,
     algorithm: JsValue,
 }
 
-/// Imports a key, once.
+/// Returns the imported key, and imports it on the first call.
 async fn imported(key: &PublicKey) -> Option<Imported> {
     if let Some(imported) = KEYS.with_borrow(|keys| keys.get(key).cloned()) {
         return imported;
     }
     let imported = import(key).await.ok();
     if imported.is_none() {
-        // For example a point that is not on the curve. Told once, whatever tokens come.
+        // For example, a point that is not on the curve. Logged once, because the result is cached.
         console_error!("a public key for {:?} cannot be used", key.algorithm);
     }
     KEYS.with_borrow_mut(|keys| {
@@ -88,7 +88,7 @@ async fn import(key: &PublicKey) -> Result<Imported, JsValue> {
     Ok(Imported { key, algorithm })
 }
 
-/// The algorithm as the Web Cryptography API names it, for the import and for the check.
+/// Returns the algorithm's parameters in WebCrypto, for import and verification.
 fn parameters(algorithm: PublicAlgorithm) -> Result<JsValue, JsValue> {
     let fields: &[(&str, JsValue)] = &match algorithm {
         PublicAlgorithm::Rs256 => [
@@ -104,7 +104,7 @@ fn parameters(algorithm: PublicAlgorithm) -> Result<JsValue, JsValue> {
         Reflect::set(&parameters, &(*name).into(), value)?;
     }
     match algorithm {
-        // As long as the hash (RFC 7518, section 3.5).
+        // The salt is as long as the hash (RFC 7518, section 3.5).
         PublicAlgorithm::Ps256 => Reflect::set(&parameters, &"saltLength".into(), &32.into())?,
         PublicAlgorithm::Es256 => Reflect::set(&parameters, &"namedCurve".into(), &"P-256".into())?,
         PublicAlgorithm::Rs256 | PublicAlgorithm::EdDsa => true,

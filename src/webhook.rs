@@ -1,5 +1,4 @@
-//! Events on their way to the back end: signed, and sent once. Whether they are sent again is the
-//! core's to say.
+//! Signs and sends a webhook delivery. The core decides about retries.
 
 use snug_core::{
     RoomName, backend::webhook::Delivery, limits::DELIVERY_MS_MAX, room::io::DeliveryOutcome,
@@ -8,11 +7,11 @@ use worker::{Env, console_warn};
 
 use crate::{
     config,
-    outbound::{self, Ask},
+    outbound::{self, ServiceRequest},
     platform,
 };
 
-/// Sends a delivery, and tells what came of it.
+/// Sends a delivery and returns its outcome.
 pub async fn send(env: &Env, room: &RoomName, delivery: &Delivery) -> DeliveryOutcome {
     let failed = |retry_after_ms| DeliveryOutcome::Failed { retry_after_ms };
     let Ok(config) = config::load(env) else {
@@ -27,19 +26,19 @@ pub async fn send(env: &Env, room: &RoomName, delivery: &Delivery) -> DeliveryOu
     let signed = signer.headers(&delivery.id(), &body, now);
     let mut headers = vec![("content-type", "application/json")];
     headers.extend(signed.iter().map(|(name, value)| (*name, value.as_str())));
-    let ask = Ask {
+    let request = ServiceRequest {
         body: Some(&body),
         headers: &headers,
-        // The status says it all.
+        // Only the status matters.
         bytes_max: 0,
         timeout_ms: DELIVERY_MS_MAX,
     };
-    match outbound::ask(address, ask).await {
-        Ok(answer) if (200..300).contains(&answer.status) => DeliveryOutcome::Taken,
-        Ok(answer) => {
-            console_warn!("WEBHOOK_URL answered {}", answer.status);
+    match outbound::send(address, request).await {
+        Ok(response) if (200..300).contains(&response.status) => DeliveryOutcome::Taken,
+        Ok(response) => {
+            console_warn!("WEBHOOK_URL answered {}", response.status);
             failed(
-                answer
+                response
                     .retry_after_s
                     .map(|seconds| seconds.saturating_mul(1000)),
             )

@@ -232,7 +232,7 @@ const FAILURES: [string, () => Reply, string][] = [
   [
     "that is too long",
     () => ({ body: allowed.padEnd(ANSWER_BYTES_MAX + 1) }),
-    "answered with more than it may",
+    "answered with a body that is too long",
   ],
 ];
 

@@ -378,7 +378,7 @@ describe.concurrent("an answer of 64 KiB is taken, and not one byte more,", () =
     await expectIn(worker, jwt);
     await using strict = await startFor(site, { JWKS_URL: `${site.origin}/more` });
     await expectOut(strict, jwt, 503);
-    await expectLogged(strict, site, "answered with more than it may", jwt);
+    await expectLogged(strict, site, "answered with a body that is too long", jwt);
   });
 
   it("and one that never ends is not waited for", async () => {
@@ -393,7 +393,7 @@ describe.concurrent("an answer of 64 KiB is taken, and not one byte more,", () =
     const before = Date.now();
     await expectOut(worker, jwt, 503);
     expect(Date.now() - before).toBeLessThan(4000);
-    await expectLogged(worker, site, "answered with more than it may", jwt);
+    await expectLogged(worker, site, "answered with a body that is too long", jwt);
     // It is told to stop, too.
     const sent = pieces;
     await new Promise((resolve) => setTimeout(resolve, 500));
@@ -407,7 +407,7 @@ describe.concurrent("an answer of 64 KiB is taken, and not one byte more,", () =
     await using site = await startSite(() => ({ body, headers: { "content-encoding": "gzip" } }));
     await using worker = await startFor(site);
     await expectOut(worker, jwt, 503);
-    await expectLogged(worker, site, "answered with more than it may", jwt);
+    await expectLogged(worker, site, "answered with a body that is too long", jwt);
   });
 });
 

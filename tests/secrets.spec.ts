@@ -683,7 +683,7 @@ describe("when all that is over,", () => {
       "misconfigured: JWT_SECRET ",
       "AUTH_URL answered 500",
       "AUTH_URL answered with claims: ",
-      "AUTH_URL answered with more than it may",
+      "AUTH_URL answered with a body that is too long",
       "AUTH_URL could not be reached",
       "JWKS_URL answered 500",
       "JWKS_URL answered with no key",

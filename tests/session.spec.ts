@@ -428,7 +428,7 @@ describe("an answer's bytes", () => {
     for (const reply of [measured(ofBytes(MOST)), { body: inPieces(ofBytes(MOST)) }]) {
       await connect(worker, roomOf(reply), withCookie(COOKIE));
     }
-    const TOO_MANY = "answered with more than it may";
+    const TOO_MANY = "answered with a body that is too long";
     for (const reply of [measured(ofBytes(MOST + 1)), { body: inPieces(ofBytes(MOST + 1)) }]) {
       await expectUnavailable(roomOf(reply), TOO_MANY);
     }
@@ -454,7 +454,7 @@ describe("an answer's bytes", () => {
         return endless();
       },
     });
-    await expectUnavailable(room, "answered with more than it may");
+    await expectUnavailable(room, "answered with a body that is too long");
     await vi.waitFor(() => expect(stopped).toBe(2));
   });
 });

@@ -1,7 +1,7 @@
-//! A room's Durable Object: each event becomes an [`Input`], each [`Output`] an effect.
+//! The Durable Object of one room. Each runtime event becomes an [`Input`], each [`Output`] an effect.
 //!
-//! Nothing is awaited between the two, so that each event is one turn: the writes of it are
-//! committed together, and the runtime holds its frames back until they are.
+//! Nothing is awaited between an input and its last output, so each event is one turn: the runtime
+//! commits its writes together and holds its frames back until they are committed.
 
 mod sockets;
 mod store;
@@ -31,55 +31,55 @@ use worker::{
 
 use self::{sockets::Sockets, store::Store, text_cache::JsTextCache};
 use crate::{
-    api::{CALL_HEADER, read_body},
+    api::{API_REQUEST_HEADER, read_body},
     config,
     join::{ADMISSION_HEADER, is_upgrade},
     platform,
     problem::Problem,
 };
 
-/// One room.
+/// The Durable Object class of rooms.
 #[wasm_bindgen]
 pub struct Room {
     object: Rc<Object>,
 }
 
-/// How long until an alarm rings again that could not be heard.
+/// Delay before an alarm whose turn failed is run again.
 const ALARM_RETRY_MS: u64 = 60_000;
 
-/// What a timer may outlive an event with.
+/// The state of the object. Timers and pending requests share it.
 struct Object {
     state: State,
     env: Env,
-    /// When the alarm is set for, as far as storage has said.
+    /// The time that the alarm is set for, if any.
     alarm: Rc<Cell<Option<Timestamp>>>,
-    /// When the next timer flushes.
+    /// The time at which the next timer flushes.
     flushes_at: Cell<Option<Timestamp>>,
-    /// How many calls there have been since the start or the wake.
-    calls: Cell<u64>,
-    /// Those that wait for their answer.
-    waiting:
+    /// The number of API requests since the object started.
+    api_requests: Cell<u64>,
+    /// API requests without a response yet.
+    pending:
         RefCell<BTreeMap<ApiRequestId, oneshot::Sender<std::result::Result<ApiResponse, Refusal>>>>,
-    /// Restored by the first event after a start or a wake.
+    /// `None` until the first event after the object started.
     awake: RefCell<Option<Awake>>,
 }
 
-/// What is in memory while the object does not hibernate.
+/// The room and its resources, in memory while the object does not hibernate.
 struct Awake {
     room: snug_core::Room,
     sockets: Sockets,
     store: Store,
     texts: JsTextCache,
-    /// Storage has not taken a message, perhaps since its offset was another object's: what is in
-    /// memory cannot be relied on, and the next event starts from storage.
+    /// True if a batch could not be stored, perhaps because another object has taken its offset.
+    /// The memory is then unreliable, and the next event restores the room from storage.
     is_stale: bool,
 }
 
-/// The events of the object. They are exported by hand, and not by worker-rs's macro, since
-/// nothing in them is awaited: a promise for each would cost as much again as a small event.
+/// The object's event handlers. They are exported by hand instead of by worker-rs's macro: they
+/// await nothing, and a promise for each would double the cost of a small event.
 #[wasm_bindgen]
 impl Room {
-    /// The runtime starts the object, or wakes it.
+    /// Constructs the object when the runtime starts or wakes it.
     #[wasm_bindgen(constructor)]
     pub fn new(state: DurableObjectState, env: Env) -> Self {
         let state = State::from(state);
@@ -89,7 +89,7 @@ impl Room {
         let alarm = Rc::new(Cell::new(None));
         let (slot, storage) = (alarm.clone(), state.storage());
         let _loaded = state.block_concurrency_while(async move {
-            // Where it cannot be read it is set once more than needed.
+            // If it cannot be read, the alarm is only set once more than necessary.
             let at = storage.get_alarm().await.unwrap_or_default();
             slot.set(at.and_then(|ms| u64::try_from(ms).ok()).map(Timestamp));
             Ok(())
@@ -99,39 +99,39 @@ impl Room {
             env,
             alarm,
             flushes_at: Cell::new(None),
-            calls: Cell::new(0),
-            waiting: RefCell::default(),
+            api_requests: Cell::new(0),
+            pending: RefCell::default(),
             awake: RefCell::new(None),
         });
         Self { object }
     }
 
-    /// The Worker sends somebody whom the door let through: into the room, or with a call, whose
-    /// answer may take a moment.
+    /// Handles a request of the Worker: an admitted join request, or an API request, whose response
+    /// may have to wait.
     pub fn fetch(&self, request: web_sys::Request) -> std::result::Result<JsValue, JsValue> {
         let request = Request::from(request);
-        if !request.headers().has(CALL_HEADER)? {
+        if !request.headers().has(API_REQUEST_HEADER)? {
             let admitted = self.object.admit(&request);
             let response: web_sys::Response = admitted.or_else(Problem::into_response)?.into();
             return Ok(response.into());
         }
         let object = self.object.clone();
         Ok(future_to_promise(async move {
-            let answered = object.answer(&request).await;
-            let response: web_sys::Response = answered.or_else(Problem::into_response)?.into();
+            let handled = object.handle_api_request(&request).await;
+            let response: web_sys::Response = handled.or_else(Problem::into_response)?.into();
             Ok(response.into())
         })
         .into())
     }
 
-    /// The time has come that was asked for.
+    /// Handles the alarm.
     pub fn alarm(&self) -> std::result::Result<(), JsValue> {
         self.object.alarm.set(None);
         let turned = self.object.turn(|awake| Input::Timeout {
             answered: awake.sockets.answered(&self.object.state),
         });
-        // The runtime would try some times and then give up: nothing would ring any more in a room
-        // that no setting lets wake just now, whatever is due in it.
+        // The runtime retries a failed alarm a few times, then gives up. If the room cannot wake for
+        // now, for example because of an invalid setting, it would never have an alarm again.
         turned.or_else(|error| {
             console_error!("alarm: {error}");
             let later = platform::now().plus_ms(ALARM_RETRY_MS);
@@ -140,7 +140,7 @@ impl Room {
         })
     }
 
-    /// A frame came.
+    /// Handles a frame.
     #[wasm_bindgen(js_name = webSocketMessage)]
     pub fn web_socket_message(
         &self,
@@ -155,12 +155,12 @@ impl Room {
             Some(text) => Input::Receive { from, text },
             None => Input::ReceiveBinary { from },
         };
-        // A room that cannot be woken would leave its clients waiting for ever.
+        // If the room cannot wake, the client would wait forever.
         let turned = self.object.turn(|_| input);
         Ok(turned.inspect_err(|_| sockets::close_unavailable(&socket))?)
     }
 
-    /// The client has closed.
+    /// Handles a close by the client.
     #[wasm_bindgen(js_name = webSocketClose)]
     pub fn web_socket_close(
         &self,
@@ -170,13 +170,13 @@ impl Room {
         was_clean: bool,
     ) -> std::result::Result<(), JsValue> {
         let socket = WebSocket::from(socket);
-        let said_goodbye = was_clean && matches!(code, 1000 | 1001 | 1005);
-        let gone = self.object.on_socket_gone(&socket, said_goodbye);
+        let is_clean = was_clean && matches!(code, 1000 | 1001 | 1005);
+        let gone = self.object.on_socket_gone(&socket, is_clean);
         sockets::answer_close(&socket, code, reason);
         Ok(gone?)
     }
 
-    /// The connection broke.
+    /// Handles a lost connection.
     #[wasm_bindgen(js_name = webSocketError)]
     pub fn web_socket_error(&self, socket: web_sys::WebSocket) -> std::result::Result<(), JsValue> {
         Ok(self
@@ -186,16 +186,16 @@ impl Room {
 }
 
 impl Object {
-    /// Answers the Worker's request for a client that the door let through.
+    /// Lets an admitted client join the room, unless the room refuses it.
     fn admit(self: &Rc<Self>, request: &Request) -> std::result::Result<Response, Problem> {
         let admission = request.headers().get(ADMISSION_HEADER)?.unwrap_or_default();
         let admission: Admission = serde_json::from_str(&admission).map_err(Error::from)?;
-        let is_question = !is_upgrade(request);
-        if is_question && self.is_unused()? {
+        let is_probe = !is_upgrade(request);
+        if is_probe && self.is_unused()? {
             return Err(Refusal::UpgradeRequired.into());
         }
         self.with_awake(|awake| awake.room.check_capacity(&admission.user, platform::now()))??;
-        if is_question {
+        if is_probe {
             return Err(Refusal::UpgradeRequired.into());
         }
         let WebSocketPair { client, server } = WebSocketPair::new()?;
@@ -215,35 +215,41 @@ impl Object {
         Ok(response.empty())
     }
 
-    /// Answers a call.
-    async fn answer(self: &Rc<Self>, request: &Request) -> std::result::Result<Response, Problem> {
-        let call = request.headers().get(CALL_HEADER)?.unwrap_or_default();
+    /// Handles an API request and returns its response.
+    async fn handle_api_request(
+        self: &Rc<Self>,
+        request: &Request,
+    ) -> std::result::Result<Response, Problem> {
+        let call = request
+            .headers()
+            .get(API_REQUEST_HEADER)?
+            .unwrap_or_default();
         let call: ApiRequest = serde_json::from_str(&call).map_err(Error::from)?;
         let body = read_body(request).await?;
         if self.is_unused()? {
-            if let Some(answer) = call.ask.response_if_unused(&self.name()?) {
-                return Ok(respond(&answer)?);
+            if let Some(response) = call.ask.response_if_unused(&self.name()?) {
+                return Ok(to_http(&response)?);
             }
-            // What is refused does not make a room either.
+            // An invalid request must not create a room.
             call.check(&body, &config::load(&self.env)?.room)?;
         }
-        let id = ApiRequestId(self.calls.get());
-        self.calls.set(id.0.wrapping_add(1));
+        let id = ApiRequestId(self.api_requests.get());
+        self.api_requests.set(id.0.wrapping_add(1));
         let (sender, receiver) = oneshot::channel();
-        self.waiting.borrow_mut().insert(id, sender);
+        self.pending.borrow_mut().insert(id, sender);
         let turned = self.turn(|_| Input::ApiRequest { id, call, body });
-        turned.inspect_err(|_| drop(self.waiting.borrow_mut().remove(&id)))?;
-        // Nobody will answer where the room was lost meanwhile.
-        let answer = receiver.await.map_err(|_| Refusal::Internal)??;
-        Ok(respond(&answer)?)
+        turned.inspect_err(|_| drop(self.pending.borrow_mut().remove(&id)))?;
+        // The sender is dropped if the room had to be restored in the meantime.
+        let response = receiver.await.map_err(|_| Refusal::Internal)??;
+        Ok(to_http(&response)?)
     }
 
-    /// Whether nobody has ever been here: to ask about a room does not make one.
+    /// Returns true if the room was never used. A request about such a room must not create it.
     fn is_unused(&self) -> Result<bool> {
         Ok(self.awake.borrow().is_none() && Store::is_new(self.state.storage())?)
     }
 
-    /// Lets go of a socket, whichever event tells of its end first.
+    /// Disconnects a socket, on the first event that reports its end.
     fn on_socket_gone(self: &Rc<Self>, socket: &WebSocket, clean: bool) -> Result<()> {
         let Some(connection) = sockets::id_of(&self.state, socket) else {
             return Ok(());
@@ -256,7 +262,7 @@ impl Object {
         Ok(())
     }
 
-    /// One event: one input, and all that comes of it.
+    /// Runs one turn: handles one input and applies all outputs that follow from it.
     fn turn(self: &Rc<Self>, input: impl FnOnce(&mut Awake) -> Input) -> Result<()> {
         self.with_awake(|awake| {
             let now = platform::now();
@@ -265,11 +271,11 @@ impl Object {
             while let Some(input) = next {
                 awake.room.handle_input(input, now);
                 while let Some(output) = awake.room.poll_output() {
-                    if let Some(answer) = self.apply(awake, output) {
-                        awake.room.handle_input(answer, now);
+                    if let Some(result) = self.apply(awake, output) {
+                        awake.room.handle_input(result, now);
                     }
                 }
-                let queued = awake.sockets.take_queued();
+                let queued = awake.sockets.take_long_queues();
                 next = (!queued.is_empty()).then_some(Input::SlowConsumers { queued });
             }
             awake.texts.clear();
@@ -292,23 +298,22 @@ impl Object {
             .ok_or_else(|| Error::RustError("not awake".into()))?;
         if awake.as_ref().is_some_and(|awake| awake.is_stale) {
             *awake = None;
-            self.waiting.borrow_mut().clear();
+            self.pending.borrow_mut().clear();
         }
         Ok(done)
     }
 
     fn name(&self) -> Result<RoomName> {
         let name = self.state.id().name().as_deref().and_then(RoomName::parse);
-        name.ok_or_else(|| Error::RustError("the object has no room's name".into()))
+        name.ok_or_else(|| Error::RustError("the object's name is not a valid room name".into()))
     }
 
-    /// What the ids of the room's events begin with: as much of the object's own id as tells it from
-    /// all others.
+    /// Returns the prefix of the room's event ids: enough of the object's id to be unique.
     fn source(&self) -> String {
         self.state.id().to_string().chars().take(16).collect()
     }
 
-    /// Restores the room from its storage and its sockets.
+    /// Restores the room from its storage and its sockets' attachments.
     fn wake(&self) -> Result<Awake> {
         let name = self.name()?;
         let config =
@@ -331,13 +336,13 @@ impl Object {
         })
     }
 
-    /// Does one output. What storage was asked has an answer.
+    /// Applies one output, and returns its result if it is for storage.
     fn apply(self: &Rc<Self>, awake: &mut Awake, output: Output) -> Option<Input> {
         let (sockets, store, texts) = (&mut awake.sockets, &awake.store, &mut awake.texts);
         match output {
             Output::Append { batch, events } => {
                 let json = texts.encode(&batch.json).clone();
-                // The same text, where messages are kept at all.
+                // If messages are retained, this is the same text, which is encoded only once.
                 let events = events
                     .as_ref()
                     .map(|row| (row, texts.encode(row.lines.text())));
@@ -379,9 +384,9 @@ impl Object {
                 Some(Input::DeadRead(dead))
             }
             Output::ApiResponse { id, answer } => {
-                if let Some(waiting) = self.waiting.borrow_mut().remove(&id) {
-                    // Whoever asked may have gone.
-                    let _unheard = waiting.send(answer);
+                if let Some(sender) = self.pending.borrow_mut().remove(&id) {
+                    // Sending fails if the caller has disconnected.
+                    let _unsent = sender.send(answer);
                 }
                 None
             }
@@ -398,8 +403,8 @@ impl Object {
                 self.check_token(connection, id, token);
                 None
             }
-            Output::CallPublishHook(question) => {
-                self.judge(question);
+            Output::CallPublishHook(request) => {
+                self.call_publish_hook(request);
                 None
             }
             Output::Send { to, text } => {
@@ -422,7 +427,7 @@ impl Object {
         }
     }
 
-    /// Sets the alarm where something is due before it rings, and takes it back where nothing is.
+    /// Sets the alarm if something is due before it, and deletes it if nothing is due.
     fn arm(&self, awake: &Awake) {
         let storage = self.state.storage();
         let due = awake.room.poll_timeout().map(|(at, _)| at);
@@ -437,7 +442,7 @@ impl Object {
         }
     }
 
-    /// Comes back for what the room has gathered.
+    /// Starts a timer for the room's next flush, unless an earlier one runs.
     fn arm_flush(self: &Rc<Self>, awake: &Awake, now: Timestamp) {
         let Some(wait_ms) = awake.room.poll_flush() else {
             return;
@@ -447,11 +452,11 @@ impl Object {
             return;
         }
         self.flushes_at.set(Some(due));
-        // Weak, since a timer of an object that was reset never fires, and would keep it.
+        // Weak, because the timer of an object that was reset never fires and would leak the object.
         let object = Rc::downgrade(self);
         platform::run_in_ms(wait_ms, move || {
             let object = object.upgrade();
-            // One that was overtaken by an earlier one has nothing to say.
+            // Ignore a timer that a newer one has replaced.
             let Some(object) = object.filter(|one| one.flushes_at.get() == Some(due)) else {
                 return;
             };
@@ -467,15 +472,15 @@ fn fresh_epoch() -> Result<String> {
     Ok(format!("{:016x}", platform::random()?))
 }
 
-fn respond(answer: &ApiResponse) -> Result<Response> {
+fn to_http(response: &ApiResponse) -> Result<Response> {
     Ok(ResponseBuilder::new()
-        .with_status(answer.status)
+        .with_status(response.status)
         .with_header("content-type", "application/json")?
         .with_header("cache-control", "no-store")?
-        .fixed(answer.body.as_bytes().to_vec()))
+        .fixed(response.body.as_bytes().to_vec()))
 }
 
-/// Storage's answer for the core, which needs no more than whether it worked; the log does.
+/// Logs a storage error and hides it from the core, which only needs to know that one occurred.
 fn stored<T>(place: &str, outcome: Result<T>) -> std::result::Result<T, StorageFault> {
     outcome.map_err(|error| {
         console_error!("{place}: {error}");

@@ -1,5 +1,4 @@
-//! All that touches a WebSocket. A socket's tag is its connection's id, and its attachment what
-//! the core wants kept with it.
+//! The room's WebSockets. A socket's tag is its connection id; the core defines its attachment.
 
 use std::collections::BTreeMap;
 
@@ -15,48 +14,47 @@ use crate::platform;
 #[derive(Default)]
 pub struct Sockets {
     open: BTreeMap<ConnectionId, WebSocket>,
-    /// Whose queue was long when something was sent to it.
-    queued: BTreeMap<ConnectionId, u64>,
+    /// The queued bytes of sockets whose queue was long when a frame was sent to them.
+    long_queues: BTreeMap<ConnectionId, u64>,
 }
 
 impl Sockets {
-    /// The sockets that came through hibernation, and what was kept with them. Those without an
-    /// attachment are on their way out.
+    /// Returns the sockets that survived hibernation, and their attachments. Sockets without an
+    /// attachment are closing and are skipped.
     pub fn restore(state: &State) -> Result<(Self, Vec<RestoredSocket>)> {
-        let (mut sockets, mut kept) = (BTreeMap::new(), Vec::new());
+        let (mut open, mut restored) = (BTreeMap::new(), Vec::new());
         for socket in platform::sockets(state)? {
             let attachment = platform::attachment(&socket);
             if let (Some(connection), Some(attachment)) = (id_of(state, &socket), attachment) {
                 let answered = platform::auto_responded_at(state, &socket);
-                kept.push(RestoredSocket {
+                restored.push(RestoredSocket {
                     connection,
                     attachment,
                     answered,
                 });
-                sockets.insert(connection, socket);
+                open.insert(connection, socket);
             }
         }
-        let queued = BTreeMap::new();
-        let open = sockets;
-        Ok((Self { open, queued }, kept))
+        let long_queues = BTreeMap::new();
+        Ok((Self { open, long_queues }, restored))
     }
 
-    /// Takes a new socket in.
+    /// Accepts a new socket.
     pub fn accept(&mut self, state: &State, id: ConnectionId, socket: WebSocket) -> Result<()> {
         platform::accept(state, &socket, &id.to_string())?;
         self.open.insert(id, socket);
         Ok(())
     }
 
-    /// Keeps an attachment with a socket.
+    /// Sets a socket's attachment.
     pub fn attach(&self, id: ConnectionId, attachment: &str) -> Result<()> {
         self.open
             .get(&id)
             .map_or(Ok(()), |socket| platform::attach(socket, Some(attachment)))
     }
 
-    /// Sends a frame to each. A dead socket does not keep it from the others: the runtime tells
-    /// of its end by an event of its own.
+    /// Sends a frame to several sockets. A dead socket does not stop the loop: the runtime reports
+    /// its end as a separate event.
     pub fn send(&mut self, to: &[ConnectionId], text: &JsString) {
         for id in to {
             let Some(socket) = self.open.get(id) else {
@@ -64,7 +62,7 @@ impl Sockets {
             };
             let queued = platform::queued_bytes(socket);
             if queued >= QUEUE_BYTES_NOTED {
-                self.queued.insert(*id, queued);
+                self.long_queues.insert(*id, queued);
             }
             if let Err(error) = platform::send(socket, text) {
                 console_warn!("send: {error}");
@@ -72,12 +70,12 @@ impl Sockets {
         }
     }
 
-    /// Whose queue was long when something was last sent to it, since this was last asked.
-    pub fn take_queued(&mut self) -> BTreeMap<ConnectionId, u64> {
-        std::mem::take(&mut self.queued)
+    /// Returns the queued bytes of sockets that had a long queue since the last call.
+    pub fn take_long_queues(&mut self) -> BTreeMap<ConnectionId, u64> {
+        std::mem::take(&mut self.long_queues)
     }
 
-    /// Closes a socket from here; its end comes as an event.
+    /// Closes a socket. The runtime then reports its end as an event.
     pub fn close(&mut self, id: ConnectionId, code: CloseCode, attachment: &str) -> Result<()> {
         let Some(socket) = self.open.remove(&id) else {
             return Ok(());
@@ -86,12 +84,12 @@ impl Sockets {
         socket.close(Some(code.number()), Some(code.reason()))
     }
 
-    /// Lets go of a socket whose end the runtime told.
+    /// Removes a socket whose end the runtime has reported.
     pub fn remove(&mut self, id: ConnectionId) {
         self.open.remove(&id);
     }
 
-    /// When the runtime last answered each one's ping.
+    /// Returns the time at which the runtime last answered a ping, by connection.
     pub fn answered(&self, state: &State) -> BTreeMap<ConnectionId, Timestamp> {
         self.open
             .iter()
@@ -100,31 +98,31 @@ impl Sockets {
     }
 }
 
-/// Whose socket it is.
+/// Returns the connection id of a socket.
 pub fn id_of(state: &State, socket: &WebSocket) -> Option<ConnectionId> {
     ConnectionId::parse(&platform::tag(state, socket)?)
 }
 
-/// Marks a socket that is on its way out, so that no restored room counts it.
+/// Removes the attachment of a closing socket, so that a restored room does not count it.
 pub fn clear_attachment(socket: &WebSocket) {
     if let Err(error) = platform::attach(socket, None) {
         console_warn!("attachment: {error}");
     }
 }
 
-/// Answers a client's close. The runtime does not for a socket that can hibernate, and without
-/// an answer the client never gets its close event.
+/// Answers a client's close frame. The runtime does not answer it for sockets that can hibernate,
+/// and without an answer the client never gets its close event.
 ///
-/// 1005, 1006 and 1015 stand for frames that were not sent, and may not be (RFC 6455, 7.4.1); nor
-/// will the runtime send back whatever else a client may have made up. Those get no code.
+/// The codes 1005, 1006 and 1015 must not be sent in a frame (RFC 6455, section 7.4.1), and the
+/// runtime rejects other invalid codes. In these cases, the answer has no code.
 pub fn answer_close(socket: &WebSocket, code: u16, reason: &str) {
-    let is_echoed = !matches!(code, 1005 | 1006 | 1015);
-    if !is_echoed || socket.close(Some(code), Some(reason)).is_err() {
+    let can_be_sent = !matches!(code, 1005 | 1006 | 1015);
+    if !can_be_sent || socket.close(Some(code), Some(reason)).is_err() {
         close_without_code(socket);
     }
 }
 
-/// Closes a socket whose room cannot be woken.
+/// Closes a socket whose room cannot wake.
 pub fn close_unavailable(socket: &WebSocket) {
     if socket.close(Some(1011), Some("internal")).is_err() {
         close_without_code(socket);

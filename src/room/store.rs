@@ -23,7 +23,7 @@ use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 
 use crate::platform;
 
-/// What each version of the schema adds to the one before. Only ever appended to.
+/// The migrations of the schema, one for each version. Only append to this list.
 const MIGRATIONS: [&str; 7] = [
     "
     CREATE TABLE messages (offset INTEGER PRIMARY KEY, time INTEGER NOT NULL, json TEXT NOT NULL);
@@ -59,7 +59,7 @@ const MIGRATIONS: [&str; 7] = [
     "ALTER TABLE told RENAME TO notified_members",
 ];
 
-/// The room's tables.
+/// The room's database.
 pub struct Store {
     storage: Storage,
     sql: SqlStorage,
@@ -71,7 +71,7 @@ impl Store {
         Self { storage, sql }
     }
 
-    /// Whether nothing has been stored yet.
+    /// Returns true if the storage has no tables yet.
     pub fn is_new(storage: Storage) -> Result<bool> {
         Self::of(storage).has_no_tables()
     }
@@ -81,7 +81,7 @@ impl Store {
         Ok(tables.is_empty())
     }
 
-    /// Opens the storage and brings its schema up to date. A new one starts the epoch `fresh`.
+    /// Opens the storage and migrates its schema. A new storage starts with the epoch `fresh`.
     pub fn open(storage: Storage, fresh: impl FnOnce() -> Result<String>) -> Result<Self> {
         let store = Self::of(storage);
         if store.has_no_tables()? {
@@ -97,9 +97,9 @@ impl Store {
         if version == MIGRATIONS.len() {
             return Ok(store);
         }
-        let missing = MIGRATIONS
-            .get(version..)
-            .ok_or_else(|| Error::RustError("storage is of a later version of Snug".into()))?;
+        let missing = MIGRATIONS.get(version..).ok_or_else(|| {
+            Error::RustError("storage was written by a later version of Snug".into())
+        })?;
         let mut epoch = if version == 0 { Some(fresh()?) } else { None };
         platform::transaction(&store.storage, || {
             for migration in missing {
@@ -146,8 +146,8 @@ impl Store {
         })
     }
 
-    /// Stores a batch as one row, and the events that tell of it. Fails where its first offset is
-    /// taken: another object is this room by now.
+    /// Stores a batch as one row, together with its webhook events. Fails if its first offset is
+    /// taken, which means that another object has become this room.
     pub fn append(
         &self,
         batch: &Batch,
@@ -201,9 +201,9 @@ impl Store {
         Ok(newest)
     }
 
-    /// Removes some of what is below the floor: rows, or of those with a key that is remembered and
-    /// of the newest, which is how the next offset is known, the messages. Tells the time of the
-    /// oldest row that has some left.
+    /// Deletes some of the rows below the floor, and returns the time of the oldest row that still
+    /// holds messages. The newest row (which defines the next offset) and rows with a remembered
+    /// key stay, and lose only their messages.
     pub fn trim(&self, floor: Floor, lowest_key: Offset) -> Result<Option<Timestamp>> {
         let ends = self.rows(
             "SELECT coalesce(max(offset), 0), coalesce((
@@ -241,7 +241,7 @@ impl Store {
         self.oldest_time()
     }
 
-    /// The time of the oldest row that has messages.
+    /// Returns the time of the oldest row that holds messages.
     fn oldest_time(&self) -> Result<Option<Timestamp>> {
         let oldest = self.rows(
             "SELECT time FROM messages WHERE json <> '' ORDER BY offset LIMIT 1",
@@ -282,13 +282,12 @@ impl Store {
         Ok(())
     }
 
-    /// How much storage holds, in bytes.
+    /// Returns the size of the database in bytes.
     pub fn bytes(&self) -> u64 {
         self.sql.database_size() as u64
     }
 
-    /// Erases what was said, who was banned, who may be back and which events were given up, and
-    /// begins another epoch.
+    /// Erases messages, absences, bans and dead events, and begins a new epoch.
     pub fn erase(&self, epoch: &str) -> Result<Epoch> {
         platform::transaction(&self.storage, || {
             for table in ["messages", "absences", "bans", "dead_events"] {
@@ -299,7 +298,7 @@ impl Store {
         Ok(Epoch::new(epoch))
     }
 
-    /// Stores that a member may be back.
+    /// Stores an absence: a member who is within the grace period.
     pub fn store_absence(&self, absence: &Absence) -> Result<()> {
         let info = absence
             .info
@@ -316,7 +315,7 @@ impl Store {
         )
     }
 
-    /// Forgets it again.
+    /// Deletes a user's absence.
     pub fn delete_absence(&self, user: &UserId) -> Result<()> {
         self.run(
             "DELETE FROM absences WHERE user = ?",
@@ -324,7 +323,7 @@ impl Store {
         )
     }
 
-    /// Stores a ban, in place of the user's last one.
+    /// Stores a ban. It replaces an earlier ban of the user.
     pub fn store_ban(&self, ban: &Ban) -> Result<()> {
         self.run(
             "INSERT OR REPLACE INTO bans (user, until) VALUES (?, ?)",
@@ -332,7 +331,7 @@ impl Store {
         )
     }
 
-    /// Forgets it again.
+    /// Deletes a user's ban.
     pub fn delete_ban(&self, user: &UserId) -> Result<()> {
         self.run(
             "DELETE FROM bans WHERE user = ?",
@@ -412,7 +411,7 @@ fn read_ban(row: Vec<SqlStorageValue>) -> Result<Ban> {
     })
 }
 
-/// As JavaScript has it: exact up to 2^53 - 1.
+/// Converts to a JavaScript number, which is exact up to 2^53 - 1.
 fn number(value: u64) -> JsValue {
     JsValue::from_f64(value as f64)
 }

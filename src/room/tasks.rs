@@ -1,5 +1,5 @@
-//! What a room asks others, and has to wait for. It goes on meanwhile, the object stays awake, and
-//! what comes of it is an event of its own.
+//! Requests that a room makes to other services. The room continues in the meantime, the object
+//! stays awake, and the result is handled as a separate event.
 
 use std::rc::Rc;
 
@@ -17,7 +17,7 @@ use super::Object;
 use crate::{config, jwks, platform, publish_hook, webhook};
 
 impl Object {
-    /// Checks a token as the door does.
+    /// Verifies a new token, as for a join request.
     pub(super) fn check_token(
         self: &Rc<Self>,
         connection: ConnectionId,
@@ -45,7 +45,7 @@ impl Object {
         });
     }
 
-    /// Sends events to the back end.
+    /// Sends a webhook delivery to the back end.
     pub(super) fn deliver(self: &Rc<Self>, delivery: Delivery) {
         let object = self.clone();
         self.state.wait_until(async move {
@@ -59,7 +59,7 @@ impl Object {
             let delivered = Input::Delivered {
                 last,
                 outcome,
-                // Without any, rooms that failed together come back together.
+                // If it is missing, rooms that failed together also retry together.
                 chance: platform::random().unwrap_or_default(),
             };
             if let Err(error) = object.turn(|_| delivered) {
@@ -68,19 +68,19 @@ impl Object {
         });
     }
 
-    /// Asks the back end about messages.
-    pub(super) fn judge(self: &Rc<Self>, question: Rc<HookRequest>) {
+    /// Calls the publish hook.
+    pub(super) fn call_publish_hook(self: &Rc<Self>, request: Rc<HookRequest>) {
         let object = self.clone();
         self.state.wait_until(async move {
             let decisions = match config::load(&object.env) {
-                Ok(config) => publish_hook::ask(&config, &question).await,
+                Ok(config) => publish_hook::call(&config, &request).await,
                 Err(_) => None,
             };
             if let Err(error) = object.turn(|_| Input::HookDecided {
-                question,
+                question: request,
                 decisions,
             }) {
-                console_error!("judge: {error}");
+                console_error!("publish hook: {error}");
             }
         });
     }

@@ -1,15 +1,15 @@
-//! JsTextCache as JavaScript has them.
+//! A cache that passes a text to JavaScript once.
 
 use std::rc::Rc;
 
 use js_sys::JsString;
 
-/// The last text that was encoded. What is stored is sent right after, and crosses once.
+/// The last encoded text. A text that is stored and then sent is encoded only once.
 #[derive(Default)]
 pub struct JsTextCache(Option<(Rc<str>, JsString)>);
 
 impl JsTextCache {
-    /// The text as a JavaScript string.
+    /// Returns the text as a JavaScript string.
     pub fn encode(&mut self, text: &Rc<str>) -> &JsString {
         let known = self.0.take().filter(|(last, _)| Rc::ptr_eq(last, text));
         let (_, encoded) = self
@@ -18,7 +18,7 @@ impl JsTextCache {
         encoded
     }
 
-    /// Lets go of it.
+    /// Drops the cached text.
     pub fn clear(&mut self) {
         self.0 = None;
     }

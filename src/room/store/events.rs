@@ -1,4 +1,4 @@
-//! What the back end is to be told, in the room's storage.
+//! Webhook events in the room's storage.
 
 use snug_core::{
     Epoch, Timestamp, UserId,
@@ -15,7 +15,7 @@ use super::{Store, columns, corrupt, integer, number, text};
 use crate::platform;
 
 impl Store {
-    /// What a room needs to know of its events to go on.
+    /// Loads the state of the room's webhook events.
     pub(super) fn load_events(&self, source: &str) -> Result<StoredEvents> {
         let state = self.meta("events")?;
         let newest = self.rows(
@@ -44,7 +44,7 @@ impl Store {
         })
     }
 
-    /// The first row of events.
+    /// Returns the oldest row of events.
     fn oldest_events(&self) -> Result<Option<OldestRow>> {
         let oldest = self.rows(
             "SELECT time, bytes_before FROM events ORDER BY seq LIMIT 1",
@@ -80,7 +80,7 @@ impl Store {
         )
     }
 
-    /// Stores events, how far they were delivered, and whom the back end knows to be here.
+    /// Stores events, the delivery state, and changes of the notified members.
     pub fn store_events(&self, write: &EventWrite) -> Result<()> {
         platform::transaction(&self.storage, || {
             if let Some(row) = &write.row {
@@ -104,7 +104,7 @@ impl Store {
         })
     }
 
-    /// Fills a delivery.
+    /// Fills a delivery with the events that are due.
     pub fn fill_delivery(&self, delivery: &mut Delivery) -> Result<()> {
         let cursor = self.sql.exec_raw(
             "SELECT seq, count, time, bytes_before, epoch, lines FROM events
@@ -120,8 +120,8 @@ impl Store {
         Ok(())
     }
 
-    /// Removes the rows of which every event is settled, and keeps those that were given up: the
-    /// newest [`DEAD_EVENTS_MAX`] of them. Tells the first row that is left.
+    /// Deletes rows whose events are all settled, and returns the oldest row that is left. Events
+    /// that were given up are stored as dead events, of which the newest [`DEAD_EVENTS_MAX`] stay.
     pub fn settle_events(
         &self,
         state: &EventState,
@@ -151,7 +151,7 @@ impl Store {
         self.oldest_events()
     }
 
-    /// Events that were given up, after one of them; and whether there are more.
+    /// Returns a page of the dead events after one of them, and whether there are more.
     pub fn dead_events(&self, after: u64, limit: u32) -> Result<(Vec<String>, bool)> {
         let cursor = self.sql.exec_raw(
             "SELECT json FROM dead_events WHERE seq > ? ORDER BY seq",
