@@ -24,8 +24,7 @@ pub fn issuer(request: &Request, env: &Env) -> Option<Rc<DevTokenIssuer>> {
 ///
 /// # Errors
 ///
-/// `origin_forbidden` if the origin is not allowed, `bad_request` or `too_large` if the claims
-/// are invalid.
+/// `origin_forbidden` if the origin is not allowed, `bad_request` if the claims are invalid.
 pub async fn handle(
     request: &Request,
     issuer: &DevTokenIssuer,

@@ -113,7 +113,7 @@ impl Store {
         Ok(store)
     }
 
-    /// What a room needs to know to go on. `source` is what the ids of its events begin with.
+    /// Loads the snapshot from which a room is restored. `source` is the prefix of its event ids.
     pub fn load(&self, source: &str) -> Result<RoomSnapshot> {
         let epoch = self.meta("epoch")?.ok_or_else(|| corrupt("epoch"))?;
         let newest = self.rows(

@@ -13,17 +13,17 @@ use std::{fs, panic, path::Path};
 mod fuzz;
 
 #[test]
-fn frames_are_answered() {
+fn frames_of_the_corpus_cause_no_panic() {
     replay("frame", fuzz::frame::run);
 }
 
 #[test]
-fn lives_of_a_room_hold_together() {
+fn room_inputs_of_the_corpus_keep_all_invariants() {
     replay("room_inputs", fuzz::room_inputs::run);
 }
 
 #[test]
-fn tokens_are_accepted_only_if_signed() {
+fn tokens_of_the_corpus_are_accepted_only_if_signed() {
     replay("token", fuzz::token::run);
 }
 

@@ -35,7 +35,7 @@ use snug_core::{
 };
 
 #[test]
-fn every_file_is_read_by_a_test() {
+fn every_vector_is_used_by_a_test() {
     let names: BTreeSet<_> = vectors().into_keys().collect();
     let (commands, sent) = (commands(), sent());
     let read_apart = ["call_publish", "publish_hook_response"];
@@ -44,7 +44,7 @@ fn every_file_is_read_by_a_test() {
 }
 
 #[test]
-fn commands_are_read_as_what_they_mean() {
+fn command_vectors_parse_to_their_commands() {
     let vectors = vectors();
     for (name, (id, expected)) in commands() {
         let line = vectors[name].to_string();
@@ -56,7 +56,7 @@ fn commands_are_read_as_what_they_mean() {
 }
 
 #[test]
-fn a_call_is_read_as_what_it_means() {
+fn the_publish_request_vector_parses_to_its_message() {
     let body = vectors()["call_publish"].to_string();
     let [message] = &read_messages(&body, 1_000).unwrap()[..] else {
         panic!("{body}")
@@ -71,7 +71,7 @@ fn a_call_is_read_as_what_it_means() {
 }
 
 #[test]
-fn replies_pushes_and_problems_are_written_as_they_stand() {
+fn messages_of_the_server_serialize_to_their_vectors() {
     let vectors = vectors();
     for (name, written) in sent() {
         let written: Value = serde_json::from_str(&written).unwrap();
@@ -80,7 +80,7 @@ fn replies_pushes_and_problems_are_written_as_they_stand() {
 }
 
 #[test]
-fn verdicts_are_read_as_what_they_mean() {
+fn the_hook_response_vector_parses_to_its_decisions() {
     let answer = vectors()["publish_hook_response"].to_string();
     let verdicts = judged().read_answer(200, answer.as_bytes()).unwrap();
     let [
@@ -96,14 +96,14 @@ fn verdicts_are_read_as_what_they_mean() {
 }
 
 #[test]
-fn the_runtimes_own_ping_and_pong_are_these() {
+fn the_runtimes_ping_and_pong_equal_their_vectors() {
     let vectors = vectors();
     assert_eq!(vectors["command_ping"].to_string(), PING);
     assert_eq!(vectors["reply_pong"].to_string(), PONG);
 }
 
 #[test]
-fn the_protocol_shows_each_of_them_and_no_others() {
+fn the_protocol_document_shows_exactly_the_vectors() {
     let text = fs::read_to_string(top().join("PROTOCOL.md")).expect("PROTOCOL.md");
     let mut vectors = vectors();
     let all = vectors.clone();

@@ -120,8 +120,8 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes rows whose events are all settled, and returns the oldest row that is left. Events
-    /// that were given up are stored as dead events, of which the newest [`DEAD_EVENTS_MAX`] stay.
+    /// Deletes rows whose events are all settled, and returns the oldest row that is left. Stores
+    /// the events that were given up, and deletes all but the newest [`DEAD_EVENTS_MAX`] of these.
     pub fn settle_events(
         &self,
         state: &EventState,

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use crate::driver::{EPOCH, ROOM, START_MS, Visitor, scenario, scenario_with};
+use crate::driver::{EPOCH, ROOM, START_MS, TestUser, scenario, scenario_with};
 
 #[test]
-fn welcome_comes_first_and_tells_all_there_is_to_know() {
+fn welcome_comes_first_and_has_all_fields() {
     scenario(|room| {
-        let ann = Visitor::named("ann").with_info(json!({ "name": "Ann" }));
-        let ann = room.admit(ann.until_ms(3_600_000));
-        let welcome = room.hears(ann, json!({ "type": "welcome" }));
+        let ann = TestUser::named("ann").with_info(json!({ "name": "Ann" }));
+        let ann = room.admit(ann.expiring_after_ms(3_600_000));
+        let welcome = room.receives(ann, json!({ "type": "welcome" }));
         assert_eq!(
             welcome,
             json!({
@@ -35,18 +35,18 @@ fn welcome_comes_first_and_tells_all_there_is_to_know() {
                 "limits": { "message_bytes": 65_536, "messages_per_second": 50 }
             })
         );
-        room.hears_nothing(ann);
+        room.receives_nothing(ann);
     });
 }
 
 #[test]
-fn welcome_lists_those_who_are_here_already() {
+fn welcome_lists_the_present_members() {
     scenario(|room| {
         room.join("ann");
         room.join("ann");
         room.pass_ms(1000);
         let bob = room.join("bob");
-        room.hears(
+        room.receives(
             bob,
             json!({ "type": "welcome", "count": 2, "members": [
                 { "user": "ann", "connections": 2, "since": START_MS, "info": {} },
@@ -57,43 +57,43 @@ fn welcome_lists_those_who_are_here_already() {
 }
 
 #[test]
-fn welcome_tells_the_newest_offset() {
+fn welcome_has_the_newest_offset() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.says(ann, 1);
-        room.says(ann, 2);
+        room.publishes(ann, 1);
+        room.publishes(ann, 2);
         let bob = room.join("bob");
-        room.hears(bob, json!({ "type": "welcome", "offset": 2 }));
-        room.hears_nothing(bob);
+        room.receives(bob, json!({ "type": "welcome", "offset": 2 }));
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn welcome_lists_nobody_to_those_who_may_not_see_members() {
+fn welcome_has_no_members_without_the_presence_capability() {
     scenario(|room| {
-        let ann = room.admit(Visitor::named("ann").who_can(&["receive", "publish"]));
-        let welcome = room.hears(ann, json!({ "can": ["receive", "publish"], "count": 1 }));
+        let ann = room.admit(TestUser::named("ann").with_capabilities(&["receive", "publish"]));
+        let welcome = room.receives(ann, json!({ "can": ["receive", "publish"], "count": 1 }));
         assert_eq!(welcome.get("members"), None);
         assert_eq!(welcome.get("truncated"), None);
     });
 }
 
 #[test]
-fn token_limits_tighten_and_never_loosen() {
+fn token_limits_can_only_tighten() {
     scenario(|room| {
-        let tight = Visitor::named("ann")
+        let tight = TestUser::named("ann")
             .with_messages_per_second(3)
             .with_message_bytes(200);
         let ann = room.admit(tight);
-        room.hears(
+        room.receives(
             ann,
             json!({ "limits": { "message_bytes": 200, "messages_per_second": 3 } }),
         );
-        let loose = Visitor::named("bob")
+        let loose = TestUser::named("bob")
             .with_messages_per_second(1_000_000)
             .with_message_bytes(1 << 30);
         let bob = room.admit(loose);
-        room.hears(
+        room.receives(
             bob,
             json!({ "limits": { "message_bytes": 65_536, "messages_per_second": 50 } }),
         );
@@ -114,21 +114,21 @@ fn each_command_needs_its_capability() {
     ];
     scenario(|room| {
         for (needed, command) in &commands {
-            let with = room.admit(Visitor::named("with").who_can(&[needed]));
+            let with = room.admit(TestUser::named("with").with_capabilities(&[needed]));
             let others: Vec<_> = all.into_iter().filter(|one| one != needed).collect();
-            let without = room.admit(Visitor::named("without").who_can(&others));
-            room.skips_to_now();
+            let without = room.admit(TestUser::named("without").with_capabilities(&others));
+            room.skips_received();
             room.sends(with, command.clone());
-            let reply = room.hears(with, json!({ "id": 1 }));
+            let reply = room.receives(with, json!({ "id": 1 }));
             assert_ne!(reply["type"], "error", "{needed}");
-            room.skips_to_now();
+            room.skips_received();
             room.sends(without, command.clone());
-            room.hears(
+            room.receives(
                 without,
                 json!({ "type": "error", "id": 1, "code": "forbidden", "retryable": false }),
             );
-            room.hears_nothing(without);
-            room.hears_nothing(with);
+            room.receives_nothing(without);
+            room.receives_nothing(with);
         }
     });
 }
@@ -136,47 +136,47 @@ fn each_command_needs_its_capability() {
 #[test]
 fn a_ping_needs_no_capability() {
     scenario(|room| {
-        let ann = room.admit(Visitor::named("ann").who_can(&["serve"]));
-        room.skips_to_now();
+        let ann = room.admit(TestUser::named("ann").with_capabilities(&["serve"]));
+        room.skips_received();
         room.sends(ann, json!({ "type": "ping", "id": "p" }));
-        room.hears(ann, json!({ "type": "pong", "id": "p" }));
+        room.receives(ann, json!({ "type": "pong", "id": "p" }));
         room.sends(ann, json!({ "type": "ping" }));
         assert_eq!(&*room.last_frame(ann), r#"{"type":"pong"}"#);
     });
 }
 
 #[test]
-fn without_receive_neither_messages_nor_signals_come() {
+fn without_receive_a_connection_gets_no_messages_or_signals() {
     scenario(|room| {
         let ann = room.join("ann");
-        let deaf = Visitor::named("bob").who_can(&["publish", "signal", "history"]);
+        let deaf = TestUser::named("bob").with_capabilities(&["publish", "signal", "history"]);
         let bob = room.admit(deaf);
-        room.skips_to_now();
-        room.says(ann, "to all");
+        room.skips_received();
+        room.publishes(ann, "to all");
         room.sends(ann, json!({ "type": "signal", "data": 1 }));
         room.sends(ann, json!({ "type": "signal", "data": 2, "to": ["bob"] }));
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
         room.sends(
             bob,
             json!({ "type": "publish", "id": 1, "data": "from bob" }),
         );
-        room.hears(bob, json!({ "type": "ack", "id": 1, "offset": 2 }));
-        room.hears_nothing(bob);
-        room.hears_message(ann, "to all");
-        room.hears_message(ann, "from bob");
+        room.receives(bob, json!({ "type": "ack", "id": 1, "offset": 2 }));
+        room.receives_nothing(bob);
+        room.receives_message(ann, "to all");
+        room.receives_message(ann, "from bob");
     });
 }
 
 #[test]
-fn an_empty_room_waits_for_nothing() {
+fn an_empty_room_sets_no_alarm() {
     scenario_with(
         |rules| rules.presence_grace_ms = 0,
         |room| {
-            assert!(!room.waits_for_time());
+            assert!(!room.has_alarm());
             let ann = room.join("ann");
-            assert!(room.waits_for_time());
+            assert!(room.has_alarm());
             room.drops(ann);
-            assert!(!room.waits_for_time());
+            assert!(!room.has_alarm());
         },
     );
 }

@@ -8,85 +8,85 @@ use snug_core::limits::{
     FLUSH_BYTES, FLUSH_LINES, MERGE_BYTES_MAX, STATE_BYTES_MAX, WINDOW_MS_MAX,
 };
 
-use crate::driver::{TestRoom, Visitor, gathering_scenario, gathering_scenario_with, scenario};
+use crate::driver::{TestRoom, TestUser, gathering_scenario, gathering_scenario_with, scenario};
 
 #[test]
-fn a_message_to_a_quiet_room_is_sent_at_once() {
+fn a_message_in_a_quiet_room_is_sent_immediately() {
     gathering_scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         for number in 0..3 {
             room.settles();
-            room.says(ann, number);
-            room.hears_message(bob, number);
+            room.publishes(ann, number);
+            room.receives_message(bob, number);
         }
     });
 }
 
 #[test]
-fn messages_to_a_busy_room_wait_and_come_together() {
+fn messages_in_a_busy_room_are_sent_together() {
     gathering_scenario(|room| {
         let [ann, bob, cho] = ["ann", "bob", "cho"].map(|user| room.join(user));
         room.gets_busy(ann);
         room.sends(ann, publish(1, "one"));
         room.sends(bob, publish(2, "two"));
-        room.says(ann, "three");
+        room.publishes(ann, "three");
         for client in [ann, bob, cho] {
-            room.hears_nothing(client);
+            room.receives_nothing(client);
         }
         assert_eq!(room.stored_rows(), [1]);
         room.flushes();
         assert_eq!(room.stored_rows(), [1, 3]);
         let (one, two, three) = (message(2, "one"), message(3, "two"), message(4, "three"));
-        room.hears_frame(cho, &[one.clone(), two.clone(), three.clone()]);
+        room.receives_frame(cho, &[one.clone(), two.clone(), three.clone()]);
         // To each its acks, before its own echoes.
-        room.hears_frame(ann, &[ack(1, 2), one.clone(), two.clone(), three.clone()]);
-        room.hears_frame(bob, &[one, ack(2, 3), two, three]);
+        room.receives_frame(ann, &[ack(1, 2), one.clone(), two.clone(), three.clone()]);
+        room.receives_frame(bob, &[one, ack(2, 3), two, three]);
         for client in [ann, bob, cho] {
-            room.hears_nothing(client);
+            room.receives_nothing(client);
         }
     });
 }
 
 #[test]
-fn what_comes_after_a_flush_waits_for_the_next() {
+fn a_message_after_a_flush_waits_for_the_next_one() {
     gathering_scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.gets_busy(ann);
         for round in 0..4 {
-            room.says(ann, round);
-            room.hears_nothing(bob);
-            assert!(room.gathers_for_ms() <= WINDOW_MS_MAX);
+            room.publishes(ann, round);
+            room.receives_nothing(bob);
+            assert!(room.gathering_ms() <= WINDOW_MS_MAX);
             room.flushes_once();
-            room.hears_message(bob, round);
+            room.receives_message(bob, round);
         }
         assert_eq!(room.stored_rows(), [1; 5]);
     });
 }
 
 #[test]
-fn plain_sockets_get_one_object_a_frame() {
+fn plain_sockets_get_one_object_per_frame() {
     gathering_scenario(|room| {
-        let ann = room.admit(Visitor::named("ann").plain());
-        let bob = room.admit(Visitor::named("bob").plain());
+        let ann = room.admit(TestUser::named("ann").plain());
+        let bob = room.admit(TestUser::named("bob").plain());
         room.gets_busy(ann);
         room.sends(ann, publish(1, "one"));
-        room.says(bob, "two");
+        room.publishes(bob, "two");
         room.flushes();
         for part in [ack(1, 2), message(2, "one"), message(3, "two")] {
-            room.hears_frame(ann, &[part]);
+            room.receives_frame(ann, &[part]);
         }
         for part in [message(2, "one"), message(3, "two")] {
-            room.hears_frame(bob, &[part]);
+            room.receives_frame(bob, &[part]);
         }
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn all_who_get_the_same_share_one_text() {
+fn connections_with_the_same_lines_share_one_text() {
     gathering_scenario(|room| {
         let [ann, bob, cho] = ["ann", "bob", "cho"].map(|user| room.join(user));
-        let plain = ["dan", "eve"].map(|user| room.admit(Visitor::named(user).plain()));
+        let plain = ["dan", "eve"].map(|user| room.admit(TestUser::named(user).plain()));
         let are_one = |room: &mut TestRoom, one, other| {
             Rc::ptr_eq(&room.last_frame(one), &room.last_frame(other))
         };
@@ -96,8 +96,8 @@ fn all_who_get_the_same_share_one_text() {
             are_one(room, bob, plain[0]),
             "a single one is the same for all"
         );
-        room.says(ann, 1);
-        room.says(bob, 2);
+        room.publishes(ann, 1);
+        room.publishes(bob, 2);
         room.flushes();
         assert!(are_one(room, bob, cho) && are_one(room, ann, cho));
         assert!(are_one(room, plain[0], plain[1]));
@@ -105,13 +105,13 @@ fn all_who_get_the_same_share_one_text() {
 }
 
 #[test]
-fn one_flush_brings_each_just_what_is_its_own() {
+fn a_flush_sends_each_connection_only_its_own_lines() {
     gathering_scenario(|room| {
-        let ann = room.admit(Visitor::named("ann").without_echo());
+        let ann = room.admit(TestUser::named("ann").without_echo());
         let bob = room.join("bob");
-        let cho = room.admit(Visitor::named("cho").plain());
-        let unwatching = room.admit(Visitor::named("dan").without_presence());
-        let deaf = room.admit(Visitor::named("eve").who_can(&["presence"]));
+        let cho = room.admit(TestUser::named("cho").plain());
+        let unwatching = room.admit(TestUser::named("dan").without_presence());
+        let deaf = room.admit(TestUser::named("eve").with_capabilities(&["presence"]));
         room.gets_busy(bob);
         room.sends(ann, publish(1, "m"));
         room.sends(bob, json!({ "type": "signal", "id": 2, "data": "s" }));
@@ -133,7 +133,7 @@ fn one_flush_brings_each_just_what_is_its_own() {
             { "user": "ann", "connection": ann.id(), "state": { "n": 1 } }
         ] });
         let error = json!({ "type": "error", "id": 5 });
-        room.hears_frame(
+        room.receives_frame(
             ann,
             &[
                 ack(1, 2),
@@ -144,7 +144,7 @@ fn one_flush_brings_each_just_what_is_its_own() {
                 n.clone(),
             ],
         );
-        room.hears_frame(
+        room.receives_frame(
             bob,
             &[
                 m.clone(),
@@ -157,12 +157,12 @@ fn one_flush_brings_each_just_what_is_its_own() {
         );
         let pong = json!({ "type": "pong", "id": 6 });
         for part in [m.clone(), signal("s"), pong, shown.clone(), n.clone()] {
-            room.hears_frame(cho, &[part]);
+            room.receives_frame(cho, &[part]);
         }
-        room.hears_frame(unwatching, &[m, signal("s"), n]);
-        room.hears_frame(deaf, &[shown]);
+        room.receives_frame(unwatching, &[m, signal("s"), n]);
+        room.receives_frame(deaf, &[shown]);
         for client in [ann, bob, cho, unwatching, deaf] {
-            room.hears_nothing(client);
+            room.receives_nothing(client);
         }
     });
 }
@@ -171,7 +171,7 @@ fn one_flush_brings_each_just_what_is_its_own() {
 fn replies_come_in_the_order_of_their_commands() {
     gathering_scenario(|room| {
         let (ann, bob) = (
-            room.admit(Visitor::named("ann").without_echo()),
+            room.admit(TestUser::named("ann").without_echo()),
             room.join("bob"),
         );
         room.gets_busy(bob);
@@ -182,14 +182,14 @@ fn replies_come_in_the_order_of_their_commands() {
         room.sends(ann, json!({ "type": "signal", "id": 5, "data": 1 }));
         room.sends(ann, publish(6, "y"));
         room.flushes();
-        let heard = room.heard(ann);
-        let ids: Vec<_> = heard.iter().map(|reply| reply["id"].clone()).collect();
+        let received = room.received(ann);
+        let ids: Vec<_> = received.iter().map(|reply| reply["id"].clone()).collect();
         assert_eq!(ids, [1, 2, 3, 4, 5, 6]);
     });
 }
 
 #[test]
-fn what_one_frame_publishes_to_a_quiet_room_is_one_row_and_one_frame() {
+fn messages_of_one_frame_in_a_quiet_room_are_one_row_and_one_frame() {
     gathering_scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.settles();
@@ -197,14 +197,14 @@ fn what_one_frame_publishes_to_a_quiet_room_is_one_row_and_one_frame() {
         room.sends_lines(ann, &commands);
         assert_eq!(room.stored_rows(), [50]);
         let messages: Vec<_> = (1..=50).map(|offset| message(offset, "x")).collect();
-        room.hears_frame(bob, &messages);
+        room.receives_frame(bob, &messages);
         let replies = (1..=50).flat_map(|id| [ack(id, id), message(id, "x")]);
-        room.hears_frame(ann, &replies.collect::<Vec<_>>());
+        room.receives_frame(ann, &replies.collect::<Vec<_>>());
     });
 }
 
 #[test]
-fn no_more_lines_are_gathered_than_the_most() {
+fn the_outbox_flushes_at_its_line_limit() {
     gathering_scenario_with(any_rate, |room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         let signal = json!({ "type": "signal", "data": 1 });
@@ -212,9 +212,9 @@ fn no_more_lines_are_gathered_than_the_most() {
         for _ in 1..FLUSH_LINES {
             room.sends(ann, signal.clone());
         }
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
         room.sends(ann, signal.clone());
-        room.hears_frame(bob, &vec![signal; FLUSH_LINES]);
+        room.receives_frame(bob, &vec![signal; FLUSH_LINES]);
         // One frame's commands count as others do: a message and its ack are two lines.
         room.gets_busy(ann);
         let many = vec![publish(1, "x"); FLUSH_LINES];
@@ -225,7 +225,7 @@ fn no_more_lines_are_gathered_than_the_most() {
 }
 
 #[test]
-fn no_more_bytes_are_gathered_than_the_most() {
+fn the_outbox_flushes_at_its_byte_limit() {
     for kind in ["publish", "signal"] {
         gathering_scenario(|room| {
             let (ann, bob) = (room.join("ann"), room.join("bob"));
@@ -240,17 +240,17 @@ fn no_more_bytes_are_gathered_than_the_most() {
             room.gets_busy(ann);
             say(room, 1_000);
             say(room, FLUSH_BYTES - 1_000 - 2 * about - 1);
-            room.hears_nothing(bob);
+            room.receives_nothing(bob);
             room.gets_busy(ann);
             say(room, 1_000);
             say(room, FLUSH_BYTES - 1_000 - 2 * about);
-            assert_eq!(room.heard(bob).len(), 2);
+            assert_eq!(room.received(bob).len(), 2);
         });
     }
 }
 
 #[test]
-fn no_more_bytes_of_states_are_gathered_than_the_most() {
+fn pending_states_count_toward_the_byte_limit() {
     gathering_scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         let filling = "x".repeat(STATE_BYTES_MAX - r#"{"s":""}"#.len());
@@ -259,15 +259,15 @@ fn no_more_bytes_of_states_are_gathered_than_the_most() {
         for _ in 1..FLUSH_BYTES / STATE_BYTES_MAX {
             room.sends(ann, state.clone());
         }
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
         room.sends(ann, state);
-        room.hears(bob, json!({ "updates": [{ "connection": ann.id() }] }));
-        room.hears_nothing(bob);
+        room.receives(bob, json!({ "updates": [{ "connection": ann.id() }] }));
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn history_has_what_was_published_before_it_by_whomever() {
+fn history_includes_pending_messages_of_all_connections() {
     gathering_scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.gets_busy(ann);
@@ -275,17 +275,17 @@ fn history_has_what_was_published_before_it_by_whomever() {
         room.sends(ann, json!({ "type": "ping", "id": 2 }));
         room.sends(ann, json!({ "type": "history", "id": 3, "limit": 1 }));
         // What waited has left with the message.
-        room.hears_frame(bob, &[ack(1, 2), message(2, "x")]);
+        room.receives_frame(bob, &[ack(1, 2), message(2, "x")]);
         let pong = json!({ "type": "pong", "id": 2 });
-        room.hears_frame(ann, &[message(2, "x"), pong]);
+        room.receives_frame(ann, &[message(2, "x"), pong]);
         room.flushes();
         let page = json!({ "type": "history", "id": 3, "messages": [{ "data": "x" }] });
-        room.hears_frame(ann, &[page]);
+        room.receives_frame(ann, &[page]);
     });
 }
 
 #[test]
-fn history_in_the_middle_of_a_frame_has_what_stands_before_it() {
+fn history_within_a_frame_includes_the_messages_before_it() {
     gathering_scenario(|room| {
         let ann = room.join("ann");
         let history = |id: u32| json!({ "type": "history", "id": id, "limit": 1 });
@@ -303,7 +303,7 @@ fn history_in_the_middle_of_a_frame_has_what_stands_before_it() {
         );
         room.flushes();
         assert_eq!(room.stored_rows(), [1, 1, 1]);
-        let heard = room.heard(ann);
+        let received = room.received(ann);
         let wanted = [
             ack(1, 2),
             message(2, "one"),
@@ -313,21 +313,21 @@ fn history_in_the_middle_of_a_frame_has_what_stands_before_it() {
             message(3, "two"),
             page(5, "two"),
         ];
-        assert_eq!(heard.len(), wanted.len());
-        room.hears_nothing(ann);
-        for (heard, wanted) in heard.iter().zip(wanted) {
+        assert_eq!(received.len(), wanted.len());
+        room.receives_nothing(ann);
+        for (received, wanted) in received.iter().zip(wanted) {
             assert_eq!(
-                (&heard["type"], &heard["id"]),
+                (&received["type"], &received["id"]),
                 (&wanted["type"], &wanted["id"])
             );
             let data = |object: &Value| object["messages"][0]["data"].clone();
-            assert_eq!(data(heard), data(&wanted));
+            assert_eq!(data(received), data(&wanted));
         }
     });
 }
 
 #[test]
-fn a_key_repeated_while_the_first_waits_stores_once() {
+fn a_key_repeated_before_the_flush_stores_once() {
     gathering_scenario(|room| {
         let (ann, tab, bob) = (room.join("ann"), room.join("ann"), room.join("bob"));
         room.gets_busy(bob);
@@ -340,16 +340,16 @@ fn a_key_repeated_while_the_first_waits_stores_once() {
         assert_eq!(room.stored_rows(), [1, 2]);
         let (anns, bobs) = (message(2, 1), message(3, 3));
         let (again, again_too) = (duplicate(2, 2), duplicate(4, 2));
-        room.hears_frame(ann, &[ack(1, 2), anns.clone(), bobs.clone(), again_too]);
-        room.hears_frame(tab, &[anns.clone(), again, bobs.clone()]);
-        room.hears_frame(bob, &[anns, ack(3, 3), bobs]);
+        room.receives_frame(ann, &[ack(1, 2), anns.clone(), bobs.clone(), again_too]);
+        room.receives_frame(tab, &[anns.clone(), again, bobs.clone()]);
+        room.receives_frame(bob, &[anns, ack(3, 3), bobs]);
         room.sends(tab, keyed(5, "k"));
-        room.hears(tab, duplicate(5, 2));
+        room.receives(tab, duplicate(5, 2));
     });
 }
 
 #[test]
-fn a_repeated_key_that_is_not_stored_is_refused_twice_and_free() {
+fn a_repeated_key_that_is_not_stored_is_rejected_twice_and_stays_free() {
     gathering_scenario(|room| {
         let (ann, tab) = (room.join("ann"), room.join("ann"));
         room.sends(ann, keyed(0, "old"));
@@ -360,21 +360,21 @@ fn a_repeated_key_that_is_not_stored_is_refused_twice_and_free() {
         room.sends(tab, keyed(3, "old"));
         room.storage_fails_once();
         room.flushes();
-        room.hears(ann, refusal(1));
-        room.hears_nothing(ann);
-        room.hears(tab, duplicate(3, 1));
-        room.hears(tab, refusal(2));
-        room.hears_nothing(tab);
+        room.receives(ann, refusal(1));
+        room.receives_nothing(ann);
+        room.receives(tab, duplicate(3, 1));
+        room.receives(tab, refusal(2));
+        room.receives_nothing(tab);
         room.settles();
         room.sends(tab, keyed(4, "k"));
-        room.hears(tab, ack(4, 3));
-        room.hears_message(ann, 4);
+        room.receives(tab, ack(4, 3));
+        room.receives_message(ann, 4);
         assert_eq!(room.stored_rows(), [1, 1, 1]);
     });
 }
 
 #[test]
-fn keys_that_cannot_be_read_cost_nothing_but_their_publish() {
+fn unreadable_keys_reject_only_the_message_that_needs_them() {
     gathering_scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.gets_busy(ann);
@@ -383,8 +383,8 @@ fn keys_that_cannot_be_read_cost_nothing_but_their_publish() {
         room.sends(bob, keyed(2, "k"));
         room.sends(bob, keyed(3, "k"));
         room.flushes();
-        room.hears_frame(ann, &[ack(1, 2), message(2, "x"), message(3, 3)]);
-        room.hears_frame(
+        room.receives_frame(ann, &[ack(1, 2), message(2, "x"), message(3, 3)]);
+        room.receives_frame(
             bob,
             &[message(2, "x"), refusal(2), ack(3, 3), message(3, 3)],
         );
@@ -392,12 +392,12 @@ fn keys_that_cannot_be_read_cost_nothing_but_their_publish() {
 }
 
 #[test]
-fn a_fault_refuses_every_message_that_waits_and_nothing_else() {
+fn a_storage_fault_rejects_all_pending_messages_and_nothing_else() {
     gathering_scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.gets_busy(ann);
         room.sends(ann, publish(1, "lost"));
-        room.says(bob, "lost too");
+        room.publishes(bob, "lost too");
         room.sends(bob, json!({ "type": "signal", "id": 2, "data": "s" }));
         let cho = room.join("cho");
         room.sends(bob, publish(3, "lost as well"));
@@ -405,30 +405,30 @@ fn a_fault_refuses_every_message_that_waits_and_nothing_else() {
         room.flushes();
         let join = json!({ "type": "presence", "joins": [{ "user": "cho" }] });
         let signal = json!({ "type": "signal", "data": "s" });
-        room.hears(ann, signal.clone());
-        room.hears(ann, join.clone());
-        room.hears(ann, refusal(1));
-        room.hears(bob, json!({ "type": "ack", "id": 2 }));
-        room.hears(bob, join);
-        let unnamed = room.hears(bob, json!({ "type": "error", "code": "internal" }));
+        room.receives(ann, signal.clone());
+        room.receives(ann, join.clone());
+        room.receives(ann, refusal(1));
+        room.receives(bob, json!({ "type": "ack", "id": 2 }));
+        room.receives(bob, join);
+        let unnamed = room.receives(bob, json!({ "type": "error", "code": "internal" }));
         assert!(unnamed.get("id").is_none());
-        room.hears(bob, refusal(3));
-        room.hears(cho, json!({ "type": "welcome", "offset": 1 }));
-        room.hears(cho, signal);
+        room.receives(bob, refusal(3));
+        room.receives(cho, json!({ "type": "welcome", "offset": 1 }));
+        room.receives(cho, signal);
         for client in [ann, bob, cho] {
-            room.hears_nothing(client);
+            room.receives_nothing(client);
         }
         assert_eq!(room.stored_rows(), [1]);
         // The places that were not taken are the next ones.
         room.settles();
         room.sends(ann, publish(4, "kept"));
-        room.hears(ann, ack(4, 2));
-        room.hears(bob, message(2, "kept"));
+        room.receives(ann, ack(4, 2));
+        room.receives(bob, message(2, "kept"));
     });
 }
 
 #[test]
-fn after_a_fault_nothing_is_left_waiting() {
+fn after_a_storage_fault_every_command_has_a_reply() {
     gathering_scenario(|room| {
         let ann = room.join("ann");
         room.settles();
@@ -437,45 +437,45 @@ fn after_a_fault_nothing_is_left_waiting() {
         room.sends_lines(ann, &[publish(1, "x"), history, publish(3, "y")]);
         // What is in memory cannot be relied on after a fault: the room is dropped, and what
         // waited would be lost without a word.
-        let heard = room.heard(ann);
-        assert!(heard.iter().any(|one| one["id"] == 3), "{heard:?}");
+        let received = room.received(ann);
+        assert!(received.iter().any(|one| one["id"] == 3), "{received:?}");
     });
 }
 
 #[test]
-fn whoever_joins_while_messages_wait_gets_each_once() {
-    let visitor = || Visitor::named("bob");
+fn a_client_that_joins_before_a_flush_gets_each_message_once() {
+    let test_user = || TestUser::named("bob");
     let resuming = json!({ "type": "welcome", "offset": 2, "recovered": true });
     let anew = json!({ "type": "welcome", "offset": 2, "recovered": null });
     let too_late = json!({ "type": "welcome", "offset": 2, "recovered": false });
     let joins = [
-        (visitor(), &anew, vec![]),
-        (visitor().resuming_after(0), &resuming, vec![1, 2]),
-        (visitor().resuming_after(1), &resuming, vec![2]),
-        (visitor().resuming_after(2), &resuming, vec![]),
+        (test_user(), &anew, vec![]),
+        (test_user().resuming_after(0), &resuming, vec![1, 2]),
+        (test_user().resuming_after(1), &resuming, vec![2]),
+        (test_user().resuming_after(2), &resuming, vec![]),
         // Nobody has heard of the one that waits.
-        (visitor().resuming_after(3), &too_late, vec![]),
-        (visitor().wanting_last(1), &anew, vec![2]),
-        (visitor().wanting_last(9), &anew, vec![1, 2]),
+        (test_user().resuming_after(3), &too_late, vec![]),
+        (test_user().with_last(1), &anew, vec![2]),
+        (test_user().with_last(9), &anew, vec![1, 2]),
     ];
-    for (visitor, welcome, replayed) in joins {
+    for (test_user, welcome, replayed) in joins {
         gathering_scenario(|room| {
             let ann = room.join("ann");
             room.gets_busy(ann);
             room.gets_busy(ann);
-            room.says(ann, "waits");
-            room.says(ann, "waits too");
-            let bob = room.admit(visitor.clone());
-            room.hears(bob, welcome.clone());
+            room.publishes(ann, "waits");
+            room.publishes(ann, "waits too");
+            let bob = room.admit(test_user.clone());
+            room.receives(bob, welcome.clone());
             for offset in &replayed {
-                room.hears(bob, message(*offset, "busy"));
+                room.receives(bob, message(*offset, "busy"));
             }
-            room.hears_nothing(bob);
+            room.receives_nothing(bob);
             room.flushes();
             let waited = [message(3, "waits"), message(4, "waits too")];
-            room.hears_frame(bob, &waited);
-            room.hears_nothing(bob);
-            room.hears_frame(
+            room.receives_frame(bob, &waited);
+            room.receives_nothing(bob);
+            room.receives_frame(
                 ann,
                 &[&waited[..], &[json!({ "joins": [{ "user": "bob" }] })]].concat(),
             );
@@ -484,7 +484,7 @@ fn whoever_joins_while_messages_wait_gets_each_once() {
 }
 
 #[test]
-fn a_message_outlives_its_publisher() {
+fn a_pending_message_is_sent_after_its_publisher_has_left() {
     for clean in [true, false] {
         gathering_scenario(|room| {
             let (ann, bob) = (room.join("ann"), room.join("bob"));
@@ -494,14 +494,14 @@ fn a_message_outlives_its_publisher() {
             room.disconnects(ann, !clean);
             room.flushes();
             let said = json!({ "type": "message", "user": "ann", "data": "goodbye" });
-            room.hears(bob, said);
+            room.receives(bob, said);
             assert_eq!(room.stored_rows(), [1, 1]);
         });
     }
 }
 
 #[test]
-fn a_storage_that_refuses_a_publisher_who_is_gone_tells_nobody() {
+fn a_storage_fault_after_the_publisher_has_left_sends_nothing() {
     gathering_scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.gets_busy(bob);
@@ -509,162 +509,162 @@ fn a_storage_that_refuses_a_publisher_who_is_gone_tells_nobody() {
         room.drops(ann);
         room.storage_fails_once();
         room.flushes();
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn whoever_is_closed_hears_what_it_asked_first() {
+fn a_closed_connection_first_receives_its_replies() {
     gathering_scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.gets_busy(bob);
         room.sends(ann, publish(1, "x"));
         room.sends(ann, json!({ "type": "ping", "id": 2 }));
-        room.sends_bytes(ann);
+        room.sends_binary(ann);
         // It is not let wait for its close.
         let pong = json!({ "type": "pong", "id": 2 });
         let closing = json!({ "type": "closing", "code": 1003 });
-        room.hears_frame(ann, &[ack(1, 2), pong, closing]);
+        room.receives_frame(ann, &[ack(1, 2), pong, closing]);
         assert!(!room.is_open(ann));
-        room.hears_message(bob, "x");
+        room.receives_message(bob, "x");
     });
 }
 
 #[test]
-fn an_error_too_many_closes_after_the_acks_before_it() {
+fn the_error_that_closes_follows_earlier_acks() {
     for plain in [false, true] {
         gathering_scenario(|room| {
-            let visitor = Visitor::named("ann").without_echo();
-            let ann = room.admit(if plain { visitor.plain() } else { visitor });
+            let test_user = TestUser::named("ann").without_echo();
+            let ann = room.admit(if plain { test_user.plain() } else { test_user });
             let bob = room.join("bob");
             room.gets_busy(bob);
             room.sends(ann, publish(1, "x"));
             for id in 2..22 {
                 room.sends(ann, json!({ "type": "dance", "id": id }));
             }
-            room.hears(ann, ack(1, 2));
+            room.receives(ann, ack(1, 2));
             for id in 2..22 {
-                room.hears(ann, json!({ "type": "error", "id": id }));
+                room.receives(ann, json!({ "type": "error", "id": id }));
             }
-            room.hears_close(ann, 4103, "too_many_errors");
-            room.hears_message(bob, "x");
-            room.hears(bob, json!({ "leaves": ["ann"] }));
+            room.receives_close(ann, 4103, "too_many_errors");
+            room.receives_message(bob, "x");
+            room.receives(bob, json!({ "leaves": ["ann"] }));
         });
     }
 }
 
 #[test]
-fn whoever_is_closed_while_storage_fails_hears_that_too() {
+fn a_connection_closed_during_a_storage_fault_receives_the_error() {
     gathering_scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.gets_busy(bob);
         room.sends(ann, publish(1, "x"));
         room.storage_fails_once();
-        room.sends_bytes(ann);
-        let mut heard = room.heard(ann);
-        heard.sort_by_key(|object| object["type"] == "closing");
-        assert_eq!(heard.len(), 2);
+        room.sends_binary(ann);
+        let mut received = room.received(ann);
+        received.sort_by_key(|object| object["type"] == "closing");
+        assert_eq!(received.len(), 2);
         assert_eq!(
-            (&heard[0]["id"], &heard[0]["code"]),
+            (&received[0]["id"], &received[0]["code"]),
             (&json!(1), &json!("internal"))
         );
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn a_reply_goes_with_what_all_get_unless_that_is_long() {
+fn a_reply_shares_a_frame_with_messages_unless_they_are_long() {
     for (extra, is_together) in [(0, true), (1, false)] {
         scenario(|room| {
             let (ann, bob) = (room.join("ann"), room.join("bob"));
-            room.says(ann, "");
+            room.publishes(ann, "");
             let about = room.frame_lengths(bob).pop().unwrap();
-            room.skips_to_now();
+            room.skips_received();
             let data = "x".repeat(MERGE_BYTES_MAX - about + extra);
             room.sends(ann, publish(1, &*data));
             assert_eq!(room.last_frame(bob).len(), MERGE_BYTES_MAX + extra);
             if is_together {
-                room.hears_frame(ann, &[ack(1, 2), message(2, &*data)]);
+                room.receives_frame(ann, &[ack(1, 2), message(2, &*data)]);
             } else {
-                room.hears_frame(ann, &[ack(1, 2)]);
-                room.hears_frame(ann, &[message(2, &*data)]);
+                room.receives_frame(ann, &[ack(1, 2)]);
+                room.receives_frame(ann, &[message(2, &*data)]);
                 assert!(Rc::ptr_eq(&room.last_frame(ann), &room.last_frame(bob)));
             }
-            room.hears_nothing(ann);
+            room.receives_nothing(ann);
         });
     }
 }
 
 #[test]
-fn a_long_flush_keeps_the_order_too() {
+fn a_long_flush_keeps_the_order() {
     gathering_scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.gets_busy(ann);
         let long = "x".repeat(MERGE_BYTES_MAX);
-        room.says(ann, &*long);
+        room.publishes(ann, &*long);
         let signal = json!({ "type": "signal", "to": ["bob"], "data": "look above" });
         room.sends(ann, signal);
         room.sends(bob, json!({ "type": "ping", "id": 1 }));
         room.flushes();
-        let heard = room.heard(bob);
-        let kinds: Vec<_> = heard.iter().map(|one| one["type"].clone()).collect();
+        let received = room.received(bob);
+        let kinds: Vec<_> = received.iter().map(|one| one["type"].clone()).collect();
         assert_eq!(kinds, ["message", "signal", "pong"]);
     });
 }
 
 #[test]
-fn whoever_gets_less_than_all_gets_it_in_one_frame_however_long() {
+fn a_connection_that_gets_fewer_lines_gets_one_frame_of_any_length() {
     gathering_scenario(|room| {
-        let ann = room.admit(Visitor::named("ann").without_echo());
+        let ann = room.admit(TestUser::named("ann").without_echo());
         let bob = room.join("bob");
         room.gets_busy(bob);
         let data = "x".repeat(MERGE_BYTES_MAX);
         room.sends(ann, publish(1, "mine"));
-        room.says(bob, &*data);
+        room.publishes(bob, &*data);
         room.flushes();
-        room.hears_frame(ann, &[ack(1, 2), message(3, &*data)]);
-        room.hears_frame(bob, &[message(2, "mine"), message(3, &*data)]);
+        room.receives_frame(ann, &[ack(1, 2), message(3, &*data)]);
+        room.receives_frame(bob, &[message(2, "mine"), message(3, &*data)]);
     });
 }
 
 #[test]
-fn a_clock_that_is_set_back_keeps_nobody_waiting() {
+fn setting_the_clock_back_delays_no_flush() {
     gathering_scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.gets_busy(ann);
         room.clock_jumps_back_ms(60_000);
         for number in 1..=3 {
-            room.says(ann, number);
+            room.publishes(ann, number);
             room.pass_ms(WINDOW_MS_MAX);
-            room.hears_message(bob, number);
+            room.receives_message(bob, number);
         }
         let cho = room.join("cho");
         room.leaves(cho);
         room.pass_ms(1_000);
-        room.hears(bob, json!({ "joins": [{ "user": "cho" }] }));
-        room.hears(bob, json!({ "leaves": ["cho"] }));
+        room.receives(bob, json!({ "joins": [{ "user": "cho" }] }));
+        room.receives(bob, json!({ "leaves": ["cho"] }));
     });
 }
 
 #[test]
-fn a_crash_loses_what_waits_and_nobody_has_heard_of_it() {
+fn a_crash_loses_only_messages_that_no_client_has_seen() {
     gathering_scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.gets_busy(ann);
         room.sends(ann, keyed(1, "k"));
         room.crashes();
-        room.hears_nothing(ann);
-        room.hears_nothing(bob);
-        let ann = room.admit(Visitor::named("ann").resuming_after(1));
-        room.hears(
+        room.receives_nothing(ann);
+        room.receives_nothing(bob);
+        let ann = room.admit(TestUser::named("ann").resuming_after(1));
+        room.receives(
             ann,
             json!({ "type": "welcome", "offset": 1, "recovered": true }),
         );
-        room.hears_nothing(ann);
+        room.receives_nothing(ann);
         room.sends(ann, keyed(2, "k"));
         room.pass_ms(10);
-        room.hears(ann, ack(2, 2));
-        room.hears(ann, message(2, 2));
+        room.receives(ann, ack(2, 2));
+        room.receives(ann, message(2, 2));
     });
 }
 

@@ -1,9 +1,8 @@
-//! `TestRoom`: a room with sockets, storage and a clock in memory. The only file among the tests
-//! of the room that knows the core's API.
+//! `TestRoom`: a room with sockets, storage and a clock in memory. It is the only file of the room's
+//! tests that uses the core's API.
 //!
-//! It does the outputs as the shell does and checks on the way what has to hold of each: frames
-//! go to sockets that are there, `welcome` comes first, an offset is taken once, and what waits
-//! to be sent waits for no longer than it may.
+//! It applies outputs as the Worker does and checks each of them: frames are sent to open sockets
+//! only, `welcome` is the first message, an offset is used once, and the outbox is flushed in time.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -46,33 +45,33 @@ pub const EPOCH: &str = "e1";
 /// The clock when a test starts.
 pub const START_MS: u64 = 1_800_000_000_000;
 
-/// For how long a token holds where a test does not say.
+/// The default lifetime of a token.
 const YEAR_MS: u64 = 365 * 24 * 3_600_000;
 
-/// How many times as long as a message a change in presence may wait, where nothing else does.
+/// The longest wait of a presence diff that waits alone, in flush windows.
 const PRESENCE_WINDOWS: u64 = 100;
-/// By then a room that gathers is quiet again.
+/// The time after which a busy room is quiet again.
 pub const SETTLES_MS: u64 = 3 * PRESENCE_WINDOWS * WINDOW_MS_MAX;
 
-/// When the room is dropped and restored.
+/// When the room is dropped and restored during a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     /// Never.
     Awake,
-    /// Whenever the platform would: before an input that comes after an idle while.
+    /// Before an input that follows an idle time, as the platform does.
     HibernatingWhenIdle,
-    /// After every single input.
+    /// After every input.
     RestoredAfterEveryInput,
 }
 
-/// Runs a script against a room that stays awake, one that hibernates and one that is restored
-/// after every input, and wants the same of all: every frame, write and close, in order.
+/// Runs a script against a room that stays awake, one that hibernates, and one that is restored
+/// after every input. All must have the same transcript of frames, writes and closes.
 #[track_caller]
 pub fn scenario(script: impl Fn(&mut TestRoom)) {
     scenario_with(|_| {}, script);
 }
 
-/// The same, with other rules than the default ones.
+/// Like [`scenario`], with changed rules.
 #[track_caller]
 pub fn scenario_with(rules: impl Fn(&mut RoomRules), script: impl Fn(&mut TestRoom)) {
     let expected = play(Life::Awake, &rules, &script);
@@ -81,87 +80,87 @@ pub fn scenario_with(rules: impl Fn(&mut RoomRules), script: impl Fn(&mut TestRo
     }
 }
 
-/// The same, for scripts in which a rate is exceeded: that is over before a room hibernates and
-/// is not kept, so a restore in the middle of it does show.
+/// Like [`scenario_with`], without the restore after every input. It is for scripts whose result
+/// depends on short-lived memory, such as a rate bucket, which hibernation does not keep.
 #[track_caller]
-pub fn busy_scenario_with(rules: impl Fn(&mut RoomRules), script: impl Fn(&mut TestRoom)) {
+pub fn hibernating_scenario_with(rules: impl Fn(&mut RoomRules), script: impl Fn(&mut TestRoom)) {
     let expected = play(Life::Awake, &rules, &script);
     let life = Life::HibernatingWhenIdle;
     assert_same(&expected, &play(life, &rules, &script), life);
 }
 
-/// The same, in a room that gathers while it is busy. How busy it was is not kept, so that a room
-/// that is restored in the middle of it sends sooner; by the time it hibernates, that is over.
+/// Like [`scenario`], in a room with a flush window, and without the restore after every input: a
+/// restored room has no flush window open and flushes sooner.
 #[track_caller]
 pub fn gathering_scenario(script: impl Fn(&mut TestRoom)) {
     gathering_scenario_with(|_| {}, script);
 }
 
-/// The same, with other rules than the default ones.
+/// Like [`gathering_scenario`], with changed rules.
 #[track_caller]
 pub fn gathering_scenario_with(rules: impl Fn(&mut RoomRules), script: impl Fn(&mut TestRoom)) {
     let gathering = |changed: &mut RoomRules| {
         changed.window_ms_max = WINDOW_MS_MAX;
         rules(changed);
     };
-    busy_scenario_with(gathering, script);
+    hibernating_scenario_with(gathering, script);
 }
 
-/// A room, its sockets, its storage and its clock.
+/// A room with its sockets, storage and clock.
 pub struct TestRoom {
     room: Room,
     life: Life,
     rules: Rc<RoomRules>,
     now: Timestamp,
     last_input: Timestamp,
-    /// When the timer that runs for the room ends.
+    /// The time at which the flush timer fires.
     flush_at: Option<Timestamp>,
     connected: u64,
     sockets: BTreeMap<ConnectionId, Socket>,
     store: MemoryStore,
-    /// What storage was asked to take, since this was last asked.
-    rows: Vec<Stored>,
+    /// The rows that the room appended since the last [`Self::take_rows`].
+    rows: Vec<AppendedRow>,
     transcript: Vec<String>,
     ignores_closes: bool,
     alarms: usize,
-    /// New tokens of whose check nobody has told the room.
-    unchecked: Vec<(ConnectionId, Option<CommandId>)>,
-    /// What was sent to the back end and not answered.
+    /// New tokens that are not checked yet.
+    unchecked_tokens: Vec<(ConnectionId, Option<CommandId>)>,
+    /// Deliveries without a response.
     deliveries: Vec<Delivery>,
-    /// All events that were sent, as often as they were, since this was last asked.
-    notified: Vec<Value>,
-    /// What the back end was asked, and has not answered.
-    question: Option<Rc<HookRequest>>,
-    allows_at_once: bool,
-    calls: u64,
-    answers: BTreeMap<ApiRequestId, Result<ApiResponse, Refusal>>,
+    /// The events sent since the last [`Self::take_sent_events`], including repeated ones.
+    sent_events: Vec<Value>,
+    /// The publish hook request without a response.
+    hook_request: Option<Rc<HookRequest>>,
+    hook_allows_at_once: bool,
+    api_requests: u64,
+    responses: BTreeMap<ApiRequestId, Result<ApiResponse, Refusal>>,
 }
 
-/// A row of messages that storage took, or did not.
+/// A row of messages that the room appended, whether storage accepted it or failed.
 #[derive(Clone, Copy, Debug)]
-pub struct Stored {
+pub struct AppendedRow {
     pub first: u64,
     pub count: usize,
     pub is_stored: bool,
 }
 
-/// The other end of one connection.
+/// The client of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Client(ConnectionId);
 
 impl Client {
-    /// The connection's name on the wire.
+    /// Returns the connection id as on the wire.
     pub fn id(self) -> String {
         self.0.to_string()
     }
 }
 
-/// Who comes, and with which wishes.
+/// A user's token and options for a join, and the room pattern of the token.
 #[derive(Clone)]
-pub struct Visitor(Admission, String);
+pub struct TestUser(Admission, String);
 
-impl Visitor {
-    /// A user with the default capabilities and no wishes, whose frames hold lines.
+impl TestUser {
+    /// Creates a user with the default capabilities and options, and several objects per frame.
     pub fn named(user: &str) -> Self {
         Self(
             Admission {
@@ -182,7 +181,7 @@ impl Visitor {
         )
     }
 
-    /// Without a subprotocol: one object a frame.
+    /// Joins without a subprotocol: one object per frame.
     pub fn plain(mut self) -> Self {
         self.0.options.lines = false;
         self
@@ -202,7 +201,7 @@ impl Visitor {
         self.resuming_in(EPOCH, offset)
     }
 
-    /// Resumes after this offset of that epoch.
+    /// Resumes after an offset of an epoch.
     pub fn resuming_in(mut self, epoch: &str, offset: u64) -> Self {
         self.0.options.resume = Some(Position {
             epoch: epoch.into(),
@@ -211,12 +210,12 @@ impl Visitor {
         self
     }
 
-    pub fn wanting_last(mut self, messages: u64) -> Self {
+    pub fn with_last(mut self, messages: u64) -> Self {
         self.0.options.last = Some(messages);
         self
     }
 
-    pub fn who_can(mut self, capabilities: &[&str]) -> Self {
+    pub fn with_capabilities(mut self, capabilities: &[&str]) -> Self {
         self.0.can = serde_json::from_value(json!(capabilities)).unwrap();
         self
     }
@@ -226,13 +225,13 @@ impl Visitor {
         self
     }
 
-    /// Whose token is for this room alone, or for another.
-    pub fn of_room(mut self, room: &str) -> Self {
+    /// Sets the room pattern of the token.
+    pub fn for_room(mut self, room: &str) -> Self {
         self.1 = room.into();
         self
     }
 
-    /// What the visitor's token says.
+    /// Returns the claims of the token.
     pub fn claims(self) -> Claims {
         let Self(admission, room) = self;
         let grants = BTreeMap::from([(room, admission.can)]);
@@ -245,8 +244,8 @@ impl Visitor {
         }
     }
 
-    /// Whose token ends in so many milliseconds from the start.
-    pub fn until_ms(mut self, ms: u64) -> Self {
+    /// Sets the expiry of the token, in milliseconds after the start of the test.
+    pub fn expiring_after_ms(mut self, ms: u64) -> Self {
         self.0.expires = Timestamp(START_MS).plus_ms(ms);
         self
     }
@@ -280,38 +279,38 @@ impl TestRoom {
             transcript: Vec::new(),
             ignores_closes: false,
             alarms: 0,
-            unchecked: Vec::new(),
+            unchecked_tokens: Vec::new(),
             deliveries: Vec::new(),
-            notified: Vec::new(),
-            question: None,
-            allows_at_once: false,
-            calls: 0,
-            answers: BTreeMap::new(),
+            sent_events: Vec::new(),
+            hook_request: None,
+            hook_allows_at_once: false,
+            api_requests: 0,
+            responses: BTreeMap::new(),
         }
     }
 
-    // Coming and going.
+    // Joining and leaving.
 
     #[track_caller]
     pub fn join(&mut self, user: &str) -> Client {
-        self.admit(Visitor::named(user))
+        self.admit(TestUser::named(user))
     }
 
     #[track_caller]
-    pub fn admit(&mut self, visitor: Visitor) -> Client {
-        self.try_admit(visitor).expect("the room has room")
+    pub fn admit(&mut self, test_user: TestUser) -> Client {
+        self.try_admit(test_user).expect("the room admits the user")
     }
 
-    /// Comes in, or is told the code of the refusal.
+    /// Joins, or returns the code of the refusal.
     #[track_caller]
-    pub fn try_admit(&mut self, visitor: Visitor) -> Result<Client, &'static str> {
-        let Visitor(admission, _) = visitor;
+    pub fn try_admit(&mut self, test_user: TestUser) -> Result<Client, &'static str> {
+        let TestUser(admission, _) = test_user;
         self.wake();
         self.room
             .check_capacity(&admission.user, self.now)
             .map_err(|refusal| refusal.code())?;
         self.connected += 1;
-        // Spread out, so that no order follows from the order of coming.
+        // Ids must not sort in the order of joining.
         let connection = ConnectionId(self.connected.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         self.feed(Input::Connect {
             connection,
@@ -320,22 +319,22 @@ impl TestRoom {
         Ok(Client(connection))
     }
 
-    /// Says goodbye.
+    /// Closes the connection cleanly.
     #[track_caller]
     pub fn leaves(&mut self, client: Client) {
         self.disconnects(client, true);
     }
 
-    /// Is gone without a word.
+    /// Loses the connection.
     #[track_caller]
     pub fn drops(&mut self, client: Client) {
         self.disconnects(client, false);
     }
 
-    /// The runtime reports a connection as gone, perhaps not for the first time.
+    /// Reports the end of a connection, as the runtime does, perhaps repeatedly.
     #[track_caller]
     pub fn disconnects(&mut self, client: Client, clean: bool) {
-        // A room that wakes for this finds the socket among the others still.
+        // A room that wakes for this event still finds the socket among the open ones.
         self.wake();
         if let Some(socket) = self.sockets.get_mut(&client.0) {
             (socket.is_open, socket.is_ending) = (false, false);
@@ -346,13 +345,13 @@ impl TestRoom {
         });
     }
 
-    // The back end.
+    // Publish hook and HTTP API.
 
-    /// What it is asked to judge.
+    /// Returns the messages of the pending hook request.
     #[track_caller]
-    pub fn is_to_judge(&self) -> Value {
-        let question = self.question.as_ref().expect("a question");
-        let body: Value = serde_json::from_str(&question.body("now")).expect("JSON");
+    pub fn hook_messages(&self) -> Value {
+        let hook_request = self.hook_request.as_ref().expect("a pending hook request");
+        let body: Value = serde_json::from_str(&hook_request.body("now")).expect("JSON");
         assert_eq!(
             (&body["type"], &body["timestamp"]),
             (&json!("room.publish"), &json!("now"))
@@ -361,105 +360,119 @@ impl TestRoom {
         body["data"]["messages"].clone()
     }
 
-    /// What the messages say that it is asked to judge.
+    /// Returns the data of the messages in the pending hook request.
     #[track_caller]
-    pub fn is_to_judge_data(&self) -> Vec<Value> {
-        let messages = self.is_to_judge();
+    pub fn hook_data(&self) -> Vec<Value> {
+        let messages = self.hook_messages();
         let messages = messages.as_array().unwrap().iter();
         messages.map(|message| message["data"].clone()).collect()
     }
 
-    pub fn has_nothing_to_judge(&self) -> bool {
-        self.question.is_none()
+    pub fn has_no_hook_request(&self) -> bool {
+        self.hook_request.is_none()
     }
 
-    /// It answers with these verdicts.
+    /// The hook responds with these decisions.
     #[track_caller]
-    pub fn judges(&mut self, verdicts: &[Value]) {
-        let body = json!({ "decisions": verdicts }).to_string();
-        self.judges_by(200, &body);
+    pub fn hook_decides(&mut self, decisions: &[Value]) {
+        let body = json!({ "decisions": decisions }).to_string();
+        self.hook_responds(200, &body);
     }
 
-    /// It lets all of them through.
+    /// The hook allows all messages of the request.
     #[track_caller]
-    pub fn allows_all(&mut self) {
-        let count = self.is_to_judge_data().len();
-        self.judges(&vec![json!({ "allow": true }); count]);
+    pub fn hook_allows_all(&mut self) {
+        let count = self.hook_data().len();
+        self.hook_decides(&vec![json!({ "allow": true }); count]);
     }
 
-    /// From here on it lets everything through as soon as it is asked.
-    pub fn allows_at_once(&mut self) {
-        self.allows_at_once = true;
+    /// From now on, the hook allows all messages immediately.
+    pub fn hook_allows_at_once(&mut self) {
+        self.hook_allows_at_once = true;
     }
 
-    /// It answers with this.
+    /// The hook responds with this status and body.
     #[track_caller]
-    pub fn judges_by(&mut self, status: u16, body: &str) {
-        let question = self.question.as_ref().expect("a question");
-        let verdicts = question.read_answer(status, body.as_bytes());
-        self.is_told_of_verdicts(verdicts.ok());
+    pub fn hook_responds(&mut self, status: u16, body: &str) {
+        let hook_request = self.hook_request.as_ref().expect("a pending hook request");
+        let decisions = hook_request.read_answer(status, body.as_bytes());
+        self.hook_call_ends(decisions.ok());
     }
 
-    /// It answers, or does not.
+    /// The pending hook call ends, with decisions or without.
     #[track_caller]
-    pub fn is_told_of_verdicts(&mut self, verdicts: Option<Vec<Decision>>) {
-        let question = self.question.take().expect("a question");
-        self.answers_question(question, verdicts);
+    pub fn hook_call_ends(&mut self, decisions: Option<Vec<Decision>>) {
+        let hook_request = self.hook_request.take().expect("a pending hook request");
+        self.hook_call_ends_for(hook_request, decisions);
     }
 
-    /// It answers a question that it was asked some time.
+    /// A hook call ends, which may be an earlier one.
     #[track_caller]
-    pub fn answers_question(&mut self, question: Rc<HookRequest>, verdicts: Option<Vec<Decision>>) {
+    pub fn hook_call_ends_for(
+        &mut self,
+        hook_request: Rc<HookRequest>,
+        decisions: Option<Vec<Decision>>,
+    ) {
         self.feed(Input::HookDecided {
-            question,
-            decisions: verdicts,
+            question: hook_request,
+            decisions: decisions,
         });
     }
 
-    /// The question that it does not answer, for now.
+    /// Takes the pending hook request, without ending the call.
     #[track_caller]
-    pub fn sets_question_aside(&mut self) -> Rc<HookRequest> {
-        self.question.take().expect("a question")
+    pub fn take_hook_request(&mut self) -> Rc<HookRequest> {
+        self.hook_request.take().expect("a pending hook request")
     }
 
-    /// Asks for something by a token of the visitor's.
+    /// Starts an API request with the user's token.
     #[track_caller]
-    pub fn is_asked(&mut self, visitor: &Visitor, ask: ApiOperation, body: &str) -> ApiRequestId {
+    pub fn starts_api_request(
+        &mut self,
+        test_user: &TestUser,
+        ask: ApiOperation,
+        body: &str,
+    ) -> ApiRequestId {
         self.wake();
-        let id = ApiRequestId(self.calls);
-        self.calls += 1;
-        let claims = visitor.clone().claims();
+        let id = ApiRequestId(self.api_requests);
+        self.api_requests += 1;
+        let claims = test_user.clone().claims();
         let call = ApiRequest::admit(claims, &room_name(), ask).expect("granted");
         let body = body.into();
         self.feed(Input::ApiRequest { id, call, body });
         id
     }
 
-    /// The answer to a call: its status and its body, or the refusal and its code.
+    /// Returns the response to an API request: status and body, or status and code of the refusal.
     #[track_caller]
-    pub fn answers(&mut self, id: ApiRequestId) -> (u16, Value) {
-        match self.answers.remove(&id).expect("an answer") {
+    pub fn api_response(&mut self, id: ApiRequestId) -> (u16, Value) {
+        match self.responses.remove(&id).expect("a response") {
             Ok(answer) => (answer.status, serde_json::from_str(&answer.body).unwrap()),
             Err(refusal) => (refusal.status(), refusal.code().into()),
         }
     }
 
-    pub fn has_answered(&self, id: ApiRequestId) -> bool {
-        self.answers.contains_key(&id)
+    pub fn has_responded(&self, id: ApiRequestId) -> bool {
+        self.responses.contains_key(&id)
     }
 
-    /// Asks, and takes the answer.
+    /// Makes an API request and returns its response.
     #[track_caller]
-    pub fn call(&mut self, visitor: &Visitor, ask: ApiOperation, body: &str) -> (u16, Value) {
-        let id = self.is_asked(visitor, ask, body);
-        self.answers(id)
+    pub fn calls_api(
+        &mut self,
+        test_user: &TestUser,
+        ask: ApiOperation,
+        body: &str,
+    ) -> (u16, Value) {
+        let id = self.starts_api_request(test_user, ask, body);
+        self.api_response(id)
     }
 
-    // What the back end is told.
+    // Webhooks.
 
-    /// The back end gets what was sent to it last: the events, in order.
+    /// Returns the events of the latest pending delivery.
     #[track_caller]
-    pub fn is_told(&mut self) -> Vec<Value> {
+    pub fn last_delivery(&mut self) -> Vec<Value> {
         let delivery = self.deliveries.last().expect("a delivery");
         let events = delivery.events().iter();
         events
@@ -467,18 +480,18 @@ impl TestRoom {
             .collect()
     }
 
-    /// All events that were sent since this was last asked, in the order of sending.
-    pub fn take_told(&mut self) -> Vec<Value> {
-        std::mem::take(&mut self.notified)
+    /// Returns all events sent since the last call, in order.
+    pub fn take_sent_events(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.sent_events)
     }
 
-    pub fn tells_nothing(&self) -> bool {
+    pub fn has_no_delivery(&self) -> bool {
         self.deliveries.is_empty()
     }
 
-    /// The back end answers.
+    /// The back end responds to the latest pending delivery.
     #[track_caller]
-    pub fn back_end_answers(&mut self, outcome: DeliveryOutcome) {
+    pub fn back_end_responds(&mut self, outcome: DeliveryOutcome) {
         let delivery = self.deliveries.pop().expect("a delivery");
         let (_, last) = delivery.range().expect("events");
         self.feed(Input::Delivered {
@@ -488,21 +501,21 @@ impl TestRoom {
         });
     }
 
-    /// The back end answers for what was sent to it first, however late that is.
+    /// The back end responds to the oldest pending delivery.
     #[track_caller]
-    pub fn back_end_answers_late(&mut self, outcome: DeliveryOutcome) {
+    pub fn back_end_responds_to_first(&mut self, outcome: DeliveryOutcome) {
         self.deliveries.rotate_left(1);
-        self.back_end_answers(outcome);
+        self.back_end_responds(outcome);
     }
 
-    /// What waits to be told, as storage has it.
+    /// Returns the events in storage, as stored.
     pub fn stored_events(&self) -> Vec<&str> {
         let rows = self.store.events.values();
         rows.flat_map(|row| row.lines.text().split('\n')).collect()
     }
 
-    /// Storage holds an event more, and so many bytes between it and those before.
-    pub fn is_stored_with_events_of(&mut self, bytes: u64) {
+    /// Stores another event, so that the stored events have `bytes` more bytes.
+    pub fn fills_event_storage(&mut self, bytes: u64) {
         let stored = self.store.stored().events;
         self.store.append_events(EventRow {
             first: stored.newest + 1,
@@ -516,9 +529,9 @@ impl TestRoom {
 
     // Sending.
 
-    /// Publishes, without asking for an ack.
+    /// Publishes a message without an `id`, so without an ack.
     #[track_caller]
-    pub fn says(&mut self, client: Client, data: impl Into<Value>) {
+    pub fn publishes(&mut self, client: Client, data: impl Into<Value>) {
         self.sends(client, json!({ "type": "publish", "data": data.into() }));
     }
 
@@ -544,38 +557,41 @@ impl TestRoom {
     }
 
     #[track_caller]
-    pub fn sends_bytes(&mut self, client: Client) {
+    pub fn sends_binary(&mut self, client: Client) {
         self.feed(Input::ReceiveBinary { from: client.0 });
     }
 
-    /// The runtime answers a ping by itself; the room does not hear of it.
+    /// Sends a ping that the runtime answers without waking the room.
     #[track_caller]
     pub fn pings_runtime(&mut self, client: Client) {
         let now = self.now;
         self.socket(client).answered = Some(now);
     }
 
-    /// Sends a new token, which says what this visitor's would.
+    /// Sends a new token with the claims of this user.
     #[track_caller]
-    pub fn refreshes(&mut self, client: Client, visitor: Visitor) {
-        self.starts_to_refresh(client);
-        self.is_told_of_the_token(Ok(visitor.claims()));
+    pub fn refreshes(&mut self, client: Client, test_user: TestUser) {
+        self.starts_refresh(client);
+        self.token_is_checked(Ok(test_user.claims()));
     }
 
-    /// Sends a new token, which is yet to be checked.
+    /// Sends a new token, and leaves its check pending.
     #[track_caller]
-    pub fn starts_to_refresh(&mut self, client: Client) {
+    pub fn starts_refresh(&mut self, client: Client) {
         self.sends(
             client,
             json!({ "type": "refresh", "id": "r", "token": "…" }),
         );
     }
 
-    /// The oldest token that is yet to be checked has been.
+    /// Ends the oldest pending token check.
     #[track_caller]
-    pub fn is_told_of_the_token(&mut self, outcome: Result<Claims, Refusal>) {
-        assert!(!self.unchecked.is_empty(), "no token is to be checked");
-        let (connection, id) = self.unchecked.remove(0);
+    pub fn token_is_checked(&mut self, outcome: Result<Claims, Refusal>) {
+        assert!(
+            !self.unchecked_tokens.is_empty(),
+            "no token check is pending"
+        );
+        let (connection, id) = self.unchecked_tokens.remove(0);
         self.feed(Input::TokenChecked {
             connection,
             id,
@@ -583,9 +599,9 @@ impl TestRoom {
         });
     }
 
-    // Time and fate.
+    // Time and faults.
 
-    /// Lets time pass, and wakes the room whenever it asked for it.
+    /// Lets time pass. Timers and alarms fire on time.
     #[track_caller]
     pub fn pass_ms(&mut self, ms: u64) {
         let end = self.now.plus_ms(ms);
@@ -604,7 +620,7 @@ impl TestRoom {
                     let next = self.room.poll_timeout();
                     assert!(
                         next.is_none_or(|(due, _)| due > self.now),
-                        "woken for nothing: {next:?}"
+                        "the alarm was for nothing: {next:?}"
                     );
                 }
                 (_, None) => break,
@@ -613,62 +629,62 @@ impl TestRoom {
         self.now = end;
     }
 
-    /// Lets time pass, and the alarm that should ring in it has not rung yet.
+    /// Lets time pass without firing an alarm that is due.
     pub fn alarm_is_late_by_ms(&mut self, ms: u64) {
         self.now = self.now.plus_ms(ms);
     }
 
-    /// Whether what comes in waits to be sent.
-    pub fn gathers(&self) -> bool {
+    /// Returns true if a flush timer runs.
+    pub fn is_gathering(&self) -> bool {
         self.flush_at.is_some()
     }
 
-    /// How long what comes in waits.
+    /// Returns the time until the next flush.
     #[track_caller]
-    pub fn gathers_for_ms(&self) -> u64 {
-        let due = self.flush_at.expect("a room that gathers");
+    pub fn gathering_ms(&self) -> u64 {
+        let due = self.flush_at.expect("a flush is due");
         due.ms_since(self.now)
     }
 
-    /// Lets just so much time pass that the room may send.
+    /// Lets time pass until the next flush.
     #[track_caller]
     pub fn flushes_once(&mut self) {
-        self.pass_ms(self.gathers_for_ms());
+        self.pass_ms(self.gathering_ms());
     }
 
-    /// Lets just so much time pass that nothing is left to be sent.
+    /// Lets time pass until the outbox is empty.
     #[track_caller]
     pub fn flushes(&mut self) {
-        assert!(self.gathers(), "nothing waits");
-        while self.gathers() {
+        assert!(self.is_gathering(), "no flush is due");
+        while self.is_gathering() {
             self.flushes_once();
         }
     }
 
     /// Lets time pass until the room is quiet.
     #[track_caller]
-    pub fn settles_aloud(&mut self) {
+    pub fn settles_unread(&mut self) {
         self.pass_ms(SETTLES_MS);
-        assert!(!self.gathers(), "it is not quiet");
+        assert!(!self.is_gathering(), "the room is not quiet");
     }
 
-    /// The same, and passes over what has been heard.
+    /// Lets time pass until the room is quiet, and skips what was received.
     #[track_caller]
     pub fn settles(&mut self) {
-        self.settles_aloud();
-        self.skips_to_now();
+        self.settles_unread();
+        self.skips_received();
     }
 
-    /// The same, and then has somebody say something, so that what comes next waits.
+    /// Settles, then publishes a message, so that the next command waits for a flush window.
     #[track_caller]
     pub fn gets_busy(&mut self, client: Client) {
         self.settles();
-        self.says(client, "busy");
-        assert!(self.gathers(), "it is not busy");
-        self.skips_to_now();
+        self.publishes(client, "busy");
+        assert!(self.is_gathering(), "the room is not busy");
+        self.skips_received();
     }
 
-    /// So many bytes wait for each of these.
+    /// Reports the bytes that are queued for slow clients.
     #[track_caller]
     pub fn falls_behind(&mut self, queued: &[(Client, u64)]) {
         let queued = queued.iter().map(|(client, bytes)| (client.0, *bytes));
@@ -676,7 +692,7 @@ impl TestRoom {
         self.feed(Input::SlowConsumers { queued });
     }
 
-    /// Wakes the room, whether it asked for it or not.
+    /// Fires the alarm, due or not.
     #[track_caller]
     pub fn on_timeout(&mut self) {
         self.alarms += 1;
@@ -687,13 +703,13 @@ impl TestRoom {
         self.feed(Input::Timeout { answered });
     }
 
-    /// How many bans storage holds.
+    /// Returns the number of bans in storage.
     pub fn stored_bans(&self) -> usize {
         self.store.bans.len()
     }
 
-    /// Starts again from a storage with so many bans in it.
-    pub fn is_stored_with_bans(&mut self, bans: usize) {
+    /// Stores a number of bans and restores the room.
+    pub fn stores_bans(&mut self, bans: usize) {
         for number in 0..bans {
             let user = UserId::parse(&format!("banned {number}")).unwrap();
             let until = self.now.plus_ms(3_600_000);
@@ -702,36 +718,35 @@ impl TestRoom {
         self.restore();
     }
 
-    /// How often the room was woken by time.
+    /// Returns the number of alarms that have fired.
     pub fn alarms(&self) -> usize {
         self.alarms
     }
 
-    /// Whether the room wants to be woken, other than to remove what has aged.
-    pub fn waits_for_time(&self) -> bool {
+    /// Returns true if the room has an alarm for something else than trimming.
+    pub fn has_alarm(&self) -> bool {
         let wake = self.room.poll_timeout();
         wake.is_some_and(|(_, why)| why != Wake::Trim)
     }
 
-    /// The clock is set back, as clocks sometimes are. Timers run on.
+    /// Sets the clock back. Timers keep running.
     pub fn clock_jumps_back_ms(&mut self, ms: u64) {
         self.flush_at = self.flush_at.map(|at| Timestamp(at.0 - ms));
         self.now = Timestamp(self.now.0 - ms);
         self.last_input = self.last_input.min(self.now);
     }
 
-    /// Storage fails the next thing it is asked.
+    /// Makes the next storage operation fail.
     pub fn storage_fails_once(&mut self) {
         self.store.faults = 1;
     }
 
-    /// Drops the room and restores it from storage and attachments, in no particular order. The
-    /// platform does not while a timer runs, so not while the room gathers, nor while the back end
-    /// is asked.
+    /// Drops the room and restores it from storage and attachments. The platform does not do this
+    /// while a flush timer runs or a hook call is pending.
     #[track_caller]
     pub fn restore(&mut self) {
-        assert!(!self.gathers(), "dropped while it gathers");
-        assert!(self.question.is_none(), "dropped while messages are judged");
+        assert!(!self.is_gathering(), "dropped before a flush");
+        assert!(self.hook_request.is_none(), "dropped during a hook call");
         self.restart();
     }
 
@@ -755,34 +770,34 @@ impl TestRoom {
             sockets,
             self.now,
         );
-        self.do_outputs();
+        self.apply_outputs();
         self.flush_at = self.room.poll_flush().map(|ms| self.now.plus_ms(ms));
     }
 
-    /// All that is in memory is lost at once: what waits to be sent, and every socket.
+    /// Loses everything in memory: the outbox and all sockets.
     #[track_caller]
     pub fn crashes(&mut self) {
         for socket in self.sockets.values_mut() {
             (socket.is_open, socket.is_ending) = (false, false);
         }
-        self.question = None;
+        self.hook_request = None;
         self.restart();
     }
 
-    /// From here on clients do not answer a close, so that the runtime has nothing to report.
+    /// From now on, clients do not answer a close, so the runtime reports nothing.
     pub fn ignores_closes(&mut self) {
         self.ignores_closes = true;
     }
 
-    /// What is kept with the socket.
+    /// Returns the socket's attachment.
     #[track_caller]
     pub fn attachment(&mut self, client: Client) -> &mut String {
         &mut self.socket(client).attachment
     }
 
-    /// Stores messages without sending them to anybody, as before the test began.
+    /// Stores messages without sending them, as if published before the test.
     #[track_caller]
-    pub fn has_stored(&mut self, messages: impl IntoIterator<Item = Value>) {
+    pub fn stores_messages(&mut self, messages: impl IntoIterator<Item = Value>) {
         for data in messages {
             let offset = self.store.newest().next();
             let json = format!(
@@ -804,12 +819,12 @@ impl TestRoom {
         self.restore();
     }
 
-    /// Storage loses a row, and all before it.
-    pub fn loses_stored(&mut self, offset: u64) {
+    /// Deletes the rows up to an offset from storage.
+    pub fn loses_rows_up_to(&mut self, offset: u64) {
         self.store.rows.retain(|first, _| first.0 > offset);
     }
 
-    /// The lengths of all frames that were sent to it.
+    /// Returns the lengths of all frames sent to a client.
     pub fn frame_lengths(&mut self, client: Client) -> Vec<usize> {
         self.socket(client)
             .frames
@@ -822,104 +837,110 @@ impl TestRoom {
         self.now.0
     }
 
-    /// How many messages each row holds, without those that lost their text.
+    /// Returns the number of messages of each row, without trimmed rows.
     pub fn stored_rows(&self) -> Vec<u64> {
         let rows = self.store.rows.values();
         let rows = rows.filter(|row| !row.json.is_empty());
         rows.map(|row| row.count).collect()
     }
 
-    /// What storage was asked to take since this was last asked.
-    pub fn rows(&mut self) -> Vec<Stored> {
+    /// Returns the rows that the room appended since the last call.
+    pub fn take_rows(&mut self) -> Vec<AppendedRow> {
         std::mem::take(&mut self.rows)
     }
 
-    /// How many rows are stored.
+    /// Returns the number of stored rows.
     pub fn stored_count(&self) -> usize {
         self.store.rows.len()
     }
 
-    /// The size of all stored messages.
+    /// Returns the total size of the stored messages.
     pub fn stored_bytes(&self) -> usize {
         self.store.rows.values().map(|row| row.json.len()).sum()
     }
 
-    // Hearing.
+    // Receiving.
 
-    /// Wants the next thing heard to have these fields, and gives all of it.
+    /// Asserts that the next received object has these fields, and returns it.
     #[track_caller]
-    pub fn hears(&mut self, client: Client, wanted: Value) -> Value {
-        let next = self.socket(client).unheard.pop_front();
-        match next.map(|(_, heard)| heard) {
-            Some(heard) if holds(&heard, &wanted) => heard,
+    pub fn receives(&mut self, client: Client, expected: Value) -> Value {
+        let next = self.socket(client).unread.pop_front();
+        match next.map(|(_, received)| received) {
+            Some(received) if holds(&received, &expected) => received,
             other => {
-                let next = other.map_or("nothing".into(), |heard| heard.to_string());
-                panic!("wanted {wanted}\nbut heard {next}\n{}", self.story(client))
+                let next = other.map_or("nothing".into(), |received| received.to_string());
+                panic!(
+                    "expected {expected}\nbut received {next}\n{}",
+                    self.frames_to(client)
+                )
             }
         }
     }
 
-    /// Wants the next thing heard to be this message.
+    /// Asserts that the next received object is this message, and returns it.
     #[track_caller]
-    pub fn hears_message(&mut self, client: Client, data: impl Into<Value>) -> Value {
-        self.hears(client, json!({ "type": "message", "data": data.into() }))
+    pub fn receives_message(&mut self, client: Client, data: impl Into<Value>) -> Value {
+        self.receives(client, json!({ "type": "message", "data": data.into() }))
     }
 
-    /// Wants the next things heard to be these, and to have come in one frame of their own.
+    /// Asserts that the next received frame holds exactly these objects.
     #[track_caller]
-    pub fn hears_frame(&mut self, client: Client, wanted: &[Value]) {
-        let unheard = &mut self.socket(client).unheard;
-        let next = unheard.front().map(|(frame, _)| *frame);
-        let length = unheard.iter().filter(|(frame, _)| Some(*frame) == next);
-        let heard: Vec<_> = unheard.drain(..length.count()).collect();
-        let heard: Value = heard.into_iter().map(|(_, object)| object).collect();
-        let wanted = Value::from(wanted);
+    pub fn receives_frame(&mut self, client: Client, expected: &[Value]) {
+        let unread = &mut self.socket(client).unread;
+        let next = unread.front().map(|(frame, _)| *frame);
+        let length = unread.iter().filter(|(frame, _)| Some(*frame) == next);
+        let received: Vec<_> = unread.drain(..length.count()).collect();
+        let received: Value = received.into_iter().map(|(_, object)| object).collect();
+        let expected = Value::from(expected);
         assert!(
-            holds(&heard, &wanted),
-            "wanted a frame of {wanted}\nbut heard {heard}\n{}",
-            self.story(client)
+            holds(&received, &expected),
+            "expected a frame of {expected}\nbut received {received}\n{}",
+            self.frames_to(client)
         );
     }
 
-    /// Wants nothing (more) to have been heard.
+    /// Asserts that nothing else was received.
     #[track_caller]
-    pub fn hears_nothing(&mut self, client: Client) {
-        if let Some((_, heard)) = self.socket(client).unheard.pop_front() {
-            panic!("wanted nothing\nbut heard {heard}\n{}", self.story(client));
+    pub fn receives_nothing(&mut self, client: Client) {
+        if let Some((_, received)) = self.socket(client).unread.pop_front() {
+            panic!(
+                "expected nothing\nbut received {received}\n{}",
+                self.frames_to(client)
+            );
         }
     }
 
-    /// Wants the next thing heard to be the notice of a close, then the close.
+    /// Asserts that the next received object is `closing`, followed by the close.
     #[track_caller]
-    pub fn hears_close(&mut self, client: Client, code: u16, reason: &str) {
+    pub fn receives_close(&mut self, client: Client, code: u16, reason: &str) {
         let reconnect = code < 4100;
-        self.hears(
+        self.receives(
             client,
             json!({ "type": "closing", "code": code, "reason": reason, "reconnect": reconnect }),
         );
-        self.hears_nothing(client);
+        self.receives_nothing(client);
         let closed = self.socket(client).closed;
-        assert_eq!(closed, Some(code), "{}", self.story(client));
+        assert_eq!(closed, Some(code), "{}", self.frames_to(client));
     }
 
-    /// Everything not yet heard.
+    /// Returns everything that was received and not read yet.
     #[track_caller]
-    pub fn heard(&mut self, client: Client) -> Vec<Value> {
-        let unheard = self.socket(client).unheard.drain(..);
-        unheard.map(|(_, heard)| heard).collect()
+    pub fn received(&mut self, client: Client) -> Vec<Value> {
+        let unread = self.socket(client).unread.drain(..);
+        unread.map(|(_, received)| received).collect()
     }
 
-    /// The last frame, as it was sent.
+    /// Returns the last frame as sent.
     #[track_caller]
     pub fn last_frame(&mut self, client: Client) -> Rc<str> {
         let frames = &self.socket(client).frames;
         frames.last().expect("a frame").clone()
     }
 
-    /// Passes over what everybody has heard so far.
-    pub fn skips_to_now(&mut self) {
+    /// Skips what all clients have received so far.
+    pub fn skips_received(&mut self) {
         for socket in self.sockets.values_mut() {
-            socket.unheard.clear();
+            socket.unread.clear();
         }
     }
 
@@ -934,12 +955,12 @@ struct Socket {
     attachment: String,
     has_lines: bool,
     is_open: bool,
-    /// Closed from here, and not reported to be gone.
+    /// True if the room closed it and the runtime has not reported its end.
     is_ending: bool,
     closed: Option<u16>,
     answered: Option<Timestamp>,
-    /// What it was sent and has not looked at, each with the number of its frame.
-    unheard: VecDeque<(usize, Value)>,
+    /// The received objects that were not read yet, each with the number of its frame.
+    unread: VecDeque<(usize, Value)>,
     frames: Vec<Rc<str>>,
 }
 
@@ -948,37 +969,36 @@ impl TestRoom {
     fn feed(&mut self, input: Input) {
         self.wake();
         self.room.handle_input(input, self.now);
-        self.do_outputs();
-        while let Some(question) = self.question.take_if(|_| self.allows_at_once) {
-            let count = question.body("").matches(r#"{"user":"#).count();
-            let verdicts = Some(vec![Decision::Allow; count]);
+        self.apply_outputs();
+        while let Some(hook_request) = self.hook_request.take_if(|_| self.hook_allows_at_once) {
+            let count = hook_request.body("").matches(r#"{"user":"#).count();
+            let decisions = Some(vec![Decision::Allow; count]);
             let input = Input::HookDecided {
-                question,
-                decisions: verdicts,
+                question: hook_request,
+                decisions: decisions,
             };
             self.room.handle_input(input, self.now);
-            self.do_outputs();
+            self.apply_outputs();
         }
         let flush_ms = self.room.poll_flush();
         self.flush_at = flush_ms.map(|ms| self.now.plus_ms(ms));
         if let Some(ms) = flush_ms {
             let most_ms = PRESENCE_WINDOWS * self.rules.window_ms_max;
-            assert!((1..=most_ms).contains(&ms), "gathers for {ms} ms");
-        } else if self.life == Life::RestoredAfterEveryInput && !self.is_waited_for() {
+            assert!((1..=most_ms).contains(&ms), "waits for {ms} ms");
+        } else if self.life == Life::RestoredAfterEveryInput && !self.waits_for_back_end() {
             self.restore();
         }
     }
 
-    /// Whether the object is kept awake by something that is on its way to the back end.
-    fn is_waited_for(&self) -> bool {
-        !self.deliveries.is_empty() || self.question.is_some()
+    /// Returns true if a request to the back end is pending, which keeps the object awake.
+    fn waits_for_back_end(&self) -> bool {
+        !self.deliveries.is_empty() || self.hook_request.is_some()
     }
 
     #[track_caller]
     fn wake(&mut self) {
         let idle_ms = self.now.ms_since(self.last_input);
-        // What is on its way keeps the object awake.
-        let may_hibernate = !self.is_waited_for() && idle_ms >= HIBERNATION_IDLE_MS;
+        let may_hibernate = !self.waits_for_back_end() && idle_ms >= HIBERNATION_IDLE_MS;
         if self.life == Life::HibernatingWhenIdle && may_hibernate {
             self.restore();
         }
@@ -986,11 +1006,11 @@ impl TestRoom {
     }
 
     #[track_caller]
-    fn do_outputs(&mut self) {
+    fn apply_outputs(&mut self) {
         let mut closed = Vec::new();
         let mut is_stale = false;
         while let Some(output) = self.room.poll_output() {
-            self.note(&output);
+            self.record(&output);
             match output {
                 Output::Attach {
                     connection,
@@ -1005,7 +1025,7 @@ impl TestRoom {
                     let (first, count) = (batch.first.0, batch.count as usize);
                     let outcome = self.store.append(batch, events);
                     is_stale |= outcome.is_err();
-                    self.rows.push(Stored {
+                    self.rows.push(AppendedRow {
                         first,
                         count,
                         is_stored: outcome.is_ok(),
@@ -1043,7 +1063,7 @@ impl TestRoom {
                 Output::Deliver(delivery) => {
                     let events = delivery.events().iter();
                     let events = events.map(|event| serde_json::from_str::<Value>(&event.json));
-                    self.notified
+                    self.sent_events
                         .extend(events.map(|event| event.expect("JSON")));
                     self.deliveries.push(delivery);
                 }
@@ -1057,13 +1077,15 @@ impl TestRoom {
                     self.room.handle_input(Input::DeadRead(dead), self.now);
                 }
                 Output::ApiResponse { id, answer } => {
-                    let twice = self.answers.insert(id, answer);
-                    assert!(twice.is_none(), "answered twice: {twice:?}");
+                    let twice = self.responses.insert(id, answer);
+                    assert!(twice.is_none(), "two responses: {twice:?}");
                 }
-                Output::CheckToken { connection, id, .. } => self.unchecked.push((connection, id)),
-                Output::CallPublishHook(question) => {
-                    let before = self.question.replace(question);
-                    assert!(before.is_none(), "asked while it is asked: {before:?}");
+                Output::CheckToken { connection, id, .. } => {
+                    self.unchecked_tokens.push((connection, id))
+                }
+                Output::CallPublishHook(hook_request) => {
+                    let before = self.hook_request.replace(hook_request);
+                    assert!(before.is_none(), "two hook requests at a time: {before:?}");
                 }
                 Output::Send { to, text } => self.deliver(&to, &text),
                 Output::Close {
@@ -1091,7 +1113,7 @@ impl TestRoom {
             }
         }
         if is_stale {
-            // What is in memory cannot be relied on.
+            // The memory is unreliable after a failed append.
             self.restart();
         }
         if self.ignores_closes {
@@ -1100,13 +1122,16 @@ impl TestRoom {
             }
             return;
         }
-        // The runtime reports the closes that the room asked for, too.
+        // The runtime also reports the end of sockets that the room closed.
         for connection in closed {
             let clean = true;
             self.room
                 .handle_input(Input::Disconnect { connection, clean }, self.now);
             let after = self.room.poll_output();
-            assert!(after.is_none(), "a closed connection went twice: {after:?}");
+            assert!(
+                after.is_none(),
+                "output after a closed connection ended: {after:?}"
+            );
         }
     }
 
@@ -1136,14 +1161,14 @@ impl TestRoom {
             );
             let frame = socket.frames.len();
             let objects = objects.iter().cloned();
-            socket.unheard.extend(objects.map(|object| (frame, object)));
+            socket.unread.extend(objects.map(|object| (frame, object)));
             socket.frames.push(text.clone());
         }
     }
 
-    /// Writes down what can be seen from outside. Attachments cannot.
-    fn note(&mut self, output: &Output) {
-        // Nor can it be seen that keys are read after each wake.
+    /// Records an output in the transcript, if it can be observed from outside.
+    fn record(&mut self, output: &Output) {
+        // Attachments and trimming are internal, and keys are read again after each restore.
         let hidden = matches!(
             output,
             Output::Attach { .. } | Output::ReadKeys | Output::Trim { .. }
@@ -1162,11 +1187,11 @@ impl TestRoom {
         self.sockets.iter().filter(|(_, socket)| socket.is_open)
     }
 
-    fn story(&self, client: Client) -> String {
+    fn frames_to(&self, client: Client) -> String {
         let socket = &self.sockets[&client.0];
         let frames = socket.frames.iter().map(|frame| format!("  {frame}\n"));
         format!(
-            "room: {:?}; all that {} was sent:\n{}",
+            "room: {:?}; all frames to {}:\n{}",
             self.life,
             client.id(),
             frames.collect::<String>()
@@ -1184,14 +1209,14 @@ impl Socket {
             is_ending: false,
             closed: None,
             answered: None,
-            unheard: VecDeque::new(),
+            unread: VecDeque::new(),
             frames: Vec::new(),
         }
     }
 }
 
-/// The rules where the operator sets nothing but a secret, in a room that never gathers: what it
-/// says to one input is said before the next.
+/// Returns the default rules without a flush window, so that the room sends its output to one input
+/// before the next.
 pub fn default_rules() -> RoomRules {
     let secret = |name: &str| (name == "JWT_SECRET").then(|| "s".repeat(32));
     let config = Config::read(&secret);
@@ -1222,19 +1247,20 @@ fn play(
 fn assert_same(expected: &[String], actual: &[String], life: Life) {
     let first_difference = expected.iter().zip(actual).position(|(a, b)| a != b);
     let at = first_difference.unwrap_or(expected.len().min(actual.len()));
-    let (wanted, got) = (expected.get(at), actual.get(at));
-    assert_eq!(wanted, got, "{life:?} differs from Awake at output {at}");
+    let (expected, got) = (expected.get(at), actual.get(at));
+    assert_eq!(expected, got, "{life:?} differs from Awake at output {at}");
 }
 
-/// Whether `heard` has all that `wanted` has; it may have more fields, but not more elements.
-fn holds(heard: &Value, wanted: &Value) -> bool {
-    match (heard, wanted) {
-        (Value::Object(heard), Value::Object(wanted)) => wanted
+/// Returns true if `received` has all that `expected` has. It may have more fields, not more elements.
+fn holds(received: &Value, expected: &Value) -> bool {
+    match (received, expected) {
+        (Value::Object(received), Value::Object(expected)) => expected
             .iter()
-            .all(|(name, value)| heard.get(name).is_some_and(|it| holds(it, value))),
-        (Value::Array(heard), Value::Array(wanted)) => {
-            heard.len() == wanted.len() && heard.iter().zip(wanted).all(|(a, b)| holds(a, b))
+            .all(|(name, value)| received.get(name).is_some_and(|it| holds(it, value))),
+        (Value::Array(received), Value::Array(expected)) => {
+            received.len() == expected.len()
+                && received.iter().zip(expected).all(|(a, b)| holds(a, b))
         }
-        _ => heard == wanted,
+        _ => received == expected,
     }
 }

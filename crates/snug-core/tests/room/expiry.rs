@@ -2,21 +2,21 @@
 
 use serde_json::json;
 
-use crate::driver::{Client, TestRoom, Visitor, default_rules, scenario, scenario_with};
+use crate::driver::{Client, TestRoom, TestUser, default_rules, scenario, scenario_with};
 
 #[test]
-fn a_connection_ends_when_its_token_and_the_leeway_have() {
+fn a_connection_closes_when_its_token_and_the_leeway_have_expired() {
     scenario(|room| {
         let (ann, bob) = (until(room, "ann", 60_000), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         room.pass_ms(60_000 + leeway_ms() - 1);
         assert!(room.is_open(ann));
         room.pass_ms(1);
-        room.hears_close(ann, 4001, "token_expired");
+        room.receives_close(ann, 4001, "token_expired");
         // She may be back with a new one.
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
         room.pass_ms(default_rules().presence_grace_ms);
-        room.hears(
+        room.receives(
             bob,
             json!({ "type": "presence", "leaves": ["ann"], "count": 1 }),
         );
@@ -24,20 +24,20 @@ fn a_connection_ends_when_its_token_and_the_leeway_have() {
 }
 
 #[test]
-fn one_who_brings_a_new_token_in_time_was_never_gone() {
+fn a_user_who_reconnects_with_a_new_token_in_time_never_left() {
     scenario(|room| {
         let (ann, bob) = (until(room, "ann", 1_000), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         room.pass_ms(1_000 + leeway_ms());
-        room.hears_close(ann, 4001, "token_expired");
+        room.receives_close(ann, 4001, "token_expired");
         room.join("ann");
         room.pass_ms(60_000);
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn there_is_no_leeway_where_the_operator_allows_none() {
+fn without_leeway_a_connection_closes_exactly_at_expiry() {
     scenario_with(
         |rules| rules.leeway_ms = 0,
         |room| {
@@ -51,19 +51,19 @@ fn there_is_no_leeway_where_the_operator_allows_none() {
 }
 
 #[test]
-fn what_an_ended_token_sends_is_not_done_however_late_the_alarm_is() {
+fn commands_after_expiry_are_rejected_even_if_the_alarm_is_late() {
     scenario(|room| {
         let (ann, bob) = (until(room, "ann", 1_000), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         room.alarm_is_late_by_ms(1_000 + leeway_ms());
-        room.says(ann, "too late");
-        room.hears_close(ann, 4001, "token_expired");
-        room.hears_nothing(bob);
+        room.publishes(ann, "too late");
+        room.receives_close(ann, 4001, "token_expired");
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn tokens_end_by_the_clock_also_if_it_was_set_back() {
+fn tokens_expire_by_the_clock_even_after_it_was_set_back() {
     scenario(|room| {
         let ann = until(room, "ann", 60_000);
         room.pass_ms(3_600_000);
@@ -78,22 +78,23 @@ fn tokens_end_by_the_clock_also_if_it_was_set_back() {
 }
 
 #[test]
-fn one_who_leaves_before_being_told_has_left() {
+fn a_clean_close_before_a_late_expiry_is_a_leave() {
     scenario(|room| {
         let (ann, bob) = (until(room, "ann", 1_000), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         room.alarm_is_late_by_ms(1_000 + leeway_ms());
         room.leaves(ann);
-        room.hears_nothing(ann);
-        room.hears(bob, json!({ "type": "presence", "leaves": ["ann"] }));
+        room.receives_nothing(ann);
+        room.receives(bob, json!({ "type": "presence", "leaves": ["ann"] }));
     });
 }
 
 #[test]
-fn each_ends_in_its_own_time() {
+fn each_connection_closes_at_its_own_expiry() {
     scenario(|room| {
-        let visitors = [3_000, 1_000, 2_000, 2_000].map(|ms| Visitor::named("ann").until_ms(ms));
-        let tabs = visitors.map(|visitor| room.admit(visitor));
+        let test_users =
+            [3_000, 1_000, 2_000, 2_000].map(|ms| TestUser::named("ann").expiring_after_ms(ms));
+        let tabs = test_users.map(|test_user| room.admit(test_user));
         let open = |room: &TestRoom| tabs.map(|tab| room.is_open(tab));
         room.pass_ms(leeway_ms() + 1_000);
         assert_eq!(open(room), [true, false, true, true]);
@@ -101,12 +102,12 @@ fn each_ends_in_its_own_time() {
         assert_eq!(open(room), [true, false, false, false]);
         room.leaves(tabs[0]);
         room.pass_ms(1_000);
-        assert!(!room.waits_for_time());
+        assert!(!room.has_alarm());
     });
 }
 
 fn until(room: &mut TestRoom, user: &str, ms: u64) -> Client {
-    room.admit(Visitor::named(user).until_ms(ms))
+    room.admit(TestUser::named(user).expiring_after_ms(ms))
 }
 
 fn leeway_ms() -> u64 {

@@ -6,16 +6,16 @@ use snug_core::{config::RoomRules, limits::PAGE_BYTES_MAX};
 use crate::driver::{Client, EPOCH, START_MS, TestRoom, scenario, scenario_with};
 
 #[test]
-fn a_page_holds_the_messages_as_they_were_announced() {
+fn a_page_has_the_messages_as_they_were_sent() {
     scenario(|room| {
         let ann = room.join("ann");
         room.sends(
             ann,
             json!({ "type": "publish", "event": "e", "data": "你好" }),
         );
-        room.skips_to_now();
+        room.skips_received();
         room.sends(ann, json!({ "type": "history", "id": "h" }));
-        let page = room.hears(ann, json!({ "type": "history" }));
+        let page = room.receives(ann, json!({ "type": "history" }));
         assert_eq!(
             page,
             json!({
@@ -47,10 +47,10 @@ fn an_empty_room_has_an_empty_page() {
 }
 
 #[test]
-fn pages_start_where_they_were_asked_to() {
+fn pages_start_at_the_requested_offset() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.has_stored((1..=10).map(Value::from));
+        room.stores_messages((1..=10).map(Value::from));
         for (query, offsets, more) in [
             (json!({}), 1..=10, false),
             (json!({ "limit": 3 }), 8..=10, true),
@@ -83,17 +83,17 @@ fn pages_start_where_they_were_asked_to() {
 }
 
 #[test]
-fn a_page_holds_fifty_where_nothing_else_is_asked_and_a_hundred_at_most() {
+fn a_page_has_fifty_messages_by_default_and_a_hundred_at_most() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.has_stored((1..=101).map(Value::from));
+        room.stores_messages((1..=101).map(Value::from));
         assert_eq!(page(room, ann, json!({})), ((52..=101).collect(), true));
         let most = json!({ "limit": 100 });
         assert_eq!(page(room, ann, most), ((2..=101).collect(), true));
         let all = json!({ "limit": 100, "after": 1 });
         assert_eq!(page(room, ann, all), ((2..=101).collect(), false));
         room.sends(ann, json!({ "type": "history", "id": 1, "limit": 101 }));
-        room.hears(
+        room.receives(
             ann,
             json!({ "type": "error", "id": 1, "code": "bad_command" }),
         );
@@ -101,14 +101,14 @@ fn a_page_holds_fifty_where_nothing_else_is_asked_and_a_hundred_at_most() {
 }
 
 #[test]
-fn a_page_ends_early_rather_than_grow_too_large() {
+fn a_page_ends_early_at_its_byte_limit() {
     // Two messages that fill a page to the byte, between two small ones.
     let half = PAGE_BYTES_MAX / 2;
     let sized = |bytes: usize| Value::from("x".repeat(bytes - empty_message_bytes()));
     for (excess, offsets_after, offsets_before) in [(0, 2..=3, 2..=3), (1, 2..=2, 3..=3)] {
         scenario_with(unhurried, |room| {
             let ann = room.join("ann");
-            room.has_stored([json!(1), sized(half), sized(half + excess), json!(4)]);
+            room.stores_messages([json!(1), sized(half), sized(half + excess), json!(4)]);
             let after = json!({ "after": 1 });
             assert_eq!(
                 page(room, ann, after),
@@ -124,10 +124,10 @@ fn a_page_ends_early_rather_than_grow_too_large() {
 }
 
 #[test]
-fn a_page_holds_a_message_even_where_that_alone_is_too_large() {
+fn a_page_has_one_message_even_if_it_exceeds_the_byte_limit() {
     scenario_with(unhurried, |room| {
         let ann = room.join("ann");
-        room.has_stored([json!(1), "x".repeat(PAGE_BYTES_MAX).into(), json!(3)]);
+        room.stores_messages([json!(1), "x".repeat(PAGE_BYTES_MAX).into(), json!(3)]);
         assert_eq!(page(room, ann, json!({ "after": 1 })), (vec![2], true));
         assert_eq!(page(room, ann, json!({ "before": 3 })), (vec![2], true));
     });
@@ -137,7 +137,7 @@ fn a_page_holds_a_message_even_where_that_alone_is_too_large() {
 fn every_message_can_be_reached_page_by_page() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.has_stored((1..=25).map(Value::from));
+        room.stores_messages((1..=25).map(Value::from));
         let mut forward = Vec::new();
         loop {
             let after = forward.last().copied().unwrap_or(0);
@@ -163,25 +163,25 @@ fn every_message_can_be_reached_page_by_page() {
 }
 
 #[test]
-fn history_without_an_id_is_answered_without_one() {
+fn history_without_an_id_gets_a_reply_without_an_id() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.skips_to_now();
+        room.skips_received();
         room.sends(ann, json!({ "type": "history" }));
-        let page = room.hears(ann, json!({ "type": "history", "messages": [] }));
+        let page = room.receives(ann, json!({ "type": "history", "messages": [] }));
         assert_eq!(page.get("id"), None);
     });
 }
 
 #[test]
-fn history_that_could_not_be_read_is_told_and_read_the_next_time() {
+fn a_failed_history_read_is_an_error_and_can_be_retried() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.has_stored([json!(1)]);
-        room.skips_to_now();
+        room.stores_messages([json!(1)]);
+        room.skips_received();
         room.storage_fails_once();
         room.sends(ann, json!({ "type": "history", "id": 1 }));
-        room.hears(
+        room.receives(
             ann,
             json!({ "type": "error", "id": 1, "code": "internal", "retryable": true }),
         );
@@ -192,13 +192,13 @@ fn history_that_could_not_be_read_is_told_and_read_the_next_time() {
 /// Asks for a page: its offsets, and whether there are more.
 #[track_caller]
 fn page(room: &mut TestRoom, client: Client, query: Value) -> (Vec<u64>, bool) {
-    room.skips_to_now();
+    room.skips_received();
     let mut command = query;
     command["type"] = json!("history");
     command["id"] = json!(1);
     room.sends(client, command);
-    let page = room.hears(client, json!({ "type": "history", "id": 1 }));
-    room.hears_nothing(client);
+    let page = room.receives(client, json!({ "type": "history", "id": 1 }));
+    room.receives_nothing(client);
     let messages = page["messages"].as_array().unwrap();
     let offsets = messages.iter().map(|one| one["offset"].as_u64().unwrap());
     (offsets.collect(), page["more"].as_bool().unwrap())

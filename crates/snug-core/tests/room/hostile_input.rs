@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::driver::{Visitor, scenario};
+use crate::driver::{TestUser, scenario};
 
 #[test]
-fn a_bad_frame_is_told_to_its_sender_and_costs_nothing_else() {
+fn a_bad_frame_only_causes_an_error_to_its_sender() {
     let deep = |most: usize| {
         let (open, close) = ("[".repeat(most), "]".repeat(most));
         format!(r#"{{"type":"publish","data":{open}{close}}}"#)
@@ -56,26 +56,26 @@ fn a_bad_frame_is_told_to_its_sender_and_costs_nothing_else() {
     for some in [&frames[..], &more_frames[..]] {
         scenario(|room| {
             let (ann, bob) = (room.join("ann"), room.join("bob"));
-            room.skips_to_now();
+            room.skips_received();
             for (frame, code) in some {
                 room.sends_text(ann, frame);
-                let error = room.hears(ann, json!({ "type": "error", "retryable": false }));
+                let error = room.receives(ann, json!({ "type": "error", "retryable": false }));
                 assert_eq!(error["code"], *code, "{frame:.80}");
-                room.hears_nothing(ann);
+                room.receives_nothing(ann);
             }
-            room.hears_nothing(bob);
-            room.says(ann, "still here");
-            room.hears_message(bob, "still here");
+            room.receives_nothing(bob);
+            room.publishes(ann, "still here");
+            room.receives_message(bob, "still here");
             assert_eq!(room.stored_count(), 1);
         });
     }
 }
 
 #[test]
-fn an_error_names_the_commands_id_where_one_can_be_read() {
+fn an_error_has_the_commands_id_if_it_is_valid() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.skips_to_now();
+        room.skips_received();
         for (frame, id) in [
             (r#"{"id":5,"type":7}"#, json!(5)),
             (r#"{"id":"x","type":"publish"}"#, json!("x")),
@@ -88,35 +88,35 @@ fn an_error_names_the_commands_id_where_one_can_be_read() {
             (r#"{"id":5,"type":"#, Value::Null),
         ] {
             room.sends_text(ann, frame);
-            let error = room.hears(ann, json!({ "type": "error" }));
+            let error = room.receives(ann, json!({ "type": "error" }));
             assert_eq!(error.get("id").cloned().unwrap_or_default(), id, "{frame}");
         }
     });
 }
 
 #[test]
-fn each_empty_line_is_an_error_of_its_own() {
+fn each_empty_line_is_a_separate_error() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.skips_to_now();
+        room.skips_received();
         room.sends_text(ann, "\n\n{\"type\":\"ping\"}\n");
         for _ in 0..2 {
-            room.hears(ann, json!({ "type": "error", "code": "bad_json" }));
+            room.receives(ann, json!({ "type": "error", "code": "bad_json" }));
         }
-        room.hears(ann, json!({ "type": "pong" }));
-        room.hears_nothing(ann);
+        room.receives(ann, json!({ "type": "pong" }));
+        room.receives_nothing(ann);
     });
 }
 
 #[test]
-fn a_frame_of_nothing_but_line_breaks_ends_at_the_twentieth_error() {
+fn a_frame_of_line_breaks_closes_at_the_twentieth_error() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.skips_to_now();
+        room.skips_received();
         room.sends_text(ann, &"\n".repeat(100_000));
-        let heard = room.heard(ann);
-        assert_eq!(heard.len(), 21);
-        assert_eq!(heard[20]["code"], 4103);
+        let received = room.received(ann);
+        assert_eq!(received.len(), 21);
+        assert_eq!(received[20]["code"], 4103);
     });
 }
 
@@ -124,14 +124,14 @@ fn a_frame_of_nothing_but_line_breaks_ends_at_the_twentieth_error() {
 fn commands_after_the_closing_error_are_dropped() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         let mut frame = vec![json!({ "type": "dance" }); 20];
         frame.push(json!({ "type": "publish", "id": 1, "data": "too late" }));
         frame.push(json!({ "type": "ping" }));
         room.sends_lines(ann, &frame);
-        assert_eq!(room.heard(ann).len(), 21);
-        room.hears(bob, json!({ "type": "presence", "leaves": ["ann"] }));
-        room.hears_nothing(bob);
+        assert_eq!(room.received(ann).len(), 21);
+        room.receives(bob, json!({ "type": "presence", "leaves": ["ann"] }));
+        room.receives_nothing(bob);
         assert_eq!(room.stored_count(), 0);
     });
 }
@@ -139,70 +139,70 @@ fn commands_after_the_closing_error_are_dropped() {
 #[test]
 fn commands_after_one_that_is_too_large_are_dropped() {
     scenario(|room| {
-        let ann = room.admit(Visitor::named("ann").with_message_bytes(64));
-        room.skips_to_now();
+        let ann = room.admit(TestUser::named("ann").with_message_bytes(64));
+        room.skips_received();
         let large = json!({ "type": "publish", "data": "x".repeat(64) });
         room.sends_lines(ann, &[large, json!({ "type": "ping" })]);
-        room.hears(ann, json!({ "code": "too_large" }));
-        room.hears_close(ann, 1009, "message_too_big");
+        room.receives(ann, json!({ "code": "too_large" }));
+        room.receives_close(ann, 1009, "message_too_big");
         assert_eq!(room.stored_count(), 0);
     });
 }
 
 #[test]
-fn frames_that_come_after_a_close_are_not_heard() {
+fn frames_after_a_close_are_ignored() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         let cho = room.join("cho");
-        room.skips_to_now();
-        room.sends_bytes(ann);
+        room.skips_received();
+        room.sends_binary(ann);
         room.leaves(cho);
-        room.skips_to_now();
+        room.skips_received();
         for gone in [ann, cho] {
-            room.says(gone, "ghost");
-            room.sends_bytes(gone);
-            room.hears_nothing(gone);
+            room.publishes(gone, "ghost");
+            room.sends_binary(gone);
+            room.receives_nothing(gone);
         }
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn a_binary_frame_closes() {
+fn a_binary_frame_closes_the_connection() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
-        room.skips_to_now();
-        room.sends_bytes(ann);
-        room.hears_close(ann, 1003, "unsupported_data");
-        room.hears_nothing(bob);
+        room.skips_received();
+        room.sends_binary(ann);
+        room.receives_close(ann, 1003, "unsupported_data");
+        room.receives_nothing(bob);
         room.pass_ms(5_000);
-        room.hears(bob, json!({ "leaves": ["ann"] }));
+        room.receives(bob, json!({ "leaves": ["ann"] }));
     });
 }
 
 /// The driver sees to it that every frame is one line; this gives it something to look at.
 #[test]
-fn line_breaks_inside_a_command_never_break_a_line() {
+fn line_breaks_in_a_command_never_split_a_line() {
     scenario(|room| {
-        let ann = room.admit(Visitor::named("ann").plain());
+        let ann = room.admit(TestUser::named("ann").plain());
         let bob = room.join("bob");
-        room.skips_to_now();
+        room.skips_received();
         let data = "{\n\"a\":\r\n[1,\r2],\"b\":\"\\n\"}";
         room.sends_text(
             ann,
             &format!("\n{{\"type\":\n\"publish\",\"data\":{data}}}\n"),
         );
         let value = json!({ "a": [1, 2], "b": "\n" });
-        room.hears_message(ann, value.clone());
-        room.hears_message(bob, value.clone());
+        room.receives_message(ann, value.clone());
+        room.receives_message(bob, value.clone());
         room.sends_text(ann, &format!("{{\"type\":\"signal\",\"data\":{data}}}"));
-        room.hears(bob, json!({ "type": "signal", "data": value }));
+        room.receives(bob, json!({ "type": "signal", "data": value }));
         room.sends_text(ann, &format!("{{\"type\":\"state\",\"data\":{data}}}"));
-        room.hears(bob, json!({ "updates": [{ "state": value }] }));
+        room.receives(bob, json!({ "updates": [{ "state": value }] }));
         room.sends_text(ann, "{\"type\":\"publish\",\"event\":\"a\\nb\",\"data\":1}");
-        room.hears(bob, json!({ "event": "a\nb", "data": 1 }));
+        room.receives(bob, json!({ "event": "a\nb", "data": 1 }));
         room.sends(bob, json!({ "type": "history", "id": "a\nb" }));
-        room.hears(
+        room.receives(
             bob,
             json!({ "id": "a\nb", "messages": [{ "data": value }, {}] }),
         );
@@ -210,49 +210,49 @@ fn line_breaks_inside_a_command_never_break_a_line() {
 }
 
 #[test]
-fn a_plain_socket_sends_one_command_a_frame() {
+fn a_plain_socket_sends_one_command_per_frame() {
     scenario(|room| {
-        let ann = room.admit(Visitor::named("ann").plain());
-        room.skips_to_now();
+        let ann = room.admit(TestUser::named("ann").plain());
+        room.skips_received();
         room.sends_text(ann, "{\"type\":\"ping\"}\n{\"type\":\"ping\"}");
-        room.hears(ann, json!({ "type": "error", "code": "bad_json" }));
-        room.hears_nothing(ann);
+        room.receives(ann, json!({ "type": "error", "code": "bad_json" }));
+        room.receives_nothing(ann);
     });
 }
 
 #[test]
-fn names_that_trip_others_up_pass_as_they_are() {
+fn special_property_names_pass_unchanged() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         let data = r#"{"__proto__":{"a":1},"constructor":1,"toString":null}"#;
         room.sends_text(ann, &format!(r#"{{"type":"publish","data":{data}}}"#));
         assert!(room.last_frame(bob).contains(data));
         room.sends_text(ann, &format!(r#"{{"type":"state","data":{data}}}"#));
         assert!(room.last_frame(bob).contains(data));
         let unknown = r#"{"type":"signal","data":1,"__proto__":{"to":[]},"user":"bob","offset":9}"#;
-        room.skips_to_now();
+        room.skips_received();
         room.sends_text(ann, unknown);
-        let signal = room.hears(bob, json!({ "type": "signal", "user": "ann", "data": 1 }));
+        let signal = room.receives(bob, json!({ "type": "signal", "user": "ann", "data": 1 }));
         assert_eq!(signal.as_object().unwrap().len(), 4);
     });
 }
 
 #[test]
-fn a_state_that_is_too_large_is_refused_and_the_old_one_stays() {
+fn a_state_that_is_too_large_is_rejected_and_the_old_one_stays() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.sends(ann, json!({ "type": "state", "data": { "n": 1 } }));
-        room.skips_to_now();
+        room.skips_received();
         let large = json!({ "n": "x".repeat(2_048) });
         room.sends(ann, json!({ "type": "state", "id": 1, "data": large }));
-        room.hears(
+        room.receives(
             ann,
             json!({ "type": "error", "id": 1, "code": "too_large" }),
         );
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
         room.sends(bob, json!({ "type": "members" }));
-        room.hears(
+        room.receives(
             bob,
             json!({ "members": [{ "state": { ann.id(): { "n": 1 } } }, {}] }),
         );

@@ -3,103 +3,103 @@
 use serde_json::{Value, json};
 use snug_core::limits::{BAN_SECONDS_MAX, BANS_MAX};
 
-use crate::driver::{Client, TestRoom, Visitor, default_rules, scenario, scenario_with};
+use crate::driver::{Client, TestRoom, TestUser, default_rules, scenario, scenario_with};
 
 #[test]
-fn a_kicked_user_is_told_and_gone_from_every_connection() {
+fn a_kick_closes_every_connection_of_the_user() {
     scenario(|room| {
         let moe = moderator(room);
         let tabs = [room.join("bob"), room.join("bob")];
         let ann = room.join("ann");
-        room.skips_to_now();
+        room.skips_received();
         room.sends(moe, json!({ "type": "kick", "id": 1, "user": "bob" }));
-        room.hears(moe, json!({ "type": "ack", "id": 1, "closed": 2 }));
+        room.receives(moe, json!({ "type": "ack", "id": 1, "closed": 2 }));
         for tab in tabs {
-            room.hears_close(tab, 4100, "kicked");
+            room.receives_close(tab, 4100, "kicked");
         }
         for other in [moe, ann] {
-            room.hears(
+            room.receives(
                 other,
                 json!({ "type": "presence", "leaves": ["bob"], "count": 2 }),
             );
-            room.hears_nothing(other);
+            room.receives_nothing(other);
         }
-        assert!(room.try_admit(Visitor::named("bob")).is_ok());
+        assert!(room.try_admit(TestUser::named("bob")).is_ok());
     });
 }
 
 #[test]
-fn the_ack_has_exactly_these_fields_and_comes_only_with_an_id() {
+fn a_kick_is_acked_with_exactly_these_fields_and_only_with_an_id() {
     scenario(|room| {
         let moe = moderator(room);
         let ack = kicks(room, moe, json!({ "user": "bob" }));
         assert_eq!(ack, json!({ "type": "ack", "id": 1, "closed": 0 }));
         room.sends(moe, json!({ "type": "kick", "user": "bob" }));
-        room.hears_nothing(moe);
+        room.receives_nothing(moe);
     });
 }
 
 #[test]
-fn the_kicked_are_told_the_moderators_reason() {
+fn a_kicked_user_receives_the_moderators_reason() {
     scenario(|room| {
         let (moe, bob) = (moderator(room), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         kicks(room, moe, json!({ "user": "bob", "reason": "安静 please" }));
-        room.hears_close(bob, 4100, "安静 please");
+        room.receives_close(bob, 4100, "安静 please");
     });
 }
 
 #[test]
-fn a_kick_needs_to_be_granted() {
+fn a_kick_needs_the_moderate_capability() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         room.sends(ann, json!({ "type": "kick", "id": 1, "user": "bob" }));
-        room.hears(
+        room.receives(
             ann,
             json!({ "type": "error", "id": 1, "code": "forbidden" }),
         );
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
         assert!(room.is_open(bob));
     });
 }
 
 #[test]
-fn moderators_may_go_themselves_and_are_answered_first() {
+fn a_moderator_who_kicks_themselves_gets_the_ack_first() {
     scenario(|room| {
         let moe = moderator(room);
-        room.skips_to_now();
+        room.skips_received();
         room.sends(moe, json!({ "type": "kick", "id": 1, "user": "moe" }));
-        room.hears(moe, json!({ "type": "ack", "id": 1, "closed": 1 }));
-        room.hears_close(moe, 4100, "kicked");
+        room.receives(moe, json!({ "type": "ack", "id": 1, "closed": 1 }));
+        room.receives_close(moe, 4100, "kicked");
     });
 }
 
 #[test]
-fn a_user_in_the_grace_is_kicked_at_once() {
+fn a_kicked_user_within_the_grace_period_leaves_at_once() {
     scenario(|room| {
         let (moe, bob) = (moderator(room), room.join("bob"));
         room.drops(bob);
-        room.skips_to_now();
+        room.skips_received();
         let ack = kicks(room, moe, json!({ "user": "bob" }));
         assert_eq!(ack["closed"], 0);
-        room.hears(
+        room.receives(
             moe,
             json!({ "type": "presence", "leaves": ["bob"], "count": 1 }),
         );
         room.pass_ms(default_rules().presence_grace_ms);
-        room.hears_nothing(moe);
+        room.receives_nothing(moe);
     });
 }
 
 #[test]
-fn a_banned_user_is_gone_and_refused_until_the_ban_ends() {
+fn a_banned_user_is_closed_and_refused_until_the_ban_ends() {
     scenario(|room| {
         let (moe, bob) = (moderator(room), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         let ack = kicks(room, moe, json!({ "user": "bob", "ban_seconds": 60 }));
         assert_eq!(ack["closed"], 1);
-        room.hears_close(bob, 4101, "banned");
+        room.receives_close(bob, 4101, "banned");
         assert_eq!(refusal(room, "bob"), Some("banned"));
         assert_eq!(refusal(room, "ann"), None);
         room.pass_ms(59_999);
@@ -110,7 +110,7 @@ fn a_banned_user_is_gone_and_refused_until_the_ban_ends() {
 }
 
 #[test]
-fn one_who_is_not_here_can_be_banned() {
+fn an_absent_user_can_be_banned() {
     scenario(|room| {
         let moe = moderator(room);
         let ack = kicks(room, moe, json!({ "user": "bob", "ban_seconds": 1 }));
@@ -120,7 +120,7 @@ fn one_who_is_not_here_can_be_banned() {
 }
 
 #[test]
-fn the_last_word_on_a_ban_counts_and_none_of_zero_lifts_it() {
+fn the_latest_ban_counts_and_zero_seconds_lift_it() {
     scenario(|room| {
         let moe = moderator(room);
         kicks(
@@ -142,21 +142,21 @@ fn the_last_word_on_a_ban_counts_and_none_of_zero_lifts_it() {
         assert_eq!(refusal(room, "cho"), None);
         // Where there is none to lift, it is a kick like any other.
         let cho = room.join("cho");
-        room.skips_to_now();
+        room.skips_received();
         kicks(room, moe, json!({ "user": "cho", "ban_seconds": 0 }));
-        room.hears_close(cho, 4100, "kicked");
+        room.receives_close(cho, 4100, "kicked");
         assert_eq!(room.stored_bans(), 0);
     });
 }
 
 #[test]
-fn a_ban_outlasts_everything_in_memory_and_an_empty_room_wakes_to_lift_it() {
+fn a_ban_survives_a_crash_and_an_alarm_lifts_it_in_an_empty_room() {
     scenario(|room| {
         let moe = moderator(room);
         kicks(room, moe, json!({ "user": "bob", "ban_seconds": 3_600 }));
         room.crashes();
         assert_eq!(refusal(room, "bob"), Some("banned"));
-        assert!(room.waits_for_time());
+        assert!(room.has_alarm());
         room.pass_ms(3_600_000);
         assert_eq!(refusal(room, "bob"), None);
         assert_eq!(room.stored_bans(), 0);
@@ -164,10 +164,10 @@ fn a_ban_outlasts_everything_in_memory_and_an_empty_room_wakes_to_lift_it() {
 }
 
 #[test]
-fn a_ban_that_could_not_be_stored_is_none_and_closes_nobody() {
+fn a_ban_that_cannot_be_stored_has_no_effect() {
     scenario(|room| {
         let (moe, bob) = (moderator(room), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         room.storage_fails_once();
         let error = kicks(room, moe, json!({ "user": "bob", "ban_seconds": 60 }));
         assert_eq!(
@@ -180,11 +180,11 @@ fn a_ban_that_could_not_be_stored_is_none_and_closes_nobody() {
 }
 
 #[test]
-fn a_room_holds_so_many_bans_and_not_one_more() {
+fn the_bans_of_a_room_are_limited() {
     scenario_with(
         |rules| (rules.rate.per_second, rules.rate.burst) = (1_000_000, 1_000_000),
         |room| {
-            room.is_stored_with_bans(BANS_MAX - 1);
+            room.stores_bans(BANS_MAX - 1);
             let moe = moderator(room);
             let ban = |user: &str| json!({ "user": user, "ban_seconds": 60 });
             assert_eq!(kicks(room, moe, ban("last"))["type"], "ack");
@@ -197,19 +197,19 @@ fn a_room_holds_so_many_bans_and_not_one_more() {
 
 fn moderator(room: &mut TestRoom) -> Client {
     let can = ["receive", "publish", "presence", "moderate"];
-    room.admit(Visitor::named("moe").who_can(&can))
+    room.admit(TestUser::named("moe").with_capabilities(&can))
 }
 
 /// Sends a kick, and gives its reply.
 fn kicks(room: &mut TestRoom, from: Client, mut kick: Value) -> Value {
     (kick["type"], kick["id"]) = (json!("kick"), json!(1));
-    room.heard(from);
+    room.received(from);
     room.sends(from, kick);
-    room.hears(from, json!({ "id": 1 }))
+    room.receives(from, json!({ "id": 1 }))
 }
 
 /// What the user is told who wants to come in.
 fn refusal(room: &mut TestRoom, user: &str) -> Option<&'static str> {
-    let admitted = room.try_admit(Visitor::named(user));
+    let admitted = room.try_admit(TestUser::named(user));
     admitted.map(|client| room.leaves(client)).err()
 }

@@ -5,61 +5,63 @@ use snug_core::limits::{
     ERRORS_MAX, FRAME_BYTES_MAX, MEMBERS_LISTED_MAX, PAGE_BYTES_MAX, REPLY_BYTES_PER_COMMAND,
 };
 
-use crate::driver::{Client, TestRoom, Visitor, busy_scenario_with, scenario, scenario_with};
+use crate::driver::{
+    Client, TestRoom, TestUser, hibernating_scenario_with, scenario, scenario_with,
+};
 
 const BURST: usize = 100;
 
 #[test]
-fn a_command_of_the_most_bytes_and_one_more() {
+fn a_command_one_byte_over_the_limit_is_rejected() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         room.sends_text(ann, &publish_of_bytes(65_536));
-        room.hears(bob, json!({ "type": "message", "offset": 1 }));
+        room.receives(bob, json!({ "type": "message", "offset": 1 }));
         assert!(room.is_open(ann));
-        room.skips_to_now();
+        room.skips_received();
         room.sends_text(ann, &publish_of_bytes(65_537));
         hears_too_large(room, ann);
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn a_tokens_own_limit_of_bytes_and_one_more() {
+fn a_command_one_byte_over_the_tokens_limit_is_rejected() {
     scenario(|room| {
-        let ann = room.admit(Visitor::named("ann").with_message_bytes(100));
-        room.skips_to_now();
+        let ann = room.admit(TestUser::named("ann").with_message_bytes(100));
+        room.skips_received();
         room.sends_text(ann, &publish_of_bytes(100));
-        room.hears(ann, json!({ "type": "message" }));
+        room.receives(ann, json!({ "type": "message" }));
         room.sends_text(ann, &publish_of_bytes(101));
         hears_too_large(room, ann);
     });
 }
 
 #[test]
-fn a_frame_may_be_longer_than_a_command_as_long_as_each_command_fits() {
+fn a_frame_may_exceed_the_command_limit_if_each_command_fits() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.skips_to_now();
+        room.skips_received();
         let most = publish_of_bytes(65_536);
         room.sends_text(ann, &format!("{most}\n{most}\n{most}\n"));
-        assert_eq!(room.heard(ann).len(), 3);
+        assert_eq!(room.received(ann).len(), 3);
         assert!(room.is_open(ann));
         room.sends_text(ann, &format!("{most}\n{}", publish_of_bytes(65_537)));
-        room.hears(ann, json!({ "type": "message", "offset": 4 }));
+        room.receives(ann, json!({ "type": "message", "offset": 4 }));
         hears_too_large(room, ann);
     });
 }
 
 #[test]
-fn a_frame_of_the_most_bytes_and_one_more() {
+fn a_frame_one_byte_over_the_limit_is_rejected() {
     scenario_with(
         |rules| rules.message_bytes_max = FRAME_BYTES_MAX,
         |room| {
             let ann = room.join("ann");
-            room.skips_to_now();
+            room.skips_received();
             room.sends_text(ann, &publish_of_bytes(FRAME_BYTES_MAX));
-            room.hears(ann, json!({ "type": "message", "offset": 1 }));
+            room.receives(ann, json!({ "type": "message", "offset": 1 }));
             // Every line of it fits, but not the frame.
             let line = publish_of_bytes(FRAME_BYTES_MAX / 2);
             room.sends_text(ann, &format!("{line}\n{line}"));
@@ -70,83 +72,83 @@ fn a_frame_of_the_most_bytes_and_one_more() {
 }
 
 #[test]
-fn too_large_costs_the_connection_and_its_user_may_be_back() {
+fn a_user_may_reconnect_after_a_command_that_was_too_large() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         room.sends_text(ann, &publish_of_bytes(70_000));
         room.join("ann");
         room.pass_ms(10_000);
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn a_burst_and_one_more() {
-    busy_scenario_with(
+fn a_command_beyond_the_burst_is_rate_limited() {
+    hibernating_scenario_with(
         |_| {},
         |room| {
-            let ann = room.admit(Visitor::named("ann").without_echo());
-            room.skips_to_now();
+            let ann = room.admit(TestUser::named("ann").without_echo());
+            room.skips_received();
             for _ in 0..BURST {
-                room.says(ann, 1);
+                room.publishes(ann, 1);
             }
-            room.hears_nothing(ann);
+            room.receives_nothing(ann);
             room.sends(ann, json!({ "type": "publish", "id": 7, "data": 1 }));
             let refused = json!({
                 "type": "error", "id": 7, "code": "rate_limited", "retryable": true,
                 "retry_after_ms": 20
             });
-            room.hears(ann, refused);
+            room.receives(ann, refused);
             assert_eq!(room.stored_count(), BURST);
             room.pass_ms(19);
-            room.says(ann, 1);
-            room.hears(ann, json!({ "code": "rate_limited", "retry_after_ms": 1 }));
+            room.publishes(ann, 1);
+            room.receives(ann, json!({ "code": "rate_limited", "retry_after_ms": 1 }));
             room.pass_ms(1);
-            room.says(ann, 1);
-            room.hears_nothing(ann);
+            room.publishes(ann, 1);
+            room.receives_nothing(ann);
             assert_eq!(room.stored_count(), BURST + 1);
         },
     );
 }
 
 #[test]
-fn a_rate_is_each_connections_own_and_counts_every_command() {
-    busy_scenario_with(
+fn each_connection_has_its_own_rate_and_every_command_counts() {
+    hibernating_scenario_with(
         |rules| rules.rate.burst = 4,
         |room| {
             let (ann, other_tab) = (room.join("ann"), room.join("ann"));
-            room.skips_to_now();
+            room.skips_received();
             room.sends(ann, json!({ "type": "ping" }));
             room.sends(ann, json!({ "type": "dance" }));
             room.sends_text(ann, "nonsense");
             room.sends(ann, json!({ "type": "members" }));
-            room.skips_to_now();
+            room.skips_received();
             room.sends(ann, json!({ "type": "ping" }));
-            room.hears(ann, json!({ "type": "error", "code": "rate_limited" }));
+            room.receives(ann, json!({ "type": "error", "code": "rate_limited" }));
             room.sends(other_tab, json!({ "type": "ping" }));
-            room.hears(other_tab, json!({ "type": "pong" }));
+            room.receives(other_tab, json!({ "type": "pong" }));
         },
     );
 }
 
 #[test]
-fn a_slow_rate_is_kept_over_hibernation() {
-    busy_scenario_with(
+fn a_slow_rate_survives_hibernation() {
+    hibernating_scenario_with(
         |rules| (rules.rate.per_second, rules.rate.burst) = (1, 20),
         |room| {
-            let ann = room.admit(Visitor::named("ann").without_echo());
-            room.skips_to_now();
+            let ann = room.admit(TestUser::named("ann").without_echo());
+            room.skips_received();
             for _ in 0..20 {
-                room.says(ann, 1);
+                room.publishes(ann, 1);
             }
             room.pass_ms(10_000);
             for _ in 0..10 {
-                room.says(ann, 1);
+                room.publishes(ann, 1);
             }
-            room.hears_nothing(ann);
-            room.says(ann, 1);
-            room.hears(
+            room.receives_nothing(ann);
+            room.publishes(ann, 1);
+            room.receives(
                 ann,
                 json!({ "code": "rate_limited", "retry_after_ms": 1000 }),
             );
@@ -155,33 +157,33 @@ fn a_slow_rate_is_kept_over_hibernation() {
 }
 
 #[test]
-fn a_whole_burst_of_refusals_in_a_row_is_a_flood() {
-    busy_scenario_with(
+fn a_whole_burst_of_rate_limited_commands_closes_the_connection() {
+    hibernating_scenario_with(
         |_| {},
         |room| {
             let (ann, bob) = (room.join("ann"), room.join("bob"));
             for _ in 0..BURST + BURST - 1 {
-                room.says(ann, 1);
+                room.publishes(ann, 1);
             }
             assert!(room.is_open(ann));
-            room.skips_to_now();
-            room.says(ann, 1);
-            room.hears(ann, json!({ "code": "rate_limited" }));
-            room.hears_close(ann, 4103, "too_many_errors");
-            room.hears(bob, json!({ "leaves": ["ann"] }));
+            room.skips_received();
+            room.publishes(ann, 1);
+            room.receives(ann, json!({ "code": "rate_limited" }));
+            room.receives_close(ann, 4103, "too_many_errors");
+            room.receives(bob, json!({ "leaves": ["ann"] }));
         },
     );
 }
 
 #[test]
-fn whoever_slows_down_before_it_is_a_flood_stays() {
-    busy_scenario_with(
+fn a_client_that_slows_down_in_time_stays_connected() {
+    hibernating_scenario_with(
         |_| {},
         |room| {
-            let ann = room.admit(Visitor::named("ann").without_echo());
+            let ann = room.admit(TestUser::named("ann").without_echo());
             for _ in 0..5 {
                 for _ in 0..BURST + BURST - 1 {
-                    room.says(ann, 1);
+                    room.publishes(ann, 1);
                 }
                 room.pass_ms(2_000);
             }
@@ -191,68 +193,68 @@ fn whoever_slows_down_before_it_is_a_flood_stays() {
 }
 
 #[test]
-fn a_small_burst_still_leaves_room_for_twenty_refusals() {
-    busy_scenario_with(
+fn a_small_burst_still_tolerates_twenty_rate_limited_commands() {
+    hibernating_scenario_with(
         |rules| rules.rate.burst = 1,
         |room| {
             let ann = room.join("ann");
             for _ in 0..20 {
-                room.says(ann, 1);
+                room.publishes(ann, 1);
             }
             assert!(room.is_open(ann));
-            room.says(ann, 1);
+            room.publishes(ann, 1);
             assert!(!room.is_open(ann));
         },
     );
 }
 
 #[test]
-fn as_many_connections_of_a_user_as_may_be_and_one_more() {
+fn a_connection_beyond_the_users_limit_is_refused() {
     scenario_with(
         |rules| rules.connections_per_user_max = 3,
         |room| {
             let tabs = [(); 3].map(|()| room.join("ann"));
             room.join("bob");
-            let one_more = room.try_admit(Visitor::named("ann"));
+            let one_more = room.try_admit(TestUser::named("ann"));
             assert_eq!(one_more, Err("too_many_connections"));
             room.drops(tabs[0]);
-            assert!(room.try_admit(Visitor::named("ann")).is_ok());
+            assert!(room.try_admit(TestUser::named("ann")).is_ok());
         },
     );
 }
 
 #[test]
-fn as_many_connections_of_a_room_as_may_be_and_one_more() {
+fn a_connection_beyond_the_rooms_limit_is_refused() {
     scenario_with(
         |rules| rules.connections_max = 3,
         |room| {
             let ann = room.join("ann");
             room.join("ann");
             room.join("bob");
-            assert_eq!(room.try_admit(Visitor::named("cho")), Err("room_full"));
-            assert_eq!(room.try_admit(Visitor::named("ann")), Err("room_full"));
+            assert_eq!(room.try_admit(TestUser::named("cho")), Err("room_full"));
+            assert_eq!(room.try_admit(TestUser::named("ann")), Err("room_full"));
             room.drops(ann);
-            assert!(room.try_admit(Visitor::named("cho")).is_ok());
-            assert_eq!(room.try_admit(Visitor::named("dan")), Err("room_full"));
+            assert!(room.try_admit(TestUser::named("cho")).is_ok());
+            assert_eq!(room.try_admit(TestUser::named("dan")), Err("room_full"));
         },
     );
 }
 
 #[test]
-fn as_many_members_as_are_listed_and_one_more() {
+fn members_beyond_the_list_limit_are_counted_but_not_listed() {
     scenario(|room| {
-        let watcher = Visitor::named("u000").without_presence();
+        let watcher = TestUser::named("u000").without_presence();
         let watcher = room.admit(watcher);
         for n in 1..MEMBERS_LISTED_MAX - 1 {
-            room.admit(Visitor::named(&format!("u{n:03}")).without_presence());
+            room.admit(TestUser::named(&format!("u{n:03}")).without_presence());
         }
         let last = room.join("u199");
-        let all = room.hears(last, json!({ "type": "welcome", "count": 200 }));
+        let all = room.receives(last, json!({ "type": "welcome", "count": 200 }));
         assert_eq!(all["members"].as_array().unwrap().len(), 200);
         assert_eq!(all.get("truncated"), None);
         assert_eq!(listed(room, watcher), (200, 200, false));
         let one_more = room.join("u200");
-        let most = room.hears(one_more, json!({ "type": "welcome", "count": 201 }));
+        let most = room.receives(one_more, json!({ "type": "welcome", "count": 201 }));
         assert_eq!(most["members"].as_array().unwrap().len(), 200);
         assert_eq!(most["truncated"], true);
         assert_eq!(listed(room, watcher), (200, 201, true));
@@ -260,17 +262,17 @@ fn as_many_members_as_are_listed_and_one_more() {
 }
 
 #[test]
-fn a_list_of_large_members_ends_early_and_says_so() {
+fn a_list_of_large_members_is_truncated_and_marked() {
     scenario(|room| {
         let large = json!({ "a": "x".repeat(1_000) });
         for n in 0..90 {
-            let visitor = Visitor::named(&format!("u{n:03}")).without_presence();
-            let client = room.admit(visitor.with_info(large.clone()));
+            let test_user = TestUser::named(&format!("u{n:03}")).without_presence();
+            let client = room.admit(test_user.with_info(large.clone()));
             let state = json!({ "a": "x".repeat(2_000) });
             room.sends(client, json!({ "type": "state", "data": state }));
         }
         let last = room.join("u090");
-        let welcome = room.hears(last, json!({ "type": "welcome", "count": 91 }));
+        let welcome = room.receives(last, json!({ "type": "welcome", "count": 91 }));
         assert_eq!(welcome["truncated"], true);
         let in_welcome = welcome["members"].as_array().unwrap().len();
         assert!((80..90).contains(&in_welcome), "{in_welcome}");
@@ -279,21 +281,21 @@ fn a_list_of_large_members_ends_early_and_says_so() {
 }
 
 #[test]
-fn the_twentieth_error_closes() {
+fn the_twentieth_error_closes_the_connection() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         for n in 1..ERRORS_MAX {
             room.sends(ann, json!({ "type": "dance", "id": n }));
-            room.hears(ann, json!({ "id": n, "code": "unknown_command" }));
+            room.receives(ann, json!({ "id": n, "code": "unknown_command" }));
         }
         assert!(room.is_open(ann));
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
         room.sends(ann, json!({ "type": "dance", "id": 20 }));
-        room.hears(ann, json!({ "id": 20, "code": "unknown_command" }));
-        room.hears_close(ann, 4103, "too_many_errors");
+        room.receives(ann, json!({ "id": 20, "code": "unknown_command" }));
+        room.receives_close(ann, 4103, "too_many_errors");
         // It will not be back, so nothing waits for it.
-        room.hears(bob, json!({ "leaves": ["ann"] }));
+        room.receives(bob, json!({ "leaves": ["ann"] }));
     });
 }
 
@@ -327,17 +329,17 @@ fn an_error_of_just_under_a_minute_ago_counts() {
 }
 
 #[test]
-fn being_refused_for_speed_or_by_storage_is_not_an_error_of_the_client() {
-    busy_scenario_with(
+fn rate_limits_and_storage_faults_are_not_client_errors() {
+    hibernating_scenario_with(
         |rules| rules.rate.burst = 40,
         |room| {
             let ann = room.join("ann");
             for _ in 0..30 {
                 room.storage_fails_once();
-                room.says(ann, 1);
+                room.publishes(ann, 1);
             }
             for _ in 0..40 {
-                room.says(ann, 1);
+                room.publishes(ann, 1);
             }
             assert!(room.is_open(ann));
         },
@@ -352,11 +354,11 @@ fn errs(room: &mut TestRoom, client: Client, times: usize) {
 
 #[track_caller]
 fn hears_too_large(room: &mut TestRoom, client: Client) {
-    room.hears(
+    room.receives(
         client,
         json!({ "type": "error", "code": "too_large", "retryable": false }),
     );
-    room.hears_close(client, 1009, "message_too_big");
+    room.receives_close(client, 1009, "message_too_big");
 }
 
 /// A publish command of exactly so many bytes.
@@ -370,9 +372,9 @@ fn publish_of_bytes(bytes: usize) -> String {
 
 /// How many members are listed, how many there are, and whether that is told.
 fn listed(room: &mut TestRoom, client: Client) -> (usize, u64, bool) {
-    room.skips_to_now();
+    room.skips_received();
     room.sends(client, json!({ "type": "members", "id": 1 }));
-    let reply = room.hears(client, json!({ "type": "members" }));
+    let reply = room.receives(client, json!({ "type": "members" }));
     (
         reply["members"].as_array().unwrap().len(),
         reply["count"].as_u64().unwrap(),
@@ -381,7 +383,7 @@ fn listed(room: &mut TestRoom, client: Client) -> (usize, u64, bool) {
 }
 
 #[test]
-fn a_connection_that_does_not_answer_its_close_keeps_its_place() {
+fn a_connection_that_does_not_answer_its_close_still_counts() {
     scenario_with(
         |rules| (rules.connections_per_user_max, rules.connections_max) = (2, 3),
         |room| {
@@ -389,55 +391,55 @@ fn a_connection_that_does_not_answer_its_close_keeps_its_place() {
             room.ignores_closes();
             let tabs = [(); 2].map(|()| room.join("ann"));
             for tab in tabs {
-                room.sends_bytes(tab);
+                room.sends_binary(tab);
                 assert!(!room.is_open(tab));
             }
-            let refused = room.try_admit(Visitor::named("ann"));
+            let refused = room.try_admit(TestUser::named("ann"));
             assert_eq!(refused, Err("too_many_connections"));
-            assert_eq!(room.try_admit(Visitor::named("cho")), Err("room_full"));
+            assert_eq!(room.try_admit(TestUser::named("cho")), Err("room_full"));
             room.drops(tabs[0]);
-            assert!(room.try_admit(Visitor::named("ann")).is_ok());
+            assert!(room.try_admit(TestUser::named("ann")).is_ok());
         },
     );
 }
 
 #[test]
-fn a_long_reply_counts_as_the_commands_that_it_is_as_long_as() {
+fn a_long_reply_counts_as_several_commands() {
     let (per_second, burst) = (10, 20);
-    busy_scenario_with(
+    hibernating_scenario_with(
         |rules| (rules.rate.per_second, rules.rate.burst) = (per_second, burst),
         |room| {
             let ann = room.join("ann");
             // A page of 16 units and a bit: with the command itself, 17 of the 20.
             let text = "x".repeat(16 * REPLY_BYTES_PER_COMMAND);
-            room.has_stored([json!(text)]);
-            room.skips_to_now();
+            room.stores_messages([json!(text)]);
+            room.skips_received();
             let history = json!({ "type": "history", "id": 1 });
             room.sends(ann, history.clone());
-            room.hears(ann, json!({ "type": "history" }));
+            room.receives(ann, json!({ "type": "history" }));
             room.sends(ann, history.clone());
-            room.hears(ann, json!({ "type": "history" }));
+            room.receives(ann, json!({ "type": "history" }));
             // 34 are out of a bucket of 20: 15 have to come back before the next.
             room.sends(ann, history.clone());
-            room.hears(
+            room.receives(
                 ann,
                 json!({ "code": "rate_limited", "retry_after_ms": 1500 }),
             );
             room.pass_ms(1500);
             room.sends(ann, history);
-            room.hears(ann, json!({ "type": "history" }));
+            room.receives(ann, json!({ "type": "history" }));
         },
     );
 }
 
 #[test]
-fn a_frame_of_questions_is_not_answered_at_any_length() {
-    busy_scenario_with(
+fn the_replies_to_one_frame_are_limited_in_length() {
+    hibernating_scenario_with(
         |_| {},
         |room| {
             let ann = room.join("ann");
-            room.has_stored((0..40).map(|_| Value::from("x".repeat(60_000))));
-            room.skips_to_now();
+            room.stores_messages((0..40).map(|_| Value::from("x".repeat(60_000))));
+            room.skips_received();
             room.sends_lines(ann, &vec![json!({ "type": "history" }); 99]);
             let sent: usize = room.frame_lengths(ann).iter().sum();
             assert!(sent < 2 * PAGE_BYTES_MAX + 100_000, "{sent}");

@@ -1,4 +1,4 @@
-//! What a room does, told through one driver.
+//! Behavior tests of a room, all through one driver.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,26 +7,26 @@
     clippy::arithmetic_side_effects
 )]
 
+mod api;
 mod broadcast;
-mod calls;
-mod changes;
 mod connect;
 mod delivery;
 #[allow(dead_code)]
 mod driver;
-mod events;
 mod expiry;
 mod hibernation;
 mod history;
 mod hostile_input;
-mod judge;
-mod keys;
+mod idempotency;
+mod idle_timeout;
 mod kick;
 mod limits;
 mod presence;
+mod presence_diffs;
+mod publish_hook;
 mod recovery;
 mod refresh;
 mod retention;
-mod silence;
-mod slow;
+mod slow_consumers;
 mod state;
+mod webhooks;

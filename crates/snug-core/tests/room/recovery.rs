@@ -5,30 +5,30 @@ use snug_core::limits::{
     LAST_MESSAGES_MAX, RECOVERY_BYTES_MAX, RECOVERY_MESSAGES_MAX, REPLAY_FRAME_BYTES,
 };
 
-use crate::driver::{Client, TestRoom, Visitor, scenario};
+use crate::driver::{Client, TestRoom, TestUser, scenario};
 
 #[test]
-fn all_that_was_missed_follows_the_welcome_in_order() {
+fn missed_messages_follow_the_welcome_in_order() {
     scenario(|room| {
         let ann = room.join("ann");
         for data in 1..=5 {
-            room.says(ann, data);
+            room.publishes(ann, data);
         }
-        let bob = room.admit(Visitor::named("bob").resuming_after(2));
-        room.hears(
+        let bob = room.admit(TestUser::named("bob").resuming_after(2));
+        room.receives(
             bob,
             json!({ "type": "welcome", "recovered": true, "offset": 5 }),
         );
         for offset in 3..=5 {
             let data: Value = offset.into();
-            room.hears(
+            room.receives(
                 bob,
                 json!({ "type": "message", "offset": offset, "user": "ann", "data": data }),
             );
         }
-        room.hears_nothing(bob);
-        room.says(ann, "live");
-        room.hears(
+        room.receives_nothing(bob);
+        room.publishes(ann, "live");
+        room.receives(
             bob,
             json!({ "type": "message", "offset": 6, "data": "live" }),
         );
@@ -36,51 +36,51 @@ fn all_that_was_missed_follows_the_welcome_in_order() {
 }
 
 #[test]
-fn whoever_missed_nothing_has_recovered() {
+fn a_client_that_missed_nothing_has_recovered() {
     scenario(|room| {
-        let first = room.admit(Visitor::named("ann").resuming_after(0));
-        room.hears(
+        let first = room.admit(TestUser::named("ann").resuming_after(0));
+        room.receives(
             first,
             json!({ "type": "welcome", "recovered": true, "offset": 0 }),
         );
-        room.says(first, "hello");
-        let second = room.admit(Visitor::named("bob").resuming_after(1));
-        room.hears(
+        room.publishes(first, "hello");
+        let second = room.admit(TestUser::named("bob").resuming_after(1));
+        room.receives(
             second,
             json!({ "type": "welcome", "recovered": true, "offset": 1 }),
         );
-        room.hears_nothing(second);
+        room.receives_nothing(second);
     });
 }
 
 #[test]
-fn a_welcome_is_enough_to_resume_from() {
+fn a_client_can_resume_from_the_position_in_welcome() {
     scenario(|room| {
         let ann = room.join("ann");
         let bob = room.join("bob");
-        let welcome = room.hears(bob, json!({ "type": "welcome" }));
+        let welcome = room.receives(bob, json!({ "type": "welcome" }));
         room.drops(bob);
-        room.says(ann, "missed");
+        room.publishes(ann, "missed");
         let position = welcome["offset"].as_u64().unwrap();
         let epoch = welcome["epoch"].as_str().unwrap();
-        let back = room.admit(Visitor::named("bob").resuming_in(epoch, position));
-        room.hears(back, json!({ "type": "welcome", "recovered": true }));
-        room.hears_message(back, "missed");
+        let back = room.admit(TestUser::named("bob").resuming_in(epoch, position));
+        room.receives(back, json!({ "type": "welcome", "recovered": true }));
+        room.receives_message(back, "missed");
     });
 }
 
 #[test]
-fn a_position_of_the_future_or_of_another_epoch_is_not_recovered() {
+fn a_position_in_the_future_or_of_another_epoch_is_not_recovered() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.says(ann, "hello");
-        for visitor in [
-            Visitor::named("bob").resuming_after(2),
-            Visitor::named("bob").resuming_after(1 << 50),
-            Visitor::named("bob").resuming_in("another", 0),
-            Visitor::named("bob").resuming_in("another", 1),
+        room.publishes(ann, "hello");
+        for test_user in [
+            TestUser::named("bob").resuming_after(2),
+            TestUser::named("bob").resuming_after(1 << 50),
+            TestUser::named("bob").resuming_in("another", 0),
+            TestUser::named("bob").resuming_in("another", 1),
         ] {
-            is_not_recovered(room, visitor);
+            is_not_recovered(room, test_user);
         }
     });
 }
@@ -88,69 +88,74 @@ fn a_position_of_the_future_or_of_another_epoch_is_not_recovered() {
 #[test]
 fn a_position_whose_next_message_is_gone_is_not_recovered() {
     scenario(|room| {
-        room.has_stored((1..=5).map(Value::from));
-        room.loses_stored(2);
-        is_not_recovered(room, Visitor::named("bob").resuming_after(0));
-        is_not_recovered(room, Visitor::named("bob").resuming_after(1));
-        let bob = room.admit(Visitor::named("bob").resuming_after(2));
-        room.hears(bob, json!({ "type": "welcome", "recovered": true }));
+        room.stores_messages((1..=5).map(Value::from));
+        room.loses_rows_up_to(2);
+        is_not_recovered(room, TestUser::named("bob").resuming_after(0));
+        is_not_recovered(room, TestUser::named("bob").resuming_after(1));
+        let bob = room.admit(TestUser::named("bob").resuming_after(2));
+        room.receives(bob, json!({ "type": "welcome", "recovered": true }));
         assert_eq!(offsets(room, bob), [3, 4, 5]);
     });
 }
 
 #[test]
-fn recovery_ends_at_its_number_of_messages() {
+fn recovery_is_limited_in_messages() {
     scenario(|room| {
         let most = u64::from(RECOVERY_MESSAGES_MAX);
-        room.has_stored((0..=most).map(Value::from));
-        is_not_recovered(room, Visitor::named("bob").resuming_after(0));
-        let bob = room.admit(Visitor::named("bob").resuming_after(1));
-        room.hears(bob, json!({ "type": "welcome", "recovered": true }));
+        room.stores_messages((0..=most).map(Value::from));
+        is_not_recovered(room, TestUser::named("bob").resuming_after(0));
+        let bob = room.admit(TestUser::named("bob").resuming_after(1));
+        room.receives(bob, json!({ "type": "welcome", "recovered": true }));
         assert_eq!(offsets(room, bob), (2..=most + 1).collect::<Vec<_>>());
     });
 }
 
 #[test]
-fn recovery_ends_at_its_bytes() {
+fn recovery_is_limited_in_bytes() {
     scenario(|room| {
         let large = Value::from("x".repeat(RECOVERY_BYTES_MAX / 2));
-        room.has_stored([large.clone(), large, "small".into()]);
-        is_not_recovered(room, Visitor::named("bob").resuming_after(0));
-        let bob = room.admit(Visitor::named("bob").resuming_after(1));
-        room.hears(bob, json!({ "type": "welcome", "recovered": true }));
+        room.stores_messages([large.clone(), large, "small".into()]);
+        is_not_recovered(room, TestUser::named("bob").resuming_after(0));
+        let bob = room.admit(TestUser::named("bob").resuming_after(1));
+        room.receives(bob, json!({ "type": "welcome", "recovered": true }));
         assert_eq!(offsets(room, bob), [2, 3]);
     });
 }
 
 #[test]
-fn a_storage_fault_is_no_recovery() {
+fn a_storage_fault_prevents_recovery() {
     scenario(|room| {
-        room.has_stored([1.into()]);
+        room.stores_messages([1.into()]);
         room.storage_fails_once();
-        is_not_recovered(room, Visitor::named("bob").resuming_after(0));
-        let bob = room.admit(Visitor::named("bob").resuming_after(0));
-        room.hears(bob, json!({ "type": "welcome", "recovered": true }));
-        room.hears_message(bob, 1);
+        is_not_recovered(room, TestUser::named("bob").resuming_after(0));
+        let bob = room.admit(TestUser::named("bob").resuming_after(0));
+        room.receives(bob, json!({ "type": "welcome", "recovered": true }));
+        room.receives_message(bob, 1);
     });
 }
 
 #[test]
-fn whoever_may_not_read_what_was_said_recovers_nothing() {
+fn recovery_needs_receive_and_history() {
     scenario(|room| {
-        room.has_stored([1.into()]);
+        room.stores_messages([1.into()]);
         for can in [&["receive"][..], &["history"], &["publish"]] {
-            is_not_recovered(room, Visitor::named("bob").who_can(can).resuming_after(0));
-            let bob = room.admit(Visitor::named("bob").who_can(can).wanting_last(1));
-            room.hears(bob, json!({ "type": "welcome", "recovered": null }));
-            room.hears_nothing(bob);
+            is_not_recovered(
+                room,
+                TestUser::named("bob")
+                    .with_capabilities(can)
+                    .resuming_after(0),
+            );
+            let bob = room.admit(TestUser::named("bob").with_capabilities(can).with_last(1));
+            room.receives(bob, json!({ "type": "welcome", "recovered": null }));
+            room.receives_nothing(bob);
         }
     });
 }
 
 #[test]
-fn a_first_join_may_ask_for_the_newest() {
+fn a_first_join_may_request_the_newest_messages() {
     scenario(|room| {
-        room.has_stored((1..=150).map(Value::from));
+        room.stores_messages((1..=150).map(Value::from));
         for (last, wanted) in [
             (0, 0),
             (1, 1),
@@ -159,8 +164,8 @@ fn a_first_join_may_ask_for_the_newest() {
             (101, 100),
             (1 << 50, 100),
         ] {
-            let bob = room.admit(Visitor::named("bob").wanting_last(last));
-            room.hears(bob, json!({ "type": "welcome", "recovered": null }));
+            let bob = room.admit(TestUser::named("bob").with_last(last));
+            room.receives(bob, json!({ "type": "welcome", "recovered": null }));
             let newest: Vec<_> = (151 - wanted..=150).collect();
             assert_eq!(offsets(room, bob), newest, "last={last}");
         }
@@ -169,25 +174,22 @@ fn a_first_join_may_ask_for_the_newest() {
 }
 
 #[test]
-fn whoever_resumes_is_not_on_a_first_join() {
+fn a_resuming_client_does_not_get_the_last_messages() {
     scenario(|room| {
-        room.has_stored((1..=5).map(Value::from));
-        let bob = room.admit(Visitor::named("bob").resuming_after(4).wanting_last(3));
-        room.hears(bob, json!({ "type": "welcome", "recovered": true }));
+        room.stores_messages((1..=5).map(Value::from));
+        let bob = room.admit(TestUser::named("bob").resuming_after(4).with_last(3));
+        room.receives(bob, json!({ "type": "welcome", "recovered": true }));
         assert_eq!(offsets(room, bob), [5]);
-        is_not_recovered(
-            room,
-            Visitor::named("bob").resuming_after(9).wanting_last(3),
-        );
+        is_not_recovered(room, TestUser::named("bob").resuming_after(9).with_last(3));
     });
 }
 
 #[test]
-fn a_replay_takes_few_frames_and_plain_ones_hold_one_message() {
+fn a_replay_takes_few_frames_and_plain_frames_have_one_message() {
     scenario(|room| {
         let data = "x".repeat(1000);
-        room.has_stored((0..200).map(|_| Value::from(data.as_str())));
-        let lines = room.admit(Visitor::named("ann").resuming_after(0));
+        room.stores_messages((0..200).map(|_| Value::from(data.as_str())));
+        let lines = room.admit(TestUser::named("ann").resuming_after(0));
         let frames = room.frame_lengths(lines);
         assert!(frames.len() < 10, "{frames:?}");
         assert!(
@@ -196,44 +198,44 @@ fn a_replay_takes_few_frames_and_plain_ones_hold_one_message() {
                 .all(|length| *length < REPLAY_FRAME_BYTES + 2000),
             "{frames:?}"
         );
-        let plain = room.admit(Visitor::named("bob").plain().resuming_after(0));
+        let plain = room.admit(TestUser::named("bob").plain().resuming_after(0));
         assert_eq!(room.frame_lengths(plain).len(), 201);
     });
 }
 
 #[test]
-fn joining_is_told_to_the_others_also_while_resuming() {
+fn a_resuming_client_is_sent_to_the_others_as_a_join() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.says(ann, "hello");
-        room.skips_to_now();
-        let bob = room.admit(Visitor::named("bob").resuming_after(0));
-        room.hears(ann, json!({ "type": "presence", "count": 2 }));
-        room.hears(
+        room.publishes(ann, "hello");
+        room.skips_received();
+        let bob = room.admit(TestUser::named("bob").resuming_after(0));
+        room.receives(ann, json!({ "type": "presence", "count": 2 }));
+        room.receives(
             bob,
             json!({ "type": "welcome", "recovered": true, "count": 2 }),
         );
-        room.hears_message(bob, "hello");
-        room.hears_nothing(bob);
+        room.receives_message(bob, "hello");
+        room.receives_nothing(bob);
     });
 }
 
 #[track_caller]
-fn is_not_recovered(room: &mut TestRoom, visitor: Visitor) {
-    let client = room.admit(visitor);
-    room.hears(client, json!({ "type": "welcome", "recovered": false }));
-    room.hears_nothing(client);
+fn is_not_recovered(room: &mut TestRoom, test_user: TestUser) {
+    let client = room.admit(test_user);
+    room.receives(client, json!({ "type": "welcome", "recovered": false }));
+    room.receives_nothing(client);
     room.leaves(client);
 }
 
 /// The offsets of the messages not yet heard; nothing else may be among them.
 fn offsets(room: &mut TestRoom, client: Client) -> Vec<u64> {
-    let heard = room.heard(client);
+    let received = room.received(client);
     assert!(
-        heard.iter().all(|one| one["type"] == "message"),
-        "{heard:?}"
+        received.iter().all(|one| one["type"] == "message"),
+        "{received:?}"
     );
-    heard
+    received
         .iter()
         .map(|message| message["offset"].as_u64().unwrap())
         .collect()

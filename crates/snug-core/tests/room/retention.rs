@@ -5,30 +5,30 @@ use std::cell::Cell;
 use serde_json::{Value, json};
 use snug_core::storage::retention::TRIM_ROWS_MAX;
 
-use crate::driver::{Client, TestRoom, Visitor, busy_scenario_with, scenario_with};
+use crate::driver::{Client, TestRoom, TestUser, hibernating_scenario_with, scenario_with};
 
 #[test]
-fn no_more_messages_are_kept_than_the_operator_wants() {
+fn retention_by_count_keeps_the_newest_messages() {
     let rules = |rules: &mut snug_core::config::RoomRules| rules.retention.messages_max = 3;
     scenario_with(rules, |room| {
         let ann = room.join("ann");
         for data in 1..=3 {
-            room.says(ann, data);
+            room.publishes(ann, data);
         }
         assert_eq!(kept(room, ann), [1, 2, 3]);
-        room.says(ann, 4);
+        room.publishes(ann, 4);
         assert_eq!(kept(room, ann), [2, 3, 4]);
     });
 }
 
 #[test]
-fn no_message_is_kept_for_longer_than_the_operator_wants() {
+fn retention_by_age_drops_older_messages() {
     let rules = |rules: &mut snug_core::config::RoomRules| rules.retention.seconds_max = 60;
     scenario_with(rules, |room| {
         let ann = room.join("ann");
-        room.says(ann, 1);
+        room.publishes(ann, 1);
         room.pass_ms(1);
-        room.says(ann, 2);
+        room.publishes(ann, 2);
         room.pass_ms(59_999);
         assert_eq!(kept(room, ann), [1, 2]);
         room.pass_ms(1);
@@ -39,82 +39,82 @@ fn no_message_is_kept_for_longer_than_the_operator_wants() {
 }
 
 #[test]
-fn no_more_bytes_are_kept_than_the_operator_wants() {
+fn retention_by_size_drops_the_oldest_messages() {
     let rules = |rules: &mut snug_core::config::RoomRules| rules.retention.bytes_max = 2_500;
     scenario_with(rules, |room| {
         let ann = room.join("ann");
         for _ in 0..4 {
-            room.says(ann, "x".repeat(1_000));
+            room.publishes(ann, "x".repeat(1_000));
         }
         assert_eq!(kept(room, ann), [3, 4]);
-        room.says(ann, "x".repeat(10_000));
+        room.publishes(ann, "x".repeat(10_000));
         assert_eq!(kept(room, ann), [0; 0]);
-        room.says(ann, "small");
+        room.publishes(ann, "small");
         assert_eq!(kept(room, ann), [6]);
     });
 }
 
 #[test]
-fn a_room_that_keeps_nothing_still_orders() {
+fn a_room_that_retains_nothing_still_assigns_offsets() {
     let rules = |rules: &mut snug_core::config::RoomRules| rules.retention.messages_max = 0;
     scenario_with(rules, |room| {
         let ann = room.join("ann");
         let bob = room.join("bob");
-        room.skips_to_now();
+        room.skips_received();
         for offset in 1..=3 {
-            room.says(ann, "said");
-            room.hears(
+            room.publishes(ann, "said");
+            room.receives(
                 bob,
                 json!({ "type": "message", "offset": offset, "data": "said" }),
             );
         }
         assert_eq!(kept(room, ann), [0; 0]);
         assert_eq!(room.stored_bytes(), 0);
-        let back = room.admit(Visitor::named("bob").resuming_after(3));
-        room.hears(
+        let back = room.admit(TestUser::named("bob").resuming_after(3));
+        room.receives(
             back,
             json!({ "type": "welcome", "recovered": true, "offset": 3 }),
         );
-        let late = room.admit(Visitor::named("bob").resuming_after(2));
-        room.hears(late, json!({ "type": "welcome", "recovered": false }));
-        room.hears_nothing(late);
+        let late = room.admit(TestUser::named("bob").resuming_after(2));
+        room.receives(late, json!({ "type": "welcome", "recovered": false }));
+        room.receives_nothing(late);
     });
 }
 
 #[test]
-fn a_position_below_what_is_kept_is_not_recovered() {
+fn a_position_below_the_floor_is_not_recovered() {
     let rules = |rules: &mut snug_core::config::RoomRules| rules.retention.messages_max = 3;
     scenario_with(rules, |room| {
-        room.has_stored((1..=10).map(Value::from));
+        room.stores_messages((1..=10).map(Value::from));
         for (offset, recovered) in [(6, false), (7, true), (10, true)] {
-            let bob = room.admit(Visitor::named("bob").resuming_after(offset));
-            room.hears(bob, json!({ "type": "welcome", "recovered": recovered }));
+            let bob = room.admit(TestUser::named("bob").resuming_after(offset));
+            room.receives(bob, json!({ "type": "welcome", "recovered": recovered }));
             let missed = if recovered { 10 - offset } else { 0 };
-            assert_eq!(room.heard(bob).len() as u64, missed);
+            assert_eq!(room.received(bob).len() as u64, missed);
         }
     });
 }
 
 #[test]
-fn offsets_go_on_where_everything_is_gone() {
+fn offsets_continue_after_everything_was_trimmed() {
     let rules = |rules: &mut snug_core::config::RoomRules| rules.retention.seconds_max = 1;
     scenario_with(rules, |room| {
         let ann = room.join("ann");
         for offset in 1..=130 {
-            room.says(ann, offset);
+            room.publishes(ann, offset);
             room.pass_ms(2_000);
         }
         assert_eq!(kept(room, ann), [0; 0]);
         room.restore();
         let bob = room.join("bob");
-        room.hears(bob, json!({ "type": "welcome", "offset": 130 }));
-        room.says(bob, "next");
+        room.receives(bob, json!({ "type": "welcome", "offset": 130 }));
+        room.publishes(bob, "next");
         assert_eq!(kept(room, ann), [131]);
     });
 }
 
 #[test]
-fn what_has_aged_is_removed_in_a_room_where_nothing_is_said() {
+fn aged_messages_are_trimmed_in_an_inactive_room() {
     let rules = |rules: &mut snug_core::config::RoomRules| {
         rules.retention.seconds_max = 60;
         rules.rate.per_second = 1_000;
@@ -124,7 +124,7 @@ fn what_has_aged_is_removed_in_a_room_where_nothing_is_said() {
         let key = json!({ "type": "publish", "key": "k", "data": "keyed" });
         room.sends(ann, key.clone());
         for data in 2..=600 {
-            room.says(ann, data);
+            room.publishes(ann, data);
             room.pass_ms(10);
         }
         room.leaves(ann);
@@ -136,20 +136,20 @@ fn what_has_aged_is_removed_in_a_room_where_nothing_is_said() {
         assert_eq!(room.stored_count(), 2);
         let bob = room.join("ann");
         room.sends(bob, key);
-        room.says(bob, "next");
+        room.publishes(bob, "next");
         assert_eq!(kept(room, bob), [601]);
     });
 }
 
 #[test]
-fn a_room_is_woken_to_remove_what_has_aged_only_so_often() {
+fn trimming_by_age_seldom_wakes_the_room() {
     let rules = |rules: &mut snug_core::config::RoomRules| rules.retention.seconds_max = 60;
     scenario_with(rules, |room| {
         let ann = room.join("ann");
         let before = room.alarms();
         for _ in 0..1_200 {
             room.pings_runtime(ann);
-            room.says(ann, 1);
+            room.publishes(ann, 1);
             room.pass_ms(100);
         }
         // Ten a minute, and the sweeps of silent sockets.
@@ -158,11 +158,11 @@ fn a_room_is_woken_to_remove_what_has_aged_only_so_often() {
 }
 
 #[test]
-fn removing_that_fails_is_tried_again() {
+fn a_failed_trim_is_retried() {
     let rules = |rules: &mut snug_core::config::RoomRules| rules.retention.seconds_max = 60;
-    busy_scenario_with(rules, |room| {
+    hibernating_scenario_with(rules, |room| {
         let ann = room.join("ann");
-        room.says(ann, 1);
+        room.publishes(ann, 1);
         room.leaves(ann);
         room.storage_fails_once();
         room.pass_ms(66_000);
@@ -174,14 +174,14 @@ fn removing_that_fails_is_tried_again() {
 }
 
 #[test]
-fn rows_are_removed_some_at_a_time_until_few_are_left() {
+fn rows_are_trimmed_in_small_steps() {
     let rules = |rules: &mut snug_core::config::RoomRules| rules.retention.messages_max = 10;
     scenario_with(rules, |room| {
-        room.has_stored((1..=1_000).map(Value::from));
+        room.stores_messages((1..=1_000).map(Value::from));
         let ann = room.join("ann");
         let mut rows = room.stored_count();
         for data in 0..400 {
-            room.says(ann, data);
+            room.publishes(ann, data);
             room.pass_ms(100);
             let before = std::mem::replace(&mut rows, room.stored_count());
             assert!(before.saturating_sub(rows) < TRIM_ROWS_MAX as usize);
@@ -191,27 +191,27 @@ fn rows_are_removed_some_at_a_time_until_few_are_left() {
 }
 
 #[test]
-fn what_is_kept_may_begin_in_the_middle_of_a_row() {
+fn the_floor_may_be_within_a_row() {
     let rules = |rules: &mut snug_core::config::RoomRules| rules.retention.messages_max = 3;
     scenario_with(rules, |room| {
         let ann = room.join("ann");
-        says_together(room, ann, 3);
+        publishes_together(room, ann, 3);
         assert_eq!(kept(room, ann), [1, 2, 3]);
-        says_together(room, ann, 2);
+        publishes_together(room, ann, 2);
         assert_eq!(kept(room, ann), [3, 4, 5]);
-        room.says(ann, "x");
+        room.publishes(ann, "x");
         assert_eq!(kept(room, ann), [4, 5, 6]);
         assert_eq!(room.stored_rows(), [3, 2, 1]);
         // Whoever resumes there, or asks for less or more of it, meets the same bound.
         for (offset, recovered) in [(3, true), (2, false), (4, true), (5, true)] {
-            let bob = room.admit(Visitor::named("bob").resuming_after(offset));
-            room.hears(bob, json!({ "type": "welcome", "recovered": recovered }));
+            let bob = room.admit(TestUser::named("bob").resuming_after(offset));
+            room.receives(bob, json!({ "type": "welcome", "recovered": recovered }));
             let missed = if recovered { 6 - offset } else { 0 };
-            assert_eq!(room.heard(bob).len() as u64, missed);
+            assert_eq!(room.received(bob).len() as u64, missed);
         }
-        let bob = room.admit(Visitor::named("bob").wanting_last(9));
-        room.hears(bob, json!({ "type": "welcome" }));
-        assert_eq!(room.heard(bob).len(), 3);
+        let bob = room.admit(TestUser::named("bob").with_last(9));
+        room.receives(bob, json!({ "type": "welcome" }));
+        assert_eq!(room.received(bob).len(), 3);
         for (page, wanted, more) in [
             (json!({ "after": 4, "limit": 1 }), vec![5], true),
             (json!({ "after": 0, "limit": 2 }), vec![4, 5], true),
@@ -219,22 +219,22 @@ fn what_is_kept_may_begin_in_the_middle_of_a_row() {
             (json!({ "before": 6, "limit": 2 }), vec![4, 5], false),
             (json!({ "before": 4, "limit": 2 }), vec![], false),
         ] {
-            room.skips_to_now();
+            room.skips_received();
             let mut command = page;
             command["type"] = json!("history");
             room.sends(ann, command);
             let messages: Vec<_> = wanted.iter().map(|n| json!({ "offset": n })).collect();
-            room.hears(ann, json!({ "messages": messages, "more": more }));
+            room.receives(ann, json!({ "messages": messages, "more": more }));
         }
     });
 }
 
 #[test]
-fn the_most_bytes_may_end_in_the_middle_of_a_row_and_one_less_a_message_later() {
+fn the_byte_limit_may_be_within_a_row() {
     // Four messages of one length, and the line breaks between them.
     let bytes = |room: &mut TestRoom| {
         let ann = room.join("ann");
-        says_together(room, ann, 4);
+        publishes_together(room, ann, 4);
         (ann, (room.stored_bytes() - 3) / 4)
     };
     let length = Cell::new(0);
@@ -255,14 +255,14 @@ fn a_row_ages_as_one_by_its_last_message() {
         rules.retention.seconds_max = 60;
         rules.window_ms_max = 10;
     };
-    busy_scenario_with(rules, |room| {
+    hibernating_scenario_with(rules, |room| {
         let ann = room.join("ann");
         // So many that the room is busy for more than a millisecond.
         let crowd: Vec<_> = (0..100).map(|n| room.join(&format!("u{n}"))).collect();
         room.gets_busy(ann);
-        room.says(ann, "x");
+        room.publishes(ann, "x");
         room.pass_ms(1);
-        room.says(ann, "x");
+        room.publishes(ann, "x");
         let last_ms = room.now_ms();
         room.settles();
         assert_eq!(room.stored_rows(), [1, 2]);
@@ -276,7 +276,7 @@ fn a_row_ages_as_one_by_its_last_message() {
 }
 
 #[test]
-fn rows_are_removed_whole_and_the_newest_never() {
+fn rows_are_trimmed_whole_and_the_newest_row_stays() {
     let rules = |rules: &mut snug_core::config::RoomRules| {
         (rules.rate.per_second, rules.rate.burst) = (1_000_000, 1_000_000);
         rules.retention.messages_max = 4;
@@ -284,11 +284,11 @@ fn rows_are_removed_whole_and_the_newest_never() {
     scenario_with(rules, |room| {
         let ann = room.join("ann");
         for _ in 0..21 {
-            says_together(room, ann, 3);
+            publishes_together(room, ann, 3);
         }
         assert_eq!(room.stored_count(), 21);
         // The 64th is the one that removes: all but the row with the oldest kept message in it.
-        says_together(room, ann, 3);
+        publishes_together(room, ann, 3);
         assert_eq!(room.stored_rows(), [3, 3]);
         assert_eq!(kept(room, ann), [63, 64, 65, 66]);
     });
@@ -298,14 +298,14 @@ fn rows_are_removed_whole_and_the_newest_never() {
     };
     scenario_with(none_fits, |room| {
         let ann = room.join("ann");
-        says_together(room, ann, 60);
-        says_together(room, ann, 5);
+        publishes_together(room, ann, 60);
+        publishes_together(room, ann, 5);
         assert_eq!(room.stored_rows(), [5]);
         assert_eq!(kept(room, ann), [0; 0]);
         room.restore();
-        says_together(room, ann, 5);
+        publishes_together(room, ann, 5);
         let bob = room.join("bob");
-        room.hears(bob, json!({ "type": "welcome", "offset": 70 }));
+        room.receives(bob, json!({ "type": "welcome", "offset": 70 }));
     });
 }
 
@@ -323,27 +323,27 @@ fn keys_outlive_the_text_of_their_row() {
             ann,
             &[keyed(1), keyed(2), json!({ "type": "publish", "data": 3 })],
         );
-        says_together(room, ann, 60);
-        says_together(room, ann, 2);
+        publishes_together(room, ann, 60);
+        publishes_together(room, ann, 2);
         // The row with the keys is there, and holds nothing else.
         assert_eq!((room.stored_count(), room.stored_rows()), (2, vec![2]));
         room.restore();
-        room.skips_to_now();
+        room.skips_received();
         room.sends_lines(ann, &[keyed(1), keyed(2), keyed(3)]);
-        room.hears(
+        room.receives(
             ann,
             json!({ "type": "ack", "id": 1, "offset": 1, "duplicate": true }),
         );
-        room.hears(
+        room.receives(
             ann,
             json!({ "type": "ack", "id": 2, "offset": 2, "duplicate": true }),
         );
-        room.hears(ann, json!({ "type": "ack", "id": 3, "offset": 66 }));
+        room.receives(ann, json!({ "type": "ack", "id": 3, "offset": 66 }));
     });
 }
 
 #[test]
-fn a_row_is_kept_for_one_remembered_key_among_forgotten_ones() {
+fn a_row_stays_for_one_remembered_key_among_forgotten_ones() {
     let rules = |rules: &mut snug_core::config::RoomRules| {
         (rules.rate.per_second, rules.rate.burst) = (1_000_000, 1_000_000);
         rules.retention.messages_max = 1;
@@ -360,26 +360,26 @@ fn a_row_is_kept_for_one_remembered_key_among_forgotten_ones() {
         let rows = room.stored_count();
         assert!((334..334 + 64).contains(&rows), "{rows}");
         room.restore();
-        room.skips_to_now();
+        room.skips_received();
         room.sends(ann, keyed(201));
-        room.hears(ann, json!({ "id": 201, "offset": 201, "duplicate": true }));
+        room.receives(ann, json!({ "id": 201, "offset": 201, "duplicate": true }));
         room.sends(ann, keyed(200));
-        room.hears(ann, json!({ "id": 200, "offset": 1_201 }));
+        room.receives(ann, json!({ "id": 200, "offset": 1_201 }));
     });
 }
 
 #[test]
-fn rows_that_keep_no_text_still_count() {
+fn rows_without_text_still_define_the_next_offset() {
     let rules = |rules: &mut snug_core::config::RoomRules| rules.retention.messages_max = 0;
     scenario_with(rules, |room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         for round in 0..3 {
             let keyed = json!({ "type": "publish", "id": 1, "key": round.to_string(), "data": 0 });
             room.sends_lines(ann, &vec![keyed; 2]);
-            says_together(room, ann, 3);
+            publishes_together(room, ann, 3);
             let offsets: Vec<_> = room
-                .heard(bob)
+                .received(bob)
                 .iter()
                 .map(|one| one["offset"].clone())
                 .collect();
@@ -388,19 +388,19 @@ fn rows_that_keep_no_text_still_count() {
         assert_eq!((room.stored_count(), room.stored_bytes()), (6, 0));
         room.restore();
         assert_eq!(kept(room, ann), [0; 0]);
-        let back = room.admit(Visitor::named("bob").resuming_after(12));
-        room.hears(
+        let back = room.admit(TestUser::named("bob").resuming_after(12));
+        room.receives(
             back,
             json!({ "type": "welcome", "offset": 12, "recovered": true }),
         );
-        let late = room.admit(Visitor::named("bob").resuming_after(11));
-        room.hears(late, json!({ "type": "welcome", "recovered": false }));
+        let late = room.admit(TestUser::named("bob").resuming_after(11));
+        room.receives(late, json!({ "type": "welcome", "recovered": false }));
     });
 }
 
 /// Publishes so many messages in one frame, which is one row.
 #[track_caller]
-fn says_together(room: &mut TestRoom, client: Client, messages: usize) {
+fn publishes_together(room: &mut TestRoom, client: Client, messages: usize) {
     let message = json!({ "type": "publish", "data": "x" });
     room.sends_lines(client, &vec![message; messages]);
 }
@@ -408,12 +408,12 @@ fn says_together(room: &mut TestRoom, client: Client, messages: usize) {
 /// The offsets that history still has.
 #[track_caller]
 fn kept(room: &mut TestRoom, client: Client) -> Vec<u64> {
-    room.skips_to_now();
+    room.skips_received();
     room.sends(client, json!({ "type": "history", "id": 1, "limit": 100 }));
-    if room.gathers() {
+    if room.is_gathering() {
         room.flushes();
     }
-    let page = room.hears(client, json!({ "type": "history", "more": false }));
+    let page = room.receives(client, json!({ "type": "history", "more": false }));
     let messages = page["messages"].as_array().unwrap();
     messages
         .iter()

@@ -2,20 +2,20 @@
 
 use serde_json::{Value, json};
 
-use crate::driver::{Client, TestRoom, Visitor, scenario, scenario_with};
+use crate::driver::{Client, TestRoom, TestUser, scenario, scenario_with};
 
 #[test]
-fn a_state_is_shown_to_the_others_and_acked_to_its_own() {
+fn a_state_is_sent_to_the_others_and_acked_to_its_sender() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         room.sends(
             ann,
             json!({ "type": "state", "id": 1, "data": { "cursor": [1, 2] } }),
         );
-        assert_eq!(room.heard(ann), [json!({ "type": "ack", "id": 1 })]);
+        assert_eq!(room.received(ann), [json!({ "type": "ack", "id": 1 })]);
         assert_eq!(
-            room.heard(bob),
+            room.received(bob),
             [json!({
                 "type": "presence",
                 "joins": [],
@@ -32,28 +32,28 @@ fn a_state_is_shown_to_the_others_and_acked_to_its_own() {
 }
 
 #[test]
-fn the_other_tab_of_the_same_user_sees_a_state_too() {
+fn another_tab_of_the_same_user_receives_a_state() {
     scenario(|room| {
         let (ann, other_tab) = (room.join("ann"), room.join("ann"));
-        room.skips_to_now();
+        room.skips_received();
         shows(room, ann, json!({ "a": 1 }));
-        room.hears(
+        room.receives(
             other_tab,
             json!({ "updates": [{ "connection": ann.id() }] }),
         );
-        room.hears_nothing(ann);
+        room.receives_nothing(ann);
     });
 }
 
 #[test]
-fn whoever_comes_later_sees_the_states_by_connection() {
+fn a_newcomer_receives_the_states_by_connection() {
     scenario(|room| {
         let (ann, other_tab) = (room.join("ann"), room.join("ann"));
         shows(room, ann, json!({ "n": 1 }));
         shows(room, ann, json!({ "n": 2 }));
         shows(room, other_tab, json!({ "n": 3 }));
         let bob = room.join("bob");
-        let welcome = room.hears(bob, json!({ "type": "welcome" }));
+        let welcome = room.receives(bob, json!({ "type": "welcome" }));
         assert_eq!(
             welcome["members"][0]["state"],
             json!({ ann.id(): { "n": 2 }, other_tab.id(): { "n": 3 } })
@@ -62,112 +62,112 @@ fn whoever_comes_later_sees_the_states_by_connection() {
 }
 
 #[test]
-fn a_state_goes_with_its_connection_while_its_user_stays() {
+fn a_state_is_removed_with_its_connection_while_the_user_stays() {
     for clean in [true, false] {
         scenario(|room| {
             let (ann, _tab) = (room.join("ann"), room.join("ann"));
             let bob = room.join("bob");
             shows(room, ann, json!({ "n": 1 }));
-            room.skips_to_now();
+            room.skips_received();
             room.disconnects(ann, clean);
-            room.hears(
+            room.receives(
                 bob,
                 json!({ "type": "presence", "joins": [], "leaves": [], "count": 2, "updates": [
                     { "user": "ann", "connection": ann.id(), "state": null }
                 ] }),
             );
             room.pass_ms(60_000);
-            room.hears_nothing(bob);
+            room.receives_nothing(bob);
         });
     }
 }
 
 #[test]
-fn a_state_goes_when_its_user_is_away_for_a_moment() {
+fn a_state_is_removed_during_the_grace_period() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         shows(room, ann, json!({ "n": 1 }));
-        room.skips_to_now();
+        room.skips_received();
         room.drops(ann);
         let gone = json!([{ "user": "ann", "connection": ann.id(), "state": null }]);
-        room.hears(bob, json!({ "updates": gone, "leaves": [], "count": 2 }));
+        room.receives(bob, json!({ "updates": gone, "leaves": [], "count": 2 }));
         let ann = room.join("ann");
-        let welcome = room.hears(ann, json!({ "type": "welcome" }));
+        let welcome = room.receives(ann, json!({ "type": "welcome" }));
         assert_eq!(welcome["members"][0]["state"], json!({}));
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn a_leave_says_all_there_is_to_say_of_a_state() {
+fn a_leave_has_no_state_update() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         shows(room, ann, json!({ "n": 1 }));
-        room.skips_to_now();
+        room.skips_received();
         room.leaves(ann);
-        room.hears(bob, json!({ "leaves": ["ann"], "updates": [] }));
+        room.receives(bob, json!({ "leaves": ["ann"], "updates": [] }));
     });
 }
 
 #[test]
-fn two_silent_tabs_with_states_leave_without_updates() {
+fn two_idle_tabs_with_states_leave_without_updates() {
     scenario(|room| {
         let tabs = [room.join("ann"), room.join("ann")];
         for tab in tabs {
             shows(room, tab, json!({ "n": 1 }));
         }
         let bob = room.join("bob");
-        room.skips_to_now();
+        room.skips_received();
         keep_alive(room, bob, 150_000);
-        room.hears(
+        room.receives(
             bob,
             json!({ "joins": [], "leaves": ["ann"], "updates": [], "count": 1 }),
         );
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn several_states_in_one_frame_are_told_once_as_the_last_of_them() {
+fn several_states_in_one_frame_are_sent_as_the_last_one() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         let state = |n: u32| json!({ "type": "state", "id": n, "data": { "n": n } });
         room.sends_lines(ann, &[state(1), state(2), state(3)]);
-        assert_eq!(room.heard(ann).len(), 3);
+        assert_eq!(room.received(ann).len(), 3);
         let update = json!({ "user": "ann", "connection": ann.id(), "state": { "n": 3 } });
-        room.hears(bob, json!({ "type": "presence", "updates": [update] }));
-        room.hears_nothing(bob);
+        room.receives(bob, json!({ "type": "presence", "updates": [update] }));
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn a_state_and_a_leave_in_one_frame_are_told_as_the_leave() {
+fn a_state_and_a_leave_in_one_frame_are_sent_as_the_leave() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         let mut frame = vec![json!({ "type": "state", "data": { "n": 1 } })];
         frame.extend(vec![json!({ "type": "dance" }); 20]);
         room.sends_lines(ann, &frame);
         assert!(!room.is_open(ann));
-        room.hears(bob, json!({ "leaves": ["ann"], "updates": [], "count": 1 }));
-        room.hears_nothing(bob);
+        room.receives(bob, json!({ "leaves": ["ann"], "updates": [], "count": 1 }));
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn states_are_shown_only_to_those_who_hear_presence() {
+fn states_are_sent_only_to_connections_that_receive_presence() {
     scenario_with(
         |rules| rules.presence_grace_ms = 0,
         |room| {
             let ann = room.join("ann");
-            let unwilling = room.admit(Visitor::named("bob").without_presence());
-            let unable = room.admit(Visitor::named("cho").who_can(&["receive"]));
-            room.skips_to_now();
+            let unwilling = room.admit(TestUser::named("bob").without_presence());
+            let unable = room.admit(TestUser::named("cho").with_capabilities(&["receive"]));
+            room.skips_received();
             shows(room, ann, json!({ "n": 1 }));
             room.drops(ann);
-            room.hears_nothing(unwilling);
-            room.hears_nothing(unable);
+            room.receives_nothing(unwilling);
+            room.receives_nothing(unable);
         },
     );
 }

@@ -15,7 +15,7 @@ pub struct Backend {
 
 impl Backend {
     /// Is told of events, some of them perhaps again. `messages` are those that there are.
-    pub fn hears(&mut self, notified: Vec<Value>, messages: &[Value]) {
+    pub fn receives(&mut self, notified: Vec<Value>, messages: &[Value]) {
         for event in notified {
             let seq = event["seq"].as_u64().unwrap() as usize;
             if let Some(known) = self.events.get(seq - 1) {

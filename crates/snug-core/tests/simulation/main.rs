@@ -39,7 +39,7 @@ use snug_core::{
 };
 
 use back_end::Backend;
-use driver::{Client, Life, SETTLES_MS, START_MS, TestRoom, Visitor, default_rules};
+use driver::{Client, Life, SETTLES_MS, START_MS, TestRoom, TestUser, default_rules};
 use model::{Can, Model, Token};
 use view::{PendingQuery, View, Wishes, timeless};
 
@@ -73,7 +73,7 @@ const NONSENSE: [&str; 7] = [
 ];
 
 #[test]
-fn every_client_sees_what_the_model_says() {
+fn every_client_receives_what_the_model_expects() {
     let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
     let seeds = match number("SNUG_SEED") {
         Some(seed) => seed..=seed,
@@ -142,7 +142,7 @@ impl Simulation {
         }
         let model = Model::new(&rules);
         let mut room = TestRoom::new(life, rules.clone());
-        room.allows_at_once();
+        room.hook_allows_at_once();
         Self {
             is_alarm_late: random.u32(..4) == 0,
             random,
@@ -163,7 +163,7 @@ impl Simulation {
             return self.joins();
         };
         if self.back_end.is_some() && self.random.u32(..4) == 0 {
-            return self.back_end_answers();
+            return self.back_end_responds();
         }
         match self.random.u32(..120) {
             0..15 => self.joins(),
@@ -210,26 +210,26 @@ impl Simulation {
             return self.passes_ms(0);
         }
         let token = self.some_token();
-        let mut visitor = visitor(user, &token);
+        let mut test_user = test_user(user, &token);
         let (echo, lines, receives_presence) = (
             self.random.bool(),
             self.random.bool(),
             self.random.u32(..5) > 0,
         );
         if !echo {
-            visitor = visitor.without_echo();
+            test_user = test_user.without_echo();
         }
         if !lines {
-            visitor = visitor.plain();
+            test_user = test_user.plain();
         }
         if !receives_presence {
-            visitor = visitor.without_presence();
+            test_user = test_user.without_presence();
         }
         if let Some(offset) = position {
-            visitor = visitor.resuming_after(offset);
+            test_user = test_user.resuming_after(offset);
         }
         self.notes_rows();
-        let admitted = self.room.try_admit(visitor);
+        let admitted = self.room.try_admit(test_user);
         if self.model.is_banned(user, self.room.now_ms()) {
             assert_eq!(admitted, Err("banned"), "{user}");
             return self.passes_ms(0);
@@ -381,8 +381,8 @@ impl Simulation {
     }
 
     /// The back end answers for what was sent to it last, where anything was.
-    fn back_end_answers(&mut self) {
-        if self.room.tells_nothing() {
+    fn back_end_responds(&mut self) {
+        if self.room.has_no_delivery() {
             return self.moments_pass();
         }
         let outcomes = [
@@ -395,7 +395,8 @@ impl Simulation {
                 retry_after_ms: Some(9_000),
             },
         ];
-        self.room.back_end_answers(outcomes[self.random.usize(..4)]);
+        self.room
+            .back_end_responds(outcomes[self.random.usize(..4)]);
     }
 
     /// Storage fails, and with it all that waits.
@@ -412,7 +413,7 @@ impl Simulation {
         self.room.storage_fails_once();
         self.room.sends(client, publish);
         self.model.hear_from(client, self.room.now_ms());
-        if self.room.gathers() {
+        if self.room.is_gathering() {
             self.passes_ms(self.window_ms_max);
         }
     }
@@ -507,7 +508,7 @@ impl Simulation {
         }
         let bans = ban_seconds.is_some_and(|seconds| seconds > 0);
         // Where messages wait, it is perhaps them that storage would not take.
-        if bans && !self.room.gathers() && self.random.u32(..3) == 0 {
+        if bans && !self.room.is_gathering() && self.random.u32(..3) == 0 {
             command["id"] = json!(self.ask(client, PendingQuery::InVain("internal")));
             self.room.storage_fails_once();
             return self.sends(client, command);
@@ -552,13 +553,13 @@ impl Simulation {
         let view = self.views.get_mut(&client);
         let user = view.as_ref().map_or("ann", |view| &view.user);
         let (outcome, code) = match self.random.u32(..10) {
-            0 => (Ok(visitor("another", &token)), "token_invalid"),
-            1 => (Ok(visitor(user, &token).of_room("another")), "forbidden"),
+            0 => (Ok(test_user("another", &token)), "token_invalid"),
+            1 => (Ok(test_user(user, &token).for_room("another")), "forbidden"),
             2 => (Err(Refusal::TokenExpired), "token_expired"),
             3 => (Err(Refusal::AuthUnavailable), "internal"),
-            _ => (Ok(visitor(user, &token)), "none"),
+            _ => (Ok(test_user(user, &token)), "none"),
         };
-        self.room.is_told_of_the_token(outcome.map(Visitor::claims));
+        self.room.token_is_checked(outcome.map(TestUser::claims));
         let Some(view) = view else {
             // It is gone, and so nobody hears of it.
             return;
@@ -586,7 +587,7 @@ impl Simulation {
         let now_ms = self.room.now_ms();
         match self.random.u32(..20) {
             0 => {
-                self.room.sends_bytes(client);
+                self.room.sends_binary(client);
                 self.is_closed(client, 1003);
             }
             1 => {
@@ -622,7 +623,7 @@ impl Simulation {
     }
 
     fn gets_quiet(&mut self) {
-        while self.room.gathers() {
+        while self.room.is_gathering() {
             self.passes_ms(SETTLES_MS);
         }
     }
@@ -665,7 +666,7 @@ impl Simulation {
         if self.random.bool() {
             self.comes(&user, None);
         }
-        if self.is_alarm_late && !self.room.gathers() {
+        if self.is_alarm_late && !self.room.is_gathering() {
             self.room.alarm_is_late_by_ms(1);
             self.end_tokens();
         } else {
@@ -679,9 +680,9 @@ impl Simulation {
         if !self.is_alarm_late {
             return self.time_passes();
         }
-        let gathers = self.room.gathers();
+        let gathers = self.room.is_gathering();
         let most_ms = if gathers {
-            self.room.gathers_for_ms()
+            self.room.gathering_ms()
         } else {
             8_000
         };
@@ -703,7 +704,7 @@ impl Simulation {
 
     fn sends_too_late(&mut self, client: Client) {
         if self.random.u32(..6) == 0 {
-            return self.room.sends_bytes(client);
+            return self.room.sends_binary(client);
         }
         let frame = self.random.choice(TOO_LATE.iter()).unwrap();
         self.room.sends_text(client, frame);
@@ -763,12 +764,12 @@ impl Simulation {
         self.check();
         self.back_end_hears_the_rest();
         // Whoever comes now finds all that was stored, once and in order, and nothing else.
-        let last = self.room.admit(Visitor::named("last").resuming_after(0));
-        let mut heard = self.room.heard(last).into_iter();
-        let welcome = heard.next().unwrap();
+        let last = self.room.admit(TestUser::named("last").resuming_after(0));
+        let mut received = self.room.received(last).into_iter();
+        let welcome = received.next().unwrap();
         assert_eq!(welcome["count"], 1);
         assert_eq!(welcome["offset"], self.model.messages.len());
-        let stored: Vec<_> = heard.map(|message| timeless(&message)).collect();
+        let stored: Vec<_> = received.map(|message| timeless(&message)).collect();
         assert_eq!(stored, self.model.messages);
     }
 
@@ -777,26 +778,26 @@ impl Simulation {
         let Some(mut back_end) = self.back_end.take() else {
             return;
         };
-        while !self.room.tells_nothing() || self.room.waits_for_time() {
-            while !self.room.tells_nothing() {
-                self.room.back_end_answers(DeliveryOutcome::Taken);
+        while !self.room.has_no_delivery() || self.room.has_alarm() {
+            while !self.room.has_no_delivery() {
+                self.room.back_end_responds(DeliveryOutcome::Taken);
             }
             self.room.pass_ms(60_000);
-            back_end.hears(self.room.take_told(), &self.model.messages);
+            back_end.receives(self.room.take_sent_events(), &self.model.messages);
         }
         back_end.has_heard_all(&self.model.messages);
     }
 
     /// Lets every client hear what it was sent, and compares.
     fn check(&mut self) {
-        self.check_when(!self.room.gathers());
+        self.check_when(!self.room.is_gathering());
     }
 
     fn check_when(&mut self, is_quiet: bool) {
         self.notes_rows();
         for (client, mut view, code) in std::mem::take(&mut self.closed) {
-            for heard in self.room.heard(client) {
-                view.hears(&heard, &self.model);
+            for received in self.room.received(client) {
+                view.receives(&received, &self.model);
             }
             assert!(!self.room.is_open(client), "{} is open", client.id());
             view.is_closed(code);
@@ -804,8 +805,8 @@ impl Simulation {
         }
         let members = self.model.members();
         for (client, view) in &mut self.views {
-            for heard in self.room.heard(*client) {
-                view.hears(&heard, &self.model);
+            for received in self.room.received(*client) {
+                view.receives(&received, &self.model);
             }
             let tab = self.model.tabs.get_mut(client).unwrap();
             view.check(&members, &mut tab.to_hear, is_quiet);
@@ -814,14 +815,14 @@ impl Simulation {
             self.model.rest();
         }
         match &mut self.back_end {
-            Some(back_end) => back_end.hears(self.room.take_told(), &self.model.messages),
-            None => assert!(!self.model.is_idle() || !self.room.waits_for_time()),
+            Some(back_end) => back_end.receives(self.room.take_sent_events(), &self.model.messages),
+            None => assert!(!self.model.is_idle() || !self.room.has_alarm()),
         }
     }
 
     /// Learns what storage has taken, and what it has not.
     fn notes_rows(&mut self) {
-        for row in self.room.rows() {
+        for row in self.room.take_rows() {
             self.model.store(row);
         }
     }
@@ -867,8 +868,8 @@ impl Simulation {
     }
 }
 
-fn visitor(user: &str, token: &Token) -> Visitor {
+fn test_user(user: &str, token: &Token) -> TestUser {
     let can: Vec<_> = token.can.iter().copied().collect();
-    let visitor = Visitor::named(user).who_can(&can);
-    visitor.until_ms(token.expires_ms - START_MS)
+    let test_user = TestUser::named(user).with_capabilities(&can);
+    test_user.expiring_after_ms(token.expires_ms - START_MS)
 }

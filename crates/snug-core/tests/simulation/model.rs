@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde_json::{Value, json};
 use snug_core::config::RoomRules;
 
-use crate::driver::{Client, Stored};
+use crate::driver::{AppendedRow, Client};
 
 /// What a token may allow, each a word of its own.
 pub type Can = BTreeSet<&'static str>;
@@ -220,7 +220,7 @@ impl Model {
     }
 
     /// Storage was asked to take what was published first.
-    pub fn store(&mut self, row: Stored) {
+    pub fn store(&mut self, row: AppendedRow) {
         assert_eq!(row.first, self.messages.len() as u64 + 1);
         if !row.is_stored {
             return self.lose(row.count);

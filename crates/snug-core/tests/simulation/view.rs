@@ -124,11 +124,11 @@ impl View {
         self.asked.insert(id, asked);
     }
 
-    pub fn hears(&mut self, object: &Value, model: &Model) {
+    pub fn receives(&mut self, object: &Value, model: &Model) {
         match object["type"].as_str().unwrap() {
             "welcome" => self.hears_welcome(object),
             "presence" => self.hears_change(object),
-            "message" => self.hears_message(object, model),
+            "message" => self.receives_message(object, model),
             "signal" => self.messages_and_signals.push_back(object.clone()),
             "closing" => self.closing = Some(object.clone()),
             // Nonsense is not answered by an id.
@@ -141,20 +141,20 @@ impl View {
     pub fn check(&mut self, members: &Members, to_hear: &mut VecDeque<ToHear>, is_quiet: bool) {
         let name = self.client.id();
         assert_eq!(self.closing, None, "{name} is open");
-        for heard in self.messages_and_signals.drain(..) {
-            let is_passed_over = |next: &ToHear| next.is_optional && next.object != heard;
+        for received in self.messages_and_signals.drain(..) {
+            let is_passed_over = |next: &ToHear| next.is_optional && next.object != received;
             while to_hear.front().is_some_and(is_passed_over) {
                 to_hear.pop_front();
             }
             let wanted = to_hear.pop_front().map(|next| next.object);
-            assert_eq!(Some(heard), wanted, "{name}");
+            assert_eq!(Some(received), wanted, "{name}");
         }
         if !is_quiet {
             return;
         }
         to_hear.retain(|next| !next.is_optional);
-        let unheard = to_hear.front().map(|next| &next.object);
-        assert_eq!(unheard, None, "{name} has not heard it");
+        let unread = to_hear.front().map(|next| &next.object);
+        assert_eq!(unread, None, "{name} has not received it");
         self.is_answered();
         self.is_settled = self.members.is_some();
         if self.receives_presence() {
@@ -205,7 +205,7 @@ impl View {
         self.count = welcome["count"].as_u64().unwrap() as usize;
     }
 
-    fn hears_message(&mut self, message: &Value, model: &Model) {
+    fn receives_message(&mut self, message: &Value, model: &Model) {
         let time = message["time"].as_u64().unwrap();
         assert!(time >= self.newest_time, "time went back: {message}");
         self.newest_time = time;
@@ -282,7 +282,7 @@ impl View {
 
     fn hears_reply(&mut self, reply: &Value, model: &Model) {
         let id = reply["id"].as_u64().unwrap();
-        let asked = self.asked.remove(&id).expect("an answer to a question");
+        let asked = self.asked.remove(&id).expect("an answer to a hook_request");
         let kind = reply["type"].as_str().unwrap();
         // A token's check takes a while, and others go on meanwhile.
         if kind != "error" && !matches!(asked, PendingQuery::GoOn(_)) {

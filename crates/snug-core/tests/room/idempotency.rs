@@ -6,33 +6,33 @@ use snug_core::limits::IDEMPOTENCY_KEYS_MAX;
 use crate::driver::{Client, Life, TestRoom, default_rules, scenario, scenario_with};
 
 #[test]
-fn a_key_stores_once_and_tells_the_first_place_again() {
+fn a_repeated_key_stores_once_and_returns_the_first_offset() {
     scenario(|room| {
         let ann = room.join("ann");
         let bob = room.join("bob");
-        room.skips_to_now();
+        room.skips_received();
         let first = publishes(room, ann, "k", "hello");
         assert_eq!(first["offset"], 1);
         assert_eq!(first.get("duplicate"), None);
-        room.hears_message(bob, "hello");
+        room.receives_message(bob, "hello");
         room.pass_ms(1_000);
         let again = publishes(room, ann, "k", "hello, again");
         let expected = json!({ "type": "ack", "id": "k", "offset": 1, "time": first["time"], "duplicate": true });
         assert_eq!(again, expected);
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
         assert_eq!(room.stored_count(), 1);
     });
 }
 
 #[test]
-fn a_key_holds_for_all_of_a_users_connections_and_for_nobody_else() {
+fn a_key_applies_to_all_connections_of_its_user_only() {
     scenario(|room| {
         let ann = room.join("ann");
         let tab = room.join("ann");
         let bob = room.join("bob");
-        room.skips_to_now();
+        room.skips_received();
         assert_eq!(publishes(room, ann, "k", 1)["offset"], 1);
-        room.skips_to_now();
+        room.skips_received();
         assert_eq!(publishes(room, tab, "k", 1)["duplicate"], true);
         assert_eq!(publishes(room, bob, "k", 1)["offset"], 2);
         assert_eq!(publishes(room, bob, "k", 1)["duplicate"], true);
@@ -40,13 +40,13 @@ fn a_key_holds_for_all_of_a_users_connections_and_for_nobody_else() {
 }
 
 #[test]
-fn a_duplicate_without_an_id_is_not_answered() {
+fn a_duplicate_without_an_id_gets_no_reply() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.skips_to_now();
+        room.skips_received();
         publishes(room, ann, "k", 1);
         room.sends(ann, json!({ "type": "publish", "data": 1, "key": "k" }));
-        room.hears_nothing(ann);
+        room.receives_nothing(ann);
     });
 }
 
@@ -63,7 +63,7 @@ fn the_newest_thousand_keys_are_remembered() {
                     json!({ "type": "publish", "data": number, "key": key }),
                 );
             }
-            room.skips_to_now();
+            room.skips_received();
             assert_eq!(publishes(room, ann, "k1", 0)["duplicate"], true);
             publishes(room, ann, "one more", 0);
             assert_eq!(publishes(room, ann, "k2", 0)["duplicate"], true);
@@ -73,7 +73,7 @@ fn the_newest_thousand_keys_are_remembered() {
 }
 
 #[test]
-fn keys_outlive_what_is_kept_of_their_messages() {
+fn keys_outlive_the_retention_of_their_messages() {
     scenario_with(
         |rules| {
             rules.retention.messages_max = 2;
@@ -83,13 +83,13 @@ fn keys_outlive_what_is_kept_of_their_messages() {
             let ann = room.join("ann");
             publishes_quietly(room, ann, "early");
             for number in 0..300 {
-                room.says(ann, number);
+                room.publishes(ann, number);
             }
             for number in 0..300 {
                 publishes_quietly(room, ann, &format!("k{number}"));
             }
             room.restore();
-            room.skips_to_now();
+            room.skips_received();
             assert_eq!(publishes(room, ann, "early", 0)["duplicate"], true);
             assert_eq!(publishes(room, ann, "k299", 0)["duplicate"], true);
             // Little more than the keys is left.
@@ -104,7 +104,7 @@ fn a_key_whose_message_was_not_stored_is_free() {
     for life in [Life::RestoredAfterEveryInput, Life::Awake] {
         let room = &mut TestRoom::new(life, default_rules());
         let ann = room.join("ann");
-        room.skips_to_now();
+        room.skips_received();
         publishes(room, ann, "before", 1);
         room.storage_fails_once();
         assert_eq!(publishes(room, ann, "k", 1)["code"], "internal");
@@ -113,22 +113,22 @@ fn a_key_whose_message_was_not_stored_is_free() {
 }
 
 #[test]
-fn several_in_one_frame_are_told_apart() {
+fn several_keys_in_one_frame_are_distinguished() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.skips_to_now();
+        room.skips_received();
         let command =
             |id: u64, key: &str| json!({ "type": "publish", "id": id, "data": id, "key": key });
         room.sends_lines(ann, &[command(1, "a"), command(2, "b"), command(3, "a")]);
-        room.hears(ann, json!({ "type": "ack", "id": 1, "offset": 1 }));
-        room.hears_message(ann, 1);
-        room.hears(ann, json!({ "type": "ack", "id": 2, "offset": 2 }));
-        room.hears_message(ann, 2);
-        room.hears(
+        room.receives(ann, json!({ "type": "ack", "id": 1, "offset": 1 }));
+        room.receives_message(ann, 1);
+        room.receives(ann, json!({ "type": "ack", "id": 2, "offset": 2 }));
+        room.receives_message(ann, 2);
+        room.receives(
             ann,
             json!({ "type": "ack", "id": 3, "offset": 1, "duplicate": true }),
         );
-        room.hears_nothing(ann);
+        room.receives_nothing(ann);
     });
 }
 
@@ -140,9 +140,9 @@ fn publishes(room: &mut TestRoom, client: Client, key: &str, data: impl Into<Val
         client,
         json!({ "type": "publish", "id": key, "key": key, "data": data }),
     );
-    let reply = room.hears(client, json!({ "id": key }));
+    let reply = room.receives(client, json!({ "id": key }));
     if reply["type"] == "ack" && reply.get("duplicate").is_none() {
-        room.hears_message(client, data);
+        room.receives_message(client, data);
     }
     reply
 }
@@ -153,5 +153,5 @@ fn publishes_quietly(room: &mut TestRoom, client: Client, key: &str) {
         client,
         json!({ "type": "publish", "key": key, "data": key }),
     );
-    room.skips_to_now();
+    room.skips_received();
 }

@@ -12,7 +12,7 @@ use snug_core::{
 };
 
 use crate::driver::{
-    EPOCH, START_MS, TestRoom, Visitor, gathering_scenario_with, scenario, scenario_with,
+    EPOCH, START_MS, TestRoom, TestUser, gathering_scenario_with, scenario, scenario_with,
 };
 
 fn told(kinds: &'static str) -> impl Fn(&mut RoomRules) {
@@ -24,14 +24,14 @@ const REFUSED: snug_core::room::io::DeliveryOutcome = Failed {
 };
 
 #[test]
-fn a_visit_is_told_from_its_beginning_to_its_end() {
+fn events_cover_a_members_stay_from_join_to_leave() {
     scenario_with(told("*"), |room| {
-        let ann = room.admit(Visitor::named("ann").with_info(json!({ "name": "Ann" })));
-        room.says(ann, "hello");
+        let ann = room.admit(TestUser::named("ann").with_info(json!({ "name": "Ann" })));
+        room.publishes(ann, "hello");
         room.leaves(ann);
         room.pass_ms(DELIVERY_WINDOW_MS);
         assert_eq!(
-            room.is_told(),
+            room.last_delivery(),
             [
                 json!({ "id": "room-1", "seq": 1, "type": "room.occupied", "time": START_MS }),
                 json!({
@@ -65,43 +65,43 @@ fn a_visit_is_told_from_its_beginning_to_its_end() {
                 }),
             ]
         );
-        room.back_end_answers(Taken);
+        room.back_end_responds(Taken);
         assert!(room.stored_events().is_empty());
         room.pass_ms(VACATED_MS);
-        assert_eq!(kinds(&room.is_told()), ["room.vacated"]);
-        assert_eq!(room.is_told()[0]["seq"], 5);
-        room.back_end_answers(Taken);
+        assert_eq!(kinds(&room.last_delivery()), ["room.vacated"]);
+        assert_eq!(room.last_delivery()[0]["seq"], 5);
+        room.back_end_responds(Taken);
         room.pass_ms(EVENT_MS_MAX);
-        assert!(room.tells_nothing());
+        assert!(room.has_no_delivery());
     });
 }
 
 #[test]
-fn where_nothing_is_to_be_told_nothing_is_written() {
+fn without_selected_events_nothing_is_stored() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.says(ann, 1);
+        room.publishes(ann, 1);
         room.leaves(ann);
         assert!(room.stored_events().is_empty());
         room.pass_ms(60_000);
-        assert!(room.tells_nothing());
+        assert!(room.has_no_delivery());
     });
 }
 
 #[test]
-fn only_what_was_chosen_is_told() {
+fn only_selected_events_are_sent() {
     scenario_with(told("member.left"), |room| {
         let ann = room.join("ann");
-        room.says(ann, 1);
+        room.publishes(ann, 1);
         room.leaves(ann);
         assert_eq!(room.stored_events().len(), 1);
         room.pass_ms(60_000);
-        assert_eq!(kinds(&room.is_told()), ["member.left"]);
+        assert_eq!(kinds(&room.last_delivery()), ["member.left"]);
     });
 }
 
 #[test]
-fn members_are_told_once_however_many_tabs_and_after_the_grace() {
+fn extra_tabs_and_quick_reconnects_cause_no_member_events() {
     scenario_with(told("member.joined,member.left"), |room| {
         let (one, two) = (room.join("ann"), room.join("ann"));
         room.leaves(one);
@@ -109,8 +109,8 @@ fn members_are_told_once_however_many_tabs_and_after_the_grace() {
         room.pass_ms(4_000);
         let three = room.join("ann");
         room.pass_ms(60_000);
-        assert_eq!(kinds(&room.is_told()), ["member.joined"]);
-        room.back_end_answers(Taken);
+        assert_eq!(kinds(&room.last_delivery()), ["member.joined"]);
+        room.back_end_responds(Taken);
         room.drops(three);
         room.pass_ms(5_000);
         assert_eq!(room.stored_events().len(), 1);
@@ -118,12 +118,12 @@ fn members_are_told_once_however_many_tabs_and_after_the_grace() {
 }
 
 #[test]
-fn a_page_that_is_loaded_again_is_neither_occupied_nor_vacated() {
+fn a_page_reload_causes_neither_occupied_nor_vacated() {
     scenario_with(told("room.occupied,room.vacated"), |room| {
         let ann = room.join("ann");
         room.pass_ms(DELIVERY_WINDOW_MS);
-        assert_eq!(kinds(&room.is_told()), ["room.occupied"]);
-        room.back_end_answers(Taken);
+        assert_eq!(kinds(&room.last_delivery()), ["room.occupied"]);
+        room.back_end_responds(Taken);
         room.leaves(ann);
         room.pass_ms(VACATED_MS - 1);
         let again = room.join("ann");
@@ -133,122 +133,122 @@ fn a_page_that_is_loaded_again_is_neither_occupied_nor_vacated() {
         room.join("bob");
         room.leaves(again);
         room.pass_ms(60_000);
-        assert!(room.stored_events().is_empty() && room.tells_nothing());
+        assert!(room.stored_events().is_empty() && room.has_no_delivery());
     });
 }
 
 #[test]
-fn a_kicked_and_an_erased_room_are_told_of_too() {
+fn erasing_a_room_causes_leaves_and_vacated() {
     scenario_with(told("member.left,room.vacated"), |room| {
         room.join("ann");
         let bob = room.join("bob");
         room.drops(bob);
-        let server = Visitor::named("server").who_can(&["serve", "moderate"]);
-        room.call(&server, ApiOperation::Erase, "");
+        let server = TestUser::named("server").with_capabilities(&["serve", "moderate"]);
+        room.calls_api(&server, ApiOperation::Erase, "");
         assert_eq!(room.stored_events().len(), 2);
         room.pass_ms(VACATED_MS);
-        assert_eq!(kinds(&room.is_told()), ["member.left", "member.left"]);
-        room.back_end_answers(Taken);
+        assert_eq!(kinds(&room.last_delivery()), ["member.left", "member.left"]);
+        room.back_end_responds(Taken);
         room.pass_ms(DELIVERY_WINDOW_MS);
-        assert_eq!(kinds(&room.is_told()), ["room.vacated"]);
+        assert_eq!(kinds(&room.last_delivery()), ["room.vacated"]);
     });
 }
 
 #[test]
-fn events_wait_for_others_but_not_longer_than_a_moment() {
+fn events_are_collected_for_the_delivery_window() {
     scenario_with(told("member.joined"), |room| {
         room.join("ann");
         room.pass_ms(DELIVERY_WINDOW_MS - 1);
         room.join("bob");
-        assert!(room.tells_nothing());
+        assert!(room.has_no_delivery());
         room.pass_ms(1);
-        assert_eq!(room.is_told().len(), 2);
+        assert_eq!(room.last_delivery().len(), 2);
         // What comes meanwhile goes with the next, a moment after it came.
         room.join("cho");
         room.pass_ms(DELIVERY_WINDOW_MS);
-        room.back_end_answers(Taken);
-        room.skips_to_now();
+        room.back_end_responds(Taken);
+        room.skips_received();
         room.pass_ms(0);
-        assert_eq!(room.is_told()[0]["user"], "cho");
+        assert_eq!(room.last_delivery()[0]["user"], "cho");
     });
 }
 
 #[test]
-fn a_hundred_go_at_once_and_the_rest_right_after_them() {
+fn a_full_delivery_is_sent_at_once_and_the_rest_follows() {
     scenario_with(told("message.published"), |room| {
-        let server = Visitor::named("server").who_can(&["serve"]);
+        let server = TestUser::named("server").with_capabilities(&["serve"]);
         let publish = |room: &mut TestRoom, count: usize| {
             let body = json!(vec![json!({ "data": 1 }); count]).to_string();
-            room.call(&server, ApiOperation::Publish, &body);
+            room.calls_api(&server, ApiOperation::Publish, &body);
         };
         publish(room, DELIVERY_EVENTS_MAX - 1);
         room.pass_ms(0);
-        assert!(room.tells_nothing());
+        assert!(room.has_no_delivery());
         publish(room, 50);
         room.pass_ms(0);
-        assert_eq!(room.is_told().len(), DELIVERY_EVENTS_MAX);
+        assert_eq!(room.last_delivery().len(), DELIVERY_EVENTS_MAX);
         publish(room, 60);
-        room.back_end_answers(Taken);
+        room.back_end_responds(Taken);
         room.pass_ms(0);
         // It begins within the row that the last one ended in.
         let offsets: Vec<_> = room
-            .is_told()
+            .last_delivery()
             .iter()
             .map(|it| it["message"]["offset"].as_u64().unwrap())
             .collect();
         assert!(offsets.into_iter().eq(101..=200));
-        room.back_end_answers(Taken);
+        room.back_end_responds(Taken);
         room.pass_ms(DELIVERY_WINDOW_MS);
-        assert_eq!(room.is_told().len(), 9);
+        assert_eq!(room.last_delivery().len(), 9);
     });
 }
 
 #[test]
-fn what_is_not_taken_is_sent_again_with_growing_pauses() {
+fn a_failed_delivery_is_retried_with_growing_delays() {
     scenario_with(told("member.joined"), |room| {
         room.join("ann");
         room.pass_ms(DELIVERY_WINDOW_MS);
-        let events = room.is_told();
+        let events = room.last_delivery();
         for pause_ms in [1_000, 2_000, 4_000, 8_000] {
-            room.back_end_answers(REFUSED);
+            room.back_end_responds(REFUSED);
             room.pass_ms(pause_ms - 1);
-            assert!(room.tells_nothing(), "{pause_ms}");
+            assert!(room.has_no_delivery(), "{pause_ms}");
             room.join("bob");
             room.pass_ms(1);
             // As it was, so that it has the id that it had.
-            assert_eq!(room.is_told(), events);
+            assert_eq!(room.last_delivery(), events);
         }
-        room.back_end_answers(Failed {
+        room.back_end_responds(Failed {
             retry_after_ms: Some(60_000),
         });
         room.pass_ms(59_999);
-        assert!(room.tells_nothing());
+        assert!(room.has_no_delivery());
         room.pass_ms(1);
-        assert_eq!(room.is_told(), events);
-        room.back_end_answers(Taken);
+        assert_eq!(room.last_delivery(), events);
+        room.back_end_responds(Taken);
         room.pass_ms(0);
-        assert_eq!(room.is_told()[0]["user"], "bob");
-        room.back_end_answers(Taken);
+        assert_eq!(room.last_delivery()[0]["user"], "bob");
+        room.back_end_responds(Taken);
         assert!(room.stored_events().is_empty());
         // The next failure is a first one again.
         room.join("cho");
         room.pass_ms(DELIVERY_WINDOW_MS);
-        room.back_end_answers(REFUSED);
+        room.back_end_responds(REFUSED);
         room.pass_ms(1_000);
-        assert_eq!(room.is_told()[0]["user"], "cho");
+        assert_eq!(room.last_delivery()[0]["user"], "cho");
     });
 }
 
 #[test]
-fn after_a_day_an_event_is_dead_and_can_be_read() {
+fn after_a_day_an_event_becomes_a_dead_event_that_can_be_read() {
     scenario_with(told("member.joined"), |room| {
-        let server = Visitor::named("server").who_can(&["serve"]);
+        let server = TestUser::named("server").with_capabilities(&["serve"]);
         room.join("ann");
         let mut attempts = 0;
-        while room.call(&server, ApiOperation::Describe, "").1["webhooks"]["dead"] == 0 {
+        while room.calls_api(&server, ApiOperation::Describe, "").1["webhooks"]["dead"] == 0 {
             room.pass_ms(RETRY_MS_MAX);
-            if !room.tells_nothing() {
-                room.back_end_answers(REFUSED);
+            if !room.has_no_delivery() {
+                room.back_end_responds(REFUSED);
                 attempts += 1;
             }
             assert!(attempts < 200);
@@ -257,51 +257,51 @@ fn after_a_day_an_event_is_dead_and_can_be_read() {
         assert!(
             (EVENT_MS_MAX..EVENT_MS_MAX + 2 * RETRY_MS_MAX).contains(&(room.now_ms() - START_MS))
         );
-        let (_, numbers) = room.call(&server, ApiOperation::Describe, "");
+        let (_, numbers) = room.calls_api(&server, ApiOperation::Describe, "");
         assert_eq!(numbers["webhooks"], json!({ "pending": 0, "dead": 1 }));
         let dead = |query: &str| ApiOperation::dead_events(query).unwrap();
-        let (status, page) = room.call(&server, dead(""), "");
+        let (status, page) = room.calls_api(&server, dead(""), "");
         assert_eq!((status, &page["more"]), (200, &json!(false)));
         assert_eq!(page["events"][0]["user"], "ann");
         assert_eq!(
-            room.call(&server, dead("after=1"), "").1["events"],
+            room.calls_api(&server, dead("after=1"), "").1["events"],
             json!([])
         );
         // The ones after it go on, and the dead go with the room.
         room.join("bob");
         room.pass_ms(RETRY_MS_MAX);
-        assert_eq!(room.is_told()[0]["seq"], 2);
-        room.back_end_answers(Taken);
-        room.call(&server, ApiOperation::Erase, "");
-        assert_eq!(room.call(&server, dead(""), "").1["events"], json!([]));
+        assert_eq!(room.last_delivery()[0]["seq"], 2);
+        room.back_end_responds(Taken);
+        room.calls_api(&server, ApiOperation::Erase, "");
+        assert_eq!(room.calls_api(&server, dead(""), "").1["events"], json!([]));
         assert_eq!(
-            room.call(&server, ApiOperation::Describe, "").1["webhooks"]["dead"],
+            room.calls_api(&server, ApiOperation::Describe, "").1["webhooks"]["dead"],
             0
         );
     });
 }
 
 #[test]
-fn the_newest_dead_are_kept_page_by_page() {
+fn the_newest_dead_events_are_kept_and_read_in_pages() {
     let kept = DEAD_EVENTS_MAX as usize;
     scenario_with(told("message.published"), |room| {
-        let server = Visitor::named("server").who_can(&["serve"]);
+        let server = TestUser::named("server").with_capabilities(&["serve"]);
         let body = json!(vec![json!({ "data": 1 }); 100]).to_string();
         for _ in 0..=kept / 100 {
-            room.call(&server, ApiOperation::Publish, &body);
+            room.calls_api(&server, ApiOperation::Publish, &body);
         }
         room.pass_ms(EVENT_MS_MAX);
         while !room.stored_events().is_empty() {
             room.pass_ms(RETRY_MS_MAX);
-            if !room.tells_nothing() {
-                room.back_end_answers(REFUSED);
+            if !room.has_no_delivery() {
+                room.back_end_responds(REFUSED);
             }
         }
         let mut seqs = Vec::new();
         loop {
             let after = seqs.last().copied().unwrap_or(0_u64);
             let ask = ApiOperation::dead_events(&format!("after={after}&limit=100")).unwrap();
-            let (_, page) = room.call(&server, ask, "");
+            let (_, page) = room.calls_api(&server, ask, "");
             let events = page["events"].as_array().unwrap().iter();
             seqs.extend(events.map(|event| event["seq"].as_u64().unwrap()));
             if page["more"] == false {
@@ -319,45 +319,45 @@ fn the_newest_dead_are_kept_page_by_page() {
 }
 
 #[test]
-fn a_delivery_that_is_never_answered_is_taken_for_failed() {
+fn a_delivery_without_a_response_counts_as_failed() {
     scenario_with(told("member.joined"), |room| {
         room.join("ann");
         room.pass_ms(DELIVERY_WINDOW_MS);
-        let events = room.is_told();
+        let events = room.last_delivery();
         room.pass_ms(DELIVERY_LOST_MS + 1_000);
-        assert_eq!(room.is_told(), events);
-        room.back_end_answers(Taken);
+        assert_eq!(room.last_delivery(), events);
+        room.back_end_responds(Taken);
         // The first one's answer, late, is one to nothing.
-        room.back_end_answers(REFUSED);
+        room.back_end_responds(REFUSED);
         assert!(room.stored_events().is_empty());
         room.pass_ms(60_000);
-        assert!(room.tells_nothing());
+        assert!(room.has_no_delivery());
     });
 }
 
 #[test]
-fn a_late_answer_is_not_taken_for_that_to_another_delivery() {
+fn a_late_response_does_not_settle_another_delivery() {
     scenario_with(told("member.joined"), |room| {
         room.join("ann");
         room.pass_ms(DELIVERY_WINDOW_MS);
         room.crashes();
         room.join("bob");
         room.pass_ms(DELIVERY_WINDOW_MS);
-        assert_eq!(room.is_told().len(), 2);
-        room.back_end_answers_late(REFUSED);
-        room.back_end_answers(Taken);
+        assert_eq!(room.last_delivery().len(), 2);
+        room.back_end_responds_to_first(REFUSED);
+        room.back_end_responds(Taken);
         assert!(room.stored_events().is_empty());
         room.pass_ms(60_000);
-        assert!(room.tells_nothing());
+        assert!(room.has_no_delivery());
     });
 }
 
 #[test]
-fn a_crash_loses_no_event_and_members_it_took_are_told_to_have_left() {
+fn a_crash_loses_no_event_and_missing_members_leave() {
     scenario_with(told("*"), |room| {
         let ann = room.join("ann");
         room.join("bob");
-        room.says(ann, "hello");
+        room.publishes(ann, "hello");
         let stored: Vec<String> = room
             .stored_events()
             .iter()
@@ -366,16 +366,16 @@ fn a_crash_loses_no_event_and_members_it_took_are_told_to_have_left() {
         room.crashes();
         assert_eq!(room.stored_events(), stored);
         room.pass_ms(DELIVERY_WINDOW_MS);
-        assert_eq!(room.is_told().len(), 4);
+        assert_eq!(room.last_delivery().len(), 4);
         room.crashes();
         room.join("bob");
         room.pass_ms(DELIVERY_WINDOW_MS);
         // Sent again, since nobody had said that it was taken.
-        assert_eq!(room.is_told().len(), 4);
-        room.back_end_answers(Taken);
-        room.back_end_answers(Taken);
+        assert_eq!(room.last_delivery().len(), 4);
+        room.back_end_responds(Taken);
+        room.back_end_responds(Taken);
         room.pass_ms(60_000);
-        let left = room.is_told();
+        let left = room.last_delivery();
         assert_eq!(kinds(&left), ["member.left"]);
         assert_eq!(left[0]["user"], "ann");
     });
@@ -388,28 +388,28 @@ fn an_empty_room_that_crashed_is_vacated() {
         room.crashes();
         room.pass_ms(VACATED_MS);
         room.pass_ms(DELIVERY_WINDOW_MS);
-        assert_eq!(kinds(&room.is_told()), ["room.vacated"]);
+        assert_eq!(kinds(&room.last_delivery()), ["room.vacated"]);
     });
 }
 
 #[test]
-fn a_message_that_is_not_stored_is_not_told() {
+fn a_message_that_is_not_stored_causes_no_event() {
     gathering_scenario_with(told("message.published"), |room| {
         let ann = room.join("ann");
         room.gets_busy(ann);
         let before = room.stored_events().len();
-        room.says(ann, "lost");
+        room.publishes(ann, "lost");
         room.storage_fails_once();
         room.flushes();
         assert_eq!(room.stored_events().len(), before);
-        room.says(ann, "kept");
+        room.publishes(ann, "kept");
         room.settles();
         assert_eq!(room.stored_events().len(), before + 1);
     });
 }
 
 #[test]
-fn what_could_not_be_written_is_with_the_next_event() {
+fn events_that_could_not_be_stored_are_stored_with_the_next_one() {
     gathering_scenario_with(told("member.joined"), |room| {
         room.storage_fails_once();
         room.join("ann");
@@ -420,12 +420,12 @@ fn what_could_not_be_written_is_with_the_next_event() {
 }
 
 #[test]
-fn what_was_said_is_told_before_what_came_after_it() {
+fn message_events_precede_later_joins_and_leaves() {
     gathering_scenario_with(told("*"), |room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.gets_busy(bob);
         let before = room.stored_events().len();
-        room.says(ann, "goodbye");
+        room.publishes(ann, "goodbye");
         room.leaves(ann);
         room.join("cho");
         room.settles();
@@ -439,19 +439,22 @@ fn what_was_said_is_told_before_what_came_after_it() {
 }
 
 #[test]
-fn who_came_as_storage_failed_is_told_once_the_room_is_restored() {
+fn a_member_who_joined_during_a_storage_fault_is_reported_after_the_restore() {
     gathering_scenario_with(told("*"), |room| {
         let ann = room.join("ann");
-        room.admit(Visitor::named("eve").until_ms(60_000));
+        room.admit(TestUser::named("eve").expiring_after_ms(60_000));
         room.pass_ms(64_998);
         // The second waits, and goes with the notice that ends eve's visit.
-        room.says(ann, 1);
-        room.says(ann, 2);
-        assert!(room.gathers());
+        room.publishes(ann, 1);
+        room.publishes(ann, 2);
+        assert!(room.is_gathering());
         room.alarm_is_late_by_ms(2);
         room.storage_fails_once();
         let bob = room.join("bob");
-        assert_eq!(room.rows().last().map(|row| row.is_stored), Some(false));
+        assert_eq!(
+            room.take_rows().last().map(|row| row.is_stored),
+            Some(false)
+        );
         room.settles();
         room.restore();
         room.leaves(bob);
@@ -466,7 +469,7 @@ fn who_came_as_storage_failed_is_told_once_the_room_is_restored() {
 }
 
 #[test]
-fn any_number_of_members_may_leave_at_once() {
+fn any_number_of_members_can_leave_at_once() {
     gathering_scenario_with(told("member.left"), |room| {
         let names = || (100..600).map(|number| format!("{number}{}", "n".repeat(125)));
         let all_have_left = |room: &TestRoom| {
@@ -489,69 +492,69 @@ fn any_number_of_members_may_leave_at_once() {
 }
 
 #[test]
-fn a_room_of_any_size_may_be_erased() {
+fn a_room_with_many_members_can_be_erased() {
     gathering_scenario_with(told("member.left"), |room| {
         for number in 0..500 {
             room.join(&format!("{number}{}", "n".repeat(125)));
         }
         room.settles();
-        let server = Visitor::named("server").who_can(&["serve"]);
-        room.call(&server, ApiOperation::Erase, "");
+        let server = TestUser::named("server").with_capabilities(&["serve"]);
+        room.calls_api(&server, ApiOperation::Erase, "");
         assert_eq!(room.stored_events().len(), 500);
     });
 }
 
 #[test]
-fn the_dead_are_kept_also_where_storage_fails_at_first() {
+fn dead_events_are_kept_even_if_storage_fails_at_first() {
     gathering_scenario_with(told("member.joined"), |room| {
         room.join("ann");
         room.pass_ms(DELIVERY_WINDOW_MS);
         while room.now_ms() < START_MS + EVENT_MS_MAX {
-            room.back_end_answers(REFUSED);
-            while room.tells_nothing() {
+            room.back_end_responds(REFUSED);
+            while room.has_no_delivery() {
                 room.pass_ms(1_000);
             }
         }
         room.storage_fails_once();
-        room.back_end_answers(REFUSED);
-        let server = Visitor::named("server").who_can(&["serve", "presence"]);
-        room.call(&server, ApiOperation::Members, "");
-        let (_, dead) = room.call(&server, ApiOperation::dead_events("").unwrap(), "");
+        room.back_end_responds(REFUSED);
+        let server = TestUser::named("server").with_capabilities(&["serve", "presence"]);
+        room.calls_api(&server, ApiOperation::Members, "");
+        let (_, dead) = room.calls_api(&server, ApiOperation::dead_events("").unwrap(), "");
         assert_eq!(dead["events"][0]["user"], "ann");
         assert!(room.stored_events().is_empty());
     });
 }
 
 #[test]
-fn messages_that_are_not_kept_are_told_all_the_same() {
+fn messages_that_are_not_retained_still_cause_events() {
     let rules = |rules: &mut RoomRules| {
         rules.retention.messages_max = 0;
         told("message.published")(rules);
     };
     scenario_with(rules, |room| {
         let ann = room.join("ann");
-        room.says(ann, "hello");
+        room.publishes(ann, "hello");
         room.pass_ms(DELIVERY_WINDOW_MS);
-        assert_eq!(room.is_told()[0]["message"]["data"], "hello");
+        assert_eq!(room.last_delivery()[0]["message"]["data"], "hello");
     });
 }
 
 #[test]
-fn what_waits_is_bounded_to_the_byte() {
+fn pending_events_are_limited_to_the_byte() {
     scenario_with(told("message.published"), |room| {
-        let server = Visitor::named("server").who_can(&["serve"]);
+        let server = TestUser::named("server").with_capabilities(&["serve"]);
         let publish = |room: &mut TestRoom| {
-            let answer = room.call(&server, ApiOperation::Publish, r#"{"data":1}"#);
+            let answer = room.calls_api(&server, ApiOperation::Publish, r#"{"data":1}"#);
             assert_eq!(answer.0, 201);
         };
         publish(room);
         let bytes = room.stored_events()[0].len() as u64;
-        room.is_stored_with_events_of(EVENTS_BYTES_MAX - 2 * bytes);
+        room.fills_event_storage(EVENTS_BYTES_MAX - 2 * bytes);
         publish(room);
         assert_eq!(room.stored_events().len(), 3);
         publish(room);
         assert_eq!(room.stored_events().len(), 3);
-        let (_, numbers) = room.call(&server, ApiOperation::Describe, "");
+        let (_, numbers) = room.calls_api(&server, ApiOperation::Describe, "");
         assert_eq!(numbers["webhooks"], json!({ "pending": 3, "dead": 1 }));
         assert_eq!(numbers["offset"], 3);
     });

@@ -9,22 +9,22 @@ const MIB: u64 = 1024 * 1024;
 const GRACE_MS: u64 = 5_000;
 
 #[test]
-fn a_queue_of_the_most_bytes_and_one_more() {
+fn a_queue_one_byte_over_the_limit_closes_its_connection() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         room.falls_behind(&[(ann, QUEUE_BYTES_MAX), (bob, 300_000)]);
         assert!(room.is_open(ann));
-        room.hears_nothing(ann);
+        room.receives_nothing(ann);
         room.falls_behind(&[(ann, QUEUE_BYTES_MAX + 1), (bob, 300_000)]);
-        room.hears_close(ann, 4002, "too_slow");
+        room.receives_close(ann, 4002, "too_slow");
         assert!(room.is_open(bob));
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn a_rooms_queues_of_the_most_bytes_and_one_more() {
+fn queues_over_the_rooms_limit_close_the_slowest_connection() {
     assert_eq!(ROOM_QUEUE_BYTES_MAX, 64 * MIB);
     scenario(|room| {
         let members = crowd(room, 9);
@@ -44,7 +44,7 @@ fn a_rooms_queues_of_the_most_bytes_and_one_more() {
 }
 
 #[test]
-fn as_many_are_closed_as_it_takes_the_furthest_behind_first() {
+fn only_as_many_connections_are_closed_as_needed_slowest_first() {
     scenario(|room| {
         let members = crowd(room, 12);
         let sizes = [3, 7, 5, 8, 6, 7, 8, 6, 7, 8, 6, 7].map(|mib| mib * MIB);
@@ -61,65 +61,65 @@ fn as_many_are_closed_as_it_takes_the_furthest_behind_first() {
 }
 
 #[test]
-fn the_user_of_a_slow_connection_is_a_member_for_the_grace() {
+fn the_user_of_a_slow_connection_stays_for_the_grace_period() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         room.falls_behind(&[(bob, QUEUE_BYTES_MAX + 1)]);
         room.pass_ms(GRACE_MS - 1);
-        room.hears_nothing(ann);
+        room.receives_nothing(ann);
         room.pass_ms(1);
-        room.hears(ann, json!({ "leaves": ["bob"], "count": 1 }));
+        room.receives(ann, json!({ "leaves": ["bob"], "count": 1 }));
     });
 }
 
 #[test]
-fn a_slow_connection_costs_its_users_other_one_nothing() {
+fn a_slow_connection_does_not_affect_the_users_other_one() {
     scenario(|room| {
         let (ann, slow, fast) = (room.join("ann"), room.join("bob"), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         room.falls_behind(&[(slow, QUEUE_BYTES_MAX + 1)]);
-        room.hears_close(slow, 4002, "too_slow");
+        room.receives_close(slow, 4002, "too_slow");
         room.pass_ms(GRACE_MS);
-        room.says(ann, "here");
-        room.hears_message(fast, "here");
-        room.hears_message(ann, "here");
-        room.hears_nothing(ann);
+        room.publishes(ann, "here");
+        room.receives_message(fast, "here");
+        room.receives_message(ann, "here");
+        room.receives_nothing(ann);
     });
 }
 
 #[test]
-fn whoever_is_gone_is_not_closed() {
+fn a_connection_that_has_ended_is_not_closed() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.leaves(bob);
-        room.skips_to_now();
+        room.skips_received();
         room.falls_behind(&[(bob, QUEUE_BYTES_MAX + 1)]);
         room.falls_behind(&[]);
-        room.hears_nothing(ann);
-        room.hears_nothing(bob);
+        room.receives_nothing(ann);
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn what_waits_leaves_with_the_close_of_a_slow_one() {
+fn closing_a_slow_connection_flushes_the_outbox() {
     gathering_scenario(|room| {
         let [ann, bob, cho] = ["ann", "bob", "cho"].map(|user| room.join(user));
         room.gets_busy(ann);
         room.sends(cho, json!({ "type": "publish", "id": 1, "data": "x" }));
         room.falls_behind(&[(cho, QUEUE_BYTES_MAX + 1)]);
         // It gets the ack, and the message when it resumes: its queue is too long already.
-        room.hears(cho, json!({ "type": "ack", "id": 1, "offset": 2 }));
-        room.hears_close(cho, 4002, "too_slow");
-        room.hears_message(ann, "x");
-        room.hears_message(bob, "x");
+        room.receives(cho, json!({ "type": "ack", "id": 1, "offset": 2 }));
+        room.receives_close(cho, 4002, "too_slow");
+        room.receives_message(ann, "x");
+        room.receives_message(bob, "x");
     });
 }
 
 fn crowd(room: &mut TestRoom, size: usize) -> Vec<Client> {
     let members = (0..size).map(|number| room.join(&format!("user{number}")));
     let members = members.collect();
-    room.skips_to_now();
+    room.skips_received();
     members
 }
 

@@ -8,15 +8,16 @@ use snug_core::{
 };
 
 use crate::driver::{
-    EPOCH, START_MS, Visitor, busy_scenario_with, gathering_scenario, scenario, scenario_with,
+    EPOCH, START_MS, TestUser, gathering_scenario, hibernating_scenario_with, scenario,
+    scenario_with,
 };
 
 #[test]
-fn a_message_is_stored_and_sent_to_all() {
+fn a_published_message_is_stored_and_sent_to_all() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
-        room.skips_to_now();
-        let answer = room.call(
+        room.skips_received();
+        let answer = room.calls_api(
             &server(),
             ApiOperation::Publish,
             r#"{"data":{"a":1},"event":"news"}"#,
@@ -35,29 +36,29 @@ fn a_message_is_stored_and_sent_to_all() {
             "data": { "a": 1 },
         });
         for client in [ann, bob] {
-            assert_eq!(room.hears(client, json!({ "type": "message" })), message);
+            assert_eq!(room.receives(client, json!({ "type": "message" })), message);
         }
-        room.has_stored([message]);
+        room.stores_messages([message]);
     });
 }
 
 #[test]
-fn several_are_one_row_and_one_frame_in_order_whoever_they_are_of() {
+fn several_messages_are_stored_as_one_row_and_sent_as_one_frame() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.skips_to_now();
+        room.skips_received();
         let body = json!([
             { "data": 1, "user": "bob" },
             { "data": null },
             { "data": 3, "user": "用户" },
         ]);
-        let (status, answer) = room.call(&server(), ApiOperation::Publish, &body.to_string());
+        let (status, answer) = room.calls_api(&server(), ApiOperation::Publish, &body.to_string());
         assert_eq!(status, 201);
         let offsets = answer["messages"].as_array().unwrap().iter();
         assert!(offsets.map(|one| &one["offset"]).eq([1, 2, 3]));
         let message =
             |user: &str, data: Value| json!({ "type": "message", "user": user, "data": data });
-        room.hears_frame(
+        room.receives_frame(
             ann,
             &[
                 message("bob", json!(1)),
@@ -65,84 +66,84 @@ fn several_are_one_row_and_one_frame_in_order_whoever_they_are_of() {
                 message("用户", json!(3)),
             ],
         );
-        assert_eq!(room.rows().len(), 1);
+        assert_eq!(room.take_rows().len(), 1);
     });
 }
 
 #[test]
-fn a_key_stores_once_for_its_user_in_one_call_and_over_calls() {
+fn a_key_stores_once_per_user_within_and_across_requests() {
     scenario(|room| {
         let twice =
             r#"[{"data":1,"key":"k"},{"data":2,"key":"k"},{"data":3,"key":"k","user":"bob"}]"#;
-        let (_, answer) = room.call(&server(), ApiOperation::Publish, twice);
+        let (_, answer) = room.calls_api(&server(), ApiOperation::Publish, twice);
         let places = json!([
             { "offset": 1, "time": START_MS },
             { "offset": 1, "time": START_MS, "duplicate": true },
             { "offset": 2, "time": START_MS },
         ]);
         assert_eq!(answer["messages"], places);
-        let again = room.call(&server(), ApiOperation::Publish, r#"{"data":4,"key":"k"}"#);
+        let again = room.calls_api(&server(), ApiOperation::Publish, r#"{"data":4,"key":"k"}"#);
         assert_eq!(again.0, 201);
         assert_eq!(again.1["messages"], json!([places[1]]));
         // A member's key is the same as its user's.
         let bob = room.join("bob");
-        room.skips_to_now();
+        room.skips_received();
         room.sends(
             bob,
             json!({ "type": "publish", "id": 1, "key": "k", "data": 5 }),
         );
-        room.hears(
+        room.receives(
             bob,
             json!({ "type": "ack", "offset": 2, "duplicate": true }),
         );
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn in_a_busy_room_it_waits_for_the_row_that_it_is_in() {
+fn in_a_busy_room_the_response_waits_for_the_flush() {
     gathering_scenario(|room| {
         let ann = room.join("ann");
         room.gets_busy(ann);
-        room.skips_to_now();
-        room.says(ann, "before");
-        let call = room.is_asked(
+        room.skips_received();
+        room.publishes(ann, "before");
+        let call = room.starts_api_request(
             &server(),
             ApiOperation::Publish,
             r#"{"data":"then","key":"k"}"#,
         );
-        let again = room.is_asked(
+        let again = room.starts_api_request(
             &server(),
             ApiOperation::Publish,
             r#"{"data":"then","key":"k"}"#,
         );
-        assert!(!room.has_answered(call) && !room.has_answered(again));
+        assert!(!room.has_responded(call) && !room.has_responded(again));
         room.flushes();
-        let (first, second) = (room.answers(call).1, room.answers(again).1);
+        let (first, second) = (room.api_response(call).1, room.api_response(again).1);
         assert_eq!(
             first["messages"][0]["offset"],
             second["messages"][0]["offset"]
         );
         assert_eq!(second["messages"][0]["duplicate"], true);
-        room.hears_message(ann, "before");
-        room.hears_message(ann, "then");
-        room.hears_nothing(ann);
+        room.receives_message(ann, "before");
+        room.receives_message(ann, "then");
+        room.receives_nothing(ann);
     });
 }
 
 #[test]
-fn what_storage_does_not_take_is_not_announced() {
+fn a_storage_fault_fails_the_request_and_sends_nothing() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.skips_to_now();
+        room.skips_received();
         room.storage_fails_once();
-        let answer = room.call(
+        let answer = room.calls_api(
             &server(),
             ApiOperation::Publish,
             r#"[{"data":1},{"data":2}]"#,
         );
         assert_eq!(answer, (500, "internal".into()));
-        room.hears_nothing(ann);
+        room.receives_nothing(ann);
         for (ask, body) in [
             (ApiOperation::Publish, r#"{"data":1,"key":"k"}"#),
             (ApiOperation::messages("").unwrap(), ""),
@@ -153,15 +154,15 @@ fn what_storage_does_not_take_is_not_announced() {
             room.restore();
             room.storage_fails_once();
             let caller = able(&["serve", "history", "moderate"]);
-            assert_eq!(room.call(&caller, ask, body).0, 500);
+            assert_eq!(room.calls_api(&caller, ask, body).0, 500);
         }
-        let (_, answer) = room.call(&server(), ApiOperation::Publish, r#"{"data":3}"#);
+        let (_, answer) = room.calls_api(&server(), ApiOperation::Publish, r#"{"data":3}"#);
         assert_eq!(answer["messages"][0]["offset"], 1);
     });
 }
 
 #[test]
-fn bodies_that_are_no_messages_are_told_why() {
+fn invalid_bodies_are_rejected_as_bad_request() {
     scenario(|room| {
         let many = |count| json!(vec![json!({ "data": 1 }); count]).to_string();
         let deep =
@@ -177,7 +178,7 @@ fn bodies_that_are_no_messages_are_told_why() {
             key(1),
         ] {
             assert_eq!(
-                room.call(&server(), ApiOperation::Publish, &body).0,
+                room.calls_api(&server(), ApiOperation::Publish, &body).0,
                 201,
                 "{body}"
             );
@@ -204,14 +205,14 @@ fn bodies_that_are_no_messages_are_told_why() {
             r#"{"data":1,"data":2}"#.into(),
             r#"[{"data":1},{"data":1,"key":""}]"#.into(),
         ] {
-            let (status, code) = room.call(&server(), ApiOperation::Publish, &body);
+            let (status, code) = room.calls_api(&server(), ApiOperation::Publish, &body);
             assert_eq!((status, code), (400, "bad_request".into()), "{body}");
         }
     });
 }
 
 #[test]
-fn sizes_hold_to_the_byte() {
+fn message_and_body_sizes_are_limited_to_the_byte() {
     scenario_with(
         |rules| rules.message_bytes_max = 100,
         |room| {
@@ -219,8 +220,8 @@ fn sizes_hold_to_the_byte() {
                 let filling = "x".repeat(bytes - r#"{"data":""}"#.len());
                 format!(r#"{{"data":"{filling}"}}"#)
             };
-            let publish = |room: &mut crate::driver::TestRoom, who: &Visitor, body: &str| {
-                room.call(who, ApiOperation::Publish, body)
+            let publish = |room: &mut crate::driver::TestRoom, who: &TestUser, body: &str| {
+                room.calls_api(who, ApiOperation::Publish, body)
             };
             assert_eq!(publish(room, &server(), &body(100)).0, 201);
             let (status, code) = publish(room, &server(), &body(101));
@@ -239,12 +240,12 @@ fn sizes_hold_to_the_byte() {
 }
 
 #[test]
-fn a_page_has_what_was_said_before_it() {
+fn a_page_includes_messages_published_before_the_request() {
     gathering_scenario(|room| {
         let ann = room.join("ann");
         room.gets_busy(ann);
-        room.says(ann, "waits");
-        let (status, page) = room.call(
+        room.publishes(ann, "waits");
+        let (status, page) = room.calls_api(
             &able(&["history"]),
             ApiOperation::messages("limit=1").unwrap(),
             "",
@@ -260,10 +261,10 @@ fn a_page_has_what_was_said_before_it() {
 }
 
 #[test]
-fn pages_are_asked_for_as_in_a_command() {
+fn page_queries_work_like_the_history_command() {
     scenario(|room| {
         for number in 1..=3 {
-            room.call(
+            room.calls_api(
                 &server(),
                 ApiOperation::Publish,
                 &json!({ "data": number }).to_string(),
@@ -271,7 +272,7 @@ fn pages_are_asked_for_as_in_a_command() {
         }
         let mut page = |query| {
             let ask = ApiOperation::messages(query).unwrap();
-            let (_, page) = room.call(&able(&["history"]), ask, "");
+            let (_, page) = room.calls_api(&able(&["history"]), ask, "");
             let data = page["messages"].as_array().unwrap().iter();
             let data: Vec<_> = data.map(|one| one["data"].as_u64().unwrap()).collect();
             (data, page["more"] == true)
@@ -302,13 +303,13 @@ fn pages_are_asked_for_as_in_a_command() {
 }
 
 #[test]
-fn members_are_listed_as_to_a_member() {
+fn members_are_listed_as_for_a_member() {
     scenario(|room| {
-        let ann = room.admit(Visitor::named("ann").with_info(json!({ "name": "Ann" })));
-        room.skips_to_now();
-        let (status, list) = room.call(&able(&["presence"]), ApiOperation::Members, "");
+        let ann = room.admit(TestUser::named("ann").with_info(json!({ "name": "Ann" })));
+        room.skips_received();
+        let (status, list) = room.calls_api(&able(&["presence"]), ApiOperation::Members, "");
         room.sends(ann, json!({ "type": "members", "id": 1 }));
-        let notified = room.hears(ann, json!({ "type": "members" }));
+        let notified = room.receives(ann, json!({ "type": "members" }));
         assert_eq!(status, 200);
         assert_eq!(list["members"], notified["members"]);
         assert_eq!(
@@ -316,28 +317,28 @@ fn members_are_listed_as_to_a_member() {
             (&json!(1), &json!(false))
         );
         // To ask does not make one a member.
-        room.hears_nothing(ann);
+        room.receives_nothing(ann);
     });
 }
 
 #[test]
-fn a_kick_is_as_a_moderators() {
+fn a_kick_works_like_a_moderators_kick() {
     scenario(|room| {
         let (ann, bob, tab) = (room.join("ann"), room.join("bob"), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         let ask = kick("bob", "reason=no+spam&ban_seconds=60");
-        let answer = room.call(&able(&["moderate"]), ask, "");
+        let answer = room.calls_api(&able(&["moderate"]), ask, "");
         assert_eq!(answer, (200, json!({ "closed": 2 })));
         for client in [bob, tab] {
-            room.hears_close(client, 4101, "no spam");
+            room.receives_close(client, 4101, "no spam");
         }
-        room.hears(ann, json!({ "type": "presence", "leaves": ["bob"] }));
-        assert_eq!(room.try_admit(Visitor::named("bob")).err(), Some("banned"));
-        let lifted = room.call(&able(&["moderate"]), kick("bob", "ban_seconds=0"), "");
+        room.receives(ann, json!({ "type": "presence", "leaves": ["bob"] }));
+        assert_eq!(room.try_admit(TestUser::named("bob")).err(), Some("banned"));
+        let lifted = room.calls_api(&able(&["moderate"]), kick("bob", "ban_seconds=0"), "");
         assert_eq!(lifted, (200, json!({ "closed": 0 })));
-        assert!(room.try_admit(Visitor::named("bob")).is_ok());
+        assert!(room.try_admit(TestUser::named("bob")).is_ok());
         assert_eq!(
-            room.call(&able(&["moderate"]), kick("bob", ""), "").1["closed"],
+            room.calls_api(&able(&["moderate"]), kick("bob", ""), "").1["closed"],
             1
         );
     });
@@ -357,40 +358,41 @@ fn a_kick_is_as_a_moderators() {
 }
 
 #[test]
-fn the_banned_are_told_so_unless_they_serve() {
+fn banned_users_are_refused_unless_they_have_serve() {
     scenario(|room| {
         let moderator = able(&["moderate"]);
-        room.call(&moderator, kick("bob", "ban_seconds=60"), "");
-        room.call(&moderator, kick("server", "ban_seconds=60"), "");
-        let bob = |can: &[&str]| Visitor::named("bob").who_can(can);
+        room.calls_api(&moderator, kick("bob", "ban_seconds=60"), "");
+        room.calls_api(&moderator, kick("server", "ban_seconds=60"), "");
+        let bob = |can: &[&str]| TestUser::named("bob").with_capabilities(can);
         for (can, ask) in [
             ("history", ApiOperation::messages("").unwrap()),
             ("presence", ApiOperation::Members),
             ("moderate", kick("ann", "")),
         ] {
-            let answer = room.call(&bob(&[can]), ask, "");
+            let answer = room.calls_api(&bob(&[can]), ask, "");
             assert_eq!(answer, (403, "banned".into()));
         }
         assert_eq!(
-            room.call(&server(), ApiOperation::Publish, r#"{"data":1}"#)
+            room.calls_api(&server(), ApiOperation::Publish, r#"{"data":1}"#)
                 .0,
             201
         );
         room.pass_ms(60_000);
         assert_eq!(
-            room.call(&bob(&["presence"]), ApiOperation::Members, "").0,
+            room.calls_api(&bob(&["presence"]), ApiOperation::Members, "")
+                .0,
             200
         );
     });
 }
 
 #[test]
-fn a_room_in_numbers() {
+fn the_room_status_has_the_rooms_numbers() {
     scenario_with(
         |rules| rules.retention.messages_max = 2,
         |room| {
             let numbers = |room: &mut crate::driver::TestRoom| {
-                let (status, numbers) = room.call(&server(), ApiOperation::Describe, "");
+                let (status, numbers) = room.calls_api(&server(), ApiOperation::Describe, "");
                 assert_eq!(status, 200);
                 numbers
             };
@@ -400,7 +402,7 @@ fn a_room_in_numbers() {
             room.join("ann");
             room.join("bob");
             for _ in 0..3 {
-                room.call(
+                room.calls_api(
                     &server(),
                     ApiOperation::Publish,
                     r#"[{"data":1},{"data":2}]"#,
@@ -426,24 +428,24 @@ fn a_room_in_numbers() {
 }
 
 #[test]
-fn an_erased_room_begins_anew() {
+fn an_erased_room_starts_a_new_epoch_without_messages() {
     scenario(|room| {
         let (ann, bob, cho) = (room.join("ann"), room.join("bob"), room.join("cho"));
-        room.call(&server(), ApiOperation::Publish, r#"{"data":1,"key":"k"}"#);
-        room.call(&able(&["moderate"]), kick("dan", "ban_seconds=60"), "");
+        room.calls_api(&server(), ApiOperation::Publish, r#"{"data":1,"key":"k"}"#);
+        room.calls_api(&able(&["moderate"]), kick("dan", "ban_seconds=60"), "");
         room.drops(cho);
-        room.skips_to_now();
+        room.skips_received();
         assert_eq!(
-            room.call(&server(), ApiOperation::Erase, ""),
+            room.calls_api(&server(), ApiOperation::Erase, ""),
             (200, json!({ "closed": 2 }))
         );
         for client in [ann, bob] {
-            room.hears_close(client, 4104, "room_closed");
+            room.receives_close(client, 4104, "room_closed");
         }
         assert_eq!((room.stored_count(), room.stored_bans()), (0, 0));
         room.join("dan");
-        let again = room.admit(Visitor::named("ann").resuming_after(1));
-        let welcome = room.hears(again, json!({ "type": "welcome" }));
+        let again = room.admit(TestUser::named("ann").resuming_after(1));
+        let welcome = room.receives(again, json!({ "type": "welcome" }));
         assert_eq!(
             (&welcome["epoch"], &welcome["offset"]),
             (&json!("e2"), &json!(0))
@@ -453,39 +455,40 @@ fn an_erased_room_begins_anew() {
             (&json!(false), &json!(2))
         );
         // The key is forgotten with the message.
-        let (_, answer) = room.call(&server(), ApiOperation::Publish, r#"{"data":2,"key":"k"}"#);
+        let (_, answer) =
+            room.calls_api(&server(), ApiOperation::Publish, r#"{"data":2,"key":"k"}"#);
         assert_eq!(answer["messages"][0]["offset"], 1);
         assert_eq!(answer["epoch"], "e2");
-        room.hears_message(again, 2);
+        room.receives_message(again, 2);
     });
 }
 
 #[test]
-fn what_a_busy_room_gathered_is_stored_before_it_is_erased() {
+fn pending_messages_are_acked_before_the_room_is_erased() {
     gathering_scenario(|room| {
         let ann = room.join("ann");
         room.gets_busy(ann);
-        room.skips_to_now();
+        room.skips_received();
         room.sends(ann, json!({ "type": "publish", "id": 9, "data": "late" }));
-        room.call(&server(), ApiOperation::Erase, "");
-        room.hears(ann, json!({ "type": "ack", "id": 9 }));
-        room.hears_message(ann, "late");
-        room.hears_close(ann, 4104, "room_closed");
+        room.calls_api(&server(), ApiOperation::Erase, "");
+        room.receives(ann, json!({ "type": "ack", "id": 9 }));
+        room.receives_message(ann, "late");
+        room.receives_close(ann, 4104, "room_closed");
         assert_eq!(room.stored_count(), 0);
     });
 }
 
 #[test]
-fn a_member_may_ask_as_often_as_its_connection_may() {
-    busy_scenario_with(
+fn members_have_the_rate_limit_of_a_connection() {
+    hibernating_scenario_with(
         |rules| (rules.rate.per_second, rules.rate.burst) = (2, 3),
         |room| {
             let mut asks = |user: &str, bound: Option<u32>| {
-                let mut visitor = Visitor::named(user).who_can(&["presence"]);
+                let mut test_user = TestUser::named(user).with_capabilities(&["presence"]);
                 if let Some(most) = bound {
-                    visitor = visitor.with_messages_per_second(most);
+                    test_user = test_user.with_messages_per_second(most);
                 }
-                room.call(&visitor, ApiOperation::Members, "").0
+                room.calls_api(&test_user, ApiOperation::Members, "").0
             };
             for _ in 0..3 {
                 assert_eq!(asks("ann", None), 200);
@@ -496,12 +499,12 @@ fn a_member_may_ask_as_often_as_its_connection_may() {
             assert_eq!(asks("bob", Some(1)), 429);
             room.pass_ms(500);
             assert_eq!(
-                room.call(&able_as("ann", &["presence"]), ApiOperation::Members, "")
+                room.calls_api(&able_as("ann", &["presence"]), ApiOperation::Members, "")
                     .0,
                 200
             );
             assert_eq!(
-                room.call(&able_as("ann", &["presence"]), ApiOperation::Members, "")
+                room.calls_api(&able_as("ann", &["presence"]), ApiOperation::Members, "")
                     .0,
                 429
             );
@@ -510,33 +513,36 @@ fn a_member_may_ask_as_often_as_its_connection_may() {
 }
 
 #[test]
-fn each_message_of_the_back_ends_counts() {
-    busy_scenario_with(
+fn each_message_of_a_back_end_counts_toward_its_rate() {
+    hibernating_scenario_with(
         |rules| (rules.serve_rate.per_second, rules.serve_rate.burst) = (10, 10),
         |room| {
             let ten = json!(vec![json!({ "data": 1 }); 10]).to_string();
-            assert_eq!(room.call(&server(), ApiOperation::Publish, &ten).0, 201);
             assert_eq!(
-                room.call(&server(), ApiOperation::Describe, ""),
+                room.calls_api(&server(), ApiOperation::Publish, &ten).0,
+                201
+            );
+            assert_eq!(
+                room.calls_api(&server(), ApiOperation::Describe, ""),
                 (429, "rate_limited".into())
             );
             room.pass_ms(100);
-            assert_eq!(room.call(&server(), ApiOperation::Describe, "").0, 200);
+            assert_eq!(room.calls_api(&server(), ApiOperation::Describe, "").0, 200);
         },
     );
 }
 
 /// The back end's own token.
-fn server() -> Visitor {
+fn server() -> TestUser {
     able(&["serve"])
 }
 
-fn able(capabilities: &[&str]) -> Visitor {
+fn able(capabilities: &[&str]) -> TestUser {
     able_as("server", capabilities)
 }
 
-fn able_as(user: &str, capabilities: &[&str]) -> Visitor {
-    Visitor::named(user).who_can(capabilities)
+fn able_as(user: &str, capabilities: &[&str]) -> TestUser {
+    TestUser::named(user).with_capabilities(capabilities)
 }
 
 fn kick(user: &str, query: &str) -> ApiOperation {

@@ -6,22 +6,22 @@ use snug_core::config::RoomRules;
 use crate::driver::{Client, TestRoom, default_rules, scenario};
 
 #[test]
-fn a_silent_socket_is_closed_and_its_member_leaves() {
+fn an_idle_socket_is_closed_and_its_member_leaves() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         pings_for_ms(room, bob, longest_ms());
-        room.hears_close(ann, 4003, "ping_timeout");
+        room.receives_close(ann, 4003, "ping_timeout");
         // It has been away for long enough: no grace on top.
-        room.hears(bob, json!({ "leaves": ["ann"], "count": 1 }));
+        room.receives(bob, json!({ "leaves": ["ann"], "count": 1 }));
         pings_for_ms(room, bob, longest_ms());
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
         assert!(room.is_open(bob));
     });
 }
 
 #[test]
-fn no_socket_is_closed_before_it_was_silent_for_the_idle_timeout() {
+fn no_socket_is_closed_before_the_idle_timeout() {
     scenario(|room| {
         let ann = room.join("ann");
         room.pass_ms(idle_ms() - 1);
@@ -30,7 +30,7 @@ fn no_socket_is_closed_before_it_was_silent_for_the_idle_timeout() {
 }
 
 #[test]
-fn pings_that_the_runtime_answers_keep_a_socket() {
+fn pings_answered_by_the_runtime_keep_a_socket_open() {
     scenario(|room| {
         let ann = room.join("ann");
         for _ in 0..20 {
@@ -44,11 +44,11 @@ fn pings_that_the_runtime_answers_keep_a_socket() {
 }
 
 #[test]
-fn frames_keep_a_socket() {
+fn frames_keep_a_socket_open() {
     scenario(|room| {
         let ann = room.join("ann");
         for _ in 0..20 {
-            room.says(ann, 1);
+            room.publishes(ann, 1);
             room.pass_ms(idle_ms() - 1);
         }
         assert!(room.is_open(ann));
@@ -58,56 +58,56 @@ fn frames_keep_a_socket() {
 }
 
 #[test]
-fn frequent_frames_keep_a_socket_as_well_as_rare_ones() {
+fn frequent_frames_keep_a_socket_open_as_well_as_rare_ones() {
     scenario(|room| {
         let ann = room.join("ann");
         let quarter_ms = idle_ms() / 4;
         for _ in 0..4 {
-            room.says(ann, 1);
+            room.publishes(ann, 1);
             room.pass_ms(quarter_ms - 1);
         }
-        room.says(ann, 1);
+        room.publishes(ann, 1);
         room.pass_ms(idle_ms());
         assert!(room.is_open(ann));
     });
 }
 
 #[test]
-fn a_swept_members_close_is_not_announced_again() {
+fn the_end_of_a_timed_out_socket_sends_no_second_leave() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         pings_for_ms(room, bob, longest_ms());
-        assert_eq!(room.heard(bob).len(), 1);
+        assert_eq!(room.received(bob).len(), 1);
         room.disconnects(ann, false);
         room.disconnects(ann, true);
         room.pass_ms(10_000);
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn a_silent_tab_does_not_take_its_user_along() {
+fn an_idle_tab_does_not_affect_the_users_other_tab() {
     scenario(|room| {
         let (silent, tab, bob) = (room.join("ann"), room.join("ann"), room.join("bob"));
-        room.skips_to_now();
+        room.skips_received();
         for _ in 0..10 {
             room.pings_runtime(tab);
             pings_for_ms(room, bob, 30_000);
         }
         assert!(!room.is_open(silent));
         assert!(room.is_open(tab));
-        room.hears_nothing(bob);
+        room.receives_nothing(bob);
     });
 }
 
 #[test]
-fn a_silent_socket_is_found_in_a_room_that_others_keep_waking() {
+fn an_idle_socket_is_closed_in_an_active_room() {
     for every_ms in [2_000, 15_000] {
         scenario(|room| {
             let (ann, bob) = (room.join("ann"), room.join("bob"));
             for _ in 0..longest_ms() / every_ms + 1 {
-                room.says(bob, 1);
+                room.publishes(bob, 1);
                 room.pass_ms(every_ms);
             }
             assert!(!room.is_open(ann));
@@ -117,7 +117,7 @@ fn a_silent_socket_is_found_in_a_room_that_others_keep_waking() {
 }
 
 #[test]
-fn waking_early_closes_nobody() {
+fn an_early_alarm_closes_nobody() {
     scenario(|room| {
         let ann = room.join("ann");
         for _ in 0..5 {
@@ -129,13 +129,13 @@ fn waking_early_closes_nobody() {
 }
 
 #[test]
-fn a_socket_that_was_silent_is_heard_until_it_is_swept() {
+fn an_idle_socket_is_served_until_it_is_closed() {
     scenario(|room| {
         let ann = room.join("ann");
-        room.skips_to_now();
+        room.skips_received();
         room.pass_ms(idle_ms());
-        room.says(ann, "still here");
-        room.hears_message(ann, "still here");
+        room.publishes(ann, "still here");
+        room.receives_message(ann, "still here");
         room.pass_ms(idle_ms());
         assert!(room.is_open(ann));
     });
