@@ -1,4 +1,4 @@
-//! Replays the corpus of the fuzz targets: what they found, and where they start from.
+//! Replays the corpus of the fuzz targets: their seeds, and the inputs that they found.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

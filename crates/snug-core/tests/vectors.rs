@@ -1,5 +1,5 @@
-//! One example of every message of the protocol, in `tests/vectors`: read here, by the TypeScript
-//! tests, and by whoever reads PROTOCOL.md, which shows each of them.
+//! Checks the core against `tests/vectors`, which has one example of every message of the protocol.
+//! The TypeScript tests read them too, and PROTOCOL.md shows each of them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -50,7 +50,7 @@ fn command_vectors_parse_to_their_commands() {
         let line = vectors[name].to_string();
         let (read_id, command) = Command::parse(&line).unwrap();
         assert_eq!(read_id, id, "{name}");
-        // Raw JSON has no equality; its text in here has.
+        // Raw JSON cannot be compared; its debug text can.
         assert_eq!(format!("{command:?}"), format!("{expected:?}"), "{name}");
     }
 }
@@ -186,7 +186,7 @@ fn commands() -> Named<(Option<CommandId>, Command<'static>)> {
     .collect()
 }
 
-/// What the back end is told of a visit.
+/// Returns the body of a webhook about a member's stay.
 fn told(room: &RoomName, message: &str) -> String {
     let ann = user("ann");
     let event = |kind, ms, user, info| {
@@ -230,7 +230,7 @@ fn told(room: &RoomName, message: &str) -> String {
     delivery.body(room, "2027-01-15T08:00:06.000Z")
 }
 
-/// What the server sends, as it sends it.
+/// Returns the messages that the server sends, by vector, as it serializes them.
 fn sent() -> Named<String> {
     let (ann, bob) = (user("ann"), user("bob"));
     let room = RoomName::parse("team:7:general").unwrap();
@@ -459,7 +459,7 @@ fn sent() -> Named<String> {
         .collect()
 }
 
-/// What an application is asked about messages.
+/// Returns a publish hook request.
 fn judged() -> publish_hook::HookRequest {
     let candidate = |user, connection, event, data| ProposedMessage {
         user,
@@ -479,7 +479,7 @@ fn judged() -> publish_hook::HookRequest {
     )
 }
 
-/// The files, by name without `.json`.
+/// Returns the vectors by file name without `.json`.
 fn vectors() -> BTreeMap<String, Value> {
     let files = fs::read_dir(top().join("tests/vectors")).unwrap();
     let paths = files.map(|file| file.unwrap().path());
@@ -493,7 +493,7 @@ fn vectors() -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// What stands between a line of "```json" and one of "```".
+/// Returns the JSON code blocks of a Markdown text.
 fn json_blocks(markdown: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut lines = markdown.lines();

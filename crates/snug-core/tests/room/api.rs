@@ -1,4 +1,4 @@
-//! What the back end asks for over HTTP, and what members see of it.
+//! The HTTP API, and its effects on members.
 
 use serde_json::{Value, json};
 use snug_core::{
@@ -85,7 +85,7 @@ fn a_key_stores_once_per_user_within_and_across_requests() {
         let again = room.calls_api(&server(), ApiOperation::Publish, r#"{"data":4,"key":"k"}"#);
         assert_eq!(again.0, 201);
         assert_eq!(again.1["messages"], json!([places[1]]));
-        // A member's key is the same as its user's.
+        // A member and the API share the keys of a user.
         let bob = room.join("bob");
         room.skips_received();
         room.sends(
@@ -316,7 +316,7 @@ fn members_are_listed_as_for_a_member() {
             (&list["count"], &list["truncated"]),
             (&json!(1), &json!(false))
         );
-        // To ask does not make one a member.
+        // A caller is not a member.
         room.receives_nothing(ann);
     });
 }
@@ -454,7 +454,7 @@ fn an_erased_room_starts_a_new_epoch_without_messages() {
             (&welcome["recovered"], &welcome["count"]),
             (&json!(false), &json!(2))
         );
-        // The key is forgotten with the message.
+        // The key was erased with the message.
         let (_, answer) =
             room.calls_api(&server(), ApiOperation::Publish, r#"{"data":2,"key":"k"}"#);
         assert_eq!(answer["messages"][0]["offset"], 1);
@@ -494,7 +494,7 @@ fn members_have_the_rate_limit_of_a_connection() {
                 assert_eq!(asks("ann", None), 200);
             }
             assert_eq!(asks("ann", None), 429);
-            // Another has a bucket of its own, and perhaps a smaller one.
+            // Each user has a separate bucket, and a token may make it smaller.
             assert_eq!(asks("bob", Some(1)), 200);
             assert_eq!(asks("bob", Some(1)), 429);
             room.pass_ms(500);
@@ -532,7 +532,7 @@ fn each_message_of_a_back_end_counts_toward_its_rate() {
     );
 }
 
-/// The back end's own token.
+/// Returns the back end, with its token.
 fn server() -> TestUser {
     able(&["serve"])
 }

@@ -1,4 +1,4 @@
-//! Messages and signals: who hears what, in which order.
+//! Messages and signals: recipients and order.
 
 use serde_json::json;
 
@@ -275,7 +275,7 @@ fn a_storage_fault_rejects_all_messages_of_one_frame_but_not_the_next() {
         room.storage_fails_once();
         let publish = |id: u32| json!({ "type": "publish", "id": id, "data": id });
         room.sends_lines(ann, &[publish(1), publish(2)]);
-        // They are stored together, or not at all.
+        // The messages of a frame are stored together or not at all.
         room.receives(ann, json!({ "type": "error", "id": 1, "code": "internal" }));
         room.receives(ann, json!({ "type": "error", "id": 2, "code": "internal" }));
         room.receives_nothing(bob);

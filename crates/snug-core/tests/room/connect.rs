@@ -1,4 +1,4 @@
-//! Who connects, what `welcome` says, and what a connection may do.
+//! Joins, the contents of `welcome`, and capabilities.
 
 use serde_json::json;
 

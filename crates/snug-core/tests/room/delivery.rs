@@ -1,5 +1,4 @@
-//! What a busy room gathers, and how it leaves: one row for the messages, few frames for each
-//! connection, in order.
+//! Flushes of a busy room: one row for the messages, and few frames for each connection, in order.
 
 use std::rc::Rc;
 
@@ -38,7 +37,7 @@ fn messages_in_a_busy_room_are_sent_together() {
         assert_eq!(room.stored_rows(), [1, 3]);
         let (one, two, three) = (message(2, "one"), message(3, "two"), message(4, "three"));
         room.receives_frame(cho, &[one.clone(), two.clone(), three.clone()]);
-        // To each its acks, before its own echoes.
+        // Each client receives its acks before its own echoes.
         room.receives_frame(ann, &[ack(1, 2), one.clone(), two.clone(), three.clone()]);
         room.receives_frame(bob, &[one, ack(2, 3), two, three]);
         for client in [ann, bob, cho] {
@@ -215,7 +214,7 @@ fn the_outbox_flushes_at_its_line_limit() {
         room.receives_nothing(bob);
         room.sends(ann, signal.clone());
         room.receives_frame(bob, &vec![signal; FLUSH_LINES]);
-        // One frame's commands count as others do: a message and its ack are two lines.
+        // The commands of one frame count alike: a message and its ack are two lines.
         room.gets_busy(ann);
         let many = vec![publish(1, "x"); FLUSH_LINES];
         room.sends_lines(ann, &many);
@@ -233,7 +232,7 @@ fn the_outbox_flushes_at_its_byte_limit() {
             let say = |room: &mut TestRoom, bytes: usize| {
                 room.sends(ann, json!({ "type": kind, "data": "x".repeat(bytes) }));
             };
-            // All that is about the data; offsets have one digit.
+            // The length of a push without data; offsets have one digit.
             say(room, 0);
             room.flushes();
             let about = room.frame_lengths(bob).pop().unwrap();
@@ -274,7 +273,7 @@ fn history_includes_pending_messages_of_all_connections() {
         room.sends(bob, publish(1, "x"));
         room.sends(ann, json!({ "type": "ping", "id": 2 }));
         room.sends(ann, json!({ "type": "history", "id": 3, "limit": 1 }));
-        // What waited has left with the message.
+        // The history command flushed the outbox.
         room.receives_frame(bob, &[ack(1, 2), message(2, "x")]);
         let pong = json!({ "type": "pong", "id": 2 });
         room.receives_frame(ann, &[message(2, "x"), pong]);
@@ -334,7 +333,7 @@ fn a_key_repeated_before_the_flush_stores_once() {
         for (client, id) in [(ann, 1), (tab, 2), (bob, 3), (ann, 4)] {
             room.sends(client, keyed(id, "k"));
         }
-        // One without an id is not answered.
+        // A duplicate without an id gets no reply.
         room.sends(tab, json!({ "type": "publish", "key": "k", "data": 0 }));
         room.flushes();
         assert_eq!(room.stored_rows(), [1, 2]);
@@ -356,7 +355,7 @@ fn a_repeated_key_that_is_not_stored_is_rejected_twice_and_stays_free() {
         room.gets_busy(ann);
         room.sends(ann, keyed(1, "k"));
         room.sends(tab, keyed(2, "k"));
-        // What was stored before is, whatever becomes of the others.
+        // A message that was stored before is a duplicate even if the flush fails.
         room.sends(tab, keyed(3, "old"));
         room.storage_fails_once();
         room.flushes();
@@ -419,7 +418,7 @@ fn a_storage_fault_rejects_all_pending_messages_and_nothing_else() {
             room.receives_nothing(client);
         }
         assert_eq!(room.stored_rows(), [1]);
-        // The places that were not taken are the next ones.
+        // The offsets that were not stored are used next.
         room.settles();
         room.sends(ann, publish(4, "kept"));
         room.receives(ann, ack(4, 2));
@@ -435,8 +434,7 @@ fn after_a_storage_fault_every_command_has_a_reply() {
         room.storage_fails_once();
         let history = json!({ "type": "history", "id": 2, "limit": 1 });
         room.sends_lines(ann, &[publish(1, "x"), history, publish(3, "y")]);
-        // What is in memory cannot be relied on after a fault: the room is dropped, and what
-        // waited would be lost without a word.
+        // The room is dropped after a fault, so a command that still waited would get no reply.
         let received = room.received(ann);
         assert!(received.iter().any(|one| one["id"] == 3), "{received:?}");
     });
@@ -453,7 +451,7 @@ fn a_client_that_joins_before_a_flush_gets_each_message_once() {
         (test_user().resuming_after(0), &resuming, vec![1, 2]),
         (test_user().resuming_after(1), &resuming, vec![2]),
         (test_user().resuming_after(2), &resuming, vec![]),
-        // Nobody has heard of the one that waits.
+        // The pending message has no offset yet.
         (test_user().resuming_after(3), &too_late, vec![]),
         (test_user().with_last(1), &anew, vec![2]),
         (test_user().with_last(9), &anew, vec![1, 2]),
@@ -521,7 +519,7 @@ fn a_closed_connection_first_receives_its_replies() {
         room.sends(ann, publish(1, "x"));
         room.sends(ann, json!({ "type": "ping", "id": 2 }));
         room.sends_binary(ann);
-        // It is not let wait for its close.
+        // The close does not wait for the flush window.
         let pong = json!({ "type": "pong", "id": 2 });
         let closing = json!({ "type": "closing", "code": 1003 });
         room.receives_frame(ann, &[ack(1, 2), pong, closing]);
@@ -676,7 +674,7 @@ fn publish(id: u64, data: impl Into<Value>) -> Value {
     json!({ "type": "publish", "id": id, "data": data.into() })
 }
 
-/// Publishes its own id under a key.
+/// Returns a command that publishes its id as data, with a key.
 fn keyed(id: u64, key: &str) -> Value {
     json!({ "type": "publish", "id": id, "key": key, "data": id })
 }

@@ -1,4 +1,4 @@
-//! Tokens that end while their connection is open.
+//! Tokens that expire while their connection is open.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ fn a_connection_closes_when_its_token_and_the_leeway_have_expired() {
         assert!(room.is_open(ann));
         room.pass_ms(1);
         room.receives_close(ann, 4001, "token_expired");
-        // She may be back with a new one.
+        // The grace period starts, because she may reconnect with a new token.
         room.receives_nothing(bob);
         room.pass_ms(default_rules().presence_grace_ms);
         room.receives(

@@ -1,5 +1,5 @@
-//! Being dropped and restored. That it changes nothing is checked by every scenario; here is what
-//! could be lost, piece by piece, and what has to be said where something is.
+//! Hibernation: state that has to survive, and what happens if an attachment is lost. Every scenario
+//! also checks that a restore changes nothing.
 
 use serde_json::{Value, json};
 

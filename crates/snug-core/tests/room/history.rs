@@ -102,7 +102,7 @@ fn a_page_has_fifty_messages_by_default_and_a_hundred_at_most() {
 
 #[test]
 fn a_page_ends_early_at_its_byte_limit() {
-    // Two messages that fill a page to the byte, between two small ones.
+    // Two messages that together fill a page to the byte, between two small ones.
     let half = PAGE_BYTES_MAX / 2;
     let sized = |bytes: usize| Value::from("x".repeat(bytes - empty_message_bytes()));
     for (excess, offsets_after, offsets_before) in [(0, 2..=3, 2..=3), (1, 2..=2, 3..=3)] {
@@ -189,7 +189,7 @@ fn a_failed_history_read_is_an_error_and_can_be_retried() {
     });
 }
 
-/// Asks for a page: its offsets, and whether there are more.
+/// Requests a page, and returns its offsets and whether there are more.
 #[track_caller]
 fn page(room: &mut TestRoom, client: Client, query: Value) -> (Vec<u64>, bool) {
     room.skips_received();
@@ -204,12 +204,12 @@ fn page(room: &mut TestRoom, client: Client, query: Value) -> (Vec<u64>, bool) {
     (offsets.collect(), page["more"].as_bool().unwrap())
 }
 
-/// What a stored message takes beside the text in it, in the driver's form.
+/// Returns the length of a stored message without data, in the driver's form.
 fn empty_message_bytes() -> usize {
     format!(r#"{{"type":"message","offset":2,"time":{START_MS},"user":"old","data":""}}"#).len()
 }
 
-/// Long pages count towards the rate, which is not what is tested here.
+/// Removes the rate limit, because long pages count toward it.
 fn unhurried(rules: &mut RoomRules) {
     (rules.rate.per_second, rules.rate.burst) = (1_000_000, 1_000_000);
 }

@@ -1,4 +1,4 @@
-//! Frames that no well-meaning client sends.
+//! Malformed and hostile frames.
 
 use serde_json::{Value, json};
 
@@ -180,7 +180,7 @@ fn a_binary_frame_closes_the_connection() {
     });
 }
 
-/// The driver sees to it that every frame is one line; this gives it something to look at.
+/// The driver checks that every line of a frame is JSON, so this only sends line breaks.
 #[test]
 fn line_breaks_in_a_command_never_split_a_line() {
     scenario(|room| {

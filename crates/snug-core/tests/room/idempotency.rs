@@ -1,4 +1,4 @@
-//! Idempotency keys: a message that is sent again is not stored again.
+//! Idempotency keys: a message that is sent again is stored only once.
 
 use serde_json::{Value, json};
 use snug_core::limits::IDEMPOTENCY_KEYS_MAX;
@@ -92,7 +92,7 @@ fn keys_outlive_the_retention_of_their_messages() {
             room.skips_received();
             assert_eq!(publishes(room, ann, "early", 0)["duplicate"], true);
             assert_eq!(publishes(room, ann, "k299", 0)["duplicate"], true);
-            // Little more than the keys is left.
+            // Few rows other than those with keys are left.
             assert!(room.stored_count() < 301 + 66, "{}", room.stored_count());
         },
     );
@@ -100,7 +100,7 @@ fn keys_outlive_the_retention_of_their_messages() {
 
 #[test]
 fn a_key_whose_message_was_not_stored_is_free() {
-    // The fault meets the reading of the keys in the one and the storing in the other.
+    // In the first run, reading the keys fails; in the second, storing the message.
     for life in [Life::RestoredAfterEveryInput, Life::Awake] {
         let room = &mut TestRoom::new(life, default_rules());
         let ann = room.join("ann");
@@ -132,7 +132,7 @@ fn several_keys_in_one_frame_are_distinguished() {
     });
 }
 
-/// Publishes under a key, which is the command's id too, and gives the reply.
+/// Publishes with a key that is also the command's id, and returns the reply.
 #[track_caller]
 fn publishes(room: &mut TestRoom, client: Client, key: &str, data: impl Into<Value>) -> Value {
     let data: Value = data.into();

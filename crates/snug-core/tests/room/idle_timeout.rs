@@ -1,4 +1,4 @@
-//! Sockets that fall silent, and the sweep that finds them.
+//! The idle timeout.
 
 use serde_json::json;
 use snug_core::config::RoomRules;
@@ -12,7 +12,7 @@ fn an_idle_socket_is_closed_and_its_member_leaves() {
         room.skips_received();
         pings_for_ms(room, bob, longest_ms());
         room.receives_close(ann, 4003, "ping_timeout");
-        // It has been away for long enough: no grace on top.
+        // The idle timeout is not followed by a grace period.
         room.receives(bob, json!({ "leaves": ["ann"], "count": 1 }));
         pings_for_ms(room, bob, longest_ms());
         room.receives_nothing(bob);
@@ -148,13 +148,13 @@ fn idle_ms() -> u64 {
     idle_timeout_ms
 }
 
-/// The longest that a socket may be silent without being closed: the timeout, a quarter of it in
-/// which the last frame is not noted, and a tenth between two sweeps.
+/// Returns the longest idle time of an open socket: the timeout, a quarter of it because the time of
+/// the last frame is stored at most that often, and a tenth of it between two checks.
 fn longest_ms() -> u64 {
     idle_ms() + idle_ms() / 4 + idle_ms() / 10
 }
 
-/// Lets time pass in which the runtime answers this client's pings.
+/// Lets time pass while the client sends pings that the runtime answers.
 fn pings_for_ms(room: &mut TestRoom, client: Client, ms: u64) {
     let end_ms = room.now_ms() + ms;
     while room.now_ms() < end_ms {

@@ -1,4 +1,4 @@
-//! Moderation: kicks, and bans that hold for a while.
+//! Moderation: kicks and bans.
 
 use serde_json::{Value, json};
 use snug_core::limits::{BAN_SECONDS_MAX, BANS_MAX};
@@ -140,7 +140,7 @@ fn the_latest_ban_counts_and_zero_seconds_lift_it() {
         assert_eq!(refusal(room, "cho"), Some("banned"));
         kicks(room, moe, json!({ "user": "cho", "ban_seconds": 0 }));
         assert_eq!(refusal(room, "cho"), None);
-        // Where there is none to lift, it is a kick like any other.
+        // If there is no ban to lift, it is an ordinary kick.
         let cho = room.join("cho");
         room.skips_received();
         kicks(room, moe, json!({ "user": "cho", "ban_seconds": 0 }));
@@ -200,7 +200,7 @@ fn moderator(room: &mut TestRoom) -> Client {
     room.admit(TestUser::named("moe").with_capabilities(&can))
 }
 
-/// Sends a kick, and gives its reply.
+/// Sends a kick and returns the reply.
 fn kicks(room: &mut TestRoom, from: Client, mut kick: Value) -> Value {
     (kick["type"], kick["id"]) = (json!("kick"), json!(1));
     room.received(from);
@@ -208,7 +208,7 @@ fn kicks(room: &mut TestRoom, from: Client, mut kick: Value) -> Value {
     room.receives(from, json!({ "id": 1 }))
 }
 
-/// What the user is told who wants to come in.
+/// Tries to join, and returns the code of the refusal.
 fn refusal(room: &mut TestRoom, user: &str) -> Option<&'static str> {
     let admitted = room.try_admit(TestUser::named(user));
     admitted.map(|client| room.leaves(client)).err()

@@ -1,4 +1,4 @@
-//! Every limit at n and at one more.
+//! Every limit, at n and at n + 1.
 
 use serde_json::{Value, json};
 use snug_core::limits::{
@@ -62,7 +62,7 @@ fn a_frame_one_byte_over_the_limit_is_rejected() {
             room.skips_received();
             room.sends_text(ann, &publish_of_bytes(FRAME_BYTES_MAX));
             room.receives(ann, json!({ "type": "message", "offset": 1 }));
-            // Every line of it fits, but not the frame.
+            // Each line fits, but the frame does not.
             let line = publish_of_bytes(FRAME_BYTES_MAX / 2);
             room.sends_text(ann, &format!("{line}\n{line}"));
             hears_too_large(room, ann);
@@ -294,7 +294,7 @@ fn the_twentieth_error_closes_the_connection() {
         room.sends(ann, json!({ "type": "dance", "id": 20 }));
         room.receives(ann, json!({ "id": 20, "code": "unknown_command" }));
         room.receives_close(ann, 4103, "too_many_errors");
-        // It will not be back, so nothing waits for it.
+        // The client must not reconnect, so there is no grace period.
         room.receives(bob, json!({ "leaves": ["ann"] }));
     });
 }
@@ -308,7 +308,7 @@ fn errors_count_for_a_minute() {
         errs(room, ann, ERRORS_MAX - 2);
         room.pass_ms(29_999);
         assert!(room.is_open(ann));
-        // The first is a minute old and counts no more.
+        // The first error is a minute old and no longer counts.
         room.pass_ms(1);
         errs(room, ann, 1);
         assert!(room.is_open(ann));
@@ -361,7 +361,7 @@ fn hears_too_large(room: &mut TestRoom, client: Client) {
     room.receives_close(client, 1009, "message_too_big");
 }
 
-/// A publish command of exactly so many bytes.
+/// Returns a publish command of exactly `bytes` bytes.
 fn publish_of_bytes(bytes: usize) -> String {
     let empty = r#"{"type":"publish","data":""}"#.len();
     let data = Value::from("x".repeat(bytes - empty));
@@ -370,7 +370,7 @@ fn publish_of_bytes(bytes: usize) -> String {
     command
 }
 
-/// How many members are listed, how many there are, and whether that is told.
+/// Returns the number of listed members, the count, and `truncated`.
 fn listed(room: &mut TestRoom, client: Client) -> (usize, u64, bool) {
     room.skips_received();
     room.sends(client, json!({ "type": "members", "id": 1 }));
@@ -410,7 +410,7 @@ fn a_long_reply_counts_as_several_commands() {
         |rules| (rules.rate.per_second, rules.rate.burst) = (per_second, burst),
         |room| {
             let ann = room.join("ann");
-            // A page of 16 units and a bit: with the command itself, 17 of the 20.
+            // The page counts as 16 commands, so with the command itself it takes 17 of the 20.
             let text = "x".repeat(16 * REPLY_BYTES_PER_COMMAND);
             room.stores_messages([json!(text)]);
             room.skips_received();
@@ -419,7 +419,7 @@ fn a_long_reply_counts_as_several_commands() {
             room.receives(ann, json!({ "type": "history" }));
             room.sends(ann, history.clone());
             room.receives(ann, json!({ "type": "history" }));
-            // 34 are out of a bucket of 20: 15 have to come back before the next.
+            // 34 were taken from a bucket of 20, so 15 must return before the next command.
             room.sends(ann, history.clone());
             room.receives(
                 ann,

@@ -1,4 +1,4 @@
-//! Who is here: one member a user, announced once on coming and once on going.
+//! Presence: each user is one member, with one join and one leave.
 
 use std::collections::BTreeMap;
 
@@ -326,8 +326,8 @@ fn special_names_are_valid_user_ids() {
     });
 }
 
-/// Three members come and go in every order there is, each going with or without a goodbye,
-/// with and without time between the steps.
+/// Three users join and leave in every order, with clean closes and lost connections, and with and
+/// without pauses.
 #[test]
 fn presence_is_exact_for_every_order_of_three_joins_and_leaves() {
     let mut orders = 0;
@@ -345,7 +345,7 @@ fn presence_is_exact_for_every_order_of_three_joins_and_leaves() {
     assert_eq!(orders, 90);
 }
 
-/// Every order in which each of three users stands twice: once to come, once to go.
+/// Visits every order in which each of three users occurs twice: to join and to leave.
 fn each_order(so_far: &mut Vec<usize>, visit: &mut impl FnMut(&[usize])) {
     if so_far.len() == 6 {
         return visit(so_far);
@@ -368,7 +368,7 @@ fn run_joins_and_leaves(
     let watcher = room.join("watcher");
     room.skips_received();
     let mut here: BTreeMap<usize, Client> = BTreeMap::new();
-    // When each of them leaves for good, as far as is known.
+    // Users within the grace period, and the time at which it ends.
     let mut away: BTreeMap<usize, u64> = BTreeMap::new();
     for user in order {
         let name = ["ann", "bob", "cho"][*user];
@@ -403,7 +403,7 @@ fn run_joins_and_leaves(
     assert!(away.is_empty());
 }
 
-/// Those whose grace has passed have left, in the order of their going.
+/// Asserts that the users whose grace period has ended have left, in that order.
 fn receives_leaves(room: &mut TestRoom, watcher: Client, away: &mut BTreeMap<usize, u64>) {
     let now = room.now_ms();
     let received: Vec<Value> = room

@@ -1,5 +1,4 @@
-//! Presence in a busy room: what changes together is told together, and in an order that makes
-//! sense with what was said.
+//! Presence diffs in a busy room: changes are batched, and keep a sensible order with messages.
 
 use serde_json::{Value, json};
 use snug_core::limits::MEMBERS_LISTED_MAX;
@@ -81,7 +80,7 @@ fn a_connection_is_not_notified_of_its_own_change() {
         room.flushes();
         room.receives(cho, json!({ "type": "welcome" }));
         room.receives_nothing(cho);
-        // The join tells the state that the newcomer has by now.
+        // The join includes the newcomer's state at the time of the flush.
         let joins = json!([{ "user": "cho", "state": { cho.id(): { "n": 1 } } }]);
         for client in [ann, bob] {
             room.receives(client, json!({ "joins": joins }));
@@ -118,7 +117,7 @@ fn a_leave_and_a_new_join_of_a_user_are_two_pushes() {
         let joins = json!({ "joins": [{ "user": "bob" }], "leaves": [], "count": 2 });
         let changes = [leaves, joins];
         room.receives_frame(ann, &changes);
-        // Whoever is told of its own leave is told that it is back.
+        // A client that receives its own leave also receives its new join.
         room.receives(bob, json!({ "type": "welcome", "count": 2 }));
         room.receives_frame(bob, &changes);
     });
@@ -173,7 +172,7 @@ fn only_the_last_of_several_states_is_sent() {
             room.receives_frame(client, &[json!({ "updates": [update(ann, "ann", 3)] })]);
         }
         room.receives_nothing(ann);
-        // Where several change theirs, each is told its own among the others'.
+        // If several states change, each client also receives its own.
         shows(room, bob, json!({ "n": 4 }));
         shows(room, ann, json!({ "n": 5 }));
         room.flushes();
@@ -241,7 +240,7 @@ fn the_first_member_receives_no_presence_push() {
 fn in_a_large_room_only_the_member_count_is_sent() {
     gathering_scenario(|room| {
         let ann = room.join("ann");
-        // Ann is one, and bob will be another.
+        // With ann and bob, the room will have as many members as are listed.
         let crowd: Vec<_> = (2..MEMBERS_LISTED_MAX)
             .map(|number| room.admit(TestUser::named(&format!("u{number}")).without_presence()))
             .collect();
@@ -265,7 +264,7 @@ fn in_a_large_room_only_the_member_count_is_sent() {
         room.leaves(cho);
         assert_eq!(room.received(ann), [number(MEMBERS_LISTED_MAX + 1)]);
 
-        // At the most again, there are names again.
+        // At the limit, the diff lists names again.
         room.settles();
         room.leaves(dan);
         let names = json!({ "joins": [], "leaves": ["dan"], "count": MEMBERS_LISTED_MAX });

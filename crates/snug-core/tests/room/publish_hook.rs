@@ -1,4 +1,4 @@
-//! Messages that the back end judges before they are stored.
+//! The publish hook: the application decides about messages before they are stored.
 
 use serde_json::{Value, json};
 use snug_core::{
@@ -300,7 +300,7 @@ fn a_key_that_was_stored_during_the_call_is_a_duplicate() {
         room.sends(ann, command.clone());
         room.sends_lines(tab, &[command.clone(), command]);
         room.hook_allows_all();
-        // Whatever is said of them now: they are there.
+        // The decisions no longer matter, because the message is stored.
         room.hook_decides(&[refuse("too late"), allow()]);
         room.receives(ann, json!({ "type": "ack", "offset": 1 }));
         room.receives_message(ann, 1);
@@ -454,7 +454,7 @@ fn a_pending_message_is_stored_after_its_member_has_left() {
             room.skips_received();
             room.hook_allows_all();
             room.receives_message(bob, "a1");
-            // What waited behind it is gone with the connection.
+            // Commands that waited behind it are dropped with the connection.
             assert_eq!(room.hook_data(), ["b1"]);
             room.hook_decides(&[refuse("no")]);
             room.receives(bob, json!({ "id": 1, "code": "refused" }));
@@ -586,7 +586,7 @@ fn the_result_of_an_earlier_call_is_ignored() {
         room.receives_nothing(bob);
         room.hook_call_ends_for(new.clone(), None);
         room.receives(bob, json!({ "code": "internal" }));
-        // Nor is a second one to the same.
+        // A second result of the same call is ignored, too.
         let decisions = new
             .read_answer(200, br#"{"decisions":[{"allow":true}]}"#)
             .ok();
@@ -739,14 +739,14 @@ fn the_waiting_messages_of_a_room_are_limited() {
             let client = room.join(&format!("u{connection}"));
             let most = PENDING_MESSAGES_MAX / 4;
             let commands: Vec<_> = (0..most).map(|n| publish(n, n)).collect();
-            // The last of all is missing.
+            // Leave room for exactly one more message.
             let count = if connection == 3 { most - 1 } else { most };
             room.sends_lines(client, &commands[..count]);
         }
         room.skips_received();
         let ping = json!({ "type": "ping", "id": 4 });
         room.sends_lines(ann, &[publish(1, 1), publish(2, 2), publish(3, 3), ping]);
-        // What is behind one that is refused is refused with it, lest it overtake.
+        // Commands behind a rejected one are rejected as well, to keep the order.
         for id in [2, 3, 4] {
             let error = room.receives(
                 ann,
@@ -802,7 +802,7 @@ fn the_waiting_bytes_of_a_room_are_limited() {
         for client in &clients {
             room.sends_lines(*client, &[publish(1, 1), ping.clone()]);
         }
-        // What waits behind something is not looked at.
+        // Waiting frames are not parsed.
         let most = "x".repeat(HOOK_BYTES_MAX - 2_000);
         for client in &clients[..full] {
             room.sends_text(*client, &most);
@@ -811,7 +811,7 @@ fn the_waiting_bytes_of_a_room_are_limited() {
         let last = clients[full];
         room.sends_text(last, &most);
         room.receives(last, json!({ "code": "rate_limited" }));
-        // What waited of somebody who has gone makes room.
+        // The bytes of a connection that has ended are free again.
         room.leaves(clients[0]);
         room.skips_received();
         room.sends_text(last, &most);
@@ -862,7 +862,7 @@ fn stored(room: &TestRoom) -> usize {
 }
 
 impl TestRoom {
-    /// What the next message says that it hears, whatever else it hears before.
+    /// Returns the data of the next received message, and skips everything before it.
     #[track_caller]
     fn next_message(&mut self, client: Client) -> Value {
         loop {

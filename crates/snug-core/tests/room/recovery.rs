@@ -1,4 +1,4 @@
-//! Coming back: what was missed is replayed, whole or honestly not.
+//! Recovery: missed messages are replayed completely, or `recovered` is false.
 
 use serde_json::{Value, json};
 use snug_core::limits::{
@@ -228,7 +228,7 @@ fn is_not_recovered(room: &mut TestRoom, test_user: TestUser) {
     room.leaves(client);
 }
 
-/// The offsets of the messages not yet heard; nothing else may be among them.
+/// Returns the offsets of the received messages, and asserts that nothing else was received.
 fn offsets(room: &mut TestRoom, client: Client) -> Vec<u64> {
     let received = room.received(client);
     assert!(

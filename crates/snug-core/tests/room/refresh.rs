@@ -1,4 +1,4 @@
-//! New tokens for a connection that is open.
+//! New tokens for an open connection.
 
 use serde_json::{Value, json};
 use snug_core::{

@@ -1,4 +1,4 @@
-//! What a room keeps, and for how long.
+//! Retention of messages, and trimming.
 
 use std::cell::Cell;
 
@@ -132,7 +132,7 @@ fn aged_messages_are_trimmed_in_an_inactive_room() {
         assert!(room.stored_bytes() > 0);
         room.pass_ms(6_000 + 10_000);
         assert_eq!(room.stored_bytes(), 0);
-        // One has the key, and one the place.
+        // One row holds the key, the other the newest offset.
         assert_eq!(room.stored_count(), 2);
         let bob = room.join("ann");
         room.sends(bob, key);
@@ -152,7 +152,7 @@ fn trimming_by_age_seldom_wakes_the_room() {
             room.publishes(ann, 1);
             room.pass_ms(100);
         }
-        // Ten a minute, and the sweeps of silent sockets.
+        // Ten a minute for trimming, and some to check for idle sockets.
         assert!(room.alarms() - before <= 2 * 10 + 4, "{}", room.alarms());
     });
 }
@@ -202,7 +202,7 @@ fn the_floor_may_be_within_a_row() {
         room.publishes(ann, "x");
         assert_eq!(kept(room, ann), [4, 5, 6]);
         assert_eq!(room.stored_rows(), [3, 2, 1]);
-        // Whoever resumes there, or asks for less or more of it, meets the same bound.
+        // Recovery, `last` and history all stop at the same floor.
         for (offset, recovered) in [(3, true), (2, false), (4, true), (5, true)] {
             let bob = room.admit(TestUser::named("bob").resuming_after(offset));
             room.receives(bob, json!({ "type": "welcome", "recovered": recovered }));
@@ -231,7 +231,7 @@ fn the_floor_may_be_within_a_row() {
 
 #[test]
 fn the_byte_limit_may_be_within_a_row() {
-    // Four messages of one length, and the line breaks between them.
+    // Four messages of equal length, separated by line breaks.
     let bytes = |room: &mut TestRoom| {
         let ann = room.join("ann");
         publishes_together(room, ann, 4);
@@ -257,7 +257,7 @@ fn a_row_ages_as_one_by_its_last_message() {
     };
     hibernating_scenario_with(rules, |room| {
         let ann = room.join("ann");
-        // So many that the room is busy for more than a millisecond.
+        // Enough members that the flush window is longer than a millisecond.
         let crowd: Vec<_> = (0..100).map(|n| room.join(&format!("u{n}"))).collect();
         room.gets_busy(ann);
         room.publishes(ann, "x");
@@ -287,7 +287,7 @@ fn rows_are_trimmed_whole_and_the_newest_row_stays() {
             publishes_together(room, ann, 3);
         }
         assert_eq!(room.stored_count(), 21);
-        // The 64th is the one that removes: all but the row with the oldest kept message in it.
+        // The 64th message triggers the trim. The row of the oldest retained message stays.
         publishes_together(room, ann, 3);
         assert_eq!(room.stored_rows(), [3, 3]);
         assert_eq!(kept(room, ann), [63, 64, 65, 66]);
@@ -325,7 +325,7 @@ fn keys_outlive_the_text_of_their_row() {
         );
         publishes_together(room, ann, 60);
         publishes_together(room, ann, 2);
-        // The row with the keys is there, and holds nothing else.
+        // The row with the keys still exists, without messages.
         assert_eq!((room.stored_count(), room.stored_rows()), (2, vec![2]));
         room.restore();
         room.skips_received();
@@ -351,12 +351,12 @@ fn a_row_stays_for_one_remembered_key_among_forgotten_ones() {
     scenario_with(rules, |room| {
         let ann = room.join("ann");
         let keyed = |n: u64| json!({ "type": "publish", "id": n, "key": n.to_string(), "data": n });
-        // 1,200 keys in rows of three, of which 201 to 1,200 are remembered.
+        // 1,200 keys in rows of three. Keys 201 to 1,200 are remembered.
         for row in 0..400 {
             let three: Vec<_> = (1..=3).map(|n| keyed(3 * row + n)).collect();
             room.sends_lines(ann, &three);
         }
-        // The row of 199 to 201 and all after it are there, and perhaps some to be removed.
+        // The row of 199 to 201 and all later rows remain, and perhaps some that are not trimmed yet.
         let rows = room.stored_count();
         assert!((334..334 + 64).contains(&rows), "{rows}");
         room.restore();
@@ -398,14 +398,14 @@ fn rows_without_text_still_define_the_next_offset() {
     });
 }
 
-/// Publishes so many messages in one frame, which is one row.
+/// Publishes several messages in one frame, so that they are one row.
 #[track_caller]
 fn publishes_together(room: &mut TestRoom, client: Client, messages: usize) {
     let message = json!({ "type": "publish", "data": "x" });
     room.sends_lines(client, &vec![message; messages]);
 }
 
-/// The offsets that history still has.
+/// Returns the offsets that history still has.
 #[track_caller]
 fn kept(room: &mut TestRoom, client: Client) -> Vec<u64> {
     room.skips_received();

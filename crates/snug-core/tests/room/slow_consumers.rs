@@ -1,4 +1,4 @@
-//! Members that read more slowly than the room sends.
+//! Slow consumers: clients that read more slowly than the room sends.
 
 use serde_json::json;
 use snug_core::limits::{QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX};
@@ -28,7 +28,7 @@ fn queues_over_the_rooms_limit_close_the_slowest_connection() {
     assert_eq!(ROOM_QUEUE_BYTES_MAX, 64 * MIB);
     scenario(|room| {
         let members = crowd(room, 9);
-        // 8 MiB and eight times 7.
+        // One queue of 8 MiB and eight of 7 MiB.
         let mut queued = members
             .iter()
             .map(|one| (*one, 7 * MIB))
@@ -38,7 +38,7 @@ fn queues_over_the_rooms_limit_close_the_slowest_connection() {
         assert_eq!(closed(room, &members), [0; 0]);
         queued[0].1 += 1;
         room.falls_behind(&queued);
-        // The furthest behind alone: without it there is room.
+        // Closing the longest queue is enough.
         assert_eq!(closed(room, &members), [4]);
     });
 }
@@ -49,7 +49,7 @@ fn only_as_many_connections_are_closed_as_needed_slowest_first() {
         let members = crowd(room, 12);
         let sizes = [3, 7, 5, 8, 6, 7, 8, 6, 7, 8, 6, 7].map(|mib| mib * MIB);
         let queued: Vec<_> = members.iter().copied().zip(sizes).collect();
-        // 78 MiB: two of the three with 8 are enough.
+        // Of 78 MiB, closing two of the three queues of 8 MiB is enough.
         room.falls_behind(&queued);
         let closed = closed(room, &members);
         assert_eq!(closed.len(), 2);
@@ -108,7 +108,7 @@ fn closing_a_slow_connection_flushes_the_outbox() {
         room.gets_busy(ann);
         room.sends(cho, json!({ "type": "publish", "id": 1, "data": "x" }));
         room.falls_behind(&[(cho, QUEUE_BYTES_MAX + 1)]);
-        // It gets the ack, and the message when it resumes: its queue is too long already.
+        // Its queue is too long for the message, so it receives that when it resumes.
         room.receives(cho, json!({ "type": "ack", "id": 1, "offset": 2 }));
         room.receives_close(cho, 4002, "too_slow");
         room.receives_message(ann, "x");
@@ -123,7 +123,7 @@ fn crowd(room: &mut TestRoom, size: usize) -> Vec<Client> {
     members
 }
 
-/// Which of these are closed.
+/// Returns the indices of the closed clients.
 fn closed(room: &TestRoom, members: &[Client]) -> Vec<usize> {
     let closed = members.iter().enumerate();
     let closed = closed.filter(|(_, member)| !room.is_open(**member));

@@ -1,4 +1,4 @@
-//! Presence states: each connection's own, shown to the others.
+//! Presence states: each connection has one, which the others receive.
 
 use serde_json::{Value, json};
 
@@ -176,7 +176,7 @@ fn shows(room: &mut TestRoom, client: Client, state: Value) {
     room.sends(client, json!({ "type": "state", "data": state }));
 }
 
-/// Lets time pass in which the runtime answers this client's pings.
+/// Lets time pass while the client sends pings that the runtime answers.
 fn keep_alive(room: &mut TestRoom, client: Client, ms: u64) {
     for _ in 0..ms / 30_000 {
         room.pings_runtime(client);

@@ -1,4 +1,4 @@
-//! Storage in memory, as the room's driver and the fuzz targets use it.
+//! Storage in memory, for the room's driver and the fuzz targets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ use snug_core::{
     },
 };
 
-/// A room's storage, in memory. What a store has to hold to is asserted.
+/// A room's storage in memory, which asserts that the room uses it correctly.
 #[derive(Default)]
 pub struct MemoryStore {
     pub rows: BTreeMap<Offset, Batch>,
@@ -31,9 +31,9 @@ pub struct MemoryStore {
     pub dead_events: BTreeMap<u64, String>,
     event_state: EventState,
     notified: BTreeSet<UserId>,
-    /// How often it was erased.
+    /// The number of times that it was erased.
     erasures: usize,
-    /// How many more times it fails.
+    /// The number of operations that still fail.
     pub faults: usize,
 }
 
@@ -60,7 +60,7 @@ impl MemoryStore {
         }
     }
 
-    /// `e1`, until it is erased.
+    /// Returns the epoch: `e1` until the first erase.
     pub fn epoch(&self) -> Epoch {
         Epoch::new(&format!("e{}", self.erasures + 1))
     }
@@ -244,7 +244,7 @@ impl MemoryStore {
     }
 
     pub fn delete_absence(&mut self, user: &UserId) {
-        // An erased room has forgotten them already.
+        // Erasing a room has deleted its absences already.
         let was_absent = self.absences.remove(user).is_some();
         assert!(was_absent || self.erasures > 0, "was not absent");
     }

@@ -1,4 +1,4 @@
-//! What the back end is told, when, and what becomes of it where the back end does not listen.
+//! Webhooks: events, deliveries, retries and dead events.
 
 use serde_json::{Value, json};
 use snug_core::{
@@ -129,7 +129,7 @@ fn a_page_reload_causes_neither_occupied_nor_vacated() {
         let again = room.join("ann");
         room.pass_ms(VACATED_MS);
         assert!(room.stored_events().is_empty());
-        // Another who comes to others is no news.
+        // Joins and leaves in an occupied room change nothing.
         room.join("bob");
         room.leaves(again);
         room.pass_ms(60_000);
@@ -163,7 +163,7 @@ fn events_are_collected_for_the_delivery_window() {
         assert!(room.has_no_delivery());
         room.pass_ms(1);
         assert_eq!(room.last_delivery().len(), 2);
-        // What comes meanwhile goes with the next, a moment after it came.
+        // An event during a delivery is in the next one, after its own delivery window.
         room.join("cho");
         room.pass_ms(DELIVERY_WINDOW_MS);
         room.back_end_responds(Taken);
@@ -190,7 +190,7 @@ fn a_full_delivery_is_sent_at_once_and_the_rest_follows() {
         publish(room, 60);
         room.back_end_responds(Taken);
         room.pass_ms(0);
-        // It begins within the row that the last one ended in.
+        // The delivery begins within the row in which the last one ended.
         let offsets: Vec<_> = room
             .last_delivery()
             .iter()
@@ -215,7 +215,7 @@ fn a_failed_delivery_is_retried_with_growing_delays() {
             assert!(room.has_no_delivery(), "{pause_ms}");
             room.join("bob");
             room.pass_ms(1);
-            // As it was, so that it has the id that it had.
+            // The retry is identical, so it has the same id.
             assert_eq!(room.last_delivery(), events);
         }
         room.back_end_responds(Failed {
@@ -230,7 +230,7 @@ fn a_failed_delivery_is_retried_with_growing_delays() {
         assert_eq!(room.last_delivery()[0]["user"], "bob");
         room.back_end_responds(Taken);
         assert!(room.stored_events().is_empty());
-        // The next failure is a first one again.
+        // After a success, the delays start again.
         room.join("cho");
         room.pass_ms(DELIVERY_WINDOW_MS);
         room.back_end_responds(REFUSED);
@@ -267,7 +267,7 @@ fn after_a_day_an_event_becomes_a_dead_event_that_can_be_read() {
             room.calls_api(&server, dead("after=1"), "").1["events"],
             json!([])
         );
-        // The ones after it go on, and the dead go with the room.
+        // Later events are still delivered, and erasing the room deletes the dead events.
         room.join("bob");
         room.pass_ms(RETRY_MS_MAX);
         assert_eq!(room.last_delivery()[0]["seq"], 2);
@@ -327,7 +327,7 @@ fn a_delivery_without_a_response_counts_as_failed() {
         room.pass_ms(DELIVERY_LOST_MS + 1_000);
         assert_eq!(room.last_delivery(), events);
         room.back_end_responds(Taken);
-        // The first one's answer, late, is one to nothing.
+        // The late response to the first delivery is ignored.
         room.back_end_responds(REFUSED);
         assert!(room.stored_events().is_empty());
         room.pass_ms(60_000);
@@ -370,7 +370,7 @@ fn a_crash_loses_no_event_and_missing_members_leave() {
         room.crashes();
         room.join("bob");
         room.pass_ms(DELIVERY_WINDOW_MS);
-        // Sent again, since nobody had said that it was taken.
+        // Sent again, because the crash lost the response.
         assert_eq!(room.last_delivery().len(), 4);
         room.back_end_responds(Taken);
         room.back_end_responds(Taken);
@@ -444,7 +444,7 @@ fn a_member_who_joined_during_a_storage_fault_is_reported_after_the_restore() {
         let ann = room.join("ann");
         room.admit(TestUser::named("eve").expiring_after_ms(60_000));
         room.pass_ms(64_998);
-        // The second waits, and goes with the notice that ends eve's visit.
+        // The second message waits, and is flushed when eve's token expires.
         room.publishes(ann, 1);
         room.publishes(ann, 2);
         assert!(room.is_gathering());

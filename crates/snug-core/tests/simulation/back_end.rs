@@ -1,10 +1,10 @@
-//! A back end that is told of everything, and that holds what it is told to what can be.
+//! A back end that receives all webhook events and asserts that they are consistent.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// What it has been told so far.
+/// The events so far, and the state of the room that follows from them.
 #[derive(Default)]
 pub struct Backend {
     events: Vec<Value>,
@@ -14,7 +14,7 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// Is told of events, some of them perhaps again. `messages` are those that there are.
+    /// Receives events, some of them perhaps again. `messages` are the stored ones.
     pub fn receives(&mut self, notified: Vec<Value>, messages: &[Value]) {
         for event in notified {
             let seq = event["seq"].as_u64().unwrap() as usize;
@@ -54,7 +54,7 @@ impl Backend {
         }
     }
 
-    /// Fails where anything was not told by now, of a room in which nobody is any more.
+    /// Asserts that every event of an empty room has been received.
     pub fn has_heard_all(&self, messages: &[Value]) {
         assert!(self.here.is_empty() && !self.is_occupied);
         assert_eq!(self.messages, messages.len());

@@ -1,16 +1,17 @@
-//! Random lives of a room, beside a model of it that is naive enough to be right.
+//! Compares a room with a simple model of it, in random simulations.
 //!
-//! Users come with several tabs, say goodbye or drop, publish, signal, show states, fall silent,
-//! fall behind, send nonsense and try what they may not; their tokens end, in time or with the
-//! alarm late, and they bring new ones that allow more or less; they kick and ban each other;
-//! storage fails; the room gathers for a while or never does, is dropped and restored, and crashes
-//! with all that it has gathered; in some rooms the back end is asked about every message, and allows
-//! it at once. After every step what each client heard has to be what was said
-//! and stored, in order and each once, and whenever the room is quiet each client's view, pieced
-//! together from what it heard, has to be the model's.
+//! Users join with several tabs, leave or lose their connection, publish, send signals and states,
+//! stop sending pings, read too slowly, send malformed frames and use capabilities that they lack.
+//! Their tokens expire (sometimes with a late alarm), and they send new tokens with more or fewer
+//! capabilities. They kick and ban each other. Storage fails. The room has a flush window or none,
+//! is dropped and restored, and crashes with a full outbox. Some rooms have a publish hook, which
+//! allows every message at once.
 //!
-//! A failure prints its seed: `SNUG_SEED=7 cargo test -p snug-core --test simulation` replays
-//! seed 7, and `SNUG_SEEDS=100000` runs that many.
+//! After every step, each client must have received the right messages, once and in order. Whenever
+//! the room is quiet, each client's view, built only from what it received, must equal the model.
+//!
+//! A failure prints its seed. `SNUG_SEED=7 cargo test -p snug-core --test simulation` replays seed 7,
+//! and `SNUG_SEEDS=100000` runs that many seeds.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -43,7 +44,7 @@ use driver::{Client, Life, SETTLES_MS, START_MS, TestRoom, TestUser, default_rul
 use model::{Can, Model, Token};
 use view::{PendingQuery, View, Wishes, timeless};
 
-/// A few seconds of a debug build.
+/// The default number of seeds, which takes a debug build a few seconds.
 const SEEDS: u64 = 80;
 const STEPS: u32 = 150;
 const TABS_MAX: usize = 10;
@@ -52,7 +53,7 @@ const USERS: [&str; 5] = ["ann", "bob", "cho", "__proto__", "用户"];
 const CAPABILITIES: [&str; 6] = [
     "receive", "publish", "signal", "presence", "history", "moderate",
 ];
-/// None is done for one whose token has ended.
+/// Frames that are sent after the token has expired.
 const TOO_LATE: [&str; 6] = [
     r#"{"type":"publish","id":0,"data":"too late"}"#,
     r#"{"type":"signal","id":0,"data":"too late"}"#,
@@ -61,7 +62,7 @@ const TOO_LATE: [&str; 6] = [
     r#"{"type":"refresh","id":0,"token":"…"}"#,
     "{",
 ];
-/// Each is one error, and none more than that.
+/// Frames that cause exactly one error each.
 const NONSENSE: [&str; 7] = [
     "",
     "{",
@@ -90,7 +91,7 @@ fn every_client_receives_what_the_model_expects() {
     }
 }
 
-/// Says which seed it was, where it ends in a panic.
+/// Prints the seed if the test panics.
 struct TellSeed(u64);
 
 impl Drop for TellSeed {
@@ -106,16 +107,16 @@ struct Simulation {
     room: TestRoom,
     model: Model,
     views: BTreeMap<Client, View>,
-    /// Those who are gone, and where they would resume.
+    /// Users whose connection has ended, and their position.
     gone: Vec<(String, u64)>,
-    /// Those whom the room has just closed, and why.
+    /// Connections that the room has just closed, with the close code.
     closed: Vec<(Client, View, u16)>,
-    /// New tokens that are being checked, by the commands that brought them.
+    /// Pending token checks: the connection and the id of its refresh command.
     unchecked: VecDeque<(Client, u64)>,
     is_alarm_late: bool,
     window_ms_max: u64,
     said: u32,
-    /// Who is told of it all, where anybody is.
+    /// The receiver of the webhooks, if any.
     back_end: Option<Backend>,
 }
 
@@ -123,7 +124,7 @@ impl Simulation {
     fn new(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
         let mut rules = default_rules();
-        // Rates have tests of their own; a model of them would be as long as they are.
+        // Rates have separate tests; a model of them would repeat their implementation.
         (rules.rate.per_second, rules.rate.burst) = (1_000_000, 1_000_000);
         rules.message_bytes_max = 2_000;
         rules.presence_grace_ms = [0, 5_000, 200_000][random.usize(..3)];
@@ -177,7 +178,7 @@ impl Simulation {
             80..87 => self.moments_pass(),
             87..95 => self.time_passes(),
             95..98 => self.is_restored(),
-            // Members that a crash took are missed, which the model does not know of.
+            // After a crash, a room with webhooks waits for missing members, which the model does not do.
             98..99 if self.back_end.is_none() => self.crashes(),
             99..100 => self.wakes_early(),
             100..104 => self.kicks(client),
@@ -191,7 +192,7 @@ impl Simulation {
 
     fn joins(&mut self) {
         let newest = self.model.messages.len() as u64;
-        // Somebody who is back, or anybody, who perhaps knows some position.
+        // A user who reconnects, or any user, with a position or without.
         let (user, position) = match self.random.u32(..3) {
             0 if !self.gone.is_empty() => {
                 let which = self.random.usize(..self.gone.len());
@@ -204,7 +205,7 @@ impl Simulation {
         self.comes(&user, position);
     }
 
-    /// Comes in, or lets the alarm ring where that is late.
+    /// Joins, if there is a free tab. Otherwise fires a late alarm.
     fn comes(&mut self, user: &str, position: Option<u64>) {
         if self.model.tabs.len() >= TABS_MAX {
             return self.passes_ms(0);
@@ -237,7 +238,7 @@ impl Simulation {
         let client = admitted.expect("the room has room");
         let newest = self.model.messages.len() as u64;
         let may_recover = token.can.contains("receive") && token.can.contains("history");
-        // A position of the future is none to recover from.
+        // A position in the future cannot be recovered.
         let recovered = position.map(|offset| may_recover && offset <= newest);
         let replay = position.filter(|_| recovered == Some(true));
         let replay = replay.unwrap_or(newest) as usize;
@@ -256,7 +257,7 @@ impl Simulation {
             .insert(client, View::new(client, user, lines, wishes));
     }
 
-    /// A token that allows all or some, and ends in a moment, soon, or never.
+    /// Returns a token with all or some capabilities and a random expiry.
     fn some_token(&mut self) -> Token {
         let is_full = self.random.u32(..3) > 0;
         let mut can: Can = CAPABILITIES.into();
@@ -274,7 +275,7 @@ impl Simulation {
         self.room.disconnects(client, clean);
         self.is_gone(client, clean);
         if self.random.bool() {
-            // The runtime reports it once more; the first report stands.
+            // The runtime may report the end again; only the first report counts.
             self.room.disconnects(client, !clean);
         }
     }
@@ -302,7 +303,7 @@ impl Simulation {
         self.sends_all(client, commands);
     }
 
-    /// More than a room gathers.
+    /// Sends more than the outbox may hold.
     fn sends_much(&mut self, client: Client) {
         if !self.model.may(client, "publish") {
             return self.tries_what_it_may_not(client);
@@ -380,7 +381,7 @@ impl Simulation {
         json!({ "type": "state", "id": id, "data": state })
     }
 
-    /// The back end answers for what was sent to it last, where anything was.
+    /// The back end responds to the latest delivery, if any.
     fn back_end_responds(&mut self) {
         if self.room.has_no_delivery() {
             return self.moments_pass();
@@ -399,9 +400,9 @@ impl Simulation {
             .back_end_responds(outcomes[self.random.usize(..4)]);
     }
 
-    /// Storage fails, and with it all that waits.
+    /// Publishes while storage fails, which rejects all pending messages.
     fn publishes_in_vain(&mut self, client: Client) {
-        // Which write it would be that fails is not foreseen where events are written, too.
+        // With webhooks, the model cannot predict which write fails.
         if self.back_end.is_some() {
             return self.sends_some(client);
         }
@@ -446,7 +447,7 @@ impl Simulation {
         let id = self.ask(client, history(after));
         let command = json!({ "type": "history", "id": id, "after": after, "limit": limit });
         self.sends(client, command);
-        // What was published before it is stored by now.
+        // The history command has flushed earlier messages.
         self.notes_rows();
         let newest = self.model.messages.len();
         self.views.get_mut(&client).unwrap().asked(history(newest));
@@ -459,7 +460,7 @@ impl Simulation {
 
     fn tries_what_it_may_not(&mut self, client: Client) {
         let mut denied: Vec<_> = CAPABILITIES.into();
-        // No command needs it.
+        // No command needs `receive`.
         denied.retain(|one| *one != "receive" && !self.model.may(client, one));
         if denied.is_empty() {
             return;
@@ -482,7 +483,7 @@ impl Simulation {
         }
     }
 
-    /// Counts an error, after which the room has perhaps closed the client.
+    /// Counts an error, and returns true if the room closed the client for it.
     fn errs(&mut self, client: Client) -> bool {
         let is_last = self.model.err(client, self.room.now_ms());
         if is_last {
@@ -507,7 +508,7 @@ impl Simulation {
             command["ban_seconds"] = json!(seconds);
         }
         let bans = ban_seconds.is_some_and(|seconds| seconds > 0);
-        // Where messages wait, it is perhaps them that storage would not take.
+        // If messages are pending, their write could fail instead of the ban's.
         if bans && !self.room.is_gathering() && self.random.u32(..3) == 0 {
             command["id"] = json!(self.ask(client, PendingQuery::InVain("internal")));
             self.room.storage_fails_once();
@@ -530,13 +531,13 @@ impl Simulation {
         }
         self.model.evict_absent(&user);
         if closed > 0 {
-            // That is told at once, and all that waits with it.
+            // A kick flushes the outbox at once.
             self.check_when(true);
         }
     }
 
     fn brings_a_token(&mut self, client: Client) {
-        // One at a time: a second one has tests of its own.
+        // Send only one at a time; a second one has separate tests.
         if self.unchecked.iter().any(|(one, _)| *one == client) {
             return;
         }
@@ -561,7 +562,7 @@ impl Simulation {
         };
         self.room.token_is_checked(outcome.map(TestUser::claims));
         let Some(view) = view else {
-            // It is gone, and so nobody hears of it.
+            // The connection has ended, so nobody receives the result.
             return;
         };
         if code == "none" {
@@ -610,14 +611,14 @@ impl Simulation {
         }
     }
 
-    /// Some of what waits is sent, or all, or nothing.
+    /// Lets a few milliseconds pass, which may be enough for a flush or not.
     fn moments_pass(&mut self) {
         let ms = self.random.u64(..3);
         self.passes_ms(ms);
     }
 
     fn is_restored(&mut self) {
-        // The platform does not drop a room while it gathers.
+        // The platform does not drop a room while a flush timer runs.
         self.gets_quiet();
         self.room.restore();
     }
@@ -628,7 +629,7 @@ impl Simulation {
         }
     }
 
-    /// All that is in memory is gone: every socket, and what nobody has heard of.
+    /// Crashes the room: all sockets and pending messages are lost.
     fn crashes(&mut self) {
         self.room.crashes();
         self.model.crash();
@@ -646,7 +647,7 @@ impl Simulation {
 
     fn most_ping(&mut self) {
         for client in self.clients() {
-            // The others have fallen silent, for now.
+            // The other clients send no pings for now.
             if self.random.u32(..10) > 0 {
                 self.room.pings_runtime(client);
                 self.model.hear_from(client, self.room.now_ms());
@@ -654,7 +655,7 @@ impl Simulation {
         }
     }
 
-    /// A user may be back before the last moment, or may come from the first one on.
+    /// Joins right before and right after the end of a grace period or ban.
     fn something_ends(&mut self) {
         let ends = self.model.ends_after_ms(self.room.now_ms());
         let Some((user, ends_ms)) = self.random.choice(ends) else {
@@ -675,7 +676,7 @@ impl Simulation {
         self.comes(&user, None);
     }
 
-    /// Something else than the alarm wakes the room. The timer of a room that gathers is in time.
+    /// Lets something other than the late alarm wake the room. A flush timer is never late.
     fn alarm_is_late(&mut self) {
         if !self.is_alarm_late {
             return self.time_passes();
@@ -688,7 +689,7 @@ impl Simulation {
         };
         self.room.alarm_is_late_by_ms(self.random.u64(..most_ms));
         if let (Some(client), 0) = (self.somebody(), self.random.u32(..5)) {
-            // A goodbye closes nobody else, and is one whether in time or not.
+            // A leave closes no other connection, and counts even after the token has expired.
             self.goes(client);
             return self.passes_to_ms(self.room.now_ms());
         }
@@ -719,7 +720,7 @@ impl Simulation {
         let until_ms = self.room.now_ms() + ms;
         let due = |ends_ms: &u64| *ends_ms <= until_ms;
         while let Some(ends_ms) = self.model.next_end_ms().filter(due) {
-            // Nobody is to be closed before the last moment, nor after it.
+            // A connection must close exactly when its token expires.
             self.passes_to_ms(ends_ms - 1);
             self.passes_to_ms(ends_ms);
         }
@@ -743,7 +744,7 @@ impl Simulation {
         self.model.pass_to_ms(now_ms);
     }
 
-    /// Those whose token has ended are closed before anything else happens.
+    /// Marks connections with an expired token as closed, and returns them.
     fn end_tokens(&mut self) -> Vec<Client> {
         let now_ms = self.room.now_ms();
         let mut ended = self.clients();
@@ -763,7 +764,7 @@ impl Simulation {
         assert!(self.model.is_idle() && self.room.stored_bans() == 0);
         self.check();
         self.back_end_hears_the_rest();
-        // Whoever comes now finds all that was stored, once and in order, and nothing else.
+        // A new client recovers all stored messages, once and in order, and nothing else.
         let last = self.room.admit(TestUser::named("last").resuming_after(0));
         let mut received = self.room.received(last).into_iter();
         let welcome = received.next().unwrap();
@@ -773,7 +774,7 @@ impl Simulation {
         assert_eq!(stored, self.model.messages);
     }
 
-    /// Lets the back end take all that it has not, and looks whether that was everything.
+    /// Delivers all remaining events, and asserts that the back end has received every event.
     fn back_end_hears_the_rest(&mut self) {
         let Some(mut back_end) = self.back_end.take() else {
             return;
@@ -788,7 +789,7 @@ impl Simulation {
         back_end.has_heard_all(&self.model.messages);
     }
 
-    /// Lets every client hear what it was sent, and compares.
+    /// Passes received objects to every view, and compares the views with the model.
     fn check(&mut self) {
         self.check_when(!self.room.is_gathering());
     }
@@ -820,7 +821,7 @@ impl Simulation {
         }
     }
 
-    /// Learns what storage has taken, and what it has not.
+    /// Passes appended rows to the model.
     fn notes_rows(&mut self) {
         for row in self.room.take_rows() {
             self.model.store(row);
@@ -833,7 +834,7 @@ impl Simulation {
         self.gone.push((view.user.clone(), view.position()));
     }
 
-    /// The room has closed it.
+    /// Records that the room has closed a connection.
     fn is_closed(&mut self, client: Client, code: u16) {
         let for_good = code == 4003 || code >= 4100;
         self.model.go(client, for_good, self.room.now_ms());

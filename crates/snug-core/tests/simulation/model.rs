@@ -1,4 +1,4 @@
-//! What a room should be, in the plainest terms: users, their tabs, and a list of messages.
+//! A simple model of a room: users, their tabs, and a list of messages.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -7,45 +7,45 @@ use snug_core::config::RoomRules;
 
 use crate::driver::{AppendedRow, Client};
 
-/// What a token may allow, each a word of its own.
+/// The capabilities of a token.
 pub type Can = BTreeSet<&'static str>;
 
-/// What a token says of its user's connection.
+/// The claims of a token that matter to the model.
 #[derive(Clone)]
 pub struct Token {
     pub can: Can,
     pub expires_ms: u64,
 }
 
-/// Users, and what each of their tabs shows.
+/// The states of each user, by connection.
 pub type Members = BTreeMap<String, BTreeMap<String, Value>>;
 
 pub struct Model {
     pub tabs: BTreeMap<Client, Tab>,
-    /// What is stored: the first one's offset is 1.
+    /// The stored messages; the first has the offset 1.
     pub messages: Vec<Value>,
-    /// What was published and is neither stored nor refused; it has no offset yet.
+    /// Published messages that are neither stored nor rejected, and have no offset yet.
     waiting: Vec<Value>,
-    /// The data of messages that were refused, or lost in a crash.
+    /// The data of messages that were rejected, or lost in a crash.
     lost: BTreeSet<String>,
-    /// The signals to all since the room was last quiet.
+    /// The signals to all members since the room was last quiet.
     recent_signals: Vec<Value>,
-    /// The data that each user has published under a key.
+    /// The data that was published with a key, by user and key.
     keys: BTreeMap<(String, String), Value>,
     pub grace_ms: u64,
     pub idle_ms: u64,
-    /// Users without a tab, and when they have left.
+    /// Users within the grace period, and the time at which it ends.
     away: BTreeMap<String, u64>,
-    /// Users who may not come, and until when.
+    /// Banned users, and the time at which the ban ends.
     pub bans: BTreeMap<String, u64>,
     leeway_ms: u64,
 }
 
 pub struct Tab {
-    /// Messages and signals that are on their way to it.
+    /// Messages and signals that it has yet to receive.
     pub to_hear: VecDeque<ToHear>,
     pub heard_from_ms: u64,
-    /// From when on it may not be here.
+    /// The time at which its token and the leeway have expired.
     pub ends_ms: u64,
     user: String,
     can: Can,
@@ -54,10 +54,10 @@ pub struct Tab {
     errors_ms: Vec<u64>,
 }
 
-/// A message without its offset and time, or a signal.
+/// A message without its offset and time, or a signal, that a tab has yet to receive.
 pub struct ToHear {
     pub object: Value,
-    /// It was perhaps gone before the tab came, or before it might be heard.
+    /// True if it may have been sent before the tab joined or got `receive`.
     pub is_optional: bool,
 }
 
@@ -100,7 +100,7 @@ impl Model {
         self.tabs[&client].can.contains(what)
     }
 
-    /// A tab comes. It is to hear the stored messages from `replay` on, and what waits.
+    /// Adds a tab, which has to receive the stored messages after `replay` and the pending ones.
     pub fn join(
         &mut self,
         client: Client,
@@ -130,7 +130,7 @@ impl Model {
         self.tabs.insert(client, tab);
     }
 
-    /// A tab goes on with a new token.
+    /// Replaces the token of a tab.
     pub fn refresh(&mut self, client: Client, token: &Token) {
         let tab = self.tabs.get_mut(&client).unwrap();
         tab.ends_ms = token.expires_ms + self.leeway_ms;
@@ -141,7 +141,7 @@ impl Model {
         if tab.can.contains("receive") == before.contains("receive") {
             return;
         }
-        // What waits may be sent to those who might hear it when it was said, or who may now.
+        // A pending message may be sent to a tab that had `receive` when it was published, or has it now.
         let mut waiting: Vec<_> = tab.to_hear.drain(..).map(|one| one.object).collect();
         if tab.can.contains("receive") {
             let said = self.waiting.iter().chain(&self.recent_signals);
@@ -154,7 +154,7 @@ impl Model {
         tab.to_hear = waiting.into();
     }
 
-    /// A user without a tab is not waited for any more.
+    /// Ends a user's grace period.
     pub fn evict_absent(&mut self, user: &str) {
         self.away.remove(user);
     }
@@ -163,24 +163,24 @@ impl Model {
         self.bans.get(user).is_some_and(|ends_ms| *ends_ms > now_ms)
     }
 
-    /// When the next token ends.
+    /// Returns the time at which the next token expires.
     pub fn next_end_ms(&self) -> Option<u64> {
         self.tabs.values().map(|tab| tab.ends_ms).min()
     }
 
-    /// When users will have left or may come back, and who.
+    /// Returns the users whose grace period or ban ends after `now_ms`, and when.
     pub fn ends_after_ms(&self, now_ms: u64) -> Vec<(String, u64)> {
         let ends = self.away.iter().chain(&self.bans);
         let ends = ends.map(|(user, ends_ms)| (user.clone(), *ends_ms));
         ends.filter(|(_, ends_ms)| *ends_ms > now_ms).collect()
     }
 
-    /// Whether nothing will happen unless somebody does something.
+    /// Returns true if nothing is due.
     pub fn is_idle(&self) -> bool {
         self.tabs.is_empty() && self.away.is_empty() && self.bans.is_empty()
     }
 
-    /// A tab is gone, for good or perhaps to be back.
+    /// Removes a tab. Its user enters the grace period unless the tab left `for_good`.
     pub fn go(&mut self, client: Client, for_good: bool, now_ms: u64) {
         let tab = self.tabs.remove(&client).unwrap();
         if self.tabs_of(&tab.user).is_empty() && !for_good && self.grace_ms > 0 {
@@ -188,14 +188,14 @@ impl Model {
         }
     }
 
-    /// All tabs are gone without anybody to tell, and what was not stored is lost.
+    /// Removes all tabs, and loses all pending messages.
     pub fn crash(&mut self) {
         self.tabs.clear();
         self.lose(self.waiting.len());
         self.recent_signals.clear();
     }
 
-    /// The room is quiet: all that was said has been sent.
+    /// Records that the room is quiet, so everything has been sent.
     pub fn rest(&mut self) {
         assert!(self.waiting.is_empty(), "waits in a quiet room");
         self.recent_signals.clear();
@@ -219,7 +219,7 @@ impl Model {
         self.waiting.push(message);
     }
 
-    /// Storage was asked to take what was published first.
+    /// Moves the oldest pending messages to the stored or the lost ones.
     pub fn store(&mut self, row: AppendedRow) {
         assert_eq!(row.first, self.messages.len() as u64 + 1);
         if !row.is_stored {
@@ -246,7 +246,7 @@ impl Model {
         self.lost.contains(&data.to_string())
     }
 
-    /// The message at this place, as it is stored.
+    /// Returns the stored message with this offset.
     pub fn message_at(&self, offset: &Value) -> Option<&Value> {
         self.messages
             .get((offset.as_u64()? as usize).checked_sub(1)?)
@@ -257,7 +257,7 @@ impl Model {
         self.keys.get(&(user, key.into()))
     }
 
-    /// This is published under this key.
+    /// Records the data that a user published with a key.
     pub fn publish_under(&mut self, from: Client, key: &str, data: &Value) {
         let user = self.tabs[&from].user.clone();
         self.keys.insert((user, key.into()), data.clone());
@@ -286,7 +286,7 @@ impl Model {
         self.tabs.get_mut(&client).unwrap().heard_from_ms = now_ms;
     }
 
-    /// Counts an error: whether it was the 20th within a minute.
+    /// Counts an error, and returns true if it is the 20th within a minute.
     pub fn err(&mut self, client: Client, now_ms: u64) -> bool {
         let errors_ms = &mut self.tabs.get_mut(&client).unwrap().errors_ms;
         errors_ms.push(now_ms);
@@ -294,8 +294,8 @@ impl Model {
         recent.count() >= 20
     }
 
-    /// The timeout, the quarter of it in which the last frame need not be noted, and the tenth
-    /// between two sweeps.
+    /// Returns the longest idle time of an open socket: the timeout, a quarter of it because the time of
+    /// the last frame is stored at most that often, and a tenth of it between two checks.
     pub fn longest_silence_ms(&self) -> u64 {
         self.idle_ms + self.idle_ms / 4 + self.idle_ms / 10
     }
@@ -325,21 +325,21 @@ impl ToHear {
     }
 }
 
-/// Data are numbered as they are said, and so tell the order among those that wait.
+/// Sorts by the numbers in the data, which increase in the order of publishing.
 fn in_order(waiting: impl Iterator<Item = ToHear>) -> Vec<ToHear> {
     let mut waiting: Vec<_> = waiting.collect();
     waiting.sort_by_key(|one| number_of(&one.object["data"]));
     waiting
 }
 
-/// A message without its offset.
+/// Returns a message without its offset.
 fn unplaced(message: &Value) -> Value {
     let mut message = message.clone();
     message.as_object_mut().unwrap().remove("offset");
     message
 }
 
-/// Everything that is said has a number of its own, perhaps among much else.
+/// Returns the number at the beginning of the data, which is unique.
 fn number_of(data: &Value) -> u64 {
     let said = data.as_str().unwrap();
     said.split(' ').next().unwrap().parse().unwrap()

@@ -1,5 +1,4 @@
-//! What one client knows, from nothing but what it heard: as a client library would piece it
-//! together.
+//! The view of one client, built only from what it received, as a client library would.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -11,26 +10,26 @@ use crate::{
 };
 
 pub struct View {
-    /// Whether it may send several commands in a frame.
+    /// True if it may send several commands in a frame.
     pub lines: bool,
     pub user: String,
     client: Client,
     wishes: Wishes,
-    /// What it was told that it may do.
+    /// Its capabilities, from `welcome` or the last refresh.
     can: Can,
-    /// Who is here, unless it may not see that, or has not asked since it may again.
+    /// The members; `None` if it lacks `presence`, or has not requested them since it got that again.
     members: Option<Members>,
-    /// Whether it knew them when the room was quiet.
+    /// True if it knew the members when the room was last quiet.
     is_settled: bool,
-    /// How many members there are, as it was last told.
+    /// The member count of the last presence push.
     count: usize,
-    /// What it shows itself.
+    /// Its own presence state.
     state: Option<Value>,
     messages_and_signals: VecDeque<Value>,
-    /// The newest message that it has, or the place that it came in at.
+    /// The newest offset that it received, or its position when it joined.
     newest: u64,
     newest_time: u64,
-    /// Whether it has heard every message since that one.
+    /// True if it must have received every message up to that offset.
     misses_none: bool,
     closing: Option<Value>,
     asked: BTreeMap<u64, PendingQuery>,
@@ -38,44 +37,44 @@ pub struct View {
     answered_so_far: u64,
 }
 
-/// How it came, and what its `welcome` is to say.
+/// The options of its join, and the expected contents of `welcome`.
 pub struct Wishes {
     pub echo: bool,
     pub receives_presence: bool,
     pub token: Token,
-    /// Whether a change may be told twice, as it is where several are gathered.
+    /// True if a presence change may be sent twice, which batching can cause.
     pub may_hear_twice: bool,
     pub resumes_after: Option<u64>,
     pub recovered: Option<bool>,
-    /// The newest stored message when it came.
+    /// The newest stored offset when it joined.
     pub offset: u64,
 }
 
-/// What a client has asked for, and the answer to expect.
+/// A command without a reply, and the expected reply.
 pub enum PendingQuery {
     Publish {
         data: Value,
-        /// Whether the same user has published it under the same key before.
+        /// True if the user has published with the same key before.
         is_duplicate: bool,
     },
     Signal,
     State(Value),
-    /// Who is here, and how many tabs each has.
+    /// The expected members, and the number of tabs of each.
     Members(Members, BTreeMap<String, usize>),
     History {
         after: usize,
         limit: usize,
-        /// How many were stored by then.
+        /// The number of messages that were stored at the time.
         newest: usize,
     },
     Kick {
         closed: usize,
     },
-    /// To go on with a new token, which is being checked.
+    /// A refresh whose token check is pending.
     Refresh,
-    /// The same, when it has been.
+    /// A refresh whose token was accepted.
     GoOn(Token),
-    /// What is refused, with this code.
+    /// A command that is rejected with this code.
     InVain(&'static str),
 }
 
@@ -102,24 +101,24 @@ impl View {
         }
     }
 
-    /// Where it would resume.
+    /// Returns the offset to resume after.
     pub fn position(&self) -> u64 {
         self.newest
     }
 
-    /// The id to ask with.
+    /// Records a command, and returns its id.
     pub fn ask(&mut self, asked: PendingQuery) -> u64 {
         self.asked_so_far += 1;
         self.asked.insert(self.asked_so_far, asked);
         self.asked_so_far
     }
 
-    /// The same, where the answer to expect is known only once it was asked.
+    /// Replaces the expected reply of the latest command.
     pub fn asked(&mut self, asked: PendingQuery) {
         self.asked.insert(self.asked_so_far, asked);
     }
 
-    /// The same, of a command that was sent before others.
+    /// Replaces the expected reply of a command.
     pub fn asked_by(&mut self, id: u64, asked: PendingQuery) {
         self.asked.insert(id, asked);
     }
@@ -131,13 +130,13 @@ impl View {
             "message" => self.receives_message(object, model),
             "signal" => self.messages_and_signals.push_back(object.clone()),
             "closing" => self.closing = Some(object.clone()),
-            // Nonsense is not answered by an id.
+            // Errors of malformed frames have no id.
             "error" if object.get("id").is_none() => {}
             _ => self.hears_reply(object, model),
         }
     }
 
-    /// Compares what it knows with what is so: all of it where the room is quiet.
+    /// Compares the view with the model. If the room is quiet, it must be equal.
     pub fn check(&mut self, members: &Members, to_hear: &mut VecDeque<ToHear>, is_quiet: bool) {
         let name = self.client.id();
         assert_eq!(self.closing, None, "{name} is open");
@@ -163,7 +162,7 @@ impl View {
         }
     }
 
-    /// Whoever is closed is told so, after all that is to be answered.
+    /// Asserts that `closing` was received, and that every command had a reply.
     pub fn is_closed(&self, code: u16) {
         let closing = self.closing.as_ref().expect("the notice of a close");
         let notified = (&closing["code"], &closing["reconnect"]);
@@ -218,7 +217,7 @@ impl View {
         let offset = message["offset"].as_u64().unwrap();
         assert!(offset > self.newest, "once more: {message}");
         let is_next = offset == self.newest + 1;
-        // What waits may come before the answer that says that it may be heard.
+        // A pending message may arrive before the reply that grants `receive`.
         let may_miss = !self.wishes.echo || !self.misses_none || !self.can.contains("receive");
         assert!(is_next || may_miss, "a gap before {message}");
         (self.newest, self.misses_none) = (offset, true);
@@ -272,7 +271,7 @@ impl View {
         self.knows_its_own_state();
     }
 
-    /// What it shows it knows best, and so does not learn from others.
+    /// Keeps its own state, which pushes do not include.
     fn knows_its_own_state(&mut self) {
         let members = self.members.as_mut();
         if let Some(states) = members.and_then(|members| members.get_mut(&self.user)) {
@@ -284,7 +283,7 @@ impl View {
         let id = reply["id"].as_u64().unwrap();
         let asked = self.asked.remove(&id).expect("an answer to a hook_request");
         let kind = reply["type"].as_str().unwrap();
-        // A token's check takes a while, and others go on meanwhile.
+        // Replies to later commands may precede the result of a token check.
         if kind != "error" && !matches!(asked, PendingQuery::GoOn(_)) {
             assert!(id > self.answered_so_far, "out of order: {reply}");
             self.answered_so_far = id;
@@ -383,7 +382,7 @@ fn member_of(member: &Value) -> (String, BTreeMap<String, Value>) {
     )
 }
 
-/// A message without its time, which the model does not tell.
+/// Returns a message without its time, which the model does not predict.
 pub fn timeless(message: &Value) -> Value {
     let mut message = message.clone();
     message.as_object_mut().unwrap().remove("time");
