@@ -167,12 +167,12 @@ describe("claims", () => {
     ["two objects", "{}{}"],
   ])("are no %s", async (_what, body) => {
     const detail = expectProblem(await ask(body), 400, "bad_request");
-    expect(detail).toBe("The body must be a JSON object, a token's claims");
+    expect(detail).toBe("The body must be a JSON object with the token's claims");
   });
 
   it("don't stand twice", async () => {
     const detail = expectProblem(await ask('{"sub":"ann","s\\u0075b":"bob"}'), 400, "bad_request");
-    expect(detail).toBe("The body has a claim that stands twice");
+    expect(detail).toBe("The body contains the same claim twice");
   });
 
   it("have 4 KiB at most", async () => {
@@ -181,7 +181,7 @@ describe("claims", () => {
     expect(padded(CLAIMS_BYTES_MAX)).toHaveLength(CLAIMS_BYTES_MAX);
     await connect(worker, newRoom(), { token: await minted(padded(CLAIMS_BYTES_MAX)) });
     const detail = expectProblem(await ask(padded(CLAIMS_BYTES_MAX + 1)), 400, "bad_request");
-    expect(detail).toBe("The body, a token's claims, must not be over 4 KiB");
+    expect(detail).toBe("The token's claims in the body must not exceed 4 KiB");
   });
 
   it("are read no further than that", async () => {

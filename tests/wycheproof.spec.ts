@@ -31,8 +31,8 @@ const { groups }: { groups: Group[] } = JSON.parse(
 const SIGNATURE_VALID: Record<string, boolean> = {
   "The token is not a signed JWT": false,
   "The token has a 'crit' header": false,
-  "The token's signature does not hold for any configured key and its algorithm": false,
-  "The token's claims are not of their form": true,
+  "No configured key of the token's algorithm verifies the token's signature": false,
+  "The token's claims are malformed": true,
   "The token needs a 'sub' of 1 to 128 bytes": true,
 };
 

@@ -115,10 +115,10 @@ afterEach(async () => {
   }
 });
 
-export const NOT_SIGNED = "The token's signature does not hold for any configured key and its algorithm";
+export const NOT_SIGNED = "No configured key of the token's algorithm verifies the token's signature";
 export const NO_JWT = "The token is not a signed JWT";
 // What is told only of a token whose signature holds.
-export const UNREADABLE = "The token's claims are not of their form";
+export const UNREADABLE = "The token's claims are malformed";
 export const NO_USER = "The token needs a 'sub' of 1 to 128 bytes";
 export const NO_END = "The token needs an 'exp'";
 export const NO_TIME = "The token's times are out of range: they are seconds, not milliseconds";

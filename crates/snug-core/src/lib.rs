@@ -1,12 +1,14 @@
-//! The rules of a Snug room, and nothing else: no I/O, no clock, no randomness.
+//! The rules of a Snug room as pure code: no I/O, no clock, no randomness.
 //!
-//! - The [`door`] turns a request into an [`Admission`] or a [`Refusal`]; [`token`] and
-//!   [`capability`] say what its token is worth.
-//! - A [`Room`] turns each [`Input`] into [`Output`]s. Its state is what the [`connection`]s'
-//!   attachments and storage hold, so that it can be dropped and restored between any two inputs.
-//! - [`command`] and [`push`] are the wire, [`limits`] its bounds, [`config`] the operator's.
+//! - [`auth`] turns a join request into an [`Admission`] or a [`Refusal`]: it verifies the token,
+//!   and [`capability`] evaluates what the token grants.
+//! - A [`Room`] turns each [`Input`] into [`Output`]s. Its state can be rebuilt from the
+//!   connections' attachments and from storage, so the room can be dropped and restored between
+//!   any two inputs.
+//! - [`protocol`] is the wire format, [`limits`] holds every fixed limit, and [`config`] reads the
+//!   operator's settings.
 //!
-//! Time arrives as an argument. Whoever embeds this does the outputs, in order.
+//! The caller passes the time as an argument, and must apply the outputs in order.
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
-//! The door: from a request to an [`Admission`], or to a [`Refusal`] before any upgrade.
+//! Checks a join request before the WebSocket upgrade; results in an [`Admission`] or a [`Refusal`].
 //!
-//! [`JoinRequest::read`] looks at the request's form and origin, [`crate::auth::token::verify`] at the token, and
-//! [`JoinRequest::admit`] at what the token grants in the room.
+//! [`JoinRequest::read`] checks the request's form and origin, [`crate::auth::token::verify`] the
+//! token, and [`JoinRequest::admit`] what the token grants in the room.
 
 use std::rc::Rc;
 
@@ -19,31 +19,32 @@ use crate::{
     service_url::ServiceUrl,
 };
 
-/// The subprotocol that frames several objects, one a line.
+/// The WebSocket subprotocol. A client that offers it may receive several objects in one frame,
+/// one per line.
 pub const SUBPROTOCOL: &str = "snug.v1";
 
-/// What the operator asks of those who come.
+/// The operator's rules for join requests.
 pub struct AdmissionRules {
-    /// Which tokens hold.
+    /// The rules for tokens.
     pub tokens: TokenRules,
-    /// The application that knows who comes without a token.
+    /// The URL (`AUTH_URL`) that identifies the user of a request without a token by its cookies.
     pub application: Option<ServiceUrl>,
-    /// Which pages may connect.
+    /// The origins whose pages may connect.
     pub origins: AllowedOrigins,
-    /// Whether `?token=` is looked at.
+    /// True if a token may be in the query (`?token=`).
     pub token_in_query: bool,
 }
 
-/// The parts of a request that the door looks at, as they came.
+/// The parts of a join request that are checked, as received.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestParts<'a> {
-    /// The path's segment that names the room, percent-encoded.
+    /// The path segment with the room's name, percent-encoded.
     pub room: &'a str,
-    /// What follows `?`.
+    /// The query, without the `?`.
     pub query: &'a str,
-    /// The scheme by which it was asked: `https`, or `http` on a developer's machine.
+    /// The scheme of the request's URL: `https`, or `http` on a developer's machine.
     pub scheme: &'a str,
-    /// The host, with its port where it has one, that was asked.
+    /// The host of the request's URL, with its port if it has one.
     pub host: &'a str,
     /// The `Origin` header.
     pub origin: Option<&'a str>,
@@ -53,72 +54,72 @@ pub struct RequestParts<'a> {
     pub protocols: Option<&'a str>,
 }
 
-/// A request whose form and origin are fine.
+/// A join request whose form and origin have been checked.
 #[derive(Clone, Debug)]
 pub struct JoinRequest {
-    /// The room asked for.
+    /// The requested room.
     pub room: RoomName,
-    /// What shows who asks.
+    /// The credential that identifies the user.
     pub credential: Credential,
     options: JoinOptions,
 }
 
-/// What shows who asks.
+/// The credential of a join request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
-    /// A token, from the first place that had one.
+    /// A token, from the first place that contains one.
     Token(Secret),
-    /// Cookies, of which the application at this address knows whose they are.
+    /// A cookie session, which the application at this URL resolves to a user.
     Session(ServiceUrl),
 }
 
-/// What a connection asked for beside the room.
+/// The options of a connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JoinOptions {
-    /// Whether `snug.v1` was offered: frames may hold several objects.
+    /// True if the client offered `snug.v1`, so a frame may contain several objects.
     pub lines: bool,
-    /// Whether its own messages are sent to it too.
+    /// True if the connection receives its own messages.
     pub echo: bool,
-    /// Whether presence is pushed to it.
+    /// True if the connection receives presence pushes.
     pub presence: bool,
-    /// Where to resume.
+    /// The position to resume from.
     pub resume: Option<Position>,
-    /// How many of the newest messages to replay on a first join.
+    /// The number of newest messages to replay on a first join.
     pub last: Option<u64>,
 }
 
-/// A place in the room's stream that a client names.
+/// A client's position in the room's stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// The epoch it counts in.
+    /// The epoch of the offset.
     pub epoch: String,
-    /// The last offset it has seen.
+    /// The last offset that the client received.
     pub offset: Offset,
 }
 
-/// Who may connect, as what, with which wishes.
+/// An accepted join request: the user, the user's rights, and the connection's options.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Admission {
     /// The user.
     pub user: UserId,
-    /// Its public profile, a JSON object.
+    /// The user's public profile, a JSON object.
     pub info: Option<Rc<RawValue>>,
-    /// What it may do.
+    /// The capabilities granted in the room.
     pub can: Capabilities,
-    /// When its token ends.
+    /// The time at which the token expires.
     pub expires: Timestamp,
-    /// The token's own bounds.
+    /// The limits set by the token.
     pub limits: ClaimedLimits,
-    /// What it asked for.
+    /// The connection's options.
     pub options: JoinOptions,
 }
 
 impl JoinRequest {
-    /// Looks at the request's form, then at its origin, then for a token.
+    /// Checks the request's form and origin, and finds its credential.
     ///
     /// # Errors
     ///
-    /// `bad_room`, `bad_request`, `origin_forbidden`, `token_missing`.
+    /// `bad_room`, `bad_request`, `origin_forbidden`, or `token_missing` if there is no credential.
     pub fn read(request: &RequestParts<'_>, rules: &AdmissionRules) -> Result<Self, Refusal> {
         let room = parse_room_name(request.room)?;
         rules.origins.check(request.origin, request.host)?;
@@ -138,10 +139,10 @@ impl JoinRequest {
         let credential = match (token, &rules.application) {
             (Some(token), _) => Credential::Token(Secret(token)),
             (None, Some(application)) => {
-                // Browsers send cookies whatever page asks, so that its origin is what counts.
+                // Browsers send cookies with requests from any page, so the origin must be checked.
                 let own = format!("{}://{}", request.scheme, request.host);
-                let is_ours = |origin| rules.origins.allow_cookies(origin, &own);
-                if !request.origin.is_none_or(is_ours) {
+                let is_trusted = |origin| rules.origins.allow_cookies(origin, &own);
+                if !request.origin.is_none_or(is_trusted) {
                     return Err(Refusal::OriginForbidden);
                 }
                 Credential::Session(application.clone())
@@ -158,11 +159,11 @@ impl JoinRequest {
         })
     }
 
-    /// Looks at what the token grants in the room.
+    /// Admits the user if the claims grant anything in the room.
     ///
     /// # Errors
     ///
-    /// `room_forbidden`.
+    /// `room_forbidden` if they grant nothing.
     pub fn admit(self, claims: Claims) -> Result<Admission, Refusal> {
         let can = claims
             .grants
@@ -179,53 +180,54 @@ impl JoinRequest {
     }
 }
 
-/// Reads the path's segment that names a room.
+/// Parses a room's name from a percent-encoded path segment.
 ///
 /// # Errors
 ///
-/// `bad_room`.
+/// `bad_room` if it is not a valid name.
 pub fn parse_room_name(segment: &str) -> Result<RoomName, Refusal> {
     let name = percent_decode_str(segment).decode_utf8();
     let name = name.ok().and_then(|name| RoomName::parse(&name));
     name.ok_or(Refusal::BadRoom)
 }
 
-/// Reads the path's segment that names a user.
+/// Parses a user id from a percent-encoded path segment.
 ///
 /// # Errors
 ///
-/// `bad_request`.
+/// `bad_request` if it is not a valid id.
 pub fn parse_user_id(segment: &str) -> Result<UserId, Refusal> {
     let id = percent_decode_str(segment).decode_utf8();
     let id = id.ok().and_then(|id| UserId::parse(&id));
     id.ok_or(Refusal::BadRequest(
-        "A user's id has 1 to 128 bytes of UTF-8 without control characters",
+        "A user id must be 1 to 128 bytes of UTF-8 without control characters",
     ))
 }
 
-/// The token of a request that has it in its `Authorization` header or not at all.
+/// Returns the token of an `Authorization: Bearer` header.
 ///
 /// # Errors
 ///
-/// `token_missing`.
+/// `token_missing` if the header is missing or has another scheme.
 pub fn bearer_token(authorization: Option<&str>) -> Result<Secret, Refusal> {
     let token = authorization.and_then(bearer);
     let token = token.map(|token| Secret(token.to_owned()));
     token.ok_or(Refusal::TokenMissing)
 }
 
-/// The token of an `Authorization: Bearer` header; `None` for another scheme.
+/// Returns the token of an `Authorization: Bearer` header; `None` if the scheme is another.
 fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, rest) = authorization.split_once(' ').unwrap_or((authorization, ""));
     scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
 }
 
-/// The subprotocols offered.
+/// The subprotocols that the client offers.
 #[derive(Default)]
 struct Offer<'a> {
     lines: bool,
     token: Option<&'a str>,
-    /// Something was offered, and `snug.v1` was not in it: a browser would drop the connection.
+    /// True if the client offers subprotocols without `snug.v1`. Since the server would select
+    /// none, a browser would drop the connection.
     is_foreign: bool,
 }
 
@@ -246,7 +248,7 @@ impl<'a> Offer<'a> {
     }
 }
 
-/// Reads the query's options, and the token where it has one. Unknown options are ignored.
+/// Reads the options in the query, and the token if present. Unknown options are ignored.
 fn read_query(query: &str) -> Result<(JoinOptions, Option<String>), Refusal> {
     let mut options = JoinOptions {
         lines: false,
@@ -278,32 +280,37 @@ fn read_query(query: &str) -> Result<(JoinOptions, Option<String>), Refusal> {
     options.resume = match (epoch, offset) {
         (Some(epoch), Some(offset)) => Some(Position { epoch, offset }),
         (None, None) => None,
-        _ => return Err(Refusal::BadRequest("'epoch' and 'offset' go together")),
+        _ => {
+            return Err(Refusal::BadRequest(
+                "'epoch' and 'offset' must be given together",
+            ));
+        }
     };
     Ok((options, token))
 }
 
-fn flag(value: &str, wanted: &'static str) -> Result<bool, Refusal> {
+fn flag(value: &str, error: &'static str) -> Result<bool, Refusal> {
     match value {
         "0" => Ok(false),
         "1" => Ok(true),
-        _ => Err(Refusal::BadRequest(wanted)),
+        _ => Err(Refusal::BadRequest(error)),
     }
 }
 
-pub(crate) fn parse_integer(value: &str, wanted: &'static str) -> Result<u64, Refusal> {
-    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+/// Parses an integer from 0 to 2^53 - 1; `error` is the refusal's text.
+pub(crate) fn parse_integer(value: &str, error: &'static str) -> Result<u64, Refusal> {
+    let is_digits = value.bytes().all(|byte| byte.is_ascii_digit());
     value
         .parse()
         .ok()
-        .filter(|number| digits && *number <= SAFE_INTEGER_MAX)
-        .ok_or(Refusal::BadRequest(wanted))
+        .filter(|number| is_digits && *number <= SAFE_INTEGER_MAX)
+        .ok_or(Refusal::BadRequest(error))
 }
 
-/// The pages that may connect: those of the host itself, and those listed.
+/// The origins whose pages may connect: the host's own, and those listed.
 ///
-/// Browsers send `Origin` with every WebSocket and do not hold WebSockets to CORS, so this is
-/// what keeps another site's page from using a visitor's cookies or tokens (RFC 6455, 10.2).
+/// Browsers send `Origin` with every WebSocket but do not apply CORS to WebSockets. Without this
+/// check, a page of another site could use a user's cookies or tokens (RFC 6455, section 10.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedOrigins {
     any: bool,
@@ -311,7 +318,7 @@ pub struct AllowedOrigins {
 }
 
 impl AllowedOrigins {
-    /// Reads `*`, or origins separated by commas; `None` where one is not an origin.
+    /// Parses `*`, or origins separated by commas. Returns `None` if one is not an origin.
     pub fn parse(list: &str) -> Option<Self> {
         if list.trim() == "*" {
             return Some(Self {
@@ -329,19 +336,19 @@ impl AllowedOrigins {
             .then_some(Self { any: false, listed })
     }
 
-    /// Looks at the `Origin` header of a request to this host. One without is not a browser's, and
-    /// may come.
+    /// Checks the `Origin` header of a request to this host. A request without the header does not
+    /// come from a browser and is allowed.
     ///
     /// # Errors
     ///
-    /// `origin_forbidden`.
+    /// `origin_forbidden` if the origin is not allowed.
     pub fn check(&self, origin: Option<&str>, host: &str) -> Result<(), Refusal> {
-        let may_come = origin.is_none_or(|origin| self.allow(origin, host));
-        may_come.then_some(()).ok_or(Refusal::OriginForbidden)
+        let is_allowed = origin.is_none_or(|origin| self.allow(origin, host));
+        is_allowed.then_some(()).ok_or(Refusal::OriginForbidden)
     }
 
-    /// Whether a page of this origin may connect to this host. `null` never may: any page can
-    /// have that origin by way of a sandboxed frame.
+    /// Returns true if a page of this origin may connect to this host. `null` is never allowed,
+    /// because any page can get that origin with a sandboxed frame.
     pub fn allow(&self, origin: &str, host: &str) -> bool {
         let Some((_, authority)) = origin.split_once("://") else {
             return false;
@@ -349,9 +356,9 @@ impl AllowedOrigins {
         self.any || authority.eq_ignore_ascii_case(host) || self.lists(origin)
     }
 
-    /// Whether it may with its visitor's cookies. As in CORS, `*` does not extend to them; and the
-    /// own origin counts as a whole, or whoever can answer for its host without encryption could
-    /// use them.
+    /// Returns true if a page of this origin may connect with cookies. As in CORS, `*` does not
+    /// allow cookies. The scheme of the host's own origin must match, too: otherwise an attacker
+    /// who can impersonate the host over plain HTTP could use the cookies.
     pub fn allow_cookies(&self, origin: &str, own: &str) -> bool {
         origin.eq_ignore_ascii_case(own) || self.lists(origin)
     }
@@ -361,7 +368,7 @@ impl AllowedOrigins {
     }
 }
 
-/// Whether the text is a scheme, a host and perhaps a port, as browsers write an origin.
+/// Returns true if the text is a scheme, a host and optionally a port, as browsers write an origin.
 fn is_origin(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, host)| {
         !scheme.is_empty()

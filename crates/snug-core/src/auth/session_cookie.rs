@@ -1,4 +1,4 @@
-//! Applications with cookie sessions: who asks is their word, claim for claim.
+//! Cookie sessions: the application resolves a request's cookies to a user and returns the claims.
 
 use serde::Serialize;
 
@@ -8,31 +8,31 @@ use crate::{
     protocol::refusal::Refusal,
 };
 
-/// What an application is asked, beside the cookies of who comes.
+/// The body of the request to the application, which is sent along with the user's cookies.
 #[derive(Clone, Debug, Serialize)]
 pub struct SessionRequest<'a> {
-    /// The room asked for.
+    /// The requested room.
     pub room: &'a RoomName,
-    /// From where, as far as that is known.
+    /// The client's IP address, if known.
     pub ip: Option<&'a str>,
 }
 
-/// Why an answer lets nobody in.
+/// The reason why a response admits no user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionError {
-    /// The application says so.
+    /// The application refused the user.
     Refused(Refusal),
-    /// It is no answer that could be used, which is the application's fault; the text says why, for
-    /// its operator.
+    /// The response is invalid, which is a fault of the application. The text is for the
+    /// operator's log.
     Unusable(String),
 }
 
-/// Reads an answer: its status, and the body that goes with 200.
+/// Reads the application's response; `body` is used only with status 200.
 ///
 /// # Errors
 ///
-/// `token_missing` and `token_expired`, which mean: sign in; `room_forbidden`; or that it is no
-/// answer.
+/// [`SessionError::Refused`] with `token_missing` or `token_expired` (the user must sign in) or
+/// `room_forbidden`; [`SessionError::Unusable`] for any other response.
 pub fn read_answer(
     status: u16,
     body: &[u8],
@@ -61,17 +61,17 @@ mod tests {
     const LEEWAY_MS: u64 = 5_000;
 
     #[test]
-    fn the_question_has_just_these_fields() {
+    fn sends_only_the_room_and_the_ip_address() {
         let room = RoomName::parse("lobby").unwrap();
-        let question = |ip| serde_json::to_string(&SessionRequest { room: &room, ip }).unwrap();
-        assert_eq!(question(Some("::1")), r#"{"room":"lobby","ip":"::1"}"#);
-        assert_eq!(question(None), r#"{"room":"lobby","ip":null}"#);
+        let request = |ip| serde_json::to_string(&SessionRequest { room: &room, ip }).unwrap();
+        assert_eq!(request(Some("::1")), r#"{"room":"lobby","ip":"::1"}"#);
+        assert_eq!(request(None), r#"{"room":"lobby","ip":null}"#);
     }
 
     #[test]
-    fn claims_are_the_answer_of_200() {
-        let body = r#"{"sub":"ann","exp":1800000060,"rooms":["*"],"aud":7,"iss":"whoever"}"#;
-        // They are addressed to nobody; but what is a claim has to be of a claim's form.
+    fn reads_claims_from_a_200_response() {
+        let body = r#"{"sub":"ann","exp":1800000060,"rooms":["*"],"aud":7,"iss":"anyone"}"#;
+        // `iss` and `aud` are not checked, but must still have the right type.
         assert_eq!(code(200, body), "unusable");
         let body = body.replace(r#""aud":7,"#, "");
         assert_eq!(code(200, &body), "ann");
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_told_from_what_is_no_answer() {
+    fn distinguishes_refusals_from_invalid_responses() {
         let fine = r#"{"sub":"ann","exp":1800000060}"#;
         for (status, body, expected) in [
             (401, "", "token_missing"),
@@ -116,13 +116,13 @@ mod tests {
     }
 
     #[test]
-    fn the_operator_learns_why_an_answer_is_none() {
+    fn reports_why_a_response_is_invalid() {
         for (status, body, why) in [
             (500, "secret", "answered 500"),
             (
                 200,
                 "secret",
-                "answered with claims: The token's claims are not of their form",
+                "answered with claims: The token's claims are malformed",
             ),
             (
                 200,
@@ -135,8 +135,8 @@ mod tests {
                 "answered with claims: token_not_yet_valid",
             ),
         ] {
-            let denial = read_answer(status, body.as_bytes(), LEEWAY_MS, NOW).unwrap_err();
-            assert_eq!(denial, SessionError::Unusable(why.into()));
+            let error = read_answer(status, body.as_bytes(), LEEWAY_MS, NOW).unwrap_err();
+            assert_eq!(error, SessionError::Unusable(why.into()));
         }
     }
 

@@ -27,45 +27,46 @@ pub use self::{
     key::{Algorithm, HmacAlgorithm, Key, KeySelector, KeySet, PublicAlgorithm, PublicKey},
 };
 
-/// Which tokens hold.
+/// The rules by which tokens are verified.
 #[derive(Default)]
 pub struct TokenRules {
-    /// The secrets that are accepted, whatever `kid` a token has.
+    /// The accepted HMAC secrets, whatever `kid` a token has.
     pub secrets: Vec<Rc<Key>>,
-    /// The public keys that are accepted.
+    /// The accepted public keys.
     pub public: KeySet,
-    /// Where others are to be had.
+    /// The URL of an identity provider's key set, used if no configured public key matches.
     pub provider: Option<ServiceUrl>,
-    /// Required `iss`, where set.
+    /// The required `iss`, if set.
     pub issuer: Option<String>,
-    /// Required in `aud`, where set.
+    /// The value that `aud` must contain, if set.
     pub audience: Option<String>,
-    /// Clock skew allowed.
+    /// The allowed clock skew.
     pub leeway_ms: u64,
 }
 
-/// What it takes to check a token beside the rules.
+/// Platform operations that verifying a token needs.
 pub trait Platform {
-    /// Whether the signature of these bytes is the key's.
+    /// Returns true if the key verifies the signature of these bytes.
     fn holds(&self, key: &PublicKey, signed: &[u8], signature: &[u8])
     -> impl Future<Output = bool>;
 
-    /// The provider's keys that the signer may mean: see [`IdentityProvider`].
+    /// Returns the identity provider's keys that match the selector: see [`IdentityProvider`].
     ///
     /// # Errors
     ///
-    /// `auth_unavailable`, where they are not to be had.
+    /// `auth_unavailable` if the keys cannot be fetched.
     fn provided(
         &self,
         provider: &ServiceUrl,
-        signer: &KeySelector,
+        selector: &KeySelector,
     ) -> impl Future<Output = Result<Vec<Rc<Key>>, Refusal>>;
 }
 
-/// The header fields that matter beside `alg` and `kid`.
+/// The header fields that are read besides `alg` and `kid`.
 #[derive(Clone, Deserialize)]
 struct Header {
-    /// Present means: there are extensions that must be understood. None are (RFC 7515, 4.1.11).
+    /// `crit` lists extensions that must be understood. None is supported (RFC 7515, section
+    /// 4.1.11), so its presence is an error.
     #[serde(default, rename = "crit", deserialize_with = "present")]
     has_crit: bool,
 }
@@ -74,18 +75,18 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error>
     IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
-/// What is told of every token that is not ours, so that nobody learns which keys there are.
+/// The refusal of every token without a valid signature. It does not reveal which keys exist.
 const NOT_SIGNED: Refusal = Refusal::TokenInvalid(
-    "The token's signature does not hold for any configured key and its algorithm",
+    "No configured key of the token's algorithm verifies the token's signature",
 );
 
-/// Checks a token and reads its claims.
+/// Verifies a token and reads its claims.
 ///
 /// # Errors
 ///
-/// `token_invalid`, `token_expired` or `token_not_yet_valid`, and `auth_unavailable` where a key
-/// could not be had. The times are looked at last, so that nobody learns anything of a token whose
-/// signature does not hold.
+/// `token_invalid`, `token_expired` or `token_not_yet_valid`; `auth_unavailable` if a key could not
+/// be fetched. Claims are read only after the signature is verified, so a refusal reveals nothing
+/// about the claims of a forged token.
 pub async fn verify(
     token: &str,
     rules: &TokenRules,
@@ -100,16 +101,16 @@ pub async fn verify(
     if untrusted.header().other_fields.has_crit {
         return Err(Refusal::TokenInvalid("The token has a 'crit' header"));
     }
-    let signer = KeySelector {
+    let selector = KeySelector {
         algorithm: Algorithm::named(untrusted.algorithm()).ok_or(NOT_SIGNED)?,
         key_id: untrusted.header().key_id.clone(),
     };
     let (signed, _) = token.rsplit_once('.').unwrap_or_default();
-    for key in rules.keys_of(&signer, platform).await? {
+    for key in rules.keys_of(&selector, platform).await? {
         let signature = untrusted.signature_bytes();
         if key.verifies(signed.as_bytes(), signature, platform).await {
             let payload = token.split('.').nth(1).unwrap_or_default();
-            // Its form was looked at with the token's.
+            // Parsing the token has checked the encoding.
             let json = Base64UrlUnpadded::decode_vec(payload).map_err(|_| NOT_SIGNED)?;
             return Claims::of_token(&json, rules, now);
         }
@@ -118,25 +119,26 @@ pub async fn verify(
 }
 
 impl TokenRules {
-    /// Whether there is any key at all.
+    /// Returns true if there is any source of keys.
     pub fn has_keys(&self) -> bool {
         let has_own = !self.secrets.is_empty() || !self.public.is_empty();
         has_own || self.provider.is_some()
     }
 
-    /// The keys that the signer may mean: the configured ones, or the provider's.
+    /// Returns the keys that match the selector: the configured ones or, if there are none, the
+    /// identity provider's.
     async fn keys_of(
         &self,
-        signer: &KeySelector,
+        selector: &KeySelector,
         platform: &impl Platform,
     ) -> Result<Vec<Rc<Key>>, Refusal> {
-        if let Algorithm::Hmac(_) = signer.algorithm {
-            let fits = |key: &&Rc<Key>| key.algorithm() == signer.algorithm;
+        if let Algorithm::Hmac(_) = selector.algorithm {
+            let fits = |key: &&Rc<Key>| key.algorithm() == selector.algorithm;
             return Ok(self.secrets.iter().filter(fits).cloned().collect());
         }
-        let configured = self.public.find(signer);
+        let configured = self.public.find(selector);
         match &self.provider {
-            Some(provider) if configured.is_empty() => platform.provided(provider, signer).await,
+            Some(provider) if configured.is_empty() => platform.provided(provider, selector).await,
             _ => Ok(configured),
         }
     }
@@ -156,8 +158,8 @@ impl Key {
     }
 }
 
-/// Whether the signature is the key's. jwt-compact's own `validate` reads the claims before it
-/// looks at the signature.
+/// Returns true if the key verifies the signature. Used in place of jwt-compact's `validate`, which
+/// reads the claims before it checks the signature.
 fn holds<A: jwt_compact::Algorithm>(
     algorithm: &A,
     key: &A::VerifyingKey,

@@ -264,7 +264,7 @@ fn a_secret_in_base64url_is_its_bytes() {
         ("HS256", "The token needs a 'sub' of 1 to 128 bytes"),
         (
             "HS512",
-            "The token's signature does not hold for any configured key and its algorithm",
+            "No configured key of the token's algorithm verifies the token's signature",
         ),
     ] {
         let settings = [("JWT_SECRET", key), ("JWT_HMAC_ALGORITHM", algorithm)];

@@ -1,4 +1,4 @@
-//! What `join_request.rs` promises.
+//! Tests of `join_request.rs`.
 
 use crate::{
     Capability,
@@ -8,7 +8,7 @@ use crate::{
 use super::*;
 
 #[test]
-fn a_token_is_found_in_each_of_its_places() {
+fn finds_the_token_in_the_header_the_subprotocol_and_the_query() {
     for (request, token) in [
         (
             RequestParts {
@@ -32,13 +32,13 @@ fn a_token_is_found_in_each_of_its_places() {
             "from.query.x",
         ),
     ] {
-        let knock = JoinRequest::read(&request, &rules_with_token_in_query()).unwrap();
-        assert_eq!(token_of(knock), token);
+        let join_request = JoinRequest::read(&request, &rules_with_token_in_query()).unwrap();
+        assert_eq!(token_of(join_request), token);
     }
 }
 
 #[test]
-fn the_first_token_present_is_used_and_it_alone() {
+fn uses_only_the_first_token_even_if_it_is_empty() {
     let all = RequestParts {
         authorization: Some("Bearer first"),
         protocols: Some("snug.v1, bearer.second, bearer.another"),
@@ -46,11 +46,11 @@ fn the_first_token_present_is_used_and_it_alone() {
         ..request()
     };
     let read = |request: RequestParts| {
-        let knock = JoinRequest::read(&request, &rules_with_token_in_query());
-        knock.map(token_of)
+        let join_request = JoinRequest::read(&request, &rules_with_token_in_query());
+        join_request.map(token_of)
     };
     assert_eq!(read(all), Ok("first".into()));
-    // Present and empty is present: no other is tried in its place.
+    // An empty token counts as present, so no other place is tried.
     let empty = RequestParts {
         authorization: Some("Bearer"),
         ..all
@@ -74,7 +74,7 @@ fn the_first_token_present_is_used_and_it_alone() {
 }
 
 #[test]
-fn a_token_in_the_query_counts_only_where_that_is_allowed() {
+fn ignores_a_token_in_the_query_unless_it_is_allowed() {
     let request = RequestParts {
         query: "token=x",
         ..request()
@@ -88,7 +88,7 @@ fn a_token_in_the_query_counts_only_where_that_is_allowed() {
 }
 
 #[test]
-fn the_bearer_scheme_is_of_any_case_and_others_are_no_token() {
+fn accepts_the_bearer_scheme_in_any_case_and_ignores_other_schemes() {
     for (authorization, token) in [
         ("Bearer x", Some("x")),
         ("bearer x", Some("x")),
@@ -102,13 +102,13 @@ fn the_bearer_scheme_is_of_any_case_and_others_are_no_token() {
             ..request()
         };
         let found = read(request).map(token_of);
-        let wanted = token.map(str::to_owned).ok_or(Refusal::TokenMissing);
-        assert_eq!(found, wanted, "{authorization:?}");
+        let expected = token.map(str::to_owned).ok_or(Refusal::TokenMissing);
+        assert_eq!(found, expected, "{authorization:?}");
     }
 }
 
 #[test]
-fn lines_are_for_those_who_offer_the_subprotocol() {
+fn allows_several_objects_a_frame_only_with_the_subprotocol() {
     for (protocols, lines) in [
         (None, false),
         (Some(""), false),
@@ -126,7 +126,7 @@ fn lines_are_for_those_who_offer_the_subprotocol() {
 }
 
 #[test]
-fn an_offer_without_the_subprotocol_is_refused() {
+fn rejects_an_offer_of_other_subprotocols_only() {
     for protocols in [
         "graphql-ws",
         "bearer.x",
@@ -145,7 +145,7 @@ fn an_offer_without_the_subprotocol_is_refused() {
 }
 
 #[test]
-fn query_options_are_read() {
+fn reads_the_options_in_the_query() {
     let options = options_of("").unwrap();
     assert!(options.echo && options.presence);
     assert_eq!((options.resume, options.last), (None, None));
@@ -161,7 +161,7 @@ fn query_options_are_read() {
 }
 
 #[test]
-fn query_options_hold_their_forms() {
+fn rejects_query_options_that_are_malformed_or_out_of_range() {
     let epoch = |bytes: usize| format!("offset=0&epoch={}", "e".repeat(bytes));
     let most = SAFE_INTEGER_MAX;
     for good in [
@@ -198,18 +198,18 @@ fn query_options_hold_their_forms() {
 }
 
 #[test]
-fn room_names_are_percent_decoded_once() {
+fn percent_decodes_room_names_once() {
     for (room, name) in [
         ("team:7:general", "team:7:general"),
         ("team%3A7%3ageneral", "team:7:general"),
         ("%61", "a"),
         ("a%40b", "a@b"),
     ] {
-        let knock = read(RequestParts {
+        let join_request = read(RequestParts {
             room,
             ..with_token()
         });
-        assert_eq!(knock.unwrap().room.as_str(), name);
+        assert_eq!(join_request.unwrap().room.as_str(), name);
     }
     for room in [
         "", "%20", "a%20b", "a%2Fb", "a/b", "%25361", "%2561", "%", "%4", "%zz", "a%00", "%C3%A9",
@@ -231,7 +231,7 @@ fn room_names_are_percent_decoded_once() {
 }
 
 #[test]
-fn origins_are_the_hosts_own_and_those_listed() {
+fn allows_the_hosts_own_origin_and_listed_origins() {
     let own = [
         "https://chat.example:8787",
         "http://chat.example:8787",
@@ -242,7 +242,7 @@ fn origins_are_the_hosts_own_and_those_listed() {
         "https://APP.example",
         "tauri://localhost",
     ];
-    let neither = [
+    let forbidden = [
         "null",
         "",
         "https://chat.example",
@@ -271,18 +271,18 @@ fn origins_are_the_hosts_own_and_those_listed() {
         assert!(!none.allow(origin, host), "{origin}");
         assert!(list.allow(origin, host), "{origin}");
     }
-    for origin in neither {
+    for origin in forbidden {
         assert!(!none.allow(origin, host), "{origin}");
         assert!(!list.allow(origin, host), "{origin}");
     }
     assert!(any.allow("https://evil.example", host));
-    for nobody in ["null", "NULL", ""] {
-        assert!(!any.allow(nobody, host), "{nobody}");
+    for origin in ["null", "NULL", ""] {
+        assert!(!any.allow(origin, host), "{origin}");
     }
 }
 
 #[test]
-fn a_list_of_origins_holds_origins() {
+fn parses_a_list_of_origins_and_rejects_anything_else() {
     for good in [
         "*",
         "https://a.example",
@@ -312,7 +312,7 @@ fn a_list_of_origins_holds_origins() {
 }
 
 #[test]
-fn a_foreign_origin_is_refused_and_none_at_all_is_fine() {
+fn rejects_a_foreign_origin_and_allows_a_request_without_one() {
     let from = |origin| RequestParts {
         origin,
         ..with_token()
@@ -325,7 +325,7 @@ fn a_foreign_origin_is_refused_and_none_at_all_is_fine() {
 }
 
 #[test]
-fn the_form_is_looked_at_before_the_token() {
+fn checks_the_form_and_origin_before_the_token() {
     let bad = RequestParts {
         room: "a b",
         origin: Some("null"),
@@ -353,7 +353,7 @@ fn the_form_is_looked_at_before_the_token() {
 }
 
 #[test]
-fn a_token_is_worth_what_it_grants_in_the_room() {
+fn admits_a_user_with_what_the_token_grants_in_the_room() {
     let claims = |rooms| Claims {
         user: UserId::parse("ann").unwrap(),
         expires: Timestamp(7),
@@ -361,8 +361,8 @@ fn a_token_is_worth_what_it_grants_in_the_room() {
         info: None,
         limits: ClaimedLimits::default(),
     };
-    let knock = read(with_token()).unwrap();
-    let admission = knock
+    let join_request = read(with_token()).unwrap();
+    let admission = join_request
         .clone()
         .admit(claims(r#"{"lobby":["publish"]}"#))
         .unwrap();
@@ -374,7 +374,7 @@ fn a_token_is_worth_what_it_grants_in_the_room() {
         r#"{"lobby":[]}"#,
         r#"{"*":["receive"],"lobby":[]}"#,
     ] {
-        let refusal = knock.clone().admit(claims(rooms)).unwrap_err();
+        let refusal = join_request.clone().admit(claims(rooms)).unwrap_err();
         assert_eq!(refusal, Refusal::RoomForbidden, "{rooms}");
     }
 }
@@ -388,8 +388,8 @@ fn request() -> RequestParts<'static> {
     }
 }
 
-fn token_of(knock: JoinRequest) -> String {
-    match knock.credential {
+fn token_of(join_request: JoinRequest) -> String {
+    match join_request.credential {
         Credential::Token(Secret(token)) => token,
         Credential::Session(_) => panic!("no token"),
     }
@@ -415,33 +415,36 @@ fn rules() -> AdmissionRules {
 }
 
 #[test]
-fn without_a_token_the_application_is_asked_where_there_is_one() {
+fn uses_the_cookie_session_if_there_is_no_token() {
     let rules = rules_with_application("https://app.example");
     let session = Credential::Session(rules.application.clone().unwrap());
-    let knock =
+    let join_request =
         |request: RequestParts<'_>| JoinRequest::read(&request, &rules).map(|one| one.credential);
-    assert_eq!(knock(request()), Ok(session.clone()));
+    assert_eq!(join_request(request()), Ok(session.clone()));
     assert_eq!(
-        knock(with_token()),
+        join_request(with_token()),
         Ok(Credential::Token(Secret("x".into())))
     );
-    // A token that is no good is not made up for by a cookie.
+    // A cookie does not replace an invalid token.
     let broken = RequestParts {
         authorization: Some("Bearer "),
         ..request()
     };
-    assert_eq!(knock(broken), Ok(Credential::Token(Secret(String::new()))));
+    assert_eq!(
+        join_request(broken),
+        Ok(Credential::Token(Secret(String::new())))
+    );
     let basic = RequestParts {
         authorization: Some("Basic YTpi"),
         ..request()
     };
-    assert_eq!(knock(basic), Ok(session));
+    assert_eq!(join_request(basic), Ok(session));
     assert_eq!(refused(request()), Refusal::TokenMissing);
 }
 
 #[test]
-fn cookies_count_for_listed_origins_and_ones_own_and_a_star_lists_none() {
-    let knock = |list: &str, origin| {
+fn accepts_cookies_from_its_own_and_listed_origins_but_not_by_a_star() {
+    let join_request = |list: &str, origin| {
         let rules = rules_with_application(list);
         let request = RequestParts {
             origin: Some(origin),
@@ -450,7 +453,7 @@ fn cookies_count_for_listed_origins_and_ones_own_and_a_star_lists_none() {
         JoinRequest::read(&request, &rules).is_ok()
     };
     let own = format!("https://{}", request().host);
-    for (list, origin, is_let_in) in [
+    for (list, origin, is_allowed) in [
         ("https://app.example", "https://app.example", true),
         ("https://app.example", &*own, true),
         ("https://app.example", "http://chat.example", false),
@@ -460,9 +463,9 @@ fn cookies_count_for_listed_origins_and_ones_own_and_a_star_lists_none() {
         ("*", "https://evil.example", false),
         ("*", "null", false),
     ] {
-        assert_eq!(knock(list, origin), is_let_in, "{origin} by {list}");
+        assert_eq!(join_request(list, origin), is_allowed, "{origin} by {list}");
     }
-    // A token is brought on purpose.
+    // A token is sent deliberately, so the cookie rule does not apply.
     let request = RequestParts {
         origin: Some("https://evil.example"),
         ..with_token()
@@ -499,5 +502,5 @@ fn options_of(query: &str) -> Result<JoinOptions, Refusal> {
         query,
         ..with_token()
     };
-    read(request).map(|knock| knock.options)
+    read(request).map(|join_request| join_request.options)
 }

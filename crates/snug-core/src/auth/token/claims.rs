@@ -1,4 +1,4 @@
-//! What a token says once it is believed, or an application of who asks: one user's claims.
+//! The claims of a verified token, or of an application's response for a cookie session.
 
 use std::rc::Rc;
 
@@ -14,12 +14,12 @@ use crate::{
     rate::Rate,
 };
 
-/// What was proved.
+/// A user's claims.
 #[derive(Clone, Debug)]
 pub struct Claims {
     /// `sub`.
     pub user: UserId,
-    /// `exp`, without leeway.
+    /// `exp`, without the leeway.
     pub expires: Timestamp,
     /// `rooms`.
     pub grants: Grants,
@@ -29,11 +29,11 @@ pub struct Claims {
     pub limits: ClaimedLimits,
 }
 
-/// The `limits` claim: bounds that may only tighten the operator's.
+/// The `limits` claim. It can only tighten the operator's limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ClaimedLimits {
-    /// Commands each second, at least 1.
+    /// Commands per second, at least 1.
     pub messages_per_second: Option<u64>,
     /// Bytes of one command, at least 1.
     pub message_bytes: Option<u64>,
@@ -44,7 +44,7 @@ struct Payload<'a> {
     sub: Option<String>,
     exp: Option<u64>,
     nbf: Option<u64>,
-    // Read for nothing but that one that stands twice is refused.
+    // Read only so that a duplicate is rejected.
     #[serde(rename = "iat")]
     _iat: Option<IgnoredAny>,
     #[serde(rename = "jti")]
@@ -67,20 +67,20 @@ enum Audience {
 }
 
 impl Audience {
-    fn names(&self, wanted: &str) -> bool {
+    fn contains(&self, required: &str) -> bool {
         match self {
-            Self::One(name) => name == wanted,
-            Self::Many(names) => names.iter().any(|name| name == wanted),
+            Self::One(name) => name == required,
+            Self::Many(names) => names.iter().any(|name| name == required),
         }
     }
 }
 
 impl Claims {
-    /// Reads the claims of a token whose signature holds.
+    /// Reads the claims of a token whose signature has been verified.
     ///
     /// # Errors
     ///
-    /// `token_invalid`, `token_expired` or `token_not_yet_valid`. The times are looked at last.
+    /// `token_invalid`, `token_expired` or `token_not_yet_valid`. The times are checked last.
     pub(super) fn of_token(
         json: &[u8],
         rules: &TokenRules,
@@ -89,34 +89,37 @@ impl Claims {
         let payload = Payload::read(json)?;
         if rules.issuer.is_some() && payload.iss != rules.issuer {
             return Err(Refusal::TokenInvalid(
-                "The token's 'iss' is not the required one",
+                "The token's 'iss' is not the required issuer",
             ));
         }
-        if let Some(wanted) = &rules.audience
-            && !payload.aud.as_ref().is_some_and(|aud| aud.names(wanted))
+        if let Some(required) = &rules.audience
+            && !payload
+                .aud
+                .as_ref()
+                .is_some_and(|aud| aud.contains(required))
         {
             return Err(Refusal::TokenInvalid(
-                "The token's 'aud' does not hold the required one",
+                "The token's 'aud' does not contain the required audience",
             ));
         }
         payload.into_claims(rules.leeway_ms, now)
     }
 
-    /// Reads the claims with which an application answers for one of its users. They are not
-    /// addressed to anybody, and so `iss` and `aud` are not asked for.
+    /// Reads the claims that an application returns for a cookie session. They come directly from
+    /// the application, so `iss` and `aud` are not checked.
     ///
     /// # Errors
     ///
-    /// As for a token.
+    /// `token_invalid`, `token_expired` or `token_not_yet_valid`.
     pub fn of_session(json: &[u8], leeway_ms: u64, now: Timestamp) -> Result<Self, Refusal> {
         Payload::read(json)?.into_claims(leeway_ms, now)
     }
 }
 
-const UNREADABLE: Refusal = Refusal::TokenInvalid("The token's claims are not of their form");
+const UNREADABLE: Refusal = Refusal::TokenInvalid("The token's claims are malformed");
 
 impl ClaimedLimits {
-    /// The rate, or a tighter one where that is claimed.
+    /// Returns the rate, tightened if the token claims a lower one.
     pub fn tighten(self, rate: Rate) -> Rate {
         let claimed = self.messages_per_second.map(u32::try_from);
         match claimed {
@@ -125,7 +128,7 @@ impl ClaimedLimits {
         }
     }
 
-    /// The bytes of one message, or fewer where that is claimed.
+    /// Returns the most bytes of one command: `most`, or fewer if the token claims so.
     pub fn message_bytes_max(self, most: usize) -> usize {
         let claimed = self.message_bytes.map(usize::try_from);
         match claimed {
@@ -142,7 +145,7 @@ impl ClaimedLimits {
 
 impl<'a> Payload<'a> {
     fn read(json: &'a [u8]) -> Result<Self, Refusal> {
-        // A struct could be written as an array, too, and a set of claims may not be.
+        // serde also reads a struct from an array, which is not a valid set of claims.
         let is_object = json.trim_ascii_start().starts_with(b"{");
         if !is_object {
             return Err(UNREADABLE);
@@ -186,7 +189,7 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// A NumericDate (RFC 7519, section 2), of which whole seconds are accepted.
+/// Checks a NumericDate (RFC 7519, section 2), of which only whole seconds are accepted.
 fn seconds(date: Option<u64>) -> Result<Option<u64>, Refusal> {
     match date {
         Some(seconds) if seconds > TIME_SECONDS_MAX => Err(Refusal::TokenInvalid(
@@ -196,7 +199,7 @@ fn seconds(date: Option<u64>) -> Result<Option<u64>, Refusal> {
     }
 }
 
-/// The `info` claim: an object of bounded size.
+/// Reads the `info` claim, an object of limited size.
 fn profile(info: &RawValue) -> Result<Rc<RawValue>, Refusal> {
     let fits = info.get().len() <= INFO_BYTES_MAX && json::is_readable(info.get());
     if !json::is_object(info) || !fits {

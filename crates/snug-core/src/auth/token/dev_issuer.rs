@@ -1,4 +1,4 @@
-//! Development tokens: signed for whoever asks, and saying whatever is asked.
+//! Development tokens: issued without authentication, with whatever claims the request contains.
 
 use std::{collections::BTreeSet, fmt, rc::Rc};
 
@@ -18,22 +18,23 @@ use crate::{
     service_url::is_loopback_host,
 };
 
-/// How long a token is good for whose claims do not say: a day of work.
+/// The lifetime of a token whose claims contain no `exp`: one day.
 const LIFETIME_SECONDS: u64 = 24 * 60 * 60;
 
-/// What is told of claims that are longer than [`CLAIMS_BYTES_MAX`].
+/// The refusal of claims longer than [`CLAIMS_BYTES_MAX`].
 pub const CLAIMS_TOO_LONG: Refusal =
-    Refusal::BadRequest("The body, a token's claims, must not be over 4 KiB");
-const NO_CLAIMS: Refusal = Refusal::BadRequest("The body must be a JSON object, a token's claims");
-const CLAIMED_TWICE: Refusal = Refusal::BadRequest("The body has a claim that stands twice");
+    Refusal::BadRequest("The token's claims in the body must not exceed 4 KiB");
+const NO_CLAIMS: Refusal =
+    Refusal::BadRequest("The body must be a JSON object with the token's claims");
+const DUPLICATE_CLAIM: Refusal = Refusal::BadRequest("The body contains the same claim twice");
 
-/// Makes development tokens.
+/// Issues development tokens.
 ///
-/// Whoever reaches it needs no secret. So there is one only where the operator says so, and even
-/// then only for requests to this machine, by a name that is this machine's alone
-/// ([`DevTokenIssuer::serves_host`]). Left on by mistake in a deployment, whose hosts have other names, it opens
-/// nothing. Nor does it for a page whose own name has been made to lead here (DNS rebinding), which
-/// its browser would let read our answers.
+/// Requests need no secret. Therefore the issuer exists only if the operator enables it, and even
+/// then it serves only requests to a loopback host ([`DevTokenIssuer::serves_host`]). If it is left
+/// enabled in a deployment by mistake, it issues nothing, because a deployment's host is never a
+/// loopback host. Neither is a name that an attacker rebinds to this machine by DNS to read the
+/// response from a web page.
 pub struct DevTokenIssuer {
     key: Rc<Key>,
     issuer: Option<String>,
@@ -41,9 +42,9 @@ pub struct DevTokenIssuer {
 }
 
 impl DevTokenIssuer {
-    /// Makes tokens that hold by these rules; `None` where they have no secret to sign with.
+    /// Creates an issuer of tokens that these rules accept; `None` if they contain no secret.
     pub fn new(rules: &TokenRules) -> Option<Self> {
-        // The other one, where there is one, is that of before a rotation.
+        // A second secret is the one from before a rotation.
         let key = rules.secrets.first()?;
         Some(Self {
             key: key.clone(),
@@ -52,17 +53,17 @@ impl DevTokenIssuer {
         })
     }
 
-    /// Whether those who ask this host, with its port where it has one, are given tokens.
+    /// Returns true if tokens are issued to requests with this host (and port, if it has one).
     pub fn serves_host(&self, host: &str) -> bool {
         is_loopback_host(host)
     }
 
-    /// Signs claims as they are written, be they ones that the door refuses. Times, issuer and
-    /// audience are added where there are none.
+    /// Signs the claims as written, even if admission would reject them. Adds `iat`, `exp`, `iss`
+    /// and `aud` if absent.
     ///
     /// # Errors
     ///
-    /// `bad_request`, where they are no claims at all.
+    /// `bad_request` if the text is not a JSON object, contains a claim twice, or is too long.
     pub fn sign(&self, claims: &[u8], now: Timestamp) -> Result<Secret, Refusal> {
         if claims.len() > CLAIMS_BYTES_MAX {
             return Err(CLAIMS_TOO_LONG);
@@ -71,12 +72,12 @@ impl DevTokenIssuer {
         self.key.sign(&self.complete(claims, now)?)
     }
 
-    /// The claims, and what they lack.
+    /// Returns the claims with the missing ones added.
     fn complete(&self, claims: &str, now: Timestamp) -> Result<String, Refusal> {
         let Names(names) = serde_json::from_str(claims).map_err(|_| NO_CLAIMS)?;
         let claimed: BTreeSet<_> = names.iter().map(String::as_str).collect();
         if claimed.len() < names.len() {
-            return Err(CLAIMED_TWICE);
+            return Err(DUPLICATE_CLAIM);
         }
         let text = |text: &Option<String>| serde_json::to_string(text.as_ref()?).ok();
         let now_s = now.0 / 1000;
@@ -99,7 +100,7 @@ impl DevTokenIssuer {
     }
 }
 
-/// An object's text up to the end of its last member.
+/// Returns an object's text up to the end of its last member.
 fn without_end(object: &str) -> &str {
     let object = object.trim_ascii_end();
     object.strip_suffix('}').unwrap_or(object).trim_ascii_end()
@@ -130,7 +131,7 @@ impl<'de> Visitor<'de> for Names {
 }
 
 impl Key {
-    /// A token with these claims. Public keys sign nothing.
+    /// Returns a token with these claims. Fails for a public key, which cannot sign.
     fn sign(&self, claims: &str) -> Result<Secret, Refusal> {
         match &self.material {
             Material::Hs256(key) => Ok(token(&Hs256, key, claims)),
@@ -141,7 +142,7 @@ impl Key {
     }
 }
 
-/// jwt-compact's own `token` would write the claims anew.
+/// Builds a token. jwt-compact's own `token` would serialize the claims again and change their text.
 fn token<A: jwt_compact::Algorithm>(algorithm: &A, key: &A::SigningKey, claims: &str) -> Secret {
     let base64 = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
     let header = format!(r#"{{"alg":"{}","typ":"JWT"}}"#, algorithm.name());
@@ -166,14 +167,14 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_800_000_000_999);
 
     #[test]
-    fn a_token_holds_by_the_rules_that_it_was_made_for() {
+    fn issues_tokens_that_its_own_rules_accept() {
         for algorithm in [
             HmacAlgorithm::Hs256,
             HmacAlgorithm::Hs384,
             HmacAlgorithm::Hs512,
         ] {
             let rules = rules(algorithm);
-            let token = mint(&rules, r#"{"sub":"ann","rooms":["lobby"]}"#);
+            let token = issue(&rules, r#"{"sub":"ann","rooms":["lobby"]}"#);
             let claims = verify(&token, &rules, NOW).unwrap();
             assert_eq!(claims.user.as_str(), "ann");
             assert_eq!(claims.grants, serde_json::from_str(r#"["lobby"]"#).unwrap());
@@ -190,17 +191,17 @@ mod tests {
     }
 
     #[test]
-    fn it_is_signed_with_the_secret_that_counts() {
+    fn signs_with_the_current_secret() {
         let previous = Rc::new(Key::hmac(HmacAlgorithm::Hs256, &[7; 32]));
         let mut rules = rules(HmacAlgorithm::Hs256);
         rules.secrets.push(previous);
-        let token = mint(&rules, r#"{"sub":"ann"}"#);
+        let token = issue(&rules, r#"{"sub":"ann"}"#);
         rules.secrets.pop();
         assert!(verify(&token, &rules, NOW).is_ok());
     }
 
     #[test]
-    fn what_is_missing_is_added_and_nothing_else() {
+    fn adds_only_the_missing_claims() {
         let plain = rules(HmacAlgorithm::Hs256);
         assert_eq!(
             signed(&plain, "{}"),
@@ -211,12 +212,12 @@ mod tests {
             signed(&named, r#"{"sub":"ann"}"#),
             r#"{"sub":"ann","iat":1800000000,"exp":1800086400,"iss":"https://\"id\".example","aud":"snug"}"#
         );
-        let token = mint(&named, r#"{"sub":"ann"}"#);
+        let token = issue(&named, r#"{"sub":"ann"}"#);
         assert!(verify(&token, &named, NOW).is_ok());
     }
 
     #[test]
-    fn what_is_there_stays_as_it_was_written() {
+    fn keeps_given_claims_as_written() {
         let rules = rules_of("https://id.example", "snug");
         for claims in [
             r#"{"exp":1,"iat":2,"iss":"other","aud":["a","b"]}"#,
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_no_claims() {
+    fn rejects_claims_that_are_not_an_object() {
         for bytes in [
             "",
             " ",
@@ -265,24 +266,24 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_stands_twice_is_none() {
+    fn rejects_duplicate_claims() {
         for claims in [
             r#"{"sub":"ann","sub":"ann"}"#,
             r#"{"exp":1,"sub":"ann","\u0065xp":2}"#,
             r#"{"":1,"":1}"#,
         ] {
-            assert_eq!(refused(claims.as_bytes()), CLAIMED_TWICE, "{claims}");
+            assert_eq!(refused(claims.as_bytes()), DUPLICATE_CLAIM, "{claims}");
         }
     }
 
     #[test]
-    fn claims_of_the_most_bytes_and_one_more() {
+    fn accepts_claims_up_to_the_limit_and_rejects_longer_ones() {
         let claims = |bytes: usize| {
             let padding = "x".repeat(bytes - r#"{"sub":"ann","x":""}"#.len());
             format!(r#"{{"sub":"ann","x":"{padding}"}}"#)
         };
         let rules = rules_of("https://id.example", "snug");
-        let most = mint(&rules, &claims(CLAIMS_BYTES_MAX));
+        let most = issue(&rules, &claims(CLAIMS_BYTES_MAX));
         assert!(most.len() < TOKEN_BYTES_MAX);
         assert!(verify(&most, &rules, NOW).is_ok());
         let more = claims(CLAIMS_BYTES_MAX + 1);
@@ -290,18 +291,18 @@ mod tests {
     }
 
     #[test]
-    fn it_is_open_to_this_machine_alone() {
-        let mint = DevTokenIssuer::new(&rules(HmacAlgorithm::Hs256)).unwrap();
+    fn serves_loopback_hosts_only() {
+        let issuer = DevTokenIssuer::new(&rules(HmacAlgorithm::Hs256)).unwrap();
         for host in ["localhost", "localhost:8787", "127.0.0.1:8787", "[::1]"] {
-            assert!(mint.serves_host(host), "{host}");
+            assert!(issuer.serves_host(host), "{host}");
         }
         for host in ["chat.example.com", "localhost.example.com", "192.168.0.1"] {
-            assert!(!mint.serves_host(host), "{host}");
+            assert!(!issuer.serves_host(host), "{host}");
         }
     }
 
     #[test]
-    fn there_is_none_without_a_secret() {
+    fn does_not_exist_without_a_secret() {
         let set = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
         let rules = TokenRules {
             public: KeySet::read(set).unwrap(),
@@ -326,16 +327,16 @@ mod tests {
         }
     }
 
-    fn mint(rules: &TokenRules, claims: &str) -> String {
-        let minted = DevTokenIssuer::new(rules)
+    fn issue(rules: &TokenRules, claims: &str) -> String {
+        let issued = DevTokenIssuer::new(rules)
             .unwrap()
             .sign(claims.as_bytes(), NOW);
-        minted.unwrap().0
+        issued.unwrap().0
     }
 
-    /// The claims that were signed.
+    /// Returns the claims that were signed.
     fn signed(rules: &TokenRules, claims: &str) -> String {
-        part(&mint(rules, claims), 1)
+        part(&issue(rules, claims), 1)
     }
 
     fn part(token: &str, index: usize) -> String {
@@ -345,7 +346,7 @@ mod tests {
 
     #[track_caller]
     fn refused(claims: &[u8]) -> Refusal {
-        let mint = DevTokenIssuer::new(&rules(HmacAlgorithm::Hs256)).unwrap();
-        mint.sign(claims, NOW).unwrap_err()
+        let issuer = DevTokenIssuer::new(&rules(HmacAlgorithm::Hs256)).unwrap();
+        issuer.sign(claims, NOW).unwrap_err()
     }
 }
