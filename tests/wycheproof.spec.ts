@@ -48,11 +48,11 @@ const EXCEPTIONS: Record<number, string> = {
 
 /** Keys with which the Worker refuses to run, with the detail of the error. */
 const UNUSABLE: Record<number, string> = {
-  325: "JWT_JWKS has a key, number 1, that is not for RS256, PS256, ES256 or EdDSA", // PS512
-  353: "JWT_JWKS holds no key that verifies signatures", // "use": "enc"
-  354: "JWT_JWKS holds no key that verifies signatures",
-  355: "JWT_JWKS holds no key that verifies signatures", // "key_ops": ["encrypt"]
-  356: "JWT_JWKS holds no key that verifies signatures",
+  325: "JWT_JWKS has an invalid key: key 1 has an 'alg' other than RS256, PS256, ES256 and EdDSA", // PS512
+  353: "JWT_JWKS contains no key that verifies signatures", // "use": "enc"
+  354: "JWT_JWKS contains no key that verifies signatures",
+  355: "JWT_JWKS contains no key that verifies signatures", // "key_ops": ["encrypt"]
+  356: "JWT_JWKS contains no key that verifies signatures",
 };
 
 const first = ({ tests }: Group) => tests[0]?.tcId ?? 0;

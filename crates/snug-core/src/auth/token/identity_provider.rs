@@ -1,5 +1,4 @@
-//! The keys of an identity provider's address: how long they are kept, and when they are asked for
-//! again.
+//! The cached key set of an identity provider: how long it is used, and when it is fetched again.
 
 use std::rc::Rc;
 
@@ -8,26 +7,26 @@ use serde::{Deserialize, Serialize};
 use super::{Key, KeySelector, KeySet, NOT_SIGNED};
 use crate::{ids::Timestamp, protocol::refusal::Refusal};
 
-/// How long keys are used without asking again.
+/// Time for which keys are used without fetching them again.
 const FRESH_MS: u64 = 60 * 60 * 1000;
-/// How long they are used while the provider does not answer.
+/// Time for which keys are used if fetching them fails.
 const KEPT_MS: u64 = 24 * 60 * 60 * 1000;
-/// How often the provider is asked for a `kid` that it did not have, by whatever tokens.
+/// Least time between two fetches for a `kid` that is not in the set, for all tokens together.
 const SEEK_MS: u64 = 60 * 1000;
-/// How long after a failure the provider is asked again: while there are keys that can be used…
+/// Time from a failure to the next fetch, if there are usable keys.
 const RETRY_MS: u64 = 60 * 1000;
-/// …and while there are none.
+/// The same if there are no usable keys.
 const RETRY_EMPTY_MS: u64 = 10 * 1000;
-/// After so long a fetch that has not ended is not waited for any more. More than it may take.
+/// Time after which an unfinished fetch counts as lost. Longer than the timeout of a fetch.
 const FETCH_MS_MAX: u64 = 6 * 1000;
 
-/// A provider's keys, as they were last fetched.
+/// A provider's keys, as last fetched.
 #[derive(Default)]
 pub struct IdentityProvider {
     set: Option<Fetched>,
     fetching: Option<Fetching>,
     failed_at: Option<Timestamp>,
-    /// When it was last asked for a `kid` that it did not have.
+    /// Time of the last fetch for a `kid` that was not in the set.
     sought_at: Option<Timestamp>,
 }
 
@@ -37,26 +36,27 @@ struct Fetched {
     keys: KeySet,
 }
 
-/// A fetch that has not ended. It may never: whoever asks may be cut off.
+/// A fetch in progress. It may never end, because the runtime can cancel the request that started
+/// it.
 struct Fetching {
     since: Timestamp,
-    /// Whether it is for a `kid` that a set of which nothing else is wrong does not have.
+    /// True if the set is fresh but does not contain the `kid`.
     seeks: bool,
 }
 
-/// What is to be done about a signer.
+/// The result of looking up a token's key.
 pub enum KeyLookup {
-    /// One of these keys may be meant.
+    /// The keys that match.
     Found(Vec<Rc<Key>>),
-    /// Fetch the address, say [`IdentityProvider::fetched`], and look again.
+    /// The caller must fetch the key set, call [`IdentityProvider::fetched`], and look up again.
     Fetch,
-    /// Somebody else does: look again in a moment.
+    /// Another request is fetching the key set. The caller must look up again in a moment.
     Wait,
-    /// There is no such key, or none can be had.
+    /// There is no such key, or the keys are unavailable.
     Refused(Refusal),
 }
 
-/// A provider's keys as other isolates may share them.
+/// A key set as shared between isolates.
 #[derive(Serialize, Deserialize)]
 struct Shared {
     at: Timestamp,
@@ -65,9 +65,9 @@ struct Shared {
 }
 
 impl IdentityProvider {
-    /// Looks for a signer's keys. What has to be fetched is marked as being fetched.
-    pub fn look_up(&mut self, signer: &KeySelector, now: Timestamp) -> KeyLookup {
-        let found = self.find(signer, now);
+    /// Looks up the keys that match. If it returns [`KeyLookup::Fetch`], it marks the fetch as started.
+    pub fn look_up(&mut self, selector: &KeySelector, now: Timestamp) -> KeyLookup {
+        let found = self.find(selector, now);
         let fetched_at = self.set.as_ref().map(|set| set.at);
         let is_fresh = is_within(fetched_at, FRESH_MS, now);
         let is_usable = is_within(fetched_at, KEPT_MS, now);
@@ -94,9 +94,9 @@ impl IdentityProvider {
         KeyLookup::Fetch
     }
 
-    /// Takes the JWK Set that the address answered; `None` for anything else. Whether there is a
-    /// key in it that can be used.
-    pub fn fetched(&mut self, answer: Option<String>, now: Timestamp) -> bool {
+    /// Stores the fetched JWK Set; `None` if the fetch failed. Returns true if the set contains a
+    /// usable key.
+    pub fn fetched(&mut self, response: Option<String>, now: Timestamp) -> bool {
         let fetching = self.fetching.take();
         let read = |text: String| {
             let keys = KeySet::read(&text)?;
@@ -106,12 +106,12 @@ impl IdentityProvider {
                 keys,
             })
         };
-        let Some(set) = answer.and_then(read) else {
+        let Some(set) = response.and_then(read) else {
             self.failed_at = Some(now);
             return false;
         };
         self.failed_at = None;
-        // Noted once there is an answer: one who asks and is cut off keeps nobody from asking.
+        // Set only after a response, so that a canceled fetch does not delay the next one.
         if fetching.is_some_and(|fetching| fetching.seeks) {
             self.sought_at = Some(now);
         }
@@ -120,7 +120,7 @@ impl IdentityProvider {
         has_keys
     }
 
-    /// The keys for others, as text.
+    /// Returns the keys as text for other isolates.
     pub fn share(&self) -> Option<String> {
         let set = self.set.as_ref()?;
         let shared = Shared {
@@ -131,9 +131,9 @@ impl IdentityProvider {
         serde_json::to_string(&shared).ok()
     }
 
-    /// Takes what another isolate shared, where it is newer. Whether that settles what was about
-    /// to be fetched for this signer: then nothing need be.
-    pub fn adopt(&mut self, shared: &str, signer: &KeySelector, now: Timestamp) -> bool {
+    /// Adopts the keys that another isolate shared, if they are newer. Returns true if this makes
+    /// the fetch for this selector unnecessary.
+    pub fn adopt(&mut self, shared: &str, selector: &KeySelector, now: Timestamp) -> bool {
         let Ok(shared) = serde_json::from_str::<Shared>(shared) else {
             return false;
         };
@@ -146,7 +146,7 @@ impl IdentityProvider {
         let fetched_at = self.set.as_ref().map(|set| set.at);
         let was_sought = is_within(sought_at, SEEK_MS, now);
         let settles = is_within(fetched_at, FRESH_MS, now)
-            && (was_sought || !self.find(signer, now).is_empty());
+            && (was_sought || !self.find(selector, now).is_empty());
         if settles {
             self.fetching = None;
             self.sought_at = sought_at.max(self.sought_at);
@@ -154,15 +154,15 @@ impl IdentityProvider {
         settles
     }
 
-    fn find(&self, signer: &KeySelector, now: Timestamp) -> Vec<Rc<Key>> {
+    fn find(&self, selector: &KeySelector, now: Timestamp) -> Vec<Rc<Key>> {
         let is_usable = |set: &&Fetched| is_within(Some(set.at), KEPT_MS, now);
         let set = self.set.as_ref().filter(is_usable);
-        set.map(|set| set.keys.find(signer)).unwrap_or_default()
+        set.map(|set| set.keys.find(selector)).unwrap_or_default()
     }
 }
 
-/// Whether it was less than so long ago. What is yet to come, as after a clock was set back, was
-/// not.
+/// Returns true if `at` is less than `ms` ago. A time in the future, possible after the clock was
+/// set back, does not count.
 fn is_within(at: Option<Timestamp>, ms: u64, now: Timestamp) -> bool {
     at.is_some_and(|at| at <= now && now.ms_since(at) < ms)
 }

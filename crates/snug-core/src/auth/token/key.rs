@@ -1,5 +1,5 @@
-//! Keys that verify tokens: each bound to one algorithm (RFC 8725, section 3.1), read from a
-//! secret or from a JWK Set (RFC 7517), and found by `kid`.
+//! Keys that verify tokens. Each is bound to one algorithm (RFC 8725, section 3.1), comes from a
+//! secret or from a JWK Set (RFC 7517), and is selected by `kid`.
 
 use std::{fmt, rc::Rc};
 
@@ -13,12 +13,12 @@ use crate::{
     protocol::json,
 };
 
-/// The algorithms whose signatures are accepted (RFC 7518, section 3.1; RFC 8037).
+/// The accepted signature algorithms (RFC 7518, section 3.1; RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    /// With a shared secret.
+    /// An algorithm with a shared secret.
     Hmac(HmacAlgorithm),
-    /// With a public key.
+    /// An algorithm with a public key.
     Public(PublicAlgorithm),
 }
 
@@ -33,7 +33,7 @@ pub enum HmacAlgorithm {
     Hs512,
 }
 
-/// The algorithms whose verifying key is public.
+/// The public-key algorithms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PublicAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518, section 3.3).
@@ -42,12 +42,12 @@ pub enum PublicAlgorithm {
     Ps256,
     /// ECDSA on P-256 with SHA-256 (RFC 7518, section 3.4).
     Es256,
-    /// Ed25519 (RFC 8037, section 3.1; RFC 9864 names it so).
+    /// Ed25519 (RFC 8037, section 3.1; RFC 9864 adds the name `Ed25519`).
     EdDsa,
 }
 
 impl Algorithm {
-    /// What a header's `alg` names; `None` for those that are not accepted.
+    /// Returns the algorithm that a header's `alg` names; `None` if it is not accepted.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "HS256" => Self::Hmac(HmacAlgorithm::Hs256),
@@ -83,19 +83,19 @@ pub(super) enum Material {
     Public(PublicKey),
 }
 
-/// A key that the platform checks signatures with: its own cryptography is faster than any in
-/// Wasm, and costs no bytes of it.
+/// A key with which the platform checks signatures. The platform's cryptography is faster than any
+/// in Wasm and adds no code.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PublicKey {
-    /// What it verifies, and nothing else.
+    /// The only algorithm that the key is used for.
     pub algorithm: PublicAlgorithm,
-    /// The key, with no more than its parts, as a JWK's JSON.
+    /// The key as a JWK with the required members only.
     pub jwk: String,
-    /// How long its signatures are.
+    /// The length of its signatures.
     pub signature_bytes: usize,
 }
 
-/// The header's words on who has signed.
+/// The fields of a token's header that select a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySelector {
     /// `alg`.
@@ -105,7 +105,7 @@ pub struct KeySelector {
 }
 
 impl Key {
-    /// A shared secret for one HMAC algorithm. Its strength is the caller's to check.
+    /// Creates a key from a shared secret for one HMAC algorithm. The caller checks the secret's length.
     pub fn hmac(algorithm: HmacAlgorithm, secret: &[u8]) -> Self {
         let material = match algorithm {
             HmacAlgorithm::Hs256 => Material::Hs256(Hs256Key::new(secret)),
@@ -115,7 +115,7 @@ impl Key {
         Self { id: None, material }
     }
 
-    /// What it verifies.
+    /// Returns the key's algorithm.
     pub fn algorithm(&self) -> Algorithm {
         match &self.material {
             Material::Hs256(_) => Algorithm::Hmac(HmacAlgorithm::Hs256),
@@ -131,18 +131,18 @@ impl Key {
 pub struct KeySet(Vec<Rc<Key>>);
 
 impl KeySet {
-    /// Reads a set that others keep: what is no key of ours is passed over (RFC 7517, section 5).
-    /// `None` where it is not a JWK Set at all.
+    /// Reads an identity provider's set. Unusable keys are skipped (RFC 7517, section 5). Returns
+    /// `None` if the text is not a JWK Set.
     pub fn read(json: &str) -> Option<Self> {
         let keys = jwks(json)?.into_iter();
         Some(Self(keys.filter_map(|key| key.ok().flatten()).collect()))
     }
 
-    /// Reads the operator's own set, in which nothing may be wrong.
+    /// Reads the operator's own set and rejects it if any key is faulty.
     ///
     /// # Errors
     ///
-    /// What is wrong, without any part of a key.
+    /// A description of the fault, without any part of a key.
     pub fn read_strictly(json: &str) -> Result<Self, String> {
         let keys = jwks(json).ok_or("must be a JWK Set: {\"keys\": […]}")?;
         let mut set = Vec::new();
@@ -150,46 +150,46 @@ impl KeySet {
             let number = index.saturating_add(1);
             match key {
                 Ok(key) => set.extend(key),
-                Err(fault) => return Err(format!("has a key, number {number}, that {fault}")),
+                Err(fault) => return Err(format!("has an invalid key: key {number} {fault}")),
             }
         }
         if set.is_empty() {
-            return Err("holds no key that verifies signatures".into());
+            return Err("contains no key that verifies signatures".into());
         }
         let set = Self(set);
         for key in &set.0 {
-            let of_same_name = set.find(&KeySelector {
+            let same_name = set.find(&KeySelector {
                 algorithm: key.algorithm(),
                 key_id: key.id.clone(),
             });
-            if of_same_name.len() != 1 {
-                return Err("has keys of one 'alg' that no 'kid' tells apart".into());
+            if same_name.len() != 1 {
+                return Err("has keys with the same 'alg' and no distinct 'kid'".into());
             }
         }
         Ok(set)
     }
 
-    /// Whether there are none.
+    /// Returns true if the set has no keys.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The keys that the signer may mean: of its algorithm, and of its `kid`. Where it names none,
-    /// only the one key of its algorithm can be meant.
-    pub fn find(&self, signer: &KeySelector) -> Vec<Rc<Key>> {
+    /// Returns the keys with the selector's algorithm and `kid`. Without a `kid`, returns the only
+    /// key of the algorithm; none if there are several.
+    pub fn find(&self, selector: &KeySelector) -> Vec<Rc<Key>> {
         let fits = |key: &&Rc<Key>| {
-            key.algorithm() == signer.algorithm
-                && (signer.key_id.is_none() || key.id == signer.key_id)
+            key.algorithm() == selector.algorithm
+                && (selector.key_id.is_none() || key.id == selector.key_id)
         };
         let found: Vec<_> = self.0.iter().filter(fits).cloned().collect();
-        if signer.key_id.is_none() && found.len() > 1 {
+        if selector.key_id.is_none() && found.len() > 1 {
             return Vec::new();
         }
         found
     }
 }
 
-/// Why a JWK is none that verifies tokens.
+/// The reason why a JWK cannot verify tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     Form,
@@ -208,20 +208,24 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Form => "is not a JWK",
-            Self::Private => "is a private key: leave out its private parts, and replace it",
+            Self::Private => {
+                "is a private key: replace it, and configure only the public part of the new one"
+            }
             Self::Secret => "is a secret: it belongs in JWT_SECRET",
-            Self::Type => "is not of 'kty' RSA, EC with 'crv' P-256, or OKP with 'crv' Ed25519",
-            Self::Algorithm => "is not for RS256, PS256, ES256 or EdDSA",
-            Self::Mismatch => "has an 'alg' that its 'kty' does not have",
-            Self::Parts => "lacks a part, or has one that is not base64url of the right length",
-            Self::RsaLength => "is an RSA key of less than 2,048 bits, or more than 8,192",
-            Self::SmallOrder => "is an Ed25519 key for which anybody can sign",
-            Self::RsaExponent => "is an RSA key with another exponent than 3 or 65537",
+            Self::Type => "must have 'kty' RSA, EC with 'crv' P-256, or OKP with 'crv' Ed25519",
+            Self::Algorithm => "has an 'alg' other than RS256, PS256, ES256 and EdDSA",
+            Self::Mismatch => "has an 'alg' that does not fit its 'kty'",
+            Self::Parts => "has a part that is missing or is not base64url of the right length",
+            Self::RsaLength => "is an RSA key with fewer than 2,048 or more than 8,192 bits",
+            Self::SmallOrder => {
+                "is an Ed25519 key of small order, for which signatures can be forged"
+            }
+            Self::RsaExponent => "is an RSA key with an exponent other than 3 and 65537",
         })
     }
 }
 
-/// A JWK's members. Those that stand twice are refused.
+/// A JWK's members. Duplicates are rejected.
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -240,7 +244,7 @@ struct Jwk {
 
 type Read = Result<Option<Rc<Key>>, Fault>;
 
-/// Each of the set's keys; `None` for those that are not for signatures.
+/// Reads the keys of a JWK Set; a key that is not for signatures is `None`.
 fn jwks(json: &str) -> Option<Vec<Read>> {
     #[derive(Deserialize)]
     struct Set<'a> {
@@ -249,7 +253,7 @@ fn jwks(json: &str) -> Option<Vec<Read>> {
     }
     let is_object = json.trim_ascii_start().starts_with('{');
     let set: Set = serde_json::from_str(json).ok().filter(|_| is_object)?;
-    // A struct could be written as an array, too.
+    // serde also reads a struct from an array, which is not a JWK.
     let jwk = |key: &RawValue| serde_json::from_str::<Jwk>(key.get()).ok();
     let read = |key: &&RawValue| {
         let jwk = jwk(key).filter(|_| json::is_object(key));
@@ -278,14 +282,14 @@ impl Jwk {
         let (jwk, signature_bytes) = match algorithm {
             PublicAlgorithm::Rs256 | PublicAlgorithm::Ps256 => {
                 let (n, e) = (part(&self.n)?, part(&self.e)?);
-                // Some providers write a leading zero, which is not to be there.
+                // Some providers write a leading zero, although RFC 7518 forbids it.
                 let n = without_leading_zeros(&n);
                 let is_whole = n.first().is_some_and(|first| first.leading_zeros() == 0);
                 let has_bits = n.len() > RSA_BYTES_MIN || n.len() == RSA_BYTES_MIN && is_whole;
                 if !has_bits || n.len() > RSA_BYTES_MAX {
                     return Err(Fault::RsaLength);
                 }
-                // All that the runtime takes, and that anybody uses.
+                // The only exponents that the runtime accepts.
                 if !matches!(without_leading_zeros(&e), [3] | [1, 0, 1]) {
                     return Err(Fault::RsaExponent);
                 }
@@ -317,8 +321,8 @@ impl Jwk {
         })))
     }
 
-    /// The one algorithm that the key is for. Where it does not say, it is what its type has; and
-    /// of RSA's two the one that every provider uses that leaves it out.
+    /// Returns the key's algorithm. Without an `alg`, it follows from the key's type; for RSA it is
+    /// RS256, which providers that omit `alg` use.
     fn algorithm(&self) -> Result<PublicAlgorithm, Fault> {
         use PublicAlgorithm::{EdDsa, Es256, Ps256, Rs256};
         let of_type: &[PublicAlgorithm] = match (&*self.kty, self.crv.as_deref()) {
@@ -348,10 +352,10 @@ fn part(text: &Option<String>) -> Result<Vec<u8>, Fault> {
         .ok_or(Fault::Parts)
 }
 
-/// The size of a number on either curve.
+/// The length of a coordinate on either curve.
 const CURVE_BYTES: usize = 32;
 
-/// A number of the curve's size, as it was written.
+/// Checks a coordinate's length and returns it in base64url.
 fn coordinate(text: &Option<String>) -> Result<String, Fault> {
     let bytes = part(text)?;
     (bytes.len() == CURVE_BYTES)
@@ -359,9 +363,9 @@ fn coordinate(text: &Option<String>) -> Result<String, Fault> {
         .ok_or(Fault::Parts)
 }
 
-/// Whether an Ed25519 key is one of the few points of which a multiple of 8 is nothing: for these
-/// anybody can sign, and the runtime does not look. They are the curve's points with y = 0, 1, -1
-/// and two others (RFC 8032, section 5.1), and those written as y + p.
+/// Returns true if an Ed25519 key is a point of small order (8 times the point is zero). Signatures
+/// for such keys can be forged, and the runtime does not check for them. They are the curve's points
+/// with y = 0, 1, -1 and two others (RFC 8032, section 5.1), also if encoded as y + p.
 fn is_of_small_order(x: &str) -> bool {
     const POINTS: [&str; 7] = [
         "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
@@ -372,7 +376,7 @@ fn is_of_small_order(x: &str) -> bool {
         "7f_______________________________________38",
         "7v_______________________________________38",
     ];
-    // The sign of the other coordinate, in the last bit, does not matter.
+    // The last bit, the sign of the other coordinate, does not matter.
     let mut bytes = Base64UrlUnpadded::decode_vec(x).unwrap_or_default();
     if let Some(last) = bytes.last_mut() {
         *last &= 0x7f;

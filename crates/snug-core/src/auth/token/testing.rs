@@ -1,5 +1,4 @@
-//! A platform for tests: it says of public keys what it is told to, and writes down what it was
-//! asked.
+//! A fake platform for tests: it returns fixed results and records the calls.
 
 use std::{
     cell::RefCell,
@@ -9,55 +8,57 @@ use std::{
 
 use super::*;
 
-/// Says the same of every key.
-pub(crate) struct Says {
+/// Returns the same results for every key.
+pub(crate) struct FakePlatform {
     pub(crate) holds: bool,
     pub(crate) provided: Result<Vec<Rc<Key>>, Refusal>,
-    pub(crate) asked: RefCell<Vec<PublicKey>>,
-    pub(crate) sought: RefCell<Vec<KeySelector>>,
+    /// The keys that were used to check a signature.
+    pub(crate) checked: RefCell<Vec<PublicKey>>,
+    /// The lookups at the identity provider.
+    pub(crate) lookups: RefCell<Vec<KeySelector>>,
 }
 
-impl Says {
+impl FakePlatform {
     pub(crate) fn new(holds: bool) -> Self {
         Self {
             holds,
             provided: Ok(Vec::new()),
-            asked: RefCell::default(),
-            sought: RefCell::default(),
+            checked: RefCell::default(),
+            lookups: RefCell::default(),
         }
     }
 }
 
-impl Platform for Says {
+impl Platform for FakePlatform {
     async fn holds(&self, key: &PublicKey, _: &[u8], _: &[u8]) -> bool {
-        self.asked.borrow_mut().push(key.clone());
+        self.checked.borrow_mut().push(key.clone());
         self.holds
     }
 
     async fn provided(
         &self,
         _: &ServiceUrl,
-        signer: &KeySelector,
+        selector: &KeySelector,
     ) -> Result<Vec<Rc<Key>>, Refusal> {
-        self.sought.borrow_mut().push(signer.clone());
+        self.lookups.borrow_mut().push(selector.clone());
         self.provided.clone()
     }
 }
 
-/// Checks a token with no more than what is configured.
+/// Verifies a token with the configured keys only.
 pub(crate) fn verify(token: &str, rules: &TokenRules, now: Timestamp) -> Result<Claims, Refusal> {
-    verify_on(&Says::new(false), token, rules, now)
+    verify_on(&FakePlatform::new(false), token, rules, now)
 }
 
 pub(crate) fn verify_on(
-    platform: &Says,
+    platform: &FakePlatform,
     token: &str,
     rules: &TokenRules,
     now: Timestamp,
 ) -> Result<Claims, Refusal> {
-    let checked = pin!(super::verify(token, rules, now, platform));
-    match checked.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(checked) => checked,
-        Poll::Pending => panic!("waits for a platform that does not"),
+    let result = pin!(super::verify(token, rules, now, platform));
+    match result.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => panic!("the future is pending, but the fake platform never waits"),
     }
 }

@@ -1,4 +1,4 @@
-//! What `token.rs` promises.
+//! Tests of `token.rs`.
 
 mod claims;
 mod public_keys;
@@ -18,7 +18,7 @@ const NOW: Timestamp = Timestamp(NOW_S * 1000);
 const HS256: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
 #[test]
-fn a_token_proves_what_it_claims() {
+fn reads_the_claims_of_a_valid_token() {
     let claims = verify_claims(&json!({
         "sub": "ann",
         "exp": NOW_S + 60,
@@ -43,16 +43,16 @@ fn a_token_proves_what_it_claims() {
 }
 
 #[test]
-fn what_is_not_claimed_is_nothing() {
+fn grants_nothing_that_is_not_claimed() {
     let claims = verify_claims(&least()).unwrap();
     assert_eq!(claims.grants, Grants::default());
     assert!(claims.info.is_none());
     assert_eq!(claims.limits, ClaimedLimits::default());
 }
 
-/// RFC 7515, appendix A.1: signed as it stands there, and without the `sub` that we need.
+/// RFC 7515, appendix A.1. Its signature is valid, but it lacks the required `sub`.
 #[test]
-fn the_rfcs_own_example_gets_as_far_as_its_claims() {
+fn verifies_the_signature_of_the_rfcs_example() {
     let key =
         "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
     let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9\
@@ -72,7 +72,7 @@ fn the_rfcs_own_example_gets_as_far_as_its_claims() {
 }
 
 #[test]
-fn only_the_keys_own_algorithm_is_accepted() {
+fn accepts_only_the_keys_own_algorithm() {
     for (algorithm, other) in [
         (HmacAlgorithm::Hs256, ["HS384", "HS512"]),
         (HmacAlgorithm::Hs384, ["HS256", "HS512"]),
@@ -92,8 +92,8 @@ fn only_the_keys_own_algorithm_is_accepted() {
 }
 
 #[test]
-fn an_algorithm_that_only_the_header_claims_is_refused() {
-    // Signed as HS256, whatever the header says.
+fn rejects_a_token_signed_with_another_algorithm_than_its_header_names() {
+    // Always signed with HS256.
     for alg in [
         "none", "None", "nOnE", "", "hs256", "HS384", "RS256", "ES256", "EdDSA",
     ] {
@@ -119,7 +119,7 @@ fn an_algorithm_that_only_the_header_claims_is_refused() {
 }
 
 #[test]
-fn only_a_configured_secret_holds() {
+fn accepts_only_configured_secrets() {
     let token = mint(HS256, &least());
     let other: &[u8] = b"another hmac secret of 32 bytes.";
     assert_eq!(
@@ -141,7 +141,7 @@ fn only_a_configured_secret_holds() {
 }
 
 #[test]
-fn a_token_that_was_changed_does_not_hold() {
+fn rejects_a_changed_token() {
     let token = mint(HS256, &least());
     let (header, rest) = token.split_once('.').unwrap();
     let (payload, signature) = rest.split_once('.').unwrap();
@@ -158,7 +158,7 @@ fn a_token_that_was_changed_does_not_hold() {
 }
 
 #[test]
-fn crit_is_refused_whatever_it_holds() {
+fn rejects_any_crit_header() {
     for crit in [r#"["exp"]"#, "[]", "null", "false", "7"] {
         let header = format!(r#"{{"alg":"HS256","crit":{crit}}}"#);
         assert_eq!(
@@ -170,7 +170,7 @@ fn crit_is_refused_whatever_it_holds() {
 }
 
 #[test]
-fn other_header_fields_are_ignored() {
+fn ignores_other_header_fields() {
     for header in [
         r#"{"alg":"HS256","kid":"7","jku":"https://example.com","b64":true,"x":{}}"#,
         r#"{"alg":"HS256","typ":"at+jwt"}"#,
@@ -180,7 +180,7 @@ fn other_header_fields_are_ignored() {
 }
 
 #[test]
-fn what_is_not_three_segments_of_base64url_is_refused() {
+fn rejects_anything_but_three_segments_of_base64url() {
     let token = mint(HS256, &least());
     let segments: Vec<_> = token.split('.').collect();
     let [header, payload, signature] = segments[..] else {
@@ -212,9 +212,9 @@ fn what_is_not_three_segments_of_base64url_is_refused() {
     }
 }
 
-/// Bits that encode nothing would make two texts of one token.
+/// If they were accepted, one token would have two texts.
 #[test]
-fn trailing_bits_are_refused() {
+fn rejects_unused_trailing_bits() {
     let token = mint(HS256, &least());
     let (rest, last) = token.split_at(token.len() - 1);
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -226,8 +226,8 @@ fn trailing_bits_are_refused() {
 }
 
 #[test]
-fn a_token_of_the_most_bytes_and_one_more() {
-    // Base64url makes 3 bytes 4 characters, so that not every padding gives every size.
+fn accepts_tokens_up_to_the_limit_and_rejects_longer_ones() {
+    // Base64url turns 3 bytes into 4 characters, so padding alone cannot reach every length.
     let padded = |kid: &str, padding: usize| {
         let header = json!({ "alg": "HS256", "kid": kid }).to_string();
         mint(&header, &with("padding", "x".repeat(padding).into()))
@@ -258,7 +258,7 @@ fn rules_with(secret: &[u8]) -> TokenRules {
     }
 }
 
-/// The claims that no token goes without.
+/// The required claims.
 fn least() -> Value {
     json!({ "sub": "ann", "exp": NOW_S + 3600 })
 }
@@ -286,7 +286,7 @@ fn signed_with(name: &str) -> String {
     }
 }
 
-/// Signs a header and payload that need not be of any form.
+/// Signs any header and payload.
 fn sign<A: jwt_compact::Algorithm>(
     algorithm: &A,
     key: &A::SigningKey,

@@ -1,4 +1,4 @@
-//! What `provider.rs` promises.
+//! Tests of `identity_provider.rs`.
 
 use super::*;
 use crate::auth::token::{Algorithm, PublicAlgorithm};
@@ -9,26 +9,26 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 
 #[test]
-fn keys_are_fetched_once_and_used_for_an_hour() {
+fn fetches_keys_once_and_uses_them_for_an_hour() {
     let mut provider = IdentityProvider::default();
     fetches(&mut provider, "a", NOW, Some("a"));
     for later in [0, 1, HOUR - 1] {
         assert!(found(&mut provider, "a", NOW.plus_ms(later)), "{later}");
     }
     assert!(matches!(
-        look(&mut provider, "a", NOW.plus_ms(HOUR)),
+        look_up(&mut provider, "a", NOW.plus_ms(HOUR)),
         KeyLookup::Fetch
     ));
-    // While one asks, the others go on with what is there.
+    // Other requests use the cached keys during the fetch.
     assert!(found(&mut provider, "a", NOW.plus_ms(HOUR)));
 }
 
 #[test]
-fn whoever_comes_while_the_first_keys_are_fetched_waits() {
+fn waits_while_the_first_keys_are_fetched() {
     let mut provider = IdentityProvider::default();
-    assert!(matches!(look(&mut provider, "a", NOW), KeyLookup::Fetch));
+    assert!(matches!(look_up(&mut provider, "a", NOW), KeyLookup::Fetch));
     assert!(matches!(
-        look(&mut provider, "a", NOW.plus_ms(4_999)),
+        look_up(&mut provider, "a", NOW.plus_ms(4_999)),
         KeyLookup::Wait
     ));
     provider.fetched(Some(set("a")), NOW.plus_ms(4_999));
@@ -36,15 +36,18 @@ fn whoever_comes_while_the_first_keys_are_fetched_waits() {
 }
 
 #[test]
-fn a_fetch_that_never_ends_is_not_waited_for() {
+fn fetches_again_if_a_fetch_never_ends() {
     let mut provider = IdentityProvider::default();
-    assert!(matches!(look(&mut provider, "a", NOW), KeyLookup::Fetch));
+    assert!(matches!(look_up(&mut provider, "a", NOW), KeyLookup::Fetch));
     let late = NOW.plus_ms(FETCH_MS_MAX);
-    assert!(matches!(look(&mut provider, "a", late), KeyLookup::Fetch));
+    assert!(matches!(
+        look_up(&mut provider, "a", late),
+        KeyLookup::Fetch
+    ));
 }
 
 #[test]
-fn an_unknown_kid_is_sought_at_most_once_a_minute() {
+fn fetches_for_an_unknown_kid_at_most_once_a_minute() {
     let mut provider = IdentityProvider::default();
     fetches(&mut provider, "a", NOW, Some("a"));
     fetches(&mut provider, "b", NOW.plus_ms(1), Some("a"));
@@ -62,19 +65,19 @@ fn an_unknown_kid_is_sought_at_most_once_a_minute() {
 }
 
 #[test]
-fn keys_are_used_for_a_day_while_the_provider_is_down() {
+fn uses_keys_for_a_day_while_the_provider_is_down() {
     let mut provider = IdentityProvider::default();
     fetches(&mut provider, "a", NOW, Some("a"));
     let mut fetched = 0;
     for minutes in 60..24 * 60 {
         let now = NOW.plus_ms(minutes * MINUTE);
-        if let KeyLookup::Fetch = look(&mut provider, "a", now) {
+        if let KeyLookup::Fetch = look_up(&mut provider, "a", now) {
             fetched += 1;
             provider.fetched(None, now);
         }
         assert!(found(&mut provider, "a", now), "{minutes}");
     }
-    // It is asked as long as it is down, and not for everybody who comes.
+    // Fetches are retried once a minute, not for each token.
     assert_eq!(fetched, 23 * 60);
     let day = NOW.plus_ms(24 * HOUR);
     fetches(&mut provider, "a", day, None);
@@ -82,7 +85,7 @@ fn keys_are_used_for_a_day_while_the_provider_is_down() {
 }
 
 #[test]
-fn a_provider_that_was_never_up_is_asked_again_after_ten_seconds() {
+fn retries_after_ten_seconds_if_it_has_no_keys() {
     let mut provider = IdentityProvider::default();
     fetches(&mut provider, "a", NOW, None);
     let soon = NOW.plus_ms(RETRY_EMPTY_MS - 1);
@@ -92,7 +95,7 @@ fn a_provider_that_was_never_up_is_asked_again_after_ten_seconds() {
 }
 
 #[test]
-fn whether_a_kid_is_unknown_cannot_be_told_while_the_provider_is_down() {
+fn refuses_an_unknown_kid_as_unavailable_while_the_provider_is_down() {
     let mut provider = IdentityProvider::default();
     fetches(&mut provider, "a", NOW, Some("a"));
     fetches(&mut provider, "b", NOW, None);
@@ -103,36 +106,42 @@ fn whether_a_kid_is_unknown_cannot_be_told_while_the_provider_is_down() {
 }
 
 #[test]
-fn one_who_asks_and_is_cut_off_keeps_nobody_from_asking() {
+fn a_canceled_fetch_does_not_delay_the_next_one() {
     let mut provider = IdentityProvider::default();
     fetches(&mut provider, "a", NOW, Some("a"));
     assert!(matches!(
-        look(&mut provider, "forged", NOW),
+        look_up(&mut provider, "forged", NOW),
         KeyLookup::Fetch
     ));
-    // Nobody ever says what came of it.
+    // The fetch is canceled and never reports a result.
     let soon = NOW.plus_ms(FETCH_MS_MAX - 1);
-    assert!(matches!(look(&mut provider, "b", soon), KeyLookup::Wait));
+    assert!(matches!(look_up(&mut provider, "b", soon), KeyLookup::Wait));
     assert!(found(&mut provider, "a", soon));
     fetches(&mut provider, "b", NOW.plus_ms(FETCH_MS_MAX), Some("b"));
     assert!(found(&mut provider, "b", NOW.plus_ms(FETCH_MS_MAX)));
 }
 
 #[test]
-fn what_is_no_set_takes_none_away() {
-    for answer in ["", "{", "null", "[]", "<html>", r#"{"keys":7}"#] {
+fn keeps_its_keys_if_the_response_is_not_a_key_set() {
+    for response in ["", "{", "null", "[]", "<html>", r#"{"keys":7}"#] {
         let mut provider = IdentityProvider::default();
         fetches(&mut provider, "a", NOW, Some("a"));
         let later = NOW.plus_ms(HOUR);
-        assert!(matches!(look(&mut provider, "a", later), KeyLookup::Fetch));
-        assert!(!provider.fetched(Some(answer.into()), later), "{answer}");
-        assert!(found(&mut provider, "a", later), "{answer}");
+        assert!(matches!(
+            look_up(&mut provider, "a", later),
+            KeyLookup::Fetch
+        ));
+        assert!(
+            !provider.fetched(Some(response.into()), later),
+            "{response}"
+        );
+        assert!(found(&mut provider, "a", later), "{response}");
     }
 }
 
 #[test]
-fn a_provider_that_takes_its_keys_away_is_believed() {
-    for answer in [
+fn drops_its_keys_if_the_provider_removes_them() {
+    for response in [
         r#"{"keys":[]}"#,
         r#"{"keys":[{}]}"#,
         r#"{"keys":[{"kty":"oct"}]}"#,
@@ -140,52 +149,64 @@ fn a_provider_that_takes_its_keys_away_is_believed() {
         let mut provider = IdentityProvider::default();
         fetches(&mut provider, "a", NOW, Some("a"));
         let later = NOW.plus_ms(HOUR);
-        assert!(matches!(look(&mut provider, "a", later), KeyLookup::Fetch));
-        assert!(!provider.fetched(Some(answer.into()), later), "{answer}");
-        // It may have new ones.
-        assert!(matches!(look(&mut provider, "a", later), KeyLookup::Fetch));
-        assert!(!provider.fetched(Some(answer.into()), later), "{answer}");
+        assert!(matches!(
+            look_up(&mut provider, "a", later),
+            KeyLookup::Fetch
+        ));
+        assert!(
+            !provider.fetched(Some(response.into()), later),
+            "{response}"
+        );
+        // The provider may have new keys, so the next lookup fetches again.
+        assert!(matches!(
+            look_up(&mut provider, "a", later),
+            KeyLookup::Fetch
+        ));
+        assert!(
+            !provider.fetched(Some(response.into()), later),
+            "{response}"
+        );
         assert_eq!(refused(&mut provider, "a", later), NOT_SIGNED);
     }
 }
 
 #[test]
-fn what_is_noted_for_later_by_a_clock_that_was_ahead_does_not_count() {
+fn ignores_times_in_the_future() {
     let mut provider = IdentityProvider::default();
     fetches(&mut provider, "a", NOW.plus_ms(HOUR), Some("a"));
     fetches(&mut provider, "b", NOW.plus_ms(HOUR), Some("a"));
     let shared = provider.share().unwrap();
     fetches(&mut provider, "a", NOW, Some("a"));
-    assert!(matches!(look(&mut provider, "b", NOW), KeyLookup::Fetch));
-    // Nor does it keep others from asking for longer than a minute.
+    assert!(matches!(look_up(&mut provider, "b", NOW), KeyLookup::Fetch));
+    // A shared time in the future delays other isolates by a minute at most.
     let mut other = IdentityProvider::default();
-    assert!(other.adopt(&shared, &signer("a"), NOW));
+    assert!(other.adopt(&shared, &selector("a"), NOW));
     let minute = NOW.plus_ms(MINUTE);
-    assert!(matches!(look(&mut other, "b", minute), KeyLookup::Fetch));
+    assert!(matches!(look_up(&mut other, "b", minute), KeyLookup::Fetch));
 }
 
 #[test]
-fn what_another_isolate_has_fetched_need_not_be_fetched() {
+fn adopts_keys_that_another_isolate_fetched() {
     let mut one = IdentityProvider::default();
     fetches(&mut one, "a", NOW, Some("a"));
     let shared = one.share().unwrap();
 
     let mut other = IdentityProvider::default();
     let later = NOW.plus_ms(HOUR - 1);
-    assert!(matches!(look(&mut other, "a", later), KeyLookup::Fetch));
-    assert!(other.adopt(&shared, &signer("a"), later));
+    assert!(matches!(look_up(&mut other, "a", later), KeyLookup::Fetch));
+    assert!(other.adopt(&shared, &selector("a"), later));
     assert!(found(&mut other, "a", later));
-    // It is as old as it is.
+    // Adopted keys keep their age.
     assert!(matches!(
-        look(&mut other, "a", NOW.plus_ms(HOUR)),
+        look_up(&mut other, "a", NOW.plus_ms(HOUR)),
         KeyLookup::Fetch
     ));
-    assert!(!other.adopt(&shared, &signer("a"), NOW.plus_ms(HOUR)));
+    assert!(!other.adopt(&shared, &selector("a"), NOW.plus_ms(HOUR)));
     assert!(other.fetched(Some(set("a")), NOW.plus_ms(HOUR)));
 }
 
 #[test]
-fn what_another_isolate_has_sought_in_vain_is_not_sought_again() {
+fn does_not_fetch_for_a_kid_that_another_isolate_did_not_find() {
     let mut one = IdentityProvider::default();
     fetches(&mut one, "a", NOW, Some("a"));
     let before = one.share().unwrap();
@@ -194,63 +215,63 @@ fn what_another_isolate_has_sought_in_vain_is_not_sought_again() {
 
     let mut other = IdentityProvider::default();
     let now = NOW.plus_ms(2 * SECOND);
-    assert!(matches!(look(&mut other, "c", now), KeyLookup::Fetch));
+    assert!(matches!(look_up(&mut other, "c", now), KeyLookup::Fetch));
     assert!(
-        !other.adopt(&before, &signer("c"), now),
-        "nobody has sought yet"
+        !other.adopt(&before, &selector("c"), now),
+        "no fetch for an unknown kid yet"
     );
-    assert!(other.adopt(&after, &signer("c"), now));
+    assert!(other.adopt(&after, &selector("c"), now));
     assert_eq!(refused(&mut other, "c", now), NOT_SIGNED);
     assert!(matches!(
-        look(&mut other, "c", NOW.plus_ms(MINUTE + SECOND)),
+        look_up(&mut other, "c", NOW.plus_ms(MINUTE + SECOND)),
         KeyLookup::Fetch
     ));
 }
 
 #[test]
-fn what_was_shared_before_does_not_take_newer_keys_away() {
+fn does_not_replace_newer_keys_with_shared_older_ones() {
     let mut one = IdentityProvider::default();
     fetches(&mut one, "a", NOW, Some("a"));
     let shared = one.share().unwrap();
     let mut other = IdentityProvider::default();
     fetches(&mut other, "b", NOW.plus_ms(1), Some("b"));
-    other.adopt(&shared, &signer("a"), NOW.plus_ms(2));
+    other.adopt(&shared, &selector("a"), NOW.plus_ms(2));
     assert!(found(&mut other, "b", NOW.plus_ms(2)));
     for garbage in ["", "{}", "null", r#"{"at":1,"sought_at":null,"text":"{}"}"#] {
         assert!(
-            !IdentityProvider::default().adopt(garbage, &signer("a"), NOW),
+            !IdentityProvider::default().adopt(garbage, &selector("a"), NOW),
             "{garbage}"
         );
     }
 }
 
-/// Looks, has to fetch, and gets a set with this key, or nothing.
+/// Looks up the key, asserts that a fetch is required, and reports a set with this key or a failure.
 #[track_caller]
-fn fetches(provider: &mut IdentityProvider, kid: &str, now: Timestamp, answer: Option<&str>) {
+fn fetches(provider: &mut IdentityProvider, kid: &str, now: Timestamp, response: Option<&str>) {
     assert!(
-        matches!(look(provider, kid, now), KeyLookup::Fetch),
+        matches!(look_up(provider, kid, now), KeyLookup::Fetch),
         "{kid} was not fetched"
     );
-    assert_eq!(provider.fetched(answer.map(set), now), answer.is_some());
+    assert_eq!(provider.fetched(response.map(set), now), response.is_some());
 }
 
 fn found(provider: &mut IdentityProvider, kid: &str, now: Timestamp) -> bool {
-    matches!(look(provider, kid, now), KeyLookup::Found(keys) if keys.len() == 1)
+    matches!(look_up(provider, kid, now), KeyLookup::Found(keys) if keys.len() == 1)
 }
 
 #[track_caller]
 fn refused(provider: &mut IdentityProvider, kid: &str, now: Timestamp) -> Refusal {
-    match look(provider, kid, now) {
+    match look_up(provider, kid, now) {
         KeyLookup::Refused(refusal) => refusal,
         _ => panic!("{kid} was not refused"),
     }
 }
 
-fn look(provider: &mut IdentityProvider, kid: &str, now: Timestamp) -> KeyLookup {
-    provider.look_up(&signer(kid), now)
+fn look_up(provider: &mut IdentityProvider, kid: &str, now: Timestamp) -> KeyLookup {
+    provider.look_up(&selector(kid), now)
 }
 
-fn signer(kid: &str) -> KeySelector {
+fn selector(kid: &str) -> KeySelector {
     KeySelector {
         algorithm: Algorithm::Public(PublicAlgorithm::EdDsa),
         key_id: Some(kid.into()),

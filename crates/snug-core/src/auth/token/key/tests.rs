@@ -1,4 +1,4 @@
-//! What `key.rs` promises.
+//! Tests of `key.rs`.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::*;
 const X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
 #[test]
-fn each_kind_of_key_is_for_one_algorithm() {
+fn binds_each_key_to_one_algorithm() {
     use PublicAlgorithm::{EdDsa, Es256, Ps256, Rs256};
     for (jwk, alg, algorithm) in [
         (rsa(256), "RS256", Rs256),
@@ -20,7 +20,7 @@ fn each_kind_of_key_is_for_one_algorithm() {
         let set = KeySet::read_strictly(&set(&[with(&jwk, "alg", alg)])).unwrap();
         assert_eq!(algorithms(&set), [Algorithm::Public(algorithm)], "{alg}");
     }
-    // Those that do not say.
+    // Keys without an `alg`.
     for (jwk, algorithm) in [(rsa(256), Rs256), (ec(), Es256), (okp(), EdDsa)] {
         let set = KeySet::read_strictly(&set(&[jwk])).unwrap();
         assert_eq!(algorithms(&set), [Algorithm::Public(algorithm)]);
@@ -28,7 +28,7 @@ fn each_kind_of_key_is_for_one_algorithm() {
 }
 
 #[test]
-fn the_platform_is_given_the_keys_parts_and_no_more() {
+fn passes_only_the_keys_parts_to_the_platform() {
     let jwk = with(&with(&ec(), "x5c", json!(["…"])), "kid", "a");
     let set = KeySet::read_strictly(&set(&[jwk])).unwrap();
     let [key] = &*set.0 else { panic!() };
@@ -43,21 +43,21 @@ fn the_platform_is_given_the_keys_parts_and_no_more() {
 }
 
 #[test]
-fn an_rsa_key_has_so_many_bits_and_not_one_byte_less_or_more() {
+fn accepts_rsa_keys_of_2048_to_8192_bits() {
     let read = |jwk: Value| KeySet::read_strictly(&set(&[jwk]));
     assert!(read(rsa(RSA_BYTES_MIN)).is_ok());
     assert!(read(rsa(RSA_BYTES_MAX)).is_ok());
     for bytes in [RSA_BYTES_MIN - 1, RSA_BYTES_MAX + 1] {
         assert_eq!(fault(&rsa(bytes)), Fault::RsaLength);
     }
-    // Nor one bit less.
+    // One bit less is rejected, too.
     let short = with(
         &rsa(1),
         "n",
         base64url(&[&[0x7f], &*vec![0xff; 255]].concat()),
     );
     assert_eq!(fault(&short), Fault::RsaLength);
-    // A leading zero counts for nothing.
+    // A leading zero does not count.
     let zero = |bytes: usize| {
         with(
             &rsa(1),
@@ -70,7 +70,7 @@ fn an_rsa_key_has_so_many_bits_and_not_one_byte_less_or_more() {
 }
 
 #[test]
-fn what_is_wrong_with_the_operators_own_key_is_said_and_is_no_part_of_it() {
+fn reports_what_is_wrong_with_a_configured_key() {
     let mut private = okp();
     private["d"] = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A".into();
     for (jwk, expected) in [
@@ -123,8 +123,8 @@ fn what_is_wrong_with_the_operators_own_key_is_said_and_is_no_part_of_it() {
         assert_eq!(fault(&jwk), expected, "{jwk}");
         let second = set(&[okp(), jwk.clone()]);
         let error = KeySet::read_strictly(&second).err().unwrap();
-        assert_eq!(error, format!("has a key, number 2, that {expected}"));
-        // Of others' sets it is passed over.
+        assert_eq!(error, format!("has an invalid key: key 2 {expected}"));
+        // In an identity provider's set, the key is skipped.
         let set = KeySet::read(&second).unwrap();
         assert_eq!(
             algorithms(&set),
@@ -134,7 +134,7 @@ fn what_is_wrong_with_the_operators_own_key_is_said_and_is_no_part_of_it() {
 }
 
 #[test]
-fn keys_for_other_uses_are_passed_over() {
+fn skips_keys_for_other_uses() {
     let other_uses = [
         with(&ec(), "use", "enc"),
         with(&ec(), "key_ops", json!(["deriveKey"])),
@@ -145,7 +145,7 @@ fn keys_for_other_uses_are_passed_over() {
         let error = KeySet::read_strictly(&set(std::slice::from_ref(&jwk)))
             .err()
             .unwrap();
-        assert_eq!(error, "holds no key that verifies signatures");
+        assert_eq!(error, "contains no key that verifies signatures");
         let set = KeySet::read_strictly(&set(&[jwk, okp()])).unwrap();
         assert_eq!(set.0.len(), 1);
     }
@@ -158,7 +158,7 @@ fn keys_for_other_uses_are_passed_over() {
 }
 
 #[test]
-fn a_set_is_an_object_with_keys() {
+fn rejects_a_set_that_is_not_an_object_with_keys() {
     for text in [
         "",
         "{",
@@ -176,7 +176,7 @@ fn a_set_is_an_object_with_keys() {
 }
 
 #[test]
-fn a_key_is_found_by_kid_and_algorithm() {
+fn finds_keys_by_kid_and_algorithm() {
     let keys = [
         with(&with(&rsa(256), "kid", "a"), "alg", "RS256"),
         with(&with(&rsa(257), "kid", "b"), "alg", "RS256"),
@@ -190,21 +190,21 @@ fn a_key_is_found_by_kid_and_algorithm() {
         (Rs256, Some("b"), 1),
         (Rs256, Some("c"), 0),
         (Rs256, Some(""), 0),
-        // Which of two cannot be told.
+        // Two keys match, so neither is used.
         (Rs256, None, 0),
         (Ps256, Some("a"), 1),
         (Ps256, Some("b"), 0),
         (Ps256, None, 1),
         (EdDsa, None, 1),
-        // A key without a name is not the one that is named.
+        // A key without a `kid` does not match a `kid`.
         (EdDsa, Some("a"), 0),
         (Es256, None, 0),
     ] {
-        let signer = KeySelector {
+        let selector = KeySelector {
             algorithm: Algorithm::Public(algorithm),
             key_id: kid.map(str::to_owned),
         };
-        assert_eq!(set.find(&signer).len(), count, "{signer:?}");
+        assert_eq!(set.find(&selector).len(), count, "{selector:?}");
     }
     let secret = KeySelector {
         algorithm: Algorithm::Hmac(HmacAlgorithm::Hs256),
@@ -214,7 +214,7 @@ fn a_key_is_found_by_kid_and_algorithm() {
 }
 
 #[test]
-fn the_operators_own_keys_have_to_be_told_apart() {
+fn requires_distinct_kids_for_keys_of_one_algorithm() {
     let named = |kid: &str| with(&okp(), "kid", kid);
     assert!(KeySet::read_strictly(&set(&[named("a"), named("b")])).is_ok());
     for keys in [
@@ -223,7 +223,7 @@ fn the_operators_own_keys_have_to_be_told_apart() {
         [okp(), named("a")],
     ] {
         let error = KeySet::read_strictly(&set(&keys)).err().unwrap();
-        assert_eq!(error, "has keys of one 'alg' that no 'kid' tells apart");
+        assert_eq!(error, "has keys with the same 'alg' and no distinct 'kid'");
     }
 }
 

@@ -1,9 +1,9 @@
-//! What a token may claim, and when it holds.
+//! Tests of the claims: their types and limits, and the times at which a token is valid.
 
 use super::*;
 
 #[test]
-fn exp_is_required_and_whole_seconds() {
+fn requires_exp_in_whole_seconds() {
     for exp in [
         json!(null),
         json!("1900000000"),
@@ -27,7 +27,7 @@ fn exp_is_required_and_whole_seconds() {
 }
 
 #[test]
-fn exp_holds_for_its_leeway_and_not_one_millisecond_more() {
+fn accepts_a_token_until_the_leeway_after_exp() {
     let (token, rules) = (mint(HS256, &with("exp", json!(NOW_S))), rules_with(SECRET));
     let leeway_ms = rules.leeway_ms;
     let last = NOW.plus_ms(leeway_ms - 1);
@@ -49,7 +49,7 @@ fn exp_holds_for_its_leeway_and_not_one_millisecond_more() {
 }
 
 #[test]
-fn nbf_holds_from_its_leeway_on_and_not_one_millisecond_sooner() {
+fn accepts_a_token_from_the_leeway_before_nbf() {
     let (token, rules) = (mint(HS256, &with("nbf", json!(NOW_S))), rules_with(SECRET));
     let first = Timestamp(NOW.0 - rules.leeway_ms);
     assert!(verify(&token, &rules, first).is_ok());
@@ -64,7 +64,7 @@ fn nbf_holds_from_its_leeway_on_and_not_one_millisecond_sooner() {
 }
 
 #[test]
-fn times_are_not_told_of_a_token_that_is_not_ours() {
+fn does_not_reveal_the_times_of_a_forged_token() {
     let expired = mint(HS256, &with("exp", json!(1)));
     let foreign = rules_with(b"another hmac secret of 32 bytes.");
     assert_eq!(verify(&expired, &foreign, NOW).unwrap_err(), BAD_SIGNATURE);
@@ -72,12 +72,12 @@ fn times_are_not_told_of_a_token_that_is_not_ours() {
 }
 
 #[test]
-fn iss_has_to_be_the_required_one() {
+fn requires_the_configured_iss() {
     let rules = TokenRules {
         issuer: Some("https://app".into()),
         ..rules_with(SECRET)
     };
-    for (iss, holds) in [
+    for (iss, is_valid) in [
         (json!("https://app"), true),
         (json!("https://app/"), false),
         (json!("HTTPS://APP"), false),
@@ -86,7 +86,7 @@ fn iss_has_to_be_the_required_one() {
         (json!(null), false),
     ] {
         let token = mint(HS256, &with("iss", iss.clone()));
-        assert_eq!(verify(&token, &rules, NOW).is_ok(), holds, "{iss}");
+        assert_eq!(verify(&token, &rules, NOW).is_ok(), is_valid, "{iss}");
     }
     assert!(verify(&mint(HS256, &least()), &rules, NOW).is_err(), "none");
     assert!(
@@ -96,12 +96,12 @@ fn iss_has_to_be_the_required_one() {
 }
 
 #[test]
-fn aud_has_to_hold_the_required_one() {
+fn requires_the_configured_aud() {
     let rules = TokenRules {
         audience: Some("snug".into()),
         ..rules_with(SECRET)
     };
-    for (aud, holds) in [
+    for (aud, is_valid) in [
         (json!("snug"), true),
         (json!(["snug"]), true),
         (json!(["other", "snug"]), true),
@@ -114,7 +114,7 @@ fn aud_has_to_hold_the_required_one() {
         (json!(null), false),
     ] {
         let token = mint(HS256, &with("aud", aud.clone()));
-        assert_eq!(verify(&token, &rules, NOW).is_ok(), holds, "{aud}");
+        assert_eq!(verify(&token, &rules, NOW).is_ok(), is_valid, "{aud}");
     }
     assert!(verify(&mint(HS256, &least()), &rules, NOW).is_err(), "none");
     assert!(
@@ -124,7 +124,7 @@ fn aud_has_to_hold_the_required_one() {
 }
 
 #[test]
-fn sub_is_required_and_a_user_id() {
+fn requires_a_valid_user_id_as_sub() {
     for sub in [json!("a"), json!("用户"), json!("u".repeat(128))] {
         assert!(verify_claims(&with("sub", sub.clone())).is_ok(), "{sub}");
     }
@@ -146,7 +146,7 @@ fn sub_is_required_and_a_user_id() {
 }
 
 #[test]
-fn info_is_an_object_of_bounded_size() {
+fn requires_info_to_be_an_object_within_its_limits() {
     let sized = |bytes: usize| json!({ "a": "x".repeat(bytes - r#"{"a":""}"#.len()) });
     assert!(verify_claims(&with("info", sized(INFO_BYTES_MAX))).is_ok());
     assert!(is_invalid(&with("info", sized(INFO_BYTES_MAX + 1))));
@@ -162,7 +162,7 @@ fn info_is_an_object_of_bounded_size() {
 }
 
 #[test]
-fn info_becomes_one_line() {
+fn turns_info_into_one_line() {
     let payload = "{\"sub\":\"ann\",\"exp\":1900000000,\"info\": {\n\"name\":\r\n\"Ann\"}\n}";
     let token = mint_text(HS256, payload);
     let claims = verify(&token, &rules_with(SECRET), NOW).unwrap();
@@ -170,7 +170,7 @@ fn info_becomes_one_line() {
 }
 
 #[test]
-fn limits_are_whole_numbers_from_one() {
+fn requires_limits_to_be_positive_integers() {
     for name in ["messages_per_second", "message_bytes"] {
         for value in [json!(1), json!(null), json!(1_000_000)] {
             let limits = json!({ name: value });
@@ -190,7 +190,7 @@ fn limits_are_whole_numbers_from_one() {
 }
 
 #[test]
-fn rooms_are_a_list_or_a_map() {
+fn requires_rooms_to_be_a_list_or_a_map() {
     for rooms in [json!([]), json!({}), json!(["*"]), json!({ "a": [] })] {
         assert!(
             verify_claims(&with("rooms", rooms.clone())).is_ok(),
@@ -211,9 +211,9 @@ fn rooms_are_a_list_or_a_map() {
     }
 }
 
-/// Which of two would hold is not for us to guess.
+/// It would be ambiguous which of the two counts.
 #[test]
-fn a_claim_that_stands_twice_is_refused() {
+fn rejects_duplicate_claims() {
     let least = r#""sub":"ann","exp":1900000000"#;
     for twice in [
         r#""sub":"root""#,
@@ -241,7 +241,7 @@ fn a_claim_that_stands_twice_is_refused() {
 }
 
 #[test]
-fn a_payload_that_is_not_an_object_is_refused() {
+fn rejects_a_payload_that_is_not_an_object() {
     for payload in [
         "",
         "null",
@@ -257,9 +257,9 @@ fn a_payload_that_is_not_an_object_is_refused() {
     }
 }
 
-/// They only tighten, so that one beyond all others is none.
+/// Claimed limits can only tighten the operator's, so a huge one has no effect.
 #[test]
-fn limits_may_be_as_large_as_numbers_are() {
+fn accepts_limits_up_to_the_largest_integer() {
     let large = with(
         "limits",
         json!({ "messages_per_second": u64::MAX, "message_bytes": u64::MAX }),

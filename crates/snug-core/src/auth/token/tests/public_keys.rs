@@ -1,8 +1,8 @@
-//! Which key a token is checked with, where it may be a public one. Whether the signature holds
-//! is the platform's word, and what it was asked is looked at.
+//! Tests of which public key a token is checked with. The fake platform decides whether the
+//! signature is valid, and records the keys.
 
 use super::{
-    super::testing::{Says, verify_on},
+    super::testing::{FakePlatform, verify_on},
     *,
 };
 
@@ -10,27 +10,27 @@ const RSA: &str = r#"{"kty":"RSA","n":"RSA_N","e":"AQAB","kid":"rsa","alg":"RS25
 const EC: &str = r#"{"kty":"EC","crv":"P-256","x":"EC_X","y":"EC_X","kid":"ec"}"#;
 
 #[test]
-fn the_platforms_word_is_what_counts() {
+fn relies_on_the_platforms_signature_check() {
     let token = claiming(&json!({ "alg": "RS256", "kid": "rsa" }));
     for (holds, outcome) in [(true, Ok("ann")), (false, Err(NOT_SIGNED))] {
-        let platform = Says::new(holds);
+        let platform = FakePlatform::new(holds);
         let claims = verify_on(&platform, &token, &rules(), NOW);
         assert_eq!(
             claims.as_ref().map(|claims| claims.user.as_str()),
             outcome.as_ref().copied()
         );
-        let asked = platform.asked.borrow();
-        let [key] = &asked[..] else {
-            panic!("{asked:?}")
+        let checked = platform.checked.borrow();
+        let [key] = &checked[..] else {
+            panic!("{checked:?}")
         };
         assert_eq!(key.algorithm, PublicAlgorithm::Rs256);
-        assert!(platform.sought.borrow().is_empty());
+        assert!(platform.lookups.borrow().is_empty());
     }
 }
 
 #[test]
-fn a_key_is_asked_for_its_own_algorithm_and_name_alone() {
-    for (header, is_asked) in [
+fn checks_a_token_only_with_the_key_of_its_algorithm_and_kid() {
+    for (header, is_checked) in [
         (json!({ "alg": "RS256", "kid": "rsa" }), true),
         (json!({ "alg": "RS256" }), true),
         (json!({ "alg": "ES256", "kid": "ec" }), true),
@@ -43,22 +43,22 @@ fn a_key_is_asked_for_its_own_algorithm_and_name_alone() {
         (json!({ "alg": "none", "kid": "rsa" }), false),
         (json!({ "alg": "rs256", "kid": "rsa" }), false),
     ] {
-        let platform = Says::new(true);
+        let platform = FakePlatform::new(true);
         let claims = verify_on(&platform, &claiming(&header), &rules(), NOW);
-        assert_eq!(claims.is_ok(), is_asked, "{header}");
+        assert_eq!(claims.is_ok(), is_checked, "{header}");
         assert_eq!(
-            platform.asked.borrow().len(),
-            usize::from(is_asked),
+            platform.checked.borrow().len(),
+            usize::from(is_checked),
             "{header}"
         );
     }
 }
 
 #[test]
-fn a_signature_of_another_length_is_not_the_keys_to_check() {
+fn rejects_signatures_of_the_wrong_length_without_a_check() {
     let rs256 = json!({ "alg": "RS256", "kid": "rsa" });
     let es256 = json!({ "alg": "ES256", "kid": "ec" });
-    for (header, bytes, is_asked) in [
+    for (header, bytes, is_checked) in [
         (&rs256, 256, true),
         (&rs256, 255, false),
         (&rs256, 257, false),
@@ -67,24 +67,24 @@ fn a_signature_of_another_length_is_not_the_keys_to_check() {
         (&es256, 63, false),
         (&es256, 70, false),
     ] {
-        let platform = Says::new(true);
+        let platform = FakePlatform::new(true);
         let token = claiming_with(header, bytes);
         assert_eq!(
             verify_on(&platform, &token, &rules(), NOW).is_ok(),
-            is_asked
+            is_checked
         );
         assert_eq!(
-            platform.asked.borrow().len(),
-            usize::from(is_asked),
+            platform.checked.borrow().len(),
+            usize::from(is_checked),
             "{bytes}"
         );
     }
 }
 
 #[test]
-fn a_secrets_algorithm_is_never_the_platforms_to_check() {
+fn never_checks_hmac_tokens_on_the_platform() {
     for alg in ["HS256", "HS384", "HS512"] {
-        let platform = Says::new(true);
+        let platform = FakePlatform::new(true);
         let token = claiming(&json!({ "alg": alg, "kid": "rsa" }));
         let only_public = TokenRules {
             secrets: Vec::new(),
@@ -96,13 +96,13 @@ fn a_secrets_algorithm_is_never_the_platforms_to_check() {
                 NOT_SIGNED
             );
         }
-        assert!(platform.asked.borrow().is_empty() && platform.sought.borrow().is_empty());
+        assert!(platform.checked.borrow().is_empty() && platform.lookups.borrow().is_empty());
     }
 }
 
 #[test]
-fn what_a_token_brings_to_be_checked_with_is_ignored() {
-    let brought = json!({
+fn ignores_keys_in_the_tokens_header() {
+    let header = json!({
         "alg": "RS256",
         "kid": "rsa",
         "jwk": { "kty": "EC" },
@@ -110,36 +110,36 @@ fn what_a_token_brings_to_be_checked_with_is_ignored() {
         "x5u": "https://evil.example/cert",
         "x5c": ["MII"]
     });
-    let platform = Says::new(true);
-    assert!(verify_on(&platform, &claiming(&brought), &rules(), NOW).is_ok());
+    let platform = FakePlatform::new(true);
+    assert!(verify_on(&platform, &claiming(&header), &rules(), NOW).is_ok());
     assert!(
-        platform.asked.borrow()[0]
+        platform.checked.borrow()[0]
             .jwk
             .starts_with(r#"{"kty":"RSA""#)
     );
 }
 
 #[test]
-fn a_provider_is_asked_for_what_is_not_configured() {
+fn looks_up_keys_at_the_provider_only_if_none_is_configured() {
     let rules = TokenRules {
         provider: ServiceUrl::parse("https://id.example/jwks"),
         ..rules()
     };
-    let sought = |header: Value, provided| {
-        let platform = Says {
+    let lookups_for = |header: Value, provided| {
+        let platform = FakePlatform {
             provided,
-            ..Says::new(true)
+            ..FakePlatform::new(true)
         };
         let outcome = verify_on(&platform, &claiming(&header), &rules, NOW).map(|_| ());
-        (outcome, platform.sought.take())
+        (outcome, platform.lookups.take())
     };
-    let signer = |algorithm, kid: Option<&str>| KeySelector {
+    let selector = |algorithm, kid: Option<&str>| KeySelector {
         algorithm: Algorithm::Public(algorithm),
         key_id: kid.map(str::to_owned),
     };
-    let key = || rules.public.find(&signer(PublicAlgorithm::Rs256, None));
+    let key = || rules.public.find(&selector(PublicAlgorithm::Rs256, None));
     for (header, provided, expected) in [
-        // Configured: nobody else is asked.
+        // A configured key matches, so there is no lookup.
         (
             json!({ "alg": "RS256", "kid": "rsa" }),
             Ok(Vec::new()),
@@ -148,22 +148,28 @@ fn a_provider_is_asked_for_what_is_not_configured() {
         (
             json!({ "alg": "RS256", "kid": "theirs" }),
             Ok(key()),
-            (Ok(()), vec![signer(PublicAlgorithm::Rs256, Some("theirs"))]),
+            (
+                Ok(()),
+                vec![selector(PublicAlgorithm::Rs256, Some("theirs"))],
+            ),
         ),
         (
             json!({ "alg": "EdDSA" }),
             Ok(Vec::new()),
-            (Err(NOT_SIGNED), vec![signer(PublicAlgorithm::EdDsa, None)]),
+            (
+                Err(NOT_SIGNED),
+                vec![selector(PublicAlgorithm::EdDsa, None)],
+            ),
         ),
         (
             json!({ "alg": "EdDSA", "kid": "x" }),
             Err(Refusal::AuthUnavailable),
             (
                 Err(Refusal::AuthUnavailable),
-                vec![signer(PublicAlgorithm::EdDsa, Some("x"))],
+                vec![selector(PublicAlgorithm::EdDsa, Some("x"))],
             ),
         ),
-        // Nobody has keys for these.
+        // Algorithms for which a provider cannot have keys.
         (
             json!({ "alg": "RS384", "kid": "x" }),
             Ok(key()),
@@ -175,13 +181,13 @@ fn a_provider_is_asked_for_what_is_not_configured() {
             (Err(NOT_SIGNED), vec![]),
         ),
     ] {
-        assert_eq!(sought(header.clone(), provided), expected, "{header}");
+        assert_eq!(lookups_for(header.clone(), provided), expected, "{header}");
     }
 }
 
 #[test]
-fn what_is_wrong_with_the_form_is_found_before_anybody_is_asked() {
-    let platform = Says::new(true);
+fn rejects_malformed_tokens_before_any_lookup() {
+    let platform = FakePlatform::new(true);
     let rules = TokenRules {
         provider: ServiceUrl::parse("https://id.example/jwks"),
         ..rules()
@@ -198,7 +204,7 @@ fn what_is_wrong_with_the_form_is_found_before_anybody_is_asked() {
         let refusal = verify_on(&platform, &token, &rules, NOW).unwrap_err();
         assert_eq!(refusal.code(), "token_invalid", "{token}");
     }
-    assert!(platform.asked.borrow().is_empty() && platform.sought.borrow().is_empty());
+    assert!(platform.checked.borrow().is_empty() && platform.lookups.borrow().is_empty());
 }
 
 fn rules() -> TokenRules {
@@ -212,7 +218,7 @@ fn rules() -> TokenRules {
     }
 }
 
-/// A token with this header, and a signature that is nobody's, of the length that its algorithm has.
+/// Returns a token with this header and a meaningless signature of the algorithm's length.
 fn claiming(header: &Value) -> String {
     let bytes = if header["alg"] == "ES256" { 64 } else { 256 };
     claiming_with(header, bytes)
