@@ -1,4 +1,4 @@
-//! Commands: what a client may send, read from one line of JSON.
+//! Commands from clients, each parsed from one line of JSON.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use crate::{
     secret::Secret,
 };
 
-/// A command's `id`, echoed by its one reply.
+/// A command's `id`, which its reply repeats.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum CommandId {
@@ -27,7 +27,7 @@ pub enum CommandId {
 }
 
 impl CommandId {
-    /// Looks for the `id` of a line of which nothing else is of interest.
+    /// Finds the `id` in a line that is not a valid command.
     pub fn find(line: &str) -> Option<Self> {
         #[derive(Deserialize)]
         struct OnlyId {
@@ -45,28 +45,28 @@ impl CommandId {
     }
 }
 
-/// What a client asks for. Payloads stay the client's own JSON.
+/// A client's command. Payloads keep the client's JSON text.
 #[derive(Debug)]
 pub enum Command<'a> {
     /// Store a message and send it to all.
     Publish {
-        /// The message.
+        /// The message's content.
         data: &'a RawValue,
-        /// Its kind, the application's to name.
+        /// The event name, chosen by the application.
         event: Option<Cow<'a, str>>,
-        /// What makes it the same message as one before, however often it is sent.
+        /// The idempotency key, under which the message is stored once.
         key: Option<Cow<'a, str>>,
     },
-    /// Send something to all, or to some, without storing it.
+    /// Send a signal to all or to some users, without storing it.
     Signal {
-        /// The signal.
+        /// The signal's content.
         data: &'a RawValue,
-        /// Its kind, the application's to name.
+        /// The event name, chosen by the application.
         event: Option<Cow<'a, str>>,
-        /// The users to send it to; all where `None`.
+        /// The recipients; all users if `None`.
         to: Option<Vec<UserId>>,
     },
-    /// Show this as the connection's presence state.
+    /// Set the connection's presence state.
     State {
         /// A JSON object.
         data: &'a RawValue,
@@ -75,7 +75,7 @@ pub enum Command<'a> {
     Members,
     /// Read stored messages.
     History(PageRequest),
-    /// Go on with a new token.
+    /// Replace the connection's token.
     Refresh {
         /// The token.
         token: Secret,
@@ -84,40 +84,40 @@ pub enum Command<'a> {
     Kick {
         /// The user.
         user: UserId,
-        /// What the user is told.
+        /// The reason sent to the user.
         reason: Option<Cow<'a, str>>,
-        /// For how long the user may not come back, in place of what was said before: 0 lifts
-        /// a ban.
+        /// The duration of the ban, which replaces an earlier one; 0 lifts it. `None` leaves an
+        /// earlier ban unchanged.
         ban_seconds: Option<u64>,
     },
-    /// Answered with `pong`; the runtime answers the exact text of it before it comes here.
+    /// Request a `pong`. The runtime answers the exact text [`PING`](super::push::PING) itself.
     Ping,
 }
 
-/// Which page of the stored messages, and at most how many of them.
+/// A request for a page of stored messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageRequest {
-    /// From where.
+    /// The start of the page.
     pub from: PageStart,
     /// The most messages; 1 or more.
     pub limit: u32,
-    /// The most bytes, though a page holds one message at least.
+    /// The most bytes, although a page contains at least one message.
     pub bytes_max: usize,
 }
 
 impl PageRequest {
-    /// The page of history that is wanted by these.
+    /// Builds the request from a command's or a query's options.
     ///
     /// # Errors
     ///
-    /// What is wrong with them, for a developer.
+    /// A description of the invalid option, for a developer.
     pub fn read(
         after: Option<Offset>,
         before: Option<Offset>,
         limit: Option<u32>,
     ) -> Result<Self, &'static str> {
         let from = match (after, before) {
-            (Some(_), Some(_)) => return Err("'after' and 'before' exclude each other"),
+            (Some(_), Some(_)) => return Err("'after' and 'before' cannot be used together"),
             (Some(after), None) => PageStart::After(after),
             (None, Some(before)) => PageStart::Before(before),
             (None, None) => PageStart::Before(Offset::END),
@@ -138,7 +138,7 @@ impl PageRequest {
     }
 }
 
-/// Where a page starts. Pages are in offset order either way.
+/// The start of a page. Either way, the page is in offset order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PageStart {
     /// The oldest messages with a higher offset.
@@ -147,18 +147,18 @@ pub enum PageStart {
     Before(Offset),
 }
 
-/// Why a line was refused, with the `id` where one could be read.
+/// The error of a line that is not a valid command.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadCommand {
-    /// The command's id.
+    /// The command's id, if one could be read.
     pub id: Option<CommandId>,
-    /// The kind of fault.
+    /// The error code.
     pub code: ErrorCode,
-    /// The fault, for a developer.
+    /// The error's description, for a developer.
     pub message: &'static str,
 }
 
-/// Every field that a command may have. Which go with which `type` is [`Fields::command`]'s.
+/// All fields of all commands. [`Fields::command`] picks those of the `type`.
 #[derive(Deserialize)]
 struct Fields<'a> {
     #[serde(borrow, rename = "type")]
@@ -183,7 +183,7 @@ struct Fields<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// Reads one line.
+    /// Parses one line.
     ///
     /// # Errors
     ///
@@ -193,10 +193,10 @@ impl<'a> Command<'a> {
             return Err(BadCommand {
                 id: None,
                 code: ErrorCode::BadJson,
-                message: "not JSON that every client can read",
+                message: "the command is malformed JSON, nested more than 64 levels deep, or contains a number beyond a double or an unpaired surrogate",
             });
         }
-        let fields: Fields = serde_json::from_str(line).map_err(|_| misshapen(line))?;
+        let fields: Fields = serde_json::from_str(line).map_err(|_| malformed(line))?;
         let id = fields.id.clone();
         match fields.command() {
             Ok(command) => Ok((id, command)),
@@ -209,12 +209,12 @@ impl<'a> Command<'a> {
 }
 
 impl Command<'_> {
-    /// Whether the line is a `publish` that holds all it has to.
+    /// Returns true if the line is a valid `publish` command.
     pub fn is_publish(line: &str) -> bool {
         matches!(Command::parse(line), Ok((_, Command::Publish { .. })))
     }
 
-    /// Whether the line is a `refresh`. Its token may be longer than what its connection may say.
+    /// Returns true if the line is a `refresh`, which may exceed the connection's limit for commands.
     pub fn is_refresh(line: &str) -> bool {
         #[derive(Deserialize)]
         struct OnlyKind<'a> {
@@ -225,16 +225,16 @@ impl Command<'_> {
     }
 }
 
-/// What is told of an `event` over its limit.
+/// The error text of an `event` over its limit.
 pub(crate) const EVENT_TOO_LONG: &str = "'event' must be at most 64 bytes";
-/// What is told of a `key` that is empty or over its limit.
+/// The error text of a `key` that is empty or over its limit.
 pub(crate) const KEY_OUT_OF_BOUNDS: &str = "'key' must have 1 to 64 bytes";
-/// What is told of a `limit` that is none.
+/// The error text of a `limit` out of range.
 pub(crate) const LIMIT_OUT_OF_BOUNDS: &str = "'limit' must be from 1 to 100";
-/// What is told of a `reason` over its limit.
+/// The error text of a `reason` over its limit.
 pub(crate) const REASON_TOO_LONG: &str = "'reason' must be at most 256 bytes";
-/// What is told of a ban over its limit.
-pub(crate) const BAN_TOO_LONG: &str = "'ban_seconds' must be at most 315,360,000: ten years";
+/// The error text of a ban over its limit.
+pub(crate) const BAN_TOO_LONG: &str = "'ban_seconds' must be at most 315,360,000 (ten years)";
 
 type Fault = (ErrorCode, &'static str);
 
@@ -265,7 +265,7 @@ impl<'a> Fields<'a> {
             "refresh" => self.refresh(),
             "kick" => self.kick(),
             "ping" => Ok(Command::Ping),
-            _ => Err((ErrorCode::UnknownCommand, "no command has this 'type'")),
+            _ => Err((ErrorCode::UnknownCommand, "unknown command 'type'")),
         }
     }
 
@@ -340,12 +340,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// JSON that is no command.
-fn misshapen(line: &str) -> BadCommand {
+/// Returns the error of JSON that is not a command.
+fn malformed(line: &str) -> BadCommand {
     BadCommand {
         id: CommandId::find(line),
         code: ErrorCode::BadCommand,
-        message: "a command is an object with a 'type' and fields of their right types",
+        message: "a command must be an object with a 'type', and its fields must have the right types",
     }
 }
 
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn payloads_stay_as_they_were_written() {
+    fn keeps_payloads_as_written() {
         let (id, command) =
             Command::parse(r#"{"type":"publish","data":{"b": 1.50,"a":null},"id":"x"}"#).unwrap();
         assert_eq!(id, Some(CommandId::Text("x".into())));
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_data_and_absence_is_not() {
+    fn accepts_null_as_data_and_rejects_missing_data() {
         assert!(Command::parse(r#"{"type":"publish","data":null}"#).is_ok());
         assert_eq!(
             refused(r#"{"type":"publish","id":1}"#),
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_json_is_told_from_a_bad_command() {
+    fn distinguishes_malformed_json_from_bad_commands() {
         use ErrorCode::{BadCommand, BadJson, UnknownCommand};
         for (line, code) in [
             ("", BadJson),
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_commands_id_is_found_where_it_can_be() {
+    fn finds_the_id_of_a_bad_command_if_possible() {
         assert_eq!(
             refused(r#"{"type":7,"id":5}"#).0,
             Some(CommandId::Number(5))
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_holds_its_limit_and_not_one_more() {
+    fn accepts_every_field_up_to_its_limit_and_rejects_more() {
         let with = |field: &str| format!(r#"{{"type":"signal","data":1,{field}}}"#);
         let to = |n: usize| format!(r#""to":[{}]"#, vec![r#""u""#; n].join(","));
         let text = |name: &str, n: usize| format!(r#""{name}":"{}""#, "x".repeat(n));

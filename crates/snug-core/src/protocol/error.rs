@@ -1,77 +1,76 @@
-//! What a connection is told when something is refused: error codes (the connection stays) and
-//! close codes (it ends).
+//! Error codes, after which a connection stays open, and close codes, which end it.
 
 use serde::Serialize;
 
-/// Why a command was refused. The connection stays.
+/// The reason why a command was rejected. The connection stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
-    /// Not JSON, or nested too deep.
+    /// The text is not JSON, or is nested too deeply.
     BadJson,
-    /// JSON, but not of the command's form.
+    /// The JSON is not a valid command.
     BadCommand,
-    /// A `type` that this version does not know.
+    /// The `type` is unknown to this version.
     UnknownCommand,
-    /// The token does not grant it.
+    /// The token does not grant the required capability.
     Forbidden,
-    /// A new token that does not hold, or is another user's.
+    /// The new token is invalid, or belongs to another user.
     TokenInvalid,
-    /// A new token that has ended already.
+    /// The new token has expired.
     TokenExpired,
-    /// Over a size limit.
+    /// A size limit is exceeded.
     TooLarge,
-    /// The back end does not want the message to be stored.
+    /// The publish hook refused the message.
     Refused,
-    /// Too many commands; `retry_after_ms` says when to come again.
+    /// The rate limit is exceeded; `retry_after_ms` is the time to wait.
     RateLimited,
-    /// Our fault: nothing was done, and trying again may help.
+    /// An internal error. The command had no effect and may be retried.
     Internal,
 }
 
 impl ErrorCode {
-    /// Whether the same command may succeed later.
+    /// Returns true if the same command may succeed later.
     pub fn is_retryable(self) -> bool {
         matches!(self, Self::RateLimited | Self::Internal)
     }
 
-    /// Whether it counts towards the errors that close a connection. Going too fast has a
-    /// bound of its own, our own faults are not the client's, and whether a message will be refused
-    /// a client cannot know.
+    /// Returns true if the error counts towards the limit that closes a connection. Rate-limited
+    /// commands have their own limit, internal errors are not the client's fault, and a client
+    /// cannot know in advance whether the publish hook refuses a message.
     pub fn counts(self) -> bool {
         !self.is_retryable() && self != Self::Refused
     }
 }
 
-/// Why a connection is closed by the room.
+/// The reason why the room closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseCode {
-    /// A binary frame (RFC 6455, section 7.4.1).
+    /// The client sent a binary frame (RFC 6455, section 7.4.1).
     UnsupportedData,
-    /// A frame or command over its limit (RFC 6455, section 7.4.1).
+    /// A frame or command exceeds its size limit (RFC 6455, section 7.4.1).
     MessageTooBig,
-    /// Its token has ended.
+    /// The token has expired.
     TokenExpired,
-    /// Its client reads more slowly than the room sends.
+    /// The client is a slow consumer: it reads more slowly than the room sends.
     TooSlow,
-    /// Silent for longer than `IDLE_TIMEOUT_MS`.
+    /// The client sent nothing for `IDLE_TIMEOUT_MS`.
     PingTimeout,
-    /// What the room kept about the connection cannot be read.
+    /// The connection's stored state cannot be read.
     StateLost,
-    /// A moderator wants the user to go.
+    /// The user was kicked.
     Kicked,
-    /// A moderator wants the user to stay away.
+    /// The user was banned.
     Banned,
-    /// A new token grants nothing in the room any more.
+    /// The new token grants nothing in the room.
     TokenRevoked,
-    /// The back end has erased the room.
+    /// The back end erased the room.
     RoomClosed,
-    /// The 20th error within a minute, or a flood that does not heed `rate_limited`.
+    /// The client caused 20 errors within a minute, or ignored `rate_limited` for too long.
     TooManyErrors,
 }
 
 impl CloseCode {
-    /// The number on the wire: 40xx and the RFC's own mean come back, 41xx do not.
+    /// Returns the number on the wire. Clients reconnect after 40xx and the RFC's codes, not after 41xx.
     pub fn number(self) -> u16 {
         match self {
             Self::UnsupportedData => 1003,
@@ -88,7 +87,7 @@ impl CloseCode {
         }
     }
 
-    /// The stable name, sent as the close frame's reason.
+    /// Returns the stable name, sent as the close frame's reason.
     pub fn reason(self) -> &'static str {
         match self {
             Self::UnsupportedData => "unsupported_data",
@@ -105,13 +104,13 @@ impl CloseCode {
         }
     }
 
-    /// Whether the client should connect again.
+    /// Returns true if the client should reconnect.
     pub fn should_reconnect(self) -> bool {
         self.number() < 4100
     }
 
-    /// Whether the member's leave need not wait for a return: it has been gone for long, or is
-    /// told not to come back.
+    /// Returns true if the member leaves without a grace period: the connection exceeded the idle
+    /// timeout, or the client must not reconnect.
     pub fn is_final(self) -> bool {
         matches!(self, Self::PingTimeout) || !self.should_reconnect()
     }
@@ -122,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn error_codes_are_the_wires_and_say_whether_to_try_again() {
+    fn error_codes_have_their_wire_names_and_retryability() {
         use ErrorCode::{
             BadCommand, BadJson, Forbidden, Internal, RateLimited, Refused, TokenExpired,
             TokenInvalid, TooLarge, UnknownCommand,
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn close_codes_are_the_wires_and_say_whether_to_come_back() {
+    fn close_codes_have_their_numbers_names_and_reconnect_rules() {
         use CloseCode::{
             Banned, Kicked, MessageTooBig, PingTimeout, RoomClosed, StateLost, TokenExpired,
             TokenRevoked, TooManyErrors, TooSlow, UnsupportedData,
@@ -167,7 +166,7 @@ mod tests {
             assert_eq!((code.number(), code.reason()), (number, reason));
             assert_eq!(code.should_reconnect(), should_reconnect, "{reason}");
             assert_eq!(code.is_final(), is_final, "{reason}");
-            // A close frame holds 125 bytes, 2 of them the code (RFC 6455, section 5.5).
+            // A close frame has at most 125 bytes, 2 of them for the code (RFC 6455, section 5.5).
             assert!(reason.len() <= 123);
         }
     }

@@ -1,4 +1,4 @@
-//! What has to be known of JSON that is passed on as it was written.
+//! Checks of JSON that is passed on as written.
 
 use std::{borrow::Cow, fmt};
 
@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 
 use crate::limits::NESTING_MAX;
 
-/// Whether every member's parser can be expected to read it: valid JSON, nested at most
-/// [`NESTING_MAX`] deep, no number beyond a double and no half of a surrogate pair.
+/// Returns true if every client's parser can be expected to read the text: valid JSON, nested at
+/// most [`NESTING_MAX`] deep, without numbers beyond a double or unpaired surrogates.
 ///
-/// serde_json checks the last three in what it parses, but not in what it passes on raw.
+/// serde_json checks the last three in what it parses, but not in raw values.
 pub fn is_readable(text: &str) -> bool {
     let mut json = serde_json::Deserializer::from_str(text);
     Readable {
@@ -24,14 +24,14 @@ pub fn is_readable(text: &str) -> bool {
         && json.end().is_ok()
 }
 
-/// Reads a value to its end and keeps nothing of it.
+/// Reads a value to its end and discards it.
 #[derive(Clone, Copy)]
 struct Readable {
     depth_left: usize,
 }
 
 impl Readable {
-    /// For what is one level deeper.
+    /// Returns the visitor for one level deeper.
     fn inner<E: Error>(self) -> Result<Self, E> {
         let depth_left = self.depth_left.checked_sub(1);
         depth_left
@@ -94,15 +94,15 @@ impl<'de> Visitor<'de> for Readable {
     }
 }
 
-/// Whether the value is an object.
+/// Returns true if the value is an object.
 pub fn is_object(raw: &RawValue) -> bool {
     raw.get().starts_with('{')
 }
 
-/// The same value without line breaks, since frames join objects by `\n`.
+/// Returns the same value without line breaks, because frames join objects by `\n`.
 ///
-/// In JSON a line break is white space or it is escaped (RFC 8259, section 7), so a space does
-/// as well.
+/// In JSON, a line break is either white space or escaped (RFC 8259, section 7), so a space can
+/// replace it.
 pub fn one_line(raw: &RawValue) -> Cow<'_, RawValue> {
     if !raw.get().contains(['\n', '\r']) {
         return Cow::Borrowed(raw);
@@ -111,7 +111,7 @@ pub fn one_line(raw: &RawValue) -> Cow<'_, RawValue> {
     RawValue::from_string(line).map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned)
 }
 
-/// Keeps `null` apart from absence.
+/// Deserializes a field so that `null` differs from absence.
 pub(crate) fn some_raw<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<&'de RawValue>, D::Error> {
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_some_parsers_refuse_is_not_readable() {
+    fn rejects_json_that_some_parsers_reject() {
         for good in [
             "1",
             "null",
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_counts_arrays_and_objects_alike() {
+    fn counts_arrays_and_objects_as_nesting() {
         let nested = |depth: usize| {
             format!(
                 "{}1{}",

@@ -1,4 +1,4 @@
-//! What the room sends: replies, which echo a command's `id`, and pushes. The names are the wire's.
+//! What the room sends: replies, which repeat a command's `id`, and pushes. Names are those on the wire.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -11,40 +11,40 @@ use crate::{
     protocol::{command::CommandId, error::ErrorCode},
 };
 
-/// One object to a client.
+/// One object sent to a client.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Push<'a> {
-    /// The first thing a connection hears.
+    /// The first push on a connection.
     Welcome(Welcome<'a>),
     /// A stored message.
     Message(Message<'a>),
-    /// Something said and not stored.
+    /// A signal, which is not stored.
     Signal {
-        /// Who said it.
+        /// The sender.
         user: &'a UserId,
-        /// From which connection.
+        /// The sender's connection.
         connection: ConnectionId,
-        /// Its kind.
+        /// The event name.
         #[serde(skip_serializing_if = "Option::is_none")]
         event: Option<&'a str>,
-        /// What was said.
+        /// The content.
         data: &'a RawValue,
     },
-    /// Who came, who went, and whose state changed.
+    /// Joins, leaves and changed states.
     Presence(PresenceChange<'a>),
-    /// A command was refused.
+    /// A command was rejected.
     Error {
-        /// The command's id, where it had one.
+        /// The command's id, if it had one.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a CommandId>,
-        /// What clients branch on.
+        /// The code, on which clients branch.
         code: ErrorCode,
-        /// The same for a developer.
+        /// The description for a developer.
         message: &'a str,
-        /// Whether the same command may succeed later.
+        /// True if the same command may succeed later.
         retryable: bool,
-        /// How much later, where that is known.
+        /// The time to wait before a retry, if known.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
     },
@@ -54,27 +54,27 @@ pub enum Push<'a> {
         code: u16,
         /// The close frame's reason, or a moderator's.
         reason: &'a str,
-        /// Whether to connect again.
+        /// True if the client should reconnect.
         reconnect: bool,
     },
-    /// A command was done.
+    /// A command succeeded.
     Ack {
         /// The command's id.
         id: &'a CommandId,
-        /// What came of it, where that is more than that it was done.
+        /// The command's result, if it has one.
         #[serde(flatten)]
         outcome: Option<Outcome>,
     },
-    /// Who is here.
+    /// The list of members.
     Members {
         /// The command's id.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a CommandId>,
-        /// The first of them, each a [`Member`].
+        /// The members, up to the limit; each is a [`Member`].
         members: Vec<&'a RawValue>,
-        /// How many there are.
+        /// The number of all members.
         count: usize,
-        /// Whether there are more than are listed.
+        /// True if not all members are listed.
         truncated: bool,
     },
     /// A page of stored messages.
@@ -82,14 +82,14 @@ pub enum Push<'a> {
         /// The command's id.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a CommandId>,
-        /// What the offsets count in.
+        /// The epoch of the offsets.
         epoch: &'a Epoch,
         /// The messages, in offset order.
         messages: Vec<&'a RawValue>,
-        /// Whether there are more in the direction that was asked.
+        /// True if there are more messages in the requested direction.
         more: bool,
     },
-    /// The answer to a ping.
+    /// The reply to a ping.
     Pong {
         /// The command's id.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,9 +97,9 @@ pub enum Push<'a> {
     },
 }
 
-/// The exact text of a ping that the runtime answers without waking the room.
+/// The exact text of the ping that the runtime answers without waking the room.
 pub const PING: &str = r#"{"type":"ping"}"#;
-/// What it answers.
+/// The runtime's reply to [`PING`].
 pub const PONG: &str = r#"{"type":"pong"}"#;
 
 /// See [`Push::Welcome`].
@@ -109,94 +109,94 @@ pub struct Welcome<'a> {
     pub protocol: &'static str,
     /// The room.
     pub room: &'a RoomName,
-    /// This connection.
+    /// The connection's id.
     pub connection: ConnectionId,
-    /// The user that the token named.
+    /// The connection's user.
     pub user: &'a UserId,
-    /// What this connection may do.
+    /// The connection's capabilities.
     pub can: Capabilities,
-    /// What offsets count in.
+    /// The epoch of the offsets.
     pub epoch: &'a Epoch,
-    /// The newest stored message.
+    /// The offset of the newest stored message.
     pub offset: Offset,
-    /// Whether all that was missed follows; `None` where nothing was asked.
+    /// True if all missed messages follow; `None` if the client did not resume.
     pub recovered: Option<bool>,
-    /// How many members there are.
+    /// The number of all members.
     pub count: usize,
-    /// The first of them, for those who may see them: each a [`Member`].
+    /// The members, up to the limit, if the connection may see them; each is a [`Member`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub members: Option<Vec<&'a RawValue>>,
-    /// Set where there are more than are listed.
+    /// True if not all members are listed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
-    /// When the token ends.
+    /// The time at which the token expires.
     pub expires: Timestamp,
-    /// How often to ping.
+    /// The interval in which the client should ping.
     pub ping_ms: u64,
-    /// What this connection may send.
+    /// The limits of the client's commands.
     pub limits: ConnectionLimits,
 }
 
-/// What one connection may send: the operator's bounds, tightened by its token's.
+/// The limits of one connection's commands: the operator's, tightened by the token's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ConnectionLimits {
     /// Bytes of one command.
     pub message_bytes: usize,
-    /// Commands each second, over time.
+    /// Commands per second, on average.
     pub messages_per_second: u32,
 }
 
 /// See [`Push::Message`].
 #[derive(Debug, Serialize)]
 pub struct Message<'a> {
-    /// Its place.
+    /// The message's offset.
     pub offset: Offset,
-    /// When it was stored.
+    /// The time at which it was stored.
     pub time: Timestamp,
-    /// Who published it.
+    /// The author.
     pub user: &'a UserId,
-    /// From which connection.
+    /// The author's connection; `None` if published over the HTTP API.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<ConnectionId>,
-    /// Its kind.
+    /// The event name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<&'a str>,
-    /// What it says.
+    /// The content.
     pub data: &'a RawValue,
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Outcome {
     /// A message was published.
     Stored(Stored),
-    /// The connection goes on with a new token.
+    /// The connection has a new token.
     Refreshed {
-        /// When that ends.
+        /// The time at which the new token expires.
         expires: Timestamp,
     },
     /// A user's connections were closed.
     Kicked {
-        /// How many.
+        /// The number of closed connections.
         closed: usize,
     },
 }
 
-/// Where and when a message was stored.
+/// The offset and time of a stored message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Stored {
-    /// Its place.
+    /// The message's offset.
     pub offset: Offset,
-    /// When.
+    /// The time at which it was stored.
     pub time: Timestamp,
-    /// Whether it was there already, under the same key.
+    /// True if it had been stored before under the same idempotency key.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub duplicate: bool,
 }
 
 impl Stored {
-    /// A message that was stored just there.
+    /// Creates the result for a newly stored message.
     pub fn new(offset: Offset, time: Timestamp) -> Self {
         Self {
             offset,
@@ -205,7 +205,7 @@ impl Stored {
         }
     }
 
-    /// The same, where it was there already.
+    /// Marks the message as stored before.
     pub fn again(self) -> Self {
         Self {
             duplicate: true,
@@ -217,53 +217,53 @@ impl Stored {
 /// See [`Push::Presence`].
 #[derive(Debug, Default, Serialize)]
 pub struct PresenceChange<'a> {
-    /// Members who came, each a [`Member`].
+    /// The members who joined, each a [`Member`].
     pub joins: Vec<&'a RawValue>,
-    /// Users who went.
+    /// The users who left.
     pub leaves: Vec<&'a UserId>,
-    /// Connections whose state changed.
+    /// The changed presence states.
     pub updates: Vec<StateChange<'a>>,
-    /// How many members there are now.
+    /// The number of members now.
     pub count: usize,
-    /// Set where there are more than are listed, and only their number is told.
+    /// True if the room has more members than are listed, so only `count` is sent.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
 }
 
-/// A connection's new state; `None` where the connection is gone and its user is not.
+/// A connection's new presence state.
 #[derive(Debug, Serialize)]
 pub struct StateChange<'a> {
-    /// Whose.
+    /// The user.
     pub user: &'a UserId,
-    /// Which connection's.
+    /// The connection.
     pub connection: ConnectionId,
-    /// The state.
+    /// The state; `None` if the connection has ended while its user is still a member.
     pub state: Option<&'a RawValue>,
 }
 
-/// A user with at least one connection, or away for less than the grace.
+/// A user with at least one connection, or within the grace period.
 #[derive(Debug, Serialize)]
 pub struct Member<'a> {
-    /// Who.
+    /// The user.
     pub user: &'a UserId,
-    /// The public profile; `{}` where the token has none.
+    /// The public profile; `{}` if the token has none.
     pub info: &'a RawValue,
-    /// When the user came.
+    /// The time at which the user joined.
     pub since: Timestamp,
-    /// How many connections the user has.
+    /// The number of the user's connections.
     pub connections: usize,
-    /// What each of them shows.
+    /// The presence state of each connection that has one.
     pub state: BTreeMap<ConnectionId, &'a RawValue>,
 }
 
 impl Member<'_> {
-    /// The object as JSON.
+    /// Returns the object as JSON.
     pub fn to_json(&self) -> Box<RawValue> {
-        // As below: nothing in here can fail to serialise.
+        // Cannot fail: see `Push::to_line`.
         serde_json::value::to_raw_value(self).unwrap_or_else(|_| RawValue::NULL.to_owned())
     }
 
-    /// How much of it the application's own JSON is.
+    /// Returns the bytes of the application's JSON in it: profile and states.
     pub fn payload_bytes(&self) -> usize {
         let states = self
             .state
@@ -275,9 +275,9 @@ impl Member<'_> {
 }
 
 impl Push<'_> {
-    /// The object as one line of JSON.
+    /// Returns the object as one line of JSON.
     pub fn to_line(&self) -> Rc<str> {
-        // Nothing in here can fail to serialise: keys are strings, and raw values are JSON.
+        // Cannot fail to serialize: keys are strings, and raw values are JSON.
         serde_json::to_string(self).map_or_else(|_| "{}".into(), Into::into)
     }
 }

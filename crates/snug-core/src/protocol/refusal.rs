@@ -1,68 +1,68 @@
-//! The door's refusals: what a request is told, as HTTP, before any upgrade (RFC 9457).
+//! Refusals: HTTP error responses to join and API requests (RFC 9457).
 
 use serde::Serialize;
 
 use crate::capability::Capability;
 
-/// Why a request was refused.
+/// The reason why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The room's name is not of its form.
+    /// The room's name is invalid.
     BadRoom,
-    /// A query option or header is not of its form; the text says which and how.
+    /// A query option, header or body is invalid; the text describes the fault.
     BadRequest(&'static str),
-    /// No token where one was looked for.
+    /// The request has no token.
     TokenMissing,
-    /// No token either, and the application does not know who asks.
+    /// The request has no token, and its cookies do not identify a signed-in user.
     NotSignedIn,
-    /// A token that does not hold; the text says which check.
+    /// The token is invalid; the text describes the failed check.
     TokenInvalid(&'static str),
     /// `exp` has passed.
     TokenExpired,
-    /// `nbf` has not come.
+    /// `nbf` is in the future.
     TokenNotYetValid,
     /// The token grants nothing in this room.
     RoomForbidden,
-    /// The token does not grant this in the room.
+    /// The token does not grant this capability in the room.
     NotGranted(Capability),
-    /// A moderator keeps the user out of the room, for so long.
+    /// The user is banned from the room.
     Banned {
-        /// From now.
+        /// Seconds until the ban ends.
         seconds: u64,
     },
-    /// The page that asks is not of a listed origin.
+    /// The page's origin is not allowed.
     OriginForbidden,
-    /// No such path.
+    /// The path does not exist.
     NotFound,
-    /// Not with this method; these are allowed.
+    /// The path does not support the method; these are allowed.
     MethodNotAllowed(&'static [&'static str]),
-    /// A body or a message is over its limit; the text says which.
+    /// A body or a message exceeds its size limit; the text names it.
     TooLarge(&'static str),
-    /// All is well, but this was not an upgrade.
+    /// The join request is valid, but is not a WebSocket upgrade.
     UpgradeRequired,
-    /// The user has as many connections to the room as one user may.
+    /// The user has reached the limit of connections to the room.
     TooManyConnections,
-    /// Requests come faster than they may.
+    /// The caller exceeds the rate limit.
     RateLimited {
-        /// Until the next one may come; 1 or more.
+        /// Seconds until the next request is allowed; 1 or more.
         seconds: u64,
     },
-    /// The room has as many connections as it may.
+    /// The room has reached its limit of connections.
     RoomFull,
-    /// A setting cannot be used; the text names it, never its value.
+    /// A setting is invalid; the text names it, never its value.
     Misconfigured(String),
-    /// What it takes to know who asks cannot be had just now: the identity provider's keys, or
-    /// the application's answer.
+    /// The identity provider's keys or the application's response for a cookie session are
+    /// unavailable.
     AuthUnavailable,
-    /// Our fault.
+    /// An internal error.
     Internal,
 }
 
-/// Seconds after which a refused client may find room.
+/// The `retry-after` of a full room and other temporary refusals, in seconds.
 const RETRY_AFTER_SECONDS: &str = "10";
 
 impl Refusal {
-    /// The HTTP status.
+    /// Returns the HTTP status.
     pub fn status(&self) -> u16 {
         match self {
             Self::BadRoom | Self::BadRequest(_) => 400,
@@ -85,7 +85,7 @@ impl Refusal {
         }
     }
 
-    /// The stable name that a client branches on.
+    /// Returns the stable code, on which clients branch.
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadRoom => "bad_room",
@@ -110,7 +110,7 @@ impl Refusal {
         }
     }
 
-    /// The status in words, as RFC 9110 has it.
+    /// Returns the status's phrase in RFC 9110.
     fn title(&self) -> &'static str {
         match self.status() {
             400 => "Bad Request",
@@ -126,44 +126,44 @@ impl Refusal {
         }
     }
 
-    /// What happened and what to do, for a person.
+    /// Returns what is wrong and what to do, for a person.
     fn detail(&self) -> &str {
         match self {
-            Self::BadRoom => "A room's name is 1 to 128 characters of A-Z a-z 0-9 _ - . : @ ~",
+            Self::BadRoom => {
+                "A room name must be 1 to 128 characters of A-Z a-z 0-9 _ - . : @ ~, but not '.' or '..'"
+            }
             Self::BadRequest(detail) | Self::TokenInvalid(detail) | Self::TooLarge(detail) => {
                 detail
             }
             Self::TokenMissing => {
-                "Bring a token: as 'Authorization: Bearer <jwt>', or to join a room as the WebSocket subprotocol 'bearer.<jwt>' beside 'snug.v1'"
+                "Send a token: as 'Authorization: Bearer <jwt>' or, to join a room, as the WebSocket subprotocol 'bearer.<jwt>' along with 'snug.v1'"
             }
-            Self::NotSignedIn => {
-                "The application does not know who asks: sign in there, or bring a token"
-            }
-            Self::TokenExpired => "The token has expired: bring a new one",
+            Self::NotSignedIn => "Not signed in: sign in to the application, or send a token",
+            Self::TokenExpired => "The token has expired: send a new one",
             Self::TokenNotYetValid => "The token is not valid yet",
-            Self::RoomForbidden => "Nothing is granted in this room",
+            Self::RoomForbidden => "The token grants nothing in this room",
             Self::NotGranted(needed) => not_granted(*needed),
-            Self::Banned { .. } => "The user is banned from this room for the time being",
+            Self::Banned { .. } => "The user is banned from this room; see 'Retry-After'",
             Self::OriginForbidden => {
-                "Pages of this origin may not connect: list it in ALLOWED_ORIGINS"
+                "Pages of this origin may not connect: add the origin to ALLOWED_ORIGINS"
             }
-            Self::NotFound => "No such path",
-            Self::MethodNotAllowed(_) => "This path does not take this method",
+            Self::NotFound => "This path does not exist",
+            Self::MethodNotAllowed(_) => "This path does not support this method; see 'Allow'",
             Self::UpgradeRequired => {
-                "Token and room are fine: connect with a WebSocket ('Upgrade: websocket')"
+                "The token and the room are valid: connect with a WebSocket ('Upgrade: websocket')"
             }
             Self::TooManyConnections => {
-                "This user has as many connections to the room as one user may"
+                "This user has reached the limit of connections to the room"
             }
-            Self::RateLimited { .. } => "Requests to this room come faster than they may",
-            Self::RoomFull => "The room has as many connections as it may",
+            Self::RateLimited { .. } => "Too many requests to this room: slow down",
+            Self::RoomFull => "The room has reached its limit of connections",
             Self::Misconfigured(detail) => detail,
-            Self::AuthUnavailable => "Who asks cannot be checked just now: try again",
-            Self::Internal => "Something went wrong here; trying again may help",
+            Self::AuthUnavailable => "Authentication is temporarily unavailable: try again",
+            Self::Internal => "Internal error; trying again may help",
         }
     }
 
-    /// The header that goes with the status, beside the content type.
+    /// Returns the response header that the status needs, besides the content type.
     pub fn header(&self) -> Option<(&'static str, String)> {
         let (name, value) = match self {
             Self::MethodNotAllowed(allowed) => return Some(("allow", allowed.join(", "))),
@@ -172,7 +172,7 @@ impl Refusal {
             }
             _ => match self.status() {
                 401 => ("www-authenticate", "Bearer"),
-                // RFC 9110, section 15.5.22 wants it, though workerd keeps it back.
+                // Required by RFC 9110, section 15.5.22, although workerd removes it.
                 426 => ("upgrade", "websocket"),
                 429 | 503 => ("retry-after", RETRY_AFTER_SECONDS),
                 _ => return None,
@@ -181,7 +181,7 @@ impl Refusal {
         Some((name, value.to_owned()))
     }
 
-    /// The `application/problem+json` body.
+    /// Returns the `application/problem+json` body.
     pub fn body(&self) -> Problem<'_> {
         Problem {
             kind: "about:blank",
@@ -205,7 +205,7 @@ fn not_granted(needed: Capability) -> &'static str {
     }
 }
 
-/// A problem as RFC 9457 writes it; `code` is ours, and what clients branch on.
+/// A problem object (RFC 9457), extended by `code`, on which clients branch.
 #[derive(Debug, Serialize)]
 pub struct Problem<'a> {
     #[serde(rename = "type")]
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_is_a_problem_and_says_why() {
+    fn the_body_is_a_problem_with_a_detail() {
         let body = serde_json::to_value(Refusal::BadRequest("'echo' must be 0 or 1").body());
         assert_eq!(
             body.unwrap(),
