@@ -34,7 +34,7 @@ pub async fn send(env: &Env, room: &RoomName, delivery: &Delivery) -> DeliveryOu
         timeout_ms: DELIVERY_MS_MAX,
     };
     match outbound::send(address, request).await {
-        Ok(response) if (200..300).contains(&response.status) => DeliveryOutcome::Taken,
+        Ok(response) if (200..300).contains(&response.status) => DeliveryOutcome::Accepted,
         Ok(response) => {
             console_warn!("WEBHOOK_URL answered {}", response.status);
             failed(

@@ -273,11 +273,11 @@ impl World {
             can: serde_json::from_value(json!([operation.needs(), "serve"])).unwrap(),
             limits: ClaimedLimits::default(),
         };
-        let call = ApiRequest {
+        let request = ApiRequest {
             caller,
             ask: operation,
         };
-        self.feed(Input::ApiRequest { id, call, body });
+        self.feed(Input::ApiRequest { id, request, body });
     }
 
     /// Ends the oldest delivery: the back end accepts it, rejects it, or asks for a delay.
@@ -299,7 +299,7 @@ impl World {
                 let settled = self.accepted.max(dead.unwrap_or_default());
                 assert!(events[0].seq <= settled + 1, "an event was never sent");
                 self.accepted = self.accepted.max(last);
-                DeliveryOutcome::Taken
+                DeliveryOutcome::Accepted
             }
             2 => DeliveryOutcome::Failed {
                 retry_after_ms: None,
@@ -474,10 +474,7 @@ impl World {
         let status = if kind == 15 { 500 } else { 200 };
         let response = json!({ "decisions": decisions }).to_string();
         let decisions = request.read_answer(status, response.as_bytes()).ok();
-        self.feed(Input::HookDecided {
-            question: request,
-            decisions,
-        });
+        self.feed(Input::HookDecided { request, decisions });
     }
 
     /// Lets the publish hook allow all messages that wait.
@@ -656,9 +653,9 @@ impl World {
                 let dead = self.store.read_dead(after, limit);
                 self.room.handle_input(Input::DeadRead(dead), self.now);
             }
-            Output::ApiResponse { id, answer } => {
+            Output::ApiResponse { id, response } => {
                 assert!(self.waiting.remove(&id), "an unexpected response");
-                if let Ok(response) = answer {
+                if let Ok(response) = response {
                     let body: Value = serde_json::from_str(&response.body).expect("JSON");
                     assert!(body.is_object(), "{body}");
                 }

@@ -220,24 +220,28 @@ impl Object {
         self: &Rc<Self>,
         request: &Request,
     ) -> std::result::Result<Response, Problem> {
-        let call = request
+        let api_request = request
             .headers()
             .get(API_REQUEST_HEADER)?
             .unwrap_or_default();
-        let call: ApiRequest = serde_json::from_str(&call).map_err(Error::from)?;
+        let api_request: ApiRequest = serde_json::from_str(&api_request).map_err(Error::from)?;
         let body = read_body(request).await?;
         if self.is_unused()? {
-            if let Some(response) = call.ask.response_if_unused(&self.name()?) {
+            if let Some(response) = api_request.ask.response_if_unused(&self.name()?) {
                 return Ok(to_http(&response)?);
             }
             // An invalid request must not create a room.
-            call.check(&body, &config::load(&self.env)?.room)?;
+            api_request.check(&body, &config::load(&self.env)?.room)?;
         }
         let id = ApiRequestId(self.api_requests.get());
         self.api_requests.set(id.0.wrapping_add(1));
         let (sender, receiver) = oneshot::channel();
         self.pending.borrow_mut().insert(id, sender);
-        let turned = self.turn(|_| Input::ApiRequest { id, call, body });
+        let turned = self.turn(|_| Input::ApiRequest {
+            id,
+            request: api_request,
+            body,
+        });
         turned.inspect_err(|_| drop(self.pending.borrow_mut().remove(&id)))?;
         // The sender is dropped if the room had to be restored in the meantime.
         let response = receiver.await.map_err(|_| Refusal::Internal)??;
@@ -383,10 +387,10 @@ impl Object {
                 let dead = stored("events", store.dead_events(after, limit));
                 Some(Input::DeadRead(dead))
             }
-            Output::ApiResponse { id, answer } => {
+            Output::ApiResponse { id, response } => {
                 if let Some(sender) = self.pending.borrow_mut().remove(&id) {
                     // Sending fails if the caller has disconnected.
-                    let _unsent = sender.send(answer);
+                    let _unsent = sender.send(response);
                 }
                 None
             }

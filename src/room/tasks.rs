@@ -76,10 +76,7 @@ impl Object {
                 Ok(config) => publish_hook::call(&config, &request).await,
                 Err(_) => None,
             };
-            if let Err(error) = object.turn(|_| Input::HookDecided {
-                question: request,
-                decisions,
-            }) {
+            if let Err(error) = object.turn(|_| Input::HookDecided { request, decisions }) {
                 console_error!("publish hook: {error}");
             }
         });

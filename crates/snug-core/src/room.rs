@@ -271,17 +271,16 @@ impl Room {
                 self.closing.remove(&connection);
                 self.drop_connection(connection, clean);
             }
-            Input::ApiRequest { id, call, body } => self.handle_api_request(id, call, &body),
+            Input::ApiRequest { id, request, body } => self.handle_api_request(id, request, &body),
             Input::Timeout { answered } => self.on_timeout(&answered),
             Input::TokenChecked {
                 connection,
                 id,
                 outcome,
             } => self.token_checked(connection, id, outcome),
-            Input::HookDecided {
-                question,
-                decisions,
-            } => self.hook_queue.decide(&question, decisions),
+            Input::HookDecided { request, decisions } => {
+                self.hook_queue.decide(&request, decisions)
+            }
             Input::Flush => self.on_elapsed(),
             Input::SlowConsumers { queued } => self.close_slow(&queued),
             Input::Appended(outcome) => self.appended(outcome),

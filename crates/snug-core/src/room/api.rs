@@ -104,10 +104,7 @@ impl Room {
     /// Responds to an API request.
     pub(super) fn respond(&mut self, id: ApiRequestId, response: Result<ApiResponse, Refusal>) {
         self.callers.forget(id);
-        self.outputs.push_back(Output::ApiResponse {
-            id,
-            answer: response,
-        });
+        self.outputs.push_back(Output::ApiResponse { id, response });
     }
 
     /// Sends a response that can be much longer than its request, and counts it toward the rate.

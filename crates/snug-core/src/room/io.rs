@@ -55,7 +55,7 @@ pub enum Input {
         /// The id that the response will carry.
         id: ApiRequestId,
         /// The verified request.
-        call: ApiRequest,
+        request: ApiRequest,
         /// The request's body.
         body: String,
     },
@@ -111,7 +111,7 @@ pub enum Input {
     /// The result of [`Output::CallPublishHook`], which arrives in a later turn.
     HookDecided {
         /// The request of that output, compared by identity.
-        question: Rc<HookRequest>,
+        request: Rc<HookRequest>,
         /// The decisions; `None` if the request failed or its response was invalid.
         decisions: Option<Vec<Decision>>,
     },
@@ -126,7 +126,7 @@ pub enum Input {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryOutcome {
     /// The back end accepted the events.
-    Taken,
+    Accepted,
     /// The back end was unreachable or rejected the delivery.
     Failed {
         /// The delay that the back end requested (`Retry-After`).
@@ -213,7 +213,7 @@ pub enum Output {
         /// The request's id.
         id: ApiRequestId,
         /// The response, or the refusal.
-        answer: Result<ApiResponse, Refusal>,
+        response: Result<ApiResponse, Refusal>,
     },
     /// Read the stored idempotency keys. Reply with [`Input::Keys`].
     ReadKeys,

@@ -262,7 +262,7 @@ impl Room {
             return;
         };
         match outcome {
-            DeliveryOutcome::Taken => {
+            DeliveryOutcome::Accepted => {
                 self.events.state.settle(last);
                 self.events.settled = Some(Vec::new());
             }

@@ -414,7 +414,7 @@ impl TestRoom {
         decisions: Option<Vec<Decision>>,
     ) {
         self.feed(Input::HookDecided {
-            question: hook_request,
+            request: hook_request,
             decisions: decisions,
         });
     }
@@ -437,9 +437,9 @@ impl TestRoom {
         let id = ApiRequestId(self.api_requests);
         self.api_requests += 1;
         let claims = test_user.clone().claims();
-        let call = ApiRequest::admit(claims, &room_name(), ask).expect("granted");
+        let request = ApiRequest::admit(claims, &room_name(), ask).expect("granted");
         let body = body.into();
-        self.feed(Input::ApiRequest { id, call, body });
+        self.feed(Input::ApiRequest { id, request, body });
         id
     }
 
@@ -974,7 +974,7 @@ impl TestRoom {
             let count = hook_request.body("").matches(r#"{"user":"#).count();
             let decisions = Some(vec![Decision::Allow; count]);
             let input = Input::HookDecided {
-                question: hook_request,
+                request: hook_request,
                 decisions: decisions,
             };
             self.room.handle_input(input, self.now);
@@ -1076,8 +1076,8 @@ impl TestRoom {
                     let dead = self.store.read_dead(after, limit);
                     self.room.handle_input(Input::DeadRead(dead), self.now);
                 }
-                Output::ApiResponse { id, answer } => {
-                    let twice = self.responses.insert(id, answer);
+                Output::ApiResponse { id, response } => {
+                    let twice = self.responses.insert(id, response);
                     assert!(twice.is_none(), "two responses: {twice:?}");
                 }
                 Output::CheckToken { connection, id, .. } => {

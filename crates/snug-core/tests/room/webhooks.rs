@@ -8,7 +8,7 @@ use snug_core::{
         DEAD_EVENTS_MAX, DELIVERY_EVENTS_MAX, DELIVERY_LOST_MS, DELIVERY_WINDOW_MS, EVENT_MS_MAX,
         EVENTS_BYTES_MAX, RETRY_MS_MAX, VACATED_MS,
     },
-    room::io::DeliveryOutcome::{Failed, Taken},
+    room::io::DeliveryOutcome::{Accepted, Failed},
 };
 
 use crate::driver::{
@@ -65,12 +65,12 @@ fn events_cover_a_members_stay_from_join_to_leave() {
                 }),
             ]
         );
-        room.back_end_responds(Taken);
+        room.back_end_responds(Accepted);
         assert!(room.stored_events().is_empty());
         room.pass_ms(VACATED_MS);
         assert_eq!(kinds(&room.last_delivery()), ["room.vacated"]);
         assert_eq!(room.last_delivery()[0]["seq"], 5);
-        room.back_end_responds(Taken);
+        room.back_end_responds(Accepted);
         room.pass_ms(EVENT_MS_MAX);
         assert!(room.has_no_delivery());
     });
@@ -110,7 +110,7 @@ fn extra_tabs_and_quick_reconnects_cause_no_member_events() {
         let three = room.join("ann");
         room.pass_ms(60_000);
         assert_eq!(kinds(&room.last_delivery()), ["member.joined"]);
-        room.back_end_responds(Taken);
+        room.back_end_responds(Accepted);
         room.drops(three);
         room.pass_ms(5_000);
         assert_eq!(room.stored_events().len(), 1);
@@ -123,7 +123,7 @@ fn a_page_reload_causes_neither_occupied_nor_vacated() {
         let ann = room.join("ann");
         room.pass_ms(DELIVERY_WINDOW_MS);
         assert_eq!(kinds(&room.last_delivery()), ["room.occupied"]);
-        room.back_end_responds(Taken);
+        room.back_end_responds(Accepted);
         room.leaves(ann);
         room.pass_ms(VACATED_MS - 1);
         let again = room.join("ann");
@@ -148,7 +148,7 @@ fn erasing_a_room_causes_leaves_and_vacated() {
         assert_eq!(room.stored_events().len(), 2);
         room.pass_ms(VACATED_MS);
         assert_eq!(kinds(&room.last_delivery()), ["member.left", "member.left"]);
-        room.back_end_responds(Taken);
+        room.back_end_responds(Accepted);
         room.pass_ms(DELIVERY_WINDOW_MS);
         assert_eq!(kinds(&room.last_delivery()), ["room.vacated"]);
     });
@@ -166,7 +166,7 @@ fn events_are_collected_for_the_delivery_window() {
         // An event during a delivery is in the next one, after its own delivery window.
         room.join("cho");
         room.pass_ms(DELIVERY_WINDOW_MS);
-        room.back_end_responds(Taken);
+        room.back_end_responds(Accepted);
         room.skips_received();
         room.pass_ms(0);
         assert_eq!(room.last_delivery()[0]["user"], "cho");
@@ -188,7 +188,7 @@ fn a_full_delivery_is_sent_at_once_and_the_rest_follows() {
         room.pass_ms(0);
         assert_eq!(room.last_delivery().len(), DELIVERY_EVENTS_MAX);
         publish(room, 60);
-        room.back_end_responds(Taken);
+        room.back_end_responds(Accepted);
         room.pass_ms(0);
         // The delivery begins within the row in which the last one ended.
         let offsets: Vec<_> = room
@@ -197,7 +197,7 @@ fn a_full_delivery_is_sent_at_once_and_the_rest_follows() {
             .map(|it| it["message"]["offset"].as_u64().unwrap())
             .collect();
         assert!(offsets.into_iter().eq(101..=200));
-        room.back_end_responds(Taken);
+        room.back_end_responds(Accepted);
         room.pass_ms(DELIVERY_WINDOW_MS);
         assert_eq!(room.last_delivery().len(), 9);
     });
@@ -225,10 +225,10 @@ fn a_failed_delivery_is_retried_with_growing_delays() {
         assert!(room.has_no_delivery());
         room.pass_ms(1);
         assert_eq!(room.last_delivery(), events);
-        room.back_end_responds(Taken);
+        room.back_end_responds(Accepted);
         room.pass_ms(0);
         assert_eq!(room.last_delivery()[0]["user"], "bob");
-        room.back_end_responds(Taken);
+        room.back_end_responds(Accepted);
         assert!(room.stored_events().is_empty());
         // After a success, the delays start again.
         room.join("cho");
@@ -271,7 +271,7 @@ fn after_a_day_an_event_becomes_a_dead_event_that_can_be_read() {
         room.join("bob");
         room.pass_ms(RETRY_MS_MAX);
         assert_eq!(room.last_delivery()[0]["seq"], 2);
-        room.back_end_responds(Taken);
+        room.back_end_responds(Accepted);
         room.calls_api(&server, ApiOperation::Erase, "");
         assert_eq!(room.calls_api(&server, dead(""), "").1["events"], json!([]));
         assert_eq!(
@@ -326,7 +326,7 @@ fn a_delivery_without_a_response_counts_as_failed() {
         let events = room.last_delivery();
         room.pass_ms(DELIVERY_LOST_MS + 1_000);
         assert_eq!(room.last_delivery(), events);
-        room.back_end_responds(Taken);
+        room.back_end_responds(Accepted);
         // The late response to the first delivery is ignored.
         room.back_end_responds(REFUSED);
         assert!(room.stored_events().is_empty());
@@ -345,7 +345,7 @@ fn a_late_response_does_not_settle_another_delivery() {
         room.pass_ms(DELIVERY_WINDOW_MS);
         assert_eq!(room.last_delivery().len(), 2);
         room.back_end_responds_to_first(REFUSED);
-        room.back_end_responds(Taken);
+        room.back_end_responds(Accepted);
         assert!(room.stored_events().is_empty());
         room.pass_ms(60_000);
         assert!(room.has_no_delivery());
@@ -372,8 +372,8 @@ fn a_crash_loses_no_event_and_missing_members_leave() {
         room.pass_ms(DELIVERY_WINDOW_MS);
         // Sent again, because the crash lost the response.
         assert_eq!(room.last_delivery().len(), 4);
-        room.back_end_responds(Taken);
-        room.back_end_responds(Taken);
+        room.back_end_responds(Accepted);
+        room.back_end_responds(Accepted);
         room.pass_ms(60_000);
         let left = room.last_delivery();
         assert_eq!(kinds(&left), ["member.left"]);

@@ -387,8 +387,8 @@ impl Simulation {
             return self.moments_pass();
         }
         let outcomes = [
-            DeliveryOutcome::Taken,
-            DeliveryOutcome::Taken,
+            DeliveryOutcome::Accepted,
+            DeliveryOutcome::Accepted,
             DeliveryOutcome::Failed {
                 retry_after_ms: None,
             },
@@ -781,7 +781,7 @@ impl Simulation {
         };
         while !self.room.has_no_delivery() || self.room.has_alarm() {
             while !self.room.has_no_delivery() {
-                self.room.back_end_responds(DeliveryOutcome::Taken);
+                self.room.back_end_responds(DeliveryOutcome::Accepted);
             }
             self.room.pass_ms(60_000);
             back_end.receives(self.room.take_sent_events(), &self.model.messages);
