@@ -17,14 +17,14 @@ fn a_published_message_is_stored_and_sent_to_all() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.skips_received();
-        let answer = room.calls_api(
+        let response = room.calls_api(
             &server(),
             ApiOperation::Publish,
             r#"{"data":{"a":1},"event":"news"}"#,
         );
         let place = json!({ "offset": 1, "time": START_MS });
         assert_eq!(
-            answer,
+            response,
             (201, json!({ "epoch": EPOCH, "messages": [place] }))
         );
         let message = json!({
@@ -52,9 +52,10 @@ fn several_messages_are_stored_as_one_row_and_sent_as_one_frame() {
             { "data": null },
             { "data": 3, "user": "用户" },
         ]);
-        let (status, answer) = room.calls_api(&server(), ApiOperation::Publish, &body.to_string());
+        let (status, response) =
+            room.calls_api(&server(), ApiOperation::Publish, &body.to_string());
         assert_eq!(status, 201);
-        let offsets = answer["messages"].as_array().unwrap().iter();
+        let offsets = response["messages"].as_array().unwrap().iter();
         assert!(offsets.map(|one| &one["offset"]).eq([1, 2, 3]));
         let message =
             |user: &str, data: Value| json!({ "type": "message", "user": user, "data": data });
@@ -75,16 +76,16 @@ fn a_key_stores_once_per_user_within_and_across_requests() {
     scenario(|room| {
         let twice =
             r#"[{"data":1,"key":"k"},{"data":2,"key":"k"},{"data":3,"key":"k","user":"bob"}]"#;
-        let (_, answer) = room.calls_api(&server(), ApiOperation::Publish, twice);
+        let (_, response) = room.calls_api(&server(), ApiOperation::Publish, twice);
         let places = json!([
             { "offset": 1, "time": START_MS },
             { "offset": 1, "time": START_MS, "duplicate": true },
             { "offset": 2, "time": START_MS },
         ]);
-        assert_eq!(answer["messages"], places);
-        let again = room.calls_api(&server(), ApiOperation::Publish, r#"{"data":4,"key":"k"}"#);
-        assert_eq!(again.0, 201);
-        assert_eq!(again.1["messages"], json!([places[1]]));
+        assert_eq!(response["messages"], places);
+        let repeated = room.calls_api(&server(), ApiOperation::Publish, r#"{"data":4,"key":"k"}"#);
+        assert_eq!(repeated.0, 201);
+        assert_eq!(repeated.1["messages"], json!([places[1]]));
         // A member and the API share the keys of a user.
         let bob = room.join("bob");
         room.skips_received();
@@ -107,19 +108,22 @@ fn in_a_busy_room_the_response_waits_for_the_flush() {
         room.gets_busy(ann);
         room.skips_received();
         room.publishes(ann, "before");
-        let call = room.starts_api_request(
+        let first_request = room.starts_api_request(
             &server(),
             ApiOperation::Publish,
             r#"{"data":"then","key":"k"}"#,
         );
-        let again = room.starts_api_request(
+        let second_request = room.starts_api_request(
             &server(),
             ApiOperation::Publish,
             r#"{"data":"then","key":"k"}"#,
         );
-        assert!(!room.has_responded(call) && !room.has_responded(again));
+        assert!(!room.has_responded(first_request) && !room.has_responded(second_request));
         room.flushes();
-        let (first, second) = (room.api_response(call).1, room.api_response(again).1);
+        let (first, second) = (
+            room.api_response(first_request).1,
+            room.api_response(second_request).1,
+        );
         assert_eq!(
             first["messages"][0]["offset"],
             second["messages"][0]["offset"]
@@ -137,14 +141,14 @@ fn a_storage_fault_fails_the_request_and_sends_nothing() {
         let ann = room.join("ann");
         room.skips_received();
         room.storage_fails_once();
-        let answer = room.calls_api(
+        let response = room.calls_api(
             &server(),
             ApiOperation::Publish,
             r#"[{"data":1},{"data":2}]"#,
         );
-        assert_eq!(answer, (500, "internal".into()));
+        assert_eq!(response, (500, "internal".into()));
         room.receives_nothing(ann);
-        for (ask, body) in [
+        for (operation, body) in [
             (ApiOperation::Publish, r#"{"data":1,"key":"k"}"#),
             (ApiOperation::messages("").unwrap(), ""),
             (ApiOperation::Describe, ""),
@@ -153,11 +157,11 @@ fn a_storage_fault_fails_the_request_and_sends_nothing() {
         ] {
             room.restore();
             room.storage_fails_once();
-            let caller = able(&["serve", "history", "moderate"]);
-            assert_eq!(room.calls_api(&caller, ask, body).0, 500);
+            let caller = with_token(&["serve", "history", "moderate"]);
+            assert_eq!(room.calls_api(&caller, operation, body).0, 500);
         }
-        let (_, answer) = room.calls_api(&server(), ApiOperation::Publish, r#"{"data":3}"#);
-        assert_eq!(answer["messages"][0]["offset"], 1);
+        let (_, response) = room.calls_api(&server(), ApiOperation::Publish, r#"{"data":3}"#);
+        assert_eq!(response["messages"][0]["offset"], 1);
     });
 }
 
@@ -246,7 +250,7 @@ fn a_page_includes_messages_published_before_the_request() {
         room.gets_busy(ann);
         room.publishes(ann, "waits");
         let (status, page) = room.calls_api(
-            &able(&["history"]),
+            &with_token(&["history"]),
             ApiOperation::messages("limit=1").unwrap(),
             "",
         );
@@ -271,8 +275,8 @@ fn page_queries_work_like_the_history_command() {
             );
         }
         let mut page = |query| {
-            let ask = ApiOperation::messages(query).unwrap();
-            let (_, page) = room.calls_api(&able(&["history"]), ask, "");
+            let operation = ApiOperation::messages(query).unwrap();
+            let (_, page) = room.calls_api(&with_token(&["history"]), operation, "");
             let data = page["messages"].as_array().unwrap().iter();
             let data: Vec<_> = data.map(|one| one["data"].as_u64().unwrap()).collect();
             (data, page["more"] == true)
@@ -307,11 +311,11 @@ fn members_are_listed_as_for_a_member() {
     scenario(|room| {
         let ann = room.admit(TestUser::named("ann").with_info(json!({ "name": "Ann" })));
         room.skips_received();
-        let (status, list) = room.calls_api(&able(&["presence"]), ApiOperation::Members, "");
+        let (status, list) = room.calls_api(&with_token(&["presence"]), ApiOperation::Members, "");
         room.sends(ann, json!({ "type": "members", "id": 1 }));
-        let notified = room.receives(ann, json!({ "type": "members" }));
+        let reply = room.receives(ann, json!({ "type": "members" }));
         assert_eq!(status, 200);
-        assert_eq!(list["members"], notified["members"]);
+        assert_eq!(list["members"], reply["members"]);
         assert_eq!(
             (&list["count"], &list["truncated"]),
             (&json!(1), &json!(false))
@@ -326,19 +330,20 @@ fn a_kick_works_like_a_moderators_kick() {
     scenario(|room| {
         let (ann, bob, tab) = (room.join("ann"), room.join("bob"), room.join("bob"));
         room.skips_received();
-        let ask = kick("bob", "reason=no+spam&ban_seconds=60");
-        let answer = room.calls_api(&able(&["moderate"]), ask, "");
-        assert_eq!(answer, (200, json!({ "closed": 2 })));
+        let operation = kick("bob", "reason=no+spam&ban_seconds=60");
+        let response = room.calls_api(&with_token(&["moderate"]), operation, "");
+        assert_eq!(response, (200, json!({ "closed": 2 })));
         for client in [bob, tab] {
             room.receives_close(client, 4101, "no spam");
         }
         room.receives(ann, json!({ "type": "presence", "leaves": ["bob"] }));
         assert_eq!(room.try_admit(TestUser::named("bob")).err(), Some("banned"));
-        let lifted = room.calls_api(&able(&["moderate"]), kick("bob", "ban_seconds=0"), "");
+        let lifted = room.calls_api(&with_token(&["moderate"]), kick("bob", "ban_seconds=0"), "");
         assert_eq!(lifted, (200, json!({ "closed": 0 })));
         assert!(room.try_admit(TestUser::named("bob")).is_ok());
         assert_eq!(
-            room.calls_api(&able(&["moderate"]), kick("bob", ""), "").1["closed"],
+            room.calls_api(&with_token(&["moderate"]), kick("bob", ""), "")
+                .1["closed"],
             1
         );
     });
@@ -360,17 +365,17 @@ fn a_kick_works_like_a_moderators_kick() {
 #[test]
 fn banned_users_are_refused_unless_they_have_serve() {
     scenario(|room| {
-        let moderator = able(&["moderate"]);
+        let moderator = with_token(&["moderate"]);
         room.calls_api(&moderator, kick("bob", "ban_seconds=60"), "");
         room.calls_api(&moderator, kick("server", "ban_seconds=60"), "");
         let bob = |can: &[&str]| TestUser::named("bob").with_capabilities(can);
-        for (can, ask) in [
+        for (can, operation) in [
             ("history", ApiOperation::messages("").unwrap()),
             ("presence", ApiOperation::Members),
             ("moderate", kick("ann", "")),
         ] {
-            let answer = room.calls_api(&bob(&[can]), ask, "");
-            assert_eq!(answer, (403, "banned".into()));
+            let response = room.calls_api(&bob(&[can]), operation, "");
+            assert_eq!(response, (403, "banned".into()));
         }
         assert_eq!(
             room.calls_api(&server(), ApiOperation::Publish, r#"{"data":1}"#)
@@ -432,7 +437,11 @@ fn an_erased_room_starts_a_new_epoch_without_messages() {
     scenario(|room| {
         let (ann, bob, cho) = (room.join("ann"), room.join("bob"), room.join("cho"));
         room.calls_api(&server(), ApiOperation::Publish, r#"{"data":1,"key":"k"}"#);
-        room.calls_api(&able(&["moderate"]), kick("dan", "ban_seconds=60"), "");
+        room.calls_api(
+            &with_token(&["moderate"]),
+            kick("dan", "ban_seconds=60"),
+            "",
+        );
         room.drops(cho);
         room.skips_received();
         assert_eq!(
@@ -444,8 +453,8 @@ fn an_erased_room_starts_a_new_epoch_without_messages() {
         }
         assert_eq!((room.stored_count(), room.stored_bans()), (0, 0));
         room.join("dan");
-        let again = room.admit(TestUser::named("ann").resuming_after(1));
-        let welcome = room.receives(again, json!({ "type": "welcome" }));
+        let returning = room.admit(TestUser::named("ann").resuming_after(1));
+        let welcome = room.receives(returning, json!({ "type": "welcome" }));
         assert_eq!(
             (&welcome["epoch"], &welcome["offset"]),
             (&json!("e2"), &json!(0))
@@ -455,11 +464,11 @@ fn an_erased_room_starts_a_new_epoch_without_messages() {
             (&json!(false), &json!(2))
         );
         // The key was erased with the message.
-        let (_, answer) =
+        let (_, response) =
             room.calls_api(&server(), ApiOperation::Publish, r#"{"data":2,"key":"k"}"#);
-        assert_eq!(answer["messages"][0]["offset"], 1);
-        assert_eq!(answer["epoch"], "e2");
-        room.receives_message(again, 2);
+        assert_eq!(response["messages"][0]["offset"], 1);
+        assert_eq!(response["epoch"], "e2");
+        room.receives_message(returning, 2);
     });
 }
 
@@ -499,13 +508,21 @@ fn members_have_the_rate_limit_of_a_connection() {
             assert_eq!(asks("bob", Some(1)), 429);
             room.pass_ms(500);
             assert_eq!(
-                room.calls_api(&able_as("ann", &["presence"]), ApiOperation::Members, "")
-                    .0,
+                room.calls_api(
+                    &user_with_token("ann", &["presence"]),
+                    ApiOperation::Members,
+                    ""
+                )
+                .0,
                 200
             );
             assert_eq!(
-                room.calls_api(&able_as("ann", &["presence"]), ApiOperation::Members, "")
-                    .0,
+                room.calls_api(
+                    &user_with_token("ann", &["presence"]),
+                    ApiOperation::Members,
+                    ""
+                )
+                .0,
                 429
             );
         },
@@ -534,14 +551,14 @@ fn each_message_of_a_back_end_counts_toward_its_rate() {
 
 /// Returns the back end, with its token.
 fn server() -> TestUser {
-    able(&["serve"])
+    with_token(&["serve"])
 }
 
-fn able(capabilities: &[&str]) -> TestUser {
-    able_as("server", capabilities)
+fn with_token(capabilities: &[&str]) -> TestUser {
+    user_with_token("server", capabilities)
 }
 
-fn able_as(user: &str, capabilities: &[&str]) -> TestUser {
+fn user_with_token(user: &str, capabilities: &[&str]) -> TestUser {
     TestUser::named(user).with_capabilities(capabilities)
 }
 

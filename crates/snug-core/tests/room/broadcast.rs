@@ -36,8 +36,8 @@ fn the_ack_precedes_the_senders_own_echo() {
         room.pass_ms(7);
         room.sends(ann, json!({ "type": "publish", "id": "m1", "data": 1 }));
         let ack = room.receives(ann, json!({ "type": "ack" }));
-        let wanted = json!({ "type": "ack", "id": "m1", "offset": 1, "time": START_MS + 7 });
-        assert_eq!(ack, wanted);
+        let expected = json!({ "type": "ack", "id": "m1", "offset": 1, "time": START_MS + 7 });
+        assert_eq!(ack, expected);
         room.receives(ann, json!({ "type": "message", "offset": 1 }));
         room.receives_nothing(ann);
     });

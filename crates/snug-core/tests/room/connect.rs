@@ -149,8 +149,8 @@ fn a_ping_needs_no_capability() {
 fn without_receive_a_connection_gets_no_messages_or_signals() {
     scenario(|room| {
         let ann = room.join("ann");
-        let deaf = TestUser::named("bob").with_capabilities(&["publish", "signal", "history"]);
-        let bob = room.admit(deaf);
+        let test_user = TestUser::named("bob").with_capabilities(&["publish", "signal", "history"]);
+        let bob = room.admit(test_user);
         room.skips_received();
         room.publishes(ann, "to all");
         room.sends(ann, json!({ "type": "signal", "data": 1 }));

@@ -109,8 +109,8 @@ fn a_flush_sends_each_connection_only_its_own_lines() {
         let ann = room.admit(TestUser::named("ann").without_echo());
         let bob = room.join("bob");
         let cho = room.admit(TestUser::named("cho").plain());
-        let unwatching = room.admit(TestUser::named("dan").without_presence());
-        let deaf = room.admit(TestUser::named("eve").with_capabilities(&["presence"]));
+        let without_presence = room.admit(TestUser::named("dan").without_presence());
+        let without_receive = room.admit(TestUser::named("eve").with_capabilities(&["presence"]));
         room.gets_busy(bob);
         room.sends(ann, publish(1, "m"));
         room.sends(bob, json!({ "type": "signal", "id": 2, "data": "s" }));
@@ -158,9 +158,9 @@ fn a_flush_sends_each_connection_only_its_own_lines() {
         for part in [m.clone(), signal("s"), pong, shown.clone(), n.clone()] {
             room.receives_frame(cho, &[part]);
         }
-        room.receives_frame(unwatching, &[m, signal("s"), n]);
-        room.receives_frame(deaf, &[shown]);
-        for client in [ann, bob, cho, unwatching, deaf] {
+        room.receives_frame(without_presence, &[m, signal("s"), n]);
+        room.receives_frame(without_receive, &[shown]);
+        for client in [ann, bob, cho, without_presence, without_receive] {
             room.receives_nothing(client);
         }
     });
@@ -303,7 +303,7 @@ fn history_within_a_frame_includes_the_messages_before_it() {
         room.flushes();
         assert_eq!(room.stored_rows(), [1, 1, 1]);
         let received = room.received(ann);
-        let wanted = [
+        let expected = [
             ack(1, 2),
             message(2, "one"),
             page(2, "one"),
@@ -312,15 +312,15 @@ fn history_within_a_frame_includes_the_messages_before_it() {
             message(3, "two"),
             page(5, "two"),
         ];
-        assert_eq!(received.len(), wanted.len());
+        assert_eq!(received.len(), expected.len());
         room.receives_nothing(ann);
-        for (received, wanted) in received.iter().zip(wanted) {
+        for (received, expected) in received.iter().zip(expected) {
             assert_eq!(
                 (&received["type"], &received["id"]),
-                (&wanted["type"], &wanted["id"])
+                (&expected["type"], &expected["id"])
             );
             let data = |object: &Value| object["messages"][0]["data"].clone();
-            assert_eq!(data(received), data(&wanted));
+            assert_eq!(data(received), data(&expected));
         }
     });
 }

@@ -36,11 +36,11 @@ fn members_states_and_info_survive() {
 #[test]
 fn options_and_capabilities_survive() {
     scenario(|room| {
-        let shy = TestUser::named("ann")
+        let test_user = TestUser::named("ann")
             .without_echo()
             .without_presence()
             .with_capabilities(&["receive", "publish"]);
-        let ann = room.admit(shy);
+        let ann = room.admit(test_user);
         room.skips_received();
         room.restore();
         room.join("bob");

@@ -65,8 +65,8 @@ fn pages_start_at_the_requested_offset() {
             (json!({ "before": 99, "limit": 1 }), 10..=10, true),
             (json!({ "before": 2 }), 1..=1, false),
         ] {
-            let wanted = (offsets.collect(), more);
-            assert_eq!(page(room, ann, query.clone()), wanted, "{query}");
+            let expected = (offsets.collect(), more);
+            assert_eq!(page(room, ann, query.clone()), expected, "{query}");
         }
         for nothing in [
             json!({ "after": 10 }),

@@ -21,7 +21,7 @@ fn a_command_one_byte_over_the_limit_is_rejected() {
         assert!(room.is_open(ann));
         room.skips_received();
         room.sends_text(ann, &publish_of_bytes(65_537));
-        hears_too_large(room, ann);
+        receives_too_large(room, ann);
         room.receives_nothing(bob);
     });
 }
@@ -34,7 +34,7 @@ fn a_command_one_byte_over_the_tokens_limit_is_rejected() {
         room.sends_text(ann, &publish_of_bytes(100));
         room.receives(ann, json!({ "type": "message" }));
         room.sends_text(ann, &publish_of_bytes(101));
-        hears_too_large(room, ann);
+        receives_too_large(room, ann);
     });
 }
 
@@ -49,7 +49,7 @@ fn a_frame_may_exceed_the_command_limit_if_each_command_fits() {
         assert!(room.is_open(ann));
         room.sends_text(ann, &format!("{most}\n{}", publish_of_bytes(65_537)));
         room.receives(ann, json!({ "type": "message", "offset": 4 }));
-        hears_too_large(room, ann);
+        receives_too_large(room, ann);
     });
 }
 
@@ -65,7 +65,7 @@ fn a_frame_one_byte_over_the_limit_is_rejected() {
             // Each line fits, but the frame does not.
             let line = publish_of_bytes(FRAME_BYTES_MAX / 2);
             room.sends_text(ann, &format!("{line}\n{line}"));
-            hears_too_large(room, ann);
+            receives_too_large(room, ann);
             assert_eq!(room.stored_count(), 1);
         },
     );
@@ -303,16 +303,16 @@ fn the_twentieth_error_closes_the_connection() {
 fn errors_count_for_a_minute() {
     scenario(|room| {
         let ann = room.join("ann");
-        errs(room, ann, 1);
+        sends_errors(room, ann, 1);
         room.pass_ms(30_000);
-        errs(room, ann, ERRORS_MAX - 2);
+        sends_errors(room, ann, ERRORS_MAX - 2);
         room.pass_ms(29_999);
         assert!(room.is_open(ann));
         // The first error is a minute old and no longer counts.
         room.pass_ms(1);
-        errs(room, ann, 1);
+        sends_errors(room, ann, 1);
         assert!(room.is_open(ann));
-        errs(room, ann, 1);
+        sends_errors(room, ann, 1);
         assert!(!room.is_open(ann));
     });
 }
@@ -321,9 +321,9 @@ fn errors_count_for_a_minute() {
 fn an_error_of_just_under_a_minute_ago_counts() {
     scenario(|room| {
         let ann = room.join("ann");
-        errs(room, ann, ERRORS_MAX - 1);
+        sends_errors(room, ann, ERRORS_MAX - 1);
         room.pass_ms(59_999);
-        errs(room, ann, 1);
+        sends_errors(room, ann, 1);
         assert!(!room.is_open(ann));
     });
 }
@@ -346,14 +346,14 @@ fn rate_limits_and_storage_faults_are_not_client_errors() {
     );
 }
 
-fn errs(room: &mut TestRoom, client: Client, times: usize) {
+fn sends_errors(room: &mut TestRoom, client: Client, times: usize) {
     for _ in 0..times {
         room.sends(client, json!({ "type": "dance" }));
     }
 }
 
 #[track_caller]
-fn hears_too_large(room: &mut TestRoom, client: Client) {
+fn receives_too_large(room: &mut TestRoom, client: Client) {
     room.receives(
         client,
         json!({ "type": "error", "code": "too_large", "retryable": false }),

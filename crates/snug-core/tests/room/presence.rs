@@ -269,15 +269,16 @@ fn a_late_report_of_an_old_connection_does_not_affect_the_new_one() {
 #[test]
 fn presence_pushes_need_the_option_and_the_capability() {
     scenario(|room| {
-        let unwilling = room.admit(TestUser::named("ann").without_presence());
-        let unable = room.admit(TestUser::named("bob").with_capabilities(&["receive", "publish"]));
-        let welcome = room.receives(unwilling, json!({ "type": "welcome" }));
+        let without_option = room.admit(TestUser::named("ann").without_presence());
+        let without_capability =
+            room.admit(TestUser::named("bob").with_capabilities(&["receive", "publish"]));
+        let welcome = room.receives(without_option, json!({ "type": "welcome" }));
         assert!(welcome.get("members").is_some(), "members are not pushes");
         room.skips_received();
         let cho = room.join("cho");
         room.leaves(cho);
-        room.receives_nothing(unwilling);
-        room.receives_nothing(unable);
+        room.receives_nothing(without_option);
+        room.receives_nothing(without_capability);
     });
 }
 
@@ -333,10 +334,10 @@ fn presence_is_exact_for_every_order_of_three_joins_and_leaves() {
     let mut orders = 0;
     each_order(&mut Vec::new(), &mut |order| {
         orders += 1;
-        for goodbyes in 0..8_u32 {
+        for clean_closes in 0..8_u32 {
             for pause_ms in [0, GRACE_MS / 2] {
                 scenario(|room| {
-                    let clean = |user: usize| goodbyes & (1 << user) != 0;
+                    let clean = |user: usize| clean_closes & (1 << user) != 0;
                     run_joins_and_leaves(room, order, clean, pause_ms);
                 });
             }

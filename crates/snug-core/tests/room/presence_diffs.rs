@@ -23,8 +23,8 @@ fn many_simultaneous_joins_are_one_push() {
         let received = room.received(ann);
         assert_eq!(received.len(), 1, "{received:?}");
         let joins = received[0]["joins"].as_array().unwrap();
-        let notified: Vec<_> = joins.iter().map(|member| member["user"].clone()).collect();
-        assert_eq!(notified, crowd);
+        let users: Vec<_> = joins.iter().map(|member| member["user"].clone()).collect();
+        assert_eq!(users, crowd);
         assert_eq!(received[0]["count"], MEMBERS_LISTED_MAX);
     });
 }
@@ -247,8 +247,8 @@ fn in_a_large_room_only_the_member_count_is_sent() {
         room.settles();
         let bob = room.join("bob");
         let names = json!({ "joins": [{ "user": "bob" }], "count": MEMBERS_LISTED_MAX });
-        let notified = room.receives(ann, names);
-        assert!(notified.get("truncated").is_none());
+        let diff = room.receives(ann, names);
+        assert!(diff.get("truncated").is_none());
 
         room.settles();
         let cho = room.join("cho");
@@ -268,8 +268,8 @@ fn in_a_large_room_only_the_member_count_is_sent() {
         room.settles();
         room.leaves(dan);
         let names = json!({ "joins": [], "leaves": ["dan"], "count": MEMBERS_LISTED_MAX });
-        let notified = room.receives(ann, names);
-        assert!(notified.get("truncated").is_none());
+        let diff = room.receives(ann, names);
+        assert!(diff.get("truncated").is_none());
         room.settles();
         shows(room, bob, json!({ "n": 2 }));
         room.receives(

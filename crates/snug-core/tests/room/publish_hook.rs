@@ -15,16 +15,16 @@ use crate::driver::{
     scenario_with,
 };
 
-fn judged(rules: &mut RoomRules) {
+fn with_hook(rules: &mut RoomRules) {
     rules.judged = Some(PublishFallback::Refuse);
 }
 
-fn unbounded(rules: &mut RoomRules) {
-    judged(rules);
+fn with_hook_and_no_rate_limit(rules: &mut RoomRules) {
+    with_hook(rules);
     (rules.rate.per_second, rules.rate.burst) = (1_000_000, 1_000_000);
 }
 
-fn allowing(rules: &mut RoomRules) {
+fn with_hook_and_allow_fallback(rules: &mut RoomRules) {
     rules.judged = Some(PublishFallback::Allow);
 }
 
@@ -42,7 +42,7 @@ fn refuse(reason: &str) -> Value {
 
 #[test]
 fn an_allowed_message_is_stored_and_sent_unchanged() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.skips_received();
         room.sends(
@@ -52,10 +52,10 @@ fn an_allowed_message_is_stored_and_sent_unchanged() {
         room.receives_nothing(ann);
         room.receives_nothing(bob);
         assert_eq!(room.stored_count(), 0);
-        let asked = json!([
+        let request = json!([
             { "user": "ann", "connection": ann.id(), "event": "chat", "data": { "a": 1 } }
         ]);
-        assert_eq!(room.hook_messages(), asked);
+        assert_eq!(room.hook_messages(), request);
         room.pass_ms(300);
         room.hook_allows_all();
         let ack = room.receives(ann, json!({ "type": "ack", "id": 1, "offset": 1 }));
@@ -87,7 +87,7 @@ fn without_a_hook_messages_are_stored_directly() {
 
 #[test]
 fn replaced_data_is_stored_and_sent() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let ann = room.join("ann");
         room.skips_received();
         room.sends_lines(ann, &[publish(1, "damn"), publish(2, "nothing")]);
@@ -108,7 +108,7 @@ fn replaced_data_is_stored_and_sent() {
 
 #[test]
 fn replaced_data_with_line_breaks_stays_one_line() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let ann = room.join("ann");
         room.skips_received();
         room.publishes(ann, 1);
@@ -119,7 +119,7 @@ fn replaced_data_with_line_breaks_stays_one_line() {
 
 #[test]
 fn replaced_data_has_the_size_limit_of_the_member() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let ann = room.admit(TestUser::named("ann").with_message_bytes(100));
         room.skips_received();
         let change = |bytes: usize| json!([{ "allow": true, "data": "x".repeat(bytes - 2) }]);
@@ -135,7 +135,7 @@ fn replaced_data_has_the_size_limit_of_the_member() {
 
 #[test]
 fn refused_messages_do_not_count_as_client_errors() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.skips_received();
         for (decision, message) in [
@@ -164,7 +164,7 @@ fn refused_messages_do_not_count_as_client_errors() {
 
 #[test]
 fn messages_stay_in_order_across_connections_and_decisions() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.skips_received();
         room.sends(ann, publish(1, "a1"));
@@ -208,7 +208,7 @@ fn without_valid_decisions_the_fallback_applies() {
         (200, r#"{"decisions":[{"allow":false},{"allow":7}]}"#),
     ];
     for (status, body) in answers {
-        scenario_with(judged, |room| {
+        scenario_with(with_hook, |room| {
             let ann = room.join("ann");
             room.skips_received();
             room.sends_lines(ann, &[publish(1, "a"), publish(2, "b")]);
@@ -223,7 +223,7 @@ fn without_valid_decisions_the_fallback_applies() {
             room.receives_nothing(ann);
             assert_eq!(room.stored_count(), 0);
         });
-        scenario_with(allowing, |room| {
+        scenario_with(with_hook_and_allow_fallback, |room| {
             let ann = room.join("ann");
             room.skips_received();
             room.sends_lines(ann, &[publish(1, "a"), publish(2, "b")]);
@@ -238,7 +238,7 @@ fn without_valid_decisions_the_fallback_applies() {
 
 #[test]
 fn messages_that_waited_for_a_failed_call_are_in_the_next_request() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let ann = room.join("ann");
         room.sends(ann, publish(1, 1));
         for data in 2..=7 {
@@ -254,7 +254,7 @@ fn messages_that_waited_for_a_failed_call_are_in_the_next_request() {
 
 #[test]
 fn a_known_key_needs_no_decision() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let ann = room.join("ann");
         room.skips_received();
         let command = json!({ "type": "publish", "id": 1, "key": "k", "data": 1 });
@@ -274,7 +274,7 @@ fn a_known_key_needs_no_decision() {
 
 #[test]
 fn replies_to_a_members_messages_keep_their_order() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let ann = room.join("ann");
         let keyed = |id: u64| json!({ "type": "publish", "id": id, "key": "k", "data": 1 });
         room.sends(ann, keyed(1));
@@ -293,7 +293,7 @@ fn replies_to_a_members_messages_keep_their_order() {
 
 #[test]
 fn a_key_that_was_stored_during_the_call_is_a_duplicate() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let (ann, tab) = (room.join("ann"), room.join("ann"));
         room.skips_received();
         let command = json!({ "type": "publish", "id": 1, "key": "k", "data": 1 });
@@ -318,7 +318,7 @@ fn a_key_that_was_stored_during_the_call_is_a_duplicate() {
 
 #[test]
 fn messages_of_the_back_end_bypass_the_hook() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let ann = room.join("ann");
         room.skips_received();
         room.sends(
@@ -341,7 +341,7 @@ fn messages_of_the_back_end_bypass_the_hook() {
 
 #[test]
 fn later_commands_of_a_connection_wait_and_other_connections_do_not() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.skips_received();
         let ping = |id: u64| json!({ "type": "ping", "id": id });
@@ -377,7 +377,7 @@ fn later_commands_of_a_connection_wait_and_other_connections_do_not() {
 
 #[test]
 fn later_frames_of_a_plain_connection_wait_too() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let ann = room.admit(TestUser::named("ann").plain());
         room.skips_received();
         room.sends(ann, publish(1, "a1"));
@@ -396,7 +396,7 @@ fn later_frames_of_a_plain_connection_wait_too() {
 #[test]
 fn waiting_commands_count_toward_the_rate_once() {
     let slow = |rules: &mut RoomRules| {
-        judged(rules);
+        with_hook(rules);
         (rules.rate.per_second, rules.rate.burst) = (1, 3);
     };
     hibernating_scenario_with(slow, |room| {
@@ -416,7 +416,7 @@ fn waiting_commands_count_toward_the_rate_once() {
 
 #[test]
 fn a_forbidden_publish_does_not_call_the_hook() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let ann = room.admit(TestUser::named("ann").with_capabilities(&["receive"]));
         room.skips_received();
         room.sends(ann, publish(1, 1));
@@ -427,7 +427,7 @@ fn a_forbidden_publish_does_not_call_the_hook() {
 
 #[test]
 fn echo_and_missing_ids_work_as_without_a_hook() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let ann = room.admit(TestUser::named("ann").without_echo());
         let bob = room.join("bob");
         room.skips_received();
@@ -444,13 +444,13 @@ fn echo_and_missing_ids_work_as_without_a_hook() {
 
 #[test]
 fn a_pending_message_is_stored_after_its_member_has_left() {
-    for says_goodbye in [true, false] {
-        scenario_with(judged, |room| {
+    for clean in [true, false] {
+        scenario_with(with_hook, |room| {
             let (ann, bob) = (room.join("ann"), room.join("bob"));
             room.sends_lines(ann, &[publish(1, "a1"), json!({ "type": "ping", "id": 2 })]);
             room.sends(ann, publish(3, "a2"));
             room.sends(bob, publish(1, "b1"));
-            room.disconnects(ann, says_goodbye);
+            room.disconnects(ann, clean);
             room.skips_received();
             room.hook_allows_all();
             room.receives_message(bob, "a1");
@@ -465,7 +465,7 @@ fn a_pending_message_is_stored_after_its_member_has_left() {
 
 #[test]
 fn a_pending_message_is_stored_after_its_token_has_expired() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let ann = room.admit(TestUser::named("ann").expiring_after_ms(1_000));
         let bob = room.join("bob");
         room.publishes(ann, "in time");
@@ -479,10 +479,10 @@ fn a_pending_message_is_stored_after_its_token_has_expired() {
 
 #[test]
 fn waiting_messages_of_a_kicked_user_are_dropped() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let (ann, bob, cho) = (room.join("ann"), room.join("bob"), room.join("ann"));
         let moderator = room.admit(TestUser::named("moe").with_capabilities(&["moderate"]));
-        room.publishes(ann, "asked about");
+        room.publishes(ann, "in the request");
         room.publishes(bob, "b1");
         room.publishes(ann, "waits");
         room.sends(ann, json!({ "type": "ping", "id": 1 }));
@@ -491,7 +491,7 @@ fn waiting_messages_of_a_kicked_user_are_dropped() {
         room.publishes(bob, "b2");
         room.sends(moderator, json!({ "type": "kick", "user": "ann" }));
         room.skips_received();
-        assert_eq!(room.hook_data(), ["asked about"]);
+        assert_eq!(room.hook_data(), ["in the request"]);
         room.hook_allows_all();
         assert_eq!(room.hook_data(), ["b1", "b2"]);
         room.hook_allows_all();
@@ -503,7 +503,7 @@ fn waiting_messages_of_a_kicked_user_are_dropped() {
 
 #[test]
 fn a_dropped_message_does_not_shift_the_other_decisions() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         let moderator = room.admit(TestUser::named("moe").with_capabilities(&["moderate"]));
         room.publishes(bob, "first");
@@ -525,7 +525,7 @@ fn a_dropped_message_does_not_shift_the_other_decisions() {
 
 #[test]
 fn waiting_messages_are_dropped_if_a_new_token_grants_nothing() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.starts_refresh(ann);
         room.publishes(ann, "late");
@@ -540,8 +540,7 @@ fn waiting_messages_are_dropped_if_a_new_token_grants_nothing() {
 
 #[test]
 fn a_refresh_waits_behind_earlier_messages() {
-    let no_rules = judged;
-    hibernating_scenario_with(no_rules, |room| {
+    hibernating_scenario_with(with_hook, |room| {
         let ann = room.join("ann");
         room.skips_received();
         room.publishes(ann, 1);
@@ -555,9 +554,9 @@ fn a_refresh_waits_behind_earlier_messages() {
 
 #[test]
 fn erasing_a_room_drops_waiting_messages() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let (ann, gone) = (room.join("ann"), room.join("bob"));
-        room.publishes(gone, "asked about");
+        room.publishes(gone, "in the request");
         room.leaves(gone);
         room.publishes(ann, "waits");
         let server = TestUser::named("server").with_capabilities(&["serve"]);
@@ -570,7 +569,7 @@ fn erasing_a_room_drops_waiting_messages() {
 
 #[test]
 fn the_result_of_an_earlier_call_is_ignored() {
-    hibernating_scenario_with(judged, |room| {
+    hibernating_scenario_with(with_hook, |room| {
         let ann = room.join("ann");
         room.publishes(ann, "old");
         let old = room.take_hook_request();
@@ -597,7 +596,7 @@ fn the_result_of_an_earlier_call_is_ignored() {
 
 #[test]
 fn a_crash_loses_undecided_messages_without_an_ack() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let ann = room.join("ann");
         room.skips_received();
         let command = json!({ "type": "publish", "id": 1, "key": "k", "data": 1 });
@@ -615,7 +614,7 @@ fn a_crash_loses_undecided_messages_without_an_ack() {
 
 #[test]
 fn a_storage_fault_rejects_all_waiting_messages() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.publishes(ann, "first");
         let ping = json!({ "type": "ping", "id": 2 });
@@ -637,7 +636,7 @@ fn a_storage_fault_rejects_all_waiting_messages() {
 
 #[test]
 fn allowed_messages_wait_for_the_flush_window() {
-    gathering_scenario_with(judged, |room| {
+    gathering_scenario_with(with_hook, |room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.settles();
         room.publishes(ann, "busy");
@@ -655,7 +654,7 @@ fn allowed_messages_wait_for_the_flush_window() {
 
 #[test]
 fn history_includes_a_message_once_it_is_stored() {
-    scenario_with(judged, |room| {
+    scenario_with(with_hook, |room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.skips_received();
         room.publishes(ann, 1);
@@ -674,15 +673,17 @@ fn history_includes_a_message_once_it_is_stored() {
 
 #[test]
 fn a_hook_request_is_limited_in_messages() {
-    scenario_with(unbounded, |room| {
+    scenario_with(with_hook_and_no_rate_limit, |room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.publishes(ann, "first");
         for number in 1..=HOOK_MESSAGES_MAX + 1 {
             room.publishes(if number % 2 == 0 { ann } else { bob }, number);
         }
         room.hook_allows_all();
-        let asked = room.hook_data();
-        assert!((1..=HOOK_MESSAGES_MAX).eq(asked.iter().map(|one| one.as_u64().unwrap() as usize)));
+        let request = room.hook_data();
+        assert!(
+            (1..=HOOK_MESSAGES_MAX).eq(request.iter().map(|one| one.as_u64().unwrap() as usize))
+        );
         room.hook_allows_all();
         assert_eq!(room.hook_data(), [HOOK_MESSAGES_MAX + 1]);
         room.hook_allows_all();
@@ -692,7 +693,7 @@ fn a_hook_request_is_limited_in_messages() {
 #[test]
 fn a_hook_request_is_limited_in_bytes_except_for_a_single_message() {
     let long = |rules: &mut RoomRules| {
-        unbounded(rules);
+        with_hook_and_no_rate_limit(rules);
         rules.message_bytes_max = FRAME_BYTES_MAX;
     };
     scenario_with(long, |room| {
@@ -718,7 +719,7 @@ fn a_hook_request_is_limited_in_bytes_except_for_a_single_message() {
 
 #[test]
 fn a_connection_can_queue_more_messages_than_one_request_has() {
-    scenario_with(unbounded, |room| {
+    scenario_with(with_hook_and_no_rate_limit, |room| {
         let ann = room.join("ann");
         room.skips_received();
         let commands: Vec<_> = (0..HOOK_MESSAGES_MAX + 2).map(|n| publish(n, n)).collect();
@@ -733,7 +734,7 @@ fn a_connection_can_queue_more_messages_than_one_request_has() {
 
 #[test]
 fn the_waiting_messages_of_a_room_are_limited() {
-    scenario_with(unbounded, |room| {
+    scenario_with(with_hook_and_no_rate_limit, |room| {
         let ann = room.join("ann");
         for connection in 0..4 {
             let client = room.join(&format!("u{connection}"));
@@ -769,7 +770,7 @@ fn the_waiting_messages_of_a_room_are_limited() {
 #[test]
 fn the_waiting_bytes_of_a_connection_are_limited() {
     let long = |rules: &mut RoomRules| {
-        unbounded(rules);
+        with_hook_and_no_rate_limit(rules);
         rules.message_bytes_max = FRAME_BYTES_MAX;
     };
     scenario_with(long, |room| {
@@ -794,7 +795,7 @@ fn the_waiting_bytes_of_a_connection_are_limited() {
 
 #[test]
 fn the_waiting_bytes_of_a_room_are_limited() {
-    hibernating_scenario_with(unbounded, |room| {
+    hibernating_scenario_with(with_hook_and_no_rate_limit, |room| {
         let full = PENDING_BYTES_MAX / HOOK_BYTES_MAX;
         let clients: Vec<_> = (0..=full).map(|n| room.join(&format!("u{n}"))).collect();
         room.skips_received();
@@ -832,11 +833,11 @@ fn the_waiting_bytes_of_a_room_are_limited() {
 
 #[test]
 fn a_connection_that_keeps_exceeding_its_queue_is_closed() {
-    let judged_and_slow = |rules: &mut RoomRules| {
-        judged(rules);
+    let with_hook_and_small_burst = |rules: &mut RoomRules| {
+        with_hook(rules);
         rules.rate.burst = 30;
     };
-    hibernating_scenario_with(judged_and_slow, |room| {
+    hibernating_scenario_with(with_hook_and_small_burst, |room| {
         let ann = room.join("ann");
         room.skips_received();
         room.publishes(ann, "x".repeat(60_000));

@@ -156,7 +156,7 @@ fn recovery_needs_receive_and_history() {
 fn a_first_join_may_request_the_newest_messages() {
     scenario(|room| {
         room.stores_messages((1..=150).map(Value::from));
-        for (last, wanted) in [
+        for (last, expected) in [
             (0, 0),
             (1, 1),
             (3, 3),
@@ -166,7 +166,7 @@ fn a_first_join_may_request_the_newest_messages() {
         ] {
             let bob = room.admit(TestUser::named("bob").with_last(last));
             room.receives(bob, json!({ "type": "welcome", "recovered": null }));
-            let newest: Vec<_> = (151 - wanted..=150).collect();
+            let newest: Vec<_> = (151 - expected..=150).collect();
             assert_eq!(offsets(room, bob), newest, "last={last}");
         }
         assert_eq!(LAST_MESSAGES_MAX, 100);

@@ -160,8 +160,8 @@ fn a_token_without_a_grant_for_the_room_closes_the_connection() {
 
 #[test]
 fn one_token_is_checked_at_a_time_while_the_connection_continues() {
-    let no_rules = |_: &mut snug_core::config::RoomRules| {};
-    hibernating_scenario_with(no_rules, |room| {
+    let unchanged = |_: &mut snug_core::config::RoomRules| {};
+    hibernating_scenario_with(unchanged, |room| {
         let ann = room.join("ann");
         room.skips_received();
         room.starts_refresh(ann);

@@ -212,7 +212,7 @@ fn the_floor_may_be_within_a_row() {
         let bob = room.admit(TestUser::named("bob").with_last(9));
         room.receives(bob, json!({ "type": "welcome" }));
         assert_eq!(room.received(bob).len(), 3);
-        for (page, wanted, more) in [
+        for (page, expected, more) in [
             (json!({ "after": 4, "limit": 1 }), vec![5], true),
             (json!({ "after": 0, "limit": 2 }), vec![4, 5], true),
             (json!({ "before": 6, "limit": 1 }), vec![5], true),
@@ -223,7 +223,7 @@ fn the_floor_may_be_within_a_row() {
             let mut command = page;
             command["type"] = json!("history");
             room.sends(ann, command);
-            let messages: Vec<_> = wanted.iter().map(|n| json!({ "offset": n })).collect();
+            let messages: Vec<_> = expected.iter().map(|n| json!({ "offset": n })).collect();
             room.receives(ann, json!({ "messages": messages, "more": more }));
         }
     });
@@ -240,11 +240,11 @@ fn the_byte_limit_may_be_within_a_row() {
     let length = Cell::new(0);
     scenario_with(|_| {}, |room| length.set(bytes(room).1));
     let last_two = 2 * length.get() as u64 + 1;
-    for (most, wanted) in [(last_two, &[3, 4][..]), (last_two - 1, &[4])] {
+    for (most, expected) in [(last_two, &[3, 4][..]), (last_two - 1, &[4])] {
         let rules = |rules: &mut snug_core::config::RoomRules| rules.retention.bytes_max = most;
         scenario_with(rules, |room| {
             let (ann, _) = bytes(room);
-            assert_eq!(kept(room, ann), wanted, "{most} bytes");
+            assert_eq!(kept(room, ann), expected, "{most} bytes");
         });
     }
 }

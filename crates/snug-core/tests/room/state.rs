@@ -161,13 +161,14 @@ fn states_are_sent_only_to_connections_that_receive_presence() {
         |rules| rules.presence_grace_ms = 0,
         |room| {
             let ann = room.join("ann");
-            let unwilling = room.admit(TestUser::named("bob").without_presence());
-            let unable = room.admit(TestUser::named("cho").with_capabilities(&["receive"]));
+            let without_option = room.admit(TestUser::named("bob").without_presence());
+            let without_capability =
+                room.admit(TestUser::named("cho").with_capabilities(&["receive"]));
             room.skips_received();
             shows(room, ann, json!({ "n": 1 }));
             room.drops(ann);
-            room.receives_nothing(unwilling);
-            room.receives_nothing(unable);
+            room.receives_nothing(without_option);
+            room.receives_nothing(without_capability);
         },
     );
 }

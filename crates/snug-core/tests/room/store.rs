@@ -121,11 +121,11 @@ impl MemoryStore {
 
     pub fn fill_delivery(&mut self, mut delivery: Delivery) -> Result<Delivery, StorageFault> {
         self.work()?;
-        let wanted = |row: &&EventRow| row.last() >= delivery.start();
+        let expected = |row: &&EventRow| row.last() >= delivery.start();
         let mut rows = self
             .events
             .values()
-            .filter(wanted)
+            .filter(expected)
             .cloned()
             .collect::<Vec<_>>()
             .into_iter();

@@ -15,7 +15,7 @@ use crate::driver::{
     EPOCH, START_MS, TestRoom, TestUser, gathering_scenario_with, scenario, scenario_with,
 };
 
-fn told(kinds: &'static str) -> impl Fn(&mut RoomRules) {
+fn with_events(kinds: &'static str) -> impl Fn(&mut RoomRules) {
     move |rules| rules.events = EventKinds::parse(kinds).unwrap()
 }
 
@@ -25,7 +25,7 @@ const REFUSED: snug_core::room::io::DeliveryOutcome = Failed {
 
 #[test]
 fn events_cover_a_members_stay_from_join_to_leave() {
-    scenario_with(told("*"), |room| {
+    scenario_with(with_events("*"), |room| {
         let ann = room.admit(TestUser::named("ann").with_info(json!({ "name": "Ann" })));
         room.publishes(ann, "hello");
         room.leaves(ann);
@@ -90,7 +90,7 @@ fn without_selected_events_nothing_is_stored() {
 
 #[test]
 fn only_selected_events_are_sent() {
-    scenario_with(told("member.left"), |room| {
+    scenario_with(with_events("member.left"), |room| {
         let ann = room.join("ann");
         room.publishes(ann, 1);
         room.leaves(ann);
@@ -102,7 +102,7 @@ fn only_selected_events_are_sent() {
 
 #[test]
 fn extra_tabs_and_quick_reconnects_cause_no_member_events() {
-    scenario_with(told("member.joined,member.left"), |room| {
+    scenario_with(with_events("member.joined,member.left"), |room| {
         let (one, two) = (room.join("ann"), room.join("ann"));
         room.leaves(one);
         room.drops(two);
@@ -119,7 +119,7 @@ fn extra_tabs_and_quick_reconnects_cause_no_member_events() {
 
 #[test]
 fn a_page_reload_causes_neither_occupied_nor_vacated() {
-    scenario_with(told("room.occupied,room.vacated"), |room| {
+    scenario_with(with_events("room.occupied,room.vacated"), |room| {
         let ann = room.join("ann");
         room.pass_ms(DELIVERY_WINDOW_MS);
         assert_eq!(kinds(&room.last_delivery()), ["room.occupied"]);
@@ -139,7 +139,7 @@ fn a_page_reload_causes_neither_occupied_nor_vacated() {
 
 #[test]
 fn erasing_a_room_causes_leaves_and_vacated() {
-    scenario_with(told("member.left,room.vacated"), |room| {
+    scenario_with(with_events("member.left,room.vacated"), |room| {
         room.join("ann");
         let bob = room.join("bob");
         room.drops(bob);
@@ -156,7 +156,7 @@ fn erasing_a_room_causes_leaves_and_vacated() {
 
 #[test]
 fn events_are_collected_for_the_delivery_window() {
-    scenario_with(told("member.joined"), |room| {
+    scenario_with(with_events("member.joined"), |room| {
         room.join("ann");
         room.pass_ms(DELIVERY_WINDOW_MS - 1);
         room.join("bob");
@@ -175,7 +175,7 @@ fn events_are_collected_for_the_delivery_window() {
 
 #[test]
 fn a_full_delivery_is_sent_at_once_and_the_rest_follows() {
-    scenario_with(told("message.published"), |room| {
+    scenario_with(with_events("message.published"), |room| {
         let server = TestUser::named("server").with_capabilities(&["serve"]);
         let publish = |room: &mut TestRoom, count: usize| {
             let body = json!(vec![json!({ "data": 1 }); count]).to_string();
@@ -205,7 +205,7 @@ fn a_full_delivery_is_sent_at_once_and_the_rest_follows() {
 
 #[test]
 fn a_failed_delivery_is_retried_with_growing_delays() {
-    scenario_with(told("member.joined"), |room| {
+    scenario_with(with_events("member.joined"), |room| {
         room.join("ann");
         room.pass_ms(DELIVERY_WINDOW_MS);
         let events = room.last_delivery();
@@ -241,7 +241,7 @@ fn a_failed_delivery_is_retried_with_growing_delays() {
 
 #[test]
 fn after_a_day_an_event_becomes_a_dead_event_that_can_be_read() {
-    scenario_with(told("member.joined"), |room| {
+    scenario_with(with_events("member.joined"), |room| {
         let server = TestUser::named("server").with_capabilities(&["serve"]);
         room.join("ann");
         let mut attempts = 0;
@@ -284,7 +284,7 @@ fn after_a_day_an_event_becomes_a_dead_event_that_can_be_read() {
 #[test]
 fn the_newest_dead_events_are_kept_and_read_in_pages() {
     let kept = DEAD_EVENTS_MAX as usize;
-    scenario_with(told("message.published"), |room| {
+    scenario_with(with_events("message.published"), |room| {
         let server = TestUser::named("server").with_capabilities(&["serve"]);
         let body = json!(vec![json!({ "data": 1 }); 100]).to_string();
         for _ in 0..=kept / 100 {
@@ -300,8 +300,8 @@ fn the_newest_dead_events_are_kept_and_read_in_pages() {
         let mut seqs = Vec::new();
         loop {
             let after = seqs.last().copied().unwrap_or(0_u64);
-            let ask = ApiOperation::dead_events(&format!("after={after}&limit=100")).unwrap();
-            let (_, page) = room.calls_api(&server, ask, "");
+            let operation = ApiOperation::dead_events(&format!("after={after}&limit=100")).unwrap();
+            let (_, page) = room.calls_api(&server, operation, "");
             let events = page["events"].as_array().unwrap().iter();
             seqs.extend(events.map(|event| event["seq"].as_u64().unwrap()));
             if page["more"] == false {
@@ -320,7 +320,7 @@ fn the_newest_dead_events_are_kept_and_read_in_pages() {
 
 #[test]
 fn a_delivery_without_a_response_counts_as_failed() {
-    scenario_with(told("member.joined"), |room| {
+    scenario_with(with_events("member.joined"), |room| {
         room.join("ann");
         room.pass_ms(DELIVERY_WINDOW_MS);
         let events = room.last_delivery();
@@ -337,7 +337,7 @@ fn a_delivery_without_a_response_counts_as_failed() {
 
 #[test]
 fn a_late_response_does_not_settle_another_delivery() {
-    scenario_with(told("member.joined"), |room| {
+    scenario_with(with_events("member.joined"), |room| {
         room.join("ann");
         room.pass_ms(DELIVERY_WINDOW_MS);
         room.crashes();
@@ -354,7 +354,7 @@ fn a_late_response_does_not_settle_another_delivery() {
 
 #[test]
 fn a_crash_loses_no_event_and_missing_members_leave() {
-    scenario_with(told("*"), |room| {
+    scenario_with(with_events("*"), |room| {
         let ann = room.join("ann");
         room.join("bob");
         room.publishes(ann, "hello");
@@ -383,7 +383,7 @@ fn a_crash_loses_no_event_and_missing_members_leave() {
 
 #[test]
 fn an_empty_room_that_crashed_is_vacated() {
-    scenario_with(told("room.vacated"), |room| {
+    scenario_with(with_events("room.vacated"), |room| {
         room.join("ann");
         room.crashes();
         room.pass_ms(VACATED_MS);
@@ -394,7 +394,7 @@ fn an_empty_room_that_crashed_is_vacated() {
 
 #[test]
 fn a_message_that_is_not_stored_causes_no_event() {
-    gathering_scenario_with(told("message.published"), |room| {
+    gathering_scenario_with(with_events("message.published"), |room| {
         let ann = room.join("ann");
         room.gets_busy(ann);
         let before = room.stored_events().len();
@@ -410,7 +410,7 @@ fn a_message_that_is_not_stored_causes_no_event() {
 
 #[test]
 fn events_that_could_not_be_stored_are_stored_with_the_next_one() {
-    gathering_scenario_with(told("member.joined"), |room| {
+    gathering_scenario_with(with_events("member.joined"), |room| {
         room.storage_fails_once();
         room.join("ann");
         assert!(room.stored_events().is_empty());
@@ -421,7 +421,7 @@ fn events_that_could_not_be_stored_are_stored_with_the_next_one() {
 
 #[test]
 fn message_events_precede_later_joins_and_leaves() {
-    gathering_scenario_with(told("*"), |room| {
+    gathering_scenario_with(with_events("*"), |room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.gets_busy(bob);
         let before = room.stored_events().len();
@@ -440,7 +440,7 @@ fn message_events_precede_later_joins_and_leaves() {
 
 #[test]
 fn a_member_who_joined_during_a_storage_fault_is_reported_after_the_restore() {
-    gathering_scenario_with(told("*"), |room| {
+    gathering_scenario_with(with_events("*"), |room| {
         let ann = room.join("ann");
         room.admit(TestUser::named("eve").expiring_after_ms(60_000));
         room.pass_ms(64_998);
@@ -470,7 +470,7 @@ fn a_member_who_joined_during_a_storage_fault_is_reported_after_the_restore() {
 
 #[test]
 fn any_number_of_members_can_leave_at_once() {
-    gathering_scenario_with(told("member.left"), |room| {
+    gathering_scenario_with(with_events("member.left"), |room| {
         let names = || (100..600).map(|number| format!("{number}{}", "n".repeat(125)));
         let all_have_left = |room: &TestRoom| {
             let stored = room.stored_events();
@@ -493,7 +493,7 @@ fn any_number_of_members_can_leave_at_once() {
 
 #[test]
 fn a_room_with_many_members_can_be_erased() {
-    gathering_scenario_with(told("member.left"), |room| {
+    gathering_scenario_with(with_events("member.left"), |room| {
         for number in 0..500 {
             room.join(&format!("{number}{}", "n".repeat(125)));
         }
@@ -506,7 +506,7 @@ fn a_room_with_many_members_can_be_erased() {
 
 #[test]
 fn dead_events_are_kept_even_if_storage_fails_at_first() {
-    gathering_scenario_with(told("member.joined"), |room| {
+    gathering_scenario_with(with_events("member.joined"), |room| {
         room.join("ann");
         room.pass_ms(DELIVERY_WINDOW_MS);
         while room.now_ms() < START_MS + EVENT_MS_MAX {
@@ -529,7 +529,7 @@ fn dead_events_are_kept_even_if_storage_fails_at_first() {
 fn messages_that_are_not_retained_still_cause_events() {
     let rules = |rules: &mut RoomRules| {
         rules.retention.messages_max = 0;
-        told("message.published")(rules);
+        with_events("message.published")(rules);
     };
     scenario_with(rules, |room| {
         let ann = room.join("ann");
@@ -541,11 +541,11 @@ fn messages_that_are_not_retained_still_cause_events() {
 
 #[test]
 fn pending_events_are_limited_to_the_byte() {
-    scenario_with(told("message.published"), |room| {
+    scenario_with(with_events("message.published"), |room| {
         let server = TestUser::named("server").with_capabilities(&["serve"]);
         let publish = |room: &mut TestRoom| {
-            let answer = room.calls_api(&server, ApiOperation::Publish, r#"{"data":1}"#);
-            assert_eq!(answer.0, 201);
+            let response = room.calls_api(&server, ApiOperation::Publish, r#"{"data":1}"#);
+            assert_eq!(response.0, 201);
         };
         publish(room);
         let bytes = room.stored_events()[0].len() as u64;

@@ -8,15 +8,15 @@ use serde_json::Value;
 #[derive(Default)]
 pub struct Backend {
     events: Vec<Value>,
-    here: BTreeSet<String>,
+    members: BTreeSet<String>,
     is_occupied: bool,
     messages: usize,
 }
 
 impl Backend {
     /// Receives events, some of them perhaps again. `messages` are the stored ones.
-    pub fn receives(&mut self, notified: Vec<Value>, messages: &[Value]) {
-        for event in notified {
+    pub fn receives(&mut self, sent_events: Vec<Value>, messages: &[Value]) {
+        for event in sent_events {
             let seq = event["seq"].as_u64().unwrap() as usize;
             if let Some(known) = self.events.get(seq - 1) {
                 assert_eq!(&event, known, "notified otherwise than before");
@@ -27,24 +27,24 @@ impl Backend {
                 self.events.len() + 1,
                 "an event is missing before {event}"
             );
-            self.learns(&event, messages);
+            self.apply(&event, messages);
             self.events.push(event);
         }
     }
 
-    fn learns(&mut self, event: &Value, messages: &[Value]) {
+    fn apply(&mut self, event: &Value, messages: &[Value]) {
         let user = || event["user"].as_str().unwrap().to_owned();
         match event["type"].as_str().unwrap() {
             "room.occupied" => assert!(!std::mem::replace(&mut self.is_occupied, true)),
             "room.vacated" => {
                 assert!(std::mem::replace(&mut self.is_occupied, false));
-                assert!(self.here.is_empty(), "vacated by {:?}", self.here);
+                assert!(self.members.is_empty(), "vacated by {:?}", self.members);
             }
             "member.joined" => {
                 assert!(self.is_occupied, "{event} in an empty room");
-                assert!(self.here.insert(user()), "{event} twice");
+                assert!(self.members.insert(user()), "{event} twice");
             }
-            "member.left" => assert!(self.here.remove(&user()), "{event} of nobody"),
+            "member.left" => assert!(self.members.remove(&user()), "{event} of nobody"),
             _ => {
                 let message = &event["message"];
                 assert_eq!(message["offset"], self.messages + 1);
@@ -55,8 +55,8 @@ impl Backend {
     }
 
     /// Asserts that every event of an empty room has been received.
-    pub fn has_heard_all(&self, messages: &[Value]) {
-        assert!(self.here.is_empty() && !self.is_occupied);
+    pub fn assert_complete(&self, messages: &[Value]) {
+        assert!(self.members.is_empty() && !self.is_occupied);
         assert_eq!(self.messages, messages.len());
     }
 }

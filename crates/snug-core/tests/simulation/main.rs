@@ -42,7 +42,7 @@ use snug_core::{
 use back_end::Backend;
 use driver::{Client, Life, SETTLES_MS, START_MS, TestRoom, TestUser, default_rules};
 use model::{Can, Model, Token};
-use view::{PendingQuery, View, Wishes, timeless};
+use view::{JoinSettings, PendingCommand, View, timeless};
 
 /// The default number of seeds, which takes a debug build a few seconds.
 const SEEDS: u64 = 80;
@@ -81,20 +81,20 @@ fn every_client_receives_what_the_model_expects() {
         None => 1..=number("SNUG_SEEDS").unwrap_or(SEEDS),
     };
     for seed in seeds {
-        let _told = TellSeed(seed);
+        let _guard = PrintSeedOnPanic(seed);
         let mut simulation = Simulation::new(seed);
         for _ in 0..STEPS {
             simulation.step();
             simulation.check();
         }
-        simulation.everybody_goes();
+        simulation.everyone_leaves();
     }
 }
 
 /// Prints the seed if the test panics.
-struct TellSeed(u64);
+struct PrintSeedOnPanic(u64);
 
-impl Drop for TellSeed {
+impl Drop for PrintSeedOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("seed={}", self.0);
@@ -115,7 +115,7 @@ struct Simulation {
     unchecked: VecDeque<(Client, u64)>,
     is_alarm_late: bool,
     window_ms_max: u64,
-    said: u32,
+    numbers_used: u32,
     /// The receiver of the webhooks, if any.
     back_end: Option<Backend>,
 }
@@ -137,8 +137,8 @@ impl Simulation {
         ];
         let life = lives[random.usize(..3)];
         rules.judged = (random.u32(..3) == 0).then_some(PublishFallback::Refuse);
-        let tells = random.u32(..3) == 0;
-        if tells {
+        let has_webhooks = random.u32(..3) == 0;
+        if has_webhooks {
             rules.events = EventKinds::parse("*").unwrap();
         }
         let model = Model::new(&rules);
@@ -154,13 +154,13 @@ impl Simulation {
             gone: Vec::new(),
             closed: Vec::new(),
             unchecked: VecDeque::new(),
-            said: 0,
-            back_end: tells.then(Backend::default),
+            numbers_used: 0,
+            back_end: has_webhooks.then(Backend::default),
         }
     }
 
     fn step(&mut self) {
-        let Some(client) = self.somebody() else {
+        let Some(client) = self.some_client() else {
             return self.joins();
         };
         if self.back_end.is_some() && self.random.u32(..4) == 0 {
@@ -168,24 +168,24 @@ impl Simulation {
         }
         match self.random.u32(..120) {
             0..15 => self.joins(),
-            15..24 => self.goes(client),
+            15..24 => self.leaves(client),
             24..25 => self.falls_behind(client),
             25..64 => self.sends_some(client),
             64..65 => self.sends_much(client),
-            65..69 => self.publishes_in_vain(client),
-            69..75 => self.asks(client),
+            65..69 => self.publishes_during_fault(client),
+            69..75 => self.queries(client),
             75..80 => self.sends_nonsense(client),
-            80..87 => self.moments_pass(),
+            80..87 => self.milliseconds_pass(),
             87..95 => self.time_passes(),
             95..98 => self.is_restored(),
             // After a crash, a room with webhooks waits for missing members, which the model does not do.
             98..99 if self.back_end.is_none() => self.crashes(),
             99..100 => self.wakes_early(),
             100..104 => self.kicks(client),
-            104..109 => self.brings_a_token(client),
+            104..109 => self.sends_a_token(client),
             109..114 => self.a_token_is_checked(),
-            114..116 => self.tries_what_it_may_not(client),
-            116..118 => self.something_ends(),
+            114..116 => self.exceeds_capabilities(client),
+            116..118 => self.a_deadline_passes(),
             _ => self.alarm_is_late(),
         }
     }
@@ -202,11 +202,11 @@ impl Simulation {
             1 => (self.some_user(), Some(self.random.u64(..newest + 2))),
             _ => (self.some_user(), None),
         };
-        self.comes(&user, position);
+        self.joins_as(&user, position);
     }
 
     /// Joins, if there is a free tab. Otherwise fires a late alarm.
-    fn comes(&mut self, user: &str, position: Option<u64>) {
+    fn joins_as(&mut self, user: &str, position: Option<u64>) {
         if self.model.tabs.len() >= TABS_MAX {
             return self.passes_ms(0);
         }
@@ -229,7 +229,7 @@ impl Simulation {
         if let Some(offset) = position {
             test_user = test_user.resuming_after(offset);
         }
-        self.notes_rows();
+        self.record_rows();
         let admitted = self.room.try_admit(test_user);
         if self.model.is_banned(user, self.room.now_ms()) {
             assert_eq!(admitted, Err("banned"), "{user}");
@@ -244,17 +244,17 @@ impl Simulation {
         let replay = replay.unwrap_or(newest) as usize;
         let now_ms = self.room.now_ms();
         self.model.join(client, user, &token, echo, replay, now_ms);
-        let wishes = Wishes {
+        let settings = JoinSettings {
             echo,
             receives_presence,
             token,
-            may_hear_twice: self.window_ms_max > 0 || self.is_alarm_late,
+            may_repeat: self.window_ms_max > 0 || self.is_alarm_late,
             resumes_after: position,
             recovered,
             offset: newest,
         };
         self.views
-            .insert(client, View::new(client, user, lines, wishes));
+            .insert(client, View::new(client, user, lines, settings));
     }
 
     /// Returns a token with all or some capabilities and a random expiry.
@@ -270,10 +270,10 @@ impl Simulation {
         Token { can, expires_ms }
     }
 
-    fn goes(&mut self, client: Client) {
+    fn leaves(&mut self, client: Client) {
         let clean = self.random.bool();
         self.room.disconnects(client, clean);
-        self.is_gone(client, clean);
+        self.record_leave(client, clean);
         if self.random.bool() {
             // The runtime may report the end again; only the first report counts.
             self.room.disconnects(client, !clean);
@@ -282,14 +282,14 @@ impl Simulation {
 
     fn falls_behind(&mut self, client: Client) {
         self.room.falls_behind(&[(client, QUEUE_BYTES_MAX + 1)]);
-        self.is_closed(client, 4002);
+        self.record_close(client, 4002);
     }
 
     fn sends_some(&mut self, client: Client) {
         let mut kinds = vec!["publish", "publish", "signal", "presence"];
         kinds.retain(|kind| self.model.may(client, kind));
         if kinds.is_empty() {
-            return self.tries_what_it_may_not(client);
+            return self.exceeds_capabilities(client);
         }
         let most = if self.random.bool() { 1 } else { 5 };
         let mut commands = Vec::new();
@@ -306,12 +306,12 @@ impl Simulation {
     /// Sends more than the outbox may hold.
     fn sends_much(&mut self, client: Client) {
         if !self.model.may(client, "publish") {
-            return self.tries_what_it_may_not(client);
+            return self.exceeds_capabilities(client);
         }
         let kilobyte = "x".repeat(1_000);
         let commands = (0..70).map(|_| {
             let data = json!(format!("{} {kilobyte}", self.number()));
-            self.publishes_that(client, data, None)
+            self.publish_command(client, data, None)
         });
         let commands = commands.collect();
         self.sends_all(client, commands);
@@ -325,16 +325,16 @@ impl Simulation {
                 self.room.sends(client, command);
             }
         }
-        self.model.hear_from(client, self.room.now_ms());
+        self.model.record_activity(client, self.room.now_ms());
     }
 
     fn publishes(&mut self, client: Client) -> Value {
         let data = self.something();
         let key = self.random.bool().then(|| self.random.u32(..8).to_string());
-        self.publishes_that(client, data, key)
+        self.publish_command(client, data, key)
     }
 
-    fn publishes_that(&mut self, client: Client, data: Value, key: Option<String>) -> Value {
+    fn publish_command(&mut self, client: Client, data: Value, key: Option<String>) -> Value {
         let under_key = key
             .as_deref()
             .and_then(|key| self.model.published_under(client, key));
@@ -348,11 +348,11 @@ impl Simulation {
                 self.model.publish_under(client, key, &data);
             }
         }
-        let asked = PendingQuery::Publish {
+        let pending = PendingCommand::Publish {
             data: first,
             is_duplicate,
         };
-        let id = self.ask(client, asked);
+        let id = self.ask(client, pending);
         match key {
             Some(key) => json!({ "type": "publish", "id": id, "data": data, "key": key }),
             None => json!({ "type": "publish", "id": id, "data": data }),
@@ -370,21 +370,21 @@ impl Simulation {
         }
         self.model
             .signal(client, &data, to.as_ref().map(|to| &to[..]));
-        command["id"] = json!(self.ask(client, PendingQuery::Signal));
+        command["id"] = json!(self.ask(client, PendingCommand::Signal));
         command
     }
 
     fn shows_state(&mut self, client: Client) -> Value {
         let state = json!({ "is": self.something() });
         self.model.show_state(client, &state);
-        let id = self.ask(client, PendingQuery::State(state.clone()));
+        let id = self.ask(client, PendingCommand::State(state.clone()));
         json!({ "type": "state", "id": id, "data": state })
     }
 
     /// The back end responds to the latest delivery, if any.
     fn back_end_responds(&mut self) {
         if self.room.has_no_delivery() {
-            return self.moments_pass();
+            return self.milliseconds_pass();
         }
         let outcomes = [
             DeliveryOutcome::Accepted,
@@ -401,45 +401,45 @@ impl Simulation {
     }
 
     /// Publishes while storage fails, which rejects all pending messages.
-    fn publishes_in_vain(&mut self, client: Client) {
+    fn publishes_during_fault(&mut self, client: Client) {
         // With webhooks, the model cannot predict which write fails.
         if self.back_end.is_some() {
             return self.sends_some(client);
         }
         if !self.model.may(client, "publish") {
-            return self.tries_what_it_may_not(client);
+            return self.exceeds_capabilities(client);
         }
         let data = self.something();
-        let publish = self.publishes_that(client, data, None);
+        let publish = self.publish_command(client, data, None);
         self.room.storage_fails_once();
         self.room.sends(client, publish);
-        self.model.hear_from(client, self.room.now_ms());
+        self.model.record_activity(client, self.room.now_ms());
         if self.room.is_gathering() {
             self.passes_ms(self.window_ms_max);
         }
     }
 
-    fn asks(&mut self, client: Client) {
+    fn queries(&mut self, client: Client) {
         match self.random.bool() {
-            true if self.model.may(client, "presence") => self.asks_for_members(client),
-            false if self.model.may(client, "history") => self.asks_for_history(client),
-            _ => self.tries_what_it_may_not(client),
+            true if self.model.may(client, "presence") => self.requests_members(client),
+            false if self.model.may(client, "history") => self.requests_history(client),
+            _ => self.exceeds_capabilities(client),
         }
     }
 
-    fn asks_for_members(&mut self, client: Client) {
+    fn requests_members(&mut self, client: Client) {
         let members = self.model.members();
         let users = members.keys();
         let tabs = users.map(|user| (user.clone(), self.model.tabs_of(user).len()));
         let tabs = tabs.collect();
-        let id = self.ask(client, PendingQuery::Members(members, tabs));
+        let id = self.ask(client, PendingCommand::Members(members, tabs));
         self.sends(client, json!({ "type": "members", "id": id }));
     }
 
-    fn asks_for_history(&mut self, client: Client) {
+    fn requests_history(&mut self, client: Client) {
         let after = self.random.usize(..=self.model.messages.len());
         let limit = self.random.usize(1..=20);
-        let history = |newest| PendingQuery::History {
+        let history = |newest| PendingCommand::History {
             after,
             limit,
             newest,
@@ -448,17 +448,20 @@ impl Simulation {
         let command = json!({ "type": "history", "id": id, "after": after, "limit": limit });
         self.sends(client, command);
         // The history command has flushed earlier messages.
-        self.notes_rows();
+        self.record_rows();
         let newest = self.model.messages.len();
-        self.views.get_mut(&client).unwrap().asked(history(newest));
+        self.views
+            .get_mut(&client)
+            .unwrap()
+            .pending(history(newest));
     }
 
     fn sends(&mut self, client: Client, command: Value) {
-        self.model.hear_from(client, self.room.now_ms());
+        self.model.record_activity(client, self.room.now_ms());
         self.room.sends(client, command);
     }
 
-    fn tries_what_it_may_not(&mut self, client: Client) {
+    fn exceeds_capabilities(&mut self, client: Client) {
         let mut denied: Vec<_> = CAPABILITIES.into();
         // No command needs `receive`.
         denied.retain(|one| *one != "receive" && !self.model.may(client, one));
@@ -475,26 +478,26 @@ impl Simulation {
                 "history" => json!({ "type": "history" }),
                 _ => json!({ "type": "kick", "user": self.some_user(), "ban_seconds": 9 }),
             };
-            command["id"] = json!(self.ask(client, PendingQuery::InVain("forbidden")));
+            command["id"] = json!(self.ask(client, PendingCommand::Rejected("forbidden")));
             self.sends(client, command);
-            if self.errs(client) {
+            if self.error_closes(client) {
                 return;
             }
         }
     }
 
     /// Counts an error, and returns true if the room closed the client for it.
-    fn errs(&mut self, client: Client) -> bool {
+    fn error_closes(&mut self, client: Client) -> bool {
         let is_last = self.model.err(client, self.room.now_ms());
         if is_last {
-            self.is_closed(client, 4103);
+            self.record_close(client, 4103);
         }
         is_last
     }
 
     fn kicks(&mut self, client: Client) {
         if !self.model.may(client, "moderate") {
-            return self.tries_what_it_may_not(client);
+            return self.exceeds_capabilities(client);
         }
         let user = self.some_user();
         let most_seconds = [5, 100, 10_000][self.random.usize(..3)];
@@ -510,13 +513,13 @@ impl Simulation {
         let bans = ban_seconds.is_some_and(|seconds| seconds > 0);
         // If messages are pending, their write could fail instead of the ban's.
         if bans && !self.room.is_gathering() && self.random.u32(..3) == 0 {
-            command["id"] = json!(self.ask(client, PendingQuery::InVain("internal")));
+            command["id"] = json!(self.ask(client, PendingCommand::Rejected("internal")));
             self.room.storage_fails_once();
             return self.sends(client, command);
         }
         let kicked = self.model.tabs_of(&user);
         let closed = kicked.len();
-        command["id"] = json!(self.ask(client, PendingQuery::Kick { closed }));
+        command["id"] = json!(self.ask(client, PendingCommand::Kick { closed }));
         self.sends(client, command);
         match ban_seconds {
             Some(0) => drop(self.model.bans.remove(&user)),
@@ -527,7 +530,7 @@ impl Simulation {
             None => {}
         }
         for client in kicked {
-            self.is_closed(client, if bans { 4101 } else { 4100 });
+            self.record_close(client, if bans { 4101 } else { 4100 });
         }
         self.model.evict_absent(&user);
         if closed > 0 {
@@ -536,12 +539,12 @@ impl Simulation {
         }
     }
 
-    fn brings_a_token(&mut self, client: Client) {
+    fn sends_a_token(&mut self, client: Client) {
         // Send only one at a time; a second one has separate tests.
         if self.unchecked.iter().any(|(one, _)| *one == client) {
             return;
         }
-        let id = self.ask(client, PendingQuery::Refresh);
+        let id = self.ask(client, PendingCommand::Refresh);
         self.sends(client, json!({ "type": "refresh", "id": id, "token": "…" }));
         self.unchecked.push_back((client, id));
     }
@@ -566,21 +569,21 @@ impl Simulation {
             return;
         };
         if code == "none" {
-            view.asked_by(id, PendingQuery::GoOn(token.clone()));
-            return self.goes_on(client, &token);
+            view.expect_for(id, PendingCommand::Refreshed(token.clone()));
+            return self.token_is_accepted(client, &token);
         }
-        view.asked_by(id, PendingQuery::InVain(code));
-        let is_closed = code != "internal" && self.errs(client);
-        if code == "forbidden" && !is_closed {
-            self.is_closed(client, 4102);
+        view.expect_for(id, PendingCommand::Rejected(code));
+        let record_close = code != "internal" && self.error_closes(client);
+        if code == "forbidden" && !record_close {
+            self.record_close(client, 4102);
         }
     }
 
-    fn goes_on(&mut self, client: Client, token: &Token) {
+    fn token_is_accepted(&mut self, client: Client, token: &Token) {
         let could_see = self.model.may(client, "presence");
         self.model.refresh(client, token);
         if !could_see && self.model.may(client, "presence") {
-            self.asks_for_members(client);
+            self.requests_members(client);
         }
     }
 
@@ -589,12 +592,12 @@ impl Simulation {
         match self.random.u32(..20) {
             0 => {
                 self.room.sends_binary(client);
-                self.is_closed(client, 1003);
+                self.record_close(client, 1003);
             }
             1 => {
                 self.room.sends_text(client, &"x".repeat(2_001));
-                if !self.errs(client) {
-                    self.is_closed(client, 1009);
+                if !self.error_closes(client) {
+                    self.record_close(client, 1009);
                 }
             }
             kind => {
@@ -602,8 +605,8 @@ impl Simulation {
                 for _ in 0..times {
                     let nonsense = self.random.choice(NONSENSE.iter()).unwrap();
                     self.room.sends_text(client, nonsense);
-                    self.model.hear_from(client, now_ms);
-                    if self.errs(client) {
+                    self.model.record_activity(client, now_ms);
+                    if self.error_closes(client) {
                         return;
                     }
                 }
@@ -612,7 +615,7 @@ impl Simulation {
     }
 
     /// Lets a few milliseconds pass, which may be enough for a flush or not.
-    fn moments_pass(&mut self) {
+    fn milliseconds_pass(&mut self) {
         let ms = self.random.u64(..3);
         self.passes_ms(ms);
     }
@@ -639,33 +642,33 @@ impl Simulation {
     }
 
     fn time_passes(&mut self) {
-        self.most_ping();
+        self.most_clients_ping();
         let most_ms = [100, 6_000, 20_000, 80_000][self.random.usize(..4)];
         let ms = self.random.u64(..most_ms);
         self.passes_ms(ms);
     }
 
-    fn most_ping(&mut self) {
+    fn most_clients_ping(&mut self) {
         for client in self.clients() {
             // The other clients send no pings for now.
             if self.random.u32(..10) > 0 {
                 self.room.pings_runtime(client);
-                self.model.hear_from(client, self.room.now_ms());
+                self.model.record_activity(client, self.room.now_ms());
             }
         }
     }
 
     /// Joins right before and right after the end of a grace period or ban.
-    fn something_ends(&mut self) {
+    fn a_deadline_passes(&mut self) {
         let ends = self.model.ends_after_ms(self.room.now_ms());
         let Some((user, ends_ms)) = self.random.choice(ends) else {
             return;
         };
-        self.most_ping();
+        self.most_clients_ping();
         self.passes_ms(ends_ms - 1 - self.room.now_ms());
         self.check();
         if self.random.bool() {
-            self.comes(&user, None);
+            self.joins_as(&user, None);
         }
         if self.is_alarm_late && !self.room.is_gathering() {
             self.room.alarm_is_late_by_ms(1);
@@ -673,7 +676,7 @@ impl Simulation {
         } else {
             self.passes_ms(1);
         }
-        self.comes(&user, None);
+        self.joins_as(&user, None);
     }
 
     /// Lets something other than the late alarm wake the room. A flush timer is never late.
@@ -688,13 +691,13 @@ impl Simulation {
             8_000
         };
         self.room.alarm_is_late_by_ms(self.random.u64(..most_ms));
-        if let (Some(client), 0) = (self.somebody(), self.random.u32(..5)) {
+        if let (Some(client), 0) = (self.some_client(), self.random.u32(..5)) {
             // A leave closes no other connection, and counts even after the token has expired.
-            self.goes(client);
+            self.leaves(client);
             return self.passes_to_ms(self.room.now_ms());
         }
         let ended = self.end_tokens();
-        match (self.random.choice(ended), self.somebody()) {
+        match (self.random.choice(ended), self.some_client()) {
             (Some(client), _) if self.random.bool() => self.sends_too_late(client),
             (_, Some(client)) if self.random.bool() => self.sends_some(client),
             (_, Some(client)) if self.random.bool() => self.kicks(client),
@@ -733,10 +736,10 @@ impl Simulation {
             assert!(!self.room.is_open(client), "its token has ended");
         }
         for client in self.clients() {
-            let silent_ms = now_ms - self.model.tabs[&client].heard_from_ms;
+            let silent_ms = now_ms - self.model.tabs[&client].last_active_ms;
             if !self.room.is_open(client) {
                 assert!(silent_ms >= self.model.idle_ms, "{silent_ms} is not silent");
-                self.is_closed(client, 4003);
+                self.record_close(client, 4003);
             } else {
                 assert!(silent_ms <= self.model.longest_silence_ms(), "{silent_ms}");
             }
@@ -750,12 +753,12 @@ impl Simulation {
         let mut ended = self.clients();
         ended.retain(|client| self.model.tabs[client].ends_ms <= now_ms);
         for client in &ended {
-            self.is_closed(*client, 4001);
+            self.record_close(*client, 4001);
         }
         ended
     }
 
-    fn everybody_goes(&mut self) {
+    fn everyone_leaves(&mut self) {
         self.passes_ms(self.model.longest_silence_ms() + 1);
         self.passes_ms(self.model.grace_ms);
         assert!(self.model.tabs.is_empty() && self.model.members().is_empty());
@@ -763,7 +766,7 @@ impl Simulation {
         self.passes_ms(last_ms.map_or(0, |ends_ms| ends_ms - self.room.now_ms()));
         assert!(self.model.is_idle() && self.room.stored_bans() == 0);
         self.check();
-        self.back_end_hears_the_rest();
+        self.deliver_remaining_events();
         // A new client recovers all stored messages, once and in order, and nothing else.
         let last = self.room.admit(TestUser::named("last").resuming_after(0));
         let mut received = self.room.received(last).into_iter();
@@ -775,7 +778,7 @@ impl Simulation {
     }
 
     /// Delivers all remaining events, and asserts that the back end has received every event.
-    fn back_end_hears_the_rest(&mut self) {
+    fn deliver_remaining_events(&mut self) {
         let Some(mut back_end) = self.back_end.take() else {
             return;
         };
@@ -786,7 +789,7 @@ impl Simulation {
             self.room.pass_ms(60_000);
             back_end.receives(self.room.take_sent_events(), &self.model.messages);
         }
-        back_end.has_heard_all(&self.model.messages);
+        back_end.assert_complete(&self.model.messages);
     }
 
     /// Passes received objects to every view, and compares the views with the model.
@@ -795,13 +798,13 @@ impl Simulation {
     }
 
     fn check_when(&mut self, is_quiet: bool) {
-        self.notes_rows();
+        self.record_rows();
         for (client, mut view, code) in std::mem::take(&mut self.closed) {
             for received in self.room.received(client) {
                 view.receives(&received, &self.model);
             }
             assert!(!self.room.is_open(client), "{} is open", client.id());
-            view.is_closed(code);
+            view.record_close(code);
             self.gone.push((view.user.clone(), view.position()));
         }
         let members = self.model.members();
@@ -810,10 +813,10 @@ impl Simulation {
                 view.receives(&received, &self.model);
             }
             let tab = self.model.tabs.get_mut(client).unwrap();
-            view.check(&members, &mut tab.to_hear, is_quiet);
+            view.check(&members, &mut tab.expected, is_quiet);
         }
         if is_quiet {
-            self.model.rest();
+            self.model.become_quiet();
         }
         match &mut self.back_end {
             Some(back_end) => back_end.receives(self.room.take_sent_events(), &self.model.messages),
@@ -822,28 +825,28 @@ impl Simulation {
     }
 
     /// Passes appended rows to the model.
-    fn notes_rows(&mut self) {
+    fn record_rows(&mut self) {
         for row in self.room.take_rows() {
             self.model.store(row);
         }
     }
 
-    fn is_gone(&mut self, client: Client, clean: bool) {
+    fn record_leave(&mut self, client: Client, clean: bool) {
         self.model.go(client, clean, self.room.now_ms());
         let view = self.views.remove(&client).unwrap();
         self.gone.push((view.user.clone(), view.position()));
     }
 
     /// Records that the room has closed a connection.
-    fn is_closed(&mut self, client: Client, code: u16) {
+    fn record_close(&mut self, client: Client, code: u16) {
         let for_good = code == 4003 || code >= 4100;
         self.model.go(client, for_good, self.room.now_ms());
         let view = self.views.remove(&client).unwrap();
         self.closed.push((client, view, code));
     }
 
-    fn ask(&mut self, client: Client, asked: PendingQuery) -> u64 {
-        self.views.get_mut(&client).unwrap().ask(asked)
+    fn ask(&mut self, client: Client, pending: PendingCommand) -> u64 {
+        self.views.get_mut(&client).unwrap().ask(pending)
     }
 
     fn something(&mut self) -> Value {
@@ -851,8 +854,8 @@ impl Simulation {
     }
 
     fn number(&mut self) -> u32 {
-        self.said += 1;
-        self.said
+        self.numbers_used += 1;
+        self.numbers_used
     }
 
     fn some_user(&mut self) -> String {
@@ -863,7 +866,7 @@ impl Simulation {
         self.views.keys().copied().collect()
     }
 
-    fn somebody(&mut self) -> Option<Client> {
+    fn some_client(&mut self) -> Option<Client> {
         let clients = self.clients();
         self.random.choice(clients)
     }

@@ -43,8 +43,8 @@ pub struct Model {
 
 pub struct Tab {
     /// Messages and signals that it has yet to receive.
-    pub to_hear: VecDeque<ToHear>,
-    pub heard_from_ms: u64,
+    pub expected: VecDeque<Expected>,
+    pub last_active_ms: u64,
     /// The time at which its token and the leeway have expired.
     pub ends_ms: u64,
     user: String,
@@ -55,7 +55,7 @@ pub struct Tab {
 }
 
 /// A message without its offset and time, or a signal, that a tab has yet to receive.
-pub struct ToHear {
+pub struct Expected {
     pub object: Value,
     /// True if it may have been sent before the tab joined or got `receive`.
     pub is_optional: bool,
@@ -113,8 +113,8 @@ impl Model {
         self.away.remove(user);
         let missed = self.messages[replay..].iter();
         let mut tab = Tab {
-            to_hear: missed.map(|one| ToHear::surely(unplaced(one))).collect(),
-            heard_from_ms: now_ms,
+            expected: missed.map(|one| Expected::surely(unplaced(one))).collect(),
+            last_active_ms: now_ms,
             ends_ms: token.expires_ms + self.leeway_ms,
             user: user.into(),
             can: token.can.clone(),
@@ -123,9 +123,9 @@ impl Model {
             errors_ms: Vec::new(),
         };
         if tab.can.contains("receive") {
-            let messages = self.waiting.iter().cloned().map(ToHear::surely);
-            let signals = self.recent_signals.iter().cloned().map(ToHear::perhaps);
-            tab.to_hear.extend(in_order(messages.chain(signals)));
+            let messages = self.waiting.iter().cloned().map(Expected::surely);
+            let signals = self.recent_signals.iter().cloned().map(Expected::perhaps);
+            tab.expected.extend(in_order(messages.chain(signals)));
         }
         self.tabs.insert(client, tab);
     }
@@ -142,16 +142,16 @@ impl Model {
             return;
         }
         // A pending message may be sent to a tab that had `receive` when it was published, or has it now.
-        let mut waiting: Vec<_> = tab.to_hear.drain(..).map(|one| one.object).collect();
+        let mut waiting: Vec<_> = tab.expected.drain(..).map(|one| one.object).collect();
         if tab.can.contains("receive") {
-            let said = self.waiting.iter().chain(&self.recent_signals);
+            let numbers_used = self.waiting.iter().chain(&self.recent_signals);
             let is_own = |one: &Value| one["connection"] == client.id();
             let is_wanted = |one: &Value| !is_own(one) || (tab.echo && one["type"] == "message");
-            waiting.extend(said.filter(|one| is_wanted(one)).cloned());
+            waiting.extend(numbers_used.filter(|one| is_wanted(one)).cloned());
         }
-        let mut waiting = in_order(waiting.into_iter().map(ToHear::perhaps));
+        let mut waiting = in_order(waiting.into_iter().map(Expected::perhaps));
         waiting.dedup_by(|next, one| next.object == one.object);
-        tab.to_hear = waiting.into();
+        tab.expected = waiting.into();
     }
 
     /// Ends a user's grace period.
@@ -196,7 +196,7 @@ impl Model {
     }
 
     /// Records that the room is quiet, so everything has been sent.
-    pub fn rest(&mut self) {
+    pub fn become_quiet(&mut self) {
         assert!(self.waiting.is_empty(), "waits in a quiet room");
         self.recent_signals.clear();
     }
@@ -213,7 +213,7 @@ impl Model {
             json!({ "type": "message", "user": user, "connection": from.id(), "data": data });
         for (client, tab) in &mut self.tabs {
             if tab.can.contains("receive") && (tab.echo || *client != from) {
-                tab.is_to_hear(&message);
+                tab.expect(&message);
             }
         }
         self.waiting.push(message);
@@ -237,7 +237,7 @@ impl Model {
             self.lost.insert(data.to_string());
             self.keys.retain(|_, under_key| under_key != data);
             for tab in self.tabs.values_mut() {
-                tab.to_hear.retain(|one| one.object["data"] != *data);
+                tab.expected.retain(|one| one.object["data"] != *data);
             }
         }
     }
@@ -270,7 +270,7 @@ impl Model {
         for (client, tab) in &mut self.tabs {
             let is_named = to.is_none_or(|to| to.contains(&&*tab.user));
             if tab.can.contains("receive") && is_named && *client != from {
-                tab.is_to_hear(&signal);
+                tab.expect(&signal);
             }
         }
         if to.is_none() {
@@ -282,8 +282,8 @@ impl Model {
         self.tabs.get_mut(&client).unwrap().state = Some(state.clone());
     }
 
-    pub fn hear_from(&mut self, client: Client, now_ms: u64) {
-        self.tabs.get_mut(&client).unwrap().heard_from_ms = now_ms;
+    pub fn record_activity(&mut self, client: Client, now_ms: u64) {
+        self.tabs.get_mut(&client).unwrap().last_active_ms = now_ms;
     }
 
     /// Counts an error, and returns true if it is the 20th within a minute.
@@ -302,12 +302,12 @@ impl Model {
 }
 
 impl Tab {
-    fn is_to_hear(&mut self, object: &Value) {
-        self.to_hear.push_back(ToHear::surely(object.clone()));
+    fn expect(&mut self, object: &Value) {
+        self.expected.push_back(Expected::surely(object.clone()));
     }
 }
 
-impl ToHear {
+impl Expected {
     fn surely(object: Value) -> Self {
         let is_optional = false;
         Self {
@@ -326,7 +326,7 @@ impl ToHear {
 }
 
 /// Sorts by the numbers in the data, which increase in the order of publishing.
-fn in_order(waiting: impl Iterator<Item = ToHear>) -> Vec<ToHear> {
+fn in_order(waiting: impl Iterator<Item = Expected>) -> Vec<Expected> {
     let mut waiting: Vec<_> = waiting.collect();
     waiting.sort_by_key(|one| number_of(&one.object["data"]));
     waiting
@@ -341,6 +341,6 @@ fn unplaced(message: &Value) -> Value {
 
 /// Returns the number at the beginning of the data, which is unique.
 fn number_of(data: &Value) -> u64 {
-    let said = data.as_str().unwrap();
-    said.split(' ').next().unwrap().parse().unwrap()
+    let numbers_used = data.as_str().unwrap();
+    numbers_used.split(' ').next().unwrap().parse().unwrap()
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     driver::Client,
-    model::{Can, Members, Model, ToHear, Token},
+    model::{Can, Expected, Members, Model, Token},
 };
 
 pub struct View {
@@ -14,7 +14,7 @@ pub struct View {
     pub lines: bool,
     pub user: String,
     client: Client,
-    wishes: Wishes,
+    settings: JoinSettings,
     /// Its capabilities, from `welcome` or the last refresh.
     can: Can,
     /// The members; `None` if it lacks `presence`, or has not requested them since it got that again.
@@ -30,20 +30,20 @@ pub struct View {
     newest: u64,
     newest_time: u64,
     /// True if it must have received every message up to that offset.
-    misses_none: bool,
+    has_no_gap: bool,
     closing: Option<Value>,
-    asked: BTreeMap<u64, PendingQuery>,
-    asked_so_far: u64,
-    answered_so_far: u64,
+    pending: BTreeMap<u64, PendingCommand>,
+    last_sent_id: u64,
+    last_replied_id: u64,
 }
 
 /// The options of its join, and the expected contents of `welcome`.
-pub struct Wishes {
+pub struct JoinSettings {
     pub echo: bool,
     pub receives_presence: bool,
     pub token: Token,
     /// True if a presence change may be sent twice, which batching can cause.
-    pub may_hear_twice: bool,
+    pub may_repeat: bool,
     pub resumes_after: Option<u64>,
     pub recovered: Option<bool>,
     /// The newest stored offset when it joined.
@@ -51,7 +51,7 @@ pub struct Wishes {
 }
 
 /// A command without a reply, and the expected reply.
-pub enum PendingQuery {
+pub enum PendingCommand {
     Publish {
         data: Value,
         /// True if the user has published with the same key before.
@@ -73,13 +73,13 @@ pub enum PendingQuery {
     /// A refresh whose token check is pending.
     Refresh,
     /// A refresh whose token was accepted.
-    GoOn(Token),
+    Refreshed(Token),
     /// A command that is rejected with this code.
-    InVain(&'static str),
+    Rejected(&'static str),
 }
 
 impl View {
-    pub fn new(client: Client, user: &str, lines: bool, wishes: Wishes) -> Self {
+    pub fn new(client: Client, user: &str, lines: bool, settings: JoinSettings) -> Self {
         Self {
             lines,
             user: user.into(),
@@ -92,12 +92,12 @@ impl View {
             messages_and_signals: VecDeque::new(),
             newest: 0,
             newest_time: 0,
-            misses_none: true,
+            has_no_gap: true,
             closing: None,
-            asked: BTreeMap::new(),
-            asked_so_far: 0,
-            answered_so_far: 0,
-            wishes,
+            pending: BTreeMap::new(),
+            last_sent_id: 0,
+            last_replied_id: 0,
+            settings,
         }
     }
 
@@ -107,54 +107,54 @@ impl View {
     }
 
     /// Records a command, and returns its id.
-    pub fn ask(&mut self, asked: PendingQuery) -> u64 {
-        self.asked_so_far += 1;
-        self.asked.insert(self.asked_so_far, asked);
-        self.asked_so_far
+    pub fn ask(&mut self, pending: PendingCommand) -> u64 {
+        self.last_sent_id += 1;
+        self.pending.insert(self.last_sent_id, pending);
+        self.last_sent_id
     }
 
     /// Replaces the expected reply of the latest command.
-    pub fn asked(&mut self, asked: PendingQuery) {
-        self.asked.insert(self.asked_so_far, asked);
+    pub fn pending(&mut self, pending: PendingCommand) {
+        self.pending.insert(self.last_sent_id, pending);
     }
 
     /// Replaces the expected reply of a command.
-    pub fn asked_by(&mut self, id: u64, asked: PendingQuery) {
-        self.asked.insert(id, asked);
+    pub fn expect_for(&mut self, id: u64, pending: PendingCommand) {
+        self.pending.insert(id, pending);
     }
 
     pub fn receives(&mut self, object: &Value, model: &Model) {
         match object["type"].as_str().unwrap() {
-            "welcome" => self.hears_welcome(object),
-            "presence" => self.hears_change(object),
+            "welcome" => self.read_welcome(object),
+            "presence" => self.read_diff(object),
             "message" => self.receives_message(object, model),
             "signal" => self.messages_and_signals.push_back(object.clone()),
             "closing" => self.closing = Some(object.clone()),
             // Errors of malformed frames have no id.
             "error" if object.get("id").is_none() => {}
-            _ => self.hears_reply(object, model),
+            _ => self.read_reply(object, model),
         }
     }
 
     /// Compares the view with the model. If the room is quiet, it must be equal.
-    pub fn check(&mut self, members: &Members, to_hear: &mut VecDeque<ToHear>, is_quiet: bool) {
+    pub fn check(&mut self, members: &Members, expected: &mut VecDeque<Expected>, is_quiet: bool) {
         let name = self.client.id();
         assert_eq!(self.closing, None, "{name} is open");
         for received in self.messages_and_signals.drain(..) {
-            let is_passed_over = |next: &ToHear| next.is_optional && next.object != received;
-            while to_hear.front().is_some_and(is_passed_over) {
-                to_hear.pop_front();
+            let is_passed_over = |next: &Expected| next.is_optional && next.object != received;
+            while expected.front().is_some_and(is_passed_over) {
+                expected.pop_front();
             }
-            let wanted = to_hear.pop_front().map(|next| next.object);
+            let wanted = expected.pop_front().map(|next| next.object);
             assert_eq!(Some(received), wanted, "{name}");
         }
         if !is_quiet {
             return;
         }
-        to_hear.retain(|next| !next.is_optional);
-        let unread = to_hear.front().map(|next| &next.object);
+        expected.retain(|next| !next.is_optional);
+        let unread = expected.front().map(|next| &next.object);
         assert_eq!(unread, None, "{name} has not received it");
-        self.is_answered();
+        self.assert_replied();
         self.is_settled = self.members.is_some();
         if self.receives_presence() {
             assert_eq!(self.members.as_ref(), Some(members), "{name}");
@@ -163,30 +163,34 @@ impl View {
     }
 
     /// Asserts that `closing` was received, and that every command had a reply.
-    pub fn is_closed(&self, code: u16) {
+    pub fn record_close(&self, code: u16) {
         let closing = self.closing.as_ref().expect("the notice of a close");
-        let notified = (&closing["code"], &closing["reconnect"]);
-        assert_eq!(notified, (&json!(code), &json!(code < 4100)), "{closing}");
-        self.is_answered();
+        let sent_events = (&closing["code"], &closing["reconnect"]);
+        assert_eq!(
+            sent_events,
+            (&json!(code), &json!(code < 4100)),
+            "{closing}"
+        );
+        self.assert_replied();
     }
 
-    fn is_answered(&self) {
-        let is_checked = |asked: &PendingQuery| !matches!(asked, PendingQuery::Refresh);
-        let unanswered = self.asked.values().filter(|asked| is_checked(asked));
+    fn assert_replied(&self) {
+        let is_checked = |pending: &PendingCommand| !matches!(pending, PendingCommand::Refresh);
+        let unanswered = self.pending.values().filter(|pending| is_checked(pending));
         assert_eq!(unanswered.count(), 0, "a command was not answered");
     }
 
     fn receives_presence(&self) -> bool {
-        self.wishes.receives_presence && self.can.contains("presence")
+        self.settings.receives_presence && self.can.contains("presence")
     }
 
-    fn hears_welcome(&mut self, welcome: &Value) {
-        let Wishes {
+    fn read_welcome(&mut self, welcome: &Value) {
+        let JoinSettings {
             offset,
             recovered,
             token,
             ..
-        } = &self.wishes;
+        } = &self.settings;
         let (offset, recovered) = (*offset, *recovered);
         let can = welcome["can"].as_array().unwrap();
         let can: BTreeSet<_> = can.iter().map(|one| one.as_str().unwrap()).collect();
@@ -196,7 +200,7 @@ impl View {
         assert_eq!(welcome["offset"], offset);
         assert_eq!(welcome["recovered"], json!(recovered));
         let is_resumed = recovered == Some(true);
-        let position = self.wishes.resumes_after.filter(|_| is_resumed);
+        let position = self.settings.resumes_after.filter(|_| is_resumed);
         self.newest = position.unwrap_or(offset);
         let sees_members = self.can.contains("presence");
         assert_eq!(welcome.get("members").is_some(), sees_members, "{welcome}");
@@ -218,23 +222,23 @@ impl View {
         assert!(offset > self.newest, "once more: {message}");
         let is_next = offset == self.newest + 1;
         // A pending message may arrive before the reply that grants `receive`.
-        let may_miss = !self.wishes.echo || !self.misses_none || !self.can.contains("receive");
+        let may_miss = !self.settings.echo || !self.has_no_gap || !self.can.contains("receive");
         assert!(is_next || may_miss, "a gap before {message}");
-        (self.newest, self.misses_none) = (offset, true);
+        (self.newest, self.has_no_gap) = (offset, true);
         message.as_object_mut().unwrap().remove("offset");
         self.messages_and_signals.push_back(message);
     }
 
-    fn hears_change(&mut self, change: &Value) {
-        let invites = |asked: &PendingQuery| match asked {
-            PendingQuery::GoOn(token) => {
-                self.wishes.receives_presence && token.can.contains("presence")
+    fn read_diff(&mut self, change: &Value) {
+        let grants_presence = |pending: &PendingCommand| match pending {
+            PendingCommand::Refreshed(token) => {
+                self.settings.receives_presence && token.can.contains("presence")
             }
             _ => false,
         };
-        let is_invited = self.receives_presence() || self.asked.values().any(invites);
-        assert!(is_invited, "uninvited: {change}");
-        let may_hear_twice = self.wishes.may_hear_twice && !self.is_settled;
+        let may_receive = self.receives_presence() || self.pending.values().any(grants_presence);
+        assert!(may_receive, "uninvited: {change}");
+        let may_repeat = self.settings.may_repeat && !self.is_settled;
         let list = |name: &str| change[name].as_array().unwrap().clone();
         let (joins, leaves, updates) = (list("joins"), list("leaves"), list("updates"));
         assert!(
@@ -248,17 +252,17 @@ impl View {
         for member in &joins {
             let (user, states) = member_of(member);
             let before = members.insert(user, states);
-            assert!(before.is_none() || may_hear_twice, "joined twice: {change}");
+            assert!(before.is_none() || may_repeat, "joined twice: {change}");
         }
         for user in &leaves {
             let before = members.remove(user.as_str().unwrap());
-            assert!(before.is_some() || may_hear_twice, "left twice: {change}");
+            assert!(before.is_some() || may_repeat, "left twice: {change}");
         }
         for update in &updates {
             let user = update["user"].as_str().unwrap();
             let connection = update["connection"].as_str().unwrap();
             let Some(states) = members.get_mut(user) else {
-                assert!(may_hear_twice, "a state of nobody: {change}");
+                assert!(may_repeat, "a state of nobody: {change}");
                 continue;
             };
             if update["state"].is_null() {
@@ -267,33 +271,36 @@ impl View {
                 states.insert(connection.into(), update["state"].clone());
             }
         }
-        assert!(self.count == members.len() || may_hear_twice, "{change}");
-        self.knows_its_own_state();
+        assert!(self.count == members.len() || may_repeat, "{change}");
+        self.keep_own_state();
     }
 
     /// Keeps its own state, which pushes do not include.
-    fn knows_its_own_state(&mut self) {
+    fn keep_own_state(&mut self) {
         let members = self.members.as_mut();
         if let Some(states) = members.and_then(|members| members.get_mut(&self.user)) {
             states.extend(self.state.clone().map(|state| (self.client.id(), state)));
         }
     }
 
-    fn hears_reply(&mut self, reply: &Value, model: &Model) {
+    fn read_reply(&mut self, reply: &Value, model: &Model) {
         let id = reply["id"].as_u64().unwrap();
-        let asked = self.asked.remove(&id).expect("an answer to a hook_request");
+        let pending = self
+            .pending
+            .remove(&id)
+            .expect("an answer to a hook_request");
         let kind = reply["type"].as_str().unwrap();
         // Replies to later commands may precede the result of a token check.
-        if kind != "error" && !matches!(asked, PendingQuery::GoOn(_)) {
-            assert!(id > self.answered_so_far, "out of order: {reply}");
-            self.answered_so_far = id;
+        if kind != "error" && !matches!(pending, PendingCommand::Refreshed(_)) {
+            assert!(id > self.last_replied_id, "out of order: {reply}");
+            self.last_replied_id = id;
         }
-        match asked {
-            PendingQuery::Publish { data, .. } if kind == "error" => {
+        match pending {
+            PendingCommand::Publish { data, .. } if kind == "error" => {
                 assert_eq!(reply["code"], "internal");
                 assert!(model.is_lost(&data), "refused, and stored: {data}");
             }
-            PendingQuery::Publish { data, is_duplicate } => {
+            PendingCommand::Publish { data, is_duplicate } => {
                 assert_eq!(kind, "ack");
                 let stored = model.message_at(&reply["offset"]).expect("a stored one");
                 assert_eq!(stored["data"], data, "{reply}");
@@ -301,13 +308,13 @@ impl View {
                 let is_before_echo = reply["offset"].as_u64().unwrap() > self.newest;
                 assert!(is_duplicate || is_before_echo, "after its echo: {reply}");
             }
-            PendingQuery::Signal => assert_eq!(reply, &json!({ "type": "ack", "id": id })),
-            PendingQuery::State(state) => {
+            PendingCommand::Signal => assert_eq!(reply, &json!({ "type": "ack", "id": id })),
+            PendingCommand::State(state) => {
                 assert_eq!(reply, &json!({ "type": "ack", "id": id }));
                 self.state = Some(state);
-                self.knows_its_own_state();
+                self.keep_own_state();
             }
-            PendingQuery::Members(members, tabs) => {
+            PendingCommand::Members(members, tabs) => {
                 assert_eq!(listed(reply), members);
                 if self.members.is_none() {
                     (self.count, self.members) = (members.len(), Some(members));
@@ -317,7 +324,7 @@ impl View {
                     assert_eq!(member["connections"], *tabs, "{member}");
                 }
             }
-            PendingQuery::History {
+            PendingCommand::History {
                 after,
                 limit,
                 newest,
@@ -336,26 +343,26 @@ impl View {
                     .collect();
                 assert_eq!((as_pushed, &reply["more"]), (wanted, &json!(more)));
             }
-            PendingQuery::Kick { closed } => {
+            PendingCommand::Kick { closed } => {
                 assert_eq!(reply, &json!({ "type": "ack", "id": id, "closed": closed }));
             }
-            PendingQuery::Refresh => panic!("nobody has checked that token: {reply}"),
-            PendingQuery::GoOn(token) => {
+            PendingCommand::Refresh => panic!("nobody has checked that token: {reply}"),
+            PendingCommand::Refreshed(token) => {
                 let expires = token.expires_ms;
                 assert_eq!(
                     reply,
                     &json!({ "type": "ack", "id": id, "expires": expires })
                 );
-                self.goes_on_with(token.can);
+                self.apply_token(token.can);
             }
-            PendingQuery::InVain(code) => {
+            PendingCommand::Rejected(code) => {
                 assert_eq!((kind, &reply["code"]), ("error", &json!(code)))
             }
         }
     }
 
-    fn goes_on_with(&mut self, can: Can) {
-        self.misses_none &= self.can.contains("receive");
+    fn apply_token(&mut self, can: Can) {
+        self.has_no_gap &= self.can.contains("receive");
         self.can = can;
         if !self.can.contains("presence") {
             (self.members, self.state) = (None, None);
