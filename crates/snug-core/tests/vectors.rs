@@ -81,15 +81,17 @@ fn messages_of_the_server_serialize_to_their_vectors() {
 
 #[test]
 fn the_hook_response_vector_parses_to_its_decisions() {
-    let answer = vectors()["publish_hook_response"].to_string();
-    let verdicts = judged().read_answer(200, answer.as_bytes()).unwrap();
+    let response = vectors()["publish_hook_response"].to_string();
+    let decisions = hook_request()
+        .read_answer(200, response.as_bytes())
+        .unwrap();
     let [
         Decision::Allow,
         Decision::Replace(data),
         Decision::Refuse(Some(reason)),
-    ] = verdicts.as_slice()
+    ] = decisions.as_slice()
     else {
-        panic!("{verdicts:?}");
+        panic!("{decisions:?}");
     };
     assert_eq!(data.get(), r#"{"text":"D…, Ann!"}"#);
     assert_eq!(reason, "no links, please");
@@ -187,7 +189,7 @@ fn commands() -> Named<(Option<CommandId>, Command<'static>)> {
 }
 
 /// Returns the body of a webhook about a member's stay.
-fn told(room: &RoomName, message: &str) -> String {
+fn webhook_body(room: &RoomName, message: &str) -> String {
     let ann = user("ann");
     let event = |kind, ms, user, info| {
         let time = START.plus_ms(ms);
@@ -200,13 +202,13 @@ fn told(room: &RoomName, message: &str) -> String {
         .to_line()
     };
     let info = raw(r##"{"name":"Ann","color":"#c0392b"}"##);
-    let came = [
+    let joined = [
         event(EventKind::RoomOccupied, 0, None, None),
         event(EventKind::MemberJoined, 0, Some(&ann), Some(info)),
     ];
     let mut delivery = Delivery::new("5b0e6f0c8d2a4c11".into(), 0);
     for (first, lines) in [
-        (1, Lines::Events(came.join("\n").into())),
+        (1, Lines::Events(joined.join("\n").into())),
         (
             3,
             Lines::Messages {
@@ -423,7 +425,7 @@ fn sent() -> Named<String> {
             })
             .body,
         ),
-        ("webhook_events", told(&room, &message.to_line()).into()),
+        ("webhook_events", webhook_body(&room, &message.to_line()).into()),
         (
             "push_closing",
             Push::Closing {
@@ -444,7 +446,7 @@ fn sent() -> Named<String> {
         ),
         (
             "publish_hook_request",
-            judged().body("2027-01-15T08:00:05.000Z").into(),
+            hook_request().body("2027-01-15T08:00:05.000Z").into(),
         ),
         (
             "problem_token_expired",
@@ -460,8 +462,8 @@ fn sent() -> Named<String> {
 }
 
 /// Returns a publish hook request.
-fn judged() -> publish_hook::HookRequest {
-    let candidate = |user, connection, event, data| ProposedMessage {
+fn hook_request() -> publish_hook::HookRequest {
+    let proposed = |user, connection, event, data| ProposedMessage {
         user,
         connection,
         event,
@@ -472,9 +474,9 @@ fn judged() -> publish_hook::HookRequest {
     publish_hook::HookRequest::new(
         RoomName::parse("team:7:general").unwrap(),
         &[
-            candidate(&ann, ANN_DESKTOP, Some("chat"), r#"{"text":"你好 👋"}"#),
-            candidate(&bob, BOB, None, r#"{"text":"Damn, Ann!"}"#),
-            candidate(&cho, ANN_PHONE, None, r#"{"text":"https://cheap.example"}"#),
+            proposed(&ann, ANN_DESKTOP, Some("chat"), r#"{"text":"你好 👋"}"#),
+            proposed(&bob, BOB, None, r#"{"text":"Damn, Ann!"}"#),
+            proposed(&cho, ANN_PHONE, None, r#"{"text":"https://cheap.example"}"#),
         ],
     )
 }

@@ -53,7 +53,7 @@ const PRESENCE_WINDOWS: u64 = 100;
 /// The time after which a busy room is quiet again.
 pub const SETTLES_MS: u64 = 3 * PRESENCE_WINDOWS * WINDOW_MS_MAX;
 
-/// When the room is dropped and restored during a test.
+/// The points of a test at which the room is dropped and restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     /// Never.
@@ -723,7 +723,7 @@ impl TestRoom {
         self.alarms
     }
 
-    /// Returns true if the room has an alarm for something else than trimming.
+    /// Returns true if the room has an alarm for anything other than trimming.
     pub fn has_alarm(&self) -> bool {
         let wake = self.room.poll_timeout();
         wake.is_some_and(|(_, why)| why != Wake::Trim)

@@ -66,7 +66,7 @@ impl MemoryStore {
     }
 
     pub fn erase(&mut self) -> Result<Epoch, StorageFault> {
-        self.work()?;
+        self.fail_if_due()?;
         self.rows.clear();
         self.absences.clear();
         self.bans.clear();
@@ -97,17 +97,20 @@ impl MemoryStore {
     pub fn append_events(&mut self, row: EventRow) {
         let newest = self.events.values().last().map_or(0, EventRow::last);
         let next = newest.max(self.event_state.settled) + 1;
-        assert_eq!(row.first, next, "a place twice or skipped");
+        assert_eq!(row.first, next, "a seq is repeated or skipped");
         let lines = row.lines.text().split('\n').count() as u64;
         assert_eq!(lines, row.count, "{row:?}");
         let is_long = row.lines.text().len() > EVENTS_ROW_BYTES_MAX;
         let are_messages = matches!(row.lines, Lines::Messages { .. });
-        assert!(are_messages || lines == 1 || !is_long, "too long a row");
+        assert!(
+            are_messages || lines == 1 || !is_long,
+            "the row is too long"
+        );
         self.events.insert(row.first, row);
     }
 
     pub fn store_events(&mut self, write: EventWrite) -> Result<(), StorageFault> {
-        self.work()?;
+        self.fail_if_due()?;
         if let Some(row) = write.row {
             self.append_events(row);
         }
@@ -120,7 +123,7 @@ impl MemoryStore {
     }
 
     pub fn fill_delivery(&mut self, mut delivery: Delivery) -> Result<Delivery, StorageFault> {
-        self.work()?;
+        self.fail_if_due()?;
         let expected = |row: &&EventRow| row.last() >= delivery.start();
         let mut rows = self
             .events
@@ -138,7 +141,7 @@ impl MemoryStore {
         state: EventState,
         dead: Vec<OutgoingEvent>,
     ) -> Result<Option<OldestRow>, StorageFault> {
-        self.work()?;
+        self.fail_if_due()?;
         self.events.retain(|_, row| row.last() > state.settled);
         self.event_state = state;
         let dead = dead.into_iter().map(|event| (event.seq, event.json));
@@ -154,7 +157,7 @@ impl MemoryStore {
         after: u64,
         limit: u32,
     ) -> Result<(Vec<String>, bool), StorageFault> {
-        self.work()?;
+        self.fail_if_due()?;
         let events = self.dead_events.range(after + 1..);
         dead_page(events.map(|(_, json)| Ok(json.clone())), limit)
     }
@@ -178,7 +181,7 @@ impl MemoryStore {
         floor: Floor,
         lowest_key: Offset,
     ) -> Result<Option<Timestamp>, StorageFault> {
-        self.work()?;
+        self.fail_if_due()?;
         let newest = self.rows.keys().last().copied();
         let is_needed = |row: &Batch| {
             let has_key = !row.keys.is_empty() && row.last() >= lowest_key;
@@ -202,22 +205,22 @@ impl MemoryStore {
     }
 
     pub fn keys(&mut self) -> Result<Vec<StoredKey>, StorageFault> {
-        self.work()?;
+        self.fail_if_due()?;
         let keys = self.rows.values().flat_map(|row| row.keys.clone());
         let keys: Vec<_> = keys.collect();
         Ok(keys[keys.len().saturating_sub(IDEMPOTENCY_KEYS_MAX)..].to_vec())
     }
 
     pub fn append(&mut self, batch: Batch, events: Option<EventRow>) -> Result<(), StorageFault> {
-        self.work()?;
+        self.fail_if_due()?;
         if let Some(row) = events {
             self.append_events(row);
         }
         let next = self.newest().next();
-        assert_eq!(batch.first, next, "an offset twice or skipped");
+        assert_eq!(batch.first, next, "an offset is repeated or skipped");
         assert_eq!(batch.bytes_before, self.bytes());
         let before = self.stored().newest_time;
-        assert!(batch.time >= before, "before its time");
+        assert!(batch.time >= before, "the time decreased");
         let lines = batch.json.split('\n').count() as u64;
         assert!(batch.json.is_empty() || lines == batch.count, "{batch:?}");
         self.rows.insert(batch.first, batch);
@@ -225,7 +228,7 @@ impl MemoryStore {
     }
 
     pub fn fill(&mut self, mut page: Page) -> Result<Page, StorageFault> {
-        self.work()?;
+        self.fail_if_due()?;
         let mut rows: Box<dyn Iterator<Item = &Batch>> = match page.start() {
             PageStart::After(offset) => {
                 Box::new(self.rows.values().filter(move |row| row.last() >= offset))
@@ -246,20 +249,20 @@ impl MemoryStore {
     pub fn delete_absence(&mut self, user: &UserId) {
         // Erasing a room has deleted its absences already.
         let was_absent = self.absences.remove(user).is_some();
-        assert!(was_absent || self.erasures > 0, "was not absent");
+        assert!(was_absent || self.erasures > 0, "the user was not absent");
     }
 
     pub fn store_ban(&mut self, ban: Ban) -> Result<(), StorageFault> {
-        self.work()?;
+        self.fail_if_due()?;
         self.bans.insert(ban.user.clone(), ban);
         Ok(())
     }
 
     pub fn delete_ban(&mut self, user: &UserId) {
-        assert!(self.bans.remove(user).is_some(), "was not banned");
+        assert!(self.bans.remove(user).is_some(), "the user was not banned");
     }
 
-    fn work(&mut self) -> Result<(), StorageFault> {
+    fn fail_if_due(&mut self) -> Result<(), StorageFault> {
         match self.faults.checked_sub(1) {
             Some(fewer) => {
                 self.faults = fewer;

@@ -19,7 +19,7 @@ impl Backend {
         for event in sent_events {
             let seq = event["seq"].as_u64().unwrap() as usize;
             if let Some(known) = self.events.get(seq - 1) {
-                assert_eq!(&event, known, "notified otherwise than before");
+                assert_eq!(&event, known, "a repeated event differs");
                 continue;
             }
             assert_eq!(
@@ -44,7 +44,10 @@ impl Backend {
                 assert!(self.is_occupied, "{event} in an empty room");
                 assert!(self.members.insert(user()), "{event} twice");
             }
-            "member.left" => assert!(self.members.remove(&user()), "{event} of nobody"),
+            "member.left" => assert!(
+                self.members.remove(&user()),
+                "{event} of a user who is not a member"
+            ),
             _ => {
                 let message = &event["message"];
                 assert_eq!(message["offset"], self.messages + 1);

@@ -352,7 +352,7 @@ impl Simulation {
             data: first,
             is_duplicate,
         };
-        let id = self.ask(client, pending);
+        let id = self.expect_reply(client, pending);
         match key {
             Some(key) => json!({ "type": "publish", "id": id, "data": data, "key": key }),
             None => json!({ "type": "publish", "id": id, "data": data }),
@@ -370,14 +370,14 @@ impl Simulation {
         }
         self.model
             .signal(client, &data, to.as_ref().map(|to| &to[..]));
-        command["id"] = json!(self.ask(client, PendingCommand::Signal));
+        command["id"] = json!(self.expect_reply(client, PendingCommand::Signal));
         command
     }
 
     fn shows_state(&mut self, client: Client) -> Value {
         let state = json!({ "is": self.something() });
         self.model.show_state(client, &state);
-        let id = self.ask(client, PendingCommand::State(state.clone()));
+        let id = self.expect_reply(client, PendingCommand::State(state.clone()));
         json!({ "type": "state", "id": id, "data": state })
     }
 
@@ -432,7 +432,7 @@ impl Simulation {
         let users = members.keys();
         let tabs = users.map(|user| (user.clone(), self.model.tabs_of(user).len()));
         let tabs = tabs.collect();
-        let id = self.ask(client, PendingCommand::Members(members, tabs));
+        let id = self.expect_reply(client, PendingCommand::Members(members, tabs));
         self.sends(client, json!({ "type": "members", "id": id }));
     }
 
@@ -444,7 +444,7 @@ impl Simulation {
             limit,
             newest,
         };
-        let id = self.ask(client, history(after));
+        let id = self.expect_reply(client, history(after));
         let command = json!({ "type": "history", "id": id, "after": after, "limit": limit });
         self.sends(client, command);
         // The history command has flushed earlier messages.
@@ -453,7 +453,7 @@ impl Simulation {
         self.views
             .get_mut(&client)
             .unwrap()
-            .pending(history(newest));
+            .expect_for_latest(history(newest));
     }
 
     fn sends(&mut self, client: Client, command: Value) {
@@ -478,7 +478,7 @@ impl Simulation {
                 "history" => json!({ "type": "history" }),
                 _ => json!({ "type": "kick", "user": self.some_user(), "ban_seconds": 9 }),
             };
-            command["id"] = json!(self.ask(client, PendingCommand::Rejected("forbidden")));
+            command["id"] = json!(self.expect_reply(client, PendingCommand::Rejected("forbidden")));
             self.sends(client, command);
             if self.error_closes(client) {
                 return;
@@ -513,13 +513,13 @@ impl Simulation {
         let bans = ban_seconds.is_some_and(|seconds| seconds > 0);
         // If messages are pending, their write could fail instead of the ban's.
         if bans && !self.room.is_gathering() && self.random.u32(..3) == 0 {
-            command["id"] = json!(self.ask(client, PendingCommand::Rejected("internal")));
+            command["id"] = json!(self.expect_reply(client, PendingCommand::Rejected("internal")));
             self.room.storage_fails_once();
             return self.sends(client, command);
         }
         let kicked = self.model.tabs_of(&user);
         let closed = kicked.len();
-        command["id"] = json!(self.ask(client, PendingCommand::Kick { closed }));
+        command["id"] = json!(self.expect_reply(client, PendingCommand::Kick { closed }));
         self.sends(client, command);
         match ban_seconds {
             Some(0) => drop(self.model.bans.remove(&user)),
@@ -544,7 +544,7 @@ impl Simulation {
         if self.unchecked.iter().any(|(one, _)| *one == client) {
             return;
         }
-        let id = self.ask(client, PendingCommand::Refresh);
+        let id = self.expect_reply(client, PendingCommand::Refresh);
         self.sends(client, json!({ "type": "refresh", "id": id, "token": "…" }));
         self.unchecked.push_back((client, id));
     }
@@ -565,7 +565,7 @@ impl Simulation {
         };
         self.room.token_is_checked(outcome.map(TestUser::claims));
         let Some(view) = view else {
-            // The connection has ended, so nobody receives the result.
+            // The connection has ended, so the result is not sent.
             return;
         };
         if code == "none" {
@@ -738,7 +738,10 @@ impl Simulation {
         for client in self.clients() {
             let silent_ms = now_ms - self.model.tabs[&client].last_active_ms;
             if !self.room.is_open(client) {
-                assert!(silent_ms >= self.model.idle_ms, "{silent_ms} is not silent");
+                assert!(
+                    silent_ms >= self.model.idle_ms,
+                    "closed after {silent_ms} ms"
+                );
                 self.record_close(client, 4003);
             } else {
                 assert!(silent_ms <= self.model.longest_silence_ms(), "{silent_ms}");
@@ -845,8 +848,8 @@ impl Simulation {
         self.closed.push((client, view, code));
     }
 
-    fn ask(&mut self, client: Client, pending: PendingCommand) -> u64 {
-        self.views.get_mut(&client).unwrap().ask(pending)
+    fn expect_reply(&mut self, client: Client, pending: PendingCommand) -> u64 {
+        self.views.get_mut(&client).unwrap().expect_reply(pending)
     }
 
     fn something(&mut self) -> Value {

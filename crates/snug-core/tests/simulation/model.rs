@@ -197,7 +197,7 @@ impl Model {
 
     /// Records that the room is quiet, so everything has been sent.
     pub fn become_quiet(&mut self) {
-        assert!(self.waiting.is_empty(), "waits in a quiet room");
+        assert!(self.waiting.is_empty(), "a message waits in a quiet room");
         self.recent_signals.clear();
     }
 

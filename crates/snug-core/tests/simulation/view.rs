@@ -107,14 +107,14 @@ impl View {
     }
 
     /// Records a command, and returns its id.
-    pub fn ask(&mut self, pending: PendingCommand) -> u64 {
+    pub fn expect_reply(&mut self, pending: PendingCommand) -> u64 {
         self.last_sent_id += 1;
         self.pending.insert(self.last_sent_id, pending);
         self.last_sent_id
     }
 
     /// Replaces the expected reply of the latest command.
-    pub fn pending(&mut self, pending: PendingCommand) {
+    pub fn expect_for_latest(&mut self, pending: PendingCommand) {
         self.pending.insert(self.last_sent_id, pending);
     }
 
@@ -145,8 +145,8 @@ impl View {
             while expected.front().is_some_and(is_passed_over) {
                 expected.pop_front();
             }
-            let wanted = expected.pop_front().map(|next| next.object);
-            assert_eq!(Some(received), wanted, "{name}");
+            let expected_next = expected.pop_front().map(|next| next.object);
+            assert_eq!(Some(received), expected_next, "{name}");
         }
         if !is_quiet {
             return;
@@ -176,8 +176,8 @@ impl View {
 
     fn assert_replied(&self) {
         let is_checked = |pending: &PendingCommand| !matches!(pending, PendingCommand::Refresh);
-        let unanswered = self.pending.values().filter(|pending| is_checked(pending));
-        assert_eq!(unanswered.count(), 0, "a command was not answered");
+        let without_reply = self.pending.values().filter(|pending| is_checked(pending));
+        assert_eq!(without_reply.count(), 0, "a command without a reply");
     }
 
     fn receives_presence(&self) -> bool {
@@ -219,7 +219,7 @@ impl View {
             "no such message is stored"
         );
         let offset = message["offset"].as_u64().unwrap();
-        assert!(offset > self.newest, "once more: {message}");
+        assert!(offset > self.newest, "received twice: {message}");
         let is_next = offset == self.newest + 1;
         // A pending message may arrive before the reply that grants `receive`.
         let may_miss = !self.settings.echo || !self.has_no_gap || !self.can.contains("receive");
@@ -237,7 +237,7 @@ impl View {
             _ => false,
         };
         let may_receive = self.receives_presence() || self.pending.values().any(grants_presence);
-        assert!(may_receive, "uninvited: {change}");
+        assert!(may_receive, "presence without the capability: {change}");
         let may_repeat = self.settings.may_repeat && !self.is_settled;
         let list = |name: &str| change[name].as_array().unwrap().clone();
         let (joins, leaves, updates) = (list("joins"), list("leaves"), list("updates"));
@@ -262,7 +262,10 @@ impl View {
             let user = update["user"].as_str().unwrap();
             let connection = update["connection"].as_str().unwrap();
             let Some(states) = members.get_mut(user) else {
-                assert!(may_repeat, "a state of nobody: {change}");
+                assert!(
+                    may_repeat,
+                    "a state of a user who is not a member: {change}"
+                );
                 continue;
             };
             if update["state"].is_null() {
@@ -298,7 +301,7 @@ impl View {
         match pending {
             PendingCommand::Publish { data, .. } if kind == "error" => {
                 assert_eq!(reply["code"], "internal");
-                assert!(model.is_lost(&data), "refused, and stored: {data}");
+                assert!(model.is_lost(&data), "rejected, but stored: {data}");
             }
             PendingCommand::Publish { data, is_duplicate } => {
                 assert_eq!(kind, "ack");
@@ -306,7 +309,10 @@ impl View {
                 assert_eq!(stored["data"], data, "{reply}");
                 assert_eq!(reply["duplicate"] == true, is_duplicate, "{reply}");
                 let is_before_echo = reply["offset"].as_u64().unwrap() > self.newest;
-                assert!(is_duplicate || is_before_echo, "after its echo: {reply}");
+                assert!(
+                    is_duplicate || is_before_echo,
+                    "the ack follows the echo: {reply}"
+                );
             }
             PendingCommand::Signal => assert_eq!(reply, &json!({ "type": "ack", "id": id })),
             PendingCommand::State(state) => {
@@ -330,9 +336,9 @@ impl View {
                 newest,
             } => {
                 let page = reply["messages"].as_array().unwrap();
-                let wanted = &model.messages[after..newest];
-                let more = wanted.len() > limit;
-                let wanted: Vec<_> = wanted.iter().take(limit).cloned().collect();
+                let expected_next = &model.messages[after..newest];
+                let more = expected_next.len() > limit;
+                let expected_next: Vec<_> = expected_next.iter().take(limit).cloned().collect();
                 let as_pushed: Vec<_> = page
                     .iter()
                     .map(|message| {
@@ -341,12 +347,12 @@ impl View {
                         message
                     })
                     .collect();
-                assert_eq!((as_pushed, &reply["more"]), (wanted, &json!(more)));
+                assert_eq!((as_pushed, &reply["more"]), (expected_next, &json!(more)));
             }
             PendingCommand::Kick { closed } => {
                 assert_eq!(reply, &json!({ "type": "ack", "id": id, "closed": closed }));
             }
-            PendingCommand::Refresh => panic!("nobody has checked that token: {reply}"),
+            PendingCommand::Refresh => panic!("a reply before the token check: {reply}"),
             PendingCommand::Refreshed(token) => {
                 let expires = token.expires_ms;
                 assert_eq!(
