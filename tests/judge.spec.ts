@@ -217,17 +217,17 @@ const FAILURES: [string, () => Reply, string][] = [
   ["that leads elsewhere", () => ({ status: 307, headers: { location: "/elsewhere" } }), "answered 307"],
   ["with nothing", () => ({}), "returned no list of decisions"],
   ["that is a page", () => ({ body: "<!doctype html>" }), "returned no list of decisions"],
-  ["with too few", () => answer([]), "returned 0 decisions for 1"],
-  ["with too many", () => answer([{ allow: true }, { allow: true }]), "returned 2 decisions for 1"],
+  ["with too few", () => answer([]), "returned 0 decisions for 1 messages"],
+  ["with too many", () => answer([{ allow: true }, { allow: true }]), "returned 2 decisions for 1 messages"],
   [
     "of another form",
     () => ({ body: '{"decisions":[{"allow":"yes"}]}' }),
-    "returned a decision that is not of its form, at 0",
+    "returned an invalid decision 0: malformed",
   ],
   [
     "with a message that is too long",
     () => answer([{ allow: true, data: "x".repeat(65_535) }]),
-    "returned a decision that makes its message too long, at 0",
+    "returned an invalid decision 0: 'data' is too long",
   ],
   [
     "that is too long",

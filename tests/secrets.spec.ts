@@ -694,7 +694,7 @@ describe("when all that is over,", () => {
       "PUBLISH_URL answered 500",
       "PUBLISH_URL answered 302",
       "PUBLISH_URL returned no list of decisions",
-      "PUBLISH_URL returned a decision that is not of its form",
+      "PUBLISH_URL returned an invalid decision 0: malformed",
     ])("a log that says %j", (line) => expect(found.log).toContain(line));
   });
 

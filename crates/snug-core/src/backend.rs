@@ -1,5 +1,4 @@
-//! The application's back end: its requests over the HTTP API, the webhooks it receives, and its
-//! publish hook.
+//! The formats shared with the application's back end: the HTTP API, webhooks, and the publish hook.
 
 pub mod api;
 pub mod publish_hook;

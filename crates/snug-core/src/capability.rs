@@ -1,4 +1,4 @@
-//! What a token allows in which room: capabilities, and the patterns that grant them.
+//! Capabilities, and the room patterns with which a token grants them.
 
 use std::fmt;
 
@@ -9,23 +9,23 @@ use serde::{
 
 use crate::ids::RoomName;
 
-/// One thing that a connection may do.
+/// A permission of a connection or an API caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Capability {
-    /// Be sent messages and signals.
+    /// Receive messages and signals.
     Receive,
     /// Publish messages.
     Publish,
     /// Send signals.
     Signal,
-    /// See who is here, and show a state of one's own.
+    /// See the members, and set a presence state.
     Presence,
     /// Read stored messages.
     History,
-    /// Remove members.
+    /// Kick and ban users.
     Moderate,
-    /// Act for the application's back end.
+    /// Full server access, for the application's back end.
     Serve,
 }
 
@@ -63,7 +63,7 @@ impl Capability {
 pub struct Capabilities(u8);
 
 impl Capabilities {
-    /// What a plain list of rooms grants: `receive`, `publish`, `signal`, `presence`, `history`.
+    /// Returns what a plain list of rooms grants: `receive`, `publish`, `signal`, `presence`, `history`.
     pub fn default_grant() -> Self {
         use Capability::{History, Presence, Publish, Receive, Signal};
         [Receive, Publish, Signal, Presence, History]
@@ -71,12 +71,12 @@ impl Capabilities {
             .collect()
     }
 
-    /// Whether the set holds it.
+    /// Returns true if the set contains the capability.
     pub fn has(self, capability: Capability) -> bool {
         self.0 & capability.bit() != 0
     }
 
-    /// Whether the set holds nothing.
+    /// Returns true if the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -99,7 +99,7 @@ impl Serialize for Capabilities {
 }
 
 impl<'de> Deserialize<'de> for Capabilities {
-    /// Reads a list of names. Unknown ones grant nothing: a later version may know them.
+    /// Reads a list of names. Unknown names are ignored, because a later version may define them.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let names = Vec::<String>::deserialize(deserializer)?;
         Ok(names
@@ -116,8 +116,8 @@ impl<'de> Deserialize<'de> for Capabilities {
 pub struct Grants(Vec<(String, Capabilities)>);
 
 impl Grants {
-    /// What the most specific pattern that matches the room grants: the exact name, else the
-    /// longest prefix. `None` where none matches or that one grants nothing.
+    /// Returns what the most specific matching pattern grants: the exact name or, failing that, the
+    /// longest prefix. `None` if no pattern matches, or if that pattern grants nothing.
     pub fn for_room(&self, room: &RoomName) -> Option<Capabilities> {
         self.0
             .iter()
@@ -128,7 +128,7 @@ impl Grants {
     }
 }
 
-/// How closely a pattern names the room, or `None` where it does not match.
+/// Returns how closely a pattern matches the room; `None` if it does not match.
 fn specificity(pattern: &str, room: &str) -> Option<usize> {
     match pattern.strip_suffix('*') {
         Some(prefix) => room.starts_with(prefix).then_some(prefix.len()),
@@ -164,7 +164,7 @@ impl<'de> Visitor<'de> for GrantsVisitor {
         while let Some(pattern) = map.next_key::<String>()? {
             if grants.iter().any(|(known, _)| *known == pattern) {
                 map.next_value::<IgnoredAny>()?;
-                return Err(A::Error::custom("a room pattern stands twice"));
+                return Err(A::Error::custom("duplicate room pattern"));
             }
             grants.push((pattern, map.next_value()?));
         }
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_grants_the_default_five() {
+    fn a_list_grants_the_five_default_capabilities() {
         let can = grant(r#"["lobby"]"#, "lobby").unwrap();
         assert_eq!(
             serde_json::to_string(&can).unwrap(),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_match_by_name_by_prefix_and_everything() {
+    fn patterns_match_an_exact_name_a_prefix_or_every_room() {
         for (rooms, room, matches) in [
             (r#"["lobby"]"#, "lobby", true),
             (r#"["lobby"]"#, "lobby2", false),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_specific_pattern_decides_alone() {
+    fn only_the_most_specific_pattern_counts() {
         let rooms = r#"{"*":["receive","publish"],"team:*":["publish"],"team:7":["history"],"team:7:*":[]}"#;
         assert_eq!(
             grant(rooms, "other"),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_list_nor_map_is_refused() {
+    fn rejects_rooms_that_are_neither_a_list_nor_a_map() {
         for bad in [
             r#""lobby""#,
             "7",

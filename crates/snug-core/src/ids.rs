@@ -1,4 +1,4 @@
-//! Names and numbers that mean something: parsed once at the edge, typed from there on.
+//! Names and numbers as types: parsed once at the edge, then passed on as these types.
 
 use std::{fmt, rc::Rc};
 
@@ -6,20 +6,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::limits::{ROOM_NAME_BYTES_MAX, SAFE_INTEGER_MAX, USER_BYTES_MAX};
 
-/// A room's name: 1 to 128 characters of `A-Z a-z 0-9 _ - . : @ ~`, but not `.` or `..`, which URLs
-/// give another meaning (RFC 3986, section 5.2.4).
+/// A room's name: 1 to 128 characters of `A-Z a-z 0-9 _ - . : @ ~`, but not `.` or `..`, which have
+/// another meaning in URLs (RFC 3986, section 5.2.4).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct RoomName(Rc<str>);
 
 impl RoomName {
-    /// Reads a name, or `None` where it is not of that form.
+    /// Parses a name; `None` if it is invalid.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=ROOM_NAME_BYTES_MAX).contains(&text.len());
         let is_dots = matches!(text, "." | "..");
         (fits && !is_dots && text.bytes().all(is_room_byte)).then(|| Self(text.into()))
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -34,13 +34,13 @@ fn is_room_byte(byte: u8) -> bool {
 pub struct UserId(Rc<str>);
 
 impl UserId {
-    /// Reads an id, or `None` where it is not of that form.
+    /// Parses an id; `None` if it is invalid.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=USER_BYTES_MAX).contains(&text.len());
         (fits && !text.chars().any(char::is_control)).then(|| Self(text.into()))
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -53,12 +53,12 @@ impl<'de> Deserialize<'de> for UserId {
     }
 }
 
-/// One WebSocket: 64 random bits, written as 16 hexadecimal digits.
+/// The id of one WebSocket: 64 random bits, written as 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
 impl ConnectionId {
-    /// Reads the 16 digits that `Display` writes.
+    /// Parses the 16 digits that `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
         let canonical = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
         u64::from_str_radix(text, 16)
@@ -87,31 +87,31 @@ impl<'de> Deserialize<'de> for ConnectionId {
     }
 }
 
-/// Which life of the room's stream an [`Offset`] counts in; a new one starts when storage is lost.
+/// The epoch in which an [`Offset`] counts. A new epoch starts if storage is lost or erased.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Epoch(Rc<str>);
 
 impl Epoch {
-    /// Takes the epoch that storage keeps.
+    /// Creates an epoch from its stored text.
     pub fn new(text: &str) -> Self {
         Self(text.into())
     }
 
-    /// The epoch as text.
+    /// Returns the epoch as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A message's place in its epoch: 1 for the first, then rising by one. 0 is before the first.
+/// A message's offset in its epoch: 1 for the first, then rising by one. 0 is before the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Offset(pub u64);
 
 impl Offset {
-    /// Higher than any offset that can be given out.
+    /// An offset higher than that of any message.
     pub const END: Self = Self(SAFE_INTEGER_MAX);
 
-    /// The offset after this one.
+    /// Returns the offset after this one.
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
@@ -122,12 +122,12 @@ impl Offset {
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// This many milliseconds later.
+    /// Returns the time this many milliseconds later.
     pub fn plus_ms(self, ms: u64) -> Self {
         Self(self.0.saturating_add(ms))
     }
 
-    /// Milliseconds from `earlier` to this; 0 where `earlier` is the later one.
+    /// Returns the milliseconds from `earlier` to this time; 0 if `earlier` is later.
     pub fn ms_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_names_hold_their_alphabet_and_length() {
+    fn room_names_are_limited_to_their_alphabet_and_length() {
         for good in ["a", "...", "team:7:general", "A-z_0.9~@x", &"r".repeat(128)] {
             assert_eq!(
                 RoomName::parse(good).as_ref().map(RoomName::as_str),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn user_ids_hold_their_length_and_no_control_characters() {
+    fn user_ids_are_limited_in_length_and_have_no_control_characters() {
         for good in ["a", "用户", "__proto__", " ", &"u".repeat(128)] {
             assert!(UserId::parse(good).is_some(), "{good:?}");
         }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_ids_read_back_what_they_write() {
+    fn connection_ids_parse_their_own_text() {
         let id = ConnectionId(0x0123);
         assert_eq!(id.to_string(), "0000000000000123");
         assert_eq!(ConnectionId::parse(&id.to_string()), Some(id));

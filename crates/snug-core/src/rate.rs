@@ -1,21 +1,21 @@
-//! A token bucket, kept as one number (the generic cell rate algorithm, as ATM traffic
-//! management names it): the moment at which the bucket will be full again.
+//! A token bucket stored as one number, the time at which it will be full again (known as the
+//! generic cell rate algorithm).
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ids::Timestamp, limits::HIBERNATION_IDLE_MS};
 
-/// How many commands a connection may send.
+/// A rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
-    /// Commands that come back into the bucket each second; at least 1.
+    /// Commands added to the bucket per second; at least 1.
     pub per_second: u32,
-    /// Commands that a full bucket holds; at least 1.
+    /// Commands in a full bucket; at least 1.
     pub burst: u32,
 }
 
 impl Rate {
-    /// At most this many each second, and a burst that is smaller in proportion.
+    /// Returns the rate limited to `per_second`, with the burst reduced in proportion.
     pub fn tightened(self, per_second: u32) -> Self {
         if per_second >= self.per_second {
             return self;
@@ -37,19 +37,19 @@ impl Rate {
     }
 }
 
-/// One connection's bucket. Starts full.
+/// The bucket of one connection or API caller. Starts full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
-    /// Microseconds since 1970: when nothing more has to come back.
+    /// The time at which the bucket is full, in microseconds since 1970.
     full_at_us: u64,
 }
 
 impl Bucket {
-    /// Takes one command out.
+    /// Takes one command from the bucket.
     ///
     /// # Errors
     ///
-    /// The milliseconds to wait, where the bucket is empty.
+    /// The milliseconds to wait if the bucket is empty.
     pub fn take(&mut self, rate: Rate, now: Timestamp) -> Result<(), u64> {
         let now_us = now.0.saturating_mul(1000);
         let full_at_us = self
@@ -67,21 +67,21 @@ impl Bucket {
         Ok(())
     }
 
-    /// Takes more commands out, of which the bucket may not hold so many: the next ones wait
-    /// until they have come back.
+    /// Takes any number of commands, even more than the bucket contains. The next command then
+    /// waits until the deficit is refilled.
     pub fn charge(&mut self, rate: Rate, commands: u64, now: Timestamp) {
         let now_us = now.0.saturating_mul(1000);
         let cost_us = rate.interval_us().saturating_mul(commands);
         self.full_at_us = self.full_at_us.max(now_us).saturating_add(cost_us);
     }
 
-    /// Whether nothing has to come back into it.
+    /// Returns true if the bucket is full.
     pub fn is_full(self, now: Timestamp) -> bool {
         self.full_at_us <= now.0.saturating_mul(1000)
     }
 
-    /// Whether it may still be short after the object has been idle for long enough to
-    /// hibernate, so that it has to be kept.
+    /// Returns true if the bucket will not be full by the time an idle object hibernates, so it must
+    /// be stored.
     pub fn outlasts_hibernation(self, now: Timestamp) -> bool {
         self.full_at_us > now.plus_ms(HIBERNATION_IDLE_MS).0.saturating_mul(1000)
     }
@@ -97,7 +97,7 @@ mod tests {
     };
 
     #[test]
-    fn a_tighter_rate_has_a_smaller_burst() {
+    fn tightening_a_rate_reduces_its_burst() {
         let rate = Rate {
             per_second: 50,
             burst: 100,
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_bucket_gives_its_burst_and_not_one_more() {
+    fn a_full_bucket_allows_exactly_its_burst() {
         let (mut bucket, now) = (Bucket::default(), Timestamp(1_000));
         for _ in 0..3 {
             assert_eq!(bucket.take(RATE, now), Ok(()));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_bucket_gives_again_exactly_when_it_said() {
+    fn an_empty_bucket_allows_a_command_after_the_reported_wait() {
         let (mut bucket, now) = (Bucket::default(), Timestamp(1_000));
         while bucket.take(RATE, now).is_ok() {}
         assert_eq!(bucket.take(RATE, now.plus_ms(99)), Err(1));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_charge_has_to_come_back_first() {
+    fn a_charge_delays_the_next_command() {
         let (mut bucket, now) = (Bucket::default(), Timestamp(1_000));
         bucket.charge(RATE, 5, now);
         assert_eq!(bucket.take(RATE, now), Err(300));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_slow_rate_outlasts_hibernation() {
+    fn only_a_slowly_refilled_bucket_outlasts_hibernation() {
         let now = Timestamp(1_000);
         let mut quick = Bucket::default();
         while quick

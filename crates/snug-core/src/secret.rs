@@ -1,8 +1,8 @@
-//! JsTextCache that nobody is to see.
+//! Text that must not be printed.
 
 use std::fmt;
 
-/// A text that nothing shows, not even for debugging.
+/// A text that is hidden in debug output.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debugging_does_not_show_it() {
+    fn debug_output_hides_the_secret() {
         assert_eq!(format!("{:?}", Secret("s3cr3t".into())), "…");
     }
 }

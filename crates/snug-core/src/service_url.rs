@@ -1,14 +1,14 @@
-//! Addresses of other servers, as an operator sets them; and which hosts are this machine.
+//! URLs of other servers in the operator's settings, and the check for loopback hosts.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// An address that may be trusted to answer for itself: `https`, or `http` to this machine.
+/// A URL whose host is authentic: `https`, or `http` to a loopback host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServiceUrl(String);
 
 impl ServiceUrl {
-    /// Reads an address, or `None` where it is not of that form. User names and passwords are not
-    /// accepted, since an address may be logged.
+    /// Parses a URL; `None` if it is invalid. User names and passwords are rejected, because the URL
+    /// may be logged.
     pub fn parse(text: &str) -> Option<Self> {
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\\<>\"`{}|^".contains(&byte);
         let (scheme, rest) = text.split_once("://")?;
@@ -24,19 +24,19 @@ impl ServiceUrl {
         (is_trusted && is_whole).then(|| Self(text.into()))
     }
 
-    /// The address as it was set.
+    /// Returns the URL as configured.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Whether a host, with its port where it has one, is this machine: a loopback address, or the name
-/// that stands for one and that nobody else can have (RFC 6761, section 6.3).
+/// Returns true if a host, with an optional port, is a loopback address or `localhost`, which always
+/// resolves to one (RFC 6761, section 6.3).
 pub fn is_loopback_host(authority: &str) -> bool {
     host(authority).is_some_and(is_loopback)
 }
 
-/// The authority's host, where it is nothing but a host and perhaps a port.
+/// Returns the authority's host; `None` unless it is just a host and an optional port.
 fn host(authority: &str) -> Option<&str> {
     let (host, port) = match authority.rfind(']') {
         Some(end) => authority.split_at_checked(end.checked_add(1)?)?,
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn https_to_anywhere_and_http_to_this_machine() {
+    fn accepts_https_urls_and_http_urls_to_loopback_hosts() {
         for text in [
             "https://id.example",
             "https://id.example/realms/a/certs?x=1&y=%20",
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else() {
+    fn rejects_all_other_urls() {
         for text in [
             "",
             "id.example/jwks",
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_has_few_names() {
+    fn recognizes_loopback_hosts_only() {
         for authority in [
             "localhost",
             "localhost:8787",

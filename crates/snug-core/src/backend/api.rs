@@ -1,7 +1,7 @@
-//! What an application's back end asks of a room over HTTP, and what it is answered.
+//! Requests and responses of the HTTP API.
 //!
-//! The Worker's door makes a [`ApiRequest`] of a request and hands it to the room's object with the
-//! request's body; [`crate::Room`] does it as it does a command.
+//! The Worker turns an HTTP request into an [`ApiRequest`] and passes it to the room's object along
+//! with the body. [`crate::Room`] handles it like a command.
 
 use std::{borrow::Cow, rc::Rc};
 
@@ -31,62 +31,62 @@ use crate::{
     },
 };
 
-/// One call, for as long as it waits for its answer.
+/// Identifies an API request while it waits for its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ApiRequestId(pub u64);
 
-/// A request whose token grants what it asks for.
+/// An API request whose token grants the operation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ApiRequest {
-    /// Who asks.
+    /// The caller.
     pub caller: Caller,
-    /// For what.
+    /// The operation.
     pub ask: ApiOperation,
 }
 
-/// Who asks over HTTP.
+/// The caller of an API request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Caller {
     /// The token's user.
     pub user: UserId,
     /// What the token grants in the room.
     pub can: Capabilities,
-    /// The token's own bounds.
+    /// The limits set by the token.
     pub limits: ClaimedLimits,
 }
 
-/// What is asked of a room.
+/// An operation on a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ApiOperation {
-    /// Store the messages of the body and send them to all, as one.
+    /// Store the messages in the body as one batch, and send them to all.
     Publish,
     /// A page of stored messages.
     Messages(PageRequest),
-    /// Who is here.
+    /// List the members.
     Members,
     /// Close a user's connections.
     Kick {
-        /// Who has to go.
+        /// The user.
         user: UserId,
-        /// What the user is told.
+        /// The reason sent to the user.
         reason: Option<String>,
         /// As in [`crate::protocol::command::Command::Kick`].
         ban_seconds: Option<u64>,
     },
-    /// The room in numbers.
+    /// Return the room's status.
     Describe,
-    /// Close everybody, and erase what is stored.
+    /// Close all connections, and erase everything stored.
     Erase,
-    /// Events for the back end that were given up.
+    /// List dead events.
     DeadEvents {
-        /// Those that come after this one.
+        /// The `seq` after which the page starts.
         after: u64,
-        /// At most so many.
+        /// The most events.
         limit: u32,
     },
 }
 
-/// What was asked, done: a status and a JSON object.
+/// The response to an API request: a status and a JSON object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiResponse {
     /// The HTTP status.
@@ -96,11 +96,11 @@ pub struct ApiResponse {
 }
 
 impl ApiRequest {
-    /// Looks at what the claims grant in the room.
+    /// Admits the request if the claims grant the operation in the room.
     ///
     /// # Errors
     ///
-    /// `room_forbidden`.
+    /// `room_forbidden` if they do not.
     pub fn admit(claims: Claims, room: &RoomName, ask: ApiOperation) -> Result<Self, Refusal> {
         let can = claims.grants.for_room(room).ok_or(Refusal::RoomForbidden)?;
         let needed = ask.needs();
@@ -117,11 +117,11 @@ impl ApiRequest {
 }
 
 impl ApiRequest {
-    /// Looks at the body as the room will.
+    /// Validates the body as the room will do later.
     ///
     /// # Errors
     ///
-    /// `bad_request`, `too_large`.
+    /// `bad_request` or `too_large`.
     pub fn check(&self, body: &str, rules: &RoomRules) -> Result<(), Refusal> {
         match self.ask {
             ApiOperation::Publish => {
@@ -139,7 +139,7 @@ impl Caller {
 }
 
 impl ApiOperation {
-    /// The capability that it takes.
+    /// Returns the required capability.
     pub fn needs(&self) -> Capability {
         match self {
             Self::Publish | Self::Describe | Self::Erase | Self::DeadEvents { .. } => {
@@ -151,11 +151,11 @@ impl ApiOperation {
         }
     }
 
-    /// The page of history that a query asks for. Unknown options are ignored.
+    /// Reads a request for a page of history from a query. Unknown options are ignored.
     ///
     /// # Errors
     ///
-    /// `bad_request`.
+    /// `bad_request` if an option is invalid.
     pub fn messages(query: &str) -> Result<Self, Refusal> {
         let (mut after, mut before, mut limit) = (None, None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -173,11 +173,11 @@ impl ApiOperation {
         page.map(Self::Messages).map_err(Refusal::BadRequest)
     }
 
-    /// The page of given-up events that a query asks for.
+    /// Reads a request for a page of dead events from a query.
     ///
     /// # Errors
     ///
-    /// `bad_request`.
+    /// `bad_request` if an option is invalid.
     pub fn dead_events(query: &str) -> Result<Self, Refusal> {
         let (mut after, mut limit) = (0, u64::from(PAGE_MESSAGES_DEFAULT));
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -193,11 +193,11 @@ impl ApiOperation {
         Ok(Self::DeadEvents { after, limit })
     }
 
-    /// The kick of a user, as a query has it.
+    /// Reads the options of a kick from a query.
     ///
     /// # Errors
     ///
-    /// `bad_request`.
+    /// `bad_request` if an option is invalid.
     pub fn kick(user: UserId, query: &str) -> Result<Self, Refusal> {
         let (mut reason, mut ban_seconds) = (None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -223,8 +223,8 @@ impl ApiOperation {
         })
     }
 
-    /// The answer where nobody has ever used the room, so that a question does not make one;
-    /// `None` for what does.
+    /// Returns the response for a room that has never been used, so that a read does not create the
+    /// room; `None` for operations that create it.
     pub fn response_if_unused(&self, room: &RoomName) -> Option<ApiResponse> {
         match self {
             Self::Publish => None,
@@ -238,33 +238,33 @@ impl ApiOperation {
     }
 }
 
-/// A room in numbers.
+/// The status of a room.
 #[derive(Clone, Debug, Serialize)]
 pub struct RoomStatus<'a> {
-    /// Its name.
+    /// The room's name.
     pub room: &'a RoomName,
-    /// What offsets count in; `None` where nobody has used the room yet.
+    /// The epoch of the offsets; `None` if the room has never been used.
     pub epoch: Option<&'a Epoch>,
-    /// The newest stored message.
+    /// The offset of the newest stored message.
     pub offset: Offset,
-    /// Open sockets.
+    /// The number of open connections.
     pub connections: usize,
-    /// Users that are here.
+    /// The number of members.
     pub members: usize,
-    /// Stored messages that are kept.
+    /// The number of retained messages.
     pub messages: u64,
-    /// What the room takes of its storage, in bytes.
+    /// The bytes of storage that the room uses.
     pub storage_bytes: u64,
-    /// Events for the back end.
+    /// The numbers of undelivered webhook events.
     pub webhooks: WebhookCounts,
 }
 
-/// Events for the back end that it does not have.
+/// The numbers of undelivered webhook events.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct WebhookCounts {
-    /// Those that wait to be delivered.
+    /// The number of events that wait for delivery.
     pub pending: u64,
-    /// Those that were given up.
+    /// The number of dead events.
     pub dead: u64,
 }
 
@@ -284,18 +284,18 @@ impl<'a> RoomStatus<'a> {
 }
 
 impl ApiResponse {
-    /// 200 with an object.
+    /// Creates a response with status 200 and an object.
     pub fn ok(body: &impl Serialize) -> Self {
         Self::of(200, body)
     }
 
     fn of(status: u16, body: &impl Serialize) -> Self {
-        // Nothing in here can fail to serialise: keys are strings, and raw values are JSON.
+        // Cannot fail to serialize: keys are strings, and raw values are JSON.
         let body = serde_json::to_string(body).map_or_else(|_| "{}".into(), Into::into);
         Self { status, body }
     }
 
-    /// Messages were stored.
+    /// Creates the response for stored messages.
     pub fn published(epoch: &Epoch, messages: &[Stored]) -> Self {
         #[derive(Serialize)]
         struct Published<'a> {
@@ -305,7 +305,7 @@ impl ApiResponse {
         Self::of(201, &Published { epoch, messages })
     }
 
-    /// A page of stored messages.
+    /// Creates the response with a page of stored messages.
     pub fn page(epoch: Option<&Epoch>, messages: &[&RawValue], more: bool) -> Self {
         #[derive(Serialize)]
         struct Page<'a> {
@@ -320,7 +320,7 @@ impl ApiResponse {
         })
     }
 
-    /// Who is here, of so many.
+    /// Creates the response with the listed members and the number of all members.
     pub fn members(members: &[&RawValue], count: usize) -> Self {
         #[derive(Serialize)]
         struct Members<'a> {
@@ -335,7 +335,7 @@ impl ApiResponse {
         })
     }
 
-    /// Events that were given up, as they would have been sent.
+    /// Creates the response with a page of dead events.
     pub fn dead(events: &[String], more: bool) -> Self {
         let body = format!(r#"{{"events":[{}],"more":{more}}}"#, events.join(","));
         Self {
@@ -344,7 +344,7 @@ impl ApiResponse {
         }
     }
 
-    /// So many connections were closed.
+    /// Creates the response with the number of closed connections.
     pub fn closed(closed: usize) -> Self {
         #[derive(Serialize)]
         struct Closed {
@@ -354,51 +354,51 @@ impl ApiResponse {
     }
 }
 
-/// A message that a back end wants to be stored.
+/// A message that a back end publishes.
 #[derive(Debug, Deserialize)]
 pub struct NewMessage<'a> {
-    /// What it says.
+    /// The content.
     #[serde(borrow, default, deserialize_with = "json::some_raw")]
     pub data: Option<&'a RawValue>,
-    /// Its kind.
+    /// The event name.
     #[serde(borrow)]
     pub event: Option<Cow<'a, str>>,
-    /// What makes it the same message as one before of the same user.
+    /// The idempotency key.
     #[serde(borrow)]
     pub key: Option<Cow<'a, str>>,
-    /// As whose it is published; the token's user where it does not say.
+    /// The author; the token's user if absent.
     pub user: Option<UserId>,
 }
 
-/// What is told of a body that is longer than [`FRAME_BYTES_MAX`].
-pub const BODY_TOO_LONG: Refusal = Refusal::TooLarge("The body must not be over 1 MiB");
+/// The refusal of a body longer than [`FRAME_BYTES_MAX`].
+pub const BODY_TOO_LONG: Refusal = Refusal::TooLarge("The body must not exceed 1 MiB");
 const NOT_JSON: Refusal = Refusal::BadRequest("The body is not JSON");
-const NO_MESSAGES: Refusal =
+const INVALID_MESSAGES: Refusal =
     Refusal::BadRequest("The body must be a message, or an array of 1 to 100 messages");
-const NO_MESSAGE: Refusal = Refusal::BadRequest(
-    "A message is an object with 'data', and perhaps 'event', 'key' and 'user' as texts",
+const INVALID_MESSAGE: Refusal = Refusal::BadRequest(
+    "A message must be an object with 'data' and, optionally, 'event', 'key' and 'user' as strings",
 );
 const UNREADABLE: Refusal = Refusal::BadRequest(
-    "A message is nested more than 64 deep, or has a number beyond a double or half a surrogate pair",
+    "A message is nested more than 64 levels deep, or contains a number beyond a double or an unpaired surrogate",
 );
 
-/// Reads a body that is a message, or an array of messages, each at most so many bytes long.
+/// Reads a body that is a message or an array of messages, each at most `message_bytes_max` long.
 ///
 /// # Errors
 ///
-/// `bad_request`, `too_large`.
+/// `bad_request` or `too_large`.
 pub fn read_messages(body: &str, message_bytes_max: usize) -> Result<Vec<NewMessage<'_>>, Refusal> {
     if body.len() > FRAME_BYTES_MAX {
         return Err(BODY_TOO_LONG);
     }
     let whole: &RawValue = serde_json::from_str(body).map_err(|_| NOT_JSON)?;
     let raw: Vec<&RawValue> = if whole.get().starts_with('[') {
-        serde_json::from_str(whole.get()).map_err(|_| NO_MESSAGES)?
+        serde_json::from_str(whole.get()).map_err(|_| INVALID_MESSAGES)?
     } else {
         vec![whole]
     };
     if !(1..=API_MESSAGES_MAX).contains(&raw.len()) {
-        return Err(NO_MESSAGES);
+        return Err(INVALID_MESSAGES);
     }
     raw.into_iter()
         .map(|raw| NewMessage::read(raw, message_bytes_max))
@@ -410,16 +410,16 @@ impl<'a> NewMessage<'a> {
         let text = raw.get();
         if text.len() > bytes_max {
             return Err(Refusal::TooLarge(
-                "A message is longer than MESSAGE_BYTES_MAX, or than its token lets it be",
+                "A message exceeds MESSAGE_BYTES_MAX or the token's 'message_bytes'",
             ));
         }
         if !json::is_object(raw) {
-            return Err(NO_MESSAGE);
+            return Err(INVALID_MESSAGE);
         }
         if !json::is_readable(text) {
             return Err(UNREADABLE);
         }
-        let message: Self = serde_json::from_str(text).map_err(|_| NO_MESSAGE)?;
+        let message: Self = serde_json::from_str(text).map_err(|_| INVALID_MESSAGE)?;
         let is_long = |event: &Cow<'_, str>| event.len() > EVENT_BYTES_MAX;
         if message.event.as_ref().is_some_and(is_long) {
             return Err(Refusal::BadRequest(EVENT_TOO_LONG));
@@ -428,26 +428,26 @@ impl<'a> NewMessage<'a> {
         if !message.key.as_ref().is_none_or(is_key) {
             return Err(Refusal::BadRequest(KEY_OUT_OF_BOUNDS));
         }
-        message.data.ok_or(NO_MESSAGE)?;
+        message.data.ok_or(INVALID_MESSAGE)?;
         Ok(message)
     }
 }
 
-/// The body of a request that publishes in several rooms.
+/// The body of a request that publishes to several rooms.
 #[derive(Debug)]
 pub struct MultiRoomPublish<'a> {
-    /// The rooms, as they were named.
+    /// The rooms' names, not yet validated.
     pub rooms: Vec<Cow<'a, str>>,
     /// The messages, for [`read_messages`].
     pub messages: &'a str,
 }
 
 impl<'a> MultiRoomPublish<'a> {
-    /// Reads the body, and looks at the messages.
+    /// Reads the body and validates the messages.
     ///
     /// # Errors
     ///
-    /// `bad_request`, `too_large`.
+    /// `bad_request` or `too_large`.
     pub fn read(body: &'a str, message_bytes_max: usize) -> Result<Self, Refusal> {
         #[derive(Deserialize)]
         struct Fields<'a> {
@@ -456,17 +456,17 @@ impl<'a> MultiRoomPublish<'a> {
             #[serde(borrow)]
             messages: &'a RawValue,
         }
-        const NO_BROADCAST: Refusal = Refusal::BadRequest(
+        const INVALID_BODY: Refusal = Refusal::BadRequest(
             "The body must be an object with 'rooms', 1 to 100 different names, and 'messages'",
         );
         let whole: &RawValue = serde_json::from_str(body).map_err(|_| NOT_JSON)?;
         if !json::is_object(whole) {
-            return Err(NO_BROADCAST);
+            return Err(INVALID_BODY);
         }
-        let Fields { rooms, messages } = serde_json::from_str(body).map_err(|_| NO_BROADCAST)?;
+        let Fields { rooms, messages } = serde_json::from_str(body).map_err(|_| INVALID_BODY)?;
         let distinct: std::collections::BTreeSet<_> = rooms.iter().collect();
         if !(1..=API_ROOMS_MAX).contains(&rooms.len()) || distinct.len() < rooms.len() {
-            return Err(NO_BROADCAST);
+            return Err(INVALID_BODY);
         }
         let messages = messages.get();
         read_messages(messages, message_bytes_max)?;

@@ -1,4 +1,4 @@
-//! What the application's back end is asked about messages before they are stored, and what it says.
+//! The publish hook's request, with messages that are not stored yet, and its response with decisions.
 
 use std::borrow::Cow;
 
@@ -11,58 +11,58 @@ use crate::{
     protocol::json,
 };
 
-/// What is asked about some messages of a room, in order.
+/// A publish hook request about messages of a room, in order.
 #[derive(Debug)]
 pub struct HookRequest {
     room: RoomName,
     /// The messages as a JSON array.
     messages: String,
-    /// How long the data of each may become.
+    /// The most bytes of each message's data after a replacement.
     bytes_max: Vec<usize>,
 }
 
-/// A message that somebody wants to be stored.
+/// A message that awaits a decision.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ProposedMessage<'a> {
-    /// Whose it is.
+    /// The author.
     pub user: &'a UserId,
-    /// The connection that it came by.
+    /// The author's connection.
     pub connection: ConnectionId,
-    /// Its kind.
+    /// The event name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<&'a str>,
-    /// What it says.
+    /// The content.
     pub data: &'a RawValue,
-    /// How long its data may become, in bytes.
+    /// The most bytes of the data after a replacement.
     #[serde(skip)]
     pub bytes_max: usize,
 }
 
-/// What becomes of a message.
+/// The publish hook's decision on a message.
 #[derive(Clone, Debug)]
 pub enum Decision {
-    /// It is stored.
+    /// Store the message.
     Allow,
-    /// It is stored with other data.
+    /// Store the message with this data.
     Replace(Box<RawValue>),
-    /// It is not stored; its member is told why, where the back end says.
+    /// Reject the message, optionally with a reason for its author.
     Refuse(Option<String>),
 }
 
 impl HookRequest {
-    /// Asks about these.
+    /// Creates a request about these messages.
     pub fn new(room: RoomName, messages: &[ProposedMessage<'_>]) -> Self {
         Self {
             room,
-            // Nothing in here can fail to serialise: it is texts, and raw values are JSON.
+            // Cannot fail to serialize: fields are strings, and raw values are JSON.
             messages: serde_json::to_string(messages).unwrap_or_default(),
             bytes_max: messages.iter().map(|message| message.bytes_max).collect(),
         }
     }
 
-    /// What to send, at a time in ISO 8601.
+    /// Returns the request's body; `timestamp` is in ISO 8601.
     pub fn body(&self, timestamp: &str) -> String {
-        // A room's name has nothing that JSON escapes.
+        // A room's name contains no characters that JSON escapes.
         format!(
             r#"{{"type":"room.publish","timestamp":"{timestamp}","data":{{"room":"{}","messages":{}}}}}"#,
             self.room.as_str(),
@@ -70,40 +70,42 @@ impl HookRequest {
         )
     }
 
-    /// Reads an answer: its status, and the body that goes with 200. There is a verdict for each
-    /// message, or for none.
+    /// Reads a response; `body` is used only with status 200. Returns one decision for each message.
     ///
     /// # Errors
     ///
-    /// Why it cannot be used, for the operator.
+    /// The reason why the response is invalid, for the operator's log. One invalid decision makes
+    /// the whole response invalid.
     pub fn read_answer(&self, status: u16, body: &[u8]) -> Result<Vec<Decision>, String> {
         if status != 200 {
             return Err(format!("answered {status}"));
         }
-        let verdicts = read_list(body).ok_or("returned no list of decisions")?;
-        let (count, wanted) = (verdicts.len(), self.bytes_max.len());
-        if count != wanted {
-            return Err(format!("returned {count} decisions for {wanted}"));
+        let decisions = read_list(body).ok_or("returned no list of decisions")?;
+        let (count, expected) = (decisions.len(), self.bytes_max.len());
+        if count != expected {
+            return Err(format!(
+                "returned {count} decisions for {expected} messages"
+            ));
         }
         let read = |(index, (raw, bytes_max)): (usize, (&RawValue, &usize))| {
             Decision::read(raw, *bytes_max)
-                .map_err(|why| format!("returned a decision that {why}, at {index}"))
+                .map_err(|why| format!("returned an invalid decision {index}: {why}"))
         };
-        (verdicts.into_iter().zip(&self.bytes_max).enumerate())
+        (decisions.into_iter().zip(&self.bytes_max).enumerate())
             .map(read)
             .collect()
     }
 }
 
-/// The verdicts, not yet read.
+/// Splits the response into its decisions.
 fn read_list(body: &[u8]) -> Option<Vec<&RawValue>> {
     #[derive(Deserialize)]
-    struct Verdicts<'a> {
+    struct Response<'a> {
         #[serde(borrow)]
         decisions: Vec<&'a RawValue>,
     }
     let whole: &RawValue = serde_json::from_slice(body).ok()?;
-    let Verdicts { decisions } = serde_json::from_str(whole.get()).ok()?;
+    let Response { decisions } = serde_json::from_str(whole.get()).ok()?;
     json::is_object(whole).then_some(decisions)
 }
 
@@ -117,24 +119,24 @@ impl Decision {
             #[serde(borrow)]
             reason: Option<Cow<'a, str>>,
         }
-        const MISSHAPEN: &str = "is not of its form";
+        const MALFORMED: &str = "malformed";
         if !json::is_object(raw) {
-            return Err(MISSHAPEN);
+            return Err(MALFORMED);
         }
-        let fields: Fields = serde_json::from_str(raw.get()).map_err(|_| MISSHAPEN)?;
+        let fields: Fields = serde_json::from_str(raw.get()).map_err(|_| MALFORMED)?;
         match (fields.allow, fields.data) {
             (true, None) => Ok(Self::Allow),
             (true, Some(data)) => {
                 if data.get().len() > bytes_max {
-                    return Err("makes its message too long");
+                    return Err("'data' is too long");
                 }
                 if !json::is_readable(data.get()) {
-                    return Err("makes its message JSON that not every client can read");
+                    return Err("'data' is not JSON that every client can read");
                 }
                 Ok(Self::Replace(data.to_owned()))
             }
             (false, _) => match fields.reason {
-                Some(reason) if reason.len() > REASON_BYTES_MAX => Err("has too long a reason"),
+                Some(reason) if reason.len() > REASON_BYTES_MAX => Err("'reason' is too long"),
                 reason => Ok(Self::Refuse(reason.map(Cow::into_owned))),
             },
         }
@@ -146,12 +148,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_has_just_these_fields() {
+    fn the_request_has_exactly_these_fields() {
         let (ann, data) = (user("ann"), raw(r#"{"a": "ü"}"#));
-        let mut candidate = candidate(&ann, &data);
-        let plain = question(&[candidate]).body("2027-01-15T08:00:05.000Z");
-        candidate.event = Some("chat\"");
-        let both = question(&[candidate, candidate]).body("");
+        let mut proposed = proposed(&ann, &data);
+        let plain = request(&[proposed]).body("2027-01-15T08:00:05.000Z");
+        proposed.event = Some("chat\"");
+        let both = request(&[proposed, proposed]).body("");
         assert_eq!(
             plain,
             r#"{"type":"room.publish","timestamp":"2027-01-15T08:00:05.000Z","data":{"room":"team:7:general","messages":[{"user":"ann","connection":"0000000000000007","data":{"a": "ü"}}]}}"#
@@ -164,8 +166,8 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_are_of_these_forms() {
-        for (verdict, expected) in [
+    fn reads_every_form_of_decision() {
+        for (decision, expected) in [
             (r#"{"allow":true}"#, "allow"),
             (r#"{ "note": [1], "reason": null, "allow": true }"#, "allow"),
             (r#"{"allow":true,"data":{"b":1}}"#, r#"change {"b":1}"#),
@@ -179,15 +181,15 @@ mod tests {
                 r#"refuse no "links""#,
             ),
         ] {
-            assert_eq!(read(verdict), Ok(expected.into()), "{verdict}");
+            assert_eq!(read(decision), Ok(expected.into()), "{decision}");
         }
     }
 
     #[test]
-    fn what_is_not_quite_a_verdict_is_none() {
-        let form = "is not of its form";
-        let unreadable = "makes its message JSON that not every client can read";
-        for (verdict, why) in [
+    fn rejects_malformed_decisions_and_responses() {
+        let form = "malformed";
+        let unreadable = "'data' is not JSON that every client can read";
+        for (decision, why) in [
             ("{}", form),
             ("[true]", form),
             ("true", form),
@@ -200,8 +202,8 @@ mod tests {
             (r#"{"allow":true,"data":1e999}"#, unreadable),
             (r#"{"allow":true,"data":"\ud800"}"#, unreadable),
         ] {
-            let expected = Err(format!("returned a decision that {why}, at 0"));
-            assert_eq!(read(verdict), expected, "{verdict}");
+            let expected = Err(format!("returned an invalid decision 0: {why}"));
+            assert_eq!(read(decision), expected, "{decision}");
         }
         for body in [
             "",
@@ -231,61 +233,62 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_for_each_message() {
+    fn requires_one_decision_for_each_message() {
         let (ann, data) = (user("ann"), raw("1"));
-        let one = candidate(&ann, &data);
-        for asked in [1, 3] {
-            let question = question(&vec![one; asked]);
+        let one = proposed(&ann, &data);
+        for messages in [1, 3] {
+            let request = request(&vec![one; messages]);
             for count in 0..5 {
-                let verdicts = vec![r#"{"allow":true}"#; count].join(",");
-                let body = format!(r#"{{"decisions":[{verdicts}]}}"#);
-                let outcome = question.read_answer(200, body.as_bytes());
-                let why = format!("returned {count} decisions for {asked}");
+                let decisions = vec![r#"{"allow":true}"#; count].join(",");
+                let body = format!(r#"{{"decisions":[{decisions}]}}"#);
+                let outcome = request.read_answer(200, body.as_bytes());
+                let why = format!("returned {count} decisions for {messages} messages");
                 assert_eq!(
                     outcome.map(|all| all.len()),
-                    if count == asked { Ok(count) } else { Err(why) }
+                    if count == messages {
+                        Ok(count)
+                    } else {
+                        Err(why)
+                    }
                 );
             }
         }
     }
 
     #[test]
-    fn one_that_is_none_spoils_the_others() {
+    fn one_invalid_decision_makes_the_response_invalid() {
         let (ann, data) = (user("ann"), raw("1"));
-        let question = question(&[candidate(&ann, &data); 2]);
+        let request = request(&[proposed(&ann, &data); 2]);
         let body = br#"{"decisions":[{"allow":true},{"allow":7}]}"#;
-        let why = question.read_answer(200, body).map(|all| all.len());
-        assert_eq!(
-            why,
-            Err("returned a decision that is not of its form, at 1".into())
-        );
+        let why = request.read_answer(200, body).map(|all| all.len());
+        assert_eq!(why, Err("returned an invalid decision 1: malformed".into()));
     }
 
     #[test]
-    fn data_and_reasons_have_their_lengths() {
+    fn limits_the_length_of_data_and_reasons() {
         let change =
             |bytes: usize| format!(r#"{{"allow":true,"data":"{}"}}"#, "x".repeat(bytes - 2));
         assert!(read(&change(100)).is_ok());
-        let too_long = "returned a decision that makes its message too long, at 0";
+        let too_long = "returned an invalid decision 0: 'data' is too long";
         assert_eq!(read(&change(101)), Err(too_long.into()));
         let refuse = |bytes| format!(r#"{{"allow":false,"reason":"{}"}}"#, "x".repeat(bytes));
         assert!(read(&refuse(REASON_BYTES_MAX)).is_ok());
-        let too_long = "returned a decision that has too long a reason, at 0";
+        let too_long = "returned an invalid decision 0: 'reason' is too long";
         assert_eq!(read(&refuse(REASON_BYTES_MAX + 1)), Err(too_long.into()));
     }
 
-    /// Reads an answer about one message with this verdict.
-    fn read(verdict: &str) -> Result<String, String> {
-        outcome(200, format!(r#"{{"decisions":[{verdict}]}}"#).as_bytes())
+    /// Reads a response with this decision on one message.
+    fn read(decision: &str) -> Result<String, String> {
+        outcome(200, format!(r#"{{"decisions":[{decision}]}}"#).as_bytes())
     }
 
     fn outcome(status: u16, body: &[u8]) -> Result<String, String> {
         let (ann, data) = (user("ann"), raw("1"));
-        let verdicts = question(&[candidate(&ann, &data)]).read_answer(status, body)?;
-        let [verdict] = verdicts.as_slice() else {
-            panic!("one verdict");
+        let decisions = request(&[proposed(&ann, &data)]).read_answer(status, body)?;
+        let [decision] = decisions.as_slice() else {
+            panic!("one decision");
         };
-        Ok(match verdict {
+        Ok(match decision {
             Decision::Allow => "allow".into(),
             Decision::Replace(data) => format!("change {data}"),
             Decision::Refuse(None) => "refuse".into(),
@@ -293,7 +296,7 @@ mod tests {
         })
     }
 
-    fn candidate<'a>(user: &'a UserId, data: &'a RawValue) -> ProposedMessage<'a> {
+    fn proposed<'a>(user: &'a UserId, data: &'a RawValue) -> ProposedMessage<'a> {
         ProposedMessage {
             user,
             connection: ConnectionId(7),
@@ -303,7 +306,7 @@ mod tests {
         }
     }
 
-    fn question(messages: &[ProposedMessage<'_>]) -> HookRequest {
+    fn request(messages: &[ProposedMessage<'_>]) -> HookRequest {
         HookRequest::new(RoomName::parse("team:7:general").unwrap(), messages)
     }
 

@@ -1,5 +1,5 @@
-//! What the application's back end is told of its rooms, and how it knows that Snug tells it: the
-//! form is that of Standard Webhooks (<https://www.standardwebhooks.com>, version 1).
+//! Webhooks: events of a room, delivered to the application's back end in signed requests. The format
+//! follows Standard Webhooks (<https://www.standardwebhooks.com>, version 1).
 
 mod dead_events;
 mod delivery;
@@ -15,19 +15,19 @@ pub use self::{
     state::{EventState, OldestRow, StoredEvents},
 };
 
-/// Something that a back end may be told of.
+/// The kind of a webhook event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventKind {
-    /// Somebody is in a room that was empty.
+    /// The first member joined an empty room.
     #[serde(rename = "room.occupied")]
     RoomOccupied,
-    /// Nobody is in the room any more, and has not been for a while.
+    /// The room has been empty for a while.
     #[serde(rename = "room.vacated")]
     RoomVacated,
-    /// A user has come.
+    /// A user joined.
     #[serde(rename = "member.joined")]
     MemberJoined,
-    /// A user has gone.
+    /// A user left.
     #[serde(rename = "member.left")]
     MemberLeft,
     /// A message was stored.
@@ -64,7 +64,7 @@ impl EventKind {
 pub struct EventKinds(u8);
 
 impl EventKinds {
-    /// All but messages, of which there may be many more than of the others.
+    /// Returns the default: all kinds but messages, which may be far more frequent.
     pub fn by_default() -> Self {
         let kinds = EventKind::ALL.into_iter();
         kinds
@@ -72,7 +72,7 @@ impl EventKinds {
             .collect()
     }
 
-    /// Reads `*`, or names separated by commas; `None` where one is no event's.
+    /// Parses `*`, or names separated by commas; `None` if a name is unknown.
     pub fn parse(list: &str) -> Option<Self> {
         if list.trim() == "*" {
             return Some(EventKind::ALL.into_iter().collect());
@@ -85,7 +85,7 @@ impl EventKinds {
             .collect()
     }
 
-    /// Whether the set holds it.
+    /// Returns true if the set contains the kind.
     pub fn has(self, kind: EventKind) -> bool {
         self.0 & kind.bit() != 0
     }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_are_named_one_by_one_or_all() {
+    fn parses_a_list_of_kinds_or_a_star() {
         use EventKind::{MemberLeft, MessagePublished, RoomOccupied};
         let kinds = EventKinds::parse("room.occupied, message.published").unwrap();
         assert!(kinds.has(RoomOccupied) && kinds.has(MessagePublished) && !kinds.has(MemberLeft));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_the_wires() {
+    fn kinds_have_their_wire_names() {
         for kind in EventKind::ALL {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
         }

@@ -1,4 +1,4 @@
-//! Messages that were stored together, and pages of them.
+//! Batches of messages that one flush stores, and pages of history.
 
 use std::rc::Rc;
 
@@ -8,68 +8,68 @@ use crate::{
     storage::{idempotency::StoredKey, retention::Floor},
 };
 
-/// Messages that one flush stores: one row, whatever their number.
+/// The messages of one flush, stored as one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// The first one's place.
+    /// The offset of the first message.
     pub first: Offset,
-    /// How many there are; 1 or more.
+    /// The number of messages; 1 or more.
     pub count: u64,
-    /// When the last one was published.
+    /// The time of the last message.
     pub time: Timestamp,
-    /// The bytes of all batches of the epoch before it, as they were stored.
+    /// The stored bytes of all earlier batches of the epoch.
     pub bytes_before: u64,
-    /// The pushes that announce them, one a line; empty where none are kept.
+    /// The messages' pushes, one per line; empty if none are retained.
     pub json: Rc<str>,
-    /// The idempotency keys of those that have one.
+    /// The messages' idempotency keys.
     pub keys: Vec<StoredKey>,
 }
 
 impl Batch {
-    /// The last one's place.
+    /// Returns the offset of the last message.
     pub fn last(&self) -> Offset {
         Offset(self.first.0.saturating_add(self.count.saturating_sub(1)))
     }
 
-    /// The bytes of all batches so far.
+    /// Returns the stored bytes up to and including this batch.
     pub fn bytes_after(&self) -> u64 {
         let bytes = u64::try_from(self.json.len()).unwrap_or_default();
         self.bytes_before.saturating_add(bytes)
     }
 
-    /// The messages that the floor keeps, with their places, in order.
-    fn kept(&self, floor: Floor) -> Vec<(Offset, &str)> {
+    /// Returns the messages above the floor with their offsets, in order.
+    fn retained(&self, floor: Floor) -> Vec<(Offset, &str)> {
         if self.json.is_empty() {
             return Vec::new();
         }
         let (mut offset, mut bytes_before) = (self.first, self.bytes_before);
-        let mut kept = Vec::new();
+        let mut retained = Vec::new();
         for line in self.json.split('\n') {
             if floor.keeps(offset, self.time, bytes_before) {
-                kept.push((offset, line));
+                retained.push((offset, line));
             }
             offset = offset.next();
             let bytes = u64::try_from(line.len()).unwrap_or_default();
             bytes_before = bytes_before.saturating_add(bytes).saturating_add(1);
         }
-        kept
+        retained
     }
 }
 
-/// A page of stored messages, as it fills.
+/// A page of stored messages that is being read.
 #[derive(Clone, Debug)]
 pub struct Page {
     request: PageRequest,
     floor: Floor,
     messages: Vec<Rc<str>>,
-    /// The place of the one that was taken first.
+    /// The offset of the message that was added first.
     first: Option<Offset>,
     bytes: usize,
     more: bool,
 }
 
 impl Page {
-    /// An empty page, to be filled with what the floor keeps.
+    /// Creates an empty page for messages above the floor.
     pub fn new(request: PageRequest, floor: Floor) -> Self {
         Self {
             request,
@@ -81,8 +81,8 @@ impl Page {
         }
     }
 
-    /// The offset to read from: the batch that holds it and those after it, or, for a page that
-    /// ends before an offset, the batches that start below it, the newest first.
+    /// Returns where to read from. `After`: the batch with this offset and later ones, oldest first.
+    /// `Before`: the batches that start below this offset, newest first.
     pub fn start(&self) -> PageStart {
         match self.request.from {
             PageStart::After(offset) => PageStart::After(offset.next().max(self.floor.offset)),
@@ -90,26 +90,26 @@ impl Page {
         }
     }
 
-    /// Where the kept messages begin: rows of which nothing is kept need not be read.
+    /// Returns the floor. Rows entirely below it need not be read.
     pub fn floor(&self) -> Floor {
         self.floor
     }
 
-    /// Takes what belongs to the page from the next batch. Whether to go on with another one.
+    /// Adds the messages of the next batch that belong to the page. Returns true if the page needs more.
     pub fn take(&mut self, batch: &Batch) -> bool {
-        let kept = batch.kept(self.floor);
+        let retained = batch.retained(self.floor);
         match self.request.from {
             PageStart::After(after) => {
-                let wanted = kept.into_iter().filter(|(offset, _)| *offset > after);
-                self.take_all(wanted)
+                let matching = retained.into_iter().filter(|(offset, _)| *offset > after);
+                self.take_all(matching)
             }
             PageStart::Before(before) => {
-                let wanted = kept.into_iter().rev();
+                let matching = retained.into_iter().rev();
                 let floor = self.floor;
-                let goes_on = batch.first >= floor.offset
+                let has_more_rows = batch.first >= floor.offset
                     && batch.time >= floor.time
                     && batch.bytes_before >= floor.bytes_before;
-                self.take_all(wanted.filter(|(offset, _)| *offset < before)) && goes_on
+                self.take_all(matching.filter(|(offset, _)| *offset < before)) && has_more_rows
             }
         }
     }
@@ -130,12 +130,12 @@ impl Page {
         true
     }
 
-    /// The place of the message that was taken first.
+    /// Returns the offset of the message that was added first.
     pub fn first(&self) -> Option<Offset> {
         self.first
     }
 
-    /// The messages in offset order, and whether there are more in the direction that was asked.
+    /// Returns the messages in offset order, and whether there are more in the requested direction.
     pub fn finish(mut self) -> (Vec<Rc<str>>, bool) {
         if matches!(self.request.from, PageStart::Before(_)) {
             self.messages.reverse();
@@ -179,7 +179,7 @@ mod tests {
         .collect()
     }
 
-    /// Reads as a store does.
+    /// Reads a page as the Worker's storage does.
     fn read(from: PageStart, limit: u32, bytes_max: usize, floor: Floor) -> (String, bool) {
         let request = PageRequest {
             from,
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_begin_and_end_in_the_middle_of_rows() {
+    fn pages_can_start_and_end_within_a_row() {
         assert_eq!(after(0, 2), page("1 2", true));
         assert_eq!(after(1, 3), page("2 3 4", true));
         assert_eq!(after(4, 6), page("5 6 7 8 9 10", false));
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_ends_at_its_bytes_and_holds_one_message_at_least() {
+    fn a_page_ends_at_its_byte_limit_but_has_at_least_one_message() {
         let bytes = |most| read(PageStart::After(Offset(0)), 100, most, ALL);
         assert_eq!(bytes(3), page("1 2 3", true));
         assert_eq!(bytes(0), page("1", true));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_floor_does_not_keep_is_on_no_page() {
+    fn pages_contain_no_messages_below_the_floor() {
         let by_offset = Floor {
             offset: Offset(5),
             ..ALL
@@ -265,12 +265,12 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_keeps_no_text_has_no_messages() {
+    fn a_row_without_text_has_no_messages() {
         let row = Batch {
             json: "".into(),
             ..rows().remove(0)
         };
         assert_eq!(row.last(), Offset(3));
-        assert!(row.kept(ALL).is_empty());
+        assert!(row.retained(ALL).is_empty());
     }
 }

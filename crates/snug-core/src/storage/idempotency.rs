@@ -1,4 +1,4 @@
-//! Idempotency keys: what a user has published under a key is not stored again.
+//! Idempotency keys: a message that a user published under a key is not stored again.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -13,18 +13,18 @@ use crate::{
     protocol::push::Stored,
 };
 
-/// A key, and what was stored under it.
+/// An idempotency key, and the message stored under it.
 ///
 /// Storage keeps it as `[offset, time, user, key]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "(Offset, Timestamp, UserId, Rc<str>)")]
 #[serde(from = "(Offset, Timestamp, UserId, Rc<str>)")]
 pub struct StoredKey {
-    /// Whose it is. Keys of different users have nothing to do with each other.
+    /// The author. Keys of different users are independent.
     pub user: UserId,
     /// The key.
     pub key: Rc<str>,
-    /// The message.
+    /// The message's offset and time.
     pub stored: Stored,
 }
 
@@ -41,21 +41,21 @@ impl From<(Offset, Timestamp, UserId, Rc<str>)> for StoredKey {
     }
 }
 
-/// The room's newest keys, at most [`IDEMPOTENCY_KEYS_MAX`] of them.
+/// The room's newest idempotency keys, at most [`IDEMPOTENCY_KEYS_MAX`].
 #[derive(Debug, Default)]
 pub struct Keys {
     stored: BTreeMap<(UserId, Rc<str>), Stored>,
-    /// The same, oldest first.
+    /// The same keys, oldest first.
     order: VecDeque<(UserId, Rc<str>)>,
 }
 
 impl Keys {
-    /// What the user has stored under the key.
+    /// Returns the message that the user stored under the key.
     pub fn find(&self, user: &UserId, key: &str) -> Option<Stored> {
         self.stored.get(&(user.clone(), key.into())).copied()
     }
 
-    /// Remembers one more, and forgets the oldest where that is one too many.
+    /// Adds a key, and drops the oldest if there are too many.
     pub fn add(&mut self, StoredKey { user, key, stored }: StoredKey) {
         let id = (user, key);
         if self.stored.insert(id.clone(), stored).is_none() {
@@ -68,7 +68,7 @@ impl Keys {
         }
     }
 
-    /// The lowest offset whose key is remembered; 0 while none has been forgotten.
+    /// Returns the lowest offset whose key is remembered; 0 if no key has been dropped yet.
     pub fn lowest(&self) -> Offset {
         let is_full = self.order.len() >= IDEMPOTENCY_KEYS_MAX;
         let oldest = self.order.front().filter(|_| is_full);
@@ -80,7 +80,7 @@ impl Keys {
 }
 
 impl FromIterator<StoredKey> for Keys {
-    /// Takes them oldest first.
+    /// Collects keys in order, oldest first.
     fn from_iter<I: IntoIterator<Item = StoredKey>>(stored: I) -> Self {
         let mut keys = Self::default();
         stored.into_iter().for_each(|one| keys.add(one));
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_its_users_alone() {
+    fn keys_of_different_users_are_independent() {
         let keys: Keys = [key("ann", 1)].into_iter().collect();
         let found = |user: &str| keys.find(&UserId::parse(user).unwrap(), "key 1");
         assert_eq!(found("ann").map(|stored| stored.offset), Some(Offset(1)));
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_are_remembered_and_not_one_more() {
+    fn remembers_only_the_newest_keys() {
         let most = IDEMPOTENCY_KEYS_MAX as u64;
         let mut keys: Keys = (1..=most).map(|number| key("ann", number)).collect();
         let ann = UserId::parse("ann").unwrap();

@@ -1,55 +1,54 @@
-//! How much of what was said a room keeps: by number, by age, by size.
+//! Retention of messages by count, age and size.
 
 use crate::ids::{Offset, Timestamp};
 
-/// The operator's bounds, of which the tightest wins.
+/// The operator's retention limits. The tightest one applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// The newest messages; 0 keeps none.
+    /// The number of messages; 0 retains none.
     pub messages_max: u64,
-    /// Their age.
+    /// The age of messages, in seconds.
     pub seconds_max: u64,
-    /// Their size as they are stored, which holds the newest one only if it fits.
+    /// The stored bytes. Even the newest message is retained only if it fits.
     pub bytes_max: u64,
 }
 
-/// Where the kept messages begin. What is below in any of these is gone for everybody who asks,
-/// whether its row has been removed yet or not.
+/// The lower bound of retained messages. A message below any of these values is never read, even if
+/// its row has not been deleted yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Floor {
     /// The lowest offset.
     pub offset: Offset,
     /// The earliest time.
     pub time: Timestamp,
-    /// The fewest bytes of all messages before one: see [`crate::storage::batch::Batch`].
+    /// The lowest `bytes_before` of a message: see [`crate::storage::batch::Batch`].
     pub bytes_before: u64,
 }
 
-/// How often rows are removed: once in so many messages, so that a message does not cost a
-/// deletion of its own.
+/// The number of messages between two trims, so that not every message costs a deletion.
 const TRIM_EVERY: u64 = 64;
 
-/// Messages that have aged are removed at most so many times in the time that they are kept for,
-/// however evenly they come: each is an alarm.
+/// The most trims by age within the retention time, because each one needs an alarm.
 const TRIMS_PER_AGE: u64 = 10;
 
-/// How long until the rest of what is to be removed is.
+/// The delay until the next trim if rows below the floor remain.
 pub const TRIM_PAUSE_MS: u64 = 1000;
-/// How long until what storage did not remove is tried again.
+/// The delay until a failed trim is retried.
 pub const TRIM_RETRY_MS: u64 = 60 * 1000;
 
-/// Rows removed at a time: more than come in between, and few enough not to be felt.
+/// The most rows deleted at a time: more than are added between two trims, but few enough not to
+/// delay the room.
 pub const TRIM_ROWS_MAX: u64 = 256;
 
 const _: () = assert!(TRIM_ROWS_MAX > TRIM_EVERY);
 
 impl Retention {
-    /// Whether anything is kept at all.
+    /// Returns true if any messages are retained.
     pub fn keeps_any(&self) -> bool {
         self.messages_max > 0
     }
 
-    /// Where the kept messages begin, with so many bytes stored so far in all.
+    /// Returns the floor; `bytes` are the bytes stored in total.
     pub fn floor(&self, newest: Offset, bytes: u64, now: Timestamp) -> Floor {
         let age_ms = self.seconds_max.saturating_mul(1000);
         Floor {
@@ -59,23 +58,24 @@ impl Retention {
         }
     }
 
-    /// When to remove what has aged, where this is the time of the oldest message that is stored.
+    /// Returns the time of the next trim by age, given the time of the oldest stored message.
     pub fn trim_at(&self, oldest: Timestamp) -> Timestamp {
         let age_ms = self.seconds_max.saturating_mul(1000);
         let step_ms = age_ms.div_ceil(TRIMS_PER_AGE);
         oldest.plus_ms(age_ms.saturating_add(step_ms))
     }
 
-    /// Whether it is time to remove rows, after messages were stored.
+    /// Returns true if a trim is due after messages were stored.
     ///
-    /// By their offsets alone, so that a room that hibernates between messages comes to it too.
+    /// It depends on the offsets only, so that a room that hibernates between messages is trimmed,
+    /// too.
     pub fn is_trim_due(before: Offset, newest: Offset) -> bool {
         before.0 / TRIM_EVERY < newest.0 / TRIM_EVERY
     }
 }
 
 impl Floor {
-    /// Whether a message is kept.
+    /// Returns true if a message is retained.
     pub fn keeps(&self, offset: Offset, time: Timestamp, bytes_before: u64) -> bool {
         offset >= self.offset && time >= self.time && bytes_before >= self.bytes_before
     }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bound_keeps_its_number_and_not_one_more() {
+    fn each_limit_retains_exactly_its_number() {
         let many = 1 << 40;
         let by_number = floor(3, many, many);
         assert!(by_number.keeps(Offset(8), NOW, 800));
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_aged_is_removed_soon_and_not_one_by_one() {
+    fn trims_aged_messages_in_groups() {
         let retention = Retention {
             messages_max: 10,
             seconds_max: 60,
@@ -119,21 +119,21 @@ mod tests {
         };
         assert_eq!(retention.trim_at(NOW), NOW.plus_ms(66_000));
         assert!(retention.floor(Offset(1), 0, NOW.plus_ms(66_000)).time > NOW);
-        let for_ever = Retention {
+        let forever = Retention {
             seconds_max: u64::MAX,
             ..retention
         };
-        assert_eq!(for_ever.trim_at(NOW), Timestamp(u64::MAX));
+        assert_eq!(forever.trim_at(NOW), Timestamp(u64::MAX));
     }
 
     #[test]
-    fn nothing_is_kept_where_none_is_wanted() {
+    fn retains_nothing_with_a_count_of_zero() {
         let none = floor(0, 1 << 40, 1 << 40);
         assert!(!none.keeps(Offset(10), NOW, 900));
     }
 
     #[test]
-    fn a_message_larger_than_all_that_is_kept_is_not() {
+    fn does_not_retain_a_message_larger_than_the_byte_limit() {
         let retention = Retention {
             messages_max: 10,
             seconds_max: 10,

@@ -1,13 +1,13 @@
-//! Events that were given up, as they are read again.
+//! Pages of dead events.
 
 use crate::limits::PAGE_BYTES_MAX;
 
-/// Takes a page of the events that are kept: at most so many of them, and [`PAGE_BYTES_MAX`] bytes (but
-/// one event at least). Whether there are more of them.
+/// Reads a page of dead events: at most `limit` events and [`PAGE_BYTES_MAX`] bytes, but at least one
+/// event. Returns the page, and true if there are more events.
 ///
 /// # Errors
 ///
-/// Where one cannot be read.
+/// The first error of `events`.
 pub fn dead_page<E>(
     events: impl IntoIterator<Item = Result<String, E>>,
     limit: u32,
@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_ends_at_its_most_events_and_bytes_and_has_one_at_least() {
+    fn a_page_ends_at_its_limits_but_has_at_least_one_event() {
         assert_eq!(page(&[], 2), (vec![], false));
         assert_eq!(page(&[7, 8], 2), (vec![7, 8], false));
         assert_eq!(page(&[7, 8, 9], 2), (vec![7, 8], true));

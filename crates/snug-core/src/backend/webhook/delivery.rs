@@ -1,4 +1,4 @@
-//! Events on their way to the back end: rows as storage keeps them, and what is sent of them.
+//! Webhook events as stored rows, and deliveries built from them.
 
 use std::rc::Rc;
 
@@ -11,21 +11,21 @@ use crate::{
     limits::{DELIVERY_BYTES_MAX, DELIVERY_EVENTS_MAX},
 };
 
-/// What every message's line starts with: see [`crate::protocol::push::Push`].
+/// The start of every message's line: see [`crate::protocol::push::Push`].
 const MESSAGE_TAG: &str = r#"{"type":"message","#;
 
-/// Events that were written together, one a line.
+/// Events that were stored together, one per line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRow {
-    /// The first one's place in the room's events: 1 for the first, then rising by one.
+    /// The `seq` of the first event. The room's first event has 1.
     pub first: u64,
-    /// How many there are; 1 or more.
+    /// The number of events; 1 or more.
     pub count: u64,
-    /// When they were written.
+    /// The time at which they were stored.
     pub time: Timestamp,
-    /// The bytes of all rows before it.
+    /// The bytes of all earlier rows.
     pub bytes_before: u64,
-    /// What its lines are.
+    /// The events.
     pub lines: Lines,
 }
 
@@ -36,15 +36,15 @@ pub enum Lines {
     Events(Rc<str>),
     /// Messages.
     Messages {
-        /// What their offsets count in, which may have ended since.
+        /// The epoch of their offsets, which may have ended since.
         epoch: Epoch,
-        /// Their pushes, as members got them: the text that is stored and sent anyway.
+        /// Their pushes, the same text as in the table of messages.
         pushes: Rc<str>,
     },
 }
 
 impl Lines {
-    /// The text.
+    /// Returns the text.
     pub fn text(&self) -> &Rc<str> {
         match self {
             Self::Events(text) | Self::Messages { pushes: text, .. } => text,
@@ -53,54 +53,54 @@ impl Lines {
 }
 
 impl EventRow {
-    /// The last one's place.
+    /// Returns the `seq` of the last event.
     pub fn last(&self) -> u64 {
         self.first.saturating_add(self.count.saturating_sub(1))
     }
 
-    /// The bytes of all rows so far.
+    /// Returns the bytes up to and including this row.
     pub fn bytes_after(&self) -> u64 {
         let bytes = u64::try_from(self.lines.text().len()).unwrap_or_default();
         self.bytes_before.saturating_add(bytes)
     }
 }
 
-/// An event of members or of the room, as it is written.
+/// An event of a member or of the room, as stored.
 #[derive(Debug, Serialize)]
 pub struct Event<'a> {
-    /// What has happened.
+    /// The event's kind.
     #[serde(rename = "type")]
     pub kind: EventKind,
-    /// When.
+    /// The time of the event.
     pub time: Timestamp,
-    /// To whom.
+    /// The user who joined or left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<&'a UserId>,
-    /// The public profile of who has come.
+    /// The public profile of a user who joined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub info: Option<&'a RawValue>,
 }
 
 impl Event<'_> {
-    /// The event as a line of JSON.
+    /// Returns the event as a line of JSON.
     pub fn to_line(&self) -> String {
-        // Nothing in here can fail to serialise.
+        // Cannot fail to serialize: fields are strings, and raw values are JSON.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
-/// One event, as it is sent.
+/// One event, as sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutgoingEvent {
-    /// Its place.
+    /// The event's number in the room.
     pub seq: u64,
-    /// When it was written.
+    /// The time at which it was stored.
     pub time: Timestamp,
-    /// The object.
+    /// The event as a JSON object.
     pub json: String,
 }
 
-/// The next events to be sent, as they are read: at most [`DELIVERY_EVENTS_MAX`] of them.
+/// A webhook request with the next events, at most [`DELIVERY_EVENTS_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     source: Rc<str>,
@@ -111,8 +111,8 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// An empty one, to be filled with what comes after that event. `source` is what the ids of
-    /// the room's events begin with.
+    /// Creates an empty delivery for events with a `seq` above `after`. `source` is the prefix of
+    /// the ids of the room's events.
     pub fn new(source: Rc<str>, after: u64) -> Self {
         Self {
             source,
@@ -123,7 +123,7 @@ impl Delivery {
         }
     }
 
-    /// The same, with no event after that one.
+    /// Limits the delivery to events up to `last`.
     pub fn up_to(self, last: u64) -> Self {
         Self {
             up_to: last,
@@ -131,12 +131,12 @@ impl Delivery {
         }
     }
 
-    /// The place to read from: the row that holds it, and those after it.
+    /// Returns the `seq` to read from: the row that contains it, and later rows.
     pub fn start(&self) -> u64 {
         self.after.saturating_add(1)
     }
 
-    /// Takes what belongs to it from the next row. Whether to go on with another one.
+    /// Adds the events of the next row. Returns true if the delivery can take more.
     pub fn take(&mut self, row: &EventRow) -> bool {
         let mut seq = row.first;
         for line in row.lines.text().split('\n') {
@@ -159,7 +159,7 @@ impl Delivery {
         true
     }
 
-    /// A line as the event that it is.
+    /// Returns a line of a row as an event to send.
     fn event(&self, seq: u64, row: &EventRow, line: &str) -> String {
         #[derive(Deserialize)]
         struct Timed {
@@ -183,23 +183,23 @@ impl Delivery {
         }
     }
 
-    /// The events.
+    /// Returns the events.
     pub fn events(&self) -> &[OutgoingEvent] {
         &self.events
     }
 
-    /// The first one's place, and the last one's; `None` where there are none.
+    /// Returns the `seq` of the first and the last event; `None` if there are no events.
     pub fn range(&self) -> Option<(u64, u64)> {
         Some((self.events.first()?.seq, self.events.last()?.seq))
     }
 
-    /// The request's id: the same whenever the same events are sent.
+    /// Returns the request's id, which is the same for every retry of the same events.
     pub fn id(&self) -> String {
         let (first, last) = self.range().unwrap_or_default();
         format!("{}-{first}-{last}", self.source)
     }
 
-    /// The request's body, at a time that is written as in ISO 8601.
+    /// Returns the request's body; `timestamp` is in ISO 8601.
     pub fn body(&self, room: &RoomName, timestamp: &str) -> String {
         let events: Vec<_> = self
             .events
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_sent_with_ids_and_messages_within_one() {
+    fn builds_events_with_ids_from_rows() {
         let ann = UserId::parse("安\"n").unwrap();
         let info = RawValue::from_string(r#"{"a":1}"#.into()).unwrap();
         let joined = Event {
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_begins_within_a_row_and_ends_at_its_most_events() {
+    fn a_delivery_can_start_within_a_row_and_ends_at_its_limit_of_events() {
         let mut delivery = Delivery::new("".into(), 2);
         assert_eq!(delivery.start(), 3);
         assert!(delivery.take(&ticks(1, 4)));
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn it_may_end_before_what_there_is() {
+    fn a_delivery_can_be_limited_to_earlier_events() {
         let mut delivery = Delivery::new("".into(), 1).up_to(3);
         assert!(delivery.take(&ticks(1, 3)));
         assert!(!delivery.take(&ticks(4, 1)));
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_at_its_most_bytes_and_holds_one_event_at_least() {
+    fn a_delivery_ends_at_its_byte_limit_but_has_at_least_one_event() {
         let long = |bytes: usize| {
             let filling = "x".repeat(bytes);
             row(1, Lines::Events(format!(r#"{{"x":"{filling}"}}"#).into()))

@@ -1,4 +1,4 @@
-//! Signatures of Standard Webhooks: HMAC-SHA256 of a request's id, time and body.
+//! Standard Webhooks signatures: HMAC-SHA256 of a request's id, time and body.
 
 use base64ct::{Base64, Encoding};
 use jwt_compact::{
@@ -8,23 +8,23 @@ use jwt_compact::{
 
 use crate::ids::Timestamp;
 
-/// What every secret starts with.
+/// The prefix of every secret.
 const PREFIX: &str = "whsec_";
-/// Fewest bytes of a secret, as the standard asks.
+/// The least bytes of a secret, as the standard requires.
 const SECRET_BYTES_MIN: usize = 24;
-/// Most bytes of a secret, as the standard asks.
+/// The most bytes of a secret, as the standard requires.
 const SECRET_BYTES_MAX: usize = 64;
 
-/// Signs what is sent to the back end.
+/// Signs requests to the back end.
 pub struct Signer {
     keys: Vec<Hs256Key>,
 }
 
-/// A signed request's headers, beside its content type.
+/// The headers of a signed request, besides the content type.
 pub type SignedHeaders = [(&'static str, String); 3];
 
 impl Signer {
-    /// Signs with each of these secrets, so that a receiver may have either.
+    /// Creates a signer that signs with each secret, so that a receiver with any of them can verify.
     pub fn new(secrets: &[Vec<u8>]) -> Self {
         let keys = secrets.iter().map(Hs256Key::new);
         Self {
@@ -32,14 +32,14 @@ impl Signer {
         }
     }
 
-    /// A secret's bytes: what follows `whsec_`, in base64. `None` where it is not of that form.
+    /// Decodes a secret: `whsec_` followed by base64. `None` if it is malformed or of the wrong length.
     pub fn read_secret(text: &str) -> Option<Vec<u8>> {
         let secret = Base64::decode_vec(text.strip_prefix(PREFIX)?).ok()?;
         let fits = (SECRET_BYTES_MIN..=SECRET_BYTES_MAX).contains(&secret.len());
         fits.then_some(secret)
     }
 
-    /// The headers of a request that is sent now. `id` stays the same however often it is sent.
+    /// Returns the headers of a request that is sent now. `id` stays the same for retries.
     pub fn headers(&self, id: &str, body: &str, now: Timestamp) -> SignedHeaders {
         let seconds = (now.0 / 1000).to_string();
         let signed = format!("{id}.{seconds}.{body}");
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_hold_their_form_and_their_length() {
+    fn rejects_secrets_of_the_wrong_form_or_length() {
         let secret = |bytes: usize| format!("whsec_{}", Base64::encode_string(&vec![7; bytes]));
         for bytes in [24, 25, 64] {
             assert_eq!(Signer::read_secret(&secret(bytes)), Some(vec![7; bytes]));
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_signed_is_id_time_and_body() {
+    fn signs_the_id_the_time_and_the_body() {
         // Made with Python's hmac: base64(hmac(secret, b"msg_1.1800000000.{\"a\":\"\xc3\xbc\"}")).
         let secret: Vec<u8> = (0..32).collect();
         let signer = Signer::new(&[secret, vec![7; 24]]);

@@ -1,4 +1,4 @@
-//! How far the back end has been told, and when it is told more.
+//! Delivery state of a room's webhook events.
 
 use std::rc::Rc;
 
@@ -9,40 +9,41 @@ use crate::{
     limits::{RETRY_AFTER_MS_MAX, RETRY_MS_MAX, RETRY_MS_MIN},
 };
 
-/// What has been told, and what not. Kept in storage as JSON.
+/// The delivery state, stored as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EventState {
-    /// Whether it was told that somebody is here, and not yet that nobody is.
+    /// True if `room.occupied` was recorded without a later `room.vacated`.
     pub is_occupied: bool,
-    /// When it will be told that nobody is, unless somebody is back.
+    /// The time at which `room.vacated` is due, unless a member joins before.
     pub vacates_at: Option<Timestamp>,
-    /// The newest event that was delivered or given up.
+    /// The `seq` of the newest event that was delivered or given up.
     pub settled: u64,
-    /// How often the next delivery has failed.
+    /// The number of failed attempts of the next delivery.
     pub failures: u32,
-    /// Its last event, so that it is sent again as it was; 0 where it has not failed.
+    /// The `seq` of the failed delivery's last event, so that a retry contains the same events; 0 if
+    /// it has not failed.
     pub tried: u64,
-    /// Before then it is not tried again.
+    /// The earliest time of the next attempt.
     pub next_at: Timestamp,
-    /// Events that were given up.
+    /// The number of dead events.
     pub dead: u64,
 }
 
 impl EventState {
-    /// Puts off the next delivery, which has failed. The pause doubles with each failure; `chance`
-    /// takes up to half of it off, so that rooms that failed together do not come back together.
+    /// Delays the next attempt of a failed delivery. The pause doubles with each failure. `chance`, a
+    /// random number, shortens it by up to half, so that rooms do not all retry at once.
     pub fn put_off(&mut self, retry_after_ms: Option<u64>, chance: u64, now: Timestamp) {
         let doublings = self.failures.min(RETRY_MS_MAX.ilog2());
         let pause_ms = RETRY_MS_MIN.saturating_mul(1 << doublings);
         let pause_ms = pause_ms.min(RETRY_MS_MAX);
         let less_ms = chance.checked_rem(pause_ms.div_ceil(2)).unwrap_or_default();
-        let asked_ms = retry_after_ms.unwrap_or_default().min(RETRY_AFTER_MS_MAX);
-        self.next_at = now.plus_ms(pause_ms.saturating_sub(less_ms).max(asked_ms));
+        let requested_ms = retry_after_ms.unwrap_or_default().min(RETRY_AFTER_MS_MAX);
+        self.next_at = now.plus_ms(pause_ms.saturating_sub(less_ms).max(requested_ms));
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// Notes that events up to this one are settled, and that nothing keeps the next from being sent.
+    /// Marks the events up to `last` as settled, so that the next delivery can start.
     pub fn settle(&mut self, last: u64) {
         self.settled = last;
         self.failures = 0;
@@ -51,29 +52,29 @@ impl EventState {
     }
 }
 
-/// What storage knows of a room's events.
+/// The webhook state that is read from storage.
 #[derive(Clone, Debug, Default)]
 pub struct StoredEvents {
-    /// What the ids of the room's events begin with, the room's own.
+    /// The prefix of the ids of the room's events.
     pub source: Rc<str>,
-    /// How far the back end has been told.
+    /// The delivery state.
     pub state: EventState,
-    /// The newest event's place; 0 where none is stored.
+    /// The `seq` of the newest event; 0 if none is stored.
     pub newest: u64,
-    /// The bytes of all rows so far, as they count from the first of those that are stored.
+    /// The bytes of all rows so far, on the scale of the rows' `bytes_before`.
     pub bytes: u64,
-    /// The first row that is stored.
+    /// The oldest stored row.
     pub oldest: Option<OldestRow>,
-    /// Members that the back end knows to be here.
+    /// The notified members.
     pub notified: Vec<UserId>,
 }
 
-/// The first row of events that is stored.
+/// The oldest stored row of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OldestRow {
-    /// When it was written.
+    /// The time at which it was stored.
     pub time: Timestamp,
-    /// The bytes of all rows before it.
+    /// The bytes of all earlier rows.
     pub bytes_before: u64,
 }
 
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_to_their_most() {
+    fn pauses_double_up_to_their_maximum() {
         let pauses =
             [0, 1, 2, 9, 10, 11, 63, 64, u32::MAX].map(|failures| pause(failures, None, 0));
         let most = RETRY_MS_MAX;
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn chance_takes_less_than_half_off() {
+    fn chance_shortens_a_pause_by_less_than_half() {
         for chance in [0, 1, 499, 500, 12_345, u64::MAX] {
             let pause = pause(0, None, chance);
             assert!((501..=1_000).contains(&pause), "{pause}");
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_back_end_may_ask_for_longer_but_not_for_ever() {
+    fn honors_a_longer_retry_after_up_to_its_maximum() {
         assert_eq!(pause(0, Some(500), 0), 1_000);
         assert_eq!(pause(0, Some(60_000), 0), 60_000);
         assert_eq!(pause(0, Some(RETRY_AFTER_MS_MAX), 0), RETRY_AFTER_MS_MAX);
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_version_kept_is_read() {
+    fn reads_the_state_of_an_older_version() {
         let state: EventState = serde_json::from_str(r#"{"settled":7,"other":1}"#).unwrap();
         assert_eq!((state.settled, state.failures), (7, 0));
     }
