@@ -1,4 +1,4 @@
-//! The operator's settings, read once and typed. `PROTOCOL.md` has the table.
+//! The operator's settings, read and validated once. `PROTOCOL.md` has the table.
 
 use std::rc::Rc;
 
@@ -16,79 +16,78 @@ use crate::{
     storage::retention::Retention,
 };
 
-/// Fewest bytes of an HMAC secret: the hash's size, as RFC 7518, section 3.2 asks of HS256.
+/// The least bytes of an HMAC secret: the hash's size, as RFC 7518, section 3.2 requires for HS256.
 const SECRET_BYTES_MIN: usize = 32;
 
-/// Everything an operator can set.
+/// All settings of an operator.
 pub struct Config {
-    /// Who is let in.
+    /// The rules for join requests and API requests.
     pub door: AdmissionRules,
-    /// What a room allows.
+    /// The rules of a room.
     pub room: Rc<RoomRules>,
-    /// What is sent to the application's back end.
+    /// The application's back end.
     pub back_end: Backend,
-    /// What makes development tokens, where it is wanted.
+    /// The issuer of development tokens, if enabled.
     pub mint: Option<Rc<DevTokenIssuer>>,
 }
 
-/// What is sent to the application's back end of its own accord.
+/// The URLs of the application's back end, and the signer of requests to them.
 #[derive(Default)]
 pub struct Backend {
-    /// Signs all of it; there where any address is.
+    /// Signs the requests; present if either URL is set.
     pub signer: Option<Signer>,
-    /// Where events go.
+    /// The webhook's URL.
     pub webhook: Option<ServiceUrl>,
-    /// Who judges messages before they are stored.
+    /// The publish hook's URL.
     pub judge: Option<ServiceUrl>,
 }
 
-/// What becomes of a message that is not judged in time.
+/// The treatment of a message without a timely decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishFallback {
-    /// It is refused, and may be sent again.
+    /// The message is rejected, and may be sent again.
     Refuse,
-    /// It is stored.
+    /// The message is stored.
     Allow,
 }
 
-/// What a room allows, and its times.
+/// The limits and times of a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomRules {
     /// Bytes of one command.
     pub message_bytes_max: usize,
-    /// Commands of one connection.
+    /// The rate of commands of one connection.
     pub rate: Rate,
-    /// Requests and messages over HTTP of one caller that may `serve`.
+    /// The rate of API requests and messages of one caller with `serve`.
     pub serve_rate: Rate,
     /// Connections of the room.
     pub connections_max: usize,
     /// Connections of one user to the room.
     pub connections_per_user_max: usize,
-    /// How much of what was said is kept.
+    /// The retention of messages.
     pub retention: Retention,
-    /// What the back end is told of; nothing where it has no address for that.
+    /// The kinds of webhook events to record; empty without a webhook.
     pub events: EventKinds,
-    /// Whether the back end judges what members publish, and what becomes of it where it does not
-    /// in time.
+    /// The fallback of the publish hook; `None` without a publish hook.
     pub judged: Option<PublishFallback>,
-    /// How long a connection outlives its token, for clocks that differ.
+    /// The time for which a connection outlives its token, to allow for clock skew.
     pub leeway_ms: u64,
-    /// How long a member that dropped may be away before it has left.
+    /// The grace period of a member without connections.
     pub presence_grace_ms: u64,
-    /// How long the room gathers at most while it is busy; 0 never does.
+    /// The longest flush window; 0 disables it.
     pub window_ms_max: u64,
-    /// How often clients are asked to ping.
+    /// The interval in which clients should ping.
     pub ping_ms: u64,
-    /// How long a socket may be silent.
+    /// The idle timeout of a connection.
     pub idle_timeout_ms: u64,
 }
 
-/// A setting that cannot be used. Names it and says what is wanted, never its value.
+/// An invalid setting. Contains its name and the fault, never its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// The setting's name.
     pub name: &'static str,
-    /// What it should be.
+    /// What is wrong, or what the value must be.
     pub wanted: String,
 }
 
@@ -99,11 +98,11 @@ impl std::fmt::Display for ConfigError {
 }
 
 impl Config {
-    /// Reads the settings; `lookup` gives a setting's text, or `None` where it is not set.
+    /// Reads the settings; `lookup` returns a setting's text, or `None` if it is not set.
     ///
     /// # Errors
     ///
-    /// The first setting that cannot be used.
+    /// The first invalid setting.
     pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let settings = Settings { lookup };
         let ping_ms = settings.number("PING_MS", 30_000, 100, DAY_MS / 2)?;
@@ -113,7 +112,7 @@ impl Config {
         let mint = settings.mint(&tokens)?;
         let back_end = settings.back_end()?;
         if !tokens.has_keys() && application.is_none() {
-            let wanted_one = "is not set, nor JWT_JWKS, JWKS_URL or AUTH_URL: nobody can be let in";
+            let wanted_one = "is not set, and neither is JWT_JWKS, JWKS_URL or AUTH_URL: set one of them so that users can join";
             return Err(wanted("JWT_SECRET", wanted_one));
         }
         Ok(Self {
@@ -157,7 +156,7 @@ impl Config {
                 idle_timeout_ms: settings.number(
                     "IDLE_TIMEOUT_MS",
                     90_000,
-                    // One ping may be late.
+                    // Leaves time for one late ping.
                     ping_ms.saturating_mul(2),
                     DAY_MS,
                 )?,
@@ -170,7 +169,7 @@ impl Config {
 #[cfg(test)]
 #[allow(clippy::panic)]
 impl RoomRules {
-    /// What a room allows where the operator sets nothing but a secret.
+    /// Returns the rules if the operator sets nothing but a secret.
     pub(crate) fn by_default() -> Self {
         let secret = |name: &str| (name == "JWT_SECRET").then(|| "s".repeat(SECRET_BYTES_MIN));
         (*Config::read(&secret)
@@ -187,7 +186,7 @@ struct Settings<'a> {
 }
 
 impl Settings<'_> {
-    /// A text that is not empty: an empty one is more likely a slip than a wish.
+    /// Reads a text. An empty one is rejected, because it is probably a mistake.
     fn text(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
         match (self.lookup)(name) {
             Some(text) if text.is_empty() => Err(wanted(name, "is set but empty")),
@@ -202,7 +201,7 @@ impl Settings<'_> {
         min: u64,
         max: u64,
     ) -> Result<u64, ConfigError> {
-        // A default may be out of bounds too, where another setting bounds it.
+        // The default can be out of range, too, if another setting determines the range.
         (self.lookup)(name)
             .map_or(Some(default), |text| text.parse().ok())
             .filter(|number| (min..=max).contains(number))
@@ -269,14 +268,14 @@ impl Settings<'_> {
             ServiceUrl::parse(&text).ok_or_else(|| {
                 wanted(
                     name,
-                    "must be an https:// address, or http:// to this machine, without a user or password",
+                    "must be an https:// URL, or http:// to a loopback host, without a user or password",
                 )
             })
         };
         self.text(name)?.map(parse).transpose()
     }
 
-    /// A secret's bytes: the text's own, or what follows `base64url:`.
+    /// Reads a secret: the text's bytes, or the decoded part after `base64url:`.
     fn secret(&self, name: &'static str) -> Result<Option<Vec<u8>>, ConfigError> {
         let Some(text) = (self.lookup)(name) else {
             return Ok(None);
@@ -284,12 +283,12 @@ impl Settings<'_> {
         let bytes = match text.strip_prefix("base64url:") {
             None => text.into_bytes(),
             Some(encoded) => Base64UrlUnpadded::decode_vec(encoded.trim_end_matches('='))
-                .map_err(|_| wanted(name, "is not base64url after its 'base64url:'"))?,
+                .map_err(|_| wanted(name, "must be base64url after 'base64url:'"))?,
         };
         if bytes.len() < SECRET_BYTES_MIN {
             return Err(wanted(
                 name,
-                format!("must hold at least {SECRET_BYTES_MIN} bytes"),
+                format!("must have at least {SECRET_BYTES_MIN} bytes"),
             ));
         }
         Ok(Some(bytes))
@@ -297,7 +296,7 @@ impl Settings<'_> {
 
     fn back_end(&self) -> Result<Backend, ConfigError> {
         let secret = |name: &'static str| {
-            let wanted_form = "must be 'whsec_' and the base64 of 24 to 64 bytes";
+            let wanted_form = "must be 'whsec_' followed by the base64 of 24 to 64 bytes";
             let read = |text: String| Signer::read_secret(&text);
             let text = (self.lookup)(name);
             text.map(|text| read(text).ok_or_else(|| wanted(name, wanted_form)))

@@ -1,4 +1,4 @@
-//! What `config.rs` promises.
+//! Tests of `config.rs`.
 
 use crate::{Refusal, Timestamp, auth::token};
 
@@ -7,7 +7,7 @@ use super::*;
 const SECRET: &str = "an hmac secret of 32 bytes or so";
 
 #[test]
-fn a_secret_is_all_that_has_to_be_set() {
+fn only_a_secret_is_required() {
     let config = read::<String>(&[]).unwrap();
     let expected = RoomRules {
         message_bytes_max: 65_536,
@@ -45,7 +45,7 @@ fn a_secret_is_all_that_has_to_be_set() {
 }
 
 #[test]
-fn the_back_end_is_told_by_signed_requests() {
+fn back_end_urls_require_a_signing_secret() {
     let secret = format!("whsec_{}", "A".repeat(32));
     let url = "https://app.example/hooks";
     let set = |more: &[(&'static str, &str)]| {
@@ -68,7 +68,7 @@ fn the_back_end_is_told_by_signed_requests() {
     ]);
     assert_eq!(config.room.events, EventKinds::parse("*").unwrap());
     assert_eq!(config.room.judged, Some(PublishFallback::Allow));
-    // Without an address nothing is told.
+    // Without URLs, nothing is sent.
     let config = set(&[("WEBHOOK_EVENTS", "*"), ("PUBLISH_FALLBACK", "allow")]);
     assert_eq!(config.room.events, EventKinds::default());
     assert_eq!(config.room.judged, None);
@@ -92,7 +92,7 @@ fn the_back_end_is_told_by_signed_requests() {
 }
 
 #[test]
-fn every_number_holds_its_bounds_and_not_one_more() {
+fn accepts_every_number_within_its_range_only() {
     for (name, least, most, value) in numbers() {
         for (number, fits) in [
             (least.checked_sub(1), false),
@@ -101,7 +101,7 @@ fn every_number_holds_its_bounds_and_not_one_more() {
             (most.checked_add(1), false),
         ] {
             let Some(number) = number else { continue };
-            // An idle timeout is never shorter than the time of two pings.
+            // The idle timeout must be at least two ping intervals.
             let mut settings = vec![(name, number.to_string())];
             if name == "PING_MS" {
                 settings.push(("IDLE_TIMEOUT_MS", DAY_MS.to_string()));
@@ -124,7 +124,7 @@ fn every_number_holds_its_bounds_and_not_one_more() {
 }
 
 #[test]
-fn nonsense_is_no_number() {
+fn rejects_text_that_is_not_a_whole_number() {
     for (name, ..) in numbers() {
         for nonsense in [
             "", " ", "many", "1.5", "-1", "1e3", "0x40", " 64", "64 ", "NaN",
@@ -136,7 +136,7 @@ fn nonsense_is_no_number() {
 }
 
 #[test]
-fn flags_are_true_or_false() {
+fn accepts_only_true_or_false_as_flags() {
     for (text, expected) in [("true", true), ("false", false)] {
         let config = read(&[("TOKEN_IN_QUERY", text), ("DEV_TOKENS", text)]).unwrap();
         assert_eq!(config.door.token_in_query, expected);
@@ -151,7 +151,7 @@ fn flags_are_true_or_false() {
 }
 
 #[test]
-fn development_tokens_need_a_secret() {
+fn development_tokens_require_a_secret() {
     for others in [
         vec![],
         vec![("JWT_JWKS", JWKS)],
@@ -169,7 +169,7 @@ fn development_tokens_need_a_secret() {
 }
 
 #[test]
-fn development_tokens_hold_by_the_rules_of_the_door() {
+fn development_tokens_satisfy_the_configured_token_rules() {
     let config = read(&[
         ("DEV_TOKENS", "true"),
         ("JWT_HMAC_ALGORITHM", "HS384"),
@@ -186,7 +186,7 @@ fn development_tokens_hold_by_the_rules_of_the_door() {
 }
 
 #[test]
-fn texts_are_taken_as_they_are_but_not_empty() {
+fn accepts_any_text_that_is_not_empty() {
     let config = read(&[("JWT_ISSUER", "https://a"), ("JWT_AUDIENCE", "snug")]).unwrap();
     assert_eq!(config.door.tokens.issuer.as_deref(), Some("https://a"));
     assert_eq!(config.door.tokens.audience.as_deref(), Some("snug"));
@@ -196,7 +196,7 @@ fn texts_are_taken_as_they_are_but_not_empty() {
 }
 
 #[test]
-fn origins_are_read_or_refused() {
+fn parses_origins_and_rejects_invalid_ones() {
     let config = read(&[("ALLOWED_ORIGINS", "https://a.example")]).unwrap();
     assert!(config.door.origins.allow("https://a.example", "b.example"));
     for nonsense in ["", "a.example", "https://a.example/path"] {
@@ -208,11 +208,11 @@ fn origins_are_read_or_refused() {
 }
 
 #[test]
-fn without_a_secret_nothing_runs() {
+fn requires_a_way_to_authenticate_users() {
     let nothing = Config::read(&|_| None).err().unwrap();
     assert_eq!(
         nothing.to_string(),
-        "JWT_SECRET is not set, nor JWT_JWKS, JWKS_URL or AUTH_URL: nobody can be let in"
+        "JWT_SECRET is not set, and neither is JWT_JWKS, JWKS_URL or AUTH_URL: set one of them so that users can join"
     );
     let only_previous = |name: &str| (name == "JWT_SECRET_PREVIOUS").then(|| SECRET.into());
     let error = Config::read(&only_previous).err().unwrap();
@@ -220,7 +220,7 @@ fn without_a_secret_nothing_runs() {
 }
 
 #[test]
-fn a_weak_secret_is_refused() {
+fn rejects_a_weak_secret() {
     let base64 = |bytes: usize| {
         let encoded = Base64UrlUnpadded::encode_string(&vec![7; bytes]);
         format!("base64url:{encoded}")
@@ -238,7 +238,7 @@ fn a_weak_secret_is_refused() {
             let error = refused(&[(name, weak)]);
             assert_eq!(
                 error.to_string(),
-                format!("{name} must hold at least 32 bytes")
+                format!("{name} must have at least 32 bytes")
             );
         }
         for garbled in ["base64url:!".to_owned(), format!("{}*", base64(32))] {
@@ -249,15 +249,15 @@ fn a_weak_secret_is_refused() {
 }
 
 #[test]
-fn both_secrets_are_accepted() {
+fn accepts_the_current_and_the_previous_secret() {
     let previous = "the secret that was used before.";
     let config = read(&[("JWT_SECRET_PREVIOUS", previous)]).unwrap();
     assert_eq!(config.door.tokens.secrets.len(), 2);
 }
 
 #[test]
-fn a_secret_in_base64url_is_its_bytes() {
-    // RFC 7515, appendix A.1, which holds for its key: it fails for want of a `sub` only.
+fn decodes_a_secret_in_base64url() {
+    // RFC 7515, appendix A.1. The signature is valid, so only the missing `sub` is reported.
     let key = "base64url:AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
     let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     for (algorithm, detail) in [
@@ -275,7 +275,7 @@ fn a_secret_in_base64url_is_its_bytes() {
 }
 
 #[test]
-fn algorithms_are_the_hmac_ones() {
+fn accepts_hmac_algorithms_only() {
     for good in ["HS256", "HS384", "HS512"] {
         assert!(read(&[("JWT_HMAC_ALGORITHM", good)]).is_ok());
     }
@@ -289,16 +289,16 @@ fn algorithms_are_the_hmac_ones() {
 }
 
 #[test]
-fn an_idle_timeout_has_room_for_a_late_ping() {
+fn requires_an_idle_timeout_of_two_ping_intervals() {
     assert!(read(&[("PING_MS", "5000"), ("IDLE_TIMEOUT_MS", "10000")]).is_ok());
     let error = refused(&[("PING_MS", "5000"), ("IDLE_TIMEOUT_MS", "9999")]);
     assert_eq!(error.name, "IDLE_TIMEOUT_MS");
-    // Even where only the one is set.
+    // Also if only one of them is set.
     assert_eq!(refused(&[("PING_MS", "45001")]).name, "IDLE_TIMEOUT_MS");
 }
 
 #[test]
-fn any_one_way_to_know_who_comes_is_enough() {
+fn any_one_source_of_identity_is_enough() {
     for (name, value) in [
         ("JWT_SECRET", SECRET),
         ("JWT_JWKS", JWKS),
@@ -317,14 +317,14 @@ fn any_one_way_to_know_who_comes_is_enough() {
 }
 
 #[test]
-fn a_key_set_that_cannot_be_used_is_refused_and_says_why() {
+fn reports_why_a_key_set_is_invalid() {
     for (set, wanted) in [
         ("", "is set but empty"),
         ("{}", "must be a JWK Set: {\"keys\": […]}"),
-        (r#"{"keys":[]}"#, "holds no key that verifies signatures"),
+        (r#"{"keys":[]}"#, "contains no key that verifies signatures"),
         (
             r#"{"keys":[{"kty":"oct","k":"s3cr3t"}]}"#,
-            "has a key, number 1, that is a secret: it belongs in JWT_SECRET",
+            "has an invalid key: key 1 is a secret: it belongs in JWT_SECRET",
         ),
     ] {
         let error = refused(&[("JWT_JWKS", set)]);
@@ -333,7 +333,7 @@ fn a_key_set_that_cannot_be_used_is_refused_and_says_why() {
 }
 
 #[test]
-fn addresses_are_https_or_of_this_machine() {
+fn requires_https_urls_or_loopback_hosts() {
     for name in ["JWKS_URL", "AUTH_URL"] {
         for good in ["https://id.example/x", "http://127.0.0.1:9000"] {
             assert!(read(&[(name, good)]).is_ok());
@@ -354,7 +354,7 @@ const JWKS: &str =
     r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
 #[test]
-fn an_error_never_holds_the_value() {
+fn errors_never_contain_the_value() {
     let value = "s3cr3t-valu3";
     let names = [
         "JWT_SECRET",
@@ -380,7 +380,7 @@ fn an_error_never_holds_the_value() {
 /// Reads a setting's number back out of the rules.
 type Value = fn(&Config) -> u64;
 
-/// Every number that can be set: its bounds, and where it ends up, where it does.
+/// Every numeric setting: its range, and how to read it back.
 fn numbers() -> impl Iterator<Item = (&'static str, u64, u64, Option<Value>)> {
     let numbers: [(_, _, _, Option<Value>); 14] = [
         (
@@ -466,7 +466,7 @@ fn numbers() -> impl Iterator<Item = (&'static str, u64, u64, Option<Value>)> {
     numbers.into_iter()
 }
 
-/// Reads these settings, with a secret where they have none.
+/// Reads these settings, with a secret if they contain none.
 fn read<T: Into<String> + Clone>(settings: &[(&str, T)]) -> Result<Config, ConfigError> {
     Config::read(&|name| {
         let set = settings.iter().find(|(set, _)| *set == name);
