@@ -87,7 +87,7 @@ pub struct RoomRules {
 pub struct ConfigError {
     /// The setting's name.
     pub name: &'static str,
-    /// What is wrong, or what the value must be.
+    /// The fault, or the accepted values.
     pub wanted: String,
 }
 

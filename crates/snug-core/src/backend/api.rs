@@ -49,7 +49,7 @@ pub struct ApiRequest {
 pub struct Caller {
     /// The token's user.
     pub user: UserId,
-    /// What the token grants in the room.
+    /// The capabilities granted in the room.
     pub can: Capabilities,
     /// The limits set by the token.
     pub limits: ClaimedLimits,

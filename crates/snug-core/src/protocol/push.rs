@@ -1,4 +1,4 @@
-//! What the room sends: replies, which repeat a command's `id`, and pushes. Names are those on the wire.
+//! Replies, which repeat a command's `id`, and pushes from the room. Names are those on the wire.
 
 use std::{collections::BTreeMap, rc::Rc};
 

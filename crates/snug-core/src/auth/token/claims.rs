@@ -189,7 +189,7 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// Checks a NumericDate (RFC 7519, section 2), of which only whole seconds are accepted.
+/// Checks a NumericDate (RFC 7519, section 2). Only whole seconds are accepted.
 fn seconds(date: Option<u64>) -> Result<Option<u64>, Refusal> {
     match date {
         Some(seconds) if seconds > TIME_SECONDS_MAX => Err(Refusal::TokenInvalid(

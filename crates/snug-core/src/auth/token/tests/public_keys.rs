@@ -1,4 +1,4 @@
-//! Tests of which public key a token is checked with. The fake platform decides whether the
+//! Tests of the choice of the public key that checks a token. The fake platform decides whether the
 //! signature is valid, and records the keys.
 
 use super::{
