@@ -135,7 +135,7 @@ async fn try_publish(
 fn check_origin(request: &Request, env: &Env) -> Result<String, Problem> {
     let url = platform::url(request).ok_or(Refusal::BadRequest("The URL cannot be read"))?;
     let origin = request.headers().get("origin")?;
-    let origins = &config::load(env)?.door.origins;
+    let origins = &config::load(env)?.admission.origins;
     origins.check(origin.as_deref(), &url.host())?;
     Ok(url.search().trim_start_matches('?').to_owned())
 }
@@ -145,7 +145,7 @@ async fn authenticate(request: &Request, env: &Env, context: &Context) -> Result
     let authorization = request.headers().get("authorization")?;
     let token = auth::bearer_token(authorization.as_deref())?;
     let config = config::load(env)?;
-    Ok(claims_of(&token, &config.door.tokens, context).await?)
+    Ok(claims_of(&token, &config.admission.tokens, context).await?)
 }
 
 async fn forward(

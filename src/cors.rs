@@ -75,10 +75,10 @@ fn allowed_origin(request: &Request, env: &Env) -> Option<Origin> {
     let name = request.headers().get("origin").ok()??;
     let url = platform::url(request)?;
     let own = format!("{}//{}", url.protocol(), url.host());
-    let door = &config::load(env).ok()?.door;
-    let has_application = door.application.is_some();
-    door.origins.allow(&name, &url.host()).then(|| Origin {
-        allows_cookies: has_application && door.origins.allow_cookies(&name, &own),
+    let admission = &config::load(env).ok()?.admission;
+    let has_application = admission.application.is_some();
+    admission.origins.allow(&name, &url.host()).then(|| Origin {
+        allows_cookies: has_application && admission.origins.allow_cookies(&name, &own),
         name,
     })
 }

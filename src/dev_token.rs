@@ -15,7 +15,7 @@ use crate::{body, config, platform, problem::Problem};
 /// Returns the issuer of development tokens, if it is enabled for the request's host.
 pub fn issuer(request: &Request, env: &Env) -> Option<Rc<DevTokenIssuer>> {
     // If a setting is invalid, this endpoint does not exist; a join request reports the setting.
-    let issuer = config::load(env).ok()?.mint.clone()?;
+    let issuer = config::load(env).ok()?.dev_token_issuer.clone()?;
     let host = platform::url(request)?.host();
     issuer.serves_host(&host).then_some(issuer)
 }
@@ -32,7 +32,7 @@ pub async fn handle(
 ) -> Result<Response, Problem> {
     let url = platform::url(request).ok_or(Refusal::NotFound)?;
     let origin = request.headers().get("origin")?;
-    let origins = &config::load(env)?.door.origins;
+    let origins = &config::load(env)?.admission.origins;
     // Under `wrangler dev`, the header MF-Original-URL can replace the request's URL and thus forge
     // a loopback host. A page can set that header, but it cannot forge its origin.
     origins.check(origin.as_deref(), &url.host())?;

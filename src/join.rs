@@ -31,8 +31,8 @@ pub async fn join(
     context: &Context,
 ) -> Result<web_sys::Response, Problem> {
     let config = config::load(env)?;
-    let join_request = read_join_request(request, room, &config.door)?;
-    let rules = &config.door.tokens;
+    let join_request = read_join_request(request, room, &config.admission)?;
+    let rules = &config.admission.tokens;
     let claims = match &join_request.credential {
         Credential::Token(token) => claims_of(token, rules, context).await?,
         Credential::Session(application) => {

@@ -43,11 +43,11 @@ impl<S: Fn(LocalBoxFuture<'static, ()>)> Runtime<S> {
 }
 
 impl<S: Fn(LocalBoxFuture<'static, ()>)> Platform for Runtime<S> {
-    async fn holds(&self, key: &PublicKey, signed: &[u8], signature: &[u8]) -> bool {
+    async fn verify_signature(&self, key: &PublicKey, signed: &[u8], signature: &[u8]) -> bool {
         signature::holds(key, signed, signature).await
     }
 
-    async fn provided(
+    async fn provider_keys(
         &self,
         address: &ServiceUrl,
         signer: &KeySelector,

@@ -21,8 +21,8 @@ pub async fn call(config: &Config, request: &HookRequest) -> Option<Vec<Decision
 }
 
 async fn try_call(config: &Config, request: &HookRequest) -> Result<Vec<Decision>, String> {
-    let back_end = &config.back_end;
-    let (Some(address), Some(signer)) = (&back_end.judge, &back_end.signer) else {
+    let backend = &config.backend;
+    let (Some(address), Some(signer)) = (&backend.publish_hook, &backend.signer) else {
         return Err("is not set".into());
     };
     let now = platform::now();
@@ -41,5 +41,5 @@ async fn try_call(config: &Config, request: &HookRequest) -> Result<Vec<Decision
         timeout_ms: HOOK_TIMEOUT_MS,
     };
     let response = outbound::send(address, outbound).await?;
-    request.read_answer(response.status, &response.body)
+    request.read_response(response.status, &response.body)
 }

@@ -3,7 +3,7 @@
 use snug_core::{
     Refusal, RoomName,
     auth::{
-        session_cookie::{SessionError, SessionRequest, read_answer},
+        session_cookie::{SessionError, SessionRequest, read_response},
         token::Claims,
     },
     limits::{ANSWER_MS_MAX, SESSION_BYTES_MAX},
@@ -50,7 +50,7 @@ pub async fn authenticate(
     };
     let error = match outbound::send(application, outbound).await {
         Ok(response) => {
-            match read_answer(response.status, &response.body, leeway_ms, platform::now()) {
+            match read_response(response.status, &response.body, leeway_ms, platform::now()) {
                 Ok(claims) => return Ok(claims),
                 Err(error) => error,
             }

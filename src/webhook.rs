@@ -17,8 +17,8 @@ pub async fn send(env: &Env, room: &RoomName, delivery: &Delivery) -> DeliveryOu
     let Ok(config) = config::load(env) else {
         return failed(None);
     };
-    let back_end = &config.back_end;
-    let (Some(address), Some(signer)) = (&back_end.webhook, &back_end.signer) else {
+    let backend = &config.backend;
+    let (Some(address), Some(signer)) = (&backend.webhook, &backend.signer) else {
         return failed(None);
     };
     let now = platform::now();

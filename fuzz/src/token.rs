@@ -32,11 +32,15 @@ const LEEWAY_MS: u64 = 60_000;
 struct NoPlatform;
 
 impl Platform for NoPlatform {
-    async fn holds(&self, _: &PublicKey, _: &[u8], _: &[u8]) -> bool {
+    async fn verify_signature(&self, _: &PublicKey, _: &[u8], _: &[u8]) -> bool {
         panic!("no public key is configured")
     }
 
-    async fn provided(&self, _: &ServiceUrl, _: &KeySelector) -> Result<Vec<Rc<Key>>, Refusal> {
+    async fn provider_keys(
+        &self,
+        _: &ServiceUrl,
+        _: &KeySelector,
+    ) -> Result<Vec<Rc<Key>>, Refusal> {
         panic!("no identity provider is configured")
     }
 }

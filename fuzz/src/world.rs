@@ -177,7 +177,7 @@ impl World {
         let secret = |name: &str| (name == "JWT_SECRET").then(|| "s".repeat(32));
         let config = Config::read(&secret).unwrap_or_else(|error| panic!("{error}"));
         let mut rules = (*config.room).clone();
-        rules.judged = kind.publish_hook;
+        rules.publish_fallback = kind.publish_hook;
         rules.window_ms_max = if kind.gathers { WINDOW_MS_MAX } else { 0 };
         if kind.is_tight {
             rules.connections_max = 6;
@@ -273,10 +273,7 @@ impl World {
             can: serde_json::from_value(json!([operation.needs(), "serve"])).unwrap(),
             limits: ClaimedLimits::default(),
         };
-        let request = ApiRequest {
-            caller,
-            ask: operation,
-        };
+        let request = ApiRequest { caller, operation };
         self.feed(Input::ApiRequest { id, request, body });
     }
 
@@ -473,7 +470,7 @@ impl World {
         let decisions: Vec<_> = (0..count + surplus).map(decision).collect();
         let status = if kind == 15 { 500 } else { 200 };
         let response = json!({ "decisions": decisions }).to_string();
-        let decisions = request.read_answer(status, response.as_bytes()).ok();
+        let decisions = request.read_response(status, response.as_bytes()).ok();
         self.feed(Input::HookDecided { request, decisions });
     }
 

@@ -227,7 +227,7 @@ impl Object {
         let api_request: ApiRequest = serde_json::from_str(&api_request).map_err(Error::from)?;
         let body = read_body(request).await?;
         if self.is_unused()? {
-            if let Some(response) = api_request.ask.response_if_unused(&self.name()?) {
+            if let Some(response) = api_request.operation.response_if_unused(&self.name()?) {
                 return Ok(to_http(&response)?);
             }
             // An invalid request must not create a room.

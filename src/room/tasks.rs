@@ -29,7 +29,7 @@ impl Object {
             let outcome = match config::load(&object.env) {
                 Ok(config) => {
                     let runtime = jwks::Runtime::new(|task| object.state.wait_until(task));
-                    let rules = &config.door.tokens;
+                    let rules = &config.admission.tokens;
                     token::verify(&token, rules, platform::now(), &runtime).await
                 }
                 Err(refusal) => Err(refusal),

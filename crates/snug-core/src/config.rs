@@ -22,13 +22,13 @@ const SECRET_BYTES_MIN: usize = 32;
 /// All settings of an operator.
 pub struct Config {
     /// The rules for join requests and API requests.
-    pub door: AdmissionRules,
+    pub admission: AdmissionRules,
     /// The rules of a room.
     pub room: Rc<RoomRules>,
     /// The application's back end.
-    pub back_end: Backend,
+    pub backend: Backend,
     /// The issuer of development tokens, if enabled.
-    pub mint: Option<Rc<DevTokenIssuer>>,
+    pub dev_token_issuer: Option<Rc<DevTokenIssuer>>,
 }
 
 /// The URLs of the application's back end, and the signer of requests to them.
@@ -39,7 +39,7 @@ pub struct Backend {
     /// The webhook's URL.
     pub webhook: Option<ServiceUrl>,
     /// The publish hook's URL.
-    pub judge: Option<ServiceUrl>,
+    pub publish_hook: Option<ServiceUrl>,
 }
 
 /// The treatment of a message without a timely decision.
@@ -69,7 +69,7 @@ pub struct RoomRules {
     /// The kinds of webhook events to record; empty without a webhook.
     pub events: EventKinds,
     /// The fallback of the publish hook; `None` without a publish hook.
-    pub judged: Option<PublishFallback>,
+    pub publish_fallback: Option<PublishFallback>,
     /// The time for which a connection outlives its token, to allow for clock skew.
     pub leeway_ms: u64,
     /// The grace period of a member without connections.
@@ -88,12 +88,12 @@ pub struct ConfigError {
     /// The setting's name.
     pub name: &'static str,
     /// The fault, or the accepted values.
-    pub wanted: String,
+    pub message: String,
 }
 
 impl std::fmt::Display for ConfigError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.name, self.wanted)
+        write!(f, "{} {}", self.name, self.message)
     }
 }
 
@@ -109,15 +109,15 @@ impl Config {
         let leeway_seconds = settings.number("JWT_LEEWAY_SECONDS", 5, 0, 3600)?;
         let application = settings.address("AUTH_URL")?;
         let tokens = settings.tokens(leeway_seconds)?;
-        let mint = settings.mint(&tokens)?;
-        let back_end = settings.back_end()?;
+        let dev_token_issuer = settings.dev_token_issuer(&tokens)?;
+        let backend = settings.backend()?;
         if !tokens.has_keys() && application.is_none() {
-            let wanted_one = "is not set, and neither is JWT_JWKS, JWKS_URL or AUTH_URL: set one of them so that users can join";
-            return Err(wanted("JWT_SECRET", wanted_one));
+            let message = "is not set, and neither is JWT_JWKS, JWKS_URL or AUTH_URL: set one of them so that users can join";
+            return Err(config_error("JWT_SECRET", message));
         }
         Ok(Self {
-            mint,
-            door: AdmissionRules {
+            dev_token_issuer,
+            admission: AdmissionRules {
                 tokens,
                 application,
                 origins: settings.origins()?,
@@ -147,8 +147,8 @@ impl Config {
                     SOCKETS_MAX,
                 )? as usize,
                 retention: settings.retention()?,
-                events: settings.events(&back_end)?,
-                judged: settings.judged(&back_end)?,
+                events: settings.events(&backend)?,
+                publish_fallback: settings.publish_fallback(&backend)?,
                 leeway_ms: leeway_seconds.saturating_mul(1000),
                 presence_grace_ms: settings.number("PRESENCE_GRACE_MS", 5_000, 0, DAY_MS)?,
                 window_ms_max: WINDOW_MS_MAX,
@@ -161,7 +161,7 @@ impl Config {
                     DAY_MS,
                 )?,
             }),
-            back_end,
+            backend,
         })
     }
 }
@@ -189,7 +189,7 @@ impl Settings<'_> {
     /// Reads a text. An empty one is rejected, because it is probably a mistake.
     fn text(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
         match (self.lookup)(name) {
-            Some(text) if text.is_empty() => Err(wanted(name, "is set but empty")),
+            Some(text) if text.is_empty() => Err(config_error(name, "is set but empty")),
             text => Ok(text),
         }
     }
@@ -205,7 +205,9 @@ impl Settings<'_> {
         (self.lookup)(name)
             .map_or(Some(default), |text| text.parse().ok())
             .filter(|number| (min..=max).contains(number))
-            .ok_or_else(|| wanted(name, format!("must be a whole number from {min} to {max}")))
+            .ok_or_else(|| {
+                config_error(name, format!("must be a whole number from {min} to {max}"))
+            })
     }
 
     fn flag(&self, name: &'static str, default: bool) -> Result<bool, ConfigError> {
@@ -213,7 +215,7 @@ impl Settings<'_> {
             None => Ok(default),
             Some("true") => Ok(true),
             Some("false") => Ok(false),
-            Some(_) => Err(wanted(name, "must be true or false")),
+            Some(_) => Err(config_error(name, "must be true or false")),
         }
     }
 
@@ -223,7 +225,7 @@ impl Settings<'_> {
             Some("HS384") => HmacAlgorithm::Hs384,
             Some("HS512") => HmacAlgorithm::Hs512,
             Some(_) => {
-                return Err(wanted(
+                return Err(config_error(
                     "JWT_HMAC_ALGORITHM",
                     "must be HS256, HS384 or HS512",
                 ));
@@ -234,11 +236,13 @@ impl Settings<'_> {
             self.secret("JWT_SECRET_PREVIOUS")?,
         ];
         if let [None, Some(_)] = secrets {
-            let wanted_too = "is not set, though JWT_SECRET_PREVIOUS is";
-            return Err(wanted("JWT_SECRET", wanted_too));
+            let message = "is not set, though JWT_SECRET_PREVIOUS is";
+            return Err(config_error("JWT_SECRET", message));
         }
         let public = match self.text("JWT_JWKS")? {
-            Some(set) => KeySet::read_strictly(&set).map_err(|error| wanted("JWT_JWKS", error))?,
+            Some(set) => {
+                KeySet::read_strictly(&set).map_err(|error| config_error("JWT_JWKS", error))?
+            }
             None => KeySet::default(),
         };
         Ok(TokenRules {
@@ -253,20 +257,23 @@ impl Settings<'_> {
         })
     }
 
-    fn mint(&self, tokens: &TokenRules) -> Result<Option<Rc<DevTokenIssuer>>, ConfigError> {
+    fn dev_token_issuer(
+        &self,
+        tokens: &TokenRules,
+    ) -> Result<Option<Rc<DevTokenIssuer>>, ConfigError> {
         if !self.flag("DEV_TOKENS", false)? {
             return Ok(None);
         }
-        let wanted_secret = "is true, though there is no JWT_SECRET to sign with";
-        let mint =
-            DevTokenIssuer::new(tokens).ok_or_else(|| wanted("DEV_TOKENS", wanted_secret))?;
-        Ok(Some(Rc::new(mint)))
+        let message = "is true, though there is no JWT_SECRET to sign with";
+        let dev_token_issuer =
+            DevTokenIssuer::new(tokens).ok_or_else(|| config_error("DEV_TOKENS", message))?;
+        Ok(Some(Rc::new(dev_token_issuer)))
     }
 
     fn address(&self, name: &'static str) -> Result<Option<ServiceUrl>, ConfigError> {
         let parse = |text: String| {
             ServiceUrl::parse(&text).ok_or_else(|| {
-                wanted(
+                config_error(
                     name,
                     "must be an https:// URL, or http:// to a loopback host, without a user or password",
                 )
@@ -283,10 +290,10 @@ impl Settings<'_> {
         let bytes = match text.strip_prefix("base64url:") {
             None => text.into_bytes(),
             Some(encoded) => Base64UrlUnpadded::decode_vec(encoded.trim_end_matches('='))
-                .map_err(|_| wanted(name, "must be base64url after 'base64url:'"))?,
+                .map_err(|_| config_error(name, "must be base64url after 'base64url:'"))?,
         };
         if bytes.len() < SECRET_BYTES_MIN {
-            return Err(wanted(
+            return Err(config_error(
                 name,
                 format!("must have at least {SECRET_BYTES_MIN} bytes"),
             ));
@@ -294,54 +301,54 @@ impl Settings<'_> {
         Ok(Some(bytes))
     }
 
-    fn back_end(&self) -> Result<Backend, ConfigError> {
+    fn backend(&self) -> Result<Backend, ConfigError> {
         let secret = |name: &'static str| {
-            let wanted_form = "must be 'whsec_' followed by the base64 of 24 to 64 bytes";
+            let message = "must be 'whsec_' followed by the base64 of 24 to 64 bytes";
             let read = |text: String| Signer::read_secret(&text);
             let text = (self.lookup)(name);
-            text.map(|text| read(text).ok_or_else(|| wanted(name, wanted_form)))
+            text.map(|text| read(text).ok_or_else(|| config_error(name, message)))
                 .transpose()
         };
         let current = secret("WEBHOOK_SECRET")?;
         let previous = secret("WEBHOOK_SECRET_PREVIOUS")?;
         if current.is_none() && previous.is_some() {
-            let wanted_too = "is not set, though WEBHOOK_SECRET_PREVIOUS is";
-            return Err(wanted("WEBHOOK_SECRET", wanted_too));
+            let message = "is not set, though WEBHOOK_SECRET_PREVIOUS is";
+            return Err(config_error("WEBHOOK_SECRET", message));
         }
-        let (webhook, judge) = (self.address("WEBHOOK_URL")?, self.address("PUBLISH_URL")?);
-        if current.is_none() && (webhook.is_some() || judge.is_some()) {
-            let wanted_too = "is not set, though WEBHOOK_URL or PUBLISH_URL is";
-            return Err(wanted("WEBHOOK_SECRET", wanted_too));
+        let (webhook, publish_hook) = (self.address("WEBHOOK_URL")?, self.address("PUBLISH_URL")?);
+        if current.is_none() && (webhook.is_some() || publish_hook.is_some()) {
+            let message = "is not set, though WEBHOOK_URL or PUBLISH_URL is";
+            return Err(config_error("WEBHOOK_SECRET", message));
         }
         let secrets: Vec<_> = current.into_iter().chain(previous).collect();
         Ok(Backend {
             signer: (!secrets.is_empty()).then(|| Signer::new(&secrets)),
             webhook,
-            judge,
+            publish_hook,
         })
     }
 
-    fn events(&self, back_end: &Backend) -> Result<EventKinds, ConfigError> {
-        let wanted_names = "must be '*', or names such as room.occupied, room.vacated, member.joined, member.left, message.published, separated by commas";
+    fn events(&self, backend: &Backend) -> Result<EventKinds, ConfigError> {
+        let message = "must be '*', or names such as room.occupied, room.vacated, member.joined, member.left, message.published, separated by commas";
         let events = match (self.lookup)("WEBHOOK_EVENTS") {
             None => EventKinds::by_default(),
             Some(list) => {
-                EventKinds::parse(&list).ok_or_else(|| wanted("WEBHOOK_EVENTS", wanted_names))?
+                EventKinds::parse(&list).ok_or_else(|| config_error("WEBHOOK_EVENTS", message))?
             }
         };
-        Ok(match back_end.webhook {
+        Ok(match backend.webhook {
             Some(_) => events,
             None => EventKinds::default(),
         })
     }
 
-    fn judged(&self, back_end: &Backend) -> Result<Option<PublishFallback>, ConfigError> {
+    fn publish_fallback(&self, backend: &Backend) -> Result<Option<PublishFallback>, ConfigError> {
         let fallback = match (self.lookup)("PUBLISH_FALLBACK").as_deref() {
             None | Some("refuse") => PublishFallback::Refuse,
             Some("allow") => PublishFallback::Allow,
-            Some(_) => return Err(wanted("PUBLISH_FALLBACK", "must be refuse or allow")),
+            Some(_) => return Err(config_error("PUBLISH_FALLBACK", "must be refuse or allow")),
         };
-        Ok(back_end.judge.as_ref().map(|_| fallback))
+        Ok(backend.publish_hook.as_ref().map(|_| fallback))
     }
 
     fn origins(&self) -> Result<AllowedOrigins, ConfigError> {
@@ -349,7 +356,7 @@ impl Settings<'_> {
             return Ok(AllowedOrigins::default());
         };
         AllowedOrigins::parse(&text).ok_or_else(|| {
-            wanted(
+            config_error(
                 "ALLOWED_ORIGINS",
                 "must be '*', or origins such as https://example.com, separated by commas",
             )
@@ -365,10 +372,10 @@ impl Settings<'_> {
     }
 }
 
-fn wanted(name: &'static str, wanted: impl Into<String>) -> ConfigError {
+fn config_error(name: &'static str, message: impl Into<String>) -> ConfigError {
     ConfigError {
         name,
-        wanted: wanted.into(),
+        message: message.into(),
     }
 }
 

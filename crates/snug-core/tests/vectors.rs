@@ -83,7 +83,7 @@ fn messages_of_the_server_serialize_to_their_vectors() {
 fn the_hook_response_vector_parses_to_its_decisions() {
     let response = vectors()["publish_hook_response"].to_string();
     let decisions = hook_request()
-        .read_answer(200, response.as_bytes())
+        .read_response(200, response.as_bytes())
         .unwrap();
     let [
         Decision::Allow,

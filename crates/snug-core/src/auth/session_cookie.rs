@@ -33,7 +33,7 @@ pub enum SessionError {
 ///
 /// [`SessionError::Refused`] with `token_missing` or `token_expired` (the user must sign in) or
 /// `room_forbidden`; [`SessionError::Unusable`] for any other response.
-pub fn read_answer(
+pub fn read_response(
     status: u16,
     body: &[u8],
     leeway_ms: u64,
@@ -135,13 +135,13 @@ mod tests {
                 "answered with claims: token_not_yet_valid",
             ),
         ] {
-            let error = read_answer(status, body.as_bytes(), LEEWAY_MS, NOW).unwrap_err();
+            let error = read_response(status, body.as_bytes(), LEEWAY_MS, NOW).unwrap_err();
             assert_eq!(error, SessionError::Unusable(why.into()));
         }
     }
 
     fn code(status: u16, body: &str) -> String {
-        match read_answer(status, body.as_bytes(), LEEWAY_MS, NOW) {
+        match read_response(status, body.as_bytes(), LEEWAY_MS, NOW) {
             Ok(claims) => claims.user.as_str().into(),
             Err(SessionError::Refused(refusal)) => refusal.code().into(),
             Err(SessionError::Unusable(_)) => "unusable".into(),

@@ -47,15 +47,19 @@ pub struct TokenRules {
 /// Platform operations that verifying a token needs.
 pub trait Platform {
     /// Returns true if the key verifies the signature of these bytes.
-    fn holds(&self, key: &PublicKey, signed: &[u8], signature: &[u8])
-    -> impl Future<Output = bool>;
+    fn verify_signature(
+        &self,
+        key: &PublicKey,
+        signed: &[u8],
+        signature: &[u8],
+    ) -> impl Future<Output = bool>;
 
     /// Returns the identity provider's keys that match the selector: see [`IdentityProvider`].
     ///
     /// # Errors
     ///
     /// `auth_unavailable` if the keys cannot be fetched.
-    fn provided(
+    fn provider_keys(
         &self,
         provider: &ServiceUrl,
         selector: &KeySelector,
@@ -138,7 +142,9 @@ impl TokenRules {
         }
         let configured = self.public.find(selector);
         match &self.provider {
-            Some(provider) if configured.is_empty() => platform.provided(provider, selector).await,
+            Some(provider) if configured.is_empty() => {
+                platform.provider_keys(provider, selector).await
+            }
             _ => Ok(configured),
         }
     }
@@ -152,7 +158,7 @@ impl Key {
             Material::Hs512(key) => holds(&Hs512, key, signed, signature),
             Material::Public(key) => {
                 let is_whole = signature.len() == key.signature_bytes;
-                is_whole && platform.holds(key, signed, signature).await
+                is_whole && platform.verify_signature(key, signed, signature).await
             }
         }
     }

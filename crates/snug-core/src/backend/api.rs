@@ -41,7 +41,7 @@ pub struct ApiRequest {
     /// The caller.
     pub caller: Caller,
     /// The operation.
-    pub ask: ApiOperation,
+    pub operation: ApiOperation,
 }
 
 /// The caller of an API request.
@@ -101,9 +101,13 @@ impl ApiRequest {
     /// # Errors
     ///
     /// `room_forbidden` if they do not.
-    pub fn admit(claims: Claims, room: &RoomName, ask: ApiOperation) -> Result<Self, Refusal> {
+    pub fn admit(
+        claims: Claims,
+        room: &RoomName,
+        operation: ApiOperation,
+    ) -> Result<Self, Refusal> {
         let can = claims.grants.for_room(room).ok_or(Refusal::RoomForbidden)?;
-        let needed = ask.needs();
+        let needed = operation.needs();
         if !can.has(needed) {
             return Err(Refusal::NotGranted(needed));
         }
@@ -112,7 +116,7 @@ impl ApiRequest {
             can,
             limits: claims.limits,
         };
-        Ok(Self { caller, ask })
+        Ok(Self { caller, operation })
     }
 }
 
@@ -123,7 +127,7 @@ impl ApiRequest {
     ///
     /// `bad_request` or `too_large`.
     pub fn check(&self, body: &str, rules: &RoomRules) -> Result<(), Refusal> {
-        match self.ask {
+        match self.operation {
             ApiOperation::Publish => {
                 read_messages(body, self.caller.message_bytes_max(rules)).map(drop)
             }

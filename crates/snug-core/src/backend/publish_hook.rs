@@ -76,7 +76,7 @@ impl HookRequest {
     ///
     /// The reason why the response is invalid, for the operator's log. One invalid decision makes
     /// the whole response invalid.
-    pub fn read_answer(&self, status: u16, body: &[u8]) -> Result<Vec<Decision>, String> {
+    pub fn read_response(&self, status: u16, body: &[u8]) -> Result<Vec<Decision>, String> {
         if status != 200 {
             return Err(format!("answered {status}"));
         }
@@ -241,7 +241,7 @@ mod tests {
             for count in 0..5 {
                 let decisions = vec![r#"{"allow":true}"#; count].join(",");
                 let body = format!(r#"{{"decisions":[{decisions}]}}"#);
-                let outcome = request.read_answer(200, body.as_bytes());
+                let outcome = request.read_response(200, body.as_bytes());
                 let why = format!("returned {count} decisions for {messages} messages");
                 assert_eq!(
                     outcome.map(|all| all.len()),
@@ -260,7 +260,7 @@ mod tests {
         let (ann, data) = (user("ann"), raw("1"));
         let request = request(&[proposed(&ann, &data); 2]);
         let body = br#"{"decisions":[{"allow":true},{"allow":7}]}"#;
-        let why = request.read_answer(200, body).map(|all| all.len());
+        let why = request.read_response(200, body).map(|all| all.len());
         assert_eq!(why, Err("returned an invalid decision 1: malformed".into()));
     }
 
@@ -284,7 +284,7 @@ mod tests {
 
     fn outcome(status: u16, body: &[u8]) -> Result<String, String> {
         let (ann, data) = (user("ann"), raw("1"));
-        let decisions = request(&[proposed(&ann, &data)]).read_answer(status, body)?;
+        let decisions = request(&[proposed(&ann, &data)]).read_response(status, body)?;
         let [decision] = decisions.as_slice() else {
             panic!("one decision");
         };

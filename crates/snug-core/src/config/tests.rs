@@ -27,7 +27,7 @@ fn only_a_secret_is_required() {
             bytes_max: 67_108_864,
         },
         events: EventKinds::default(),
-        judged: None,
+        publish_fallback: None,
         leeway_ms: 5_000,
         presence_grace_ms: 5_000,
         ping_ms: 30_000,
@@ -35,13 +35,13 @@ fn only_a_secret_is_required() {
         idle_timeout_ms: 90_000,
     };
     assert_eq!(*config.room, expected);
-    assert_eq!(config.door.tokens.issuer, None);
-    assert_eq!(config.door.tokens.audience, None);
-    assert_eq!(config.door.tokens.leeway_ms, 5_000);
-    assert_eq!(config.door.tokens.secrets.len(), 1);
-    assert_eq!(config.door.origins, AllowedOrigins::default());
-    assert!(!config.door.token_in_query);
-    assert!(config.mint.is_none());
+    assert_eq!(config.admission.tokens.issuer, None);
+    assert_eq!(config.admission.tokens.audience, None);
+    assert_eq!(config.admission.tokens.leeway_ms, 5_000);
+    assert_eq!(config.admission.tokens.secrets.len(), 1);
+    assert_eq!(config.admission.origins, AllowedOrigins::default());
+    assert!(!config.admission.token_in_query);
+    assert!(config.dev_token_issuer.is_none());
 }
 
 #[test]
@@ -55,11 +55,11 @@ fn back_end_urls_require_a_signing_secret() {
     let config = set(&[("WEBHOOK_URL", url), ("PUBLISH_URL", url)]);
     let address =
         |address: &Option<ServiceUrl>| address.as_ref().map(|one| one.as_str().to_owned());
-    assert_eq!(address(&config.back_end.webhook), Some(url.into()));
-    assert_eq!(address(&config.back_end.judge), Some(url.into()));
-    assert!(config.back_end.signer.is_some());
+    assert_eq!(address(&config.backend.webhook), Some(url.into()));
+    assert_eq!(address(&config.backend.publish_hook), Some(url.into()));
+    assert!(config.backend.signer.is_some());
     assert_eq!(config.room.events, EventKinds::by_default());
-    assert_eq!(config.room.judged, Some(PublishFallback::Refuse));
+    assert_eq!(config.room.publish_fallback, Some(PublishFallback::Refuse));
     let config = set(&[
         ("WEBHOOK_URL", url),
         ("WEBHOOK_EVENTS", "*"),
@@ -67,11 +67,11 @@ fn back_end_urls_require_a_signing_secret() {
         ("PUBLISH_FALLBACK", "allow"),
     ]);
     assert_eq!(config.room.events, EventKinds::parse("*").unwrap());
-    assert_eq!(config.room.judged, Some(PublishFallback::Allow));
+    assert_eq!(config.room.publish_fallback, Some(PublishFallback::Allow));
     // Without URLs, nothing is sent.
     let config = set(&[("WEBHOOK_EVENTS", "*"), ("PUBLISH_FALLBACK", "allow")]);
     assert_eq!(config.room.events, EventKinds::default());
-    assert_eq!(config.room.judged, None);
+    assert_eq!(config.room.publish_fallback, None);
     let refused = |settings: &[(&'static str, &str)]| read(settings).err().map(|it| it.name);
     for (settings, name) in [
         (&[("WEBHOOK_URL", url)][..], "WEBHOOK_SECRET"),
@@ -139,8 +139,8 @@ fn rejects_text_that_is_not_a_whole_number() {
 fn accepts_only_true_or_false_as_flags() {
     for (text, expected) in [("true", true), ("false", false)] {
         let config = read(&[("TOKEN_IN_QUERY", text), ("DEV_TOKENS", text)]).unwrap();
-        assert_eq!(config.door.token_in_query, expected);
-        assert_eq!(config.mint.is_some(), expected);
+        assert_eq!(config.admission.token_in_query, expected);
+        assert_eq!(config.dev_token_issuer.is_some(), expected);
     }
     for name in ["TOKEN_IN_QUERY", "DEV_TOKENS"] {
         for nonsense in ["", "1", "0", "yes", "TRUE", "True ", "on"] {
@@ -178,9 +178,12 @@ fn development_tokens_satisfy_the_configured_token_rules() {
         ("JWT_AUDIENCE", "snug"),
     ])
     .unwrap();
-    let minted = config.mint.unwrap().sign(br#"{"sub":"ann"}"#, Timestamp(0));
+    let minted = config
+        .dev_token_issuer
+        .unwrap()
+        .sign(br#"{"sub":"ann"}"#, Timestamp(0));
     let claims =
-        token::testing::verify(&minted.unwrap().0, &config.door.tokens, Timestamp(0)).unwrap();
+        token::testing::verify(&minted.unwrap().0, &config.admission.tokens, Timestamp(0)).unwrap();
     assert_eq!(claims.user.as_str(), "ann");
     assert_eq!(claims.expires, Timestamp(DAY_MS));
 }
@@ -188,8 +191,8 @@ fn development_tokens_satisfy_the_configured_token_rules() {
 #[test]
 fn accepts_any_text_that_is_not_empty() {
     let config = read(&[("JWT_ISSUER", "https://a"), ("JWT_AUDIENCE", "snug")]).unwrap();
-    assert_eq!(config.door.tokens.issuer.as_deref(), Some("https://a"));
-    assert_eq!(config.door.tokens.audience.as_deref(), Some("snug"));
+    assert_eq!(config.admission.tokens.issuer.as_deref(), Some("https://a"));
+    assert_eq!(config.admission.tokens.audience.as_deref(), Some("snug"));
     for name in ["JWT_ISSUER", "JWT_AUDIENCE", "JWT_HMAC_ALGORITHM"] {
         assert_eq!(refused(&[(name, "")]).name, name);
     }
@@ -198,7 +201,12 @@ fn accepts_any_text_that_is_not_empty() {
 #[test]
 fn parses_origins_and_rejects_invalid_ones() {
     let config = read(&[("ALLOWED_ORIGINS", "https://a.example")]).unwrap();
-    assert!(config.door.origins.allow("https://a.example", "b.example"));
+    assert!(
+        config
+            .admission
+            .origins
+            .allow("https://a.example", "b.example")
+    );
     for nonsense in ["", "a.example", "https://a.example/path"] {
         assert_eq!(
             refused(&[("ALLOWED_ORIGINS", nonsense)]).name,
@@ -252,7 +260,7 @@ fn rejects_a_weak_secret() {
 fn accepts_the_current_and_the_previous_secret() {
     let previous = "the secret that was used before.";
     let config = read(&[("JWT_SECRET_PREVIOUS", previous)]).unwrap();
-    assert_eq!(config.door.tokens.secrets.len(), 2);
+    assert_eq!(config.admission.tokens.secrets.len(), 2);
 }
 
 #[test]
@@ -269,7 +277,8 @@ fn decodes_a_secret_in_base64url() {
     ] {
         let settings = [("JWT_SECRET", key), ("JWT_HMAC_ALGORITHM", algorithm)];
         let config = read(&settings).unwrap();
-        let refusal = token::testing::verify(token, &config.door.tokens, Timestamp(0)).unwrap_err();
+        let refusal =
+            token::testing::verify(token, &config.admission.tokens, Timestamp(0)).unwrap_err();
         assert_eq!(refusal, Refusal::TokenInvalid(detail));
     }
 }
@@ -306,11 +315,14 @@ fn any_one_source_of_identity_is_enough() {
         ("AUTH_URL", "http://localhost:8080/auth.php"),
     ] {
         let config = Config::read(&|set| (set == name).then(|| value.into()));
-        let door = config.unwrap_or_else(|error| panic!("{error}")).door;
-        assert_eq!(door.tokens.secrets.len(), usize::from(name == "JWT_SECRET"));
-        assert_eq!(door.tokens.public.is_empty(), name != "JWT_JWKS");
-        assert_eq!(door.tokens.provider.is_some(), name == "JWKS_URL");
-        assert_eq!(door.application.is_some(), name == "AUTH_URL");
+        let admission = config.unwrap_or_else(|error| panic!("{error}")).admission;
+        assert_eq!(
+            admission.tokens.secrets.len(),
+            usize::from(name == "JWT_SECRET")
+        );
+        assert_eq!(admission.tokens.public.is_empty(), name != "JWT_JWKS");
+        assert_eq!(admission.tokens.provider.is_some(), name == "JWKS_URL");
+        assert_eq!(admission.application.is_some(), name == "AUTH_URL");
     }
     let all = [("JWT_JWKS", JWKS), ("JWKS_URL", "https://id.example/jwks")];
     assert!(read(&all).is_ok());
@@ -387,7 +399,7 @@ fn numbers() -> impl Iterator<Item = (&'static str, u64, u64, Option<Value>)> {
             "JWT_LEEWAY_SECONDS",
             0,
             3_600,
-            Some(|c| c.door.tokens.leeway_ms / 1000),
+            Some(|c| c.admission.tokens.leeway_ms / 1000),
         ),
         (
             "MESSAGE_BYTES_MAX",

@@ -31,13 +31,13 @@ impl Room {
         request: ApiRequest,
         body: &str,
     ) -> Result<(), Refusal> {
-        let ApiRequest { caller, ask } = request;
+        let ApiRequest { caller, operation } = request;
         // Bans apply to members; a caller with `serve` acts for the application.
         if !caller.can.has(Capability::Serve) {
             self.bans.admit(&caller.user, self.clock)?;
         }
         self.callers.take(id, &caller, &self.rules, self.now)?;
-        match ask {
+        match operation {
             ApiOperation::Publish => self.publish_for(id, &caller, body)?,
             ApiOperation::Messages(page) => {
                 self.queue_query(QueuedQuery::Page(ReplyTo::Api(id), page))

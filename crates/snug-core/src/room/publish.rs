@@ -91,7 +91,9 @@ impl Room {
             Some(stored) if !self.hook_queue.has_messages_of(from) => {
                 self.outbox.push_ack(from, id, stored);
             }
-            _ if self.rules.judged.is_some() => self.await_decision(from, id, author, publication),
+            _ if self.rules.publish_fallback.is_some() => {
+                self.await_decision(from, id, author, publication)
+            }
             _ => self.store(from, id, &author, &publication),
         }
     }

@@ -91,7 +91,7 @@ impl Room {
         let Some(connection) = self.connections.get(&from) else {
             return Scheduling::Now;
         };
-        if self.rules.judged.is_none() {
+        if self.rules.publish_fallback.is_none() {
             return Scheduling::Now;
         }
         let waiting = self.hook_queue.messages_of(from);
@@ -171,7 +171,7 @@ impl Room {
                 self.refuse(from, id.as_ref(), ErrorCode::Refused, message);
                 return true;
             }
-            None => self.rules.judged == Some(PublishFallback::Allow),
+            None => self.rules.publish_fallback == Some(PublishFallback::Allow),
         };
         if is_allowed {
             self.store(from, id, &author, &publication);

@@ -395,7 +395,7 @@ impl TestRoom {
     #[track_caller]
     pub fn hook_responds(&mut self, status: u16, body: &str) {
         let hook_request = self.hook_request.as_ref().expect("a pending hook request");
-        let decisions = hook_request.read_answer(status, body.as_bytes());
+        let decisions = hook_request.read_response(status, body.as_bytes());
         self.hook_call_ends(decisions.ok());
     }
 
@@ -415,7 +415,7 @@ impl TestRoom {
     ) {
         self.feed(Input::HookDecided {
             request: hook_request,
-            decisions: decisions,
+            decisions,
         });
     }
 
@@ -430,14 +430,14 @@ impl TestRoom {
     pub fn starts_api_request(
         &mut self,
         test_user: &TestUser,
-        ask: ApiOperation,
+        operation: ApiOperation,
         body: &str,
     ) -> ApiRequestId {
         self.wake();
         let id = ApiRequestId(self.api_requests);
         self.api_requests += 1;
         let claims = test_user.clone().claims();
-        let request = ApiRequest::admit(claims, &room_name(), ask).expect("granted");
+        let request = ApiRequest::admit(claims, &room_name(), operation).expect("granted");
         let body = body.into();
         self.feed(Input::ApiRequest { id, request, body });
         id
@@ -461,10 +461,10 @@ impl TestRoom {
     pub fn calls_api(
         &mut self,
         test_user: &TestUser,
-        ask: ApiOperation,
+        operation: ApiOperation,
         body: &str,
     ) -> (u16, Value) {
-        let id = self.starts_api_request(test_user, ask, body);
+        let id = self.starts_api_request(test_user, operation, body);
         self.api_response(id)
     }
 
@@ -975,7 +975,7 @@ impl TestRoom {
             let decisions = Some(vec![Decision::Allow; count]);
             let input = Input::HookDecided {
                 request: hook_request,
-                decisions: decisions,
+                decisions,
             };
             self.room.handle_input(input, self.now);
             self.apply_outputs();

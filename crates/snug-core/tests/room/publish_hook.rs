@@ -16,7 +16,7 @@ use crate::driver::{
 };
 
 fn with_hook(rules: &mut RoomRules) {
-    rules.judged = Some(PublishFallback::Refuse);
+    rules.publish_fallback = Some(PublishFallback::Refuse);
 }
 
 fn with_hook_and_no_rate_limit(rules: &mut RoomRules) {
@@ -25,7 +25,7 @@ fn with_hook_and_no_rate_limit(rules: &mut RoomRules) {
 }
 
 fn with_hook_and_allow_fallback(rules: &mut RoomRules) {
-    rules.judged = Some(PublishFallback::Allow);
+    rules.publish_fallback = Some(PublishFallback::Allow);
 }
 
 fn publish(id: impl Into<Value>, data: impl Into<Value>) -> Value {
@@ -574,7 +574,7 @@ fn the_result_of_an_earlier_call_is_ignored() {
         room.publishes(ann, "old");
         let old = room.take_hook_request();
         let decisions = old
-            .read_answer(200, br#"{"decisions":[{"allow":true}]}"#)
+            .read_response(200, br#"{"decisions":[{"allow":true}]}"#)
             .ok();
         room.crashes();
         let bob = room.join("bob");
@@ -587,7 +587,7 @@ fn the_result_of_an_earlier_call_is_ignored() {
         room.receives(bob, json!({ "code": "internal" }));
         // A second result of the same call is ignored, too.
         let decisions = new
-            .read_answer(200, br#"{"decisions":[{"allow":true}]}"#)
+            .read_response(200, br#"{"decisions":[{"allow":true}]}"#)
             .ok();
         room.hook_call_ends_for(new, decisions);
         room.receives_nothing(bob);

@@ -20,7 +20,7 @@
     clippy::arithmetic_side_effects
 )]
 
-mod back_end;
+mod backend;
 #[allow(dead_code)]
 #[path = "../room/driver.rs"]
 mod driver;
@@ -39,7 +39,7 @@ use snug_core::{
     room::io::DeliveryOutcome,
 };
 
-use back_end::Backend;
+use backend::Backend;
 use driver::{Client, Life, SETTLES_MS, START_MS, TestRoom, TestUser, default_rules};
 use model::{Can, Model, Token};
 use view::{JoinSettings, PendingCommand, View, timeless};
@@ -117,7 +117,7 @@ struct Simulation {
     window_ms_max: u64,
     numbers_used: u32,
     /// The receiver of the webhooks, if any.
-    back_end: Option<Backend>,
+    backend: Option<Backend>,
 }
 
 impl Simulation {
@@ -136,7 +136,7 @@ impl Simulation {
             Life::RestoredAfterEveryInput,
         ];
         let life = lives[random.usize(..3)];
-        rules.judged = (random.u32(..3) == 0).then_some(PublishFallback::Refuse);
+        rules.publish_fallback = (random.u32(..3) == 0).then_some(PublishFallback::Refuse);
         let has_webhooks = random.u32(..3) == 0;
         if has_webhooks {
             rules.events = EventKinds::parse("*").unwrap();
@@ -155,7 +155,7 @@ impl Simulation {
             closed: Vec::new(),
             unchecked: VecDeque::new(),
             numbers_used: 0,
-            back_end: has_webhooks.then(Backend::default),
+            backend: has_webhooks.then(Backend::default),
         }
     }
 
@@ -163,7 +163,7 @@ impl Simulation {
         let Some(client) = self.some_client() else {
             return self.joins();
         };
-        if self.back_end.is_some() && self.random.u32(..4) == 0 {
+        if self.backend.is_some() && self.random.u32(..4) == 0 {
             return self.back_end_responds();
         }
         match self.random.u32(..120) {
@@ -179,7 +179,7 @@ impl Simulation {
             87..95 => self.time_passes(),
             95..98 => self.is_restored(),
             // After a crash, a room with webhooks waits for missing members, which the model does not do.
-            98..99 if self.back_end.is_none() => self.crashes(),
+            98..99 if self.backend.is_none() => self.crashes(),
             99..100 => self.wakes_early(),
             100..104 => self.kicks(client),
             104..109 => self.sends_a_token(client),
@@ -403,7 +403,7 @@ impl Simulation {
     /// Publishes while storage fails, which rejects all pending messages.
     fn publishes_during_fault(&mut self, client: Client) {
         // With webhooks, the model cannot predict which write fails.
-        if self.back_end.is_some() {
+        if self.backend.is_some() {
             return self.sends_some(client);
         }
         if !self.model.may(client, "publish") {
@@ -782,7 +782,7 @@ impl Simulation {
 
     /// Delivers all remaining events, and asserts that the back end has received every event.
     fn deliver_remaining_events(&mut self) {
-        let Some(mut back_end) = self.back_end.take() else {
+        let Some(mut backend) = self.backend.take() else {
             return;
         };
         while !self.room.has_no_delivery() || self.room.has_alarm() {
@@ -790,9 +790,9 @@ impl Simulation {
                 self.room.back_end_responds(DeliveryOutcome::Accepted);
             }
             self.room.pass_ms(60_000);
-            back_end.receives(self.room.take_sent_events(), &self.model.messages);
+            backend.receives(self.room.take_sent_events(), &self.model.messages);
         }
-        back_end.assert_complete(&self.model.messages);
+        backend.assert_complete(&self.model.messages);
     }
 
     /// Passes received objects to every view, and compares the views with the model.
@@ -821,8 +821,8 @@ impl Simulation {
         if is_quiet {
             self.model.become_quiet();
         }
-        match &mut self.back_end {
-            Some(back_end) => back_end.receives(self.room.take_sent_events(), &self.model.messages),
+        match &mut self.backend {
+            Some(backend) => backend.receives(self.room.take_sent_events(), &self.model.messages),
             None => assert!(!self.model.is_idle() || !self.room.has_alarm()),
         }
     }

@@ -30,12 +30,12 @@ impl FakePlatform {
 }
 
 impl Platform for FakePlatform {
-    async fn holds(&self, key: &PublicKey, _: &[u8], _: &[u8]) -> bool {
+    async fn verify_signature(&self, key: &PublicKey, _: &[u8], _: &[u8]) -> bool {
         self.checked.borrow_mut().push(key.clone());
         self.holds
     }
 
-    async fn provided(
+    async fn provider_keys(
         &self,
         _: &ServiceUrl,
         selector: &KeySelector,
