@@ -1,4 +1,4 @@
-//! What a room stores: batches of messages, idempotency keys, and how long both are retained.
+//! Storage formats: batches of messages, idempotency keys, and how long both are retained.
 
 pub mod batch;
 pub mod idempotency;

@@ -31,7 +31,7 @@ struct Readable {
 }
 
 impl Readable {
-    /// Returns the visitor for one level deeper.
+    /// Returns the state for one level deeper.
     fn inner<E: Error>(self) -> Result<Self, E> {
         let depth_left = self.depth_left.checked_sub(1);
         depth_left
