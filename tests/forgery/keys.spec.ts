@@ -213,7 +213,7 @@ it.each([
   expect(status).toBe(500);
   expect(JSON.parse(body)).toMatchObject({
     code: "misconfigured",
-    detail: expect.stringContaining("anybody"),
+    detail: expect.stringContaining("small order"),
   });
 });
 
