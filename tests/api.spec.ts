@@ -2,7 +2,7 @@
 
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
-import { type Answer, fetched } from "./support/door.js";
+import { type HttpResponse, httpRequest } from "./support/admission.js";
 import { newRoom } from "./support/join-request.js";
 import { inSeconds, token } from "./support/tokens.js";
 import { startWorker } from "./support/worker.js";
@@ -22,16 +22,16 @@ async function ask(
   path: string,
   body?: unknown,
   { bearer, headers = {} }: { bearer?: string | undefined; headers?: Record<string, string> } = {},
-): Promise<Answer> {
+): Promise<HttpResponse> {
   const authorization = { Authorization: `Bearer ${bearer ?? (await granting(...ALL))}` };
   const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
   const isChunked = "Transfer-Encoding" in headers;
   const length = text === undefined || isChunked ? {} : { "Content-Length": Buffer.byteLength(text) };
-  return fetched(worker.origin + path, { ...authorization, ...length, ...headers }, method, text as string);
+  return httpRequest(worker.origin + path, { ...authorization, ...length, ...headers }, method, text as string);
 }
 
 /** The body of an answer that is as it should be. */
-async function done(status: number, asking: Promise<Answer>) {
+async function done(status: number, asking: Promise<HttpResponse>) {
   const { status: told, headers, body } = await asking;
   expect({ status: told, body }).toEqual({ status, body });
   expect(headers["content-type"]).toBe("application/json");
@@ -39,7 +39,7 @@ async function done(status: number, asking: Promise<Answer>) {
 }
 
 /** The problem that a request is refused with. */
-async function problem(status: number, code: string, asking: Promise<Answer>) {
+async function problem(status: number, code: string, asking: Promise<HttpResponse>) {
   const { status: told, headers, body } = await asking;
   expect({ status: told, code: JSON.parse(body).code }).toEqual({ status, code });
   expect(headers["content-type"]).toBe("application/problem+json");
@@ -286,7 +286,7 @@ describe.each(ENDPOINTS)("%s /v1/rooms/{room}%s", (method, path, needed) => {
     const url = `${worker.origin}/v1/rooms/${room}${path}`;
     const protocols = { "Sec-WebSocket-Protocol": `snug.v1, bearer.${good}`, Cookie: `token=${good}` };
     const { "www-authenticate": scheme } = (
-      await problem(401, "token_missing", fetched(`${url}?token=${good}`, protocols, method))
+      await problem(401, "token_missing", httpRequest(`${url}?token=${good}`, protocols, method))
     ).headers;
     expect(scheme).toBe("Bearer");
     await problem(401, "token_invalid", asks(`${good}x`));
@@ -298,7 +298,7 @@ describe.each(ENDPOINTS)("%s /v1/rooms/{room}%s", (method, path, needed) => {
     await problem(403, "origin_forbidden", asks(bearer, { Origin: "https://evil.example" }));
     const { headers } = await asks(bearer, { Origin: PAGE });
     expect(headers["access-control-allow-origin"]).toBe(PAGE);
-    const preflight = await fetched(
+    const preflight = await httpRequest(
       `${worker.origin}/v1/rooms/lobby${path}`,
       { Origin: PAGE, "Access-Control-Request-Method": method },
       "OPTIONS",
@@ -348,7 +348,7 @@ describe("rates", () => {
 });
 
 it("describes itself", async () => {
-  const { status, headers, body } = await fetched(`${worker.origin}/openapi.json`);
+  const { status, headers, body } = await httpRequest(`${worker.origin}/openapi.json`);
   expect([status, headers["content-type"]]).toEqual([200, "application/json"]);
   expect(JSON.parse(body).openapi).toMatch(/^3\.1\./);
 });

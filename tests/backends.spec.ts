@@ -288,7 +288,7 @@ describe.each(RECEIVERS)("the receiver in docs/$page.md", ({ isInstalled, ...lan
       const ann = await connect(worker, "lobby", { user: "ann" });
       await ann.request({ type: "publish", data: "hello" });
       const link = { type: "publish", data: "https://spam.example" };
-      expect(await ann.refusal(link)).toMatchObject({ code: "refused", message: "no links, please" });
+      expect(await ann.requestError(link)).toMatchObject({ code: "refused", message: "no links, please" });
       await ann.close();
       await until(() => receiver.printed().includes("room.vacated"));
       expect(receiver.printed()).toBe(receiver.expected);

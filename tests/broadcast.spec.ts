@@ -57,7 +57,7 @@ describe("publish", () => {
     const ann = await connect(worker, newRoom());
     ann.send(publish("quiet"));
     expect(await ann.next("message")).not.toHaveProperty("event");
-    expect(await ann.rest()).toEqual([]);
+    expect(await ann.drain()).toEqual([]);
   });
 
   it.each([null, false, 0, "", [], {}, 1e300, "用户 🦀 \u0000 \u2028 \n", { "": [{ ["__proto__"]: 1 }] }])(
@@ -90,7 +90,7 @@ describe("publish", () => {
     await tab.request(publish("from tab"));
     expect((await tab.next("message")).data).toBe("from mute");
     expect((await mute.next("message")).data).toBe("from tab");
-    expect(await mute.rest()).toEqual([]);
+    expect(await mute.drain()).toEqual([]);
   });
 });
 
@@ -106,7 +106,7 @@ describe("a frame", () => {
     ann.send('{"type":"publish","data":1}\nnonsense\n{"type":"publish","data":2}\n');
     expect((await ann.next("error")).code).toBe("bad_json");
     expect(await ann.next("message", ({ data }) => data === 2)).toMatchObject({ offset: 2 });
-    expect(await ann.rest()).toMatchObject([{ type: "message", data: 1 }]);
+    expect(await ann.drain()).toMatchObject([{ type: "message", data: 1 }]);
   });
 
   it("without a subprotocol is one command, which may have line breaks", async () => {
@@ -147,7 +147,7 @@ describe("signal", () => {
     };
     expect(await tab.next("signal")).toEqual(heard);
     expect(await bob.next("signal")).toEqual(heard);
-    expect(await ann.rest()).toMatchObject([{ type: "presence" }]);
+    expect(await ann.drain()).toMatchObject([{ type: "presence" }]);
     expect((await ann.request({ type: "history" })).messages).toEqual([]);
     expect((await connect(worker, room, { user: "carol" })).welcome.offset).toBe(0);
   });
@@ -162,10 +162,10 @@ describe("signal", () => {
     const carol = await connect(worker, room, { user: "carol", ...options });
     await ann.request(signal("psst", { to: ["bob", "ann", "bob", "nobody"] }));
     for (const hearer of [tab, bob, bobsTab]) {
-      expect(await hearer.rest()).toMatchObject([{ type: "signal", data: "psst" }]);
+      expect(await hearer.drain()).toMatchObject([{ type: "signal", data: "psst" }]);
     }
-    expect(await carol.rest()).toEqual([]);
-    expect(await ann.rest()).toEqual([]);
+    expect(await carol.drain()).toEqual([]);
+    expect(await ann.drain()).toEqual([]);
   });
 
   it("to nobody reaches nobody", async () => {
@@ -173,7 +173,7 @@ describe("signal", () => {
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });
     await ann.request(signal("", { to: [] }));
-    expect(await bob.rest()).toEqual([]);
+    expect(await bob.drain()).toEqual([]);
   });
 });
 
@@ -241,11 +241,11 @@ describe("a capability that the token does not grant", () => {
   ])("'%s' is missed by %j alone", async (capability, command) => {
     const all = ["receive", "publish", "signal", "presence", "history"];
     const without = await connect(worker, newRoom(), only(...all.filter((one) => one !== capability)));
-    expect(await without.refusal(command)).toMatchObject({ code: "forbidden", retryable: false });
+    expect(await without.requestError(command)).toMatchObject({ code: "forbidden", retryable: false });
     const withIt = await connect(worker, newRoom(), only(capability));
     expect(withIt.welcome.can).toEqual([capability]);
     withIt.send({ ...command, id: "x" });
-    expect(await withIt.rest()).toContainEqual(
+    expect(await withIt.drain()).toContainEqual(
       expect.objectContaining({ id: "x", type: expect.not.stringMatching("error") }),
     );
   });
@@ -256,9 +256,9 @@ describe("a capability that the token does not grant", () => {
     const bob = await connect(worker, room, { user: "bob" });
     await bob.request(publish(1));
     await bob.request(signal(2, { to: ["deaf"] }));
-    expect(await deaf.rest()).toMatchObject([{ type: "presence", joins: [{ user: "bob" }] }]);
+    expect(await deaf.drain()).toMatchObject([{ type: "presence", joins: [{ user: "bob" }] }]);
     await deaf.request(publish(3));
     expect((await bob.next("message", ({ user }) => user === "deaf")).data).toBe(3);
-    expect(await deaf.rest()).toEqual([]);
+    expect(await deaf.drain()).toEqual([]);
   });
 });

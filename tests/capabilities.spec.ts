@@ -2,7 +2,7 @@
 
 import { afterAll, describe, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
-import { refused } from "./support/door.js";
+import { joinRefusal } from "./support/admission.js";
 import { type JoinRequest, newRoom } from "./support/join-request.js";
 import { token } from "./support/tokens.js";
 import type { Push } from "./support/wire.js";
@@ -79,7 +79,7 @@ async function expectDone(
   const isReply = (push: Push) => "id" in push && push.id === "it";
   const replies: Push[] = [];
   // A check of a token may take longer than a ping.
-  while (replies.length === 0) replies.push(...(await ann.rest()).filter(isReply));
+  while (replies.length === 0) replies.push(...(await ann.drain()).filter(isReply));
   if (isAllowed) {
     expect(replies).not.toContainEqual(expect.objectContaining({ type: "error" }));
     expect(replies).toHaveLength(1);
@@ -88,7 +88,7 @@ async function expectDone(
   expect(replies).toEqual([
     { type: "error", id: "it", code: "forbidden", message: expect.any(String), retryable: false },
   ]);
-  expect(await witness.rest()).toEqual([]);
+  expect(await witness.drain()).toEqual([]);
   const { messages } = await witness.request({ type: "history" });
   expect(messages.map(({ data }) => data)).toEqual(["first"]);
   await connect(worker, room, { user: "nobody" });
@@ -127,7 +127,7 @@ describe("of several patterns that match", () => {
       expect(ann.welcome.can).toEqual([only]);
       for (const [name, command, needed] of commands.filter(([, , needed]) => needed)) {
         ann.send({ ...(await command()), id: name });
-        const replies = (await ann.rest()).filter((push) => "id" in push && push.id === name);
+        const replies = (await ann.drain()).filter((push) => "id" in push && push.id === name);
         expect(replies, name).toHaveLength(1);
         const error = { type: "error", code: "forbidden" };
         if (needed === only) expect(replies, name).not.toMatchObject([error]);
@@ -140,7 +140,7 @@ describe("of several patterns that match", () => {
     "the closest to %s grants nothing, and so it is closed",
     async (room) => {
       for (const claims of [{ rooms }, { rooms: backwards }]) {
-        const answer = await refused(worker, room, { claims });
+        const answer = await joinRefusal(worker, room, { claims });
         expect(answer.status).toBe(403);
         expect(JSON.parse(answer.body).code).toBe("room_forbidden");
       }
@@ -159,10 +159,10 @@ describe("of several patterns that match", () => {
     const ann = await connect(worker, "team:7:general");
     const refresh = async () => ({ type: "refresh" as const, token: await token({ rooms }) });
     await ann.request(await refresh());
-    expect((await ann.refusal({ type: "publish", data: 1 })).code).toBe("forbidden");
+    expect((await ann.requestError({ type: "publish", data: 1 })).code).toBe("forbidden");
     await ann.request({ type: "history" });
     const bob = await connect(worker, "team:8:general");
-    expect((await bob.refusal(await refresh())).code).toBe("forbidden");
+    expect((await bob.requestError(await refresh())).code).toBe("forbidden");
     expect((await bob.closed()).code).toBe(4102);
   });
 });
@@ -188,10 +188,10 @@ describe("a connection without 'receive'", () => {
     const hearing = await connect(worker, room, able("ann", ALL));
     for (let time = 1; time <= 2; time++) {
       await speak(bob);
-      expect(said(await deaf.rest())).toEqual([]);
+      expect(said(await deaf.drain())).toEqual([]);
       // The user's other connection hears all of it, and so there was something to hear.
-      expect(said(await hearing.rest())).toHaveLength(8);
-      expect(said(await witness.rest())).toHaveLength(7);
+      expect(said(await hearing.drain())).toHaveLength(8);
+      expect(said(await witness.drain())).toHaveLength(7);
       await worker.hibernate(room);
     }
   });
@@ -208,9 +208,9 @@ describe("a connection without 'receive'", () => {
         { ...publish, id: "b" },
         { ...publish, id: "c" },
       );
-      const heard = (await deaf.rest()).filter(({ type }) => type !== "presence");
+      const heard = (await deaf.drain()).filter(({ type }) => type !== "presence");
       expect(heard).toMatchObject(["a", "b", "c"].map((id) => ({ type: "ack", id })));
-      expect(said(await witness.rest())).toHaveLength(4);
+      expect(said(await witness.drain())).toHaveLength(4);
       await worker.hibernate(room);
     }
   });
@@ -227,7 +227,7 @@ describe("a connection without 'receive'", () => {
       deaf.send(JSON.stringify({ type: "publish", data: round }));
     }
     for (let heard = 0; heard < 80; heard++) await last.next("message");
-    expect(said(await deaf.rest())).toEqual([]);
+    expect(said(await deaf.drain())).toEqual([]);
   });
 
   it("is replayed nothing, by position or by number", async () => {
@@ -241,12 +241,12 @@ describe("a connection without 'receive'", () => {
     ] as const) {
       const deaf = await connect(worker, room, able("ann", without("receive"), { query }));
       expect(deaf.welcome).toMatchObject({ recovered, offset: 1, epoch });
-      expect(said(await deaf.rest())).toEqual([]);
+      expect(said(await deaf.drain())).toEqual([]);
       // It may read what it is not sent.
       expect((await deaf.request({ type: "history" })).messages).toMatchObject([{ data: "first" }]);
       const hearing = await connect(worker, room, able("bob", ALL, { query }));
       expect(hearing.welcome.recovered).toBe(recovered === null ? null : true);
-      expect(said(await hearing.rest())).toMatchObject([{ data: "first" }]);
+      expect(said(await hearing.drain())).toMatchObject([{ data: "first" }]);
     }
   });
 
@@ -260,7 +260,7 @@ describe("a connection without 'receive'", () => {
     await witness.request({ type: "publish", data: "heard" });
     await refresh(["publish"]);
     await witness.request({ type: "publish", data: "unheard" });
-    expect(said(await ann.rest())).toMatchObject([{ data: "heard" }]);
+    expect(said(await ann.drain())).toMatchObject([{ data: "heard" }]);
   });
 });
 
@@ -276,11 +276,11 @@ describe("a connection without 'presence'", () => {
       await bob.request({ type: "state", data: { typing: true } });
       await bob.close(1000);
       await witness.next("presence", ({ leaves }) => leaves.includes("bob"));
-      expect(await blind.rest()).toEqual([]);
+      expect(await blind.drain()).toEqual([]);
       await worker.hibernate(room);
     }
     await witness.request({ type: "publish", data: "heard" });
-    expect(await blind.rest()).toMatchObject([{ type: "message", data: "heard" }]);
+    expect(await blind.drain()).toMatchObject([{ type: "message", data: "heard" }]);
   });
 
   it("is a member for those who have it", async () => {
@@ -302,8 +302,8 @@ describe("a connection without 'history'", () => {
     ] as const) {
       const ann = await connect(worker, room, able("ann", without("history"), { query }));
       expect(ann.welcome.recovered).toBe(recovered);
-      expect((await ann.refusal({ type: "history" })).code).toBe("forbidden");
-      expect((await ann.rest()).filter(isOf("message"))).toEqual([]);
+      expect((await ann.requestError({ type: "history" })).code).toBe("forbidden");
+      expect((await ann.drain()).filter(isOf("message"))).toEqual([]);
       await witness.request({ type: "publish", data: "live" });
       expect(await ann.next("message")).toMatchObject({ data: "live" });
     }

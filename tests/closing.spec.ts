@@ -57,7 +57,7 @@ describe("a connection that the room closes", () => {
     });
     expect(await ann.next("presence")).toMatchObject({ leaves: ["bob"], count: 1 });
     await worker.hibernate(room);
-    expect(await ann.rest()).toEqual([]);
+    expect(await ann.drain()).toEqual([]);
   });
 
   it("has a user who is back in time, and so never leaves", async () => {
@@ -65,20 +65,20 @@ describe("a connection that the room closes", () => {
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });
     const carol = await connect(worker, room, { user: "carol" });
-    await ann.rest();
+    await ann.drain();
     bob.send(new Uint8Array(1));
     await bob.closed();
     await connect(worker, room, { user: "bob" });
     carol.drop(); // Her grace passes after bob's would have.
     expect(await ann.next("presence")).toMatchObject({ leaves: ["carol"] });
-    expect(await ann.rest()).toEqual([]);
+    expect(await ann.drain()).toEqual([]);
   });
 
   it("has a user who is told not to come back, and so leaves at once", async () => {
     const room = newRoom();
     const ann = await connect(patient, room);
     const bob = await connect(patient, room, { user: "bob" });
-    await ann.rest();
+    await ann.drain();
     bob.send(Array(20).fill("nonsense").join("\n"));
     await bob.next("closing");
     expect(await ann.next("presence")).toMatchObject({ leaves: ["bob"], count: 1 });
@@ -119,7 +119,7 @@ describe("a silent connection", () => {
       leaves: ["bob"],
       count: 1,
     });
-    expect(await ann.rest()).toEqual([]);
+    expect(await ann.drain()).toEqual([]);
   });
 
   it("is closed although the room hibernates meanwhile, and pings that it slept through count", async () => {
@@ -168,12 +168,12 @@ describe("a client that closes", () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });
-    await ann.rest();
+    await ann.drain();
     bob.send(new Uint8Array(1));
     await bob.close(1000);
     expect(await ann.next("presence")).toMatchObject({ leaves: ["bob"], count: 1 });
     await worker.hibernate(room);
-    expect(await ann.rest()).toEqual([]);
+    expect(await ann.drain()).toEqual([]);
   });
 
   it("at once with twenty others is one of as many leaves, each told once to whoever stays", async () => {
@@ -181,12 +181,12 @@ describe("a client that closes", () => {
     const ann = await connect(worker, room);
     const users = Array.from({ length: 20 }, (_, index) => `user${index}`);
     const guests = await Promise.all(users.map((user) => connect(worker, room, { user })));
-    await ann.rest();
+    await ann.drain();
     await Promise.all(guests.map((guest, index) => (index % 2 ? guest.close(1000) : guest.drop())));
     const left: string[] = [];
     while (left.length < users.length) left.push(...(await ann.next("presence")).leaves);
     expect(left.toSorted()).toEqual(users.toSorted());
     expect(await ann.request({ type: "members" })).toMatchObject({ count: 1 });
-    expect(await ann.rest()).toEqual([]);
+    expect(await ann.drain()).toEqual([]);
   });
 });

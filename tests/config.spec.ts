@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it, vi } from "vitest";
 import { connect } from "./support/client.js";
-import { asked, fetched, refused } from "./support/door.js";
+import { joinWithoutUpgrade, httpRequest, joinRefusal } from "./support/admission.js";
 import { token } from "./support/tokens.js";
 import { type Settings, startWorker } from "./support/worker.js";
 
@@ -54,7 +54,7 @@ describe.concurrent("a setting that cannot be used is named, to the client and i
     ["IDLE_TIMEOUT_MS", 1999, { PING_MS: 1000 }],
   ])("%s, set to %j", async (name, value, others) => {
     await using worker = await startWorker({ [name]: value, ...others });
-    const answer = await refused(worker, "lobby");
+    const answer = await joinRefusal(worker, "lobby");
     expect(answer).toMatchObject({ status: 500, headers: { "content-type": "application/problem+json" } });
     const problem = JSON.parse(answer.body);
     expect(problem).toEqual({
@@ -64,7 +64,7 @@ describe.concurrent("a setting that cannot be used is named, to the client and i
       detail: expect.stringMatching(`^${name} `),
       code: "misconfigured",
     });
-    expect(await asked(worker, "lobby", { token: null })).toMatchObject({ status: 500, body: answer.body });
+    expect(await joinWithoutUpgrade(worker, "lobby", { token: null })).toMatchObject({ status: 500, body: answer.body });
     await vi.waitFor(() => expect(worker.log()).toContain(`misconfigured: ${problem.detail}`));
     if (name.startsWith("JWT_SECRET") && value) expect(answer.body + worker.log()).not.toContain(value);
   });
@@ -73,10 +73,10 @@ describe.concurrent("a setting that cannot be used is named, to the client and i
 describe("a misconfigured Worker", () => {
   it("is healthy all the same, and knows its paths and methods", async () => {
     await using worker = await startWorker({ JWT_SECRET: undefined });
-    expect(await fetched(`${worker.origin}/healthz`)).toMatchObject({ status: 200 });
-    expect(await fetched(`${worker.origin}/nowhere`)).toMatchObject({ status: 404 });
-    expect(await fetched(`${worker.origin}/v1/rooms/a/socket`, {}, "POST")).toMatchObject({ status: 405 });
-    expect(await asked(worker, "a*b")).toMatchObject({ status: 500 });
+    expect(await httpRequest(`${worker.origin}/healthz`)).toMatchObject({ status: 200 });
+    expect(await httpRequest(`${worker.origin}/nowhere`)).toMatchObject({ status: 404 });
+    expect(await httpRequest(`${worker.origin}/v1/rooms/a/socket`, {}, "POST")).toMatchObject({ status: 405 });
+    expect(await joinWithoutUpgrade(worker, "a*b")).toMatchObject({ status: 500 });
   });
 });
 
@@ -130,7 +130,7 @@ describe("secrets", () => {
     await connect(worker, "lobby", { token: await token({}, { secret, alg }) });
     for (const other of ["HS256", "HS384", "HS512"].filter((one) => one !== alg)) {
       const jwt = await token({}, { secret, alg: other });
-      expect(await refused(worker, "lobby", { token: jwt })).toMatchObject({ status: 401 });
+      expect(await joinRefusal(worker, "lobby", { token: jwt })).toMatchObject({ status: 401 });
     }
   });
 
@@ -144,7 +144,7 @@ describe("secrets", () => {
       await connect(worker, "lobby", { token: await token({}, { secret }) });
     }
     const { secret } = older;
-    expect(await refused(worker, "lobby", { token: await token({}, { secret }) })).toMatchObject({
+    expect(await joinRefusal(worker, "lobby", { token: await token({}, { secret }) })).toMatchObject({
       status: 401,
     });
   });

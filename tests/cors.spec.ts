@@ -2,7 +2,7 @@
 
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
-import { type Answer, asked, fetched, refused } from "./support/door.js";
+import { type HttpResponse, joinWithoutUpgrade, httpRequest, joinRefusal } from "./support/admission.js";
 import { newRoom, requestOf } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 
@@ -12,7 +12,7 @@ afterAll(() => worker.dispose());
 
 const from = (origin: string) => ({ headers: { Origin: origin } });
 
-function expectReadable(answer: Answer, origin = PAGE) {
+function expectReadable(answer: HttpResponse, origin = PAGE) {
   expect(answer.headers).toMatchObject({
     "access-control-allow-origin": origin,
     "access-control-expose-headers": "retry-after",
@@ -20,32 +20,32 @@ function expectReadable(answer: Answer, origin = PAGE) {
   });
 }
 
-const expectUnreadable = (answer: Answer) =>
+const expectUnreadable = (answer: HttpResponse) =>
   expect(Object.keys(answer.headers).filter((name) => name.startsWith("access-control-"))).toEqual([]);
 
-async function preflight(origin: string, path: string): Promise<Answer> {
+async function preflight(origin: string, path: string): Promise<HttpResponse> {
   const asking = {
     "Access-Control-Request-Method": "GET",
     "Access-Control-Request-Headers": "authorization",
   };
-  return fetched(worker.origin + path, { Origin: origin, ...asking }, "OPTIONS");
+  return httpRequest(worker.origin + path, { Origin: origin, ...asking }, "OPTIONS");
 }
 
 describe("a page of an allowed origin", () => {
   it("may read the door's answers", async () => {
-    const answer = await asked(worker, newRoom(), from(PAGE));
+    const answer = await joinWithoutUpgrade(worker, newRoom(), from(PAGE));
     expect(answer.status).toBe(426);
     expectReadable(answer);
-    expectReadable(await asked(worker, newRoom(), { ...from(PAGE), token: "nonsense" }));
-    expectReadable(await asked(worker, newRoom(), from(worker.origin)), worker.origin);
+    expectReadable(await joinWithoutUpgrade(worker, newRoom(), { ...from(PAGE), token: "nonsense" }));
+    expectReadable(await joinWithoutUpgrade(worker, newRoom(), from(worker.origin)), worker.origin);
   });
 
   it("may read the room's answers", async () => {
     const room = newRoom();
     await connect(worker, room);
     const visit = { ...from(PAGE), user: "bob" };
-    expect((await refused(worker, room, visit)).status).toBe(503);
-    const answer = await asked(worker, room, visit);
+    expect((await joinRefusal(worker, room, visit)).status).toBe(503);
+    const answer = await joinWithoutUpgrade(worker, room, visit);
     expect(answer).toMatchObject({ status: 503, headers: { "retry-after": "10" } });
     expect(JSON.parse(answer.body).code).toBe("room_full");
     expectReadable(answer);
@@ -69,7 +69,7 @@ describe("a page of an allowed origin", () => {
 
 describe("a page of another origin", () => {
   it.each(["https://evil.example", "null"])("such as %s may read nothing", async (origin) => {
-    const answer = await asked(worker, newRoom(), from(origin));
+    const answer = await joinWithoutUpgrade(worker, newRoom(), from(origin));
     expect(answer.status).toBe(403);
     expectUnreadable(answer);
     const preflighted = await preflight(origin, "/v1/rooms/lobby/socket");
@@ -81,7 +81,7 @@ describe("a page of another origin", () => {
 describe("a request that no page made", () => {
   it("is answered without a word of origins", async () => {
     const { url, headers } = await requestOf(worker, newRoom());
-    const answer = await fetched(url, headers);
+    const answer = await httpRequest(url, headers);
     expect(answer.status).toBe(426);
     expectUnreadable(answer);
   });

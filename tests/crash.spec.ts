@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
-import { rows } from "./support/stored.js";
+import { messageRows } from "./support/storage.js";
 import type { Message } from "./support/wire.js";
 import { startWorker } from "./support/worker.js";
 
@@ -71,7 +71,7 @@ it("no acked and no announced message is lost, and the next client resumes", {
   for (const [offset, data] of told) expect(stored.get(offset)).toEqual(data);
   expect(new Set(stored.values()).size).toBe(stored.size);
   // What was killed was a room that gathers: some rows hold several messages.
-  expect((await rows(storage)).length).toBeLessThan(stored.size);
+  expect((await messageRows(storage)).length).toBeLessThan(stored.size);
 });
 
 /** Publishes, eight at a time, until the connection breaks, and tells of what was acked. */

@@ -6,7 +6,7 @@ import { type IncomingMessage, request } from "node:http";
 import { decodeProtectedHeader, jwtVerify } from "jose";
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
-import { type Answer, fetched, refused } from "./support/door.js";
+import { type HttpResponse, httpRequest, joinRefusal } from "./support/admission.js";
 import { newRoom } from "./support/join-request.js";
 import { inSeconds, SECRET } from "./support/tokens.js";
 import { startWorker, type Worker } from "./support/worker.js";
@@ -30,7 +30,7 @@ const CLAIMS_BYTES_MAX = 4096;
 
 /** Asks for a token with these claims, be they an object or a text. */
 const ask = (claims: unknown, headers = {}, at = worker) =>
-  fetched(
+  httpRequest(
     `${at.origin}/dev/token`,
     headers,
     "POST",
@@ -48,7 +48,7 @@ async function minted(claims: unknown, at = worker): Promise<string> {
   return token;
 }
 
-function expectProblem(answer: Answer, status: number, code: string): string {
+function expectProblem(answer: HttpResponse, status: number, code: string): string {
   expect(answer).toMatchObject({ status, headers: { "content-type": "application/problem+json" } });
   const problem = JSON.parse(answer.body);
   expect(problem).toMatchObject({ status, code });
@@ -61,7 +61,7 @@ describe("a token", () => {
     const token = await minted({ sub: "ann", rooms: { [room]: ["receive"] }, info: { name: "安" } });
     const { welcome } = await connect(worker, room, { token });
     expect(welcome).toMatchObject({ user: "ann", can: ["receive"] });
-    expect(await refused(worker, newRoom(), { token })).toMatchObject({ status: 403 });
+    expect(await joinRefusal(worker, newRoom(), { token })).toMatchObject({ status: 403 });
   });
 
   it("is good for 24 hours from now, and says no more than was asked", async () => {
@@ -97,7 +97,7 @@ describe("a token", () => {
     ["token_not_yet_valid", { sub: "ann", nbf: inSeconds(3600) }],
     ["room_forbidden", { sub: "ann" }],
   ])("may be one that is refused: %s, %j", async (code, claims) => {
-    const answer = await refused(worker, newRoom(), { token: await minted(claims) });
+    const answer = await joinRefusal(worker, newRoom(), { token: await minted(claims) });
     expect(JSON.parse(answer.body).code).toBe(code);
   });
 });
@@ -131,9 +131,9 @@ describe("who asks", () => {
       "access-control-allow-headers": "content-type",
     };
     const url = `${worker.origin}/dev/token`;
-    expect(await fetched(url, asking, "OPTIONS")).toMatchObject({ status: 204, headers });
+    expect(await httpRequest(url, asking, "OPTIONS")).toMatchObject({ status: 204, headers });
     for (const Origin of ["https://evil.example", "null"]) {
-      const answer = await fetched(url, { ...asking, Origin }, "OPTIONS");
+      const answer = await httpRequest(url, { ...asking, Origin }, "OPTIONS");
       expectProblem(answer, 403, "origin_forbidden");
     }
   });
@@ -151,7 +151,7 @@ describe("who asks", () => {
   });
 
   it.each(["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])("by %s is told of POST", async (method) => {
-    const answer = await fetched(`${worker.origin}/dev/token`, { Origin: PAGE }, method);
+    const answer = await httpRequest(`${worker.origin}/dev/token`, { Origin: PAGE }, method);
     expect(answer).toMatchObject({ status: 405, headers: { allow: "POST" } });
   });
 });
@@ -204,7 +204,7 @@ describe("there is no such path", () => {
       for (const more of [{}, { Origin: PAGE }, { Origin: "https://evil.example" }, asking]) {
         const answer = (path: string) => {
           const body = method === "POST" ? '{"sub":"ann"}' : undefined;
-          return fetched(`${at.origin}/${path}`, { ...headers, ...more }, method, body);
+          return httpRequest(`${at.origin}/${path}`, { ...headers, ...more }, method, body);
         };
         const answers = await Promise.all([answer("dev/token"), answer("nowhere/else")]);
         const [{ headers: told, ...here }, { headers: toldThere, ...there }] = answers;
@@ -246,7 +246,7 @@ describe("there is no such path", () => {
 
   it("beside it", async () => {
     for (const path of ["dev", "dev/", "dev/token/", "dev/tokens", "v1/dev/token"]) {
-      expect(await fetched(`${worker.origin}/${path}`, {}, "POST", "{}")).toMatchObject({ status: 404 });
+      expect(await httpRequest(`${worker.origin}/${path}`, {}, "POST", "{}")).toMatchObject({ status: 404 });
     }
   });
 });

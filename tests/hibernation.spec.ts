@@ -2,7 +2,7 @@
 
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
-import { refused } from "./support/door.js";
+import { joinRefusal } from "./support/admission.js";
 import { newRoom } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 
@@ -52,10 +52,10 @@ describe("after hibernation", () => {
     await tab.request({ type: "state", data: { tab: 2 } });
     await bob.request({ type: "state", data: { cursor: [1, 2] } });
     const before = await ann.request({ type: "members" });
-    await ann.rest();
+    await ann.drain();
     await worker.hibernate(room);
     expect(await ann.request({ type: "members" })).toEqual({ ...before, id: expect.anything() });
-    expect(await ann.rest()).toEqual([]);
+    expect(await ann.drain()).toEqual([]);
   });
 
   it("what a connection asked for and may do is what it was", async () => {
@@ -65,12 +65,12 @@ describe("after hibernation", () => {
     const unwatching = await connect(worker, room, { user: "bob", query: { presence: 0 } });
     await worker.hibernate(room);
     await plain.request(publish(1));
-    expect(await plain.refusal({ type: "signal", data: 1 })).toMatchObject({ code: "forbidden" });
+    expect(await plain.requestError({ type: "signal", data: 1 })).toMatchObject({ code: "forbidden" });
     plain.send('{"type":\n"publish","data":2}');
     await unwatching.next("message", ({ data }) => data === 2);
     await connect(worker, room, { user: "carol" });
-    expect(await unwatching.rest()).toMatchObject([{ data: 1 }]);
-    expect(await plain.rest()).toEqual([]);
+    expect(await unwatching.drain()).toMatchObject([{ data: 1 }]);
+    expect(await plain.drain()).toEqual([]);
     plain.send(JSON.stringify(publish("x".repeat(100))));
     expect((await plain.closed()).code).toBe(1009);
   });
@@ -82,7 +82,7 @@ describe("after hibernation", () => {
     const state = { "": "\u0000".repeat(340) };
     const ann = await connect(worker, room, { user, claims: { info } });
     await ann.request({ type: "state", data: state });
-    for (let i = 1; i <= 19; i++) await ann.refusal({ type: "dance" });
+    for (let i = 1; i <= 19; i++) await ann.requestError({ type: "dance" });
     await worker.hibernate(room);
     const { members } = await ann.request({ type: "members" });
     expect(members).toMatchObject([{ user, info, state: { [ann.welcome.connection]: state } }]);
@@ -92,10 +92,10 @@ describe("after hibernation", () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     for (let i = 1; i <= 19; i++) {
-      await ann.refusal({ type: "dance" });
+      await ann.requestError({ type: "dance" });
       if (i % 5 === 0) await worker.hibernate(room);
     }
-    await ann.refusal({ type: "dance" });
+    await ann.requestError({ type: "dance" });
     expect(await ann.next("closing")).toMatchObject({ code: 4103 });
     expect((await ann.closed()).code).toBe(4103);
   });
@@ -104,11 +104,11 @@ describe("after hibernation", () => {
     const room = newRoom();
     const ann = await connect(slow, room);
     ann.send(...Array.from({ length: 20 }, () => publish(1)));
-    expect((await ann.refusal(publish(2))).code).toBe("rate_limited");
+    expect((await ann.requestError(publish(2))).code).toBe("rate_limited");
     await slow.hibernate(room);
     // One command is granted again each second. With a full bucket, all of these would be.
     ann.send(...Array.from({ length: 18 }, () => publish(3)));
-    expect((await ann.refusal(publish(4))).code).toBe("rate_limited");
+    expect((await ann.requestError(publish(4))).code).toBe("rate_limited");
   });
 
   it("connections from before it count", async () => {
@@ -116,7 +116,7 @@ describe("after hibernation", () => {
     await connect(worker, room);
     await connect(worker, room);
     await worker.hibernate(room);
-    expect(await refused(worker, room)).toMatchObject({ status: 429 });
+    expect(await joinRefusal(worker, room)).toMatchObject({ status: 429 });
   });
 });
 
@@ -143,7 +143,7 @@ describe("during hibernation", () => {
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });
     const carol = await connect(worker, room, { user: "carol" });
-    await ann.rest();
+    await ann.drain();
     await worker.hibernate(room);
     expect((await bob.close(1000, "bye")).code).toBe(1000);
     expect(await ann.next("presence")).toMatchObject({ leaves: ["bob"], count: 2 });
@@ -151,7 +151,7 @@ describe("during hibernation", () => {
     carol.drop();
     expect(await ann.next("presence")).toMatchObject({ leaves: ["carol"], count: 1 });
     await worker.hibernate(room);
-    expect(await ann.rest()).toEqual([]);
+    expect(await ann.drain()).toEqual([]);
     expect((await ann.request({ type: "members" })).members).toMatchObject([{ user: "ann" }]);
   });
 
@@ -160,13 +160,13 @@ describe("during hibernation", () => {
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });
     await bob.request({ type: "state", data: {} });
-    await ann.rest();
+    await ann.drain();
     bob.drop();
     await ann.next("presence", ({ updates }) => updates[0]?.state === null);
     await worker.hibernate(room);
     expect(await ann.next("presence")).toMatchObject({ leaves: ["bob"], updates: [], count: 1 });
     await worker.hibernate(room);
-    expect(await ann.rest()).toEqual([]);
+    expect(await ann.drain()).toEqual([]);
   });
 
   it("a member that dropped before it may be back, and its leave is never announced", async () => {
@@ -176,7 +176,7 @@ describe("during hibernation", () => {
     const carol = await connect(worker, room, { user: "carol" });
     const since = bob.welcome.members?.find(({ user }) => user === "bob")?.since;
     await bob.request({ type: "state", data: {} });
-    await ann.rest();
+    await ann.drain();
     bob.drop();
     await ann.next("presence", ({ updates }) => updates[0]?.state === null);
     await worker.hibernate(room);
@@ -184,7 +184,7 @@ describe("during hibernation", () => {
     expect(back.welcome.members?.find(({ user }) => user === "bob")).toMatchObject({ since, connections: 1 });
     carol.drop(); // Her grace passes after bob's would have.
     expect(await ann.next("presence")).toMatchObject({ joins: [], leaves: ["carol"], count: 2 });
-    expect(await ann.rest()).toEqual([]);
+    expect(await ann.drain()).toEqual([]);
   });
 
   it("a newcomer is welcomed by the room as it was", async () => {
@@ -207,14 +207,14 @@ it("again and again, between any two commands, loses nothing", async () => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const bob = await connect(worker, room, { user: "bob" });
-  await ann.rest();
+  await ann.drain();
   for (let offset = 1; offset <= 20; offset++) {
     const [speaker, hearer] = offset % 2 ? [ann, bob] : [bob, ann];
     expect((await speaker.request(publish(offset))).offset).toBe(offset);
     expect(await hearer.next("message", ({ data }) => data === offset)).toMatchObject({ offset });
     await worker.hibernate(room);
   }
-  expect((await ann.rest()).every(({ type }) => type === "message")).toBe(true);
+  expect((await ann.drain()).every(({ type }) => type === "message")).toBe(true);
 });
 
 it("in the middle of a flood loses nothing", async () => {
@@ -228,7 +228,7 @@ it("in the middle of a flood loses nothing", async () => {
     await worker.hibernate(room);
     for (const id of ids(round)) expect(await bob.next("message")).toMatchObject({ offset: id, data: id });
   }
-  const acks = (await ann.rest()).filter((push) => push.type === "ack");
+  const acks = (await ann.drain()).filter((push) => push.type === "ack");
   expect(acks).toHaveLength(6 * 9);
   for (const { id, offset } of acks) expect(offset).toBe(id);
 });

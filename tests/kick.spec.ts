@@ -2,7 +2,7 @@
 
 import { afterAll, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
-import { asked, refused } from "./support/door.js";
+import { joinWithoutUpgrade, joinRefusal } from "./support/admission.js";
 import { type JoinRequest, newRoom } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 
@@ -61,7 +61,7 @@ it("keeps a banned user out, also after hibernation, and lets the user in when t
   }
   await connect(worker, room);
   await connect(worker, newRoom(), BOB);
-  while ((await asked(worker, room, BOB)).status === 403)
+  while ((await joinWithoutUpgrade(worker, room, BOB)).status === 403)
     await new Promise((resolve) => setTimeout(resolve, 100));
   expect(Date.now()).toBeGreaterThanOrEqual(end);
   await connect(worker, room, BOB);
@@ -71,7 +71,7 @@ it("lifts a ban that is set to nothing", async () => {
   const room = newRoom();
   const moderator = await connect(worker, room, MODERATOR);
   await kick(moderator, "bob", { ban_seconds: 3600 });
-  expect((await refused(worker, room, BOB)).status).toBe(403);
+  expect((await joinRefusal(worker, room, BOB)).status).toBe(403);
   await kick(moderator, "bob", { ban_seconds: 0 });
   await connect(worker, room, BOB);
 });
@@ -82,6 +82,6 @@ it("is for those whose token grants it, by the most specific pattern", async () 
   const claims = { rooms: { "*": ["moderate"], [room]: ["receive"] } };
   for (const joinRequest of [{}, { claims }]) {
     const client = await connect(worker, room, joinRequest);
-    expect((await client.refusal({ type: "kick", user: "bob" })).code).toBe("forbidden");
+    expect((await client.requestError({ type: "kick", user: "bob" })).code).toBe("forbidden");
   }
 });

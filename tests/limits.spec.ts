@@ -3,7 +3,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
-import { asked, refused } from "./support/door.js";
+import { joinWithoutUpgrade, joinRefusal } from "./support/admission.js";
 import { newRoom } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 
@@ -47,7 +47,7 @@ describe("a field", () => {
     ann.send({ ...command(most), id: "most" });
     ann.send({ ...command(most + 1), id: "more" });
     expect(await ann.next("error")).toMatchObject({ id: "more", code, retryable: false });
-    expect(await ann.rest()).toContainEqual(expect.objectContaining({ id: "most" }));
+    expect(await ann.drain()).toContainEqual(expect.objectContaining({ id: "most" }));
   });
 
   it("nests 64 deep in all, the command counted, and not one deeper", async () => {
@@ -71,7 +71,7 @@ describe("a field", () => {
       const error = await ann.next("error");
       expect(error.code).toBe("bad_command");
       expect(error).not.toHaveProperty("id");
-      expect(await ann.rest()).toEqual([]);
+      expect(await ann.drain()).toEqual([]);
     },
   );
 });
@@ -190,7 +190,7 @@ describe("the rate", () => {
     while (refusals.length < 19) refusals.push(await ann.next("error"));
     expect(new Set(refusals.map(({ code }) => code))).toEqual(new Set(["rate_limited"]));
     await wait(refusals.at(-1)?.retry_after_ms);
-    await ann.refusal({ type: "dance" });
+    await ann.requestError({ type: "dance" });
     await wait(1000 / PER_SECOND);
     await ann.request({ type: "ping" });
     await ann.next("pong", ({ id }) => id === `p${BURST - 1}`);
@@ -216,7 +216,7 @@ describe("the rate", () => {
 
 describe("connections", () => {
   const expectTurnedAway = async (room: string, user: string, status: number, code: string) => {
-    for (const answer of [await refused(narrow, room, { user }), await asked(narrow, room, { user })]) {
+    for (const answer of [await joinRefusal(narrow, room, { user }), await joinWithoutUpgrade(narrow, room, { user })]) {
       expect(answer).toMatchObject({
         status,
         headers: {
@@ -253,7 +253,7 @@ describe("connections", () => {
     const ann = await connect(narrow, room);
     await connect(narrow, room);
     await expectTurnedAway(room, "ann", 429, "too_many_connections");
-    expect(await ann.rest()).toEqual([]);
+    expect(await ann.drain()).toEqual([]);
   });
 
   it("that come all at once are no more than the operator says", async () => {
@@ -268,9 +268,9 @@ describe("errors", () => {
   it("cost the connection at the 20th within a minute, which is told first", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
-    for (let i = 1; i <= 19; i++) await ann.refusal({ type: "dance" });
+    for (let i = 1; i <= 19; i++) await ann.requestError({ type: "dance" });
     await ann.request(publish("still here"));
-    expect((await ann.refusal({ type: "dance" })).code).toBe("unknown_command");
+    expect((await ann.requestError({ type: "dance" })).code).toBe("unknown_command");
     expect(await ann.next("closing")).toEqual({
       type: "closing",
       code: 4103,
@@ -285,8 +285,8 @@ describe("errors", () => {
     const ann = await connect(worker, room);
     const tab = await connect(worker, room);
     for (let i = 1; i <= 19; i++) {
-      await ann.refusal({ type: "dance" });
-      await tab.refusal({ type: "dance" });
+      await ann.requestError({ type: "dance" });
+      await tab.requestError({ type: "dance" });
     }
     await ann.request(publish(1));
     await tab.request(publish(1));
@@ -298,7 +298,7 @@ describe("errors", () => {
     const bob = await connect(worker, room, { user: "bob" });
     ann.send(["", ...Array(19).fill("nonsense"), JSON.stringify(publish("too late"))].join("\n"));
     await ann.next("closing");
-    expect((await bob.rest()).filter(({ type }) => type === "message")).toEqual([]);
+    expect((await bob.drain()).filter(({ type }) => type === "message")).toEqual([]);
     expect((await bob.request({ type: "history" })).messages).toEqual([]);
   });
 });

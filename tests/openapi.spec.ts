@@ -9,7 +9,7 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { generateKeyPair, SignJWT } from "jose";
 import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { connect } from "./support/client.js";
-import { type Answer, fetched } from "./support/door.js";
+import { type HttpResponse, httpRequest } from "./support/admission.js";
 import { newRoom } from "./support/join-request.js";
 import {
   at,
@@ -24,7 +24,7 @@ import {
   text,
 } from "./support/openapi.js";
 import { startSite } from "./support/site.js";
-import { run } from "./support/stored.js";
+import { runSql } from "./support/storage.js";
 import { inSeconds, token } from "./support/tokens.js";
 import { startWorker, type Worker } from "./support/worker.js";
 
@@ -90,7 +90,7 @@ describe("openapi.json", () => {
   });
 
   it("is served by the Worker", async () => {
-    expect((await fetched(`${worker.origin}/openapi.json`)).body).toBe(text);
+    expect((await httpRequest(`${worker.origin}/openapi.json`)).body).toBe(text);
   });
 });
 
@@ -235,12 +235,12 @@ interface CallOptions {
 const all = ["receive", "publish", "signal", "presence", "history", "moderate", "serve"];
 
 /** Calls an operation. */
-async function call(operation: Operation, options: CallOptions = {}): Promise<Answer> {
+async function call(operation: Operation, options: CallOptions = {}): Promise<HttpResponse> {
   const room = options.room ?? newRoom();
   const jwt = options.jwt === undefined ? await token({ rooms: { "*": all } }) : options.jwt;
   const path = operation.path.replace("{room}", room).replace("{user}", "cho") + (options.more ?? "");
   const body = options.body ?? fixtures[operation.id]?.body?.(room);
-  return fetched(
+  return httpRequest(
     `${(options.at ?? worker).origin}${path}?${options.query ?? ""}`,
     { ...(jwt !== null && { Authorization: `Bearer ${jwt}` }), ...options.headers },
     options.method ?? operation.method,
@@ -271,7 +271,7 @@ afterAll(() => provider.close());
 const { privateKey } = await generateKeyPair("ES256");
 
 /** Provokes each refusal code. */
-const provoke: Record<string, (operation: Operation) => Promise<Answer>> = {
+const provoke: Record<string, (operation: Operation) => Promise<HttpResponse>> = {
   bad_room: (operation) => call(operation, { room: "not%20a%20room" }),
   bad_request: (operation) => call(operation, fixtures[operation.id]?.bad),
   token_missing: (operation) => call(operation, { jwt: null }),
@@ -308,7 +308,7 @@ const provoke: Record<string, (operation: Operation) => Promise<Answer>> = {
     // Requests about an unused room do not count against the rate limit.
     await connect(narrow, room);
     const jwt = await token({ rooms: { "*": all } });
-    let answer: Answer;
+    let answer: HttpResponse;
     do answer = await call(operation, { at: narrow, room, jwt });
     while (answer.status < 300);
     return answer;
@@ -418,7 +418,7 @@ describe("the Worker's requests to the back end match openapi.json", () => {
     await joinAndPublish(before, "lobby");
     await before.dispose();
     // Makes the events two days old.
-    await run(storage, "UPDATE events SET time = time - 2 * 86400000");
+    await runSql(storage, "UPDATE events SET time = time - 2 * 86400000");
     await using after = await startWorker(settings, storage);
     await connect(after, "lobby");
     const operation = operations.find(({ id }) => id === "listDeadEvents") as Operation;
@@ -447,7 +447,7 @@ describe("the Worker's requests to the back end match openapi.json", () => {
     const ann = await connect(hooked, "lobby");
     await ann.request({ type: "publish", data: 0, event: "e" });
     await ann.request({ type: "publish", data: 1 });
-    expect(await ann.refusal({ type: "publish", data: 2 })).toMatchObject({ code: "refused" });
+    expect(await ann.requestError({ type: "publish", data: 2 })).toMatchObject({ code: "refused" });
     expect(ann.pushes.flatMap((push) => (push.type === "message" ? [push.data] : []))).toEqual([0, "other"]);
   });
 });

@@ -155,9 +155,9 @@ describe.skipIf(!hasPhpPackages).each(guides)("$document", ({ document, joined, 
   it("has a publish hook that refuses or changes messages", async () => {
     const dan = await connect(env.worker, "hooked", { user: "dan" });
     expect(
-      await dan.refusal({ type: "publish", id: 1, data: { text: "http://spam.example" } }),
+      await dan.requestError({ type: "publish", id: 1, data: { text: "http://spam.example" } }),
     ).toMatchObject({ code: "refused", message: reasons.link });
-    expect(await dan.refusal({ type: "publish", id: 2, data: 7 })).toMatchObject({
+    expect(await dan.requestError({ type: "publish", id: 2, data: 7 })).toMatchObject({
       code: "refused",
       message: reasons.type,
     });
@@ -225,7 +225,7 @@ describe.skipIf(!hasPhpPackages).each(comparisons)(
       expect(ann.welcome).toMatchObject({ user: "ann", members: [{ info: { name: "Ann" } }] });
       await ann.request({ type: "publish", data: { text: "hello" } });
       expect(
-        await ann.refusal({ type: "publish", id: 1, data: { text: "see http://spam.example" } }),
+        await ann.requestError({ type: "publish", id: 1, data: { text: "see http://spam.example" } }),
       ).toMatchObject({
         message: link,
       });

@@ -34,7 +34,7 @@ describe("joining", () => {
       count: 2,
     });
     expect(bob.welcome).toMatchObject({ count: 2, members: [{ user: "ann", info: {} }, member] });
-    expect(await bob.rest()).toEqual([]);
+    expect(await bob.drain()).toEqual([]);
   });
 
   it("again in a second tab announces nothing, nor does closing that tab", async () => {
@@ -52,8 +52,8 @@ describe("joining", () => {
       {},
       { user: "bob", connections: 1 },
     ]);
-    expect(await ann.rest()).toEqual([]);
-    expect(await bob.rest()).toEqual([]);
+    expect(await ann.drain()).toEqual([]);
+    expect(await bob.drain()).toEqual([]);
   });
 
   it("shows the profile of the newest connection's token, and since when the user is here", async () => {
@@ -130,7 +130,7 @@ describe("leaving", () => {
       leaves: ["carol"],
       count: 1,
     });
-    expect((await ann.rest()).filter((push) => push.type !== "presence" || push.leaves.length > 0)).toEqual(
+    expect((await ann.drain()).filter((push) => push.type !== "presence" || push.leaves.length > 0)).toEqual(
       [],
     );
   });
@@ -151,7 +151,7 @@ describe("leaving", () => {
     });
     carol.drop(); // Her grace passes after bob's would have.
     await ann.next("presence", ({ leaves }) => leaves.includes("carol"));
-    const heard = await ann.rest();
+    const heard = await ann.drain();
     expect(heard.filter((push) => push.type === "presence" && push.leaves.length > 0)).toEqual([]);
     expect(heard.filter((push) => push.type === "presence" && push.joins.length > 0)).toMatchObject([
       { joins: [{ user: "bob" }] },
@@ -166,7 +166,7 @@ describe("leaving", () => {
     const tab = await connect(patient, room, { user: "bob" });
     await bob.request(state({ tab: 1 }));
     await tab.request(state({ tab: 2 }));
-    await ann.rest();
+    await ann.drain();
     await tab.close(1000);
     const { connection } = tab.welcome;
     expect(await ann.next("presence")).toMatchObject({
@@ -188,13 +188,13 @@ describe("state", () => {
     const ann = await connect(patient, room);
     const tab = await connect(patient, room);
     const bob = await connect(patient, room, { user: "bob" });
-    await ann.rest();
+    await ann.drain();
     await ann.request(state({ cursor: [1, 2] }));
     const update = { user: "ann", connection: ann.welcome.connection, state: { cursor: [1, 2] } };
     const pushed = { type: "presence", joins: [], leaves: [], updates: [update], count: 2 };
     expect(await tab.next("presence", ({ updates }) => updates.length > 0)).toEqual(pushed);
     expect(await bob.next("presence")).toEqual(pushed);
-    expect(await ann.rest()).toEqual([]);
+    expect(await ann.drain()).toEqual([]);
 
     await tab.request(state({}));
     const carol = await connect(patient, room, { user: "carol" });
@@ -222,7 +222,7 @@ describe("watching", () => {
     await bob.request(state({}));
     await bob.close(1000);
     await connect(patient, room, { user: "carol" });
-    expect(await ann.rest()).toEqual([]);
+    expect(await ann.drain()).toEqual([]);
     expect((await ann.request({ type: "members" })).members).toMatchObject([
       { user: "ann" },
       { user: "carol" },
@@ -236,7 +236,7 @@ describe("watching", () => {
     expect(ann.welcome.count).toBe(2);
     expect(ann.welcome).not.toHaveProperty("members");
     await bob.request(state({}));
-    expect(await ann.rest()).toEqual([]);
+    expect(await ann.drain()).toEqual([]);
     expect((await bob.next("presence")).joins).toMatchObject([{ user: "ann" }]);
   });
 

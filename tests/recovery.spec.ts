@@ -40,7 +40,7 @@ describe("a client that comes back", () => {
     const heard = await messages(back, 50);
     expect(heard.map(({ offset }) => offset)).toEqual(numbers(2, 51));
     expect(heard.map(({ data }) => data)).toEqual(numbers(2, 51));
-    expect(await back.rest()).toEqual([]);
+    expect(await back.drain()).toEqual([]);
   });
 
   it("misses nothing of what is published while it does", async () => {
@@ -79,7 +79,7 @@ describe("a client that comes back", () => {
     ]) {
       const back = await connect(worker, room, { user: "bob", query });
       expect(back.welcome.recovered).toBe(false);
-      expect((await back.rest()).filter(({ type }) => type === "message")).toEqual([]);
+      expect((await back.drain()).filter(({ type }) => type === "message")).toEqual([]);
     }
   });
 });
@@ -92,6 +92,6 @@ describe("a client that comes for the first time", () => {
     const bob = await connect(worker, room, { user: "bob", query: { last: 3 } });
     expect(bob.welcome.recovered).toBeNull();
     expect((await messages(bob, 3)).map(({ data }) => data)).toEqual([3, 4, 5]);
-    expect(await bob.rest()).toEqual([]);
+    expect(await bob.drain()).toEqual([]);
   });
 });

@@ -21,20 +21,20 @@ it("grants more or less at once, and the last one counts after hibernation too",
   const room = newRoom();
   const bob = await connect(worker, room, { user: "bob" });
   const ann = await connect(worker, room, { claims: { rooms: { [room]: ["receive"] } } });
-  expect((await ann.refusal(publish)).code).toBe("forbidden");
+  expect((await ann.requestError(publish)).code).toBe("forbidden");
   await refresh(ann, { rooms: { [room]: ["publish"] } });
   await ann.request(publish);
   expect(await bob.next("message")).toMatchObject({ user: "ann", data: "hello" });
   await bob.request(publish);
-  expect(await ann.rest()).toEqual([]);
+  expect(await ann.drain()).toEqual([]);
   await worker.hibernate(room);
   await bob.request(publish);
   await ann.request(publish);
-  expect(await ann.rest()).toEqual([]);
+  expect(await ann.drain()).toEqual([]);
   await refresh(ann, { rooms: { "*": ["receive"], elsewhere: ["publish"] } });
   await bob.request({ ...publish, data: "for ann" });
   expect(await ann.next("message")).toMatchObject({ data: "for ann" });
-  expect((await ann.refusal(publish)).code).toBe("forbidden");
+  expect((await ann.requestError(publish)).code).toBe("forbidden");
 });
 
 it("takes a token of any algorithm that the door takes", async () => {
@@ -60,7 +60,7 @@ it("changes nothing where the token does not hold, and never the user", async ()
     [await token({ nbf: inSeconds(60) }), "token_invalid"],
     [await token({ exp: inSeconds(-1) }), "token_expired"],
   ] as const) {
-    const error = await ann.refusal({ type: "refresh", token: jwt });
+    const error = await ann.requestError({ type: "refresh", token: jwt });
     expect(error).toMatchObject({ code, retryable: false });
     if (jwt) expect(JSON.stringify(error)).not.toContain(jwt);
   }
@@ -74,7 +74,7 @@ it("ends a connection to a room that the token is no longer for", async () => {
   const bob = await connect(worker, room, { user: "bob" });
   const ann = await connect(worker, room);
   const jwt = await token({ rooms: ["elsewhere"] });
-  expect((await ann.refusal({ type: "refresh", token: jwt })).code).toBe("forbidden");
+  expect((await ann.requestError({ type: "refresh", token: jwt })).code).toBe("forbidden");
   expect(await ann.next("closing")).toEqual({
     type: "closing",
     code: 4102,
@@ -91,9 +91,9 @@ it("leaves the connection's place and presence alone", async () => {
   const ann = await connect(worker, room);
   await ann.request({ type: "state", data: { typing: true } });
   await bob.next("presence", ({ updates }) => updates.length > 0);
-  await bob.rest();
+  await bob.drain();
   await refresh(ann, { info: { name: "Ann" } });
-  expect(await bob.rest()).toEqual([]);
+  expect(await bob.drain()).toEqual([]);
   const { members } = await bob.request({ type: "members" });
   const state = { [ann.welcome.connection]: { typing: true } };
   expect(members[0]).toMatchObject({ user: "ann", connections: 1, info: { name: "Ann" }, state });

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it, onTestFinished } from "vitest";
 import { connect } from "./support/client.js";
-import { run } from "./support/stored.js";
+import { runSql } from "./support/storage.js";
 import { startWorker, type Worker } from "./support/worker.js";
 
 const storage = await mkdtemp(join(tmpdir(), "snug-"));
@@ -47,7 +47,7 @@ it("a member that dropped before is still awaited, and is back without being ann
   expect(ann.welcome.members?.[1]).toEqual({ ...before, connections: 0 });
   const { welcome } = await connect(worker, "awaited", bob);
   expect(welcome.members?.[1]).toEqual(before);
-  expect(await ann.rest()).toEqual([]);
+  expect(await ann.drain()).toEqual([]);
 });
 
 const TO_VERSION_6 = `
@@ -106,7 +106,7 @@ it.each([
     for (let data = 1; data <= 3; data++) await ann.request({ type: "publish", data: long });
     epoch = ann.welcome.epoch;
   }
-  await run(directory, sql);
+  await runSql(directory, sql);
   await using worker = await startWorker({ ...settings, HISTORY_BYTES_MAX: 2000 }, directory);
   const ann = await connect(worker, "old");
   expect(ann.welcome).toMatchObject({ epoch, offset: 3 });
@@ -138,7 +138,7 @@ it("idempotency keys that version 3 of the schema stored still hold", async () =
     await using worker = await startWorker(settings, directory);
     first = await publish(worker);
   }
-  await run(directory, TO_VERSION_3);
+  await runSql(directory, TO_VERSION_3);
   await using worker = await startWorker(settings, directory);
   const again = await publish(worker);
   for (const [index, { offset, time }] of first.entries()) {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { type Client, connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
-import { rows } from "./support/stored.js";
+import { messageRows } from "./support/storage.js";
 import { type Settings, startWorker, type Worker } from "./support/worker.js";
 
 const workers: Worker[] = [];
@@ -65,10 +65,10 @@ describe("a room", () => {
     await ann.request(publish(5));
     const { epoch } = ann.welcome;
     await ann.close(1000);
-    const texts = async () => (await rows(storage)).map(({ json }) => json).join("");
+    const texts = async () => (await messageRows(storage)).map(({ json }) => json).join("");
     expect(await texts()).not.toBe("");
     await expect.poll(texts, { timeout: 10_000 }).toBe("");
-    expect((await rows(storage)).map(({ offset }) => offset)).toEqual([4, 5]);
+    expect((await messageRows(storage)).map(({ offset }) => offset)).toEqual([4, 5]);
     const back = await connect(worker, ann.welcome.room);
     expect(back.welcome).toMatchObject({ epoch, offset: 5 });
     expect(await back.request({ ...publish(4), key: "k" })).toMatchObject({ offset: 4, duplicate: true });

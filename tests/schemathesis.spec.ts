@@ -3,7 +3,7 @@
 
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
-import { fetched } from "./support/door.js";
+import { httpRequest } from "./support/admission.js";
 import { operations } from "./support/openapi.js";
 import { hasSchemathesis, type Outcome, runSchemathesis } from "./support/schemathesis.js";
 import { token } from "./support/tokens.js";
@@ -79,7 +79,7 @@ describe.skipIf(!hasSchemathesis)("generated requests", { timeout: TIMEOUT_MS },
     // Otherwise the room would close the connection as idle.
     await ann.close(1000);
     const stored = async () => {
-      const response = await fetched(`${worker.origin}/v1/rooms/lobby`, { Authorization });
+      const response = await httpRequest(`${worker.origin}/v1/rooms/lobby`, { Authorization });
       const { epoch, offset, messages } = JSON.parse(response.body);
       return { epoch, offset, messages };
     };

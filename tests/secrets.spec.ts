@@ -11,10 +11,10 @@ import { join } from "node:path";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
-import { asked, fetched, refused } from "./support/door.js";
+import { joinWithoutUpgrade, httpRequest, joinRefusal } from "./support/admission.js";
 import { type JoinRequest, newRoom, requestOf } from "./support/join-request.js";
 import { type Reply, startSite } from "./support/site.js";
-import { run } from "./support/stored.js";
+import { runSql } from "./support/storage.js";
 import { type Claims, inSeconds, type Signing, token } from "./support/tokens.js";
 import { type Settings, startWorker, type Worker } from "./support/worker.js";
 
@@ -222,7 +222,7 @@ async function expectRefused(
   const told = places.flatMap(async (by) => {
     const jwt = joinRequest.token === undefined ? await secretToken(claims) : joinRequest.token;
     const whole = laden({ ...joinRequest, token: jwt, by });
-    const both = await Promise.all([refused(at, room, whole), asked(at, room, whole)]);
+    const both = await Promise.all([joinRefusal(at, room, whole), joinWithoutUpgrade(at, room, whole)]);
     return both.map(({ body }) => JSON.parse(body).code);
   });
   expect(new Set((await Promise.all(told)).flat())).toEqual(new Set([code]));
@@ -245,17 +245,17 @@ describe("the door refuses", () => {
       ["GET", url.replace("/v1/", "/v2/")],
       ["POST", url.replace(/v1.*\?/, "healthz?")],
     ] as const) {
-      expect((await fetched(to, headers, method)).status).toBeOneOf([404, 405]);
+      expect((await httpRequest(to, headers, method)).status).toBeOneOf([404, 405]);
     }
     for (const Host of ["[", "a b"]) {
-      const { body } = await fetched(url, { ...headers, Host });
+      const { body } = await httpRequest(url, { ...headers, Host });
       expect(JSON.parse(body)).toMatchObject({ code: "bad_request", detail: "The URL cannot be read" });
     }
     for (const Origin of [PAGE, "https://evil.example"]) {
       const preflight = { ...headers, Origin, "Access-Control-Request-Method": "GET" };
-      expect((await fetched(url, preflight, "OPTIONS")).status).toBeOneOf([204, 403]);
+      expect((await httpRequest(url, preflight, "OPTIONS")).status).toBeOneOf([204, 403]);
     }
-    expect((await fetched(url.replace(/v1.*\?/, "healthz?"), headers)).status).toBe(200);
+    expect((await httpRequest(url.replace(/v1.*\?/, "healthz?"), headers)).status).toBe(200);
   });
 
   it("to make tokens of what is no claims, or for whom it should not", async () => {
@@ -272,7 +272,7 @@ describe("the door refuses", () => {
       ["not_found", claims, { Host: "chat.example.com" }],
       ["not_found", claims, {}, "POST", main],
     ] as [string, string, Record<string, string>?, string?, Worker?][]) {
-      const answer = await fetched(
+      const answer = await httpRequest(
         `${at.origin}/dev/token?token=${jwt}`,
         { ...headers, ...more },
         method,
@@ -290,7 +290,7 @@ describe("the door refuses", () => {
       ["room_forbidden", { sub: "ann", private: PRIVATE }],
     ] as const) {
       const body = JSON.stringify(claims);
-      const answer = await fetched(`${generous.origin}/dev/token`, { Origin: PAGE }, "POST", body);
+      const answer = await httpRequest(`${generous.origin}/dev/token`, { Origin: PAGE }, "POST", body);
       const { token: jwt } = JSON.parse(answer.body);
       minted.push(remember(jwt));
       await expectRefused(newRoom(), code, generous, { token: jwt });
@@ -351,7 +351,7 @@ describe("the door refuses", () => {
     await expectRefused(newRoom(), "auth_unavailable", lonely, { token: null });
     await expectRefused(newRoom(), "auth_unavailable", lonely, { token: await providedToken() });
     const client = await enter(lonely, newRoom());
-    const error = await client.refusal({ type: "refresh", token: await providedToken() });
+    const error = await client.requestError({ type: "refresh", token: await providedToken() });
     expect(error.code).toBe("internal");
   });
 
@@ -386,7 +386,7 @@ describe("the door refuses", () => {
 
   it("what is no upgrade", async () => {
     for (const jwt of [await secretToken(), await providedToken(), null]) {
-      const answer = await asked(main, newRoom(), laden({ token: jwt }));
+      const answer = await joinWithoutUpgrade(main, newRoom(), laden({ token: jwt }));
       expect(JSON.parse(answer.body).code).toBe("upgrade_required");
     }
   });
@@ -461,7 +461,7 @@ describe("a room refuses", () => {
     const ann = await enter(main, room);
     await errors(ann);
     const bob = await enter(main, room, {}, { sub: "bob", rooms: { "*": ["receive"] } });
-    expect((await bob.refusal({ type: "publish", data: 1 })).code).toBe("forbidden");
+    expect((await bob.requestError({ type: "publish", data: 1 })).code).toBe("forbidden");
     await ann.request({ type: "publish", data: PUBLISHED });
     expect((await bob.next("message")).data).toBe(PUBLISHED);
     await ann.request({ type: "refresh", token: await secretToken() });
@@ -490,11 +490,11 @@ describe("a room refuses", () => {
     const ann = await enter(worker, "room");
     await ann.request({ type: "publish", data: PUBLISHED });
     const refuse = "BEGIN SELECT RAISE(ABORT, 'refused by a trigger'); END";
-    await run(storage, `CREATE TRIGGER refuse BEFORE INSERT ON messages ${refuse}`);
-    const error = await ann.refusal({ type: "publish", key: REFUSED, data: REFUSED });
+    await runSql(storage, `CREATE TRIGGER refuse BEFORE INSERT ON messages ${refuse}`);
+    const error = await ann.requestError({ type: "publish", key: REFUSED, data: REFUSED });
     expect(error.code).toBe("internal");
     await worker.hibernate("room");
-    await run(storage, "UPDATE meta SET value = value + 1000 WHERE key = 'schema'");
+    await runSql(storage, "UPDATE meta SET value = value + 1000 WHERE key = 'schema'");
     ann.send({ type: "publish", data: REFUSED });
     expect(await ann.closed()).toEqual({ code: 1011, reason: "internal" });
     await expectRefused("room", "internal", worker);
@@ -551,7 +551,7 @@ describe("the back end", () => {
     const jwt = await secretToken({ rooms: { "*": ["serve", "moderate", "history"] }, ...claims });
     const { headers = {} } = laden({ headers: { Authorization: `Bearer ${jwt}` } });
     const length = body === undefined ? {} : { "Content-Length": Buffer.byteLength(body) };
-    return fetched(`${at.origin}${path}?token=${jwt}`, { ...headers, ...length }, method, body);
+    return httpRequest(`${at.origin}${path}?token=${jwt}`, { ...headers, ...length }, method, body);
   }
   const code = ({ body }: { body: string }) => JSON.parse(body).code;
 
@@ -585,7 +585,7 @@ describe("the back end", () => {
     const judged = await start({ PUBLISH_URL, WEBHOOK_SECRET });
     const ann = await enter(judged, newRoom());
     for (const code of ["refused", "internal", "internal", "internal", "internal"]) {
-      expect((await ann.refusal({ type: "publish", data: ASKED })).code).toBe(code);
+      expect((await ann.requestError({ type: "publish", data: ASKED })).code).toBe(code);
     }
   });
 

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { connect } from "./support/client.js";
-import { asked } from "./support/door.js";
-import { databases } from "./support/stored.js";
+import { joinWithoutUpgrade } from "./support/admission.js";
+import { roomDatabases } from "./support/storage.js";
 import { startWorker } from "./support/worker.js";
 
 it("to ask about a room does not make one", async () => {
@@ -15,12 +15,12 @@ it("to ask about a room does not make one", async () => {
   {
     await using worker = await startWorker({}, storage);
     for (const room of ["asked", "asked:again"]) {
-      expect((await asked(worker, room)).status).toBe(426);
+      expect((await joinWithoutUpgrade(worker, room)).status).toBe(426);
     }
     await connect(worker, "joined");
-    expect((await asked(worker, "joined")).status).toBe(426);
+    expect((await joinWithoutUpgrade(worker, "joined")).status).toBe(426);
   }
-  const rooms = await databases(storage);
+  const rooms = await roomDatabases(storage);
   for (const room of rooms) room.close();
   expect(rooms).toHaveLength(1);
 });

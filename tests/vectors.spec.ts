@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
-import { refused } from "./support/door.js";
+import { joinRefusal } from "./support/admission.js";
 import { inSeconds, token } from "./support/tokens.js";
 import { startWorker } from "./support/worker.js";
 
@@ -90,7 +90,7 @@ it("presence pushes match the example, one change at a time", async () => {
   const ann = await connect(worker, room, ANN);
   const tab = await connect(worker, room, ANN);
   await tab.request({ type: "state", data: {} });
-  await watcher.rest();
+  await watcher.drain();
   const bob = await connect(worker, room, BOB);
   clients = [ann, tab, bob];
   const pushes = [await watcher.next("presence")];
@@ -123,6 +123,6 @@ it("a closing push matches the example", async () => {
 });
 
 it("a refusal matches the example", async () => {
-  const { body } = await refused(worker, "refusal", { claims: { exp: inSeconds(-60) } });
+  const { body } = await joinRefusal(worker, "refusal", { claims: { exp: inSeconds(-60) } });
   expect(JSON.parse(body)).toEqual(example("problem_token_expired"));
 });

@@ -6,10 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { connect } from "./support/client.js";
-import { fetched } from "./support/door.js";
+import { httpRequest } from "./support/admission.js";
 import { newRoom } from "./support/join-request.js";
 import { type Reply, type Seen, type Site, startSite } from "./support/site.js";
-import { run } from "./support/stored.js";
+import { runSql } from "./support/storage.js";
 import { token } from "./support/tokens.js";
 import { type Settings, startWorker, type Worker } from "./support/worker.js";
 
@@ -58,14 +58,14 @@ async function publish(worker: Worker, room: string, messages: unknown) {
   const bearer = await token({ sub: "server", rooms: { "*": ["serve"] } });
   const body = JSON.stringify(messages);
   const headers = { Authorization: `Bearer ${bearer}`, "Content-Length": Buffer.byteLength(body) };
-  const answer = await fetched(`${worker.origin}/v1/rooms/${room}/messages`, headers, "POST", body);
+  const answer = await httpRequest(`${worker.origin}/v1/rooms/${room}/messages`, headers, "POST", body);
   expect(answer.status, answer.body).toBe(201);
 }
 
 async function numbers(worker: Worker, room: string) {
   const bearer = await token({ rooms: { "*": ["serve"] } });
   const headers = { Authorization: `Bearer ${bearer}` };
-  return JSON.parse((await fetched(`${worker.origin}/v1/rooms/${room}`, headers)).body);
+  return JSON.parse((await httpRequest(`${worker.origin}/v1/rooms/${room}`, headers)).body);
 }
 
 const told = (site: Site) => site.seen.flatMap(eventsOf);
@@ -235,14 +235,14 @@ it("an event that nobody took for a day is dead, and can be read", async () => {
     await publish(worker, room, [{ data: 1 }, { data: 2 }]);
     await until(() => site.seen.length > 0);
   }
-  await run(storage, "UPDATE events SET time = time - 86400000");
+  await runSql(storage, "UPDATE events SET time = time - 86400000");
   await using worker = await startWorker(settings, storage);
   await expect
     .poll(() => numbers(worker, room), { timeout: 30_000 })
     .toMatchObject({ webhooks: { pending: 0, dead: 2 } });
   const dead = async (query: string, claims: object) => {
     const headers = { Authorization: `Bearer ${await token({ rooms: { "*": claims } })}` };
-    return fetched(`${worker.origin}/v1/rooms/${room}/webhooks/dead${query}`, headers);
+    return httpRequest(`${worker.origin}/v1/rooms/${room}/webhooks/dead${query}`, headers);
   };
   const { status, body } = await dead("?limit=1", ["serve"]);
   expect(status).toBe(200);

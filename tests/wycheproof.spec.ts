@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import type { JWK } from "jose";
 import { describe, expect, it } from "vitest";
-import { asked } from "./support/door.js";
+import { joinWithoutUpgrade } from "./support/admission.js";
 import { type Settings, startWorker, type Worker } from "./support/worker.js";
 
 interface Vector {
@@ -72,7 +72,7 @@ function startWith({ alg, ...jwk }: JWK): Promise<Worker> {
 
 /** Returns true if the Worker considers the token's signature valid. */
 async function isSignatureValid(worker: Worker, jws: string): Promise<boolean> {
-  const { status, body } = await asked(worker, "lobby", { token: jws });
+  const { status, body } = await joinWithoutUpgrade(worker, "lobby", { token: jws });
   const { code, detail } = JSON.parse(body);
   expect({ status, code }).toEqual({ status: 401, code: "token_invalid" });
   expect(Object.keys(SIGNATURE_VALID)).toContain(detail);
@@ -113,7 +113,7 @@ describe("refuses to run with a Wycheproof key of an unsupported kind:", () => {
   it.each(unusable)("$name", async ({ group }) => {
     await using worker = await startWith((group.public ?? group.private) as JWK);
     for (const { jws } of group.tests) {
-      const { status, body } = await asked(worker, "lobby", { token: jws });
+      const { status, body } = await joinWithoutUpgrade(worker, "lobby", { token: jws });
       const { code, detail } = JSON.parse(body);
       expect({ status, code, detail }).toEqual({
         status: 500,

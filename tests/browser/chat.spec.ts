@@ -12,7 +12,7 @@ import {
 } from "../support/browser.js";
 import { startFaultyLine } from "../support/faults.js";
 import { newRoom } from "../support/join-request.js";
-import { joined } from "../support/rooms.js";
+import { joinAndConnect } from "../support/rooms.js";
 import { startSite } from "../support/site.js";
 import { inSeconds, token } from "../support/tokens.js";
 import { startWithPages, type Worker } from "../support/worker.js";
@@ -95,7 +95,7 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
   it("shows HTML, Markdown and other data as plain text", async () => {
     const room = newRoom();
     const ann = await joinAs("Ann", room);
-    const bot = await joined(worker.origin, room, { user: "<i>bot</i>" });
+    const bot = await joinAndConnect(worker.origin, room, { user: "<i>bot</i>" });
     const html = '<img src=x onerror="alert(1)"> **no** javascript:alert(1)';
     await bot.publish({ text: html }, { event: "chat" });
     await bot.publish({ temperature: [21.5, { text: 1 }] }, { event: "weather" });
@@ -167,7 +167,7 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
 
   it("loads the whole history when a new user scrolls up", async () => {
     const room = newRoom();
-    const bot = await joined(worker.origin, room, { user: "bot", claims: { info: { name: "Robot" } } });
+    const bot = await joinAndConnect(worker.origin, room, { user: "bot", claims: { info: { name: "Robot" } } });
     await Promise.all(Array.from({ length: 180 }, (_, n) => bot.publish({ text: `number ${n + 1}` })));
     const cho = await joinAs("Cho", room);
     await waitForMessage(cho.page, "number 180");
@@ -191,7 +191,7 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
 
   it("keeps the name, room, draft and scroll position across a reload", async () => {
     const room = newRoom();
-    const bot = await joined(worker.origin, room, { user: "bot" });
+    const bot = await joinAndConnect(worker.origin, room, { user: "bot" });
     await Promise.all(Array.from({ length: 120 }, (_, n) => bot.publish({ text: `number ${n + 1}` })));
     const { page } = await joinAs("Ann", room);
     await waitForMessage(page, "number 120");
@@ -243,7 +243,7 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
   it("shows why a moderator banned the user, and returns to the join page", async () => {
     const room = newRoom();
     const { page } = await joinAs("Ann", room);
-    const moe = await joined(worker.origin, room, {
+    const moe = await joinAndConnect(worker.origin, room, {
       user: "moe",
       claims: { rooms: { [room]: ["moderate"] } },
     });
@@ -355,7 +355,7 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     await joinPage.locator("input[name=name]").waitFor();
     await expectAccessible(joinPage);
     const room = newRoom();
-    const bot = await joined(worker.origin, room, { user: "bot", claims: { info: { name: "Robot" } } });
+    const bot = await joinAndConnect(worker.origin, room, { user: "bot", claims: { info: { name: "Robot" } } });
     const { page } = await joinAs("Ann", room, look);
     for (const text of [
       "short",

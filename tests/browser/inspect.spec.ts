@@ -11,7 +11,7 @@ import {
   startBrowser,
 } from "../support/browser.js";
 import { newRoom } from "../support/join-request.js";
-import { joined } from "../support/rooms.js";
+import { joinAndConnect } from "../support/rooms.js";
 import { token } from "../support/tokens.js";
 import { startWithPages, type Worker } from "../support/worker.js";
 
@@ -106,7 +106,7 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
 
   it("shows frames in both directions, and the room's members", async () => {
     const room = newRoom();
-    const bob = await joined(worker.origin, room, { user: "bob", claims: { info: { name: "Bob" } } });
+    const bob = await joinAndConnect(worker.origin, room, { user: "bob", claims: { info: { name: "Bob" } } });
     const page = await joinRoom(room);
     await region(page, "Members").getByRole("rowheader", { name: /bob/ }).waitFor();
     await bob.publish({ text: "from bob" }, { event: "chat" });
@@ -167,7 +167,7 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
     const page = await joinRoom(room);
     await button(page, "Send burst").click();
     await page.getByText(/100 of 100/).waitFor();
-    const bob = await joined(worker.origin, room, { user: "bob" });
+    const bob = await joinAndConnect(worker.origin, room, { user: "bob" });
     expect(bob.position?.offset).toBe(100);
     expectNoConsoleErrors(page);
   });
@@ -188,7 +188,7 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
   it("shows why a connection ended for good", async () => {
     const room = newRoom();
     const page = await joinRoom(room);
-    const moe = await joined(worker.origin, room, {
+    const moe = await joinAndConnect(worker.origin, room, {
       user: "moe",
       claims: { rooms: { [room]: ["moderate"] } },
     });

@@ -17,7 +17,7 @@ import {
   open,
   startBrowser,
 } from "../support/browser.js";
-import { asked, fetched } from "../support/door.js";
+import { joinWithoutUpgrade, httpRequest } from "../support/admission.js";
 import { hasPhpPackages, type PhpSite, startPhp } from "../support/php.js";
 import { freePort } from "../support/ports.js";
 import { SECRET } from "../support/tokens.js";
@@ -148,14 +148,14 @@ describe.skipIf(!hasChromium || !hasPhpPackages)("PHP example site", { timeout: 
     const jwt = auth === "token" ? await (await context.request.get(`${php.origin}/token.php`)).text() : null;
     const [cookie] = await context.cookies();
     const credentials = { token: jwt, headers: { Cookie: `${cookie?.name}=${cookie?.value}` } };
-    expect((await asked(worker, "lobby", credentials)).status).toBe(426);
+    expect((await joinWithoutUpgrade(worker, "lobby", credentials)).status).toBe(426);
 
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByLabel("Your name").waitFor();
     await tab.getByText("You have signed out.").waitFor();
 
     // Neither the token nor the cookie is accepted any more, and both tabs show the form.
-    const after = await asked(worker, "lobby", credentials);
+    const after = await joinWithoutUpgrade(worker, "lobby", credentials);
     expect(after.status).toBe(auth === "token" ? 403 : 401);
     expect((await context.request.get(`${php.origin}/token.php`)).status()).toBe(401);
     await tab.reload();
@@ -254,13 +254,13 @@ describe.skipIf(!hasChromium || !hasPhpPackages)("PHP example site", { timeout: 
   });
 
   it("rejects requests that are not from Snug, and serves no file outside public/", async () => {
-    expect((await fetched(`${php.origin}/auth.php`)).status).toBe(405);
-    expect((await fetched(`${php.origin}/auth.php`, {}, "POST", '{"room":"lobby"}')).status).toBe(401);
+    expect((await httpRequest(`${php.origin}/auth.php`)).status).toBe(405);
+    expect((await httpRequest(`${php.origin}/auth.php`, {}, "POST", '{"room":"lobby"}')).status).toBe(401);
     for (const path of ["webhook.php", "publish-hook.php"]) {
-      expect((await fetched(`${php.origin}/${path}`, {}, "POST", "{}")).status).toBe(401);
+      expect((await httpRequest(`${php.origin}/${path}`, {}, "POST", "{}")).status).toBe(401);
     }
     for (const path of ["site.php", "send-notice.php", "../site.php", "%2e%2e/send-notice.php"]) {
-      expect((await fetched(`${php.origin}/${path}`)).body).not.toContain("SITE");
+      expect((await httpRequest(`${php.origin}/${path}`)).body).not.toContain("SITE");
     }
   });
 

@@ -7,7 +7,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { expectNoConsoleErrors, hasChromium, newContext, open, startBrowser } from "../support/browser.js";
 import { type FaultyLine, startFaultyLine } from "../support/faults.js";
-import { joined } from "../support/rooms.js";
+import { joinAndConnect } from "../support/rooms.js";
 import { type Site, startSite } from "../support/site.js";
 import { token } from "../support/tokens.js";
 import { startWorker, type Worker } from "../support/worker.js";
@@ -78,7 +78,7 @@ describe.skipIf(!hasChromium)("useRoom", () => {
 
   it("renders a room, keeps its newest messages after lost connections, and leaves on unmount", async () => {
     code = await bundle(script(line.origin, await token({ sub: "ann" })));
-    const bob = await joined(worker.origin, "lobby", { user: "bob" });
+    const bob = await joinAndConnect(worker.origin, "lobby", { user: "bob" });
     await bob.publish("before");
     const page = await open(await newContext(browser), site.origin);
     await page.getByText("connected: ann, bob").waitFor();

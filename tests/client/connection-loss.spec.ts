@@ -9,16 +9,16 @@ import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { startFaultyLine } from "../support/faults.js";
 import { newRoom } from "../support/join-request.js";
 import {
-  all,
-  connected,
+  collect,
+  untilConnected,
   dataOf,
-  ended,
-  heard,
+  untilDisconnected,
+  recordEvents,
   join,
-  joined,
-  next,
-  reached,
-  refusal,
+  joinAndConnect,
+  nextEvent,
+  untilOffset,
+  errorCodeOf,
 } from "../support/rooms.js";
 import { startSite } from "../support/site.js";
 import { inSeconds, token } from "../support/tokens.js";
@@ -35,13 +35,13 @@ describe("a lost connection", () => {
   it("is resumed: missed messages are replayed and queued messages are sent", async () => {
     await using line = await startFaultyLine(url);
     const name = newRoom();
-    const ann = await joined(url, name);
-    const bob = await joined(line.origin, name, { user: "bob", ...quick });
-    const messages = heard(bob, "message");
-    const gaps = heard(bob, "gap");
+    const ann = await joinAndConnect(url, name);
+    const bob = await joinAndConnect(line.origin, name, { user: "bob", ...quick });
+    const messages = recordEvents(bob, "message");
+    const gaps = recordEvents(bob, "gap");
     await ann.publish(1);
     line.refuse(true);
-    const lost = next(bob, "status");
+    const lost = nextEvent(bob, "status");
     line.drop();
     expect(await lost).toMatchObject({
       status: "connecting",
@@ -52,7 +52,7 @@ describe("a lost connection", () => {
     line.refuse(false);
     expect((await waiting).offset).toBe(4);
     await ann.publish(5);
-    await reached(bob, 5);
+    await untilOffset(bob, 5);
     expect(dataOf(messages)).toEqual([1, 2, 3, "away", 5]);
     expect(gaps).toEqual([]);
     // No leave was announced for bob.
@@ -63,28 +63,28 @@ describe("a lost connection", () => {
     "is detected although the socket looks open (%s)",
     async (which) => {
       await using line = await startFaultyLine(url);
-      const room = await joined(line.origin, newRoom(), quick);
-      const changes = heard(room, "status");
+      const room = await joinAndConnect(line.origin, newRoom(), quick);
+      const changes = recordEvents(room, "status");
       line.freeze(which);
       expect((await room.publish("into the void")).offset).toBe(1);
       expect(changes.map(({ status }) => status)).toContain("connecting");
-      expect(dataOf(await all(room.history()))).toEqual(["into the void"]);
+      expect(dataOf(await collect(room.history()))).toEqual(["into the void"]);
     },
   );
 
   it("is detected in a room without traffic", async () => {
     await using line = await startFaultyLine(url);
-    const room = await joined(line.origin, newRoom(), quick);
-    const lost = next(room, "status", ({ status }) => status === "connecting");
+    const room = await joinAndConnect(line.origin, newRoom(), quick);
+    const lost = nextEvent(room, "status", ({ status }) => status === "connecting");
     line.freeze();
     await lost;
-    await connected(room);
+    await untilConnected(room);
   });
 
   it("is not assumed if the network is only slow", async () => {
     await using line = await startFaultyLine(url);
-    const room = await joined(line.origin, newRoom(), { ...quick, timeoutMs: 5_000 });
-    const changes = heard(room, "status");
+    const room = await joinAndConnect(line.origin, newRoom(), { ...quick, timeoutMs: 5_000 });
+    const changes = recordEvents(room, "status");
     line.stall(300);
     await room.publish("late");
     expect(changes).toEqual([]);
@@ -98,7 +98,7 @@ describe("a lost connection", () => {
     const room = join(`http://127.0.0.1:${port}`, newRoom(), { backoff: { minMs: 8, maxMs: 64 } });
     const waits: number[] = [];
     for (let attempt = 0; attempt < 8; attempt++) {
-      const { error, retryAt = 0 } = await next(room, "status", ({ retryAt }) => retryAt !== undefined);
+      const { error, retryAt = 0 } = await nextEvent(room, "status", ({ retryAt }) => retryAt !== undefined);
       expect(error).toMatchObject({ code: "unreachable", retryable: true });
       waits.push(retryAt - Date.now());
     }
@@ -111,44 +111,44 @@ describe("a lost connection", () => {
     onTestFinished(() => rm(storage, { recursive: true }));
     const first = await startWorker({}, storage);
     await using line = await startFaultyLine(first.origin);
-    const room = await joined(line.origin, "restarted", quick);
-    const messages = heard(room, "message");
+    const room = await joinAndConnect(line.origin, "restarted", quick);
+    const messages = recordEvents(room, "message");
     await room.publish(1);
     await first.dispose();
     await using second = await startWorker({}, storage);
-    line.lead(second.origin);
+    line.redirectTo(second.origin);
     expect((await room.publish(2)).offset).toBe(2);
-    await reached(room, 2);
+    await untilOffset(room, 2);
     expect(dataOf(messages)).toEqual([1, 2]);
   });
 });
 
 describe("an unrecoverable gap", () => {
   /** Creates a room that stores two messages, and disconnects bob while five are published. */
-  async function missed(prepare: (bob: Awaited<ReturnType<typeof joined>>) => void) {
+  async function missed(prepare: (bob: Awaited<ReturnType<typeof joinAndConnect>>) => void) {
     await using forgetful = await startWorker({ HISTORY_MESSAGES_MAX: 2 });
     await using line = await startFaultyLine(forgetful.origin);
     const name = newRoom();
-    const ann = await joined(forgetful.origin, name);
-    const bob = await joined(line.origin, name, { user: "bob", ...quick });
+    const ann = await joinAndConnect(forgetful.origin, name);
+    const bob = await joinAndConnect(line.origin, name, { user: "bob", ...quick });
     prepare(bob);
-    const messages = heard(bob, "message");
+    const messages = recordEvents(bob, "message");
     await ann.publish(1);
-    await reached(bob, 1);
+    await untilOffset(bob, 1);
     line.refuse(true);
     line.drop();
     for (let n = 2; n <= 6; n++) await ann.publish(n);
     line.refuse(false);
-    await connected(bob);
+    await untilConnected(bob);
     await ann.publish(7);
-    await reached(bob, 7);
-    return { messages, history: dataOf(await all(bob.history())) };
+    await untilOffset(bob, 7);
+    return { messages, history: dataOf(await collect(bob.history())) };
   }
 
   it("is reported with its positions", async () => {
     let gaps: object[] = [];
     const { messages, history } = await missed((bob) => {
-      gaps = heard(bob, "gap");
+      gaps = recordEvents(bob, "gap");
     });
     const epoch = expect.any(String);
     expect(gaps).toEqual([{ from: { epoch, offset: 1 }, to: { epoch, offset: 6 } }]);
@@ -173,8 +173,8 @@ describe("an unrecoverable gap", () => {
     const name = newRoom();
     await using line = await startFaultyLine(url);
     const claims = { rooms: { [name]: ["publish"] } };
-    const sensor = await joined(line.origin, name, { user: "sensor", claims, ...quick });
-    const gaps = heard(sensor, "gap");
+    const sensor = await joinAndConnect(line.origin, name, { user: "sensor", claims, ...quick });
+    const gaps = recordEvents(sensor, "gap");
     await sensor.publish(1);
     line.drop();
     expect((await sensor.publish(2)).offset).toBe(2);
@@ -188,12 +188,12 @@ describe("a refusal", () => {
     ["token_invalid", { getToken: () => token({}, { secret: "another, of at least thirty-two bytes" }) }],
   ])("with code %s is final", async (code, options) => {
     const room = join(url, newRoom(), { ...quick, ...options });
-    const [end, waiting] = [ended(room), refusal(room.publish("no"))];
+    const [end, waiting] = [untilDisconnected(room), errorCodeOf(room.publish("no"))];
     expect([await end, await waiting]).toEqual([code, code]);
   });
 
   it("of an invalid room name is final", async () => {
-    expect(await ended(join(url, "a room", quick))).toBe("bad_room");
+    expect(await untilDisconnected(join(url, "a room", quick))).toBe("bad_room");
   });
 
   it("of an expired token makes the client request a new one", async () => {
@@ -201,23 +201,23 @@ describe("a refusal", () => {
       token({ exp }),
     );
     const room = join(url, newRoom(), { ...quick, getToken: () => tokens.shift() ?? "" });
-    await connected(room);
+    await untilConnected(room);
     expect(tokens).toEqual([]);
   });
 
   it("of one invalid token makes the client request a new one", async () => {
     const tokens = ["no.such.token", await token()];
     const room = join(url, newRoom(), { ...quick, getToken: () => tokens.shift() ?? "" });
-    await connected(room);
+    await untilConnected(room);
     expect(tokens).toEqual([]);
   });
 
   it("with Retry-After is retried after that time", async () => {
     await using small = await startWorker({ CONNECTIONS_MAX: 1 });
     const name = newRoom();
-    const first = await joined(small.origin, name);
+    const first = await joinAndConnect(small.origin, name);
     const second = join(small.origin, name, { user: "bob", ...quick });
-    const { error, retryAt = 0 } = await next(second, "status", ({ retryAt }) => retryAt !== undefined);
+    const { error, retryAt = 0 } = await nextEvent(second, "status", ({ retryAt }) => retryAt !== undefined);
     expect(error).toMatchObject({ code: "room_full", retryable: true, retryAfterMs: 10_000 });
     const wait = retryAt - Date.now();
     expect(wait).toBeGreaterThan(9_000);
@@ -228,7 +228,7 @@ describe("a refusal", () => {
   it("without a token is final, since cookies identify the user", async () => {
     await using site = await startSite(() => ({ status: 401 }));
     await using cookies = await startWorker({ AUTH_URL: `${site.origin}/`, JWT_SECRET: undefined });
-    expect(await ended(join(cookies.origin, newRoom(), { ...quick, getToken: undefined }))).toBe(
+    expect(await untilDisconnected(join(cookies.origin, newRoom(), { ...quick, getToken: undefined }))).toBe(
       "token_missing",
     );
   });
@@ -246,13 +246,13 @@ describe("tokens", () => {
     const name = newRoom();
     let tokensRequested = 0;
     const { promise: second, resolve } = Promise.withResolvers<void>();
-    const room = await joined(strict.origin, name, {
+    const room = await joinAndConnect(strict.origin, name, {
       getToken: () => {
         if (++tokensRequested === 3) resolve();
         return token({ exp: inSeconds(tokensRequested < 3 ? RENEWABLE_SECONDS : 3600) });
       },
     });
-    const changes = heard(room, "status");
+    const changes = recordEvents(room, "status");
     const { connection } = room;
     await second;
     await room.publish("still here");
@@ -263,9 +263,9 @@ describe("tokens", () => {
   it("that expire are replaced by reconnecting, without missed messages", async () => {
     await using strict = await startWorker({ JWT_LEEWAY_SECONDS: 0 });
     const name = newRoom();
-    const ann = await joined(strict.origin, name);
+    const ann = await joinAndConnect(strict.origin, name);
     let tokensRequested = 0;
-    const bob = await joined(strict.origin, name, {
+    const bob = await joinAndConnect(strict.origin, name, {
       ...quick,
       getToken: async () => {
         tokensRequested++;
@@ -274,11 +274,11 @@ describe("tokens", () => {
         return token({ sub: "bob", exp: inSeconds(tokensRequested === 1 ? 2 : 3600) });
       },
     });
-    const errors = heard(bob, "error");
-    const messages = heard(bob, "message");
-    expect((await next(bob, "status")).error?.code).toBe("token_expired");
+    const errors = recordEvents(bob, "error");
+    const messages = recordEvents(bob, "message");
+    expect((await nextEvent(bob, "status")).error?.code).toBe("token_expired");
     await ann.publish("meanwhile");
-    await reached(bob, 1);
+    await untilOffset(bob, 1);
     expect(dataOf(messages)).toEqual(["meanwhile"]);
     expect(errors).toMatchObject([{ code: "token_unavailable" }]);
     expect(tokensRequested).toBe(3);
@@ -293,15 +293,15 @@ describe("tokens", () => {
         return tokensRequested === 2 ? (undefined as never) : token();
       },
     });
-    const errors = heard(room, "error");
-    await connected(room);
+    const errors = recordEvents(room, "error");
+    await untilConnected(room);
     expect(errors.map(({ code }) => code)).toEqual(["token_unavailable", "token_unavailable"]);
   });
 
   it("are reused after a lost connection", async () => {
     await using line = await startFaultyLine(url);
     let tokensRequested = 0;
-    const room = await joined(line.origin, newRoom(), {
+    const room = await joinAndConnect(line.origin, newRoom(), {
       ...quick,
       getToken: () => {
         tokensRequested++;
@@ -309,7 +309,7 @@ describe("tokens", () => {
       },
     });
     line.drop();
-    await next(room, "status", ({ status }) => status === "connected");
+    await nextEvent(room, "status", ({ status }) => status === "connected");
     expect(tokensRequested).toBe(1);
   });
 
@@ -317,12 +317,12 @@ describe("tokens", () => {
     await using strict = await startWorker({ JWT_LEEWAY_SECONDS: 0 });
     const name = newRoom();
     let tokensRequested = 0;
-    const room = await joined(strict.origin, name, {
+    const room = await joinAndConnect(strict.origin, name, {
       getToken: () => {
         const rooms = ++tokensRequested === 1 ? [name] : ["elsewhere"];
         return token({ exp: inSeconds(RENEWABLE_SECONDS), rooms });
       },
     });
-    expect(await ended(room)).toBe("token_revoked");
+    expect(await untilDisconnected(room)).toBe("token_revoked");
   });
 });

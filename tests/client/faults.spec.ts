@@ -101,7 +101,7 @@ it("10,000 messages of three clients arrive everywhere once and in one order", {
       } else {
         await worker.dispose();
         worker = await startWorker(settings, storage);
-        line.lead(worker.origin);
+        line.redirectTo(worker.origin);
       }
     }
   })();

@@ -6,7 +6,7 @@ import * as server from "snug-client/server";
 import { Webhook } from "standardwebhooks";
 import { afterAll, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import { joined } from "../support/rooms.js";
+import { joinAndConnect } from "../support/rooms.js";
 import { SECRET, token } from "../support/tokens.js";
 import { startWorker } from "../support/worker.js";
 
@@ -18,7 +18,7 @@ const readme = read("README.md");
 const examples = [...readme.matchAll(/^```js\n(.*?)^```$/gms)].map(([, code = ""]) => code);
 
 it("runs the examples of the client's README", async () => {
-  const bob = await joined(worker.origin, "lobby", { user: "bob", claims: { info: { name: "Bob" } } });
+  const bob = await joinAndConnect(worker.origin, "lobby", { user: "bob", claims: { info: { name: "Bob" } } });
   const printed: string[] = [];
   const waiters: { line: RegExp; done: () => void }[] = [];
   const log = (...words: unknown[]) => {
@@ -82,7 +82,7 @@ it("runs the examples of the client's README", async () => {
   ]);
   const response = { decisions: [{ allow: false, reason: "no spam, please" }, { allow: true }] };
   const [annsToken = ""] = printed.flatMap((line) => line.split(`${JSON.stringify(response)} `)[1] ?? []);
-  await joined(worker.origin, "news", { getToken: () => annsToken });
+  await joinAndConnect(worker.origin, "news", { getToken: () => annsToken });
   expect(printed).toContain("ended: left");
   expect(printed.filter((line) => /refused|not stored|lost/.test(line))).toEqual([]);
   expect([...bob.members.keys()]).toContain("bob");

@@ -3,16 +3,16 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { newRoom } from "../support/join-request.js";
 import {
-  all,
-  connected,
+  collect,
+  untilConnected,
   dataOf,
-  ended,
-  heard,
+  untilDisconnected,
+  recordEvents,
   join,
-  joined,
-  next,
-  reached,
-  refusal,
+  joinAndConnect,
+  nextEvent,
+  untilOffset,
+  errorCodeOf,
 } from "../support/rooms.js";
 import { startWorker } from "../support/worker.js";
 
@@ -24,8 +24,8 @@ describe("joining", () => {
   it("returns a room immediately and reports when it is connected", async () => {
     const room = join(url, newRoom());
     expect(room.status).toBe("connecting");
-    const changes = heard(room, "status");
-    await connected(room);
+    const changes = recordEvents(room, "status");
+    await untilConnected(room);
     expect(changes.map(({ status }) => status)).toEqual(["connected"]);
     expect(room).toMatchObject({ user: "ann", count: 1, isTruncated: false });
     expect([...room.can]).toEqual(["receive", "publish", "signal", "presence", "history"]);
@@ -34,7 +34,7 @@ describe("joining", () => {
 
   it("accepts URLs with any scheme, path and trailing slash", async () => {
     for (const address of [`${url}/`, url.replace("http", "ws"), `${url}?x=1#y`]) {
-      expect((await joined(address, newRoom())).status).toBe("connected");
+      expect((await joinAndConnect(address, newRoom())).status).toBe("connected");
     }
   });
 
@@ -45,13 +45,13 @@ describe("joining", () => {
 
   it("replays the newest messages on request and continues with new ones", async () => {
     const name = newRoom();
-    const ann = await joined(url, name);
+    const ann = await joinAndConnect(url, name);
     for (let n = 1; n <= 5; n++) await ann.publish(n);
     const bob = join(url, name, { user: "bob", last: 3 });
-    const messages = heard(bob, "message");
-    await reached(bob, 5);
+    const messages = recordEvents(bob, "message");
+    await untilOffset(bob, 5);
     await ann.publish(6);
-    await reached(bob, 6);
+    await untilOffset(bob, 6);
     expect(dataOf(messages)).toEqual([3, 4, 5, 6]);
     expect(bob.position).toEqual(ann.position);
   });
@@ -60,8 +60,8 @@ describe("joining", () => {
 describe("publishing", () => {
   it("resolves with the position, and every member receives the message, including its author", async () => {
     const name = newRoom();
-    const [ann, bob] = [await joined(url, name), await joined(url, name, { user: "bob" })];
-    const [own, others] = [next(ann, "message"), next(bob, "message")];
+    const [ann, bob] = [await joinAndConnect(url, name), await joinAndConnect(url, name, { user: "bob" })];
+    const [own, others] = [nextEvent(ann, "message"), nextEvent(bob, "message")];
     const place = await ann.publish({ text: "你好 👋" }, { event: "chat" });
     expect(place).toEqual({ offset: 1, time: expect.any(Number) });
     const message = {
@@ -82,31 +82,31 @@ describe("publishing", () => {
     expect(room.pending).toBe(100);
     const offsets = (await Promise.all(places)).map(({ offset }) => offset);
     expect(offsets).toEqual(Array.from({ length: 100 }, (_, n) => n + 1));
-    expect(dataOf(await all(room.history({ after: 0 })))).toEqual(Array.from({ length: 100 }, (_, n) => n));
+    expect(dataOf(await collect(room.history({ after: 0 })))).toEqual(Array.from({ length: 100 }, (_, n) => n));
     expect(room.pending).toBe(0);
   });
 
   it("stores a message with the same key once", async () => {
-    const room = await joined(url, newRoom());
+    const room = await joinAndConnect(url, newRoom());
     const first = await room.publish("first", { key: "order:7" });
     expect(await room.publish("again", { key: "order:7" })).toEqual({ ...first, duplicate: true });
     const [one, other] = [room.publish("once", { key: "k" }), room.publish("once", { key: "k" })];
     expect(await one).toEqual(await other);
-    expect(dataOf(await all(room.history()))).toEqual(["once", "first"]);
+    expect(dataOf(await collect(room.history()))).toEqual(["once", "first"]);
   });
 
   it("stays within the room's rate limit and keeps the order and the connection", async () => {
     await using slow = await startWorker({ MESSAGES_PER_SECOND: 40, MESSAGES_BURST: 5 });
-    const room = await joined(slow.origin, newRoom());
-    const changes = heard(room, "status");
+    const room = await joinAndConnect(slow.origin, newRoom());
+    const changes = recordEvents(room, "status");
     const places = await Promise.all(Array.from({ length: 60 }, (_, n) => room.publish(n)));
     expect(places.map(({ offset }) => offset)).toEqual(Array.from({ length: 60 }, (_, n) => n + 1));
     expect(changes).toEqual([]);
   });
 
   it("rejects refused messages and continues with the next ones", async () => {
-    const room = await joined(url, newRoom(), { claims: { limits: { message_bytes: 1000 } } });
-    const errors = heard(room, "error");
+    const room = await joinAndConnect(url, newRoom(), { claims: { limits: { message_bytes: 1000 } } });
+    const errors = recordEvents(room, "error");
     const nested = JSON.parse(`${"[".repeat(200)}${"]".repeat(200)}`);
     const outcomes = [
       room.publish("first"),
@@ -126,7 +126,7 @@ describe("publishing", () => {
       ),
     );
     expect(ends).toEqual([1, "bad_json", "too_large", "bad_command", "bad_command", "bad_command", 2]);
-    expect(dataOf(await all(room.history()))).toEqual(["last", "first"]);
+    expect(dataOf(await collect(room.history()))).toEqual(["last", "first"]);
     expect(room.status).toBe("connected");
     // Errors without an id are emitted, too.
     expect(errors.map(({ code }) => code)).toContain("bad_json");
@@ -134,7 +134,7 @@ describe("publishing", () => {
 
   it("is not affected by the error of a signal", async () => {
     const name = newRoom();
-    const room = await joined(url, name, {
+    const room = await joinAndConnect(url, name, {
       claims: { rooms: { [name]: ["receive", "publish", "history"] } },
     });
     const places: number[] = [];
@@ -142,7 +142,7 @@ describe("publishing", () => {
     for (let round = 1; round <= 6; round++) {
       room.signal({});
       const first = room.publish(`${round} a`);
-      const error = next(room, "error");
+      const error = nextEvent(room, "error");
       const second = error.then(() => room.publish(`${round} b`));
       places.push((await first).offset, (await second).offset);
     }
@@ -151,16 +151,16 @@ describe("publishing", () => {
 
   it("rejects if the token does not grant it", async () => {
     const name = newRoom();
-    const room = await joined(url, name, { claims: { rooms: { [name]: ["receive"] } } });
-    expect(await refusal(room.publish("no"))).toBe("forbidden");
-    expect(await refusal(all(room.history()))).toBe("forbidden");
+    const room = await joinAndConnect(url, name, { claims: { rooms: { [name]: ["receive"] } } });
+    expect(await errorCodeOf(room.publish("no"))).toBe("forbidden");
+    expect(await errorCodeOf(collect(room.history()))).toBe("forbidden");
     expect(room.can).toEqual(new Set(["receive"]));
   });
 
   it("rejects if the queue is full", async () => {
     const room = join(url, newRoom(), { queueMax: 2 });
     const [one, two, three] = [room.publish(1), room.publish(2), room.publish(3)];
-    expect(await refusal(three)).toBe("queue_full");
+    expect(await errorCodeOf(three)).toBe("queue_full");
     expect([(await one).offset, (await two).offset]).toEqual([1, 2]);
   });
 });
@@ -170,11 +170,11 @@ describe("signals", () => {
     const name = newRoom();
     const ann = join(url, name);
     expect(ann.signal("too early")).toBe(false);
-    await connected(ann);
-    const bob = await joined(url, name, { user: "bob" });
-    const cho = await joined(url, name, { user: "cho" });
-    const signals = heard(cho, "signal");
-    const first = next(bob, "signal");
+    await untilConnected(ann);
+    const bob = await joinAndConnect(url, name, { user: "bob" });
+    const cho = await joinAndConnect(url, name, { user: "cho" });
+    const signals = recordEvents(cho, "signal");
+    const first = nextEvent(bob, "signal");
     expect(ann.signal({ typing: true }, { event: "typing", to: ["bob"] })).toBe(true);
     expect(await first).toEqual({
       type: "signal",
@@ -183,15 +183,15 @@ describe("signals", () => {
       event: "typing",
       data: { typing: true },
     });
-    const second = next(cho, "signal");
+    const second = nextEvent(cho, "signal");
     ann.signal("all");
     await second;
     expect(signals.map(({ data }) => data)).toEqual(["all"]);
   });
 
   it("that are refused emit an error", async () => {
-    const room = await joined(url, newRoom());
-    const error = next(room, "error");
+    const room = await joinAndConnect(url, newRoom());
+    const error = nextEvent(room, "error");
     room.signal("x", { event: "e".repeat(65) });
     expect(await error).toMatchObject({ code: "bad_command", retryable: false });
   });
@@ -200,10 +200,10 @@ describe("signals", () => {
 describe("members", () => {
   it("are added, updated and removed", async () => {
     const name = newRoom();
-    const ann = await joined(url, name, { claims: { info: { name: "Ann" } } });
+    const ann = await joinAndConnect(url, name, { claims: { info: { name: "Ann" } } });
     expect([...ann.members.keys()]).toEqual(["ann"]);
-    const came = next(ann, "members", (members) => members.has("__proto__"));
-    const bob = await joined(url, name, { user: "__proto__", claims: { info: { name: "小博" } } });
+    const came = nextEvent(ann, "members", (members) => members.has("__proto__"));
+    const bob = await joinAndConnect(url, name, { user: "__proto__", claims: { info: { name: "小博" } } });
     expect((await came).get("__proto__")).toMatchObject({
       info: { name: "小博" },
       connections: 1,
@@ -212,19 +212,19 @@ describe("members", () => {
     expect([...bob.members.keys()].sort()).toEqual(["__proto__", "ann"]);
     expect(ann.count).toBe(2);
 
-    const shown = next(
+    const shown = nextEvent(
       ann,
       "members",
       (members) => Object.keys(members.get("__proto__")?.state ?? {}).length > 0,
     );
-    const own = next(bob, "members");
+    const own = nextEvent(bob, "members");
     bob.setState({ cursor: [1, 2] });
     const state = { [bob.connection ?? ""]: { cursor: [1, 2] } };
     expect((await shown).get("__proto__")?.state).toEqual(state);
     // The room does not send a state to the connection that set it, but the client shows it.
     expect((await own).get("__proto__")?.state).toEqual(state);
 
-    const left = next(ann, "members", (members) => !members.has("__proto__"));
+    const left = nextEvent(ann, "members", (members) => !members.has("__proto__"));
     bob.leave();
     await left;
     expect(ann.count).toBe(1);
@@ -232,15 +232,15 @@ describe("members", () => {
 
   it("with an invalid state get an error, and their next state is shown", async () => {
     const name = newRoom();
-    const ann = await joined(url, name);
-    const bob = await joined(url, name, { user: "bob" });
-    const changes = heard(bob, "status");
+    const ann = await joinAndConnect(url, name);
+    const bob = await joinAndConnect(url, name, { user: "bob" });
+    const changes = recordEvents(bob, "status");
     for (const state of [{ half: "\ud83d" }, { long: "x".repeat(3000) }]) {
-      const error = next(bob, "error", ({ retryable }) => !retryable);
+      const error = nextEvent(bob, "error", ({ retryable }) => !retryable);
       bob.setState(state);
       expect((await error).code).toMatch(/^(bad_json|too_large)$/);
     }
-    const shown = next(ann, "members", (members) => Object.keys(members.get("bob")?.state ?? {}).length > 0);
+    const shown = nextEvent(ann, "members", (members) => Object.keys(members.get("bob")?.state ?? {}).length > 0);
     bob.setState({ fine: true });
     expect(Object.values((await shown).get("bob")?.state ?? {})).toEqual([{ fine: true }]);
     expect(changes).toEqual([]);
@@ -248,14 +248,14 @@ describe("members", () => {
 
   it("have the newest of many states, also after a lost connection", async () => {
     const name = newRoom();
-    const ann = await joined(url, name);
+    const ann = await joinAndConnect(url, name);
     const bob = join(url, name, { user: "bob" });
     for (let n = 0; n <= 500; n++) bob.setState({ n });
     const isLast = (members: ReadonlyMap<string, { state: object }>) =>
       Object.values(members.get("bob")?.state ?? {}).some(({ n }) => n === 500);
-    await next(ann, "members", isLast);
+    await nextEvent(ann, "members", isLast);
     // Each connection has its own state.
-    const again = next(ann, "members", isLast);
+    const again = nextEvent(ann, "members", isLast);
     await worker.hibernate(name);
     bob.setState({ n: 1 });
     bob.setState({ n: 500 });
@@ -264,10 +264,10 @@ describe("members", () => {
 
   it("are not sent to a client that has disabled presence", async () => {
     const name = newRoom();
-    const ann = await joined(url, name, { presence: false });
-    const changes = heard(ann, "members");
-    const bob = await joined(url, name, { user: "bob" });
-    const message = next(ann, "message");
+    const ann = await joinAndConnect(url, name, { presence: false });
+    const changes = recordEvents(ann, "members");
+    const bob = await joinAndConnect(url, name, { user: "bob" });
+    const message = nextEvent(ann, "message");
     await bob.publish("hi");
     await message;
     expect(changes).toEqual([]);
@@ -277,42 +277,42 @@ describe("members", () => {
     timeout: 60_000,
   }, async () => {
     const name = newRoom();
-    const ann = await joined(url, name);
+    const ann = await joinAndConnect(url, name);
     const crowd = await Promise.all(
-      Array.from({ length: 200 }, (_, n) => joined(url, name, { user: `user ${n}`, presence: false })),
+      Array.from({ length: 200 }, (_, n) => joinAndConnect(url, name, { user: `user ${n}`, presence: false })),
     );
-    while (ann.count < 201) await next(ann, "members");
+    while (ann.count < 201) await nextEvent(ann, "members");
     expect(ann.isTruncated).toBe(true);
-    const newcomer = await joined(url, name, { user: "bob" });
+    const newcomer = await joinAndConnect(url, name, { user: "bob" });
     expect(newcomer).toMatchObject({ count: 202, isTruncated: true });
     expect(newcomer.members.size).toBe(200);
     for (const room of crowd.slice(0, 150)) room.leave();
-    while (ann.isTruncated || ann.count > 52) await next(ann, "members");
+    while (ann.isTruncated || ann.count > 52) await nextEvent(ann, "members");
     const here = ["ann", "bob", ...crowd.slice(150).map(({ user }) => user)].sort();
     expect([...ann.members.keys()].sort()).toEqual(here);
-    while (newcomer.isTruncated || newcomer.count > 52) await next(newcomer, "members");
+    while (newcomer.isTruncated || newcomer.count > 52) await nextEvent(newcomer, "members");
     expect([...newcomer.members.keys()].sort()).toEqual(here);
   });
 });
 
 describe("history", () => {
   it("is read downward, upward and page by page", async () => {
-    const room = await joined(url, newRoom());
+    const room = await joinAndConnect(url, newRoom());
     await Promise.all(Array.from({ length: 30 }, (_, n) => room.publish(n + 1)));
     const numbers = Array.from({ length: 30 }, (_, n) => n + 1);
-    expect(dataOf(await all(room.history({ pageSize: 7 })))).toEqual([...numbers].reverse());
-    expect(dataOf(await all(room.history({ after: 10, pageSize: 7 })))).toEqual(numbers.slice(10));
-    expect(dataOf(await all(room.history({ before: 10, pageSize: 100 })))).toEqual(
+    expect(dataOf(await collect(room.history({ pageSize: 7 })))).toEqual([...numbers].reverse());
+    expect(dataOf(await collect(room.history({ after: 10, pageSize: 7 })))).toEqual(numbers.slice(10));
+    expect(dataOf(await collect(room.history({ before: 10, pageSize: 100 })))).toEqual(
       numbers.slice(0, 9).reverse(),
     );
-    expect(await all(room.history({ before: 1 }))).toEqual([]);
-    expect(await all(room.history({ after: 30 }))).toEqual([]);
-    expect(await refusal(all(room.history({ pageSize: 101 })))).toBe("bad_command");
+    expect(await collect(room.history({ before: 1 }))).toEqual([]);
+    expect(await collect(room.history({ after: 30 }))).toEqual([]);
+    expect(await errorCodeOf(collect(room.history({ pageSize: 101 })))).toBe("bad_command");
   });
 
   it("can be requested before the connection is open, and stopped", async () => {
     const name = newRoom();
-    const ann = await joined(url, name);
+    const ann = await joinAndConnect(url, name);
     for (let n = 1; n <= 5; n++) await ann.publish(n);
     const bob = join(url, name, { user: "bob" });
     const seen: unknown[] = [];
@@ -327,14 +327,14 @@ describe("history", () => {
 describe("moderation", () => {
   it("kicks a user and returns the number of closed connections", async () => {
     const name = newRoom();
-    const moe = await joined(url, name, { user: "moe", claims: { rooms: { [name]: ["moderate"] } } });
-    const [bob, tab] = [await joined(url, name, { user: "bob" }), await joined(url, name, { user: "bob" })];
-    const ends = [ended(bob), ended(tab)];
+    const moe = await joinAndConnect(url, name, { user: "moe", claims: { rooms: { [name]: ["moderate"] } } });
+    const [bob, tab] = [await joinAndConnect(url, name, { user: "bob" }), await joinAndConnect(url, name, { user: "bob" })];
+    const ends = [untilDisconnected(bob), untilDisconnected(tab)];
     expect(await moe.kick("bob", { reason: "no spam, please", banSeconds: 3600 })).toBe(2);
     expect(await Promise.all(ends)).toEqual(["banned", "banned"]);
-    expect(await refusal(bob.publish("but"))).toBe("banned");
-    expect(await ended(join(url, name, { user: "bob" }))).toBe("banned");
-    expect(await refusal((await joined(url, name)).kick("moe"))).toBe("forbidden");
+    expect(await errorCodeOf(bob.publish("but"))).toBe("banned");
+    expect(await untilDisconnected(join(url, name, { user: "bob" }))).toBe("banned");
+    expect(await errorCodeOf((await joinAndConnect(url, name)).kick("moe"))).toBe("forbidden");
   });
 });
 
@@ -343,18 +343,18 @@ describe("leaving", () => {
     const name = newRoom();
     await using patient = await startWorker({ PRESENCE_GRACE_MS: 3_600_000 });
     const [ann, bob] = [
-      await joined(patient.origin, name),
-      await joined(patient.origin, name, { user: "bob" }),
+      await joinAndConnect(patient.origin, name),
+      await joinAndConnect(patient.origin, name, { user: "bob" }),
     ];
-    if (ann.count < 2) await next(ann, "members");
-    const left = next(ann, "members", ({ size }) => size === 1);
-    const history = refusal(all(bob.history()));
-    const waiting = refusal(bob.publish("too late"));
+    if (ann.count < 2) await nextEvent(ann, "members");
+    const left = nextEvent(ann, "members", ({ size }) => size === 1);
+    const history = errorCodeOf(collect(bob.history()));
+    const waiting = errorCodeOf(bob.publish("too late"));
     bob.leave();
     expect([await waiting, await history]).toEqual(["left", "left"]);
     await left;
     expect(bob.status).toBe("disconnected");
-    expect(await refusal(bob.publish("more"))).toBe("left");
+    expect(await errorCodeOf(bob.publish("more"))).toBe("left");
     expect(bob.signal("more")).toBe(false);
     bob.leave();
   });
@@ -362,9 +362,9 @@ describe("leaving", () => {
   it("works before the connection is open", async () => {
     const name = newRoom();
     const room = join(url, name);
-    const end = ended(room);
+    const end = untilDisconnected(room);
     room.leave();
     expect(await end).toBe("left");
-    expect((await joined(url, name, { user: "bob" })).count).toBe(1);
+    expect((await joinAndConnect(url, name, { user: "bob" })).count).toBe(1);
   });
 });

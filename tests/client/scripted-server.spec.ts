@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import type { Command, Message } from "snug-client";
 import { expect, it, onTestFinished } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
-import { connected, dataOf, ended, heard, join, next, reached } from "../support/rooms.js";
+import { untilConnected, dataOf, untilDisconnected, recordEvents, join, nextEvent, untilOffset } from "../support/rooms.js";
 
 const quick = { timeoutMs: 1_000, backoff: { minMs: 5, maxMs: 20 } };
 
@@ -107,40 +107,40 @@ async function joinedRoom() {
   const room = join(server.url, "lobby", quick);
   const peer = await server.connection();
   peer.sends(welcome());
-  await connected(room);
+  await untilConnected(room);
   return { server, room, peer };
 }
 
 it("the client ignores unknown pushes and fields", async () => {
   const server = await startScriptedServer();
   const room = join(server.url, "lobby", quick);
-  const messages = heard(room, "message");
+  const messages = recordEvents(room, "message");
   const peer = await server.connection();
   peer.sends(welcome({ unknown: { nested: true } }), { type: "novelty" }, message(1, { unknown: 1 }), {
     type: "ack",
     id: 77,
   });
-  await reached(room, 1);
+  await untilOffset(room, 1);
   expect(dataOf(messages)).toEqual([1]);
 });
 
 it("the client reconnects if a message is missing, and emits a repeated message once", async () => {
   const server = await startScriptedServer();
   const room = join(server.url, "lobby", quick);
-  const messages = heard(room, "message");
+  const messages = recordEvents(room, "message");
   const first = await server.connection();
   expect(Object.fromEntries(first.query)).toEqual({});
   first.sends(welcome({ offset: 4 }), message(5), message(5), message(6), message(8));
   const second = await server.connection();
   expect(Object.fromEntries(second.query)).toEqual({ epoch: "e", offset: "6" });
   second.sends(welcome({ offset: 8, recovered: true, connection: "c2" }), message(7), message(8));
-  await reached(room, 8);
+  await untilOffset(room, 8);
   expect(dataOf(messages)).toEqual([5, 6, 7, 8]);
 });
 
 it("the client follows the reconnect and delay_ms fields of closing", async () => {
   const { server, room, peer } = await joinedRoom();
-  const change = next(room, "status");
+  const change = nextEvent(room, "status");
   peer.sends({ type: "closing", code: 4000, reason: "restarting", reconnect: true, delay_ms: 300 });
   const { error, retryAt = 0 } = await change;
   expect(error).toMatchObject({ code: "restarting", retryable: true });
@@ -148,8 +148,8 @@ it("the client follows the reconnect and delay_ms fields of closing", async () =
   const again = await server.connection();
   expect(Date.now()).toBeGreaterThanOrEqual(retryAt - 20);
   again.sends(welcome());
-  await connected(room);
-  const end = ended(room);
+  await untilConnected(room);
+  const end = untilDisconnected(room);
   again.sends({ type: "closing", code: 4199, reason: "another", reconnect: false });
   expect(await end).toBe("another");
 });
@@ -161,8 +161,8 @@ it.each([4100, 4101, 4104, 4199])(
     const room = join(server.url, "lobby", quick);
     const peer = await server.connection();
     peer.sends(welcome());
-    await connected(room);
-    const end = next(room, "status");
+    await untilConnected(room);
+    const end = nextEvent(room, "status");
     peer.socket.close(code);
     expect(await end).toMatchObject({ status: "disconnected", error: { retryable: false } });
   },
@@ -172,7 +172,7 @@ it.each([1000, 1001, 1011, 4000, 4003, 4050])("the client reconnects after close
   const { server, room, peer } = await joinedRoom();
   peer.socket.close(code);
   (await server.connection()).sends(welcome());
-  await connected(room);
+  await untilConnected(room);
 });
 
 it("the client reconnects after invalid JSON and if no welcome arrives", async () => {
@@ -182,7 +182,7 @@ it("the client reconnects after invalid JSON and if no welcome arrives", async (
   // This connection opens but never receives a welcome.
   await server.connection();
   (await server.connection()).sends(welcome());
-  await connected(room);
+  await untilConnected(room);
 });
 
 it("the client resolves a publish when it receives the message, if the ack was lost", async () => {
@@ -229,7 +229,7 @@ it("the client publishes only after missed messages have been replayed", async (
   const published = second.receives("publish").then(() => order.push("published"));
   const outcome = room.publish("x").catch(() => {});
   second.sends(welcome({ connection: "c2", offset: 2, recovered: true }), message(1));
-  await reached(room, 1);
+  await untilOffset(room, 1);
   second.sends(message(2));
   await published;
   expect(order).toEqual(["heard 1", "heard 2", "published"]);
@@ -267,14 +267,14 @@ it("the client sends one presence state at a time and ends with the newest", asy
   peer.sends(
     welcome({ count: 1, members: [{ user: "ann", info: {}, since: 1, connections: 1, state: {} }] }),
   );
-  await connected(room);
+  await untilConnected(room);
   for (let n = 1; n <= 50; n++) room.setState({ n });
   const first = await peer.receives("state");
   expect(first.data).toEqual({ n: 1 });
   peer.sends({ type: "ack", id: first.id });
   const second = await peer.receives("state");
   expect(second.data).toEqual({ n: 50 });
-  const shown = next(room, "members");
+  const shown = nextEvent(room, "members");
   peer.sends({ type: "ack", id: second.id });
   expect((await shown).get("ann")?.state).toEqual({ c1: { n: 50 } });
 });
@@ -290,7 +290,7 @@ it("the client requests the members when a large room becomes small again", asyn
   const { id } = await peer.receives("members");
   expect([...room.members.keys()]).toEqual(["ann"]);
   peer.sends({ type: "members", id, members: [one("ann"), one("bob")], count: 2, truncated: false });
-  while (room.members.size < 3) await next(room, "members");
+  while (room.members.size < 3) await nextEvent(room, "members");
   expect([...room.members.keys()]).toEqual(["ann", "bob", "eve"]);
   expect(room.isTruncated).toBe(false);
 });
@@ -306,7 +306,7 @@ it("the client sends its token as a subprotocol, and none if the room uses cooki
 it("the client does not attribute another command's error to a message", async () => {
   const { room, peer } = await joinedRoom();
   room.signal({});
-  const [first, second] = [room.publish("first"), next(room, "error").then(() => room.publish("second"))];
+  const [first, second] = [room.publish("first"), nextEvent(room, "error").then(() => room.publish("second"))];
   const { id } = await peer.receives("publish");
   // The signal is refused and the message is stored. Messages published meanwhile wait for the pong.
   peer.sends(
@@ -321,10 +321,10 @@ it("the client does not attribute another command's error to a message", async (
 it("the client rejects only the request that the room cannot parse", async () => {
   const server = await startScriptedServer();
   const room = join(server.url, "lobby", { ...quick, timeoutMs: 200 });
-  const changes = heard(room, "status");
+  const changes = recordEvents(room, "status");
   const peer = await server.connection();
   peer.sends(welcome({ ping_ms: 100 }));
-  await connected(room);
+  await untilConnected(room);
   const kick = room.kick("bob", { reason: "unreadable" }).catch(({ code }) => code);
   await peer.receives("kick");
   peer.sends({ type: "error", code: "bad_json", message: "unreadable", retryable: false });
@@ -353,7 +353,7 @@ it("the client rejects a request that ends four connections, and stays joined", 
   }
   expect(await history).toBe("connection_lost");
   (await server.connection()).sends(welcome());
-  await connected(room);
+  await untilConnected(room);
 });
 
 it.each([
@@ -363,14 +363,14 @@ it.each([
 ])("the client treats %s as a broken connection and reconnects", async (_, line) => {
   const server = await startScriptedServer();
   const room = join(server.url, "lobby", quick);
-  const messages = heard(room, "message");
+  const messages = recordEvents(room, "message");
   const peer = await server.connection();
   peer.sends(welcome());
-  await connected(room);
+  await untilConnected(room);
   peer.socket.send(`${line}\n${JSON.stringify(message(1))}`);
   const again = await server.connection();
   again.sends(welcome({ offset: 1, recovered: true }), message(1));
-  await reached(room, 1);
+  await untilOffset(room, 1);
   expect(dataOf(messages)).toEqual([1]);
 });
 
@@ -399,12 +399,12 @@ it("the client stays disconnected after leave, whenever it is called", async () 
     ...quick,
     getToken: () => Promise.reject(new Error("signed out")),
   });
-  const changes = heard(first, "status");
+  const changes = recordEvents(first, "status");
   first.on("error", () => first.leave());
-  expect(await ended(first)).toBe("left");
+  expect(await untilDisconnected(first)).toBe("left");
   // While waiting for the next attempt.
   const second = join("http://127.0.0.1:1", "lobby", quick);
-  await next(second, "status", ({ retryAt }) => retryAt !== undefined);
+  await nextEvent(second, "status", ({ retryAt }) => retryAt !== undefined);
   second.leave();
   second.reconnect();
   // Right after the welcome: nothing is renewed or emitted afterwards.
@@ -416,9 +416,9 @@ it("the client stays disconnected after leave, whenever it is called", async () 
       return "a.b.c";
     },
   });
-  const members = heard(third, "members");
+  const members = recordEvents(third, "members");
   third.on("status", ({ status }) => status === "connected" && third.leave());
-  const end = ended(third);
+  const end = untilDisconnected(third);
   (await server.connection()).sends(welcome({ expires: Date.now() + 100 }));
   expect(await end).toBe("left");
   await new Promise((resolve) => setTimeout(resolve, 300));
@@ -440,7 +440,7 @@ it("the client keeps a valid token if no new one is available", async () => {
   });
   const peer = await server.connection();
   peer.sends(welcome({ expires: Date.now() + 300 }));
-  expect((await next(room, "error")).code).toBe("token_unavailable");
+  expect((await nextEvent(room, "error")).code).toBe("token_unavailable");
   peer.socket.terminate();
   const again = await server.connection();
   expect(again.protocols).toEqual(["snug.v1", "bearer.a.b.c"]);
@@ -450,7 +450,7 @@ it("the client does not send an older token on a connection that has a newer one
   const server = await startScriptedServer();
   let tokens = 0;
   const room = join(server.url, "lobby", { ...quick, getToken: () => `a.b.${++tokens}` });
-  const errors = heard(room, "error");
+  const errors = recordEvents(room, "error");
   const first = await server.connection();
   first.sends(welcome({ expires: Date.now() + 300 }));
   expect((await first.receives("refresh")).token).toBe("a.b.2");
@@ -470,11 +470,11 @@ it("the client does not send an older token on a connection that has a newer one
 it("the client continues after a state is refused and does not send it again", async () => {
   const server = await startScriptedServer();
   const room = join(server.url, "lobby", quick);
-  const gaps = heard(room, "gap");
+  const gaps = recordEvents(room, "gap");
   const first = await server.connection();
   first.sends(welcome());
-  await connected(room);
-  const error = next(room, "error");
+  await untilConnected(room);
+  const error = nextEvent(room, "error");
   const endless: { self?: object } = {};
   endless.self = endless;
   room.setState(endless);
@@ -508,13 +508,13 @@ it("the client requests the members again after a refusal", async () => {
   const change = { type: "presence", joins: [], leaves: [], updates: [], count: 200 };
   peer.sends(change);
   const { id } = await peer.receives("members");
-  const error = next(room, "error");
+  const error = nextEvent(room, "error");
   peer.sends({ type: "error", id, code: "internal", message: "ours", retryable: true });
   await error;
   peer.sends(change);
   const again = await peer.receives("members");
   peer.sends({ type: "members", id: again.id, members: [], count: 0, truncated: false });
-  while (room.isTruncated) await next(room, "members");
+  while (room.isTruncated) await nextEvent(room, "members");
 });
 
 it("the client waits for a long frame on a slow network, but not on a dead one", async () => {
@@ -537,10 +537,10 @@ it("the client waits for a long frame on a slow network, but not on a dead one",
     }
   }
   const room = join(server.url, "lobby", { ...quick, timeoutMs: 200, WebSocket: Slow });
-  const changes = heard(room, "status");
+  const changes = recordEvents(room, "status");
   const peer = await server.connection();
   peer.sends(welcome());
-  await connected(room);
+  await untilConnected(room);
   const stored = room.publish("x".repeat(60_000));
   const { id } = await peer.receives("publish");
   peer.sends({ type: "ack", id, offset: 1, time: 1 });
@@ -555,6 +555,6 @@ it("the client stops if the browser does not allow the WebSocket", async () => {
     }
   }
   const room = join("http://127.0.0.1:1", "lobby", { ...quick, WebSocket: Forbidden });
-  expect(await ended(room)).toBe("unreachable");
+  expect(await untilDisconnected(room)).toBe("unreachable");
   expect(() => join("localhost:8787", "lobby")).toThrow("url must be HTTP or WebSocket: localhost:8787");
 });

@@ -17,7 +17,7 @@ import {
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { connect } from "../support/client.js";
 import { newRoom } from "../support/join-request.js";
-import { all } from "../support/rooms.js";
+import { collect } from "../support/rooms.js";
 import { startSite } from "../support/site.js";
 import { SECRET } from "../support/tokens.js";
 import { startWorker } from "../support/worker.js";
@@ -107,7 +107,7 @@ describe("publishing", () => {
     const shop = new Snug({ url: worker.origin, secret: SECRET, user: "shop" });
     const { messages } = await shop.publish(room, [{ data: 1 }, { data: 2, user: "bob" }, { data: null }]);
     expect(messages.map(({ offset }) => offset)).toEqual([1, 2, 3]);
-    const stored = await all(snug.messages(room, { after: 0 }));
+    const stored = await collect(snug.messages(room, { after: 0 }));
     expect(stored.map(({ user, data }) => [user, data])).toEqual([
       ["shop", 1],
       ["bob", 2],
@@ -193,7 +193,7 @@ describe("reading", () => {
     expect(page).toMatchObject({ epoch: (await snug.roomStatus(room)).epoch, more: true });
     expect((await snug.history(room, { before: 2 })).messages).toMatchObject([{ offset: 1, data: 0 }]);
     const offsets = async (options: object) =>
-      (await all(snug.messages(room, options))).map(({ offset }) => offset);
+      (await collect(snug.messages(room, options))).map(({ offset }) => offset);
     expect(await offsets({ pageSize: 2 })).toEqual([5, 4, 3, 2, 1]);
     expect(await offsets({ pageSize: 2, before: 4 })).toEqual([3, 2, 1]);
     expect(await offsets({ pageSize: 2, after: 2 })).toEqual([3, 4, 5]);
@@ -204,7 +204,7 @@ describe("reading", () => {
   it("returns empty results for an unused room", async () => {
     const room = newRoom();
     expect(await snug.history(room)).toEqual({ epoch: null, messages: [], more: false });
-    expect(await all(snug.messages(room))).toEqual([]);
+    expect(await collect(snug.messages(room))).toEqual([]);
     expect(await snug.members(room)).toEqual({ members: [], count: 0, truncated: false });
     expect(await snug.roomStatus(room)).toMatchObject({ room, epoch: null, offset: 0, storageBytes: 0 });
   });
@@ -350,12 +350,12 @@ describe("the publish hook", () => {
     const ann = await connect(moderated, room, { user: "ann" });
     await ann.request({ type: "publish", data: "hello" });
     await ann.request({ type: "publish", event: "chat", data: "who" });
-    expect((await ann.refusal({ type: "publish", data: "no" })).code).toBe("refused");
-    const long = await ann.refusal({ type: "publish", data: "long" });
+    expect((await ann.requestError({ type: "publish", data: "no" })).code).toBe("refused");
+    const long = await ann.requestError({ type: "publish", data: "long" });
     expect(long).toMatchObject({ code: "refused", message: "好".repeat(85), retryable: false });
     const server = new Snug({ url: moderated.origin, secret: SECRET });
     await server.publish(room, { data: "no" });
-    const stored = await all(server.messages(room, { after: 0 }));
+    const stored = await collect(server.messages(room, { after: 0 }));
     expect(stored.map(({ data }) => data)).toEqual(["hello", ["ann", "chat", room], "no"]);
   });
 });

@@ -1,4 +1,4 @@
-// What is almost a JWS in compact form (RFC 7515, section 7.1), and signed as it stands.
+// Tokens that are not quite a JWS in compact form (RFC 7515, section 7.1), signed as they are.
 
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { CompactEncrypt, exportJWK } from "jose";
@@ -8,26 +8,26 @@ import {
   ALGORITHMS,
   base64url,
   claims,
-  expectIn,
-  expectOut,
-  honest,
-  NO_JWT,
-  NOT_SIGNED,
+  expectAccepted,
+  expectRejected,
+  validToken,
+  NOT_A_JWT,
+  INVALID_SIGNATURE,
   pairs,
   signedText,
   signer,
-  UNREADABLE,
+  MALFORMED_CLAIMS,
   worker,
-} from "../support/forger.js";
+} from "../support/forged-tokens.js";
 import { newRoom } from "../support/join-request.js";
 
-describe("a segment that is not base64url is refused:", () => {
+describe("a token with a segment that is not base64url", () => {
   const head = base64url('{"alg":"RS256","kid":"RS256"}');
-  /** A token of these two segments, signed as they stand there. */
+  /** Creates a token from these two segments and signs them as they are. */
   const of = (header: string, payload: string) => signedText(`${header}.${payload}`, signer("RS256"));
   const payload = base64url(claims());
 
-  /** The same with bits set that encode nothing. */
+  /** Sets unused bits of the last character. */
   function sloppy(part: string): string {
     const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     expect(part.length % 4).toBeGreaterThan(1);
@@ -36,65 +36,65 @@ describe("a segment that is not base64url is refused:", () => {
     return other;
   }
 
-  /** A text whose base64 does not come out even. */
+  /** Appends a space if the base64 encoding would need no padding. */
   const uneven = (text: string) => base64url(text.length % 3 === 0 ? `${text} ` : text);
 
-  it("with padding", async () => {
+  it("is rejected if a segment is padded", async () => {
     const [h, p] = [uneven('{"alg":"RS256","kid":"RS256"}'), uneven(claims())];
     const padded = (part: string) => part + "=".repeat(4 - (part.length % 4));
     const jwt = of(h, p);
-    await expectIn(jwt);
-    expect(await expectOut(of(padded(h), p))).toBe(NO_JWT);
-    expect(await expectOut(of(h, padded(p)))).toBe(NO_JWT);
-    expect(await expectOut(`${h}.${p}.${padded(jwt.split(".")[2] ?? "")}`)).toBe(NO_JWT);
-    expect(await expectOut(`${jwt}=`)).toBe(NO_JWT);
+    await expectAccepted(jwt);
+    expect(await expectRejected(of(padded(h), p))).toBe(NOT_A_JWT);
+    expect(await expectRejected(of(h, padded(p)))).toBe(NOT_A_JWT);
+    expect(await expectRejected(`${h}.${p}.${padded(jwt.split(".")[2] ?? "")}`)).toBe(NOT_A_JWT);
+    expect(await expectRejected(`${jwt}=`)).toBe(NOT_A_JWT);
   });
 
-  it("in the alphabet that has + and /", async () => {
+  it("is rejected if a segment uses the alphabet with + and /", async () => {
     const text = claims({ x: "???>>>???>>>\u{ffff}\u{fbff}" });
     expect(base64url(text)).toMatch(/-.*_|_.*-/);
-    await expectIn(of(head, base64url(text)));
+    await expectAccepted(of(head, base64url(text)));
     const standard = (part: string) => part.replaceAll("-", "+").replaceAll("_", "/");
-    expect(await expectOut(of(head, standard(base64url(text))))).toBe(NO_JWT);
+    expect(await expectRejected(of(head, standard(base64url(text))))).toBe(NOT_A_JWT);
     for (let jti = 0; ; jti++) {
       const jwt = of(head, base64url(claims({ jti })));
       const [, middle, signature = ""] = jwt.split(".");
       if (!/-.*_|_.*-/.test(signature)) continue;
-      await expectIn(jwt);
-      expect(await expectOut(`${head}.${middle}.${standard(signature)}`)).toBe(NO_JWT);
+      await expectAccepted(jwt);
+      expect(await expectRejected(`${head}.${middle}.${standard(signature)}`)).toBe(NOT_A_JWT);
       break;
     }
   });
 
-  it.each(ALGORITHMS)("with bits set that encode nothing, of %s", async (alg) => {
+  it.each(ALGORITHMS)("is rejected if unused bits of a segment are set, with %s", async (alg) => {
     const [h, p] = [uneven(JSON.stringify({ alg, kid: alg })), uneven(claims())];
     const jwt = signedText(`${h}.${p}`, signer(alg));
-    await expectIn(jwt);
-    expect(await expectOut(signedText(`${sloppy(h)}.${p}`, signer(alg)))).toBe(NO_JWT);
-    expect(await expectOut(signedText(`${h}.${sloppy(p)}`, signer(alg)))).toBe(NO_JWT);
-    expect(await expectOut(`${h}.${p}.${sloppy(jwt.split(".")[2] ?? "")}`)).toBe(NO_JWT);
+    await expectAccepted(jwt);
+    expect(await expectRejected(signedText(`${sloppy(h)}.${p}`, signer(alg)))).toBe(NOT_A_JWT);
+    expect(await expectRejected(signedText(`${h}.${sloppy(p)}`, signer(alg)))).toBe(NOT_A_JWT);
+    expect(await expectRejected(`${h}.${p}.${sloppy(jwt.split(".")[2] ?? "")}`)).toBe(NOT_A_JWT);
   });
 
   it.each([" ", "\t", "!", "*", "?", "~", "%3D", "%20", "\u00a0", "\u00e9", "A===", ","])(
-    "with %j in it or after it",
+    "is rejected with %j in a segment or after it",
     async (garbage) => {
       const jwt = of(head, payload);
-      await expectIn(jwt);
+      await expectAccepted(jwt);
       const within = (part: string) => part.slice(0, 9) + garbage + part.slice(9);
       const others = [of(within(head), payload), of(head, within(payload)), within(jwt.replace(/.*\./, ""))];
       others[2] = `${head}.${payload}.${others[2]}`;
       others.push(of(`${head}${garbage}`, payload), of(head, `${payload}${garbage}`));
-      // The header's own white space is not the token's.
+      // White space around the value of an HTTP header is not part of the token.
       if (garbage.trim() !== "" || garbage === "\u00a0") others.push(`${jwt}${garbage}`, `${garbage}${jwt}`);
-      for (const other of others) expect(await expectOut(other)).toBe(NO_JWT);
+      for (const other of others) expect(await expectRejected(other)).toBe(NOT_A_JWT);
     },
   );
 
   it.each(["\n", "\r\n", "\u0000", " ", "\u2028", "\ufeff"])(
-    "with %j in a query or a refresh",
+    "is rejected with %j in a query or a refresh",
     async (garbage) => {
       const jwt = of(head, payload);
-      await expectIn(jwt, worker, { by: "query" });
+      await expectAccepted(jwt, worker, { by: "query" });
       const ann = await connect(worker, newRoom());
       await ann.request({ type: "refresh", token: jwt });
       const middle = jwt.indexOf(".") + 5;
@@ -104,37 +104,37 @@ describe("a segment that is not base64url is refused:", () => {
         jwt.slice(0, middle) + garbage + jwt.slice(middle),
         of(`${head}${garbage}`, payload),
       ]) {
-        expect(await expectOut(other, worker, { by: "query" })).toBe(NO_JWT);
-        expect(await ann.refusal({ type: "refresh", token: other })).toMatchObject({ code: "token_invalid" });
+        expect(await expectRejected(other, worker, { by: "query" })).toBe(NOT_A_JWT);
+        expect(await ann.requestError({ type: "refresh", token: other })).toMatchObject({ code: "token_invalid" });
       }
     },
   );
 });
 
-describe("what is not three segments is refused:", () => {
-  const parts = () => honest("RS256").split(".") as [string, string, string];
+describe("a token that is not three segments", () => {
+  const parts = () => validToken("RS256").split(".") as [string, string, string];
 
   it.each<[string, (header: string, payload: string, signature: string) => string]>([
-    ["one segment less", (h, p) => `${h}.${p}`],
-    ["the signature's segment empty", (h, p) => `${h}.${p}.`],
-    ["the payload's segment empty", (h, _p, s) => `${h}..${s}`],
-    ["the header's segment empty", (_h, p, s) => `.${p}.${s}`],
-    ["a header alone", (h) => h],
+    ["one segment too few", (h, p) => `${h}.${p}`],
+    ["an empty signature", (h, p) => `${h}.${p}.`],
+    ["an empty payload", (h, _p, s) => `${h}..${s}`],
+    ["an empty header", (_h, p, s) => `.${p}.${s}`],
+    ["only a header", (h) => h],
     ["only dots", () => ".."],
-    ["a segment more", (h, p, s) => `${h}.${p}.${s}.${s}`],
-    ["an empty segment more", (h, p, s) => `${h}.${p}.${s}.`],
-    ["an empty segment before", (h, p, s) => `.${h}.${p}.${s}`],
-    ["two tokens", (h, p, s) => `${h}.${p}.${s},${h}.${p}.${s}`],
-    ["two tokens, joined", (h, p, s) => `${h}.${p}.${s}.${h}.${p}.${s}`],
-    ["a scheme twice", (h, p, s) => `Bearer ${h}.${p}.${s}`],
-    ["quotes round it", (h, p, s) => `"${h}.${p}.${s}"`],
-    ["JSON, flattened", (h, p, s) => JSON.stringify({ protected: h, payload: p, signature: s })],
+    ["a fourth segment", (h, p, s) => `${h}.${p}.${s}.${s}`],
+    ["an empty fourth segment", (h, p, s) => `${h}.${p}.${s}.`],
+    ["an empty segment in front", (h, p, s) => `.${h}.${p}.${s}`],
+    ["two tokens separated by a comma", (h, p, s) => `${h}.${p}.${s},${h}.${p}.${s}`],
+    ["two tokens separated by a dot", (h, p, s) => `${h}.${p}.${s}.${h}.${p}.${s}`],
+    ["a duplicate scheme", (h, p, s) => `Bearer ${h}.${p}.${s}`],
+    ["quotes around it", (h, p, s) => `"${h}.${p}.${s}"`],
+    ["the flattened JSON serialization", (h, p, s) => JSON.stringify({ protected: h, payload: p, signature: s })],
     [
-      "JSON, general",
+      "the general JSON serialization",
       (h, p, s) => JSON.stringify({ payload: p, signatures: [{ protected: h, signature: s }] }),
     ],
     [
-      "JSON with its algorithm not protected",
+      "JSON with an unprotected header",
       (_h, payload, _s) =>
         JSON.stringify({
           payload,
@@ -142,15 +142,15 @@ describe("what is not three segments is refused:", () => {
           signature: base64url(signer("RS256")(Buffer.from(`.${payload}`))),
         }),
     ],
-  ])("%s", async (_name, change) => {
+  ])("is rejected: %s", async (_name, change) => {
     const jwt = parts();
-    await expectIn(jwt.join("."));
-    expect([NOT_SIGNED, NO_JWT]).toContain(await expectOut(change(...jwt)));
+    await expectAccepted(jwt.join("."));
+    expect([INVALID_SIGNATURE, NOT_A_JWT]).toContain(await expectRejected(change(...jwt)));
   });
 
-  it("an encrypted token, which anyone can make for a public key", async () => {
-    const jwt = honest("RS256");
-    await expectIn(jwt);
+  it("is rejected if it is encrypted, because anyone can encrypt with a public key", async () => {
+    const jwt = validToken("RS256");
+    await expectAccepted(jwt);
     const secret = new Uint8Array(32);
     const encrypted = (
       header: { alg: string; kid?: string; cty?: string },
@@ -166,10 +166,10 @@ describe("what is not three segments is refused:", () => {
       await encrypted({ alg: "dir", cty: "JWT" }, jwt, secret),
     ]) {
       expect(jwe.split(".")).toHaveLength(5);
-      expect(await expectOut(jwe)).toBe(NO_JWT);
+      expect(await expectRejected(jwe)).toBe(NOT_A_JWT);
     }
-    // Nor a signed token whose claims are another token.
-    expect(await expectOut(honest("RS256", { cty: "JWT" }, jwt))).toBe(NO_JWT);
-    expect(await expectOut(honest("RS256", {}, jwt))).toBe(UNREADABLE);
+    // A signed token whose payload is another token is rejected, too.
+    expect(await expectRejected(validToken("RS256", { cty: "JWT" }, jwt))).toBe(NOT_A_JWT);
+    expect(await expectRejected(validToken("RS256", {}, jwt))).toBe(MALFORMED_CLAIMS);
   });
 });

@@ -1,4 +1,4 @@
-// A client over a real socket, and the words in which tests speak of it.
+// A client with a real WebSocket that sends commands and waits for replies and pushes.
 
 import { onTestFinished } from "vitest";
 import { WebSocket } from "ws";
@@ -6,10 +6,10 @@ import { type JoinRequest, requestOf } from "./join-request.js";
 import type { ErrorPush, Push, PushOf, Replies, Welcome } from "./wire.js";
 import type { Worker } from "./worker.js";
 
-/** How long anything is waited for: far longer than it takes, so that only what never comes fails. */
-const PATIENCE_MS = 10_000;
+/** The time limit for every wait. It is far longer than any reply takes, so that only a missing one fails. */
+const TIMEOUT_MS = 10_000;
 
-/** Connects, and waits for the welcome. The socket ends with the test, if not before. */
+/** Connects, and waits for the `welcome`. Closes the socket when the test ends. */
 export async function connect(worker: Worker, room: string, joinRequest?: JoinRequest): Promise<Client> {
   const { url, protocols, headers } = await requestOf(worker, room, joinRequest);
   const client = new Client(new WebSocket(url, protocols, { headers }));
@@ -18,109 +18,109 @@ export async function connect(worker: Worker, room: string, joinRequest?: JoinRe
   return client;
 }
 
-/** One connection. What came and was not taken waits until it is asked for. */
+/** One connection. Pushes are queued until a test takes them. */
 export class Client {
-  /** The first push. */
+  /** The `welcome` push. */
   welcome!: Welcome;
-  /** Every frame, as it came. */
+  /** All received frames. */
   readonly frames: string[] = [];
   readonly #socket: WebSocket;
   readonly #closed: Promise<Close>;
   #isClosed = false;
-  #untaken: Push[] = [];
-  #waiting: Waiting[] = [];
+  #queued: Push[] = [];
+  #waiters: Waiter[] = [];
   #lastId = 0;
 
   constructor(socket: WebSocket) {
     this.#socket = socket;
     socket.on("message", (frame) => this.#receive(frame.toString()));
-    socket.on("error", () => {}); // 'close' follows and tells.
+    socket.on("error", () => {}); // 'close' follows.
     this.#closed = new Promise((resolve) => {
       socket.on("close", (code, reason) => {
         this.#isClosed = true;
         resolve({ code, reason: reason.toString() });
-        for (const { take } of this.#waiting.splice(0)) take(undefined);
+        for (const { take } of this.#waiters.splice(0)) take(undefined);
       });
     });
-    // Both Close frames have been exchanged once ws ends its side of the stream. The runtime keeps the other
-    // side open for another 10 s, where it was the one to begin.
+    // When ws ends its side of the stream, both Close frames have been exchanged. If the runtime began the close,
+    // it would keep its side open for another 10 s.
     socket.on("upgrade", ({ socket: stream }) => stream.once("finish", () => socket.terminate()));
   }
 
-  /** The subprotocol that was agreed on; empty for none. */
+  /** The negotiated subprotocol; empty for none. */
   get protocol() {
     return this.#socket.protocol;
   }
 
-  /** The extensions that were agreed on; empty for none. */
+  /** The negotiated extensions; empty for none. */
   get extensions() {
     return this.#socket.extensions;
   }
 
-  /** Everything that came, taken or not, in order. */
+  /** All received pushes and replies, in order. */
   get pushes(): Push[] {
     return this.frames.flatMap((frame) => frame.split("\n")).map((line) => JSON.parse(line));
   }
 
-  /** Sends one frame: of the commands, each on a line, or of a text or bytes as they are. */
+  /** Sends one frame: commands, one per line, or a raw string or bytes. */
   send(...content: [string | Uint8Array] | object[]) {
     const [first] = content;
     const isRaw = typeof first === "string" || first instanceof Uint8Array;
     this.#socket.send(isRaw ? first : content.map((command) => JSON.stringify(command)).join("\n"));
   }
 
-  /** Sends one text frame of any bytes, be they UTF-8 or not. */
+  /** Sends bytes as a text frame, even if they are not UTF-8. */
   sendText(bytes: Uint8Array) {
     this.#socket.send(bytes, { binary: false });
   }
 
-  /** Sends a command and waits for its reply. Fails where that is an error. */
+  /** Sends a command and returns its reply. Fails if the reply is an error. */
   async request<T extends keyof Replies>(command: {
     type: T;
     [field: string]: unknown;
   }): Promise<Replies[T]> {
     const reply = await this.#reply(command);
-    if (reply.type === "error") throw new Error(`refused: ${JSON.stringify(reply)}`);
+    if (reply.type === "error") throw new Error(`the command failed: ${JSON.stringify(reply)}`);
     return reply as Replies[T];
   }
 
-  /** Sends a command and waits for the error that it is refused with. */
-  async refusal(command: object): Promise<ErrorPush> {
+  /** Sends a command and returns its error. Fails if the reply is not an error. */
+  async requestError(command: object): Promise<ErrorPush> {
     const reply = await this.#reply(command);
-    if (reply.type !== "error") throw new Error(`not refused: ${JSON.stringify(reply)}`);
+    if (reply.type !== "error") throw new Error(`the command did not fail: ${JSON.stringify(reply)}`);
     return reply;
   }
 
-  /** Waits for the next push of a type, and takes it. */
+  /** Waits for the next push of a type that matches the filter, and takes it. */
   next<T extends Push["type"]>(
     type: T,
-    where: (push: PushOf<T>) => boolean = () => true,
+    filter: (push: PushOf<T>) => boolean = () => true,
   ): Promise<PushOf<T>> {
-    const isWanted = (push: Push) => push.type === type && where(push as PushOf<T>);
-    return this.#take(`a '${type}'`, isWanted) as Promise<PushOf<T>>;
+    const matches = (push: Push) => push.type === type && filter(push as PushOf<T>);
+    return this.#take(`a '${type}'`, matches) as Promise<PushOf<T>>;
   }
 
   /**
-   * Takes everything that the room has sent by now and that was not taken. The room answers a ping with an `id`
-   * itself, after what it sent before, so that nothing is on its way any more.
+   * Takes all queued pushes, and those that the room has sent by now. The room itself answers a ping with an `id`,
+   * after everything that it sent before, so nothing is in transit when the pong arrives.
    */
-  async rest(): Promise<Push[]> {
+  async drain(): Promise<Push[]> {
     await this.request({ type: "ping" });
-    return this.#untaken.splice(0);
+    return this.#queued.splice(0);
   }
 
-  /** Waits for the close: the code and reason of the other side's Close frame, or 1006. */
+  /** Waits for the close. Returns the code and reason of the other side's Close frame, or 1006. */
   closed(): Promise<Close> {
-    return this.#within("the close", this.#closed);
+    return this.#withTimeout("the close", this.#closed);
   }
 
-  /** Says goodbye, and waits until the other side has. */
+  /** Closes the connection with a Close frame, and waits for the other side's. */
   close(code?: number, reason?: string): Promise<Close> {
     this.#socket.close(code, reason);
     return this.closed();
   }
 
-  /** Reads nothing more until it resumes, as a device that is too slow. */
+  /** Stops reading until `resume`, like a slow consumer. */
   pause() {
     this.#socket.pause();
   }
@@ -129,7 +129,7 @@ export class Client {
     this.#socket.resume();
   }
 
-  /** Goes without a word, as a device that loses its network. */
+  /** Drops the connection without a Close frame, like a device that loses its network. */
   drop() {
     this.#socket.terminate();
   }
@@ -138,9 +138,9 @@ export class Client {
     this.frames.push(frame);
     for (const line of frame.split("\n")) {
       const push: Push = JSON.parse(line);
-      const taker = this.#waiting.findIndex(({ isWanted }) => isWanted(push));
-      if (taker < 0) this.#untaken.push(push);
-      else this.#waiting.splice(taker, 1)[0]?.take(push);
+      const index = this.#waiters.findIndex(({ matches }) => matches(push));
+      if (index < 0) this.#queued.push(push);
+      else this.#waiters.splice(index, 1)[0]?.take(push);
     }
   }
 
@@ -150,25 +150,25 @@ export class Client {
     return this.#take(`the reply to ${id}`, (push) => "id" in push && push.id === id);
   }
 
-  #take(wanted: string, isWanted: Waiting["isWanted"]): Promise<Push> {
+  #take(what: string, matches: Waiter["matches"]): Promise<Push> {
     const { promise, resolve: take } = Promise.withResolvers<Push | undefined>();
-    const index = this.#untaken.findIndex(isWanted);
-    if (index >= 0) take(this.#untaken.splice(index, 1)[0]);
+    const index = this.#queued.findIndex(matches);
+    if (index >= 0) take(this.#queued.splice(index, 1)[0]);
     else if (this.#isClosed) take(undefined);
-    else this.#waiting.push({ isWanted, take });
-    return this.#within(wanted, promise);
+    else this.#waiters.push({ matches, take });
+    return this.#withTimeout(what, promise);
   }
 
-  /** Waits with a bound, and tells what was heard where it was in vain. */
-  async #within<T>(wanted: string, promise: Promise<T | undefined>): Promise<T> {
-    const { promise: patience, resolve: end } = Promise.withResolvers<undefined>();
-    const timer = setTimeout(() => end(undefined), PATIENCE_MS);
-    const outcome = await Promise.race([promise, patience]);
+  /** Waits until the time limit. The error lists the last received frames. */
+  async #withTimeout<T>(what: string, promise: Promise<T | undefined>): Promise<T> {
+    const { promise: timeout, resolve: end } = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => end(undefined), TIMEOUT_MS);
+    const outcome = await Promise.race([promise, timeout]);
     clearTimeout(timer);
     if (outcome !== undefined) return outcome;
-    const how = this.#isClosed ? "was closed while waiting" : "waited in vain";
-    const heard = this.frames.slice(-20).join("\n");
-    throw new Error(`${this.welcome?.user} ${how} for ${wanted}; the last that came:\n${heard}`);
+    const how = this.#isClosed ? "was closed while waiting" : "timed out waiting";
+    const last = this.frames.slice(-20).join("\n");
+    throw new Error(`${this.welcome?.user} ${how} for ${what}; the last frames:\n${last}`);
   }
 }
 
@@ -178,8 +178,8 @@ export interface Close {
   reason: string;
 }
 
-interface Waiting {
-  isWanted: (push: Push) => boolean;
-  /** With nothing where the connection ended first. */
+interface Waiter {
+  matches: (push: Push) => boolean;
+  /** Receives the push, or undefined if the connection ends first. */
   take: (push: Push | undefined) => void;
 }

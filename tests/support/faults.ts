@@ -1,29 +1,29 @@
-// A bad line between clients and a Worker: what goes through it may be cut, held up or swallowed.
+// A TCP proxy between clients and a Worker that can drop, delay or discard what passes through it.
 
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-/** A line that can be made bad. */
+/** A proxy that simulates a faulty network. */
 export interface FaultyLine extends AsyncDisposable {
-  /** Where clients connect, without a slash at the end. */
+  /** The origin that clients connect to, without a trailing slash. */
   origin: string;
-  /** How many connections are open. */
+  /** Returns the number of open connections. */
   open(): number;
-  /** Leads new connections to another Worker. */
-  lead(origin: string): void;
-  /** Cuts every connection, without a word. */
+  /** Routes new connections to another Worker. */
+  redirectTo(origin: string): void;
+  /** Drops every connection without a Close frame. */
   drop(): void;
-  /** Holds up everything, both ways, for so long. */
+  /** Delays everything in both directions by the given time. */
   stall(ms: number): void;
-  /** Leaves the connections open, and lets nothing through any more: neither end notices. */
+  /** Discards all further data, but keeps the connections open, so that neither end notices. */
   freeze(which?: "up" | "down" | "both"): void;
-  /** Lets no new connection in, or lets them in again. */
+  /** Starts or stops refusing new connections. */
   refuse(isRefusing: boolean): void;
-  /** Sends what the next connection begins with a second time, by another connection that nobody listens to. */
+  /** Sends the first data of the next connection again on a second connection, whose responses are discarded. */
   duplicate(): void;
 }
 
-/** Starts one on 127.0.0.1, at a free port. */
+/** Starts a proxy on a free port of 127.0.0.1. */
 export async function startFaultyLine(origin: string): Promise<FaultyLine> {
   const pairs = new Set<Pair>();
   const ghosts = new Set<Socket>();
@@ -55,7 +55,7 @@ export async function startFaultyLine(origin: string): Promise<FaultyLine> {
   return {
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     open: () => pairs.size,
-    lead: (other) => {
+    redirectTo: (other) => {
       target = new URL(other).port;
     },
     drop,
@@ -81,7 +81,7 @@ export async function startFaultyLine(origin: string): Promise<FaultyLine> {
   };
 }
 
-/** A client's connection and the Worker's, each of which gets what the other sends. */
+/** A client's connection and the one to the Worker, connected to each other. */
 class Pair {
   onEnd = () => {};
   readonly #client: Socket;

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { expect } from "vitest";
-import type { Answer } from "./door.js";
+import type { HttpResponse } from "./admission.js";
 import type { Seen } from "./site.js";
 
 /** The text of the file in the repository. */
@@ -91,7 +91,7 @@ export function expectValid(value: unknown, pointer: string, schema: "described"
 }
 
 /** Checks a response against the description of its operation. Returns its body. */
-export function expectDescribed({ id, pointer }: Operation, answer: Answer): Part {
+export function expectDescribed({ id, pointer }: Operation, answer: HttpResponse): Part {
   const [, { responses }] = at(pointer);
   expect(responses, `${id}: ${answer.body}`).toHaveProperty(`${answer.status}`);
   const [found, { headers = {}, content }] = at(`${pointer}/responses/${answer.status}`);
@@ -117,7 +117,7 @@ export function expectWebhookRequest(webhook: string, seen: Seen): Part {
   return body;
 }
 
-function expectHeader(name: string, { headers }: Pick<Answer | Seen, "headers">, pointer: string) {
+function expectHeader(name: string, { headers }: Pick<HttpResponse | Seen, "headers">, pointer: string) {
   const [where, { required, schema }] = at(pointer);
   const value = headers[name.toLowerCase()];
   if (required) expect(value, name).toBeDefined();

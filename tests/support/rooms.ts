@@ -1,82 +1,86 @@
-// Rooms joined by the client, and the words in which tests wait for what it tells.
+// Joins rooms with the client, and waits for the client's events.
 
 import { joinRoom, type Message, type Room, type RoomEvents, type RoomOptions, SnugError } from "snug-client";
 import { onTestFinished } from "vitest";
 import { type Claims, token } from "./tokens.js";
 
-/** What a test may wish of a room, beside what the client takes. */
-export interface Wish extends Partial<RoomOptions> {
+/** Options of a join: the client's, and the token's user and claims. */
+export interface JoinOptions extends Partial<RoomOptions> {
   user?: string;
   claims?: Claims;
 }
 
-/** Joins as ann, unless the wish says otherwise. The room is left with the test, if not before. */
-export function join(url: string, room: string, { user = "ann", claims, ...options }: Wish = {}): Room {
+/** Joins a room, as `ann` by default. Leaves it when the test ends. */
+export function join(
+  url: string,
+  room: string,
+  { user = "ann", claims, ...options }: JoinOptions = {},
+): Room {
   const joined = joinRoom({ url, room, getToken: () => token({ sub: user, ...claims }), ...options });
   onTestFinished(() => joined.leave());
   return joined;
 }
 
-/** Joins, and waits until it is in. */
-export async function joined(url: string, room: string, wish?: Wish): Promise<Room> {
-  const one = join(url, room, wish);
-  await connected(one);
-  return one;
+/** Joins a room, and waits until the client is connected. */
+export async function joinAndConnect(url: string, room: string, options?: JoinOptions): Promise<Room> {
+  const joined = join(url, room, options);
+  await untilConnected(joined);
+  return joined;
 }
 
-/** Waits for the next event of a name that is as wished. */
-export function next<Name extends keyof RoomEvents>(
+/** Waits for the next event with a name that matches the filter. */
+export function nextEvent<Name extends keyof RoomEvents>(
   room: Room,
   name: Name,
-  where: (event: RoomEvents[Name]) => boolean = () => true,
+  filter: (event: RoomEvents[Name]) => boolean = () => true,
 ): Promise<RoomEvents[Name]> {
   const { promise, resolve } = Promise.withResolvers<RoomEvents[Name]>();
   const end = room.on(name, (event) => {
-    if (!where(event)) return;
+    if (!filter(event)) return;
     end();
     resolve(event);
   });
   return promise;
 }
 
-/** Waits until the room is connected, if it is not. */
-export async function connected(room: Room): Promise<void> {
-  if (room.status !== "connected") await next(room, "status", ({ status }) => status === "connected");
+/** Waits until the client is connected. */
+export async function untilConnected(room: Room): Promise<void> {
+  if (room.status !== "connected") await nextEvent(room, "status", ({ status }) => status === "connected");
 }
 
-/** Waits until the room has told of the message at an offset. */
-export async function reached(room: Room, offset: number): Promise<void> {
-  while ((room.position?.offset ?? 0) < offset) await next(room, "message");
+/** Waits until the client has received the message at an offset. */
+export async function untilOffset(room: Room, offset: number): Promise<void> {
+  while ((room.position?.offset ?? 0) < offset) await nextEvent(room, "message");
 }
 
-/** Waits for the end, and gives why. */
-export async function ended(room: Room): Promise<string | undefined> {
-  return (await next(room, "status", ({ status }) => status === "disconnected")).error?.code;
+/** Waits until the client is disconnected for good, and returns the code of its error. */
+export async function untilDisconnected(room: Room): Promise<string | undefined> {
+  return (await nextEvent(room, "status", ({ status }) => status === "disconnected")).error?.code;
 }
 
-/** Everything that the room tells of a kind, from now on. */
-export function heard<Name extends keyof RoomEvents>(room: Room, name: Name): RoomEvents[Name][] {
+/** Returns a list to which all further events with a name are added. */
+export function recordEvents<Name extends keyof RoomEvents>(room: Room, name: Name): RoomEvents[Name][] {
   const events: RoomEvents[Name][] = [];
   room.on(name, (event) => events.push(event));
   return events;
 }
 
-/** Everything that an iterator gives. */
-export async function all<T>(iterator: AsyncIterable<T>): Promise<T[]> {
+/** Returns all items of an iterator. */
+export async function collect<T>(iterator: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = [];
   for await (const item of iterator) items.push(item);
   return items;
 }
 
-/** The code that something is rejected with. Fails where it is not. */
-export async function refusal(outcome: Promise<unknown>): Promise<string> {
+/** Returns the code of the error that a promise is rejected with. Fails if it is not rejected. */
+export async function errorCodeOf(outcome: Promise<unknown>): Promise<string> {
   const error = await outcome.then(
-    () => new Error("not refused"),
+    () => new Error("not rejected"),
     (error: unknown) => error,
   );
   if (error instanceof SnugError) return error.code;
   throw error;
 }
 
-/** What messages say. */
+/** Returns the messages' data. */
 export const dataOf = (messages: Message[]) => messages.map(({ data }) => data);

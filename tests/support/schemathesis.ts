@@ -1,4 +1,4 @@
-// Schemathesis, which makes up requests after openapi.json and holds the answers to it.
+// Runs Schemathesis, which generates requests from openapi.json and checks the responses against it.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,28 +10,28 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { schemathesisPython } from "../../scripts/requirements/schemathesis.mjs";
 
-/** Whether the tests that need it are run: where it is, and on CI, which has it. */
+/** True if the tests that need Schemathesis run: if it is installed, and always on CI. */
 export const hasSchemathesis = Boolean(process.env.CI) || existsSync(schemathesisPython);
 
-/** What came of a run. */
+/** The outcome of a run. */
 export interface Outcome {
-  /** 0 if it found nothing. */
+  /** The exit code: 0 if there are no failures. */
   code: number;
-  /** What it says about it. */
+  /** Schemathesis's output. */
   log: string;
-  /** Every request that it has sent, with the answer's status. */
+  /** All requests, with the statuses of their responses. */
   exchanges: Exchange[];
 }
 
-/** A request, and how it was answered. */
+/** A request and the status of its response. */
 export interface Exchange {
   method: string;
-  /** Without the query. */
+  /** The path, without the query. */
   path: string;
   status: number;
 }
 
-/** Runs it on the Worker at an origin. tests/schemathesis/schemathesis.toml says how, beside these options. */
+/** Runs Schemathesis against the Worker at an origin, configured by tests/schemathesis/schemathesis.toml. */
 export async function runSchemathesis(origin: string, options: string[]): Promise<Outcome> {
   const directory = await mkdtemp(join(tmpdir(), "snug-schemathesis-"));
   const run = ["-m", "schemathesis.cli", "run", description, "--url", origin, "--no-color"];

@@ -1,31 +1,31 @@
-// Tokens, made by a library that this project did not write.
+// Creates tokens with an independent library.
 
 import { randomBytes } from "node:crypto";
 import { CompactSign } from "jose";
 
-/** Drawn anew for every file, so that none stands in the repository. */
+/** The secret, generated for each file, so that the repository contains none. */
 export const SECRET = randomBytes(32).toString("base64url");
 
-/** The claims of a token; `undefined` leaves one out that it would otherwise have. */
+/** A token's claims. `undefined` omits a default claim. */
 export interface Claims extends Record<string, unknown> {
   sub?: unknown;
   exp?: unknown;
   rooms?: unknown;
 }
 
-/** How a token is signed. */
+/** Options for signing a token. */
 export interface Signing {
   secret?: string | Uint8Array;
-  /** Beside `alg`. */
+  /** Header fields other than `alg`. */
   header?: { crit?: string[]; [name: string]: unknown };
   alg?: string;
 }
 
-/** A token for every room, good for an hour, unless the claims say otherwise. */
+/** Creates a token. Default: for user `ann` and every room, valid for an hour. */
 export const token = (claims: Claims = {}, signing: Signing = {}): Promise<string> =>
   sign(JSON.stringify({ sub: "ann", exp: inSeconds(3600), rooms: ["*"], ...claims }), signing);
 
-/** A token with any text in the place of its claims. */
+/** Creates a token with any text as its payload. */
 export function sign(payload: string, { secret = SECRET, header = {}, alg = "HS256" }: Signing = {}) {
   const understood = Object.fromEntries((header.crit ?? []).map((name) => [name, true]));
   return new CompactSign(bytes(payload))
@@ -33,7 +33,7 @@ export function sign(payload: string, { secret = SECRET, header = {}, alg = "HS2
     .sign(typeof secret === "string" ? bytes(secret) : secret, { crit: understood });
 }
 
-/** A time as tokens have it: whole seconds since 1970. */
+/** Returns the time in so many seconds as a token's timestamp: whole seconds since 1970. */
 export const inSeconds = (seconds: number) => Math.floor(Date.now() / 1000) + seconds;
 
 const bytes = (text: string) => new TextEncoder().encode(text);

@@ -1,4 +1,4 @@
-// What the Worker sends, by the client's types, which are held to PROTOCOL.md's examples (client/package.spec.ts).
+// Types of the Worker's pushes and replies: the client's, which client/package.spec.ts checks against PROTOCOL.md.
 
 import type { Push } from "snug-client";
 
@@ -12,5 +12,5 @@ export type {
   Welcome,
 } from "snug-client";
 
-/** What has this `type`. */
+/** The push or reply with this `type`. */
 export type PushOf<T extends Push["type"]> = Extract<Push, { type: T }>;

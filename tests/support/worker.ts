@@ -1,30 +1,30 @@
-// The built Worker, in a Miniflare of its own. A spec file starts one, so that files share no rooms.
+// Starts the built Worker in its own Miniflare. Each spec file starts one, so that files share no rooms.
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Miniflare, type MiniflareOptions } from "miniflare";
 import { SECRET } from "./tokens.js";
 
-/** The operator's settings; `undefined` leaves one out that would otherwise be set. */
+/** The operator's settings. `undefined` omits a default setting. */
 export type Settings = Record<string, string | number | boolean | undefined>;
 
-/** A Worker that runs. */
+/** A running Worker. */
 export interface Worker extends AsyncDisposable {
-  /** Where it listens, without a slash at the end. */
+  /** The Worker's origin, without a trailing slash. */
   origin: string;
-  /** All that it has logged. */
+  /** Returns everything that the Worker has logged. */
   log(): string;
-  /** Takes a room out of memory and leaves its sockets open, as hibernation does. Fails for one not in memory. */
+  /** Hibernates a room: removes it from memory and keeps its sockets open. Fails if the room is not in memory. */
   hibernate(room: string): Promise<void>;
-  /** Kills it. Fails where it has panicked, or let an exception through. */
+  /** Kills the Worker. Fails if it has panicked or thrown an uncaught exception. */
   dispose(): Promise<void>;
 }
 
-/** Starts the Worker. With a directory for its storage, it goes on where another one on that directory ended. */
+/** Starts the Worker. `storage` is a directory that keeps the rooms' data when the Worker is restarted. */
 export const startWorker = (settings?: Settings, storage?: string): Promise<Worker> =>
   start(settings, { storage });
 
-/** Starts the Worker with its pages before it, as they are deployed together. */
+/** Starts the Worker together with its pages, as in a deployment. */
 export const startWithPages = (settings?: Settings): Promise<Worker> => start(settings, { hasPages: true });
 
 async function start(
@@ -43,7 +43,7 @@ async function start(
   const log = () => lines.join("\n");
   const dispose = async () => {
     await miniflare.dispose();
-    if (BROKEN.test(log())) throw new Error(`the Worker broke:\n${log()}`);
+    if (FAILURE.test(log())) throw new Error(`the Worker failed:\n${log()}`);
   };
   return {
     origin,
@@ -57,12 +57,12 @@ async function start(
 
 const NAME = "snug";
 
-/** What is logged of a panic or of an exception that nobody caught; those of the runtime's own are peers' doing. */
-const BROKEN = /panicked|RuntimeError|Uncaught (?!exception: kj\/compat\/http)/;
+/** Log lines of a panic or an uncaught exception, except those of the runtime, which clients can cause. */
+const FAILURE = /panicked|RuntimeError|Uncaught (?!exception: kj\/compat\/http)/;
 
 const fromRoot = (path: string) => new URL(`../../${path}`, import.meta.url);
 
-/** wrangler.toml in Miniflare's words. */
+/** Converts wrangler.toml to Miniflare's options. */
 function options(settings: Settings, hasPages: boolean): MiniflareOptions {
   const toml = readFileSync(fromRoot("wrangler.toml"), "utf8");
   const [, compatibilityDate = ""] = /^compatibility_date = "(.+)"$/m.exec(toml) ?? [];
@@ -98,7 +98,7 @@ function options(settings: Settings, hasPages: boolean): MiniflareOptions {
           },
           exports: { Room: { type: "durable-object", storage: "sqlite" } },
         },
-        // Not through the Worker that Miniflare puts before others, which no deployment has.
+        // Bypasses Miniflare's own entry Worker, which deployments do not have.
         dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
       },
     ],

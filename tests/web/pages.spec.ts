@@ -1,9 +1,9 @@
 // The pages that the Worker serves: headers and files.
 
 import { afterAll, describe, expect, it } from "vitest";
-import { fetched } from "../support/door.js";
+import { httpRequest } from "../support/admission.js";
 import { newRoom } from "../support/join-request.js";
-import { connected, joined } from "../support/rooms.js";
+import { untilConnected, joinAndConnect } from "../support/rooms.js";
 import { token } from "../support/tokens.js";
 import { startWithPages } from "../support/worker.js";
 
@@ -12,7 +12,7 @@ afterAll(() => worker.dispose());
 
 describe.each(["/", "/inspect"])("the page at %s", (path) => {
   it("serves HTML with a policy that allows only its own files", async () => {
-    const { status, headers, body } = await fetched(worker.origin + path);
+    const { status, headers, body } = await httpRequest(worker.origin + path);
     expect(status).toBe(200);
     expect(headers["content-type"]).toMatch(/^text\/html/);
     const policy = headers["content-security-policy"] ?? "";
@@ -26,11 +26,11 @@ describe.each(["/", "/inspect"])("the page at %s", (path) => {
   });
 
   it("references only files that exist and can be cached forever", async () => {
-    const { body } = await fetched(worker.origin + path);
+    const { body } = await httpRequest(worker.origin + path);
     const files = [...body.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, file = ""]) => file);
     expect(files.length).toBeGreaterThan(1);
     for (const file of files) {
-      const { status, headers } = await fetched(worker.origin + file);
+      const { status, headers } = await httpRequest(worker.origin + file);
       expect(status).toBe(200);
       expect(headers["cache-control"]).toContain("immutable");
       expect(headers["content-type"]).toMatch(/^text\/(javascript|css)/);
@@ -39,22 +39,22 @@ describe.each(["/", "/inspect"])("the page at %s", (path) => {
 });
 
 it("serves the client as one file that pages of any origin can import", async () => {
-  const { status, headers, body } = await fetched(`${worker.origin}/snug-client.js`, {
+  const { status, headers, body } = await httpRequest(`${worker.origin}/snug-client.js`, {
     Origin: "https://app.example",
   });
   expect([status, headers["access-control-allow-origin"]]).toEqual([200, "*"]);
   expect(headers["content-type"]).toMatch(/^text\/javascript/);
   const { joinRoom } = await import(`data:text/javascript,${encodeURIComponent(body)}`);
   const room = joinRoom({ url: worker.origin, room: newRoom(), getToken: () => token() });
-  await connected(room);
+  await untilConnected(room);
   room.leave();
 });
 
 it("serves all other paths from the Worker", async () => {
-  expect((await fetched(`${worker.origin}/healthz`)).status).toBe(200);
-  const { status, headers, body } = await fetched(`${worker.origin}/nowhere`);
+  expect((await httpRequest(`${worker.origin}/healthz`)).status).toBe(200);
+  const { status, headers, body } = await httpRequest(`${worker.origin}/nowhere`);
   expect([status, headers["content-type"]]).toEqual([404, "application/problem+json"]);
   expect(JSON.parse(body).code).toBe("not_found");
-  expect((await fetched(`${worker.origin}/_headers`)).status).toBe(404);
-  expect((await joined(worker.origin, newRoom())).status).toBe("connected");
+  expect((await httpRequest(`${worker.origin}/_headers`)).status).toBe(404);
+  expect((await joinAndConnect(worker.origin, newRoom())).status).toBe("connected");
 });

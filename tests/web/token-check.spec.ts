@@ -9,7 +9,7 @@ import {
   type ProblemReason,
   type TokenCheck,
 } from "../../web/src/inspect/token-check.js";
-import { asked } from "../support/door.js";
+import { joinWithoutUpgrade } from "../support/admission.js";
 import { inSeconds, sign, token } from "../support/tokens.js";
 import { startWorker } from "../support/worker.js";
 
@@ -216,7 +216,7 @@ describe("the local token check agrees with the Worker on", () => {
       const jwt = await (make?.() ?? sign(payload, header && { header }));
       const { rejection } = checkToken(jwt, room, Date.now());
       expect(rejection).toEqual(reason && { code, reason });
-      const answer = await asked(worker, encodeURIComponent(room), { token: jwt || null });
+      const answer = await joinWithoutUpgrade(worker, encodeURIComponent(room), { token: jwt || null });
       expect(JSON.parse(answer.body).code).toBe(rejection?.code ?? "upgrade_required");
     });
   }

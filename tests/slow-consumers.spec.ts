@@ -36,7 +36,7 @@ async function threeMembers(room: string) {
   const ann = await connect(worker, room, { query: { echo: 0 } });
   const bob = await connect(worker, room, { user: "bob", query: unwatching });
   const slow = await connect(worker, room, { user: "slow", query: unwatching });
-  await ann.rest();
+  await ann.drain();
   slow.pause();
   return { ann, bob, slow };
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { type Client, connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
-import { rows } from "./support/stored.js";
+import { messageRows } from "./support/storage.js";
 import type { Message } from "./support/wire.js";
 import { startWorker } from "./support/worker.js";
 
@@ -89,7 +89,7 @@ it("three who publish as fast as they can are heard by all in one order, and wri
     }
   }
 
-  const stored = await rows(storage);
+  const stored = await messageRows(storage);
   expect(stored.length).toBeLessThan(total);
   const ends = stored.map(({ offset, count }) => offset + count);
   expect([...offsetsOf(stored), total + 1]).toEqual([1, ...ends]);
@@ -113,8 +113,8 @@ describe("what leaves together", () => {
       if (protocols.length > 0) ann.send(...commands(id));
       else for (const command of commands(id)) ann.send(command);
     }
-    await ann.rest();
-    await Promise.all([bob.rest(), cho.rest()]);
+    await ann.drain();
+    await Promise.all([bob.drain(), cho.drain()]);
     const acked = (id: number) => ["ack", `message ${id}`, "ack"];
     expect(told(ann)).toEqual([...ids.flatMap(acked), "pong"]);
     const heard = (id: number) => [`message ${id}`, `signal ${id}`];
@@ -143,8 +143,8 @@ describe("what leaves together", () => {
     expect(await hear(ann, 100)).toEqual(ofBob);
     expect(await hear(bob, 100)).toEqual(ofAnn);
     const acks = ofAnn.map(({ offset, time }, index) => ({ type: "ack", id: `p${index + 1}`, offset, time }));
-    expect(await ann.rest()).toEqual(acks);
-    expect(await bob.rest()).toEqual([]);
+    expect(await ann.drain()).toEqual(acks);
+    expect(await bob.drain()).toEqual([]);
   });
 
   it("is told to each only as far as its token goes", async () => {
@@ -158,8 +158,8 @@ describe("what leaves together", () => {
       id: 4,
     });
     await deaf.next("pong");
-    await ann.rest();
-    await blind.rest();
+    await ann.drain();
+    await blind.drain();
     expect(told(deaf).filter((push) => push !== "presence")).toEqual(["ack", "pong"]);
     expect(told(ann)).toEqual(["message 1", "signal 2", "message 3", "pong"]);
     expect(told(blind)).toEqual(["message 1", "signal 2", "message 3", "pong"]);
@@ -169,7 +169,7 @@ describe("what leaves together", () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob", ...unwatching });
-    await ann.rest();
+    await ann.drain();
     for (const data of numbers(1, 100)) bob.send(publish(data, { id: `p${data}` }));
     await bob.close(1000);
     expect(await ann.next("presence")).toMatchObject({ leaves: ["bob"], count: 1 });
@@ -186,7 +186,7 @@ describe("what leaves together", () => {
       ann.send(publish(1, { id: "p" }), publish(2), { type: "history", id }, publish(3));
       const { messages } = await ann.next("history");
       expect(offsetsOf(messages)).toEqual(numbers(1, round * 3 - 1));
-      await ann.rest();
+      await ann.drain();
     }
     const types = ["ack", "message 1", "message 2", "history", "message 3", "pong"];
     expect(told(ann)).toEqual([...types, ...types, ...types]);
@@ -202,8 +202,8 @@ describe("what leaves together", () => {
       id: "last",
     });
     await ann.next("message", ({ data }) => data === 2);
-    await ann.rest();
-    await bob.rest();
+    await ann.drain();
+    await bob.drain();
     expect(told(ann)).toEqual(["ack", `message ${long}`, "ack", "message 2", "pong", "pong"]);
     expect(told(bob)).toEqual([`message ${long}`, "signal 1", "message 2", "pong"]);
   });
@@ -238,7 +238,7 @@ describe("messages that were stored together", () => {
     await using busy = await startWorker(settings, storage);
     const ann = await connect(busy, "together", unwatching);
     await publishFrames(ann, SIZES);
-    expect((await rows(storage)).map(({ count }) => count)).toEqual(SIZES);
+    expect((await messageRows(storage)).map(({ count }) => count)).toEqual(SIZES);
     const page = async (query: object) => {
       const { messages, more } = await ann.request({ type: "history", ...query });
       for (const { offset, data } of messages) expect(offset).toBe(data);
@@ -271,7 +271,7 @@ describe("messages that were stored together", () => {
       const fresh = await visit({ last: edge });
       expect(offsetsOf(await hear(fresh, edge))).toEqual(numbers(ALL - edge + 1, ALL));
       for (const client of [back, fresh]) {
-        expect(await client.rest()).toEqual([]);
+        expect(await client.drain()).toEqual([]);
         await client.close();
       }
     }
@@ -308,7 +308,7 @@ describe("messages that were stored together", () => {
       await publishFrames(ann, Array(100).fill(7));
       epoch = ann.welcome.epoch;
     }
-    expect((await rows(storage)).length).toBeLessThan(20);
+    expect((await messageRows(storage)).length).toBeLessThan(20);
     await using busy = await startWorker({ ...settings, HISTORY_MESSAGES_MAX: 5 }, storage);
     const ann = await connect(busy, "trimmed", { query: { epoch, offset: 695 } });
     expect(ann.welcome).toMatchObject({ recovered: true, offset: 700 });
@@ -323,7 +323,7 @@ describe("idempotency keys in a burst", () => {
     const keyed = (id: number) => publish(id, { id: `p${id}`, key: `k${id}` });
     let first: object[];
     const again = (acks: object[]) => acks.map((ack) => ({ ...ack, duplicate: true }));
-    const acks = async (client: Client) => (await client.rest()).filter(({ type }) => type === "ack");
+    const acks = async (client: Client) => (await client.drain()).filter(({ type }) => type === "ack");
     {
       await using busy = await startWorker(settings, storage);
       const ann = await connect(busy, "keys", { query: { echo: 0, presence: 0 } });
@@ -338,7 +338,7 @@ describe("idempotency keys in a burst", () => {
       expect(await acks(ann)).toEqual(again(first));
       bob.send(keyed(1), keyed(1));
       expect(await acks(bob)).toMatchObject([{ offset: 21 }, { offset: 21, duplicate: true }]);
-      expect((await rows(storage)).some(({ count }) => count > 1)).toBe(true);
+      expect((await messageRows(storage)).some(({ count }) => count > 1)).toBe(true);
       await busy.hibernate("keys");
       ann.send(...frame);
       expect(await acks(ann)).toEqual(again(first));
@@ -381,11 +381,11 @@ describe("hibernation between bursts", () => {
       expect(offsetsOf(heard)).toEqual(numbers((round - 1) * 2 * each + 1, round * 2 * each));
       expect(await hear(ann, 2 * each)).toEqual(heard);
       expect(offsetsOf(await hear(bob, each))).toEqual(offsetsOf(heard.filter(({ user }) => user === "ann")));
-      const rest = (await bob.rest()).map(({ type }) => type);
+      const rest = (await bob.drain()).map(({ type }) => type);
       expect(rest.toSorted()).toEqual([...Array(each).fill("ack"), ...Array(each).fill("signal")]);
-      const signals = (await cho.rest()).filter(({ type }) => type === "signal");
+      const signals = (await cho.drain()).filter(({ type }) => type === "signal");
       expect(signals).toHaveLength(each);
-      expect(await ann.rest()).toEqual([]);
+      expect(await ann.drain()).toEqual([]);
       await worker.hibernate(room);
     }
     const position = { epoch: ann.welcome.epoch, offset: 0 };

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 import { expect, it } from "vitest";
 import { connect } from "./support/client.js";
-import { refused } from "./support/door.js";
+import { joinRefusal } from "./support/admission.js";
 import { newRoom } from "./support/join-request.js";
 import { startSite } from "./support/site.js";
 import { startWorker } from "./support/worker.js";
@@ -97,7 +97,7 @@ it.each(providers)("$name's tokens open what they grant, by README's settings", 
       .sign(privateKey);
   const token = await sign(settings.JWT_ISSUER);
   expect((await connect(worker, "lobby", { token })).welcome.user).toBe("auth0|5f7c8ec7c33c6c004bbafe82");
-  expect(JSON.parse((await refused(worker, newRoom(), { token })).body).code).toBe("room_forbidden");
+  expect(JSON.parse((await joinRefusal(worker, newRoom(), { token })).body).code).toBe("room_forbidden");
   const foreign = await sign("https://other.example/");
-  expect(JSON.parse((await refused(worker, "lobby", { token: foreign })).body).code).toBe("token_invalid");
+  expect(JSON.parse((await joinRefusal(worker, "lobby", { token: foreign })).body).code).toBe("token_invalid");
 });

@@ -58,7 +58,7 @@ it("200 members publish at once: all hear all of it in the order of offset", {
   const published = first?.map(({ offset, data }) => ({ offset, data }));
   expect(published).toEqual(expected.toSorted((a, b) => a.offset - b.offset));
   for (const own of offsets) expect(own).toEqual(own.toSorted((a, b) => a - b));
-  for (const client of crowd.slice(0, 10)) expect(await client.rest()).toEqual([]);
+  for (const client of crowd.slice(0, 10)) expect(await client.drain()).toEqual([]);
 });
 
 it("as many members as are listed come and go at once: whoever stays counts each once", {
@@ -80,7 +80,7 @@ it("as many members as are listed come and go at once: whoever stays counts each
   while (left.length < users.length) left.push(...(await watcher.next("presence")).leaves);
   expect(left.toSorted()).toEqual(users.toSorted());
   expect(await watcher.request({ type: "members" })).toMatchObject({ count: 1, truncated: false });
-  expect(await watcher.rest()).toEqual([]);
+  expect(await watcher.drain()).toEqual([]);
 });
 
 it("300 members come at once: whoever is there is told in fewer pushes, and rightly", {
@@ -112,7 +112,7 @@ it("in a room of more than 200 only their number is told, and in full again once
   const crowd = await Promise.all(users.map((user) => connect(worker, room, { user })));
   const [talker, guest] = crowd as [Client, Client];
   await watcher.next("presence", ({ count }) => count === MEMBERS);
-  await watcher.rest();
+  await watcher.drain();
 
   const extra = await connect(worker, room, { user: "extra" });
   const onlyNumber = (count: number) => ({
@@ -127,7 +127,7 @@ it("in a room of more than 200 only their number is told, and in full again once
   expect(await watcher.next("presence")).toEqual(onlyNumber(MEMBERS + 1));
   await talker.request({ type: "state", data: { here: true } });
   await talker.request({ type: "signal", data: "hello" });
-  expect(await watcher.rest()).toMatchObject([{ type: "signal" }]);
+  expect(await watcher.drain()).toMatchObject([{ type: "signal" }]);
   const another = await connect(worker, room, { user: "another" });
   expect(await watcher.next("presence")).toEqual(onlyNumber(MEMBERS + 2));
   await another.close(1000);
@@ -147,7 +147,7 @@ it("in a room of more than 200 only their number is told, and in full again once
   await worker.hibernate(room);
   await guest.close(1000);
   expect(await watcher.next("presence")).toMatchObject({ leaves: ["user1"], count: MEMBERS - 1 });
-  expect(await watcher.rest()).toEqual([]);
+  expect(await watcher.drain()).toEqual([]);
 });
 
 it("200 tabs of one user are one member", { timeout: 60_000 }, async () => {
@@ -163,7 +163,7 @@ it("200 tabs of one user are one member", { timeout: 60_000 }, async () => {
     leaves: ["ann"],
     count: 1,
   });
-  expect(await watcher.rest()).toMatchObject([{ joins: [{ user: "ann" }] }]);
+  expect(await watcher.drain()).toMatchObject([{ joins: [{ user: "ann" }] }]);
 });
 
 it("members are listed up to 256 KiB of profiles and states", { timeout: 60_000 }, async () => {

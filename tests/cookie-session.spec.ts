@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { connect } from "./support/client.js";
-import { type Answer, asked, fetched, refused } from "./support/door.js";
+import { type HttpResponse, joinWithoutUpgrade, httpRequest, joinRefusal } from "./support/admission.js";
 import { type JoinRequest, newRoom } from "./support/join-request.js";
 import { hasPhp, type PhpSite, startPhp } from "./support/php.js";
 import { type Reply, type Seen, startSite } from "./support/site.js";
@@ -29,7 +29,7 @@ async function expectRefused(
   status: number,
   code: string,
 ) {
-  const [answer, told] = await Promise.all([refused(at, room, joinRequest), asked(at, room, joinRequest)]);
+  const [answer, told] = await Promise.all([joinRefusal(at, room, joinRequest), joinWithoutUpgrade(at, room, joinRequest)]);
   expect(answer).toMatchObject({ status, headers: { "content-type": "application/problem+json" } });
   expect(JSON.parse(answer.body)).toMatchObject({ status, code });
   expect(told).toMatchObject({ status, body: answer.body });
@@ -151,7 +151,7 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     const client = await connect(worker, "lobby", withCookie(cookie));
     const both = { ...withCookie(cookie), token: await token() };
     await expectRefused(worker, "lobby", both, 401, "token_invalid");
-    expect((await client.refusal({ type: "refresh", token: await token() })).code).toBe("token_invalid");
+    expect((await client.requestError({ type: "refresh", token: await token() })).code).toBe("token_invalid");
     await client.request({ type: "publish", data: "still here" });
   });
 
@@ -162,7 +162,7 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
       token: await token({ sub, exp }),
     });
     const exp = inSeconds(7200);
-    expect((await client.refusal(await refresh("bob", exp))).code).toBe("token_invalid");
+    expect((await client.requestError(await refresh("bob", exp))).code).toBe("token_invalid");
     expect((await client.request(await refresh("ann", exp))).expires).toBe(exp * 1000);
   });
 
@@ -199,7 +199,7 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     };
     const before = (await php.seen()).length;
     await connect(worker, "user:ann", { ...joinRequest, query: { echo: 0, token: await token() } });
-    const here = await asked(worker, "user:ann", withCookie(session));
+    const here = await joinWithoutUpgrade(worker, "user:ann", withCookie(session));
     expect(here.status).toBe(426);
     const [first, second, ...more] = (await php.seen()).slice(before);
     expect(more).toEqual([]);
@@ -229,7 +229,7 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
   it("answers its page's question only, and in PHP's eyes nothing was wrong", async () => {
     const Cookie = await login("ann");
     const page = `${php.origin}/snug.php`;
-    expect(await fetched(page, { Cookie })).toMatchObject({ status: 405, body: "" });
+    expect(await httpRequest(page, { Cookie })).toMatchObject({ status: 405, body: "" });
     for (const body of ["", "nonsense", "[]", "7", '"lobby"', '{"room":["lobby"]}', '{"room":true}']) {
       const { status } = await fetch(page, { method: "POST", headers: { Cookie }, body });
       expect(status, body).toBe(403);
@@ -339,10 +339,10 @@ describe("an answer of 200", () => {
     const team = await join("team:8");
     expect(team.welcome.can).toEqual(["publish", "history"]);
     await team.request({ type: "publish", data: 1 });
-    expect((await team.refusal({ type: "signal", data: 1 })).code).toBe("forbidden");
+    expect((await team.requestError({ type: "signal", data: 1 })).code).toBe("forbidden");
     const other = await join("elsewhere");
     expect(other.welcome.can).toEqual(["receive"]);
-    expect((await other.refusal({ type: "publish", data: 1 })).code).toBe("forbidden");
+    expect((await other.requestError({ type: "publish", data: 1 })).code).toBe("forbidden");
     replies.set("team:7:x", { body: claims({ rooms }) });
     await expectRefused(worker, "team:7:x", withCookie(COOKIE), 403, "room_forbidden");
     for (const none of [undefined, [], ["elsewhere"], { "*": [] }, { "*": ["unheard-of"] }]) {
@@ -382,7 +382,7 @@ describe("an answer of 200", () => {
 
   it("sets no cookies for whom it is about", async () => {
     const room = roomOf({ headers: { "set-cookie": "planted=1" }, body: claims() });
-    expect((await asked(worker, room, withCookie(COOKIE))).headers).not.toHaveProperty("set-cookie");
+    expect((await joinWithoutUpgrade(worker, room, withCookie(COOKIE))).headers).not.toHaveProperty("set-cookie");
   });
 });
 
@@ -607,14 +607,14 @@ describe("a page that comes with cookies", () => {
 
 describe("a page that asks why, with its visitor's cookies,", () => {
   /** What a browser would let the page read, with credentials or without. */
-  const readable = ({ headers }: Answer) => ({
+  const readable = ({ headers }: HttpResponse) => ({
     origin: headers["access-control-allow-origin"],
     credentials: headers["access-control-allow-credentials"],
     vary: headers.vary,
   });
 
   const preflight = (at: Worker, room: string, Origin: string) =>
-    fetched(
+    httpRequest(
       `${at.origin}/v1/rooms/${room}/socket`,
       { Origin, "Access-Control-Request-Method": "GET" },
       "OPTIONS",
@@ -629,7 +629,7 @@ describe("a page that asks why, with its visitor's cookies,", () => {
         [403, { status: 403 }],
         [503, { status: 500 }],
       ] as const) {
-        const answer = await asked(worker, roomOf(reply), withCookie(COOKIE, { Origin: origin }));
+        const answer = await joinWithoutUpgrade(worker, roomOf(reply), withCookie(COOKIE, { Origin: origin }));
         expect(answer.status).toBe(status);
         expect(readable(answer)).toEqual(may);
       }
@@ -642,14 +642,14 @@ describe("a page that asks why, with its visitor's cookies,", () => {
   it("may not if any page may with a token, which is answered without them", async () => {
     const room = roomOf({ body: claims() });
     const may = { origin: FOREIGN, credentials: undefined, vary: "origin" };
-    const answer = await asked(open, room, { headers: { Cookie: COOKIE, Origin: FOREIGN } });
+    const answer = await joinWithoutUpgrade(open, room, { headers: { Cookie: COOKIE, Origin: FOREIGN } });
     expect(answer.status).toBe(426);
     expect(readable(answer)).toEqual(may);
-    const denied = await asked(open, room, withCookie(COOKIE, { Origin: FOREIGN }));
+    const denied = await joinWithoutUpgrade(open, room, withCookie(COOKIE, { Origin: FOREIGN }));
     expect(denied.status).toBe(403);
     expect(readable(denied)).toEqual(may);
     expect(readable(await preflight(open, room, FOREIGN))).toEqual(may);
-    const own = await asked(open, room, withCookie(COOKIE, { Origin: open.origin }));
+    const own = await joinWithoutUpgrade(open, room, withCookie(COOKIE, { Origin: open.origin }));
     expect(readable(own)).toEqual({ origin: open.origin, credentials: "true", vary: "origin" });
   });
 
@@ -657,7 +657,7 @@ describe("a page that asks why, with its visitor's cookies,", () => {
     const nothing = { origin: undefined, credentials: undefined };
     for (const origin of [FOREIGN, "null"]) {
       const joinRequest = withCookie(COOKIE, { Origin: origin });
-      expect(readable(await asked(worker, newRoom(), joinRequest))).toMatchObject(nothing);
+      expect(readable(await joinWithoutUpgrade(worker, newRoom(), joinRequest))).toMatchObject(nothing);
       const answer = await preflight(worker, newRoom(), origin);
       expect(answer.status).toBe(403);
       expect(readable(answer)).toMatchObject(nothing);
@@ -667,7 +667,7 @@ describe("a page that asks why, with its visitor's cookies,", () => {
   it("may not where there are no sessions", async () => {
     await using plain = await startWorker({ ALLOWED_ORIGINS: PAGE });
     for (const joinRequest of [withCookie(COOKIE, { Origin: PAGE }), { headers: { Origin: PAGE } }]) {
-      const answer = await asked(plain, newRoom(), joinRequest);
+      const answer = await joinWithoutUpgrade(plain, newRoom(), joinRequest);
       expect(readable(answer)).toEqual({ origin: PAGE, credentials: undefined, vary: "origin" });
     }
     const answer = await preflight(plain, newRoom(), PAGE);

@@ -1,4 +1,4 @@
-// The door from outside: what it answers where it does not open.
+// Sends join requests and other HTTP requests, and reads the responses.
 
 import { once } from "node:events";
 import { type IncomingMessage, type OutgoingHttpHeaders, request } from "node:http";
@@ -7,15 +7,19 @@ import { WebSocket } from "ws";
 import { type JoinRequest, requestOf } from "./join-request.js";
 import type { Worker } from "./worker.js";
 
-/** An HTTP response, read to its end. */
-export interface Answer {
+/** An HTTP response, with its whole body. */
+export interface HttpResponse {
   status: number;
   headers: Record<string, string | undefined>;
   body: string;
 }
 
-/** What an upgrade is refused with. Fails where it is not. */
-export async function refused(worker: Worker, room: string, joinRequest?: JoinRequest): Promise<Answer> {
+/** Returns the response that rejects a join request. Fails if the request is accepted. */
+export async function joinRefusal(
+  worker: Worker,
+  room: string,
+  joinRequest?: JoinRequest,
+): Promise<HttpResponse> {
   const { url, protocols, headers } = await requestOf(worker, room, joinRequest);
   const socket = new WebSocket(url, protocols, { headers });
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
@@ -23,31 +27,35 @@ export async function refused(worker: Worker, room: string, joinRequest?: JoinRe
   socket.on("error", reject);
   socket.on("open", () => {
     socket.terminate();
-    reject(new Error("the door opened"));
+    reject(new Error("the join request was accepted"));
   });
   return read(await promise);
 }
 
-/** What the same request is told without `Upgrade`. */
-export async function asked(worker: Worker, room: string, joinRequest?: JoinRequest): Promise<Answer> {
+/** Sends a join request without `Upgrade` and returns the response: 426 if only the upgrade is missing. */
+export async function joinWithoutUpgrade(
+  worker: Worker,
+  room: string,
+  joinRequest?: JoinRequest,
+): Promise<HttpResponse> {
   const { url, protocols, headers } = await requestOf(worker, room, joinRequest);
   const offer = protocols.length > 0 && { "Sec-WebSocket-Protocol": protocols.join(", ") };
-  return fetched(url, { ...offer, ...headers });
+  return httpRequest(url, { ...offer, ...headers });
 }
 
-/** Any plain request. `fetch` would not send some of the headers that the door looks at. */
-export async function fetched(
+/** Sends an HTTP request with any headers, including those that `fetch` does not send. */
+export async function httpRequest(
   url: string,
   headers: OutgoingHttpHeaders = {},
   method = "GET",
   body?: string,
-): Promise<Answer> {
-  const asking = request(url, { method, headers }).end(body);
-  const [response] = (await once(asking, "response")) as [IncomingMessage];
+): Promise<HttpResponse> {
+  const sent = request(url, { method, headers }).end(body);
+  const [response] = (await once(sent, "response")) as [IncomingMessage];
   return read(response);
 }
 
-async function read(response: IncomingMessage): Promise<Answer> {
+async function read(response: IncomingMessage): Promise<HttpResponse> {
   return {
     status: response.statusCode ?? 0,
     headers: response.headers as Record<string, string | undefined>,

@@ -27,7 +27,7 @@ beforeEach(async () => {
 
 /** The witness has heard nothing, can talk, and is heard by whoever comes. */
 async function expectUnharmed() {
-  expect(await witness.rest()).toEqual([]);
+  expect(await witness.drain()).toEqual([]);
   const newcomer = await connect(worker, room, { user: "newcomer" });
   const { offset } = await witness.request({ type: "publish", data: "unharmed" });
   expect(await newcomer.next("message")).toMatchObject({ offset, user: "witness", data: "unharmed" });
@@ -115,7 +115,7 @@ describe("a frame that is refused and does not cost the connection:", () => {
       const error = await mallory.next("error");
       expect(error).toEqual({ type: "error", code, message: expect.any(String), retryable: false });
     }
-    expect(await mallory.rest()).toEqual([]);
+    expect(await mallory.drain()).toEqual([]);
     await expectUnharmed();
   });
 
@@ -160,7 +160,7 @@ describe("a frame that closes its own connection and no other:", () => {
       expect(await guest.next("closing")).toEqual(closing(1003, "unsupported_data"));
       expect(await guest.closed()).toEqual({ code: 1003, reason: "unsupported_data" });
     }
-    await witness.rest();
+    await witness.drain();
     await expectUnharmed();
   });
 
@@ -177,7 +177,7 @@ describe("a frame that closes its own connection and no other:", () => {
       expect(await guest.next("closing")).toEqual(closing(1009, "message_too_big"));
       expect(await guest.closed()).toEqual({ code: 1009, reason: "message_too_big" });
     }
-    await witness.rest();
+    await witness.drain();
     await expectUnharmed();
   });
 
@@ -194,7 +194,7 @@ describe("a frame that closes its own connection and no other:", () => {
     guest.send("\n".repeat(KIB * KIB));
     expect(await guest.next("closing")).toMatchObject({ code: 4103, reconnect: false });
     expect((await guest.closed()).code).toBe(4103);
-    await witness.rest();
+    await witness.drain();
     await expectUnharmed();
   });
 });
@@ -276,7 +276,7 @@ describe("below the frames,", () => {
       stream.end(bytes);
       expect((await witness.next("presence", ({ leaves }) => leaves.length > 0)).leaves).toEqual(["guest"]);
     }
-    expect((await witness.rest()).filter(({ type }) => type !== "message")).toEqual([]);
+    expect((await witness.drain()).filter(({ type }) => type !== "message")).toEqual([]);
     await expectUnharmed();
   });
 

@@ -2,7 +2,7 @@
 
 import { afterAll, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
-import { refused } from "./support/door.js";
+import { joinRefusal } from "./support/admission.js";
 import { newRoom } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 
@@ -27,8 +27,8 @@ it("nothing that happens in one room is heard in another, be it the same user's"
   ann.send(new Uint8Array(1));
   await ann.next("closing");
 
-  expect(await elsewhere.rest()).toEqual([]);
-  expect(await witness.rest()).toEqual([]);
+  expect(await elsewhere.drain()).toEqual([]);
+  expect(await witness.drain()).toEqual([]);
 });
 
 it("each room counts its own offsets, in an epoch of its own", async () => {
@@ -78,7 +78,7 @@ it("a token for one room opens no other", async () => {
   const claims = { rooms: ["team:7:*"] };
   await connect(worker, "team:7:general", { claims });
   for (const room of ["team:8:general", "team:7", "lobby"]) {
-    expect(await refused(worker, room, { claims })).toMatchObject({ status: 403 });
+    expect(await joinRefusal(worker, room, { claims })).toMatchObject({ status: 403 });
   }
 });
 

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
-import { refused } from "./support/door.js";
+import { joinRefusal } from "./support/admission.js";
 import { newRoom } from "./support/join-request.js";
 import { startWorker, type Worker } from "./support/worker.js";
 
@@ -72,7 +72,7 @@ describe.each(issuers)("$made_by", ({ keys }) => {
       [header, payload, ""],
     ];
     for (const parts of forged) {
-      const answer = await refused(worker, newRoom(), { token: parts.join(".") });
+      const answer = await joinRefusal(worker, newRoom(), { token: parts.join(".") });
       expect(answer.status).toBe(401);
       expect(JSON.parse(answer.body).code).toBe("token_invalid");
     }

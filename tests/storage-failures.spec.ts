@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { type Client, connect } from "./support/client.js";
-import { refused } from "./support/door.js";
-import { databases, rows, run } from "./support/stored.js";
+import { joinRefusal } from "./support/admission.js";
+import { roomDatabases, messageRows, runSql } from "./support/storage.js";
 import type { Message } from "./support/wire.js";
 import { startWorker, type Worker } from "./support/worker.js";
 
@@ -37,8 +37,8 @@ async function scene(): Promise<Scene> {
   const bob = await connect(worker, "room", { user: "bob", query: { presence: 0 } });
   for (const data of numbers(1, 3)) await ann.request(publish(data));
   for (const client of [ann, bob]) await client.next("message", ({ offset }) => offset === 3);
-  await Promise.all([ann.rest(), bob.rest()]);
-  return { worker, ann, bob, storage, sql: (sql) => run(storage, sql) };
+  await Promise.all([ann.drain(), bob.drain()]);
+  return { worker, ann, bob, storage, sql: (sql) => runSql(storage, sql) };
 }
 
 /** Goes on where it stopped: the same epoch, and the next offset. */
@@ -62,10 +62,10 @@ describe("a message that storage refuses", () => {
     const room = await scene();
     const { ann, bob, worker, sql } = room;
     await sql(REFUSE);
-    expect(await ann.refusal(publish("lost"))).toMatchObject(notStored);
-    expect(await bob.refusal(publish("lost", { key: "k" }))).toMatchObject(notStored);
-    expect(await ann.rest()).toEqual([]);
-    expect(await bob.rest()).toEqual([]);
+    expect(await ann.requestError(publish("lost"))).toMatchObject(notStored);
+    expect(await bob.requestError(publish("lost", { key: "k" }))).toMatchObject(notStored);
+    expect(await ann.drain()).toEqual([]);
+    expect(await bob.drain()).toEqual([]);
     expect(worker.log()).toContain("refused");
     await sql(ACCEPT);
     await goesOn(room, 4);
@@ -83,12 +83,12 @@ describe("a message that storage refuses", () => {
       ann.send(publish(id, { id, key: id }));
       bob.send(publish(id), { type: "signal", data: id });
     }
-    const refusals = async (client: Client) => (await client.rest()).filter(({ type }) => type === "error");
+    const refusals = async (client: Client) => (await client.drain()).filter(({ type }) => type === "error");
     const [anns, bobs] = await Promise.all([refusals(ann), refusals(bob)]);
     expect(anns).toMatchObject(ids.map((id) => ({ ...notStored, id })));
     expect(bobs).toMatchObject(ids.map(() => notStored));
     expect(ann.pushes.filter(({ type }) => type === "message")).toHaveLength(3);
-    expect(await rows(storage)).toHaveLength(3);
+    expect(await messageRows(storage)).toHaveLength(3);
     await sql(ACCEPT);
     await goesOn(room, 4);
   });
@@ -118,7 +118,7 @@ describe("a message that storage refuses", () => {
     const room = await scene();
     const { ann, bob, sql, worker } = room;
     await sql(REFUSE);
-    expect(await ann.refusal(publish("lost"))).toMatchObject(notStored);
+    expect(await ann.requestError(publish("lost"))).toMatchObject(notStored);
     await ann.request({ type: "signal", data: "still here" });
     expect((await bob.next("signal")).data).toBe("still here");
     expect((await ann.request({ type: "history" })).messages).toHaveLength(3);
@@ -127,7 +127,7 @@ describe("a message that storage refuses", () => {
     expect((await cho.next("message")).offset).toBe(3);
     expect((await ann.next("presence")).joins).toMatchObject([{ user: "cho" }]);
     await worker.hibernate("room");
-    expect(await cho.refusal(publish("lost"))).toMatchObject(notStored);
+    expect(await cho.requestError(publish("lost"))).toMatchObject(notStored);
     expect(await ann.request({ type: "members" })).toMatchObject({ count: 3 });
     await sql(ACCEPT);
     await goesOn(room, 4);
@@ -139,8 +139,8 @@ it("a room whose place was taken by another object starts again from what that o
   const json = JSON.stringify({ type: "message", offset: 4, time: 1, user: "cho", data: "the other's" });
   await sql(`INSERT INTO messages (offset, count, time, bytes_before, json) SELECT 4, 1, time,
     bytes_before + octet_length(json), '${json.replaceAll("'", "''")}' FROM messages WHERE offset = 3`);
-  expect(await ann.refusal(publish("mine"))).toMatchObject(notStored);
-  expect(await bob.rest()).toEqual([]);
+  expect(await ann.requestError(publish("mine"))).toMatchObject(notStored);
+  expect(await bob.drain()).toEqual([]);
   expect((await ann.request(publish("mine"))).offset).toBe(5);
   const { epoch, messages } = await bob.request({ type: "history" });
   expect(epoch).toBe(ann.welcome.epoch);
@@ -155,19 +155,19 @@ describe("a room", () => {
   it("whose database another process holds goes on afterwards", async () => {
     const room = await scene();
     const { ann, bob, storage } = room;
-    const [database] = await databases(storage);
+    const [database] = await roomDatabases(storage);
     database?.exec("BEGIN IMMEDIATE");
-    expect(await ann.refusal(publish("lost"))).toMatchObject(notStored);
+    expect(await ann.requestError(publish("lost"))).toMatchObject(notStored);
     database?.exec("ROLLBACK");
     database?.close();
-    expect(await bob.rest()).toEqual([]);
+    expect(await bob.drain()).toEqual([]);
     await goesOn(room, 4);
   });
 
   it("whose history cannot be read says so, and goes on", async () => {
     const { ann, bob, sql, worker } = await scene();
     await sql("UPDATE messages SET json = CAST(json AS BLOB)");
-    expect(await ann.refusal({ type: "history" })).toMatchObject({ code: "internal", retryable: true });
+    expect(await ann.requestError({ type: "history" })).toMatchObject({ code: "internal", retryable: true });
     const { epoch } = ann.welcome;
     const back = await connect(worker, "room", { user: "cho", query: { epoch, offset: 1 } });
     expect(back.welcome).toMatchObject({ offset: 3, recovered: false });
@@ -185,7 +185,7 @@ describe("a room", () => {
     await sql("UPDATE meta SET value = value + 1000 WHERE key = 'schema'");
     ann.send(publish("lost"));
     expect(await ann.closed()).toEqual({ code: 1011, reason: "internal" });
-    const { status, body } = await refused(worker, "room", { user: "cho" });
+    const { status, body } = await joinRefusal(worker, "room", { user: "cho" });
     expect({ status, ...JSON.parse(body) }).toMatchObject({ status: 500, code: "internal" });
     await sql("UPDATE meta SET value = value - 1000 WHERE key = 'schema'");
     const query = { epoch: ann.welcome.epoch, offset: 3 };
@@ -208,7 +208,7 @@ describe("a room", () => {
     }
     expect(ann.pushes.filter((push) => "id" in push && `${push.id}`.startsWith("lost"))).toEqual([]);
     await sql(ACCEPT);
-    expect(await rows(storage)).toHaveLength(3);
+    expect(await messageRows(storage)).toHaveLength(3);
     const query = { epoch: ann.welcome.epoch, offset: 3 };
     const back = await connect(worker, "room", { query });
     const bobsBack = await connect(worker, "room", { user: "bob", query: { ...query, presence: 0 } });

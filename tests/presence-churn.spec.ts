@@ -71,7 +71,7 @@ it.each([
         expect(members.map(({ user }) => user)).toEqual([...WATCHERS, ...[...users].toSorted()]);
         const connections = members.reduce((sum, member) => sum + member.connections, 0);
         expect(connections).toBe(WATCHERS.length + staying.length);
-        await watcher.rest();
+        await watcher.drain();
         expect(picture(watcher, { step: 19 })).toEqual(pictureOf(members));
       },
       { timeout: 10_000 },

@@ -3,7 +3,7 @@
 import { generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
-import { type Answer, asked, fetched, refused } from "./support/door.js";
+import { type HttpResponse, joinWithoutUpgrade, httpRequest, joinRefusal } from "./support/admission.js";
 import { type JoinRequest, newRoom, requestOf } from "./support/join-request.js";
 import { type Claims, inSeconds, SECRET, type Signing, sign, token } from "./support/tokens.js";
 import { startWorker } from "./support/worker.js";
@@ -30,7 +30,7 @@ const TITLES: Record<number, string> = {
 const HEADERS: Record<number, object> = { 401: { "www-authenticate": "Bearer" } };
 
 /** Holds an answer to the form of a problem, and gives its detail. */
-function expectProblem(answer: Answer, status: number, code: string): string {
+function expectProblem(answer: HttpResponse, status: number, code: string): string {
   expect(answer).toMatchObject({
     status,
     headers: { "content-type": "application/problem+json", ...HEADERS[status] },
@@ -54,10 +54,10 @@ async function expectRefused(
   code: string,
   at = worker,
 ) {
-  const answer = await refused(at, room, joinRequest);
+  const answer = await joinRefusal(at, room, joinRequest);
   const detail = expectProblem(answer, status, code);
   expect(detail).not.toBe("");
-  expect(await asked(at, room, joinRequest)).toMatchObject({ status, body: answer.body });
+  expect(await joinWithoutUpgrade(at, room, joinRequest)).toMatchObject({ status, body: answer.body });
   const jwt = joinRequest.token;
   if (jwt) expect(JSON.stringify(answer)).not.toContain(jwt);
   await expect(at.hibernate(decodeURIComponent(room))).rejects.toThrow("not currently running");
@@ -249,8 +249,8 @@ describe("the door refuses, as an upgrade and without,", () => {
 
   it.each(["%FF", "%zz", "a%00"])("the room name that is written %s", async (written) => {
     const joinRequest = { token: await token() };
-    expectProblem(await refused(worker, written, joinRequest), 400, "bad_room");
-    expectProblem(await asked(worker, written, joinRequest), 400, "bad_room");
+    expectProblem(await joinRefusal(worker, written, joinRequest), 400, "bad_room");
+    expectProblem(await joinWithoutUpgrade(worker, written, joinRequest), 400, "bad_room");
   });
 
   it.each<Record<string, string | number>>([
@@ -355,23 +355,23 @@ describe("the door lets in", () => {
 
 describe("a request that is no upgrade", () => {
   it("is told that only that is missing", async () => {
-    expectProblem(await asked(worker, newRoom()), 426, "upgrade_required");
-    expectProblem(await asked(worker, newRoom(), { by: "protocol" }), 426, "upgrade_required");
-    expectProblem(await asked(worker, newRoom(), { headers: { Upgrade: "h2c" } }), 426, "upgrade_required");
+    expectProblem(await joinWithoutUpgrade(worker, newRoom()), 426, "upgrade_required");
+    expectProblem(await joinWithoutUpgrade(worker, newRoom(), { by: "protocol" }), 426, "upgrade_required");
+    expectProblem(await joinWithoutUpgrade(worker, newRoom(), { headers: { Upgrade: "h2c" } }), 426, "upgrade_required");
   });
 
   it("joins nobody", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
-    expectProblem(await asked(worker, room, { user: "bob" }), 426, "upgrade_required");
-    expect(await ann.rest()).toEqual([]);
+    expectProblem(await joinWithoutUpgrade(worker, room, { user: "bob" }), 426, "upgrade_required");
+    expect(await ann.drain()).toEqual([]);
   });
 
   it("cannot bring an admission of its own making", async () => {
     const room = newRoom();
     const forged = JSON.stringify({ user: "root", can: ["moderate"] });
     const headers = { "x-snug-admission": forged };
-    expectProblem(await asked(worker, room, { token: null, headers }), 401, "token_missing");
+    expectProblem(await joinWithoutUpgrade(worker, room, { token: null, headers }), 401, "token_missing");
     expect((await connect(worker, room, { headers })).welcome.user).toBe("ann");
   });
 });
@@ -389,20 +389,20 @@ describe("paths and methods", () => {
   ])("knows no %s", async (path) => {
     const { headers } = await requestOf(worker, "a");
     for (const method of ["GET", "POST"]) {
-      expectProblem(await fetched(worker.origin + path, headers, method), 404, "not_found");
+      expectProblem(await httpRequest(worker.origin + path, headers, method), 404, "not_found");
     }
   });
 
   it.each(["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])("takes no %s for a socket", async (method) => {
     const { url, headers } = await requestOf(worker, newRoom());
-    const answer = await fetched(url, headers, method);
+    const answer = await httpRequest(url, headers, method);
     expectProblem(answer, 405, "method_not_allowed");
     expect(answer.headers.allow).toBe("GET");
   });
 
   it("takes no HEAD for a socket", async () => {
     const { url, headers } = await requestOf(worker, newRoom());
-    expect(await fetched(url, headers, "HEAD")).toMatchObject({
+    expect(await httpRequest(url, headers, "HEAD")).toMatchObject({
       status: 405,
       headers: { allow: "GET" },
       body: "",
@@ -410,11 +410,11 @@ describe("paths and methods", () => {
   });
 
   it("tells its health to anyone", async () => {
-    const { status, headers, body } = await fetched(`${worker.origin}/healthz`);
+    const { status, headers, body } = await httpRequest(`${worker.origin}/healthz`);
     expect({ status, type: headers["content-type"] }).toEqual({ status: 200, type: "application/json" });
     expect(JSON.parse(body)).toEqual({ status: "ok", version: "0.1.0" });
-    expect(await fetched(`${worker.origin}/healthz`, {}, "HEAD")).toMatchObject({ status: 200, body: "" });
-    expectProblem(await fetched(`${worker.origin}/healthz`, {}, "POST"), 405, "method_not_allowed");
+    expect(await httpRequest(`${worker.origin}/healthz`, {}, "HEAD")).toMatchObject({ status: 200, body: "" });
+    expectProblem(await httpRequest(`${worker.origin}/healthz`, {}, "POST"), 405, "method_not_allowed");
   });
 });
 
@@ -424,7 +424,7 @@ describe("the order of checks", () => {
   it("is room name, origin, form, token, grant", async () => {
     const nothing = { rooms: [] };
     const told = async (room: string, joinRequest: JoinRequest) =>
-      JSON.parse((await refused(worker, room, joinRequest)).body).code;
+      JSON.parse((await joinRefusal(worker, room, joinRequest)).body).code;
     expect(await told(bad.room, { headers: bad.origin, query: bad.query, token: null })).toBe("bad_room");
     expect(await told("ok", { headers: bad.origin, query: bad.query, token: null })).toBe("origin_forbidden");
     expect(await told("ok", { query: bad.query, token: null })).toBe("bad_request");

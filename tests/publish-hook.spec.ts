@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it, vi } from "vitest";
 import { type Client, connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { expectWebhookRequest } from "./support/openapi.js";
-import { dataOf, heard, joined, reached, refusal } from "./support/rooms.js";
+import { dataOf, recordEvents, joinAndConnect, untilOffset, errorCodeOf } from "./support/rooms.js";
 import { type Reply, type Seen, startSite } from "./support/site.js";
 import { token } from "./support/tokens.js";
 import type { PushOf } from "./support/wire.js";
@@ -130,13 +130,13 @@ describe("a message", () => {
     );
     const ann = await connect(strict, room);
     const refused = { type: "error", code: "refused", retryable: false };
-    expect(await ann.refusal({ type: "publish", data: "spam" })).toMatchObject({
+    expect(await ann.requestError({ type: "publish", data: "spam" })).toMatchObject({
       ...refused,
       message: "不行: no links",
     });
     // As often as one likes.
     for (let count = 0; count < 30; count++) {
-      expect(await ann.refusal({ type: "publish", data: count })).toMatchObject({
+      expect(await ann.requestError({ type: "publish", data: count })).toMatchObject({
         ...refused,
         message: "the message was refused",
       });
@@ -241,7 +241,7 @@ async function expectFallback(at: { strict: Worker; lenient: Worker }, judge: Ju
   const room = roomOf(judge);
   const [ann, bob] = [await connect(at.strict, room), await connect(at.lenient, room)];
   const command = { type: "publish", data: "unsure" } as const;
-  const [refused, stored] = await Promise.all([ann.refusal(command), bob.request(command)]);
+  const [refused, stored] = await Promise.all([ann.requestError(command), bob.request(command)]);
   expect(refused).toMatchObject({ code: "internal", retryable: true, retry_after_ms: 1000 });
   expect(stored.offset).toBe(1);
   expect((await bob.next("message")).data).toBe("unsure");
@@ -277,7 +277,7 @@ describe("no verdict", () => {
     let isUp = false;
     const room = roomOf((messages) => (isUp ? each(() => ({ allow: true }))(messages) : { status: 503 }));
     const ann = await connect(strict, room);
-    expect((await ann.refusal({ type: "publish", data: 1 })).code).toBe("internal");
+    expect((await ann.requestError({ type: "publish", data: 1 })).code).toBe("internal");
     isUp = true;
     expect((await ann.request({ type: "publish", data: 1 })).offset).toBe(1);
   });
@@ -324,7 +324,7 @@ describe("order", () => {
       }
     }
     for (const client of clients) {
-      await client.rest();
+      await client.drain();
       seen.push(client.pushes.filter((push) => push.type === "message"));
     }
     for (const all of seen) expect(all).toEqual(seen[0]);
@@ -353,7 +353,7 @@ describe("order", () => {
     await vi.waitFor(() => expect(asksOf(room)).toHaveLength(1));
     bob.send({ type: "signal", data: "quick" });
     expect((await ann.next("signal")).data).toBe("quick");
-    expect(await bob.rest()).toEqual([]);
+    expect(await bob.drain()).toEqual([]);
     resolve();
     await ann.next("ack", ({ id }) => id === "slow");
     expect((await bob.next("message")).data).toBe("slow");
@@ -370,15 +370,15 @@ describe("the client", () => {
         return data === 7 ? { allow: true, data: "seven" } : { allow: true };
       })(messages);
     });
-    const ann = await joined(strict.origin, room);
-    const bob = await joined(strict.origin, room, { user: "bob" });
-    const messages = heard(bob, "message");
+    const ann = await joinAndConnect(strict.origin, room);
+    const bob = await joinAndConnect(strict.origin, room, { user: "bob" });
+    const messages = recordEvents(bob, "message");
     const outcomes = Array.from({ length: 50 }, (_, n) => ann.publish(n));
-    expect(await refusal(outcomes[13] ?? Promise.resolve())).toBe("refused");
+    expect(await errorCodeOf(outcomes[13] ?? Promise.resolve())).toBe("refused");
     await expect(outcomes[13]).rejects.toMatchObject({ message: "unlucky", retryable: false });
     const stored = await Promise.all(outcomes.filter((_, n) => n !== 13));
     expect(stored.map(({ offset }) => offset)).toEqual(Array.from({ length: 49 }, (_, index) => index + 1));
-    await reached(bob, 49);
+    await untilOffset(bob, 49);
     const said = Array.from({ length: 50 }, (_, n) => (n === 7 ? "seven" : n)).filter((n) => n !== 13);
     expect(dataOf(messages)).toEqual(said);
   });
@@ -392,7 +392,7 @@ describe("the client", () => {
       }
       return each(() => ({ allow: true }))(messages);
     });
-    const ann = await joined(strict.origin, room, { timeoutMs: 1_500 });
+    const ann = await joinAndConnect(strict.origin, room, { timeoutMs: 1_500 });
     const { offset } = await ann.publish("once");
     expect(offset).toBe(1);
     await ann.publish("twice");

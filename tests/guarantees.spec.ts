@@ -96,7 +96,7 @@ promise(4, "Recovery is complete or reported as failed", async () => {
   expect((await hear(whole, 3)).map(([offset]) => offset)).toEqual([3, 4, 5]);
   const not = await connect(worker, room, { user: "cho", query: { epoch, offset: 6 } });
   expect(not.welcome.recovered).toBe(false);
-  expect((await not.rest()).filter(({ type }) => type === "message")).toEqual([]);
+  expect((await not.drain()).filter(({ type }) => type === "message")).toEqual([]);
 });
 
 promise(5, "The same `key` from the same user is stored once", async () => {
@@ -126,7 +126,7 @@ promise(6, "The end of a user's last connection is announced exactly once", asyn
   back.drop();
   expect((await ann.next("presence")).leaves).toEqual(["bob"]);
   expect(performance.now() - dropped).toBeGreaterThan(GRACE_MS * 0.9);
-  expect(await ann.rest()).toEqual([]);
+  expect(await ann.drain()).toEqual([]);
 });
 
 promise(7, "An invalid command closes no connection", async () => {
@@ -137,7 +137,7 @@ promise(7, "An invalid command closes no connection", async () => {
   for (const _ of numbers(19)) bob.send("nonsense");
   await bob.request(publish("still here"));
   expect((await ann.next("message")).data).toBe("still here");
-  expect(await ann.rest()).toEqual([]);
+  expect(await ann.drain()).toEqual([]);
 });
 
 promise(8, "Hibernation is invisible to clients", async () => {
@@ -149,15 +149,15 @@ promise(8, "Hibernation is invisible to clients", async () => {
   await ann.next("presence");
   await ann.request(publish(1));
   await hear(ann, 1);
-  for (const _ of numbers(19)) await bob.refusal({ type: "dance" });
+  for (const _ of numbers(19)) await bob.requestError({ type: "dance" });
   const before = await ann.request({ type: "members" });
   await worker.hibernate(room);
   const { id: _, ...after } = await ann.request({ type: "members" });
   expect(before).toMatchObject(after);
   expect((await ann.request(publish(2))).offset).toBe(2);
   await hear(ann, 1);
-  expect(await ann.rest()).toEqual([]);
-  await bob.refusal({ type: "dance" });
+  expect(await ann.drain()).toEqual([]);
+  await bob.requestError({ type: "dance" });
   expect((await bob.next("closing")).code).toBe(4103);
 });
 
