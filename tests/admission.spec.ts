@@ -1,9 +1,9 @@
-// The door: who is let in, and what everybody else is told before any upgrade.
+// Admission: the join requests that are accepted, and the refusals of the others.
 
 import { generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 import { afterAll, describe, expect, it } from "vitest";
+import { type HttpResponse, httpRequest, joinRefusal, joinWithoutUpgrade } from "./support/admission.js";
 import { connect } from "./support/client.js";
-import { type HttpResponse, joinWithoutUpgrade, httpRequest, joinRefusal } from "./support/admission.js";
 import { type JoinRequest, newRoom, requestOf } from "./support/join-request.js";
 import { type Claims, inSeconds, SECRET, type Signing, sign, token } from "./support/tokens.js";
 import { startWorker } from "./support/worker.js";
@@ -26,16 +26,16 @@ const TITLES: Record<number, string> = {
   426: "Upgrade Required",
 };
 
-// 426's `Upgrade` is the Worker's to set and the runtime's to drop: HTTP/1 keeps it to one connection.
+// The runtime removes the `Upgrade` header of a 426 response, because it is a hop-by-hop header in HTTP/1.
 const HEADERS: Record<number, object> = { 401: { "www-authenticate": "Bearer" } };
 
-/** Holds an answer to the form of a problem, and gives its detail. */
-function expectProblem(answer: HttpResponse, status: number, code: string): string {
-  expect(answer).toMatchObject({
+/** Checks that a response is a problem, and returns its detail. */
+function expectProblem(response: HttpResponse, status: number, code: string): string {
+  expect(response).toMatchObject({
     status,
     headers: { "content-type": "application/problem+json", ...HEADERS[status] },
   });
-  const problem = JSON.parse(answer.body);
+  const problem = JSON.parse(response.body);
   expect(problem).toEqual({
     type: "about:blank",
     title: TITLES[status],
@@ -46,7 +46,7 @@ function expectProblem(answer: HttpResponse, status: number, code: string): stri
   return problem.detail;
 }
 
-/** Is refused, told the same without `Upgrade`, and wakes no room. */
+/** Checks that a join request is rejected, with and without `Upgrade`, and wakes no room. */
 async function expectRefused(
   room: string,
   joinRequest: JoinRequest,
@@ -54,39 +54,39 @@ async function expectRefused(
   code: string,
   at = worker,
 ) {
-  const answer = await joinRefusal(at, room, joinRequest);
-  const detail = expectProblem(answer, status, code);
+  const response = await joinRefusal(at, room, joinRequest);
+  const detail = expectProblem(response, status, code);
   expect(detail).not.toBe("");
-  expect(await joinWithoutUpgrade(at, room, joinRequest)).toMatchObject({ status, body: answer.body });
+  expect(await joinWithoutUpgrade(at, room, joinRequest)).toMatchObject({ status, body: response.body });
   const jwt = joinRequest.token;
-  if (jwt) expect(JSON.stringify(answer)).not.toContain(jwt);
+  if (jwt) expect(JSON.stringify(response)).not.toContain(jwt);
   await expect(at.hibernate(decodeURIComponent(room))).rejects.toThrow("not currently running");
 }
 
-it("does not compress frames, though browsers offer to", async () => {
+it("does not compress frames, although browsers offer it", async () => {
   const client = await connect(worker, newRoom());
   expect(client.extensions).toBe("");
 });
 
 describe("a token", () => {
-  it("lets in by the Authorization header", async () => {
+  it("is accepted in the Authorization header", async () => {
     const { welcome } = await connect(worker, newRoom(), { by: "header", user: "ann" });
     expect(welcome.user).toBe("ann");
   });
 
-  it("lets in as a subprotocol, which is not echoed", async () => {
+  it("is accepted as a subprotocol, which is not echoed", async () => {
     const client = await connect(worker, newRoom(), { by: "protocol", user: "ann" });
     expect(client.welcome.user).toBe("ann");
     expect(client.protocol).toBe("snug.v1");
   });
 
-  it("lets in by the query only where the operator says so", async () => {
+  it("is accepted in the query only if TOKEN_IN_QUERY is set", async () => {
     const joinRequest = { by: "query", user: "ann" } as const;
     expect((await connect(lenient, newRoom(), joinRequest)).welcome.user).toBe("ann");
     await expectRefused(newRoom(), joinRequest, 401, "token_missing");
   });
 
-  it("counts where it is first, and there alone", async () => {
+  it("is read only from the first place that has one", async () => {
     const bob = { query: { token: await token({ sub: "bob" }) } };
     const { welcome } = await connect(lenient, newRoom(), { by: "protocol", user: "ann", ...bob });
     expect(welcome.user).toBe("ann");
@@ -95,21 +95,21 @@ describe("a token", () => {
     await expectRefused(newRoom(), broken, 401, "token_invalid", lenient);
   });
 
-  it("is looked for elsewhere where Authorization has another scheme", async () => {
+  it("is read from the subprotocols if Authorization has another scheme", async () => {
     const joinRequest: JoinRequest = { by: "protocol", headers: { Authorization: "Basic YTpi" } };
     expect((await connect(worker, newRoom(), joinRequest)).welcome.user).toBe("ann");
   });
 
-  it("is found whatever the case of the scheme", async () => {
+  it("is accepted with any case of the scheme", async () => {
     const headers = { Authorization: `bEARER  ${await token()} ` };
     expect((await connect(worker, newRoom(), { token: null, headers })).welcome.user).toBe("ann");
   });
 
-  it("needs no subprotocol, and none is answered", async () => {
+  it("is accepted without a subprotocol, and none is returned", async () => {
     expect((await connect(worker, newRoom(), { protocols: [] })).protocol).toBe("");
   });
 
-  it("may be late or early by the clock skew allowed", async () => {
+  it("is accepted within the leeway before nbf and after exp", async () => {
     await connect(worker, newRoom(), { claims: { exp: inSeconds(-3) } });
     await connect(worker, newRoom(), { claims: { nbf: inSeconds(3) } });
     await connect(strict, newRoom(), {
@@ -123,7 +123,7 @@ describe("a token", () => {
   });
 
   it.each(["u".repeat(128), "用户 🦀", "__proto__", 'a"b\\c', "a,b;c=d", " "])(
-    "may name the user %j",
+    "can name the user %j",
     async (user) => {
       const room = newRoom();
       const bob = await connect(worker, room, { user: "bob" });
@@ -135,7 +135,7 @@ describe("a token", () => {
     },
   );
 
-  it("may carry any profile of up to 1,024 bytes", async () => {
+  it("can contain a profile of up to 1,024 bytes", async () => {
     const room = newRoom();
     const bob = await connect(worker, room, { user: "bob" });
     for (const info of [{}, { a: "x".repeat(1024 - 8) }, { 用户: "🦀 \u007f\t\r\n \u2028" }]) {
@@ -149,23 +149,23 @@ describe("a token", () => {
   });
 });
 
-describe("the door refuses, as an upgrade and without,", () => {
+describe("a rejected join request, with and without Upgrade", () => {
   it.each<[string, Claims, Signing, string]>([
     ["an expired token", { exp: inSeconds(-10) }, {}, "token_expired"],
     ["a token that is not valid yet", { nbf: inSeconds(60) }, {}, "token_not_yet_valid"],
     ["a token without exp", { exp: undefined }, {}, "token_invalid"],
-    ["a token whose exp is text", { exp: `${inSeconds(60)}` }, {}, "token_invalid"],
-    ["a token whose exp is no whole number", { exp: inSeconds(60) + 0.5 }, {}, "token_invalid"],
+    ["a token whose exp is a string", { exp: `${inSeconds(60)}` }, {}, "token_invalid"],
+    ["a token whose exp is a fraction", { exp: inSeconds(60) + 0.5 }, {}, "token_invalid"],
     ["a token whose exp is negative", { exp: -1 }, {}, "token_invalid"],
     ["a token whose exp is out of range", { exp: Number.MAX_SAFE_INTEGER }, {}, "token_invalid"],
-    ["a token whose nbf is text", { nbf: "now" }, {}, "token_invalid"],
+    ["a token whose nbf is a string", { nbf: "now" }, {}, "token_invalid"],
     ["a token without sub", { sub: undefined }, {}, "token_invalid"],
     ["a token whose sub is empty", { sub: "" }, {}, "token_invalid"],
     ["a token whose sub is a number", { sub: 7 }, {}, "token_invalid"],
     ["a token whose sub has 129 bytes", { sub: "u".repeat(129) }, {}, "token_invalid"],
     ["a token whose sub has a control character", { sub: "a\nb" }, {}, "token_invalid"],
-    ["a token whose rooms are text", { rooms: "*" }, {}, "token_invalid"],
-    ["a token whose rooms grant text", { rooms: { "*": "receive" } }, {}, "token_invalid"],
+    ["a token whose rooms are a string", { rooms: "*" }, {}, "token_invalid"],
+    ["a token whose rooms grant a string", { rooms: { "*": "receive" } }, {}, "token_invalid"],
     ["a token whose info is a list", { info: [] }, {}, "token_invalid"],
     ["a token whose info has 1,025 bytes", { info: { a: "x".repeat(1025 - 8) } }, {}, "token_invalid"],
     ["a token whose limits are 0", { limits: { messages_per_second: 0 } }, {}, "token_invalid"],
@@ -178,47 +178,44 @@ describe("the door refuses, as an upgrade and without,", () => {
     ],
     ["a token signed with HS512", {}, { alg: "HS512", secret: SECRET + SECRET }, "token_invalid"],
     ["a token with a crit header", {}, { header: { crit: ["b64"], b64: true } }, "token_invalid"],
-  ])("%s", async (_name, claims, signing, code) => {
+  ])("has %s", async (_name, claims, signing, code) => {
     await expectRefused(newRoom(), { token: await token(claims, signing) }, 401, code);
   });
 
   it.each<[string, () => string | Promise<string>]>([
-    ["an empty one", () => ""],
-    ["one that is no JWT", () => "nonsense"],
+    ["is empty", () => ""],
+    ["is not a JWT", () => "nonsense"],
     [
-      "one with alg none",
+      "has alg none",
       () => new UnsecuredJWT({ rooms: ["*"] }).setSubject("ann").setExpirationTime("1h").encode(),
     ],
-    ["one whose signature was changed", async () => `${(await token()).slice(0, -4)}AAAA`],
-    ["one without its signature", async () => (await token()).replace(/[^.]*$/, "")],
+    ["has a changed signature", async () => `${(await token()).slice(0, -4)}AAAA`],
+    ["has no signature", async () => (await token()).replace(/[^.]*$/, "")],
     [
-      "one with another's claims",
+      "has the claims of another token",
       async () => {
         const [header, , signature] = (await token()).split(".");
         return [header, (await token({ sub: "root" })).split(".")[1], signature].join(".");
       },
     ],
     [
-      "one signed with RS256",
+      "is signed with RS256",
       async () => {
         const { privateKey } = await generateKeyPair("RS256");
         const jwt = new SignJWT({ rooms: ["*"] }).setProtectedHeader({ alg: "RS256" }).setSubject("ann");
         return jwt.setExpirationTime("1h").sign(privateKey);
       },
     ],
-    ["one whose claims are a list", () => sign("[]")],
-    ["one whose claims are not JSON", () => sign("{")],
-    ["one whose claims nest deep", () => sign(`{"sub":"a","exp":9999999999,"info":${"[".repeat(3000)}`)],
-    [
-      "one whose sub is half a surrogate pair",
-      () => sign('{"sub":"\\ud800","exp":9999999999,"rooms":["*"]}'),
-    ],
-    ["one with two subs", () => sign('{"sub":"a","sub":"b","exp":9999999999,"rooms":["*"]}')],
-  ])("a broken token: %s", async (_name, make) => {
+    ["has an array as its claims", () => sign("[]")],
+    ["has claims that are not JSON", () => sign("{")],
+    ["has deeply nested claims", () => sign(`{"sub":"a","exp":9999999999,"info":${"[".repeat(3000)}`)],
+    ["has a lone surrogate as its sub", () => sign('{"sub":"\\ud800","exp":9999999999,"rooms":["*"]}')],
+    ["has a duplicate sub", () => sign('{"sub":"a","sub":"b","exp":9999999999,"rooms":["*"]}')],
+  ])("has a token that %s", async (_name, make) => {
     await expectRefused(newRoom(), { token: await make() }, 401, "token_invalid");
   });
 
-  it("no token", async () => {
+  it("has no token", async () => {
     await expectRefused(newRoom(), { token: null }, 401, "token_missing");
   });
 
@@ -227,7 +224,7 @@ describe("the door refuses, as an upgrade and without,", () => {
     ["iss", { aud: "snug", iss: "https://issuer.example/" }],
     ["aud", { iss: "https://issuer.example" }],
     ["aud", { iss: "https://issuer.example", aud: ["snug2"] }],
-  ])("a token without the required %s: %j", async (_claim, claims) => {
+  ])("has a token without the required %s: %j", async (_claim, claims) => {
     await expectRefused(newRoom(), { token: await token(claims) }, 401, "token_invalid", strict);
   });
 
@@ -239,18 +236,18 @@ describe("the door refuses, as an upgrade and without,", () => {
     [undefined, "lobby"],
     [{ "*": ["receive"], lobby: [] }, "lobby"],
     [{ "*": ["receive"], "lob*": ["unheard-of"] }, "lobby"],
-  ])("rooms that a token for %j does not grant: %s", async (rooms, room) => {
+  ])("has a token for %j, but joins the room %s", async (rooms, room) => {
     await expectRefused(room, { token: await token({ rooms }) }, 403, "room_forbidden");
   });
 
-  it.each(["a b", "a/b", "é", "a*", "%", "a?", "r".repeat(129)])("the room name %j", async (name) => {
+  it.each(["a b", "a/b", "é", "a*", "%", "a?", "r".repeat(129)])("has the room name %j", async (name) => {
     await expectRefused(encodeURIComponent(name), {}, 400, "bad_room");
   });
 
-  it.each(["%FF", "%zz", "a%00"])("the room name that is written %s", async (written) => {
+  it.each(["%FF", "%zz", "a%00"])("has the room name encoded as %s", async (encoded) => {
     const joinRequest = { token: await token() };
-    expectProblem(await joinRefusal(worker, written, joinRequest), 400, "bad_room");
-    expectProblem(await joinWithoutUpgrade(worker, written, joinRequest), 400, "bad_room");
+    expectProblem(await joinRefusal(worker, encoded, joinRequest), 400, "bad_room");
+    expectProblem(await joinWithoutUpgrade(worker, encoded, joinRequest), 400, "bad_room");
   });
 
   it.each<Record<string, string | number>>([
@@ -265,11 +262,11 @@ describe("the door refuses, as an upgrade and without,", () => {
     { epoch: "e".repeat(65), offset: 1 },
     { epoch: "e", offset: "+1" },
     { epoch: "e", offset: 2 ** 53 },
-  ])("the query %j", async (query) => {
+  ])("has the query %j", async (query) => {
     await expectRefused(newRoom(), { query }, 400, "bad_request");
   });
 
-  it("a subprotocol that it does not speak", async () => {
+  it("offers only unknown subprotocols", async () => {
     await expectRefused(newRoom(), { protocols: ["graphql-ws"] }, 400, "bad_request");
     await expectRefused(newRoom(), { protocols: [], by: "protocol" }, 400, "bad_request");
   });
@@ -280,16 +277,16 @@ describe("the door refuses, as an upgrade and without,", () => {
     "https://app.example.evil.example",
     "http://app.example",
     "app.example",
-  ])("a page of the origin %j", async (origin) => {
+  ])("comes from a page of the origin %j", async (origin) => {
     await expectRefused(newRoom(), { headers: { Origin: origin } }, 403, "origin_forbidden");
   });
 
-  it("a page without an origin of its own, even where any may come", async () => {
+  it("comes from a page of origin null, even if all origins are allowed", async () => {
     await expectRefused(newRoom(), { headers: { Origin: "null" } }, 403, "origin_forbidden", lenient);
   });
 });
 
-describe("the door lets in", () => {
+describe("an accepted join request", () => {
   it.each<[unknown, string, string[]]>([
     [["lobby:1"], "lobby:1", ["receive", "publish", "signal", "presence", "history"]],
     [["team:7:*"], "team:7:general", ["receive", "publish", "signal", "presence", "history"]],
@@ -299,11 +296,11 @@ describe("the door lets in", () => {
       ["history", "moderate", "serve"],
     ],
     [{ "*": ["receive"], "team:9:*": [], "team:9:x": ["publish", "unheard-of"] }, "team:9:x", ["publish"]],
-  ])("with a token for %j into %s, to do %j", async (rooms, room, can) => {
+  ])("has a token for %j, joins %s and gets %j", async (rooms, room, can) => {
     expect((await connect(worker, room, { claims: { rooms } })).welcome.can).toEqual(can);
   });
 
-  it("a page of a listed origin, and of its own host", async () => {
+  it("comes from a page of an allowed origin, or of the Worker's own", async () => {
     for (const origin of [
       "https://app.example",
       "HTTPS://APP.example",
@@ -315,18 +312,18 @@ describe("the door lets in", () => {
     await connect(lenient, newRoom(), { headers: { Origin: "https://any.example" } });
   });
 
-  it("into a room whose name is written percent-encoded, which is the same room", async () => {
+  it("can percent-encode the room name", async () => {
     const ann = await connect(worker, "%74eam%3A%40~");
     expect(ann.welcome.room).toBe("team:@~");
     await connect(worker, "team:@~", { user: "bob" });
     expect((await ann.next("presence")).joins).toMatchObject([{ user: "bob" }]);
   });
 
-  it("with query options that it does not know", async () => {
-    await connect(worker, newRoom(), { query: { colour: "red", last: 10 } });
+  it("can contain unknown query options", async () => {
+    await connect(worker, newRoom(), { query: { color: "red", last: 10 } });
   });
 
-  it("and welcomes with all that a client needs to know", async () => {
+  it("gets a complete welcome", async () => {
     const room = newRoom();
     const exp = inSeconds(60);
     const before = Date.now();
@@ -353,21 +350,25 @@ describe("the door lets in", () => {
   });
 });
 
-describe("a request that is no upgrade", () => {
-  it("is told that only that is missing", async () => {
+describe("a join request without Upgrade", () => {
+  it("gets 426 if only the upgrade is missing", async () => {
     expectProblem(await joinWithoutUpgrade(worker, newRoom()), 426, "upgrade_required");
     expectProblem(await joinWithoutUpgrade(worker, newRoom(), { by: "protocol" }), 426, "upgrade_required");
-    expectProblem(await joinWithoutUpgrade(worker, newRoom(), { headers: { Upgrade: "h2c" } }), 426, "upgrade_required");
+    expectProblem(
+      await joinWithoutUpgrade(worker, newRoom(), { headers: { Upgrade: "h2c" } }),
+      426,
+      "upgrade_required",
+    );
   });
 
-  it("joins nobody", async () => {
+  it("does not join", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     expectProblem(await joinWithoutUpgrade(worker, room, { user: "bob" }), 426, "upgrade_required");
     expect(await ann.drain()).toEqual([]);
   });
 
-  it("cannot bring an admission of its own making", async () => {
+  it("cannot forge an internal admission header", async () => {
     const room = newRoom();
     const forged = JSON.stringify({ user: "root", can: ["moderate"] });
     const headers = { "x-snug-admission": forged };
@@ -386,21 +387,24 @@ describe("paths and methods", () => {
     "/v2/rooms/a/socket",
     "/V1/rooms/a/socket",
     "/healthz/",
-  ])("knows no %s", async (path) => {
+  ])("returns 404 for %s", async (path) => {
     const { headers } = await requestOf(worker, "a");
     for (const method of ["GET", "POST"]) {
       expectProblem(await httpRequest(worker.origin + path, headers, method), 404, "not_found");
     }
   });
 
-  it.each(["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])("takes no %s for a socket", async (method) => {
-    const { url, headers } = await requestOf(worker, newRoom());
-    const answer = await httpRequest(url, headers, method);
-    expectProblem(answer, 405, "method_not_allowed");
-    expect(answer.headers.allow).toBe("GET");
-  });
+  it.each(["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])(
+    "rejects the method %s for a socket",
+    async (method) => {
+      const { url, headers } = await requestOf(worker, newRoom());
+      const response = await httpRequest(url, headers, method);
+      expectProblem(response, 405, "method_not_allowed");
+      expect(response.headers.allow).toBe("GET");
+    },
+  );
 
-  it("takes no HEAD for a socket", async () => {
+  it("rejects HEAD for a socket", async () => {
     const { url, headers } = await requestOf(worker, newRoom());
     expect(await httpRequest(url, headers, "HEAD")).toMatchObject({
       status: 405,
@@ -409,11 +413,14 @@ describe("paths and methods", () => {
     });
   });
 
-  it("tells its health to anyone", async () => {
+  it("returns its health without authentication", async () => {
     const { status, headers, body } = await httpRequest(`${worker.origin}/healthz`);
     expect({ status, type: headers["content-type"] }).toEqual({ status: 200, type: "application/json" });
     expect(JSON.parse(body)).toEqual({ status: "ok", version: "0.1.0" });
-    expect(await httpRequest(`${worker.origin}/healthz`, {}, "HEAD")).toMatchObject({ status: 200, body: "" });
+    expect(await httpRequest(`${worker.origin}/healthz`, {}, "HEAD")).toMatchObject({
+      status: 200,
+      body: "",
+    });
     expectProblem(await httpRequest(`${worker.origin}/healthz`, {}, "POST"), 405, "method_not_allowed");
   });
 });
@@ -421,24 +428,26 @@ describe("paths and methods", () => {
 describe("the order of checks", () => {
   const bad = { room: "a*b", origin: { Origin: "https://evil.example" }, query: { echo: 7 } };
 
-  it("is room name, origin, form, token, grant", async () => {
+  it("checks room name, origin, form, token and grant in this order", async () => {
     const nothing = { rooms: [] };
-    const told = async (room: string, joinRequest: JoinRequest) =>
+    const codeOf = async (room: string, joinRequest: JoinRequest) =>
       JSON.parse((await joinRefusal(worker, room, joinRequest)).body).code;
-    expect(await told(bad.room, { headers: bad.origin, query: bad.query, token: null })).toBe("bad_room");
-    expect(await told("ok", { headers: bad.origin, query: bad.query, token: null })).toBe("origin_forbidden");
-    expect(await told("ok", { query: bad.query, token: null })).toBe("bad_request");
-    expect(await told("ok", { claims: { exp: inSeconds(-60), ...nothing } })).toBe("token_expired");
-    expect(await told("ok", { claims: nothing })).toBe("room_forbidden");
+    expect(await codeOf(bad.room, { headers: bad.origin, query: bad.query, token: null })).toBe("bad_room");
+    expect(await codeOf("ok", { headers: bad.origin, query: bad.query, token: null })).toBe(
+      "origin_forbidden",
+    );
+    expect(await codeOf("ok", { query: bad.query, token: null })).toBe("bad_request");
+    expect(await codeOf("ok", { claims: { exp: inSeconds(-60), ...nothing } })).toBe("token_expired");
+    expect(await codeOf("ok", { claims: nothing })).toBe("room_forbidden");
   });
 
-  it("says nothing of a token's claims before its signature holds", async () => {
+  it("checks the signature before the claims", async () => {
     const forged = await token({ exp: inSeconds(-60) }, { secret: "another secret of more than 32 bytes" });
     await expectRefused(newRoom(), { token: forged }, 401, "token_invalid");
   });
 });
 
-it("has neither tokens nor secrets in its log after all that", () => {
+it("logs no tokens or secrets during all these tests", () => {
   for (const one of [worker, strict, lenient]) {
     expect(one.log()).not.toContain(SECRET);
     expect(one.log()).not.toMatch(/eyJ[\w-]+\./);

@@ -1,8 +1,8 @@
-// HTTP for the application's back end, against the built Worker and with members on real sockets.
+// The HTTP API, with the built Worker and members on real WebSockets.
 
 import { afterAll, describe, expect, it } from "vitest";
-import { connect } from "./support/client.js";
 import { type HttpResponse, httpRequest } from "./support/admission.js";
+import { connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { inSeconds, token } from "./support/tokens.js";
 import { startWorker } from "./support/worker.js";
@@ -13,11 +13,11 @@ afterAll(() => worker.dispose());
 
 const ALL = ["receive", "publish", "signal", "presence", "history", "moderate", "serve"];
 
-/** A token for every room that grants just these. */
+/** Creates a token that grants only these capabilities, in every room. */
 const granting = (...can: string[]) => token({ sub: "server", rooms: { "*": can } });
 
-/** Asks with a token of all capabilities, unless told otherwise. */
-async function ask(
+/** Sends a request. Default: with a token that grants all capabilities. */
+async function send(
   method: string,
   path: string,
   body?: unknown,
@@ -27,43 +27,48 @@ async function ask(
   const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
   const isChunked = "Transfer-Encoding" in headers;
   const length = text === undefined || isChunked ? {} : { "Content-Length": Buffer.byteLength(text) };
-  return httpRequest(worker.origin + path, { ...authorization, ...length, ...headers }, method, text as string);
+  return httpRequest(
+    worker.origin + path,
+    { ...authorization, ...length, ...headers },
+    method,
+    text as string,
+  );
 }
 
-/** The body of an answer that is as it should be. */
-async function done(status: number, asking: Promise<HttpResponse>) {
-  const { status: told, headers, body } = await asking;
-  expect({ status: told, body }).toEqual({ status, body });
+/** Checks a successful response and returns its body. */
+async function success(status: number, sent: Promise<HttpResponse>) {
+  const { status: received, headers, body } = await sent;
+  expect({ status: received, body }).toEqual({ status, body });
   expect(headers["content-type"]).toBe("application/json");
   return JSON.parse(body);
 }
 
-/** The problem that a request is refused with. */
-async function problem(status: number, code: string, asking: Promise<HttpResponse>) {
-  const { status: told, headers, body } = await asking;
-  expect({ status: told, code: JSON.parse(body).code }).toEqual({ status, code });
+/** Checks that a request is rejected, and returns the problem and the headers. */
+async function problem(status: number, code: string, sent: Promise<HttpResponse>) {
+  const { status: received, headers, body } = await sent;
+  expect({ status: received, code: JSON.parse(body).code }).toEqual({ status, code });
   expect(headers["content-type"]).toBe("application/problem+json");
   return { ...JSON.parse(body), headers };
 }
 
-describe("messages", () => {
-  it("are published, heard and read", async () => {
+describe("messages over HTTP", () => {
+  it("are published, delivered to members and read", async () => {
     const room = newRoom();
     const path = `/v1/rooms/${room}/messages`;
     const ann = await connect(worker, room, { user: "ann" });
-    const { epoch, messages } = await done(
+    const { epoch, messages } = await success(
       201,
-      ask("POST", path, { data: { text: "你好 👋" }, event: "chat" }),
+      send("POST", path, { data: { text: "你好 👋" }, event: "chat" }),
     );
     expect(epoch).toBe(ann.welcome.epoch);
     const [{ offset, time }] = messages;
-    const heard = await ann.next("message");
+    const received = await ann.next("message");
     const message = { offset, time, user: "server", event: "chat", data: { text: "你好 👋" } };
-    expect(heard).toEqual({ type: "message", ...message });
-    expect(await done(200, ask("GET", path))).toEqual({ epoch, messages: [message], more: false });
+    expect(received).toEqual({ type: "message", ...message });
+    expect(await success(200, send("GET", path))).toEqual({ epoch, messages: [message], more: false });
   });
 
-  it("of an array are one, and each is stored once under its key", async () => {
+  it("are delivered together if published as an array, and stored once per key", async () => {
     const room = newRoom();
     const path = `/v1/rooms/${room}/messages`;
     const ann = await connect(worker, room, { user: "ann" });
@@ -71,28 +76,28 @@ describe("messages", () => {
       { data: 1, key: "a", user: "bob" },
       { data: 2, key: "b" },
     ];
-    const first = await done(201, ask("POST", path, batch));
+    const first = await success(201, send("POST", path, batch));
     expect(first.messages.map(({ offset }: { offset: number }) => offset)).toEqual([1, 2]);
     await ann.next("message", ({ data }) => data === 2);
-    const together = ann.frames.filter((frame) => frame.includes('"message"'));
-    expect(together).toHaveLength(1);
+    const frames = ann.frames.filter((frame) => frame.includes('"message"'));
+    expect(frames).toHaveLength(1);
     await worker.hibernate(room);
-    const again = await done(201, ask("POST", path, batch));
+    const again = await success(201, send("POST", path, batch));
     expect(again.messages).toEqual(first.messages.map((one: object) => ({ ...one, duplicate: true })));
   });
 
-  it("are read page by page, from either end", async () => {
+  it("are read in pages, in either direction", async () => {
     const path = `/v1/rooms/${newRoom()}/messages`;
-    await done(
+    await success(
       201,
-      ask(
+      send(
         "POST",
         path,
         [1, 2, 3, 4, 5].map((data) => ({ data })),
       ),
     );
     const page = async (query: string) => {
-      const { messages, more } = await done(200, ask("GET", `${path}?${query}`));
+      const { messages, more } = await success(200, send("GET", `${path}?${query}`));
       return [messages.map(({ data }: { data: number }) => data), more];
     };
     expect(await page("limit=2")).toEqual([[4, 5], true]);
@@ -101,19 +106,19 @@ describe("messages", () => {
     expect(await page("before=2")).toEqual([[1], false]);
   });
 
-  it("survive the Worker's sleep, and go on in the same order for many at once", async () => {
+  it("get consecutive offsets when many are published at once", async () => {
     const path = `/v1/rooms/${newRoom()}/messages`;
-    const each = Array.from({ length: 40 }, (_, data) => done(201, ask("POST", path, { data })));
+    const each = Array.from({ length: 40 }, (_, data) => success(201, send("POST", path, { data })));
     const offsets = (await Promise.all(each)).map(({ messages }) => messages[0].offset);
     expect(offsets.toSorted((a, b) => a - b)).toEqual(offsets.map((_, index) => index + 1));
   });
 
-  it("go to many rooms at once, and each says what came of it", async () => {
+  it("are published to many rooms at once, with a result for each", async () => {
     const [one, other] = [newRoom(), newRoom()];
     const bearer = await token({ sub: "server", rooms: { [one]: ["serve"], [other]: ["receive"] } });
     const ann = await connect(worker, one, { user: "ann" });
     const body = { rooms: [one, other, "no room", "another"], messages: [{ data: 1 }, { data: 2 }] };
-    const { results } = await done(200, ask("POST", "/v1/publish", body, { bearer }));
+    const { results } = await success(200, send("POST", "/v1/publish", body, { bearer }));
     expect(results.map(({ room }: { room: string }) => room)).toEqual(body.rooms);
     expect(results[0].epoch).toBe(ann.welcome.epoch);
     expect(results[0].messages).toHaveLength(2);
@@ -123,11 +128,11 @@ describe("messages", () => {
     await ann.next("message", ({ data }) => data === 2);
   });
 
-  it("go to a hundred rooms and no more, each named once", async () => {
+  it("are published to at most 100 rooms, without duplicates", async () => {
     const rooms = Array.from({ length: 101 }, (_, index) => `many-${index}`);
     const publish = (rooms: unknown, messages: unknown = { data: 1 }) =>
-      ask("POST", "/v1/publish", { rooms, messages });
-    const { results } = await done(200, publish(rooms.slice(1)));
+      send("POST", "/v1/publish", { rooms, messages });
+    const { results } = await success(200, publish(rooms.slice(1)));
     expect(results.every(({ messages }: { messages: object[] }) => messages.length === 1)).toBe(true);
     await problem(400, "bad_request", publish(rooms));
     await problem(400, "bad_request", publish([]));
@@ -135,32 +140,32 @@ describe("messages", () => {
     await problem(400, "bad_request", publish("a"));
     await problem(400, "bad_request", publish(["a"], []));
     await problem(400, "bad_request", publish(["a"], [{}]));
-    await problem(400, "bad_request", ask("POST", "/v1/publish", "[]"));
-    await problem(400, "bad_request", ask("POST", "/v1/publish"));
+    await problem(400, "bad_request", send("POST", "/v1/publish", "[]"));
+    await problem(400, "bad_request", send("POST", "/v1/publish"));
   });
 
-  it("that are too long are told so, whatever length they claim", async () => {
+  it("are rejected if they are too long, with or without a Content-Length", async () => {
     const path = `/v1/rooms/${newRoom()}/messages`;
     const most = 65_536;
     const long = (bytes: number) => JSON.stringify({ data: "x".repeat(bytes - '{"data":""}'.length) });
-    await done(201, ask("POST", path, long(most)));
-    await problem(413, "too_large", ask("POST", path, long(most + 1)));
+    await success(201, send("POST", path, long(most)));
+    await problem(413, "too_large", send("POST", path, long(most + 1)));
     const chunked = { "Transfer-Encoding": "chunked" };
-    await problem(413, "too_large", ask("POST", path, " ".repeat(1_048_577), { headers: chunked }));
-    await problem(413, "too_large", ask("POST", "/v1/publish", " ".repeat(1_048_577)));
+    await problem(413, "too_large", send("POST", path, " ".repeat(1_048_577), { headers: chunked }));
+    await problem(413, "too_large", send("POST", "/v1/publish", " ".repeat(1_048_577)));
   });
 
   it.each([
-    ["nothing", undefined],
-    ["no JSON", "{"],
-    ["no message", "7"],
+    ["an empty body", undefined],
+    ["invalid JSON", "{"],
+    ["a number", "7"],
     ["a message without data", "{}"],
-    ["no messages", "[]"],
-  ])("that are %s are told so", async (_, body) => {
-    await problem(400, "bad_request", ask("POST", `/v1/rooms/${newRoom()}/messages`, body));
+    ["an empty array", "[]"],
+  ])("are rejected: %s", async (_, body) => {
+    await problem(400, "bad_request", send("POST", `/v1/rooms/${newRoom()}/messages`, body));
   });
 
-  it("that are no UTF-8 are told so", async () => {
+  it("are rejected if they are not UTF-8", async () => {
     const response = await fetch(`${worker.origin}/v1/rooms/${newRoom()}/messages`, {
       method: "POST",
       headers: { Authorization: `Bearer ${await granting("serve")}` },
@@ -170,52 +175,52 @@ describe("messages", () => {
   });
 });
 
-describe("members", () => {
+describe("members over HTTP", () => {
   it("are listed, kicked and banned", async () => {
     const room = newRoom();
     const user = "小博 / ?";
     const bob = await connect(worker, room, { user, claims: { info: { name: "小博" } } });
     const ann = await connect(worker, room, { user: "ann" });
-    const { members, count, truncated } = await done(200, ask("GET", `/v1/rooms/${room}/members`));
+    const { members, count, truncated } = await success(200, send("GET", `/v1/rooms/${room}/members`));
     expect(members).toEqual(ann.welcome.members);
     expect([count, truncated]).toEqual([2, false]);
     const path = `/v1/rooms/${room}/members/${encodeURIComponent(user)}`;
-    const kicked = ask("DELETE", `${path}?ban_seconds=60&reason=${encodeURIComponent("bis morgen")}`);
-    expect(await done(200, kicked)).toEqual({ closed: 1 });
+    const kicked = send("DELETE", `${path}?ban_seconds=60&reason=${encodeURIComponent("bis morgen")}`);
+    expect(await success(200, kicked)).toEqual({ closed: 1 });
     expect(await bob.next("closing")).toMatchObject({ code: 4101, reason: "bis morgen" });
     expect((await bob.closed()).code).toBe(4101);
-    const theirs = await token({ sub: user });
-    const banned = ask("GET", `/v1/rooms/${room}/members`, undefined, { bearer: theirs });
+    const bearer = await token({ sub: user });
+    const banned = send("GET", `/v1/rooms/${room}/members`, undefined, { bearer });
     expect((await problem(403, "banned", banned)).headers["retry-after"]).toMatch(/^\d+$/);
-    expect(await done(200, ask("DELETE", `${path}?ban_seconds=0`))).toEqual({ closed: 0 });
+    expect(await success(200, send("DELETE", `${path}?ban_seconds=0`))).toEqual({ closed: 0 });
     await connect(worker, room, { user });
   });
 
   it.each(["ban_seconds=-1", "ban_seconds=315360001", `reason=${"x".repeat(257)}`])(
-    "are not kicked by %s",
+    "are not kicked with %s",
     async (query) => {
-      await problem(400, "bad_request", ask("DELETE", `/v1/rooms/${newRoom()}/members/bob?${query}`));
+      await problem(400, "bad_request", send("DELETE", `/v1/rooms/${newRoom()}/members/bob?${query}`));
     },
   );
 
-  it.each(["%00", "%ff", "x".repeat(129)])("are not called %s", async (user) => {
-    await problem(400, "bad_request", ask("DELETE", `/v1/rooms/${newRoom()}/members/${user}`));
+  it.each(["%00", "%ff", "x".repeat(129)])("cannot be named %s", async (user) => {
+    await problem(400, "bad_request", send("DELETE", `/v1/rooms/${newRoom()}/members/${user}`));
   });
 });
 
-describe("a room", () => {
-  it("is told in numbers, and erased", async () => {
+describe("a room over HTTP", () => {
+  it("returns its status, and is erased", async () => {
     const room = newRoom();
     const ann = await connect(worker, room, { user: "ann" });
-    await done(201, ask("POST", `/v1/rooms/${room}/messages`, [{ data: 1 }, { data: 2 }]));
-    const numbers = await done(200, ask("GET", `/v1/rooms/${room}`));
+    await success(201, send("POST", `/v1/rooms/${room}/messages`, [{ data: 1 }, { data: 2 }]));
+    const status = await success(200, send("GET", `/v1/rooms/${room}`));
     const { epoch } = ann.welcome;
     const expected = { room, epoch, offset: 2, connections: 1, members: 1, messages: 2 };
-    expect(numbers).toMatchObject(expected);
-    expect(numbers.storage_bytes).toBeGreaterThan(0);
-    expect(await done(200, ask("DELETE", `/v1/rooms/${room}`))).toEqual({ closed: 1 });
+    expect(status).toMatchObject(expected);
+    expect(status.storage_bytes).toBeGreaterThan(0);
+    expect(await success(200, send("DELETE", `/v1/rooms/${room}`))).toEqual({ closed: 1 });
     expect(await ann.next("closing")).toMatchObject({ code: 4104, reason: "room_closed", reconnect: false });
-    const after = await done(200, ask("GET", `/v1/rooms/${room}`));
+    const after = await success(200, send("GET", `/v1/rooms/${room}`));
     expect(after).toMatchObject({ offset: 0, messages: 0, members: 0 });
     expect(after.epoch).not.toBe(epoch);
     await ann.closed();
@@ -224,36 +229,36 @@ describe("a room", () => {
     expect(again.welcome).toMatchObject({ epoch: after.epoch, offset: 0, recovered: false });
   });
 
-  it("is not made by what is refused", async () => {
+  it("is not created by rejected requests", async () => {
     const path = `/v1/rooms/${newRoom()}`;
-    await problem(400, "bad_request", ask("POST", `${path}/messages`, {}));
-    await problem(413, "too_large", ask("POST", `${path}/messages`, { data: "x".repeat(65_536) }));
-    expect(await done(200, ask("GET", path))).toMatchObject({ epoch: null, storage_bytes: 0 });
+    await problem(400, "bad_request", send("POST", `${path}/messages`, {}));
+    await problem(413, "too_large", send("POST", `${path}/messages`, { data: "x".repeat(65_536) }));
+    expect(await success(200, send("GET", path))).toMatchObject({ epoch: null, storage_bytes: 0 });
   });
 
-  it("that nobody has used is empty, and is not made by asking", async () => {
+  it("is empty before its first use, and reading does not create it", async () => {
     const room = newRoom();
     const nothing = { offset: 0, connections: 0, members: 0, messages: 0, storage_bytes: 0 };
     const path = `/v1/rooms/${room}`;
     for (const _ of [1, 2]) {
-      expect(await done(200, ask("GET", path))).toMatchObject({ room, epoch: null, ...nothing });
-      expect(await done(200, ask("GET", `${path}/messages`))).toEqual({
+      expect(await success(200, send("GET", path))).toMatchObject({ room, epoch: null, ...nothing });
+      expect(await success(200, send("GET", `${path}/messages`))).toEqual({
         epoch: null,
         messages: [],
         more: false,
       });
-      const nobody = { members: [], count: 0, truncated: false };
-      expect(await done(200, ask("GET", `${path}/members`))).toEqual(nobody);
-      expect(await done(200, ask("DELETE", `${path}/members/bob`))).toEqual({ closed: 0 });
-      expect(await done(200, ask("DELETE", path))).toEqual({ closed: 0 });
+      const noMembers = { members: [], count: 0, truncated: false };
+      expect(await success(200, send("GET", `${path}/members`))).toEqual(noMembers);
+      expect(await success(200, send("DELETE", `${path}/members/bob`))).toEqual({ closed: 0 });
+      expect(await success(200, send("DELETE", path))).toEqual({ closed: 0 });
     }
   });
 
-  it("may be banned from before anybody has come", async () => {
+  it("accepts a ban before its first member joins", async () => {
     const room = newRoom();
-    await done(200, ask("DELETE", `/v1/rooms/${room}/members/bob?ban_seconds=60`));
+    await success(200, send("DELETE", `/v1/rooms/${room}/members/bob?ban_seconds=60`));
     const bearer = await token({ sub: "bob" });
-    await problem(403, "banned", ask("GET", `/v1/rooms/${room}/messages`, undefined, { bearer }));
+    await problem(403, "banned", send("GET", `/v1/rooms/${room}/messages`, undefined, { bearer }));
   });
 });
 
@@ -268,19 +273,19 @@ const ENDPOINTS = [
 
 describe.each(ENDPOINTS)("%s /v1/rooms/{room}%s", (method, path, needed) => {
   const body = method === "POST" ? { data: 1 } : undefined;
-  const asks = (bearer: string, headers = {}) =>
-    ask(method, `/v1/rooms/${newRoom()}${path}`, body, { bearer, headers });
+  const sendWith = (bearer: string, headers = {}) =>
+    send(method, `/v1/rooms/${newRoom()}${path}`, body, { bearer, headers });
 
-  it(`takes '${needed}' and nothing else`, async () => {
-    const { status } = await asks(await granting(needed));
+  it(`requires the capability '${needed}' and no other`, async () => {
+    const { status } = await sendWith(await granting(needed));
     expect([200, 201]).toContain(status);
     const others = ALL.filter((one) => one !== needed);
-    const { detail } = await problem(403, "room_forbidden", asks(await granting(...others)));
+    const { detail } = await problem(403, "room_forbidden", sendWith(await granting(...others)));
     expect(detail).toContain(`'${needed}'`);
-    await problem(403, "room_forbidden", asks(await token({ rooms: [] })));
+    await problem(403, "room_forbidden", sendWith(await token({ rooms: [] })));
   });
 
-  it("takes a token in its header, and nowhere else", async () => {
+  it("accepts a token in the Authorization header only", async () => {
     const good = await granting(needed);
     const room = newRoom();
     const url = `${worker.origin}/v1/rooms/${room}${path}`;
@@ -289,14 +294,14 @@ describe.each(ENDPOINTS)("%s /v1/rooms/{room}%s", (method, path, needed) => {
       await problem(401, "token_missing", httpRequest(`${url}?token=${good}`, protocols, method))
     ).headers;
     expect(scheme).toBe("Bearer");
-    await problem(401, "token_invalid", asks(`${good}x`));
-    await problem(401, "token_expired", asks(await token({ exp: inSeconds(-60) })));
+    await problem(401, "token_invalid", sendWith(`${good}x`));
+    await problem(401, "token_expired", sendWith(await token({ exp: inSeconds(-60) })));
   });
 
-  it("looks at the page that asks", async () => {
+  it("checks the origin of the page", async () => {
     const bearer = await granting(needed);
-    await problem(403, "origin_forbidden", asks(bearer, { Origin: "https://evil.example" }));
-    const { headers } = await asks(bearer, { Origin: PAGE });
+    await problem(403, "origin_forbidden", sendWith(bearer, { Origin: "https://evil.example" }));
+    const { headers } = await sendWith(bearer, { Origin: PAGE });
     expect(headers["access-control-allow-origin"]).toBe(PAGE);
     const preflight = await httpRequest(
       `${worker.origin}/v1/rooms/lobby${path}`,
@@ -308,10 +313,10 @@ describe.each(ENDPOINTS)("%s /v1/rooms/{room}%s", (method, path, needed) => {
     expect(preflight.headers["access-control-allow-headers"]).toContain("authorization");
   });
 
-  it("takes a room's name of its form", async () => {
+  it("rejects invalid room names", async () => {
     const bearer = await granting(needed);
-    await problem(400, "bad_room", ask(method, `/v1/rooms/no%20room${path}`, body, { bearer }));
-    await problem(400, "bad_room", ask(method, `/v1/rooms/${"r".repeat(129)}${path}`, body, { bearer }));
+    await problem(400, "bad_room", send(method, `/v1/rooms/no%20room${path}`, body, { bearer }));
+    await problem(400, "bad_room", send(method, `/v1/rooms/${"r".repeat(129)}${path}`, body, { bearer }));
   });
 });
 
@@ -320,34 +325,34 @@ it.each([
   ["POST", "/members", "GET"],
   ["GET", "/members/bob", "DELETE"],
   ["POST", "", "GET, DELETE"],
-])("%s is none of the methods of %s", async (method, path, allowed) => {
-  const { headers } = await problem(405, "method_not_allowed", ask(method, `/v1/rooms/lobby${path}`, "{}"));
+])("rejects the method %s on /v1/rooms/{room}%s", async (method, path, allowed) => {
+  const { headers } = await problem(405, "method_not_allowed", send(method, `/v1/rooms/lobby${path}`, "{}"));
   expect(headers.allow).toBe(allowed);
 });
 
 it.each(["/v1", "/v1/rooms", "/v1/rooms/a/messages/1", "/v1/publish/x", "/v2/publish"])(
-  "%s is not there",
+  "returns 404 for %s",
   async (path) => {
-    await problem(404, "not_found", ask("GET", path));
+    await problem(404, "not_found", send("GET", path));
   },
 );
 
-describe("rates", () => {
-  it("bound what a member asks for", async () => {
+describe("API rate limits", () => {
+  it("apply to requests of a member", async () => {
     const bearer = await token({ limits: { messages_per_second: 1 } });
     const path = `/v1/rooms/${newRoom()}/members`;
     await connect(worker, path.split("/")[3] as string);
-    const answers = await Promise.all(
-      Array.from({ length: 5 }, () => ask("GET", path, undefined, { bearer })),
+    const responses = await Promise.all(
+      Array.from({ length: 5 }, () => send("GET", path, undefined, { bearer })),
     );
-    const refused = answers.filter(({ status }) => status === 429);
-    expect(refused.length).toBeGreaterThan(0);
-    expect(answers.some(({ status }) => status === 200)).toBe(true);
-    expect(refused[0]?.headers["retry-after"]).toBe("1");
+    const rejected = responses.filter(({ status }) => status === 429);
+    expect(rejected.length).toBeGreaterThan(0);
+    expect(responses.some(({ status }) => status === 200)).toBe(true);
+    expect(rejected[0]?.headers["retry-after"]).toBe("1");
   });
 });
 
-it("describes itself", async () => {
+it("serves its OpenAPI description", async () => {
   const { status, headers, body } = await httpRequest(`${worker.origin}/openapi.json`);
   expect([status, headers["content-type"]]).toEqual([200, "application/json"]);
   expect(JSON.parse(body).openapi).toMatch(/^3\.1\./);

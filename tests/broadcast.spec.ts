@@ -1,4 +1,4 @@
-// Messages and signals: who hears what, in which form and order.
+// Messages, signals and history: recipients, form and order.
 
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
@@ -12,7 +12,7 @@ const publish = (data: unknown, more: object = {}) => ({ type: "publish" as cons
 const signal = (data: unknown, more: object = {}) => ({ type: "signal" as const, data, ...more });
 
 describe("publish", () => {
-  it("reaches every member, the sender too, with the offset and time of the ack", async () => {
+  it("publish delivers to every member, including the sender, with the offset and time of the ack", async () => {
     const room = newRoom();
     const ann = await connect(worker, room, { user: "ann" });
     const bob = await connect(worker, room, { user: "bob" });
@@ -34,15 +34,15 @@ describe("publish", () => {
     expect(await bob.next("message")).toEqual(message);
   });
 
-  it("is acked before the sender's own echo", async () => {
+  it("publish is acked before the sender's echo", async () => {
     const ann = await connect(worker, newRoom());
     ann.send({ ...publish(1), id: "a" }, { ...publish(2), id: "b" });
     await ann.next("message", ({ data }) => data === 2);
-    const heard = ann.pushes.map(({ type }) => type);
-    expect(heard).toEqual(["welcome", "ack", "message", "ack", "message"]);
+    const types = ann.pushes.map(({ type }) => type);
+    expect(types).toEqual(["welcome", "ack", "message", "ack", "message"]);
   });
 
-  it("counts offsets up by one, with times that never go back", async () => {
+  it("publish increments the offset by one, and times never decrease", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });
@@ -53,7 +53,7 @@ describe("publish", () => {
     expect(times).toEqual(times.toSorted((a, b) => a - b));
   });
 
-  it("has neither ack nor event where it asked for none", async () => {
+  it("publish without id and event gets no ack and no event", async () => {
     const ann = await connect(worker, newRoom());
     ann.send(publish("quiet"));
     expect(await ann.next("message")).not.toHaveProperty("event");
@@ -61,7 +61,7 @@ describe("publish", () => {
   });
 
   it.each([null, false, 0, "", [], {}, 1e300, "用户 🦀 \u0000 \u2028 \n", { "": [{ ["__proto__"]: 1 }] }])(
-    "carries %j as it is",
+    "publish delivers %j unchanged",
     async (data) => {
       const room = newRoom();
       const ann = await connect(worker, room);
@@ -72,36 +72,36 @@ describe("publish", () => {
     },
   );
 
-  it("keeps the sender's own way of writing numbers and escapes", async () => {
+  it("publish preserves how numbers and escapes are written", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });
-    const written = String.raw`{"b":1.50,"a":12345678901234567890,"b":"\ud83e\udd80\u0041"}`;
-    ann.send(`{"type":"publish","data":${written}}`);
+    const data = String.raw`{"b":1.50,"a":12345678901234567890,"b":"\ud83e\udd80\u0041"}`;
+    ann.send(`{"type":"publish","data":${data}}`);
     await bob.next("message");
-    expect(bob.frames.at(-1)).toContain(`"data":${written}}`);
+    expect(bob.frames.at(-1)).toContain(`"data":${data}}`);
   });
 
-  it("is not echoed to a connection that asked for echo=0, and is to the user's others", async () => {
+  it("publish is not echoed to a connection with echo=0, but to the user's other connections", async () => {
     const room = newRoom();
-    const mute = await connect(worker, room, { query: { echo: 0 } });
+    const noEcho = await connect(worker, room, { query: { echo: 0 } });
     const tab = await connect(worker, room, { query: { echo: 1 } });
-    await mute.request(publish("from mute"));
+    await noEcho.request(publish("from noEcho"));
     await tab.request(publish("from tab"));
-    expect((await tab.next("message")).data).toBe("from mute");
-    expect((await mute.next("message")).data).toBe("from tab");
-    expect(await mute.drain()).toEqual([]);
+    expect((await tab.next("message")).data).toBe("from noEcho");
+    expect((await noEcho.next("message")).data).toBe("from tab");
+    expect(await noEcho.drain()).toEqual([]);
   });
 });
 
 describe("a frame", () => {
-  it("of snug.v1 may hold several commands, done in order", async () => {
+  it("a frame of snug.v1 can contain several commands, executed in order", async () => {
     const ann = await connect(worker, newRoom());
     ann.send(publish(1), publish(2), publish(3));
     for (const data of [1, 2, 3]) expect(await ann.next("message")).toMatchObject({ offset: data, data });
   });
 
-  it("of snug.v1 does what follows a bad line", async () => {
+  it("a frame of snug.v1 executes the commands after an invalid line", async () => {
     const ann = await connect(worker, newRoom());
     ann.send('{"type":"publish","data":1}\nnonsense\n{"type":"publish","data":2}\n');
     expect((await ann.next("error")).code).toBe("bad_json");
@@ -109,7 +109,7 @@ describe("a frame", () => {
     expect(await ann.drain()).toMatchObject([{ type: "message", data: 1 }]);
   });
 
-  it("without a subprotocol is one command, which may have line breaks", async () => {
+  it("a frame without a subprotocol is one command, which can contain line breaks", async () => {
     const room = newRoom();
     const plain = await connect(worker, room, { protocols: [] });
     const lines = await connect(worker, room, { user: "bob" });
@@ -120,7 +120,7 @@ describe("a frame", () => {
     expect((await plain.next("error")).code).toBe("bad_json");
   });
 
-  it("without a subprotocol holds exactly one object from the server", async () => {
+  it("a frame from the server without a subprotocol contains exactly one object", async () => {
     const room = newRoom();
     const plain = await connect(worker, room, { protocols: [] });
     const bob = await connect(worker, room, { user: "bob" });
@@ -131,28 +131,28 @@ describe("a frame", () => {
 });
 
 describe("signal", () => {
-  it("reaches every other connection and is not stored", async () => {
+  it("signal is delivered to every other connection and not stored", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const tab = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });
     const ack = await ann.request(signal({ x: 1 }, { event: "cursor" }));
     expect(ack).toEqual({ type: "ack", id: expect.anything() });
-    const heard = {
+    const expected = {
       type: "signal",
       user: "ann",
       connection: ann.welcome.connection,
       event: "cursor",
       data: { x: 1 },
     };
-    expect(await tab.next("signal")).toEqual(heard);
-    expect(await bob.next("signal")).toEqual(heard);
+    expect(await tab.next("signal")).toEqual(expected);
+    expect(await bob.next("signal")).toEqual(expected);
     expect(await ann.drain()).toMatchObject([{ type: "presence" }]);
     expect((await ann.request({ type: "history" })).messages).toEqual([]);
     expect((await connect(worker, room, { user: "carol" })).welcome.offset).toBe(0);
   });
 
-  it("with 'to' reaches the named users' connections, each once", async () => {
+  it("signal with 'to' is delivered once to each connection of the named users", async () => {
     const room = newRoom();
     const options = { query: { presence: 0 } };
     const ann = await connect(worker, room, options);
@@ -161,14 +161,14 @@ describe("signal", () => {
     const bobsTab = await connect(worker, room, { user: "bob", ...options });
     const carol = await connect(worker, room, { user: "carol", ...options });
     await ann.request(signal("psst", { to: ["bob", "ann", "bob", "nobody"] }));
-    for (const hearer of [tab, bob, bobsTab]) {
-      expect(await hearer.drain()).toMatchObject([{ type: "signal", data: "psst" }]);
+    for (const recipient of [tab, bob, bobsTab]) {
+      expect(await recipient.drain()).toMatchObject([{ type: "signal", data: "psst" }]);
     }
     expect(await carol.drain()).toEqual([]);
     expect(await ann.drain()).toEqual([]);
   });
 
-  it("to nobody reaches nobody", async () => {
+  it("signal with an empty 'to' is delivered to no connection", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });
@@ -178,7 +178,7 @@ describe("signal", () => {
 });
 
 describe("history", () => {
-  it("gives pages in offset order, in either direction, and tells whether there is more", async () => {
+  it("history returns pages in offset order, in either direction, with 'more'", async () => {
     const ann = await connect(worker, newRoom(), { query: { echo: 0 } });
     for (let data = 1; data <= 7; data++) await ann.request(publish(data));
     const page = async (fields: object) => {
@@ -197,14 +197,14 @@ describe("history", () => {
     expect(await page({ before: 2 ** 53 - 1, limit: 1 })).toEqual([[7], true]);
   });
 
-  it("has the messages as they were pushed, without their type", async () => {
+  it("history returns messages as they were pushed, without the type", async () => {
     const ann = await connect(worker, newRoom());
     await ann.request(publish({ a: [1] }, { event: "e" }));
     const { type, ...message } = await ann.next("message");
     expect((await ann.request({ type: "history" })).messages).toEqual([message]);
   });
 
-  it("gives 50 where it is not told how many, and 100 at most", async () => {
+  it("history returns 50 messages by default and up to 100", async () => {
     const ann = await connect(worker, newRoom(), { query: { echo: 0 } });
     ann.send(...Array.from({ length: 60 }, (_, data) => publish(data)));
     await ann.request(publish("last"));
@@ -212,10 +212,10 @@ describe("history", () => {
     expect((await ann.request({ type: "history", limit: 100 })).messages).toHaveLength(61);
   });
 
-  it("ends a page before it grows past a mebibyte, and says that there is more", async () => {
+  it("history limits a page to one mebibyte and sets 'more'", async () => {
     // Long pages count towards the rate.
-    await using unhurried = await startWorker({ MESSAGES_BURST: 1000, MESSAGES_PER_SECOND: 1000 });
-    const ann = await connect(unhurried, newRoom(), { query: { echo: 0 } });
+    await using fast = await startWorker({ MESSAGES_BURST: 1000, MESSAGES_PER_SECOND: 1000 });
+    const ann = await connect(fast, newRoom(), { query: { echo: 0 } });
     for (let i = 0; i < 20; i++) await ann.request(publish("x".repeat(60_000)));
     const newest = await ann.request({ type: "history", limit: 100 });
     expect(newest.more).toBe(true);
@@ -238,7 +238,7 @@ describe("a capability that the token does not grant", () => {
     ["presence", { type: "state", data: {} }],
     ["presence", { type: "members" }],
     ["history", { type: "history" }],
-  ])("'%s' is missed by %j alone", async (capability, command) => {
+  ])("'%s' is required for %j, and sufficient", async (capability, command) => {
     const all = ["receive", "publish", "signal", "presence", "history"];
     const without = await connect(worker, newRoom(), only(...all.filter((one) => one !== capability)));
     expect(await without.requestError(command)).toMatchObject({ code: "forbidden", retryable: false });
@@ -250,15 +250,15 @@ describe("a capability that the token does not grant", () => {
     );
   });
 
-  it("'receive' keeps messages and signals away, and nothing else", async () => {
+  it("'receive' is required to get messages and signals, and for nothing else", async () => {
     const room = newRoom();
-    const deaf = await connect(worker, room, { user: "deaf", ...only("publish", "signal", "presence") });
+    const muted = await connect(worker, room, { user: "muted", ...only("publish", "signal", "presence") });
     const bob = await connect(worker, room, { user: "bob" });
     await bob.request(publish(1));
-    await bob.request(signal(2, { to: ["deaf"] }));
-    expect(await deaf.drain()).toMatchObject([{ type: "presence", joins: [{ user: "bob" }] }]);
-    await deaf.request(publish(3));
-    expect((await bob.next("message", ({ user }) => user === "deaf")).data).toBe(3);
-    expect(await deaf.drain()).toEqual([]);
+    await bob.request(signal(2, { to: ["muted"] }));
+    expect(await muted.drain()).toMatchObject([{ type: "presence", joins: [{ user: "bob" }] }]);
+    await muted.request(publish(3));
+    expect((await bob.next("message", ({ user }) => user === "muted")).data).toBe(3);
+    expect(await muted.drain()).toEqual([]);
   });
 });

@@ -1,8 +1,8 @@
-// Capabilities: each allows its own commands and pushes, and nothing else does.
+// Capabilities: each allows exactly its own commands and pushes.
 
 import { afterAll, describe, expect, it } from "vitest";
-import { type Client, connect } from "./support/client.js";
 import { joinRefusal } from "./support/admission.js";
+import { type Client, connect } from "./support/client.js";
 import { type JoinRequest, newRoom } from "./support/join-request.js";
 import { token } from "./support/tokens.js";
 import type { Push } from "./support/wire.js";
@@ -16,14 +16,14 @@ type Capability = (typeof ALL)[number];
 
 const without = (...lacking: Capability[]) => ALL.filter((one) => !lacking.includes(one));
 
-/** A wish to join with these capabilities in every room. */
-const able = (user: string, can: readonly string[], more: JoinRequest = {}): JoinRequest => ({
+/** Returns a join request whose token grants these capabilities in every room. */
+const withCapabilities = (user: string, can: readonly string[], more: JoinRequest = {}): JoinRequest => ({
   user,
   claims: { rooms: { "*": can } },
   ...more,
 });
 
-/** The commands, each with what it takes; two take nothing. */
+/** The commands, each with the capability it requires. Two require none. */
 const commands: [string, () => object | Promise<object>, Capability | undefined][] = [
   ["publish", () => ({ type: "publish", data: "hello" }), "publish"],
   ["publish with a key", () => ({ type: "publish", key: "k", data: "hello" }), "publish"],
@@ -40,10 +40,10 @@ const commands: [string, () => object | Promise<object>, Capability | undefined]
   ["refresh", async () => ({ type: "refresh", token: await token({ sub: "ann" }) }), undefined],
 ];
 
-/** A room in which something was said, and a witness who can do and hear everything. */
-async function witnessed(): Promise<{ room: string; witness: Client }> {
+/** Creates a room with one message and a witness that has all capabilities. */
+async function roomWithWitness(): Promise<{ room: string; witness: Client }> {
   const room = newRoom();
-  const witness = await connect(worker, room, able("witness", ALL, { query: { echo: 0 } }));
+  const witness = await connect(worker, room, withCapabilities("witness", ALL, { query: { echo: 0 } }));
   await witness.request({ type: "publish", data: "first" });
   return { room, witness };
 }
@@ -53,32 +53,32 @@ const isOf =
   ({ type }: Push) =>
     types.includes(type);
 
-describe.each(ALL)("a connection that has nothing but %s", (capability) => {
-  it.each(commands)("asks for %s", async (_name, command, needed) => {
-    await expectDone([capability], command, needed === undefined || needed === capability);
+describe.each(ALL)("a connection with only %s", (capability) => {
+  it.each(commands)(`with only '${capability}', checks %s`, async (_name, command, needed) => {
+    await expectOutcome([capability], command, needed === undefined || needed === capability);
   });
 });
 
-describe.each(ALL)("a connection that has everything but %s", (capability) => {
-  it.each(commands)("asks for %s", async (_name, command, needed) => {
-    await expectDone(without(capability), command, needed !== capability);
+describe.each(ALL)("a connection with all capabilities except %s", (capability) => {
+  it.each(commands)(`without '${capability}', checks %s`, async (_name, command, needed) => {
+    await expectOutcome(without(capability), command, needed !== capability);
   });
 });
 
-/** A command is done, or else it is forbidden, and nothing has come of it. */
-async function expectDone(
+/** Checks that a command is executed, or that it is forbidden and has no effect. */
+async function expectOutcome(
   can: readonly Capability[],
   command: () => object | Promise<object>,
   isAllowed: boolean,
 ) {
-  const { room, witness } = await witnessed();
-  const ann = await connect(worker, room, able("ann", can));
+  const { room, witness } = await roomWithWitness();
+  const ann = await connect(worker, room, withCapabilities("ann", can));
   expect(ann.welcome.can).toEqual(can);
   await witness.next("presence");
-  ann.send({ ...(await command()), id: "it" });
-  const isReply = (push: Push) => "id" in push && push.id === "it";
+  ann.send({ ...(await command()), id: "command" });
+  const isReply = (push: Push) => "id" in push && push.id === "command";
   const replies: Push[] = [];
-  // A check of a token may take longer than a ping.
+  // Verifying a token may take longer than a ping.
   while (replies.length === 0) replies.push(...(await ann.drain()).filter(isReply));
   if (isAllowed) {
     expect(replies).not.toContainEqual(expect.objectContaining({ type: "error" }));
@@ -86,7 +86,7 @@ async function expectDone(
     return;
   }
   expect(replies).toEqual([
-    { type: "error", id: "it", code: "forbidden", message: expect.any(String), retryable: false },
+    { type: "error", id: "command", code: "forbidden", message: expect.any(String), retryable: false },
   ]);
   expect(await witness.drain()).toEqual([]);
   const { messages } = await witness.request({ type: "history" });
@@ -94,7 +94,7 @@ async function expectDone(
   await connect(worker, room, { user: "nobody" });
 }
 
-describe("of several patterns that match", () => {
+describe("several matching room patterns", () => {
   const rooms = {
     "*": ["receive"],
     "team:*": ["publish"],
@@ -121,7 +121,7 @@ describe("of several patterns that match", () => {
     ["team:7:general", "history"],
     ["team:7:general2", "presence"],
     ["team:8:open", "moderate"],
-  ])("the closest to %s decides alone, and grants %s", async (room, only) => {
+  ])("for room %s, only the most specific pattern counts, and grants %s", async (room, only) => {
     for (const claims of [{ rooms }, { rooms: backwards }]) {
       const ann = await connect(worker, room, { claims });
       expect(ann.welcome.can).toEqual([only]);
@@ -137,25 +137,25 @@ describe("of several patterns that match", () => {
   });
 
   it.each(["team:7:closed", "team:8:general", "team:8:", "team:8:open2", "team:9", "team:90:x"])(
-    "the closest to %s grants nothing, and so it is closed",
+    "for room %s, the most specific pattern grants nothing, and the join is rejected",
     async (room) => {
       for (const claims of [{ rooms }, { rooms: backwards }]) {
-        const answer = await joinRefusal(worker, room, { claims });
-        expect(answer.status).toBe(403);
-        expect(JSON.parse(answer.body).code).toBe("room_forbidden");
+        const response = await joinRefusal(worker, room, { claims });
+        expect(response.status).toBe(403);
+        expect(JSON.parse(response.body).code).toBe("room_forbidden");
       }
     },
   );
 
-  it("those of a list are alike, and grant the usual", async () => {
-    const usual = ["receive", "publish", "signal", "presence", "history"];
+  it("in a list, all patterns grant the default capabilities", async () => {
+    const defaults = ["receive", "publish", "signal", "presence", "history"];
     for (const list of [["*"], ["team:*", "lobby"], ["lobby", "*", "team:7:*", "lobby"], ["team:7:x"]]) {
       const { welcome } = await connect(worker, "team:7:x", { claims: { rooms: list } });
-      expect(welcome.can).toEqual(usual);
+      expect(welcome.can).toEqual(defaults);
     }
   });
 
-  it("the closest is what a new token is read by too", async () => {
+  it("in a refreshed token, only the most specific pattern counts", async () => {
     const ann = await connect(worker, "team:7:general");
     const refresh = async () => ({ type: "refresh" as const, token: await token({ rooms }) });
     await ann.request(await refresh());
@@ -168,70 +168,70 @@ describe("of several patterns that match", () => {
 });
 
 describe("a connection without 'receive'", () => {
-  /** Says something to all and to deaf ann, alone and with other commands in its frame. */
-  async function speak(speaker: Client) {
+  /** Sends messages and signals to all and to ann, alone and with other commands in the same frame. */
+  async function sendAll(sender: Client) {
     const publish = { type: "publish", data: "to all" };
     const signal = { type: "signal", data: "to all" };
-    await speaker.request({ type: "publish", data: "to all" });
-    await speaker.request({ type: "signal", data: "to all" });
-    await speaker.request({ type: "signal", data: "to ann", to: ["ann"] });
-    speaker.send(publish, signal, { ...signal, to: ["ann", "witness"] }, publish, { ...publish, id: "last" });
-    await speaker.next("ack", ({ id }) => id === "last");
+    await sender.request({ type: "publish", data: "to all" });
+    await sender.request({ type: "signal", data: "to all" });
+    await sender.request({ type: "signal", data: "to ann", to: ["ann"] });
+    sender.send(publish, signal, { ...signal, to: ["ann", "witness"] }, publish, { ...publish, id: "last" });
+    await sender.next("ack", ({ id }) => id === "last");
   }
 
-  const said = (pushes: Push[]) => pushes.filter(isOf("message", "signal"));
+  const messagesIn = (pushes: Push[]) => pushes.filter(isOf("message", "signal"));
 
-  it("hears no messages and no signals, also after hibernation", async () => {
-    const { room, witness } = await witnessed();
-    const bob = await connect(worker, room, able("bob", ALL));
-    const deaf = await connect(worker, room, able("ann", without("receive")));
-    const hearing = await connect(worker, room, able("ann", ALL));
+  it("without 'receive', a connection gets no messages and signals, even after hibernation", async () => {
+    const { room, witness } = await roomWithWitness();
+    const bob = await connect(worker, room, withCapabilities("bob", ALL));
+    const muted = await connect(worker, room, withCapabilities("ann", without("receive")));
+    const receiving = await connect(worker, room, withCapabilities("ann", ALL));
     for (let time = 1; time <= 2; time++) {
-      await speak(bob);
-      expect(said(await deaf.drain())).toEqual([]);
-      // The user's other connection hears all of it, and so there was something to hear.
-      expect(said(await hearing.drain())).toHaveLength(8);
-      expect(said(await witness.drain())).toHaveLength(7);
+      await sendAll(bob);
+      expect(messagesIn(await muted.drain())).toEqual([]);
+      // The user's other connection receives everything.
+      expect(messagesIn(await receiving.drain())).toHaveLength(8);
+      expect(messagesIn(await witness.drain())).toHaveLength(7);
       await worker.hibernate(room);
     }
   });
 
-  it("hears nothing of its own, be it in the same frame, and is answered all the same", async () => {
-    const { room, witness } = await witnessed();
-    const deaf = await connect(worker, room, able("ann", without("receive")));
+  it("without 'receive', a connection gets no echoes, but gets its acks", async () => {
+    const { room, witness } = await roomWithWitness();
+    const muted = await connect(worker, room, withCapabilities("ann", without("receive")));
     const publish = { type: "publish", data: "from ann" };
     for (let time = 1; time <= 2; time++) {
-      deaf.send(
+      muted.send(
         { ...publish, id: "a" },
         { type: "signal", data: 1 },
         { type: "signal", to: ["ann"], data: 1 },
         { ...publish, id: "b" },
         { ...publish, id: "c" },
       );
-      const heard = (await deaf.drain()).filter(({ type }) => type !== "presence");
-      expect(heard).toMatchObject(["a", "b", "c"].map((id) => ({ type: "ack", id })));
-      expect(said(await witness.drain())).toHaveLength(4);
+      const replies = (await muted.drain()).filter(({ type }) => type !== "presence");
+      expect(replies).toMatchObject(["a", "b", "c"].map((id) => ({ type: "ack", id })));
+      expect(messagesIn(await witness.drain())).toHaveLength(4);
       await worker.hibernate(room);
     }
   });
 
-  it("hears nothing in a busy room", async () => {
-    const { room } = await witnessed();
-    const speakers = await Promise.all(
-      ["bob", "cho", "dan"].map((user) => connect(worker, room, able(user, ALL))),
+  it("without 'receive', a connection gets no messages in a busy room", async () => {
+    const { room } = await roomWithWitness();
+    const senders = await Promise.all(
+      ["bob", "cho", "dan"].map((user) => connect(worker, room, withCapabilities(user, ALL))),
     );
-    const deaf = await connect(worker, room, able("ann", without("receive"), { protocols: [] }));
-    const last = await connect(worker, room, able("eve", ALL));
+    const muted = await connect(worker, room, withCapabilities("ann", without("receive"), { protocols: [] }));
+    const last = await connect(worker, room, withCapabilities("eve", ALL));
     for (let round = 0; round < 20; round++) {
-      for (const speaker of speakers) speaker.send({ type: "publish", data: round });
-      deaf.send(JSON.stringify({ type: "publish", data: round }));
+      for (const sender of senders) sender.send({ type: "publish", data: round });
+      muted.send(JSON.stringify({ type: "publish", data: round }));
     }
-    for (let heard = 0; heard < 80; heard++) await last.next("message");
-    expect(said(await deaf.drain())).toEqual([]);
+    for (let count = 0; count < 80; count++) await last.next("message");
+    expect(messagesIn(await muted.drain())).toEqual([]);
   });
 
-  it("is replayed nothing, by position or by number", async () => {
-    const { room, witness } = await witnessed();
+  it("without 'receive', a connection gets no replay, by position or by number", async () => {
+    const { room, witness } = await roomWithWitness();
     const { epoch } = witness.welcome;
     const position = { epoch, offset: 0 };
     for (const [query, recovered] of [
@@ -239,68 +239,68 @@ describe("a connection without 'receive'", () => {
       [{ ...position, last: 1 }, false],
       [{ last: 1 }, null],
     ] as const) {
-      const deaf = await connect(worker, room, able("ann", without("receive"), { query }));
-      expect(deaf.welcome).toMatchObject({ recovered, offset: 1, epoch });
-      expect(said(await deaf.drain())).toEqual([]);
-      // It may read what it is not sent.
-      expect((await deaf.request({ type: "history" })).messages).toMatchObject([{ data: "first" }]);
-      const hearing = await connect(worker, room, able("bob", ALL, { query }));
-      expect(hearing.welcome.recovered).toBe(recovered === null ? null : true);
-      expect(said(await hearing.drain())).toMatchObject([{ data: "first" }]);
+      const muted = await connect(worker, room, withCapabilities("ann", without("receive"), { query }));
+      expect(muted.welcome).toMatchObject({ recovered, offset: 1, epoch });
+      expect(messagesIn(await muted.drain())).toEqual([]);
+      // It can read the history.
+      expect((await muted.request({ type: "history" })).messages).toMatchObject([{ data: "first" }]);
+      const receiving = await connect(worker, room, withCapabilities("bob", ALL, { query }));
+      expect(receiving.welcome.recovered).toBe(recovered === null ? null : true);
+      expect(messagesIn(await receiving.drain())).toMatchObject([{ data: "first" }]);
     }
   });
 
-  it("hears from then on once a new token grants it", async () => {
-    const { room, witness } = await witnessed();
-    const ann = await connect(worker, room, able("ann", ["publish"]));
-    await witness.request({ type: "publish", data: "unheard" });
+  it("without 'receive', a connection gets messages as soon as a refreshed token grants it", async () => {
+    const { room, witness } = await roomWithWitness();
+    const ann = await connect(worker, room, withCapabilities("ann", ["publish"]));
+    await witness.request({ type: "publish", data: "not received" });
     const refresh = async (can: string[]) =>
       ann.request({ type: "refresh", token: await token({ rooms: { "*": can } }) });
     await refresh(["receive"]);
-    await witness.request({ type: "publish", data: "heard" });
+    await witness.request({ type: "publish", data: "received" });
     await refresh(["publish"]);
-    await witness.request({ type: "publish", data: "unheard" });
-    expect(said(await ann.drain())).toMatchObject([{ data: "heard" }]);
+    await witness.request({ type: "publish", data: "not received" });
+    expect(messagesIn(await ann.drain())).toMatchObject([{ data: "received" }]);
   });
 });
 
 describe("a connection without 'presence'", () => {
-  it("is not told who is there, comes, goes or does what, also after hibernation", async () => {
-    const { room, witness } = await witnessed();
-    const blind = await connect(worker, room, able("ann", without("presence")));
-    expect(blind.welcome.count).toBe(2);
-    expect(blind.welcome).not.toHaveProperty("members");
+  it("without 'presence', a connection gets no members, joins, leaves and states, even after hibernation", async () => {
+    const { room, witness } = await roomWithWitness();
+    const noPresence = await connect(worker, room, withCapabilities("ann", without("presence")));
+    expect(noPresence.welcome.count).toBe(2);
+    expect(noPresence.welcome).not.toHaveProperty("members");
     expect((await witness.next("presence")).joins).toMatchObject([{ user: "ann" }]);
     for (let time = 1; time <= 2; time++) {
-      const bob = await connect(worker, room, able("bob", ALL));
+      const bob = await connect(worker, room, withCapabilities("bob", ALL));
       await bob.request({ type: "state", data: { typing: true } });
       await bob.close(1000);
       await witness.next("presence", ({ leaves }) => leaves.includes("bob"));
-      expect(await blind.drain()).toEqual([]);
+      expect(await noPresence.drain()).toEqual([]);
       await worker.hibernate(room);
     }
-    await witness.request({ type: "publish", data: "heard" });
-    expect(await blind.drain()).toMatchObject([{ type: "message", data: "heard" }]);
+    await witness.request({ type: "publish", data: "received" });
+    expect(await noPresence.drain()).toMatchObject([{ type: "message", data: "received" }]);
   });
 
-  it("is a member for those who have it", async () => {
-    const { room } = await witnessed();
-    await connect(worker, room, able("ann", ["serve"]));
-    const bob = await connect(worker, room, able("bob", ["presence"]));
+  it("without 'presence', a connection is still a member to others", async () => {
+    const { room } = await roomWithWitness();
+    await connect(worker, room, withCapabilities("ann", ["serve"]));
+    const bob = await connect(worker, room, withCapabilities("bob", ["presence"]));
     expect(bob.welcome.members).toMatchObject([{ user: "ann" }, { user: "bob" }, { user: "witness" }]);
   });
 });
 
 describe("a connection without 'history'", () => {
-  it("reads nothing, is replayed nothing, and hears what is live", async () => {
-    const { room, witness } = await witnessed();
+  it("without 'history', a connection gets no history and no replay, but gets live messages", async () => {
+    const { room, witness } = await roomWithWitness();
     const { epoch } = witness.welcome;
     for (const [query, recovered] of [
       [{ epoch, offset: 0 }, false],
       [{ epoch, offset: 0, last: 1 }, false],
       [{ last: 1 }, null],
     ] as const) {
-      const ann = await connect(worker, room, able("ann", without("history"), { query }));
+      const ann = await connect(worker, room, withCapabilities("ann", without("history"), { query }));
       expect(ann.welcome.recovered).toBe(recovered);
       expect((await ann.requestError({ type: "history" })).code).toBe("forbidden");
       expect((await ann.drain()).filter(isOf("message"))).toEqual([]);

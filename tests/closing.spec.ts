@@ -1,4 +1,4 @@
-// Closing: the room says why and whether to come back, a client may just go, and either ends once.
+// Closed connections: by the room, with a reason and advice to reconnect, by the idle timeout, and by the client.
 
 import { afterAll, describe, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
@@ -23,7 +23,7 @@ describe("a connection that the room closes", () => {
     [1009, "message_too_big", true, (client) => client.send("x".repeat(65_537))],
     [4103, "too_many_errors", false, (client) => client.send(Array(20).fill("nonsense").join("\n"))],
   ])(
-    "with %i %s is told so, last of all, and gets the Close frame",
+    "gets a closing push with %i %s as the last push, and the Close frame",
     async (code, reason, reconnect, provoke) => {
       const client = await connect(worker, newRoom());
       provoke(client);
@@ -34,7 +34,7 @@ describe("a connection that the room closes", () => {
     },
   );
 
-  it("has nothing done of what it sent after, and the others stay", async () => {
+  it("a closed connection's later commands are ignored, and other connections stay open", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });
@@ -44,7 +44,7 @@ describe("a connection that the room closes", () => {
     expect((await ann.request({ type: "publish", data: "still here" })).offset).toBe(1);
   });
 
-  it("has a user who may come back, and so leaves after the grace, once", async () => {
+  it("a user closed with reconnect leaves once, after the grace period", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });
@@ -60,7 +60,7 @@ describe("a connection that the room closes", () => {
     expect(await ann.drain()).toEqual([]);
   });
 
-  it("has a user who is back in time, and so never leaves", async () => {
+  it("a user closed with reconnect does not leave if back within the grace period", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });
@@ -69,12 +69,12 @@ describe("a connection that the room closes", () => {
     bob.send(new Uint8Array(1));
     await bob.closed();
     await connect(worker, room, { user: "bob" });
-    carol.drop(); // Her grace passes after bob's would have.
+    carol.drop(); // Her grace period ends after bob's would have.
     expect(await ann.next("presence")).toMatchObject({ leaves: ["carol"] });
     expect(await ann.drain()).toEqual([]);
   });
 
-  it("has a user who is told not to come back, and so leaves at once", async () => {
+  it("a user closed without reconnect leaves at once", async () => {
     const room = newRoom();
     const ann = await connect(patient, room);
     const bob = await connect(patient, room, { user: "bob" });
@@ -85,14 +85,14 @@ describe("a connection that the room closes", () => {
   });
 });
 
-describe("a silent connection", () => {
-  /** Lets the client say something, again and again, until the promise is kept. */
-  async function chatterUntil<T>(promise: Promise<T>, say: () => Promise<unknown>): Promise<T> {
+describe("the idle timeout", () => {
+  /** Repeats an action until the promise settles. */
+  async function repeatUntil<T>(promise: Promise<T>, action: () => Promise<unknown>): Promise<T> {
     let isOver = false;
     const over = promise.finally(() => {
       isOver = true;
     });
-    while (!isOver) await say();
+    while (!isOver) await action();
     return over;
   }
 
@@ -103,12 +103,12 @@ describe("a silent connection", () => {
 
   const pingTimeout = { code: 4003, reason: "ping_timeout" };
 
-  it("is closed with 4003 and its member leaves, while one that pings stays", async () => {
+  it("an idle connection is closed with 4003 and its user leaves, while one that pings stays", async () => {
     const room = newRoom();
     const before = performance.now();
     const bob = await connect(impatient, room, { user: "bob" });
     const ann = await connect(impatient, room);
-    expect(await chatterUntil(bob.next("closing"), ping(ann))).toEqual({
+    expect(await repeatUntil(bob.next("closing"), ping(ann))).toEqual({
       type: "closing",
       ...pingTimeout,
       reconnect: true,
@@ -122,25 +122,25 @@ describe("a silent connection", () => {
     expect(await ann.drain()).toEqual([]);
   });
 
-  it("is closed although the room hibernates meanwhile, and pings that it slept through count", async () => {
+  it("an idle connection is closed while the room hibernates, and pings during hibernation count", async () => {
     const room = newRoom();
     const bob = await connect(impatient, room, { user: "bob" });
     const ann = await connect(impatient, room);
-    await chatterUntil(impatient.hibernate(room), ping(ann));
-    expect(await chatterUntil(bob.closed(), ping(ann))).toEqual(pingTimeout);
+    await repeatUntil(impatient.hibernate(room), ping(ann));
+    expect(await repeatUntil(bob.closed(), ping(ann))).toEqual(pingTimeout);
     expect(await ann.request({ type: "members" })).toMatchObject({ count: 1 });
   });
 
-  it("is closed although it is the only one", async () => {
+  it("an idle connection is closed if it is the only one", async () => {
     const ann = await connect(impatient, newRoom());
     expect(await ann.closed()).toEqual(pingTimeout);
   });
 
-  it("is not one that sends other commands", async () => {
+  it("a connection that sends commands other than ping is not idle", async () => {
     const room = newRoom();
     const bob = await connect(impatient, room, { user: "bob" });
     const ann = await connect(impatient, room);
-    expect(await chatterUntil(bob.closed(), () => ann.request({ type: "members" }))).toEqual(pingTimeout);
+    expect(await repeatUntil(bob.closed(), () => ann.request({ type: "members" }))).toEqual(pingTimeout);
     expect(await ann.request({ type: "members" })).toMatchObject({ count: 1 });
   });
 });
@@ -148,23 +148,23 @@ describe("a silent connection", () => {
 describe("a client that closes", () => {
   it.each([
     1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4103, 4999,
-  ])("with %i is answered the same", async (code) => {
+  ])("a client that closes with %i gets the same code and reason back", async (code) => {
     const client = await connect(worker, newRoom());
-    expect(await client.close(code, "as it pleases")).toEqual({ code, reason: "as it pleases" });
+    expect(await client.close(code, "any reason")).toEqual({ code, reason: "any reason" });
   });
 
-  it("with no code is answered without one", async () => {
+  it("a client that closes without a code gets a close without one", async () => {
     const client = await connect(worker, newRoom());
     expect(await client.close()).toEqual({ code: 1005, reason: "" });
   });
 
-  it("with a reason of 123 bytes is answered the same", async () => {
+  it("a client that closes with a reason of 123 bytes gets it back", async () => {
     const client = await connect(worker, newRoom());
     const reason = `${"🦀".repeat(30)}abc`;
     expect(await client.close(4000, reason)).toEqual({ code: 4000, reason });
   });
 
-  it("while the room is closing it has a user who leaves once", async () => {
+  it("a client that closes while the room closes it leaves once", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });
@@ -176,7 +176,7 @@ describe("a client that closes", () => {
     expect(await ann.drain()).toEqual([]);
   });
 
-  it("at once with twenty others is one of as many leaves, each told once to whoever stays", async () => {
+  it("twenty clients that close at once leave once each", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const users = Array.from({ length: 20 }, (_, index) => `user${index}`);

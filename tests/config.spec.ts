@@ -1,13 +1,13 @@
-// The operator's settings: what they change, and what is said of one that cannot be used.
+// The operator's settings: their effects, and the errors for invalid values.
 
 import { randomBytes } from "node:crypto";
 import { describe, expect, it, vi } from "vitest";
+import { httpRequest, joinRefusal, joinWithoutUpgrade } from "./support/admission.js";
 import { connect } from "./support/client.js";
-import { joinWithoutUpgrade, httpRequest, joinRefusal } from "./support/admission.js";
 import { token } from "./support/tokens.js";
 import { type Settings, startWorker } from "./support/worker.js";
 
-describe.concurrent("a setting that cannot be used is named, to the client and in the log, and not shown:", () => {
+describe.concurrent("an invalid setting", () => {
   it.each<[string, Settings[string], Settings?]>([
     ["JWT_SECRET", undefined],
     ["JWT_SECRET", ""],
@@ -52,11 +52,11 @@ describe.concurrent("a setting that cannot be used is named, to the client and i
     ["PING_MS", 99],
     ["IDLE_TIMEOUT_MS", 59_999],
     ["IDLE_TIMEOUT_MS", 1999, { PING_MS: 1000 }],
-  ])("%s, set to %j", async (name, value, others) => {
+  ])("is named in the response and the log, without its value: %s = %j", async (name, value, others) => {
     await using worker = await startWorker({ [name]: value, ...others });
-    const answer = await joinRefusal(worker, "lobby");
-    expect(answer).toMatchObject({ status: 500, headers: { "content-type": "application/problem+json" } });
-    const problem = JSON.parse(answer.body);
+    const response = await joinRefusal(worker, "lobby");
+    expect(response).toMatchObject({ status: 500, headers: { "content-type": "application/problem+json" } });
+    const problem = JSON.parse(response.body);
     expect(problem).toEqual({
       type: "about:blank",
       title: "Internal Server Error",
@@ -64,18 +64,23 @@ describe.concurrent("a setting that cannot be used is named, to the client and i
       detail: expect.stringMatching(`^${name} `),
       code: "misconfigured",
     });
-    expect(await joinWithoutUpgrade(worker, "lobby", { token: null })).toMatchObject({ status: 500, body: answer.body });
+    expect(await joinWithoutUpgrade(worker, "lobby", { token: null })).toMatchObject({
+      status: 500,
+      body: response.body,
+    });
     await vi.waitFor(() => expect(worker.log()).toContain(`misconfigured: ${problem.detail}`));
-    if (name.startsWith("JWT_SECRET") && value) expect(answer.body + worker.log()).not.toContain(value);
+    if (name.startsWith("JWT_SECRET") && value) expect(response.body + worker.log()).not.toContain(value);
   });
 });
 
 describe("a misconfigured Worker", () => {
-  it("is healthy all the same, and knows its paths and methods", async () => {
+  it("still answers health checks, unknown paths and wrong methods", async () => {
     await using worker = await startWorker({ JWT_SECRET: undefined });
     expect(await httpRequest(`${worker.origin}/healthz`)).toMatchObject({ status: 200 });
     expect(await httpRequest(`${worker.origin}/nowhere`)).toMatchObject({ status: 404 });
-    expect(await httpRequest(`${worker.origin}/v1/rooms/a/socket`, {}, "POST")).toMatchObject({ status: 405 });
+    expect(await httpRequest(`${worker.origin}/v1/rooms/a/socket`, {}, "POST")).toMatchObject({
+      status: 405,
+    });
     expect(await joinWithoutUpgrade(worker, "a*b")).toMatchObject({ status: 500 });
   });
 });
@@ -84,7 +89,7 @@ describe("settings", () => {
   it.each([
     [{ PING_MS: 2000, MESSAGES_PER_SECOND: 7, MESSAGE_BYTES_MAX: 100 }],
     [{ PING_MS: "2000", MESSAGES_PER_SECOND: "7", MESSAGE_BYTES_MAX: "100" }],
-  ])("may be numbers or texts: %j", async (settings) => {
+  ])("can be numbers or strings: %j", async (settings) => {
     await using worker = await startWorker(settings);
     expect((await connect(worker, "lobby")).welcome).toMatchObject({
       ping_ms: 2000,
@@ -92,13 +97,13 @@ describe("settings", () => {
     });
   });
 
-  it.each([true, "true"])("may be true or the text of it: %j", async (flag) => {
+  it.each([true, "true"])("can be booleans or strings: %j", async (flag) => {
     await using worker = await startWorker({ TOKEN_IN_QUERY: flag });
     await connect(worker, "lobby", { by: "query" });
   });
 
-  it("that nobody knows are nobody's business", async () => {
-    await using worker = await startWorker({ COLOUR: "red" });
+  it("that are unknown are ignored", async () => {
+    await using worker = await startWorker({ COLOR: "red" });
     await connect(worker, "lobby");
   });
 });
@@ -109,7 +114,7 @@ describe("secrets", () => {
     return { secret, setting: `base64url:${Buffer.from(secret).toString("base64url")}` };
   };
 
-  it("may be raw bytes in base64url, padded or not", async () => {
+  it("can be raw bytes in base64url, with or without padding", async () => {
     const { secret, setting } = raw(32);
     for (const JWT_SECRET of [setting, `${setting}=`]) {
       await using worker = await startWorker({ JWT_SECRET });
@@ -117,14 +122,14 @@ describe("secrets", () => {
     }
   });
 
-  it("may be any text of 32 bytes", async () => {
+  it("can be any string of 32 bytes", async () => {
     const secret = "пароль 🦀 of 32 bytes...";
     expect(Buffer.byteLength(secret)).toBe(32);
     await using worker = await startWorker({ JWT_SECRET: secret });
     await connect(worker, "lobby", { token: await token({}, { secret }) });
   });
 
-  it.each(["HS384", "HS512"])("verify %s where the operator says so, and then no other", async (alg) => {
+  it.each(["HS384", "HS512"])("verify only %s if JWT_HMAC_ALGORITHM says so", async (alg) => {
     const { secret, setting } = raw(64);
     await using worker = await startWorker({ JWT_SECRET: setting, JWT_HMAC_ALGORITHM: alg });
     await connect(worker, "lobby", { token: await token({}, { secret, alg }) });
@@ -134,7 +139,7 @@ describe("secrets", () => {
     }
   });
 
-  it("of before the rotation count as well as the new one", async () => {
+  it("are accepted from before a rotation, in addition to the current one", async () => {
     const [previous, current, older] = [raw(32), raw(48), raw(32)];
     await using worker = await startWorker({
       JWT_SECRET: current.setting,

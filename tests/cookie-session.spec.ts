@@ -4,8 +4,8 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { type HttpResponse, httpRequest, joinRefusal, joinWithoutUpgrade } from "./support/admission.js";
 import { connect } from "./support/client.js";
-import { type HttpResponse, joinWithoutUpgrade, httpRequest, joinRefusal } from "./support/admission.js";
 import { type JoinRequest, newRoom } from "./support/join-request.js";
 import { hasPhp, type PhpSite, startPhp } from "./support/php.js";
 import { type Reply, type Seen, startSite } from "./support/site.js";
@@ -29,7 +29,10 @@ async function expectRefused(
   status: number,
   code: string,
 ) {
-  const [answer, told] = await Promise.all([joinRefusal(at, room, joinRequest), joinWithoutUpgrade(at, room, joinRequest)]);
+  const [answer, told] = await Promise.all([
+    joinRefusal(at, room, joinRequest),
+    joinWithoutUpgrade(at, room, joinRequest),
+  ]);
   expect(answer).toMatchObject({ status, headers: { "content-type": "application/problem+json" } });
   expect(JSON.parse(answer.body)).toMatchObject({ status, code });
   expect(told).toMatchObject({ status, body: answer.body });
@@ -382,7 +385,9 @@ describe("an answer of 200", () => {
 
   it("sets no cookies for whom it is about", async () => {
     const room = roomOf({ headers: { "set-cookie": "planted=1" }, body: claims() });
-    expect((await joinWithoutUpgrade(worker, room, withCookie(COOKIE))).headers).not.toHaveProperty("set-cookie");
+    expect((await joinWithoutUpgrade(worker, room, withCookie(COOKIE))).headers).not.toHaveProperty(
+      "set-cookie",
+    );
   });
 });
 
@@ -629,7 +634,11 @@ describe("a page that asks why, with its visitor's cookies,", () => {
         [403, { status: 403 }],
         [503, { status: 500 }],
       ] as const) {
-        const answer = await joinWithoutUpgrade(worker, roomOf(reply), withCookie(COOKIE, { Origin: origin }));
+        const answer = await joinWithoutUpgrade(
+          worker,
+          roomOf(reply),
+          withCookie(COOKIE, { Origin: origin }),
+        );
         expect(answer.status).toBe(status);
         expect(readable(answer)).toEqual(may);
       }

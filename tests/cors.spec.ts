@@ -1,8 +1,8 @@
-// Pages of other origins: which of them may read why they were refused.
+// CORS: the pages that may read the Worker's responses.
 
 import { afterAll, describe, expect, it } from "vitest";
+import { type HttpResponse, httpRequest, joinRefusal, joinWithoutUpgrade } from "./support/admission.js";
 import { connect } from "./support/client.js";
-import { type HttpResponse, joinWithoutUpgrade, httpRequest, joinRefusal } from "./support/admission.js";
 import { newRoom, requestOf } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 
@@ -12,77 +12,77 @@ afterAll(() => worker.dispose());
 
 const from = (origin: string) => ({ headers: { Origin: origin } });
 
-function expectReadable(answer: HttpResponse, origin = PAGE) {
-  expect(answer.headers).toMatchObject({
+function expectReadable(response: HttpResponse, origin = PAGE) {
+  expect(response.headers).toMatchObject({
     "access-control-allow-origin": origin,
     "access-control-expose-headers": "retry-after",
     vary: "origin",
   });
 }
 
-const expectUnreadable = (answer: HttpResponse) =>
-  expect(Object.keys(answer.headers).filter((name) => name.startsWith("access-control-"))).toEqual([]);
+const expectUnreadable = (response: HttpResponse) =>
+  expect(Object.keys(response.headers).filter((name) => name.startsWith("access-control-"))).toEqual([]);
 
 async function preflight(origin: string, path: string): Promise<HttpResponse> {
-  const asking = {
+  const requested = {
     "Access-Control-Request-Method": "GET",
     "Access-Control-Request-Headers": "authorization",
   };
-  return httpRequest(worker.origin + path, { Origin: origin, ...asking }, "OPTIONS");
+  return httpRequest(worker.origin + path, { Origin: origin, ...requested }, "OPTIONS");
 }
 
 describe("a page of an allowed origin", () => {
-  it("may read the door's answers", async () => {
-    const answer = await joinWithoutUpgrade(worker, newRoom(), from(PAGE));
-    expect(answer.status).toBe(426);
-    expectReadable(answer);
+  it("may read responses of the Worker's admission checks", async () => {
+    const response = await joinWithoutUpgrade(worker, newRoom(), from(PAGE));
+    expect(response.status).toBe(426);
+    expectReadable(response);
     expectReadable(await joinWithoutUpgrade(worker, newRoom(), { ...from(PAGE), token: "nonsense" }));
     expectReadable(await joinWithoutUpgrade(worker, newRoom(), from(worker.origin)), worker.origin);
   });
 
-  it("may read the room's answers", async () => {
+  it("may read responses of the room", async () => {
     const room = newRoom();
     await connect(worker, room);
-    const visit = { ...from(PAGE), user: "bob" };
-    expect((await joinRefusal(worker, room, visit)).status).toBe(503);
-    const answer = await joinWithoutUpgrade(worker, room, visit);
-    expect(answer).toMatchObject({ status: 503, headers: { "retry-after": "10" } });
-    expect(JSON.parse(answer.body).code).toBe("room_full");
-    expectReadable(answer);
+    const joinRequest = { ...from(PAGE), user: "bob" };
+    expect((await joinRefusal(worker, room, joinRequest)).status).toBe(503);
+    const response = await joinWithoutUpgrade(worker, room, joinRequest);
+    expect(response).toMatchObject({ status: 503, headers: { "retry-after": "10" } });
+    expect(JSON.parse(response.body).code).toBe("room_full");
+    expectReadable(response);
   });
 
-  it("may ask with a token", async () => {
-    const answer = await preflight(PAGE, "/v1/rooms/lobby/socket");
-    expect(answer).toMatchObject({
+  it("may send a token", async () => {
+    const response = await preflight(PAGE, "/v1/rooms/lobby/socket");
+    expect(response).toMatchObject({
       status: 204,
       headers: { "access-control-allow-methods": "GET", "access-control-allow-headers": "authorization" },
     });
-    expectReadable(answer);
+    expectReadable(response);
   });
 
-  it("is told of paths that are not there", async () => {
-    const answer = await preflight(PAGE, "/v1/rooms");
-    expect(answer.status).toBe(404);
-    expectReadable(answer);
+  it("may read a 404", async () => {
+    const response = await preflight(PAGE, "/v1/rooms");
+    expect(response.status).toBe(404);
+    expectReadable(response);
   });
 });
 
 describe("a page of another origin", () => {
-  it.each(["https://evil.example", "null"])("such as %s may read nothing", async (origin) => {
-    const answer = await joinWithoutUpgrade(worker, newRoom(), from(origin));
-    expect(answer.status).toBe(403);
-    expectUnreadable(answer);
+  it.each(["https://evil.example", "null"])("may read nothing: %s", async (origin) => {
+    const response = await joinWithoutUpgrade(worker, newRoom(), from(origin));
+    expect(response.status).toBe(403);
+    expectUnreadable(response);
     const preflighted = await preflight(origin, "/v1/rooms/lobby/socket");
     expect(preflighted.status).toBe(403);
     expectUnreadable(preflighted);
   });
 });
 
-describe("a request that no page made", () => {
-  it("is answered without a word of origins", async () => {
+describe("a request without an origin", () => {
+  it("gets no CORS headers", async () => {
     const { url, headers } = await requestOf(worker, newRoom());
-    const answer = await httpRequest(url, headers);
-    expect(answer.status).toBe(426);
-    expectUnreadable(answer);
+    const response = await httpRequest(url, headers);
+    expect(response.status).toBe(426);
+    expectUnreadable(response);
   });
 });

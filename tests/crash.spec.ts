@@ -1,4 +1,4 @@
-// Crashes: the runtime is killed in the middle of a flood, and what was acked or announced is there.
+// Crashes: the runtime is killed under load, and all acked and delivered messages are still stored.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -17,14 +17,14 @@ const CRASHES = 8;
 const WRITERS = ["ann", "bob", "cho"];
 const WRITE_ONLY = { rooms: { "*": ["publish"] } };
 
-it("no acked and no announced message is lost, and the next client resumes", {
+it("a crash loses no acked or delivered message, and clients resume", {
   timeout: 60_000,
 }, async () => {
-  /** Every message that anybody was told of, by its offset. */
-  const told = new Map<number, unknown>();
-  const tell = (offset: number, data: unknown) => {
-    if (told.has(offset)) expect(told.get(offset)).toEqual(data);
-    else told.set(offset, data);
+  /** All acked or delivered messages, by offset. */
+  const known = new Map<number, unknown>();
+  const record = (offset: number, data: unknown) => {
+    if (known.has(offset)) expect(known.get(offset)).toEqual(data);
+    else known.set(offset, data);
   };
   let position: { epoch: string; offset: number } | undefined;
 
@@ -33,27 +33,27 @@ it("no acked and no announced message is lost, and the next client resumes", {
     const reader = await connect(worker, "flood", { user: "reader", query: position });
     const { epoch, offset: newest, recovered } = reader.welcome;
     if (position) expect({ epoch, recovered }).toEqual({ epoch: position.epoch, recovered: true });
-    const heard: Message[] = [];
-    const hear = async () => {
+    const received: Message[] = [];
+    const receive = async () => {
       const message = await reader.next("message").catch(() => undefined);
-      if (message) heard.push(message);
+      if (message) received.push(message);
       return message !== undefined;
     };
 
     const clients = await Promise.all(
       WRITERS.map((user) => connect(worker, "flood", { user, claims: WRITE_ONLY })),
     );
-    const floods = clients.map((client, writer) => flood(client, `${crash}:${writer}`, tell));
-    while ((heard.at(-1)?.offset ?? 0) < newest + 40 * crash) expect(await hear()).toBe(true);
+    const floods = clients.map((client, writer) => flood(client, `${crash}:${writer}`, record));
+    while ((received.at(-1)?.offset ?? 0) < newest + 40 * crash) expect(await receive()).toBe(true);
     await worker.dispose();
     await Promise.all(floods);
-    while (await hear());
+    while (await receive());
 
-    const first = heard[0]?.offset ?? 0;
+    const first = received[0]?.offset ?? 0;
     expect(first).toBe((position?.offset ?? 0) + 1);
-    expect(heard.map(({ offset }) => offset)).toEqual(heard.map((_, index) => first + index));
-    for (const { offset, data } of heard) tell(offset, data);
-    position = { epoch, offset: heard.at(-1)?.offset ?? newest };
+    expect(received.map(({ offset }) => offset)).toEqual(received.map((_, index) => first + index));
+    for (const { offset, data } of received) record(offset, data);
+    position = { epoch, offset: received.at(-1)?.offset ?? newest };
   }
 
   await using worker = await startWorker(settings, storage);
@@ -68,21 +68,21 @@ it("no acked and no announced message is lost, and the next client resumes", {
     expect(offset).toBe(stored.size + 1);
     stored.set(offset, data);
   }
-  for (const [offset, data] of told) expect(stored.get(offset)).toEqual(data);
+  for (const [offset, data] of known) expect(stored.get(offset)).toEqual(data);
   expect(new Set(stored.values()).size).toBe(stored.size);
-  // What was killed was a room that gathers: some rows hold several messages.
+  // Some rows contain several messages, so the crashes interrupted flushes.
   expect((await messageRows(storage)).length).toBeLessThan(stored.size);
 });
 
-/** Publishes, eight at a time, until the connection breaks, and tells of what was acked. */
-async function flood(client: Client, name: string, tell: (offset: number, data: unknown) => void) {
+/** Publishes, eight messages at a time, until the connection is lost. Records the acked ones. */
+async function flood(client: Client, name: string, record: (offset: number, data: unknown) => void) {
   let sent = 0;
   const lane = async () => {
     for (;;) {
       const data = `${name}:${++sent}`;
       const ack = await client.request({ type: "publish", data }).catch(() => undefined);
       if (!ack) return;
-      tell(ack.offset, data);
+      record(ack.offset, data);
     }
   };
   await Promise.all(Array.from({ length: 8 }, lane));

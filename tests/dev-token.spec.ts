@@ -1,12 +1,12 @@
-// Development tokens: made for pages of this machine's own, and nowhere to be found by anybody else.
+// Development tokens: issued to requests on this machine only.
 
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { type IncomingMessage, request } from "node:http";
 import { decodeProtectedHeader, jwtVerify } from "jose";
 import { afterAll, describe, expect, it } from "vitest";
-import { connect } from "./support/client.js";
 import { type HttpResponse, httpRequest, joinRefusal } from "./support/admission.js";
+import { connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { inSeconds, SECRET } from "./support/tokens.js";
 import { startWorker, type Worker } from "./support/worker.js";
@@ -25,11 +25,11 @@ afterAll(() => Promise.all([worker, closed, strict].map((one) => one.dispose()))
 
 const key = new TextEncoder().encode(SECRET);
 
-/** The longest claims, in bytes. */
+/** The maximum size of the claims, in bytes. */
 const CLAIMS_BYTES_MAX = 4096;
 
-/** Asks for a token with these claims, be they an object or a text. */
-const ask = (claims: unknown, headers = {}, at = worker) =>
+/** Requests a token with these claims, as an object or a string. */
+const requestToken = (claims: unknown, headers = {}, at = worker) =>
   httpRequest(
     `${at.origin}/dev/token`,
     headers,
@@ -37,36 +37,37 @@ const ask = (claims: unknown, headers = {}, at = worker) =>
     typeof claims === "string" ? claims : JSON.stringify(claims),
   );
 
-async function minted(claims: unknown, at = worker): Promise<string> {
-  const answer = await ask(claims, {}, at);
-  expect(answer).toMatchObject({
+/** Requests a token and returns it. */
+async function issueToken(claims: unknown, at = worker): Promise<string> {
+  const response = await requestToken(claims, {}, at);
+  expect(response).toMatchObject({
     status: 200,
     headers: { "content-type": "application/json", "cache-control": "no-store" },
   });
-  const { token, ...others } = JSON.parse(answer.body);
+  const { token, ...others } = JSON.parse(response.body);
   expect(others).toEqual({});
   return token;
 }
 
-function expectProblem(answer: HttpResponse, status: number, code: string): string {
-  expect(answer).toMatchObject({ status, headers: { "content-type": "application/problem+json" } });
-  const problem = JSON.parse(answer.body);
+function expectProblem(response: HttpResponse, status: number, code: string): string {
+  expect(response).toMatchObject({ status, headers: { "content-type": "application/problem+json" } });
+  const problem = JSON.parse(response.body);
   expect(problem).toMatchObject({ status, code });
   return problem.detail;
 }
 
-describe("a token", () => {
-  it("opens the room that it is made for, and no other", async () => {
+describe("a development token", () => {
+  it("is accepted by its room only", async () => {
     const room = newRoom();
-    const token = await minted({ sub: "ann", rooms: { [room]: ["receive"] }, info: { name: "安" } });
+    const token = await issueToken({ sub: "ann", rooms: { [room]: ["receive"] }, info: { name: "安" } });
     const { welcome } = await connect(worker, room, { token });
     expect(welcome).toMatchObject({ user: "ann", can: ["receive"] });
     expect(await joinRefusal(worker, newRoom(), { token })).toMatchObject({ status: 403 });
   });
 
-  it("is good for 24 hours from now, and says no more than was asked", async () => {
+  it("is valid for 24 hours and contains only the requested claims", async () => {
     const before = inSeconds(0);
-    const token = await minted({ sub: "ann" });
+    const token = await issueToken({ sub: "ann" });
     const { payload } = await jwtVerify(token, key);
     const { iat = 0, ...claims } = payload;
     expect(claims).toEqual({ sub: "ann", exp: iat + 24 * 60 * 60 });
@@ -75,16 +76,16 @@ describe("a token", () => {
     expect(decodeProtectedHeader(token)).toEqual({ alg: "HS256", typ: "JWT" });
   });
 
-  it("is of the operator's algorithm, issuer and audience", async () => {
-    const token = await minted({ sub: "ann", rooms: ["*"] }, strict);
+  it("has the configured algorithm, issuer and audience", async () => {
+    const token = await issueToken({ sub: "ann", rooms: ["*"] }, strict);
     const [issuer, audience] = ['https://issuer.example/"a"', "snug"];
     await jwtVerify(token, key, { algorithms: ["HS512"], issuer, audience });
     await connect(strict, newRoom(), { token });
   });
 
-  it("has the claims as they were written", async () => {
+  it("contains the claims exactly as they were written", async () => {
     const claims = `{ "sub": "ann", "iat": 1, "exp": ${inSeconds(60)}.0, "iss": null, "aud":"\\u0061", "n": 1e0 }`;
-    const [, payload = ""] = (await minted(claims, strict)).split(".");
+    const [, payload = ""] = (await issueToken(claims, strict)).split(".");
     expect(Buffer.from(payload, "base64url").toString().trim()).toBe(claims.replace(" }", "}"));
   });
 
@@ -96,30 +97,30 @@ describe("a token", () => {
     ["token_expired", { sub: "ann", exp: 1 }],
     ["token_not_yet_valid", { sub: "ann", nbf: inSeconds(3600) }],
     ["room_forbidden", { sub: "ann" }],
-  ])("may be one that is refused: %s, %j", async (code, claims) => {
-    const answer = await joinRefusal(worker, newRoom(), { token: await minted(claims) });
-    expect(JSON.parse(answer.body).code).toBe(code);
+  ])("can be invalid, to test refusals: %s, %j", async (code, claims) => {
+    const response = await joinRefusal(worker, newRoom(), { token: await issueToken(claims) });
+    expect(JSON.parse(response.body).code).toBe(code);
   });
 });
 
-describe("who asks", () => {
+describe("the request for a development token", () => {
   it.each(["localhost", "localhost:8787", "127.0.0.1", "127.1.2.3:8787", "[::1]:8787", "LOCALHOST"])(
-    "this machine by its name %s is given one",
+    "is accepted for the loopback host %s",
     async (Host) => {
-      expect(await ask({}, { Host })).toMatchObject({ status: 200 });
+      expect(await requestToken({}, { Host })).toMatchObject({ status: 200 });
     },
   );
 
-  it("by a page of an allowed origin, or the own one, may read it", async () => {
+  it("is accepted from a page of an allowed origin, or of the Worker's own", async () => {
     for (const Origin of [PAGE, worker.origin]) {
       const headers = { "access-control-allow-origin": Origin, "cache-control": "no-store" };
-      expect(await ask({}, { Origin })).toMatchObject({ status: 200, headers });
-      expectProblem(await ask("", { Origin }), 400, "bad_request");
+      expect(await requestToken({}, { Origin })).toMatchObject({ status: 200, headers });
+      expectProblem(await requestToken("", { Origin }), 400, "bad_request");
     }
-    expect(await ask({}, { Origin: "https://any.example" }, strict)).toMatchObject({ status: 200 });
+    expect(await requestToken({}, { Origin: "https://any.example" }, strict)).toMatchObject({ status: 200 });
   });
 
-  it("first by a preflight may send JSON", async () => {
+  it("is allowed to contain JSON by the preflight", async () => {
     const asking = {
       Origin: PAGE,
       "Access-Control-Request-Method": "POST",
@@ -131,10 +132,10 @@ describe("who asks", () => {
       "access-control-allow-headers": "content-type",
     };
     const url = `${worker.origin}/dev/token`;
-    expect(await httpRequest(url, asking, "OPTIONS")).toMatchObject({ status: 204, headers });
+    expect(await httpRequest(url, preflight, "OPTIONS")).toMatchObject({ status: 204, headers });
     for (const Origin of ["https://evil.example", "null"]) {
-      const answer = await httpRequest(url, { ...asking, Origin }, "OPTIONS");
-      expectProblem(answer, 403, "origin_forbidden");
+      const response = await httpRequest(url, { ...preflight, Origin }, "OPTIONS");
+      expectProblem(response, 403, "origin_forbidden");
     }
   });
 
@@ -142,49 +143,55 @@ describe("who asks", () => {
     ["https://evil.example", () => worker],
     ["null", () => worker],
     ["null", () => strict],
-  ])("by a page of origin %s is refused, and may not read why", async (Origin, at: () => Worker) => {
-    for (const claims of [{ sub: "ann" }, ""]) {
-      const answer = await ask(claims, { Origin }, at());
-      expectProblem(answer, 403, "origin_forbidden");
-      expect(answer.headers).not.toHaveProperty("access-control-allow-origin");
-    }
-  });
+  ])(
+    "is rejected from a page of origin %s, which may not read the response",
+    async (Origin, at: () => Worker) => {
+      for (const claims of [{ sub: "ann" }, ""]) {
+        const response = await requestToken(claims, { Origin }, at());
+        expectProblem(response, 403, "origin_forbidden");
+        expect(response.headers).not.toHaveProperty("access-control-allow-origin");
+      }
+    },
+  );
 
-  it.each(["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])("by %s is told of POST", async (method) => {
-    const answer = await httpRequest(`${worker.origin}/dev/token`, { Origin: PAGE }, method);
-    expect(answer).toMatchObject({ status: 405, headers: { allow: "POST" } });
-  });
+  it.each(["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])(
+    "is rejected with the method %s",
+    async (method) => {
+      const response = await httpRequest(`${worker.origin}/dev/token`, { Origin: PAGE }, method);
+      expect(response).toMatchObject({ status: 405, headers: { allow: "POST" } });
+    },
+  );
 });
 
-describe("claims", () => {
+describe("the claims of a development token", () => {
   it.each([
-    ["nothing", ""],
+    ["an empty body", ""],
     ["a list", '["sub"]'],
-    ["a text", '"sub"'],
+    ["a string", '"sub"'],
     ["null", "null"],
     ["a form", "sub=ann&rooms=*"],
     ["half an object", '{"sub":"ann"'],
     ["two objects", "{}{}"],
-  ])("are no %s", async (_what, body) => {
-    const detail = expectProblem(await ask(body), 400, "bad_request");
+  ])("cannot be %s", async (_what, body) => {
+    const detail = expectProblem(await requestToken(body), 400, "bad_request");
     expect(detail).toBe("The body must be a JSON object with the token's claims");
   });
 
-  it("don't stand twice", async () => {
-    const detail = expectProblem(await ask('{"sub":"ann","s\\u0075b":"bob"}'), 400, "bad_request");
+  it("cannot contain duplicates", async () => {
+    const detail = expectProblem(await requestToken('{"sub":"ann","s\\u0075b":"bob"}'), 400, "bad_request");
     expect(detail).toBe("The body contains the same claim twice");
   });
 
-  it("have 4 KiB at most", async () => {
+  it("can have up to 4 KiB", async () => {
     const claims = (x: string) => JSON.stringify({ sub: "ann", rooms: ["*"], x });
     const padded = (bytes: number) => claims("x".repeat(bytes - claims("").length));
     expect(padded(CLAIMS_BYTES_MAX)).toHaveLength(CLAIMS_BYTES_MAX);
-    await connect(worker, newRoom(), { token: await minted(padded(CLAIMS_BYTES_MAX)) });
-    const detail = expectProblem(await ask(padded(CLAIMS_BYTES_MAX + 1)), 400, "bad_request");
+    await connect(worker, newRoom(), { token: await issueToken(padded(CLAIMS_BYTES_MAX)) });
+    const detail = expectProblem(await requestToken(padded(CLAIMS_BYTES_MAX + 1)), 400, "bad_request");
     expect(detail).toBe("The token's claims in the body must not exceed 4 KiB");
   });
 
-  it("are read no further than that", async () => {
+  it("are read up to the limit only", async () => {
     const endless = request(`${worker.origin}/dev/token`, { method: "POST" });
     endless.on("error", () => {});
     endless.write(`{"x":"${"x".repeat(CLAIMS_BYTES_MAX)}`);
@@ -194,33 +201,33 @@ describe("claims", () => {
   });
 });
 
-describe("there is no such path", () => {
+describe("POST /dev/token", () => {
   const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-  /** Is answered, whatever is asked, as a path is that nobody knows. */
+  /** Checks that the path responds exactly like an unknown path, to any request. */
   async function expectUnknown(at: Worker, headers = {}) {
-    const asking = { Origin: PAGE, "Access-Control-Request-Method": "POST" };
+    const preflight = { Origin: PAGE, "Access-Control-Request-Method": "POST" };
     for (const method of METHODS) {
-      for (const more of [{}, { Origin: PAGE }, { Origin: "https://evil.example" }, asking]) {
-        const answer = (path: string) => {
+      for (const more of [{}, { Origin: PAGE }, { Origin: "https://evil.example" }, preflight]) {
+        const send = (path: string) => {
           const body = method === "POST" ? '{"sub":"ann"}' : undefined;
           return httpRequest(`${at.origin}/${path}`, { ...headers, ...more }, method, body);
         };
-        const answers = await Promise.all([answer("dev/token"), answer("nowhere/else")]);
-        const [{ headers: told, ...here }, { headers: toldThere, ...there }] = answers;
+        const responses = await Promise.all([send("dev/token"), send("nowhere/else")]);
+        const [{ headers: headersHere, ...here }, { headers: headersThere, ...there }] = responses;
         expect(here).toEqual(there);
-        expect({ ...told, date: "" }).toEqual({ ...toldThere, date: "" });
+        expect({ ...headersHere, date: "" }).toEqual({ ...headersThere, date: "" });
         expect(here.status).toBe(404);
-        if (method !== "HEAD") expectProblem(answers[0], 404, "not_found");
+        if (method !== "HEAD") expectProblem(responses[0], 404, "not_found");
       }
     }
   }
 
-  it("where nobody wants one", () => expectUnknown(closed));
+  it("does not exist by default", () => expectUnknown(closed));
 
-  it.each([false, "false"])("where DEV_TOKENS is %j", async (DEV_TOKENS) => {
+  it.each([false, "false"])("does not exist if DEV_TOKENS is %j", async (DEV_TOKENS) => {
     await using worker = await startWorker({ DEV_TOKENS });
-    expect(await ask({}, {}, worker)).toMatchObject({ status: 404 });
+    expect(await requestToken({}, {}, worker)).toMatchObject({ status: 404 });
   });
 
   it.each([
@@ -232,19 +239,19 @@ describe("there is no such path", () => {
     "192.168.0.1:8787",
     "0.0.0.0:8787",
     "[::]:8787",
-  ])("for who asks %s, though it is wanted", async (Host) => {
+  ])("does not exist for requests to the host %s", async (Host) => {
     await expectUnknown(worker, { Host });
-    // A page of a name that leads here is of our own origin, as far as a browser knows.
-    const answer = await ask({ sub: "ann" }, { Host, Origin: `http://${Host}` });
-    expectProblem(answer, 404, "not_found");
+    // To a browser, a page on a host name that resolves to this machine has the Worker's own origin.
+    const response = await requestToken({ sub: "ann" }, { Host, Origin: `http://${Host}` });
+    expectProblem(response, 404, "not_found");
   });
 
-  it("where another setting can't be used", async () => {
+  it("does not exist if another setting is invalid", async () => {
     await using worker = await startWorker({ DEV_TOKENS: true, PING_MS: 1 });
-    expectProblem(await ask({ sub: "ann" }, {}, worker), 404, "not_found");
+    expectProblem(await requestToken({ sub: "ann" }, {}, worker), 404, "not_found");
   });
 
-  it("beside it", async () => {
+  it("exists at this exact path only", async () => {
     for (const path of ["dev", "dev/", "dev/token/", "dev/tokens", "v1/dev/token"]) {
       expect(await httpRequest(`${worker.origin}/${path}`, {}, "POST", "{}")).toMatchObject({ status: 404 });
     }
@@ -255,8 +262,8 @@ describe("`npm run deploy`", () => {
   const root = new URL("../", import.meta.url);
   const read = (file: string) => readFileSync(new URL(file, root), "utf8");
 
-  it("sets no DEV_TOKENS", () => {
-    // All that it deploys by, besides what is asked for on its command line.
+  it("does not set DEV_TOKENS", () => {
+    // Everything that determines the deployment, except its command line.
     expect(readdirSync(root).filter((file) => file.startsWith("wrangler"))).toEqual(["wrangler.toml"]);
     expect(read("wrangler.toml")).not.toMatch(/^[^#\n]*DEV_TOKENS/m);
     const { deploy } = JSON.parse(read("package.json")).scripts;

@@ -1,4 +1,4 @@
-// Tokens that end while their connection is open.
+// Tokens that expire while their connection is open.
 
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
@@ -11,8 +11,8 @@ afterAll(() => worker.dispose());
 
 const until = (exp: number): JoinRequest => ({ claims: { exp } });
 
-describe("a connection whose token ends", () => {
-  it("is told so and closed, once the leeway has passed too", async () => {
+describe("a connection whose token expires", () => {
+  it("is closed with 4001 after the leeway", async () => {
     const room = newRoom();
     const bob = await connect(worker, room, { user: "bob" });
     const exp = inSeconds(1);
@@ -30,7 +30,7 @@ describe("a connection whose token ends", () => {
     expect(await bob.next("presence")).toMatchObject({ leaves: ["ann"], count: 1 });
   });
 
-  it("is closed in a room that sleeps, while one with a longer token stays", async () => {
+  it("is closed in a hibernating room, while one with a longer token stays open", async () => {
     const room = newRoom();
     const ann = await connect(worker, room, until(inSeconds(2)));
     const bob = await connect(worker, room, { user: "bob" });
@@ -40,7 +40,7 @@ describe("a connection whose token ends", () => {
     await bob.request({ type: "publish", data: "still here" });
   });
 
-  it("is not closed if it has refreshed in time, and the room may have slept", async () => {
+  it("stays open if its token is refreshed in time, even after hibernation", async () => {
     const room = newRoom();
     const ann = await connect(worker, room, until(inSeconds(1)));
     const exp = inSeconds(3);
@@ -51,7 +51,7 @@ describe("a connection whose token ends", () => {
     expect(Date.now()).toBeGreaterThanOrEqual((exp + 1) * 1000);
   });
 
-  it("goes on with a new token as if nothing had been", async () => {
+  it("recovers with a new token", async () => {
     const room = newRoom();
     const bob = await connect(worker, room, { user: "bob" });
     const ann = await connect(worker, room, until(inSeconds(1)));

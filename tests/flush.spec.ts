@@ -1,4 +1,4 @@
-// Bursts: a busy room gathers what comes in, and nobody can tell but by how little it writes and sends.
+// Flushes: a busy room stores and sends messages together. Clients see the same pushes in the same order.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -12,8 +12,8 @@ import { startWorker } from "./support/worker.js";
 
 const settings = { MESSAGES_BURST: 100_000, MESSAGES_PER_SECOND: 100_000, PRESENCE_GRACE_MS: 0 };
 const worker = await startWorker(settings);
-const forgetful = await startWorker({ ...settings, HISTORY_MESSAGES_MAX: 5 });
-afterAll(() => Promise.all([worker.dispose(), forgetful.dispose()]));
+const trimming = await startWorker({ ...settings, HISTORY_MESSAGES_MAX: 5 });
+afterAll(() => Promise.all([worker.dispose(), trimming.dispose()]));
 
 const publish = (data: unknown, more: object = {}) => ({ type: "publish" as const, data, ...more });
 const signal = (data: unknown, more: object = {}) => ({ type: "signal" as const, data, ...more });
@@ -21,7 +21,7 @@ const signal = (data: unknown, more: object = {}) => ({ type: "signal" as const,
 const numbers = (first: number, last: number) =>
   Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => first + index);
 
-const unwatching = { query: { presence: 0 } };
+const noPresence = { query: { presence: 0 } };
 const forms = [
   { form: "lines", protocols: ["snug.v1"] },
   { form: "plain frames", protocols: [] },
@@ -33,20 +33,20 @@ async function newStorage() {
   return storage;
 }
 
-/** The next so many messages. */
-async function hear(client: Client, count: number): Promise<Message[]> {
-  const heard: Message[] = [];
-  while (heard.length < count) heard.push(await client.next("message"));
-  return heard;
+/** Waits for the next `count` messages. */
+async function nextMessages(client: Client, count: number): Promise<Message[]> {
+  const messages: Message[] = [];
+  while (messages.length < count) messages.push(await client.next("message"));
+  return messages;
 }
 
 const offsetsOf = (messages: { offset: number }[]) => messages.map(({ offset }) => offset);
 
-/** All that came after the welcome, in short. */
-const told = (client: Client) =>
+/** Summarizes everything received after the welcome. */
+const received = (client: Client) =>
   client.pushes.slice(1).map((push) => ("data" in push ? `${push.type} ${push.data}` : push.type));
 
-/** Publishes the numbers from 1 on, in frames of so many: the commands of a frame leave together. */
+/** Publishes the numbers from 1 on in frames of the given sizes. The commands of a frame are flushed together. */
 async function publishFrames(client: Client, sizes: number[], more: (data: number) => object = () => ({})) {
   let last = 0;
   for (const size of sizes) {
@@ -56,20 +56,20 @@ async function publishFrames(client: Client, sizes: number[], more: (data: numbe
   }
 }
 
-it("three who publish as fast as they can are heard by all in one order, and written in fewer rows", async () => {
+it("a busy room delivers all messages in one order and stores several per row", async () => {
   const each = 300;
   const total = 3 * each;
   const storage = await newStorage();
   await using busy = await startWorker(settings, storage);
-  const visit = (user: string, protocols?: string[]) =>
-    connect(busy, "busy", { user, protocols, ...unwatching });
-  const writers = await Promise.all([visit("ann"), visit("bob"), visit("cho", [])]);
-  const plain = await visit("dan", []);
-  const lines = await visit("eve");
+  const enter = (user: string, protocols?: string[]) =>
+    connect(busy, "busy", { user, protocols, ...noPresence });
+  const writers = await Promise.all([enter("ann"), enter("bob"), enter("cho", [])]);
+  const plain = await enter("dan", []);
+  const lines = await enter("eve");
   for (const id of numbers(1, each)) for (const writer of writers) writer.send(publish(id, { id: `p${id}` }));
 
   const [first = [], ...others] = await Promise.all(
-    [lines, plain, ...writers].map((client) => hear(client, total)),
+    [lines, plain, ...writers].map((client) => nextMessages(client, total)),
   );
   expect(offsetsOf(first)).toEqual(numbers(1, total));
   for (const other of others) expect(other).toEqual(first);
@@ -79,7 +79,7 @@ it("three who publish as fast as they can are heard by all in one order, and wri
   for (const writer of writers) {
     const own = first.filter(({ user }) => user === writer.welcome.user);
     expect(own.map(({ data }) => data)).toEqual(numbers(1, each));
-    // Each ack is for the message that was sent with its id, and comes before it.
+    // Each ack has the id of its message and arrives before it.
     const order = writer.pushes.map((push) => JSON.stringify([push.type, "offset" in push && push.offset]));
     for (const { offset, time, data } of own) {
       expect(await writer.next("ack")).toEqual({ type: "ack", id: `p${data}`, offset, time });
@@ -97,12 +97,12 @@ it("three who publish as fast as they can are heard by all in one order, and wri
   expect(texts.map((text) => JSON.parse(text))).toEqual(first);
 });
 
-describe("what leaves together", () => {
-  it.each(forms)("keeps messages, signals and replies in their order ($form)", async ({ protocols }) => {
+describe("a flush", () => {
+  it.each(forms)("keeps messages, signals and replies in order ($form)", async ({ protocols }) => {
     const room = newRoom();
-    const ann = await connect(worker, room, { protocols, ...unwatching });
-    const bob = await connect(worker, room, { user: "bob", ...unwatching });
-    const cho = await connect(worker, room, { user: "cho", protocols, ...unwatching });
+    const ann = await connect(worker, room, { protocols, ...noPresence });
+    const bob = await connect(worker, room, { user: "bob", ...noPresence });
+    const cho = await connect(worker, room, { user: "cho", protocols, ...noPresence });
     const ids = numbers(1, 50);
     const commands = (id: number) => [
       publish(id, { id: `p${id}` }),
@@ -116,71 +116,74 @@ describe("what leaves together", () => {
     await ann.drain();
     await Promise.all([bob.drain(), cho.drain()]);
     const acked = (id: number) => ["ack", `message ${id}`, "ack"];
-    expect(told(ann)).toEqual([...ids.flatMap(acked), "pong"]);
-    const heard = (id: number) => [`message ${id}`, `signal ${id}`];
-    expect(told(bob)).toEqual([...ids.flatMap((id) => [...heard(id), `signal ${-id}`]), "pong"]);
-    expect(told(cho)).toEqual([...ids.flatMap(heard), "pong"]);
+    expect(received(ann)).toEqual([...ids.flatMap(acked), "pong"]);
+    const pushes = (id: number) => [`message ${id}`, `signal ${id}`];
+    expect(received(bob)).toEqual([...ids.flatMap((id) => [...pushes(id), `signal ${-id}`]), "pong"]);
+    expect(received(cho)).toEqual([...ids.flatMap(pushes), "pong"]);
     const acks = ann.pushes.filter((push) => push.type === "ack");
     expect(acks.map(({ id }) => id)).toEqual(ids.flatMap((id) => [`p${id}`, `s${id}`]));
     if (protocols.length === 0)
       for (const { frames } of [ann, cho]) expect(frames.join()).not.toContain("\n");
   });
 
-  it.each(forms)("is for everybody but who does not want an echo ($form)", async ({ protocols }) => {
+  it.each(forms)("is not echoed to connections with echo=0 ($form)", async ({ protocols }) => {
     const room = newRoom();
-    const mute = { protocols, query: { echo: 0, presence: 0 } };
-    const ann = await connect(worker, room, mute);
-    const bob = await connect(worker, room, { user: "bob", ...mute });
-    const cho = await connect(worker, room, { user: "cho", ...unwatching });
+    const noEcho = { protocols, query: { echo: 0, presence: 0 } };
+    const ann = await connect(worker, room, noEcho);
+    const bob = await connect(worker, room, { user: "bob", ...noEcho });
+    const cho = await connect(worker, room, { user: "cho", ...noPresence });
     const ids = numbers(1, 100);
     for (const id of ids) {
       ann.send(publish(`ann ${id}`, { id: `p${id}` }));
       bob.send(publish(`bob ${id}`));
     }
-    const all = await hear(cho, 200);
-    const ofAnn = all.filter(({ user }) => user === "ann");
-    const ofBob = all.filter(({ user }) => user === "bob");
-    expect(await hear(ann, 100)).toEqual(ofBob);
-    expect(await hear(bob, 100)).toEqual(ofAnn);
+    const messages = await nextMessages(cho, 200);
+    const ofAnn = messages.filter(({ user }) => user === "ann");
+    const ofBob = messages.filter(({ user }) => user === "bob");
+    expect(await nextMessages(ann, 100)).toEqual(ofBob);
+    expect(await nextMessages(bob, 100)).toEqual(ofAnn);
     const acks = ofAnn.map(({ offset, time }, index) => ({ type: "ack", id: `p${index + 1}`, offset, time }));
     expect(await ann.drain()).toEqual(acks);
     expect(await bob.drain()).toEqual([]);
   });
 
-  it("is told to each only as far as its token goes", async () => {
+  it("is filtered by each connection's capabilities", async () => {
     const room = newRoom();
     const allowed = (...can: string[]) => ({ claims: { rooms: { "*": can } } });
-    const deaf = await connect(worker, room, { user: "deaf", ...allowed("publish", "signal", "presence") });
-    const blind = await connect(worker, room, { user: "blind", ...allowed("receive") });
-    const ann = await connect(worker, room, unwatching);
-    deaf.send(publish(1, { id: "p" }), signal(2), { type: "state", data: {} }, publish(3), {
+    const noReceive = await connect(worker, room, {
+      user: "noReceive",
+      ...allowed("publish", "signal", "presence"),
+    });
+    const noPresenceGrant = await connect(worker, room, { user: "noPresence", ...allowed("receive") });
+    const ann = await connect(worker, room, noPresence);
+    noReceive.send(publish(1, { id: "p" }), signal(2), { type: "state", data: {} }, publish(3), {
       type: "ping",
       id: 4,
     });
-    await deaf.next("pong");
+    await noReceive.next("pong");
     await ann.drain();
-    await blind.drain();
-    expect(told(deaf).filter((push) => push !== "presence")).toEqual(["ack", "pong"]);
-    expect(told(ann)).toEqual(["message 1", "signal 2", "message 3", "pong"]);
-    expect(told(blind)).toEqual(["message 1", "signal 2", "message 3", "pong"]);
+    await noPresenceGrant.drain();
+    expect(received(noReceive).filter((push) => push !== "presence")).toEqual(["ack", "pong"]);
+    expect(received(ann)).toEqual(["message 1", "signal 2", "message 3", "pong"]);
+    expect(received(noPresenceGrant)).toEqual(["message 1", "signal 2", "message 3", "pong"]);
   });
 
-  it("is stored and told although who sent it goes at once, which is told after it", async () => {
+  it("stores and delivers messages whose sender disconnects at once, and then announces the leave", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
-    const bob = await connect(worker, room, { user: "bob", ...unwatching });
+    const bob = await connect(worker, room, { user: "bob", ...noPresence });
     await ann.drain();
     for (const data of numbers(1, 100)) bob.send(publish(data, { id: `p${data}` }));
     await bob.close(1000);
     expect(await ann.next("presence")).toMatchObject({ leaves: ["bob"], count: 1 });
-    expect((await hear(ann, 100)).map(({ data }) => data)).toEqual(numbers(1, 100));
+    expect((await nextMessages(ann, 100)).map(({ data }) => data)).toEqual(numbers(1, 100));
     expect(ann.pushes.at(-1)).toMatchObject({ type: "presence" });
     const { messages } = await ann.request({ type: "history", limit: 100 });
     expect(offsetsOf(messages)).toEqual(numbers(1, 100));
   });
 
-  it("is in the history that is asked for after it in the same frame, and acked before", async () => {
-    const ann = await connect(worker, newRoom(), unwatching);
+  it("precedes a history command in the same frame: the reply contains the messages", async () => {
+    const ann = await connect(worker, newRoom(), noPresence);
     for (const round of numbers(1, 3)) {
       const id = `history ${round}`;
       ann.send(publish(1, { id: "p" }), publish(2), { type: "history", id }, publish(3));
@@ -189,13 +192,13 @@ describe("what leaves together", () => {
       await ann.drain();
     }
     const types = ["ack", "message 1", "message 2", "history", "message 3", "pong"];
-    expect(told(ann)).toEqual([...types, ...types, ...types]);
+    expect(received(ann)).toEqual([...types, ...types, ...types]);
   });
 
-  it("keeps its order also where it is long", async () => {
+  it("keeps the order of long messages", async () => {
     const room = newRoom();
-    const ann = await connect(worker, room, unwatching);
-    const bob = await connect(worker, room, { user: "bob", ...unwatching });
+    const ann = await connect(worker, room, noPresence);
+    const bob = await connect(worker, room, { user: "bob", ...noPresence });
     const long = "x".repeat(9000);
     ann.send(publish(long, { id: "p" }), signal(1, { to: ["bob"], id: "s" }), publish(2), {
       type: "ping",
@@ -204,21 +207,21 @@ describe("what leaves together", () => {
     await ann.next("message", ({ data }) => data === 2);
     await ann.drain();
     await bob.drain();
-    expect(told(ann)).toEqual(["ack", `message ${long}`, "ack", "message 2", "pong", "pong"]);
-    expect(told(bob)).toEqual([`message ${long}`, "signal 1", "message 2", "pong"]);
+    expect(received(ann)).toEqual(["ack", `message ${long}`, "ack", "message 2", "pong", "pong"]);
+    expect(received(bob)).toEqual([`message ${long}`, "signal 1", "message 2", "pong"]);
   });
 
-  it("may be more than a frame of the room's holds", async () => {
+  it("can be larger than one frame to the client", async () => {
     const room = newRoom();
     const ann = await connect(worker, room, { query: { echo: 0 } });
-    const bob = await connect(worker, room, { user: "bob", ...unwatching });
-    const cho = await connect(worker, room, { user: "cho", protocols: [], ...unwatching });
+    const bob = await connect(worker, room, { user: "bob", ...noPresence });
+    const cho = await connect(worker, room, { user: "cho", protocols: [], ...noPresence });
     const sent = numbers(1, 64).map((index) => "用".repeat(index % 4 === 0 ? 20_000 : 10));
     for (const at of numbers(0, 3)) {
       ann.send(...sent.slice(at * 16, at * 16 + 16).map((data, id) => publish(data, { id: `p${id}` })));
     }
     for (const client of [bob, cho]) {
-      const messages = await hear(client, 64);
+      const messages = await nextMessages(client, 64);
       expect(offsetsOf(messages)).toEqual(numbers(1, 64));
       expect(messages.map(({ data }) => data)).toEqual(sent);
     }
@@ -228,15 +231,15 @@ describe("what leaves together", () => {
   });
 });
 
-describe("messages that were stored together", () => {
+describe("messages stored in one row", () => {
   const SIZES = [7, 1, 5, 9, 2];
   const ALL = 24;
   const EDGES = numbers(0, ALL);
 
-  it("are read back from any place to any other, over hibernation too", async () => {
+  it("are returned by history from any offset in either direction, even after hibernation", async () => {
     const storage = await newStorage();
     await using busy = await startWorker(settings, storage);
-    const ann = await connect(busy, "together", unwatching);
+    const ann = await connect(busy, "together", noPresence);
     await publishFrames(ann, SIZES);
     expect((await messageRows(storage)).map(({ count }) => count)).toEqual(SIZES);
     const page = async (query: object) => {
@@ -256,20 +259,20 @@ describe("messages that were stored together", () => {
     expect(await page({ limit: 10 })).toEqual({ offsets: numbers(15, ALL), more: true });
   });
 
-  it.each(forms)("are replayed from any place on ($form)", async ({ protocols }) => {
+  it.each(forms)("are replayed from any offset ($form)", async ({ protocols }) => {
     const room = newRoom();
-    const ann = await connect(worker, room, unwatching);
+    const ann = await connect(worker, room, noPresence);
     await publishFrames(ann, SIZES);
     await worker.hibernate(room);
     const { epoch } = ann.welcome;
     for (const edge of EDGES) {
-      const visit = (query: object) =>
+      const enter = (query: object) =>
         connect(worker, room, { user: "bob", protocols, query: { ...query, presence: 0 } });
-      const back = await visit({ epoch, offset: edge });
+      const back = await enter({ epoch, offset: edge });
       expect(back.welcome).toMatchObject({ recovered: true, offset: ALL });
-      expect(offsetsOf(await hear(back, ALL - edge))).toEqual(numbers(edge + 1, ALL));
-      const fresh = await visit({ last: edge });
-      expect(offsetsOf(await hear(fresh, edge))).toEqual(numbers(ALL - edge + 1, ALL));
+      expect(offsetsOf(await nextMessages(back, ALL - edge))).toEqual(numbers(edge + 1, ALL));
+      const fresh = await enter({ last: edge });
+      expect(offsetsOf(await nextMessages(fresh, edge))).toEqual(numbers(ALL - edge + 1, ALL));
       for (const client of [back, fresh]) {
         expect(await client.drain()).toEqual([]);
         await client.close();
@@ -277,34 +280,34 @@ describe("messages that were stored together", () => {
     }
   });
 
-  it("are kept and forgotten one by one", async () => {
+  it("are trimmed one by one", async () => {
     const room = newRoom();
-    const ann = await connect(forgetful, room, unwatching);
+    const ann = await connect(trimming, room, noPresence);
     const { epoch } = ann.welcome;
     const kept = async () => offsetsOf((await ann.request({ type: "history" })).messages);
     await publishFrames(ann, [8]);
     expect(await kept()).toEqual([4, 5, 6, 7, 8]);
     await ann.request(publish("one more"));
     expect(await kept()).toEqual([5, 6, 7, 8, 9]);
-    await forgetful.hibernate(room);
+    await trimming.hibernate(room);
     expect(await kept()).toEqual([5, 6, 7, 8, 9]);
     expect(await ann.request({ type: "history", before: 7, limit: 2 })).toMatchObject({
       messages: [{ offset: 5 }, { offset: 6 }],
       more: false,
     });
-    const early = await connect(forgetful, room, { user: "bob", query: { epoch, offset: 3 } });
+    const early = await connect(trimming, room, { user: "bob", query: { epoch, offset: 3 } });
     expect(early.welcome.recovered).toBe(false);
-    const late = await connect(forgetful, room, { user: "cho", query: { epoch, offset: 4 } });
+    const late = await connect(trimming, room, { user: "cho", query: { epoch, offset: 4 } });
     expect(late.welcome.recovered).toBe(true);
-    expect(offsetsOf(await hear(late, 5))).toEqual([5, 6, 7, 8, 9]);
+    expect(offsetsOf(await nextMessages(late, 5))).toEqual([5, 6, 7, 8, 9]);
   });
 
-  it("leave storage once they are forgotten, and offsets go on", async () => {
+  it("are deleted from storage after they are trimmed, and offsets continue", async () => {
     const storage = await newStorage();
     let epoch: string;
     {
       await using busy = await startWorker({ ...settings, HISTORY_MESSAGES_MAX: 5 }, storage);
-      const ann = await connect(busy, "trimmed", unwatching);
+      const ann = await connect(busy, "trimmed", noPresence);
       await publishFrames(ann, Array(100).fill(7));
       epoch = ann.welcome.epoch;
     }
@@ -312,13 +315,13 @@ describe("messages that were stored together", () => {
     await using busy = await startWorker({ ...settings, HISTORY_MESSAGES_MAX: 5 }, storage);
     const ann = await connect(busy, "trimmed", { query: { epoch, offset: 695 } });
     expect(ann.welcome).toMatchObject({ recovered: true, offset: 700 });
-    expect(offsetsOf(await hear(ann, 5))).toEqual(numbers(696, 700));
+    expect(offsetsOf(await nextMessages(ann, 5))).toEqual(numbers(696, 700));
     expect((await ann.request(publish("next"))).offset).toBe(701);
   });
 });
 
-describe("idempotency keys in a burst", () => {
-  it("store once: in one frame, in the next ones, over hibernation and a restart", async () => {
+describe("idempotency keys in a busy room", () => {
+  it("store a message once: within a frame, across frames, hibernation and a restart", async () => {
     const storage = await newStorage();
     const keyed = (id: number) => publish(id, { id: `p${id}`, key: `k${id}` });
     let first: object[];
@@ -327,7 +330,7 @@ describe("idempotency keys in a burst", () => {
     {
       await using busy = await startWorker(settings, storage);
       const ann = await connect(busy, "keys", { query: { echo: 0, presence: 0 } });
-      const bob = await connect(busy, "keys", { user: "bob", ...unwatching });
+      const bob = await connect(busy, "keys", { user: "bob", ...noPresence });
       const frame = numbers(1, 20).map(keyed);
       ann.send(...frame, ...frame);
       const [once, twice] = await acks(ann).then((all) => [all.slice(0, 20), all.slice(20)]);
@@ -351,36 +354,38 @@ describe("idempotency keys in a burst", () => {
   });
 
   it.each(["awake", "after hibernation"])(
-    "are the newest 1,000, wherever that cuts a row, %s",
+    "are kept for the newest 1,000 messages, even if that splits a row, %s",
     async (how) => {
       const room = newRoom();
-      const ann = await connect(forgetful, room, { ...unwatching });
+      const ann = await connect(trimming, room, { ...noPresence });
       await publishFrames(ann, Array(15).fill(67), (data) => ({ key: `k${data}` }));
-      if (how !== "awake") await forgetful.hibernate(room);
-      const forgotten = 15 * 67 - 1000;
+      if (how !== "awake") await trimming.hibernate(room);
+      const trimmed = 15 * 67 - 1000;
       const repeat = (data: number) => ann.request(publish("again", { key: `k${data}` }));
-      expect(await repeat(forgotten + 1)).toMatchObject({ offset: forgotten + 1, duplicate: true });
-      expect(await repeat(forgotten)).not.toHaveProperty("duplicate");
+      expect(await repeat(trimmed + 1)).toMatchObject({ offset: trimmed + 1, duplicate: true });
+      expect(await repeat(trimmed)).not.toHaveProperty("duplicate");
     },
   );
 });
 
-describe("hibernation between bursts", () => {
-  it("is not seen", async () => {
+describe("hibernation between flushes", () => {
+  it("changes nothing for clients", async () => {
     const room = newRoom();
-    const ann = await connect(worker, room, unwatching);
+    const ann = await connect(worker, room, noPresence);
     const bob = await connect(worker, room, { user: "bob", query: { echo: 0, presence: 0 } });
-    const cho = await connect(worker, room, { user: "cho", protocols: [], ...unwatching });
+    const cho = await connect(worker, room, { user: "cho", protocols: [], ...noPresence });
     const each = 25;
     for (const round of numbers(1, 5)) {
       for (const id of numbers(1, each)) {
         ann.send(publish(id), signal(id));
         bob.send(publish(-id, { id: `p${id}` }));
       }
-      const heard = await hear(cho, 2 * each);
-      expect(offsetsOf(heard)).toEqual(numbers((round - 1) * 2 * each + 1, round * 2 * each));
-      expect(await hear(ann, 2 * each)).toEqual(heard);
-      expect(offsetsOf(await hear(bob, each))).toEqual(offsetsOf(heard.filter(({ user }) => user === "ann")));
+      const messages = await nextMessages(cho, 2 * each);
+      expect(offsetsOf(messages)).toEqual(numbers((round - 1) * 2 * each + 1, round * 2 * each));
+      expect(await nextMessages(ann, 2 * each)).toEqual(messages);
+      expect(offsetsOf(await nextMessages(bob, each))).toEqual(
+        offsetsOf(messages.filter(({ user }) => user === "ann")),
+      );
       const rest = (await bob.drain()).map(({ type }) => type);
       expect(rest.toSorted()).toEqual([...Array(each).fill("ack"), ...Array(each).fill("signal")]);
       const signals = (await cho.drain()).filter(({ type }) => type === "signal");
@@ -390,6 +395,6 @@ describe("hibernation between bursts", () => {
     }
     const position = { epoch: ann.welcome.epoch, offset: 0 };
     const late = await connect(worker, room, { user: "dan", query: position });
-    expect(offsetsOf(await hear(late, 10 * each))).toEqual(numbers(1, 10 * each));
+    expect(offsetsOf(await nextMessages(late, 10 * each))).toEqual(numbers(1, 10 * each));
   });
 });

@@ -1,8 +1,8 @@
 // Hibernation: the room leaves memory, its sockets stay open, and no client can tell.
 
 import { afterAll, describe, expect, it } from "vitest";
-import { connect } from "./support/client.js";
 import { joinRefusal } from "./support/admission.js";
+import { connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 

@@ -9,8 +9,8 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 import { describe, expect, it, vi } from "vitest";
+import { type HttpResponse, joinRefusal, joinWithoutUpgrade } from "./support/admission.js";
 import { connect } from "./support/client.js";
-import { type HttpResponse, joinWithoutUpgrade, joinRefusal } from "./support/admission.js";
 import { newRoom, requestOf } from "./support/join-request.js";
 import { type Reply, type Site, startSite } from "./support/site.js";
 import { inSeconds, token } from "./support/tokens.js";
@@ -62,7 +62,10 @@ async function expectRejected(worker: Worker, jwt: string, status: 401 | 503): P
     status,
     code: status === 401 ? "token_invalid" : "auth_unavailable",
   });
-  expect(await joinWithoutUpgrade(worker, "lobby", { token: jwt })).toMatchObject({ status, body: answer.body });
+  expect(await joinWithoutUpgrade(worker, "lobby", { token: jwt })).toMatchObject({
+    status,
+    body: answer.body,
+  });
   return answer;
 }
 
@@ -552,7 +555,10 @@ describe("keys in the set that are no use", () => {
     const good = [{ ...publicOf(rsa.publicKey), kid: "private" }, other.jwk];
     await using better = await startSite(() => ({ body: JSON.stringify({ keys: good }) }));
     await using control = await startFor(better);
-    await expectAccepted(control, await tokenOf({ jwk: { kid: "private", alg: "RS256", kty: "RSA" }, privateKey }));
+    await expectAccepted(
+      control,
+      await tokenOf({ jwk: { kid: "private", alg: "RS256", kty: "RSA" }, privateKey }),
+    );
     await expectAccepted(control, await tokenOf(other));
   });
 

@@ -1,8 +1,8 @@
 // Moderation: who is kicked goes from every connection, and who is banned stays away until the ban ends.
 
 import { afterAll, expect, it } from "vitest";
+import { joinRefusal, joinWithoutUpgrade } from "./support/admission.js";
 import { type Client, connect } from "./support/client.js";
-import { joinWithoutUpgrade, joinRefusal } from "./support/admission.js";
 import { type JoinRequest, newRoom } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 

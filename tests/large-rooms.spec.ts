@@ -1,4 +1,4 @@
-// A crowd: hundreds of members at once, nothing lost, one order for all, and no more presence than can be read.
+// Rooms with hundreds of members: no lost messages, one order for all, and limited presence pushes.
 
 import { afterAll, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
@@ -18,29 +18,29 @@ const EACH = 2;
 
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index);
 
-/** The next messages that a client hears. */
-async function heard(client: Client, count: number) {
+/** Waits for the next `count` messages. */
+async function nextMessages(client: Client, count: number) {
   const messages = [];
   while (messages.length < count) messages.push(await client.next("message"));
   return messages;
 }
 
-/** Every presence push that came. */
+/** Returns all received presence pushes. */
 const presenceOf = (client: Client) => client.pushes.filter((push) => push.type === "presence");
 
-it("200 members publish at once: all hear all of it in the order of offset", {
+it("delivers messages of 200 members who publish at once to all, in offset order", {
   timeout: 60_000,
 }, async () => {
   const room = newRoom();
   const users = upTo(MEMBERS).map((index) => `user${index}`);
-  const crowd = await Promise.all(
+  const clients = await Promise.all(
     users.map((user) => connect(worker, room, { user, query: { presence: 0 } })),
   );
   const late = await connect(worker, room, { user: "late" });
   expect(late.welcome).toMatchObject({ count: MEMBERS + 1, truncated: true });
   expect(late.welcome.members).toHaveLength(200);
 
-  const acks = crowd.map((client, index) =>
+  const acks = clients.map((client, index) =>
     Promise.all(upTo(EACH).map((turn) => client.request({ type: "publish", data: [index, turn] }))),
   );
   const offsets = (await Promise.all(acks)).map((own) => own.map(({ offset }) => offset));
@@ -48,26 +48,28 @@ it("200 members publish at once: all hear all of it in the order of offset", {
   const inOrder = upTo(total).map((index) => index + 1);
   expect(offsets.flat().toSorted((a, b) => a - b)).toEqual(inOrder);
 
-  const [first, ...others] = await Promise.all([late, ...crowd].map((client) => heard(client, total)));
+  const [first, ...others] = await Promise.all(
+    [late, ...clients].map((client) => nextMessages(client, total)),
+  );
   expect(first?.map(({ offset }) => offset)).toEqual(inOrder);
   for (const other of others) expect(other).toEqual(first);
-  // Each at the offset of its ack, and each sender's own in the order in which it sent them.
+  // Each message has the offset of its ack, and each sender's messages are in the order in which it sent them.
   const expected = offsets.flatMap((own, index) =>
     own.map((offset, turn) => ({ offset, data: [index, turn] })),
   );
   const published = first?.map(({ offset, data }) => ({ offset, data }));
   expect(published).toEqual(expected.toSorted((a, b) => a.offset - b.offset));
   for (const own of offsets) expect(own).toEqual(own.toSorted((a, b) => a - b));
-  for (const client of crowd.slice(0, 10)) expect(await client.drain()).toEqual([]);
+  for (const client of clients.slice(0, 10)) expect(await client.drain()).toEqual([]);
 });
 
-it("as many members as are listed come and go at once: whoever stays counts each once", {
+it("announces each join and leave once if 199 members join and leave at once", {
   timeout: 60_000,
 }, async () => {
   const room = newRoom();
   const watcher = await connect(worker, room, { user: "watcher" });
   const users = upTo(MEMBERS - 1).map((index) => `user${index}`);
-  const crowd = await Promise.all(users.map((user) => connect(worker, room, { user })));
+  const clients = await Promise.all(users.map((user) => connect(worker, room, { user })));
   const joined: string[] = [];
   while (joined.length < users.length)
     joined.push(...(await watcher.next("presence")).joins.map(({ user }) => user));
@@ -75,7 +77,7 @@ it("as many members as are listed come and go at once: whoever stays counts each
   expect(presenceOf(watcher).length).toBeLessThan(users.length);
   expect(await watcher.request({ type: "members" })).toMatchObject({ count: MEMBERS, truncated: false });
 
-  await Promise.all(crowd.map((client) => client.close(1000)));
+  await Promise.all(clients.map((client) => client.close(1000)));
   const left: string[] = [];
   while (left.length < users.length) left.push(...(await watcher.next("presence")).leaves);
   expect(left.toSorted()).toEqual(users.toSorted());
@@ -83,17 +85,17 @@ it("as many members as are listed come and go at once: whoever stays counts each
   expect(await watcher.drain()).toEqual([]);
 });
 
-it("300 members come at once: whoever is there is told in fewer pushes, and rightly", {
+it("announces 300 simultaneous joins in fewer pushes, with correct counts", {
   timeout: 60_000,
 }, async () => {
   const room = newRoom();
   const early = await connect(worker, room, { user: "early" });
-  const crowd = 300;
-  await Promise.all(upTo(crowd).map((index) => connect(worker, room, { user: `user${index}` })));
-  await early.next("presence", ({ count }) => count === crowd + 1);
+  const newcomers = 300;
+  await Promise.all(upTo(newcomers).map((index) => connect(worker, room, { user: `user${index}` })));
+  await early.next("presence", ({ count }) => count === newcomers + 1);
   const pushes = presenceOf(early);
-  expect(pushes.length).toBeLessThan(crowd);
-  // All are told of while all can be listed, and then there are only more and more.
+  expect(pushes.length).toBeLessThan(newcomers);
+  // Joins are announced while all members fit into the list. After that, only the count increases.
   const joins = pushes.flatMap((push) => push.joins.map(({ user }) => user));
   expect(new Set(joins).size).toBe(joins.length);
   const full = pushes.filter(({ truncated }) => !truncated);
@@ -103,14 +105,14 @@ it("300 members come at once: whoever is there is told in fewer pushes, and righ
   for (const { count, truncated } of pushes) expect(truncated ?? false).toBe(count > 200);
 });
 
-it("in a room of more than 200 only their number is told, and in full again once there are fewer", {
+it("announces only the count above 200 members, and details again below", {
   timeout: 60_000,
 }, async () => {
   const room = newRoom();
   const watcher = await connect(worker, room, { user: "watcher" });
   const users = upTo(MEMBERS - 1).map((index) => `user${index}`);
-  const crowd = await Promise.all(users.map((user) => connect(worker, room, { user })));
-  const [talker, guest] = crowd as [Client, Client];
+  const clients = await Promise.all(users.map((user) => connect(worker, room, { user })));
+  const [first, second] = clients as [Client, Client];
   await watcher.next("presence", ({ count }) => count === MEMBERS);
   await watcher.drain();
 
@@ -125,8 +127,8 @@ it("in a room of more than 200 only their number is told, and in full again once
   });
   expect(extra.welcome).toMatchObject({ count: MEMBERS + 1, truncated: true });
   expect(await watcher.next("presence")).toEqual(onlyNumber(MEMBERS + 1));
-  await talker.request({ type: "state", data: { here: true } });
-  await talker.request({ type: "signal", data: "hello" });
+  await first.request({ type: "state", data: { here: true } });
+  await first.request({ type: "signal", data: "hello" });
   expect(await watcher.drain()).toMatchObject([{ type: "signal" }]);
   const another = await connect(worker, room, { user: "another" });
   expect(await watcher.next("presence")).toEqual(onlyNumber(MEMBERS + 2));
@@ -139,18 +141,18 @@ it("in a room of more than 200 only their number is told, and in full again once
   const { members, truncated } = await watcher.request({ type: "members" });
   expect(truncated).toBe(false);
   expect(members.find(({ user }) => user === "user0")?.state).toEqual({
-    [talker.welcome.connection]: { here: true },
+    [first.welcome.connection]: { here: true },
   });
-  await guest.request({ type: "state", data: { here: 2 } });
-  const update = { user: "user1", connection: guest.welcome.connection, state: { here: 2 } };
+  await second.request({ type: "state", data: { here: 2 } });
+  const update = { user: "user1", connection: second.welcome.connection, state: { here: 2 } };
   expect((await watcher.next("presence")).updates).toEqual([update]);
   await worker.hibernate(room);
-  await guest.close(1000);
+  await second.close(1000);
   expect(await watcher.next("presence")).toMatchObject({ leaves: ["user1"], count: MEMBERS - 1 });
   expect(await watcher.drain()).toEqual([]);
 });
 
-it("200 tabs of one user are one member", { timeout: 60_000 }, async () => {
+it("counts 200 connections of one user as one member", { timeout: 60_000 }, async () => {
   const room = newRoom();
   const watcher = await connect(worker, room, { user: "watcher" });
   const tabs = await Promise.all(upTo(MEMBERS).map(() => connect(worker, room)));
@@ -166,15 +168,15 @@ it("200 tabs of one user are one member", { timeout: 60_000 }, async () => {
   expect(await watcher.drain()).toMatchObject([{ joins: [{ user: "ann" }] }]);
 });
 
-it("members are listed up to 256 KiB of profiles and states", { timeout: 60_000 }, async () => {
+it("limits the list of members to 256 KiB of profiles and states", { timeout: 60_000 }, async () => {
   const room = newRoom();
   const claims = { info: { profile: "x".repeat(1000) } };
   const state = { type: "state" as const, data: { state: "x".repeat(2000) } };
   const users = upTo(100).map((index) => `user${index}`);
-  const crowd = await Promise.all(
+  const clients = await Promise.all(
     users.map((user) => connect(worker, room, { user, claims, query: { presence: 0 } })),
   );
-  await Promise.all(crowd.map((client) => client.request(state)));
+  await Promise.all(clients.map((client) => client.request(state)));
   const { welcome } = await connect(worker, room, { user: "late" });
   expect(welcome).toMatchObject({ count: 101, truncated: true });
   const listed = JSON.stringify(welcome.members).length / 1024;

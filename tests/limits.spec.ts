@@ -2,8 +2,8 @@
 
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "vitest";
+import { joinRefusal, joinWithoutUpgrade } from "./support/admission.js";
 import { connect } from "./support/client.js";
-import { joinWithoutUpgrade, joinRefusal } from "./support/admission.js";
 import { newRoom } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 
@@ -216,7 +216,10 @@ describe("the rate", () => {
 
 describe("connections", () => {
   const expectTurnedAway = async (room: string, user: string, status: number, code: string) => {
-    for (const answer of [await joinRefusal(narrow, room, { user }), await joinWithoutUpgrade(narrow, room, { user })]) {
+    for (const answer of [
+      await joinRefusal(narrow, room, { user }),
+      await joinWithoutUpgrade(narrow, room, { user }),
+    ]) {
       expect(answer).toMatchObject({
         status,
         headers: {

@@ -8,8 +8,8 @@ import { join } from "node:path";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { generateKeyPair, SignJWT } from "jose";
 import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
-import { connect } from "./support/client.js";
 import { type HttpResponse, httpRequest } from "./support/admission.js";
+import { connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import {
   at,

@@ -3,8 +3,8 @@
 import { readFileSync } from "node:fs";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 import { expect, it } from "vitest";
-import { connect } from "./support/client.js";
 import { joinRefusal } from "./support/admission.js";
+import { connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { startSite } from "./support/site.js";
 import { startWorker } from "./support/worker.js";
@@ -99,5 +99,7 @@ it.each(providers)("$name's tokens open what they grant, by README's settings", 
   expect((await connect(worker, "lobby", { token })).welcome.user).toBe("auth0|5f7c8ec7c33c6c004bbafe82");
   expect(JSON.parse((await joinRefusal(worker, newRoom(), { token })).body).code).toBe("room_forbidden");
   const foreign = await sign("https://other.example/");
-  expect(JSON.parse((await joinRefusal(worker, "lobby", { token: foreign })).body).code).toBe("token_invalid");
+  expect(JSON.parse((await joinRefusal(worker, "lobby", { token: foreign })).body).code).toBe(
+    "token_invalid",
+  );
 });

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it, vi } from "vitest";
 import { type Client, connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { expectWebhookRequest } from "./support/openapi.js";
-import { dataOf, recordEvents, joinAndConnect, untilOffset, errorCodeOf } from "./support/rooms.js";
+import { dataOf, errorCodeOf, joinAndConnect, recordEvents, untilOffset } from "./support/rooms.js";
 import { type Reply, type Seen, startSite } from "./support/site.js";
 import { token } from "./support/tokens.js";
 import type { PushOf } from "./support/wire.js";

@@ -1,8 +1,8 @@
 // Rooms are worlds of their own: nothing of one is seen in another.
 
 import { afterAll, expect, it } from "vitest";
-import { type Client, connect } from "./support/client.js";
 import { joinRefusal } from "./support/admission.js";
+import { type Client, connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 

@@ -2,8 +2,8 @@
 // ones, alone and in sequences.
 
 import { afterAll, describe, expect, it } from "vitest";
-import { connect } from "./support/client.js";
 import { httpRequest } from "./support/admission.js";
+import { connect } from "./support/client.js";
 import { operations } from "./support/openapi.js";
 import { hasSchemathesis, type Outcome, runSchemathesis } from "./support/schemathesis.js";
 import { token } from "./support/tokens.js";

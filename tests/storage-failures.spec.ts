@@ -4,9 +4,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { type Client, connect } from "./support/client.js";
 import { joinRefusal } from "./support/admission.js";
-import { roomDatabases, messageRows, runSql } from "./support/storage.js";
+import { type Client, connect } from "./support/client.js";
+import { messageRows, roomDatabases, runSql } from "./support/storage.js";
 import type { Message } from "./support/wire.js";
 import { startWorker, type Worker } from "./support/worker.js";
 

@@ -4,8 +4,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { connect } from "./support/client.js";
 import { joinWithoutUpgrade } from "./support/admission.js";
+import { connect } from "./support/client.js";
 import { roomDatabases } from "./support/storage.js";
 import { startWorker } from "./support/worker.js";
 

@@ -4,8 +4,8 @@
 import { readFileSync } from "node:fs";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 import { afterAll, describe, expect, it } from "vitest";
-import { connect } from "./support/client.js";
 import { joinRefusal } from "./support/admission.js";
+import { connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { startWorker, type Worker } from "./support/worker.js";
 

@@ -2,8 +2,8 @@
 
 import { readFileSync } from "node:fs";
 import { afterAll, expect, it } from "vitest";
-import { type Client, connect } from "./support/client.js";
 import { joinRefusal } from "./support/admission.js";
+import { type Client, connect } from "./support/client.js";
 import { inSeconds, token } from "./support/tokens.js";
 import { startWorker } from "./support/worker.js";
 

@@ -167,7 +167,10 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
 
   it("loads the whole history when a new user scrolls up", async () => {
     const room = newRoom();
-    const bot = await joinAndConnect(worker.origin, room, { user: "bot", claims: { info: { name: "Robot" } } });
+    const bot = await joinAndConnect(worker.origin, room, {
+      user: "bot",
+      claims: { info: { name: "Robot" } },
+    });
     await Promise.all(Array.from({ length: 180 }, (_, n) => bot.publish({ text: `number ${n + 1}` })));
     const cho = await joinAs("Cho", room);
     await waitForMessage(cho.page, "number 180");
@@ -355,7 +358,10 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     await joinPage.locator("input[name=name]").waitFor();
     await expectAccessible(joinPage);
     const room = newRoom();
-    const bot = await joinAndConnect(worker.origin, room, { user: "bot", claims: { info: { name: "Robot" } } });
+    const bot = await joinAndConnect(worker.origin, room, {
+      user: "bot",
+      claims: { info: { name: "Robot" } },
+    });
     const { page } = await joinAs("Ann", room, look);
     for (const text of [
       "short",

@@ -9,6 +9,7 @@ import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { httpRequest, joinWithoutUpgrade } from "../support/admission.js";
 import {
   expectAccessible,
   expectNoConsoleErrors,
@@ -17,7 +18,6 @@ import {
   open,
   startBrowser,
 } from "../support/browser.js";
-import { joinWithoutUpgrade, httpRequest } from "../support/admission.js";
 import { hasPhpPackages, type PhpSite, startPhp } from "../support/php.js";
 import { freePort } from "../support/ports.js";
 import { SECRET } from "../support/tokens.js";

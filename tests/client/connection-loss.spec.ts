@@ -10,15 +10,15 @@ import { startFaultyLine } from "../support/faults.js";
 import { newRoom } from "../support/join-request.js";
 import {
   collect,
-  untilConnected,
   dataOf,
-  untilDisconnected,
-  recordEvents,
+  errorCodeOf,
   join,
   joinAndConnect,
   nextEvent,
+  recordEvents,
+  untilConnected,
+  untilDisconnected,
   untilOffset,
-  errorCodeOf,
 } from "../support/rooms.js";
 import { startSite } from "../support/site.js";
 import { inSeconds, token } from "../support/tokens.js";

@@ -18,7 +18,10 @@ const readme = read("README.md");
 const examples = [...readme.matchAll(/^```js\n(.*?)^```$/gms)].map(([, code = ""]) => code);
 
 it("runs the examples of the client's README", async () => {
-  const bob = await joinAndConnect(worker.origin, "lobby", { user: "bob", claims: { info: { name: "Bob" } } });
+  const bob = await joinAndConnect(worker.origin, "lobby", {
+    user: "bob",
+    claims: { info: { name: "Bob" } },
+  });
   const printed: string[] = [];
   const waiters: { line: RegExp; done: () => void }[] = [];
   const log = (...words: unknown[]) => {

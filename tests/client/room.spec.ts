@@ -4,15 +4,15 @@ import { afterAll, describe, expect, it } from "vitest";
 import { newRoom } from "../support/join-request.js";
 import {
   collect,
-  untilConnected,
   dataOf,
-  untilDisconnected,
-  recordEvents,
+  errorCodeOf,
   join,
   joinAndConnect,
   nextEvent,
+  recordEvents,
+  untilConnected,
+  untilDisconnected,
   untilOffset,
-  errorCodeOf,
 } from "../support/rooms.js";
 import { startWorker } from "../support/worker.js";
 
@@ -82,7 +82,9 @@ describe("publishing", () => {
     expect(room.pending).toBe(100);
     const offsets = (await Promise.all(places)).map(({ offset }) => offset);
     expect(offsets).toEqual(Array.from({ length: 100 }, (_, n) => n + 1));
-    expect(dataOf(await collect(room.history({ after: 0 })))).toEqual(Array.from({ length: 100 }, (_, n) => n));
+    expect(dataOf(await collect(room.history({ after: 0 })))).toEqual(
+      Array.from({ length: 100 }, (_, n) => n),
+    );
     expect(room.pending).toBe(0);
   });
 
@@ -240,7 +242,11 @@ describe("members", () => {
       bob.setState(state);
       expect((await error).code).toMatch(/^(bad_json|too_large)$/);
     }
-    const shown = nextEvent(ann, "members", (members) => Object.keys(members.get("bob")?.state ?? {}).length > 0);
+    const shown = nextEvent(
+      ann,
+      "members",
+      (members) => Object.keys(members.get("bob")?.state ?? {}).length > 0,
+    );
     bob.setState({ fine: true });
     expect(Object.values((await shown).get("bob")?.state ?? {})).toEqual([{ fine: true }]);
     expect(changes).toEqual([]);
@@ -279,7 +285,9 @@ describe("members", () => {
     const name = newRoom();
     const ann = await joinAndConnect(url, name);
     const crowd = await Promise.all(
-      Array.from({ length: 200 }, (_, n) => joinAndConnect(url, name, { user: `user ${n}`, presence: false })),
+      Array.from({ length: 200 }, (_, n) =>
+        joinAndConnect(url, name, { user: `user ${n}`, presence: false }),
+      ),
     );
     while (ann.count < 201) await nextEvent(ann, "members");
     expect(ann.isTruncated).toBe(true);
@@ -328,7 +336,10 @@ describe("moderation", () => {
   it("kicks a user and returns the number of closed connections", async () => {
     const name = newRoom();
     const moe = await joinAndConnect(url, name, { user: "moe", claims: { rooms: { [name]: ["moderate"] } } });
-    const [bob, tab] = [await joinAndConnect(url, name, { user: "bob" }), await joinAndConnect(url, name, { user: "bob" })];
+    const [bob, tab] = [
+      await joinAndConnect(url, name, { user: "bob" }),
+      await joinAndConnect(url, name, { user: "bob" }),
+    ];
     const ends = [untilDisconnected(bob), untilDisconnected(tab)];
     expect(await moe.kick("bob", { reason: "no spam, please", banSeconds: 3600 })).toBe(2);
     expect(await Promise.all(ends)).toEqual(["banned", "banned"]);

@@ -6,7 +6,15 @@ import type { AddressInfo } from "node:net";
 import type { Command, Message } from "snug-client";
 import { expect, it, onTestFinished } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
-import { untilConnected, dataOf, untilDisconnected, recordEvents, join, nextEvent, untilOffset } from "../support/rooms.js";
+import {
+  dataOf,
+  join,
+  nextEvent,
+  recordEvents,
+  untilConnected,
+  untilDisconnected,
+  untilOffset,
+} from "../support/rooms.js";
 
 const quick = { timeoutMs: 1_000, backoff: { minMs: 5, maxMs: 20 } };
 
@@ -306,7 +314,10 @@ it("the client sends its token as a subprotocol, and none if the room uses cooki
 it("the client does not attribute another command's error to a message", async () => {
   const { room, peer } = await joinedRoom();
   room.signal({});
-  const [first, second] = [room.publish("first"), nextEvent(room, "error").then(() => room.publish("second"))];
+  const [first, second] = [
+    room.publish("first"),
+    nextEvent(room, "error").then(() => room.publish("second")),
+  ];
   const { id } = await peer.receives("publish");
   // The signal is refused and the message is stored. Messages published meanwhile wait for the pong.
   peer.sends(

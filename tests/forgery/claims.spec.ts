@@ -1,24 +1,24 @@
 // Tokens with duplicate, oversized or malformed claims and headers, signed by a trusted key.
 
 import { describe, expect, it } from "vitest";
-import { connect } from "../support/client.js";
 import { joinWithoutUpgrade } from "../support/admission.js";
+import { connect } from "../support/client.js";
 import {
   ALGORITHMS,
   type Algorithm,
+  attackerPairs,
   claims,
   expectAccepted,
   expectRejected,
-  attackerPairs,
-  validToken,
-  makeToken,
-  MISSING_EXP,
-  NOT_A_JWT,
-  TIME_OUT_OF_RANGE,
-  MISSING_SUB,
   INVALID_SIGNATURE,
-  signer,
   MALFORMED_CLAIMS,
+  MISSING_EXP,
+  MISSING_SUB,
+  makeToken,
+  NOT_A_JWT,
+  signer,
+  TIME_OUT_OF_RANGE,
+  validToken,
   worker,
 } from "../support/forged-tokens.js";
 import { newRoom } from "../support/join-request.js";
@@ -111,7 +111,9 @@ describe("the size limit of tokens", () => {
   it("rejects a token of 256 KiB, which the runtime accepts", async () => {
     await expectAccepted(validToken("RS256"));
     for (const by of ["header", "protocol"] as const) {
-      expect(await expectRejected(sized("RS256", 256 * 1024), worker, { by })).toBe("The token is over 8 KiB");
+      expect(await expectRejected(sized("RS256", 256 * 1024), worker, { by })).toBe(
+        "The token is over 8 KiB",
+      );
     }
   });
 
@@ -145,18 +147,30 @@ describe("a signed token with malformed fields", () => {
 
   it.each(["7", "true", "[]", '["a"]', "{}"])("is rejected if its iss is %s", async (iss) => {
     await expectAccepted(validToken("RS256", {}, payload(`"sub":"ann",${exp},"iss":"a"`)));
-    expect(await expectRejected(validToken("RS256", {}, payload(`"sub":"ann",${exp},"iss":${iss}`)))).toBe(MALFORMED_CLAIMS);
+    expect(await expectRejected(validToken("RS256", {}, payload(`"sub":"ann",${exp},"iss":${iss}`)))).toBe(
+      MALFORMED_CLAIMS,
+    );
   });
 
-  it.each(["7", "true", "{}", '{"a":true}', "[7]", '["a",7]', "[null]", '[["a"]]'])("is rejected if its aud is %s", async (aud) => {
-    await expectAccepted(validToken("RS256", {}, payload(`"sub":"ann",${exp},"aud":["a","b"]`)));
-    expect(await expectRejected(validToken("RS256", {}, payload(`"sub":"ann",${exp},"aud":${aud}`)))).toBe(MALFORMED_CLAIMS);
-  });
+  it.each(["7", "true", "{}", '{"a":true}', "[7]", '["a",7]', "[null]", '[["a"]]'])(
+    "is rejected if its aud is %s",
+    async (aud) => {
+      await expectAccepted(validToken("RS256", {}, payload(`"sub":"ann",${exp},"aud":["a","b"]`)));
+      expect(await expectRejected(validToken("RS256", {}, payload(`"sub":"ann",${exp},"aud":${aud}`)))).toBe(
+        MALFORMED_CLAIMS,
+      );
+    },
+  );
 
-  it.each(["7", "0", "true", "[]", '["RS256"]', "{}", '{"kid":"RS256"}'])("is rejected if its kid is %s", async (kid) => {
-    await expectAccepted(makeToken('{"alg":"RS256","kid":"RS256"}', signer("RS256")));
-    expect(await expectRejected(makeToken(`{"alg":"RS256","kid":${kid}}`, signer("RS256")))).toBe(NOT_A_JWT);
-  });
+  it.each(["7", "0", "true", "[]", '["RS256"]', "{}", '{"kid":"RS256"}'])(
+    "is rejected if its kid is %s",
+    async (kid) => {
+      await expectAccepted(makeToken('{"alg":"RS256","kid":"RS256"}', signer("RS256")));
+      expect(await expectRejected(makeToken(`{"alg":"RS256","kid":${kid}}`, signer("RS256")))).toBe(
+        NOT_A_JWT,
+      );
+    },
+  );
 
   it("is verified with the only key of its algorithm if its kid is null", async () => {
     await expectAccepted(makeToken('{"alg":"RS256","kid":null}', signer("RS256")));
@@ -221,7 +235,9 @@ describe("a signed token with malformed fields", () => {
 
   it("is rejected if its exp is null, and accepted if its exp is the maximum", async () => {
     await expectAccepted(validToken("RS256", {}, payload(`"sub":"ann","exp":${1e12 - 1}`)));
-    expect(await expectRejected(validToken("RS256", {}, payload('"sub":"ann","exp":null')))).toBe(MISSING_EXP);
+    expect(await expectRejected(validToken("RS256", {}, payload('"sub":"ann","exp":null')))).toBe(
+      MISSING_EXP,
+    );
   });
 
   it.each(['["ann",9999999999]', '"ann"', "null", "", " ", "{}{}", "\ufeff{}", "// {}"])(

@@ -10,13 +10,13 @@ import {
   claims,
   expectAccepted,
   expectRejected,
-  validToken,
-  NOT_A_JWT,
   INVALID_SIGNATURE,
+  MALFORMED_CLAIMS,
+  NOT_A_JWT,
   pairs,
   signedText,
   signer,
-  MALFORMED_CLAIMS,
+  validToken,
   worker,
 } from "../support/forged-tokens.js";
 import { newRoom } from "../support/join-request.js";
@@ -105,7 +105,9 @@ describe("a token with a segment that is not base64url", () => {
         of(`${head}${garbage}`, payload),
       ]) {
         expect(await expectRejected(other, worker, { by: "query" })).toBe(NOT_A_JWT);
-        expect(await ann.requestError({ type: "refresh", token: other })).toMatchObject({ code: "token_invalid" });
+        expect(await ann.requestError({ type: "refresh", token: other })).toMatchObject({
+          code: "token_invalid",
+        });
       }
     },
   );
@@ -128,7 +130,10 @@ describe("a token that is not three segments", () => {
     ["two tokens separated by a dot", (h, p, s) => `${h}.${p}.${s}.${h}.${p}.${s}`],
     ["a duplicate scheme", (h, p, s) => `Bearer ${h}.${p}.${s}`],
     ["quotes around it", (h, p, s) => `"${h}.${p}.${s}"`],
-    ["the flattened JSON serialization", (h, p, s) => JSON.stringify({ protected: h, payload: p, signature: s })],
+    [
+      "the flattened JSON serialization",
+      (h, p, s) => JSON.stringify({ protected: h, payload: p, signature: s }),
+    ],
     [
       "the general JSON serialization",
       (h, p, s) => JSON.stringify({ payload: p, signatures: [{ protected: h, signature: s }] }),

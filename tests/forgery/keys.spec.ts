@@ -4,29 +4,29 @@
 import { constants, type JsonWebKey, sign as signRaw, X509Certificate } from "node:crypto";
 import { exportJWK } from "jose";
 import { describe, expect, it } from "vitest";
-import { connect } from "../support/client.js";
 import { joinWithoutUpgrade } from "../support/admission.js";
+import { connect } from "../support/client.js";
 import {
   ALGORITHMS,
   type Algorithm,
+  attackerPairs,
   base64url,
   claims,
   expectAccepted,
   expectRejected,
-  attackerPairs,
   hmac,
-  validToken,
+  INVALID_SIGNATURE,
   JWT_JWKS,
   jwks,
-  publicKeysOnly,
   makeToken,
   NOT_A_JWT,
-  INVALID_SIGNATURE,
   type Pair,
   pairs,
+  publicKeysOnly,
   type Signer,
   signer,
   tamperedToken,
+  validToken,
   worker,
 } from "../support/forged-tokens.js";
 import { newRoom } from "../support/join-request.js";
@@ -46,14 +46,17 @@ it.each(ALGORITHMS)("accepts a valid %s token with and without its kid", async (
 describe("an unsigned token", () => {
   const SPELLINGS = ["none", "None", "NONE", "nOnE", "none ", " none", "", "null", "no\u006ee\u0000", "HS0"];
 
-  it.each(SPELLINGS)("with the algorithm %j is rejected, whatever its signature segment contains", async (alg) => {
-    await expectAccepted(validToken("RS256"));
-    for (const header of [{ alg }, { alg, kid: "RS256" }, { alg, kid: null }, { typ: "JWT", alg }]) {
-      for (const signer_ of [() => Buffer.alloc(0), signer("RS256"), hmac(SECRET), hmac("")]) {
-        expect([INVALID_SIGNATURE, NOT_A_JWT]).toContain(await expectRejected(makeToken(header, signer_)));
+  it.each(SPELLINGS)(
+    "with the algorithm %j is rejected, whatever its signature segment contains",
+    async (alg) => {
+      await expectAccepted(validToken("RS256"));
+      for (const header of [{ alg }, { alg, kid: "RS256" }, { alg, kid: null }, { typ: "JWT", alg }]) {
+        for (const signer_ of [() => Buffer.alloc(0), signer("RS256"), hmac(SECRET), hmac("")]) {
+          expect([INVALID_SIGNATURE, NOT_A_JWT]).toContain(await expectRejected(makeToken(header, signer_)));
+        }
       }
-    }
-  });
+    },
+  );
 
   it.each(ALGORITHMS)("that claims the algorithm %s is rejected", async (alg) => {
     await expectAccepted(validToken(alg));
@@ -67,7 +70,9 @@ describe("an unsigned token", () => {
     async (alg) => {
       const header = (name: string) => `{"alg":${name},"kid":"RS256"}`;
       await expectAccepted(makeToken(header('"RS256"'), signer("RS256")));
-      expect([INVALID_SIGNATURE, NOT_A_JWT]).toContain(await expectRejected(makeToken(header(alg), signer("RS256"))));
+      expect([INVALID_SIGNATURE, NOT_A_JWT]).toContain(
+        await expectRejected(makeToken(header(alg), signer("RS256"))),
+      );
     },
   );
 });
@@ -88,7 +93,10 @@ describe("a public key used as an HMAC secret", () => {
       ["SPKI as PEM with CRLF", spki.replaceAll("\n", "\r\n")],
       ["SPKI as DER", publicKey.export({ type: "spki", format: "der" })],
       ["canonical JWK", canonical],
-      ["JWK with only the required members, as stored by the Worker", JSON.stringify({ kty, crv, n, e, x, y })],
+      [
+        "JWK with only the required members, as stored by the Worker",
+        JSON.stringify({ kty, crv, n, e, x, y }),
+      ],
       ["JWK, as configured", JSON.stringify(jwk)],
       ["JWK Set, as configured", JWT_JWKS],
       ["its number in bytes", raw],
@@ -116,7 +124,9 @@ describe("a public key used as an HMAC secret", () => {
       await expectAccepted(makeToken({ alg, kid }, signer(alg)), publicKeysOnly);
       for (const name of ["HS256", "HS384", "HS512"]) {
         for (const at of [worker, publicKeysOnly]) {
-          expect(await expectRejected(makeToken({ alg: name, kid }, hmac(secret, name)), at)).toBe(INVALID_SIGNATURE);
+          expect(await expectRejected(makeToken({ alg: name, kid }, hmac(secret, name)), at)).toBe(
+            INVALID_SIGNATURE,
+          );
         }
       }
     }
@@ -126,7 +136,9 @@ describe("a public key used as an HMAC secret", () => {
     await expectAccepted(validToken("RS256"), publicKeysOnly);
     for (const secret of ["", Buffer.alloc(32), Buffer.alloc(64), "RS256", "null", "undefined", SECRET]) {
       for (const kid of ["RS256", "", "/dev/null", "../../../../dev/null", undefined]) {
-        expect(await expectRejected(makeToken({ alg: "HS256", kid }, hmac(secret)), publicKeysOnly)).toBe(INVALID_SIGNATURE);
+        expect(await expectRejected(makeToken({ alg: "HS256", kid }, hmac(secret)), publicKeysOnly)).toBe(
+          INVALID_SIGNATURE,
+        );
       }
     }
   });
@@ -167,30 +179,37 @@ describe("a key of another algorithm", () => {
       ["PS256", "ps", "rs"],
     ] as const) {
       await expectAccepted(makeToken({ alg, kid }, signer(alg, pairs.RS256)), both);
-      expect(await expectRejected(makeToken({ alg, kid: other }, signer(alg, pairs.RS256)), both)).toBe(INVALID_SIGNATURE);
+      expect(await expectRejected(makeToken({ alg, kid: other }, signer(alg, pairs.RS256)), both)).toBe(
+        INVALID_SIGNATURE,
+      );
     }
   });
 
-  it.each(["sha1", "sha384", "sha512"])("does not verify signatures with %s instead of SHA-256", async (hash) => {
-    const { RS256, PS256, ES256 } = pairs;
-    const padding = constants.RSA_PKCS1_PSS_PADDING;
-    const signers: [Algorithm, Signer][] = [
-      ["RS256", (signed) => signRaw(hash, signed, RS256.privateKey)],
-      ["PS256", (signed) => signRaw(hash, signed, { key: PS256.privateKey, padding, saltLength: 32 })],
-      ["ES256", (signed) => signRaw(hash, signed, { key: ES256.privateKey, dsaEncoding: "ieee-p1363" })],
-    ];
-    for (const [alg, one] of signers) {
-      await expectAccepted(validToken(alg));
-      expect(await expectRejected(makeToken({ alg, kid: alg }, one))).toBe(INVALID_SIGNATURE);
-      const named = alg.replace("256", hash.replace("sha", ""));
-      expect(await expectRejected(makeToken({ alg: named, kid: alg }, one))).toBe(INVALID_SIGNATURE);
-    }
-  });
+  it.each(["sha1", "sha384", "sha512"])(
+    "does not verify signatures with %s instead of SHA-256",
+    async (hash) => {
+      const { RS256, PS256, ES256 } = pairs;
+      const padding = constants.RSA_PKCS1_PSS_PADDING;
+      const signers: [Algorithm, Signer][] = [
+        ["RS256", (signed) => signRaw(hash, signed, RS256.privateKey)],
+        ["PS256", (signed) => signRaw(hash, signed, { key: PS256.privateKey, padding, saltLength: 32 })],
+        ["ES256", (signed) => signRaw(hash, signed, { key: ES256.privateKey, dsaEncoding: "ieee-p1363" })],
+      ];
+      for (const [alg, one] of signers) {
+        await expectAccepted(validToken(alg));
+        expect(await expectRejected(makeToken({ alg, kid: alg }, one))).toBe(INVALID_SIGNATURE);
+        const named = alg.replace("256", hash.replace("sha", ""));
+        expect(await expectRejected(makeToken({ alg: named, kid: alg }, one))).toBe(INVALID_SIGNATURE);
+      }
+    },
+  );
 
   it.each(ALGORITHMS)("an attacker's %s key does not verify, whatever its kid", async (alg) => {
     await expectAccepted(validToken(alg));
     for (const kid of [alg, "unheard-of", "", "0", "../RS256", "' OR 1=1 --", undefined]) {
-      expect(await expectRejected(makeToken({ alg, kid }, signer(alg, attackerPairs[alg])))).toBe(INVALID_SIGNATURE);
+      expect(await expectRejected(makeToken({ alg, kid }, signer(alg, attackerPairs[alg])))).toBe(
+        INVALID_SIGNATURE,
+      );
     }
     // The trusted key does not verify if the kid differs in any way.
     for (const kid of ["unheard-of", "", alg.toLowerCase(), `${alg} `, ` ${alg}`, `${alg}\u0000`]) {
@@ -250,7 +269,9 @@ describe("a key in the token's header is ignored", () => {
     for (const kid of [alg, "attacker", undefined]) {
       for (const members of [{}, { kid: alg, alg }, { kid, use: "sig" }]) {
         const header = { alg, kid, jwk: { ...jwk, ...members } };
-        expect(await expectRejected(makeToken(header, signer(alg, attackerPairs[alg])))).toBe(INVALID_SIGNATURE);
+        expect(await expectRejected(makeToken(header, signer(alg, attackerPairs[alg])))).toBe(
+          INVALID_SIGNATURE,
+        );
       }
     }
     // A token with a trusted signature is accepted, whatever key its header contains.
@@ -263,7 +284,9 @@ describe("a key in the token's header is ignored", () => {
     const jwk = { kty: "oct", k: base64url(secret), alg: "HS256" };
     await expectAccepted(makeToken({ alg: "HS256", jwk }, hmac(SECRET)));
     for (const at of [worker, publicKeysOnly]) {
-      expect(await expectRejected(makeToken({ alg: "HS256", jwk }, hmac(secret)), at)).toBe(INVALID_SIGNATURE);
+      expect(await expectRejected(makeToken({ alg: "HS256", jwk }, hmac(secret)), at)).toBe(
+        INVALID_SIGNATURE,
+      );
     }
   });
 

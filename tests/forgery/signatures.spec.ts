@@ -9,13 +9,13 @@ import {
   claims,
   expectAccepted,
   expectRejected,
-  validToken,
+  INVALID_SIGNATURE,
   jwks,
   makeToken,
-  INVALID_SIGNATURE,
   pairs,
   type Signer,
   tamperedToken,
+  validToken,
 } from "../support/forged-tokens.js";
 import { startWorker } from "../support/worker.js";
 
@@ -44,7 +44,9 @@ describe("an invalid ECDSA signature", () => {
       () => [half(0n), half(number)],
       () => [half(number), half(0n)],
     ]) {
-      expect(await expectRejected(tamperedToken("ES256", (all) => Buffer.concat(change(all))))).toBe(INVALID_SIGNATURE);
+      expect(await expectRejected(tamperedToken("ES256", (all) => Buffer.concat(change(all))))).toBe(
+        INVALID_SIGNATURE,
+      );
     }
   });
 
@@ -52,7 +54,9 @@ describe("an invalid ECDSA signature", () => {
     await expectAccepted(validToken("ES256"));
     const der = { key: pairs.ES256.privateKey, dsaEncoding: "der" } as const;
     const header = { alg: "ES256", kid: "ES256" };
-    expect(await expectRejected(makeToken(header, (signed) => signRaw("sha256", signed, der)))).toBe(INVALID_SIGNATURE);
+    expect(await expectRejected(makeToken(header, (signed) => signRaw("sha256", signed, der)))).toBe(
+      INVALID_SIGNATURE,
+    );
   });
 
   it.each<[string, (all: Buffer) => Uint8Array[]]>([
@@ -68,7 +72,9 @@ describe("an invalid ECDSA signature", () => {
     ["only r", (all) => [all.subarray(0, 32)]],
   ])("is rejected: %s", async (_name, change) => {
     await expectAccepted(validToken("ES256"));
-    expect(await expectRejected(tamperedToken("ES256", (all) => Buffer.concat(change(all))))).toBe(INVALID_SIGNATURE);
+    expect(await expectRejected(tamperedToken("ES256", (all) => Buffer.concat(change(all))))).toBe(
+      INVALID_SIGNATURE,
+    );
   });
 
   it.each<[string, Buffer, Buffer]>([
@@ -120,7 +126,9 @@ describe("an invalid Ed25519 signature", () => {
     ["swapped halves", (all) => [all.subarray(32), all.subarray(0, 32)]],
   ])("is rejected: %s", async (_name, change) => {
     await expectAccepted(validToken("EdDSA"));
-    expect(await expectRejected(tamperedToken("EdDSA", (all) => Buffer.concat(change(all))))).toBe(INVALID_SIGNATURE);
+    expect(await expectRejected(tamperedToken("EdDSA", (all) => Buffer.concat(change(all))))).toBe(
+      INVALID_SIGNATURE,
+    );
   });
 });
 
@@ -144,9 +152,15 @@ describe("an invalid RSA signature", () => {
 
   it.each(RSA)("is rejected: a %s signature with an extra zero byte", async (alg) => {
     await expectAccepted(validToken(alg));
-    expect(await expectRejected(tamperedToken(alg, (all) => Buffer.concat([Buffer.of(0), all])))).toBe(INVALID_SIGNATURE);
-    expect(await expectRejected(tamperedToken(alg, (all) => Buffer.concat([all, Buffer.of(0)])))).toBe(INVALID_SIGNATURE);
-    expect(await expectRejected(tamperedToken(alg, (all) => Buffer.concat([Buffer.alloc(256), all])))).toBe(INVALID_SIGNATURE);
+    expect(await expectRejected(tamperedToken(alg, (all) => Buffer.concat([Buffer.of(0), all])))).toBe(
+      INVALID_SIGNATURE,
+    );
+    expect(await expectRejected(tamperedToken(alg, (all) => Buffer.concat([all, Buffer.of(0)])))).toBe(
+      INVALID_SIGNATURE,
+    );
+    expect(await expectRejected(tamperedToken(alg, (all) => Buffer.concat([Buffer.alloc(256), all])))).toBe(
+      INVALID_SIGNATURE,
+    );
   });
 
   it.each(RSA)("is rejected: a shorter %s signature, even if it is the same number", async (alg) => {
@@ -176,14 +190,19 @@ describe("an invalid RSA signature", () => {
     }
   });
 
-  it.each([0, 1, 20, 31, 33, 48, 64, 222])("is rejected: a PS256 signature with a salt of %s bytes", async (saltLength) => {
-    const pss = (length: number): Signer => {
-      const options = { key: pairs.PS256.privateKey, padding: constants.RSA_PKCS1_PSS_PADDING };
-      return (signed) => signRaw("sha256", signed, { ...options, saltLength: length });
-    };
-    await expectAccepted(makeToken({ alg: "PS256", kid: "PS256" }, pss(32)));
-    expect(await expectRejected(makeToken({ alg: "PS256", kid: "PS256" }, pss(saltLength)))).toBe(INVALID_SIGNATURE);
-  });
+  it.each([0, 1, 20, 31, 33, 48, 64, 222])(
+    "is rejected: a PS256 signature with a salt of %s bytes",
+    async (saltLength) => {
+      const pss = (length: number): Signer => {
+        const options = { key: pairs.PS256.privateKey, padding: constants.RSA_PKCS1_PSS_PADDING };
+        return (signed) => signRaw("sha256", signed, { ...options, saltLength: length });
+      };
+      await expectAccepted(makeToken({ alg: "PS256", kid: "PS256" }, pss(32)));
+      expect(await expectRejected(makeToken({ alg: "PS256", kid: "PS256" }, pss(saltLength)))).toBe(
+        INVALID_SIGNATURE,
+      );
+    },
+  );
 
   it("cannot pass with an exponent of 1: the Worker refuses to run with such a key", async () => {
     const { n } = pairs.RS256.publicKey.export({ format: "jwk" });

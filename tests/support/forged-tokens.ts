@@ -3,7 +3,7 @@
 import { constants, createHmac, KeyObject, sign as signRaw } from "node:crypto";
 import { exportJWK, generateKeyPair } from "jose";
 import { afterAll, afterEach, expect } from "vitest";
-import { joinWithoutUpgrade, joinRefusal } from "./admission.js";
+import { joinRefusal, joinWithoutUpgrade } from "./admission.js";
 import type { JoinRequest } from "./join-request.js";
 import { inSeconds } from "./tokens.js";
 import { startWorker } from "./worker.js";
@@ -86,14 +86,20 @@ export const tamperedToken = (alg: Algorithm, change: (signature: Buffer) => Uin
 
 /** Checks that a token is accepted: only the upgrade is missing. Uses one room, because an awake room is faster. */
 export async function expectAccepted(jwt: string, at = worker, joinRequest: JoinRequest = {}) {
-  expect(await joinWithoutUpgrade(at, "lobby", { ...joinRequest, token: jwt })).toMatchObject({ status: 426 });
+  expect(await joinWithoutUpgrade(at, "lobby", { ...joinRequest, token: jwt })).toMatchObject({
+    status: 426,
+  });
 }
 
 /**
  * Checks that a token is rejected, with and without `Upgrade`, and that the response does not contain parts of it.
  * Returns the detail.
  */
-export async function expectRejected(jwt: string, at = worker, joinRequest: JoinRequest = {}): Promise<string> {
+export async function expectRejected(
+  jwt: string,
+  at = worker,
+  joinRequest: JoinRequest = {},
+): Promise<string> {
   const response = await joinRefusal(at, "vault", { ...joinRequest, token: jwt });
   expect(response).toMatchObject({
     status: 401,

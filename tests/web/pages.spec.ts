@@ -3,7 +3,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { httpRequest } from "../support/admission.js";
 import { newRoom } from "../support/join-request.js";
-import { untilConnected, joinAndConnect } from "../support/rooms.js";
+import { joinAndConnect, untilConnected } from "../support/rooms.js";
 import { token } from "../support/tokens.js";
 import { startWithPages } from "../support/worker.js";
 
