@@ -121,7 +121,7 @@ describe("the request for a development token", () => {
   });
 
   it("is allowed to contain JSON by the preflight", async () => {
-    const asking = {
+    const preflight = {
       Origin: PAGE,
       "Access-Control-Request-Method": "POST",
       "Access-Control-Request-Headers": "content-type",

@@ -1,4 +1,4 @@
-// Hibernation: the room leaves memory, its sockets stay open, and no client can tell.
+// Hibernation: the room is removed from memory, its sockets stay open, and clients do not notice.
 
 import { afterAll, describe, expect, it } from "vitest";
 import { joinRefusal } from "./support/admission.js";
@@ -13,7 +13,7 @@ afterAll(() => Promise.all([worker.dispose(), slow.dispose()]));
 const publish = (data: unknown) => ({ type: "publish" as const, data });
 
 describe("after hibernation", () => {
-  it("sockets talk both ways, as the same connections, in the same epoch, at the next offset", async () => {
+  it("after hibernation, connections, epoch and offsets continue", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });
@@ -44,7 +44,7 @@ describe("after hibernation", () => {
     });
   });
 
-  it("presence is what it was, and nobody is told of anything", async () => {
+  it("after hibernation, presence is unchanged and nothing is announced", async () => {
     const room = newRoom();
     const ann = await connect(worker, room, { claims: { info: { name: "Ann" } } });
     const tab = await connect(worker, room, { claims: { info: { name: "Ann B." } } });
@@ -58,24 +58,24 @@ describe("after hibernation", () => {
     expect(await ann.drain()).toEqual([]);
   });
 
-  it("what a connection asked for and may do is what it was", async () => {
+  it("after hibernation, a connection keeps its options, capabilities and limits", async () => {
     const room = newRoom();
     const claims = { rooms: { "*": ["receive", "publish"] }, limits: { message_bytes: 100 } };
     const plain = await connect(worker, room, { claims, protocols: [], query: { echo: 0 } });
-    const unwatching = await connect(worker, room, { user: "bob", query: { presence: 0 } });
+    const noPresence = await connect(worker, room, { user: "bob", query: { presence: 0 } });
     await worker.hibernate(room);
     await plain.request(publish(1));
     expect(await plain.requestError({ type: "signal", data: 1 })).toMatchObject({ code: "forbidden" });
     plain.send('{"type":\n"publish","data":2}');
-    await unwatching.next("message", ({ data }) => data === 2);
+    await noPresence.next("message", ({ data }) => data === 2);
     await connect(worker, room, { user: "carol" });
-    expect(await unwatching.drain()).toMatchObject([{ data: 1 }]);
+    expect(await noPresence.drain()).toMatchObject([{ data: 1 }]);
     expect(await plain.drain()).toEqual([]);
     plain.send(JSON.stringify(publish("x".repeat(100))));
     expect((await plain.closed()).code).toBe(1009);
   });
 
-  it("a connection with everything at its largest is what it was", async () => {
+  it("after hibernation, a connection with maximum-size data is unchanged", async () => {
     const room = newRoom();
     const user = '"'.repeat(128);
     const info = { "": "用".repeat(339) };
@@ -88,7 +88,7 @@ describe("after hibernation", () => {
     expect(members).toMatchObject([{ user, info, state: { [ann.welcome.connection]: state } }]);
   });
 
-  it("errors from before it count", async () => {
+  it("after hibernation, earlier errors count", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     for (let i = 1; i <= 19; i++) {
@@ -100,18 +100,18 @@ describe("after hibernation", () => {
     expect((await ann.closed()).code).toBe(4103);
   });
 
-  it("a rate that was used up is used up", async () => {
+  it("after hibernation, a used-up rate is still used up", async () => {
     const room = newRoom();
     const ann = await connect(slow, room);
     ann.send(...Array.from({ length: 20 }, () => publish(1)));
     expect((await ann.requestError(publish(2))).code).toBe("rate_limited");
     await slow.hibernate(room);
-    // One command is granted again each second. With a full bucket, all of these would be.
+    // The bucket refills by one command a second. With a full bucket, all of these would be accepted.
     ann.send(...Array.from({ length: 18 }, () => publish(3)));
     expect((await ann.requestError(publish(4))).code).toBe("rate_limited");
   });
 
-  it("connections from before it count", async () => {
+  it("after hibernation, earlier connections count towards the limit", async () => {
     const room = newRoom();
     await connect(worker, room);
     await connect(worker, room);
@@ -121,7 +121,7 @@ describe("after hibernation", () => {
 });
 
 describe("during hibernation", () => {
-  it("the runtime answers pings, as before it, without waking the room", async () => {
+  it("during hibernation, the runtime answers pings without waking the room", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const ping = async () => {
@@ -138,7 +138,7 @@ describe("during hibernation", () => {
     await ping();
   });
 
-  it("members that go are announced, each once", async () => {
+  it("during hibernation, each leave is announced once", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });
@@ -155,7 +155,7 @@ describe("during hibernation", () => {
     expect((await ann.request({ type: "members" })).members).toMatchObject([{ user: "ann" }]);
   });
 
-  it("the grace of a member that dropped passes, and its leave is announced once", async () => {
+  it("during hibernation, the grace period ends and the leave is announced once", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });
@@ -169,7 +169,7 @@ describe("during hibernation", () => {
     expect(await ann.drain()).toEqual([]);
   });
 
-  it("a member that dropped before it may be back, and its leave is never announced", async () => {
+  it("during hibernation, a member can return within the grace period without a leave", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob", claims: { info: { name: "Bob" } } });
@@ -182,12 +182,12 @@ describe("during hibernation", () => {
     await worker.hibernate(room);
     const back = await connect(worker, room, { user: "bob" });
     expect(back.welcome.members?.find(({ user }) => user === "bob")).toMatchObject({ since, connections: 1 });
-    carol.drop(); // Her grace passes after bob's would have.
+    carol.drop(); // Her grace period ends after bob's would have.
     expect(await ann.next("presence")).toMatchObject({ joins: [], leaves: ["carol"], count: 2 });
     expect(await ann.drain()).toEqual([]);
   });
 
-  it("a newcomer is welcomed by the room as it was", async () => {
+  it("during hibernation, a new connection gets a welcome with the room's current state", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     await ann.request({ type: "state", data: { away: true } });
@@ -203,21 +203,21 @@ describe("during hibernation", () => {
   });
 });
 
-it("again and again, between any two commands, loses nothing", async () => {
+it("hibernation between any two commands loses nothing", async () => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const bob = await connect(worker, room, { user: "bob" });
   await ann.drain();
   for (let offset = 1; offset <= 20; offset++) {
-    const [speaker, hearer] = offset % 2 ? [ann, bob] : [bob, ann];
-    expect((await speaker.request(publish(offset))).offset).toBe(offset);
-    expect(await hearer.next("message", ({ data }) => data === offset)).toMatchObject({ offset });
+    const [sender, receiver] = offset % 2 ? [ann, bob] : [bob, ann];
+    expect((await sender.request(publish(offset))).offset).toBe(offset);
+    expect(await receiver.next("message", ({ data }) => data === offset)).toMatchObject({ offset });
     await worker.hibernate(room);
   }
   expect((await ann.drain()).every(({ type }) => type === "message")).toBe(true);
 });
 
-it("in the middle of a flood loses nothing", async () => {
+it("hibernation under load loses nothing", async () => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const bob = await connect(worker, room, { user: "bob", query: { presence: 0 } });

@@ -1,4 +1,4 @@
-// Idempotency keys on the real storage: what is sent again is not stored again.
+// Idempotency keys with real storage: a message that is sent again is not stored again.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -13,7 +13,7 @@ afterAll(() => rm(storage, { recursive: true }));
 
 const publish = (key: string, data: unknown) => ({ type: "publish", key, data }) as const;
 
-it("a key stores once, over connections, hibernation and a restart", async () => {
+it("a key stores a message once, across connections, hibernation and a restart", async () => {
   const room = newRoom();
   let first: object;
   {
@@ -40,7 +40,7 @@ it("a key stores once, over connections, hibernation and a restart", async () =>
   expect(messages.map(({ data }) => data)).toEqual(["hello", "bob's own"]);
 });
 
-it("keys hold where no messages are kept", async () => {
+it("keys work even if no messages are retained", async () => {
   await using worker = await startWorker({
     HISTORY_MESSAGES_MAX: 0,
     MESSAGES_BURST: 10_000,

@@ -1,4 +1,4 @@
-// Moderation: who is kicked goes from every connection, and who is banned stays away until the ban ends.
+// Moderation: a kick closes all of a user's connections, and a ban rejects joins until it ends.
 
 import { afterAll, expect, it } from "vitest";
 import { joinRefusal, joinWithoutUpgrade } from "./support/admission.js";
@@ -18,7 +18,7 @@ const BOB: JoinRequest = { user: "bob" };
 const kick = (moderator: Client, user: string, more = {}) =>
   moderator.request({ type: "kick", user, ...more });
 
-it("closes all of a user's connections, and nobody else's", async () => {
+it("a kick closes all connections of the user and no others", async () => {
   const room = newRoom();
   const moderator = await connect(worker, room, MODERATOR);
   const [ann, bob, tab] = [
@@ -41,11 +41,11 @@ it("closes all of a user's connections, and nobody else's", async () => {
     count: 2,
   });
   await ann.request({ type: "publish", data: "quiet now" });
-  // A kick alone keeps nobody out.
+  // After a kick without a ban, the user can join again.
   await connect(worker, room, BOB);
 });
 
-it("keeps a banned user out, also after hibernation, and lets the user in when the ban is over", async () => {
+it("a ban rejects the user until it ends, even after hibernation", async () => {
   const room = newRoom();
   const moderator = await connect(worker, room, MODERATOR);
   const bob = await connect(worker, room, BOB);
@@ -53,11 +53,11 @@ it("keeps a banned user out, also after hibernation, and lets the user in when t
   await kick(moderator, "bob", { ban_seconds: 2 });
   expect(await bob.closed()).toEqual({ code: 4101, reason: "banned" });
   await worker.hibernate(room);
-  for (const ask of [refused, asked]) {
-    const answer = await ask(worker, room, BOB);
-    expect(answer.status).toBe(403);
-    expect(JSON.parse(answer.body)).toMatchObject({ code: "banned", title: "Forbidden" });
-    expect(["1", "2"]).toContain(answer.headers["retry-after"]);
+  for (const send of [joinRefusal, joinWithoutUpgrade]) {
+    const response = await send(worker, room, BOB);
+    expect(response.status).toBe(403);
+    expect(JSON.parse(response.body)).toMatchObject({ code: "banned", title: "Forbidden" });
+    expect(["1", "2"]).toContain(response.headers["retry-after"]);
   }
   await connect(worker, room);
   await connect(worker, newRoom(), BOB);
@@ -67,7 +67,7 @@ it("keeps a banned user out, also after hibernation, and lets the user in when t
   await connect(worker, room, BOB);
 });
 
-it("lifts a ban that is set to nothing", async () => {
+it("ban_seconds of 0 lifts a ban", async () => {
   const room = newRoom();
   const moderator = await connect(worker, room, MODERATOR);
   await kick(moderator, "bob", { ban_seconds: 3600 });
@@ -76,7 +76,7 @@ it("lifts a ban that is set to nothing", async () => {
   await connect(worker, room, BOB);
 });
 
-it("is for those whose token grants it, by the most specific pattern", async () => {
+it("a kick requires 'moderate' from the most specific pattern", async () => {
   const room = newRoom();
   await connect(worker, room, BOB);
   const claims = { rooms: { "*": ["moderate"], [room]: ["receive"] } };

@@ -1,4 +1,4 @@
-// Hostile frames: whatever comes, its sender hears of it, and nobody else does.
+// Malformed frames and protocol violations: they affect only their sender.
 
 import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
@@ -11,7 +11,7 @@ import { startWorker } from "./support/worker.js";
 const worker = await startWorker({ PRESENCE_GRACE_MS: 0 });
 afterAll(() => worker.dispose());
 
-/** How often each frame is sent: what breaks something may show only when it comes again. */
+/** The number of times each frame is sent, because some faults only show the second time. */
 const TIMES = 3;
 
 let room: string;
@@ -25,98 +25,98 @@ beforeEach(async () => {
   await witness.next("presence");
 });
 
-/** The witness has heard nothing, can talk, and is heard by whoever comes. */
-async function expectUnharmed() {
+/** Checks that the witness has received nothing, and can publish to a new member. */
+async function expectUnaffected() {
   expect(await witness.drain()).toEqual([]);
   const newcomer = await connect(worker, room, { user: "newcomer" });
-  const { offset } = await witness.request({ type: "publish", data: "unharmed" });
-  expect(await newcomer.next("message")).toMatchObject({ offset, user: "witness", data: "unharmed" });
+  const { offset } = await witness.request({ type: "publish", data: "still here" });
+  expect(await newcomer.next("message")).toMatchObject({ offset, user: "witness", data: "still here" });
   expect(await witness.next("message")).toMatchObject({ offset });
 }
 
 const KIB = 1024;
 const command = (fields: object) => JSON.stringify({ type: "publish", data: 1, ...fields });
 
-describe("a frame that is refused and does not cost the connection:", () => {
+describe("a malformed command", () => {
   it.each<[string, string, string]>([
-    ["nothing", "", "bad_json"],
+    ["an empty frame", "", "bad_json"],
     ["a line break", "\n", "bad_json"],
     ["white space", " \t\r\n ", "bad_json"],
-    ["no JSON", "nonsense", "bad_json"],
-    ["half an object", '{"type":"publish","data":', "bad_json"],
+    ["not JSON", "nonsense", "bad_json"],
+    ["an incomplete object", '{"type":"publish","data":', "bad_json"],
     ["two objects", '{"type":"ping"}{"type":"ping"}', "bad_json"],
     ["a NUL", "\0", "bad_json"],
     ["a NUL after a command", `${command({})}\0`, "bad_json"],
     ["a byte order mark", `\ufeff${command({})}`, "bad_json"],
-    ["a line break within a text", '{"type":"publish","data":"\n"}', "bad_json"],
-    ["an escape that is none", '{"type":"publish","data":"\\x41"}', "bad_json"],
-    ["half a surrogate pair as a type", '{"type":"\\ud800"}', "bad_json"],
-    ["half a surrogate pair in data", '{"type":"publish","data":["\\udd80"]}', "bad_json"],
-    ["half a surrogate pair in a name", '{"type":"publish","data":{"\\ud83e":1}}', "bad_json"],
+    ["a line break in a string", '{"type":"publish","data":"\n"}', "bad_json"],
+    ["an invalid escape", '{"type":"publish","data":"\\x41"}', "bad_json"],
+    ["a lone surrogate as the type", '{"type":"\\ud800"}', "bad_json"],
+    ["a lone surrogate in data", '{"type":"publish","data":["\\udd80"]}', "bad_json"],
+    ["a lone surrogate in a name", '{"type":"publish","data":{"\\ud83e":1}}', "bad_json"],
     ["a number beyond a double in data", '{"type":"publish","data":[-1e400]}', "bad_json"],
-    ["a comma too many", '{"type":"publish","data":[1,]}', "bad_json"],
+    ["a trailing comma", '{"type":"publish","data":[1,]}', "bad_json"],
     ["single quotes", "{'type':'publish','data':1}", "bad_json"],
     ["a comment", '{"type":"publish",/**/"data":1}', "bad_json"],
     ["NaN", '{"type":"publish","data":NaN}', "bad_json"],
-    ["a number of no end", `{"type":"publish","data":1e}`, "bad_json"],
-    ["deep lists", `{"type":"publish","data":${"[".repeat(60 * KIB)}`, "bad_json"],
+    ["an incomplete number", `{"type":"publish","data":1e}`, "bad_json"],
+    ["deeply nested arrays", `{"type":"publish","data":${"[".repeat(60 * KIB)}`, "bad_json"],
     [
-      "deep lists that end",
+      "deeply nested arrays, complete",
       command({}).replace("1", "[".repeat(30 * KIB) + "]".repeat(30 * KIB)),
       "bad_json",
     ],
-    ["deep objects", `{"type":"publish","data":${'{"a":'.repeat(12 * KIB)}`, "bad_json"],
-    ["depth in a field that nobody reads", `{"type":"ping","x":${"[".repeat(60 * KIB)}`, "bad_json"],
-    ["depth before the type", `${"[".repeat(60 * KIB)}`, "bad_json"],
-    ["a list", "[]", "bad_command"],
-    ["a list of commands", `[${command({})}]`, "bad_command"],
+    ["deeply nested objects", `{"type":"publish","data":${'{"a":'.repeat(12 * KIB)}`, "bad_json"],
+    ["deep nesting in an unknown field", `{"type":"ping","x":${"[".repeat(60 * KIB)}`, "bad_json"],
+    ["deep nesting without a type", `${"[".repeat(60 * KIB)}`, "bad_json"],
+    ["an array", "[]", "bad_command"],
+    ["an array of commands", `[${command({})}]`, "bad_command"],
     ["null", "null", "bad_command"],
     ["a number", "7", "bad_command"],
-    ["a text", '"publish"', "bad_command"],
-    ["an object of nothing", "{}", "bad_command"],
+    ["a string", '"publish"', "bad_command"],
+    ["an empty object", "{}", "bad_command"],
     ["a type that is a number", command({ type: 7 }), "bad_command"],
     ["a type that is null", command({ type: null }), "bad_command"],
-    ["a type that is a list", command({ type: ["publish"] }), "bad_command"],
-    ["a type that stands twice", '{"type":"ping","type":"publish","data":1}', "bad_command"],
-    ["data that stands twice", '{"type":"publish","data":1,"data":2}', "bad_command"],
+    ["a type that is an array", command({ type: ["publish"] }), "bad_command"],
+    ["a duplicate type", '{"type":"ping","type":"publish","data":1}', "bad_command"],
+    ["duplicate data", '{"type":"publish","data":1,"data":2}', "bad_command"],
     ["publish without data", '{"type":"publish"}', "bad_command"],
     ["an event that is a number", command({ event: 7 }), "bad_command"],
     ["a key that is an object", command({ key: {} }), "bad_command"],
-    ["a signal to a text", command({ type: "signal", to: "witness" }), "bad_command"],
+    ["a signal to a string", command({ type: "signal", to: "witness" }), "bad_command"],
     ["a signal to a number", command({ type: "signal", to: [7] }), "bad_command"],
-    ["a signal to nobody's name", command({ type: "signal", to: [""] }), "bad_command"],
+    ["a signal to an empty name", command({ type: "signal", to: [""] }), "bad_command"],
     ["a signal to a control character", command({ type: "signal", to: ["\n"] }), "bad_command"],
-    ["a state that is a list", command({ type: "state", data: [] }), "bad_command"],
+    ["a state that is an array", command({ type: "state", data: [] }), "bad_command"],
     ["a state that is null", command({ type: "state", data: null }), "bad_command"],
     ["history in both directions", command({ type: "history", after: 1, before: 2 }), "bad_command"],
     ["history after a fraction", command({ type: "history", after: 1.5 }), "bad_command"],
     ["history after a negative number", command({ type: "history", after: -1 }), "bad_command"],
-    ["history after a text", command({ type: "history", after: "1" }), "bad_command"],
+    ["history after a string", command({ type: "history", after: "1" }), "bad_command"],
     ["history after a huge number", '{"type":"history","after":1e400}', "bad_json"],
     ["history after a long number", `{"type":"history","after":${"9".repeat(400)}}`, "bad_json"],
-    ["history of nothing", command({ type: "history", limit: 0 }), "bad_command"],
-    ["history of 4,294,967,297", command({ type: "history", limit: 2 ** 32 + 1 }), "bad_command"],
+    ["history with limit 0", command({ type: "history", limit: 0 }), "bad_command"],
+    ["history with limit 4,294,967,297", command({ type: "history", limit: 2 ** 32 + 1 }), "bad_command"],
     ["an unknown command", command({ type: "dance" }), "unknown_command"],
-    ["a command in capitals", command({ type: "PUBLISH" }), "unknown_command"],
-    ["a refresh with no token", command({ type: "refresh" }), "bad_command"],
-    ["a refresh with a token that is none", command({ type: "refresh", token: "x" }), "token_invalid"],
-    ["a refresh with a long one", command({ type: "refresh", token: "x".repeat(60 * KIB) }), "token_invalid"],
-    ["a kick without the right to it", command({ type: "kick", user: "witness" }), "forbidden"],
-    ["a kick of nobody", command({ type: "kick" }), "bad_command"],
-    ["a ban of a hundred years", command({ type: "kick", user: "witness", ban_seconds: 3e9 }), "bad_command"],
+    ["a command in upper case", command({ type: "PUBLISH" }), "unknown_command"],
+    ["a refresh without a token", command({ type: "refresh" }), "bad_command"],
+    ["a refresh with an invalid token", command({ type: "refresh", token: "x" }), "token_invalid"],
+    ["a refresh with a long token", command({ type: "refresh", token: "x".repeat(60 * KIB) }), "token_invalid"],
+    ["a kick without the capability", command({ type: "kick", user: "witness" }), "forbidden"],
+    ["a kick without a user", command({ type: "kick" }), "bad_command"],
+    ["a ban that is too long", command({ type: "kick", user: "witness", ban_seconds: 3e9 }), "bad_command"],
     ["a push", command({ type: "message", offset: 1, user: "witness" }), "unknown_command"],
     ["a welcome", command({ type: "welcome" }), "unknown_command"],
     ["a type that is special in JavaScript", command({ type: "__proto__" }), "unknown_command"],
     ["a long type", command({ type: "t".repeat(60 * KIB) }), "unknown_command"],
     ["a state over its limit", command({ type: "state", data: { a: "x".repeat(60 * KIB) } }), "too_large"],
-  ])("%s", async (_name, frame, code) => {
+  ])("gets an error without closing the connection: %s", async (_name, frame, code) => {
     for (let time = 1; time <= TIMES; time++) {
       mallory.send(frame);
       const error = await mallory.next("error");
       expect(error).toEqual({ type: "error", code, message: expect.any(String), retryable: false });
     }
     expect(await mallory.drain()).toEqual([]);
-    await expectUnharmed();
+    await expectUnaffected();
   });
 
   it.each([
@@ -124,36 +124,36 @@ describe("a frame that is refused and does not cost the connection:", () => {
     ["an unknown command", { type: "dance" }],
     ["a type that is a number", { type: 7 }],
     ["an event that is a number", { ...JSON.parse(command({})), event: 7 }],
-  ])("%s, whose id is in the error", async (_name, hostile) => {
+  ])("gets an error with its id: %s", async (_name, fields) => {
     for (const id of ["x", 7]) {
-      mallory.send(JSON.stringify({ ...hostile, id }));
+      mallory.send(JSON.stringify({ ...fields, id }));
       expect((await mallory.next("error")).id).toBe(id);
     }
-    await expectUnharmed();
+    await expectUnaffected();
   });
 });
 
 describe("a text frame that is not UTF-8", () => {
-  it("is read as if U+FFFD stood in the place of what is none", async () => {
+  it("is read with U+FFFD in place of invalid bytes", async () => {
     for (let time = 1; time <= TIMES; time++) {
       mallory.sendText(Buffer.from([0xff, 0xfe, 0x80]));
       expect((await mallory.next("error")).code).toBe("bad_json");
     }
     mallory.sendText(Buffer.from(command({ data: "\xff" }), "latin1"));
     expect((await witness.next("message")).data).toBe("\ufffd");
-    await expectUnharmed();
+    await expectUnaffected();
   });
 });
 
-describe("a frame that closes its own connection and no other:", () => {
+describe("a frame that closes only its own connection", () => {
   const closing = (code: number, reason: string) => ({ type: "closing", code, reason, reconnect: true });
 
   it.each<[string, string | Uint8Array]>([
-    ["a byte", new Uint8Array(1)],
-    ["no byte", new Uint8Array(0)],
+    ["one byte", new Uint8Array(1)],
+    ["no bytes", new Uint8Array(0)],
     ["a command", Buffer.from(command({}))],
     ["four megabytes", new Uint8Array(4 * KIB * KIB)],
-  ])("binary, %s", async (_name, frame) => {
+  ])("is binary: %s", async (_name, frame) => {
     for (let time = 1; time <= TIMES; time++) {
       const guest = await connect(worker, room, { user: "guest" });
       guest.send(frame);
@@ -161,15 +161,15 @@ describe("a frame that closes its own connection and no other:", () => {
       expect(await guest.closed()).toEqual({ code: 1003, reason: "unsupported_data" });
     }
     await witness.drain();
-    await expectUnharmed();
+    await expectUnaffected();
   });
 
   it.each<[string, string]>([
     ["a command over its limit", command({ data: "x".repeat(64 * KIB) })],
     ["a megabyte and a byte", "x".repeat(KIB * KIB + 1)],
-    ["four megabytes of depth", "[".repeat(4 * KIB * KIB)],
+    ["four megabytes of nesting", "[".repeat(4 * KIB * KIB)],
     ["four megabytes of line breaks", "\n".repeat(4 * KIB * KIB)],
-  ])("over-size, %s", async (_name, frame) => {
+  ])("is too large: %s", async (_name, frame) => {
     for (let time = 1; time <= TIMES; time++) {
       const guest = await connect(worker, room, { user: "guest" });
       guest.send(frame);
@@ -178,44 +178,44 @@ describe("a frame that closes its own connection and no other:", () => {
       expect(await guest.closed()).toEqual({ code: 1009, reason: "message_too_big" });
     }
     await witness.drain();
-    await expectUnharmed();
+    await expectUnaffected();
   });
 
-  it("over what the runtime takes, which the runtime closes", async () => {
+  it("exceeds the runtime's limit, so the runtime closes the connection", async () => {
     const guest = await connect(worker, room, { user: "guest" });
     guest.send("x".repeat(33 * KIB * KIB));
-    // The client may be too busy with the rest of its frame to see the close.
+    // The client may still be sending the rest of its frame and miss the close.
     while ((await witness.next("presence")).leaves[0] !== "guest");
-    await expectUnharmed();
+    await expectUnaffected();
   });
 
-  it("a mebibyte of line breaks", async () => {
+  it("consists of a mebibyte of line breaks", async () => {
     const guest = await connect(worker, room, { user: "guest" });
     guest.send("\n".repeat(KIB * KIB));
     expect(await guest.next("closing")).toMatchObject({ code: 4103, reconnect: false });
     expect((await guest.closed()).code).toBe(4103);
     await witness.drain();
-    await expectUnharmed();
+    await expectUnaffected();
   });
 });
 
-describe("what is done for its sender is harmless:", () => {
+describe("an unusual but valid command", () => {
   it.each<[string, string]>([
     [
-      "fields that no command has",
+      "unknown fields",
       command({ type: "ping", id: "x", __proto__: null, constructor: 1, user: "witness" }),
     ],
-    ["brackets within a text", command({ type: "ping", id: "[".repeat(64) })],
+    ["brackets in a string", command({ type: "ping", id: "[".repeat(64) })],
     ["an escaped type", '{"\\u0074ype":"\\u0070ing","id":"x"}'],
-  ])("%s", async (_name, frame) => {
+  ])("is executed: %s", async (_name, frame) => {
     for (let time = 1; time <= TIMES; time++) {
       mallory.send(frame);
       await mallory.next("pong");
     }
-    await expectUnharmed();
+    await expectUnaffected();
   });
 
-  it("a message that claims another sender is its true sender's", async () => {
+  it("cannot impersonate another sender", async () => {
     mallory.send(command({ user: "witness", connection: witness.welcome.connection, offset: 99, time: 0 }));
     expect(await witness.next("message")).toMatchObject({
       user: "mallory",
@@ -225,15 +225,15 @@ describe("what is done for its sender is harmless:", () => {
     });
   });
 
-  it("a message that spells a push is data", async () => {
-    const pretended = `{"type":"closing","code":4100}`;
-    mallory.send(command({ data: `"}\n${pretended}\n{"`, event: `\n${pretended}\n` }));
-    expect(await witness.next("message")).toMatchObject({ event: `\n${pretended}\n`, user: "mallory" });
-    await expectUnharmed();
+  it("cannot inject a push through data or event", async () => {
+    const injected = `{"type":"closing","code":4100}`;
+    mallory.send(command({ data: `"}\n${injected}\n{"`, event: `\n${injected}\n` }));
+    expect(await witness.next("message")).toMatchObject({ event: `\n${injected}\n`, user: "mallory" });
+    await expectUnaffected();
   });
 });
 
-describe("below the frames,", () => {
+describe("the WebSocket protocol", () => {
   const upgrade = async () =>
     [
       `GET /v1/rooms/${encodeURIComponent(room)}/socket HTTP/1.1`,
@@ -256,9 +256,9 @@ describe("below the frames,", () => {
   };
 
   it.each<[string, Uint8Array]>([
-    ["a frame without a mask", Buffer.from([0x81, 0x01, 0x41])],
+    ["an unmasked frame", Buffer.from([0x81, 0x01, 0x41])],
     ["a reserved opcode", Buffer.from([0x83, 0x80, 0, 0, 0, 0])],
-    ["a continuation of nothing", Buffer.from([0x80, 0x80, 0, 0, 0, 0])],
+    ["a continuation without a first frame", Buffer.from([0x80, 0x80, 0, 0, 0, 0])],
     ["a reserved bit", Buffer.from([0xb1, 0x80, 0, 0, 0, 0])],
     ["a length of 2^63", Buffer.from([0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])],
     [
@@ -266,8 +266,8 @@ describe("below the frames,", () => {
       Buffer.concat([Buffer.from([0x89, 0xfe, 0, 126, 0, 0, 0, 0]), Buffer.alloc(126)]),
     ],
     ["a close of one byte", Buffer.from([0x88, 0x81, 0, 0, 0, 0, 3])],
-    ["noise", Buffer.from("GET / HTTP/1.1\r\n\r\n")],
-  ])("%s ends its own connection at most", async (_name, bytes) => {
+    ["an HTTP request", Buffer.from("GET / HTTP/1.1\r\n\r\n")],
+  ])("violated by %s affects only its own connection", async (_name, bytes) => {
     for (let time = 1; time <= TIMES; time++) {
       const stream = await dial();
       stream.write(await upgrade());
@@ -277,28 +277,28 @@ describe("below the frames,", () => {
       expect((await witness.next("presence", ({ leaves }) => leaves.length > 0)).leaves).toEqual(["guest"]);
     }
     expect((await witness.drain()).filter(({ type }) => type !== "message")).toEqual([]);
-    await expectUnharmed();
+    await expectUnaffected();
   });
 
   it.each([0, 999, 1000, 1004, 1005, 1006, 1015, 1016, 2999, 4999, 5000, 65_535])(
-    "a close with code %i is answered",
+    "returns a Close frame for a close with code %i",
     async (code) => {
       const stream = await dial();
       stream.write(await upgrade());
       await once(stream, "data");
       await witness.next("presence", ({ joins }) => joins.length > 0);
-      const heard: number[] = [];
-      stream.on("data", (bytes) => heard.push(...bytes));
+      const received: number[] = [];
+      stream.on("data", (bytes) => received.push(...bytes));
       stream.write(Buffer.from([0x88, 0x82, 0, 0, 0, 0, code >> 8, code & 0xff]));
       await once(stream, "close", { signal: AbortSignal.timeout(8000) });
-      // The opcode of a Close frame, which is short: the last frame there is.
-      expect(heard.slice(-2 - (heard.at(-1) === 0 && heard.at(-2) === 0x88 ? 0 : 125))).toContain(0x88);
+      // The last frame is a Close frame. Its opcode is within the last 127 bytes.
+      expect(received.slice(-2 - (received.at(-1) === 0 && received.at(-2) === 0x88 ? 0 : 125))).toContain(0x88);
       await witness.next("presence", ({ leaves }) => leaves.includes("guest"));
-      await expectUnharmed();
+      await expectUnaffected();
     },
   );
 
-  it("one that does not answer a close is gone all the same", async () => {
+  it("lets the room remove a connection that does not answer a Close frame", async () => {
     const stream = await dial();
     stream.write(await upgrade());
     expect((await witness.next("presence")).joins).toMatchObject([{ user: "guest" }]);
@@ -310,6 +310,6 @@ describe("below the frames,", () => {
       { user: "witness" },
     ]);
     stream.destroy();
-    await expectUnharmed();
+    await expectUnaffected();
   });
 });

@@ -1,4 +1,4 @@
-// What README says to set for each identity provider, with keys in the forms in which they publish them.
+// The README's settings for each identity provider, with keys and tokens in the provider's format.
 
 import { readFileSync } from "node:fs";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
@@ -11,7 +11,7 @@ import { startWorker } from "./support/worker.js";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
-/** The settings that README's table gives for a provider. */
+/** Returns the settings of a provider from the table in the README. */
 function settingsOf(provider: string): Record<string, string> {
   const row = new RegExp(`^\\| \\[${provider}\\]\\([^)]+\\) \\| (.+?) \\| (.+?) \\|`, "m").exec(readme);
   const [names = [], values = []] = (row ?? []).slice(1).map((cell) => cell.split("<br>"));
@@ -22,7 +22,7 @@ function settingsOf(provider: string): Record<string, string> {
 
 const certificate = { x5c: ["MIIC"], x5t: "NjVBRjY5MDlCMUIwNzU4RTA2QzZFMDQ4QzQ2MDAyQjVDNjk1RTM2Qg" };
 
-/** How each provider writes its keys and its tokens, by what it has published. */
+/** The format of each provider's keys and tokens, according to its documentation. */
 const providers: {
   name: string;
   alg: string;
@@ -66,10 +66,10 @@ const providers: {
   },
 ];
 
-it.each(providers)("$name's tokens open what they grant, by README's settings", async (provider) => {
+it.each(providers)("accepts the tokens of $name with the README's settings", async (provider) => {
   const settings = settingsOf(provider.name);
   const address = new URL(settings.JWKS_URL ?? "");
-  // One provider, whatever its name there.
+  // The key set and the issuer are on the same host.
   expect(new URL(settings.JWT_ISSUER ?? "").host).toBe(address.host);
   const { publicKey, privateKey } = await generateKeyPair(provider.alg);
   const kid = "key:1";

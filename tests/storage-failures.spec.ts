@@ -1,4 +1,4 @@
-// Storage that refuses: nobody hears of what was not stored, and the room goes on.
+// Storage failures: messages that are not stored are not delivered, and the room continues.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -17,8 +17,8 @@ const notStored = { type: "error", code: "internal", retryable: true };
 const numbers = (first: number, last: number) =>
   Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
-/** A room in which three messages are stored, a word to run SQL in it with, and two members who have heard them. */
-interface Scene {
+/** A room with three stored messages and two members who have received them. `sql` runs SQL in its database. */
+interface Setup {
   worker: Worker;
   ann: Client;
   bob: Client;
@@ -26,7 +26,7 @@ interface Scene {
   sql: (sql: string) => Promise<void>;
 }
 
-async function scene(): Promise<Scene> {
+async function setUp(): Promise<Setup> {
   const storage = await mkdtemp(join(tmpdir(), "snug-"));
   const worker = await startWorker(settings, storage);
   onTestFinished(async () => {
@@ -41,8 +41,8 @@ async function scene(): Promise<Scene> {
   return { worker, ann, bob, storage, sql: (sql) => runSql(storage, sql) };
 }
 
-/** Goes on where it stopped: the same epoch, and the next offset. */
-async function goesOn({ worker, ann, bob }: Scene, next: number) {
+/** Checks that the room continues in the same epoch and at the next offset. */
+async function expectContinues({ worker, ann, bob }: Setup, next: number) {
   const data = `message ${next}`;
   expect((await ann.request(publish(data))).offset).toBe(next);
   for (const client of [ann, bob]) expect(await client.next("message")).toMatchObject({ offset: next, data });
@@ -57,25 +57,25 @@ async function goesOn({ worker, ann, bob }: Scene, next: number) {
 const REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, 'refused'); END";
 const ACCEPT = "DROP TRIGGER refuse";
 
-describe("a message that storage refuses", () => {
-  it("is an error that may be retried, which nobody else hears of, and the room goes on", async () => {
-    const room = await scene();
+describe("a message that cannot be stored", () => {
+  it("gets a retryable error and is not delivered, and the room continues", async () => {
+    const room = await setUp();
     const { ann, bob, worker, sql } = room;
     await sql(REFUSE);
-    expect(await ann.requestError(publish("lost"))).toMatchObject(notStored);
-    expect(await bob.requestError(publish("lost", { key: "k" }))).toMatchObject(notStored);
+    expect(await ann.requestError(publish("not stored"))).toMatchObject(notStored);
+    expect(await bob.requestError(publish("not stored", { key: "k" }))).toMatchObject(notStored);
     expect(await ann.drain()).toEqual([]);
     expect(await bob.drain()).toEqual([]);
     expect(worker.log()).toContain("refused");
     await sql(ACCEPT);
-    await goesOn(room, 4);
-    // The key was not used up by what was not stored.
-    expect(await bob.request(publish("found", { key: "k" }))).not.toHaveProperty("duplicate");
-    expect(await bob.request(publish("found", { key: "k" }))).toMatchObject({ offset: 5, duplicate: true });
+    await expectContinues(room, 4);
+    // The key was not used up by the message that was not stored.
+    expect(await bob.request(publish("stored", { key: "k" }))).not.toHaveProperty("duplicate");
+    expect(await bob.request(publish("stored", { key: "k" }))).toMatchObject({ offset: 5, duplicate: true });
   });
 
-  it("is one of several that were to be stored together, each with its own error", async () => {
-    const room = await scene();
+  it("gets its own error even if several were to be stored together", async () => {
+    const room = await setUp();
     const { ann, bob, sql, storage } = room;
     await sql(REFUSE);
     const ids = numbers(1, 50).map((number) => `p${number}`);
@@ -83,42 +83,42 @@ describe("a message that storage refuses", () => {
       ann.send(publish(id, { id, key: id }));
       bob.send(publish(id), { type: "signal", data: id });
     }
-    const refusals = async (client: Client) => (await client.drain()).filter(({ type }) => type === "error");
-    const [anns, bobs] = await Promise.all([refusals(ann), refusals(bob)]);
+    const errors = async (client: Client) => (await client.drain()).filter(({ type }) => type === "error");
+    const [anns, bobs] = await Promise.all([errors(ann), errors(bob)]);
     expect(anns).toMatchObject(ids.map((id) => ({ ...notStored, id })));
     expect(bobs).toMatchObject(ids.map(() => notStored));
     expect(ann.pushes.filter(({ type }) => type === "message")).toHaveLength(3);
     expect(await messageRows(storage)).toHaveLength(3);
     await sql(ACCEPT);
-    await goesOn(room, 4);
+    await expectContinues(room, 4);
   });
 
-  it("does not swallow the replies to what else its frame holds", async () => {
-    const room = await scene();
+  it("does not suppress the replies to other commands in its frame", async () => {
+    const room = await setUp();
     const { ann, sql } = room;
     await sql(REFUSE);
     const ids = numbers(1, 600).map((number) => `p${number}`);
-    const signal = { type: "signal", data: "so that others are told something too" };
+    const signal = { type: "signal", data: "for the others" };
     ann.send(signal, ...ids.map((id) => publish(id, { id })));
     for (const id of ids) expect(await ann.next("error")).toMatchObject({ ...notStored, id });
     ann.send(
       signal,
-      publish("lost", { id: "p" }),
+      publish("not stored", { id: "p" }),
       { type: "history", id: "h" },
-      publish("lost", { id: "q" }),
+      publish("not stored", { id: "q" }),
     );
     expect(await ann.next("error")).toMatchObject({ ...notStored, id: "p" });
     expect((await ann.next("history")).messages).toHaveLength(3);
     expect(await ann.next("error")).toMatchObject({ ...notStored, id: "q" });
     await sql(ACCEPT);
-    await goesOn(room, 4);
+    await expectContinues(room, 4);
   });
 
-  it("does not keep the room from hibernating, nor members from coming, asking and signalling", async () => {
-    const room = await scene();
+  it("does not prevent hibernation, joins, history and signals", async () => {
+    const room = await setUp();
     const { ann, bob, sql, worker } = room;
     await sql(REFUSE);
-    expect(await ann.requestError(publish("lost"))).toMatchObject(notStored);
+    expect(await ann.requestError(publish("not stored"))).toMatchObject(notStored);
     await ann.request({ type: "signal", data: "still here" });
     expect((await bob.next("signal")).data).toBe("still here");
     expect((await ann.request({ type: "history" })).messages).toHaveLength(3);
@@ -127,45 +127,45 @@ describe("a message that storage refuses", () => {
     expect((await cho.next("message")).offset).toBe(3);
     expect((await ann.next("presence")).joins).toMatchObject([{ user: "cho" }]);
     await worker.hibernate("room");
-    expect(await cho.requestError(publish("lost"))).toMatchObject(notStored);
+    expect(await cho.requestError(publish("not stored"))).toMatchObject(notStored);
     expect(await ann.request({ type: "members" })).toMatchObject({ count: 3 });
     await sql(ACCEPT);
-    await goesOn(room, 4);
+    await expectContinues(room, 4);
   });
 });
 
-it("a room whose place was taken by another object starts again from what that one stored", async () => {
-  const { ann, bob, sql, worker } = await scene();
-  const json = JSON.stringify({ type: "message", offset: 4, time: 1, user: "cho", data: "the other's" });
+it("a room restarts from storage if another object has written to it", async () => {
+  const { ann, bob, sql, worker } = await setUp();
+  const json = JSON.stringify({ type: "message", offset: 4, time: 1, user: "cho", data: "other" });
   await sql(`INSERT INTO messages (offset, count, time, bytes_before, json) SELECT 4, 1, time,
     bytes_before + octet_length(json), '${json.replaceAll("'", "''")}' FROM messages WHERE offset = 3`);
-  expect(await ann.requestError(publish("mine"))).toMatchObject(notStored);
+  expect(await ann.requestError(publish("own"))).toMatchObject(notStored);
   expect(await bob.drain()).toEqual([]);
-  expect((await ann.request(publish("mine"))).offset).toBe(5);
+  expect((await ann.request(publish("own"))).offset).toBe(5);
   const { epoch, messages } = await bob.request({ type: "history" });
   expect(epoch).toBe(ann.welcome.epoch);
-  expect(messages.map(({ data }) => data)).toEqual([1, 2, 3, "the other's", "mine"]);
+  expect(messages.map(({ data }) => data)).toEqual([1, 2, 3, "other", "own"]);
   const back = await connect(worker, "room", { user: "dan", query: { epoch, offset: 3 } });
   expect(back.welcome.recovered).toBe(true);
-  expect((await back.next("message")).data).toBe("the other's");
-  expect((await back.next("message")).data).toBe("mine");
+  expect((await back.next("message")).data).toBe("other");
+  expect((await back.next("message")).data).toBe("own");
 });
 
-describe("a room", () => {
-  it("whose database another process holds goes on afterwards", async () => {
-    const room = await scene();
+describe("a room with failing storage", () => {
+  it("continues after another process has locked its database", async () => {
+    const room = await setUp();
     const { ann, bob, storage } = room;
     const [database] = await roomDatabases(storage);
     database?.exec("BEGIN IMMEDIATE");
-    expect(await ann.requestError(publish("lost"))).toMatchObject(notStored);
+    expect(await ann.requestError(publish("not stored"))).toMatchObject(notStored);
     database?.exec("ROLLBACK");
     database?.close();
     expect(await bob.drain()).toEqual([]);
-    await goesOn(room, 4);
+    await expectContinues(room, 4);
   });
 
-  it("whose history cannot be read says so, and goes on", async () => {
-    const { ann, bob, sql, worker } = await scene();
+  it("returns an error if its history cannot be read, and continues", async () => {
+    const { ann, bob, sql, worker } = await setUp();
     await sql("UPDATE messages SET json = CAST(json AS BLOB)");
     expect(await ann.requestError({ type: "history" })).toMatchObject({ code: "internal", retryable: true });
     const { epoch } = ann.welcome;
@@ -178,12 +178,12 @@ describe("a room", () => {
     ]);
   });
 
-  it("that cannot be woken lets go of who wakes it and lets nobody in, until it can be", async () => {
-    const room = await scene();
+  it("closes connections and rejects joins while it cannot be restored", async () => {
+    const room = await setUp();
     const { ann, sql, worker } = room;
     await worker.hibernate("room");
     await sql("UPDATE meta SET value = value + 1000 WHERE key = 'schema'");
-    ann.send(publish("lost"));
+    ann.send(publish("not stored"));
     expect(await ann.closed()).toEqual({ code: 1011, reason: "internal" });
     const { status, body } = await joinRefusal(worker, "room", { user: "cho" });
     expect({ status, ...JSON.parse(body) }).toMatchObject({ status: 500, code: "internal" });
@@ -191,13 +191,13 @@ describe("a room", () => {
     const query = { epoch: ann.welcome.epoch, offset: 3 };
     const back = await connect(worker, "room", { query });
     expect(back.welcome).toMatchObject({ recovered: true, offset: 3 });
-    await goesOn({ ...room, ann: back }, 4);
+    await expectContinues({ ...room, ann: back }, 4);
   });
 
-  it("whose writes are lost at the end of a turn restarts, and whoever comes back finds all that was acked", async () => {
-    const room = await scene();
+  it("restarts if a commit fails, and clients recover all acked messages", async () => {
+    const room = await setUp();
     const { ann, bob, sql, storage, worker } = room;
-    // A message that looks stored, until its transaction is committed.
+    // The insert succeeds, but committing the transaction fails.
     await sql(`CREATE TABLE parent (id INTEGER PRIMARY KEY);
       CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);
       CREATE TRIGGER refuse AFTER INSERT ON messages BEGIN INSERT INTO child VALUES (1); END`);
@@ -215,6 +215,6 @@ describe("a room", () => {
     for (const client of [back, bobsBack]) {
       expect(client.welcome).toMatchObject({ recovered: true, offset: 3 });
     }
-    await goesOn({ ...room, ann: back, bob: bobsBack }, 4);
+    await expectContinues({ ...room, ann: back, bob: bobsBack }, 4);
   });
 });

@@ -1,5 +1,5 @@
-// Tokens of every algorithm, as the libraries that applications use make them: PyJWT and php-jwt, recorded in
-// tests/tokens, and jose.
+// Tokens of every algorithm, created by libraries that applications use: PyJWT and php-jwt (recorded in tests/tokens),
+// and jose.
 
 import { readFileSync } from "node:fs";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
@@ -9,7 +9,7 @@ import { connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { startWorker, type Worker } from "./support/worker.js";
 
-/** A token, and the key that verifies it. */
+/** A token and the key that verifies it. */
 interface Issued {
   algorithm: string;
   token: string;
@@ -48,7 +48,7 @@ const set = { keys: issuers.flatMap(({ keys }) => keys.flatMap(({ jwk }) => jwk 
 const workers: Worker[] = [await startWorker({ JWT_SECRET: undefined, JWT_JWKS: JSON.stringify(set) })];
 afterAll(() => Promise.all(workers.map((worker) => worker.dispose())));
 
-/** A Worker that has the token's key. */
+/** Returns a Worker that has the token's key. */
 async function workerFor({ algorithm, secret }: Issued): Promise<Worker> {
   if (!secret) return workers[0] as Worker;
   const worker = await startWorker({ JWT_SECRET: secret, JWT_HMAC_ALGORITHM: algorithm });
@@ -56,8 +56,8 @@ async function workerFor({ algorithm, secret }: Issued): Promise<Worker> {
   return worker;
 }
 
-describe.each(issuers)("$made_by", ({ keys }) => {
-  it.each(keys)("is accepted with $algorithm, and not if a bit of it is changed", async (issued) => {
+describe.each(issuers)("a token created by $made_by", ({ made_by, keys }) => {
+  it.each(keys)(`from ${made_by} with $algorithm is accepted, and rejected if a bit is changed`, async (issued) => {
     const worker = await workerFor(issued);
     const { token } = issued;
     for (const by of ["header", "protocol"] as const) {
@@ -67,20 +67,20 @@ describe.each(issuers)("$made_by", ({ keys }) => {
     }
     const [header = "", payload = "", signature = ""] = token.split(".");
     const forged = [
-      [header, flipped(payload), signature],
-      [header, payload, flipped(signature)],
+      [header, flipBit(payload), signature],
+      [header, payload, flipBit(signature)],
       [header, payload, ""],
     ];
     for (const parts of forged) {
-      const answer = await joinRefusal(worker, newRoom(), { token: parts.join(".") });
-      expect(answer.status).toBe(401);
-      expect(JSON.parse(answer.body).code).toBe("token_invalid");
+      const response = await joinRefusal(worker, newRoom(), { token: parts.join(".") });
+      expect(response.status).toBe(401);
+      expect(JSON.parse(response.body).code).toBe("token_invalid");
     }
   });
 });
 
-/** The same with one bit of its middle byte changed. */
-function flipped(part: string): string {
+/** Flips one bit of the middle byte. */
+function flipBit(part: string): string {
   const bytes = Buffer.from(part, "base64url");
   const middle = bytes.length >> 1;
   bytes.writeUInt8(bytes.readUInt8(middle) ^ 1, middle);
