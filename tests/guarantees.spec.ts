@@ -1,4 +1,4 @@
-// One test for each guarantee in PROTOCOL.md, named by its first words.
+// One test for each guarantee in PROTOCOL.md, named after its text.
 
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -12,12 +12,12 @@ import { startWorker } from "./support/worker.js";
 const protocol = readFileSync(new URL("../PROTOCOL.md", import.meta.url), "utf8");
 const [, section = ""] = protocol.split("## Guarantees\n");
 const [list = ""] = section.split("\n## ");
-const promises = [...list.matchAll(/^\d+\. (.+)$/gm)].map(([, words = ""]) => words);
+const guarantees = [...list.matchAll(/^\d+\. (.+)$/gm)].map(([, words = ""]) => words);
 const tested = new Set<number>();
 
-/** The test of a promise, which has to begin with these words. */
-function promise(number: number, beginning: string, test: () => Promise<void>) {
-  const words = promises[number - 1] ?? "";
+/** Defines the test of a guarantee, whose text must begin with these words. */
+function guarantee(number: number, beginning: string, test: () => Promise<void>) {
+  const words = guarantees[number - 1] ?? "";
   tested.add(number);
   it(`${number}. ${words}`, async () => {
     expect(words.startsWith(beginning)).toBe(true);
@@ -33,42 +33,42 @@ afterAll(() => worker.dispose());
 const publish = (data: unknown) => ({ type: "publish", data }) as const;
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
 
-/** The next so many messages' offsets and data. */
-async function hear(client: Client, count: number): Promise<[number, unknown][]> {
-  const heard: [number, unknown][] = [];
-  while (heard.length < count) {
+/** Waits for the next `count` messages, and returns their offsets and data. */
+async function nextMessages(client: Client, count: number): Promise<[number, unknown][]> {
+  const received: [number, unknown][] = [];
+  while (received.length < count) {
     const { offset, data } = await client.next("message");
-    heard.push([offset, data]);
+    received.push([offset, data]);
   }
-  return heard;
+  return received;
 }
 
-promise(1, "`welcome` comes first; then, when resuming", async () => {
+guarantee(1, "`welcome` comes first; then, when resuming", async () => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const { epoch } = ann.welcome;
   const published = numbers(100).map((data) => ann.request(publish(data)));
   await published[30];
   const bob = await connect(worker, room, { user: "bob", query: { epoch, offset: 10 } });
-  expect((await hear(bob, 90)).map(([offset]) => offset)).toEqual(numbers(100).slice(10));
+  expect((await nextMessages(bob, 90)).map(([offset]) => offset)).toEqual(numbers(100).slice(10));
   const types = bob.pushes.map(({ type }) => type);
   expect(types.indexOf("welcome")).toBe(0);
   expect(bob.welcome.recovered).toBe(true);
   await Promise.all(published);
 });
 
-promise(2, "All members receive the same messages in the same order", async () => {
+guarantee(2, "All members receive the same messages in the same order", async () => {
   const room = newRoom();
   const clients = await Promise.all(["ann", "bob", "cho"].map((user) => connect(worker, room, { user })));
   for (const [writer, client] of clients.entries()) {
     for (const data of numbers(50)) client.send(publish(`${writer}:${data}`));
   }
-  const [first = [], ...others] = await Promise.all(clients.map((client) => hear(client, 150)));
+  const [first = [], ...others] = await Promise.all(clients.map((client) => nextMessages(client, 150)));
   expect(first.map(([offset]) => offset)).toEqual(numbers(150));
   for (const other of others) expect(other).toEqual(first);
 });
 
-promise(3, "An `ack` with an `offset` means that the message is stored", async () => {
+guarantee(3, "An `ack` with an `offset` means that the message is stored", async () => {
   const storage = await mkdtemp(join(tmpdir(), "snug-"));
   onTestFinished(() => rm(storage, { recursive: true }));
   let acked: number;
@@ -86,20 +86,20 @@ promise(3, "An `ack` with an `offset` means that the message is stored", async (
   expect(messages).toMatchObject([{ offset: acked, data: "stored" }]);
 });
 
-promise(4, "Recovery is complete or reported as failed", async () => {
+guarantee(4, "Recovery is complete or reported as failed", async () => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const { epoch } = ann.welcome;
   for (const data of numbers(5)) await ann.request(publish(data));
   const whole = await connect(worker, room, { user: "bob", query: { epoch, offset: 2 } });
   expect(whole.welcome.recovered).toBe(true);
-  expect((await hear(whole, 3)).map(([offset]) => offset)).toEqual([3, 4, 5]);
+  expect((await nextMessages(whole, 3)).map(([offset]) => offset)).toEqual([3, 4, 5]);
   const not = await connect(worker, room, { user: "cho", query: { epoch, offset: 6 } });
   expect(not.welcome.recovered).toBe(false);
   expect((await not.drain()).filter(({ type }) => type === "message")).toEqual([]);
 });
 
-promise(5, "The same `key` from the same user is stored once", async () => {
+guarantee(5, "The same `key` from the same user is stored once", async () => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const first = await ann.request({ ...publish(1), key: "k" });
@@ -108,7 +108,7 @@ promise(5, "The same `key` from the same user is stored once", async () => {
   expect((await ann.request({ type: "history" })).messages).toHaveLength(1);
 });
 
-promise(6, "The end of a user's last connection is announced exactly once", async () => {
+guarantee(6, "The end of a user's last connection is announced exactly once", async () => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const bob = await connect(worker, room, { user: "bob" });
@@ -129,7 +129,7 @@ promise(6, "The end of a user's last connection is announced exactly once", asyn
   expect(await ann.drain()).toEqual([]);
 });
 
-promise(7, "An invalid command closes no connection", async () => {
+guarantee(7, "An invalid command closes no connection", async () => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const bob = await connect(worker, room, { user: "bob" });
@@ -140,7 +140,7 @@ promise(7, "An invalid command closes no connection", async () => {
   expect(await ann.drain()).toEqual([]);
 });
 
-promise(8, "Hibernation is invisible to clients", async () => {
+guarantee(8, "Hibernation is invisible to clients", async () => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const bob = await connect(worker, room, { user: "bob" });
@@ -148,19 +148,19 @@ promise(8, "Hibernation is invisible to clients", async () => {
   await bob.request({ type: "state", data: { is: "typing" } });
   await ann.next("presence");
   await ann.request(publish(1));
-  await hear(ann, 1);
+  await nextMessages(ann, 1);
   for (const _ of numbers(19)) await bob.requestError({ type: "dance" });
   const before = await ann.request({ type: "members" });
   await worker.hibernate(room);
   const { id: _, ...after } = await ann.request({ type: "members" });
   expect(before).toMatchObject(after);
   expect((await ann.request(publish(2))).offset).toBe(2);
-  await hear(ann, 1);
+  await nextMessages(ann, 1);
   expect(await ann.drain()).toEqual([]);
   await bob.requestError({ type: "dance" });
   expect((await bob.next("closing")).code).toBe(4103);
 });
 
-it("leaves no promise out", () => {
-  expect([...tested]).toEqual(numbers(promises.length));
+it("every guarantee in PROTOCOL.md has a test", () => {
+  expect([...tested]).toEqual(numbers(guarantees.length));
 });

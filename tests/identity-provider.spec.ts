@@ -1,5 +1,4 @@
-// An identity provider at JWKS_URL: when the Worker asks it, what it takes for an answer, and what goes on without
-// one.
+// An identity provider at JWKS_URL: when the Worker fetches the key set, the responses it accepts, and outages.
 
 import { createHmac, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -16,7 +15,7 @@ import { type Reply, type Site, startSite } from "./support/site.js";
 import { inSeconds, token } from "./support/tokens.js";
 import { type Settings, startWorker, type Worker } from "./support/worker.js";
 
-/** A provider's key: what it shows of it, and what it signs with. */
+/** A provider's key pair. */
 interface Key {
   jwk: JWK & { kid: string; alg: string };
   privateKey: CryptoKey | KeyObject;
@@ -34,7 +33,7 @@ if (!current || !next || !other) throw new Error("no keys");
 
 const setOf = (...keys: Key[]) => JSON.stringify({ keys: keys.map(({ jwk }) => jwk) });
 
-/** A token of the provider's, for ann and every room. */
+/** Creates a token signed by the provider, for ann and every room. */
 const tokenOf = ({ jwk, privateKey }: Key, header: { kid?: string; [name: string]: unknown } = {}) =>
   new SignJWT({ rooms: ["*"] })
     .setProtectedHeader({ alg: jwk.alg, kid: jwk.kid, ...header })
@@ -44,38 +43,42 @@ const tokenOf = ({ jwk, privateKey }: Key, header: { kid?: string; [name: string
 
 const ADDRESS = "/tenants/7/keys.json?version=2";
 
-/** A Worker that has no keys but the provider's. */
+/** Starts a Worker that has only the provider's keys. */
 const startFor = (site: Site, settings: Settings = {}, storage?: string) =>
   startWorker({ JWT_SECRET: undefined, JWKS_URL: site.origin + ADDRESS, ...settings }, storage);
 
-/** Would be let in: nothing is missing but the upgrade. */
+/** Checks that a token is accepted: only the upgrade is missing. */
 async function expectAccepted(worker: Worker, jwt: string) {
   expect(await joinWithoutUpgrade(worker, "lobby", { token: jwt })).toMatchObject({ status: 426 });
 }
 
-/** Is refused, and told the same without `Upgrade`. */
+/** Checks that a token is rejected, with and without `Upgrade`. */
 async function expectRejected(worker: Worker, jwt: string, status: 401 | 503): Promise<HttpResponse> {
-  const answer = await joinRefusal(worker, "lobby", { token: jwt });
+  const response = await joinRefusal(worker, "lobby", { token: jwt });
   const also = status === 401 ? { "www-authenticate": "Bearer" } : { "retry-after": "10" };
-  expect(answer).toMatchObject({ status, headers: { "content-type": "application/problem+json", ...also } });
-  expect(JSON.parse(answer.body)).toMatchObject({
+  expect(response).toMatchObject({
+    status,
+    headers: { "content-type": "application/problem+json", ...also },
+  });
+  expect(JSON.parse(response.body)).toMatchObject({
     status,
     code: status === 401 ? "token_invalid" : "auth_unavailable",
   });
   expect(await joinWithoutUpgrade(worker, "lobby", { token: jwt })).toMatchObject({
     status,
-    body: answer.body,
+    body: response.body,
   });
-  return answer;
+  return response;
 }
 
-/** Has logged this of the provider, and nothing that is nobody's business. */
+/** Checks that the Worker has logged a failure of the provider, without its URL and without tokens. */
 async function expectLogged(worker: Worker, site: Site, line: string, ...jwts: string[]) {
   await vi.waitFor(() => expect(worker.log()).toContain(`error: JWKS_URL ${line}`));
-  expectDiscreet(worker, site, ...jwts);
+  expectNoSecretsLogged(worker, site, ...jwts);
 }
 
-function expectDiscreet(worker: Worker, site: Site, ...jwts: string[]) {
+/** Checks that the Worker has logged neither the provider's URL nor tokens. */
+function expectNoSecretsLogged(worker: Worker, site: Site, ...jwts: string[]) {
   const { host, port } = new URL(site.origin);
   for (const secret of [host, `:${port}`, "/tenants", "keys.json", "version=2"]) {
     expect(worker.log()).not.toContain(secret);
@@ -83,36 +86,36 @@ function expectDiscreet(worker: Worker, site: Site, ...jwts: string[]) {
   for (const part of jwts.flatMap((jwt) => jwt.split("."))) expect(worker.log()).not.toContain(part);
 }
 
-/** Runs with a directory that is gone afterwards. */
+/** Runs a function with a temporary directory. */
 async function withStorage(body: (storage: string) => Promise<void>) {
   const storage = await mkdtemp(join(tmpdir(), "snug-"));
   await body(storage);
   await rm(storage, { recursive: true });
 }
 
-/** Answers that are no set of keys, and what is logged of them. */
+/** Responses that are not a usable key set, and the log line for each. */
 const FAILURES: [string, () => Reply, string][] = [
-  ["500", () => ({ status: 500, body: setOf(current, next) }), "answered 500"],
-  ["404", () => ({ status: 404, body: setOf(current, next) }), "answered 404"],
-  ["201", () => ({ status: 201, body: setOf(current, next) }), "answered 201"],
-  ["204", () => ({ status: 204 }), "answered 204"],
-  ["nothing", () => ({}), "answered with no key that can be used"],
-  ["no text", () => ({ body: new Uint8Array([0xff, 0xfe]) }), "answered with no key that can be used"],
-  ["no set", () => ({ body: "{}" }), "answered with no key that can be used"],
-  ["a key alone", () => ({ body: JSON.stringify(next.jwk) }), "answered with no key that can be used"],
-  ["a list", () => ({ body: JSON.stringify([next.jwk]) }), "answered with no key that can be used"],
+  ["status 500", () => ({ status: 500, body: setOf(current, next) }), "answered 500"],
+  ["status 404", () => ({ status: 404, body: setOf(current, next) }), "answered 404"],
+  ["status 201", () => ({ status: 201, body: setOf(current, next) }), "answered 201"],
+  ["status 204", () => ({ status: 204 }), "answered 204"],
+  ["an empty body", () => ({}), "answered with no key that can be used"],
+  ["invalid UTF-8", () => ({ body: new Uint8Array([0xff, 0xfe]) }), "answered with no key that can be used"],
+  ["an empty object", () => ({ body: "{}" }), "answered with no key that can be used"],
+  ["a single key", () => ({ body: JSON.stringify(next.jwk) }), "answered with no key that can be used"],
+  ["an array", () => ({ body: JSON.stringify([next.jwk]) }), "answered with no key that can be used"],
   ["keys that are a map", () => ({ body: `{"keys":{"a":1}}` }), "answered with no key that can be used"],
   [
-    "a page",
+    "an HTML page",
     () => ({ body: "<!doctype html><title>Sign in</title>" }),
     "answered with no key that can be used",
   ],
   [
-    "half of a set",
+    "an incomplete key set",
     () => ({ body: setOf(current, next).slice(0, -9) }),
     "answered with no key that can be used",
   ],
-  ["two sets", () => ({ body: setOf(current) + setOf(next) }), "answered with no key that can be used"],
+  ["two key sets", () => ({ body: setOf(current) + setOf(next) }), "answered with no key that can be used"],
   [
     "a closed connection",
     () => {
@@ -122,11 +125,11 @@ const FAILURES: [string, () => Reply, string][] = [
   ],
 ];
 
-describe("the provider is asked", () => {
-  it("once for many tokens, also for those that come at once", async () => {
+describe("the key set", () => {
+  it("is fetched once for many tokens, even simultaneous ones", async () => {
     const keys = await Promise.all(["RS256", "PS256", "ES256", "EdDSA"].map((alg) => makeKey(alg, alg)));
     await using site = await startSite(async () => {
-      await new Promise((resolve) => setTimeout(resolve, 200)); // Meanwhile, all of them have come.
+      await new Promise((resolve) => setTimeout(resolve, 200)); // Meanwhile, all requests arrive.
       return { body: setOf(...keys) };
     });
     await using worker = await startFor(site);
@@ -140,12 +143,17 @@ describe("the provider is asked", () => {
     }
   });
 
-  it("for nothing but the set: it learns nothing of the token or of who brings it", async () => {
+  it("is fetched without any data of the token or the request", async () => {
     await using site = await startSite(() => ({ body: setOf(current) }));
     await using worker = await startFor(site);
     const kid = "../secret?kid=a#b&c=http://x/%2e\r\nX-Injected: 1";
     const jwts = [await tokenOf(current), await tokenOf(next, { kid, jku: `${site.origin}/jku` })];
-    const headers = { Cookie: "session=1", Origin: worker.origin, "User-Agent": "visitor", "X-Mine": "mine" };
+    const headers = {
+      Cookie: "session=1",
+      Origin: worker.origin,
+      "User-Agent": "a client",
+      "X-Mine": "mine",
+    };
     for (const jwt of jwts) {
       for (const by of ["header", "protocol"] as const) {
         await joinWithoutUpgrade(worker, "lobby", { token: jwt, by, headers });
@@ -160,17 +168,17 @@ describe("the provider is asked", () => {
         accept: "application/jwk-set+json, application/json",
         others: {},
       });
-      expect(zone).toBeDefined(); // The runtime's own: whose Worker asks.
-      expect(own).not.toContain("visitor");
+      expect(zone).toBeDefined(); // Added by the runtime: the Worker's zone.
+      expect(own).not.toContain("a client");
     }
-    const said = JSON.stringify(site.seen);
+    const sent = JSON.stringify(site.seen);
     for (const part of [...jwts.flatMap((jwt) => jwt.split(".")), "X-Injected", "secret", "ann", "lobby"]) {
-      expect(said).not.toContain(part);
+      expect(sent).not.toContain(part);
     }
-    expectDiscreet(worker, site, ...jwts);
+    expectNoSecretsLogged(worker, site, ...jwts);
   });
 
-  it("by one Worker for all that share a cache", async () => {
+  it("is shared by all Workers with the same cache", async () => {
     await withStorage(async (storage) => {
       await using site = await startSite(() => ({ body: setOf(current) }));
       const [known, unknown] = [await tokenOf(current), await tokenOf(next)];
@@ -187,7 +195,7 @@ describe("the provider is asked", () => {
         expect(site.seen).toHaveLength(2);
       }
       {
-        // That it was asked for unknown keys lately is shared as well.
+        // The time of the last fetch for unknown keys is shared as well.
         await using third = await startFor(site, {}, storage);
         await expectRejected(third, unknown, 401);
         await expectAccepted(third, known);
@@ -196,14 +204,14 @@ describe("the provider is asked", () => {
       await using stranger = await startFor(site);
       await expectAccepted(stranger, known);
       expect(site.seen).toHaveLength(3);
-      // Nor does one that has another address take the keys for its own.
+      // A Worker with another JWKS_URL does not use the cached keys.
       await using elsewhere = await startFor(site, { JWKS_URL: `${site.origin}/elsewhere` }, storage);
       await expectAccepted(elsewhere, known);
       expect(site.seen.map(({ path }) => path)).toEqual([ADDRESS, ADDRESS, ADDRESS, "/elsewhere"]);
     });
   });
 
-  it("once more for a kid that is new, which is accepted at once, while one that is gone is refused", async () => {
+  it("is fetched again for a new kid, which is accepted at once, while a removed one is rejected", async () => {
     let keys = [current];
     await using site = await startSite(() => ({ body: setOf(...keys) }));
     await using worker = await startFor(site);
@@ -217,7 +225,7 @@ describe("the provider is asked", () => {
     await expectRejected(worker, before, 401);
     await expectAccepted(worker, after);
     expect(site.seen).toHaveLength(2);
-    expectDiscreet(worker, site, ...jwts);
+    expectNoSecretsLogged(worker, site, ...jwts);
   });
 
   const HOW = ["in a row", "at once"].flatMap((how) =>
@@ -225,31 +233,31 @@ describe("the provider is asked", () => {
   );
 
   it.each(HOW)(
-    "at most twice for 30 unknown kids that come %s and %s, and known ones go on",
+    "is fetched at most twice for 30 unknown kids (%s, %s), and known ones are still accepted",
     async (how, when) => {
       await using site = await startSite(() => ({ body: setOf(current) }));
       await using worker = await startFor(site);
       const known = await tokenOf(current);
       if (when === "later") await expectAccepted(worker, known);
       const statuses: number[] = [];
-      const ask = async (number: number) => {
+      const send = async (number: number) => {
         const jwt = await tokenOf(other, { kid: `unknown ${number}` });
         statuses.push((await joinWithoutUpgrade(worker, "lobby", { token: jwt })).status);
       };
       const numbers = Array.from({ length: 30 }, (_, number) => number);
-      if (how === "at once") await Promise.all(numbers.map(ask));
-      else for (const number of numbers) await ask(number);
+      if (how === "at once") await Promise.all(numbers.map(send));
+      else for (const number of numbers) await send(number);
       expect(statuses).toEqual(Array(30).fill(401));
       expect(site.seen).toHaveLength(2);
       await connect(worker, newRoom(), { token: known });
       await expectRejected(worker, await tokenOf(next), 401);
-      // A known kid does not make another's signature hold, nor is that asked for.
+      // An invalid signature with a known kid is rejected without a fetch.
       await expectRejected(worker, await tokenOf(other, { kid: "current" }), 401);
       expect(site.seen).toHaveLength(2);
     },
   );
 
-  it("for no token that it could have no key for", async () => {
+  it("is not fetched for tokens that no key could verify", async () => {
     await using site = await startSite(() => ({ body: setOf(current) }));
     await using worker = await startFor(site);
     const jwt = await tokenOf(current);
@@ -274,15 +282,15 @@ describe("the provider is asked", () => {
   });
 });
 
-describe.concurrent("a provider that has answered once, and then answers with", () => {
-  const some = ["500", "204", "nothing", "a page", "a closed connection"];
+describe.concurrent("a provider that fails after a first success", () => {
+  const some = ["status 500", "status 204", "an empty body", "an HTML page", "a closed connection"];
   const failures = FAILURES.filter(([name]) => some.includes(name));
 
   it.each(failures)(
-    "%s is not asked for known kids, and unknown ones are unavailable",
+    "with %s: known kids are accepted without a fetch, and unknown ones get 503",
     async (...[, fail, line]) => {
       let isDown = false;
-      // On a new connection each time: where one that was used before is closed, the runtime asks again on its own.
+      // Uses a new connection each time, because the runtime retries if a reused connection is closed.
       const up = () => ({ body: setOf(current), headers: { connection: "close" } });
       await using site = await startSite(() => (isDown ? fail() : up()));
       await using worker = await startFor(site);
@@ -293,15 +301,15 @@ describe.concurrent("a provider that has answered once, and then answers with", 
       await expectRejected(worker, await tokenOf(other), 503);
       await expectAccepted(worker, known);
       await expectRejected(worker, await tokenOf(other, { kid: "current" }), 401);
-      // Once was enough to see that it is down.
+      // One failed fetch is enough.
       expect(site.seen).toHaveLength(2);
       await expectLogged(worker, site, line, known, unknown);
     },
   );
 });
 
-describe.concurrent("a provider that has never answered but with", () => {
-  it.each(FAILURES)("%s makes every token unavailable", async (_name, fail, line) => {
+describe.concurrent("a provider that has never succeeded", () => {
+  it.each(FAILURES)("makes every token get 503: %s", async (_name, fail, line) => {
     await using site = await startSite(fail);
     await using worker = await startFor(site);
     const jwt = await tokenOf(current);
@@ -311,7 +319,7 @@ describe.concurrent("a provider that has never answered but with", () => {
     await expectLogged(worker, site, line, jwt);
   });
 
-  it("silence, since nothing listens there, makes every token unavailable", async () => {
+  it("makes every token get 503 if nothing listens at its address", async () => {
     const site = await startSite(() => ({}));
     await site.close();
     await using worker = await startFor(site);
@@ -320,7 +328,7 @@ describe.concurrent("a provider that has never answered but with", () => {
     await expectLogged(worker, site, "could not be reached, or took too long", jwt);
   });
 
-  it("500 is asked again after 10 s, and its keys count from then on", { timeout: 30_000 }, async () => {
+  it("is retried after 10 s, and its keys are accepted from then on", { timeout: 30_000 }, async () => {
     let isUp = false;
     await using site = await startSite(() => (isUp ? { body: setOf(current) } : { status: 500 }));
     await using worker = await startFor(site);
@@ -335,12 +343,12 @@ describe.concurrent("a provider that has never answered but with", () => {
   });
 });
 
-describe.concurrent("a redirect is not followed:", () => {
+describe.concurrent("a redirect by the provider", () => {
   const redirects = [301, 302, 303, 307, 308].flatMap((status) =>
     ["the same", "another"].map((where) => [status, where] as const),
   );
 
-  it.each(redirects)("%s, to %s server", async (status, where) => {
+  it.each(redirects)("is not followed: %s, to %s server", async (status, where) => {
     const good = () => ({ body: setOf(current) });
     await using another = await startSite(good);
     await using site = await startSite(({ path }) => {
@@ -354,13 +362,13 @@ describe.concurrent("a redirect is not followed:", () => {
     expect(site.seen).toHaveLength(1);
     expect(another.seen).toEqual([]);
     await expectLogged(worker, site, `answered ${status}`, jwt);
-    // What it leads to would do.
+    // The target of the redirect has a valid key set.
     const target = where === "another" ? another : site;
     expect(await (await fetch(`${target.origin}/moved`)).text()).toBe(setOf(current));
   });
 });
 
-describe.concurrent("an answer of 64 KiB is taken, and not one byte more,", () => {
+describe.concurrent("the size limit of the key set", () => {
   const padded = (bytes: number) => {
     const set = (padding: string) => JSON.stringify({ padding, keys: [current.jwk] });
     return set("x".repeat(bytes - set("").length));
@@ -371,10 +379,10 @@ describe.concurrent("an answer of 64 KiB is taken, and not one byte more,", () =
   const MOST = 64 * 1024;
 
   it.each<[string, (bytes: number) => Reply]>([
-    ["with its length", (bytes) => ({ body: padded(bytes) })],
-    ["in pieces without", (bytes) => ({ body: cut(padded(bytes)) })],
-    ["packed", (bytes) => ({ body: gzipSync(padded(bytes)), headers: { "content-encoding": "gzip" } })],
-  ])("%s", async (_name, reply) => {
+    ["with a Content-Length", (bytes) => ({ body: padded(bytes) })],
+    ["chunked", (bytes) => ({ body: cut(padded(bytes)) })],
+    ["compressed", (bytes) => ({ body: gzipSync(padded(bytes)), headers: { "content-encoding": "gzip" } })],
+  ])("accepts 64 KiB and rejects one byte more, %s", async (_name, reply) => {
     const jwt = await tokenOf(current);
     await using site = await startSite(({ path }) => reply(path === ADDRESS ? MOST : MOST + 1));
     await using worker = await startFor(site);
@@ -384,7 +392,7 @@ describe.concurrent("an answer of 64 KiB is taken, and not one byte more,", () =
     await expectLogged(strict, site, "answered with a body that is too long", jwt);
   });
 
-  it("and one that never ends is not waited for", async () => {
+  it("ends the fetch of an endless response", async () => {
     const jwt = await tokenOf(current);
     let pieces = 0;
     const endless = function* () {
@@ -397,13 +405,13 @@ describe.concurrent("an answer of 64 KiB is taken, and not one byte more,", () =
     await expectRejected(worker, jwt, 503);
     expect(Date.now() - before).toBeLessThan(4000);
     await expectLogged(worker, site, "answered with a body that is too long", jwt);
-    // It is told to stop, too.
+    // The Worker closes the connection, so the provider stops sending.
     const sent = pieces;
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect(pieces - sent).toBeLessThan(100);
   });
 
-  it("nor one that is small while it is packed", async () => {
+  it("applies to the decompressed size", async () => {
     const jwt = await tokenOf(current);
     const body = gzipSync(padded(64 * 1024 * 1024));
     expect(body.length).toBeLessThan(70_000);
@@ -414,7 +422,7 @@ describe.concurrent("an answer of 64 KiB is taken, and not one byte more,", () =
   });
 });
 
-describe.concurrent("an answer has 5 s:", () => {
+describe.concurrent("the time limit of 5 s", () => {
   const slowly = async function* () {
     yield `{"keys":[${JSON.stringify(current.jwk)}],"padding":"`;
     for (;;) {
@@ -424,11 +432,11 @@ describe.concurrent("an answer has 5 s:", () => {
   };
 
   it.each<[string, () => Reply]>([
-    ["none", () => ({ never: true })],
-    ["a status and no more", () => ({ endless: true })],
-    ["all but its end", () => ({ body: setOf(current), endless: true })],
-    ["a byte at a time", () => ({ body: slowly() })],
-  ])("%s is unavailable then", async (_name, reply) => {
+    ["no response", () => ({ never: true })],
+    ["only a status", () => ({ endless: true })],
+    ["a response without an end", () => ({ body: setOf(current), endless: true })],
+    ["one byte at a time", () => ({ body: slowly() })],
+  ])("makes tokens get 503: %s", async (_name, reply) => {
     const jwt = await tokenOf(current);
     await using site = await startSite(reply);
     await using worker = await startFor(site);
@@ -441,7 +449,7 @@ describe.concurrent("an answer has 5 s:", () => {
     await expectLogged(worker, site, "could not be reached, or took too long", jwt);
   });
 
-  it("one that comes after 3 s is taken, also by those who wait for it", async () => {
+  it("allows a response after 3 s, also for other requests that wait for it", async () => {
     const jwt = await tokenOf(current);
     await using site = await startSite(async () => {
       await new Promise((resolve) => setTimeout(resolve, 3000));
@@ -452,21 +460,21 @@ describe.concurrent("an answer has 5 s:", () => {
     expect(site.seen).toHaveLength(1);
   });
 
-  // The runtime ends a request whose connection is reset, and what it does with it.
-  describe.each(["closed", "reset"] as const)("one who asks first and has %s the connection", (how) => {
-    it("keeps nobody who waits from the answer", async () => {
+  // If a connection is reset, the runtime cancels the request and everything that it does.
+  describe.each(["closed", "reset"] as const)("a first request whose connection is %s", (how) => {
+    it(`does not cancel the fetch for waiting requests (${how})`, async () => {
       const jwt = await tokenOf(current);
       await using site = await startSite(async () => {
         await new Promise((resolve) => setTimeout(resolve, 500));
         return { body: setOf(current) };
       });
       await using worker = await startFor(site);
-      using _gone = await askAndLeave(worker, jwt, how, () => expect(site.seen).toHaveLength(1));
+      using _gone = await sendAndDisconnect(worker, jwt, how, () => expect(site.seen).toHaveLength(1));
       await expectAccepted(worker, jwt);
       expect(site.seen).toHaveLength(1);
     });
 
-    it("for a kid that nobody has keeps out nobody with a new one", async () => {
+    it(`with an unknown kid does not block a new kid (${how})`, async () => {
       let keys = setOf(current);
       await using site = await startSite(async () => {
         await new Promise((resolve) => setTimeout(resolve, 500));
@@ -476,15 +484,15 @@ describe.concurrent("an answer has 5 s:", () => {
       await expectAccepted(worker, await tokenOf(current));
       keys = setOf(current, next);
       const forged = await tokenOf(other, { kid: "forged" });
-      using _gone = await askAndLeave(worker, forged, how, () => expect(site.seen).toHaveLength(2));
+      using _gone = await sendAndDisconnect(worker, forged, how, () => expect(site.seen).toHaveLength(2));
       await expectAccepted(worker, await tokenOf(next));
       expect(site.seen).toHaveLength(2);
     });
   });
 });
 
-/** Asks, and is gone before there is an answer, once `when` has come. */
-async function askAndLeave(worker: Worker, jwt: string, how: "closed" | "reset", when: () => void) {
+/** Sends a join request and closes or resets the connection before the response, when `when` passes. */
+async function sendAndDisconnect(worker: Worker, jwt: string, how: "closed" | "reset", when: () => void) {
   const { url, headers } = await requestOf(worker, "lobby", { token: jwt });
   const { hostname, port, host, pathname } = new URL(url);
   const socket = dial(Number(port), hostname).on("error", () => {});
@@ -497,13 +505,13 @@ async function askAndLeave(worker: Worker, jwt: string, how: "closed" | "reset",
   return { [Symbol.dispose]: () => socket.destroy() };
 }
 
-describe("keys in the set that are no use", () => {
+describe("unusable keys in the key set", () => {
   const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
   const short = generateKeyPairSync("rsa", { modulusLength: 1024 });
   const publicOf = (key: KeyObject) => key.export({ format: "jwk" }) as JWK;
   const secret = randomBytes(32);
 
-  it("are passed over, and their tokens refused", async () => {
+  it("are skipped, and their tokens rejected", async () => {
     const { privateKey } = rsa;
     const unusable: [JWK | unknown, (() => Promise<string>)?][] = [
       [{ ...other.jwk, kid: "enc", use: "enc" }, () => tokenOf(other, { kid: "enc" })],
@@ -530,7 +538,7 @@ describe("keys in the set that are no use", () => {
       ],
       [
         { ...publicOf(short.publicKey), kid: "short", alg: "RS256" },
-        // No library signs with it any more; that its kid is unknown is what counts.
+        // Libraries no longer sign with such a key. The test only checks that its kid is unknown.
         () => tokenOf(other, { kid: "short" }),
       ],
       [{ ...other.jwk, kid: "curve", crv: "P-384" }, () => tokenOf(other, { kid: "curve" })],
@@ -551,7 +559,7 @@ describe("keys in the set that are no use", () => {
     }
     await expectAccepted(worker, await tokenOf(current));
     expect(site.seen).toHaveLength(2);
-    // The same RSA key would do, were it not for its private part, and so would the other.
+    // Without their defects, the same keys are accepted.
     const good = [{ ...publicOf(rsa.publicKey), kid: "private" }, other.jwk];
     await using better = await startSite(() => ({ body: JSON.stringify({ keys: good }) }));
     await using control = await startFor(better);
@@ -562,7 +570,7 @@ describe("keys in the set that are no use", () => {
     await expectAccepted(control, await tokenOf(other));
   });
 
-  it("do not make a provider's secret one of the Worker's", async () => {
+  it("cannot be used as HMAC secrets", async () => {
     const keys = [{ kty: "oct", kid: "oct", alg: "HS256", k: secret.toString("base64url") }];
     await using site = await startSite(() => ({ body: JSON.stringify({ keys: [...keys, current.jwk] }) }));
     await using worker = await startFor(site);
@@ -581,7 +589,7 @@ describe("keys in the set that are no use", () => {
     expect(site.seen).toHaveLength(1);
   });
 
-  it("are as good as none where there are no others", async () => {
+  it("are the same as an empty key set if there are no others", async () => {
     const keys = [{ ...other.jwk, use: "enc" }, publicOf(rsa.privateKey), { kty: "oct", k: "c2VjcmV0" }];
     await using site = await startSite(() => ({ body: JSON.stringify({ keys }) }));
     await using worker = await startFor(site);
@@ -592,7 +600,7 @@ describe("keys in the set that are no use", () => {
     expect(worker.log()).not.toContain(publicOf(rsa.privateKey).d);
   });
 
-  it("take those away that were there", async () => {
+  it("do not preserve earlier keys: an empty key set revokes all", async () => {
     let keys = setOf(current);
     await using site = await startSite(() => ({ body: keys }));
     await using worker = await startFor(site);
@@ -604,11 +612,11 @@ describe("keys in the set that are no use", () => {
   });
 });
 
-describe("beside a provider", () => {
-  it("JWT_JWKS and secrets are used without asking it", async () => {
+describe("keys in addition to the provider's", () => {
+  it("in JWT_JWKS and secrets are used without a fetch", async () => {
     let isDown = true;
     await using site = await startSite(() =>
-      // It has a key of the same kid, which is not the operator's.
+      // The provider has another key with the same kid as the operator's.
       isDown ? { status: 500 } : { body: setOf({ ...other, jwk: { ...other.jwk, kid: "own" } }, current) },
     );
     const own = await makeKey("own");
@@ -638,10 +646,10 @@ describe("beside a provider", () => {
   });
 });
 
-describe("a refresh", () => {
+describe("a refresh with a key of the provider", () => {
   const publish = { type: "publish", data: "hello" } as const;
 
-  it("fetches the key of its token, and other commands go on meanwhile", async () => {
+  it("fetches the key set while other commands are executed", async () => {
     const { promise: isReleased, resolve: release } = Promise.withResolvers<void>();
     await using site = await startSite(async () => {
       await isReleased;
@@ -666,12 +674,12 @@ describe("a refresh", () => {
     release();
     expect(await refreshed).toMatchObject({ type: "ack", expires: exp * 1000 });
     await ann.request(publish);
-    // The door has the key from then on, as has the room what the door fetches.
+    // The Worker and its rooms share the fetched keys.
     await expectAccepted(worker, await tokenOf(current));
     expect(site.seen).toHaveLength(1);
   });
 
-  it("changes nothing where the provider does not answer, and says that it may be tried again", async () => {
+  it("gets a retryable error if the provider fails, and changes nothing", async () => {
     let isDown = false;
     await using site = await startSite(() => (isDown ? { status: 500 } : { body: setOf(current) }));
     await using worker = await startFor(site);
@@ -687,7 +695,7 @@ describe("a refresh", () => {
     await expectLogged(worker, site, "answered 500", jwt);
   });
 
-  it("is refused where the provider has no such key", async () => {
+  it("is rejected if the provider has no such key", async () => {
     await using site = await startSite(() => ({ body: setOf(current) }));
     await using worker = await startFor(site);
     const ann = await connect(worker, newRoom(), { token: await tokenOf(current) });

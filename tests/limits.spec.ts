@@ -1,4 +1,4 @@
-// Every limit holds at its number and not one past it.
+// Limits: the maximum is accepted, and one more is rejected.
 
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "vitest";
@@ -24,14 +24,14 @@ afterAll(() => Promise.all([worker.dispose(), narrow.dispose()]));
 const publish = (data: unknown, more: object = {}) => ({ type: "publish" as const, data, ...more });
 const signal = (more: object) => ({ type: "signal" as const, data: null, ...more });
 
-/** `depth` lists in each other. */
+/** Creates nested arrays. */
 const nested = (depth: number): unknown => (depth === 0 ? [] : [nested(depth - 1)]);
 
 describe("a field", () => {
   it.each<[string, (size: number) => object, number, string]>([
     ["bytes of event", (size) => publish(1, { event: "e".repeat(size) }), 64, "bad_command"],
     [
-      "bytes of event, whatever its characters",
+      "bytes of event with multi-byte characters",
       (size) => publish(1, { event: `${"🦀".repeat(15)}${"e".repeat(size - 60)}` }),
       64,
       "bad_command",
@@ -40,9 +40,9 @@ describe("a field", () => {
     ["users in 'to'", (size) => signal({ to: Array(size).fill("bob") }), 32, "bad_command"],
     ["bytes of a user in 'to'", (size) => signal({ to: ["u".repeat(size)] }), 128, "bad_command"],
     ["messages in a page", (limit) => ({ type: "history", limit }), 100, "bad_command"],
-    ["offsets", (after) => ({ type: "history", after }), Number.MAX_SAFE_INTEGER, "bad_command"],
+    ["an offset", (after) => ({ type: "history", after }), Number.MAX_SAFE_INTEGER, "bad_command"],
     ["bytes of a state", (size) => ({ type: "state", data: { a: "x".repeat(size - 8) } }), 2048, "too_large"],
-  ])("takes its most %s and not one more", async (_name, command, most, code) => {
+  ])("accepts the maximum of %s and rejects one more", async (_name, command, most, code) => {
     const ann = await connect(worker, newRoom());
     ann.send({ ...command(most), id: "most" });
     ann.send({ ...command(most + 1), id: "more" });
@@ -50,21 +50,21 @@ describe("a field", () => {
     expect(await ann.drain()).toContainEqual(expect.objectContaining({ id: "most" }));
   });
 
-  it("nests 64 deep in all, the command counted, and not one deeper", async () => {
+  it("can nest 64 levels deep, including the command, and not deeper", async () => {
     const ann = await connect(worker, newRoom());
     await ann.request(publish(nested(62)));
     ann.send({ ...publish(nested(63)), id: "deep" });
     expect((await ann.next("error")).code).toBe("bad_json");
   });
 
-  it.each(["", "i".repeat(64), "🦀".repeat(16), 0, Number.MAX_SAFE_INTEGER])("id may be %j", async (id) => {
+  it.each(["", "i".repeat(64), "🦀".repeat(16), 0, Number.MAX_SAFE_INTEGER])("id can be %j", async (id) => {
     const ann = await connect(worker, newRoom());
     ann.send({ ...publish(1), id });
     expect((await ann.next("ack")).id).toBe(id);
   });
 
   it.each(["i".repeat(65), `${"🦀".repeat(16)}!`, -1, 1.5, Number.MAX_SAFE_INTEGER + 1, true, [], {}])(
-    "id may not be %j",
+    "id cannot be %j",
     async (id) => {
       const ann = await connect(worker, newRoom());
       ann.send({ ...publish(1), id });
@@ -76,8 +76,8 @@ describe("a field", () => {
   );
 });
 
-describe("a command's bytes", () => {
-  /** A publish command of exactly this many bytes. */
+describe("the size limit of commands", () => {
+  /** Creates a publish command of exactly this many bytes. */
   const ofBytes = (size: number, filler = "x") => {
     const empty = '{"type":"publish","data":""}';
     const fillers = Math.floor((size - empty.length) / Buffer.byteLength(filler));
@@ -86,7 +86,7 @@ describe("a command's bytes", () => {
   };
 
   it.each(["x", "用", "🦀"])(
-    "are counted in UTF-8: the most of %s passes, one more closes",
+    "is counted in UTF-8: the maximum of %s is accepted, and one more byte closes the connection",
     async (filler) => {
       const ann = await connect(worker, newRoom());
       ann.send(ofBytes(BYTES, filler));
@@ -103,7 +103,7 @@ describe("a command's bytes", () => {
     },
   );
 
-  it("are counted a line where lines are agreed on, and a frame where they are not", async () => {
+  it("applies to each line with snug.v1, and to the frame without a subprotocol", async () => {
     const half = ofBytes(BYTES / 2 + 1);
     const lines = await connect(worker, newRoom());
     lines.send([half, half, half].join("\n"));
@@ -115,7 +115,7 @@ describe("a command's bytes", () => {
     expect((await plain.closed()).code).toBe(1009);
   });
 
-  it("of a frame are a mebibyte at most, whatever number of commands it holds", async () => {
+  it("is one mebibyte for a frame, whatever the number of commands", async () => {
     const ann = await connect(worker, newRoom(), { query: { echo: 0 } });
     const line = ofBytes(BYTES);
     ann.send(
@@ -127,14 +127,14 @@ describe("a command's bytes", () => {
         .join("\n")
         .slice(0, 2 ** 20),
     );
-    await ann.next("error", ({ code }) => code === "bad_json"); // The last line, which was cut.
+    await ann.next("error", ({ code }) => code === "bad_json"); // The last line is incomplete.
     expect((await ann.request({ type: "history", limit: 1 })).messages).toMatchObject([{ offset: 255 }]);
     ann.send("x".repeat(2 ** 20 + 1));
     expect((await ann.next("error")).code).toBe("too_large");
     expect((await ann.closed()).code).toBe(1009);
   });
 
-  it("are the token's to tighten", async () => {
+  it("can be lowered by the token", async () => {
     const ann = await connect(worker, newRoom(), { claims: { limits: { message_bytes: 100 } } });
     expect(ann.welcome.limits.message_bytes).toBe(100);
     ann.send(ofBytes(100));
@@ -143,17 +143,17 @@ describe("a command's bytes", () => {
     expect((await ann.closed()).code).toBe(1009);
   });
 
-  it("are not the token's to widen", async () => {
+  it("cannot be raised by the token", async () => {
     const limits = { message_bytes: 10 * BYTES, messages_per_second: 1_000_000, later: true };
     const ann = await connect(worker, newRoom(), { claims: { limits } });
     expect(ann.welcome.limits).toEqual({ message_bytes: BYTES, messages_per_second: 50 });
   });
 });
 
-describe("the rate", () => {
+describe("the rate limit of commands", () => {
   const pings = (count: number) => Array.from({ length: count }, (_, id) => ({ type: "ping", id: `p${id}` }));
 
-  it("lets a burst pass, then refuses with the time to wait, after which it lets one pass", async () => {
+  it("accepts a burst, then rejects with retry_after_ms, and accepts one more after that time", async () => {
     const ann = await connect(narrow, newRoom());
     ann.send(...pings(BURST + 1));
     const error = await ann.next("error");
@@ -172,7 +172,7 @@ describe("the rate", () => {
     await ann.request({ type: "ping" });
   });
 
-  it("is each connection's own", async () => {
+  it("applies to each connection separately", async () => {
     const room = newRoom();
     const ann = await connect(narrow, room);
     const tab = await connect(narrow, room);
@@ -182,7 +182,7 @@ describe("the rate", () => {
     expect((await tab.next("pong", ({ id }) => id === `p${BURST - 1}`)).type).toBe("pong");
   });
 
-  it("has refusals that are no errors to be closed for", async () => {
+  it("does not count rejections as errors that close the connection", async () => {
     const ann = await connect(narrow, newRoom());
     ann.send(...pings(BURST));
     ann.send(...pings(19));
@@ -196,7 +196,7 @@ describe("the rate", () => {
     await ann.next("pong", ({ id }) => id === `p${BURST - 1}`);
   });
 
-  it("closes a flood that does not heed it", async () => {
+  it("closes a connection that keeps exceeding it", async () => {
     const ann = await connect(narrow, newRoom());
     ann.send(...pings(BURST + 20), { type: "publish", data: "too late" });
     for (let i = 0; i < 20; i++) expect((await ann.next("error")).code).toBe("rate_limited");
@@ -208,58 +208,58 @@ describe("the rate", () => {
     expect(await ann.closed()).toEqual({ code: 4103, reason: "too_many_errors" });
   });
 
-  it("is the token's to tighten", async () => {
+  it("can be lowered by the token: messages_per_second", async () => {
     const claims = { limits: { messages_per_second: 7 } };
     expect((await connect(worker, newRoom(), { claims })).welcome.limits.messages_per_second).toBe(7);
   });
 });
 
-describe("connections", () => {
-  const expectTurnedAway = async (room: string, user: string, status: number, code: string) => {
+describe("the limit of connections", () => {
+  const expectRejected = async (room: string, user: string, status: number, code: string) => {
     for (const answer of [
       await joinRefusal(narrow, room, { user }),
       await joinWithoutUpgrade(narrow, room, { user }),
     ]) {
-      expect(answer).toMatchObject({
+      expect(response).toMatchObject({
         status,
         headers: {
           "content-type": "application/problem+json",
           "retry-after": expect.stringMatching(/^\d+$/),
         },
       });
-      expect(JSON.parse(answer.body)).toMatchObject({ status, code });
+      expect(JSON.parse(response.body)).toMatchObject({ status, code });
     }
   };
 
-  it("of one user are as many as the operator says, until one of them goes", async () => {
+  it("per user allows another one after one is closed", async () => {
     const room = newRoom();
     const tabs = [await connect(narrow, room), await connect(narrow, room)];
-    await expectTurnedAway(room, "ann", 429, "too_many_connections");
+    await expectRejected(room, "ann", 429, "too_many_connections");
     await connect(narrow, room, { user: "bob" });
     await connect(narrow, newRoom());
     await tabs[0]?.close(1000);
     await connect(narrow, room);
   });
 
-  it("of a room are as many as the operator says, until one of them goes", async () => {
+  it("per room allows another one after one is closed", async () => {
     const room = newRoom();
     const members = [];
     for (const user of ["a", "b", "c", "d"]) members.push(await connect(narrow, room, { user }));
-    await expectTurnedAway(room, "e", 503, "room_full");
+    await expectRejected(room, "e", 503, "room_full");
     await connect(narrow, newRoom(), { user: "e" });
     await members[1]?.close(1000);
     expect((await connect(narrow, room, { user: "e" })).welcome.count).toBe(4);
   });
 
-  it("that are refused are not announced", async () => {
+  it("does not announce rejected connections", async () => {
     const room = newRoom();
     const ann = await connect(narrow, room);
     await connect(narrow, room);
-    await expectTurnedAway(room, "ann", 429, "too_many_connections");
+    await expectRejected(room, "ann", 429, "too_many_connections");
     expect(await ann.drain()).toEqual([]);
   });
 
-  it("that come all at once are no more than the operator says", async () => {
+  it("holds if many connect at once", async () => {
     const room = newRoom();
     const users = Array.from({ length: 12 }, (_, index) => `user${index}`);
     const outcomes = await Promise.allSettled(users.map((user) => connect(narrow, room, { user })));
@@ -267,8 +267,8 @@ describe("connections", () => {
   });
 });
 
-describe("errors", () => {
-  it("cost the connection at the 20th within a minute, which is told first", async () => {
+describe("the limit of errors", () => {
+  it("closes the connection at the 20th error within a minute, after the error itself", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     for (let i = 1; i <= 19; i++) await ann.requestError({ type: "dance" });
@@ -283,7 +283,7 @@ describe("errors", () => {
     expect(await ann.closed()).toEqual({ code: 4103, reason: "too_many_errors" });
   });
 
-  it("of one connection are not another's", async () => {
+  it("counts each connection's errors separately", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const tab = await connect(worker, room);
@@ -295,7 +295,7 @@ describe("errors", () => {
     await tab.request(publish(1));
   });
 
-  it("leave what follows the last of them in a frame undone", async () => {
+  it("ignores the commands after the last error in a frame", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });

@@ -82,10 +82,10 @@ describe("a malformed command", () => {
     ["publish without data", '{"type":"publish"}', "bad_command"],
     ["an event that is a number", command({ event: 7 }), "bad_command"],
     ["a key that is an object", command({ key: {} }), "bad_command"],
-    ["a signal to a string", command({ type: "signal", to: "witness" }), "bad_command"],
-    ["a signal to a number", command({ type: "signal", to: [7] }), "bad_command"],
+    ["a signal whose 'to' is a string", command({ type: "signal", to: "witness" }), "bad_command"],
+    ["a signal to a user that is a number", command({ type: "signal", to: [7] }), "bad_command"],
     ["a signal to an empty name", command({ type: "signal", to: [""] }), "bad_command"],
-    ["a signal to a control character", command({ type: "signal", to: ["\n"] }), "bad_command"],
+    ["a signal to a name with a control character", command({ type: "signal", to: ["\n"] }), "bad_command"],
     ["a state that is an array", command({ type: "state", data: [] }), "bad_command"],
     ["a state that is null", command({ type: "state", data: null }), "bad_command"],
     ["history in both directions", command({ type: "history", after: 1, before: 2 }), "bad_command"],
@@ -100,7 +100,11 @@ describe("a malformed command", () => {
     ["a command in upper case", command({ type: "PUBLISH" }), "unknown_command"],
     ["a refresh without a token", command({ type: "refresh" }), "bad_command"],
     ["a refresh with an invalid token", command({ type: "refresh", token: "x" }), "token_invalid"],
-    ["a refresh with a long token", command({ type: "refresh", token: "x".repeat(60 * KIB) }), "token_invalid"],
+    [
+      "a refresh with a long token",
+      command({ type: "refresh", token: "x".repeat(60 * KIB) }),
+      "token_invalid",
+    ],
     ["a kick without the capability", command({ type: "kick", user: "witness" }), "forbidden"],
     ["a kick without a user", command({ type: "kick" }), "bad_command"],
     ["a ban that is too long", command({ type: "kick", user: "witness", ban_seconds: 3e9 }), "bad_command"],
@@ -201,10 +205,7 @@ describe("a frame that closes only its own connection", () => {
 
 describe("an unusual but valid command", () => {
   it.each<[string, string]>([
-    [
-      "unknown fields",
-      command({ type: "ping", id: "x", __proto__: null, constructor: 1, user: "witness" }),
-    ],
+    ["unknown fields", command({ type: "ping", id: "x", __proto__: null, constructor: 1, user: "witness" })],
     ["brackets in a string", command({ type: "ping", id: "[".repeat(64) })],
     ["an escaped type", '{"\\u0074ype":"\\u0070ing","id":"x"}'],
   ])("is executed: %s", async (_name, frame) => {
@@ -292,7 +293,9 @@ describe("the WebSocket protocol", () => {
       stream.write(Buffer.from([0x88, 0x82, 0, 0, 0, 0, code >> 8, code & 0xff]));
       await once(stream, "close", { signal: AbortSignal.timeout(8000) });
       // The last frame is a Close frame. Its opcode is within the last 127 bytes.
-      expect(received.slice(-2 - (received.at(-1) === 0 && received.at(-2) === 0x88 ? 0 : 125))).toContain(0x88);
+      expect(received.slice(-2 - (received.at(-1) === 0 && received.at(-2) === 0x88 ? 0 : 125))).toContain(
+        0x88,
+      );
       await witness.next("presence", ({ leaves }) => leaves.includes("guest"));
       await expectUnaffected();
     },

@@ -1,4 +1,4 @@
-// Presence: who is here, told once, however many tabs.
+// Presence: joins, leaves and states, once per user whatever the number of connections.
 
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
@@ -7,7 +7,7 @@ import { startWorker } from "./support/worker.js";
 
 const GRACE_MS = 500;
 
-// No test waits for the one grace, and every test of the other waits for its end.
+// `patient` has a grace period that no test waits for. `brisk` has one that tests wait for.
 const patient = await startWorker({ PRESENCE_GRACE_MS: 3_600_000 });
 const brisk = await startWorker({ PRESENCE_GRACE_MS: GRACE_MS });
 afterAll(() => Promise.all([patient.dispose(), brisk.dispose()]));
@@ -15,7 +15,7 @@ afterAll(() => Promise.all([patient.dispose(), brisk.dispose()]));
 const state = (data: object) => ({ type: "state" as const, data });
 
 describe("joining", () => {
-  it("is announced to the others with the whole member, and not to the one who joins", async () => {
+  it("a join is announced to the others with the whole member, and not to the joining connection", async () => {
     const room = newRoom();
     const ann = await connect(patient, room);
     const bob = await connect(patient, room, { user: "bob", claims: { info: { name: "Bob" } } });
@@ -37,7 +37,7 @@ describe("joining", () => {
     expect(await bob.drain()).toEqual([]);
   });
 
-  it("again in a second tab announces nothing, nor does closing that tab", async () => {
+  it("a second connection of a user is not announced, nor is its close", async () => {
     const room = newRoom();
     const ann = await connect(patient, room);
     const bob = await connect(patient, room, { user: "bob" });
@@ -56,7 +56,7 @@ describe("joining", () => {
     expect(await bob.drain()).toEqual([]);
   });
 
-  it("shows the profile of the newest connection's token, and since when the user is here", async () => {
+  it("a second connection of a user updates the profile and keeps 'since'", async () => {
     const room = newRoom();
     const first = await connect(patient, room, { claims: { info: { name: "Ann" } } });
     const second = await connect(patient, room, { claims: { info: { name: "Ann B." } } });
@@ -66,21 +66,24 @@ describe("joining", () => {
 });
 
 describe("leaving", () => {
-  it.each([[1000], [1001], [undefined]])("with the close code %s is announced at once", async (code) => {
-    const room = newRoom();
-    const ann = await connect(patient, room);
-    const bob = await connect(patient, room, { user: "bob" });
-    await bob.close(code);
-    expect(await ann.next("presence", ({ leaves }) => leaves.length > 0)).toEqual({
-      type: "presence",
-      joins: [],
-      leaves: ["bob"],
-      updates: [],
-      count: 1,
-    });
-  });
+  it.each([[1000], [1001], [undefined]])(
+    "a leave with the close code %s is announced at once",
+    async (code) => {
+      const room = newRoom();
+      const ann = await connect(patient, room);
+      const bob = await connect(patient, room, { user: "bob" });
+      await bob.close(code);
+      expect(await ann.next("presence", ({ leaves }) => leaves.length > 0)).toEqual({
+        type: "presence",
+        joins: [],
+        leaves: ["bob"],
+        updates: [],
+        count: 1,
+      });
+    },
+  );
 
-  it("without a goodbye keeps the member, with no connections and no state, for the grace", async () => {
+  it("a lost connection keeps its member for the grace period, without connections and state", async () => {
     const room = newRoom();
     const ann = await connect(patient, room);
     const bob = await connect(patient, room, { user: "bob", claims: { info: { name: "Bob" } } });
@@ -102,18 +105,21 @@ describe("leaving", () => {
     expect(members[1]).toEqual({ user: "bob", info: { name: "Bob" }, since, connections: 0, state: {} });
   });
 
-  it.each([3000, 4000, 4999])("with the application's close code %i is no goodbye", async (code) => {
-    const room = newRoom();
-    const ann = await connect(patient, room);
-    const bob = await connect(patient, room, { user: "bob" });
-    await bob.request(state({}));
-    expect((await bob.close(code)).code).toBe(code);
-    expect(await ann.next("presence", ({ updates }) => updates[0]?.state === null)).toMatchObject({
-      count: 2,
-    });
-  });
+  it.each([3000, 4000, 4999])(
+    "a close with the application code %i starts the grace period",
+    async (code) => {
+      const room = newRoom();
+      const ann = await connect(patient, room);
+      const bob = await connect(patient, room, { user: "bob" });
+      await bob.request(state({}));
+      expect((await bob.close(code)).code).toBe(code);
+      expect(await ann.next("presence", ({ updates }) => updates[0]?.state === null)).toMatchObject({
+        count: 2,
+      });
+    },
+  );
 
-  it("without a goodbye is announced once, after the grace", async () => {
+  it("a leave after a lost connection is announced once, after the grace period", async () => {
     const room = newRoom();
     const ann = await connect(brisk, room);
     const bob = await connect(brisk, room, { user: "bob" });
@@ -125,7 +131,7 @@ describe("leaving", () => {
       count: 2,
     });
     expect(performance.now() - before).toBeGreaterThan(GRACE_MS);
-    carol.drop(); // Were bob's leave told twice, it would be by the time of carol's.
+    carol.drop(); // A second leave of bob would arrive before carol's.
     expect(await ann.next("presence", ({ leaves }) => leaves.length > 0)).toMatchObject({
       leaves: ["carol"],
       count: 1,
@@ -135,7 +141,7 @@ describe("leaving", () => {
     );
   });
 
-  it("is never announced of a user who is back within the grace", async () => {
+  it("a leave is not announced if the user returns within the grace period", async () => {
     const room = newRoom();
     const ann = await connect(brisk, room, { user: "ann" });
     const bob = await connect(brisk, room, { user: "bob" });
@@ -149,17 +155,17 @@ describe("leaving", () => {
       since: before,
       connections: 1,
     });
-    carol.drop(); // Her grace passes after bob's would have.
+    carol.drop(); // Her grace period ends after bob's would have.
     await ann.next("presence", ({ leaves }) => leaves.includes("carol"));
-    const heard = await ann.drain();
-    expect(heard.filter((push) => push.type === "presence" && push.leaves.length > 0)).toEqual([]);
-    expect(heard.filter((push) => push.type === "presence" && push.joins.length > 0)).toMatchObject([
+    const pushes = await ann.drain();
+    expect(pushes.filter((push) => push.type === "presence" && push.leaves.length > 0)).toEqual([]);
+    expect(pushes.filter((push) => push.type === "presence" && push.joins.length > 0)).toMatchObject([
       { joins: [{ user: "bob" }] },
       { joins: [{ user: "carol" }] },
     ]);
   });
 
-  it("of one tab of two ends its state and nothing else", async () => {
+  it("the close of one of two connections removes only its state", async () => {
     const room = newRoom();
     const ann = await connect(patient, room);
     const bob = await connect(patient, room, { user: "bob" });
@@ -183,7 +189,7 @@ describe("leaving", () => {
 });
 
 describe("state", () => {
-  it("is told to the others, the user's own tabs too, and kept by connection", async () => {
+  it("a state is announced to the others, including the user's other connections, and kept per connection", async () => {
     const room = newRoom();
     const ann = await connect(patient, room);
     const tab = await connect(patient, room);
@@ -204,7 +210,7 @@ describe("state", () => {
     });
   });
 
-  it("replaces the one before", async () => {
+  it("a state replaces the previous one", async () => {
     const ann = await connect(patient, newRoom());
     await ann.request(state({ a: 1 }));
     await ann.request(state({ b: 2 }));
@@ -214,8 +220,8 @@ describe("state", () => {
   });
 });
 
-describe("watching", () => {
-  it("is not done by a connection that asked for presence=0, which may still ask", async () => {
+describe("access to presence", () => {
+  it("a connection with presence=0 gets no presence pushes, but can request members", async () => {
     const room = newRoom();
     const ann = await connect(patient, room, { query: { presence: 0 } });
     const bob = await connect(patient, room, { user: "bob" });
@@ -229,7 +235,7 @@ describe("watching", () => {
     ]);
   });
 
-  it("is not for a token without the capability: it learns how many, and not who", async () => {
+  it("a connection without 'presence' gets the count and no members", async () => {
     const room = newRoom();
     const bob = await connect(patient, room, { user: "bob" });
     const ann = await connect(patient, room, { claims: { rooms: { "*": ["receive", "publish"] } } });
@@ -240,7 +246,7 @@ describe("watching", () => {
     expect((await bob.next("presence")).joins).toMatchObject([{ user: "ann" }]);
   });
 
-  it("lists members with their reply's own fields", async () => {
+  it("the members reply has the members, the count and 'truncated'", async () => {
     const ann = await connect(patient, newRoom());
     expect(await ann.request({ type: "members" })).toEqual({
       type: "members",

@@ -1,4 +1,4 @@
-// Messages that the application judges before they are stored: what it is asked, and what becomes of each.
+// The publish hook: its requests, the decisions and the fallback.
 
 import { createHmac, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -12,30 +12,30 @@ import { token } from "./support/tokens.js";
 import type { PushOf } from "./support/wire.js";
 import { type Settings, startWorker, type Worker } from "./support/worker.js";
 
-interface Candidate {
+interface HookMessage {
   user: string;
   connection: string;
   event?: string;
   data: unknown;
 }
 
-type Verdict = { allow: true; data?: unknown } | { allow: false; reason?: string };
+type Decision = { allow: true; data?: unknown } | { allow: false; reason?: string };
 
-/** What the application says of some messages. */
-type Judge = (messages: Candidate[]) => Reply | Promise<Reply>;
+/** Responds to one request of the publish hook. */
+type Handler = (messages: HookMessage[]) => Reply | Promise<Reply>;
 
-const judges = new Map<string, Judge>();
+const handlers = new Map<string, Handler>();
 
 const site = await startSite(({ path, body }) => {
   if (!path.startsWith(ADDRESS)) return { body: JSON.stringify({ decisions: [{ allow: true }] }) };
   const { room, messages } = JSON.parse(body).data;
-  const judge = judges.get(room);
-  if (!judge) throw new Error(`nobody judges ${room}`);
-  return judge(messages);
+  const handler = handlers.get(room);
+  if (!handler) throw new Error(`no handler for ${room}`);
+  return handler(messages);
 });
 afterAll(() => site.close());
 
-const ADDRESS = "/hooks/judge?version=2";
+const ADDRESS = "/hooks/publish?version=2";
 const SECRETS = [randomBytes(32), randomBytes(24)];
 const [CURRENT = "", PREVIOUS = ""] = SECRETS.map((secret) => `whsec_${secret.toString("base64")}`);
 
@@ -52,29 +52,29 @@ const strict = await start();
 const lenient = await start({ PUBLISH_FALLBACK: "allow" });
 for (const worker of [strict, lenient]) afterAll(() => worker.dispose());
 
-/** A room that is judged so. */
-function roomOf(judge: Judge): string {
+/** Creates a room whose publish hook is this handler. */
+function roomOf(handler: Handler): string {
   const room = newRoom();
-  judges.set(room, judge);
+  handlers.set(room, handler);
   return room;
 }
 
-const answer = (decisions: Verdict[]): Reply => ({ body: JSON.stringify({ decisions }) });
+const respondWith = (decisions: Decision[]): Reply => ({ body: JSON.stringify({ decisions }) });
 
-/** Judges each message by itself. */
+/** Returns a handler that decides each message separately. */
 const each =
-  (verdict: (data: unknown) => Verdict): Judge =>
+  (decide: (data: unknown) => Decision): Handler =>
   (messages) =>
-    answer(messages.map(({ data }) => verdict(data)));
+    respondWith(messages.map(({ data }) => decide(data)));
 
-const asksOf = (room: string): Seen[] => site.seen.filter(({ body }) => body.includes(`"${room}"`));
+const hookRequestsOf = (room: string): Seen[] => site.seen.filter(({ body }) => body.includes(`"${room}"`));
 
-/** An example of PROTOCOL.md. */
+/** Reads an example from PROTOCOL.md. */
 const example = (name: string) =>
   JSON.parse(readFileSync(new URL(`vectors/${name}.json`, import.meta.url), "utf8"));
 
-/** The headers of the application's own requests about a room. */
-const served = async (room: string) => {
+/** Returns the headers of a back end's request about a room. */
+const backEndHeaders = async (room: string) => {
   const jwt = await token({ sub: "server", rooms: { [room]: ["serve"] } });
   return { authorization: `Bearer ${jwt}` };
 };
@@ -82,7 +82,7 @@ const served = async (room: string) => {
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe("a message", () => {
-  it("is stored as it is where the application allows it, which is asked with a signature", async () => {
+  it("is stored unchanged if the application allows it, and the hook request is signed", async () => {
     const room = roomOf(each(() => ({ allow: true })));
     const [ann, bob] = [await connect(strict, room), await connect(strict, room, { user: "bob" })];
     const before = Date.now();
@@ -91,12 +91,12 @@ describe("a message", () => {
     expect(offset).toBe(1);
     const message = { type: "message", offset: 1, user: "ann", event: "chat", data };
     for (const client of [ann, bob]) expect(await client.next("message")).toMatchObject(message);
-    const [asked, ...others] = asksOf(room);
+    const [sent, ...others] = hookRequestsOf(room);
     expect(others).toEqual([]);
-    const { path, headers, body } = asked ?? {};
+    const { path, headers, body } = sent ?? {};
     expect(path).toBe(ADDRESS);
-    const question = expectWebhookRequest("room.publish", asked as Seen);
-    expect(question).toEqual({
+    const request = expectWebhookRequest("room.publish", sent as Seen);
+    expect(request).toEqual({
       type: "room.publish",
       timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
       data: { room, messages: [{ user: "ann", connection: ann.welcome.connection, event: "chat", data }] },
@@ -106,7 +106,7 @@ describe("a message", () => {
       "webhook-id": expect.stringMatching(/^[0-9a-f]{16}$/),
     });
     const signedAt = Number(headers?.["webhook-timestamp"]);
-    expect(signedAt).toBe(Math.floor(Date.parse(question.timestamp) / 1000));
+    expect(signedAt).toBe(Math.floor(Date.parse(request.timestamp) / 1000));
     expect(signedAt).toBeGreaterThanOrEqual(Math.floor(before / 1000));
     const signed = `${headers?.["webhook-id"]}.${signedAt}.${body}`;
     const signatures = SECRETS.map(
@@ -115,7 +115,7 @@ describe("a message", () => {
     expect(headers?.["webhook-signature"]).toBe(signatures.join(" "));
   });
 
-  it("is stored as the application changes it", async () => {
+  it("is stored with the data that the application returns", async () => {
     const room = roomOf(each((data) => ({ allow: true, data: `${data}`.replace("damn", "d…") })));
     const ann = await connect(strict, room);
     await ann.request({ type: "publish", data: "damn it" });
@@ -124,7 +124,7 @@ describe("a message", () => {
     expect(dataOf(messages)).toEqual(["d… it"]);
   });
 
-  it("is not stored where the application refuses it, and its member is told why", async () => {
+  it("is not stored if the application refuses it, and the sender gets the reason", async () => {
     const room = roomOf(
       each((data) => (data === "spam" ? { allow: false, reason: "不行: no links" } : { allow: false })),
     );
@@ -134,7 +134,7 @@ describe("a message", () => {
       ...refused,
       message: "不行: no links",
     });
-    // As often as one likes.
+    // Refused messages do not count as errors that close the connection.
     for (let count = 0; count < 30; count++) {
       expect(await ann.requestError({ type: "publish", data: count })).toMatchObject({
         ...refused,
@@ -144,112 +144,116 @@ describe("a message", () => {
     expect((await ann.request({ type: "history" })).messages).toEqual([]);
   });
 
-  it("is asked about and judged like the examples", async () => {
+  it("is sent to the hook and decided like the examples in PROTOCOL.md", async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const { data } = example("publish_hook_request");
-    judges.set(data.room, async (messages) => {
+    handlers.set(data.room, async (messages) => {
       if (messages[0]?.data !== "first") return { body: JSON.stringify(example("publish_hook_response")) };
       await promise;
-      return answer([{ allow: true }]);
+      return respondWith([{ allow: true }]);
     });
     const users = ["ann", "bob", "cho"];
     const clients = await Promise.all(users.map((user) => connect(strict, data.room, { user })));
     const [ann, bob, cho] = clients as [Client, Client, Client];
     cho.send({ type: "publish", data: "first" });
-    await vi.waitFor(() => expect(asksOf(data.room)).toHaveLength(1));
+    await vi.waitFor(() => expect(hookRequestsOf(data.room)).toHaveLength(1));
     for (const [index, client] of clients.entries()) {
-      const { event, data: said } = data.messages[index];
-      client.send({ type: "publish", event, data: said });
-      // The runtime answers this itself, once it has read what came before.
+      const { event, data: content } = data.messages[index];
+      client.send({ type: "publish", event, data: content });
+      // The runtime answers this ping itself, after it has read the previous frame.
       client.send('{"type":"ping"}');
       await client.next("pong");
     }
     resolve();
     for (const client of [ann, bob, cho]) {
-      for (const said of ["first", { text: "你好 👋" }, { text: "D…, Ann!" }]) {
-        expect((await client.next("message")).data).toEqual(said);
+      for (const content of ["first", { text: "你好 👋" }, { text: "D…, Ann!" }]) {
+        expect((await client.next("message")).data).toEqual(content);
       }
     }
     expect(await cho.next("error")).toMatchObject({ code: "refused", message: "no links, please" });
-    const question = JSON.parse(asksOf(data.room)[1]?.body ?? "");
+    const request = JSON.parse(hookRequestsOf(data.room)[1]?.body ?? "");
     const connections = clients.map(({ welcome }) => welcome.connection);
-    const messages = data.messages.map((one: Candidate, index: number) => ({
+    const messages = data.messages.map((one: HookMessage, index: number) => ({
       ...one,
       connection: connections[index],
     }));
-    expect(question).toEqual({
+    expect(request).toEqual({
       type: "room.publish",
       timestamp: expect.any(String),
       data: { room: data.room, messages },
     });
   });
 
-  it("of the application's own is not judged", async () => {
+  it("published by the back end is not sent to the hook", async () => {
     const room = newRoom();
     const ann = await connect(strict, room);
     const url = `${strict.origin}/v1/rooms/${room}/messages`;
-    const headers = await served(room);
+    const headers = await backEndHeaders(room);
     const response = await fetch(url, { method: "POST", headers, body: '{"data":"news"}' });
     expect(response.status).toBe(201);
     expect((await ann.next("message")).data).toBe("news");
-    expect(asksOf(room)).toEqual([]);
+    expect(hookRequestsOf(room)).toEqual([]);
   });
 });
 
 const allowed = JSON.stringify({ decisions: [{ allow: true }] });
 const UNREACHED = "could not be reached, or took too long";
-const ANSWER_BYTES_MAX = 2 * 1024 * 1024;
+const RESPONSE_BYTES_MAX = 2 * 1024 * 1024;
 
 /** Responses without usable decisions, and what is logged. */
 const FAILURES: [string, () => Reply, string][] = [
-  ["that does not come in time", () => ({ never: true }), UNREACHED],
-  ["that does not end in time", () => ({ body: allowed.slice(0, 5), endless: true }), UNREACHED],
+  ["that never starts", () => ({ never: true }), UNREACHED],
+  ["that never ends", () => ({ body: allowed.slice(0, 5), endless: true }), UNREACHED],
   [
-    "that never comes, since the application hangs up",
+    "replaced by a closed connection",
     () => {
       throw new Error("hangs up");
     },
     UNREACHED,
   ],
-  ["of 500", () => ({ status: 500, body: allowed }), "answered 500"],
-  ["of 201", () => ({ status: 201, body: allowed }), "answered 201"],
-  ["of 204", () => ({ status: 204 }), "answered 204"],
-  ["that leads elsewhere", () => ({ status: 307, headers: { location: "/elsewhere" } }), "answered 307"],
-  ["with nothing", () => ({}), "returned no list of decisions"],
-  ["that is a page", () => ({ body: "<!doctype html>" }), "returned no list of decisions"],
-  ["with too few", () => answer([]), "returned 0 decisions for 1 messages"],
-  ["with too many", () => answer([{ allow: true }, { allow: true }]), "returned 2 decisions for 1 messages"],
+  ["with status 500", () => ({ status: 500, body: allowed }), "answered 500"],
+  ["with status 201", () => ({ status: 201, body: allowed }), "answered 201"],
+  ["with status 204", () => ({ status: 204 }), "answered 204"],
+  ["that redirects", () => ({ status: 307, headers: { location: "/elsewhere" } }), "answered 307"],
+  ["with an empty body", () => ({}), "returned no list of decisions"],
+  ["with an HTML page", () => ({ body: "<!doctype html>" }), "returned no list of decisions"],
+  ["with too few decisions", () => respondWith([]), "returned 0 decisions for 1 messages"],
   [
-    "of another form",
+    "with too many decisions",
+    () => respondWith([{ allow: true }, { allow: true }]),
+    "returned 2 decisions for 1 messages",
+  ],
+  [
+    "with a malformed decision",
     () => ({ body: '{"decisions":[{"allow":"yes"}]}' }),
     "returned an invalid decision 0: malformed",
   ],
   [
-    "with a message that is too long",
-    () => answer([{ allow: true, data: "x".repeat(65_535) }]),
+    "with data that makes the message too long",
+    () => respondWith([{ allow: true, data: "x".repeat(65_535) }]),
     "returned an invalid decision 0: 'data' is too long",
   ],
   [
-    "that is too long",
-    () => ({ body: allowed.padEnd(ANSWER_BYTES_MAX + 1) }),
+    "with a body that is too long",
+    () => ({ body: allowed.padEnd(RESPONSE_BYTES_MAX + 1) }),
     "answered with a body that is too long",
   ],
 ];
 
-/** Fails its own member's message and no other: retryable, or not at all. */
-async function expectFallback(at: { strict: Worker; lenient: Worker }, judge: Judge) {
-  const room = roomOf(judge);
+/** Checks that the message gets a retryable error, or is stored if the fallback is to allow it. */
+async function expectFallback(at: { strict: Worker; lenient: Worker }, handler: Handler) {
+  const room = roomOf(handler);
   const [ann, bob] = [await connect(at.strict, room), await connect(at.lenient, room)];
   const command = { type: "publish", data: "unsure" } as const;
-  const [refused, stored] = await Promise.all([ann.requestError(command), bob.request(command)]);
-  expect(refused).toMatchObject({ code: "internal", retryable: true, retry_after_ms: 1000 });
+  const [error, stored] = await Promise.all([ann.requestError(command), bob.request(command)]);
+  expect(error).toMatchObject({ code: "internal", retryable: true, retry_after_ms: 1000 });
   expect(stored.offset).toBe(1);
   expect((await bob.next("message")).data).toBe("unsure");
   expect((await ann.request({ type: "history" })).messages).toEqual([]);
 }
 
-describe("no verdict", () => {
-  it.each(FAILURES)("is an answer %s", async (_which, reply, line) => {
+describe("without a valid decision", () => {
+  it.each(FAILURES)("the fallback applies: a response %s", async (_which, reply, line) => {
     await expectFallback({ strict, lenient }, reply);
     for (const worker of [strict, lenient]) {
       await vi.waitFor(() => expect(worker.log()).toContain(`error: PUBLISH_URL ${line}`));
@@ -257,7 +261,7 @@ describe("no verdict", () => {
     expect(site.seen.filter(({ path }) => path === "/elsewhere")).toEqual([]);
   });
 
-  it("comes from an application that is down", async () => {
+  it("the fallback applies if the application is down", async () => {
     const down = await startSite(() => ({}));
     await down.close();
     const settings = { PUBLISH_URL: down.origin };
@@ -267,13 +271,13 @@ describe("no verdict", () => {
     expect(first.log()).toContain(`error: PUBLISH_URL ${UNREACHED}`);
   });
 
-  it("is an answer of the most bytes just not", async () => {
-    const room = roomOf(() => ({ body: allowed.padEnd(ANSWER_BYTES_MAX) }));
+  it("the fallback does not apply to a response of the maximum size", async () => {
+    const room = roomOf(() => ({ body: allowed.padEnd(RESPONSE_BYTES_MAX) }));
     const ann = await connect(strict, room);
     expect((await ann.request({ type: "publish", data: 1 })).offset).toBe(1);
   });
 
-  it("keeps nobody from talking once the application answers again", async () => {
+  it("the fallback ends when the application responds again", async () => {
     let isUp = false;
     const room = roomOf((messages) => (isUp ? each(() => ({ allow: true }))(messages) : { status: 503 }));
     const ann = await connect(strict, room);
@@ -283,7 +287,7 @@ describe("no verdict", () => {
   });
 });
 
-it("the log holds neither the application's address nor what is said", () => {
+it("the log contains neither the hook's URL nor messages", () => {
   const { host, port } = new URL(site.origin);
   for (const secret of [host, `:${port}`, "/hooks", "version=2", "unsure", CURRENT, PREVIOUS]) {
     for (const worker of [strict, lenient]) expect(worker.log()).not.toContain(secret);
@@ -291,17 +295,17 @@ it("the log holds neither the application's address nor what is said", () => {
 });
 
 describe("order", () => {
-  it("is kept over many members, whatever becomes of each message and however long it takes", async () => {
+  it("order is kept across many members, whatever the decisions and the delays", async () => {
     const [members, messages] = [4, 150];
-    const lots: number[] = [];
-    const room = roomOf(async (candidates) => {
-      lots.push(candidates.length);
-      await sleep(20 + (lots.length % 5) * 20);
+    const sizes: number[] = [];
+    const room = roomOf(async (messages) => {
+      sizes.push(messages.length);
+      await sleep(20 + (sizes.length % 5) * 20);
       return each((data) => {
         const { n } = data as { n: number };
         if (n % 7 === 0) return { allow: false, reason: "a multiple of 7" };
         return n % 5 === 0 ? { allow: true, data: { ...(data as object), changed: true } } : { allow: true };
-      })(candidates);
+      })(messages);
     });
     const users = Array.from({ length: members }, (_, index) => `user ${index}`);
     const clients = await Promise.all(users.map((user) => connect(strict, room, { user })));
@@ -317,10 +321,10 @@ describe("order", () => {
     for (const client of clients) {
       client.send({ type: "ping", id: "end" });
       await client.next("pong", ({ id }) => id === "end");
-      const answers = client.pushes.filter((push) => push.type === "ack" || push.type === "error");
-      expect(answers.map(({ id }) => id)).toEqual(numbers);
-      for (const answer of answers) {
-        expect(answer.type).toBe(Number(answer.id) % 7 === 0 ? "error" : "ack");
+      const replies = client.pushes.filter((push) => push.type === "ack" || push.type === "error");
+      expect(replies.map(({ id }) => id)).toEqual(numbers);
+      for (const reply of replies) {
+        expect(reply.type).toBe(Number(reply.id) % 7 === 0 ? "error" : "ack");
       }
     }
     for (const client of clients) {
@@ -328,21 +332,21 @@ describe("order", () => {
       seen.push(client.pushes.filter((push) => push.type === "message"));
     }
     for (const all of seen) expect(all).toEqual(seen[0]);
-    const heard = seen[0] ?? [];
-    expect(heard.map(({ offset }) => offset)).toEqual(
+    const received = seen[0] ?? [];
+    expect(received.map(({ offset }) => offset)).toEqual(
       Array.from({ length: stored.length * members }, (_, index) => index + 1),
     );
     for (const user of users) {
-      const said = heard.map(({ data }) => data as { of: string; n: number; changed?: true });
-      const own = said.filter(({ of }) => of === user);
+      const published = received.map(({ data }) => data as { of: string; n: number; changed?: true });
+      const own = published.filter(({ of }) => of === user);
       expect(own.map(({ n }) => n)).toEqual(stored);
       for (const { n, changed } of own) expect(changed === true).toBe(n % 5 === 0);
     }
-    expect(Math.max(...lots)).toBeLessThanOrEqual(100);
-    expect(lots.reduce((sum, count) => sum + count)).toBe(messages * members);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(100);
+    expect(sizes.reduce((sum, count) => sum + count)).toBe(messages * members);
   });
 
-  it("holds up nobody who does not publish", async () => {
+  it("order is per connection: a pending message does not delay other connections", async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const room = roomOf(async (messages) => {
       await promise;
@@ -350,7 +354,7 @@ describe("order", () => {
     });
     const [ann, bob] = [await connect(strict, room), await connect(strict, room, { user: "bob" })];
     ann.send({ type: "publish", id: "slow", data: "slow" }, { type: "signal", data: "behind it" });
-    await vi.waitFor(() => expect(asksOf(room)).toHaveLength(1));
+    await vi.waitFor(() => expect(hookRequestsOf(room)).toHaveLength(1));
     bob.send({ type: "signal", data: "quick" });
     expect((await ann.next("signal")).data).toBe("quick");
     expect(await bob.drain()).toEqual([]);
@@ -362,7 +366,7 @@ describe("order", () => {
 });
 
 describe("the client", () => {
-  it("publishes in a room that is judged, and is told what was refused", async () => {
+  it("the client reports refused messages and stores the others in order", async () => {
     const room = roomOf(async (messages) => {
       await sleep(30);
       return each((data) => {
@@ -379,14 +383,14 @@ describe("the client", () => {
     const stored = await Promise.all(outcomes.filter((_, n) => n !== 13));
     expect(stored.map(({ offset }) => offset)).toEqual(Array.from({ length: 49 }, (_, index) => index + 1));
     await untilOffset(bob, 49);
-    const said = Array.from({ length: 50 }, (_, n) => (n === 7 ? "seven" : n)).filter((n) => n !== 13);
-    expect(dataOf(messages)).toEqual(said);
+    const expected = Array.from({ length: 50 }, (_, n) => (n === 7 ? "seven" : n)).filter((n) => n !== 13);
+    expect(dataOf(messages)).toEqual(expected);
   });
 
-  it("has each message stored once, though the room is lost before the verdict", async () => {
-    let asks = 0;
+  it("the client has each message stored once if the room is lost before the decision", async () => {
+    let requests = 0;
     const room = roomOf(async (messages) => {
-      if (++asks === 1) {
+      if (++requests === 1) {
         await strict.hibernate(room);
         await sleep(300);
       }
@@ -396,7 +400,7 @@ describe("the client", () => {
     const { offset } = await ann.publish("once");
     expect(offset).toBe(1);
     await ann.publish("twice");
-    expect(asks).toBe(3);
+    expect(requests).toBe(3);
     const bob = await connect(strict, room, { user: "bob" });
     const { messages } = await bob.request({ type: "history" });
     expect(dataOf(messages)).toEqual(["once", "twice"]);

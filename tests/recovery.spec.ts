@@ -1,4 +1,4 @@
-// Coming back to a room: what was missed is replayed, whole or honestly not.
+// Recovery: a reconnecting client gets all missed messages, or the welcome reports the failure.
 
 import { afterAll, describe, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
@@ -11,21 +11,21 @@ afterAll(() => worker.dispose());
 
 const publish = (data: unknown) => ({ type: "publish", data }) as const;
 
-/** The next so many messages. */
-async function messages(client: Client, count: number): Promise<Message[]> {
-  const heard: Message[] = [];
-  while (heard.length < count) heard.push(await client.next("message"));
-  return heard;
+/** Waits for the next `count` messages. */
+async function nextMessages(client: Client, count: number): Promise<Message[]> {
+  const messages: Message[] = [];
+  while (messages.length < count) messages.push(await client.next("message"));
+  return messages;
 }
 
 const numbers = (first: number, last: number) =>
   Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
-describe("a client that comes back", () => {
+describe("a reconnecting client", () => {
   it.each([
     { name: "lines", protocols: ["snug.v1"] },
     { name: "plain frames", protocols: [] },
-  ])("hears all that it missed, then what is live ($name)", async ({ protocols }) => {
+  ])("gets all missed messages, then live ones ($name)", async ({ protocols }) => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob", protocols });
@@ -37,27 +37,27 @@ describe("a client that comes back", () => {
     const back = await connect(worker, room, { user: "bob", protocols, query: { epoch, offset: 1 } });
     expect(back.welcome).toMatchObject({ recovered: true, epoch, offset: 50 });
     await ann.request(publish(51));
-    const heard = await messages(back, 50);
-    expect(heard.map(({ offset }) => offset)).toEqual(numbers(2, 51));
-    expect(heard.map(({ data }) => data)).toEqual(numbers(2, 51));
+    const messages = await nextMessages(back, 50);
+    expect(messages.map(({ offset }) => offset)).toEqual(numbers(2, 51));
+    expect(messages.map(({ data }) => data)).toEqual(numbers(2, 51));
     expect(await back.drain()).toEqual([]);
   });
 
-  it("misses nothing of what is published while it does", async () => {
+  it("misses no message that is published during recovery", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const { epoch } = ann.welcome;
     const published = numbers(1, 200).map((data) => ann.request(publish(data)));
-    const visits = numbers(1, 10).map(async (visitor) => {
-      const client = await connect(worker, room, { user: `bob${visitor}`, query: { epoch, offset: 0 } });
+    const readers = numbers(1, 10).map(async (number) => {
+      const client = await connect(worker, room, { user: `bob${number}`, query: { epoch, offset: 0 } });
       expect(client.welcome.recovered).toBe(true);
-      const heard = await messages(client, 200);
-      expect(heard.map(({ offset }) => offset)).toEqual(numbers(1, 200));
+      const messages = await nextMessages(client, 200);
+      expect(messages.map(({ offset }) => offset)).toEqual(numbers(1, 200));
     });
-    await Promise.all([...published, ...visits]);
+    await Promise.all([...published, ...readers]);
   });
 
-  it("recovers from its welcome alone, and over hibernation", async () => {
+  it("recovers from the position in its welcome, even after hibernation", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const { epoch, offset } = ann.welcome;
@@ -68,7 +68,7 @@ describe("a client that comes back", () => {
     expect((await back.next("message")).data).toBe("missed");
   });
 
-  it("is told honestly where it cannot be brought up to date", async () => {
+  it("gets recovered=false and no messages if recovery is impossible", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const { epoch } = ann.welcome;
@@ -84,14 +84,14 @@ describe("a client that comes back", () => {
   });
 });
 
-describe("a client that comes for the first time", () => {
-  it("hears the newest messages that it asks for", async () => {
+describe("a new client", () => {
+  it("gets the newest messages that it requests with 'last'", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     for (const data of numbers(1, 5)) await ann.request(publish(data));
     const bob = await connect(worker, room, { user: "bob", query: { last: 3 } });
     expect(bob.welcome.recovered).toBeNull();
-    expect((await messages(bob, 3)).map(({ data }) => data)).toEqual([3, 4, 5]);
+    expect((await nextMessages(bob, 3)).map(({ data }) => data)).toEqual([3, 4, 5]);
     expect(await bob.drain()).toEqual([]);
   });
 });

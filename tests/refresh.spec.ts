@@ -1,4 +1,4 @@
-// A new token on a connection that is open.
+// Token refresh on an open connection.
 
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterAll, expect, it } from "vitest";
@@ -17,7 +17,7 @@ const refresh = async (client: Client, claims: object) =>
 
 const publish = { type: "publish", data: "hello" } as const;
 
-it("grants more or less at once, and the last one counts after hibernation too", async () => {
+it("a refresh changes the capabilities at once, and they survive hibernation", async () => {
   const room = newRoom();
   const bob = await connect(worker, room, { user: "bob" });
   const ann = await connect(worker, room, { claims: { rooms: { [room]: ["receive"] } } });
@@ -37,7 +37,7 @@ it("grants more or less at once, and the last one counts after hibernation too",
   expect((await ann.requestError(publish)).code).toBe("forbidden");
 });
 
-it("takes a token of any algorithm that the door takes", async () => {
+it("a refresh accepts every algorithm that a join accepts", async () => {
   const ann = await connect(worker, newRoom());
   const exp = inSeconds(7200);
   const jwt = await new SignJWT({ sub: "ann", rooms: ["*"], exp })
@@ -48,7 +48,7 @@ it("takes a token of any algorithm that the door takes", async () => {
   await ann.request(publish);
 });
 
-it("changes nothing where the token does not hold, and never the user", async () => {
+it("a refresh with an invalid token or another user changes nothing", async () => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const other = await token({}, { secret: "another secret of at least 32 bytes" });
@@ -69,7 +69,7 @@ it("changes nothing where the token does not hold, and never the user", async ()
   await ann.request(publish);
 });
 
-it("ends a connection to a room that the token is no longer for", async () => {
+it("a refresh whose token does not grant the room closes the connection", async () => {
   const room = newRoom();
   const bob = await connect(worker, room, { user: "bob" });
   const ann = await connect(worker, room);
@@ -85,7 +85,7 @@ it("ends a connection to a room that the token is no longer for", async () => {
   expect(await bob.next("presence", ({ leaves }) => leaves.length > 0)).toMatchObject({ leaves: ["ann"] });
 });
 
-it("leaves the connection's place and presence alone", async () => {
+it("a refresh keeps the connection, its member and its state", async () => {
   const room = newRoom();
   const bob = await connect(worker, room, { user: "bob" });
   const ann = await connect(worker, room);

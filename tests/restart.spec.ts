@@ -1,4 +1,4 @@
-// Restarts: the process dies with everything in its memory, and what was promised holds.
+// Restarts: stored messages and members survive the end of the process, also with older schemas.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -13,7 +13,7 @@ afterAll(() => rm(storage, { recursive: true }));
 
 const settings = { PRESENCE_GRACE_MS: 3_600_000 };
 
-it("what was acked is there, in the same epoch, and the next offset follows", async () => {
+it("after a restart, acked messages are stored, and epoch and offsets continue", async () => {
   let epoch: string;
   {
     await using worker = await startWorker(settings, storage);
@@ -29,7 +29,7 @@ it("what was acked is there, in the same epoch, and the next offset follows", as
   expect((await ann.request({ type: "publish", data: 4 })).offset).toBe(4);
 });
 
-it("a member that dropped before is still awaited, and is back without being announced", async () => {
+it("after a restart, a member can return within the grace period without an announcement", async () => {
   const bob = { user: "bob", claims: { info: { name: "Bob" } } };
   let before: object | undefined;
   {
@@ -66,7 +66,7 @@ const TO_VERSION_4 = `
   DROP TABLE bans;
   UPDATE meta SET value = '4' WHERE key = 'schema';
 `;
-/** Undoes version 4, in which a row may hold several messages: here each was published alone. */
+/** Reverts version 4, which allows several messages per row. In this test, each row has one. */
 const TO_VERSION_3 = `
   ${TO_VERSION_4}
   CREATE TABLE earlier (offset INTEGER PRIMARY KEY, time INTEGER NOT NULL, json TEXT NOT NULL,
@@ -95,7 +95,7 @@ it.each([
   { version: 3, sql: TO_VERSION_3 },
   { version: 2, sql: TO_VERSION_2 },
   { version: 1, sql: TO_VERSION_1 },
-])("a room that version $version of the schema stored goes on", async ({ sql }) => {
+])("a room stored with schema version $version continues", async ({ sql }) => {
   const directory = await mkdtemp(join(tmpdir(), "snug-"));
   onTestFinished(() => rm(directory, { recursive: true }));
   const long = "é".repeat(400);
@@ -116,7 +116,7 @@ it.each([
   expect(await offsets()).toEqual([3, 4]);
 });
 
-it("idempotency keys that version 3 of the schema stored still hold", async () => {
+it("idempotency keys stored with schema version 3 still work", async () => {
   const directory = await mkdtemp(join(tmpdir(), "snug-"));
   onTestFinished(() => rm(directory, { recursive: true }));
   const sent = [

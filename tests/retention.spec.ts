@@ -1,4 +1,4 @@
-// What a room keeps, on the real storage.
+// Retention, with real storage.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -20,22 +20,23 @@ async function start(settings: Settings): Promise<Worker> {
 
 const publish = (data: unknown) => ({ type: "publish", data }) as const;
 
-async function kept(client: Client): Promise<number[]> {
+/** Returns the offsets in the history. */
+async function retainedOffsets(client: Client): Promise<number[]> {
   const { messages, more } = await client.request({ type: "history", limit: 100 });
   expect(more).toBe(false);
   return messages.map(({ offset }) => offset);
 }
 
 describe("a room", () => {
-  it("keeps the newest messages, and counts on over hibernation", async () => {
+  it("keeps the newest messages up to HISTORY_MESSAGES_MAX, even after hibernation", async () => {
     const worker = await start({ HISTORY_MESSAGES_MAX: 3 });
     const room = newRoom();
     const ann = await connect(worker, room);
     for (let data = 1; data <= 200; data++) await ann.request(publish(data));
-    expect(await kept(ann)).toEqual([198, 199, 200]);
+    expect(await retainedOffsets(ann)).toEqual([198, 199, 200]);
     await worker.hibernate(room);
     expect((await ann.request(publish("next"))).offset).toBe(201);
-    expect(await kept(ann)).toEqual([199, 200, 201]);
+    expect(await retainedOffsets(ann)).toEqual([199, 200, 201]);
     const { epoch } = ann.welcome;
     const early = await connect(worker, room, { user: "bob", query: { epoch, offset: 197 } });
     expect(early.welcome.recovered).toBe(false);
@@ -44,18 +45,18 @@ describe("a room", () => {
     expect((await late.next("message")).offset).toBe(199);
   });
 
-  it("keeps no more bytes than it may", async () => {
+  it("keeps at most HISTORY_BYTES_MAX bytes", async () => {
     const worker = await start({ HISTORY_BYTES_MAX: 2500 });
     const room = newRoom();
     const ann = await connect(worker, room);
     for (let count = 1; count <= 4; count++) await ann.request(publish("é".repeat(500)));
-    expect(await kept(ann)).toEqual([3, 4]);
+    expect(await retainedOffsets(ann)).toEqual([3, 4]);
     await worker.hibernate(room);
     await ann.request(publish("é".repeat(500)));
-    expect(await kept(ann)).toEqual([4, 5]);
+    expect(await retainedOffsets(ann)).toEqual([4, 5]);
   });
 
-  it("removes what has aged from storage, though nothing is said and nobody is there", async () => {
+  it("deletes expired messages from storage, even without members and new messages", async () => {
     const storage = await mkdtemp(join(tmpdir(), "snug-"));
     onTestFinished(() => rm(storage, { recursive: true }));
     await using worker = await startWorker({ HISTORY_SECONDS_MAX: 1 }, storage);
@@ -75,25 +76,25 @@ describe("a room", () => {
     expect((await back.request(publish(6))).offset).toBe(6);
   });
 
-  it("may keep things for longer than dates go", async () => {
+  it("accepts a retention time beyond the range of dates", async () => {
     const worker = await start({ HISTORY_SECONDS_MAX: Number.MAX_SAFE_INTEGER });
     const room = newRoom();
     const ann = await connect(worker, room);
-    await ann.request(publish("for ever"));
+    await ann.request(publish("forever"));
     await ann.close(1000);
     const back = await connect(worker, room);
-    expect(await kept(back)).toEqual([1]);
+    expect(await retainedOffsets(back)).toEqual([1]);
     expect(worker.log()).toBe("");
   });
 
-  it("keeps nothing where nothing is wanted, and still orders", async () => {
+  it("keeps no messages if HISTORY_MESSAGES_MAX is 0, but still assigns offsets", async () => {
     const worker = await start({ HISTORY_MESSAGES_MAX: 0 });
     const room = newRoom();
     const ann = await connect(worker, room);
-    expect((await ann.request(publish("said"))).offset).toBe(1);
-    expect(await ann.next("message")).toMatchObject({ offset: 1, data: "said" });
+    expect((await ann.request(publish("not kept"))).offset).toBe(1);
+    expect(await ann.next("message")).toMatchObject({ offset: 1, data: "not kept" });
     await worker.hibernate(room);
-    expect((await ann.request(publish("said"))).offset).toBe(2);
-    expect(await kept(ann)).toEqual([]);
+    expect((await ann.request(publish("not kept"))).offset).toBe(2);
+    expect(await retainedOffsets(ann)).toEqual([]);
   });
 });

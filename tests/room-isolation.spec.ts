@@ -1,4 +1,4 @@
-// Rooms are worlds of their own: nothing of one is seen in another.
+// Rooms are isolated from each other.
 
 import { afterAll, expect, it } from "vitest";
 import { joinRefusal } from "./support/admission.js";
@@ -9,7 +9,7 @@ import { startWorker } from "./support/worker.js";
 const worker = await startWorker({ PRESENCE_GRACE_MS: 0 });
 afterAll(() => worker.dispose());
 
-it("nothing that happens in one room is heard in another, be it the same user's", async () => {
+it("events in one room do not reach another, even for the same user", async () => {
   const [here, there] = [newRoom(), newRoom()];
   const ann = await connect(worker, here);
   const bob = await connect(worker, here, { user: "bob" });
@@ -31,7 +31,7 @@ it("nothing that happens in one room is heard in another, be it the same user's"
   expect(await witness.drain()).toEqual([]);
 });
 
-it("each room counts its own offsets, in an epoch of its own", async () => {
+it("each room has its own offsets and its own epoch", async () => {
   const members: Client[] = [];
   for (const published of [1, 2, 3]) {
     const member = await connect(worker, newRoom());
@@ -55,7 +55,7 @@ it("each room has its own history and members", async () => {
   expect((await bob.request({ type: "members" })).members).toMatchObject([{ user: "bob", connections: 1 }]);
 });
 
-it("names that differ in anything are different rooms", async () => {
+it("rooms with different names are different, including case and punctuation", async () => {
   const names = [
     "lobby",
     "Lobby",
@@ -74,7 +74,7 @@ it("names that differ in anything are different rooms", async () => {
   }
 });
 
-it("a token for one room opens no other", async () => {
+it("a token for one room is rejected by others", async () => {
   const claims = { rooms: ["team:7:*"] };
   await connect(worker, "team:7:general", { claims });
   for (const room of ["team:8:general", "team:7", "lobby"]) {
@@ -82,7 +82,7 @@ it("a token for one room opens no other", async () => {
   }
 });
 
-it("a room keeps its messages when everyone has left", async () => {
+it("a room keeps its messages after all members have left", async () => {
   const room = newRoom();
   const ann = await connect(worker, room);
   await ann.request({ type: "publish", data: "kept" });

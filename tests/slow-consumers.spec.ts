@@ -1,4 +1,4 @@
-// A member that does not read: it keeps nobody waiting, and what waits for it is bounded.
+// Slow consumers: a client that stops reading does not delay others, and its queue is limited.
 
 import { afterAll, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
@@ -13,47 +13,48 @@ const worker = await startWorker({
 });
 afterAll(() => worker.dispose());
 
-/** What may wait for a member, in messages of this many bytes. */
+/** The size of a message in bytes. */
 const BYTES = 60_000;
-const WAITING_MAX = (8 * 1024 * 1024) / BYTES;
-/** More than that, and more than the buffers of both ends of a connection hold besides. */
+/** The number of messages that may be queued for a connection. */
+const QUEUED_MAX = (8 * 1024 * 1024) / BYTES;
+/** More messages than the queue and the socket buffers on both sides can hold. */
 const FAR_TOO_MANY = 2000;
 
 const long = (data: unknown) => ({ type: "publish", data: [data, "x".repeat(BYTES)] }) as const;
 const numbers = (first: number, last: number) =>
   Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
-/** The next messages that a client hears. */
-async function heard(client: Client, count: number): Promise<Message[]> {
+/** Waits for the next `count` messages. */
+async function nextMessages(client: Client, count: number): Promise<Message[]> {
   const messages = [];
   while (messages.length < count) messages.push(await client.next("message"));
   return messages;
 }
 
-/** Ann who talks, bob who listens, and one who has stopped reading. */
+/** Connects ann, who publishes, bob, who reads, and one client that has stopped reading. */
 async function threeMembers(room: string) {
-  const unwatching = { presence: 0 };
+  const noPresence = { presence: 0 };
   const ann = await connect(worker, room, { query: { echo: 0 } });
-  const bob = await connect(worker, room, { user: "bob", query: unwatching });
-  const slow = await connect(worker, room, { user: "slow", query: unwatching });
+  const bob = await connect(worker, room, { user: "bob", query: noPresence });
+  const slow = await connect(worker, room, { user: "slow", query: noPresence });
   await ann.drain();
   slow.pause();
   return { ann, bob, slow };
 }
 
-it("one for whom less waits keeps nobody waiting, and hears all of it later", {
+it("a slow consumer below the limit does not delay others, and gets all messages later", {
   timeout: 60_000,
 }, async () => {
   const { ann, bob, slow } = await threeMembers(newRoom());
-  const count = Math.floor(WAITING_MAX);
+  const count = Math.floor(QUEUED_MAX);
   for (const data of numbers(1, count)) await ann.request(long(data));
-  expect((await heard(bob, count)).map(({ offset }) => offset)).toEqual(numbers(1, count));
+  expect((await nextMessages(bob, count)).map(({ offset }) => offset)).toEqual(numbers(1, count));
   expect(slow.frames).toHaveLength(1);
   slow.resume();
-  expect((await heard(slow, count)).map(({ offset }) => offset)).toEqual(numbers(1, count));
+  expect((await nextMessages(slow, count)).map(({ offset }) => offset)).toEqual(numbers(1, count));
 });
 
-it("one for whom more waits is closed, and may come back for the rest", { timeout: 60_000 }, async () => {
+it("a slow consumer above the limit is closed with 4002, and can recover", { timeout: 60_000 }, async () => {
   const room = newRoom();
   const { ann, bob, slow } = await threeMembers(room);
   const { epoch } = slow.welcome;
@@ -66,9 +67,9 @@ it("one for whom more waits is closed, and may come back for the rest", { timeou
     newest = (await ann.request(long("before"))).offset;
     expect(newest).toBeLessThan(FAR_TOO_MANY);
   }
-  expect(newest).toBeGreaterThan(WAITING_MAX);
+  expect(newest).toBeGreaterThan(QUEUED_MAX);
   const last = (await ann.request({ type: "publish", data: "after" })).offset;
-  expect((await heard(bob, last)).map(({ offset }) => offset)).toEqual(numbers(1, last));
+  expect((await nextMessages(bob, last)).map(({ offset }) => offset)).toEqual(numbers(1, last));
   expect(await ann.next("presence")).toMatchObject({ leaves: ["slow"], count: 2 });
   expect(slow.frames).toHaveLength(1);
 
@@ -86,25 +87,25 @@ it("one for whom more waits is closed, and may come back for the rest", { timeou
   const query = { epoch, offset: offsets.length };
   const back = await connect(worker, room, { user: "slow", query });
   expect(back.welcome).toMatchObject({ recovered: true, offset: last });
-  const missed = await heard(back, last - offsets.length);
+  const missed = await nextMessages(back, last - offsets.length);
   expect(missed.map(({ offset }) => offset)).toEqual(numbers(offsets.length + 1, last));
   expect(missed.at(-1)?.data).toBe("after");
   expect((await ann.next("presence")).joins).toMatchObject([{ user: "slow" }]);
 });
 
-it("those furthest behind are closed where too much waits for all together, and the others hear all", {
+it("the slowest consumers are closed if the room's queues are too large together, and the others get all messages", {
   timeout: 60_000,
 }, async () => {
   const room = newRoom();
-  const unwatching = { query: { presence: 0 } };
+  const noPresence = { query: { presence: 0 } };
   const ann = await connect(worker, room, { query: { echo: 0, presence: 0 } });
-  // For none of so many can as much wait as for one alone.
-  const crowd = numbers(1, 12).map((number) => `slow${number}`);
-  const slow = await Promise.all(crowd.map((user) => connect(worker, room, { user, ...unwatching })));
+  // With this many slow consumers, the limit of the room is reached before that of a connection.
+  const slowUsers = numbers(1, 12).map((number) => `slow${number}`);
+  const slow = await Promise.all(slowUsers.map((user) => connect(worker, room, { user, ...noPresence })));
   for (const client of slow) client.pause();
   const open = async () => {
     const { members } = await ann.request({ type: "members" });
-    return members.filter(({ user, connections }) => crowd.includes(user) && connections === 1);
+    return members.filter(({ user, connections }) => slowUsers.includes(user) && connections === 1);
   };
   let newest = 0;
   while ((await open()).length === slow.length) {
@@ -117,7 +118,7 @@ it("those furthest behind are closed where too much waits for all together, and 
   for (const client of slow) {
     client.resume();
     if (users.includes(client.welcome.user)) {
-      expect((await heard(client, last)).map(({ offset }) => offset)).toEqual(numbers(1, last));
+      expect((await nextMessages(client, last)).map(({ offset }) => offset)).toEqual(numbers(1, last));
     } else {
       expect(await client.closed()).toEqual({ code: 4002, reason: "too_slow" });
     }

@@ -1,4 +1,4 @@
-// What is written to storage, and what is not.
+// Requests that must not write to storage.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,7 +9,7 @@ import { connect } from "./support/client.js";
 import { roomDatabases } from "./support/storage.js";
 import { startWorker } from "./support/worker.js";
 
-it("to ask about a room does not make one", async () => {
+it("a join request without Upgrade does not create a room", async () => {
   const storage = await mkdtemp(join(tmpdir(), "snug-"));
   onTestFinished(() => rm(storage, { recursive: true }));
   {

@@ -57,26 +57,29 @@ async function workerFor({ algorithm, secret }: Issued): Promise<Worker> {
 }
 
 describe.each(issuers)("a token created by $made_by", ({ made_by, keys }) => {
-  it.each(keys)(`from ${made_by} with $algorithm is accepted, and rejected if a bit is changed`, async (issued) => {
-    const worker = await workerFor(issued);
-    const { token } = issued;
-    for (const by of ["header", "protocol"] as const) {
-      const { welcome } = await connect(worker, newRoom(), { token, by });
-      expect(welcome.user).toBe("ann");
-      expect(welcome.members?.[0]?.info).toEqual({ name: NAME });
-    }
-    const [header = "", payload = "", signature = ""] = token.split(".");
-    const forged = [
-      [header, flipBit(payload), signature],
-      [header, payload, flipBit(signature)],
-      [header, payload, ""],
-    ];
-    for (const parts of forged) {
-      const response = await joinRefusal(worker, newRoom(), { token: parts.join(".") });
-      expect(response.status).toBe(401);
-      expect(JSON.parse(response.body).code).toBe("token_invalid");
-    }
-  });
+  it.each(keys)(
+    `from ${made_by} with $algorithm is accepted, and rejected if a bit is changed`,
+    async (issued) => {
+      const worker = await workerFor(issued);
+      const { token } = issued;
+      for (const by of ["header", "protocol"] as const) {
+        const { welcome } = await connect(worker, newRoom(), { token, by });
+        expect(welcome.user).toBe("ann");
+        expect(welcome.members?.[0]?.info).toEqual({ name: NAME });
+      }
+      const [header = "", payload = "", signature = ""] = token.split(".");
+      const forged = [
+        [header, flipBit(payload), signature],
+        [header, payload, flipBit(signature)],
+        [header, payload, ""],
+      ];
+      for (const parts of forged) {
+        const response = await joinRefusal(worker, newRoom(), { token: parts.join(".") });
+        expect(response.status).toBe(401);
+        expect(JSON.parse(response.body).code).toBe("token_invalid");
+      }
+    },
+  );
 });
 
 /** Flips one bit of the middle byte. */
