@@ -1,4 +1,4 @@
-// Cookie sessions: whom the application at AUTH_URL names is let in, and nobody else.
+// Cookie sessions: the application at AUTH_URL authenticates join requests by their cookies.
 
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
@@ -15,13 +15,13 @@ import { startWorker, type Worker } from "./support/worker.js";
 const PAGE = "https://app.example";
 const FOREIGN = "https://evil.example";
 
-/** Comes with cookies and no token. */
+/** Returns a join request with cookies and no token. */
 const withCookie = (cookie: string, headers: Record<string, string> = {}): JoinRequest => ({
   token: null,
   headers: { Cookie: cookie, ...headers },
 });
 
-/** Is refused, and told the same without `Upgrade`. */
+/** Checks that a join request is rejected, with and without `Upgrade`. */
 async function expectRefused(
   at: Worker,
   room: string,
@@ -29,22 +29,22 @@ async function expectRefused(
   status: number,
   code: string,
 ) {
-  const [answer, told] = await Promise.all([
+  const [response, plain] = await Promise.all([
     joinRefusal(at, room, joinRequest),
     joinWithoutUpgrade(at, room, joinRequest),
   ]);
-  expect(answer).toMatchObject({ status, headers: { "content-type": "application/problem+json" } });
-  expect(JSON.parse(answer.body)).toMatchObject({ status, code });
-  expect(told).toMatchObject({ status, body: answer.body });
-  if (status === 401) expect(answer.headers["www-authenticate"]).toBe("Bearer");
-  if (status === 503) expect(answer.headers["retry-after"]).toMatch(/^\d+$/);
-  return answer;
+  expect(response).toMatchObject({ status, headers: { "content-type": "application/problem+json" } });
+  expect(JSON.parse(response.body)).toMatchObject({ status, code });
+  expect(plain).toMatchObject({ status, body: response.body });
+  if (status === 401) expect(response.headers["www-authenticate"]).toBe("Bearer");
+  if (status === 503) expect(response.headers["retry-after"]).toMatch(/^\d+$/);
+  return response;
 }
 
 describe.skipIf(!hasPhp)("an application in PHP", () => {
   const LIFE_SECONDS = 1200;
   let php: PhpSite;
-  /** Has nothing but AUTH_URL, and so no key for any token. */
+  /** Has AUTH_URL and no keys for tokens. */
   let worker: Worker;
   let withTokens: Worker;
 
@@ -59,8 +59,8 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     await php[Symbol.asyncDispose]();
   });
 
-  /** Signs in, and gives the cookie for it. */
-  async function login(user: string, name = user, site = php): Promise<string> {
+  /** Signs in and returns the session cookie. */
+  async function signIn(user: string, name = user, site = php): Promise<string> {
     const form = new URLSearchParams({ user, name });
     const response = await fetch(`${site.origin}/login.php`, { method: "POST", body: form });
     expect(response.status).toBe(200);
@@ -69,8 +69,8 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     return cookie;
   }
 
-  it("says who comes, under which name, and for how long", async () => {
-    const cookie = await login("ann", "安 🦀");
+  it("provides the user, the profile and the expiry of a join", async () => {
+    const cookie = await signIn("ann", "安 🦀");
     const first = inSeconds(LIFE_SECONDS);
     const { welcome } = await connect(worker, "user:ann", withCookie(cookie));
     const info = { name: "安 🦀" };
@@ -80,8 +80,8 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     expect(welcome.expires).toBeLessThanOrEqual(inSeconds(LIFE_SECONDS) * 1000);
   });
 
-  it("knows two users for two, and each of them on every connection", async () => {
-    const [ann, bob] = [withCookie(await login("ann")), withCookie(await login("bob"))];
+  it("identifies two users, and all connections of each", async () => {
+    const [ann, bob] = [withCookie(await signIn("ann")), withCookie(await signIn("bob"))];
     const first = await connect(worker, "lobby", ann);
     const other = await connect(worker, "lobby", bob);
     expect((await first.next("presence")).joins).toMatchObject([{ user: "bob" }]);
@@ -97,8 +97,8 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     expect(await first.next("message")).toMatchObject({ user: "bob", data: "hello" });
   });
 
-  it("does not know who brings no cookie, or a forged one", async () => {
-    const cookie = await login("ann");
+  it("rejects joins without a cookie, or with a forged one", async () => {
+    const cookie = await signIn("ann");
     await expectRefused(worker, "lobby", { token: null }, 401, "token_missing");
     const id = cookie.replace(/^.*=/, "");
     for (const forged of [
@@ -118,39 +118,39 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     await connect(worker, "lobby", withCookie(cookie));
   });
 
-  it("does not know who has signed out", async () => {
-    const cookie = await login("ann");
+  it("rejects a user who has signed out", async () => {
+    const cookie = await signIn("ann");
     await connect(worker, "lobby", withCookie(cookie));
     await fetch(`${php.origin}/logout.php`, { headers: { Cookie: cookie } });
     await expectRefused(worker, "lobby", withCookie(cookie), 401, "token_missing");
   });
 
-  it("keeps users out of rooms that are not theirs", async () => {
-    const ann = withCookie(await login("ann"));
+  it("rejects users in rooms that it does not grant", async () => {
+    const ann = withCookie(await signIn("ann"));
     for (const room of ["user:bob", "user%3Abob", "user:", "lobby2", "Lobby"]) {
       await expectRefused(worker, room, ann, 403, "room_forbidden");
     }
     expect((await connect(worker, "%75ser%3Aann", ann)).welcome.room).toBe("user:ann");
   });
 
-  it("is not asked where there is a token, be it a bad one", async () => {
-    const ann = withCookie(await login("ann"));
+  it("is not called if there is a token, even an invalid one", async () => {
+    const ann = withCookie(await signIn("ann"));
     const before = (await php.seen()).length;
     const both = { ...ann, token: await token({ sub: "tom" }) };
     for (const by of ["header", "protocol"] as const) {
       expect((await connect(withTokens, "user:ann", { ...both, by })).welcome.user).toBe("tom");
       await expectRefused(withTokens, "user:ann", { ...ann, token: "bad", by }, 401, "token_invalid");
     }
-    const ended = { ...ann, token: await token({ exp: inSeconds(-60) }) };
-    await expectRefused(withTokens, "user:ann", ended, 401, "token_expired");
+    const expired = { ...ann, token: await token({ exp: inSeconds(-60) }) };
+    await expectRefused(withTokens, "user:ann", expired, 401, "token_expired");
     const elsewhere = { ...ann, token: await token({ rooms: ["elsewhere"] }) };
     await expectRefused(withTokens, "user:ann", elsewhere, 403, "room_forbidden");
     expect(await php.seen()).toHaveLength(before);
     expect((await connect(withTokens, "user:ann", ann)).welcome.user).toBe("ann");
   });
 
-  it("is enough for a Worker that has no keys, which takes no token", async () => {
-    const cookie = await login("ann");
+  it("suffices for a Worker without keys, which rejects all tokens", async () => {
+    const cookie = await signIn("ann");
     const client = await connect(worker, "lobby", withCookie(cookie));
     const both = { ...withCookie(cookie), token: await token() };
     await expectRefused(worker, "lobby", both, 401, "token_invalid");
@@ -158,8 +158,8 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     await client.request({ type: "publish", data: "still here" });
   });
 
-  it("lets go on with a token of the same user", async () => {
-    const client = await connect(withTokens, "lobby", withCookie(await login("ann")));
+  it("allows a refresh with a token of the same user", async () => {
+    const client = await connect(withTokens, "lobby", withCookie(await signIn("ann")));
     const refresh = async (sub: string, exp: number) => ({
       type: "refresh" as const,
       token: await token({ sub, exp }),
@@ -169,11 +169,11 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     expect((await client.request(await refresh("ann", exp))).expires).toBe(exp * 1000);
   });
 
-  it("ends a connection with its session, and knows nobody after that", async () => {
+  it("ends a connection when the session expires, and rejects later joins", async () => {
     const gc = { "session.gc_probability": 1, "session.gc_divisor": 1 };
     await using brief = await startPhp({ "session.gc_maxlifetime": 3, ...gc });
     await using strict = await startWorker({ AUTH_URL: `${brief.origin}/snug.php`, JWT_LEEWAY_SECONDS: 0 });
-    const ann = withCookie(await login("ann", "Ann", brief));
+    const ann = withCookie(await signIn("ann", "Ann", brief));
     const client = await connect(strict, "lobby", ann);
     expect(await client.next("closing")).toEqual({
       type: "closing",
@@ -186,8 +186,8 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     await vi.waitFor(() => expectRefused(strict, "lobby", ann, 401, "token_missing"), 10_000);
   });
 
-  it("is told whose cookies they are, for which room and from where, and nothing else", async () => {
-    const session = await login("ann");
+  it("receives the cookies, the room, the origin and the IP address, and nothing else", async () => {
+    const session = await signIn("ann");
     const Cookie = `a=b; c="d, e"; ${session}; f=; g=h=%69`;
     const joinRequest = {
       token: null,
@@ -212,7 +212,7 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
       "content-type": "application/json",
       "content-length": expect.any(String),
       "user-agent": expect.stringMatching(/^Snug\/\d/),
-      // The platform's own.
+      // Added by the platform.
       "cf-worker": expect.any(String),
     };
     expect(first).toEqual({
@@ -229,8 +229,8 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     });
   });
 
-  it("answers its page's question only, and in PHP's eyes nothing was wrong", async () => {
-    const Cookie = await login("ann");
+  it("rejects invalid requests, and logs no PHP warnings", async () => {
+    const Cookie = await signIn("ann");
     const page = `${php.origin}/snug.php`;
     expect(await httpRequest(page, { Cookie })).toMatchObject({ status: 405, body: "" });
     for (const body of ["", "nonsense", "[]", "7", '"lobby"', '{"room":["lobby"]}', '{"room":true}']) {
@@ -242,9 +242,9 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
   });
 });
 
-/** What the application answers, by the room that it is asked about. */
+/** The application's responses, by room. */
 const replies = new Map<string, Reply>();
-const HANGS_UP = new Error("the site hangs up");
+const HANGS_UP = new Error("the site closes the connection");
 const claims = (more: object = {}) =>
   JSON.stringify({ sub: "ann", exp: inSeconds(60), rooms: ["*"], ...more });
 
@@ -264,38 +264,38 @@ afterAll(async () => {
   await site.close();
 });
 
-/** A room about which the application has this to say. */
+/** Creates a room with this response of the application. */
 function roomOf(reply: Reply): string {
   const room = newRoom();
   replies.set(room, reply);
   return room;
 }
 
-/** What the application was asked about a room. */
-const questions = (room: string): Seen[] =>
+/** Returns the application's requests about a room. */
+const requestsFor = (room: string): Seen[] =>
   site.seen.filter(({ path, body }) => path !== "/good" && JSON.parse(body).room === room);
 
-/** Is refused as the application can't be heard; the operator is told why, and nobody is told more. */
+/** Checks that a join gets 503, and that the log has the reason without secrets. */
 async function expectUnavailable(room: string, why: string, at = worker) {
   const before = at.log().length;
-  const answer = await expectRefused(at, room, withCookie(COOKIE), 503, "auth_unavailable");
+  const response = await expectRefused(at, room, withCookie(COOKIE), 503, "auth_unavailable");
   const line = `error: AUTH_URL ${why}`;
   await vi.waitFor(() => expect(at.log().slice(before).trim().split("\n")).toEqual([line, line]));
-  for (const secret of [COOKIE, SECRET_PATH, site.origin]) expect(answer.body).not.toContain(secret);
+  for (const secret of [COOKIE, SECRET_PATH, site.origin]) expect(response.body).not.toContain(secret);
 }
 
-describe("an answer of 200", () => {
+describe("a response with status 200", () => {
   it.each<[string, string, string]>([
-    ["nothing", "", "are malformed"],
-    ["no JSON", "ann", "are malformed"],
+    ["an empty body", "", "are malformed"],
+    ["text that is not JSON", "ann", "are malformed"],
     ["HTML", "<!doctype html><title>ann</title>", "are malformed"],
-    ["half of it", claims().slice(0, -1), "are malformed"],
-    ["a list", `["ann",${inSeconds(60)}]`, "are malformed"],
-    ["a list of claims", `[${claims()}]`, "are malformed"],
+    ["incomplete claims", claims().slice(0, -1), "are malformed"],
+    ["an array", `["ann",${inSeconds(60)}]`, "are malformed"],
+    ["an array of claims", `[${claims()}]`, "are malformed"],
     ["null", "null", "are malformed"],
-    ["two of them", `${claims()}${claims()}`, "are malformed"],
-    ["a sub that stands twice", claims().replace("{", '{"sub":"bob",'), "are malformed"],
-    ["an exp that stands twice", claims().replace("{", '{"exp":9999999999,'), "are malformed"],
+    ["two objects", `${claims()}${claims()}`, "are malformed"],
+    ["a duplicate sub", claims().replace("{", '{"sub":"bob",'), "are malformed"],
+    ["a duplicate exp", claims().replace("{", '{"exp":9999999999,'), "are malformed"],
     ["no sub", claims({ sub: undefined }), "needs a 'sub'"],
     ["an empty sub", claims({ sub: "" }), "needs a 'sub'"],
     ["a sub of 129 bytes", claims({ sub: "u".repeat(129) }), "needs a 'sub'"],
@@ -303,17 +303,17 @@ describe("an answer of 200", () => {
     ["a sub that is a number", claims({ sub: 7 }), "are malformed"],
     ["a sub that is null", claims({ sub: null }), "needs a 'sub'"],
     ["no exp", claims({ exp: undefined }), "needs an 'exp'"],
-    ["an exp that is text", claims({ exp: `${inSeconds(60)}` }), "are malformed"],
+    ["an exp that is a string", claims({ exp: `${inSeconds(60)}` }), "are malformed"],
     ["an exp with a fraction", claims({ exp: inSeconds(60) + 0.5 }), "are malformed"],
     ["an exp that is negative", claims({ exp: -1 }), "are malformed"],
     ["an exp that is out of range", claims({ exp: Number.MAX_SAFE_INTEGER }), "out of range"],
-    ["an nbf that has not come", claims({ nbf: inSeconds(60) }), "token_not_yet_valid"],
+    ["an nbf in the future", claims({ nbf: inSeconds(60) }), "token_not_yet_valid"],
     ["an info of 1,025 bytes", claims({ info: { a: "x".repeat(1025 - 8) } }), "'info'"],
-    ["an info that is a list", claims({ info: [] }), "'info'"],
+    ["an info that is an array", claims({ info: [] }), "'info'"],
     ["limits of 0", claims({ limits: { message_bytes: 0 } }), "'limits'"],
-    ["rooms that are text", claims({ rooms: "*" }), "are malformed"],
-    ["rooms that grant text", claims({ rooms: { "*": "receive" } }), "are malformed"],
-  ])("with %s lets nobody in", async (_what, body, why) => {
+    ["rooms that are a string", claims({ rooms: "*" }), "are malformed"],
+    ["rooms that grant a string", claims({ rooms: { "*": "receive" } }), "are malformed"],
+  ])("is an error if it has %s", async (_what, body, why) => {
     const before = worker.log().length;
     const room = roomOf({ body });
     await expectRefused(worker, room, withCookie(COOKIE), 503, "auth_unavailable");
@@ -324,16 +324,16 @@ describe("an answer of 200", () => {
       expect(line).toContain(why);
       expect(line).not.toContain("ann");
     }
-    expect(questions(room)).toHaveLength(2);
+    expect(requestsFor(room)).toHaveLength(2);
   });
 
-  it("with an exp that has passed is for signing in again, once the leeway is over", async () => {
+  it("with an expired exp gets token_expired after the leeway", async () => {
     const room = roomOf({ body: claims({ exp: inSeconds(-6) }) });
     await expectRefused(worker, room, withCookie(COOKIE), 401, "token_expired");
     await connect(worker, roomOf({ body: claims({ exp: inSeconds(-2) }) }), withCookie(COOKIE));
   });
 
-  it("says where its user may go and what for, as a token does", async () => {
+  it("grants rooms and capabilities like a token", async () => {
     const rooms = { "*": ["receive"], "team:*": ["publish", "history"], "team:7:*": [] };
     const join = (name: string) => {
       replies.set(name, { body: claims({ rooms }) });
@@ -354,7 +354,7 @@ describe("an answer of 200", () => {
     }
   });
 
-  it("has limits and a profile that count, and claims of no concern", async () => {
+  it("applies limits and a profile, and ignores unknown claims", async () => {
     const limits = { message_bytes: 100, messages_per_second: 3 };
     const info = { name: "Ann" };
     const more = { limits, info, iat: "today", jti: 7, admin: true };
@@ -362,18 +362,18 @@ describe("an answer of 200", () => {
     expect(welcome).toMatchObject({ limits, members: [{ user: "ann", info }] });
   });
 
-  it("need not be addressed to the Worker, nor name its issuer", async () => {
+  it("does not need aud and iss", async () => {
     await using strict = await startWorker({ AUTH_URL, JWT_ISSUER: PAGE, JWT_AUDIENCE: "snug" });
     await connect(strict, roomOf({ body: claims() }), withCookie(COOKIE));
     await connect(strict, roomOf({ body: claims({ iss: FOREIGN, aud: ["other"] }) }), withCookie(COOKIE));
   });
 
-  it("counts whatever its content type", async () => {
+  it("is accepted with any content type", async () => {
     const headers = { "content-type": "text/html; charset=latin1" };
     await connect(worker, roomOf({ headers, body: ` ${claims()}\n` }), withCookie(COOKIE));
   });
 
-  it("is for one join, and the next one is asked about anew", async () => {
+  it("is not cached: every join calls the application", async () => {
     const headers = { "cache-control": "public, max-age=3600" };
     const room = roomOf({ headers, body: claims() });
     await connect(worker, room, withCookie(COOKIE));
@@ -383,7 +383,7 @@ describe("an answer of 200", () => {
     expect((await connect(worker, room, withCookie(COOKIE))).welcome.user).toBe("bob");
   });
 
-  it("sets no cookies for whom it is about", async () => {
+  it("cannot set cookies in the browser", async () => {
     const room = roomOf({ headers: { "set-cookie": "planted=1" }, body: claims() });
     expect((await joinWithoutUpgrade(worker, room, withCookie(COOKIE))).headers).not.toHaveProperty(
       "set-cookie",
@@ -391,8 +391,8 @@ describe("an answer of 200", () => {
   });
 });
 
-describe("another answer", () => {
-  it("of 401 or 403 is the caller's, whatever its body", async () => {
+describe("a response with another status", () => {
+  it("401 or 403 rejects the join, whatever the body", async () => {
     for (const body of ["", claims(), "<html>"]) {
       await expectRefused(worker, roomOf({ status: 401, body }), withCookie(COOKIE), 401, "token_missing");
       await expectRefused(worker, roomOf({ status: 403, body }), withCookie(COOKIE), 403, "room_forbidden");
@@ -400,7 +400,7 @@ describe("another answer", () => {
   });
 
   it.each([201, 202, 204, 206, 300, 304, 400, 402, 404, 405, 418, 429, 500, 502, 503])(
-    "of %i is none",
+    "%i makes the join get 503",
     async (status) => {
       const headers = { "retry-after": "1000", "set-cookie": "planted=1" };
       const body = [204, 304].includes(status) ? undefined : claims();
@@ -408,18 +408,21 @@ describe("another answer", () => {
     },
   );
 
-  it.each([301, 302, 303, 307, 308])("of %i is none, and leads nowhere", async (status) => {
-    const before = site.seen.length;
-    for (const Location of ["/good", `${site.origin}/good`]) {
-      const room = roomOf({ status, headers: { Location }, body: claims() });
-      await expectUnavailable(room, `answered ${status}`);
-    }
-    expect(site.seen.slice(before).map(({ path }) => path)).not.toContain("/good");
-    expect(site.seen).toHaveLength(before + 4);
-  });
+  it.each([301, 302, 303, 307, 308])(
+    "%i makes the join get 503, and the redirect is not followed",
+    async (status) => {
+      const before = site.seen.length;
+      for (const Location of ["/good", `${site.origin}/good`]) {
+        const room = roomOf({ status, headers: { Location }, body: claims() });
+        await expectUnavailable(room, `answered ${status}`);
+      }
+      expect(site.seen.slice(before).map(({ path }) => path)).not.toContain("/good");
+      expect(site.seen).toHaveLength(before + 4);
+    },
+  );
 });
 
-describe("an answer's bytes", () => {
+describe("the size limit of the response", () => {
   const MOST = 16 * 1024;
   const ofBytes = (size: number) => {
     const bare = claims({ filler: "" });
@@ -428,7 +431,7 @@ describe("an answer's bytes", () => {
   const inPieces = (text: string) => text.match(/.{1,1000}/g) ?? [];
   const measured = (body: string): Reply => ({ body, headers: { "content-length": `${body.length}` } });
 
-  it("are 16 KiB at most, and not one more, whether their number is told or not", async () => {
+  it("accepts 16 KiB and rejects one byte more, with or without a Content-Length", async () => {
     expect(ofBytes(MOST)).toHaveLength(MOST);
     for (const reply of [measured(ofBytes(MOST)), { body: inPieces(ofBytes(MOST)) }]) {
       await connect(worker, roomOf(reply), withCookie(COOKIE));
@@ -437,12 +440,12 @@ describe("an answer's bytes", () => {
     for (const reply of [measured(ofBytes(MOST + 1)), { body: inPieces(ofBytes(MOST + 1)) }]) {
       await expectUnavailable(roomOf(reply), TOO_MANY);
     }
-    // A refusal is one whatever page goes with it.
+    // The body of a rejection is ignored.
     const { body } = measured("x".repeat(MOST + 1));
     await expectRefused(worker, roomOf({ status: 403, body }), withCookie(COOKIE), 403, "room_forbidden");
   });
 
-  it("are read no further, and the sender is let go of", async () => {
+  it("ends an endless response and closes its connection", async () => {
     let stopped = 0;
     function* endless() {
       try {
@@ -454,7 +457,7 @@ describe("an answer's bytes", () => {
     }
     const room = newRoom();
     replies.set(room, {
-      // A new one for each request.
+      // A new generator for each request.
       get body() {
         return endless();
       },
@@ -464,17 +467,17 @@ describe("an answer's bytes", () => {
   });
 });
 
-describe("an application that does not answer", () => {
+describe("a failing application", () => {
   const UNREACHED = "could not be reached, or took too long";
 
-  /** Talks to whoever comes as the script has it, about the room that it is asked about. */
+  /** Responds to the request for a room, by the room's name. */
   const scripts = new Map<string, (socket: Socket) => void>();
   const server = createServer((socket) => {
-    let heard = "";
-    socket.on("error", () => {}); // The Worker may well hang up first.
+    let request = "";
+    socket.on("error", () => {}); // The Worker may close the connection first.
     socket.setEncoding("utf8").on("data", (text) => {
-      heard += text;
-      const [, room] = /\{"room":"([^"]*)".*\}$/.exec(heard) ?? [];
+      request += text;
+      const [, room] = /\{"room":"([^"]*)".*\}$/.exec(request) ?? [];
       if (room) scripts.get(room)?.(socket);
     });
   });
@@ -490,7 +493,7 @@ describe("an application that does not answer", () => {
     server.close();
   });
 
-  /** Is refused when the 5 s are over, upgrade or not. */
+  /** Checks that a join is rejected after the time limit of 5 s, with and without `Upgrade`. */
   async function expectTimeout(room: string, at: Worker) {
     const before = performance.now();
     await expectUnavailable(room, UNREACHED, at);
@@ -499,19 +502,19 @@ describe("an application that does not answer", () => {
     expect(seconds).toBeLessThan(9);
   }
 
-  describe.concurrent("within 5 s is not waited for,", () => {
-    // Each of them has a Worker of its own, as they are told apart by its log.
-    it("if it says nothing at all", async () => {
+  describe.concurrent("is given up after 5 s", () => {
+    // Each test has its own Worker, because it checks the log.
+    it("gets 503 after 5 s if it never responds", async () => {
       await using patient = await startWorker({ AUTH_URL });
       await expectTimeout(roomOf({ never: true }), patient);
     });
 
-    it("if its answer has no end", async () => {
+    it("gets 503 after 5 s if its response does not end", async () => {
       await using patient = await startWorker({ AUTH_URL });
       await expectTimeout(roomOf({ body: claims(), endless: true }), patient);
     });
 
-    it("if its answer comes byte by byte", async () => {
+    it("gets 503 after 5 s if its response arrives byte by byte", async () => {
       const room = newRoom();
       scripts.set(room, (socket) => {
         const body = claims();
@@ -524,72 +527,72 @@ describe("an application that does not answer", () => {
     });
   });
 
-  it("since it hangs up is not there", async () => {
+  it("makes joins get 503 if it closes the connection", async () => {
     await expectUnavailable(newRoom(), UNREACHED);
   });
 
   it.each<[string, string]>([
-    ["nothing", ""],
-    ["no HTTP", "nonsense\r\n\r\n"],
-    ["HTTP of half a line", "HTTP/1.1 200"],
-    ["a status that is none", "HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n"],
-    ["a length that is none", "HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n{}"],
-    ["a chunk that is none", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"],
-    ["a piece that breaks off", `HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n${claims()}`],
-    ["a chunk that breaks off", `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n${claims()}`],
-  ])("but with %s is not believed", async (_what, bytes) => {
+    ["an empty response", ""],
+    ["text that is not HTTP", "nonsense\r\n\r\n"],
+    ["an incomplete status line", "HTTP/1.1 200"],
+    ["an invalid status", "HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n"],
+    ["an invalid length", "HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n{}"],
+    ["an invalid chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"],
+    ["a truncated body", `HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n${claims()}`],
+    ["a truncated chunk", `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n${claims()}`],
+  ])("makes joins get 503 if it sends %s", async (_what, bytes) => {
     const room = newRoom();
     scripts.set(room, (socket) => socket.end(bytes));
     await expectUnavailable(room, UNREACHED, bare);
   });
 
-  it("as nothing listens there is not there", async () => {
+  it("makes joins get 503 if nothing listens at its address", async () => {
     await using gone = await startSite(() => ({}));
     await gone.close();
     await using lonely = await startWorker({ AUTH_URL: gone.origin });
     await expectUnavailable(newRoom(), UNREACHED, lonely);
   });
 
-  it("does not keep those with tokens out", async () => {
+  it("does not affect joins with tokens", async () => {
     const room = roomOf({ status: 500 });
     await expectUnavailable(room, "answered 500");
     await connect(worker, room);
   });
 });
 
-describe("a page that comes with cookies", () => {
+describe("a page that joins with cookies", () => {
   const from = (Origin: string) => withCookie(COOKIE, { Origin });
   let room: string;
-  let asks: number;
+  let calls: number;
 
   beforeEach(() => {
     room = roomOf({ body: claims() });
-    asks = 0;
+    calls = 0;
   });
-  afterEach(() => expect(questions(room)).toHaveLength(asks));
+  afterEach(() => expect(requestsFor(room)).toHaveLength(calls));
 
   it.each([
-    ["that is listed", () => PAGE],
-    ["that is listed, in capitals", () => PAGE.toUpperCase()],
-    ["that is the Worker's own", () => worker.origin],
-  ])("may if it is of an origin %s, which the application hears of", async (_which, origin) => {
+    ["in ALLOWED_ORIGINS", () => PAGE],
+    ["in ALLOWED_ORIGINS, in upper case", () => PAGE.toUpperCase()],
+    ["of the Worker itself", () => worker.origin],
+  ])("is accepted from an origin %s, which is sent to the application", async (_which, origin) => {
     await connect(worker, room, from(origin()));
-    asks = 1;
-    expect(questions(room)[0]?.headers).toMatchObject({ origin: origin(), cookie: COOKIE });
+    calls = 1;
+    expect(requestsFor(room)[0]?.headers).toMatchObject({ origin: origin(), cookie: COOKIE });
   });
 
   it.each([FOREIGN, "null", "http://app.example", `${PAGE}.evil.example`, "app.example"])(
-    "may not if it is of the origin %j, and the application is not asked",
+    "is rejected from the origin %j, without a call to the application",
     async (origin) => {
       await expectRefused(worker, room, from(origin), 403, "origin_forbidden");
     },
   );
 
-  it("may not because any page may with a token", async () => {
+  it("is rejected from other origins even if all origins are allowed with tokens", async () => {
     for (const origin of [FOREIGN, PAGE, "null", "file://"]) {
       await expectRefused(open, room, from(origin), 403, "origin_forbidden");
     }
-    // Nor with nothing, since browsers add the cookies themselves.
+    // A request without cookies is rejected as well, because browsers add cookies by themselves.
     const nothing = { token: null, headers: { Origin: FOREIGN } };
     await expectRefused(open, room, nothing, 403, "origin_forbidden");
     expect(
@@ -597,21 +600,21 @@ describe("a page that comes with cookies", () => {
     ).toBe("tom");
   });
 
-  it("may from the Worker's own host where any page may with a token", async () => {
+  it("is accepted from the Worker's own origin if all origins are allowed with tokens", async () => {
     await connect(open, room, from(open.origin));
-    asks = 1;
+    calls = 1;
   });
 
-  it("is no page if it has no origin, and may", async () => {
+  it("is accepted without an Origin header, which means that it is not a page", async () => {
     await connect(worker, room, withCookie(COOKIE));
     await connect(open, room, withCookie(COOKIE));
-    asks = 2;
-    for (const { headers } of questions(room)) expect(headers).not.toHaveProperty("origin");
+    calls = 2;
+    for (const { headers } of requestsFor(room)) expect(headers).not.toHaveProperty("origin");
   });
 });
 
-describe("a page that asks why, with its visitor's cookies,", () => {
-  /** What a browser would let the page read, with credentials or without. */
+describe("a page that sends a plain request with cookies", () => {
+  /** Returns the headers that decide if the page may read the response, with or without credentials. */
   const readable = ({ headers }: HttpResponse) => ({
     origin: headers["access-control-allow-origin"],
     credentials: headers["access-control-allow-credentials"],
@@ -625,7 +628,7 @@ describe("a page that asks why, with its visitor's cookies,", () => {
       "OPTIONS",
     );
 
-  it("may read the answer if its origin is listed, or the Worker's own", async () => {
+  it("may read the response if its origin is in ALLOWED_ORIGINS, or the Worker's own", async () => {
     for (const origin of [PAGE, worker.origin]) {
       const may = { origin, credentials: "true", vary: "origin" };
       for (const [status, reply] of [
@@ -634,52 +637,52 @@ describe("a page that asks why, with its visitor's cookies,", () => {
         [403, { status: 403 }],
         [503, { status: 500 }],
       ] as const) {
-        const answer = await joinWithoutUpgrade(
+        const response = await joinWithoutUpgrade(
           worker,
           roomOf(reply),
           withCookie(COOKIE, { Origin: origin }),
         );
-        expect(answer.status).toBe(status);
-        expect(readable(answer)).toEqual(may);
+        expect(response.status).toBe(status);
+        expect(readable(response)).toEqual(may);
       }
-      const answer = await preflight(worker, newRoom(), origin);
-      expect(answer.status).toBe(204);
-      expect(readable(answer)).toEqual(may);
+      const response = await preflight(worker, newRoom(), origin);
+      expect(response.status).toBe(204);
+      expect(readable(response)).toEqual(may);
     }
   });
 
-  it("may not if any page may with a token, which is answered without them", async () => {
+  it("may not read it with credentials if all origins are allowed with tokens", async () => {
     const room = roomOf({ body: claims() });
     const may = { origin: FOREIGN, credentials: undefined, vary: "origin" };
-    const answer = await joinWithoutUpgrade(open, room, { headers: { Cookie: COOKIE, Origin: FOREIGN } });
-    expect(answer.status).toBe(426);
-    expect(readable(answer)).toEqual(may);
-    const denied = await joinWithoutUpgrade(open, room, withCookie(COOKIE, { Origin: FOREIGN }));
-    expect(denied.status).toBe(403);
-    expect(readable(denied)).toEqual(may);
+    const response = await joinWithoutUpgrade(open, room, { headers: { Cookie: COOKIE, Origin: FOREIGN } });
+    expect(response.status).toBe(426);
+    expect(readable(response)).toEqual(may);
+    const rejected = await joinWithoutUpgrade(open, room, withCookie(COOKIE, { Origin: FOREIGN }));
+    expect(rejected.status).toBe(403);
+    expect(readable(rejected)).toEqual(may);
     expect(readable(await preflight(open, room, FOREIGN))).toEqual(may);
     const own = await joinWithoutUpgrade(open, room, withCookie(COOKIE, { Origin: open.origin }));
     expect(readable(own)).toEqual({ origin: open.origin, credentials: "true", vary: "origin" });
   });
 
-  it("may read nothing if its origin is another", async () => {
+  it("may not read it from another origin", async () => {
     const nothing = { origin: undefined, credentials: undefined };
     for (const origin of [FOREIGN, "null"]) {
       const joinRequest = withCookie(COOKIE, { Origin: origin });
       expect(readable(await joinWithoutUpgrade(worker, newRoom(), joinRequest))).toMatchObject(nothing);
-      const answer = await preflight(worker, newRoom(), origin);
-      expect(answer.status).toBe(403);
-      expect(readable(answer)).toMatchObject(nothing);
+      const response = await preflight(worker, newRoom(), origin);
+      expect(response.status).toBe(403);
+      expect(readable(response)).toMatchObject(nothing);
     }
   });
 
-  it("may not where there are no sessions", async () => {
+  it("may not read it with credentials if AUTH_URL is not set", async () => {
     await using plain = await startWorker({ ALLOWED_ORIGINS: PAGE });
     for (const joinRequest of [withCookie(COOKIE, { Origin: PAGE }), { headers: { Origin: PAGE } }]) {
-      const answer = await joinWithoutUpgrade(plain, newRoom(), joinRequest);
-      expect(readable(answer)).toEqual({ origin: PAGE, credentials: undefined, vary: "origin" });
+      const response = await joinWithoutUpgrade(plain, newRoom(), joinRequest);
+      expect(readable(response)).toEqual({ origin: PAGE, credentials: undefined, vary: "origin" });
     }
-    const answer = await preflight(plain, newRoom(), PAGE);
-    expect(readable(answer)).toEqual({ origin: PAGE, credentials: undefined, vary: "origin" });
+    const response = await preflight(plain, newRoom(), PAGE);
+    expect(readable(response)).toEqual({ origin: PAGE, credentials: undefined, vary: "origin" });
   });
 });

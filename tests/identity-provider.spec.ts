@@ -119,7 +119,7 @@ const FAILURES: [string, () => Reply, string][] = [
   [
     "a closed connection",
     () => {
-      throw new Error("hangs up");
+      throw new Error("closes the connection");
     },
     "could not be reached, or took too long",
   ],

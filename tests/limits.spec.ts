@@ -216,7 +216,7 @@ describe("the rate limit of commands", () => {
 
 describe("the limit of connections", () => {
   const expectRejected = async (room: string, user: string, status: number, code: string) => {
-    for (const answer of [
+    for (const response of [
       await joinRefusal(narrow, room, { user }),
       await joinWithoutUpgrade(narrow, room, { user }),
     ]) {

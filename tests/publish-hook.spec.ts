@@ -207,7 +207,7 @@ const FAILURES: [string, () => Reply, string][] = [
   [
     "replaced by a closed connection",
     () => {
-      throw new Error("hangs up");
+      throw new Error("closes the connection");
     },
     UNREACHED,
   ],

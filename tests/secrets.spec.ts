@@ -1,5 +1,5 @@
-// Secrets: every refusal, error and close that there is, and what came of each of them searched for keys, tokens,
-// cookies, addresses and claims. All bytes that leave the Worker pass through taps, which keep them.
+// Secrets: provokes every refusal, error and close code, and searches everything that the Worker sends and logs for keys,
+// tokens, cookies, URLs and claims. All bytes that leave the Worker pass through proxies that record them.
 
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
@@ -18,23 +18,23 @@ import { runSql } from "./support/storage.js";
 import { type Claims, inSeconds, type Signing, token } from "./support/tokens.js";
 import { type Settings, startWorker, type Worker } from "./support/worker.js";
 
-/** What is kept of each connection, in the order in which it came. */
+/** The recorded bytes of each connection, in order. */
 type Bytes = Buffer[][];
 
-/** All that has left the Workers, by where it went. */
-const out: Record<"client" | "application" | "provider" | "backEnd", Bytes> = {
+/** Everything that the Workers have sent, by recipient. */
+const sentTo: Record<"client" | "application" | "provider" | "backEnd", Bytes> = {
   client: [],
   application: [],
   provider: [],
   backEnd: [],
 };
-/** All that clients have said. */
-const said: Bytes = [];
+/** Everything that clients have sent. */
+const sentByClients: Bytes = [];
 const workers = new Set<Worker>();
 const logs: (() => string)[] = [];
 const closers: (() => unknown)[] = [];
 
-/** Ends all Workers, so that nothing more comes. */
+/** Stops all Workers, so that nothing more is sent. */
 async function endAll() {
   const all = [...workers];
   workers.clear();
@@ -45,16 +45,16 @@ afterAll(async () => {
   await Promise.all(closers.map((close) => close()));
 });
 
-/** Passes everything on to another server, and keeps it: what goes there, and what comes back. */
-async function tap(origin: string, { there = [], back = [] }: { there?: Bytes; back?: Bytes }) {
+/** Starts a proxy to a server that records the bytes in both directions, and returns its origin. */
+async function record(origin: string, { there = [], back = [] }: { there?: Bytes; back?: Bytes }) {
   const { hostname, port } = new URL(origin);
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
     const far = connectTcp({ host: hostname, port: Number(port), allowHalfOpen: true, noDelay: true });
-    const kept: [Buffer[], Buffer[]] = [[], []];
-    there.push(kept[0]);
-    back.push(kept[1]);
-    near.on("data", (bytes) => kept[0].push(bytes)).on("error", () => far.destroy());
-    far.on("data", (bytes) => kept[1].push(bytes)).on("error", () => near.destroy());
+    const recorded: [Buffer[], Buffer[]] = [[], []];
+    there.push(recorded[0]);
+    back.push(recorded[1]);
+    near.on("data", (bytes) => recorded[0].push(bytes)).on("error", () => far.destroy());
+    far.on("data", (bytes) => recorded[1].push(bytes)).on("error", () => near.destroy());
     near.pipe(far).pipe(near);
     for (const end of [near, far]) closers.push(() => end.destroy());
   });
@@ -63,10 +63,10 @@ async function tap(origin: string, { there = [], back = [] }: { there?: Bytes; b
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** A text that stands nowhere but where it was put. */
+/** Creates a unique text, to search for later. */
 const mark = (what: string) => `${what}${randomBytes(24).toString("hex")}`;
 
-// The keys and addresses of the operator.
+// The operator's keys and URLs.
 const JWT_SECRET = mark("secret");
 const JWT_SECRET_PREVIOUS = mark("previous");
 const AUTH = { path: mark("auth"), key: mark("authkey") };
@@ -74,36 +74,36 @@ const JWKS = { path: mark("jwks"), key: mark("jwkskey") };
 const HOOK = { path: mark("hook"), key: mark("hookkey") };
 const WEBHOOK_KEY = Buffer.from(mark("webhook")).subarray(0, 48);
 const WEBHOOK_SECRET = `whsec_${WEBHOOK_KEY.toString("base64")}`;
-/** What stood in settings that could not be used. */
-const MISSET: string[] = [];
+/** The values of invalid settings. */
+const INVALID_SETTINGS: string[] = [];
 
-// What clients and applications know, and nobody else is to.
+// Secrets of clients and applications.
 const COOKIE = mark("cookie");
 const BASIC = Buffer.from(mark("user:password")).toString("base64");
 const PRIVATE = mark("claim");
 const KID = mark("kid");
 const NONSENSE = mark("nonsense");
-const ANSWER = mark("answer");
+const RESPONSE = mark("response");
 const KEYS = mark("keys");
 const REFUSED = mark("refused");
 const tokens: string[] = [];
-/** Those that a Worker has made. */
-const minted: string[] = [];
-/** Where a client comes from, which is the application's business alone. */
+/** Tokens issued by a Worker. */
+const issued: string[] = [];
+/** A client's IP address, which is sent only to the application. */
 const IP = `2001:db8:${randomBytes(12).toString("hex").match(/.{4}/g)?.join(":")}`;
 
-// What is said for others to hear.
+// Texts that other clients receive.
 const PUBLISHED = mark("published");
 const PROFILE = mark("profile");
 const REASON = mark("reason");
 
-// What a back end says, and is told.
+// Texts that the back end sends and receives.
 const POSTED = mark("posted");
 const REPLIED = mark("replied");
-/** A message that comes to nothing. */
-const ASKED = mark("asked");
+/** A message that the publish hook does not allow. */
+const PROPOSED = mark("proposed");
 
-/** A token with a claim that is nobody's business. */
+/** Creates a token with a private claim. */
 async function secretToken(claims: Claims = {}, signing: Signing = {}): Promise<string> {
   const header = { kid: KID, ...signing.header };
   return remember(await token({ private: PRIVATE, ...claims }, { secret: JWT_SECRET, ...signing, header }));
@@ -119,22 +119,22 @@ const SET = JSON.stringify({
   keys: [{ ...(await exportJWK(publicKey)), kid: "rsa", alg: "RS256", private: KEYS }],
 });
 
-/** A token that takes the provider's key to check. */
+/** Creates a token signed with the provider's key. */
 async function providedToken(claims: object = {}): Promise<string> {
   const all = { sub: "ann", exp: inSeconds(3600), rooms: ["*"], private: PRIVATE, ...claims };
   const jwt = new SignJWT(all).setProtectedHeader({ alg: "RS256", kid: "rsa" });
   return remember(await jwt.sign(privateKey));
 }
 
-/** What the application answers, by the room; elsewhere it knows who comes. */
-const answers: Record<string, Reply> = {};
+/** The application's responses, by room. Default: a session. */
+const responses: Record<string, Reply> = {};
 const session = () => ({
-  headers: { "content-type": "application/json", "set-cookie": ANSWER },
+  headers: { "content-type": "application/json", "set-cookie": RESPONSE },
   body: JSON.stringify({ sub: "ann", exp: inSeconds(60), rooms: ["*"], private: PRIVATE }),
 });
-const application = await startSite(({ body }) => answers[JSON.parse(body).room] ?? session());
+const application = await startSite(({ body }) => responses[JSON.parse(body).room] ?? session());
 
-/** What the provider answers, by the last part of its address. */
+/** The provider's responses, by the last part of the URL. */
 const sets: Record<string, () => Reply> = {
   good: () => ({ body: SET }),
   error: () => ({ status: 500, body: KEYS }),
@@ -145,11 +145,11 @@ const sets: Record<string, () => Reply> = {
 };
 const provider = await startSite(({ path }) => {
   const reply = sets[path.replace(/^.*=/, "")];
-  if (!reply) throw new Error("hangs up");
+  if (!reply) throw new Error("closes the connection");
   return reply();
 });
 const elsewhere = await startSite(() => ({ body: SET }));
-/** What the back end answers to the events that it is told of, one after the other, and then takes all. */
+/** The back end's responses to deliveries, in order. After these, it accepts all. */
 const replies: Reply[] = [
   { status: 500, headers: { "set-cookie": REPLIED }, body: REPLIED },
   { status: 302, headers: { location: `${elsewhere.origin}/?${REPLIED}` } },
@@ -157,14 +157,14 @@ const replies: Reply[] = [
 ];
 const backEnd = await startSite(() => replies.shift() ?? {});
 closers.push(application.close, provider.close, elsewhere.close, backEnd.close);
-const WEBHOOK_URL = `${await tap(backEnd.origin, { there: out.backEnd })}/${HOOK.path}?key=${HOOK.key}`;
-const AUTH_URL = `${await tap(application.origin, { there: out.application })}/${AUTH.path}?key=${AUTH.key}`;
-const providerTap = await tap(provider.origin, { there: out.provider });
-const jwksUrl = (set: string) => `${providerTap}/${JWKS.path}?key=${JWKS.key}&set=${set}`;
+const WEBHOOK_URL = `${await record(backEnd.origin, { there: sentTo.backEnd })}/${HOOK.path}?key=${HOOK.key}`;
+const AUTH_URL = `${await record(application.origin, { there: sentTo.application })}/${AUTH.path}?key=${AUTH.key}`;
+const providerProxy = await record(provider.origin, { there: sentTo.provider });
+const jwksUrl = (set: string) => `${providerProxy}/${JWKS.path}?key=${JWKS.key}&set=${set}`;
 
 const PAGE = "https://app.example";
 
-/** Starts a Worker behind a tap. */
+/** Starts a Worker behind a recording proxy. */
 async function start(settings: Settings = {}, storage?: string): Promise<Worker> {
   const worker = await startWorker(
     {
@@ -183,7 +183,7 @@ async function start(settings: Settings = {}, storage?: string): Promise<Worker>
   );
   workers.add(worker);
   logs.push(worker.log);
-  return { ...worker, origin: await tap(worker.origin, { there: said, back: out.client }) };
+  return { ...worker, origin: await record(worker.origin, { there: sentByClients, back: sentTo.client }) };
 }
 
 const main = await start();
@@ -193,8 +193,8 @@ const generous = await start({
   JWT_AUDIENCE: "snug",
 });
 
-/** A joinRequest with everything that a browser brings. */
-const laden = (joinRequest: JoinRequest = {}): JoinRequest => ({
+/** Adds headers with secrets to a join request. */
+const withSecrets = (joinRequest: JoinRequest = {}): JoinRequest => ({
   ...joinRequest,
   headers: {
     Cookie: `a=b; session=${COOKIE}`,
@@ -204,13 +204,13 @@ const laden = (joinRequest: JoinRequest = {}): JoinRequest => ({
   },
 });
 
-/** Brings a token, and all else, to a door that opens. */
+/** Joins a room with a token, and with secrets in other headers. */
 const enter = async (at: Worker, room: string, joinRequest: JoinRequest = {}, claims: Claims = {}) => {
   const jwt = await secretToken({ info: { name: PROFILE }, ...claims });
-  return connect(at, room, laden({ by: "protocol", token: jwt, ...joinRequest }));
+  return connect(at, room, withSecrets({ by: "protocol", token: jwt, ...joinRequest }));
 };
 
-/** Is refused with a code, as an upgrade and without, wherever the token is. */
+/** Checks that a join request is rejected with a code, with and without `Upgrade`, wherever the token is. */
 async function expectRefused(
   room: string,
   code: string,
@@ -219,25 +219,25 @@ async function expectRefused(
   claims: Claims = {},
 ) {
   const places = joinRequest.token === null ? [undefined] : (["header", "protocol", "query"] as const);
-  const told = places.flatMap(async (by) => {
+  const codes = places.flatMap(async (by) => {
     const jwt = joinRequest.token === undefined ? await secretToken(claims) : joinRequest.token;
-    const whole = laden({ ...joinRequest, token: jwt, by });
+    const whole = withSecrets({ ...joinRequest, token: jwt, by });
     const both = await Promise.all([joinRefusal(at, room, whole), joinWithoutUpgrade(at, room, whole)]);
     return both.map(({ body }) => JSON.parse(body).code);
   });
-  expect(new Set((await Promise.all(told)).flat())).toEqual(new Set([code]));
+  expect(new Set((await Promise.all(codes)).flat())).toEqual(new Set([code]));
 }
 
-describe("the door refuses", () => {
-  it("what is not of its form", async () => {
+describe("the Worker rejects", () => {
+  it("rejects malformed join requests", async () => {
     await expectRefused("a*b", "bad_room", main);
     await expectRefused(newRoom(), "bad_request", main, { query: { echo: NONSENSE } });
     await expectRefused(newRoom(), "bad_request", main, { protocols: [NONSENSE] });
     await expectRefused(newRoom(), "origin_forbidden", main, { headers: { Origin: "https://evil.example" } });
   });
 
-  it("paths and methods that it does not know", async () => {
-    const joinRequest = laden({ token: await secretToken(), by: "query" });
+  it("rejects unknown paths and methods", async () => {
+    const joinRequest = withSecrets({ token: await secretToken(), by: "query" });
     const { url, headers } = await requestOf(main, newRoom(), joinRequest);
     for (const [method, to] of [
       ["POST", url],
@@ -258,10 +258,10 @@ describe("the door refuses", () => {
     expect((await httpRequest(url.replace(/v1.*\?/, "healthz?"), headers)).status).toBe(200);
   });
 
-  it("to make tokens of what is no claims, or for whom it should not", async () => {
+  it("rejects requests for development tokens with invalid claims or origins", async () => {
     const jwt = await secretToken();
     const claims = JSON.stringify({ sub: "ann", private: PRIVATE, jwt });
-    const { headers = {} } = laden();
+    const { headers = {} } = withSecrets();
     for (const [code, body, more, method = "POST", at = generous] of [
       ["bad_request", NONSENSE],
       ["bad_request", `{"sub":"${NONSENSE}","sub":"${PRIVATE}"}`],
@@ -272,17 +272,17 @@ describe("the door refuses", () => {
       ["not_found", claims, { Host: "chat.example.com" }],
       ["not_found", claims, {}, "POST", main],
     ] as [string, string, Record<string, string>?, string?, Worker?][]) {
-      const answer = await httpRequest(
+      const response = await httpRequest(
         `${at.origin}/dev/token?token=${jwt}`,
         { ...headers, ...more },
         method,
         body,
       );
-      expect(JSON.parse(answer.body).code).toBe(code);
+      expect(JSON.parse(response.body).code).toBe(code);
     }
   });
 
-  it("tokens that it has made itself, where they do not hold", async () => {
+  it("rejects invalid development tokens", async () => {
     for (const [code, claims] of [
       ["token_invalid", { private: PRIVATE }],
       ["token_invalid", { sub: "ann", aud: PRIVATE }],
@@ -290,14 +290,14 @@ describe("the door refuses", () => {
       ["room_forbidden", { sub: "ann", private: PRIVATE }],
     ] as const) {
       const body = JSON.stringify(claims);
-      const answer = await httpRequest(`${generous.origin}/dev/token`, { Origin: PAGE }, "POST", body);
-      const { token: jwt } = JSON.parse(answer.body);
-      minted.push(remember(jwt));
+      const response = await httpRequest(`${generous.origin}/dev/token`, { Origin: PAGE }, "POST", body);
+      const { token: jwt } = JSON.parse(response.body);
+      issued.push(remember(jwt));
       await expectRefused(newRoom(), code, generous, { token: jwt });
     }
   });
 
-  it("tokens that do not hold", async () => {
+  it("rejects invalid tokens", async () => {
     const room = newRoom();
     for (const [code, jwt] of [
       ["token_invalid", NONSENSE],
@@ -321,28 +321,28 @@ describe("the door refuses", () => {
     }
   });
 
-  it("whom the application does not know, or says so that nobody understands", async () => {
-    const html = `<html>${ANSWER}`;
+  it("rejects joins if the application rejects them or fails", async () => {
+    const html = `<html>${RESPONSE}`;
     const replies: [string, Reply][] = [
-      ["token_missing", { status: 401, headers: { "www-authenticate": ANSWER }, body: html }],
+      ["token_missing", { status: 401, headers: { "www-authenticate": RESPONSE }, body: html }],
       ["room_forbidden", { status: 403, body: html }],
-      ["token_expired", { body: JSON.stringify({ sub: "ann", exp: inSeconds(-60), private: ANSWER }) }],
+      ["token_expired", { body: JSON.stringify({ sub: "ann", exp: inSeconds(-60), private: RESPONSE }) }],
       ["auth_unavailable", { status: 500, body: html }],
       ["auth_unavailable", { status: 200, body: html }],
-      ["auth_unavailable", { body: JSON.stringify({ sub: ANSWER, private: ANSWER }) }],
-      ["auth_unavailable", { body: JSON.stringify({ sub: ANSWER.repeat(5), exp: inSeconds(60) }) }],
-      ["auth_unavailable", { body: ANSWER.repeat(1000) }],
-      ["auth_unavailable", { status: 307, headers: { location: `${elsewhere.origin}/?${ANSWER}` } }],
+      ["auth_unavailable", { body: JSON.stringify({ sub: RESPONSE, private: RESPONSE }) }],
+      ["auth_unavailable", { body: JSON.stringify({ sub: RESPONSE.repeat(5), exp: inSeconds(60) }) }],
+      ["auth_unavailable", { body: RESPONSE.repeat(1000) }],
+      ["auth_unavailable", { status: 307, headers: { location: `${elsewhere.origin}/?${RESPONSE}` } }],
       ["auth_unavailable", { status: 200, headers: { "content-length": "9" }, body: "half", endless: true }],
     ];
     for (const [code, reply] of replies) {
       const room = newRoom();
-      answers[room] = reply;
+      responses[room] = reply;
       await expectRefused(room, code, main, { token: null });
     }
   }, 30_000);
 
-  it("an application and a provider that are not there", async () => {
+  it("rejects joins if the application and the provider are down", async () => {
     await using gone = await startSite(() => ({}));
     await gone.close();
     const AUTH_URL = `${gone.origin}/${AUTH.path}?key=${AUTH.key}`;
@@ -362,12 +362,12 @@ describe("the door refuses", () => {
     ["moved", "auth_unavailable"],
     ["hangs-up", "auth_unavailable"],
     ["keyless", "token_invalid"],
-  ])("where the provider's answer helps nobody: %s", async (set, code) => {
+  ])("rejects joins if the provider's response is unusable: %s", async (set, code) => {
     const worker = await start({ JWKS_URL: jwksUrl(set) });
     await expectRefused(newRoom(), code, worker, { token: await providedToken() });
   });
 
-  it("who is banned, or one too many", async () => {
+  it("rejects banned users and too many connections", async () => {
     const room = newRoom();
     const moderator = await enter(main, room, {}, { sub: "moe", rooms: { "*": ["receive", "moderate"] } });
     const bob = await enter(main, room, {}, { sub: "bob" });
@@ -384,17 +384,17 @@ describe("the door refuses", () => {
     await expectRefused(room, "too_many_connections", main, { token: null });
   });
 
-  it("what is no upgrade", async () => {
+  it("rejects join requests without Upgrade", async () => {
     for (const jwt of [await secretToken(), await providedToken(), null]) {
-      const answer = await joinWithoutUpgrade(main, newRoom(), laden({ token: jwt }));
-      expect(JSON.parse(answer.body).code).toBe("upgrade_required");
+      const response = await joinWithoutUpgrade(main, newRoom(), withSecrets({ token: jwt }));
+      expect(JSON.parse(response.body).code).toBe("upgrade_required");
     }
   });
 
-  it("everybody, where a setting can't be used", async () => {
+  it("rejects all joins if a setting is invalid", async () => {
     const bad = () => {
       const text = mark("bad");
-      MISSET.push(text);
+      INVALID_SETTINGS.push(text);
       return text;
     };
     const settings: Settings[] = [
@@ -432,9 +432,9 @@ describe("the door refuses", () => {
   }, 60_000);
 });
 
-describe("a room refuses", () => {
-  /** Sends what a client might, and a token or two where they do not belong. */
-  const errors = async (client: Client) => {
+describe("a room returns errors", () => {
+  /** Sends invalid commands, some with tokens in unexpected places, and checks the errors. */
+  const provokeErrors = async (client: Client) => {
     const jwt = await secretToken();
     const foreign = await secretToken({}, { secret: mark("foreign") });
     for (const [code, frame] of [
@@ -456,10 +456,10 @@ describe("a room refuses", () => {
     }
   };
 
-  it("commands, and goes on", async () => {
+  it("returns errors for invalid commands", async () => {
     const room = newRoom();
     const ann = await enter(main, room);
-    await errors(ann);
+    await provokeErrors(ann);
     const bob = await enter(main, room, {}, { sub: "bob", rooms: { "*": ["receive"] } });
     expect((await bob.requestError({ type: "publish", data: 1 })).code).toBe("forbidden");
     await ann.request({ type: "publish", data: PUBLISHED });
@@ -468,14 +468,14 @@ describe("a room refuses", () => {
     await ann.request({ type: "refresh", token: await providedToken() });
   });
 
-  it("commands of one who came with cookies alone", async () => {
-    const ann = await connect(main, newRoom(), laden({ token: null }));
+  it("returns errors for invalid commands in a cookie session", async () => {
+    const ann = await connect(main, newRoom(), withSecrets({ token: null }));
     expect(ann.welcome.user).toBe("ann");
-    await errors(ann);
+    await provokeErrors(ann);
     await ann.request({ type: "refresh", token: await secretToken() });
   });
 
-  it("to be flooded", async () => {
+  it("returns errors for commands above the rate limit", async () => {
     const ann = await enter(main, newRoom());
     const jwt = await secretToken();
     ann.send(...Array(300).fill({ type: "refresh", token: jwt }));
@@ -483,7 +483,7 @@ describe("a room refuses", () => {
     expect((await ann.closed()).code).toBe(4103);
   });
 
-  it("what storage refuses, and everybody where it can't be read", async () => {
+  it("returns errors if storage fails, and rejects joins if it cannot be read", async () => {
     const storage = await mkdtemp(join(tmpdir(), "snug-"));
     closers.push(() => rm(storage, { recursive: true }));
     const worker = await start({}, storage);
@@ -508,27 +508,27 @@ describe("a room closes", () => {
     [1009, (client) => client.send(NONSENSE.repeat(2000))],
     [4103, (client) => client.send(Array(20).fill(NONSENSE).join("\n"))],
     [4102, async (client) => client.send({ type: "refresh", token: await secretToken({ rooms: [] }) })],
-  ])("with %i", async (code, provoke) => {
+  ])("closes with %i", async (code, provoke) => {
     const client = await enter(main, newRoom());
     await provoke(client);
     expect((await client.closed()).code).toBe(code);
   });
 
-  it("with 4001, where token or session ends", async () => {
+  it("closes with 4001 if the token or the session expires", async () => {
     const room = newRoom();
     const { body } = session();
-    answers[room] = { body: JSON.stringify({ ...JSON.parse(body), exp: inSeconds(3) }) };
+    responses[room] = { body: JSON.stringify({ ...JSON.parse(body), exp: inSeconds(3) }) };
     const byToken = await enter(main, newRoom(), {}, { exp: inSeconds(3) });
-    const byCookie = await connect(main, room, laden({ token: null }));
+    const byCookie = await connect(main, room, withSecrets({ token: null }));
     for (const client of [byToken, byCookie]) expect((await client.closed()).code).toBe(4001);
   });
 
-  it("with 4003, where one is silent", async () => {
+  it("closes with 4003 if the connection is idle", async () => {
     const impatient = await start({ PING_MS: 100, IDLE_TIMEOUT_MS: 200 });
     expect((await (await enter(impatient, newRoom())).closed()).code).toBe(4003);
   });
 
-  it("with 4002, where one is slow", { timeout: 60_000 }, async () => {
+  it("closes with 4002 if the client is a slow consumer", { timeout: 60_000 }, async () => {
     const patient = await start({ MESSAGES_BURST: 10_000, MESSAGES_PER_SECOND: 10_000 });
     const room = newRoom();
     const ann = await enter(patient, room, { query: { echo: 0 } });
@@ -546,16 +546,16 @@ describe("a room closes", () => {
 });
 
 describe("the back end", () => {
-  /** Asks with a token, and all else that a client may bring where it is not asked for. */
+  /** Sends an HTTP API request with a token, and with secrets in unexpected places. */
   async function call(at: Worker, method: string, path: string, body?: string, claims: Claims = {}) {
     const jwt = await secretToken({ rooms: { "*": ["serve", "moderate", "history"] }, ...claims });
-    const { headers = {} } = laden({ headers: { Authorization: `Bearer ${jwt}` } });
+    const { headers = {} } = withSecrets({ headers: { Authorization: `Bearer ${jwt}` } });
     const length = body === undefined ? {} : { "Content-Length": Buffer.byteLength(body) };
     return httpRequest(`${at.origin}${path}?token=${jwt}`, { ...headers, ...length }, method, body);
   }
   const code = ({ body }: { body: string }) => JSON.parse(body).code;
 
-  it("is told of its rooms, whatever it answers", async () => {
+  it("receives webhooks, whatever it responds", async () => {
     const served = await start({ WEBHOOK_URL, WEBHOOK_SECRET, WEBHOOK_EVENTS: "*", JWKS_URL: undefined });
     const room = newRoom();
     const ann = await enter(served, room);
@@ -572,31 +572,31 @@ describe("the back end", () => {
     expect((await ann.closed()).code).toBe(4104);
   }, 60_000);
 
-  it("is asked what may be said, whatever it answers", async () => {
-    const answers: Reply[] = [
+  it("receives publish hook requests, whatever it responds", async () => {
+    const responses: Reply[] = [
       { body: JSON.stringify({ decisions: [{ allow: false, reason: "no", private: REPLIED }] }) },
       { status: 500, headers: { "set-cookie": REPLIED }, body: REPLIED },
       { status: 302, headers: { location: `${elsewhere.origin}/?${REPLIED}` } },
       { body: REPLIED },
       { body: JSON.stringify({ decisions: [{ allow: REPLIED }] }) },
     ];
-    await using judge = await startSite(() => answers.shift() ?? {});
-    const PUBLISH_URL = `${await tap(judge.origin, { there: out.backEnd })}/${HOOK.path}?key=${HOOK.key}`;
-    const judged = await start({ PUBLISH_URL, WEBHOOK_SECRET });
-    const ann = await enter(judged, newRoom());
+    await using hook = await startSite(() => responses.shift() ?? {});
+    const PUBLISH_URL = `${await record(hook.origin, { there: sentTo.backEnd })}/${HOOK.path}?key=${HOOK.key}`;
+    const hooked = await start({ PUBLISH_URL, WEBHOOK_SECRET });
+    const ann = await enter(hooked, newRoom());
     for (const code of ["refused", "internal", "internal", "internal", "internal"]) {
-      expect((await ann.requestError({ type: "publish", data: ASKED })).code).toBe(code);
+      expect((await ann.requestError({ type: "publish", data: PROPOSED })).code).toBe(code);
     }
   });
 
-  it("is refused what is no message, or too much, or too often", async () => {
+  it("gets refusals for invalid, large and frequent requests", async () => {
     const slow = await start({ SERVE_PER_SECOND: 1, SERVE_BURST: 4 });
     const path = `/v1/rooms/${newRoom()}/messages`;
     expect(code(await call(slow, "POST", path, NONSENSE))).toBe("bad_request");
     expect(code(await call(slow, "POST", path, `{"data":"${NONSENSE.repeat(2_000)}"}`))).toBe("too_large");
     expect(code(await call(slow, "POST", path, "{}", { rooms: [] }))).toBe("room_forbidden");
     expect(code(await call(slow, "POST", "/v1/publish", NONSENSE))).toBe("bad_request");
-    // Of a room that nobody has used, nobody counts.
+    // The rate limit applies only after the room's first use.
     expect((await call(slow, "POST", path, JSON.stringify({ data: POSTED }))).status).toBe(201);
     const many = await Promise.all(Array.from({ length: 8 }, () => call(slow, "GET", path)));
     expect(many.map(code)).toContain("rate_limited");
@@ -606,7 +606,7 @@ describe("the back end", () => {
 const source = (file: string) =>
   readFileSync(new URL(`../crates/snug-core/src/${file}`, import.meta.url), "utf8");
 
-/** A piece of source between two texts. */
+/** Returns the part of a source file between two texts. */
 function between(file: string, begin: string, end: string): string {
   const [, rest = ""] = source(file).split(begin);
   const [piece = ""] = rest.split(end);
@@ -616,40 +616,40 @@ function between(file: string, begin: string, end: string): string {
 
 const all = (within: string, pattern: RegExp) => new Set([...within.matchAll(pattern)].map(([, one]) => one));
 
-/** All bytes of some connections as a text. What is nothing but filler is cut short. */
+/** Returns all bytes of some connections as a string. Shortens filler. */
 const text = (bytes: Bytes) =>
   bytes
     .map((one) => Buffer.concat(one).toString("latin1"))
     .join("\n")
     .replaceAll(/x{1000,}/g, "x");
 
-describe("when all that is over,", () => {
-  /** All that clients were told. */
-  let told: string;
-  /** All that came out and was not asked for, by where it went. */
+describe("after all requests", () => {
+  /** Everything that clients received. */
+  let received: string;
+  /** Everything that the Workers have sent and logged, by recipient, except requested tokens. */
   let found: Record<"client" | "application" | "provider" | "backEnd" | "log", string>;
 
   beforeAll(async () => {
     await endAll();
-    told = text(out.client);
+    received = text(sentTo.client);
     found = {
-      // A token that was asked for is in the answer to that, once.
-      client: minted.reduce((rest, jwt) => rest.replace(JSON.stringify({ token: jwt }), ""), told),
-      application: text(out.application),
-      provider: text(out.provider),
-      backEnd: text(out.backEnd),
+      // A requested token is in the response to the request, once.
+      client: issued.reduce((rest, jwt) => rest.replace(JSON.stringify({ token: jwt }), ""), received),
+      application: text(sentTo.application),
+      provider: text(sentTo.provider),
+      backEnd: text(sentTo.backEnd),
       log: logs.map((log) => log()).join("\n"),
     };
   });
 
-  describe("there was", () => {
-    it("every refusal that there is", () => {
+  describe("the tests have covered", () => {
+    it("covers every refusal code", () => {
       const names = all(between("protocol/refusal.rs", "pub fn code(&self)", "\n    }"), /"(\w+)"/g);
       expect(names).toContain("banned");
       expect(all(found.client, /"type":"about:blank".*?"code":"(\w+)"/g)).toEqual(names);
     });
 
-    it("every error that there is", () => {
+    it("covers every error code", () => {
       const variants = all(between("protocol/error.rs", "pub enum ErrorCode {", "\n}"), /^ {4}(\w+),$/gm);
       const names = [...variants].map((name = "") =>
         name.replaceAll(/(?!^)[A-Z]/g, (capital) => `_${capital}`).toLowerCase(),
@@ -658,23 +658,23 @@ describe("when all that is over,", () => {
       expect(all(found.client, /"type":"error".*?"code":"(\w+)"/g)).toEqual(new Set(names));
     });
 
-    it("every close that there is", () => {
+    it("covers every close code", () => {
       const numbers = all(between("protocol/error.rs", "pub fn number(self)", "\n    }"), /=> (\d+)/g);
       expect(numbers).toContain("4101");
-      // What is kept with a socket is in the runtime's memory, where no test can break it.
+      // 4004 means a corrupt attachment, which is in the runtime's memory and which a test cannot corrupt.
       numbers.delete("4004");
       expect(all(found.client, /"type":"closing","code":(\d+)/g)).toEqual(numbers);
     });
 
-    it("a token for whoever asked for one", () => {
-      expect(minted.length).toBeGreaterThan(3);
-      for (const jwt of minted) expect(told.split(JSON.stringify({ token: jwt }))).toHaveLength(2);
+    it("covers issued development tokens, each returned once", () => {
+      expect(issued.length).toBeGreaterThan(3);
+      for (const jwt of issued) expect(received.split(JSON.stringify({ token: jwt }))).toHaveLength(2);
     });
 
-    it("all that is secret, said to the Worker or its own", () => {
-      const heard = text(said);
-      for (const secret of [COOKIE, BASIC, IP, NONSENSE]) expect(heard).toContain(secret);
-      expect(tokens.filter((jwt) => heard.includes(jwt)).length).toBeGreaterThan(50);
+    it("covers all secrets: each was sent to a Worker or a server", () => {
+      const sent = text(sentByClients);
+      for (const secret of [COOKIE, BASIC, IP, NONSENSE]) expect(sent).toContain(secret);
+      expect(tokens.filter((jwt) => sent.includes(jwt)).length).toBeGreaterThan(50);
       expect(application.seen.filter(({ path }) => path.includes(AUTH.key)).length).toBeGreaterThan(10);
       expect(provider.seen.filter(({ path }) => path.includes(JWKS.key)).length).toBeGreaterThan(5);
     });
@@ -695,10 +695,10 @@ describe("when all that is over,", () => {
       "PUBLISH_URL answered 302",
       "PUBLISH_URL returned no list of decisions",
       "PUBLISH_URL returned an invalid decision 0: malformed",
-    ])("a log that says %j", (line) => expect(found.log).toContain(line));
+    ])("covers the log line %j", (line) => expect(found.log).toContain(line));
   });
 
-  /** The pieces of a text, and each as it would be in the middle of base64, without what its neighbours change. */
+  /** Splits a text into pieces, and adds each piece in base64, without the characters that depend on its neighbors. */
   function traces(secret: string): string[] {
     const pieces = secret.match(/.{12}/g) ?? [];
     const encoded = pieces.flatMap((piece) =>
@@ -710,67 +710,70 @@ describe("when all that is over,", () => {
     return [...pieces, ...encoded];
   }
 
-  /** Where any piece of a secret is. */
-  const whereabouts = (secret: string, places: Record<string, string> = found) =>
+  /** Returns the recipients that received any part of a secret. */
+  const recipientsOf = (secret: string, places: Record<string, string> = found) =>
     Object.entries(places)
       .filter(([, text]) => traces(secret).some((trace) => text.includes(trace)))
       .map(([place]) => place);
 
-  it.each(["", ".", ".."])("a secret would be found, in plain text and after %j in base64", (before) => {
-    const secret = mark("planted");
-    const encoded = Buffer.from(`${before}${secret}!`).toString("base64url");
-    for (const text of [secret, secret.slice(5, -5), encoded, encodeURIComponent(`?${secret}`)]) {
-      expect(whereabouts(secret, { ...found, log: `${found.log} ${text}` })).toEqual(["log"]);
-    }
-    expect(whereabouts(secret)).toEqual([]);
-  });
+  it.each(["", ".", ".."])(
+    "the search would find a secret, in plain text and after %j in base64",
+    (before) => {
+      const secret = mark("planted");
+      const encoded = Buffer.from(`${before}${secret}!`).toString("base64url");
+      for (const text of [secret, secret.slice(5, -5), encoded, encodeURIComponent(`?${secret}`)]) {
+        expect(recipientsOf(secret, { ...found, log: `${found.log} ${text}` })).toEqual(["log"]);
+      }
+      expect(recipientsOf(secret)).toEqual([]);
+    },
+  );
 
   it.each([
-    ["what is published", PUBLISHED],
+    ["a published message", PUBLISHED],
     ["a moderator's reason", REASON],
-  ])("%s was told to clients, and to nobody else", (_what, words) => {
-    expect(whereabouts(words)).toEqual(["client"]);
+  ])("%s was sent to clients only", (_what, words) => {
+    expect(recipientsOf(words)).toEqual(["client"]);
   });
 
   it.each([
-    ["what it has posted", POSTED],
+    ["a message of the back end", POSTED],
     ["a profile", PROFILE],
-  ])("%s was told to clients and the back end, and to nobody else", (_what, words) => {
-    expect(whereabouts(words)).toEqual(["client", "backEnd"]);
+  ])("%s was sent to clients and the back end only", (_what, words) => {
+    expect(recipientsOf(words)).toEqual(["client", "backEnd"]);
   });
 
   it.each([
-    ["the key that verifies", JWT_SECRET],
-    ["the key that signs events", WEBHOOK_KEY.toString("latin1")],
-    ["the same as it is set", WEBHOOK_SECRET],
-    ["a back end's answer", REPLIED],
-    ["the key from before", JWT_SECRET_PREVIOUS],
-    ["a claim that nobody knows", PRIVATE],
+    ["the secret that verifies tokens", JWT_SECRET],
+    ["the key that signs webhooks", WEBHOOK_KEY.toString("latin1")],
+    ["the same key as configured", WEBHOOK_SECRET],
+    ["a back end's response", REPLIED],
+    ["the previous secret", JWT_SECRET_PREVIOUS],
+    ["an unknown claim", PRIVATE],
     ["a token's kid", KID],
     ["credentials of another scheme", BASIC],
-    ["what is no token", NONSENSE],
-    ["an application's answer", ANSWER],
-    ["a provider's answer", KEYS],
+    ["an invalid token", NONSENSE],
+    ["an application's response", RESPONSE],
+    ["a provider's response", KEYS],
     ["a message that was not stored", REFUSED],
-  ])("%s is nowhere", (_what, secret) => {
-    expect(whereabouts(secret)).toEqual([]);
+  ])("%s was neither sent nor logged", (_what, secret) => {
+    expect(recipientsOf(secret)).toEqual([]);
   });
 
   it.each([
-    ["the session's cookie", COOKIE, "application"],
-    ["the caller's address", IP, "application"],
-    ["the application's address", AUTH.path, "application"],
+    ["the session cookie", COOKIE, "application"],
+    ["the caller's IP address", IP, "application"],
+    ["the application's URL", AUTH.path, "application"],
     ["the application's key", AUTH.key, "application"],
-    ["the provider's address", JWKS.path, "provider"],
+    ["the provider's URL", JWKS.path, "provider"],
     ["the provider's key", JWKS.key, "provider"],
-    ["what a back end is asked about", ASKED, "backEnd"],
-    ["the back end's address", HOOK.path, "backEnd"],
+    ["a message proposed to the publish hook", PROPOSED, "backEnd"],
+    ["the back end's URL", HOOK.path, "backEnd"],
     ["the back end's key", HOOK.key, "backEnd"],
-  ])("%s is where it has to be, and nowhere else", (_what, secret, place) => {
-    expect(whereabouts(secret)).toEqual([place]);
+  ])("%s was sent only where it is needed", (_what, secret, place) => {
+    expect(recipientsOf(secret)).toEqual([place]);
   });
 
-  it("no token is anywhere, be it in part", () => {
+  it("no token was sent or logged, not even in part", () => {
     expect(tokens.length).toBeGreaterThan(100);
     for (const [place, text] of Object.entries(found)) {
       expect(text, place).not.toMatch(/eyJ[\w-]*\.eyJ/);
@@ -783,15 +786,15 @@ describe("when all that is over,", () => {
     }
   });
 
-  it("no setting that can't be used is anywhere", () => {
-    expect(MISSET.length).toBeGreaterThan(10);
-    for (const setting of MISSET) expect(whereabouts(setting)).toEqual([]);
+  it("no value of an invalid setting was sent or logged", () => {
+    expect(INVALID_SETTINGS.length).toBeGreaterThan(10);
+    for (const setting of INVALID_SETTINGS) expect(recipientsOf(setting)).toEqual([]);
   });
 
   it("no redirect was followed", () => expect(elsewhere.seen).toEqual([]));
 
-  it("applications and providers were told what they need, and nothing else", () => {
-    // Of these, two are the platform's own.
+  it("applications and providers received only what they need", () => {
+    // The platform adds two of these.
     const always = ["accept", "cf-worker", "host", "user-agent"];
     const posted = [...always, "content-length", "content-type", "cookie"];
     for (const { headers } of application.seen) {

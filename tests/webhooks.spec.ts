@@ -1,4 +1,4 @@
-// What the back end is told of its rooms: signed, in order, and until it has taken it.
+// Webhooks: signed events of a room, in order, retried until the back end accepts them.
 
 import { createHmac } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -26,23 +26,23 @@ interface Event {
   message?: { offset: number; data: unknown; user: string };
 }
 
-/** The events of a request. */
+/** Returns the events of a delivery. */
 const eventsOf = ({ body }: Seen): Event[] => JSON.parse(body).data.events;
 
-/** The room of a request. */
+/** Returns the room of a delivery. */
 const roomOf = ({ body }: Seen): string => JSON.parse(body).data.room;
 
-/** Waits until something is so. */
-async function until(is: () => boolean, what: () => unknown = () => "it") {
-  for (let left = 4_000; !is(); left--) {
-    if (left === 0) throw new Error(`waited in vain: ${JSON.stringify(what())}`);
+/** Waits until a condition is true. The error contains `details`. */
+async function until(condition: () => boolean, details: () => unknown = () => "it") {
+  for (let left = 4_000; !condition(); left--) {
+    if (left === 0) throw new Error(`timed out: ${JSON.stringify(details())}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
 
-/** A Worker that tells a site everything, unless told otherwise. */
-async function start(answer: (seen: Seen) => Reply | Promise<Reply>, settings: Settings = {}) {
-  const site = await startSite(answer);
+/** Starts a site and a Worker that sends it webhooks. Default: all events. */
+async function start(respond: (seen: Seen) => Reply | Promise<Reply>, settings: Settings = {}) {
+  const site = await startSite(respond);
   onTestFinished(() => site.close());
   const worker = await startWorker({
     WEBHOOK_URL: `${site.origin}/hooks?of=snug`,
@@ -54,34 +54,37 @@ async function start(answer: (seen: Seen) => Reply | Promise<Reply>, settings: S
   return { site, worker };
 }
 
+/** Publishes messages over HTTP. */
 async function publish(worker: Worker, room: string, messages: unknown) {
   const bearer = await token({ sub: "server", rooms: { "*": ["serve"] } });
   const body = JSON.stringify(messages);
   const headers = { Authorization: `Bearer ${bearer}`, "Content-Length": Buffer.byteLength(body) };
-  const answer = await httpRequest(`${worker.origin}/v1/rooms/${room}/messages`, headers, "POST", body);
-  expect(answer.status, answer.body).toBe(201);
+  const response = await httpRequest(`${worker.origin}/v1/rooms/${room}/messages`, headers, "POST", body);
+  expect(response.status, response.body).toBe(201);
 }
 
-async function numbers(worker: Worker, room: string) {
+/** Returns the room's status. */
+async function roomStatus(worker: Worker, room: string) {
   const bearer = await token({ rooms: { "*": ["serve"] } });
   const headers = { Authorization: `Bearer ${bearer}` };
   return JSON.parse((await httpRequest(`${worker.origin}/v1/rooms/${room}`, headers)).body);
 }
 
-const told = (site: Site) => site.seen.flatMap(eventsOf);
+/** Returns the events of all deliveries. */
+const receivedEvents = (site: Site) => site.seen.flatMap(eventsOf);
 
-describe("a visit", () => {
-  it("is told in order, signed by the standard", async () => {
+describe("the webhooks of a room", () => {
+  it("are sent in order and signed according to Standard Webhooks", async () => {
     const { site, worker } = await start(() => ({ status: 204 }));
     const room = newRoom();
     const ann = await connect(worker, room, { claims: { info: { name: "安" } } });
     await ann.request({ type: "publish", data: { text: "你好 👋" } });
     await ann.close(1000);
     await until(
-      () => told(site).length === 5,
-      () => told(site),
+      () => receivedEvents(site).length === 5,
+      () => receivedEvents(site),
     );
-    const events = told(site);
+    const events = receivedEvents(site);
     const first = site.seen[0] as Seen;
     expect(first).toMatchObject({ method: "POST", path: "/hooks?of=snug" });
     expect(first.headers["content-type"]).toBe("application/json");
@@ -105,10 +108,10 @@ describe("a visit", () => {
       expect(headers["webhook-signature"]).toBe(`v1,${signature}`);
       expect(Math.abs(Number(time) - Date.now() / 1000)).toBeLessThan(60);
     }
-    expect(await numbers(worker, room)).toMatchObject({ webhooks: { pending: 0, dead: 0 } });
+    expect(await roomStatus(worker, room)).toMatchObject({ webhooks: { pending: 0, dead: 0 } });
   });
 
-  it("is signed with both secrets while they change", async () => {
+  it("are signed with both secrets during a rotation", async () => {
     const other = Buffer.alloc(24, 9);
     const previous = `whsec_${other.toString("base64")}`;
     const { site, worker } = await start(() => ({}), { WEBHOOK_SECRET_PREVIOUS: previous });
@@ -120,55 +123,55 @@ describe("a visit", () => {
     expect(headers["webhook-signature"]).toBe(`${by(KEY)} ${by(other)}`);
   });
 
-  it("is told as far as was asked for", async () => {
+  it("contain only the events in WEBHOOK_EVENTS", async () => {
     const { site, worker } = await start(() => ({}), { WEBHOOK_EVENTS: "member.left, room.occupied" });
     const ann = await connect(worker, newRoom());
     await ann.request({ type: "publish", data: 1 });
     await ann.close(1000);
-    await until(() => told(site).length === 2);
-    expect(told(site).map(({ type }) => type)).toEqual(["room.occupied", "member.left"]);
+    await until(() => receivedEvents(site).length === 2);
+    expect(receivedEvents(site).map(({ type }) => type)).toEqual(["room.occupied", "member.left"]);
   });
 
-  it("that is loaded again leaves no room", async () => {
+  it("do not contain room.vacated if a page is reloaded", async () => {
     const { site, worker } = await start(() => ({}), { WEBHOOK_EVENTS: "room.occupied,room.vacated" });
     const room = newRoom();
     for (const _ of [1, 2, 3]) await (await connect(worker, room)).close(1001);
     await connect(worker, room);
     await new Promise((resolve) => setTimeout(resolve, 6_000));
-    expect(told(site).map(({ type }) => type)).toEqual(["room.occupied"]);
+    expect(receivedEvents(site).map(({ type }) => type)).toEqual(["room.occupied"]);
   });
 });
 
-it("what a room of nobody is published is told too, while it sleeps", async () => {
+it("a message published to an empty room is sent while the room hibernates", async () => {
   const { site, worker } = await start(() => ({}), { WEBHOOK_EVENTS: "message.published" });
   const room = newRoom();
   await publish(worker, room, { data: 1 });
   await worker.hibernate(room);
-  await until(() => told(site).length === 1);
-  expect(told(site)[0]).toMatchObject({ type: "message.published", message: { data: 1 } });
+  await until(() => receivedEvents(site).length === 1);
+  expect(receivedEvents(site)[0]).toMatchObject({ type: "message.published", message: { data: 1 } });
 });
 
-it("a hundred events are one request, and the rest another", async () => {
+it("a delivery has up to 100 events, and the rest are in the next one", async () => {
   const { site, worker } = await start(() => ({}), { WEBHOOK_EVENTS: "message.published" });
   const messages = Array.from({ length: 100 }, (_, data) => ({ data }));
   const room = newRoom();
   await publish(worker, room, messages);
   await publish(worker, room, messages.slice(0, 30));
-  await until(() => told(site).length === 130);
+  await until(() => receivedEvents(site).length === 130);
   expect(site.seen.map((seen) => eventsOf(seen).length)).toEqual([100, 30]);
 });
 
 describe("a back end", () => {
-  it("that fails in whatever way is told again, the same under the same id", async () => {
+  it("that fails gets the same delivery again, with the same id", async () => {
     const failures: Record<string, () => Reply> = {
-      "breaks-down": () => ({ status: 500, body: "<html>" }),
-      "wants-nothing": () => ({ status: 410 }),
-      "sends-elsewhere": () => ({ status: 302, headers: { location: "/elsewhere" } }),
-      "hangs-up": () => {
-        throw new Error("hangs up");
+      "returns-500": () => ({ status: 500, body: "<html>" }),
+      "returns-410": () => ({ status: 410 }),
+      redirects: () => ({ status: 302, headers: { location: "/elsewhere" } }),
+      "closes-the-connection": () => {
+        throw new Error("closes the connection");
       },
-      "wants-a-moment": () => ({ status: 429, headers: { "retry-after": "1" } }),
-      "says-what-is-no-number": () => ({ status: 503, headers: { "retry-after": "soon" } }),
+      "has-retry-after": () => ({ status: 429, headers: { "retry-after": "1" } }),
+      "has-invalid-retry-after": () => ({ status: 503, headers: { "retry-after": "soon" } }),
     };
     const rooms = Object.keys(failures);
     const seenOf = (room: string) => site.seen.filter((seen) => roomOf(seen) === room);
@@ -197,23 +200,23 @@ describe("a back end", () => {
         .some(({ type }) => type === "message.published");
     await until(() => rooms.every(isWhole));
     for (const room of rooms) {
-      await expect.poll(() => numbers(worker, room)).toMatchObject({ webhooks: { pending: 0 } });
+      await expect.poll(() => roomStatus(worker, room)).toMatchObject({ webhooks: { pending: 0 } });
     }
   });
 
-  it("that does not answer costs the room nothing", async () => {
-    let isDeaf = true;
-    const { site, worker } = await start(() => (isDeaf ? { never: true } : {}), { MESSAGES_BURST: 1_000 });
+  it("that does not respond does not slow the room down", async () => {
+    let isSilent = true;
+    const { site, worker } = await start(() => (isSilent ? { never: true } : {}), { MESSAGES_BURST: 1_000 });
     const room = newRoom();
     const ann = await connect(worker, room);
     await until(() => site.seen.length === 1);
     for (let data = 0; data < 200; data++) ann.send({ type: "publish", data });
     await ann.next("message", ({ data }) => data === 199);
     expect(site.seen).toHaveLength(1);
-    isDeaf = false;
+    isSilent = false;
     await until(
-      () => told(site).length >= 204,
-      () => told(site).length,
+      () => receivedEvents(site).length >= 204,
+      () => receivedEvents(site).length,
     );
     const seqs = site.seen
       .slice(1)
@@ -223,7 +226,7 @@ describe("a back end", () => {
   });
 });
 
-it("an event that nobody took for a day is dead, and can be read", async () => {
+it("an event that is not accepted for a day becomes a dead event, which can be read", async () => {
   const storage = await mkdtemp(join(tmpdir(), "snug-"));
   onTestFinished(() => rm(storage, { recursive: true }));
   const site = await startSite(() => ({ status: 500 }));
@@ -238,7 +241,7 @@ it("an event that nobody took for a day is dead, and can be read", async () => {
   await runSql(storage, "UPDATE events SET time = time - 86400000");
   await using worker = await startWorker(settings, storage);
   await expect
-    .poll(() => numbers(worker, room), { timeout: 30_000 })
+    .poll(() => roomStatus(worker, room), { timeout: 30_000 })
     .toMatchObject({ webhooks: { pending: 0, dead: 2 } });
   const dead = async (query: string, claims: object) => {
     const headers = { Authorization: `Bearer ${await token({ rooms: { "*": claims } })}` };
@@ -255,10 +258,10 @@ it("an event that nobody took for a day is dead, and can be read", async () => {
   expect((await dead("?limit=101", ["serve"])).status).toBe(400);
 }, 60_000);
 
-it("no event is lost, doubled within a delivery or out of order where the receiver and the Worker are killed under load", async () => {
+it("no event is lost, duplicated or reordered if the receiver and the Worker are killed under load", async () => {
   const storage = await mkdtemp(join(tmpdir(), "snug-"));
   onTestFinished(() => rm(storage, { recursive: true }));
-  const had = new Map<string, Event[]>();
+  const received = new Map<string, Event[]>();
   const problems: string[] = [];
   let random = 1;
   const chance = () => {
@@ -267,8 +270,8 @@ it("no event is lost, doubled within a delivery or out of order where the receiv
   };
   const take = (seen: Seen): Reply => {
     if (chance() < 0.1) return { status: 500 };
-    const events = had.get(roomOf(seen)) ?? [];
-    had.set(roomOf(seen), events);
+    const events = received.get(roomOf(seen)) ?? [];
+    received.set(roomOf(seen), events);
     const last = events.at(-1)?.seq ?? 0;
     for (const event of eventsOf(seen)) {
       const known = events[event.seq - 1];
@@ -276,8 +279,8 @@ it("no event is lost, doubled within a delivery or out of order where the receiv
       if (!known && event.seq !== events.length + 1) problems.push(`${event.id} after ${last}`);
       if (!known) events.push(event);
     }
-    // Taken, and yet the answer is lost.
-    if (chance() < 0.1) throw new Error("hangs up");
+    // The delivery is accepted, but the response is lost.
+    if (chance() < 0.1) throw new Error("closes the connection");
     return {};
   };
   let site = await startSite(take);
@@ -301,7 +304,7 @@ it("no event is lost, doubled within a delivery or out of order where the receiv
   for (let round = 0; round < 3; round++) {
     await using worker = await startWorker(settings, storage);
     for (let burst = 0; burst < 8; burst++) {
-      const visitors = await Promise.all(rooms.map((room) => connect(worker, room, { user: `u${burst}` })));
+      const clients = await Promise.all(rooms.map((room) => connect(worker, room, { user: `u${burst}` })));
       await Promise.all(
         rooms.map(async (room) => {
           const batch = Array.from({ length: 40 }, () => ({ data: number++ }));
@@ -309,27 +312,27 @@ it("no event is lost, doubled within a delivery or out of order where the receiv
           published.set(room, (published.get(room) ?? 0) + batch.length);
         }),
       );
-      for (const visitor of visitors.slice(burst % 2)) visitor.drop();
+      for (const client of clients.slice(burst % 2)) client.drop();
       if (burst % 3 === 1) await restart();
     }
   }
   await using worker = await startWorker(settings, storage);
   const isWhole = (room: string) => {
-    const messages = (had.get(room) ?? []).filter(({ type }) => type === "message.published");
+    const messages = (received.get(room) ?? []).filter(({ type }) => type === "message.published");
     return messages.length === published.get(room);
   };
   await until(
     () => rooms.every(isWhole),
-    () => [...had].map(([room, events]) => [room, events.length]),
+    () => [...received].map(([room, events]) => [room, events.length]),
   );
   for (const room of rooms) {
     await expect
-      .poll(() => numbers(worker, room), { timeout: 20_000 })
+      .poll(() => roomStatus(worker, room), { timeout: 20_000 })
       .toMatchObject({ members: 0, webhooks: { pending: 0, dead: 0 } });
-    const events = had.get(room) ?? [];
+    const events = received.get(room) ?? [];
     const offsets = events.flatMap(({ message }) => (message ? [message.offset] : []));
     expect(offsets).toEqual(offsets.map((_, index) => index + 1));
-    // Who came has gone, as often.
+    // Each user has left as often as joined.
     const of = (kind: string) =>
       events
         .filter(({ type }) => type === kind)
