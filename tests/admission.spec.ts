@@ -68,25 +68,25 @@ it("does not compress frames, although browsers offer it", async () => {
   expect(client.extensions).toBe("");
 });
 
-describe("a token", () => {
-  it("is accepted in the Authorization header", async () => {
+describe("tokens", () => {
+  it("a token is accepted in the Authorization header", async () => {
     const { welcome } = await connect(worker, newRoom(), { by: "header", user: "ann" });
     expect(welcome.user).toBe("ann");
   });
 
-  it("is accepted as a subprotocol, which is not echoed", async () => {
+  it("a token is accepted as a subprotocol, which is not echoed", async () => {
     const client = await connect(worker, newRoom(), { by: "protocol", user: "ann" });
     expect(client.welcome.user).toBe("ann");
     expect(client.protocol).toBe("snug.v1");
   });
 
-  it("is accepted in the query only if TOKEN_IN_QUERY is set", async () => {
+  it("a token is accepted in the query only if TOKEN_IN_QUERY is set", async () => {
     const joinRequest = { by: "query", user: "ann" } as const;
     expect((await connect(lenient, newRoom(), joinRequest)).welcome.user).toBe("ann");
     await expectRefused(newRoom(), joinRequest, 401, "token_missing");
   });
 
-  it("is read only from the first place that has one", async () => {
+  it("a token is read only from the first place that has one", async () => {
     const bob = { query: { token: await token({ sub: "bob" }) } };
     const { welcome } = await connect(lenient, newRoom(), { by: "protocol", user: "ann", ...bob });
     expect(welcome.user).toBe("ann");
@@ -95,21 +95,21 @@ describe("a token", () => {
     await expectRefused(newRoom(), broken, 401, "token_invalid", lenient);
   });
 
-  it("is read from the subprotocols if Authorization has another scheme", async () => {
+  it("a token is read from the subprotocols if Authorization has another scheme", async () => {
     const joinRequest: JoinRequest = { by: "protocol", headers: { Authorization: "Basic YTpi" } };
     expect((await connect(worker, newRoom(), joinRequest)).welcome.user).toBe("ann");
   });
 
-  it("is accepted with any case of the scheme", async () => {
+  it("a token is accepted with any case of the scheme", async () => {
     const headers = { Authorization: `bEARER  ${await token()} ` };
     expect((await connect(worker, newRoom(), { token: null, headers })).welcome.user).toBe("ann");
   });
 
-  it("is accepted without a subprotocol, and none is returned", async () => {
+  it("a token is accepted without a subprotocol, and none is returned", async () => {
     expect((await connect(worker, newRoom(), { protocols: [] })).protocol).toBe("");
   });
 
-  it("is accepted within the leeway before nbf and after exp", async () => {
+  it("a token is accepted within the leeway before nbf and after exp", async () => {
     await connect(worker, newRoom(), { claims: { exp: inSeconds(-3) } });
     await connect(worker, newRoom(), { claims: { nbf: inSeconds(3) } });
     await connect(strict, newRoom(), {
@@ -123,7 +123,7 @@ describe("a token", () => {
   });
 
   it.each(["u".repeat(128), "用户 🦀", "__proto__", 'a"b\\c', "a,b;c=d", " "])(
-    "can name the user %j",
+    "a token can name the user %j",
     async (user) => {
       const room = newRoom();
       const bob = await connect(worker, room, { user: "bob" });
@@ -135,7 +135,7 @@ describe("a token", () => {
     },
   );
 
-  it("can contain a profile of up to 1,024 bytes", async () => {
+  it("a token can contain a profile of up to 1,024 bytes", async () => {
     const room = newRoom();
     const bob = await connect(worker, room, { user: "bob" });
     for (const info of [{}, { a: "x".repeat(1024 - 8) }, { 用户: "🦀 \u007f\t\r\n \u2028" }]) {
@@ -149,7 +149,7 @@ describe("a token", () => {
   });
 });
 
-describe("a rejected join request, with and without Upgrade", () => {
+describe("rejected join requests, with and without Upgrade", () => {
   it.each<[string, Claims, Signing, string]>([
     ["an expired token", { exp: inSeconds(-10) }, {}, "token_expired"],
     ["a token that is not valid yet", { nbf: inSeconds(60) }, {}, "token_not_yet_valid"],
@@ -178,7 +178,7 @@ describe("a rejected join request, with and without Upgrade", () => {
     ],
     ["a token signed with HS512", {}, { alg: "HS512", secret: SECRET + SECRET }, "token_invalid"],
     ["a token with a crit header", {}, { header: { crit: ["b64"], b64: true } }, "token_invalid"],
-  ])("has %s", async (_name, claims, signing, code) => {
+  ])("rejects a join request with %s", async (_name, claims, signing, code) => {
     await expectRefused(newRoom(), { token: await token(claims, signing) }, 401, code);
   });
 
@@ -211,11 +211,11 @@ describe("a rejected join request, with and without Upgrade", () => {
     ["has deeply nested claims", () => sign(`{"sub":"a","exp":9999999999,"info":${"[".repeat(3000)}`)],
     ["has a lone surrogate as its sub", () => sign('{"sub":"\\ud800","exp":9999999999,"rooms":["*"]}')],
     ["has a duplicate sub", () => sign('{"sub":"a","sub":"b","exp":9999999999,"rooms":["*"]}')],
-  ])("has a token that %s", async (_name, make) => {
+  ])("rejects a join request whose token %s", async (_name, make) => {
     await expectRefused(newRoom(), { token: await make() }, 401, "token_invalid");
   });
 
-  it("has no token", async () => {
+  it("rejects a join request without a token", async () => {
     await expectRefused(newRoom(), { token: null }, 401, "token_missing");
   });
 
@@ -224,7 +224,7 @@ describe("a rejected join request, with and without Upgrade", () => {
     ["iss", { aud: "snug", iss: "https://issuer.example/" }],
     ["aud", { iss: "https://issuer.example" }],
     ["aud", { iss: "https://issuer.example", aud: ["snug2"] }],
-  ])("has a token without the required %s: %j", async (_claim, claims) => {
+  ])("rejects a token without the required %s: %j", async (_claim, claims) => {
     await expectRefused(newRoom(), { token: await token(claims) }, 401, "token_invalid", strict);
   });
 
@@ -236,15 +236,15 @@ describe("a rejected join request, with and without Upgrade", () => {
     [undefined, "lobby"],
     [{ "*": ["receive"], lobby: [] }, "lobby"],
     [{ "*": ["receive"], "lob*": ["unheard-of"] }, "lobby"],
-  ])("has a token for %j, but joins the room %s", async (rooms, room) => {
+  ])("rejects a token for %j in the room %s", async (rooms, room) => {
     await expectRefused(room, { token: await token({ rooms }) }, 403, "room_forbidden");
   });
 
-  it.each(["a b", "a/b", "é", "a*", "%", "a?", "r".repeat(129)])("has the room name %j", async (name) => {
+  it.each(["a b", "a/b", "é", "a*", "%", "a?", "r".repeat(129)])("rejects the room name %j", async (name) => {
     await expectRefused(encodeURIComponent(name), {}, 400, "bad_room");
   });
 
-  it.each(["%FF", "%zz", "a%00"])("has the room name encoded as %s", async (encoded) => {
+  it.each(["%FF", "%zz", "a%00"])("rejects a room name encoded as %s", async (encoded) => {
     const joinRequest = { token: await token() };
     expectProblem(await joinRefusal(worker, encoded, joinRequest), 400, "bad_room");
     expectProblem(await joinWithoutUpgrade(worker, encoded, joinRequest), 400, "bad_room");
@@ -262,11 +262,11 @@ describe("a rejected join request, with and without Upgrade", () => {
     { epoch: "e".repeat(65), offset: 1 },
     { epoch: "e", offset: "+1" },
     { epoch: "e", offset: 2 ** 53 },
-  ])("has the query %j", async (query) => {
+  ])("rejects the query %j", async (query) => {
     await expectRefused(newRoom(), { query }, 400, "bad_request");
   });
 
-  it("offers only unknown subprotocols", async () => {
+  it("rejects a join request that offers only unknown subprotocols", async () => {
     await expectRefused(newRoom(), { protocols: ["graphql-ws"] }, 400, "bad_request");
     await expectRefused(newRoom(), { protocols: [], by: "protocol" }, 400, "bad_request");
   });
@@ -277,16 +277,16 @@ describe("a rejected join request, with and without Upgrade", () => {
     "https://app.example.evil.example",
     "http://app.example",
     "app.example",
-  ])("comes from a page of the origin %j", async (origin) => {
+  ])("rejects a page of the origin %j", async (origin) => {
     await expectRefused(newRoom(), { headers: { Origin: origin } }, 403, "origin_forbidden");
   });
 
-  it("comes from a page of origin null, even if all origins are allowed", async () => {
+  it("rejects a page of origin null, even if all origins are allowed", async () => {
     await expectRefused(newRoom(), { headers: { Origin: "null" } }, 403, "origin_forbidden", lenient);
   });
 });
 
-describe("an accepted join request", () => {
+describe("accepted join requests", () => {
   it.each<[unknown, string, string[]]>([
     [["lobby:1"], "lobby:1", ["receive", "publish", "signal", "presence", "history"]],
     [["team:7:*"], "team:7:general", ["receive", "publish", "signal", "presence", "history"]],
@@ -296,11 +296,11 @@ describe("an accepted join request", () => {
       ["history", "moderate", "serve"],
     ],
     [{ "*": ["receive"], "team:9:*": [], "team:9:x": ["publish", "unheard-of"] }, "team:9:x", ["publish"]],
-  ])("has a token for %j, joins %s and gets %j", async (rooms, room, can) => {
+  ])("accepts a token for %j in the room %s and grants %j", async (rooms, room, can) => {
     expect((await connect(worker, room, { claims: { rooms } })).welcome.can).toEqual(can);
   });
 
-  it("comes from a page of an allowed origin, or of the Worker's own", async () => {
+  it("accepts pages of allowed origins and of the Worker's own", async () => {
     for (const origin of [
       "https://app.example",
       "HTTPS://APP.example",
@@ -312,18 +312,18 @@ describe("an accepted join request", () => {
     await connect(lenient, newRoom(), { headers: { Origin: "https://any.example" } });
   });
 
-  it("can percent-encode the room name", async () => {
+  it("accepts a percent-encoded room name as the same room", async () => {
     const ann = await connect(worker, "%74eam%3A%40~");
     expect(ann.welcome.room).toBe("team:@~");
     await connect(worker, "team:@~", { user: "bob" });
     expect((await ann.next("presence")).joins).toMatchObject([{ user: "bob" }]);
   });
 
-  it("can contain unknown query options", async () => {
+  it("ignores unknown query options", async () => {
     await connect(worker, newRoom(), { query: { color: "red", last: 10 } });
   });
 
-  it("gets a complete welcome", async () => {
+  it("sends a complete welcome", async () => {
     const room = newRoom();
     const exp = inSeconds(60);
     const before = Date.now();
@@ -350,8 +350,8 @@ describe("an accepted join request", () => {
   });
 });
 
-describe("a join request without Upgrade", () => {
-  it("gets 426 if only the upgrade is missing", async () => {
+describe("join requests without Upgrade", () => {
+  it("a join request gets 426 if only the upgrade is missing", async () => {
     expectProblem(await joinWithoutUpgrade(worker, newRoom()), 426, "upgrade_required");
     expectProblem(await joinWithoutUpgrade(worker, newRoom(), { by: "protocol" }), 426, "upgrade_required");
     expectProblem(
@@ -361,14 +361,14 @@ describe("a join request without Upgrade", () => {
     );
   });
 
-  it("does not join", async () => {
+  it("a join request without Upgrade does not join", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     expectProblem(await joinWithoutUpgrade(worker, room, { user: "bob" }), 426, "upgrade_required");
     expect(await ann.drain()).toEqual([]);
   });
 
-  it("cannot forge an internal admission header", async () => {
+  it("a client cannot forge the internal admission header", async () => {
     const room = newRoom();
     const forged = JSON.stringify({ user: "root", can: ["moderate"] });
     const headers = { "x-snug-admission": forged };

@@ -51,8 +51,8 @@ async function problem(status: number, code: string, sent: Promise<HttpResponse>
   return { ...JSON.parse(body), headers };
 }
 
-describe("messages over HTTP", () => {
-  it("are published, delivered to members and read", async () => {
+describe("messages over the HTTP API", () => {
+  it("a message published over HTTP is delivered to members and can be read", async () => {
     const room = newRoom();
     const path = `/v1/rooms/${room}/messages`;
     const ann = await connect(worker, room, { user: "ann" });
@@ -68,7 +68,7 @@ describe("messages over HTTP", () => {
     expect(await success(200, send("GET", path))).toEqual({ epoch, messages: [message], more: false });
   });
 
-  it("are delivered together if published as an array, and stored once per key", async () => {
+  it("an array of messages is delivered together, and each is stored once per key", async () => {
     const room = newRoom();
     const path = `/v1/rooms/${room}/messages`;
     const ann = await connect(worker, room, { user: "ann" });
@@ -86,7 +86,7 @@ describe("messages over HTTP", () => {
     expect(again.messages).toEqual(first.messages.map((one: object) => ({ ...one, duplicate: true })));
   });
 
-  it("are read in pages, in either direction", async () => {
+  it("messages are read over HTTP in pages, in either direction", async () => {
     const path = `/v1/rooms/${newRoom()}/messages`;
     await success(
       201,
@@ -106,14 +106,14 @@ describe("messages over HTTP", () => {
     expect(await page("before=2")).toEqual([[1], false]);
   });
 
-  it("get consecutive offsets when many are published at once", async () => {
+  it("messages published at once over HTTP get consecutive offsets", async () => {
     const path = `/v1/rooms/${newRoom()}/messages`;
     const each = Array.from({ length: 40 }, (_, data) => success(201, send("POST", path, { data })));
     const offsets = (await Promise.all(each)).map(({ messages }) => messages[0].offset);
     expect(offsets.toSorted((a, b) => a - b)).toEqual(offsets.map((_, index) => index + 1));
   });
 
-  it("are published to many rooms at once, with a result for each", async () => {
+  it("a publish to several rooms returns a result for each", async () => {
     const [one, other] = [newRoom(), newRoom()];
     const bearer = await token({ sub: "server", rooms: { [one]: ["serve"], [other]: ["receive"] } });
     const ann = await connect(worker, one, { user: "ann" });
@@ -128,7 +128,7 @@ describe("messages over HTTP", () => {
     await ann.next("message", ({ data }) => data === 2);
   });
 
-  it("are published to at most 100 rooms, without duplicates", async () => {
+  it("a publish accepts at most 100 rooms, without duplicates", async () => {
     const rooms = Array.from({ length: 101 }, (_, index) => `many-${index}`);
     const publish = (rooms: unknown, messages: unknown = { data: 1 }) =>
       send("POST", "/v1/publish", { rooms, messages });
@@ -144,7 +144,7 @@ describe("messages over HTTP", () => {
     await problem(400, "bad_request", send("POST", "/v1/publish"));
   });
 
-  it("are rejected if they are too long, with or without a Content-Length", async () => {
+  it("a body that is too long is rejected with or without a Content-Length", async () => {
     const path = `/v1/rooms/${newRoom()}/messages`;
     const most = 65_536;
     const long = (bytes: number) => JSON.stringify({ data: "x".repeat(bytes - '{"data":""}'.length) });
@@ -161,11 +161,11 @@ describe("messages over HTTP", () => {
     ["a number", "7"],
     ["a message without data", "{}"],
     ["an empty array", "[]"],
-  ])("are rejected: %s", async (_, body) => {
+  ])("a publish is rejected if its body is %s", async (_, body) => {
     await problem(400, "bad_request", send("POST", `/v1/rooms/${newRoom()}/messages`, body));
   });
 
-  it("are rejected if they are not UTF-8", async () => {
+  it("a publish is rejected if its body is not UTF-8", async () => {
     const response = await fetch(`${worker.origin}/v1/rooms/${newRoom()}/messages`, {
       method: "POST",
       headers: { Authorization: `Bearer ${await granting("serve")}` },
@@ -175,8 +175,8 @@ describe("messages over HTTP", () => {
   });
 });
 
-describe("members over HTTP", () => {
-  it("are listed, kicked and banned", async () => {
+describe("members over the HTTP API", () => {
+  it("members are listed, kicked and banned over HTTP", async () => {
     const room = newRoom();
     const user = "小博 / ?";
     const bob = await connect(worker, room, { user, claims: { info: { name: "小博" } } });
@@ -197,19 +197,22 @@ describe("members over HTTP", () => {
   });
 
   it.each(["ban_seconds=-1", "ban_seconds=315360001", `reason=${"x".repeat(257)}`])(
-    "are not kicked with %s",
+    "a kick over HTTP is rejected with %s",
     async (query) => {
       await problem(400, "bad_request", send("DELETE", `/v1/rooms/${newRoom()}/members/bob?${query}`));
     },
   );
 
-  it.each(["%00", "%ff", "x".repeat(129)])("cannot be named %s", async (user) => {
-    await problem(400, "bad_request", send("DELETE", `/v1/rooms/${newRoom()}/members/${user}`));
-  });
+  it.each(["%00", "%ff", "x".repeat(129)])(
+    "a kick over HTTP is rejected for the user name %s",
+    async (user) => {
+      await problem(400, "bad_request", send("DELETE", `/v1/rooms/${newRoom()}/members/${user}`));
+    },
+  );
 });
 
-describe("a room over HTTP", () => {
-  it("returns its status, and is erased", async () => {
+describe("rooms over the HTTP API", () => {
+  it("a room returns its status over HTTP, and can be erased", async () => {
     const room = newRoom();
     const ann = await connect(worker, room, { user: "ann" });
     await success(201, send("POST", `/v1/rooms/${room}/messages`, [{ data: 1 }, { data: 2 }]));
@@ -229,14 +232,14 @@ describe("a room over HTTP", () => {
     expect(again.welcome).toMatchObject({ epoch: after.epoch, offset: 0, recovered: false });
   });
 
-  it("is not created by rejected requests", async () => {
+  it("a rejected request does not create a room", async () => {
     const path = `/v1/rooms/${newRoom()}`;
     await problem(400, "bad_request", send("POST", `${path}/messages`, {}));
     await problem(413, "too_large", send("POST", `${path}/messages`, { data: "x".repeat(65_536) }));
     expect(await success(200, send("GET", path))).toMatchObject({ epoch: null, storage_bytes: 0 });
   });
 
-  it("is empty before its first use, and reading does not create it", async () => {
+  it("an unused room is empty, and reading does not create it", async () => {
     const room = newRoom();
     const nothing = { offset: 0, connections: 0, members: 0, messages: 0, storage_bytes: 0 };
     const path = `/v1/rooms/${room}`;
@@ -254,7 +257,7 @@ describe("a room over HTTP", () => {
     }
   });
 
-  it("accepts a ban before its first member joins", async () => {
+  it("a room accepts a ban before its first member joins", async () => {
     const room = newRoom();
     await success(200, send("DELETE", `/v1/rooms/${room}/members/bob?ban_seconds=60`));
     const bearer = await token({ sub: "bob" });
@@ -338,7 +341,7 @@ it.each(["/v1", "/v1/rooms", "/v1/rooms/a/messages/1", "/v1/publish/x", "/v2/pub
 );
 
 describe("API rate limits", () => {
-  it("apply to requests of a member", async () => {
+  it("the API rate limit applies to a member's requests", async () => {
     const bearer = await token({ limits: { messages_per_second: 1 } });
     const path = `/v1/rooms/${newRoom()}/members`;
     await connect(worker, path.split("/")[3] as string);

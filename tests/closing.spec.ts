@@ -17,13 +17,13 @@ const impatient = await startWorker({
 });
 afterAll(() => Promise.all([worker, patient, impatient].map((one) => one.dispose())));
 
-describe("a connection that the room closes", () => {
+describe("connections that the room closes", () => {
   it.each<[number, string, boolean, (client: Client) => void]>([
     [1003, "unsupported_data", true, (client) => client.send(new Uint8Array(1))],
     [1009, "message_too_big", true, (client) => client.send("x".repeat(65_537))],
     [4103, "too_many_errors", false, (client) => client.send(Array(20).fill("nonsense").join("\n"))],
   ])(
-    "gets a closing push with %i %s as the last push, and the Close frame",
+    "a connection closed with %i %s gets a closing push last, and a Close frame",
     async (code, reason, reconnect, provoke) => {
       const client = await connect(worker, newRoom());
       provoke(client);
@@ -145,7 +145,7 @@ describe("the idle timeout", () => {
   });
 });
 
-describe("a client that closes", () => {
+describe("clients that close", () => {
   it.each([
     1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4103, 4999,
   ])("a client that closes with %i gets the same code and reason back", async (code) => {

@@ -7,7 +7,7 @@ import { connect } from "./support/client.js";
 import { token } from "./support/tokens.js";
 import { type Settings, startWorker } from "./support/worker.js";
 
-describe.concurrent("an invalid setting", () => {
+describe.concurrent("invalid settings", () => {
   it.each<[string, Settings[string], Settings?]>([
     ["JWT_SECRET", undefined],
     ["JWT_SECRET", ""],
@@ -52,29 +52,35 @@ describe.concurrent("an invalid setting", () => {
     ["PING_MS", 99],
     ["IDLE_TIMEOUT_MS", 59_999],
     ["IDLE_TIMEOUT_MS", 1999, { PING_MS: 1000 }],
-  ])("is named in the response and the log, without its value: %s = %j", async (name, value, others) => {
-    await using worker = await startWorker({ [name]: value, ...others });
-    const response = await joinRefusal(worker, "lobby");
-    expect(response).toMatchObject({ status: 500, headers: { "content-type": "application/problem+json" } });
-    const problem = JSON.parse(response.body);
-    expect(problem).toEqual({
-      type: "about:blank",
-      title: "Internal Server Error",
-      status: 500,
-      detail: expect.stringMatching(`^${name} `),
-      code: "misconfigured",
-    });
-    expect(await joinWithoutUpgrade(worker, "lobby", { token: null })).toMatchObject({
-      status: 500,
-      body: response.body,
-    });
-    await vi.waitFor(() => expect(worker.log()).toContain(`misconfigured: ${problem.detail}`));
-    if (name.startsWith("JWT_SECRET") && value) expect(response.body + worker.log()).not.toContain(value);
-  });
+  ])(
+    "an invalid setting is named in the response and the log, without its value: %s = %j",
+    async (name, value, others) => {
+      await using worker = await startWorker({ [name]: value, ...others });
+      const response = await joinRefusal(worker, "lobby");
+      expect(response).toMatchObject({
+        status: 500,
+        headers: { "content-type": "application/problem+json" },
+      });
+      const problem = JSON.parse(response.body);
+      expect(problem).toEqual({
+        type: "about:blank",
+        title: "Internal Server Error",
+        status: 500,
+        detail: expect.stringMatching(`^${name} `),
+        code: "misconfigured",
+      });
+      expect(await joinWithoutUpgrade(worker, "lobby", { token: null })).toMatchObject({
+        status: 500,
+        body: response.body,
+      });
+      await vi.waitFor(() => expect(worker.log()).toContain(`misconfigured: ${problem.detail}`));
+      if (name.startsWith("JWT_SECRET") && value) expect(response.body + worker.log()).not.toContain(value);
+    },
+  );
 });
 
-describe("a misconfigured Worker", () => {
-  it("still answers health checks, unknown paths and wrong methods", async () => {
+describe("misconfigured Workers", () => {
+  it("a misconfigured Worker still answers health checks, unknown paths and wrong methods", async () => {
     await using worker = await startWorker({ JWT_SECRET: undefined });
     expect(await httpRequest(`${worker.origin}/healthz`)).toMatchObject({ status: 200 });
     expect(await httpRequest(`${worker.origin}/nowhere`)).toMatchObject({ status: 404 });
@@ -89,7 +95,7 @@ describe("settings", () => {
   it.each([
     [{ PING_MS: 2000, MESSAGES_PER_SECOND: 7, MESSAGE_BYTES_MAX: 100 }],
     [{ PING_MS: "2000", MESSAGES_PER_SECOND: "7", MESSAGE_BYTES_MAX: "100" }],
-  ])("can be numbers or strings: %j", async (settings) => {
+  ])("settings can be numbers or strings: %j", async (settings) => {
     await using worker = await startWorker(settings);
     expect((await connect(worker, "lobby")).welcome).toMatchObject({
       ping_ms: 2000,
@@ -97,12 +103,12 @@ describe("settings", () => {
     });
   });
 
-  it.each([true, "true"])("can be booleans or strings: %j", async (flag) => {
+  it.each([true, "true"])("settings can be booleans or strings: %j", async (flag) => {
     await using worker = await startWorker({ TOKEN_IN_QUERY: flag });
     await connect(worker, "lobby", { by: "query" });
   });
 
-  it("that are unknown are ignored", async () => {
+  it("unknown settings are ignored", async () => {
     await using worker = await startWorker({ COLOR: "red" });
     await connect(worker, "lobby");
   });
@@ -114,7 +120,7 @@ describe("secrets", () => {
     return { secret, setting: `base64url:${Buffer.from(secret).toString("base64url")}` };
   };
 
-  it("can be raw bytes in base64url, with or without padding", async () => {
+  it("a secret can be raw bytes in base64url, with or without padding", async () => {
     const { secret, setting } = raw(32);
     for (const JWT_SECRET of [setting, `${setting}=`]) {
       await using worker = await startWorker({ JWT_SECRET });
@@ -122,14 +128,14 @@ describe("secrets", () => {
     }
   });
 
-  it("can be any string of 32 bytes", async () => {
+  it("a secret can be any string of 32 bytes", async () => {
     const secret = "пароль 🦀 of 32 bytes...";
     expect(Buffer.byteLength(secret)).toBe(32);
     await using worker = await startWorker({ JWT_SECRET: secret });
     await connect(worker, "lobby", { token: await token({}, { secret }) });
   });
 
-  it.each(["HS384", "HS512"])("verify only %s if JWT_HMAC_ALGORITHM says so", async (alg) => {
+  it.each(["HS384", "HS512"])("a secret verifies only %s if JWT_HMAC_ALGORITHM says so", async (alg) => {
     const { secret, setting } = raw(64);
     await using worker = await startWorker({ JWT_SECRET: setting, JWT_HMAC_ALGORITHM: alg });
     await connect(worker, "lobby", { token: await token({}, { secret, alg }) });
@@ -139,7 +145,7 @@ describe("secrets", () => {
     }
   });
 
-  it("are accepted from before a rotation, in addition to the current one", async () => {
+  it("the previous secret is accepted in addition to the current one", async () => {
     const [previous, current, older] = [raw(32), raw(48), raw(32)];
     await using worker = await startWorker({
       JWT_SECRET: current.setting,

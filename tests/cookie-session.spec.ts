@@ -41,7 +41,7 @@ async function expectRefused(
   return response;
 }
 
-describe.skipIf(!hasPhp)("an application in PHP", () => {
+describe.skipIf(!hasPhp)("a PHP application with sessions", () => {
   const LIFE_SECONDS = 1200;
   let php: PhpSite;
   /** Has AUTH_URL and no keys for tokens. */
@@ -69,7 +69,7 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     return cookie;
   }
 
-  it("provides the user, the profile and the expiry of a join", async () => {
+  it("the PHP application provides the user, the profile and the expiry", async () => {
     const cookie = await signIn("ann", "安 🦀");
     const first = inSeconds(LIFE_SECONDS);
     const { welcome } = await connect(worker, "user:ann", withCookie(cookie));
@@ -80,7 +80,7 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     expect(welcome.expires).toBeLessThanOrEqual(inSeconds(LIFE_SECONDS) * 1000);
   });
 
-  it("identifies two users, and all connections of each", async () => {
+  it("the PHP application identifies two users, and all connections of each", async () => {
     const [ann, bob] = [withCookie(await signIn("ann")), withCookie(await signIn("bob"))];
     const first = await connect(worker, "lobby", ann);
     const other = await connect(worker, "lobby", bob);
@@ -97,7 +97,7 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     expect(await first.next("message")).toMatchObject({ user: "bob", data: "hello" });
   });
 
-  it("rejects joins without a cookie, or with a forged one", async () => {
+  it("the PHP application rejects joins without a cookie or with a forged one", async () => {
     const cookie = await signIn("ann");
     await expectRefused(worker, "lobby", { token: null }, 401, "token_missing");
     const id = cookie.replace(/^.*=/, "");
@@ -118,14 +118,14 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     await connect(worker, "lobby", withCookie(cookie));
   });
 
-  it("rejects a user who has signed out", async () => {
+  it("the PHP application rejects a user who has signed out", async () => {
     const cookie = await signIn("ann");
     await connect(worker, "lobby", withCookie(cookie));
     await fetch(`${php.origin}/logout.php`, { headers: { Cookie: cookie } });
     await expectRefused(worker, "lobby", withCookie(cookie), 401, "token_missing");
   });
 
-  it("rejects users in rooms that it does not grant", async () => {
+  it("the PHP application rejects users in rooms that it does not grant", async () => {
     const ann = withCookie(await signIn("ann"));
     for (const room of ["user:bob", "user%3Abob", "user:", "lobby2", "Lobby"]) {
       await expectRefused(worker, room, ann, 403, "room_forbidden");
@@ -133,7 +133,7 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     expect((await connect(worker, "%75ser%3Aann", ann)).welcome.room).toBe("user:ann");
   });
 
-  it("is not called if there is a token, even an invalid one", async () => {
+  it("the application is not called if there is a token, even an invalid one", async () => {
     const ann = withCookie(await signIn("ann"));
     const before = (await php.seen()).length;
     const both = { ...ann, token: await token({ sub: "tom" }) };
@@ -149,7 +149,7 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     expect((await connect(withTokens, "user:ann", ann)).welcome.user).toBe("ann");
   });
 
-  it("suffices for a Worker without keys, which rejects all tokens", async () => {
+  it("a Worker without keys accepts cookie sessions and rejects all tokens", async () => {
     const cookie = await signIn("ann");
     const client = await connect(worker, "lobby", withCookie(cookie));
     const both = { ...withCookie(cookie), token: await token() };
@@ -158,7 +158,7 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     await client.request({ type: "publish", data: "still here" });
   });
 
-  it("allows a refresh with a token of the same user", async () => {
+  it("a cookie session allows a refresh with a token of the same user", async () => {
     const client = await connect(withTokens, "lobby", withCookie(await signIn("ann")));
     const refresh = async (sub: string, exp: number) => ({
       type: "refresh" as const,
@@ -169,7 +169,7 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     expect((await client.request(await refresh("ann", exp))).expires).toBe(exp * 1000);
   });
 
-  it("ends a connection when the session expires, and rejects later joins", async () => {
+  it("a connection is closed when its cookie session expires, and later joins are rejected", async () => {
     const gc = { "session.gc_probability": 1, "session.gc_divisor": 1 };
     await using brief = await startPhp({ "session.gc_maxlifetime": 3, ...gc });
     await using strict = await startWorker({ AUTH_URL: `${brief.origin}/snug.php`, JWT_LEEWAY_SECONDS: 0 });
@@ -186,7 +186,7 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     await vi.waitFor(() => expectRefused(strict, "lobby", ann, 401, "token_missing"), 10_000);
   });
 
-  it("receives the cookies, the room, the origin and the IP address, and nothing else", async () => {
+  it("the application receives the cookies, the room, the origin and the IP address, and nothing else", async () => {
     const session = await signIn("ann");
     const Cookie = `a=b; c="d, e"; ${session}; f=; g=h=%69`;
     const joinRequest = {
@@ -229,7 +229,7 @@ describe.skipIf(!hasPhp)("an application in PHP", () => {
     });
   });
 
-  it("rejects invalid requests, and logs no PHP warnings", async () => {
+  it("the PHP application rejects invalid requests, and logs no PHP warnings", async () => {
     const Cookie = await signIn("ann");
     const page = `${php.origin}/snug.php`;
     expect(await httpRequest(page, { Cookie })).toMatchObject({ status: 405, body: "" });
@@ -284,7 +284,7 @@ async function expectUnavailable(room: string, why: string, at = worker) {
   for (const secret of [COOKIE, SECRET_PATH, site.origin]) expect(response.body).not.toContain(secret);
 }
 
-describe("a response with status 200", () => {
+describe("responses with status 200", () => {
   it.each<[string, string, string]>([
     ["an empty body", "", "are malformed"],
     ["text that is not JSON", "ann", "are malformed"],
@@ -313,7 +313,7 @@ describe("a response with status 200", () => {
     ["limits of 0", claims({ limits: { message_bytes: 0 } }), "'limits'"],
     ["rooms that are a string", claims({ rooms: "*" }), "are malformed"],
     ["rooms that grant a string", claims({ rooms: { "*": "receive" } }), "are malformed"],
-  ])("is an error if it has %s", async (_what, body, why) => {
+  ])("a session response is an error if it has %s", async (_what, body, why) => {
     const before = worker.log().length;
     const room = roomOf({ body });
     await expectRefused(worker, room, withCookie(COOKIE), 503, "auth_unavailable");
@@ -327,13 +327,13 @@ describe("a response with status 200", () => {
     expect(requestsFor(room)).toHaveLength(2);
   });
 
-  it("with an expired exp gets token_expired after the leeway", async () => {
+  it("a session response with an expired exp makes the join get token_expired after the leeway", async () => {
     const room = roomOf({ body: claims({ exp: inSeconds(-6) }) });
     await expectRefused(worker, room, withCookie(COOKIE), 401, "token_expired");
     await connect(worker, roomOf({ body: claims({ exp: inSeconds(-2) }) }), withCookie(COOKIE));
   });
 
-  it("grants rooms and capabilities like a token", async () => {
+  it("a session response grants rooms and capabilities like a token", async () => {
     const rooms = { "*": ["receive"], "team:*": ["publish", "history"], "team:7:*": [] };
     const join = (name: string) => {
       replies.set(name, { body: claims({ rooms }) });
@@ -354,7 +354,7 @@ describe("a response with status 200", () => {
     }
   });
 
-  it("applies limits and a profile, and ignores unknown claims", async () => {
+  it("a session response sets limits and a profile, and unknown claims are ignored", async () => {
     const limits = { message_bytes: 100, messages_per_second: 3 };
     const info = { name: "Ann" };
     const more = { limits, info, iat: "today", jti: 7, admin: true };
@@ -362,18 +362,18 @@ describe("a response with status 200", () => {
     expect(welcome).toMatchObject({ limits, members: [{ user: "ann", info }] });
   });
 
-  it("does not need aud and iss", async () => {
+  it("a session response does not need aud and iss", async () => {
     await using strict = await startWorker({ AUTH_URL, JWT_ISSUER: PAGE, JWT_AUDIENCE: "snug" });
     await connect(strict, roomOf({ body: claims() }), withCookie(COOKIE));
     await connect(strict, roomOf({ body: claims({ iss: FOREIGN, aud: ["other"] }) }), withCookie(COOKIE));
   });
 
-  it("is accepted with any content type", async () => {
+  it("a session response is accepted with any content type", async () => {
     const headers = { "content-type": "text/html; charset=latin1" };
     await connect(worker, roomOf({ headers, body: ` ${claims()}\n` }), withCookie(COOKIE));
   });
 
-  it("is not cached: every join calls the application", async () => {
+  it("a session response is not cached: every join calls the application", async () => {
     const headers = { "cache-control": "public, max-age=3600" };
     const room = roomOf({ headers, body: claims() });
     await connect(worker, room, withCookie(COOKIE));
@@ -383,7 +383,7 @@ describe("a response with status 200", () => {
     expect((await connect(worker, room, withCookie(COOKIE))).welcome.user).toBe("bob");
   });
 
-  it("cannot set cookies in the browser", async () => {
+  it("a session response cannot set cookies in the browser", async () => {
     const room = roomOf({ headers: { "set-cookie": "planted=1" }, body: claims() });
     expect((await joinWithoutUpgrade(worker, room, withCookie(COOKIE))).headers).not.toHaveProperty(
       "set-cookie",
@@ -391,8 +391,8 @@ describe("a response with status 200", () => {
   });
 });
 
-describe("a response with another status", () => {
-  it("401 or 403 rejects the join, whatever the body", async () => {
+describe("responses with another status", () => {
+  it("a session response with 401 or 403 rejects the join, whatever its body", async () => {
     for (const body of ["", claims(), "<html>"]) {
       await expectRefused(worker, roomOf({ status: 401, body }), withCookie(COOKIE), 401, "token_missing");
       await expectRefused(worker, roomOf({ status: 403, body }), withCookie(COOKIE), 403, "room_forbidden");
@@ -400,7 +400,7 @@ describe("a response with another status", () => {
   });
 
   it.each([201, 202, 204, 206, 300, 304, 400, 402, 404, 405, 418, 429, 500, 502, 503])(
-    "%i makes the join get 503",
+    "a session response with %i makes the join get 503",
     async (status) => {
       const headers = { "retry-after": "1000", "set-cookie": "planted=1" };
       const body = [204, 304].includes(status) ? undefined : claims();
@@ -409,7 +409,7 @@ describe("a response with another status", () => {
   );
 
   it.each([301, 302, 303, 307, 308])(
-    "%i makes the join get 503, and the redirect is not followed",
+    "a session response with %i makes the join get 503, and the redirect is not followed",
     async (status) => {
       const before = site.seen.length;
       for (const Location of ["/good", `${site.origin}/good`]) {
@@ -431,7 +431,7 @@ describe("the size limit of the response", () => {
   const inPieces = (text: string) => text.match(/.{1,1000}/g) ?? [];
   const measured = (body: string): Reply => ({ body, headers: { "content-length": `${body.length}` } });
 
-  it("accepts 16 KiB and rejects one byte more, with or without a Content-Length", async () => {
+  it("a session response can have 16 KiB and not one byte more, with or without a Content-Length", async () => {
     expect(ofBytes(MOST)).toHaveLength(MOST);
     for (const reply of [measured(ofBytes(MOST)), { body: inPieces(ofBytes(MOST)) }]) {
       await connect(worker, roomOf(reply), withCookie(COOKIE));
@@ -445,7 +445,7 @@ describe("the size limit of the response", () => {
     await expectRefused(worker, roomOf({ status: 403, body }), withCookie(COOKIE), 403, "room_forbidden");
   });
 
-  it("ends an endless response and closes its connection", async () => {
+  it("an endless session response is rejected, and its connection closed", async () => {
     let stopped = 0;
     function* endless() {
       try {
@@ -467,7 +467,7 @@ describe("the size limit of the response", () => {
   });
 });
 
-describe("a failing application", () => {
+describe("failing applications", () => {
   const UNREACHED = "could not be reached, or took too long";
 
   /** Responds to the request for a room, by the room's name. */
@@ -502,19 +502,19 @@ describe("a failing application", () => {
     expect(seconds).toBeLessThan(9);
   }
 
-  describe.concurrent("is given up after 5 s", () => {
+  describe.concurrent("the time limit of 5 s", () => {
     // Each test has its own Worker, because it checks the log.
-    it("gets 503 after 5 s if it never responds", async () => {
+    it("a join gets 503 after 5 s if the application never responds", async () => {
       await using patient = await startWorker({ AUTH_URL });
       await expectTimeout(roomOf({ never: true }), patient);
     });
 
-    it("gets 503 after 5 s if its response does not end", async () => {
+    it("a join gets 503 after 5 s if the application's response does not end", async () => {
       await using patient = await startWorker({ AUTH_URL });
       await expectTimeout(roomOf({ body: claims(), endless: true }), patient);
     });
 
-    it("gets 503 after 5 s if its response arrives byte by byte", async () => {
+    it("a join gets 503 after 5 s if the application's response arrives byte by byte", async () => {
       const room = newRoom();
       scripts.set(room, (socket) => {
         const body = claims();
@@ -527,7 +527,7 @@ describe("a failing application", () => {
     });
   });
 
-  it("makes joins get 503 if it closes the connection", async () => {
+  it("a join gets 503 if the application closes the connection", async () => {
     await expectUnavailable(newRoom(), UNREACHED);
   });
 
@@ -540,27 +540,27 @@ describe("a failing application", () => {
     ["an invalid chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"],
     ["a truncated body", `HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n${claims()}`],
     ["a truncated chunk", `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n${claims()}`],
-  ])("makes joins get 503 if it sends %s", async (_what, bytes) => {
+  ])("a join gets 503 if the application sends %s", async (_what, bytes) => {
     const room = newRoom();
     scripts.set(room, (socket) => socket.end(bytes));
     await expectUnavailable(room, UNREACHED, bare);
   });
 
-  it("makes joins get 503 if nothing listens at its address", async () => {
+  it("a join gets 503 if nothing listens at AUTH_URL", async () => {
     await using gone = await startSite(() => ({}));
     await gone.close();
     await using lonely = await startWorker({ AUTH_URL: gone.origin });
     await expectUnavailable(newRoom(), UNREACHED, lonely);
   });
 
-  it("does not affect joins with tokens", async () => {
+  it("a failing application does not affect joins with tokens", async () => {
     const room = roomOf({ status: 500 });
     await expectUnavailable(room, "answered 500");
     await connect(worker, room);
   });
 });
 
-describe("a page that joins with cookies", () => {
+describe("pages that join with cookies", () => {
   const from = (Origin: string) => withCookie(COOKIE, { Origin });
   let room: string;
   let calls: number;
@@ -575,20 +575,23 @@ describe("a page that joins with cookies", () => {
     ["in ALLOWED_ORIGINS", () => PAGE],
     ["in ALLOWED_ORIGINS, in upper case", () => PAGE.toUpperCase()],
     ["of the Worker itself", () => worker.origin],
-  ])("is accepted from an origin %s, which is sent to the application", async (_which, origin) => {
-    await connect(worker, room, from(origin()));
-    calls = 1;
-    expect(requestsFor(room)[0]?.headers).toMatchObject({ origin: origin(), cookie: COOKIE });
-  });
+  ])(
+    "a join with cookies is accepted from an origin %s, which is sent to the application",
+    async (_which, origin) => {
+      await connect(worker, room, from(origin()));
+      calls = 1;
+      expect(requestsFor(room)[0]?.headers).toMatchObject({ origin: origin(), cookie: COOKIE });
+    },
+  );
 
   it.each([FOREIGN, "null", "http://app.example", `${PAGE}.evil.example`, "app.example"])(
-    "is rejected from the origin %j, without a call to the application",
+    "a join with cookies is rejected from the origin %j, without a call to the application",
     async (origin) => {
       await expectRefused(worker, room, from(origin), 403, "origin_forbidden");
     },
   );
 
-  it("is rejected from other origins even if all origins are allowed with tokens", async () => {
+  it("a join with cookies is rejected from other origins, even if ALLOWED_ORIGINS is *", async () => {
     for (const origin of [FOREIGN, PAGE, "null", "file://"]) {
       await expectRefused(open, room, from(origin), 403, "origin_forbidden");
     }
@@ -600,12 +603,12 @@ describe("a page that joins with cookies", () => {
     ).toBe("tom");
   });
 
-  it("is accepted from the Worker's own origin if all origins are allowed with tokens", async () => {
+  it("a join with cookies is accepted from the Worker's own origin if ALLOWED_ORIGINS is *", async () => {
     await connect(open, room, from(open.origin));
     calls = 1;
   });
 
-  it("is accepted without an Origin header, which means that it is not a page", async () => {
+  it("a join with cookies is accepted without an Origin header, because it is not from a page", async () => {
     await connect(worker, room, withCookie(COOKIE));
     await connect(open, room, withCookie(COOKIE));
     calls = 2;
@@ -613,7 +616,7 @@ describe("a page that joins with cookies", () => {
   });
 });
 
-describe("a page that sends a plain request with cookies", () => {
+describe("pages that send a plain request with cookies", () => {
   /** Returns the headers that decide if the page may read the response, with or without credentials. */
   const readable = ({ headers }: HttpResponse) => ({
     origin: headers["access-control-allow-origin"],
@@ -628,7 +631,7 @@ describe("a page that sends a plain request with cookies", () => {
       "OPTIONS",
     );
 
-  it("may read the response if its origin is in ALLOWED_ORIGINS, or the Worker's own", async () => {
+  it("a page of an allowed origin may read the response to a request with cookies", async () => {
     for (const origin of [PAGE, worker.origin]) {
       const may = { origin, credentials: "true", vary: "origin" };
       for (const [status, reply] of [
@@ -651,7 +654,7 @@ describe("a page that sends a plain request with cookies", () => {
     }
   });
 
-  it("may not read it with credentials if all origins are allowed with tokens", async () => {
+  it("a page may not read the response to a request with cookies if ALLOWED_ORIGINS is *", async () => {
     const room = roomOf({ body: claims() });
     const may = { origin: FOREIGN, credentials: undefined, vary: "origin" };
     const response = await joinWithoutUpgrade(open, room, { headers: { Cookie: COOKIE, Origin: FOREIGN } });
@@ -665,7 +668,7 @@ describe("a page that sends a plain request with cookies", () => {
     expect(readable(own)).toEqual({ origin: open.origin, credentials: "true", vary: "origin" });
   });
 
-  it("may not read it from another origin", async () => {
+  it("a page of another origin may not read the response to a request with cookies", async () => {
     const nothing = { origin: undefined, credentials: undefined };
     for (const origin of [FOREIGN, "null"]) {
       const joinRequest = withCookie(COOKIE, { Origin: origin });
@@ -676,7 +679,7 @@ describe("a page that sends a plain request with cookies", () => {
     }
   });
 
-  it("may not read it with credentials if AUTH_URL is not set", async () => {
+  it("a page may not read the response to a request with cookies if AUTH_URL is not set", async () => {
     await using plain = await startWorker({ ALLOWED_ORIGINS: PAGE });
     for (const joinRequest of [withCookie(COOKIE, { Origin: PAGE }), { headers: { Origin: PAGE } }]) {
       const response = await joinWithoutUpgrade(plain, newRoom(), joinRequest);

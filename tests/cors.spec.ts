@@ -31,8 +31,8 @@ async function preflight(origin: string, path: string): Promise<HttpResponse> {
   return httpRequest(worker.origin + path, { Origin: origin, ...requested }, "OPTIONS");
 }
 
-describe("a page of an allowed origin", () => {
-  it("may read responses of the Worker's admission checks", async () => {
+describe("pages of allowed origins", () => {
+  it("a page of an allowed origin may read responses of the Worker's admission checks", async () => {
     const response = await joinWithoutUpgrade(worker, newRoom(), from(PAGE));
     expect(response.status).toBe(426);
     expectReadable(response);
@@ -40,7 +40,7 @@ describe("a page of an allowed origin", () => {
     expectReadable(await joinWithoutUpgrade(worker, newRoom(), from(worker.origin)), worker.origin);
   });
 
-  it("may read responses of the room", async () => {
+  it("a page of an allowed origin may read responses of the room", async () => {
     const room = newRoom();
     await connect(worker, room);
     const joinRequest = { ...from(PAGE), user: "bob" };
@@ -51,7 +51,7 @@ describe("a page of an allowed origin", () => {
     expectReadable(response);
   });
 
-  it("may send a token", async () => {
+  it("a page of an allowed origin may send a token", async () => {
     const response = await preflight(PAGE, "/v1/rooms/lobby/socket");
     expect(response).toMatchObject({
       status: 204,
@@ -60,26 +60,29 @@ describe("a page of an allowed origin", () => {
     expectReadable(response);
   });
 
-  it("may read a 404", async () => {
+  it("a page of an allowed origin may read a 404", async () => {
     const response = await preflight(PAGE, "/v1/rooms");
     expect(response.status).toBe(404);
     expectReadable(response);
   });
 });
 
-describe("a page of another origin", () => {
-  it.each(["https://evil.example", "null"])("may read nothing: %s", async (origin) => {
-    const response = await joinWithoutUpgrade(worker, newRoom(), from(origin));
-    expect(response.status).toBe(403);
-    expectUnreadable(response);
-    const preflighted = await preflight(origin, "/v1/rooms/lobby/socket");
-    expect(preflighted.status).toBe(403);
-    expectUnreadable(preflighted);
-  });
+describe("pages of other origins", () => {
+  it.each(["https://evil.example", "null"])(
+    "a page of the origin %s may not read responses",
+    async (origin) => {
+      const response = await joinWithoutUpgrade(worker, newRoom(), from(origin));
+      expect(response.status).toBe(403);
+      expectUnreadable(response);
+      const preflighted = await preflight(origin, "/v1/rooms/lobby/socket");
+      expect(preflighted.status).toBe(403);
+      expectUnreadable(preflighted);
+    },
+  );
 });
 
-describe("a request without an origin", () => {
-  it("gets no CORS headers", async () => {
+describe("requests without an origin", () => {
+  it("a request without an origin gets no CORS headers", async () => {
     const { url, headers } = await requestOf(worker, newRoom());
     const response = await httpRequest(url, headers);
     expect(response.status).toBe(426);

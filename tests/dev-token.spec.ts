@@ -56,8 +56,8 @@ function expectProblem(response: HttpResponse, status: number, code: string): st
   return problem.detail;
 }
 
-describe("a development token", () => {
-  it("is accepted by its room only", async () => {
+describe("development tokens", () => {
+  it("a development token is accepted by its room only", async () => {
     const room = newRoom();
     const token = await issueToken({ sub: "ann", rooms: { [room]: ["receive"] }, info: { name: "安" } });
     const { welcome } = await connect(worker, room, { token });
@@ -65,7 +65,7 @@ describe("a development token", () => {
     expect(await joinRefusal(worker, newRoom(), { token })).toMatchObject({ status: 403 });
   });
 
-  it("is valid for 24 hours and contains only the requested claims", async () => {
+  it("a development token is valid for 24 hours and contains only the requested claims", async () => {
     const before = inSeconds(0);
     const token = await issueToken({ sub: "ann" });
     const { payload } = await jwtVerify(token, key);
@@ -76,14 +76,14 @@ describe("a development token", () => {
     expect(decodeProtectedHeader(token)).toEqual({ alg: "HS256", typ: "JWT" });
   });
 
-  it("has the configured algorithm, issuer and audience", async () => {
+  it("a development token has the configured algorithm, issuer and audience", async () => {
     const token = await issueToken({ sub: "ann", rooms: ["*"] }, strict);
     const [issuer, audience] = ['https://issuer.example/"a"', "snug"];
     await jwtVerify(token, key, { algorithms: ["HS512"], issuer, audience });
     await connect(strict, newRoom(), { token });
   });
 
-  it("contains the claims exactly as they were written", async () => {
+  it("a development token contains the claims exactly as they were written", async () => {
     const claims = `{ "sub": "ann", "iat": 1, "exp": ${inSeconds(60)}.0, "iss": null, "aud":"\\u0061", "n": 1e0 }`;
     const [, payload = ""] = (await issueToken(claims, strict)).split(".");
     expect(Buffer.from(payload, "base64url").toString().trim()).toBe(claims.replace(" }", "}"));
@@ -97,21 +97,21 @@ describe("a development token", () => {
     ["token_expired", { sub: "ann", exp: 1 }],
     ["token_not_yet_valid", { sub: "ann", nbf: inSeconds(3600) }],
     ["room_forbidden", { sub: "ann" }],
-  ])("can be invalid, to test refusals: %s, %j", async (code, claims) => {
+  ])("a development token can be invalid, to test refusals: %s, %j", async (code, claims) => {
     const response = await joinRefusal(worker, newRoom(), { token: await issueToken(claims) });
     expect(JSON.parse(response.body).code).toBe(code);
   });
 });
 
-describe("the request for a development token", () => {
+describe("requests for development tokens", () => {
   it.each(["localhost", "localhost:8787", "127.0.0.1", "127.1.2.3:8787", "[::1]:8787", "LOCALHOST"])(
-    "is accepted for the loopback host %s",
+    "a request for a development token is accepted for the loopback host %s",
     async (Host) => {
       expect(await requestToken({}, { Host })).toMatchObject({ status: 200 });
     },
   );
 
-  it("is accepted from a page of an allowed origin, or of the Worker's own", async () => {
+  it("a request for a development token is accepted from a page of an allowed origin, or of the Worker's own", async () => {
     for (const Origin of [PAGE, worker.origin]) {
       const headers = { "access-control-allow-origin": Origin, "cache-control": "no-store" };
       expect(await requestToken({}, { Origin })).toMatchObject({ status: 200, headers });
@@ -120,7 +120,7 @@ describe("the request for a development token", () => {
     expect(await requestToken({}, { Origin: "https://any.example" }, strict)).toMatchObject({ status: 200 });
   });
 
-  it("is allowed to contain JSON by the preflight", async () => {
+  it("the preflight for a development token allows JSON", async () => {
     const preflight = {
       Origin: PAGE,
       "Access-Control-Request-Method": "POST",
@@ -144,7 +144,7 @@ describe("the request for a development token", () => {
     ["null", () => worker],
     ["null", () => strict],
   ])(
-    "is rejected from a page of origin %s, which may not read the response",
+    "a request for a development token is rejected from a page of origin %s, which may not read the response",
     async (Origin, at: () => Worker) => {
       for (const claims of [{ sub: "ann" }, ""]) {
         const response = await requestToken(claims, { Origin }, at());
@@ -155,7 +155,7 @@ describe("the request for a development token", () => {
   );
 
   it.each(["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])(
-    "is rejected with the method %s",
+    "a request for a development token is rejected with the method %s",
     async (method) => {
       const response = await httpRequest(`${worker.origin}/dev/token`, { Origin: PAGE }, method);
       expect(response).toMatchObject({ status: 405, headers: { allow: "POST" } });
@@ -163,7 +163,7 @@ describe("the request for a development token", () => {
   );
 });
 
-describe("the claims of a development token", () => {
+describe("claims of development tokens", () => {
   it.each([
     ["an empty body", ""],
     ["a list", '["sub"]'],
@@ -172,17 +172,17 @@ describe("the claims of a development token", () => {
     ["a form", "sub=ann&rooms=*"],
     ["half an object", '{"sub":"ann"'],
     ["two objects", "{}{}"],
-  ])("cannot be %s", async (_what, body) => {
+  ])("the claims of a development token cannot be %s", async (_what, body) => {
     const detail = expectProblem(await requestToken(body), 400, "bad_request");
     expect(detail).toBe("The body must be a JSON object with the token's claims");
   });
 
-  it("cannot contain duplicates", async () => {
+  it("the claims of a development token cannot contain duplicates", async () => {
     const detail = expectProblem(await requestToken('{"sub":"ann","s\\u0075b":"bob"}'), 400, "bad_request");
     expect(detail).toBe("The body contains the same claim twice");
   });
 
-  it("can have up to 4 KiB", async () => {
+  it("the claims of a development token can have up to 4 KiB", async () => {
     const claims = (x: string) => JSON.stringify({ sub: "ann", rooms: ["*"], x });
     const padded = (bytes: number) => claims("x".repeat(bytes - claims("").length));
     expect(padded(CLAIMS_BYTES_MAX)).toHaveLength(CLAIMS_BYTES_MAX);
@@ -191,7 +191,7 @@ describe("the claims of a development token", () => {
     expect(detail).toBe("The token's claims in the body must not exceed 4 KiB");
   });
 
-  it("are read up to the limit only", async () => {
+  it("the claims of a development token are read up to the limit only", async () => {
     const endless = request(`${worker.origin}/dev/token`, { method: "POST" });
     endless.on("error", () => {});
     endless.write(`{"x":"${"x".repeat(CLAIMS_BYTES_MAX)}`);
@@ -223,9 +223,9 @@ describe("POST /dev/token", () => {
     }
   }
 
-  it("does not exist by default", () => expectUnknown(closed));
+  it("POST /dev/token does not exist by default", () => expectUnknown(closed));
 
-  it.each([false, "false"])("does not exist if DEV_TOKENS is %j", async (DEV_TOKENS) => {
+  it.each([false, "false"])("POST /dev/token does not exist if DEV_TOKENS is %j", async (DEV_TOKENS) => {
     await using worker = await startWorker({ DEV_TOKENS });
     expect(await requestToken({}, {}, worker)).toMatchObject({ status: 404 });
   });
@@ -239,19 +239,19 @@ describe("POST /dev/token", () => {
     "192.168.0.1:8787",
     "0.0.0.0:8787",
     "[::]:8787",
-  ])("does not exist for requests to the host %s", async (Host) => {
+  ])("POST /dev/token does not exist for requests to the host %s", async (Host) => {
     await expectUnknown(worker, { Host });
     // To a browser, a page on a host name that resolves to this machine has the Worker's own origin.
     const response = await requestToken({ sub: "ann" }, { Host, Origin: `http://${Host}` });
     expectProblem(response, 404, "not_found");
   });
 
-  it("does not exist if another setting is invalid", async () => {
+  it("POST /dev/token does not exist if another setting is invalid", async () => {
     await using worker = await startWorker({ DEV_TOKENS: true, PING_MS: 1 });
     expectProblem(await requestToken({ sub: "ann" }, {}, worker), 404, "not_found");
   });
 
-  it("exists at this exact path only", async () => {
+  it("POST /dev/token exists at this exact path only", async () => {
     for (const path of ["dev", "dev/", "dev/token/", "dev/tokens", "v1/dev/token"]) {
       expect(await httpRequest(`${worker.origin}/${path}`, {}, "POST", "{}")).toMatchObject({ status: 404 });
     }
@@ -262,7 +262,7 @@ describe("`npm run deploy`", () => {
   const root = new URL("../", import.meta.url);
   const read = (file: string) => readFileSync(new URL(file, root), "utf8");
 
-  it("does not set DEV_TOKENS", () => {
+  it("`npm run deploy` does not set DEV_TOKENS", () => {
     // Everything that determines the deployment, except its command line.
     expect(readdirSync(root).filter((file) => file.startsWith("wrangler"))).toEqual(["wrangler.toml"]);
     expect(read("wrangler.toml")).not.toMatch(/^[^#\n]*DEV_TOKENS/m);

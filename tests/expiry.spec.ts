@@ -11,8 +11,8 @@ afterAll(() => worker.dispose());
 
 const until = (exp: number): JoinRequest => ({ claims: { exp } });
 
-describe("a connection whose token expires", () => {
-  it("is closed with 4001 after the leeway", async () => {
+describe("token expiry", () => {
+  it("a connection whose token expires is closed with 4001 after the leeway", async () => {
     const room = newRoom();
     const bob = await connect(worker, room, { user: "bob" });
     const exp = inSeconds(1);
@@ -30,7 +30,7 @@ describe("a connection whose token expires", () => {
     expect(await bob.next("presence")).toMatchObject({ leaves: ["ann"], count: 1 });
   });
 
-  it("is closed in a hibernating room, while one with a longer token stays open", async () => {
+  it("a connection whose token expires is closed in a hibernating room, while one with a longer token stays open", async () => {
     const room = newRoom();
     const ann = await connect(worker, room, until(inSeconds(2)));
     const bob = await connect(worker, room, { user: "bob" });
@@ -40,7 +40,7 @@ describe("a connection whose token expires", () => {
     await bob.request({ type: "publish", data: "still here" });
   });
 
-  it("stays open if its token is refreshed in time, even after hibernation", async () => {
+  it("a connection stays open if its token is refreshed in time, even after hibernation", async () => {
     const room = newRoom();
     const ann = await connect(worker, room, until(inSeconds(1)));
     const exp = inSeconds(3);
@@ -51,7 +51,7 @@ describe("a connection whose token expires", () => {
     expect(Date.now()).toBeGreaterThanOrEqual((exp + 1) * 1000);
   });
 
-  it("recovers with a new token", async () => {
+  it("a client recovers with a new token after its token has expired", async () => {
     const room = newRoom();
     const bob = await connect(worker, room, { user: "bob" });
     const ann = await connect(worker, room, until(inSeconds(1)));

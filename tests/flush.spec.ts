@@ -97,8 +97,8 @@ it("a busy room delivers all messages in one order and stores several per row", 
   expect(texts.map((text) => JSON.parse(text))).toEqual(first);
 });
 
-describe("a flush", () => {
-  it.each(forms)("keeps messages, signals and replies in order ($form)", async ({ protocols }) => {
+describe("flushes", () => {
+  it.each(forms)("a flush keeps messages, signals and replies in order ($form)", async ({ protocols }) => {
     const room = newRoom();
     const ann = await connect(worker, room, { protocols, ...noPresence });
     const bob = await connect(worker, room, { user: "bob", ...noPresence });
@@ -126,7 +126,7 @@ describe("a flush", () => {
       for (const { frames } of [ann, cho]) expect(frames.join()).not.toContain("\n");
   });
 
-  it.each(forms)("is not echoed to connections with echo=0 ($form)", async ({ protocols }) => {
+  it.each(forms)("a flush is not echoed to connections with echo=0 ($form)", async ({ protocols }) => {
     const room = newRoom();
     const noEcho = { protocols, query: { echo: 0, presence: 0 } };
     const ann = await connect(worker, room, noEcho);
@@ -147,7 +147,7 @@ describe("a flush", () => {
     expect(await bob.drain()).toEqual([]);
   });
 
-  it("is filtered by each connection's capabilities", async () => {
+  it("a flush is filtered by each connection's capabilities", async () => {
     const room = newRoom();
     const allowed = (...can: string[]) => ({ claims: { rooms: { "*": can } } });
     const noReceive = await connect(worker, room, {
@@ -168,7 +168,7 @@ describe("a flush", () => {
     expect(received(noPresenceGrant)).toEqual(["message 1", "signal 2", "message 3", "pong"]);
   });
 
-  it("stores and delivers messages whose sender disconnects at once, and then announces the leave", async () => {
+  it("a flush stores and delivers messages whose sender disconnects at once, and then announces the leave", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob", ...noPresence });
@@ -182,7 +182,7 @@ describe("a flush", () => {
     expect(offsetsOf(messages)).toEqual(numbers(1, 100));
   });
 
-  it("precedes a history command in the same frame: the reply contains the messages", async () => {
+  it("a history reply contains the messages published before it in the same frame", async () => {
     const ann = await connect(worker, newRoom(), noPresence);
     for (const round of numbers(1, 3)) {
       const id = `history ${round}`;
@@ -195,7 +195,7 @@ describe("a flush", () => {
     expect(received(ann)).toEqual([...types, ...types, ...types]);
   });
 
-  it("keeps the order of long messages", async () => {
+  it("a flush keeps the order of long messages", async () => {
     const room = newRoom();
     const ann = await connect(worker, room, noPresence);
     const bob = await connect(worker, room, { user: "bob", ...noPresence });
@@ -211,7 +211,7 @@ describe("a flush", () => {
     expect(received(bob)).toEqual([`message ${long}`, "signal 1", "message 2", "pong"]);
   });
 
-  it("can be larger than one frame to the client", async () => {
+  it("a flush can be larger than one frame to the client", async () => {
     const room = newRoom();
     const ann = await connect(worker, room, { query: { echo: 0 } });
     const bob = await connect(worker, room, { user: "bob", ...noPresence });
@@ -236,7 +236,7 @@ describe("messages stored in one row", () => {
   const ALL = 24;
   const EDGES = numbers(0, ALL);
 
-  it("are returned by history from any offset in either direction, even after hibernation", async () => {
+  it("messages stored in one row are returned by history from any offset in either direction, even after hibernation", async () => {
     const storage = await newStorage();
     await using busy = await startWorker(settings, storage);
     const ann = await connect(busy, "together", noPresence);
@@ -259,7 +259,7 @@ describe("messages stored in one row", () => {
     expect(await page({ limit: 10 })).toEqual({ offsets: numbers(15, ALL), more: true });
   });
 
-  it.each(forms)("are replayed from any offset ($form)", async ({ protocols }) => {
+  it.each(forms)("messages stored in one row are replayed from any offset ($form)", async ({ protocols }) => {
     const room = newRoom();
     const ann = await connect(worker, room, noPresence);
     await publishFrames(ann, SIZES);
@@ -280,7 +280,7 @@ describe("messages stored in one row", () => {
     }
   });
 
-  it("are trimmed one by one", async () => {
+  it("messages stored in one row are trimmed one by one", async () => {
     const room = newRoom();
     const ann = await connect(trimming, room, noPresence);
     const { epoch } = ann.welcome;
@@ -302,7 +302,7 @@ describe("messages stored in one row", () => {
     expect(offsetsOf(await nextMessages(late, 5))).toEqual([5, 6, 7, 8, 9]);
   });
 
-  it("are deleted from storage after they are trimmed, and offsets continue", async () => {
+  it("messages stored in one row are deleted from storage after they are trimmed, and offsets continue", async () => {
     const storage = await newStorage();
     let epoch: string;
     {
@@ -321,7 +321,7 @@ describe("messages stored in one row", () => {
 });
 
 describe("idempotency keys in a busy room", () => {
-  it("store a message once: within a frame, across frames, hibernation and a restart", async () => {
+  it("idempotency keys in a busy room store a message once: within a frame, across frames, hibernation and a restart", async () => {
     const storage = await newStorage();
     const keyed = (id: number) => publish(id, { id: `p${id}`, key: `k${id}` });
     let first: object[];
@@ -354,7 +354,7 @@ describe("idempotency keys in a busy room", () => {
   });
 
   it.each(["awake", "after hibernation"])(
-    "are kept for the newest 1,000 messages, even if that splits a row, %s",
+    "idempotency keys in a busy room are kept for the newest 1,000 messages, even if that splits a row, %s",
     async (how) => {
       const room = newRoom();
       const ann = await connect(trimming, room, { ...noPresence });
@@ -369,7 +369,7 @@ describe("idempotency keys in a busy room", () => {
 });
 
 describe("hibernation between flushes", () => {
-  it("changes nothing for clients", async () => {
+  it("hibernation between flushes changes nothing for clients", async () => {
     const room = newRoom();
     const ann = await connect(worker, room, noPresence);
     const bob = await connect(worker, room, { user: "bob", query: { echo: 0, presence: 0 } });

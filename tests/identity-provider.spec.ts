@@ -125,8 +125,8 @@ const FAILURES: [string, () => Reply, string][] = [
   ],
 ];
 
-describe("the key set", () => {
-  it("is fetched once for many tokens, even simultaneous ones", async () => {
+describe("fetching the key set", () => {
+  it("the key set is fetched once for many tokens, even simultaneous ones", async () => {
     const keys = await Promise.all(["RS256", "PS256", "ES256", "EdDSA"].map((alg) => makeKey(alg, alg)));
     await using site = await startSite(async () => {
       await new Promise((resolve) => setTimeout(resolve, 200)); // Meanwhile, all requests arrive.
@@ -143,7 +143,7 @@ describe("the key set", () => {
     }
   });
 
-  it("is fetched without any data of the token or the request", async () => {
+  it("the key set is fetched without any data of the token or the request", async () => {
     await using site = await startSite(() => ({ body: setOf(current) }));
     await using worker = await startFor(site);
     const kid = "../secret?kid=a#b&c=http://x/%2e\r\nX-Injected: 1";
@@ -178,7 +178,7 @@ describe("the key set", () => {
     expectNoSecretsLogged(worker, site, ...jwts);
   });
 
-  it("is shared by all Workers with the same cache", async () => {
+  it("the key set is shared by all Workers with the same cache", async () => {
     await withStorage(async (storage) => {
       await using site = await startSite(() => ({ body: setOf(current) }));
       const [known, unknown] = [await tokenOf(current), await tokenOf(next)];
@@ -211,7 +211,7 @@ describe("the key set", () => {
     });
   });
 
-  it("is fetched again for a new kid, which is accepted at once, while a removed one is rejected", async () => {
+  it("the key set is fetched again for a new kid, which is accepted at once, while a removed one is rejected", async () => {
     let keys = [current];
     await using site = await startSite(() => ({ body: setOf(...keys) }));
     await using worker = await startFor(site);
@@ -233,7 +233,7 @@ describe("the key set", () => {
   );
 
   it.each(HOW)(
-    "is fetched at most twice for 30 unknown kids (%s, %s), and known ones are still accepted",
+    "the key set is fetched at most twice for 30 unknown kids (%s, %s), and known ones are still accepted",
     async (how, when) => {
       await using site = await startSite(() => ({ body: setOf(current) }));
       await using worker = await startFor(site);
@@ -257,7 +257,7 @@ describe("the key set", () => {
     },
   );
 
-  it("is not fetched for tokens that no key could verify", async () => {
+  it("the key set is not fetched for tokens that no key could verify", async () => {
     await using site = await startSite(() => ({ body: setOf(current) }));
     await using worker = await startFor(site);
     const jwt = await tokenOf(current);
@@ -282,12 +282,12 @@ describe("the key set", () => {
   });
 });
 
-describe.concurrent("a provider that fails after a first success", () => {
+describe.concurrent("providers that fail after a first success", () => {
   const some = ["status 500", "status 204", "an empty body", "an HTML page", "a closed connection"];
   const failures = FAILURES.filter(([name]) => some.includes(name));
 
   it.each(failures)(
-    "with %s: known kids are accepted without a fetch, and unknown ones get 503",
+    "while the provider returns %s, known kids are accepted and unknown ones get 503",
     async (...[, fail, line]) => {
       let isDown = false;
       // Uses a new connection each time, because the runtime retries if a reused connection is closed.
@@ -308,18 +308,21 @@ describe.concurrent("a provider that fails after a first success", () => {
   );
 });
 
-describe.concurrent("a provider that has never succeeded", () => {
-  it.each(FAILURES)("makes every token get 503: %s", async (_name, fail, line) => {
-    await using site = await startSite(fail);
-    await using worker = await startFor(site);
-    const jwt = await tokenOf(current);
-    await expectRejected(worker, jwt, 503);
-    await expectRejected(worker, await tokenOf(next), 503);
-    expect(site.seen).toHaveLength(1);
-    await expectLogged(worker, site, line, jwt);
-  });
+describe.concurrent("providers that have never succeeded", () => {
+  it.each(FAILURES)(
+    "every token gets 503 if the provider has only returned %s",
+    async (_name, fail, line) => {
+      await using site = await startSite(fail);
+      await using worker = await startFor(site);
+      const jwt = await tokenOf(current);
+      await expectRejected(worker, jwt, 503);
+      await expectRejected(worker, await tokenOf(next), 503);
+      expect(site.seen).toHaveLength(1);
+      await expectLogged(worker, site, line, jwt);
+    },
+  );
 
-  it("makes every token get 503 if nothing listens at its address", async () => {
+  it("every token gets 503 if nothing listens at JWKS_URL", async () => {
     const site = await startSite(() => ({}));
     await site.close();
     await using worker = await startFor(site);
@@ -328,7 +331,9 @@ describe.concurrent("a provider that has never succeeded", () => {
     await expectLogged(worker, site, "could not be reached, or took too long", jwt);
   });
 
-  it("is retried after 10 s, and its keys are accepted from then on", { timeout: 30_000 }, async () => {
+  it("a failed fetch is retried after 10 s, and the keys are accepted from then on", {
+    timeout: 30_000,
+  }, async () => {
     let isUp = false;
     await using site = await startSite(() => (isUp ? { body: setOf(current) } : { status: 500 }));
     await using worker = await startFor(site);
@@ -343,29 +348,32 @@ describe.concurrent("a provider that has never succeeded", () => {
   });
 });
 
-describe.concurrent("a redirect by the provider", () => {
+describe.concurrent("redirects by the provider", () => {
   const redirects = [301, 302, 303, 307, 308].flatMap((status) =>
     ["the same", "another"].map((where) => [status, where] as const),
   );
 
-  it.each(redirects)("is not followed: %s, to %s server", async (status, where) => {
-    const good = () => ({ body: setOf(current) });
-    await using another = await startSite(good);
-    await using site = await startSite(({ path }) => {
-      if (path !== ADDRESS) return good();
-      const origin = where === "another" ? another.origin : "";
-      return { ...good(), status, headers: { location: `${origin}/moved` } };
-    });
-    const jwt = await tokenOf(current);
-    await using worker = await startFor(site);
-    await expectRejected(worker, jwt, 503);
-    expect(site.seen).toHaveLength(1);
-    expect(another.seen).toEqual([]);
-    await expectLogged(worker, site, `answered ${status}`, jwt);
-    // The target of the redirect has a valid key set.
-    const target = where === "another" ? another : site;
-    expect(await (await fetch(`${target.origin}/moved`)).text()).toBe(setOf(current));
-  });
+  it.each(redirects)(
+    "a redirect by the provider is not followed: %s, to %s server",
+    async (status, where) => {
+      const good = () => ({ body: setOf(current) });
+      await using another = await startSite(good);
+      await using site = await startSite(({ path }) => {
+        if (path !== ADDRESS) return good();
+        const origin = where === "another" ? another.origin : "";
+        return { ...good(), status, headers: { location: `${origin}/moved` } };
+      });
+      const jwt = await tokenOf(current);
+      await using worker = await startFor(site);
+      await expectRejected(worker, jwt, 503);
+      expect(site.seen).toHaveLength(1);
+      expect(another.seen).toEqual([]);
+      await expectLogged(worker, site, `answered ${status}`, jwt);
+      // The target of the redirect has a valid key set.
+      const target = where === "another" ? another : site;
+      expect(await (await fetch(`${target.origin}/moved`)).text()).toBe(setOf(current));
+    },
+  );
 });
 
 describe.concurrent("the size limit of the key set", () => {
@@ -382,7 +390,7 @@ describe.concurrent("the size limit of the key set", () => {
     ["with a Content-Length", (bytes) => ({ body: padded(bytes) })],
     ["chunked", (bytes) => ({ body: cut(padded(bytes)) })],
     ["compressed", (bytes) => ({ body: gzipSync(padded(bytes)), headers: { "content-encoding": "gzip" } })],
-  ])("accepts 64 KiB and rejects one byte more, %s", async (_name, reply) => {
+  ])("a key set can have 64 KiB and not one byte more, %s", async (_name, reply) => {
     const jwt = await tokenOf(current);
     await using site = await startSite(({ path }) => reply(path === ADDRESS ? MOST : MOST + 1));
     await using worker = await startFor(site);
@@ -392,7 +400,7 @@ describe.concurrent("the size limit of the key set", () => {
     await expectLogged(strict, site, "answered with a body that is too long", jwt);
   });
 
-  it("ends the fetch of an endless response", async () => {
+  it("an endless key set is rejected, and its connection closed", async () => {
     const jwt = await tokenOf(current);
     let pieces = 0;
     const endless = function* () {
@@ -411,7 +419,7 @@ describe.concurrent("the size limit of the key set", () => {
     expect(pieces - sent).toBeLessThan(100);
   });
 
-  it("applies to the decompressed size", async () => {
+  it("the size limit of a key set applies after decompression", async () => {
     const jwt = await tokenOf(current);
     const body = gzipSync(padded(64 * 1024 * 1024));
     expect(body.length).toBeLessThan(70_000);
@@ -422,7 +430,7 @@ describe.concurrent("the size limit of the key set", () => {
   });
 });
 
-describe.concurrent("the time limit of 5 s", () => {
+describe.concurrent("the time limit for fetching the key set", () => {
   const slowly = async function* () {
     yield `{"keys":[${JSON.stringify(current.jwk)}],"padding":"`;
     for (;;) {
@@ -436,7 +444,7 @@ describe.concurrent("the time limit of 5 s", () => {
     ["only a status", () => ({ endless: true })],
     ["a response without an end", () => ({ body: setOf(current), endless: true })],
     ["one byte at a time", () => ({ body: slowly() })],
-  ])("makes tokens get 503: %s", async (_name, reply) => {
+  ])("a token gets 503 after 5 s if the provider sends %s", async (_name, reply) => {
     const jwt = await tokenOf(current);
     await using site = await startSite(reply);
     await using worker = await startFor(site);
@@ -449,7 +457,7 @@ describe.concurrent("the time limit of 5 s", () => {
     await expectLogged(worker, site, "could not be reached, or took too long", jwt);
   });
 
-  it("allows a response after 3 s, also for other requests that wait for it", async () => {
+  it("a key set that arrives after 3 s is used by all requests that wait for it", async () => {
     const jwt = await tokenOf(current);
     await using site = await startSite(async () => {
       await new Promise((resolve) => setTimeout(resolve, 3000));
@@ -462,7 +470,7 @@ describe.concurrent("the time limit of 5 s", () => {
 
   // If a connection is reset, the runtime cancels the request and everything that it does.
   describe.each(["closed", "reset"] as const)("a first request whose connection is %s", (how) => {
-    it(`does not cancel the fetch for waiting requests (${how})`, async () => {
+    it(`a client that disconnects does not cancel the fetch for others (${how})`, async () => {
       const jwt = await tokenOf(current);
       await using site = await startSite(async () => {
         await new Promise((resolve) => setTimeout(resolve, 500));
@@ -474,7 +482,7 @@ describe.concurrent("the time limit of 5 s", () => {
       expect(site.seen).toHaveLength(1);
     });
 
-    it(`with an unknown kid does not block a new kid (${how})`, async () => {
+    it(`a client that disconnects with an unknown kid does not block a new kid (${how})`, async () => {
       let keys = setOf(current);
       await using site = await startSite(async () => {
         await new Promise((resolve) => setTimeout(resolve, 500));
@@ -511,7 +519,7 @@ describe("unusable keys in the key set", () => {
   const publicOf = (key: KeyObject) => key.export({ format: "jwk" }) as JWK;
   const secret = randomBytes(32);
 
-  it("are skipped, and their tokens rejected", async () => {
+  it("unusable keys in a key set are skipped, and their tokens rejected", async () => {
     const { privateKey } = rsa;
     const unusable: [JWK | unknown, (() => Promise<string>)?][] = [
       [{ ...other.jwk, kid: "enc", use: "enc" }, () => tokenOf(other, { kid: "enc" })],
@@ -570,7 +578,7 @@ describe("unusable keys in the key set", () => {
     await expectAccepted(control, await tokenOf(other));
   });
 
-  it("cannot be used as HMAC secrets", async () => {
+  it("secrets in a key set are not used", async () => {
     const keys = [{ kty: "oct", kid: "oct", alg: "HS256", k: secret.toString("base64url") }];
     await using site = await startSite(() => ({ body: JSON.stringify({ keys: [...keys, current.jwk] }) }));
     await using worker = await startFor(site);
@@ -589,7 +597,7 @@ describe("unusable keys in the key set", () => {
     expect(site.seen).toHaveLength(1);
   });
 
-  it("are the same as an empty key set if there are no others", async () => {
+  it("a key set with only unusable keys counts as empty", async () => {
     const keys = [{ ...other.jwk, use: "enc" }, publicOf(rsa.privateKey), { kty: "oct", k: "c2VjcmV0" }];
     await using site = await startSite(() => ({ body: JSON.stringify({ keys }) }));
     await using worker = await startFor(site);
@@ -600,7 +608,7 @@ describe("unusable keys in the key set", () => {
     expect(worker.log()).not.toContain(publicOf(rsa.privateKey).d);
   });
 
-  it("do not preserve earlier keys: an empty key set revokes all", async () => {
+  it("an empty key set revokes all earlier keys", async () => {
     let keys = setOf(current);
     await using site = await startSite(() => ({ body: keys }));
     await using worker = await startFor(site);
@@ -613,7 +621,7 @@ describe("unusable keys in the key set", () => {
 });
 
 describe("keys in addition to the provider's", () => {
-  it("in JWT_JWKS and secrets are used without a fetch", async () => {
+  it("JWT_JWKS and secrets are used without fetching the key set", async () => {
     let isDown = true;
     await using site = await startSite(() =>
       // The provider has another key with the same kid as the operator's.
@@ -646,10 +654,10 @@ describe("keys in addition to the provider's", () => {
   });
 });
 
-describe("a refresh with a key of the provider", () => {
+describe("refreshes with a key of the provider", () => {
   const publish = { type: "publish", data: "hello" } as const;
 
-  it("fetches the key set while other commands are executed", async () => {
+  it("a refresh fetches the key set while other commands are executed", async () => {
     const { promise: isReleased, resolve: release } = Promise.withResolvers<void>();
     await using site = await startSite(async () => {
       await isReleased;
@@ -679,7 +687,7 @@ describe("a refresh with a key of the provider", () => {
     expect(site.seen).toHaveLength(1);
   });
 
-  it("gets a retryable error if the provider fails, and changes nothing", async () => {
+  it("a refresh gets a retryable error if the provider fails, and changes nothing", async () => {
     let isDown = false;
     await using site = await startSite(() => (isDown ? { status: 500 } : { body: setOf(current) }));
     await using worker = await startFor(site);
@@ -695,7 +703,7 @@ describe("a refresh with a key of the provider", () => {
     await expectLogged(worker, site, "answered 500", jwt);
   });
 
-  it("is rejected if the provider has no such key", async () => {
+  it("a refresh is rejected if the provider has no such key", async () => {
     await using site = await startSite(() => ({ body: setOf(current) }));
     await using worker = await startFor(site);
     const ann = await connect(worker, newRoom(), { token: await tokenOf(current) });

@@ -27,7 +27,7 @@ const signal = (more: object) => ({ type: "signal" as const, data: null, ...more
 /** Creates nested arrays. */
 const nested = (depth: number): unknown => (depth === 0 ? [] : [nested(depth - 1)]);
 
-describe("a field", () => {
+describe("fields", () => {
   it.each<[string, (size: number) => object, number, string]>([
     ["bytes of event", (size) => publish(1, { event: "e".repeat(size) }), 64, "bad_command"],
     [
@@ -50,21 +50,24 @@ describe("a field", () => {
     expect(await ann.drain()).toContainEqual(expect.objectContaining({ id: "most" }));
   });
 
-  it("can nest 64 levels deep, including the command, and not deeper", async () => {
+  it("a command can nest 64 levels deep and not deeper", async () => {
     const ann = await connect(worker, newRoom());
     await ann.request(publish(nested(62)));
     ann.send({ ...publish(nested(63)), id: "deep" });
     expect((await ann.next("error")).code).toBe("bad_json");
   });
 
-  it.each(["", "i".repeat(64), "🦀".repeat(16), 0, Number.MAX_SAFE_INTEGER])("id can be %j", async (id) => {
-    const ann = await connect(worker, newRoom());
-    ann.send({ ...publish(1), id });
-    expect((await ann.next("ack")).id).toBe(id);
-  });
+  it.each(["", "i".repeat(64), "🦀".repeat(16), 0, Number.MAX_SAFE_INTEGER])(
+    "an id can be %j",
+    async (id) => {
+      const ann = await connect(worker, newRoom());
+      ann.send({ ...publish(1), id });
+      expect((await ann.next("ack")).id).toBe(id);
+    },
+  );
 
   it.each(["i".repeat(65), `${"🦀".repeat(16)}!`, -1, 1.5, Number.MAX_SAFE_INTEGER + 1, true, [], {}])(
-    "id cannot be %j",
+    "an id cannot be %j",
     async (id) => {
       const ann = await connect(worker, newRoom());
       ann.send({ ...publish(1), id });
@@ -86,7 +89,7 @@ describe("the size limit of commands", () => {
   };
 
   it.each(["x", "用", "🦀"])(
-    "is counted in UTF-8: the maximum of %s is accepted, and one more byte closes the connection",
+    "the size limit of commands is counted in UTF-8: the maximum of %s is accepted, and one more byte closes the connection",
     async (filler) => {
       const ann = await connect(worker, newRoom());
       ann.send(ofBytes(BYTES, filler));
@@ -103,7 +106,7 @@ describe("the size limit of commands", () => {
     },
   );
 
-  it("applies to each line with snug.v1, and to the frame without a subprotocol", async () => {
+  it("the size limit of commands applies to each line with snug.v1, and to the frame without a subprotocol", async () => {
     const half = ofBytes(BYTES / 2 + 1);
     const lines = await connect(worker, newRoom());
     lines.send([half, half, half].join("\n"));
@@ -115,7 +118,7 @@ describe("the size limit of commands", () => {
     expect((await plain.closed()).code).toBe(1009);
   });
 
-  it("is one mebibyte for a frame, whatever the number of commands", async () => {
+  it("the size limit of commands is one mebibyte for a frame, whatever the number of commands", async () => {
     const ann = await connect(worker, newRoom(), { query: { echo: 0 } });
     const line = ofBytes(BYTES);
     ann.send(
@@ -134,7 +137,7 @@ describe("the size limit of commands", () => {
     expect((await ann.closed()).code).toBe(1009);
   });
 
-  it("can be lowered by the token", async () => {
+  it("the size limit of commands can be lowered by the token", async () => {
     const ann = await connect(worker, newRoom(), { claims: { limits: { message_bytes: 100 } } });
     expect(ann.welcome.limits.message_bytes).toBe(100);
     ann.send(ofBytes(100));
@@ -143,7 +146,7 @@ describe("the size limit of commands", () => {
     expect((await ann.closed()).code).toBe(1009);
   });
 
-  it("cannot be raised by the token", async () => {
+  it("the size limit of commands cannot be raised by the token", async () => {
     const limits = { message_bytes: 10 * BYTES, messages_per_second: 1_000_000, later: true };
     const ann = await connect(worker, newRoom(), { claims: { limits } });
     expect(ann.welcome.limits).toEqual({ message_bytes: BYTES, messages_per_second: 50 });
@@ -153,7 +156,7 @@ describe("the size limit of commands", () => {
 describe("the rate limit of commands", () => {
   const pings = (count: number) => Array.from({ length: count }, (_, id) => ({ type: "ping", id: `p${id}` }));
 
-  it("accepts a burst, then rejects with retry_after_ms, and accepts one more after that time", async () => {
+  it("the rate limit of commands accepts a burst, then rejects with retry_after_ms, and accepts one more after that time", async () => {
     const ann = await connect(narrow, newRoom());
     ann.send(...pings(BURST + 1));
     const error = await ann.next("error");
@@ -172,7 +175,7 @@ describe("the rate limit of commands", () => {
     await ann.request({ type: "ping" });
   });
 
-  it("applies to each connection separately", async () => {
+  it("the rate limit of commands applies to each connection separately", async () => {
     const room = newRoom();
     const ann = await connect(narrow, room);
     const tab = await connect(narrow, room);
@@ -182,7 +185,7 @@ describe("the rate limit of commands", () => {
     expect((await tab.next("pong", ({ id }) => id === `p${BURST - 1}`)).type).toBe("pong");
   });
 
-  it("does not count rejections as errors that close the connection", async () => {
+  it("the rate limit of commands does not count rejections as errors that close the connection", async () => {
     const ann = await connect(narrow, newRoom());
     ann.send(...pings(BURST));
     ann.send(...pings(19));
@@ -196,7 +199,7 @@ describe("the rate limit of commands", () => {
     await ann.next("pong", ({ id }) => id === `p${BURST - 1}`);
   });
 
-  it("closes a connection that keeps exceeding it", async () => {
+  it("the rate limit of commands closes a connection that keeps exceeding it", async () => {
     const ann = await connect(narrow, newRoom());
     ann.send(...pings(BURST + 20), { type: "publish", data: "too late" });
     for (let i = 0; i < 20; i++) expect((await ann.next("error")).code).toBe("rate_limited");
@@ -208,7 +211,7 @@ describe("the rate limit of commands", () => {
     expect(await ann.closed()).toEqual({ code: 4103, reason: "too_many_errors" });
   });
 
-  it("can be lowered by the token: messages_per_second", async () => {
+  it("the rate limit of commands can be lowered by the token", async () => {
     const claims = { limits: { messages_per_second: 7 } };
     expect((await connect(worker, newRoom(), { claims })).welcome.limits.messages_per_second).toBe(7);
   });
@@ -231,7 +234,7 @@ describe("the limit of connections", () => {
     }
   };
 
-  it("per user allows another one after one is closed", async () => {
+  it("the limit of connections per user allows another one after one is closed", async () => {
     const room = newRoom();
     const tabs = [await connect(narrow, room), await connect(narrow, room)];
     await expectRejected(room, "ann", 429, "too_many_connections");
@@ -241,7 +244,7 @@ describe("the limit of connections", () => {
     await connect(narrow, room);
   });
 
-  it("per room allows another one after one is closed", async () => {
+  it("the limit of connections per room allows another one after one is closed", async () => {
     const room = newRoom();
     const members = [];
     for (const user of ["a", "b", "c", "d"]) members.push(await connect(narrow, room, { user }));
@@ -251,7 +254,7 @@ describe("the limit of connections", () => {
     expect((await connect(narrow, room, { user: "e" })).welcome.count).toBe(4);
   });
 
-  it("does not announce rejected connections", async () => {
+  it("the limit of connections does not announce rejected connections", async () => {
     const room = newRoom();
     const ann = await connect(narrow, room);
     await connect(narrow, room);
@@ -259,7 +262,7 @@ describe("the limit of connections", () => {
     expect(await ann.drain()).toEqual([]);
   });
 
-  it("holds if many connect at once", async () => {
+  it("the limit of connections holds if many connect at once", async () => {
     const room = newRoom();
     const users = Array.from({ length: 12 }, (_, index) => `user${index}`);
     const outcomes = await Promise.allSettled(users.map((user) => connect(narrow, room, { user })));
@@ -268,7 +271,7 @@ describe("the limit of connections", () => {
 });
 
 describe("the limit of errors", () => {
-  it("closes the connection at the 20th error within a minute, after the error itself", async () => {
+  it("the limit of errors closes the connection at the 20th error within a minute, after the error itself", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     for (let i = 1; i <= 19; i++) await ann.requestError({ type: "dance" });
@@ -283,7 +286,7 @@ describe("the limit of errors", () => {
     expect(await ann.closed()).toEqual({ code: 4103, reason: "too_many_errors" });
   });
 
-  it("counts each connection's errors separately", async () => {
+  it("the limit of errors counts each connection's errors separately", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const tab = await connect(worker, room);
@@ -295,7 +298,7 @@ describe("the limit of errors", () => {
     await tab.request(publish(1));
   });
 
-  it("ignores the commands after the last error in a frame", async () => {
+  it("the limit of errors ignores the commands after the last error in a frame", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });

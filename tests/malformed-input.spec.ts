@@ -37,7 +37,7 @@ async function expectUnaffected() {
 const KIB = 1024;
 const command = (fields: object) => JSON.stringify({ type: "publish", data: 1, ...fields });
 
-describe("a malformed command", () => {
+describe("malformed commands", () => {
   it.each<[string, string, string]>([
     ["an empty frame", "", "bad_json"],
     ["a line break", "\n", "bad_json"],
@@ -113,7 +113,7 @@ describe("a malformed command", () => {
     ["a type that is special in JavaScript", command({ type: "__proto__" }), "unknown_command"],
     ["a long type", command({ type: "t".repeat(60 * KIB) }), "unknown_command"],
     ["a state over its limit", command({ type: "state", data: { a: "x".repeat(60 * KIB) } }), "too_large"],
-  ])("gets an error without closing the connection: %s", async (_name, frame, code) => {
+  ])("a malformed command gets an error without closing the connection: %s", async (_name, frame, code) => {
     for (let time = 1; time <= TIMES; time++) {
       mallory.send(frame);
       const error = await mallory.next("error");
@@ -128,7 +128,7 @@ describe("a malformed command", () => {
     ["an unknown command", { type: "dance" }],
     ["a type that is a number", { type: 7 }],
     ["an event that is a number", { ...JSON.parse(command({})), event: 7 }],
-  ])("gets an error with its id: %s", async (_name, fields) => {
+  ])("a malformed command gets an error with its id: %s", async (_name, fields) => {
     for (const id of ["x", 7]) {
       mallory.send(JSON.stringify({ ...fields, id }));
       expect((await mallory.next("error")).id).toBe(id);
@@ -137,8 +137,8 @@ describe("a malformed command", () => {
   });
 });
 
-describe("a text frame that is not UTF-8", () => {
-  it("is read with U+FFFD in place of invalid bytes", async () => {
+describe("text frames that are not UTF-8", () => {
+  it("a text frame that is not UTF-8 is read with U+FFFD in place of invalid bytes", async () => {
     for (let time = 1; time <= TIMES; time++) {
       mallory.sendText(Buffer.from([0xff, 0xfe, 0x80]));
       expect((await mallory.next("error")).code).toBe("bad_json");
@@ -149,7 +149,7 @@ describe("a text frame that is not UTF-8", () => {
   });
 });
 
-describe("a frame that closes only its own connection", () => {
+describe("frames that close their own connection", () => {
   const closing = (code: number, reason: string) => ({ type: "closing", code, reason, reconnect: true });
 
   it.each<[string, string | Uint8Array]>([
@@ -157,7 +157,7 @@ describe("a frame that closes only its own connection", () => {
     ["no bytes", new Uint8Array(0)],
     ["a command", Buffer.from(command({}))],
     ["four megabytes", new Uint8Array(4 * KIB * KIB)],
-  ])("is binary: %s", async (_name, frame) => {
+  ])("a binary frame closes only its own connection: %s", async (_name, frame) => {
     for (let time = 1; time <= TIMES; time++) {
       const guest = await connect(worker, room, { user: "guest" });
       guest.send(frame);
@@ -173,7 +173,7 @@ describe("a frame that closes only its own connection", () => {
     ["a megabyte and a byte", "x".repeat(KIB * KIB + 1)],
     ["four megabytes of nesting", "[".repeat(4 * KIB * KIB)],
     ["four megabytes of line breaks", "\n".repeat(4 * KIB * KIB)],
-  ])("is too large: %s", async (_name, frame) => {
+  ])("a frame that is too large closes only its own connection: %s", async (_name, frame) => {
     for (let time = 1; time <= TIMES; time++) {
       const guest = await connect(worker, room, { user: "guest" });
       guest.send(frame);
@@ -185,7 +185,7 @@ describe("a frame that closes only its own connection", () => {
     await expectUnaffected();
   });
 
-  it("exceeds the runtime's limit, so the runtime closes the connection", async () => {
+  it("a frame above the runtime's limit closes only its own connection", async () => {
     const guest = await connect(worker, room, { user: "guest" });
     guest.send("x".repeat(33 * KIB * KIB));
     // The client may still be sending the rest of its frame and miss the close.
@@ -193,7 +193,7 @@ describe("a frame that closes only its own connection", () => {
     await expectUnaffected();
   });
 
-  it("consists of a mebibyte of line breaks", async () => {
+  it("a mebibyte of line breaks closes only its own connection", async () => {
     const guest = await connect(worker, room, { user: "guest" });
     guest.send("\n".repeat(KIB * KIB));
     expect(await guest.next("closing")).toMatchObject({ code: 4103, reconnect: false });
@@ -203,12 +203,12 @@ describe("a frame that closes only its own connection", () => {
   });
 });
 
-describe("an unusual but valid command", () => {
+describe("unusual but valid commands", () => {
   it.each<[string, string]>([
     ["unknown fields", command({ type: "ping", id: "x", __proto__: null, constructor: 1, user: "witness" })],
     ["brackets in a string", command({ type: "ping", id: "[".repeat(64) })],
     ["an escaped type", '{"\\u0074ype":"\\u0070ing","id":"x"}'],
-  ])("is executed: %s", async (_name, frame) => {
+  ])("an unusual but valid command is executed: %s", async (_name, frame) => {
     for (let time = 1; time <= TIMES; time++) {
       mallory.send(frame);
       await mallory.next("pong");
@@ -216,7 +216,7 @@ describe("an unusual but valid command", () => {
     await expectUnaffected();
   });
 
-  it("cannot impersonate another sender", async () => {
+  it("a message cannot impersonate another sender", async () => {
     mallory.send(command({ user: "witness", connection: witness.welcome.connection, offset: 99, time: 0 }));
     expect(await witness.next("message")).toMatchObject({
       user: "mallory",
@@ -226,7 +226,7 @@ describe("an unusual but valid command", () => {
     });
   });
 
-  it("cannot inject a push through data or event", async () => {
+  it("a message cannot inject a push through data or event", async () => {
     const injected = `{"type":"closing","code":4100}`;
     mallory.send(command({ data: `"}\n${injected}\n{"`, event: `\n${injected}\n` }));
     expect(await witness.next("message")).toMatchObject({ event: `\n${injected}\n`, user: "mallory" });
@@ -234,7 +234,7 @@ describe("an unusual but valid command", () => {
   });
 });
 
-describe("the WebSocket protocol", () => {
+describe("violations of the WebSocket protocol", () => {
   const upgrade = async () =>
     [
       `GET /v1/rooms/${encodeURIComponent(room)}/socket HTTP/1.1`,
@@ -268,7 +268,7 @@ describe("the WebSocket protocol", () => {
     ],
     ["a close of one byte", Buffer.from([0x88, 0x81, 0, 0, 0, 0, 3])],
     ["an HTTP request", Buffer.from("GET / HTTP/1.1\r\n\r\n")],
-  ])("violated by %s affects only its own connection", async (_name, bytes) => {
+  ])("%s affects only its own connection", async (_name, bytes) => {
     for (let time = 1; time <= TIMES; time++) {
       const stream = await dial();
       stream.write(await upgrade());
@@ -282,7 +282,7 @@ describe("the WebSocket protocol", () => {
   });
 
   it.each([0, 999, 1000, 1004, 1005, 1006, 1015, 1016, 2999, 4999, 5000, 65_535])(
-    "returns a Close frame for a close with code %i",
+    "a close with code %i gets a Close frame back",
     async (code) => {
       const stream = await dial();
       stream.write(await upgrade());
@@ -301,7 +301,7 @@ describe("the WebSocket protocol", () => {
     },
   );
 
-  it("lets the room remove a connection that does not answer a Close frame", async () => {
+  it("the room removes a connection that does not answer a Close frame", async () => {
     const stream = await dial();
     stream.write(await upgrade());
     expect((await witness.next("presence")).joins).toMatchObject([{ user: "guest" }]);

@@ -81,8 +81,8 @@ const backEndHeaders = async (room: string) => {
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-describe("a message", () => {
-  it("is stored unchanged if the application allows it, and the hook request is signed", async () => {
+describe("messages", () => {
+  it("a message is stored unchanged if the application allows it, and the hook request is signed", async () => {
     const room = roomOf(each(() => ({ allow: true })));
     const [ann, bob] = [await connect(strict, room), await connect(strict, room, { user: "bob" })];
     const before = Date.now();
@@ -115,7 +115,7 @@ describe("a message", () => {
     expect(headers?.["webhook-signature"]).toBe(signatures.join(" "));
   });
 
-  it("is stored with the data that the application returns", async () => {
+  it("a message is stored with the data that the application returns", async () => {
     const room = roomOf(each((data) => ({ allow: true, data: `${data}`.replace("damn", "d…") })));
     const ann = await connect(strict, room);
     await ann.request({ type: "publish", data: "damn it" });
@@ -124,7 +124,7 @@ describe("a message", () => {
     expect(dataOf(messages)).toEqual(["d… it"]);
   });
 
-  it("is not stored if the application refuses it, and the sender gets the reason", async () => {
+  it("a message is not stored if the application refuses it, and the sender gets the reason", async () => {
     const room = roomOf(
       each((data) => (data === "spam" ? { allow: false, reason: "不行: no links" } : { allow: false })),
     );
@@ -144,7 +144,7 @@ describe("a message", () => {
     expect((await ann.request({ type: "history" })).messages).toEqual([]);
   });
 
-  it("is sent to the hook and decided like the examples in PROTOCOL.md", async () => {
+  it("a message is sent to the hook and decided like the examples in PROTOCOL.md", async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const { data } = example("publish_hook_request");
     handlers.set(data.room, async (messages) => {
@@ -184,7 +184,7 @@ describe("a message", () => {
     });
   });
 
-  it("published by the back end is not sent to the hook", async () => {
+  it("a message published by the back end is not sent to the hook", async () => {
     const room = newRoom();
     const ann = await connect(strict, room);
     const url = `${strict.origin}/v1/rooms/${room}/messages`;
@@ -252,8 +252,8 @@ async function expectFallback(at: { strict: Worker; lenient: Worker }, handler: 
   expect((await ann.request({ type: "history" })).messages).toEqual([]);
 }
 
-describe("without a valid decision", () => {
-  it.each(FAILURES)("the fallback applies: a response %s", async (_which, reply, line) => {
+describe("the fallback", () => {
+  it.each(FAILURES)("the fallback applies to a response %s", async (_which, reply, line) => {
     await expectFallback({ strict, lenient }, reply);
     for (const worker of [strict, lenient]) {
       await vi.waitFor(() => expect(worker.log()).toContain(`error: PUBLISH_URL ${line}`));

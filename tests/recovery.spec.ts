@@ -21,11 +21,11 @@ async function nextMessages(client: Client, count: number): Promise<Message[]> {
 const numbers = (first: number, last: number) =>
   Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
-describe("a reconnecting client", () => {
+describe("reconnecting clients", () => {
   it.each([
     { name: "lines", protocols: ["snug.v1"] },
     { name: "plain frames", protocols: [] },
-  ])("gets all missed messages, then live ones ($name)", async ({ protocols }) => {
+  ])("a reconnecting client gets all missed messages, then live ones ($name)", async ({ protocols }) => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob", protocols });
@@ -43,7 +43,7 @@ describe("a reconnecting client", () => {
     expect(await back.drain()).toEqual([]);
   });
 
-  it("misses no message that is published during recovery", async () => {
+  it("a reconnecting client misses no message that is published during recovery", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const { epoch } = ann.welcome;
@@ -57,7 +57,7 @@ describe("a reconnecting client", () => {
     await Promise.all([...published, ...readers]);
   });
 
-  it("recovers from the position in its welcome, even after hibernation", async () => {
+  it("a reconnecting client recovers from the position in its welcome, even after hibernation", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const { epoch, offset } = ann.welcome;
@@ -68,7 +68,7 @@ describe("a reconnecting client", () => {
     expect((await back.next("message")).data).toBe("missed");
   });
 
-  it("gets recovered=false and no messages if recovery is impossible", async () => {
+  it("a reconnecting client gets recovered=false and no messages if recovery is impossible", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const { epoch } = ann.welcome;
@@ -84,8 +84,8 @@ describe("a reconnecting client", () => {
   });
 });
 
-describe("a new client", () => {
-  it("gets the newest messages that it requests with 'last'", async () => {
+describe("new clients", () => {
+  it("a new client gets the newest messages that it requests with 'last'", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     for (const data of numbers(1, 5)) await ann.request(publish(data));

@@ -27,8 +27,8 @@ async function retainedOffsets(client: Client): Promise<number[]> {
   return messages.map(({ offset }) => offset);
 }
 
-describe("a room", () => {
-  it("keeps the newest messages up to HISTORY_MESSAGES_MAX, even after hibernation", async () => {
+describe("retention", () => {
+  it("a room keeps the newest messages up to HISTORY_MESSAGES_MAX, even after hibernation", async () => {
     const worker = await start({ HISTORY_MESSAGES_MAX: 3 });
     const room = newRoom();
     const ann = await connect(worker, room);
@@ -45,7 +45,7 @@ describe("a room", () => {
     expect((await late.next("message")).offset).toBe(199);
   });
 
-  it("keeps at most HISTORY_BYTES_MAX bytes", async () => {
+  it("a room keeps at most HISTORY_BYTES_MAX bytes", async () => {
     const worker = await start({ HISTORY_BYTES_MAX: 2500 });
     const room = newRoom();
     const ann = await connect(worker, room);
@@ -56,7 +56,7 @@ describe("a room", () => {
     expect(await retainedOffsets(ann)).toEqual([4, 5]);
   });
 
-  it("deletes expired messages from storage, even without members and new messages", async () => {
+  it("a room deletes expired messages from storage, even without members and new messages", async () => {
     const storage = await mkdtemp(join(tmpdir(), "snug-"));
     onTestFinished(() => rm(storage, { recursive: true }));
     await using worker = await startWorker({ HISTORY_SECONDS_MAX: 1 }, storage);
@@ -76,7 +76,7 @@ describe("a room", () => {
     expect((await back.request(publish(6))).offset).toBe(6);
   });
 
-  it("accepts a retention time beyond the range of dates", async () => {
+  it("a room accepts a retention time beyond the range of dates", async () => {
     const worker = await start({ HISTORY_SECONDS_MAX: Number.MAX_SAFE_INTEGER });
     const room = newRoom();
     const ann = await connect(worker, room);
@@ -87,7 +87,7 @@ describe("a room", () => {
     expect(worker.log()).toBe("");
   });
 
-  it("keeps no messages if HISTORY_MESSAGES_MAX is 0, but still assigns offsets", async () => {
+  it("a room keeps no messages if HISTORY_MESSAGES_MAX is 0, but still assigns offsets", async () => {
     const worker = await start({ HISTORY_MESSAGES_MAX: 0 });
     const room = newRoom();
     const ann = await connect(worker, room);

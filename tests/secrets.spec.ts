@@ -555,7 +555,7 @@ describe("the back end", () => {
   }
   const code = ({ body }: { body: string }) => JSON.parse(body).code;
 
-  it("receives webhooks, whatever it responds", async () => {
+  it("the back end receives webhooks, whatever it responds", async () => {
     const served = await start({ WEBHOOK_URL, WEBHOOK_SECRET, WEBHOOK_EVENTS: "*", JWKS_URL: undefined });
     const room = newRoom();
     const ann = await enter(served, room);
@@ -572,7 +572,7 @@ describe("the back end", () => {
     expect((await ann.closed()).code).toBe(4104);
   }, 60_000);
 
-  it("receives publish hook requests, whatever it responds", async () => {
+  it("the back end receives publish hook requests, whatever it responds", async () => {
     const responses: Reply[] = [
       { body: JSON.stringify({ decisions: [{ allow: false, reason: "no", private: REPLIED }] }) },
       { status: 500, headers: { "set-cookie": REPLIED }, body: REPLIED },
@@ -589,7 +589,7 @@ describe("the back end", () => {
     }
   });
 
-  it("gets refusals for invalid, large and frequent requests", async () => {
+  it("the back end gets refusals for invalid, large and frequent requests", async () => {
     const slow = await start({ SERVE_PER_SECOND: 1, SERVE_BURST: 4 });
     const path = `/v1/rooms/${newRoom()}/messages`;
     expect(code(await call(slow, "POST", path, NONSENSE))).toBe("bad_request");

@@ -57,8 +57,8 @@ async function expectContinues({ worker, ann, bob }: Setup, next: number) {
 const REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, 'refused'); END";
 const ACCEPT = "DROP TRIGGER refuse";
 
-describe("a message that cannot be stored", () => {
-  it("gets a retryable error and is not delivered, and the room continues", async () => {
+describe("messages that cannot be stored", () => {
+  it("a message that cannot be stored gets a retryable error and is not delivered, and the room continues", async () => {
     const room = await setUp();
     const { ann, bob, worker, sql } = room;
     await sql(REFUSE);
@@ -74,7 +74,7 @@ describe("a message that cannot be stored", () => {
     expect(await bob.request(publish("stored", { key: "k" }))).toMatchObject({ offset: 5, duplicate: true });
   });
 
-  it("gets its own error even if several were to be stored together", async () => {
+  it("a message that cannot be stored gets its own error even if several were to be stored together", async () => {
     const room = await setUp();
     const { ann, bob, sql, storage } = room;
     await sql(REFUSE);
@@ -93,7 +93,7 @@ describe("a message that cannot be stored", () => {
     await expectContinues(room, 4);
   });
 
-  it("does not suppress the replies to other commands in its frame", async () => {
+  it("a message that cannot be stored does not suppress the replies to other commands in its frame", async () => {
     const room = await setUp();
     const { ann, sql } = room;
     await sql(REFUSE);
@@ -114,7 +114,7 @@ describe("a message that cannot be stored", () => {
     await expectContinues(room, 4);
   });
 
-  it("does not prevent hibernation, joins, history and signals", async () => {
+  it("a message that cannot be stored does not prevent hibernation, joins, history and signals", async () => {
     const room = await setUp();
     const { ann, bob, sql, worker } = room;
     await sql(REFUSE);
@@ -151,8 +151,8 @@ it("a room restarts from storage if another object has written to it", async () 
   expect((await back.next("message")).data).toBe("own");
 });
 
-describe("a room with failing storage", () => {
-  it("continues after another process has locked its database", async () => {
+describe("rooms with failing storage", () => {
+  it("a room continues after another process has locked its database", async () => {
     const room = await setUp();
     const { ann, bob, storage } = room;
     const [database] = await roomDatabases(storage);
@@ -164,7 +164,7 @@ describe("a room with failing storage", () => {
     await expectContinues(room, 4);
   });
 
-  it("returns an error if its history cannot be read, and continues", async () => {
+  it("a room returns an error if its history cannot be read, and continues", async () => {
     const { ann, bob, sql, worker } = await setUp();
     await sql("UPDATE messages SET json = CAST(json AS BLOB)");
     expect(await ann.requestError({ type: "history" })).toMatchObject({ code: "internal", retryable: true });
@@ -178,7 +178,7 @@ describe("a room with failing storage", () => {
     ]);
   });
 
-  it("closes connections and rejects joins while it cannot be restored", async () => {
+  it("a room closes connections and rejects joins while it cannot be restored", async () => {
     const room = await setUp();
     const { ann, sql, worker } = room;
     await worker.hibernate("room");
@@ -194,7 +194,7 @@ describe("a room with failing storage", () => {
     await expectContinues({ ...room, ann: back }, 4);
   });
 
-  it("restarts if a commit fails, and clients recover all acked messages", async () => {
+  it("a room restarts if a commit fails, and clients recover all acked messages", async () => {
     const room = await setUp();
     const { ann, bob, sql, storage, worker } = room;
     // The insert succeeds, but committing the transaction fails.

@@ -56,9 +56,9 @@ async function workerFor({ algorithm, secret }: Issued): Promise<Worker> {
   return worker;
 }
 
-describe.each(issuers)("a token created by $made_by", ({ made_by, keys }) => {
+describe.each(issuers)("tokens created by $made_by", ({ made_by, keys }) => {
   it.each(keys)(
-    `from ${made_by} with $algorithm is accepted, and rejected if a bit is changed`,
+    `a $algorithm token from ${made_by} is accepted, and rejected if a bit is changed`,
     async (issued) => {
       const worker = await workerFor(issued);
       const { token } = issued;

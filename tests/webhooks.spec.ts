@@ -74,7 +74,7 @@ async function roomStatus(worker: Worker, room: string) {
 const receivedEvents = (site: Site) => site.seen.flatMap(eventsOf);
 
 describe("the webhooks of a room", () => {
-  it("are sent in order and signed according to Standard Webhooks", async () => {
+  it("webhooks are sent in order and signed according to Standard Webhooks", async () => {
     const { site, worker } = await start(() => ({ status: 204 }));
     const room = newRoom();
     const ann = await connect(worker, room, { claims: { info: { name: "安" } } });
@@ -111,7 +111,7 @@ describe("the webhooks of a room", () => {
     expect(await roomStatus(worker, room)).toMatchObject({ webhooks: { pending: 0, dead: 0 } });
   });
 
-  it("are signed with both secrets during a rotation", async () => {
+  it("webhooks are signed with both secrets during a rotation", async () => {
     const other = Buffer.alloc(24, 9);
     const previous = `whsec_${other.toString("base64")}`;
     const { site, worker } = await start(() => ({}), { WEBHOOK_SECRET_PREVIOUS: previous });
@@ -123,7 +123,7 @@ describe("the webhooks of a room", () => {
     expect(headers["webhook-signature"]).toBe(`${by(KEY)} ${by(other)}`);
   });
 
-  it("contain only the events in WEBHOOK_EVENTS", async () => {
+  it("webhooks contain only the events in WEBHOOK_EVENTS", async () => {
     const { site, worker } = await start(() => ({}), { WEBHOOK_EVENTS: "member.left, room.occupied" });
     const ann = await connect(worker, newRoom());
     await ann.request({ type: "publish", data: 1 });
@@ -132,7 +132,7 @@ describe("the webhooks of a room", () => {
     expect(receivedEvents(site).map(({ type }) => type)).toEqual(["room.occupied", "member.left"]);
   });
 
-  it("do not contain room.vacated if a page is reloaded", async () => {
+  it("webhooks do not contain room.vacated if a page is reloaded", async () => {
     const { site, worker } = await start(() => ({}), { WEBHOOK_EVENTS: "room.occupied,room.vacated" });
     const room = newRoom();
     for (const _ of [1, 2, 3]) await (await connect(worker, room)).close(1001);
@@ -161,8 +161,8 @@ it("a delivery has up to 100 events, and the rest are in the next one", async ()
   expect(site.seen.map((seen) => eventsOf(seen).length)).toEqual([100, 30]);
 });
 
-describe("a back end", () => {
-  it("that fails gets the same delivery again, with the same id", async () => {
+describe("failing back ends", () => {
+  it("a back end that fails gets the same delivery again, with the same id", async () => {
     const failures: Record<string, () => Reply> = {
       "returns-500": () => ({ status: 500, body: "<html>" }),
       "returns-410": () => ({ status: 410 }),
@@ -204,7 +204,7 @@ describe("a back end", () => {
     }
   });
 
-  it("that does not respond does not slow the room down", async () => {
+  it("a back end that does not respond does not slow the room down", async () => {
     let isSilent = true;
     const { site, worker } = await start(() => (isSilent ? { never: true } : {}), { MESSAGES_BURST: 1_000 });
     const room = newRoom();

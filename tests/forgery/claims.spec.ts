@@ -24,7 +24,7 @@ import {
 import { newRoom } from "../support/join-request.js";
 import { inSeconds } from "../support/tokens.js";
 
-describe("a signed token with duplicate fields", () => {
+describe("signed tokens with duplicate fields", () => {
   const payload = (more: string) => `{"sub":"ann","exp":${inSeconds(3600)},"rooms":["*"],"nbf":1${more}}`;
 
   it.each([
@@ -41,14 +41,14 @@ describe("a signed token with duplicate fields", () => {
     ',"info":{},"info":{}',
     ',"limits":{},"limits":{}',
     ',"limits":{"message_bytes":99,"message_bytes":9999}',
-  ])("is rejected if its claims contain the duplicate %s", async (more) => {
+  ])("a signed token is rejected if its claims contain the duplicate %s", async (more) => {
     for (const alg of ALGORITHMS) {
       await expectAccepted(validToken(alg, {}, payload(',"unknown":1,"unknown":2')));
       expect(await expectRejected(validToken(alg, {}, payload(more)))).toBe(MALFORMED_CLAIMS);
     }
   });
 
-  it("is rejected if it names a room pattern twice", async () => {
+  it("a signed token is rejected if it names a room pattern twice", async () => {
     const rooms = (map: string) => `{"sub":"ann","exp":${inSeconds(3600)},"rooms":${map}}`;
     await expectAccepted(validToken("RS256", {}, rooms('{"*":["receive"],"vault":[]}')));
     for (const map of [
@@ -70,7 +70,7 @@ describe("a signed token with duplicate fields", () => {
     ',"\\u006bid":"PS256"',
     ',"typ":"JWT","typ":"JWT"',
     ',"crit":["a"],"crit":["a"]',
-  ])("is rejected if its header contains the duplicate %s", async (more) => {
+  ])("a signed token is rejected if its header contains the duplicate %s", async (more) => {
     const header = (others: string) => `{"alg":"RS256","kid":"RS256"${others}}`;
     await expectAccepted(makeToken(header(',"typ":"JWT","unknown":1'), signer("RS256")));
     expect(await expectRejected(makeToken(header(more), signer("RS256")))).toBe(NOT_A_JWT);
@@ -94,14 +94,14 @@ describe("the size limit of tokens", () => {
     throw new Error(`no token of ${bytes} bytes`);
   }
 
-  it.each(ALGORITHMS)("accepts 8,192 bytes of %s and rejects 8,193", async (alg) => {
+  it.each(ALGORITHMS)("accepts a %s token of 8,192 bytes and rejects one of 8,193", async (alg) => {
     for (const by of ["header", "protocol", "query"] as const) {
       await expectAccepted(sized(alg, 8192), worker, { by });
       expect(await expectRejected(sized(alg, 8193), worker, { by })).toBe("The token is over 8 KiB");
     }
   });
 
-  it("also applies to a refresh", async () => {
+  it("applies the size limit of tokens to a refresh", async () => {
     const ann = await connect(worker, newRoom());
     await ann.request({ type: "refresh", token: sized("RS256", 8192) });
     const error = await ann.requestError({ type: "refresh", token: sized("RS256", 8193) });
@@ -131,12 +131,12 @@ describe("the size limit of tokens", () => {
   });
 });
 
-describe("a signed token with malformed fields", () => {
+describe("signed tokens with malformed fields", () => {
   const payload = (more: string) => `{"rooms":["*"],${more}}`;
   const exp = `"exp":${inSeconds(3600)}`;
 
   it.each(["7", "0", "1e3", "true", "[]", '["ann"]', "{}", '{"sub":"ann"}', "null", '""'])(
-    "is rejected if its sub is %s",
+    "a signed token is rejected if its sub is %s",
     async (sub) => {
       await expectAccepted(validToken("RS256", {}, payload(`"sub":"ann",${exp}`)));
       expect([MALFORMED_CLAIMS, MISSING_SUB]).toContain(
@@ -145,7 +145,7 @@ describe("a signed token with malformed fields", () => {
     },
   );
 
-  it.each(["7", "true", "[]", '["a"]', "{}"])("is rejected if its iss is %s", async (iss) => {
+  it.each(["7", "true", "[]", '["a"]', "{}"])("a signed token is rejected if its iss is %s", async (iss) => {
     await expectAccepted(validToken("RS256", {}, payload(`"sub":"ann",${exp},"iss":"a"`)));
     expect(await expectRejected(validToken("RS256", {}, payload(`"sub":"ann",${exp},"iss":${iss}`)))).toBe(
       MALFORMED_CLAIMS,
@@ -153,7 +153,7 @@ describe("a signed token with malformed fields", () => {
   });
 
   it.each(["7", "true", "{}", '{"a":true}', "[7]", '["a",7]', "[null]", '[["a"]]'])(
-    "is rejected if its aud is %s",
+    "a signed token is rejected if its aud is %s",
     async (aud) => {
       await expectAccepted(validToken("RS256", {}, payload(`"sub":"ann",${exp},"aud":["a","b"]`)));
       expect(await expectRejected(validToken("RS256", {}, payload(`"sub":"ann",${exp},"aud":${aud}`)))).toBe(
@@ -163,7 +163,7 @@ describe("a signed token with malformed fields", () => {
   );
 
   it.each(["7", "0", "true", "[]", '["RS256"]', "{}", '{"kid":"RS256"}'])(
-    "is rejected if its kid is %s",
+    "a signed token is rejected if its kid is %s",
     async (kid) => {
       await expectAccepted(makeToken('{"alg":"RS256","kid":"RS256"}', signer("RS256")));
       expect(await expectRejected(makeToken(`{"alg":"RS256","kid":${kid}}`, signer("RS256")))).toBe(
@@ -172,7 +172,7 @@ describe("a signed token with malformed fields", () => {
     },
   );
 
-  it("is verified with the only key of its algorithm if its kid is null", async () => {
+  it("a signed token is verified with the only key of its algorithm if its kid is null", async () => {
     await expectAccepted(makeToken('{"alg":"RS256","kid":null}', signer("RS256")));
     for (const forged of [
       makeToken('{"alg":"RS256","kid":null}', signer("RS256", attackerPairs.RS256)),
@@ -221,19 +221,19 @@ describe("a signed token with malformed fields", () => {
     `{"$numberLong":"${near}"}`,
   ];
 
-  it.each(TIMES(later))("is rejected if its exp is %s", async (time) => {
+  it.each(TIMES(later))("a signed token is rejected if its exp is %s", async (time) => {
     await expectAccepted(validToken("RS256", {}, payload(`"sub":"ann","exp":${later}`)));
     const detail = await expectRejected(validToken("RS256", {}, payload(`"sub":"ann","exp":${time}`)));
     expect([MALFORMED_CLAIMS, TIME_OUT_OF_RANGE]).toContain(detail);
   });
 
-  it.each(TIMES(1_700_000_000))("is rejected if its nbf is %s", async (time) => {
+  it.each(TIMES(1_700_000_000))("a signed token is rejected if its nbf is %s", async (time) => {
     await expectAccepted(validToken("RS256", {}, payload(`"sub":"ann",${exp},"nbf":1700000000`)));
     const detail = await expectRejected(validToken("RS256", {}, payload(`"sub":"ann",${exp},"nbf":${time}`)));
     expect([MALFORMED_CLAIMS, TIME_OUT_OF_RANGE]).toContain(detail);
   });
 
-  it("is rejected if its exp is null, and accepted if its exp is the maximum", async () => {
+  it("a signed token is rejected if its exp is null, and accepted if its exp is the maximum", async () => {
     await expectAccepted(validToken("RS256", {}, payload(`"sub":"ann","exp":${1e12 - 1}`)));
     expect(await expectRejected(validToken("RS256", {}, payload('"sub":"ann","exp":null')))).toBe(
       MISSING_EXP,
@@ -241,7 +241,7 @@ describe("a signed token with malformed fields", () => {
   });
 
   it.each(['["ann",9999999999]', '"ann"', "null", "", " ", "{}{}", "\ufeff{}", "// {}"])(
-    "is rejected if its payload is %j",
+    "a signed token is rejected if its payload is %j",
     async (content) => {
       await expectAccepted(validToken("RS256", {}, ` \n${claims()} \n`));
       expect(await expectRejected(validToken("RS256", {}, content))).toBe(MALFORMED_CLAIMS);

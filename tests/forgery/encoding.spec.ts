@@ -21,7 +21,7 @@ import {
 } from "../support/forged-tokens.js";
 import { newRoom } from "../support/join-request.js";
 
-describe("a token with a segment that is not base64url", () => {
+describe("tokens with segments that are not base64url", () => {
   const head = base64url('{"alg":"RS256","kid":"RS256"}');
   /** Creates a token from these two segments and signs them as they are. */
   const of = (header: string, payload: string) => signedText(`${header}.${payload}`, signer("RS256"));
@@ -39,7 +39,7 @@ describe("a token with a segment that is not base64url", () => {
   /** Appends a space if the base64 encoding would need no padding. */
   const uneven = (text: string) => base64url(text.length % 3 === 0 ? `${text} ` : text);
 
-  it("is rejected if a segment is padded", async () => {
+  it("a token is rejected if a segment is padded", async () => {
     const [h, p] = [uneven('{"alg":"RS256","kid":"RS256"}'), uneven(claims())];
     const padded = (part: string) => part + "=".repeat(4 - (part.length % 4));
     const jwt = of(h, p);
@@ -50,7 +50,7 @@ describe("a token with a segment that is not base64url", () => {
     expect(await expectRejected(`${jwt}=`)).toBe(NOT_A_JWT);
   });
 
-  it("is rejected if a segment uses the alphabet with + and /", async () => {
+  it("a token is rejected if a segment uses the alphabet with + and /", async () => {
     const text = claims({ x: "???>>>???>>>\u{ffff}\u{fbff}" });
     expect(base64url(text)).toMatch(/-.*_|_.*-/);
     await expectAccepted(of(head, base64url(text)));
@@ -66,7 +66,7 @@ describe("a token with a segment that is not base64url", () => {
     }
   });
 
-  it.each(ALGORITHMS)("is rejected if unused bits of a segment are set, with %s", async (alg) => {
+  it.each(ALGORITHMS)("a token is rejected if unused bits of a segment are set, with %s", async (alg) => {
     const [h, p] = [uneven(JSON.stringify({ alg, kid: alg })), uneven(claims())];
     const jwt = signedText(`${h}.${p}`, signer(alg));
     await expectAccepted(jwt);
@@ -76,7 +76,7 @@ describe("a token with a segment that is not base64url", () => {
   });
 
   it.each([" ", "\t", "!", "*", "?", "~", "%3D", "%20", "\u00a0", "\u00e9", "A===", ","])(
-    "is rejected with %j in a segment or after it",
+    "a token is rejected with %j in a segment or after it",
     async (garbage) => {
       const jwt = of(head, payload);
       await expectAccepted(jwt);
@@ -91,7 +91,7 @@ describe("a token with a segment that is not base64url", () => {
   );
 
   it.each(["\n", "\r\n", "\u0000", " ", "\u2028", "\ufeff"])(
-    "is rejected with %j in a query or a refresh",
+    "a token is rejected with %j in a query or a refresh",
     async (garbage) => {
       const jwt = of(head, payload);
       await expectAccepted(jwt, worker, { by: "query" });
@@ -113,7 +113,7 @@ describe("a token with a segment that is not base64url", () => {
   );
 });
 
-describe("a token that is not three segments", () => {
+describe("tokens that are not three segments", () => {
   const parts = () => validToken("RS256").split(".") as [string, string, string];
 
   it.each<[string, (header: string, payload: string, signature: string) => string]>([
@@ -147,13 +147,13 @@ describe("a token that is not three segments", () => {
           signature: base64url(signer("RS256")(Buffer.from(`.${payload}`))),
         }),
     ],
-  ])("is rejected: %s", async (_name, change) => {
+  ])("rejects a token in another format: %s", async (_name, change) => {
     const jwt = parts();
     await expectAccepted(jwt.join("."));
     expect([INVALID_SIGNATURE, NOT_A_JWT]).toContain(await expectRejected(change(...jwt)));
   });
 
-  it("is rejected if it is encrypted, because anyone can encrypt with a public key", async () => {
+  it("rejects encrypted tokens, because anyone can encrypt with a public key", async () => {
     const jwt = validToken("RS256");
     await expectAccepted(jwt);
     const secret = new Uint8Array(32);

@@ -43,11 +43,11 @@ it.each(ALGORITHMS)("accepts a valid %s token with and without its kid", async (
   }
 });
 
-describe("an unsigned token", () => {
+describe("unsigned tokens", () => {
   const SPELLINGS = ["none", "None", "NONE", "nOnE", "none ", " none", "", "null", "no\u006ee\u0000", "HS0"];
 
   it.each(SPELLINGS)(
-    "with the algorithm %j is rejected, whatever its signature segment contains",
+    "rejects a token with the algorithm %j, whatever its signature segment contains",
     async (alg) => {
       await expectAccepted(validToken("RS256"));
       for (const header of [{ alg }, { alg, kid: "RS256" }, { alg, kid: null }, { typ: "JWT", alg }]) {
@@ -58,7 +58,7 @@ describe("an unsigned token", () => {
     },
   );
 
-  it.each(ALGORITHMS)("that claims the algorithm %s is rejected", async (alg) => {
+  it.each(ALGORITHMS)("rejects a token without a %s signature", async (alg) => {
     await expectAccepted(validToken(alg));
     for (const bytes of [0, 1, 32, 64, 256]) {
       expect(await expectRejected(tamperedToken(alg, () => Buffer.alloc(bytes)))).toBe(INVALID_SIGNATURE);
@@ -66,7 +66,7 @@ describe("an unsigned token", () => {
   });
 
   it.each(["null", "true", "256", '["RS256"]', '{"RS256":1}', '"rs256"', '"RS256 "', '"RS\\u0000256"'])(
-    "is rejected if its algorithm is %s instead of RS256",
+    "rejects a token with the algorithm %s instead of RS256",
     async (alg) => {
       const header = (name: string) => `{"alg":${name},"kid":"RS256"}`;
       await expectAccepted(makeToken(header('"RS256"'), signer("RS256")));
@@ -77,7 +77,7 @@ describe("an unsigned token", () => {
   );
 });
 
-describe("a public key used as an HMAC secret", () => {
+describe("public keys used as HMAC secrets", () => {
   /** Returns the encodings of a public key that libraries have accepted as an HMAC secret. */
   function formsOf(alg: Algorithm): [string, string | Uint8Array][] {
     const { publicKey } = pairs[alg];
@@ -116,23 +116,26 @@ describe("a public key used as an HMAC secret", () => {
 
   const everyForm = ALGORITHMS.flatMap((alg) => formsOf(alg).map((form) => [alg, ...form] as const));
 
-  it.each(everyForm)("is rejected: the key for %s as %s", async (alg, _form, secret) => {
-    for (const kid of [alg, undefined]) {
-      await expectAccepted(makeToken({ alg, kid }, signer(alg)));
-      // The same header is accepted with the real secret, so only the key is wrong.
-      await expectAccepted(makeToken({ alg: "HS256", kid }, hmac(SECRET)));
-      await expectAccepted(makeToken({ alg, kid }, signer(alg)), publicKeysOnly);
-      for (const name of ["HS256", "HS384", "HS512"]) {
-        for (const at of [worker, publicKeysOnly]) {
-          expect(await expectRejected(makeToken({ alg: name, kid }, hmac(secret, name)), at)).toBe(
-            INVALID_SIGNATURE,
-          );
+  it.each(everyForm)(
+    "rejects an HMAC with the public %s key as its secret: %s",
+    async (alg, _form, secret) => {
+      for (const kid of [alg, undefined]) {
+        await expectAccepted(makeToken({ alg, kid }, signer(alg)));
+        // The same header is accepted with the real secret, so only the key is wrong.
+        await expectAccepted(makeToken({ alg: "HS256", kid }, hmac(SECRET)));
+        await expectAccepted(makeToken({ alg, kid }, signer(alg)), publicKeysOnly);
+        for (const name of ["HS256", "HS384", "HS512"]) {
+          for (const at of [worker, publicKeysOnly]) {
+            expect(await expectRejected(makeToken({ alg: name, kid }, hmac(secret, name)), at)).toBe(
+              INVALID_SIGNATURE,
+            );
+          }
         }
       }
-    }
-  });
+    },
+  );
 
-  it("an HS256 token is rejected if there are only public keys, even with an empty secret or a path as its kid", async () => {
+  it("rejects HS256 tokens if there are only public keys, even with an empty secret or a path as the kid", async () => {
     await expectAccepted(validToken("RS256"), publicKeysOnly);
     for (const secret of ["", Buffer.alloc(32), Buffer.alloc(64), "RS256", "null", "undefined", SECRET]) {
       for (const kid of ["RS256", "", "/dev/null", "../../../../dev/null", undefined]) {
@@ -144,12 +147,12 @@ describe("a public key used as an HMAC secret", () => {
   });
 });
 
-describe("a key of another algorithm", () => {
+describe("keys of other algorithms", () => {
   const mismatches = ALGORITHMS.flatMap((alg) =>
     ALGORITHMS.filter((other) => other !== alg).map((kid) => [alg, kid] as const),
   );
 
-  it.each(mismatches)("does not verify a %s token that names the kid of the %s key", async (alg, kid) => {
+  it.each(mismatches)("rejects a %s token that names the kid of the %s key", async (alg, kid) => {
     await expectAccepted(makeToken({ alg, kid: alg }, signer(alg)));
     expect(await expectRejected(makeToken({ alg, kid }, signer(alg)))).toBe(INVALID_SIGNATURE);
   });
@@ -157,7 +160,7 @@ describe("a key of another algorithm", () => {
   it.each([
     ["RS256", "PS256"],
     ["PS256", "RS256"],
-  ] as const)("does not verify: the RSA key for %s with a %s token", async (own, alg) => {
+  ] as const)("the RSA key for %s does not verify a %s token", async (own, alg) => {
     const pair = pairs[own];
     await expectAccepted(makeToken({ alg: own }, signer(own, pair)));
     for (const kid of [own, alg, undefined]) {
@@ -167,7 +170,7 @@ describe("a key of another algorithm", () => {
     }
   });
 
-  it("does not verify, even if the same RSA key is configured for both algorithms with different kids", async () => {
+  it("an RSA key configured for two algorithms verifies each only with its own kid", async () => {
     const own = await exportJWK(pairs.RS256.publicKey);
     const keys = [
       { ...own, kid: "rs", alg: "RS256" },
@@ -185,26 +188,23 @@ describe("a key of another algorithm", () => {
     }
   });
 
-  it.each(["sha1", "sha384", "sha512"])(
-    "does not verify signatures with %s instead of SHA-256",
-    async (hash) => {
-      const { RS256, PS256, ES256 } = pairs;
-      const padding = constants.RSA_PKCS1_PSS_PADDING;
-      const signers: [Algorithm, Signer][] = [
-        ["RS256", (signed) => signRaw(hash, signed, RS256.privateKey)],
-        ["PS256", (signed) => signRaw(hash, signed, { key: PS256.privateKey, padding, saltLength: 32 })],
-        ["ES256", (signed) => signRaw(hash, signed, { key: ES256.privateKey, dsaEncoding: "ieee-p1363" })],
-      ];
-      for (const [alg, one] of signers) {
-        await expectAccepted(validToken(alg));
-        expect(await expectRejected(makeToken({ alg, kid: alg }, one))).toBe(INVALID_SIGNATURE);
-        const named = alg.replace("256", hash.replace("sha", ""));
-        expect(await expectRejected(makeToken({ alg: named, kid: alg }, one))).toBe(INVALID_SIGNATURE);
-      }
-    },
-  );
+  it.each(["sha1", "sha384", "sha512"])("rejects signatures with %s instead of SHA-256", async (hash) => {
+    const { RS256, PS256, ES256 } = pairs;
+    const padding = constants.RSA_PKCS1_PSS_PADDING;
+    const signers: [Algorithm, Signer][] = [
+      ["RS256", (signed) => signRaw(hash, signed, RS256.privateKey)],
+      ["PS256", (signed) => signRaw(hash, signed, { key: PS256.privateKey, padding, saltLength: 32 })],
+      ["ES256", (signed) => signRaw(hash, signed, { key: ES256.privateKey, dsaEncoding: "ieee-p1363" })],
+    ];
+    for (const [alg, one] of signers) {
+      await expectAccepted(validToken(alg));
+      expect(await expectRejected(makeToken({ alg, kid: alg }, one))).toBe(INVALID_SIGNATURE);
+      const named = alg.replace("256", hash.replace("sha", ""));
+      expect(await expectRejected(makeToken({ alg: named, kid: alg }, one))).toBe(INVALID_SIGNATURE);
+    }
+  });
 
-  it.each(ALGORITHMS)("an attacker's %s key does not verify, whatever its kid", async (alg) => {
+  it.each(ALGORITHMS)("rejects a token signed with an attacker's %s key, whatever its kid", async (alg) => {
     await expectAccepted(validToken(alg));
     for (const kid of [alg, "unheard-of", "", "0", "../RS256", "' OR 1=1 --", undefined]) {
       expect(await expectRejected(makeToken({ alg, kid }, signer(alg, attackerPairs[alg])))).toBe(
@@ -236,7 +236,7 @@ it.each([
   });
 });
 
-describe("a key in the token's header is ignored", () => {
+describe("keys in the token's header", () => {
   /** Encodes a value as DER (X.690): a tag, the length and the content. */
   function der(tag: number, ...parts: (string | Uint8Array)[]): Buffer {
     const content = Buffer.concat(
@@ -263,7 +263,7 @@ describe("a key in the token's header is ignored", () => {
 
   const kids = [undefined, "RS256", "attacker"];
 
-  it.each(ALGORITHMS)("in jwk, with %s", async (alg) => {
+  it.each(ALGORITHMS)("ignores a %s key in the token's jwk header", async (alg) => {
     const jwk = await exportJWK(attackerPairs[alg].publicKey);
     const own = await exportJWK(pairs[alg].publicKey);
     for (const kid of [alg, "attacker", undefined]) {
@@ -279,7 +279,7 @@ describe("a key in the token's header is ignored", () => {
     await expectAccepted(makeToken({ alg, kid: alg, jwk }, signer(alg)));
   });
 
-  it("in jwk, if it is a secret", async () => {
+  it("ignores a secret in the token's jwk header", async () => {
     const secret = "the attacker's own secret, of more than 32 bytes";
     const jwk = { kty: "oct", k: base64url(secret), alg: "HS256" };
     await expectAccepted(makeToken({ alg: "HS256", jwk }, hmac(SECRET)));
@@ -290,7 +290,7 @@ describe("a key in the token's header is ignored", () => {
     }
   });
 
-  it.each(["jku", "x5u", "jku and x5u"])("in %s, whose URL is never fetched", async (names) => {
+  it.each(["jku", "x5u", "jku and x5u"])("never fetches the URL in the token's %s header", async (names) => {
     const pair = attackerPairs.RS256;
     const jwk = { ...(await exportJWK(pair.publicKey)), kid: "attacker", alg: "RS256" };
     const pem = new X509Certificate(certificate(pair)).toString();
@@ -312,7 +312,7 @@ describe("a key in the token's header is ignored", () => {
     expect(site.seen).toHaveLength(1);
   });
 
-  it("in x5c, with its thumbprints", async () => {
+  it("ignores a certificate and its thumbprints in the token's header", async () => {
     const pair = attackerPairs.RS256;
     const x509 = new X509Certificate(certificate(pair));
     expect(x509.verify(pair.publicKey) && x509.publicKey.equals(pair.publicKey)).toBe(true);
@@ -347,7 +347,7 @@ describe("critical header extensions", () => {
     '[["exp"]]',
   ];
 
-  it.each(CRIT)("are rejected: a token with crit %s", async (crit) => {
+  it.each(CRIT)("rejects a token whose crit header is %s", async (crit) => {
     for (const alg of ALGORITHMS) {
       const header = (more: string) => `{"alg":"${alg}","kid":"${alg}","exp":1,"b64":true${more}}`;
       await expectAccepted(makeToken(header(""), signer(alg)));
@@ -357,7 +357,7 @@ describe("critical header extensions", () => {
     }
   });
 
-  it("are rejected: b64 false in crit, with the payload encoded or not (RFC 7797)", async () => {
+  it("rejects a token with b64 in crit, with the payload encoded or not (RFC 7797)", async () => {
     await expectAccepted(validToken("RS256"));
     const header = { alg: "RS256", kid: "RS256", b64: false, crit: ["b64"] };
     const [head, payload] = [base64url(JSON.stringify(header)), claims()];
@@ -370,7 +370,7 @@ describe("critical header extensions", () => {
     expect(await expectRejected(makeToken(header, signer("RS256")))).toBe("The token has a 'crit' header");
   });
 
-  it("have no effect outside of crit: b64 false does not change the signed bytes", async () => {
+  it("ignores b64 outside of crit: the encoded payload is what is signed", async () => {
     const header = { alg: "RS256", kid: "RS256", b64: false };
     await expectAccepted(makeToken(header, signer("RS256")));
     const [head, payload] = [base64url(JSON.stringify(header)), claims()];

@@ -19,7 +19,7 @@ import {
 } from "../support/forged-tokens.js";
 import { startWorker } from "../support/worker.js";
 
-describe("an invalid ECDSA signature", () => {
+describe("invalid ECDSA signatures", () => {
   const half = (number: bigint) => Buffer.from(number.toString(16).padStart(64, "0"), "hex");
   const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
   const PRIME = 0xffffffff00000001000000000000000000000000ffffffffffffffffffffffffn;
@@ -34,7 +34,7 @@ describe("an invalid ECDSA signature", () => {
     ["all ones", 2n ** 256n - 1n],
   ];
 
-  it.each(HALVES)("is rejected: r, s or both are %s", async (_name, number) => {
+  it.each(HALVES)("rejects an ECDSA signature whose r, s or both are %s", async (_name, number) => {
     await expectAccepted(validToken("ES256"));
     const [r, s] = [(all: Buffer) => all.subarray(0, 32), (all: Buffer) => all.subarray(32)];
     for (const change of [
@@ -50,7 +50,7 @@ describe("an invalid ECDSA signature", () => {
     }
   });
 
-  it("is rejected: DER encoding", async () => {
+  it("rejects an ECDSA signature in DER", async () => {
     await expectAccepted(validToken("ES256"));
     const der = { key: pairs.ES256.privateKey, dsaEncoding: "der" } as const;
     const header = { alg: "ES256", kid: "ES256" };
@@ -70,7 +70,7 @@ describe("an invalid ECDSA signature", () => {
     ["a missing last byte", (all) => [all.subarray(0, 63)]],
     ["swapped halves", (all) => [all.subarray(32), all.subarray(0, 32)]],
     ["only r", (all) => [all.subarray(0, 32)]],
-  ])("is rejected: %s", async (_name, change) => {
+  ])("rejects an ECDSA signature with %s", async (_name, change) => {
     await expectAccepted(validToken("ES256"));
     expect(await expectRejected(tamperedToken("ES256", (all) => Buffer.concat(change(all))))).toBe(
       INVALID_SIGNATURE,
@@ -81,7 +81,7 @@ describe("an invalid ECDSA signature", () => {
     ["0, 0", half(0n), half(0n)],
     ["1, 1", half(1n), half(1n)],
     ["p, p", half(PRIME), half(PRIME)],
-  ])("is rejected if the key is not on the curve: %s", async (_name, x, y) => {
+  ])("rejects signatures of a key that is not on the curve: %s", async (_name, x, y) => {
     const keys = [...jwks, { kty: "EC", crv: "P-256", kid: "bad", x: base64url(x), y: base64url(y) }];
     await using other = await startWorker({ JWT_JWKS: JSON.stringify({ keys }) });
     await expectAccepted(validToken("ES256"), other);
@@ -96,13 +96,13 @@ describe("an invalid ECDSA signature", () => {
   });
 });
 
-describe("an invalid Ed25519 signature", () => {
+describe("invalid Ed25519 signatures", () => {
   /** The order of the base point. Numbers are little-endian. */
   const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
   const read = (bytes: Buffer) => BigInt(`0x${Buffer.from(bytes).reverse().toString("hex")}`);
   const encode = (number: bigint) => Buffer.from(number.toString(16).padStart(64, "0"), "hex").reverse();
 
-  it.each([1n, 2n, 7n, 14n])("is rejected: S plus %s times the order", async (times) => {
+  it.each([1n, 2n, 7n, 14n])("rejects an Ed25519 signature with S plus %s times the order", async (times) => {
     await expectAccepted(validToken("EdDSA"));
     const changed = (all: Buffer) => {
       const s = read(all.subarray(32));
@@ -124,7 +124,7 @@ describe("an invalid Ed25519 signature", () => {
     ["an extra byte at the end", (all) => [all, Buffer.of(0)]],
     ["a missing last byte", (all) => [all.subarray(0, 63)]],
     ["swapped halves", (all) => [all.subarray(32), all.subarray(0, 32)]],
-  ])("is rejected: %s", async (_name, change) => {
+  ])("rejects an invalid Ed25519 signature: %s", async (_name, change) => {
     await expectAccepted(validToken("EdDSA"));
     expect(await expectRejected(tamperedToken("EdDSA", (all) => Buffer.concat(change(all))))).toBe(
       INVALID_SIGNATURE,
@@ -132,7 +132,7 @@ describe("an invalid Ed25519 signature", () => {
   });
 });
 
-describe("an invalid RSA signature", () => {
+describe("invalid RSA signatures", () => {
   const RSA = ["RS256", "PS256"] as const;
   const number = (bytes: Uint8Array) => BigInt(`0x${Buffer.from(bytes).toString("hex")}`);
 
@@ -150,7 +150,7 @@ describe("an invalid RSA signature", () => {
     return `${header}.${payload}.${base64url(change(Buffer.from(signature, "base64url")))}`;
   };
 
-  it.each(RSA)("is rejected: a %s signature with an extra zero byte", async (alg) => {
+  it.each(RSA)("rejects a %s signature with an extra zero byte", async (alg) => {
     await expectAccepted(validToken(alg));
     expect(await expectRejected(tamperedToken(alg, (all) => Buffer.concat([Buffer.of(0), all])))).toBe(
       INVALID_SIGNATURE,
@@ -163,14 +163,14 @@ describe("an invalid RSA signature", () => {
     );
   });
 
-  it.each(RSA)("is rejected: a shorter %s signature, even if it is the same number", async (alg) => {
+  it.each(RSA)("rejects a shorter %s signature, even if it is the same number", async (alg) => {
     const jwt = search(alg, (signature) => signature[0] === 0);
     await expectAccepted(jwt);
     expect(await expectRejected(resigned(jwt, (all) => all.subarray(1)))).toBe(INVALID_SIGNATURE);
     expect(await expectRejected(resigned(jwt, (all) => all.subarray(0, 255)))).toBe(INVALID_SIGNATURE);
   });
 
-  it.each(RSA)("is rejected: a %s signature that is the same number modulo the key's", async (alg) => {
+  it.each(RSA)("rejects a %s signature that is larger by the modulus", async (alg) => {
     const { n = "" } = pairs[alg].publicKey.export({ format: "jwk" });
     const modulus = number(Buffer.from(n, "base64url"));
     const jwt = search(alg, (signature) => number(signature) + modulus < 2n ** 2048n);
@@ -180,7 +180,7 @@ describe("an invalid RSA signature", () => {
     expect(await expectRejected(resigned(jwt, larger))).toBe(INVALID_SIGNATURE);
   });
 
-  it.each(RSA)("is rejected: a %s signature that is 0, 1 or the key's modulus", async (alg) => {
+  it.each(RSA)("rejects a %s signature that is 0, 1 or the key's modulus", async (alg) => {
     await expectAccepted(validToken(alg));
     const { n = "" } = pairs[alg].publicKey.export({ format: "jwk" });
     const one = Buffer.alloc(256);
@@ -191,7 +191,7 @@ describe("an invalid RSA signature", () => {
   });
 
   it.each([0, 1, 20, 31, 33, 48, 64, 222])(
-    "is rejected: a PS256 signature with a salt of %s bytes",
+    "rejects a PS256 signature with a salt of %s bytes",
     async (saltLength) => {
       const pss = (length: number): Signer => {
         const options = { key: pairs.PS256.privateKey, padding: constants.RSA_PKCS1_PSS_PADDING };
@@ -204,7 +204,7 @@ describe("an invalid RSA signature", () => {
     },
   );
 
-  it("cannot pass with an exponent of 1: the Worker refuses to run with such a key", async () => {
+  it("refuses to run with an RSA key whose exponent is 1", async () => {
     const { n } = pairs.RS256.publicKey.export({ format: "jwk" });
     const keys = [...jwks, { kty: "RSA", kid: "bad", n, e: "AQ" }];
     await using other = await startWorker({ JWT_JWKS: JSON.stringify({ keys }) });
