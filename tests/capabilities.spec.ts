@@ -54,15 +54,21 @@ const isOf =
     types.includes(type);
 
 describe.each(ALL)("a connection with only %s", (capability) => {
-  it.each(commands)(`with only '${capability}', checks %s`, async (_name, command, needed) => {
-    await expectOutcome([capability], command, needed === undefined || needed === capability);
-  });
+  it.each(commands)(
+    `with only '${capability}', a command is allowed if it needs no other capability: %s`,
+    async (_name, command, needed) => {
+      await expectOutcome([capability], command, needed === undefined || needed === capability);
+    },
+  );
 });
 
 describe.each(ALL)("a connection with all capabilities except %s", (capability) => {
-  it.each(commands)(`without '${capability}', checks %s`, async (_name, command, needed) => {
-    await expectOutcome(without(capability), command, needed !== capability);
-  });
+  it.each(commands)(
+    `without '${capability}', a command is allowed if it does not need it: %s`,
+    async (_name, command, needed) => {
+      await expectOutcome(without(capability), command, needed !== capability);
+    },
+  );
 });
 
 /** Checks that a command is executed, or that it is forbidden and has no effect. */

@@ -156,7 +156,7 @@ describe("the size limit of commands", () => {
 describe("the rate limit of commands", () => {
   const pings = (count: number) => Array.from({ length: count }, (_, id) => ({ type: "ping", id: `p${id}` }));
 
-  it("the rate limit of commands accepts a burst, then rejects with retry_after_ms, and accepts one more after that time", async () => {
+  it("a burst is accepted, the next command is rejected with retry_after_ms, and one is accepted after that time", async () => {
     const ann = await connect(narrow, newRoom());
     ann.send(...pings(BURST + 1));
     const error = await ann.next("error");
@@ -185,7 +185,7 @@ describe("the rate limit of commands", () => {
     expect((await tab.next("pong", ({ id }) => id === `p${BURST - 1}`)).type).toBe("pong");
   });
 
-  it("the rate limit of commands does not count rejections as errors that close the connection", async () => {
+  it("commands above the rate limit do not count as errors that close the connection", async () => {
     const ann = await connect(narrow, newRoom());
     ann.send(...pings(BURST));
     ann.send(...pings(19));
@@ -199,7 +199,7 @@ describe("the rate limit of commands", () => {
     await ann.next("pong", ({ id }) => id === `p${BURST - 1}`);
   });
 
-  it("the rate limit of commands closes a connection that keeps exceeding it", async () => {
+  it("a connection that keeps exceeding the rate limit is closed", async () => {
     const ann = await connect(narrow, newRoom());
     ann.send(...pings(BURST + 20), { type: "publish", data: "too late" });
     for (let i = 0; i < 20; i++) expect((await ann.next("error")).code).toBe("rate_limited");
@@ -234,7 +234,7 @@ describe("the limit of connections", () => {
     }
   };
 
-  it("the limit of connections per user allows another one after one is closed", async () => {
+  it("a user at the connection limit can join again after closing a connection", async () => {
     const room = newRoom();
     const tabs = [await connect(narrow, room), await connect(narrow, room)];
     await expectRejected(room, "ann", 429, "too_many_connections");
@@ -244,7 +244,7 @@ describe("the limit of connections", () => {
     await connect(narrow, room);
   });
 
-  it("the limit of connections per room allows another one after one is closed", async () => {
+  it("a full room accepts a connection after another one is closed", async () => {
     const room = newRoom();
     const members = [];
     for (const user of ["a", "b", "c", "d"]) members.push(await connect(narrow, room, { user }));
@@ -254,7 +254,7 @@ describe("the limit of connections", () => {
     expect((await connect(narrow, room, { user: "e" })).welcome.count).toBe(4);
   });
 
-  it("the limit of connections does not announce rejected connections", async () => {
+  it("a rejected connection is not announced", async () => {
     const room = newRoom();
     const ann = await connect(narrow, room);
     await connect(narrow, room);
@@ -271,7 +271,7 @@ describe("the limit of connections", () => {
 });
 
 describe("the limit of errors", () => {
-  it("the limit of errors closes the connection at the 20th error within a minute, after the error itself", async () => {
+  it("a connection is closed at the 20th error within a minute, after the error itself", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     for (let i = 1; i <= 19; i++) await ann.requestError({ type: "dance" });
@@ -286,7 +286,7 @@ describe("the limit of errors", () => {
     expect(await ann.closed()).toEqual({ code: 4103, reason: "too_many_errors" });
   });
 
-  it("the limit of errors counts each connection's errors separately", async () => {
+  it("errors are counted for each connection separately", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const tab = await connect(worker, room);
@@ -298,7 +298,7 @@ describe("the limit of errors", () => {
     await tab.request(publish(1));
   });
 
-  it("the limit of errors ignores the commands after the last error in a frame", async () => {
+  it("the commands after the 20th error in a frame are ignored", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);
     const bob = await connect(worker, room, { user: "bob" });
