@@ -72,6 +72,7 @@ const checks = [
     purpose: "`npm run format` fixes the formatting",
     command: "biome ci --colors=off .",
   },
+  { title: "wording", purpose: "checks documents and comments", command: "node scripts/prose.mjs" },
   { title: "client", purpose: "compiles it, for the tests", command: "tsc --project client" },
   { title: "types", purpose: "checks tests and scripts", command: "tsc --noEmit" },
   { title: "types of the pages", purpose: "checks web/", command: "tsc --project web" },
