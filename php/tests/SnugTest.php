@@ -234,8 +234,8 @@ final class SnugTest extends TestCase
             static fn (): Response => new Response(200, [], $vector($name)),
         )->room('team:7:general');
 
-        $room = json_decode($vector('answer_room'), true);
-        $status = $responding('answer_room')->status();
+        $room = json_decode($vector('http_room_response'), true);
+        $status = $responding('http_room_response')->status();
         self::assertSame(
             [$room['room'], $room['epoch'], $room['offset']],
             [$status->room, $status->epoch, $status->offset],
@@ -243,8 +243,8 @@ final class SnugTest extends TestCase
         self::assertSame($room['storage_bytes'], $status->storageBytes);
         self::assertSame(array_values($room['webhooks']), [$status->pendingEvents, $status->deadEvents]);
 
-        $published = json_decode($vector('answer_published'), true);
-        $stored = $responding('answer_published')->publishAll(new NewMessage(1), new NewMessage(2));
+        $published = json_decode($vector('http_publish_response'), true);
+        $stored = $responding('http_publish_response')->publishAll(new NewMessage(1), new NewMessage(2));
         self::assertSame(array_column($published['messages'], 'offset'), array_column($stored, 'offset'));
         self::assertSame($published['epoch'], $stored[0]->epoch);
     }

@@ -93,9 +93,9 @@ const TYPES: Record<string, string> = {
 
 /** The same for types of `snug-client/server`. */
 const SERVER_TYPES: Record<string, string> = {
-  answer_published: "PublishResponse",
-  answer_room: "RoomStatusResponse",
-  call_publish: "NewMessage",
+  http_publish_response: "PublishResponse",
+  http_room_response: "RoomStatusResponse",
+  http_publish_request: "NewMessage",
   publish_hook_request: "RoomPublishWebhook",
   publish_hook_response: "PublishHookResponse",
   webhook_events: "RoomEventsWebhook",
@@ -141,7 +141,7 @@ describe("the types", () => {
 
   it("match every example of the protocol exactly", () => {
     // The package has no type for the cookie session request.
-    const known = names.filter((name) => name !== "session_question");
+    const known = names.filter((name) => name !== "session_cookie_request");
     const types = { ...TYPES, ...SERVER_TYPES };
     expect(known.sort()).toEqual(Object.keys(types).sort());
     expect(compile(known.map((name) => [name, types[name] ?? "", read(name)]))).toBe("");
@@ -197,7 +197,7 @@ describe("the types", () => {
       ["missing", 'Replies["publish"]', without],
       ["unknown", "Welcome", { ...read("push_welcome"), extra: 1 }],
       ["wrong", "MessagePush", { ...read("push_message"), offset: "41" }],
-      ["nameless", "RoomStatusResponse", { ...read("answer_room"), room: undefined }],
+      ["nameless", "RoomStatusResponse", { ...read("http_room_response"), room: undefined }],
     ]);
     expect(output).toContain("'offset' is missing");
     expect(output).toContain("extra\"' does not exist");

@@ -38,7 +38,7 @@ use snug_core::{
 fn every_vector_is_used_by_a_test() {
     let names: BTreeSet<_> = vectors().into_keys().collect();
     let (commands, sent) = (commands(), sent());
-    let read_apart = ["call_publish", "publish_hook_response"];
+    let read_apart = ["http_publish_request", "publish_hook_response"];
     let known = commands.keys().chain(sent.keys()).chain(&read_apart);
     assert_eq!(names, known.map(|name| name.to_string()).collect());
 }
@@ -57,7 +57,7 @@ fn command_vectors_parse_to_their_commands() {
 
 #[test]
 fn the_publish_request_vector_parses_to_its_message() {
-    let body = vectors()["call_publish"].to_string();
+    let body = vectors()["http_publish_request"].to_string();
     let [message] = &read_messages(&body, 1_000).unwrap()[..] else {
         panic!("{body}")
     };
@@ -408,11 +408,11 @@ fn sent() -> Named<String> {
             .to_line(),
         ),
         (
-            "answer_published",
+            "http_publish_response",
             ApiResponse::published(&epoch, &[stored]).body,
         ),
         (
-            "answer_room",
+            "http_room_response",
             ApiResponse::ok(&RoomStatus {
                 room: &room,
                 epoch: Some(&epoch),
@@ -436,7 +436,7 @@ fn sent() -> Named<String> {
             .to_line(),
         ),
         (
-            "session_question",
+            "session_cookie_request",
             serde_json::to_string(&SessionRequest {
                 room: &room,
                 ip: Some("203.0.113.7"),
