@@ -16,9 +16,10 @@ use worker::{
 
 use crate::{
     body, config,
-    join::{ROOMS, ascii, claims_of},
+    join::{ascii, claims_of},
     platform,
     problem::Problem,
+    room_stub,
 };
 
 /// The header that carries the [`ApiRequest`] to the room's object.
@@ -64,7 +65,7 @@ pub async fn handle(
     let api_request = ApiRequest::admit(claims, &room, operation)?;
     // The body is forwarded as a stream. The object reads it, up to the size limit.
     let stream = request.inner().body().filter(|_| has_body);
-    Ok(forward(&room, &api_request, stream.map(JsValue::from).as_ref(), env).await?)
+    forward(&room, &api_request, stream.map(JsValue::from).as_ref(), env).await
 }
 
 /// Publishes the same messages to several rooms.
@@ -153,10 +154,11 @@ async fn forward(
     api_request: &ApiRequest,
     body: Option<&JsValue>,
     env: &Env,
-) -> worker::Result<web_sys::Response> {
-    let api_request = ascii(&serde_json::to_string(api_request)?);
+) -> Result<web_sys::Response, Problem> {
+    let api_request = serde_json::to_string(api_request).map_err(Error::from)?;
+    let api_request = ascii(&api_request);
     let headers = [(API_REQUEST_HEADER, api_request.as_str())];
-    platform::fetch_object(env, ROOMS, room.as_str(), &headers, body).await
+    room_stub::fetch(env, room, &headers, body).await
 }
 
 /// Reads the body as text, which is empty if there is no body.

@@ -8,12 +8,9 @@ use snug_core::{
     },
     secret::Secret,
 };
-use worker::{Context, Env, Request, web_sys};
+use worker::{Context, Env, Error, Request, web_sys};
 
-use crate::{config, jwks, platform, problem::Problem, session_cookie};
-
-/// The binding of the Durable Object namespace of rooms.
-pub const ROOMS: &str = "ROOMS";
+use crate::{config, jwks, platform, problem::Problem, room_stub, session_cookie};
 
 /// The header that carries the [`Admission`] to the room's object. The forwarded request has no
 /// client headers, so a client cannot forge it.
@@ -42,7 +39,7 @@ pub async fn join(
     };
     let room = join_request.room.clone();
     let admission = join_request.admit(claims)?;
-    Ok(forward(&room, &admission, is_upgrade(request), env).await?)
+    forward(&room, &admission, is_upgrade(request), env).await
 }
 
 /// Verifies a token and returns its claims.
@@ -93,13 +90,14 @@ async fn forward(
     admission: &Admission,
     upgrade: bool,
     env: &Env,
-) -> worker::Result<web_sys::Response> {
-    let admission = ascii(&serde_json::to_string(admission)?);
+) -> Result<web_sys::Response, Problem> {
+    let admission = serde_json::to_string(admission).map_err(Error::from)?;
+    let admission = ascii(&admission);
     let mut headers = vec![(ADMISSION_HEADER, admission.as_str())];
     if upgrade {
         headers.push(("upgrade", "websocket"));
     }
-    platform::fetch_object(env, ROOMS, room.as_str(), &headers, None).await
+    room_stub::fetch(env, room, &headers, None).await
 }
 
 /// Escapes all characters of JSON that are not ASCII, so that it is a valid header value.

@@ -16,6 +16,7 @@ mod platform;
 mod problem;
 mod publish_hook;
 mod room;
+mod room_stub;
 mod router;
 mod session_cookie;
 mod signature;

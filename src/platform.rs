@@ -6,12 +6,12 @@ use futures::{
     FutureExt,
     future::{Either, select},
 };
-use js_sys::{Date, JsString, Object, Promise, Reflect};
+use js_sys::{Date, JsString, Object, Promise};
 use snug_core::Timestamp;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use web_sys::Url;
 use worker::{
-    Delay, Env, Request, Result, State, Storage, WebSocket, console_error, console_warn,
+    Delay, Request, Result, State, Storage, WebSocket, console_error, console_warn,
     wasm_bindgen_futures::{self, JsFuture},
     worker_sys::{DurableObjectState, WebSocketRequestResponsePair},
 };
@@ -34,20 +34,6 @@ extern "C" {
 
     #[wasm_bindgen(method, catch, js_name = deserializeAttachment)]
     fn deserialize_attachment(this: &RawWebSocket) -> std::result::Result<JsValue, JsValue>;
-
-    type RawNamespace;
-
-    #[wasm_bindgen(method, catch, js_name = getByName)]
-    fn get_by_name(this: &RawNamespace, name: &str) -> std::result::Result<RawStub, JsValue>;
-
-    type RawStub;
-
-    #[wasm_bindgen(method, catch)]
-    async fn fetch(
-        this: &RawStub,
-        url: &str,
-        init: &web_sys::RequestInit,
-    ) -> std::result::Result<JsValue, JsValue>;
 
     type RawState;
 
@@ -100,31 +86,6 @@ const DATE_MS_MAX: f64 = 8.64e15;
 /// The parser's error is dropped, because it contains the query and thus perhaps a token.
 pub fn url(request: &Request) -> Option<Url> {
     Url::new(&request.inner().url()).ok()
-}
-
-/// Sends a request to the named object of a namespace, with only these headers and an optional
-/// body, which may be a stream.
-pub async fn fetch_object(
-    env: &Env,
-    binding: &str,
-    name: &str,
-    headers: &[(&str, &str)],
-    body: Option<&JsValue>,
-) -> Result<worker::web_sys::Response> {
-    let namespace = Reflect::get(env, &binding.into())?;
-    let namespace: &RawNamespace = namespace.unchecked_ref();
-    let fields = Object::new();
-    for (header, value) in headers {
-        Reflect::set(&fields, &(*header).into(), &(*value).into())?;
-    }
-    let init = web_sys::RequestInit::new();
-    init.set_headers(&fields);
-    if let Some(body) = body {
-        init.set_method("POST");
-        init.set_body(body);
-    }
-    let stub = namespace.get_by_name(name)?;
-    Ok(stub.fetch("https://room/", &init).await?.unchecked_into())
 }
 
 /// Returns 64 random bits.
