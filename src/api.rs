@@ -1,7 +1,7 @@
 //! The HTTP API: checks a request, forwards it to the room's object, and returns the response.
 
 use futures::future::join_all;
-use js_sys::JsString;
+use js_sys::{JsString, Uint8Array};
 use snug_core::{
     Refusal, RoomName,
     auth::{self, token::Claims},
@@ -63,9 +63,13 @@ pub async fn handle(
     let claims = authenticate(request, env, context).await?;
     let has_body = operation == ApiOperation::Publish;
     let api_request = ApiRequest::admit(claims, &room, operation)?;
-    // The body is forwarded as a stream. The object reads it, up to the size limit.
-    let stream = request.inner().body().filter(|_| has_body);
-    forward(&room, &api_request, stream.map(JsValue::from).as_ref(), env).await
+    let body = match has_body {
+        // Bytes and not the stream: the runtime resends a request that did not reach the object,
+        // but only if it can send the body again.
+        true => Some(Uint8Array::from(read_bytes(request).await?.as_slice()).into()),
+        false => None,
+    };
+    forward(&room, &api_request, body.as_ref(), env).await
 }
 
 /// Publishes the same messages to several rooms.
@@ -167,11 +171,15 @@ async fn forward(
 ///
 /// `too_large` if it is over the limit, `bad_request` if it is incomplete or not UTF-8.
 pub async fn read_body(request: &Request) -> Result<String, Refusal> {
+    let bytes = read_bytes(request).await?;
+    String::from_utf8(bytes).map_err(|_| Refusal::BadRequest("The body is not UTF-8"))
+}
+
+async fn read_bytes(request: &Request) -> Result<Vec<u8>, Refusal> {
     let Some(stream) = request.inner().body() else {
-        return Ok(String::new());
+        return Ok(Vec::new());
     };
     let bytes = body::read(&stream, FRAME_BYTES_MAX).await;
     let bytes = bytes.map_err(|_| Refusal::BadRequest("The body ended too soon"))?;
-    let bytes = bytes.ok_or(BODY_TOO_LONG)?;
-    String::from_utf8(bytes).map_err(|_| Refusal::BadRequest("The body is not UTF-8"))
+    bytes.ok_or(BODY_TOO_LONG)
 }

@@ -1,7 +1,7 @@
 //! Sends requests to the objects of rooms.
 
 use js_sys::{Object, Reflect};
-use snug_core::RoomName;
+use snug_core::{Refusal, RoomName};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use worker::{Env, Error, wasm_bindgen_futures, web_sys};
 
@@ -29,9 +29,12 @@ const ROOMS: &str = "ROOMS";
 
 /// Sends a request to the object of a room, with only these headers and an optional body.
 ///
+/// The runtime itself resends a request that did not reach the object, if the body is not a stream.
+///
 /// # Errors
 ///
-/// The platform's error if the object did not respond.
+/// `overloaded` if the object has too many requests. The request must not be resent at once, because
+/// that would make it worse. Otherwise the platform's error, if the object did not respond.
 pub async fn fetch(
     env: &Env,
     room: &RoomName,
@@ -42,8 +45,16 @@ pub async fn fetch(
     let namespace: &RawNamespace = namespace.unchecked_ref();
     let init = request_init(headers, body).map_err(Error::from)?;
     let stub = namespace.get_by_name(room.as_str()).map_err(Error::from)?;
-    let response = stub.fetch("https://room/", &init).await;
-    Ok(response.map_err(Error::from)?.unchecked_into())
+    match stub.fetch("https://room/", &init).await {
+        Ok(response) => Ok(response.unchecked_into()),
+        Err(error) if is_overload(&error) => Err(Refusal::Overloaded.into()),
+        Err(error) => Err(Error::from(error).into()),
+    }
+}
+
+/// Returns true for the runtime's error about an object with too many requests.
+fn is_overload(error: &JsValue) -> bool {
+    Reflect::get(error, &"overloaded".into()).is_ok_and(|flag| flag.is_truthy())
 }
 
 fn request_init(

@@ -26,7 +26,7 @@ import {
 import { startSite } from "./support/site.js";
 import { runSql } from "./support/storage.js";
 import { inSeconds, token } from "./support/tokens.js";
-import { startWorker, type Worker } from "./support/worker.js";
+import { startOverloaded, startWorker, type Worker } from "./support/worker.js";
 
 const read = (file: string) => readFileSync(new URL(`../${file}`, import.meta.url), "utf8");
 
@@ -265,7 +265,8 @@ const narrow = await startWorker({
 const misconfigured = await startWorker({ MESSAGE_BYTES_MAX: "some" });
 const provider = await startSite(() => ({ status: 500 }));
 const keyless = await startWorker({ JWT_SECRET: undefined, JWKS_URL: provider.origin });
-afterAll(() => Promise.all([worker, narrow, misconfigured, keyless].map((one) => one.dispose())));
+const overloaded = await startOverloaded();
+afterAll(() => Promise.all([worker, narrow, misconfigured, keyless, overloaded].map((one) => one.dispose())));
 afterAll(() => provider.close());
 
 const { privateKey } = await generateKeyPair("ES256");
@@ -323,6 +324,7 @@ const provoke: Record<string, (operation: Operation) => Promise<HttpResponse>> =
     await Promise.all(["bob", "cho"].map((user) => connect(narrow, room, { user })));
     return call(operation, { at: narrow, room });
   },
+  overloaded: (operation) => call(operation, { at: overloaded }),
   misconfigured: (operation) => call(operation, { at: misconfigured }),
   async auth_unavailable(operation) {
     const jwt = new SignJWT({ rooms: ["*"] })
@@ -343,7 +345,7 @@ function isUnreachable({ id }: Operation, code: string): boolean {
   // Bans do not apply to callers with `serve`.
   if (code === "banned") return capability === "serve";
   // The result of each room contains its own error.
-  return id === "publishInRooms" && ["bad_room", "room_forbidden"].includes(code);
+  return id === "publishInRooms" && ["bad_room", "room_forbidden", "overloaded"].includes(code);
 }
 
 describe("the Worker's responses match openapi.json", () => {

@@ -16,7 +16,7 @@ import { type JoinRequest, newRoom, requestOf } from "./support/join-request.js"
 import { type Reply, startSite } from "./support/site.js";
 import { runSql } from "./support/storage.js";
 import { type Claims, inSeconds, type Signing, token } from "./support/tokens.js";
-import { type Settings, startWorker, type Worker } from "./support/worker.js";
+import { type Settings, startOverloaded, startWorker, type Worker } from "./support/worker.js";
 
 /** The recorded bytes of each connection, in order. */
 type Bytes = Buffer[][];
@@ -165,22 +165,26 @@ const jwksUrl = (set: string) => `${providerProxy}/${JWKS.path}?key=${JWKS.key}&
 const PAGE = "https://app.example";
 
 /** Starts a Worker behind a recording proxy. */
-async function start(settings: Settings = {}, storage?: string): Promise<Worker> {
-  const worker = await startWorker(
-    {
-      JWT_SECRET,
-      JWT_SECRET_PREVIOUS,
-      AUTH_URL,
-      JWKS_URL: jwksUrl("good"),
-      JWT_LEEWAY_SECONDS: 0,
-      TOKEN_IN_QUERY: true,
-      ALLOWED_ORIGINS: PAGE,
-      CONNECTIONS_MAX: 3,
-      CONNECTIONS_PER_USER_MAX: 2,
-      ...settings,
-    },
-    storage,
-  );
+const start = (settings: Settings = {}, storage?: string) =>
+  startRecorded((complete) => startWorker(complete, storage), settings);
+
+/** Starts a Worker with secrets in its settings, and records what it sends, gets and logs. */
+async function startRecorded(
+  startWith: (settings: Settings) => Promise<Worker>,
+  settings: Settings = {},
+): Promise<Worker> {
+  const worker = await startWith({
+    JWT_SECRET,
+    JWT_SECRET_PREVIOUS,
+    AUTH_URL,
+    JWKS_URL: jwksUrl("good"),
+    JWT_LEEWAY_SECONDS: 0,
+    TOKEN_IN_QUERY: true,
+    ALLOWED_ORIGINS: PAGE,
+    CONNECTIONS_MAX: 3,
+    CONNECTIONS_PER_USER_MAX: 2,
+    ...settings,
+  });
   workers.add(worker);
   logs.push(worker.log);
   return { ...worker, origin: await record(worker.origin, { there: sentByClients, back: sentTo.client }) };
@@ -382,6 +386,11 @@ describe("the Worker rejects", () => {
     await expectRefused(room, "too_many_connections", main);
     await expectRefused(room, "room_full", main, {}, { sub: "cho" });
     await expectRefused(room, "too_many_connections", main, { token: null });
+  });
+
+  it("rejects joins if the object is overloaded", async () => {
+    const overloaded = await startRecorded(startOverloaded);
+    await expectRefused(newRoom(), "overloaded", overloaded);
   });
 
   it("rejects join requests without Upgrade", async () => {

@@ -27,13 +27,40 @@ export const startWorker = (settings?: Settings, storage?: string): Promise<Work
 /** Starts the Worker together with its pages, as in a deployment. */
 export const startWithPages = (settings?: Settings): Promise<Worker> => start(settings, { hasPages: true });
 
+/**
+ * Starts the Worker with objects of another Worker in place of rooms: to see what the runtime passes to an object, and
+ * to have it report failures that need a data center. `code` is a module that exports the class `Room`.
+ */
+export const startWithObjects = (code: string, settings?: Settings): Promise<Worker> =>
+  start(settings, { objects: code });
+
+/** Starts the Worker with objects that fail as the runtime reports an object with too many requests. */
+export const startOverloaded = (settings?: Settings): Promise<Worker> =>
+  startWithObjects(OVERLOADED, settings);
+
+const OVERLOADED = `
+  export class Room {
+    fetch(request) {
+      console.log("requested: " + request.method);
+      throw Object.assign(new Error("Durable Object is overloaded."), { overloaded: true });
+    }
+  }
+  export default {};
+`;
+
+interface StartOptions {
+  storage?: string | undefined;
+  hasPages?: boolean;
+  objects?: string;
+}
+
 async function start(
   settings: Settings = {},
-  { storage, hasPages = false }: { storage?: string | undefined; hasPages?: boolean },
+  { storage, hasPages = false, objects }: StartOptions,
 ): Promise<Worker> {
   const lines: string[] = [];
   const miniflare = new Miniflare({
-    ...options({ JWT_SECRET: SECRET, ...settings }, hasPages),
+    ...options({ JWT_SECRET: SECRET, ...settings }, hasPages, objects),
     resourcePersistencePath: storage,
     handleStructuredLogs({ level, message }: { level: string; message: string }) {
       lines.push(`${level}: ${message}`);
@@ -56,6 +83,7 @@ async function start(
 }
 
 const NAME = "snug";
+const OBJECTS = "objects";
 
 /** Log lines of a panic or an uncaught exception, except those of the runtime, which clients can cause. */
 const FAILURE = /panicked|RuntimeError|Uncaught (?!exception: kj\/compat\/http)/;
@@ -63,7 +91,7 @@ const FAILURE = /panicked|RuntimeError|Uncaught (?!exception: kj\/compat\/http)/
 const fromRoot = (path: string) => new URL(`../../${path}`, import.meta.url);
 
 /** Converts wrangler.toml to Miniflare's options. */
-function options(settings: Settings, hasPages: boolean): MiniflareOptions {
+function options(settings: Settings, hasPages: boolean, objects?: string): MiniflareOptions {
   const toml = readFileSync(fromRoot("wrangler.toml"), "utf8");
   const [, compatibilityDate = ""] = /^compatibility_date = "(.+)"$/m.exec(toml) ?? [];
   const [, flags = "[]"] = /^compatibility_flags = (.+)$/m.exec(toml) ?? [];
@@ -94,13 +122,28 @@ function options(settings: Settings, hasPages: boolean): MiniflareOptions {
           },
           env: {
             ...Object.fromEntries(variables),
-            ROOMS: { type: "durable-object", worker: NAME, exportName: "Room" },
+            ROOMS: { type: "durable-object", worker: objects ? OBJECTS : NAME, exportName: "Room" },
           },
           exports: { Room: { type: "durable-object", storage: "sqlite" } },
         },
         // Bypasses Miniflare's own entry Worker, which deployments do not have.
         dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
       },
+      ...(objects
+        ? [
+            {
+              config: {
+                name: OBJECTS,
+                compatibilityDate,
+                manifest: {
+                  mainModule: "index.js",
+                  modules: { "index.js": { type: "esm" as const, contents: objects } },
+                },
+                exports: { Room: { type: "durable-object" as const, storage: "sqlite" as const } },
+              },
+            },
+          ]
+        : []),
     ],
   };
 }

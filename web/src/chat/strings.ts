@@ -79,6 +79,7 @@ export const strings = localized({
     connectionErrors: {
       offline: "You're offline.",
       room_full: "This room is full.",
+      overloaded: "This room is overloaded.",
       too_many_connections: "You have this room open in too many tabs. Close one.",
       auth_unavailable: "Your identity can't be verified right now.",
       token_unavailable: "Couldn't get a token.",
@@ -187,6 +188,7 @@ export const strings = localized({
     connectionErrors: {
       offline: "网络已断开。",
       room_full: "房间已满。",
+      overloaded: "房间请求过多，暂时无法处理。",
       too_many_connections: "你在太多标签页中打开了此房间，请关闭一个。",
       auth_unavailable: "暂时无法验证你的身份。",
       token_unavailable: "获取令牌失败。",

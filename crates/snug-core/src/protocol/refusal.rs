@@ -49,6 +49,8 @@ pub enum Refusal {
     },
     /// The room has reached its limit of connections.
     RoomFull,
+    /// The room has more requests than it can handle.
+    Overloaded,
     /// A setting is invalid; the text names it, never its value.
     Misconfigured(String),
     /// The identity provider's keys or the application's response for a cookie session are
@@ -81,7 +83,7 @@ impl Refusal {
             Self::UpgradeRequired => 426,
             Self::TooManyConnections | Self::RateLimited { .. } => 429,
             Self::Misconfigured(_) | Self::Internal => 500,
-            Self::RoomFull | Self::AuthUnavailable => 503,
+            Self::RoomFull | Self::Overloaded | Self::AuthUnavailable => 503,
         }
     }
 
@@ -104,6 +106,7 @@ impl Refusal {
             Self::TooManyConnections => "too_many_connections",
             Self::RateLimited { .. } => "rate_limited",
             Self::RoomFull => "room_full",
+            Self::Overloaded => "overloaded",
             Self::Misconfigured(_) => "misconfigured",
             Self::AuthUnavailable => "auth_unavailable",
             Self::Internal => "internal",
@@ -157,6 +160,7 @@ impl Refusal {
             }
             Self::RateLimited { .. } => "Too many requests to this room: slow down",
             Self::RoomFull => "The room has reached its limit of connections",
+            Self::Overloaded => "The room has too many requests: try again later",
             Self::Misconfigured(detail) => detail,
             Self::AuthUnavailable => "Authentication is temporarily unavailable: try again",
             Self::Internal => "Internal error; trying again may help",
@@ -285,6 +289,7 @@ mod tests {
             ),
             (Refusal::Internal, 500, "internal", None),
             (Refusal::RoomFull, 503, "room_full", later),
+            (Refusal::Overloaded, 503, "overloaded", later),
             (Refusal::AuthUnavailable, 503, "auth_unavailable", later),
         ] {
             assert_eq!((refusal.status(), refusal.code()), (status, code));

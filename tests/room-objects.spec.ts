@@ -1,0 +1,60 @@
+// The Worker's requests to the objects of rooms: what they carry, and failures that need a data center.
+
+import { afterAll, describe, expect, it } from "vitest";
+import { httpRequest, joinRefusal } from "./support/admission.js";
+import { newRoom } from "./support/join-request.js";
+import { token } from "./support/tokens.js";
+import { startOverloaded, startWithObjects } from "./support/worker.js";
+
+/** Publishes over HTTP, in a body without a length. */
+async function publish(origin: string, path: string, body: unknown) {
+  const jwt = await token({ rooms: { "*": ["serve"] } });
+  const headers = { Authorization: `Bearer ${jwt}`, "Transfer-Encoding": "chunked" };
+  return httpRequest(origin + path, headers, "POST", JSON.stringify(body));
+}
+
+describe("an overloaded object", async () => {
+  const worker = await startOverloaded();
+  afterAll(() => worker.dispose());
+  const requests = () => worker.log().split("requested: ").length - 1;
+
+  it("a join request gets 503 with Retry-After, and is not resent", async () => {
+    const before = requests();
+    const { status, headers, body } = await joinRefusal(worker, newRoom());
+    expect(status).toBe(503);
+    expect(headers["retry-after"]).toBe("10");
+    expect(JSON.parse(body)).toMatchObject({ status: 503, code: "overloaded" });
+    expect(requests()).toBe(before + 1);
+  });
+
+  it("an API request gets 503 with Retry-After, and is not resent", async () => {
+    const before = requests();
+    const { status, headers, body } = await publish(worker.origin, "/v1/rooms/a/messages", { data: 1 });
+    expect(status).toBe(503);
+    expect(headers["retry-after"]).toBe("10");
+    expect(JSON.parse(body)).toMatchObject({ status: 503, code: "overloaded" });
+    expect(requests()).toBe(before + 1);
+  });
+
+  it("the results of a publish to several rooms contain the error", async () => {
+    const { status, body } = await publish(worker.origin, "/v1/publish", {
+      rooms: ["a"],
+      messages: [{ data: 1 }],
+    });
+    expect(status).toBe(200);
+    expect(JSON.parse(body).results).toMatchObject([{ room: "a", error: { code: "overloaded" } }]);
+  });
+});
+
+it("a publish is passed on as bytes, which the runtime can resend", async () => {
+  await using worker = await startWithObjects(`
+    export class Room {
+      async fetch(request) {
+        return Response.json({ length: request.headers.get("content-length"), body: await request.text() });
+      }
+    }
+    export default {};
+  `);
+  const { body } = await publish(worker.origin, "/v1/rooms/a/messages", { data: "é" });
+  expect(JSON.parse(body)).toEqual({ length: "13", body: '{"data":"é"}' });
+});
