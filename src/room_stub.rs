@@ -1,18 +1,23 @@
 //! Sends requests to the objects of rooms.
 
-use js_sys::{Object, Reflect};
-use snug_core::{Refusal, RoomName};
-use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
-use worker::{Env, Error, wasm_bindgen_futures, web_sys};
+use std::sync::Once;
 
-use crate::problem::Problem;
+use js_sys::{Object, Reflect};
+use snug_core::{Refusal, RoomName, config::Placement};
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use worker::{Env, Error, console_warn, wasm_bindgen_futures, web_sys};
+
+use crate::{config, problem::Problem};
 
 #[wasm_bindgen]
 extern "C" {
     type RawNamespace;
 
+    #[wasm_bindgen(method, catch)]
+    fn jurisdiction(this: &RawNamespace, name: &str) -> Result<RawNamespace, JsValue>;
+
     #[wasm_bindgen(method, catch, js_name = getByName)]
-    fn get_by_name(this: &RawNamespace, name: &str) -> Result<RawStub, JsValue>;
+    fn get_by_name(this: &RawNamespace, name: &str, options: &JsValue) -> Result<RawStub, JsValue>;
 
     type RawStub;
 
@@ -41,15 +46,56 @@ pub async fn fetch(
     headers: &[(&str, &str)],
     body: Option<&JsValue>,
 ) -> Result<web_sys::Response, Problem> {
-    let namespace = Reflect::get(env, &ROOMS.into()).map_err(Error::from)?;
-    let namespace: &RawNamespace = namespace.unchecked_ref();
+    let placement = config::load(env)?.placement;
+    let stub = stub_of(room, placement, env).map_err(Error::from)?;
     let init = request_init(headers, body).map_err(Error::from)?;
-    let stub = namespace.get_by_name(room.as_str()).map_err(Error::from)?;
     match stub.fetch("https://room/", &init).await {
         Ok(response) => Ok(response.unchecked_into()),
         Err(error) if is_overload(&error) => Err(Refusal::Overloaded.into()),
         Err(error) => Err(Error::from(error).into()),
     }
+}
+
+fn stub_of(room: &RoomName, placement: Placement, env: &Env) -> Result<RawStub, JsValue> {
+    let namespace: RawNamespace = Reflect::get(env, &ROOMS.into())?.unchecked_into();
+    let namespace = match placement.jurisdiction {
+        Some(name) => within_jurisdiction(namespace, name)?,
+        None => namespace,
+    };
+    let options = match placement.location_hint {
+        Some(hint) => {
+            let options = Object::new();
+            Reflect::set(&options, &"locationHint".into(), &hint.into())?;
+            options.into()
+        }
+        None => JsValue::UNDEFINED,
+    };
+    namespace.get_by_name(room.as_str(), &options)
+}
+
+/// Returns the part of a namespace that is restricted to a jurisdiction.
+///
+/// workerd outside of Cloudflare has no jurisdictions and throws. Then the whole namespace is used,
+/// so that the same settings work in development. Any other error is returned.
+fn within_jurisdiction(namespace: RawNamespace, name: &str) -> Result<RawNamespace, JsValue> {
+    match namespace.jurisdiction(name) {
+        Err(error) if is_not_implemented(&error) => {
+            static WARNED: Once = Once::new();
+            WARNED.call_once(|| {
+                console_warn!(
+                    "JURISDICTION has no effect: this runtime does not have jurisdictions"
+                );
+            });
+            Ok(namespace)
+        }
+        restricted => restricted,
+    }
+}
+
+/// Returns true for workerd's error "Jurisdiction restrictions are not implemented in workerd."
+fn is_not_implemented(error: &JsValue) -> bool {
+    let error = error.dyn_ref::<js_sys::Error>();
+    error.is_some_and(|error| String::from(error.message()).contains("not implemented in workerd"))
 }
 
 /// Returns true for the runtime's error about an object with too many requests.

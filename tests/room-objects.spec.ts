@@ -2,9 +2,10 @@
 
 import { afterAll, describe, expect, it } from "vitest";
 import { httpRequest, joinRefusal } from "./support/admission.js";
+import { connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { token } from "./support/tokens.js";
-import { startOverloaded, startWithObjects } from "./support/worker.js";
+import { startOverloaded, startWithObjects, startWorker } from "./support/worker.js";
 
 /** Publishes over HTTP, in a body without a length. */
 async function publish(origin: string, path: string, body: unknown) {
@@ -57,4 +58,19 @@ it("a publish is passed on as bytes, which the runtime can resend", async () => 
   `);
   const { body } = await publish(worker.origin, "/v1/rooms/a/messages", { data: "é" });
   expect(JSON.parse(body)).toEqual({ length: "13", body: '{"data":"é"}' });
+});
+
+describe("placement", () => {
+  it("rooms are used with a location hint as without one", async () => {
+    await using worker = await startWorker({ LOCATION_HINT: "weur" });
+    expect((await connect(worker, newRoom())).welcome.user).toBe("ann");
+  });
+
+  it("the local runtime, which has no jurisdictions, uses rooms without one and says so once", async () => {
+    await using worker = await startWorker({ JURISDICTION: "eu" });
+    await connect(worker, newRoom());
+    await connect(worker, newRoom());
+    const warning = "warn: JURISDICTION has no effect: this runtime does not have jurisdictions";
+    expect(worker.log().split(warning)).toHaveLength(2);
+  });
 });

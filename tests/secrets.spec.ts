@@ -430,6 +430,8 @@ describe("the Worker rejects", () => {
       { WEBHOOK_SECRET, WEBHOOK_EVENTS: bad() },
       { WEBHOOK_SECRET, PUBLISH_URL: bad() },
       { PUBLISH_FALLBACK: bad() },
+      { JURISDICTION: bad() },
+      { LOCATION_HINT: bad() },
     ];
     await Promise.all(
       settings.map(async (setting) => {

@@ -29,7 +29,27 @@ pub struct Config {
     pub backend: Backend,
     /// The issuer of development tokens, if enabled.
     pub dev_token_issuer: Option<Rc<DevTokenIssuer>>,
+    /// The place of the objects of rooms.
+    pub placement: Placement,
 }
+
+/// The place in which Cloudflare runs the objects of rooms and stores their data.
+///
+/// Source of the names: <https://developers.cloudflare.com/durable-objects/reference/data-location/>.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Placement {
+    /// The jurisdiction that rooms do not leave. The same room name means another room in another
+    /// jurisdiction.
+    pub jurisdiction: Option<&'static str>,
+    /// The region in which to create new objects, if possible.
+    pub location_hint: Option<&'static str>,
+}
+
+const JURISDICTIONS: &[&str] = &["eu", "us", "fedramp", "fedramp-high"];
+
+const LOCATION_HINTS: &[&str] = &[
+    "wnam", "enam", "sam", "weur", "eeur", "apac", "apac-ne", "apac-se", "oc", "afr", "me",
+];
 
 /// The URLs of the application's back end, and the signer of requests to them.
 #[derive(Default)]
@@ -162,6 +182,10 @@ impl Config {
                 )?,
             }),
             backend,
+            placement: Placement {
+                jurisdiction: settings.choice("JURISDICTION", JURISDICTIONS)?,
+                location_hint: settings.choice("LOCATION_HINT", LOCATION_HINTS)?,
+            },
         })
     }
 }
@@ -217,6 +241,19 @@ impl Settings<'_> {
             Some("false") => Ok(false),
             Some(_) => Err(config_error(name, "must be true or false")),
         }
+    }
+
+    fn choice(
+        &self,
+        name: &'static str,
+        values: &[&'static str],
+    ) -> Result<Option<&'static str>, ConfigError> {
+        let Some(text) = self.text(name)? else {
+            return Ok(None);
+        };
+        let value = values.iter().find(|value| **value == text).copied();
+        let message = || config_error(name, format!("must be one of {}", values.join(", ")));
+        value.map(Some).ok_or_else(message)
     }
 
     fn tokens(&self, leeway_seconds: u64) -> Result<TokenRules, ConfigError> {

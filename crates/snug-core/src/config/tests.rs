@@ -42,6 +42,24 @@ fn only_a_secret_is_required() {
     assert_eq!(config.admission.origins, AllowedOrigins::default());
     assert!(!config.admission.token_in_query);
     assert!(config.dev_token_issuer.is_none());
+    assert_eq!(config.placement, Placement::default());
+}
+
+#[test]
+fn parses_every_jurisdiction_and_location_hint() {
+    for name in JURISDICTIONS {
+        let config = read(&[("JURISDICTION", *name)]).unwrap();
+        assert_eq!(config.placement.jurisdiction, Some(*name));
+    }
+    for name in LOCATION_HINTS {
+        let config = read(&[("LOCATION_HINT", *name)]).unwrap();
+        assert_eq!(config.placement.location_hint, Some(*name));
+    }
+    let error = read(&[("JURISDICTION", "ch")]).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "JURISDICTION must be one of eu, us, fedramp, fedramp-high"
+    );
 }
 
 #[test]
