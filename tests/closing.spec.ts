@@ -5,9 +5,9 @@ import { type Client, connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 
-const IDLE_MS = 500;
+const IDLE_MS = 1_000;
 
-const worker = await startWorker({ PRESENCE_GRACE_MS: 500 });
+const worker = await startWorker({ PRESENCE_GRACE_MS: 1_000 });
 const patient = await startWorker({ PRESENCE_GRACE_MS: 3_600_000 });
 const impatient = await startWorker({
   PING_MS: 100,

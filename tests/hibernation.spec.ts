@@ -6,7 +6,7 @@ import { connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 
-const worker = await startWorker({ PRESENCE_GRACE_MS: 500, CONNECTIONS_PER_USER_MAX: 2 });
+const worker = await startWorker({ PRESENCE_GRACE_MS: 1_000, CONNECTIONS_PER_USER_MAX: 2 });
 const slow = await startWorker({ MESSAGES_PER_SECOND: 1, MESSAGES_BURST: 20 });
 afterAll(() => Promise.all([worker.dispose(), slow.dispose()]));
 

@@ -5,7 +5,7 @@ import { connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { startWorker } from "./support/worker.js";
 
-const GRACE_MS = 500;
+const GRACE_MS = 1_000;
 
 // `patient` has a grace period that no test waits for. `brisk` has one that tests wait for.
 const patient = await startWorker({ PRESENCE_GRACE_MS: 3_600_000 });
