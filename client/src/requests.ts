@@ -2,7 +2,7 @@
 // idempotent.
 
 import { SnugError } from "./error.js";
-import type { Ack, Command, ErrorPush, HistoryReply, MembersReply, Pong, Replies } from "./protocol.js";
+import type { Ack, Command, HistoryReply, MembersReply, Pong, Replies } from "./protocol.js";
 
 /** Any reply except an error. */
 export type Reply = Ack | MembersReply | HistoryReply | Pong;
@@ -84,16 +84,14 @@ export class Requests {
   }
 
   /** Rejects a request with the room's error, or sends it again later if it was rate-limited. */
-  onError(id: number, { code, message, retryable, retry_after_ms = 1000 }: ErrorPush): void {
+  onError(id: number, error: SnugError): void {
     const request = this.#requests.get(id);
-    if (!request || code !== "rate_limited") {
-      return this.#reject(id, new SnugError(code, message, retryable, retry_after_ms));
-    }
+    if (!request || error.code !== "rate_limited") return this.#reject(id, error);
     request.isDelayed = true;
     this.#settled(id);
     setTimeout(() => {
       if (request.isDelayed && this.#requests.has(id)) this.#transmit(id, request);
-    }, retry_after_ms);
+    }, error.retryAfterMs ?? 1000);
   }
 
   /**

@@ -99,7 +99,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   );
   readonly #stopWatching: () => void;
   /** Prefix of generated idempotency keys, unique to this object. */
-  readonly #keyPrefix = randomHex();
+  readonly #keyPrefix = `${randomText()}${randomText()}`;
   #keysGenerated = 0;
   #status: ConnectionStatus = "connecting";
   #connection: Connection | undefined;
@@ -480,7 +480,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   #onError(push: ErrorPush): void {
     const { id, code, message, retryable, retry_after_ms } = push;
     const error = new SnugError(code, message, retryable, retry_after_ms);
-    if (typeof id === "number") this.#requests.onError(id, push);
+    if (typeof id === "number") this.#requests.onError(id, error);
     else if (id === undefined) {
       this.#attributeError(error);
       this.emit("error", error);
@@ -595,8 +595,10 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   }
 }
 
-/** Returns 64 random bits in hexadecimal. */
-function randomHex(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(8));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+/**
+ * Returns about 52 random bits as text. They only need to be unique, and `Math.random` also exists on platforms
+ * without `crypto`, such as React Native.
+ */
+function randomText(): string {
+  return Math.random().toString(36).slice(2);
 }

@@ -3,7 +3,7 @@
 
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import type { Command, Message } from "snug-client";
+import type { Command, Message, SnugError } from "snug-client";
 import { expect, it, onTestFinished } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 import {
@@ -509,6 +509,20 @@ it("the client sends a state that was changed and changed back", async () => {
   room.setState(state);
   peer.sends({ type: "ack", id: first.id });
   expect((await peer.receives("state")).data).toEqual({ x: 2 });
+});
+
+it("the client reports a time to wait only if the room has sent one", async () => {
+  const { room, peer } = await joinedRoom();
+  const refusalOf = async (fields: object) => {
+    const outcome = room.kick("bob").catch((error: SnugError) => error);
+    const { id } = await peer.receives("kick");
+    peer.sends({ type: "error", id, message: "no", ...fields });
+    return outcome;
+  };
+  const forbidden = await refusalOf({ code: "forbidden", retryable: false });
+  expect(forbidden).toMatchObject({ code: "forbidden", retryable: false, retryAfterMs: undefined });
+  const internal = await refusalOf({ code: "internal", retryable: true, retry_after_ms: 7 });
+  expect(internal).toMatchObject({ code: "internal", retryAfterMs: 7 });
 });
 
 it("the client requests the members again after a refusal", async () => {
