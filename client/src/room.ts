@@ -409,6 +409,10 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   }
 
   #onWelcome(welcome: Welcome): void {
+    // Whatever waits was written by the user who joined.
+    if (this.user !== undefined && this.user !== welcome.user) {
+      return this.#stop(new SnugError("user_changed", "Another user has signed in: join again"), 1000);
+    }
     const previous = this.#offsets.position;
     const gap = this.#offsets.welcome(welcome, Boolean(this.#options.last));
     this.#welcome = welcome;

@@ -6,6 +6,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { WebSocket } from "ws";
 import { startFaultyLine } from "../support/faults.js";
 import { newRoom } from "../support/join-request.js";
 import {
@@ -231,6 +232,57 @@ describe("a refusal", () => {
     expect(await untilDisconnected(join(cookies.origin, newRoom(), { ...quick, getToken: undefined }))).toBe(
       "token_missing",
     );
+  });
+});
+
+/** A WebSocket with the cookies of a page. */
+class WithCookies extends WebSocket {
+  constructor(address: string, protocols: string[]) {
+    super(address, protocols, { headers: { cookie: "session=1" } });
+  }
+}
+
+describe("another user's sign-in", () => {
+  it("with the same cookies ends the room and publishes nothing under the new name", async () => {
+    let user = "ann";
+    await using site = await startSite(() => ({
+      body: JSON.stringify({ sub: user, exp: inSeconds(3600), rooms: ["*"] }),
+    }));
+    await using cookies = await startWorker({ AUTH_URL: `${site.origin}/` });
+    await using line = await startFaultyLine(cookies.origin);
+    const name = newRoom();
+    const witness = await joinAndConnect(cookies.origin, name, { user: "witness" });
+    const room = await joinAndConnect(line.origin, name, {
+      ...quick,
+      getToken: undefined,
+      WebSocket: WithCookies,
+    });
+    expect(room.user).toBe("ann");
+    room.setState({ mood: "secret" });
+    line.refuse(true);
+    const lost = nextEvent(room, "status");
+    line.drop();
+    await lost;
+    const [end, waiting] = [untilDisconnected(room), errorCodeOf(room.publish("ann's"))];
+    user = "bob";
+    const joined = nextEvent(witness, "members", (members) => members.has("bob"));
+    const left = nextEvent(witness, "members", (members) => !members.has("bob") && members.has("ann"));
+    line.refuse(false);
+    expect([await end, await waiting]).toEqual(["user_changed", "user_changed"]);
+    expect((await joined).get("bob")?.state).toEqual({});
+    await left;
+    expect(await collect(witness.history())).toEqual([]);
+  });
+
+  it("with getToken ends the room", async () => {
+    await using strict = await startWorker({ JWT_LEEWAY_SECONDS: 0 });
+    const users = ["ann"];
+    const room = await joinAndConnect(strict.origin, newRoom(), {
+      ...quick,
+      getToken: () => token({ sub: users.shift() ?? "bob", exp: inSeconds(2) }),
+    });
+    expect(await untilDisconnected(room)).toBe("user_changed");
+    expect(room.user).toBe("ann");
   });
 });
 

@@ -8,6 +8,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 import {
   dataOf,
+  errorCodeOf,
   join,
   nextEvent,
   recordEvents,
@@ -243,6 +244,28 @@ it("the client publishes only after missed messages have been replayed", async (
   expect(order).toEqual(["heard 1", "heard 2", "published"]);
   room.leave();
   await outcome;
+});
+
+it("the client leaves and rejects everything that waits if another user has signed in", async () => {
+  const { server, room, peer: first } = await joinedRoom();
+  room.setState({ mood: "secret" });
+  const waiting = [room.publish("ann's"), room.kick("bob"), room.history().next()].map(errorCodeOf);
+  await first.receives("kick");
+  first.socket.terminate();
+  const messages = recordEvents(room, "message");
+  const end = nextEvent(room, "status", ({ status }) => status === "disconnected");
+  const second = await server.connection();
+  const commands: string[] = [];
+  second.socket.on("message", (frame) => commands.push(`${frame}`));
+  const closed = once(second.socket, "close");
+  second.sends(welcome({ user: "bob", connection: "c2", offset: 1, recovered: true }), message(1));
+  expect((await end).error).toMatchObject({ code: "user_changed", retryable: false });
+  expect(await Promise.all(waiting)).toEqual(Array(3).fill("user_changed"));
+  // A clean close, so that the other user's join is undone at once.
+  expect((await closed)[0]).toBe(1000);
+  expect(commands).toEqual([]);
+  expect(messages).toEqual([]);
+  expect(room.user).toBe("ann");
 });
 
 it("the client continues reading history after a lost connection, and detects an erased room", async () => {
