@@ -21,6 +21,8 @@ export type GetToken = () => string | Promise<string>;
 export class Credentials {
   readonly #getToken: GetToken | undefined;
   #token: string | undefined;
+  /** Expiry of the token, in Unix ms, which the server sends when it has accepted it. */
+  #expires = Number.POSITIVE_INFINITY;
   #renewal: ReturnType<typeof setTimeout> | undefined;
 
   constructor(getToken: GetToken | undefined) {
@@ -33,10 +35,15 @@ export class Credentials {
   }
 
   /**
-   * Returns the current token, or a new one if there is none. Returns `undefined` if the room uses cookies.
+   * Returns the current token, or a new one if there is none or it has expired. Returns `undefined` if the
+   * room uses cookies.
    */
   async token(): Promise<string | undefined> {
-    return this.#token ?? (await this.renew());
+    const current = this.#token;
+    if (current === undefined) return this.renew();
+    if (Date.now() < this.#expires) return current;
+    // If no new token is available, the server decides: clocks differ, and it accepts a token a little longer.
+    return this.renew().catch(() => current);
   }
 
   /** Obtains a new token. Throws `token_unavailable`. */
@@ -47,6 +54,7 @@ export class Credentials {
       // Any other character is invalid in a JWT (RFC 7515, section 3.1) and in a WebSocket subprotocol.
       if (!/^[\w.-]+\.[\w.-]+$/.test(token)) throw new TypeError("not a JWT");
       this.#token = token;
+      this.#expires = Number.POSITIVE_INFINITY;
       return token;
     } catch (error) {
       throw new SnugError("token_unavailable", `getToken: ${error}`, true);
@@ -65,6 +73,7 @@ export class Credentials {
   schedule(renew: () => void, expires?: number): void {
     if (!this.#getToken) return;
     const leftMs = expires === undefined ? 0 : expires - Date.now();
+    if (expires !== undefined) this.#expires = expires;
     this.cancel();
     const waitMs = leftMs > 0 ? Math.max(leftMs * RENEW_AT, RENEWAL_MS_MIN) : RETRY_MS;
     this.#renewal = setTimeout(renew, Math.min(waitMs, TIMER_MS_MAX));

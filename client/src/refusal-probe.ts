@@ -39,20 +39,24 @@ export interface JoinRefusal {
 
 /**
  * Requests the WebSocket's address without `Upgrade`, because a failed WebSocket does not expose the HTTP
- * response. Returns `undefined` if the server would accept the connection or cannot be reached.
+ * response. Returns `undefined` if the server would accept the connection, if it cannot be reached, or if the
+ * response cannot be read, for example because of the page's Content-Security-Policy.
  */
 export async function probeRefusal(
   url: string,
   token: string | undefined,
   timeoutMs: number,
 ): Promise<JoinRefusal | undefined> {
+  // `AbortSignal.timeout` is missing in Safari before 16 and in React Native.
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), timeoutMs);
   try {
     const response = await fetch(url, {
       cache: "no-store",
       ...(token === undefined
         ? { credentials: "include" }
         : { headers: { authorization: `Bearer ${token}` } }),
-      signal: AbortSignal.timeout(timeoutMs),
+      signal: abort.signal,
     });
     if (response.status === 426) return undefined;
     const { code, detail }: Partial<Problem> = await response.json();
@@ -62,6 +66,8 @@ export async function probeRefusal(
     return refusalOf(response.status, code, detail, seconds > 0 ? seconds * 1000 : undefined);
   } catch {
     return undefined;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

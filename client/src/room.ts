@@ -58,6 +58,8 @@ export interface RoomEvents<Data = Json> {
 
 /** A connection that lasts this long resets the backoff. */
 const STABLE_MS = 5_000;
+/** After this many failures in a row, one without a known reason makes the client request a new token. */
+const UNEXPLAINED_MAX = 3;
 /** Deadline for the ping that checks the connection when the page becomes visible or the network returns. */
 const PROBE_MS = 3_000;
 /** Returns true for close codes after which the client does not reconnect. */
@@ -312,7 +314,11 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   }
 
   #onRefusal(refusal: JoinRefusal | undefined): void {
-    if (!refusal) return this.#scheduleReconnect(new SnugError("unreachable", "No reply", true));
+    if (!refusal) {
+      // The token may be the reason, even though nothing says so.
+      if (this.#failures % UNEXPLAINED_MAX === UNEXPLAINED_MAX - 1) this.#credentials.discard();
+      return this.#scheduleReconnect(new SnugError("unreachable", "No reply that can be read", true));
+    }
     const { error, next } = refusal;
     if (next === "retry") return this.#scheduleReconnect(error, error.retryAfterMs);
     if (next === "stop" || !this.#credentials.canRenew) return this.#stop(error);

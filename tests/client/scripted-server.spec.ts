@@ -480,6 +480,29 @@ it("the client keeps a valid token if no new one is available", async () => {
   expect(again.protocols).toEqual(["snug.v1", "bearer.a.b.c"]);
 });
 
+it("the client replaces a token that has ended, even if nothing says so", async () => {
+  const server = await startScriptedServer();
+  let tokens = 0;
+  const room = join(server.url, "lobby", { ...quick, getToken: () => `a.b.${++tokens}` });
+  const first = await server.connection();
+  first.sends(welcome({ expires: Date.now() - 1 }));
+  await untilConnected(room);
+  first.socket.terminate();
+  expect((await server.connection()).protocols).toEqual(["snug.v1", "bearer.a.b.2"]);
+});
+
+it("the client uses a token that has ended if no new one is available", async () => {
+  const server = await startScriptedServer();
+  const tokens = ["a.b.c"];
+  const getToken = () => tokens.shift() ?? Promise.reject(new Error("no network"));
+  const room = join(server.url, "lobby", { ...quick, getToken });
+  const first = await server.connection();
+  first.sends(welcome({ expires: Date.now() - 1 }));
+  await untilConnected(room);
+  first.socket.terminate();
+  expect((await server.connection()).protocols).toEqual(["snug.v1", "bearer.a.b.c"]);
+});
+
 it("the client does not send an older token on a connection that has a newer one", async () => {
   const server = await startScriptedServer();
   let tokens = 0;
