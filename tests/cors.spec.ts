@@ -23,10 +23,10 @@ function expectReadable(response: HttpResponse, origin = PAGE) {
 const expectUnreadable = (response: HttpResponse) =>
   expect(Object.keys(response.headers).filter((name) => name.startsWith("access-control-"))).toEqual([]);
 
-async function preflight(origin: string, path: string): Promise<HttpResponse> {
+async function preflight(origin: string, path: string, headers = "authorization"): Promise<HttpResponse> {
   const requested = {
     "Access-Control-Request-Method": "GET",
-    "Access-Control-Request-Headers": "authorization",
+    ...(headers && { "Access-Control-Request-Headers": headers }),
   };
   return httpRequest(worker.origin + path, { Origin: origin, ...requested }, "OPTIONS");
 }
@@ -58,6 +58,15 @@ describe("pages of allowed origins", () => {
       headers: { "access-control-allow-methods": "GET", "access-control-allow-headers": "authorization" },
     });
     expectReadable(response);
+  });
+
+  it("a page of an allowed origin may send the headers that its monitoring adds", async () => {
+    for (const headers of ["authorization,baggage,sentry-trace,traceparent", ""]) {
+      const response = await preflight(PAGE, "/v1/rooms/lobby/socket", headers);
+      expect(response.status).toBe(204);
+      expect(response.headers["access-control-allow-headers"] ?? "").toBe(headers);
+      expectReadable(response);
+    }
   });
 
   it("a page of an allowed origin may read a 404", async () => {
