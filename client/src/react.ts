@@ -8,7 +8,10 @@ import { joinRoom, type Room, type StatusChange } from "./room.js";
 
 /** State of a room for rendering. */
 export interface RoomView<Data = Json> extends StatusChange {
-  /** The room, for publishing and adding listeners. `undefined` until the component has mounted. */
+  /**
+   * The room, for publishing and adding listeners. `undefined` until the component has mounted and the room's
+   * name is known.
+   */
   room: Room<Data> | undefined;
   /** The newest messages, oldest first and without a gap. */
   messages: readonly Message<Data>[];
@@ -18,12 +21,17 @@ export interface RoomView<Data = Json> extends StatusChange {
 }
 
 /** Options of `useRoom`: those of `joinRoom`, and `keep`. */
-export interface UseRoomOptions extends RoomOptions {
+export interface UseRoomOptions extends Omit<RoomOptions, "room"> {
+  /**
+   * Name of the room. While it is `undefined` or `null`, for example because the page's address is not known
+   * yet, the hook waits.
+   */
+  room: string | null | undefined;
   /** Maximum number of messages in `messages`. Default: 200. */
   keep?: number;
 }
 
-/** State before the component has mounted. */
+/** State before the join. */
 const initialView: RoomView = {
   room: undefined,
   status: "connecting",
@@ -33,7 +41,8 @@ const initialView: RoomView = {
 };
 
 /**
- * Joins a room while the component is mounted, and leaves it on unmount.
+ * Joins a room while the component is mounted, and leaves it on unmount. Waits while `room` is `undefined` or
+ * `null`.
  *
  * If `room` or `url` changes, the hook leaves and joins the new room. A new `getToken` function takes effect
  * with the next token. Changes to other options have no effect after the join. If messages are lost and
@@ -44,17 +53,18 @@ export function useRoom<Data = Json>(options: UseRoomOptions): RoomView<Data> {
   latest.current = options;
   const [store, setStore] = useState<Store>();
   const { room, url } = options;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the other options are read from `latest` when needed.
+  // The other options are read from `latest` when they are needed.
   useEffect(() => {
+    if (room === undefined || room === null) return undefined;
     const { keep, getToken, ...others } = latest.current;
     const current = () =>
       latest.current.getToken?.() ?? Promise.reject(new Error("getToken is no longer set"));
-    const joined = new Store(joinRoom({ ...others, getToken: getToken && current }), url, keep);
+    const joined = new Store(joinRoom({ ...others, room, getToken: getToken && current }), url, keep);
     setStore(joined);
     return () => joined.leave();
   }, [room, url]);
   // Until the effect has run, the store still belongs to the previous room.
-  const isCurrent = store?.view.room?.name === room && store.url === url;
+  const isCurrent = store !== undefined && store.name === room && store.url === url;
   const view = () => (isCurrent ? store.view : initialView);
   return useSyncExternalStore(store?.subscribe ?? subscribeToNothing, view, view) as RoomView<Data>;
 }
@@ -65,6 +75,7 @@ const subscribeToNothing = () => () => {};
 class Store {
   view: RoomView;
   readonly #room: Room;
+  readonly name: string;
   readonly url: string | undefined;
   readonly #keep: number;
   readonly #listeners = new Set<() => void>();
@@ -73,6 +84,7 @@ class Store {
 
   constructor(room: Room, url: string | undefined, keep = 200) {
     this.#room = room;
+    this.name = room.name;
     this.url = url;
     this.#keep = Math.max(1, keep);
     this.view = { ...initialView, room };

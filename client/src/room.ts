@@ -23,6 +23,7 @@ import type {
 } from "./protocol.js";
 import { type JoinRefusal, probeRefusal, socketUrl } from "./refusal-probe.js";
 import { Requests } from "./requests.js";
+import { roomNameError } from "./room-name.js";
 import { type Published, SendQueue } from "./send-queue.js";
 
 /** State of the connection: alternates between `connecting` and `connected`; `disconnected` is final. */
@@ -72,8 +73,9 @@ const CODES_OF_CLOSES: Record<number, string> = { 4100: "kicked", 4101: "banned"
  *
  * `Data` is the type of the messages' data. It is not checked at run time.
  *
- * Throws a `TypeError` if `url` is missing or invalid, or if the platform has no `WebSocket` and none was
- * passed.
+ * Throws a `TypeError` if `room` is not a string, if `url` is missing or invalid, or if the platform has no
+ * `WebSocket` and none was passed. A room whose name is invalid is `disconnected` at once, with the code
+ * `bad_room`.
  */
 export function joinRoom<Data = Json>(options: RoomOptions): Room<Data> {
   return new Room(options);
@@ -129,6 +131,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     super();
     const { room, url = globalThis.location?.origin, timeoutMs = 10_000, queueMax } = options;
     const socket = options.WebSocket ?? globalThis.WebSocket;
+    const badName = roomNameError(room);
     if (!url) throw new TypeError("url is required");
     if (!socket) throw new TypeError("No WebSocket: pass that of 'ws'");
     this.name = room;
@@ -144,7 +147,9 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
       () => this.#onNetworkBack(),
       () => this.#onConnectionLost(new SnugError("offline", "No network", true)),
     );
-    this.#connect();
+    // Delayed, so that the application can add listeners.
+    if (badName) queueMicrotask(() => this.#stop(badName));
+    else this.#connect();
   }
 
   /** State of the connection. */

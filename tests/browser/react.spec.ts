@@ -32,18 +32,53 @@ const script = (url: string, jwt: string) => `
   createRoot(document.getElementById("root")).render(<StrictMode><Page /></StrictMode>);
 `;
 
+/** Returns the script of a page that learns the room's name later, and forgets it again. */
+const scriptOfLateName = (url: string, jwt: string) => `
+  import { StrictMode, useState } from "react";
+  import { createRoot } from "react-dom/client";
+  import { useRoom } from "snug-client/react";
+  function Page() {
+    const [name, setName] = useState(undefined);
+    const { room, status, count } = useRoom({
+      room: name, url: ${JSON.stringify(url)}, getToken: () => ${JSON.stringify(jwt)},
+    });
+    return <>
+      <p>{String(room?.name)}: {status}, {count}</p>
+      {["lobby", "other", null].map((next) =>
+        <button key={next} onClick={() => setName(next)}>Go to {String(next)}</button>)}
+    </>;
+  }
+  createRoot(document.getElementById("root")).render(<StrictMode><Page /></StrictMode>);
+`;
+
 const here = new URL("../..", import.meta.url).pathname;
 
-async function bundle(contents: string) {
+async function bundle(contents: string, globalName?: string) {
   const { outputFiles } = await build({
     stdin: { contents, loader: "jsx", resolveDir: here },
     bundle: true,
     write: false,
+    ...(globalName && { globalName }),
     jsx: "automatic",
     define: { "process.env.NODE_ENV": '"development"' },
   });
   return outputFiles[0]?.text ?? "";
 }
+
+it.each(["undefined", "null", '"lobby"'])("useRoom renders on the server for the room %s", async (name) => {
+  const code = await bundle(
+    `import { renderToString } from "react-dom/server.edge";
+    import { useRoom } from "snug-client/react";
+    function Page() {
+      const { room, status, messages, count } = useRoom({ room: ${name} });
+      return <p>{String(room)}, {status}, {messages.length}, {count}</p>;
+    }
+    export const html = renderToString(<Page />);`,
+    "page",
+  );
+  const html: string = new Function(`${code}; return page.html;`)();
+  expect(html.replaceAll("<!-- -->", "")).toBe("<p>undefined, connecting, 0, 0</p>");
+});
 
 describe.skipIf(!hasChromium)("useRoom", () => {
   let browser: Browser;
@@ -109,5 +144,23 @@ describe.skipIf(!hasChromium)("useRoom", () => {
     // Only refused and dropped connections are logged to the console.
     const lost = /WebSocket|ERR_|Failed to|CORS|a request to http:\/\/127\.0\.0\.1:\d+\/v1/;
     expectNoConsoleErrors(page, lost);
+  });
+
+  it("waits for the room's name, follows it, and leaves when it is gone", async () => {
+    code = await bundle(scriptOfLateName(worker.origin, await token({ sub: "cho" })));
+    const page = await open(await newContext(browser), site.origin);
+    const go = (name: string) => page.getByRole("button", { name: `Go to ${name}` }).click();
+    await page.getByText("undefined: connecting, 0").waitFor();
+    await go("lobby");
+    await page.getByText("lobby: connected, 1").waitFor();
+    const bob = await joinAndConnect(worker.origin, "lobby", { user: "bob" });
+    expect([...bob.members.keys()]).toContain("cho");
+    await go("other");
+    await page.getByText("other: connected, 1").waitFor();
+    while (bob.members.has("cho")) await new Promise((resolve) => bob.on("members", resolve));
+    await go("null");
+    await page.getByText("undefined: connecting, 0").waitFor();
+    const requests = /a request to \S+/;
+    expectNoConsoleErrors(page, requests);
   });
 });

@@ -43,6 +43,19 @@ describe("joining", () => {
     expect(() => join(undefined as never, "lobby")).toThrow("url is required");
   });
 
+  it("throws if the room's name is missing", () => {
+    for (const name of [undefined, null])
+      expect(() => join(url, name as never)).toThrow(`room must be a string; it is ${name}`);
+  });
+
+  it("refuses an invalid name of a room without a request", async () => {
+    const room = join("http://127.0.0.1:1", "..");
+    const changes = recordEvents(room, "status");
+    const waiting = errorCodeOf(room.publish("no"));
+    expect([await untilDisconnected(room), await waiting]).toEqual(["bad_room", "bad_room"]);
+    expect(changes.map(({ status }) => status)).toEqual(["disconnected"]);
+  });
+
   it("replays the newest messages on request and continues with new ones", async () => {
     const name = newRoom();
     const ann = await joinAndConnect(url, name);
