@@ -11,6 +11,9 @@ const WILL_RECONNECT = 4000;
 /** The runtime answers exactly this text without waking the room. */
 const PING = '{"type":"ping"}';
 
+/** Number of times per timeout at which a connection with unsent bytes looks whether they move. */
+const OBSERVATIONS = 4;
+
 /** Callbacks of a connection. */
 export interface ConnectionEvents {
   /** Called for each object that the room sends. */
@@ -24,11 +27,11 @@ export class Connection {
   readonly #socket: WebSocket;
   readonly #events: ConnectionEvents;
   readonly #timeoutMs: number;
-  /** Deadlines (Unix ms) by the name of the expected reply. */
+  /** Deadlines by the name of the expected reply, on the clock of `performance.now`, which is never set back. */
   readonly #deadlines = new Map<string | number, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #pingTimer: ReturnType<typeof setInterval> | undefined;
-  /** `bufferedAmount` at the last check. */
+  /** Bytes that waited for the network when last observed. Only `send` adds to them. */
   #buffered = 0;
   #isOpened = false;
   #isClosed = false;
@@ -51,16 +54,21 @@ export class Connection {
 
   /** Sends a frame of newline-separated commands. */
   send(frame: string): void {
+    // Before the frame adds to the bytes that wait.
+    this.#observe();
     if (this.#socket.readyState === 1) this.#socket.send(frame);
+    this.#buffered = this.#socket.bufferedAmount;
+    this.#startTimer();
   }
 
   /**
-   * Starts the deadline for a reply. If it passes, the connection counts as lost. Call this before sending.
+   * Starts the deadline for a reply. If it passes, and nothing has been transmitted for as long, the connection
+   * counts as lost. Call this before sending.
    */
   expect(name: string | number, withinMs = this.#timeoutMs): void {
-    const deadline = Date.now() + withinMs;
+    this.#observe();
+    const deadline = performance.now() + withinMs;
     this.#deadlines.set(name, Math.min(deadline, this.#deadlines.get(name) ?? deadline));
-    this.#buffered = this.#socket.bufferedAmount;
     this.#startTimer();
   }
 
@@ -111,25 +119,28 @@ export class Connection {
   #startTimer(): void {
     clearTimeout(this.#timer);
     if (this.#deadlines.size === 0) return;
-    const deadline = Math.min(...this.#deadlines.values());
-    this.#timer = setTimeout(() => this.#checkDeadlines(), Math.max(0, deadline - Date.now()));
+    const waitMs = Math.min(...this.#deadlines.values()) - performance.now();
+    // While bytes wait for the network, looks more often, to notice when the last of them moved.
+    const maxMs = this.#buffered > 0 ? this.#timeoutMs / OBSERVATIONS : waitMs;
+    this.#timer = setTimeout(() => this.#checkDeadlines(), Math.max(0, Math.min(waitMs, maxMs)));
   }
 
-  /**
-   * Reports the connection as lost if a deadline has passed, unless a long frame is still being transmitted
-   * over a slow network.
-   */
+  /** Reports the connection as lost if a deadline has passed. */
   #checkDeadlines(): void {
-    const now = Date.now();
-    const isOverdue = [...this.#deadlines.values()].some((deadline) => deadline <= now);
-    const buffered = this.#socket.bufferedAmount;
-    // If the buffer was empty at the last check, anything in it now was sent since.
-    const isMoving = this.#buffered > 0 ? buffered < this.#buffered : buffered > 0;
-    this.#buffered = buffered;
-    if (isOverdue && !isMoving) return this.#onLost();
-    if (isOverdue)
-      for (const name of this.#deadlines.keys()) this.#deadlines.set(name, now + this.#timeoutMs);
-    this.#startTimer();
+    this.#observe();
+    const now = performance.now();
+    if ([...this.#deadlines.values()].some((deadline) => deadline <= now)) this.#onLost();
+    else this.#startTimer();
+  }
+
+  /** Extends the deadlines if a frame is being transmitted, however slowly. */
+  #observe(): void {
+    const { bufferedAmount } = this.#socket;
+    if (bufferedAmount < this.#buffered) {
+      const deadline = performance.now() + this.#timeoutMs;
+      for (const [name, earlier] of this.#deadlines) this.#deadlines.set(name, Math.max(earlier, deadline));
+    }
+    this.#buffered = bufferedAmount;
   }
 
   #onLost(code = 1006): void {

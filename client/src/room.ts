@@ -346,7 +346,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   /** Handles a lost connection: schedules a reconnection unless one is already scheduled. */
   #onConnectionLost(error: SnugError, waitMs?: number): void {
     if (this.#endedBy || this.#retryTimer !== undefined) return;
-    if (this.#isConnected && Date.now() - this.#welcomedAt >= STABLE_MS) {
+    if (this.#isConnected && performance.now() - this.#welcomedAt >= STABLE_MS) {
       this.#failures = 0;
       this.#offsets.settle();
     }
@@ -427,7 +427,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     const previous = this.#offsets.position;
     const gap = this.#offsets.welcome(welcome, Boolean(this.#options.last));
     this.#welcome = welcome;
-    this.#welcomedAt = Date.now();
+    this.#welcomedAt = performance.now();
     this.#rejectedTokens = 0;
     this.#roster.snapshot(welcome.members ?? [], welcome.count, welcome.truncated === true);
     this.#setStatus("connected");
