@@ -1,5 +1,8 @@
 // Browser events about the network and the visibility of the page.
 
+/** Returns true if the browser says that the device has no network. Other platforms do not say. */
+export const isOffline = () => globalThis.navigator?.onLine === false;
+
 /**
  * Calls `back` when the network returns or the page becomes visible, and `gone` when the network is lost.
  * Returns a function that stops watching. Does nothing outside a browser.

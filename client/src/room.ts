@@ -6,7 +6,7 @@ import { Credentials, TIMER_MS_MAX } from "./credentials.js";
 import { Emitter, throwLater } from "./emitter.js";
 import { SnugError } from "./error.js";
 import { type HistoryOptions, readHistory } from "./history.js";
-import { watchNetwork } from "./network.js";
+import { isOffline, watchNetwork } from "./network.js";
 import { type Gap, OffsetTracker } from "./offset-tracker.js";
 import type { PublishOptions, RoomOptions, SignalOptions } from "./options.js";
 import { applyDiff, type Members, Roster } from "./presence.js";
@@ -34,7 +34,7 @@ export interface StatusChange {
   status: ConnectionStatus;
   /** The reason why the connection was lost or refused, if known. */
   error?: SnugError;
-  /** Time of the next attempt, in Unix ms. */
+  /** Time of the next attempt, in Unix ms. `undefined` while the client waits for the network to return. */
   retryAt?: number;
 }
 
@@ -63,6 +63,7 @@ const STABLE_MS = 5_000;
 const UNEXPLAINED_MAX = 3;
 /** Deadline for the ping that checks the connection when the page becomes visible or the network returns. */
 const PROBE_MS = 3_000;
+const noNetwork = () => new SnugError("offline", "No network", true);
 /** Returns true for close codes after which the client does not reconnect. */
 const isFinal = (code: number) => code >= 4100 && code < 4200;
 /** Codes of closes whose `reason` is free text from a moderator. */
@@ -112,6 +113,8 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   /** Number of the current connection attempt. Results of earlier attempts are ignored. */
   #attempt = 0;
   #failures = 0;
+  /** True between connection attempts. */
+  #isWaiting = false;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   /** Number of consecutive tokens rejected for a reason other than their time. */
   #rejectedTokens = 0;
@@ -145,11 +148,11 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     this.#socketUrl();
     this.#stopWatching = watchNetwork(
       () => this.#onNetworkBack(),
-      () => this.#onConnectionLost(new SnugError("offline", "No network", true)),
+      () => this.#onNetworkLost(),
     );
+    if (!badName && !isOffline()) this.#connect();
     // Delayed, so that the application can add listeners.
-    if (badName) queueMicrotask(() => this.#stop(badName));
-    else this.#connect();
+    else queueMicrotask(() => (badName ? this.#stop(badName) : this.#onNetworkLost()));
   }
 
   /** State of the connection. */
@@ -245,12 +248,12 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   }
 
   /**
-   * Reconnects immediately instead of waiting for the next attempt. The client does this itself when the
-   * network returns.
+   * Reconnects immediately instead of waiting for the next attempt, even if the browser says that it is
+   * offline. The client does this itself when the network returns.
    */
   reconnect(): void {
     this.#failures = 0;
-    if (this.#retryTimer !== undefined) this.#connect();
+    if (this.#isWaiting) this.#connect();
   }
 
   /** Leaves the room permanently. Rejects messages that are not stored yet with the code `left`. */
@@ -278,7 +281,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   async #connect(): Promise<void> {
     const attempt = ++this.#attempt;
     clearTimeout(this.#retryTimer);
-    this.#retryTimer = undefined;
+    this.#isWaiting = false;
     this.#setStatus("connecting");
     let token: string | undefined;
     try {
@@ -311,8 +314,11 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     });
   }
 
-  /** Schedules the next attempt, after `waitMs` and a random delay. */
+  /** Schedules the next attempt: after `waitMs` and a random delay, or when the network returns. */
   #scheduleReconnect(error?: SnugError, waitMs = 0): void {
+    clearTimeout(this.#retryTimer);
+    this.#isWaiting = true;
+    if (isOffline()) return this.#setStatus("connecting", noNetwork());
     const ms = Math.min(waitMs + delayMs(this.#failures++, this.#backoff), TIMER_MS_MAX);
     this.#retryTimer = setTimeout(() => this.#connect(), ms);
     this.#setStatus("connecting", error, Date.now() + ms);
@@ -345,7 +351,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
 
   /** Handles a lost connection: schedules a reconnection unless one is already scheduled. */
   #onConnectionLost(error: SnugError, waitMs?: number): void {
-    if (this.#endedBy || this.#retryTimer !== undefined) return;
+    if (this.#endedBy || this.#isWaiting) return;
     if (this.#isConnected && performance.now() - this.#welcomedAt >= STABLE_MS) {
       this.#failures = 0;
       this.#offsets.settle();
@@ -373,7 +379,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     this.#endedBy = error;
     this.#disconnect(code);
     clearTimeout(this.#retryTimer);
-    this.#retryTimer = undefined;
+    this.#isWaiting = false;
     this.#stopWatching();
     this.#queue.close(error);
     this.#requests.close(error);
@@ -385,8 +391,14 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
    * connection is alive.
    */
   #onNetworkBack(): void {
+    if (isOffline()) return;
     this.reconnect();
     if (this.#isConnected) this.#connection?.ping(PROBE_MS);
+  }
+
+  #onNetworkLost(): void {
+    if (this.#isWaiting) this.#scheduleReconnect(noNetwork());
+    else this.#onConnectionLost(noNetwork());
   }
 
   #setStatus(status: ConnectionStatus, error?: SnugError, retryAt?: number): void {

@@ -3,8 +3,8 @@
 
 import { readFileSync } from "node:fs";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, it } from "vitest";
-import { hasChromium, newContext, open, startBrowser } from "../support/browser.js";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { expectNoConsoleErrors, hasChromium, newContext, open, startBrowser } from "../support/browser.js";
 import { newRoom } from "../support/join-request.js";
 import { type Reply, type Site, startSite } from "../support/site.js";
 import { inSeconds, token } from "../support/tokens.js";
@@ -42,8 +42,9 @@ describe.skipIf(!hasChromium)("the client in a browser", () => {
         const backoff = { minMs: 5, maxMs: 20 };
         ${before}
         const room = joinRoom({ url: "${worker.origin}", room: "${room}", getToken, backoff });
-        window.room = room;
         room.on("status", ({ status, error }) => log(error ? status + " " + error.code : status));
+        window.rejoin = (other) => joinRoom({ url: "${worker.origin}", room: other, getToken, backoff })
+          .on("status", ({ status, error }) => log(other + " " + status + " " + error?.code));
       </script>`;
       const policy = `default-src 'self' 'unsafe-inline'; img-src data:; connect-src ${connectSources}`;
       return { headers: { "content-type": "text/html", "content-security-policy": policy }, body };
@@ -64,7 +65,11 @@ describe.skipIf(!hasChromium)("the client in a browser", () => {
     return open(await newContext(browser), `${site.origin}/${room}`);
   }
 
-  const until = (page: Page, text: string) => page.getByText(text).waitFor();
+  /** Returns how many times a text is in what the page has written. */
+  const count = async (page: Page, text: string) =>
+    ((await page.locator("#log").textContent()) ?? "").split(text).length - 1;
+
+  const until = (page: Page, text: string | RegExp) => page.getByText(text).waitFor();
 
   it("replaces an expired token where the page may open WebSockets only", async () => {
     const page = await openPage({
@@ -90,5 +95,57 @@ describe.skipIf(!hasChromium)("the client in a browser", () => {
       before: "delete AbortSignal.timeout;",
     });
     await until(page, "disconnected room_forbidden;");
+  });
+
+  it("makes no attempts while offline, and reconnects when the network returns", async () => {
+    const page = await openPage({
+      tokens: [await token()],
+      before: `window.attempts = 0;
+        window.WebSocket = class extends WebSocket {
+          constructor(...args) {
+            super(...args);
+            window.attempts++;
+          }
+        };
+        const { fetch } = window;
+        window.fetch = (...args) => {
+          window.attempts++;
+          return fetch(...args);
+        };`,
+    });
+    await page.clock.install();
+    await until(page, "connected;");
+    await page.context().setOffline(true);
+    await until(page, "connected; connecting offline;");
+    await page.evaluate("rejoin('other')");
+    await until(page, "other connecting offline;");
+    await page.clock.runFor(300_000);
+    await page.evaluate("dispatchEvent(new Event('pageshow'))");
+    await page.clock.runFor(300_000);
+    expect(await page.evaluate("attempts")).toBe(1);
+    expect(await count(page, "offline")).toBe(2);
+    await page.context().setOffline(false);
+    await until(page, "other connected");
+    await until(page, /connecting offline;.* connected;/);
+    expect(await page.evaluate("attempts")).toBe(3);
+    expectNoConsoleErrors(page, /^a request to ws/);
+  });
+
+  it("waits for the network instead of a scheduled attempt", async () => {
+    const page = await openPage({
+      tokens: [await token()],
+      // Attempts fail, and the next one is days away.
+      before: `backoff.minMs = backoff.maxMs = 2 ** 31;
+        window.WebSocket = class extends WebSocket {
+          constructor(url) {
+            super(new URL("/elsewhere", url));
+          }
+        };`,
+    });
+    await until(page, "connecting unreachable;");
+    await page.context().setOffline(true);
+    await until(page, "connecting unreachable; connecting offline;");
+    await page.context().setOffline(false);
+    await until(page, "connecting offline; connecting; connecting unreachable;");
   });
 });
