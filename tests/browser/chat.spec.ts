@@ -63,7 +63,7 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     const [one, two] = [await open(context, worker.origin), await open(context, worker.origin)];
     // The name is filled in.
     for (const page of [one, two]) {
-      await page.keyboard.press("Enter");
+      await page.locator("input[name=name]").press("Enter");
       await messageField(page).waitFor();
     }
     await one.getByText("2 people here").waitFor();
@@ -334,7 +334,6 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
   it("accepts a pasted token if the server issues none, and never puts it into the URL", async () => {
     await using deployed = await startWithPages();
     const page = await open(await newContext(browser, DESKTOP), deployed.origin);
-    await page.keyboard.press("Enter");
     const field = page.getByRole("textbox", { name: "Token" });
     await field.waitFor();
     await expectAccessible(page);
@@ -346,6 +345,19 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     await waitForMessage(page, "with a token of my own");
     expect(page.url()).not.toContain(jwt.slice(0, 20));
     expectNoConsoleErrors(page, /404/);
+  });
+
+  it("asks for no name before it knows that the server issues tokens", async () => {
+    const page = await (await newContext(browser, DESKTOP)).newPage();
+    let isReachable = false;
+    await page.route("**/dev/token", (route) => (isReachable ? route.continue() : route.abort()));
+    await page.goto(worker.origin);
+    await page.getByText("Can't reach the server.").waitFor();
+    expect(await page.getByRole("textbox").count()).toBe(0);
+    await expectAccessible(page);
+    isReachable = true;
+    await page.getByRole("button", { name: "Try again" }).click();
+    await page.getByRole("textbox", { name: "Your name" }).waitFor();
   });
 
   it.each([

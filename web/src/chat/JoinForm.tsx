@@ -1,7 +1,8 @@
 // The form to join a room: with a name, or with a token if the server does not issue any.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useId, useRef, useState } from "preact/hooks";
+import { issuesDevTokens } from "../common/dev-token";
 import { strings } from "./strings";
 import {
   type Identity,
@@ -22,14 +23,24 @@ export function JoinForm({ room: first, enter }: Props) {
   const [name, setName] = useState(() => tabStorage.get("name") ?? randomName());
   const [room, setRoom] = useState(first);
   const [token, setToken] = useState("");
-  const [needsToken, setNeedsToken] = useState(false);
+  /** Unknown until the server has responded. The form asks for nothing that it may not need. */
+  const [needsToken, setNeedsToken] = useState<boolean>();
   const [isSubmitted, setSubmitted] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const [failure, setFailure] = useState<string>();
   const form = useRef<HTMLFormElement>(null);
+  const findOut = useCallback(async () => {
+    setFailure(undefined);
+    try {
+      setNeedsToken(!(await issuesDevTokens()));
+    } catch (error) {
+      setFailure(failureText(error));
+    }
+  }, []);
   useEffect(() => {
     document.title = "Snug";
-  }, []);
+    findOut();
+  }, [findOut]);
 
   const nameError = isSubmitted && !needsToken && !isValidName(name.trim()) ? strings.nameError : undefined;
   const tokenError =
@@ -54,18 +65,35 @@ export function JoinForm({ room: first, enter }: Props) {
       setNeedsToken(true);
       setSubmitted(false);
     } catch (error) {
-      // `fetch` throws a TypeError if there is no response. Its message does not help users.
-      setFailure(error instanceof TypeError ? strings.unreachable : `${error}`);
+      setFailure(failureText(error));
     }
     setBusy(false);
   }
   const focusOn = (field: string) => form.current?.querySelector<HTMLElement>(`[name=${field}]`)?.focus();
 
+  if (needsToken === undefined) {
+    return (
+      <main class="join-page">
+        <div class="join-card">
+          <Logo />
+          <p role="alert" class="error-text">
+            {failure}
+          </p>
+          {failure === undefined ? (
+            <p class="muted delayed">{strings.connecting}</p>
+          ) : (
+            <button type="button" class="button primary" onClick={findOut}>
+              {strings.tryAgain}
+            </button>
+          )}
+        </div>
+      </main>
+    );
+  }
   return (
     <main class="join-page">
       <form class="join-card" ref={form} onSubmit={submit} noValidate>
-        <img src="/icon.svg" alt="" width="48" height="48" />
-        <h1>Snug</h1>
+        <Logo />
         <p class="tagline">{needsToken ? strings.needsToken : strings.tagline}</p>
         {needsToken ? (
           <Field key="token" label={strings.token} hint={strings.tokenHint} error={tokenError}>
@@ -136,6 +164,19 @@ export function JoinForm({ room: first, enter }: Props) {
     </main>
   );
 }
+
+function Logo() {
+  return (
+    <>
+      <img src="/icon.svg" alt="" width="48" height="48" />
+      <h1>Snug</h1>
+    </>
+  );
+}
+
+/** `fetch` throws a TypeError if there is no response. Its message does not help users. */
+const failureText = (error: unknown) =>
+  error instanceof TypeError ? strings.unreachable : (error as Error).message;
 
 /** Selects the current value, so that typing replaces it. */
 const select = (input: HTMLInputElement | null) => input?.select();

@@ -12,3 +12,6 @@ export async function devToken(claims: object): Promise<string | undefined> {
   if (answer.token === undefined) throw new Error(answer.detail ?? `HTTP ${response.status}`);
   return answer.token;
 }
+
+/** Returns true if the Worker issues development tokens. Throws if it is unreachable. */
+export const issuesDevTokens = async () => (await devToken({})) !== undefined;
