@@ -12,6 +12,7 @@ interface Props {
 
 export function Banner({ state, session, leave }: Props) {
   const { status, error, retryAt } = state.status;
+  const isOffline = useOffline();
   const code = error?.code ?? "";
   if (status === "disconnected") {
     return (
@@ -28,12 +29,15 @@ export function Banner({ state, session, leave }: Props) {
   }
   // An empty status region must exist before its content changes, or screen readers may not announce it.
   if (status === "connected") return <div role="status" />;
+  if (isOffline) {
+    return (
+      <div role="status">
+        <p class="banner warning">{strings.offline}</p>
+      </div>
+    );
+  }
   const isWaiting = retryAt !== undefined;
-  // The error of a failed attempt does not say whether the browser is offline.
-  const isOffline = navigator.onLine === false;
-  const why = isOffline
-    ? strings.connectionErrors.offline
-    : (textFor(strings.connectionErrors, code) ?? strings.connectionLost);
+  const why = textFor(strings.connectionErrors, code) ?? strings.connectionLost;
   return (
     <div role="status">
       <div class="banner warning delayed">
@@ -54,6 +58,21 @@ export function Banner({ state, session, leave }: Props) {
       </div>
     </div>
   );
+}
+
+/** Returns true while the browser has no network. Errors of failed attempts do not say so. */
+function useOffline(): boolean {
+  const [isOffline, setOffline] = useState(() => !navigator.onLine);
+  useEffect(() => {
+    const update = () => setOffline(!navigator.onLine);
+    window.addEventListener("online", update);
+    window.addEventListener("offline", update);
+    return () => {
+      window.removeEventListener("online", update);
+      window.removeEventListener("offline", update);
+    };
+  }, []);
+  return isOffline;
 }
 
 /** Counts down the seconds. Hidden from screen readers. */

@@ -68,6 +68,7 @@ export const strings = localized({
     },
 
     connecting: "Connecting…",
+    offline: "You're offline. We'll reconnect.",
     retryIn: (seconds: number) => `Retrying in ${seconds} s.`,
     tryNow: "Try now",
     backToJoin: "Back to join page",
@@ -77,7 +78,6 @@ export const strings = localized({
     rejected: (code: string) => `rejected by the room (${code})`,
     /** By error code: why the client cannot connect at the moment. */
     connectionErrors: {
-      offline: "You're offline.",
       room_full: "This room is full.",
       overloaded: "This room is overloaded.",
       too_many_connections: "You have this room open in too many tabs. Close one.",
@@ -178,6 +178,7 @@ export const strings = localized({
         : [...names.flatMap((name, i) => (i > 0 ? ["、", name] : [name])), " 正在输入…"],
 
     connecting: "连接中…",
+    offline: "网络已断开，恢复后将自动重连。",
     retryIn: (seconds) => `${seconds} 秒后重连。`,
     tryNow: "立即重连",
     backToJoin: "返回加入页",
@@ -186,7 +187,6 @@ export const strings = localized({
     disconnected: (code) => `你已断开连接（${code}）。`,
     rejected: (code) => `被房间拒绝（${code}）`,
     connectionErrors: {
-      offline: "网络已断开。",
       room_full: "房间已满。",
       overloaded: "房间请求过多，暂时无法处理。",
       too_many_connections: "你在太多标签页中打开了此房间，请关闭一个。",
