@@ -129,7 +129,10 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     await waitForMessage(bob.page, "before");
 
     await bob.context.setOffline(true);
-    await bob.page.getByText("You're offline.").waitFor();
+    await bob.page.getByText("You're offline. We'll reconnect.").waitFor();
+    // Nothing can be tried before the network returns.
+    expect(await bob.page.getByText(/Retrying in/).count()).toBe(0);
+    expect(await bob.page.getByRole("button", { name: "Try now" }).count()).toBe(0);
     for (const n of [1, 2, 3]) await send(ann.page, `missed ${n}`);
     await send(bob.page, "written offline");
     await log(bob.page).getByText("Waiting for connection…").waitFor();
@@ -345,6 +348,26 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     await waitForMessage(page, "with a token of my own");
     expect(page.url()).not.toContain(jwt.slice(0, 20));
     expectNoConsoleErrors(page, /404/);
+  });
+
+  it("says once that a pasted token has expired, and asks for another", async () => {
+    await using deployed = await startWithPages({ JWT_LEEWAY_SECONDS: 0 });
+    const page = await open(await newContext(browser, DESKTOP), deployed.origin);
+    const field = page.getByRole("textbox", { name: "Token" });
+    await field.fill(await token({ exp: inSeconds(-60) }));
+    await field.press("Enter");
+    const alert = page.getByRole("alert");
+    await alert.getByText("Your token has expired. Use a new one.").waitFor();
+    expect(await page.getByText(/Retrying in/).count()).toBe(0);
+    await alert.getByRole("button", { name: "Back to join page" }).click();
+
+    // A token that expires while it is in use ends the same way.
+    await field.fill(await token({ exp: inSeconds(3) }));
+    await field.press("Enter");
+    await messageField(page).waitFor();
+    await alert.getByText("Your token has expired. Use a new one.").waitFor();
+    await expectAccessible(page);
+    expectNoConsoleErrors(page, NETWORK_ERRORS);
   });
 
   it("asks for no name before it knows that the server issues tokens", async () => {

@@ -10,7 +10,7 @@ import { RoomList } from "./RoomList";
 import { RoomSession } from "./room-session";
 import { savedReadOffset } from "./scroll-anchor";
 import { strings } from "./strings";
-import { type Identity, tokenProvider } from "./tab-state";
+import type { Identity } from "./tab-state";
 
 interface Props {
   identity: Identity;
@@ -20,7 +20,7 @@ interface Props {
 }
 
 export function Chat({ identity, room, go, leave }: Props) {
-  const [session] = useState(() => new RoomSession(room, tokenProvider(identity), savedReadOffset(room)));
+  const [session] = useState(() => new RoomSession(room, identity, savedReadOffset(room)));
   const [state, setState] = useState(session.state);
   useEffect(() => {
     session.onChange = () => setState(session.state);

@@ -2,7 +2,6 @@
 
 import {
   type Capability,
-  type GetToken,
   joinRoom,
   type Member,
   type Members,
@@ -11,7 +10,7 @@ import {
   SnugError,
   type StatusChange,
 } from "snug-client";
-import { loadDraft, saveDraft } from "./tab-state";
+import { type Identity, loadDraft, saveDraft, tokenProvider } from "./tab-state";
 import {
   emptyTimeline,
   type SendFailure,
@@ -88,10 +87,13 @@ export class RoomSession {
   /** Publishes in flight. They resolve on success and on failure. */
   readonly #publishing = new Set<Promise<void>>();
 
+  readonly #canRenew: boolean;
+
   /** `readOffset` is the offset at which the user was reading before a reload. */
-  constructor(name: string, getToken: GetToken | undefined, readOffset: number | undefined) {
-    const room = joinRoom({ room: name, getToken });
+  constructor(name: string, identity: Identity, readOffset: number | undefined) {
+    const room = joinRoom({ room: name, getToken: tokenProvider(identity) });
     this.#room = room;
+    this.#canRenew = identity.by !== "token";
     room.on("status", (status) => this.#onStatus(status));
     room.on("members", (members) => this.#onMembers(members));
     room.on("message", (message) => this.#onMessage(message));
@@ -167,6 +169,12 @@ export class RoomSession {
   #onStatus(status: StatusChange): void {
     const { user, can } = this.#room;
     const { code, message } = status.error ?? {};
+    if (status.status === "connecting" && code === "token_expired" && !this.#canRenew) {
+      // The client would ask for another token for ever, and get the same one.
+      this.#room.leave();
+      this.#update({ status: { ...status, status: "disconnected" } });
+      return;
+    }
     if (status.status === "connected") this.#activeUsers.clear();
     // A refused join also has the code `banned`, but no moderator's reason.
     const isRemoved = status.status === "disconnected" && this.state.status.status === "connected";
