@@ -246,7 +246,7 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     await waitForMessage(ann.page, "back with a new one");
   });
 
-  it("shows why a moderator banned the user, and returns to the join page", async () => {
+  it("shows why a moderator banned the user and until when, and returns to the join page", async () => {
     const room = newRoom();
     const { page } = await joinAs("Ann", room);
     const moe = await joinAndConnect(worker.origin, room, {
@@ -255,12 +255,62 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     });
     await moe.kick("Ann", { reason: "no spam, please", banSeconds: 60 });
     const alert = page.getByRole("alert");
-    await alert.getByText("A moderator temporarily banned you from this room.").waitFor();
+    await alert.getByText(/A moderator banned you from this room until .*\d\d:\d\d\./).waitFor();
     await alert.getByText("Reason: no spam, please").waitFor();
     await expectAccessible(page);
     await alert.getByRole("button", { name: "Back to join page" }).click();
     await page.locator("input[name=name]").waitFor();
     expectNoConsoleErrors(page, NETWORK_ERRORS);
+  });
+
+  it("shows until when a user is banned who tries to join", async () => {
+    const room = newRoom();
+    const moe = await joinAndConnect(worker.origin, room, {
+      user: "moe",
+      claims: { rooms: { [room]: ["moderate"] } },
+    });
+    await moe.kick("Ann", { banSeconds: 400 * 24 * 3600 });
+    const page = await open(await newContext(browser, DESKTOP), `${worker.origin}/#${room}`);
+    await page.locator("input[name=name]").fill("Ann");
+    await page.keyboard.press("Enter");
+    const year = new Date(Date.now() + 400 * 24 * 3600 * 1000).getFullYear();
+    await page
+      .getByRole("alert")
+      .getByText(new RegExp(`until .* ${year} .*\\d\\d:\\d\\d`))
+      .waitFor();
+    expectNoConsoleErrors(page, NETWORK_ERRORS);
+  });
+
+  it("does not undo a kick by a reload or by switching rooms, but if the user asks for it", async () => {
+    const room = newRoom();
+    const ann = await joinAs("Ann", room);
+    const moe = await joinAndConnect(worker.origin, room, {
+      user: "moe",
+      claims: { rooms: { [room]: ["moderate", "presence"] } },
+    });
+    await send(ann.page, "still on the screen");
+    await waitForMessage(ann.page, "still on the screen");
+    await moe.kick("Ann", { reason: "off topic" });
+    const alert = ann.page.getByRole("alert");
+    const expectNotice = async () => {
+      await alert.getByText("A moderator removed you from this room. You can join again.").waitFor();
+      await alert.getByText("Reason: off topic").waitFor();
+      await expectAccessible(ann.page);
+      expect([...moe.members.keys()]).toEqual(["moe"]);
+    };
+    await expectNotice();
+    await waitForMessage(ann.page, "still on the screen");
+    await ann.page.reload();
+    await expectNotice();
+    await ann.page.goto(`${worker.origin}/#${newRoom()}`);
+    await ann.page.getByText("No messages yet").waitFor();
+    await ann.page.goBack();
+    await expectNotice();
+    await ann.page.getByRole("button", { name: "Join again" }).click();
+    await waitForMessage(ann.page, "still on the screen");
+    await ann.page.reload();
+    await waitForMessage(ann.page, "still on the screen");
+    expectNoConsoleErrors(ann.page);
   });
 
   it("shows why a message failed, and retries or discards it", async () => {

@@ -1,26 +1,34 @@
 // Shows connection problems and what the user can do about them.
 
 import { useEffect, useState } from "preact/hooks";
+import { RemovalText } from "./RemovalNotice";
 import type { RoomSession, RoomState } from "./room-session";
 import { strings, textFor } from "./strings";
 
 interface Props {
   state: RoomState;
   session: RoomSession;
+  rejoin(): void;
   leave(): void;
 }
 
-export function Banner({ state, session, leave }: Props) {
+export function Banner({ state, session, rejoin, leave }: Props) {
   const { status, error, retryAt } = state.status;
   const isOffline = useOffline();
   const code = error?.code ?? "";
   if (status === "disconnected") {
     return (
       <div class="banner error" role="alert">
-        <p>
-          {textFor(strings.disconnectReasons, code) ?? strings.disconnected(code)}
-          {state.closeReason && <bdi> {strings.reason(state.closeReason)}</bdi>}
-        </p>
+        {state.removal ? (
+          <RemovalText removal={state.removal} />
+        ) : (
+          <p>{textFor(strings.disconnectReasons, code) ?? strings.disconnected(code)}</p>
+        )}
+        {code === "kicked" && (
+          <button type="button" class="button" onClick={rejoin}>
+            {strings.joinAgain}
+          </button>
+        )}
         <button type="button" class="button" onClick={leave}>
           {strings.backToJoin}
         </button>

@@ -16,10 +16,12 @@ interface Props {
   identity: Identity;
   room: string;
   go(room: string): void;
+  /** Joins the room again. */
+  rejoin(): void;
   leave(): void;
 }
 
-export function Chat({ identity, room, go, leave }: Props) {
+export function Chat({ identity, room, go, rejoin, leave }: Props) {
   const [session] = useState(() => new RoomSession(room, identity, savedReadOffset(room)));
   const [state, setState] = useState(session.state);
   useEffect(() => {
@@ -85,7 +87,7 @@ export function Chat({ identity, room, go, leave }: Props) {
         </nav>
       )}
       <main>
-        <Banner {...{ state, session, leave }} />
+        <Banner {...{ state, session, rejoin, leave }} />
         <div role="status">
           {hasGap && (
             <div class="banner">

@@ -1,6 +1,6 @@
 // Formats days and full dates.
 
-import { formatDay, locale } from "../common/language";
+import { formatDay, formatTime, locale } from "../common/language";
 import { strings } from "./strings";
 
 const years = new Intl.DateTimeFormat(locale, { dateStyle: "full" });
@@ -15,5 +15,9 @@ export function formatDayLabel(ms: number): string {
     return strings.yesterday;
   return day.getFullYear() === new Date().getFullYear() ? formatDay(ms) : years.format(ms);
 }
+
+/** Returns the time, with the date unless it is today. */
+export const formatUntil = (ms: number): string =>
+  new Date(ms).toDateString() === new Date().toDateString() ? formatTime(ms) : moments.format(ms);
 
 export const formatFullDate = (ms: number) => moments.format(ms);

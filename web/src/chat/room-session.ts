@@ -2,6 +2,7 @@
 
 import {
   type Capability,
+  type GetToken,
   joinRoom,
   type Member,
   type Members,
@@ -10,7 +11,8 @@ import {
   SnugError,
   type StatusChange,
 } from "snug-client";
-import { type Identity, loadDraft, saveDraft, tokenProvider } from "./tab-state";
+import { requestAdmission } from "../common/admission";
+import { type Identity, loadDraft, type Removal, saveDraft, saveKick, tokenProvider } from "./tab-state";
 import {
   emptyTimeline,
   type SendFailure,
@@ -30,8 +32,8 @@ export type HistoryStatus = "loading" | "more" | "beginning" | "failed" | "forbi
 
 export interface RoomState {
   status: StatusChange;
-  /** The moderator's reason for the disconnection. */
-  closeReason: string | undefined;
+  /** A moderator's removal of the user, if the session ended by one. */
+  removal: Removal | undefined;
   /** The current user's id, once connected. */
   user: string | undefined;
   can: ReadonlySet<Capability>;
@@ -62,7 +64,7 @@ const CONTEXT_MESSAGES = 15;
 export class RoomSession {
   state: RoomState = {
     status: { status: "connecting" },
-    closeReason: undefined,
+    removal: undefined,
     user: undefined,
     can: new Set(),
     members: new Map(),
@@ -87,11 +89,13 @@ export class RoomSession {
   /** Publishes in flight. They resolve on success and on failure. */
   readonly #publishing = new Set<Promise<void>>();
 
+  readonly #getToken: GetToken | undefined;
   readonly #canRenew: boolean;
 
   /** `readOffset` is the offset at which the user was reading before a reload. */
   constructor(name: string, identity: Identity, readOffset: number | undefined) {
-    const room = joinRoom({ room: name, getToken: tokenProvider(identity) });
+    this.#getToken = tokenProvider(identity);
+    const room = joinRoom({ room: name, getToken: this.#getToken });
     this.#room = room;
     this.#canRenew = identity.by !== "token";
     room.on("status", (status) => this.#onStatus(status));
@@ -176,10 +180,23 @@ export class RoomSession {
       return;
     }
     if (status.status === "connected") this.#activeUsers.clear();
-    // A refused join also has the code `banned`, but no moderator's reason.
-    const isRemoved = status.status === "disconnected" && this.state.status.status === "connected";
-    const hasReason = isRemoved && (code === "kicked" || code === "banned") && message !== code;
-    this.#update({ status, user, can, closeReason: hasReason ? message : undefined });
+    const wasConnected = this.state.status.status === "connected";
+    this.#update({ status, user, can });
+    if (status.status === "disconnected" && (code === "kicked" || code === "banned")) {
+      // The message of a refused join is not a moderator's.
+      this.#onRemoved(code, wasConnected && message !== code ? message : undefined);
+    }
+  }
+
+  async #onRemoved(code: Removal["code"], reason: string | undefined): Promise<void> {
+    const removal = { code, reason };
+    this.#update({ removal });
+    if (code === "kicked") return saveKick(this.#room.name, removal);
+    // The close code does not say how long the ban lasts, but the refusal of another join does.
+    const token = await this.#getToken?.();
+    const { code: refusal, retryAfterMs } = await requestAdmission(this.#room.name, token);
+    if (refusal !== "banned" || retryAfterMs === undefined) return;
+    this.#update({ removal: { ...removal, until: Date.now() + retryAfterMs } });
   }
 
   #onMembers(known: Members): void {

@@ -73,6 +73,8 @@ export const strings = localized({
     tryNow: "Try now",
     backToJoin: "Back to join page",
     reason: (reason: string) => `Reason: ${reason}`,
+    joinAgain: "Join again",
+    bannedUntil: (time: string) => `A moderator banned you from this room until ${time}.`,
     connectionLost: "Connection lost.",
     disconnected: (code: string) => `You've been disconnected (${code}).`,
     rejected: (code: string) => `rejected by the room (${code})`,
@@ -89,7 +91,7 @@ export const strings = localized({
     },
     /** By error code: why the connection ended for good. */
     disconnectReasons: {
-      kicked: "A moderator removed you from this room.",
+      kicked: "A moderator removed you from this room. You can join again.",
       banned: "A moderator temporarily banned you from this room.",
       token_revoked: "You no longer have access to this room.",
       too_many_errors: "You were disconnected after too many errors or for sending too fast.",
@@ -183,6 +185,8 @@ export const strings = localized({
     tryNow: "立即重连",
     backToJoin: "返回加入页",
     reason: (reason) => `原因：${reason}`,
+    joinAgain: "重新加入",
+    bannedUntil: (time) => `你已被管理员封禁，${time} 前无法进入此房间。`,
     connectionLost: "连接已断开。",
     disconnected: (code) => `你已断开连接（${code}）。`,
     rejected: (code) => `被房间拒绝（${code}）`,
@@ -197,7 +201,7 @@ export const strings = localized({
       misconfigured: "服务器配置有误，请联系管理员。",
     },
     disconnectReasons: {
-      kicked: "你已被管理员移出房间。",
+      kicked: "你已被管理员移出房间，可以重新加入。",
       banned: "你已被管理员暂时封禁，无法进入此房间。",
       token_revoked: "你已没有此房间的访问权限。",
       too_many_errors: "错误过多或发送过于频繁，连接已断开。",

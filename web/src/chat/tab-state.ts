@@ -67,6 +67,18 @@ export function tokenProvider(identity: Identity): GetToken | undefined {
   };
 }
 
+/** A moderator's removal of the user from a room. */
+export interface Removal {
+  code: "kicked" | "banned";
+  reason: string | undefined;
+  /** The end of a ban in Unix ms, once the server has named it. */
+  until?: number;
+}
+
+/** Returns the kick after which the user has not joined the room again. The server itself remembers bans. */
+export const loadKick = (room: string) => tabStorage.read<Removal>(`kick.${room}`);
+export const saveKick = (room: string, kick: Removal | undefined) => tabStorage.write(`kick.${room}`, kick);
+
 /** Returns a random name for new users. */
 export function randomName(): string {
   const one = (list: string) => {

@@ -1,0 +1,45 @@
+// Says that a moderator removed the user, and for how long. After a kick, a reload shows it again instead of joining,
+// so that nobody returns without noticing.
+
+import { formatUntil } from "./dates";
+import { strings } from "./strings";
+import type { Removal } from "./tab-state";
+
+/** What happened, why, and what the user can do. */
+export function RemovalText({ removal: { code, reason, until } }: { removal: Removal }) {
+  const isTimed = code === "banned" && until !== undefined;
+  return (
+    <p>
+      {isTimed ? strings.bannedUntil(formatUntil(until)) : strings.disconnectReasons[code]}
+      {reason && <bdi> {strings.reason(reason)}</bdi>}
+    </p>
+  );
+}
+
+interface Props {
+  room: string;
+  removal: Removal;
+  rejoin(): void;
+  leave(): void;
+}
+
+/** The page after a reload. */
+export function RemovalNotice({ room, removal, rejoin, leave }: Props) {
+  return (
+    <main class="join-page">
+      <div class="join-card">
+        <img src="/icon.svg" alt="" width="48" height="48" />
+        <h1>{room}</h1>
+        <div role="alert">
+          <RemovalText removal={removal} />
+        </div>
+        <button type="button" class="button primary" onClick={rejoin}>
+          {strings.joinAgain}
+        </button>
+        <button type="button" class="button" onClick={leave}>
+          {strings.backToJoin}
+        </button>
+      </div>
+    </main>
+  );
+}
