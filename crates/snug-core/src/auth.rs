@@ -4,11 +4,13 @@
 //! [`JoinRequest::admit`] checks what the token grants in the room.
 
 pub mod join_request;
+pub mod origins;
 pub mod session_cookie;
 pub mod token;
 
 pub(crate) use self::join_request::parse_integer;
 pub use self::join_request::{
-    Admission, AdmissionRules, AllowedOrigins, Credential, JoinOptions, JoinRequest, Position,
-    RequestParts, SUBPROTOCOL, bearer_token, parse_room_name, parse_user_id,
+    Admission, AdmissionRules, Credential, JoinOptions, JoinRequest, Position, RequestParts,
+    SUBPROTOCOL, bearer_token, parse_room_name, parse_user_id,
 };
+pub use self::origins::AllowedOrigins;

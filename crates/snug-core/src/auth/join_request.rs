@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    auth::token::{ClaimedLimits, Claims, TokenRules},
+    auth::{
+        origins::AllowedOrigins,
+        token::{ClaimedLimits, Claims, TokenRules},
+    },
     capability::Capabilities,
     ids::{Offset, RoomName, Timestamp, UserId},
     limits::{EPOCH_BYTES_MAX, SAFE_INTEGER_MAX},
@@ -305,79 +308,6 @@ pub(crate) fn parse_integer(value: &str, error: &'static str) -> Result<u64, Ref
         .ok()
         .filter(|number| is_digits && *number <= SAFE_INTEGER_MAX)
         .ok_or(Refusal::BadRequest(error))
-}
-
-/// The origins whose pages may connect: the host's own, and those listed.
-///
-/// Browsers send `Origin` with every WebSocket but do not apply CORS to WebSockets. Without this
-/// check, a page of another site could use a user's cookies or tokens (RFC 6455, section 10.2).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AllowedOrigins {
-    any: bool,
-    listed: Vec<String>,
-}
-
-impl AllowedOrigins {
-    /// Parses `*`, or origins separated by commas. Returns `None` if one is not an origin.
-    pub fn parse(list: &str) -> Option<Self> {
-        if list.trim() == "*" {
-            return Some(Self {
-                any: true,
-                listed: Vec::new(),
-            });
-        }
-        let listed: Vec<_> = list
-            .split(',')
-            .map(|one| one.trim().to_ascii_lowercase())
-            .collect();
-        listed
-            .iter()
-            .all(|one| is_origin(one))
-            .then_some(Self { any: false, listed })
-    }
-
-    /// Checks the `Origin` header of a request to this host. A request without the header does not
-    /// come from a browser and is allowed.
-    ///
-    /// # Errors
-    ///
-    /// `origin_forbidden` if the origin is not allowed.
-    pub fn check(&self, origin: Option<&str>, host: &str) -> Result<(), Refusal> {
-        let is_allowed = origin.is_none_or(|origin| self.allow(origin, host));
-        is_allowed.then_some(()).ok_or(Refusal::OriginForbidden)
-    }
-
-    /// Returns true if a page of this origin may connect to this host. `null` is never allowed,
-    /// because any page can get that origin with a sandboxed frame.
-    pub fn allow(&self, origin: &str, host: &str) -> bool {
-        let Some((_, authority)) = origin.split_once("://") else {
-            return false;
-        };
-        self.any || authority.eq_ignore_ascii_case(host) || self.lists(origin)
-    }
-
-    /// Returns true if a page of this origin may connect with cookies. As in CORS, `*` does not
-    /// allow cookies. The scheme of the host's own origin must match, too: otherwise an attacker
-    /// who can impersonate the host over plain HTTP could use the cookies.
-    pub fn allow_cookies(&self, origin: &str, own: &str) -> bool {
-        origin.eq_ignore_ascii_case(own) || self.lists(origin)
-    }
-
-    fn lists(&self, origin: &str) -> bool {
-        self.listed.contains(&origin.to_ascii_lowercase())
-    }
-}
-
-/// Returns true if the text is a scheme, a host and optionally a port, as browsers write an origin.
-fn is_origin(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(scheme, host)| {
-        !scheme.is_empty()
-            && scheme
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
-            && !host.is_empty()
-            && !host.contains(['/', '?', '#', '*', '@', ' '])
-    })
 }
 
 #[cfg(test)]
