@@ -14,6 +14,14 @@ const RETRY_MS = 30_000;
 /** Longest delay that timers accept: 2^31 - 1. */
 export const TIMER_MS_MAX = 2_147_483_647;
 
+/**
+ * A JWT, also in the wrapping in which endpoints often send one: quotes, `Bearer ` or a line break. Other characters
+ * are invalid in a JWT (RFC 7515, section 3.1) and in a WebSocket subprotocol.
+ */
+const JWT = /^\s*"?(?:Bearer\s+)?([\w-]+(?:\.[\w-]+)+)"?\s*$/i;
+
+const unavailable = (message: string) => new SnugError("token_unavailable", message, true);
+
 /** Returns a token from your server. It is called whenever a new token is needed. */
 export type GetToken = () => string | Promise<string>;
 
@@ -49,16 +57,20 @@ export class Credentials {
   /** Obtains a new token. Throws `token_unavailable`. */
   async renew(): Promise<string | undefined> {
     if (!this.#getToken) return undefined;
+    let answer: unknown;
     try {
-      const token = await this.#getToken();
-      // Any other character is invalid in a JWT (RFC 7515, section 3.1) and in a WebSocket subprotocol.
-      if (!/^[\w.-]+\.[\w.-]+$/.test(token)) throw new TypeError("not a JWT");
-      this.#token = token;
-      this.#expires = Number.POSITIVE_INFINITY;
-      return token;
+      answer = await this.#getToken();
     } catch (error) {
-      throw new SnugError("token_unavailable", `getToken: ${error}`, true);
+      throw unavailable(`getToken failed: ${error}`);
     }
+    const isText = typeof answer === "string";
+    const token = isText ? JWT.exec(answer as string)?.[1] : undefined;
+    if (token === undefined) {
+      throw unavailable(`getToken must return a JWT; it returned ${isText ? "other text" : typeof answer}`);
+    }
+    this.#token = token;
+    this.#expires = Number.POSITIVE_INFINITY;
+    return token;
   }
 
   /** Drops the current token, because it has expired or was rejected. */

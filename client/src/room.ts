@@ -129,6 +129,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   #state: JsonObject | undefined;
   #isSendingState = false;
   #endedBy: SnugError | undefined;
+  #hasWarned = false;
 
   constructor(options: RoomOptions) {
     super();
@@ -208,13 +209,8 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
    * code of the room, the reason why the room was left, or `outcome_unknown` if the message may have been
    * stored too long ago to find out.
    */
-  async publish(data: unknown, { event, key }: PublishOptions = {}): Promise<Published> {
-    if (this.#endedBy) throw this.#endedBy;
-    const messageKey = `${key ?? `${this.#keyPrefix}.${++this.#keysGenerated}`}`;
-    const outcome = this.#queue.add({ key: messageKey, event, data });
-    // Delayed, so that messages published in the same task share a frame.
-    queueMicrotask(() => this.#sendQueued());
-    return outcome;
+  publish(data: unknown, options: PublishOptions = {}): Promise<Published> {
+    return quietOnLeave(this.#publish(data, options));
   }
 
   /**
@@ -242,27 +238,42 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
    * Closes all connections of a user and returns their number. `banSeconds` also bans the user; 0 lifts a
    * ban. Needs the capability `moderate`.
    */
-  async kick(user: string, options: { reason?: string; banSeconds?: number } = {}): Promise<number> {
+  kick(user: string, options: { reason?: string; banSeconds?: number } = {}): Promise<number> {
     const { reason, banSeconds } = options;
-    return (await this.#request({ type: "kick", user, reason, ban_seconds: banSeconds })).closed;
+    const reply = this.#request({ type: "kick", user, reason, ban_seconds: banSeconds });
+    return quietOnLeave(reply.then(({ closed }) => closed));
   }
 
   /**
    * Reconnects immediately instead of waiting for the next attempt, even if the browser says that it is
-   * offline. The client does this itself when the network returns.
+   * offline. The client does this itself when the network returns. Has no effect in a room that was left.
    */
   reconnect(): void {
+    if (this.#endedBy) this.#warn(`reconnect() has no effect (${this.#endedBy.code}): call joinRoom again`);
     this.#failures = 0;
     if (this.#isWaiting) this.#connect();
   }
 
-  /** Leaves the room permanently. Rejects messages that are not stored yet with the code `left`. */
+  /**
+   * Leaves the room permanently. Rejects messages that are not stored yet with the code `left`; these rejections
+   * need no handler.
+   */
   leave(): void {
     this.#stop(new SnugError("left", "leave() was called"), 1000);
   }
 
   get #isConnected(): boolean {
     return this.#status === "connected";
+  }
+
+  async #publish(data: unknown, { event, key }: PublishOptions): Promise<Published> {
+    if (this.#endedBy) throw this.#endedBy;
+    const messageKey = `${key ?? `${this.#keyPrefix}.${++this.#keysGenerated}`}`;
+    const isQueued = this.#queue.has(messageKey);
+    const outcome = this.#queue.add({ key: messageKey, event, data });
+    // Delayed, so that messages published in the same task share a frame.
+    queueMicrotask(() => this.#sendQueued());
+    return isQueued ? { ...(await outcome), duplicate: true } : outcome;
   }
 
   readonly #request: Requests["send"] = (command) => {
@@ -290,7 +301,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
       if (attempt !== this.#attempt) return;
       // Scheduled before the event, because a listener may leave the room.
       this.#scheduleReconnect(error as SnugError);
-      this.emit("error", error as SnugError);
+      this.#emitError(error as SnugError);
       return;
     }
     if (attempt !== this.#attempt) return;
@@ -402,8 +413,25 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   }
 
   #setStatus(status: ConnectionStatus, error?: SnugError, retryAt?: number): void {
+    // A lost connection alone is no problem: the client resumes it.
+    const isProblem = error && (status === "disconnected" || !this.#isConnected);
     this.#status = status;
-    this.emit("status", { status, error, retryAt });
+    if (!this.emit("status", { status, error, retryAt }) && isProblem) this.#warnOnce(error);
+  }
+
+  #emitError(error: SnugError): void {
+    if (!this.emit("error", error)) this.#warnOnce(error);
+  }
+
+  /** Logs the first problem that no listener hears of. */
+  #warnOnce({ code, message }: SnugError): void {
+    if (this.#hasWarned || code === "left") return;
+    this.#hasWarned = true;
+    this.#warn(`${code}: ${message}. Listen to 'status' and 'error' to handle this`);
+  }
+
+  #warn(text: string): void {
+    console.warn(`snug-client, room '${this.name}': ${text}.`);
   }
 
   #onPush(push: Push): void {
@@ -510,7 +538,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     if (typeof id === "number") this.#requests.onError(id, error);
     else if (id === undefined) {
       this.#attributeError(error);
-      this.emit("error", error);
+      this.#emitError(error);
     } else if (code === "rate_limited") {
       this.#queue.requeue(id);
       this.#isRateLimited = true;
@@ -618,8 +646,20 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
 
   /** Emits `error`, unless the cause is that the room was left. */
   #reportError(error: SnugError): void {
-    if (error !== this.#endedBy) this.emit("error", error);
+    if (error !== this.#endedBy) this.#emitError(error);
   }
+}
+
+/**
+ * Returns a promise whose rejection needs no handler if the cause is `leave()`. The application has called it, and an
+ * unhandled rejection ends a Node process.
+ */
+function quietOnLeave<T>(promise: Promise<T>): Promise<T> {
+  const result = promise.catch((error: SnugError) => {
+    if (error.code === "left") result.catch(() => {});
+    throw error;
+  });
+  return result;
 }
 
 /**

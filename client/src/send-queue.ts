@@ -93,6 +93,11 @@ export class SendQueue {
     return this.#entries.size;
   }
 
+  /** Returns true if a message with this key is queued. */
+  has(key: string): boolean {
+    return this.#entries.has(key);
+  }
+
   /**
    * Adds a message and returns its result. If a message with the same key is already queued, returns the
    * result of that one.

@@ -54,6 +54,28 @@ describe("the package", () => {
     expect(output).toContain("No WebSocket: pass that of 'ws'");
   });
 
+  it("does not end the process with promises that nobody awaits when the room is left", async () => {
+    const code = `import { joinRoom } from "snug-client";
+      const { TOKEN, URL, ROOM } = process.env;
+      const room = joinRoom({ url: URL, room: ROOM, getToken: () => TOKEN });
+      room.publish("one", { key: "k" });
+      room.publish("two", { key: "k" });
+      room.kick("bob");
+      room.leave();
+      room.publish("three");
+      room.kick("bob");
+      process.on("exit", (code) => console.log("ended with", code));`;
+    expect(await run(process.execPath, [], code)).toBe("ended with 0");
+  });
+
+  it("ends the process if a message is refused and nobody handles it", async () => {
+    const code = `import { joinRoom } from "snug-client";
+      const { TOKEN, URL, ROOM } = process.env;
+      const room = joinRoom({ url: URL, room: ROOM, getToken: () => TOKEN });
+      room.publish("x".repeat(100_000));`;
+    expect(await run(process.execPath, [], code)).toContain("too_large");
+  });
+
   it("has no dependencies and contains all exported files", () => {
     const { dependencies, exports } = JSON.parse(readFileSync(join(root, "client", "package.json"), "utf8"));
     expect(dependencies).toBeUndefined();

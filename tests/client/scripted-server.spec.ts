@@ -3,8 +3,8 @@
 
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import type { Command, Message, SnugError } from "snug-client";
-import { expect, it, onTestFinished } from "vitest";
+import { type Command, joinRoom, type Message, type SnugError } from "snug-client";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 import {
   dataOf,
@@ -119,6 +119,87 @@ async function joinedRoom() {
   await untilConnected(room);
   return { server, room, peer };
 }
+
+it.each([
+  ["with a line break", "a.b.c\r\n"],
+  ["as JSON", '"a.b.c"'],
+  ["with its scheme", "Bearer a.b.c"],
+  ["as JSON with its scheme and a line break", '"bearer a.b.c"\n'],
+])("the client accepts a token %s", async (_, answer) => {
+  const server = await startScriptedServer();
+  join(server.url, "lobby", { ...quick, getToken: () => answer });
+  expect((await server.connection()).protocols).toEqual(["snug.v1", "bearer.a.b.c"]);
+});
+
+it.each([
+  [undefined, "getToken must return a JWT; it returned undefined"],
+  [{ token: "a.b.c" }, "getToken must return a JWT; it returned object"],
+  ["<!doctype html> a.b.c", "getToken must return a JWT; it returned other text"],
+  ['"a.b.c" "d.e.f"', "getToken must return a JWT; it returned other text"],
+])("the client says what getToken returned instead of a token (%j)", async (answer, message) => {
+  const room = join("http://127.0.0.1:1", "lobby", { ...quick, getToken: () => answer as string });
+  expect(await nextEvent(room, "error")).toMatchObject({ code: "token_unavailable", message });
+});
+
+/** Records what is logged as a warning, and waits for the first. */
+function recordWarnings() {
+  const { promise: first, resolve } = Promise.withResolvers<void>();
+  const warnings: string[] = [];
+  const spy = vi.spyOn(console, "warn").mockImplementation((text) => {
+    warnings.push(text);
+    resolve();
+  });
+  onTestFinished(() => spy.mockRestore());
+  return { first, warnings };
+}
+
+/** Joins a room without any listeners. */
+function joinSilently(url: string, getToken: () => string) {
+  const room = joinRoom({ url, room: "lobby", getToken, ...quick });
+  onTestFinished(() => room.leave());
+  return room;
+}
+
+it("the client logs one warning if nothing listens to its errors", async () => {
+  const { first, warnings } = recordWarnings();
+  const { promise: failures, resolve } = Promise.withResolvers<void>();
+  let calls = 0;
+  const room = joinSilently("http://127.0.0.1:1", () => {
+    if (++calls === 5) resolve();
+    throw new Error("signed out");
+  });
+  await first;
+  await failures;
+  room.leave();
+  expect(warnings).toEqual([
+    "snug-client, room 'lobby': token_unavailable: getToken failed: Error: signed out. Listen to 'status' and 'error' to handle this.",
+  ]);
+});
+
+it("the client logs no warning about a lost connection, leaving, or errors with a listener", async () => {
+  const { warnings } = recordWarnings();
+  const server = await startScriptedServer();
+  const resumed = joinSilently(server.url, () => "a.b.c");
+  const first = await server.connection();
+  first.sends(welcome());
+  await untilConnected(resumed);
+  first.socket.close(1011);
+  await server.connection();
+  resumed.leave();
+  const heard = join("http://127.0.0.1:1", "lobby", quick);
+  await nextEvent(heard, "status", ({ retryAt }) => retryAt !== undefined);
+  expect(warnings).toEqual([]);
+});
+
+it("the client logs a warning if it is to reconnect after it has left", async () => {
+  const { warnings } = recordWarnings();
+  const { room } = await joinedRoom();
+  room.leave();
+  room.reconnect();
+  expect(warnings).toEqual([
+    "snug-client, room 'lobby': reconnect() has no effect (left): call joinRoom again.",
+  ]);
+});
 
 it("the client ignores unknown pushes and fields", async () => {
   const server = await startScriptedServer();

@@ -17,6 +17,9 @@ export function join(
   { user = "ann", claims, ...options }: JoinOptions = {},
 ): Room {
   const joined = joinRoom({ url, room, getToken: () => token({ sub: user, ...claims }), ...options });
+  // Without listeners, the client logs a warning.
+  joined.on("status", () => {});
+  joined.on("error", () => {});
   onTestFinished(() => joined.leave());
   return joined;
 }
