@@ -18,6 +18,11 @@ export interface RoomOptions {
   last?: number;
   /** Set to `false` to receive no presence updates. Default: `true`. */
   presence?: boolean;
+  /**
+   * Set to `false` to emit no `message` events for messages that this object published; `publish` resolves when they
+   * are stored. Default: `true`.
+   */
+  echo?: boolean;
   /** Maximum number of messages in the send queue. Default: 500. */
   queueMax?: number;
   /** Milliseconds to wait for a reply before the connection counts as lost. Default: 10,000. */

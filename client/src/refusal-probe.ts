@@ -9,13 +9,15 @@ export interface JoinParameters {
   /** Number of newest messages to replay on a first join. */
   last?: number;
   presence?: boolean;
+  echo?: boolean;
 }
 
 /**
  * Returns the address of a room's WebSocket, with an HTTP scheme. Throws a `TypeError` if `base` is not an
  * HTTP or WebSocket URL.
  */
-export function socketUrl(base: string, room: string, { resume, last, presence }: JoinParameters): string {
+export function socketUrl(base: string, room: string, parameters: JoinParameters): string {
+  const { resume, last, presence, echo } = parameters;
   const url = new URL(base);
   url.protocol = url.protocol.replace("ws", "http");
   if (!/^http/.test(url.protocol)) throw new TypeError(`url must be HTTP or WebSocket: ${base}`);
@@ -27,6 +29,7 @@ export function socketUrl(base: string, room: string, { resume, last, presence }
     url.searchParams.set("offset", `${resume.offset}`);
   } else if (last) url.searchParams.set("last", `${last}`);
   if (presence === false) url.searchParams.set("presence", "0");
+  if (echo === false) url.searchParams.set("echo", "0");
   return url.href;
 }
 

@@ -110,6 +110,8 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   #connection: Connection | undefined;
   #welcome: Welcome | undefined;
   #welcomedAt = 0;
+  /** Ids of all connections so far. */
+  readonly #connections = new Set<string | undefined>();
   /** Number of the current connection attempt. Results of earlier attempts are ignored. */
   #attempt = 0;
   #failures = 0;
@@ -282,11 +284,11 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   };
 
   #socketUrl(): string {
-    const { url = "", last, presence } = this.#options;
+    const { url = "", last, presence, echo } = this.#options;
     // A client without the capability `receive` has not missed any messages.
     const canReceive = !this.#welcome || this.#welcome.can.includes("receive");
     const resume = canReceive ? this.#offsets.position : undefined;
-    return socketUrl(url, this.name, { resume, last, presence });
+    return socketUrl(url, this.name, { resume, last, presence, echo });
   }
 
   async #connect(): Promise<void> {
@@ -467,6 +469,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     const previous = this.#offsets.position;
     const gap = this.#offsets.welcome(welcome, Boolean(this.#options.last));
     this.#welcome = welcome;
+    this.#connections.add(welcome.connection);
     this.#welcomedAt = performance.now();
     this.#rejectedTokens = 0;
     this.#roster.snapshot(welcome.members ?? [], welcome.count, welcome.truncated === true);
@@ -499,7 +502,9 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     if (place === "missing")
       return this.#onConnectionLost(new SnugError("missing_message", "A message is missing", true));
     this.#queue.onMessage(message);
-    this.emit("message", message as Message<Data>);
+    // Without echo, a replay still contains own messages.
+    const isHidden = this.#options.echo === false && this.#connections.has(message.connection);
+    if (!isHidden) this.emit("message", message as Message<Data>);
     if (this.#replayUntil !== undefined && message.offset >= this.#replayUntil) this.#onReplayComplete();
   }
 
@@ -527,6 +532,8 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     if (typeof id === "number") this.#requests.onReply(id, reply);
     else if (id !== undefined && reply.type === "ack") {
       const { offset = 0, time = 0, duplicate } = reply;
+      // Without echo, the ack takes the message's place among the received ones.
+      if (this.#options.echo === false && !duplicate) this.#offsets.accept(offset);
       this.#queue.settle(id, duplicate ? { offset, time, duplicate } : { offset, time });
       this.#onFrameProgress();
     }

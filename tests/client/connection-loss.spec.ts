@@ -73,6 +73,22 @@ describe("a lost connection", () => {
     },
   );
 
+  it("does not echo an own message that the replay contains", async () => {
+    await using line = await startFaultyLine(url);
+    const name = newRoom();
+    const room = await joinAndConnect(line.origin, name, { ...quick, echo: false });
+    const bob = await joinAndConnect(url, name, { user: "bob" });
+    const messages = recordEvents(room, "message");
+    const stored = nextEvent(bob, "message");
+    line.freeze("down");
+    const own = room.publish("own");
+    await stored;
+    expect((await own).offset).toBe(1);
+    await bob.publish("bob's");
+    await untilOffset(room, 2);
+    expect(dataOf(messages)).toEqual(["bob's"]);
+  });
+
   it("is detected in a room without traffic", async () => {
     await using line = await startFaultyLine(url);
     const room = await joinAndConnect(line.origin, newRoom(), quick);

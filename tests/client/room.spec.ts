@@ -88,6 +88,27 @@ describe("publishing", () => {
     expect(await others).toMatchObject(message);
   });
 
+  it("without echo emits only the messages of others, and misses none", async () => {
+    const name = newRoom();
+    const [ann, bob] = [
+      await joinAndConnect(url, name, { echo: false }),
+      await joinAndConnect(url, name, { user: "bob" }),
+    ];
+    const [messages, changes] = [recordEvents(ann, "message"), recordEvents(ann, "status")];
+    const places: Promise<unknown>[] = [];
+    for (let n = 1; n <= 20; n++) places.push(ann.publish(n), bob.publish(n));
+    await Promise.all(places);
+    const { offset } = await bob.publish("end");
+    await untilOffset(ann, offset);
+    expect(offset).toBe(41);
+    expect(dataOf(messages)).toEqual([...Array.from({ length: 20 }, (_, n) => n + 1), "end"]);
+    expect(new Set(messages.map(({ user }) => user))).toEqual(new Set(["bob"]));
+    expect(changes).toEqual([]);
+    const own = ann.publish("last");
+    expect(await own).toMatchObject({ offset: 42 });
+    expect(ann.position?.offset).toBe(42);
+  });
+
   it("before the connection is open queues messages in order", async () => {
     const room = join(url, newRoom());
     expect(room.status).toBe("connecting");
