@@ -15,4 +15,13 @@ export {
   type RoomEvents,
   type StatusChange,
 } from "./room.js";
+export type {
+  MembersOf,
+  MessageOf,
+  PublishArguments,
+  RoomTypes,
+  SignalArguments,
+  SignalOf,
+  StateOf,
+} from "./room-types.js";
 export type { Published } from "./send-queue.js";

@@ -3,7 +3,7 @@
 import type { JsonObject, Member, Presence } from "./protocol.js";
 
 /** Members by user id. */
-export type Members = ReadonlyMap<string, Member>;
+export type Members<Info = JsonObject, State = JsonObject> = ReadonlyMap<string, Member<Info, State>>;
 
 /** Returns the members after a presence update. Does not modify its argument. */
 export function applyDiff(

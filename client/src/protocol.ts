@@ -16,15 +16,15 @@ export interface Position {
 }
 
 /** A user with at least one connection, or within the grace period. */
-export interface Member {
+export interface Member<Info = JsonObject, State = JsonObject> {
   user: string;
   /** Public profile from the user's token. */
-  info: JsonObject;
+  info: Info;
   /** Time of the join, in Unix ms. */
   since: number;
   connections: number;
   /** Presence state of each connection, by connection id. */
-  state: { [connection: string]: JsonObject };
+  state: { [connection: string]: State };
 }
 
 /** A stored message. */
@@ -144,12 +144,12 @@ export interface MessagePush extends Message {
 }
 
 /** A signal from another connection. */
-export interface Signal {
+export interface Signal<Data = Json> {
   type: "signal";
   user: string;
   connection: string;
   event?: string;
-  data: Json;
+  data: Data;
 }
 
 /** New presence state of a connection, or `null` if the connection is gone. */

@@ -2,20 +2,20 @@
 
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import type { RoomOptions } from "./options.js";
-import type { Members } from "./presence.js";
-import type { Json, Message } from "./protocol.js";
+import type { Message } from "./protocol.js";
 import { joinRoom, type Room, type StatusChange } from "./room.js";
+import type { MembersOf, MessageOf, RoomTypes } from "./room-types.js";
 
 /** State of a room for rendering. */
-export interface RoomView<Data = Json> extends StatusChange {
+export interface RoomView<Types extends RoomTypes = RoomTypes> extends StatusChange {
   /**
    * The room, for publishing and adding listeners. `undefined` until the component has mounted and the room's
    * name is known.
    */
-  room: Room<Data> | undefined;
+  room: Room<Types> | undefined;
   /** The newest messages, oldest first and without a gap. */
-  messages: readonly Message<Data>[];
-  members: Members;
+  messages: readonly MessageOf<Types>[];
+  members: MembersOf<Types>;
   /** Total number of members. In a large room, `members` does not list all of them. */
   count: number;
 }
@@ -48,7 +48,7 @@ const initialView: RoomView = {
  * with the next token. Changes to other options have no effect after the join. If messages are lost and
  * cannot be recovered, `messages` is cleared and reloaded with the newest ones.
  */
-export function useRoom<Data = Json>(options: UseRoomOptions): RoomView<Data> {
+export function useRoom<Types extends RoomTypes = RoomTypes>(options: UseRoomOptions): RoomView<Types> {
   const latest = useRef(options);
   latest.current = options;
   const [store, setStore] = useState<Store>();
@@ -66,7 +66,7 @@ export function useRoom<Data = Json>(options: UseRoomOptions): RoomView<Data> {
   // Until the effect has run, the store still belongs to the previous room.
   const isCurrent = store !== undefined && store.name === room && store.url === url;
   const view = () => (isCurrent ? store.view : initialView);
-  return useSyncExternalStore(store?.subscribe ?? subscribeToNothing, view, view) as RoomView<Data>;
+  return useSyncExternalStore(store?.subscribe ?? subscribeToNothing, view, view) as RoomView<Types>;
 }
 
 const subscribeToNothing = () => () => {};

@@ -9,21 +9,20 @@ import { type HistoryOptions, readHistory } from "./history.js";
 import { isOffline, watchNetwork } from "./network.js";
 import { type Gap, OffsetTracker } from "./offset-tracker.js";
 import type { PublishOptions, RoomOptions, SignalOptions } from "./options.js";
-import { applyDiff, type Members, Roster } from "./presence.js";
-import type {
-  Capability,
-  ErrorPush,
-  Json,
-  JsonObject,
-  Message,
-  Position,
-  Push,
-  Signal,
-  Welcome,
-} from "./protocol.js";
+import { applyDiff, Roster } from "./presence.js";
+import type { Capability, ErrorPush, JsonObject, Message, Position, Push, Welcome } from "./protocol.js";
 import { type JoinRefusal, probeRefusal, socketUrl } from "./refusal-probe.js";
 import { Requests } from "./requests.js";
 import { roomNameError } from "./room-name.js";
+import type {
+  MembersOf,
+  MessageOf,
+  PublishArguments,
+  RoomTypes,
+  SignalArguments,
+  SignalOf,
+  StateOf,
+} from "./room-types.js";
 import { type Published, SendQueue } from "./send-queue.js";
 
 /** State of the connection: alternates between `connecting` and `connected`; `disconnected` is final. */
@@ -39,14 +38,14 @@ export interface StatusChange {
 }
 
 /** Events of a room and their arguments. */
-export interface RoomEvents<Data = Json> {
+export interface RoomEvents<Types extends RoomTypes = RoomTypes> {
   status: StatusChange;
   /** A stored message. Each is emitted once, in the order of offsets. */
-  message: Message<Data>;
+  message: MessageOf<Types>;
   /** A signal: a message that is not stored. */
-  signal: Signal;
+  signal: SignalOf<Types>;
   /** The members, after a change. */
-  members: Members;
+  members: MembersOf<Types>;
   /**
    * Messages were lost and cannot be recovered. Reload your data, for example with `history`. Without a
    * listener, the client throws an uncaught error, because the application would otherwise show wrong data
@@ -72,18 +71,19 @@ const CODES_OF_CLOSES: Record<number, string> = { 4100: "kicked", 4101: "banned"
 /**
  * Joins a room. Returns immediately; messages published before the connection is open wait in the send queue.
  *
- * `Data` is the type of the messages' data. It is not checked at run time.
+ * `Types` are the types of the room's data, such as `{ messages: { chat: Chat }, state: Cursor }`. They are not
+ * checked at run time.
  *
  * Throws a `TypeError` if `room` is not a string, if `url` is missing or invalid, or if the platform has no
  * `WebSocket` and none was passed. A room whose name is invalid is `disconnected` at once, with the code
  * `bad_room`.
  */
-export function joinRoom<Data = Json>(options: RoomOptions): Room<Data> {
+export function joinRoom<Types extends RoomTypes = RoomTypes>(options: RoomOptions): Room<Types> {
   return new Room(options);
 }
 
 /** A joined room. Create one with `joinRoom`. */
-export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
+export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvents<Types>> {
   /** Name of the room. */
   readonly name: string;
   readonly #options: RoomOptions;
@@ -164,8 +164,8 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   }
 
   /** Members by user id. While disconnected, the last known ones. */
-  get members(): Members {
-    return this.#roster.members;
+  get members(): MembersOf<Types> {
+    return this.#roster.members as MembersOf<Types>;
   }
 
   /** Total number of members. In a large room, `members` does not list all of them. */
@@ -211,6 +211,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
    * code of the room, the reason why the room was left, or `outcome_unknown` if the message may have been
    * stored too long ago to find out.
    */
+  publish(...args: PublishArguments<Types>): Promise<Published>;
   publish(data: unknown, options: PublishOptions = {}): Promise<Published> {
     return quietOnLeave(this.#publish(data, options));
   }
@@ -219,6 +220,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
    * Sends a signal to all other connections in the room, or to the users in `to`. Returns false, and sends
    * nothing, if there is no connection.
    */
+  signal(...args: SignalArguments<Types>): boolean;
   signal(data: unknown, { event, to }: SignalOptions = {}): boolean {
     if (!this.#isConnected) return false;
     this.#connection?.send(JSON.stringify({ type: "signal", event, to, data }));
@@ -226,14 +228,15 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   }
 
   /** Sets the presence state of this client. It is sent again after each reconnection. */
-  setState(state: object): void {
+  setState(state: StateOf<Types, object>): void {
     this.#state = { ...state } as JsonObject;
     this.#sendState();
   }
 
   /** Reads stored messages, by default from the newest one downward. */
-  history(options: HistoryOptions = {}): AsyncGenerator<Message<Data>, void> {
-    return readHistory((command) => this.#request(command), options) as AsyncGenerator<Message<Data>, void>;
+  history(options: HistoryOptions = {}): AsyncGenerator<MessageOf<Types>, void> {
+    const messages = readHistory((command) => this.#request(command), options);
+    return messages as AsyncGenerator<MessageOf<Types>, void>;
   }
 
   /**
@@ -443,7 +446,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
       case "message":
         return this.#onMessage(push);
       case "signal":
-        this.emit("signal", push);
+        this.emit("signal", push as SignalOf<Types>);
         return;
       case "presence":
         if (this.#roster.apply(push)) this.#requestMembers();
@@ -504,7 +507,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
     this.#queue.onMessage(message);
     // Without echo, a replay still contains own messages.
     const isHidden = this.#options.echo === false && this.#connections.has(message.connection);
-    if (!isHidden) this.emit("message", message as Message<Data>);
+    if (!isHidden) this.emit("message", message as MessageOf<Types>);
     if (this.#replayUntil !== undefined && message.offset >= this.#replayUntil) this.#onReplayComplete();
   }
 
@@ -610,7 +613,7 @@ export class Room<Data = Json> extends Emitter<RoomEvents<Data>> {
   #applyOwnState(state: JsonObject): void {
     const { user = "", connection = "" } = this.#welcome ?? {};
     const updates = [{ user, connection, state }];
-    this.#roster.members = applyDiff(this.members, { joins: [], leaves: [], updates });
+    this.#roster.members = applyDiff(this.#roster.members, { joins: [], leaves: [], updates });
     this.emit("members", this.members);
   }
 

@@ -169,20 +169,68 @@ describe("the types", () => {
     expect(compile(known.map((name) => [name, types[name] ?? "", read(name)]))).toBe("");
   });
 
-  it("allow a custom type for message data", () => {
-    const code = [
-      'import { joinRoom, type Message } from "snug-client";',
-      "interface Chat { text: string }",
-      'const room = joinRoom<Chat>({ room: "lobby", url: undefined });',
-      'room.on("message", ({ data }) => data.text.trim());',
-      "export const texts = async () => { for await (const { data } of room.history()) data.text.trim(); };",
-      'const chat: Chat = { text: "hi" };',
-      "room.publish(chat); room.setState(chat); room.signal([chat] as readonly Chat[]);",
-      "export const wrong: Message<Chat> = { offset: 1, time: 1, user: 'ann', data: { text: 1 } };",
-    ];
-    const output = check(code.join("\n"));
-    expect(output).toContain("Type 'number' is not assignable to type 'string'");
-    expect(output.match(/error TS/g)).toHaveLength(1);
+  it("of a room's data follow from its events", () => {
+    const code = `
+      import { joinRoom, type MessageOf, type Room } from "snug-client";
+      import { useRoom } from "snug-client/react";
+      interface Lobby {
+        messages: { chat: { text: string }; poll: { options: readonly string[] }; "": number };
+        signals: { typing: { isTyping: boolean } };
+        state: { cursor: [number, number] };
+        info: { name?: string };
+      }
+      const room: Room<Lobby> = joinRoom<Lobby>({ room: "lobby", url: undefined, echo: false });
+      function show(message: MessageOf<Lobby>): string {
+        if (message.event === "chat") return message.data.text.trim();
+        if (message.event === "poll") return message.data.options.join();
+        return message.data.toFixed();
+      }
+      room.on("message", show);
+      room.on("message", ({ event, data }) => event === "chat" && data.text.trim());
+      room.on("signal", ({ user, data }) => user + data.isTyping.valueOf());
+      room.on("members", (members) => {
+        for (const { info, state } of members.values()) info.name?.trim() ?? Object.values(state)[0]?.cursor[0].toFixed();
+      });
+      room.publish({ text: "hi" }, { event: "chat" });
+      room.publish({ options: ["a"] }, { event: "poll", key: "k" });
+      room.publish(7);
+      room.signal({ isTyping: true }, { event: "typing", to: ["bob"] });
+      room.setState({ cursor: [1, 2] });
+      export const texts = async () => { for await (const message of room.history()) show(message); };
+      export const View = () => useRoom<Lobby>({ room: "lobby" as string | undefined | null }).messages.map(show);`;
+    expect(check(code)).toBe("");
+  });
+
+  it("of a room's data reject what its events do not allow", () => {
+    const code = `
+      import { joinRoom } from "snug-client";
+      const room = joinRoom<{ messages: { chat: { text: string } }; state: { x: number } }>({ room: "lobby" });
+      room.publish({ text: 1 }, { event: "chat" });
+      room.publish({ text: "hi" });
+      room.publish({ text: "hi" }, { event: "chatt" });
+      room.setState({ y: 1 });
+      room.on("message", ({ data }) => data.txt);
+      joinRoom<{ text: string }>({ room: "lobby" });`;
+    expect(
+      check(code)
+        .match(/\((\d+),\d+\): error TS/g)
+        ?.map((line) => Number(/\d+/.exec(line))),
+    ).toEqual([4, 5, 6, 7, 8, 9]);
+  });
+
+  it("allow any JSON without types of a room's data", () => {
+    const code = `
+      import { joinRoom, type Message } from "snug-client";
+      const room = joinRoom({ room: "lobby" });
+      interface Chat { text: string }
+      const chat: Chat = { text: "hi" };
+      room.publish(chat);
+      room.publish([chat] as readonly Chat[], { event: "chat" });
+      room.signal(chat);
+      room.setState(chat);
+      room.on("message", ({ event, data }) => event?.trim() ?? (typeof data === "string" && data.trim()));
+      export const typed: Message<Chat> = { offset: 1, time: 1, user: "ann", data: chat };`;
+    expect(check(code)).toBe("");
   });
 
   it("discriminate webhooks and publish results", () => {
