@@ -110,8 +110,6 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   #connection: Connection | undefined;
   #welcome: Welcome | undefined;
   #welcomedAt = 0;
-  /** Ids of all connections so far. */
-  readonly #connections = new Set<string | undefined>();
   /** Number of the current connection attempt. Results of earlier attempts are ignored. */
   #attempt = 0;
   #failures = 0;
@@ -251,7 +249,8 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
 
   /**
    * Reconnects immediately instead of waiting for the next attempt, even if the browser says that it is
-   * offline. The client does this itself when the network returns. Has no effect in a room that was left.
+   * offline. The client does this itself when the network returns. Has no effect after the room has ended, except
+   * for a warning on the console.
    */
   reconnect(): void {
     if (this.#endedBy) this.#warn(`reconnect() has no effect (${this.#endedBy.code}): call joinRoom again`);
@@ -344,7 +343,9 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     if (!refusal) {
       // The token may be the reason, even though nothing says so.
       if (this.#failures % UNEXPLAINED_MAX === UNEXPLAINED_MAX - 1) this.#credentials.discard();
-      return this.#scheduleReconnect(new SnugError("unreachable", "No reply that can be read", true));
+      return this.#scheduleReconnect(
+        new SnugError("unreachable", "No reply, or none that this page may read", true),
+      );
     }
     const { error, next } = refusal;
     if (next === "retry") return this.#scheduleReconnect(error, error.retryAfterMs);
@@ -472,7 +473,6 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     const previous = this.#offsets.position;
     const gap = this.#offsets.welcome(welcome, Boolean(this.#options.last));
     this.#welcome = welcome;
-    this.#connections.add(welcome.connection);
     this.#welcomedAt = performance.now();
     this.#rejectedTokens = 0;
     this.#roster.snapshot(welcome.members ?? [], welcome.count, welcome.truncated === true);
@@ -504,10 +504,9 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     if (place === "duplicate") return;
     if (place === "missing")
       return this.#onConnectionLost(new SnugError("missing_message", "A message is missing", true));
-    this.#queue.onMessage(message);
-    // Without echo, a replay still contains own messages.
-    const isHidden = this.#options.echo === false && this.#connections.has(message.connection);
-    if (!isHidden) this.emit("message", message as MessageOf<Types>);
+    const isOwn = this.#queue.onMessage(message);
+    // A replay contains own messages even without echo.
+    if (!isOwn || this.#options.echo !== false) this.emit("message", message as MessageOf<Types>);
     if (this.#replayUntil !== undefined && message.offset >= this.#replayUntil) this.#onReplayComplete();
   }
 

@@ -187,18 +187,20 @@ export class SendQueue {
   }
 
   /**
-   * Handles a received message. If it is one that a lost connection sent, it is stored and is not sent again.
+   * Handles a received message. If it is one that a lost connection sent, it is stored and is not sent again, and
+   * this returns true.
    */
-  onMessage(message: Message): void {
+  onMessage(message: Message): boolean {
     const { connection, offset, time } = message;
-    if (offset <= this.#ackedTo) return;
+    if (offset <= this.#ackedTo) return false;
     for (const entry of this.#entries.values()) {
       const isOurs = connection !== undefined && entry.sentBy.has(connection);
       if (isOurs && !this.#inFlight.has(entry.key) && entry.content === content(message)) {
         this.#finish(entry, { offset, time });
-        return;
+        return true;
       }
     }
+    return false;
   }
 
   /** Handles a lost connection: the replies to messages in flight will not arrive. */
