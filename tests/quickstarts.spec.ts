@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { hasNext, nextFolder } from "../scripts/requirements/next.mjs";
+import { next } from "../scripts/requirements/next.mjs";
 import { hasChromium, startBrowser } from "./support/browser.js";
 import { freePort } from "./support/ports.js";
 import { SECRET } from "./support/tokens.js";
@@ -34,7 +34,7 @@ const VITE: QuickStart = {
 };
 const NEXT: QuickStart = {
   document: "docs/nextjs.md",
-  packages: nextFolder,
+  packages: next.folder,
   port: "3000",
   urlVariable: "NEXT_PUBLIC_SNUG_URL",
 };
@@ -173,7 +173,7 @@ async function send(page: Page, text: string) {
 
 describe.each([
   { ...VITE, isInstalled: true },
-  { ...NEXT, isInstalled: Boolean(process.env.CI) || hasNext() },
+  { ...NEXT, isInstalled: Boolean(process.env.CI) || next.isInstalled() },
 ])("$document", ({ isInstalled, ...quickStart }) => {
   let browser: Browser | undefined;
   beforeAll(async () => {
