@@ -1,7 +1,7 @@
 // `npm run build`: builds the Worker and its pages into build/, and the client into client/dist.
 // Skips a part whose sources and output are unchanged; `--force` builds everything.
 
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { build } from "./lib/artifact.mjs";
 import { inRoot, npmTool } from "./lib/paths.mjs";
@@ -16,12 +16,15 @@ const wasm = "build/index_bg.wasm";
 const client = {
   name: "client",
   step: { title: "client", purpose: "compiles TypeScript to client/dist", duration: "1 s" },
-  sources: ["package-lock.json", "client/package.json", "client/tsconfig.json", "client/src"],
+  sources: [
+    "package-lock.json",
+    "client/build.mjs",
+    "client/package.json",
+    "client/tsconfig.json",
+    "client/src",
+  ],
   outputs: ["client/dist"],
-  async build(run) {
-    rmSync(inRoot("client", "dist"), { recursive: true, force: true });
-    await run(npmTool("tsc"), ["--project", "client"]);
-  },
+  build: (run) => run("node", ["client/build.mjs"]),
 };
 
 /** @type {import("./lib/artifact.mjs").Artifact} */

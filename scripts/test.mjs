@@ -5,6 +5,7 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { inRoot, npmTool } from "./lib/paths.mjs";
 import { exitCode, main, runScript, start } from "./lib/run.mjs";
 import { buildRequirements, setUp } from "./lib/setup.mjs";
+import { bundlers } from "./requirements/bundlers.mjs";
 import { chromium } from "./requirements/chromium.mjs";
 import { commandLine } from "./requirements/command-line.mjs";
 import { next } from "./requirements/next.mjs";
@@ -63,7 +64,7 @@ async function endToEndTests() {
 const withFailedRun = ({ passed, failed }, code) => ({ passed, failed: failed || Number(code !== 0) });
 
 await main(async () => {
-  await setUp([...buildRequirements, php, commandLine, chromium, schemathesis, next]);
+  await setUp([...buildRequirements, php, commandLine, chromium, schemathesis, next, bundlers]);
   const rust = await rustTests();
   const built = await runScript("build.mjs");
   if (built !== 0) return built;

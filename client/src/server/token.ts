@@ -1,7 +1,7 @@
 // Tokens for users and for the back end itself.
 
 import type { Capability, JsonObject } from "../protocol.js";
-import { fromBase64url, hmacKey, toBase64url, utf8 } from "./bytes.js";
+import { type Bytes, fromBase64url, hmacKey, toBase64url, utf8 } from "./bytes.js";
 
 /** Algorithms for signing with a shared secret (RFC 7518, section 3.2). */
 export type HmacAlgorithm = "HS256" | "HS384" | "HS512";
@@ -95,7 +95,7 @@ export async function mintToken(options: TokenOptions): Promise<string> {
 }
 
 /** Returns the bytes of a `JWT_SECRET`. Throws a `TypeError` if it is invalid. */
-export function secretBytes(secret: string): Uint8Array<ArrayBuffer> {
+export function secretBytes(secret: string): Bytes {
   if (typeof secret !== "string") throw new TypeError("secret must be a string");
   const bytes = secret.startsWith(RAW_PREFIX) ? fromBase64url(secret.slice(RAW_PREFIX.length)) : utf8(secret);
   if (!bytes) throw new TypeError(`secret is not valid base64url after '${RAW_PREFIX}'`);

@@ -1,7 +1,7 @@
 // Verification of webhooks: Standard Webhooks (https://www.standardwebhooks.com), signed with HMAC-SHA256.
 
 import { SnugError } from "../error.js";
-import { fromBase64, hmacKey, utf8 } from "./bytes.js";
+import { type Bytes, fromBase64, hmacKey, utf8 } from "./bytes.js";
 import type { Webhook } from "./protocol.js";
 
 /** Request headers: a `Headers` object or a plain object such as Node's. */
@@ -107,7 +107,7 @@ export async function verifyWebhook({
   }
 }
 
-function secretBytes(secret: string): Uint8Array<ArrayBuffer> {
+function secretBytes(secret: string): Bytes {
   const bytes = secret.startsWith(PREFIX) ? fromBase64(secret.slice(PREFIX.length)) : undefined;
   if (!bytes || bytes.length < SECRET_BYTES_MIN || bytes.length > SECRET_BYTES_MAX) {
     throw new TypeError(
@@ -134,7 +134,7 @@ function isEqual(claimed: Uint8Array, expected: Uint8Array): boolean {
   return difference === 0;
 }
 
-function concatenate(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
+function concatenate(first: Uint8Array, second: Uint8Array): Bytes {
   const whole = new Uint8Array(first.length + second.length);
   whole.set(first);
   whole.set(second, first.length);
