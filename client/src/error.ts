@@ -2,7 +2,6 @@
 
 /** An error reported by the room, the server or the client. */
 export class SnugError extends Error {
-  override readonly name = "SnugError";
   /**
    * Stable code to branch on: an error code, refusal code or close reason of PROTOCOL.md, or one of the
    * client's own.
@@ -18,5 +17,10 @@ export class SnugError extends Error {
     this.code = code;
     this.retryable = retryable;
     this.retryAfterMs = retryAfterMs;
+  }
+
+  // Not a field: the stack trace begins with the name that the object has before its fields are set.
+  override get name(): string {
+    return "SnugError";
   }
 }

@@ -103,6 +103,22 @@ describe("mintToken rejects", () => {
     );
   });
 
+  it.each([
+    [{ "*": ["recieve"] }, `rooms['*'] contains the unknown capability "recieve"`],
+    [{ lobby: ["receive"], "team:*": ["admin"] }, `rooms['team:*'] contains the unknown capability "admin"`],
+    [{ lobby: ["toString"] }, `rooms['lobby'] contains the unknown capability "toString"`],
+    [{ lobby: [1] }, "rooms['lobby'] contains the unknown capability 1"],
+    [{ lobby: "publish" }, "rooms['lobby'] must be an array of capabilities"],
+    [{ lobby: true }, "rooms['lobby'] must be an array of capabilities"],
+  ])("the capabilities of %j", async (rooms, expected) => {
+    expect(await outcome({ rooms: rooms as unknown as TokenOptions["rooms"] })).toContain(expected);
+  });
+
+  it("an unknown limit", async () => {
+    const limits = { messages_per_second: 1 } as TokenOptions["limits"];
+    expect(await outcome({ limits })).toContain("limits has the unknown limit 'messages_per_second'");
+  });
+
   it("a missing secret", async () => {
     expect(await outcome({ secret: process.env.NO_SUCH_VARIABLE as string })).toBe("secret must be a string");
   });

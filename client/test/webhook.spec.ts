@@ -2,12 +2,17 @@
 // else.
 
 import { createHmac, randomBytes } from "node:crypto";
+import { Readable } from "node:stream";
+import { inspect } from "node:util";
+import { runInNewContext } from "node:vm";
 import { Webhook as Standard } from "standardwebhooks";
 import { describe, expect, it } from "vitest";
 import {
   type DecisionLike,
   decide,
   type RoomPublishWebhook,
+  SnugApiError,
+  SnugError,
   type VerifyOptions,
   verifyWebhook,
   type WebhookHeaders,
@@ -47,7 +52,23 @@ const outcome = (options: Partial<VerifyOptions>) =>
     (error: unknown) => (error instanceof WebhookVerificationError ? error.code : `${error}`),
   );
 
+/** Evaluates an expression in another context, where `bytes` are those of the body. */
+const fromAnotherContext = (expression: string) =>
+  runInNewContext(`const bytes = Uint8Array.from(list); ${expression}`, { list: [...Buffer.from(BODY)] });
+
 describe("verifyWebhook accepts", () => {
+  it.each<[string, () => unknown]>([
+    ["a string", () => BODY],
+    ["a buffer", () => Buffer.from(BODY)],
+    ["a part of a larger buffer", () => Buffer.from(`{${BODY}}`).subarray(1, -1)],
+    ["an array buffer", () => new TextEncoder().encode(BODY).buffer],
+    ["a view of the bytes", () => new DataView(new TextEncoder().encode(BODY).buffer)],
+    ["an array of bytes from another context", () => fromAnotherContext("bytes")],
+    ["an array buffer from another context", () => fromAnotherContext("bytes.buffer")],
+  ])("a body that is %s", async (_, body) => {
+    expect(await outcome({ body: body() as string })).toBe("valid");
+  });
+
   it("a webhook signed by the Standard Webhooks library", async () => {
     expect(await verify()).toEqual(JSON.parse(BODY));
   });
@@ -185,6 +206,36 @@ describe("verifyWebhook rejects", () => {
     expect(await outcomeWith(SECRET.replace("whsec_", ""))).toContain("TypeError: a secret must be");
   });
 
+  it.each<[string, unknown, string]>([
+    [
+      "parsed already",
+      JSON.parse(BODY),
+      "is an object: a body parser ran first. In Express, put `express.raw(",
+    ],
+    ["of numbers", [1, 2], "is an array: a body parser ran first"],
+    ["missing", undefined, "is undefined: pass `await request.text()`"],
+    ["null", null, "is null: pass `await request.text()`"],
+    ["a promise", Promise.resolve(BODY), "is a promise: await it"],
+    ["a stream", new Response(BODY).body, "is a stream: pass `await request.text()`"],
+    ["a stream of Node", Readable.from([BODY]), "is a stream: pass `await request.text()`"],
+  ])("a body that is %s with a TypeError that says how to get the raw one", async (_, body, expected) => {
+    const options = { body } as unknown as VerifyOptions;
+    expect(await outcome(options)).toContain(
+      `TypeError: body must be the raw body, a string or bytes, but ${expected}`,
+    );
+  });
+
+  it.each<[string, unknown, string]>([
+    ["a promise", Promise.resolve(new Headers(signed())), "is a promise: await it"],
+    ["missing", undefined, "is undefined: pass `request.headers`"],
+    ["a list", Object.entries(signed()).flat(), "is an array: pass `request.headers`"],
+  ])("headers that are %s with a TypeError", async (_, headers, expected) => {
+    const options = { headers } as unknown as VerifyOptions;
+    expect(await outcome(options)).toContain(
+      `TypeError: headers must be a Headers object or a plain object, but ${expected}`,
+    );
+  });
+
   it.each([
     [24, 23],
     [64, 65],
@@ -193,6 +244,20 @@ describe("verifyWebhook rejects", () => {
     const fits = secret(good);
     expect(await outcome({ secrets: fits, headers: signed(BODY, { secret: fits }) })).toBe("valid");
     expect(await outcome({ secrets: secret(bad) })).toContain("TypeError: a secret must be");
+  });
+});
+
+describe("errors", () => {
+  it.each([
+    ["SnugError", new SnugError("left", "The room was left")],
+    ["SnugApiError", new SnugApiError(404, "not_found", "There is no such room")],
+    ["WebhookVerificationError", new WebhookVerificationError("body_invalid", "The body is not valid JSON")],
+  ])("print as %s", (name, error) => {
+    expect(error.name).toBe(name);
+    expect(`${error}`).toBe(`${name}: ${error.message}`);
+    expect(error.stack).toMatch(new RegExp(`^${name}: `));
+    expect(inspect(error)).toMatch(new RegExp(`^${name}: `));
+    expect(Object.keys(error)).not.toContain("name");
   });
 });
 

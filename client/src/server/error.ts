@@ -22,6 +22,10 @@ export class SnugApiError extends SnugError {
     if (options.cause !== undefined) this.cause = options.cause;
   }
 
+  override get name(): string {
+    return "SnugApiError";
+  }
+
   /** Creates the error from a problem document. `retryAfter` is the value of the `Retry-After` header. */
   static fromProblem({ status, code, detail }: Problem, retryAfter: string | null = null): SnugApiError {
     return new SnugApiError(status, code, detail, { retryAfterMs: retryAfterMsOf(retryAfter) });

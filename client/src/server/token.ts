@@ -45,6 +45,16 @@ const USER_BYTES_MAX = 128;
 const INFO_BYTES_MAX = 1_024;
 const TOKEN_BYTES_MAX = 8_192;
 const EXPIRES_MAX = 10 ** 12;
+/** All capabilities. The type makes a missing one an error. */
+const CAPABILITIES: { readonly [capability in Capability]: true } = {
+  receive: true,
+  publish: true,
+  signal: true,
+  presence: true,
+  history: true,
+  moderate: true,
+  serve: true,
+};
 const ROOM_PATTERN = /^(?=.{1,129}$)[\w.:@~-]{0,128}\*?$/;
 const HASHES = { HS256: "SHA-256", HS384: "SHA-384", HS512: "SHA-512" } as const;
 const RAW_PREFIX = "base64url:";
@@ -65,7 +75,12 @@ export async function mintToken(options: TokenOptions): Promise<string> {
   if (!isPositiveInteger(expiresIn) || expires >= EXPIRES_MAX) {
     throw new TypeError("expiresIn must be a positive integer (seconds)");
   }
-  const { messagesPerSecond, messageBytes } = limits ?? {};
+  const { messagesPerSecond, messageBytes, ...unknown } = limits ?? {};
+  const [unknownLimit] = Object.keys(unknown);
+  if (unknownLimit !== undefined)
+    throw new TypeError(
+      `limits has the unknown limit '${unknownLimit}': use messagesPerSecond and messageBytes`,
+    );
   for (const limit of [messagesPerSecond, messageBytes]) {
     if (limit !== undefined && !isPositiveInteger(limit)) {
       throw new TypeError("limits must be positive integers");
@@ -127,6 +142,20 @@ function checkRooms(rooms: TokenRooms): void {
         `rooms contains the invalid pattern ${JSON.stringify(pattern)}: use a room name, a prefix with a trailing '*', or '*'`,
       );
     }
+    if (!Array.isArray(rooms)) checkCapabilities(pattern, (rooms as { [pattern: string]: unknown })[pattern]);
+  }
+}
+
+/** The Worker ignores capabilities that it does not know, so that a typing error would go unnoticed. */
+function checkCapabilities(pattern: string, capabilities: unknown): void {
+  const known = Object.keys(CAPABILITIES);
+  if (!Array.isArray(capabilities))
+    throw new TypeError(`rooms['${pattern}'] must be an array of capabilities: ${known.join(", ")}`);
+  for (const capability of capabilities) {
+    if (!known.includes(capability))
+      throw new TypeError(
+        `rooms['${pattern}'] contains the unknown capability ${JSON.stringify(capability)}: use ${known.join(", ")}`,
+      );
   }
 }
 

@@ -3,6 +3,7 @@
 import { SnugError } from "../error.js";
 import { type Bytes, fromBase64, hmacKey, utf8 } from "./bytes.js";
 import type { Webhook } from "./protocol.js";
+import { checkHeaders, rawBody } from "./raw-request.js";
 
 /** Request headers: a `Headers` object or a plain object such as Node's. */
 export type WebhookHeaders = Headers | { readonly [name: string]: string | readonly string[] | undefined };
@@ -38,6 +39,10 @@ export class WebhookVerificationError extends SnugError {
   constructor(code: WebhookErrorCode, message: string) {
     super(code, message);
   }
+
+  override get name(): string {
+    return "WebhookVerificationError";
+  }
 }
 
 const TOLERANCE_SECONDS = 300;
@@ -51,7 +56,7 @@ const SIGNATURE_BYTES = 32;
  * Verifies a request to `WEBHOOK_URL` or `PUBLISH_URL` and returns its parsed body.
  *
  * Rejects with a `WebhookVerificationError` if the request is not from Snug or too old, and with a
- * `TypeError` if a secret is invalid or all are missing.
+ * `TypeError` if a secret is invalid, all are missing, or the body or the headers are not as received.
  */
 export async function verifyWebhook({
   body,
@@ -63,6 +68,8 @@ export async function verifyWebhook({
   // A missing environment variable is undefined or empty.
   const keys = [secrets].flat().flatMap((secret) => (secret ? [secretBytes(secret)] : []));
   if (keys.length === 0) throw new TypeError("secrets are missing: set WEBHOOK_SECRET");
+  const content = rawBody(body);
+  checkHeaders(headers);
   const id = header(headers, "webhook-id");
   const timestamp = header(headers, "webhook-timestamp");
   const signatures = header(headers, "webhook-signature");
@@ -85,7 +92,6 @@ export async function verifyWebhook({
       `The webhook is dated ${-ageSeconds} seconds in the future; at most ${toleranceSeconds} are allowed`,
     );
   }
-  const content = typeof body === "string" ? utf8(body) : new Uint8Array(body);
   const signed = concatenate(utf8(`${id}.${timestamp}.`), content);
   const claimed = signatures
     .split(" ")
