@@ -35,6 +35,12 @@ final class Member
      */
     public static function from(array $json): self
     {
-        return new self($json['user'], $json['info'], $json['since'], $json['connections'], $json['state']);
+        return new self(
+            $json['user'],
+            (array) $json['info'],
+            $json['since'],
+            $json['connections'],
+            (array) $json['state'],
+        );
     }
 }

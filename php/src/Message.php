@@ -18,7 +18,10 @@ final class Message
         public readonly ?string $connection,
         /** The event name that the publisher chose, if any. */
         public readonly ?string $event,
-        /** The message's data, decoded from JSON. Objects become associative arrays. */
+        /**
+         * The message's data, decoded from JSON. Objects become associative arrays; an empty object becomes an
+         * `ArrayObject`, which is encoded as an object again. Whole numbers too large for PHP become strings.
+         */
         public readonly mixed $data,
     ) {
     }

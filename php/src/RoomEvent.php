@@ -46,7 +46,7 @@ final class RoomEvent
             $json['type'],
             $json['time'],
             $json['user'] ?? null,
-            $json['info'] ?? [],
+            (array) ($json['info'] ?? []),
             $json['epoch'] ?? null,
             isset($json['message']) ? Message::from($json['message']) : null,
         );

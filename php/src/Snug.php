@@ -50,6 +50,29 @@ final class Snug
     }
 
     /**
+     * Creates a client with the HTTP client that is installed: Guzzle, Symfony's, or one that php-http/discovery finds.
+     *
+     * Requests with Guzzle and Symfony's client time out after 10 seconds. To set another timeout, use the constructor.
+     *
+     * @param string $url The Worker's URL, such as `https://chat.example.com`.
+     * @param string|TokenIssuer|Closure(): string $secret The Worker's `JWT_SECRET`, or what the constructor accepts as
+     *        `$tokens`.
+     * @param string $user The author of messages that do not set `user`.
+     *
+     * @throws \InvalidArgumentException If the secret is too short, or is not valid base64url.
+     * @throws \LogicException If no HTTP client is installed.
+     */
+    public static function create(
+        string $url,
+        #[\SensitiveParameter] string|TokenIssuer|Closure $secret,
+        string $user = 'server',
+    ): self {
+        $tokens = is_string($secret) ? new TokenIssuer($secret) : $secret;
+        $http = HttpClient::discover();
+        return new self($url, $tokens, $http->client, $http->requestFactory, $http->streamFactory, $user);
+    }
+
+    /**
      * Returns a handle to a room. This sends no request, and the room does not need to exist yet.
      *
      * @throws \InvalidArgumentException If the name is empty, `.` or `..`.

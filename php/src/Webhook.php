@@ -110,7 +110,11 @@ final class Webhook
         if (!$this->isSigned("$id.$timestamp.$body", self::header($headers, 'webhook-signature'))) {
             throw new WebhookVerificationException('webhook-signature does not match the request under any secret');
         }
-        $json = json_decode($body, true);
+        try {
+            $json = Json::decode($body);
+        } catch (JsonException) {
+            $json = null;
+        }
         if (!is_array($json) || ($json['type'] ?? null) !== $type) {
             throw new WebhookVerificationException("the request is signed, but its type is not '$type'");
         }

@@ -76,6 +76,15 @@ final class SnugTest extends TestCase
         );
     }
 
+    public function testMessagesArePublishedAgainAsTheyWereRead(): void
+    {
+        $ann = new TestConnection($this->room->name, 'ann');
+        $ann->send(['type' => 'publish', 'id' => 1, 'data' => ['style' => new \stdClass(), 'tags' => []]]);
+        $ann->next('message');
+        $this->room->publish($this->room->history()->messages[0]->data);
+        self::assertSame('{"style":{},"tags":[]}', json_encode($this->room->history()->messages[1]->data));
+    }
+
     public function testMessagesUseTheRequestedAuthor(): void
     {
         $this->room->publish('by the default author');

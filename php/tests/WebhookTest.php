@@ -60,6 +60,22 @@ final class WebhookTest extends TestCase
         ]);
     }
 
+    public function testADecisionReturnsDataAsItCame(): void
+    {
+        $data = '{"style":{},"tags":[],"cells":{"0":{},"1":[]},"n":1.0,"id":9007199254740993}';
+        $body = '{"type":"room.publish","timestamp":"2027-01-15T08:00:05.000Z","data":{"room":"lobby","messages":'
+            . '[{"user":"ann","connection":"3f1c","data":' . $data . '}]}}';
+        $decide = static fn (ProposedMessage $message): Decision => Decision::replace($message->data);
+        $response = (new Webhook(self::SECRET))->decide($body, self::signed($body), $decide);
+        self::assertSame('{"decisions":[{"allow":true,"data":' . $data . '}]}', $response);
+    }
+
+    public function testRejectsASignedBodyThatIsNotJson(): void
+    {
+        $this->expectException(WebhookVerificationException::class);
+        (new Webhook(self::SECRET))->events('{"type":', self::signed('{"type":'));
+    }
+
     public function testDecodesTheWebhookInTheProtocol(): void
     {
         $body = file_get_contents(__DIR__ . '/../../tests/vectors/webhook_events.json');

@@ -8,3 +8,7 @@ require_once __DIR__ . '/../autoload.php';
 foreach (['LiveWorker', 'TestConnection'] as $class) {
     require_once __DIR__ . "/$class.php";
 }
+if (!class_exists('Http\Discovery\Psr18ClientDiscovery')) {
+    require_once __DIR__ . '/discovery/Psr18ClientDiscovery.php';
+    require_once __DIR__ . '/discovery/Psr17FactoryDiscovery.php';
+}

@@ -5,11 +5,13 @@ import { installPackages } from "../lib/apt.mjs";
 import { inRoot } from "../lib/paths.mjs";
 import { Failure, outputOf } from "../lib/run.mjs";
 
-/** PHP, the test tools, and Guzzle, which the tests use as HTTP client. */
+/** PHP, the test tools, and the HTTP clients that the tests use. */
 const DEBIAN_PACKAGES = [
   "php-cli",
   "php-curl",
   "php-guzzlehttp-guzzle",
+  "php-nyholm-psr7",
+  "php-symfony-http-client",
   "phpunit",
   "php-codesniffer",
   "composer",
