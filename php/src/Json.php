@@ -35,7 +35,7 @@ final class Json
      */
     public static function decode(string $text): mixed
     {
-        // PHP refuses objects with a key that begins with NUL. A prefix that nobody can guess hides the NUL.
+        // PHP refuses objects with a key that begins with NUL. A random prefix hides the NUL.
         $prefix = str_contains($text, '"\\u0000') ? bin2hex(random_bytes(16)) : '';
         if ($prefix !== '') {
             $text = str_replace('"\\u0000', "\"$prefix\\u0000", $text);

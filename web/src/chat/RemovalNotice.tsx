@@ -1,11 +1,11 @@
 // Says that a moderator removed the user, and for how long. After a kick, a reload shows it again instead of joining,
-// so that nobody returns without noticing.
+// so that a user does not return without noticing.
 
 import { formatUntil } from "./dates";
 import { strings } from "./strings";
 import type { Removal } from "./tab-state";
 
-/** What happened, why, and what the user can do. */
+/** Text that says what happened, why, and what the user can do. */
 export function RemovalText({ removal: { code, reason, until } }: { removal: Removal }) {
   const isTimed = code === "banned" && until !== undefined;
   return (
