@@ -13,7 +13,7 @@ import { applyDiff, Roster } from "./presence.js";
 import type { Capability, ErrorPush, JsonObject, Message, Position, Push, Welcome } from "./protocol.js";
 import { type JoinRefusal, probeRefusal, socketUrl } from "./refusal-probe.js";
 import { Requests } from "./requests.js";
-import { roomNameError } from "./room-name.js";
+import { roomNameFault } from "./room-name.js";
 import type {
   MembersOf,
   MessageOf,
@@ -135,7 +135,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     super();
     const { room, url = globalThis.location?.origin, timeoutMs = 10_000, queueMax } = options;
     const socket = options.WebSocket ?? globalThis.WebSocket;
-    const badName = roomNameError(room);
+    const fault = roomNameFault(room);
     if (!url) throw new TypeError("url is required");
     if (!socket) throw new TypeError("No WebSocket: pass that of 'ws'");
     this.name = room;
@@ -151,9 +151,10 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
       () => this.#onNetworkBack(),
       () => this.#onNetworkLost(),
     );
-    if (!badName && !isOffline()) this.#connect();
-    // Delayed, so that the application can add listeners.
-    else queueMicrotask(() => (badName ? this.#stop(badName) : this.#onNetworkLost()));
+    // Anything else is delayed, so that the application can add listeners.
+    if (fault) queueMicrotask(() => this.#stop(new SnugError("bad_room", fault)));
+    else if (isOffline()) queueMicrotask(() => this.#onNetworkLost());
+    else this.#connect();
   }
 
   /** State of the connection. */

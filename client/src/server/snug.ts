@@ -4,6 +4,7 @@ import type { Backoff } from "../backoff.js";
 import type { GetToken } from "../credentials.js";
 import { type HistoryOptions, readHistory } from "../history.js";
 import type { Json, Message } from "../protocol.js";
+import { roomNameFault } from "../room-name.js";
 import type { Published } from "../send-queue.js";
 import { SnugApiError } from "./error.js";
 import type {
@@ -342,10 +343,9 @@ function tokensOf({
 
 /** Returns the path of a room. Throws a `TypeError` for an invalid name, which could change the path. */
 function pathOf(room: string): string {
-  if (typeof room !== "string" || !/^[\w.:@~-]{1,128}$/.test(room)) {
-    throw new TypeError(`invalid room name ${JSON.stringify(room)}: use 1 to 128 of A-Z a-z 0-9 _ . : @ ~ -`);
-  }
-  return `/v1/rooms/${segment(room)}`;
+  const fault = roomNameFault(room);
+  if (fault) throw new TypeError(fault);
+  return `/v1/rooms/${encodeURIComponent(room)}`;
 }
 
 /**
