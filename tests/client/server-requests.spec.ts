@@ -129,7 +129,7 @@ describe("a temporary refusal", () => {
       retries: 2,
     });
     expect(await rejection(snug.publish("lobby", { data: 1 }))).toMatchObject({
-      name: "SnugError",
+      name: "SnugApiError",
       status: 429,
       code: "rate_limited",
       detail: "because of rate_limited",
