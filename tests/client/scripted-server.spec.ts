@@ -521,6 +521,7 @@ it("the client stays disconnected after leave, whenever it is called", async () 
   const second = join("http://127.0.0.1:1", "lobby", quick);
   await nextEvent(second, "status", ({ retryAt }) => retryAt !== undefined);
   second.leave();
+  recordWarnings();
   second.reconnect();
   // Right after the welcome: nothing is renewed or emitted afterwards.
   let tokens = 0;
