@@ -14,6 +14,11 @@ export interface RoomOptions {
    * page's cookies.
    */
   getToken?: GetToken | undefined;
+  /**
+   * The user's id, if the page knows it: a server that identifies another user ends the room with `user_changed`.
+   * Default: the user of the first connection.
+   */
+  user?: string | undefined;
   /** Number of newest messages to replay on the first join, at most 100. Default: 0. */
   last?: number;
   /** Set to `false` to receive no presence updates. Default: `true`. */

@@ -44,7 +44,7 @@ const initialView: RoomView = {
  * Joins a room while the component is mounted, and leaves it on unmount. Waits while `room` is `undefined` or
  * `null`.
  *
- * If `room` or `url` changes, the hook leaves and joins the new room. A new `getToken` function takes effect
+ * If `room`, `url` or `user` changes, the hook leaves and joins again. A new `getToken` function takes effect
  * with the next token. Changes to other options have no effect after the join. If messages are lost and
  * cannot be recovered, `messages` is cleared and reloaded with the newest ones.
  */
@@ -52,19 +52,23 @@ export function useRoom<Types extends RoomTypes = RoomTypes>(options: UseRoomOpt
   const latest = useRef(options);
   latest.current = options;
   const [store, setStore] = useState<Store>();
-  const { room, url } = options;
+  const { room, url, user } = options;
   // The other options are read from `latest` when they are needed.
   useEffect(() => {
     if (room === undefined || room === null) return undefined;
     const { keep, getToken, ...others } = latest.current;
     const current = () =>
       latest.current.getToken?.() ?? Promise.reject(new Error("getToken is no longer set"));
-    const joined = new Store(joinRoom({ ...others, room, getToken: getToken && current }), url, keep);
+    const joined = new Store(joinRoom({ ...others, room, url, user, getToken: getToken && current }), {
+      url,
+      user,
+      keep,
+    });
     setStore(joined);
     return () => joined.leave();
-  }, [room, url]);
+  }, [room, url, user]);
   // Until the effect has run, the store still belongs to the previous room.
-  const isCurrent = store !== undefined && store.name === room && store.url === url;
+  const isCurrent = store !== undefined && store.name === room && store.url === url && store.user === user;
   const view = () => (isCurrent ? store.view : initialView);
   return useSyncExternalStore(store?.subscribe ?? subscribeToNothing, view, view) as RoomView<Types>;
 }
@@ -77,15 +81,17 @@ class Store {
   readonly #room: Room;
   readonly name: string;
   readonly url: string | undefined;
+  readonly user: string | undefined;
   readonly #keep: number;
   readonly #listeners = new Set<() => void>();
   /** Number of gaps so far. A reload that started before the latest gap is discarded. */
   #gaps = 0;
 
-  constructor(room: Room, url: string | undefined, keep = 200) {
+  constructor(room: Room, { url, user, keep = 200 }: Pick<UseRoomOptions, "url" | "user" | "keep">) {
     this.#room = room;
     this.name = room.name;
     this.url = url;
+    this.user = user;
     this.#keep = Math.max(1, keep);
     this.view = { ...initialView, room };
     room.on("status", ({ status, error, retryAt }) => this.#update({ status, error, retryAt }));

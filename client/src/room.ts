@@ -467,8 +467,9 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   }
 
   #onWelcome(welcome: Welcome): void {
+    const { user = this.#options.user } = this;
     // Whatever waits was written by the user who joined.
-    if (this.user !== undefined && this.user !== welcome.user) {
+    if (user !== undefined && user !== welcome.user) {
       return this.#stop(new SnugError("user_changed", "Another user has signed in: join again"), 1000);
     }
     const previous = this.#offsets.position;

@@ -51,6 +51,25 @@ const scriptOfLateName = (url: string, jwt: string) => `
   createRoot(document.getElementById("root")).render(<StrictMode><Page /></StrictMode>);
 `;
 
+/** Returns the script of a page whose user signs out, and another one in. */
+const scriptOfUsers = (url: string, tokens: Record<string, string>) => `
+  import { StrictMode, useState } from "react";
+  import { createRoot } from "react-dom/client";
+  import { useRoom } from "snug-client/react";
+  const tokens = ${JSON.stringify(tokens)};
+  function Page() {
+    const [user, setUser] = useState("ann");
+    const { room, status } = useRoom({
+      room: "users", user, url: ${JSON.stringify(url)}, getToken: () => tokens[user],
+    });
+    return <>
+      <p>{user}: {status} as {String(room?.user)}</p>
+      <button onClick={() => setUser("bob")}>Sign in as bob</button>
+    </>;
+  }
+  createRoot(document.getElementById("root")).render(<StrictMode><Page /></StrictMode>);
+`;
+
 const here = new URL("../..", import.meta.url).pathname;
 
 async function bundle(contents: string, globalName?: string) {
@@ -162,5 +181,15 @@ describe.skipIf(!hasChromium)("useRoom", () => {
     await page.getByText("undefined: connecting, 0").waitFor();
     const requests = /a request to \S+/;
     expectNoConsoleErrors(page, requests);
+  });
+
+  it("joins again when another user signs in", async () => {
+    const tokens = { ann: await token({ sub: "ann" }), bob: await token({ sub: "bob" }) };
+    code = await bundle(scriptOfUsers(worker.origin, tokens));
+    const page = await open(await newContext(browser), site.origin);
+    await page.getByText("ann: connected as ann").waitFor();
+    await page.getByRole("button", { name: "Sign in as bob" }).click();
+    await page.getByText("bob: connected as bob").waitFor();
+    expectNoConsoleErrors(page, /a request to \S+/);
   });
 });

@@ -349,6 +349,21 @@ it("the client leaves and rejects everything that waits if another user has sign
   expect(room.user).toBe("ann");
 });
 
+it("the client leaves at once if the server identifies another user than the page", async () => {
+  const server = await startScriptedServer();
+  const room = joinRoom({ url: server.url, room: "lobby", user: "ann", ...quick });
+  const waiting = errorCodeOf(room.publish("ann's"));
+  const end = untilDisconnected(room);
+  const peer = await server.connection();
+  const commands: string[] = [];
+  peer.socket.on("message", (frame) => commands.push(`${frame}`));
+  const closed = once(peer.socket, "close");
+  peer.sends(welcome({ user: "bob" }));
+  expect([await end, await waiting]).toEqual(["user_changed", "user_changed"]);
+  await closed;
+  expect(commands).toEqual([]);
+});
+
 it("the client continues reading history after a lost connection, and detects an erased room", async () => {
   const server = await startScriptedServer();
   const room = join(server.url, "lobby", quick);
