@@ -5,7 +5,7 @@ use js_sys::{JsString, Uint8Array};
 use snug_core::{
     Refusal, RoomName,
     auth::{self, token::Claims},
-    backend::api::{ApiOperation, ApiRequest, BODY_TOO_LONG, MultiRoomPublish},
+    backend::api::{ApiOperation, ApiRequest, BODY_TOO_LONG, MultiRoomPublish, check_no_options},
     limits::FRAME_BYTES_MAX,
 };
 use wasm_bindgen::JsValue;
@@ -52,12 +52,12 @@ pub async fn handle(
     let room = auth::parse_room_name(room)?;
     let query = check_origin(request, env)?;
     let operation = match endpoint {
-        Endpoint::Publish => ApiOperation::Publish,
+        Endpoint::Publish => ApiOperation::Publish.without_options(&query)?,
         Endpoint::Messages => ApiOperation::messages(&query)?,
-        Endpoint::Members => ApiOperation::Members,
+        Endpoint::Members => ApiOperation::Members.without_options(&query)?,
         Endpoint::Kick { user } => ApiOperation::kick(auth::parse_user_id(user)?, &query)?,
-        Endpoint::Describe => ApiOperation::Describe,
-        Endpoint::Erase => ApiOperation::Erase,
+        Endpoint::Describe => ApiOperation::Describe.without_options(&query)?,
+        Endpoint::Erase => ApiOperation::Erase.without_options(&query)?,
         Endpoint::DeadEvents => ApiOperation::dead_events(&query)?,
     };
     let claims = authenticate(request, env, context).await?;
@@ -79,7 +79,7 @@ pub async fn handle(
 /// Any refusal of the request as a whole. A refusal by one room is part of the response.
 pub async fn publish(request: &Request, env: &Env, context: &Context) -> Result<Response, Problem> {
     let config = config::load(env)?;
-    check_origin(request, env)?;
+    check_no_options(&check_origin(request, env)?)?;
     let claims = authenticate(request, env, context).await?;
     let body = read_body(request).await?;
     let bytes_max = claims

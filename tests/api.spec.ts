@@ -144,6 +144,64 @@ describe("messages over the HTTP API", () => {
     await problem(400, "bad_request", send("POST", "/v1/publish"));
   });
 
+  it("an old chat is moved with its dates", async () => {
+    const room = newRoom();
+    const path = `/v1/rooms/${room}/messages`;
+    const first = Date.now() - 3 * 24 * 60 * 60 * 1000;
+    const chat = [0, 0, 5].map((later, n) => ({ user: "ann", data: n, key: `${n}`, time: first + later }));
+    const stored = await success(201, send("POST", path, chat));
+    expect(stored.messages.map(({ time }: { time: number }) => time)).toEqual(chat.map(({ time }) => time));
+    const ann = await connect(worker, room, { user: "ann", query: { last: 3 } });
+    for (const { data, time } of chat) {
+      expect(await ann.next("message")).toMatchObject({ data, time });
+    }
+    const { messages } = await success(200, send("GET", path));
+    expect(messages).toMatchObject(chat.map(({ user, data, time }) => ({ user, data, time })));
+    // A repeated request stores nothing, although its times are in the past of the room now.
+    const again = await success(201, send("POST", path, chat));
+    expect(again.messages.every(({ duplicate }: { duplicate?: true }) => duplicate)).toBe(true);
+    const earlier = await problem(400, "bad_request", send("POST", path, { data: 1, time: first }));
+    expect(earlier.detail).toContain(`'time' is ${first}, but the message before it has ${first + 5}`);
+    const later = Date.now() + 60_000;
+    const future = await problem(400, "bad_request", send("POST", path, { data: 1, time: later }));
+    expect(future.detail).toContain(`'time' is ${later}, which is in the future`);
+    const results = await success(
+      200,
+      send("POST", "/v1/publish", { rooms: [room, newRoom()], messages: { data: 1, time: first } }),
+    );
+    expect(results.results).toMatchObject([
+      { error: { code: "bad_request" } },
+      { messages: [{ time: first }] },
+    ]);
+  });
+
+  it.each([
+    ["POST", "/messages", { data: 1, tiem: 2 }],
+    ["POST", "/messages", [{ data: 1 }, { data: 1, tiem: 2 }]],
+    ["POST", "/messages?tiem=2", { data: 1 }],
+    ["GET", "/messages?limit=1&tiem=2", undefined],
+    ["GET", "/members?tiem", undefined],
+    ["GET", "?tiem=", undefined],
+    ["DELETE", "?tiem=2", undefined],
+    ["DELETE", "/members/ann?ban_seconds=1&tiem=2", undefined],
+    ["GET", "/webhooks/dead?tiem=2", undefined],
+  ])("an unknown name in %s …%s with the body %j is named", async (method, path, body) => {
+    const { detail } = await problem(400, "bad_request", send(method, `/v1/rooms/${newRoom()}${path}`, body));
+    expect(detail).toMatch(/^The (field|query option) 'tiem' is unknown; /);
+  });
+
+  it("an unknown name in a publish to several rooms is named", async () => {
+    const publish = { rooms: [newRoom()], messages: { data: 1 } };
+    for (const [path, body] of [
+      ["/v1/publish", { ...publish, tiem: 1 }],
+      ["/v1/publish", { ...publish, messages: { data: 1, tiem: 1 } }],
+      ["/v1/publish?tiem=1", publish],
+    ] as const) {
+      const { detail } = await problem(400, "bad_request", send("POST", path, body));
+      expect(detail).toContain("'tiem' is unknown; ");
+    }
+  });
+
   it("a body that is too long is rejected with or without a Content-Length", async () => {
     const path = `/v1/rooms/${newRoom()}/messages`;
     const most = 65_536;
@@ -294,9 +352,12 @@ describe.each(ENDPOINTS)("%s /v1/rooms/{room}%s", (method, path, needed) => {
     const url = `${worker.origin}/v1/rooms/${room}${path}`;
     const protocols = { "Sec-WebSocket-Protocol": `snug.v1, bearer.${good}`, Cookie: `token=${good}` };
     const { "www-authenticate": scheme } = (
-      await problem(401, "token_missing", httpRequest(`${url}?token=${good}`, protocols, method))
+      await problem(401, "token_missing", httpRequest(url, protocols, method))
     ).headers;
     expect(scheme).toBe("Bearer");
+    const { detail } = await problem(400, "bad_request", httpRequest(`${url}?token=${good}`, {}, method));
+    expect(detail).toContain("'token' is unknown");
+    expect(detail).not.toContain(good);
     await problem(401, "token_invalid", sendWith(`${good}x`));
     await problem(401, "token_expired", sendWith(await token({ exp: inSeconds(-60) })));
   });

@@ -198,8 +198,8 @@ interface Fixture {
 }
 
 const fixtures: Record<string, Fixture> = {
-  getRoom: { capability: "serve" },
-  eraseRoom: { capability: "serve" },
+  getRoom: { capability: "serve", bad: { query: "unknown=1" } },
+  eraseRoom: { capability: "serve", bad: { query: "unknown=1" } },
   listMessages: { capability: "history", bad: { query: "limit=0" } },
   publishMessages: {
     capability: "serve",
@@ -211,7 +211,7 @@ const fixtures: Record<string, Fixture> = {
     body: (room) => ({ rooms: [room, "not a room"], messages: { data: 1 } }),
     bad: { body: { rooms: [], messages: { data: 1 } } },
   },
-  listMembers: { capability: "presence" },
+  listMembers: { capability: "presence", bad: { query: "unknown=1" } },
   removeMember: { capability: "moderate", bad: { query: "ban_seconds=-1" } },
   listDeadEvents: { capability: "serve", bad: { query: "limit=0" } },
   joinRoom: { bad: { query: "echo=2" } },

@@ -15,12 +15,15 @@ final class NewMessage implements JsonSerializable
      * @param string|null     $key   An idempotency key of 1 to 64 bytes: Snug stores a user's message with a given key
      *                               only once.
      * @param int|string|null $user  The author's user id. Default: the `$user` of the `Snug` client.
+     * @param int|null        $time  The time in Unix milliseconds, not before that of the room's newest message.
+     *                               Default: now.
      */
     public function __construct(
         public readonly mixed $data,
         public readonly ?string $event = null,
         public readonly ?string $key = null,
         public readonly int|string|null $user = null,
+        public readonly ?int $time = null,
     ) {
     }
 
@@ -28,7 +31,7 @@ final class NewMessage implements JsonSerializable
     public function jsonSerialize(): array
     {
         $user = $this->user === null ? null : (string) $this->user;
-        $fields = ['event' => $this->event, 'key' => $this->key, 'user' => $user];
-        return ['data' => $this->data] + array_filter($fields, static fn (?string $field): bool => $field !== null);
+        $fields = ['event' => $this->event, 'key' => $this->key, 'user' => $user, 'time' => $this->time];
+        return ['data' => $this->data] + array_filter($fields, static fn (mixed $field): bool => $field !== null);
     }
 }

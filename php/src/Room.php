@@ -36,6 +36,8 @@ final class Room
      * @param string|null     $key   An idempotency key of 1 to 64 bytes: Snug stores a user's message with a given key
      *                               only once.
      * @param int|string|null $user  The author's user id. Default: the `$user` of the `Snug` client.
+     * @param int|null        $time  The time in Unix milliseconds, not before that of the room's newest message.
+     *                               Default: now.
      *
      * @throws SnugException If the request is refused, or Snug cannot be reached.
      * @throws JsonException If `$data` cannot be encoded as JSON.
@@ -45,8 +47,9 @@ final class Room
         ?string $event = null,
         ?string $key = null,
         int|string|null $user = null,
+        ?int $time = null,
     ): PublishedMessage {
-        return $this->publishAll(new NewMessage($data, $event, $key, $user))[0];
+        return $this->publishAll(new NewMessage($data, $event, $key, $user, $time))[0];
     }
 
     /**

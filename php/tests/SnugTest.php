@@ -93,6 +93,18 @@ final class SnugTest extends TestCase
         self::assertSame(['server', '42', 'bot'], array_column($this->room->history()->messages, 'user'));
     }
 
+    public function testMessagesKeepTheirTimes(): void
+    {
+        $first = (time() - 86_400) * 1000;
+        $stored = $this->room->publishAll(new NewMessage('one', time: $first), new NewMessage('two', time: $first + 5));
+        self::assertSame([$first, $first + 5], array_column($stored, 'time'));
+        self::assertSame($first + 6, $this->room->publish('three', time: $first + 6)->time);
+        self::assertSame([$first, $first + 5, $first + 6], array_column($this->room->history()->messages, 'time'));
+        $early = self::refusal(fn () => $this->room->publish('four', time: $first));
+        self::assertSame([400, 'bad_request'], [$early->status, $early->code]);
+        self::assertStringContainsString("'time' is $first", $early->detail);
+    }
+
     public function testAKeyedMessageIsStoredOnce(): void
     {
         $first = $this->room->publish('paid', key: 'order-7');

@@ -13,6 +13,8 @@ export interface NewMessage<Data = unknown> {
   key?: string | undefined;
   /** Author's user id, 1 to 128 bytes. Default: the token's user. */
   user?: string | undefined;
+  /** Time in Unix ms, not before that of the room's newest message. Default: now. */
+  time?: number | undefined;
 }
 
 /** Response to `POST /v1/rooms/{room}/messages`. */

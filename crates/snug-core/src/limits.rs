@@ -1,6 +1,8 @@
 //! Every fixed limit, with its unit and its reason. The operator's settings are in
 //! [`crate::config`].
 
+use crate::ids::Timestamp;
+
 /// The largest integer that JavaScript and its SQLite binding represent exactly: 2^53 - 1.
 pub const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
 
@@ -43,6 +45,11 @@ pub const COMMAND_ID_BYTES_MAX: usize = 64;
 pub const EVENT_BYTES_MAX: usize = 64;
 /// A publish command's idempotency key.
 pub const KEY_BYTES_MAX: usize = 64;
+/// The earliest time that an API request can give a message, in milliseconds since 1970: March 1973.
+/// A smaller number was meant as seconds.
+pub const PUBLISH_TIME_MIN: Timestamp = Timestamp(100_000_000_000);
+/// The characters of an unknown field or option that an error repeats.
+pub const UNKNOWN_NAME_CHARS_MAX: usize = 64;
 /// The number of idempotency keys that a room remembers (the newest).
 pub const IDEMPOTENCY_KEYS_MAX: usize = 1000;
 /// The recipients of one signal.

@@ -15,10 +15,11 @@ use crate::{
     },
     capability::{Capabilities, Capability},
     config::RoomRules,
-    ids::{Epoch, Offset, RoomName, UserId},
+    ids::{Epoch, Offset, RoomName, Timestamp, UserId},
     limits::{
         API_MESSAGES_MAX, API_ROOMS_MAX, BAN_SECONDS_MAX, EVENT_BYTES_MAX, FRAME_BYTES_MAX,
-        KEY_BYTES_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX, REASON_BYTES_MAX,
+        KEY_BYTES_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX, PUBLISH_TIME_MIN,
+        REASON_BYTES_MAX, UNKNOWN_NAME_CHARS_MAX,
     },
     protocol::{
         command::{
@@ -155,11 +156,20 @@ impl ApiOperation {
         }
     }
 
-    /// Reads a request for a page of history from a query. Unknown options are ignored.
+    /// Returns the operation if its query has no options.
     ///
     /// # Errors
     ///
-    /// `bad_request` if an option is invalid.
+    /// `bad_request` if it has any.
+    pub fn without_options(self, query: &str) -> Result<Self, Refusal> {
+        check_no_options(query).map(|()| self)
+    }
+
+    /// Reads a request for a page of history from a query.
+    ///
+    /// # Errors
+    ///
+    /// `bad_request` if an option is invalid or unknown.
     pub fn messages(query: &str) -> Result<Self, Refusal> {
         let (mut after, mut before, mut limit) = (None, None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -169,7 +179,7 @@ impl ApiOperation {
                     before = Some(parse_integer(&value, "'before' must be a whole number")?)
                 }
                 "limit" => limit = Some(parse_integer(&value, "'limit' must be a whole number")?),
-                _ => {}
+                _ => return Err(unknown_option(&name, "'after', 'before' and 'limit'")),
             }
         }
         let limit = limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
@@ -181,14 +191,14 @@ impl ApiOperation {
     ///
     /// # Errors
     ///
-    /// `bad_request` if an option is invalid.
+    /// `bad_request` if an option is invalid or unknown.
     pub fn dead_events(query: &str) -> Result<Self, Refusal> {
         let (mut after, mut limit) = (0, u64::from(PAGE_MESSAGES_DEFAULT));
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "after" => after = parse_integer(&value, "'after' must be a whole number")?,
                 "limit" => limit = parse_integer(&value, LIMIT_OUT_OF_BOUNDS)?,
-                _ => {}
+                _ => return Err(unknown_option(&name, "'after' and 'limit'")),
             }
         }
         let limit = u32::try_from(limit).ok();
@@ -201,7 +211,7 @@ impl ApiOperation {
     ///
     /// # Errors
     ///
-    /// `bad_request` if an option is invalid.
+    /// `bad_request` if an option is invalid or unknown.
     pub fn kick(user: UserId, query: &str) -> Result<Self, Refusal> {
         let (mut reason, mut ban_seconds) = (None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -217,7 +227,7 @@ impl ApiOperation {
                     }
                     ban_seconds = Some(seconds);
                 }
-                _ => {}
+                _ => return Err(unknown_option(&name, "'ban_seconds' and 'reason'")),
             }
         }
         Ok(Self::Kick {
@@ -240,6 +250,35 @@ impl ApiOperation {
             Self::DeadEvents { .. } => Some(ApiResponse::dead(&[], false)),
         }
     }
+}
+
+/// Checks that a query has no options.
+///
+/// # Errors
+///
+/// `bad_request` if it has any.
+pub fn check_no_options(query: &str) -> Result<(), Refusal> {
+    match form_urlencoded::parse(query.as_bytes()).next() {
+        Some((name, _)) => Err(unknown_option(&name, "none")),
+        None => Ok(()),
+    }
+}
+
+fn unknown_option(name: &str, known: &str) -> Refusal {
+    let name = shortened(name);
+    Refusal::InvalidInput(format!(
+        "The query option '{name}' is unknown; this request has {known}"
+    ))
+}
+
+fn unknown_field(name: &str, known: &str) -> Refusal {
+    let name = shortened(name);
+    Refusal::InvalidInput(format!("The field '{name}' is unknown; {known}"))
+}
+
+/// Returns a name from a request, short enough for an error.
+fn shortened(name: &str) -> String {
+    name.chars().take(UNKNOWN_NAME_CHARS_MAX).collect()
 }
 
 /// The status of a room.
@@ -360,6 +399,7 @@ impl ApiResponse {
 
 /// A message that a back end publishes.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NewMessage<'a> {
     /// The content.
     #[serde(borrow, default, deserialize_with = "json::some_raw")]
@@ -372,6 +412,8 @@ pub struct NewMessage<'a> {
     pub key: Option<Cow<'a, str>>,
     /// The author; the token's user if absent.
     pub user: Option<UserId>,
+    /// The time that the message gets; the time of the request if absent.
+    pub time: Option<Timestamp>,
 }
 
 /// The refusal of a body longer than [`FRAME_BYTES_MAX`].
@@ -380,7 +422,10 @@ const NOT_JSON: Refusal = Refusal::BadRequest("The body is not JSON");
 const INVALID_MESSAGES: Refusal =
     Refusal::BadRequest("The body must be a message, or an array of 1 to 100 messages");
 const INVALID_MESSAGE: Refusal = Refusal::BadRequest(
-    "A message must be an object with 'data' and, optionally, 'event', 'key' and 'user' as strings",
+    "A message must be an object with 'data' and, optionally, 'event', 'key' and 'user' as strings and 'time' as a whole number",
+);
+const TIME_TOO_EARLY: Refusal = Refusal::BadRequest(
+    "'time' must be in milliseconds since 1970, not in seconds, and not before 1973",
 );
 const UNREADABLE: Refusal = Refusal::BadRequest(
     "A message is nested more than 64 levels deep, or contains a number beyond a double or an unpaired surrogate",
@@ -423,7 +468,7 @@ impl<'a> NewMessage<'a> {
         if !json::is_readable(text) {
             return Err(UNREADABLE);
         }
-        let message: Self = serde_json::from_str(text).map_err(|_| INVALID_MESSAGE)?;
+        let message: Self = serde_json::from_str(text).map_err(|_| Self::invalid(text))?;
         let is_long = |event: &Cow<'_, str>| event.len() > EVENT_BYTES_MAX;
         if message.event.as_ref().is_some_and(is_long) {
             return Err(Refusal::BadRequest(EVENT_TOO_LONG));
@@ -433,7 +478,18 @@ impl<'a> NewMessage<'a> {
             return Err(Refusal::BadRequest(KEY_OUT_OF_BOUNDS));
         }
         message.data.ok_or(INVALID_MESSAGE)?;
+        if message.time.is_some_and(|time| time < PUBLISH_TIME_MIN) {
+            return Err(TIME_TOO_EARLY);
+        }
         Ok(message)
+    }
+
+    fn invalid(text: &str) -> Refusal {
+        let unknown = json::unknown_field(text, &["data", "event", "key", "user", "time"]);
+        unknown.map_or(INVALID_MESSAGE, |name| {
+            let known = "a message has 'data', 'event', 'key', 'user' and 'time'";
+            unknown_field(&name, known)
+        })
     }
 }
 
@@ -454,6 +510,7 @@ impl<'a> MultiRoomPublish<'a> {
     /// `bad_request` or `too_large`.
     pub fn read(body: &'a str, message_bytes_max: usize) -> Result<Self, Refusal> {
         #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
         struct Fields<'a> {
             #[serde(borrow)]
             rooms: Vec<Cow<'a, str>>,
@@ -467,7 +524,12 @@ impl<'a> MultiRoomPublish<'a> {
         if !json::is_object(whole) {
             return Err(INVALID_BODY);
         }
-        let Fields { rooms, messages } = serde_json::from_str(body).map_err(|_| INVALID_BODY)?;
+        let Fields { rooms, messages } = serde_json::from_str(body).map_err(|_| {
+            let unknown = json::unknown_field(body, &["rooms", "messages"]);
+            unknown.map_or(INVALID_BODY, |name| {
+                unknown_field(&name, "the body has 'rooms' and 'messages'")
+            })
+        })?;
         let distinct: std::collections::BTreeSet<_> = rooms.iter().collect();
         if !(1..=API_ROOMS_MAX).contains(&rooms.len()) || distinct.len() < rooms.len() {
             return Err(INVALID_BODY);

@@ -1,10 +1,10 @@
 //! Checks of JSON that is passed on as written.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize,
-    de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -22,6 +22,14 @@ pub fn is_readable(text: &str) -> bool {
     .deserialize(&mut json)
     .is_ok()
         && json.end().is_ok()
+}
+
+/// Returns a field of an object that is not among `known`.
+pub fn unknown_field(object: &str, known: &[&str]) -> Option<String> {
+    let fields: BTreeMap<String, IgnoredAny> = serde_json::from_str(object).ok()?;
+    fields
+        .into_keys()
+        .find(|name| !known.contains(&name.as_str()))
 }
 
 /// Reads a value to its end and discards it.

@@ -11,6 +11,8 @@ pub enum Refusal {
     BadRoom,
     /// A query option, header or body is invalid; the text describes the fault.
     BadRequest(&'static str),
+    /// The same, with a text that contains parts of the request, none of them secret.
+    InvalidInput(String),
     /// The request has no token.
     TokenMissing,
     /// The request has no token, and its cookies do not identify a signed-in user.
@@ -67,7 +69,7 @@ impl Refusal {
     /// Returns the HTTP status.
     pub fn status(&self) -> u16 {
         match self {
-            Self::BadRoom | Self::BadRequest(_) => 400,
+            Self::BadRoom | Self::BadRequest(_) | Self::InvalidInput(_) => 400,
             Self::TokenMissing
             | Self::NotSignedIn
             | Self::TokenInvalid(_)
@@ -91,7 +93,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadRoom => "bad_room",
-            Self::BadRequest(_) => "bad_request",
+            Self::BadRequest(_) | Self::InvalidInput(_) => "bad_request",
             Self::TokenMissing | Self::NotSignedIn => "token_missing",
             Self::TokenInvalid(_) => "token_invalid",
             Self::TokenExpired => "token_expired",
@@ -161,7 +163,7 @@ impl Refusal {
             Self::RateLimited { .. } => "Too many requests to this room: slow down",
             Self::RoomFull => "The room has reached its limit of connections",
             Self::Overloaded => "The room has too many requests: try again later",
-            Self::Misconfigured(detail) => detail,
+            Self::Misconfigured(detail) | Self::InvalidInput(detail) => detail,
             Self::AuthUnavailable => "Authentication is temporarily unavailable: try again",
             Self::Internal => "Internal error; trying again may help",
         }
@@ -231,6 +233,12 @@ mod tests {
         for (refusal, status, code, header) in [
             (Refusal::BadRoom, 400, "bad_room", None),
             (Refusal::BadRequest("why"), 400, "bad_request", None),
+            (
+                Refusal::InvalidInput("why".into()),
+                400,
+                "bad_request",
+                None,
+            ),
             (Refusal::TokenMissing, 401, "token_missing", bearer),
             (Refusal::TokenInvalid("why"), 401, "token_invalid", bearer),
             (Refusal::TokenExpired, 401, "token_expired", bearer),

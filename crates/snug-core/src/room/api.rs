@@ -76,6 +76,7 @@ impl Room {
                 data: Cow::Borrowed(message.data?),
                 event: message.event,
                 key: message.key,
+                time: message.time,
             };
             let user = message.user.unwrap_or_else(|| caller.user.clone());
             Some((user, publication))

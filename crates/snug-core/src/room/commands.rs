@@ -143,7 +143,12 @@ impl Room {
         match command {
             Command::Publish { data, event, key } => {
                 let data = Cow::Borrowed(data);
-                let publication = Publication { data, event, key };
+                let publication = Publication {
+                    data,
+                    event,
+                    key,
+                    time: None,
+                };
                 self.publish(from, id, publication);
             }
             Command::Signal { data, event, to } => {

@@ -1,13 +1,13 @@
 //! The path of a message from a `publish` command or API request until it is stored and sent.
 
-use std::{borrow::Cow, rc::Rc};
+use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
 
 use serde_json::value::RawValue;
 
-use super::{PendingQuery, Room};
+use super::{PendingQuery, Room, outbox::Draft};
 use crate::{
     backend::api::{ApiRequestId, ApiResponse},
-    ids::{ConnectionId, UserId},
+    ids::{ConnectionId, Timestamp, UserId},
     protocol::{
         command::CommandId,
         error::ErrorCode,
@@ -25,6 +25,8 @@ pub(super) struct Publication<'a> {
     pub(super) data: Cow<'a, RawValue>,
     pub(super) event: Option<Cow<'a, str>>,
     pub(super) key: Option<Cow<'a, str>>,
+    /// The time that the message gets; the time of its command or request if absent.
+    pub(super) time: Option<Timestamp>,
 }
 
 /// A publish that waits until the idempotency keys are read.
@@ -57,6 +59,7 @@ impl Publication<'_> {
             data: Cow::Owned(self.data.into_owned()),
             event: self.event.map(owned),
             key: self.key.map(owned),
+            time: self.time,
         }
     }
 }
@@ -107,7 +110,7 @@ impl Room {
         publication: &Publication<'_>,
     ) {
         self.flush_presence();
-        let stored = self.next_position();
+        let stored = self.next_position(publication.time);
         // The reply comes before the message.
         self.outbox.push_ack(from, id, stored);
         self.draft(author, publication, stored);
@@ -125,11 +128,14 @@ impl Room {
             let publications = publications.into_iter().map(owned).collect();
             return self.read_keys(AwaitingKeys::Api { id, publications });
         }
+        if let Err(refusal) = self.check_times(&publications) {
+            return self.respond(id, Err(refusal));
+        }
         self.flush_presence();
         let mut positions = Vec::new();
         for (user, publication) in publications {
             let position = self.find_key(&user, &publication).unwrap_or_else(|| {
-                let stored = self.next_position();
+                let stored = self.next_position(publication.time);
                 let author = Author {
                     user,
                     connection: None,
@@ -187,13 +193,57 @@ impl Room {
         keys.find(user, key).map(Stored::again)
     }
 
-    /// Returns the offset and time of the next message.
-    fn next_position(&self) -> Stored {
-        let (offset, since) = match self.outbox.draft() {
-            Some(draft) => (draft.next(), draft.time),
-            None => (self.newest.next(), self.newest_time),
-        };
-        Stored::new(offset, since.max(self.now))
+    /// Checks the times that an API request gives its messages. They never decrease in a room,
+    /// because retention and trimming rely on it.
+    ///
+    /// A message that is stored already is not checked, so that a request can be sent again.
+    fn check_times(&self, publications: &[(UserId, Publication<'_>)]) -> Result<(), Refusal> {
+        let retention = &self.rules.retention;
+        let oldest = retention.floor(self.newest, self.bytes, self.now).time;
+        let mut newest = self.latest_time();
+        let mut keys = BTreeSet::new();
+        for (user, publication) in publications {
+            let is_repeated =
+                (publication.key.as_ref()).is_some_and(|key| !keys.insert((user, key)));
+            if is_repeated || self.find_key(user, publication).is_some() {
+                continue;
+            }
+            let now = newest.max(self.now);
+            let time = publication.time.unwrap_or(now);
+            if time < newest {
+                return Err(Refusal::InvalidInput(format!(
+                    "'time' is {}, but the message before it has {}: publish messages in the order of their times",
+                    time.0, newest.0,
+                )));
+            }
+            if time > now {
+                return Err(Refusal::InvalidInput(format!(
+                    "'time' is {}, which is in the future: it is {}",
+                    time.0, now.0,
+                )));
+            }
+            if time < oldest && retention.keeps_any() {
+                return Err(Refusal::InvalidInput(format!(
+                    "'time' is {}, older than HISTORY_SECONDS_MAX allows ({}): raise it, or leave the message out",
+                    time.0, oldest.0,
+                )));
+            }
+            newest = time;
+        }
+        Ok(())
+    }
+
+    /// Returns the time of the newest message, stored or not.
+    fn latest_time(&self) -> Timestamp {
+        (self.outbox.draft()).map_or(self.newest_time, |draft| draft.time)
+    }
+
+    /// Returns the offset and time of the next message, which gets the given time or the current
+    /// one.
+    fn next_position(&self, time: Option<Timestamp>) -> Stored {
+        let offset = (self.outbox.draft()).map_or(self.newest.next(), Draft::next);
+        let now = self.now.max(self.latest_time());
+        Stored::new(offset, time.unwrap_or(now))
     }
 
     /// Adds a message to the draft, which the next flush stores and sends.
@@ -234,7 +284,7 @@ impl Room {
         };
         let events = self
             .events
-            .row_of_messages(&self.epoch, &body, batch.count, batch.time);
+            .row_of_messages(&self.epoch, &body, batch.count, self.now);
         if !self.rules.retention.keeps_any() {
             batch.json = "".into();
         }

@@ -24,6 +24,7 @@ mod limits;
 mod presence;
 mod presence_diffs;
 mod publish_hook;
+mod publish_times;
 mod recovery;
 mod refresh;
 mod retention;

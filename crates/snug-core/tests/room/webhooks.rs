@@ -15,11 +15,11 @@ use crate::driver::{
     EPOCH, START_MS, TestRoom, TestUser, gathering_scenario_with, scenario, scenario_with,
 };
 
-fn with_events(kinds: &'static str) -> impl Fn(&mut RoomRules) {
+pub fn with_events(kinds: &'static str) -> impl Fn(&mut RoomRules) {
     move |rules| rules.events = EventKinds::parse(kinds).unwrap()
 }
 
-const REFUSED: snug_core::room::io::DeliveryOutcome = Failed {
+pub const REFUSED: snug_core::room::io::DeliveryOutcome = Failed {
     retry_after_ms: None,
 };
 
