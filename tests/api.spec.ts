@@ -369,7 +369,11 @@ describe.each(ENDPOINTS)("%s /v1/rooms/{room}%s", (method, path, needed) => {
     expect(headers["access-control-allow-origin"]).toBe(PAGE);
     const preflight = await httpRequest(
       `${worker.origin}/v1/rooms/lobby${path}`,
-      { Origin: PAGE, "Access-Control-Request-Method": method },
+      {
+        Origin: PAGE,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "authorization",
+      },
       "OPTIONS",
     );
     expect(preflight.status).toBe(204);

@@ -97,7 +97,7 @@ describe("openapi.json", () => {
 describe("openapi.json and the Rust sources", () => {
   it("have the same paths and methods", () => {
     const [, table = ""] = /match \*segments \{\n(.*?)\n {4}\};/s.exec(read("src/router.rs")) ?? [];
-    const routes = [...table.matchAll(/\[([^\]]+)\](?: if [^=]+)? => (?:\{\s*)?\(&\[([^\]]+)\]/g)].flatMap(
+    const routes = [...table.matchAll(/\[([^\]]+)\](?: if [^=]+)? => &\[([^\]]+)\]/g)].flatMap(
       ([, segments = "", methods = ""]) => paths(segments).map((path) => `${path}: ${methods}`),
     );
     // Deployments never have the development routes.
