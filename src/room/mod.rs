@@ -127,9 +127,7 @@ impl Room {
     /// Handles the alarm.
     pub fn alarm(&self) -> std::result::Result<(), JsValue> {
         self.object.alarm.set(None);
-        let turned = self.object.turn(|awake| Input::Timeout {
-            answered: awake.sockets.answered(&self.object.state),
-        });
+        let turned = self.object.turn(|awake| self.object.timeout(awake));
         // The runtime retries a failed alarm a few times, then gives up. If the room cannot wake for
         // now, for example because of an invalid setting, it would never have an alarm again.
         turned.or_else(|error| {
@@ -194,6 +192,7 @@ impl Object {
         if is_probe && self.is_unused()? {
             return Err(Refusal::UpgradeRequired.into());
         }
+        self.sweep_if_due()?;
         self.with_awake(|awake| awake.room.check_capacity(&admission.user, platform::now()))??;
         if is_probe {
             return Err(Refusal::UpgradeRequired.into());
@@ -233,6 +232,7 @@ impl Object {
             // An invalid request must not create a room.
             api_request.check(&body, &config::load(&self.env)?.room)?;
         }
+        self.sweep_if_due()?;
         let id = ApiRequestId(self.api_requests.get());
         self.api_requests.set(id.0.wrapping_add(1));
         let (sender, receiver) = oneshot::channel();
@@ -251,6 +251,21 @@ impl Object {
     /// Returns true if the room was never used. A request about such a room must not create it.
     fn is_unused(&self) -> Result<bool> {
         Ok(self.awake.borrow().is_none() && Store::is_new(self.state.storage())?)
+    }
+
+    /// Closes dead sockets if there may be any, so that the next request neither counts nor lists them.
+    fn sweep_if_due(self: &Rc<Self>) -> Result<()> {
+        if self.with_awake(|awake| awake.room.is_sweep_due(platform::now()))? {
+            self.turn(|awake| self.timeout(awake))?;
+        }
+        Ok(())
+    }
+
+    /// Returns the input for the alarm.
+    fn timeout(&self, awake: &Awake) -> Input {
+        Input::Timeout {
+            answered: awake.sockets.answered(&self.state),
+        }
     }
 
     /// Disconnects a socket, on the first event that reports its end.

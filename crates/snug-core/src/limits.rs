@@ -187,6 +187,11 @@ pub const ERROR_WINDOW_MS: u64 = 60_000;
 /// sooner need not survive hibernation.
 pub const HIBERNATION_IDLE_MS: u64 = 10_000;
 
+/// The time without use after which a room counts as quiet, and looks for dead sockets less often.
+pub const QUIET_MS: u64 = 5 * 60 * 1_000;
+/// The longest pause between two looks for dead sockets, each of which wakes the room: 72 a day.
+pub const SWEEP_MS_MAX: u64 = 20 * 60 * 1_000;
+
 /// The platform's limit of hibernatable sockets of one object: 32 × 1,024.
 pub const SOCKETS_MAX: u64 = 32 * 1024;
 

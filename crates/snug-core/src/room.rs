@@ -17,6 +17,7 @@ mod presence_diff;
 mod publish;
 mod publish_hook;
 mod refresh;
+mod sweep;
 mod timers;
 mod webhooks;
 
@@ -60,6 +61,7 @@ use self::{
     presence_diff::PresenceDiff,
     publish::AwaitingKeys,
     publish_hook::PublishHookQueue,
+    sweep::Sweeps,
     webhooks::{Unwritten, WebhookQueue},
 };
 
@@ -86,8 +88,8 @@ pub struct Room {
     closing: BTreeMap<ConnectionId, ClosingSocket>,
     presence: Presence,
     bans: Bans,
-    /// Time of the next check for idle sockets; `None` if there are no sockets.
-    sweep_at: Option<Timestamp>,
+    /// The state that determines the next look for dead sockets.
+    sweeps: Sweeps,
     /// The expiry of each connection's token, soonest first.
     expiries: BTreeSet<(Timestamp, ConnectionId)>,
     /// The room's time, which never goes back.
@@ -189,7 +191,7 @@ impl Room {
             closing: BTreeMap::new(),
             presence: Presence::default(),
             bans: stored.bans.into_iter().collect(),
-            sweep_at: None,
+            sweeps: Sweeps::default(),
             expiries: BTreeSet::new(),
             now,
             clock: now,
@@ -391,8 +393,8 @@ impl Room {
     }
 
     fn add(&mut self, connection: Connection, answered: Option<Timestamp>) -> Arrival {
-        let sweep_at = self.sweep_for(connection.idle_deadline(&self.rules, answered));
-        self.sweep_at = Some(self.sweep_at.map_or(sweep_at, |at| at.min(sweep_at)));
+        let idle_deadline = connection.idle_deadline(&self.rules, answered);
+        self.sweeps.add(&connection, idle_deadline);
         let arrival = self.presence.arrive(&connection);
         let token_deadline = connection.token_deadline(&self.rules);
         self.expiries.insert((token_deadline, connection.id));

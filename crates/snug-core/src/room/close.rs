@@ -69,9 +69,7 @@ impl Room {
         self.expiries
             .remove(&(connection.token_deadline(&self.rules), id));
         self.hook_queue.drop_frames_of(id);
-        if self.connections.is_empty() {
-            self.sweep_at = None;
-        }
+        self.sweeps.remove(&connection);
         let departure = self.presence.depart(&connection);
         if departure == Departure::Last && leaves {
             self.presence.leave(&user);

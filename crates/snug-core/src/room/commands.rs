@@ -140,6 +140,7 @@ impl Room {
         {
             return self.refuse(from, id.as_ref(), ErrorCode::Forbidden, NOT_GRANTED);
         }
+        self.record_use(from);
         match command {
             Command::Publish { data, event, key } => {
                 let data = Cow::Borrowed(data);
@@ -173,6 +174,19 @@ impl Room {
                 self.kick(ReplyTo::Command { from, id }, kick, ban_seconds);
             }
             Command::Refresh { .. } | Command::Ping => {}
+        }
+    }
+
+    /// Records that a command shows that the room is in use. A `refresh` or a `ping` does not, because
+    /// clients send them by themselves.
+    fn record_use(&mut self, from: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&from) else {
+            return;
+        };
+        let before = connection.active;
+        if connection.record_use(self.now) {
+            self.sweeps.record_activity(connection, before);
+            self.attach(from);
         }
     }
 

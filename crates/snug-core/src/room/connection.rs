@@ -13,7 +13,7 @@ use crate::{
     capability::{Capabilities, Capability},
     config::RoomRules,
     ids::{ConnectionId, Timestamp, UserId},
-    limits::{ERROR_WINDOW_MS, ERRORS_MAX, REPLY_BYTES_PER_COMMAND},
+    limits::{ERROR_WINDOW_MS, ERRORS_MAX, QUIET_MS, REPLY_BYTES_PER_COMMAND},
     protocol::push::ConnectionLimits,
     rate::{Bucket, Rate},
 };
@@ -57,6 +57,10 @@ pub struct Connection {
     pub message_bytes_max: usize,
     bucket: Bucket,
     seen: Timestamp,
+    /// Time of the join, or of the last command that shows that the room is in use. Attachments of
+    /// versions that did not record it count as long quiet.
+    #[serde(default)]
+    pub(super) active: Timestamp,
     errors: Vec<Timestamp>,
     /// True while a new token is being checked.
     #[serde(skip)]
@@ -108,6 +112,9 @@ impl ClosingSocket {
 /// hibernation. But an attachment written for every frame would cost more than the frame.
 const SEEN_STEPS: u64 = 4;
 
+/// Updates of `active` while a room that is in use would become quiet.
+const ACTIVE_STEPS: u64 = 5;
+
 impl Connection {
     /// Creates a connection from an admission.
     pub fn new(
@@ -134,6 +141,7 @@ impl Connection {
             message_bytes_max: rules.message_bytes_max,
             bucket: Bucket::default(),
             seen: now,
+            active: now,
             errors: Vec::new(),
             is_refreshing: false,
             throttled: 0,
@@ -191,6 +199,16 @@ impl Connection {
         let stale = now.ms_since(self.seen) >= rules.idle_timeout_ms / SEEN_STEPS;
         if stale {
             self.seen = now;
+        }
+        stale
+    }
+
+    /// Records that a command shows that the room is in use. Returns true if the attachment has to be
+    /// written.
+    pub fn record_use(&mut self, now: Timestamp) -> bool {
+        let stale = now.ms_since(self.active) >= QUIET_MS / ACTIVE_STEPS;
+        if stale {
+            self.active = now;
         }
         stale
     }

@@ -29,16 +29,12 @@ pub enum Wake {
     Delivery,
 }
 
-/// Largest number of sweeps in an idle timeout. Each sweep checks every socket, so sockets that
-/// become idle one after another share sweeps.
-const SWEEPS_PER_IDLE_TIMEOUT: u64 = 10;
-
 impl Room {
     /// Returns the time of the next [`crate::Input::Timeout`], and its reason; `None` if nothing
     /// will become due.
     pub fn poll_timeout(&self) -> Option<(Timestamp, Wake)> {
         let grace = self.presence.next_due().map(|at| (at, Wake::Grace));
-        let sweep = self.sweep_at.map(|at| (at, Wake::Sweep));
+        let sweep = self.next_sweep().map(|at| (at, Wake::Sweep));
         let expiry = self.expiries.first().map(|(at, _)| (*at, Wake::Expiry));
         let ban = self.bans.next_due().map(|at| (at, Wake::BanEnd));
         let trim = self.trim_at.map(|at| (at, Wake::Trim));
@@ -75,21 +71,10 @@ impl Room {
         for id in idle {
             self.close(id, CloseCode::PingTimeout);
         }
-        self.sweep_at = next.map(|at| self.sweep_for(at));
+        self.sweeps.swept(next);
         if self.trim_at.is_some_and(|at| at <= self.now) {
             self.trim();
         }
-    }
-
-    /// Returns the time of the sweep for a socket with this deadline.
-    ///
-    /// Sweeps are aligned to multiples of a fixed interval rather than to the last sweep, so that a
-    /// restored room sweeps at the same times.
-    pub(super) fn sweep_for(&self, idle_deadline: Timestamp) -> Timestamp {
-        let step_ms = self.rules.idle_timeout_ms / SWEEPS_PER_IDLE_TIMEOUT;
-        let soonest = idle_deadline.max(self.now.plus_ms(1));
-        let on_step = soonest.0.checked_next_multiple_of(step_ms);
-        on_step.map_or(soonest, Timestamp)
     }
 
     /// Closes connections whose token has expired. This runs before every input, so that a late

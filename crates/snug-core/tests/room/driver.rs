@@ -306,6 +306,7 @@ impl TestRoom {
     pub fn try_admit(&mut self, test_user: TestUser) -> Result<Client, &'static str> {
         let TestUser(admission, _) = test_user;
         self.wake();
+        self.sweeps_if_due();
         self.room
             .check_capacity(&admission.user, self.now)
             .map_err(|refusal| refusal.code())?;
@@ -434,6 +435,7 @@ impl TestRoom {
         body: &str,
     ) -> ApiRequestId {
         self.wake();
+        self.sweeps_if_due();
         let id = ApiRequestId(self.api_requests);
         self.api_requests += 1;
         let claims = test_user.clone().claims();
@@ -701,6 +703,14 @@ impl TestRoom {
             .filter_map(|(id, socket)| Some((*id, socket.answered?)))
             .collect();
         self.feed(Input::Timeout { answered });
+    }
+
+    /// Looks for dead sockets if there may be any, as the Worker does before a join or an API request.
+    #[track_caller]
+    fn sweeps_if_due(&mut self) {
+        if self.room.is_sweep_due(self.now) {
+            self.on_timeout();
+        }
     }
 
     /// Returns the number of bans in storage.
