@@ -343,7 +343,10 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   #onRefusal(refusal: JoinRefusal | undefined): void {
     if (!refusal) {
       // The token may be the reason, even though nothing says so.
-      if (this.#failures % UNEXPLAINED_MAX === UNEXPLAINED_MAX - 1) this.#credentials.discard();
+      if (this.#failures % UNEXPLAINED_MAX === UNEXPLAINED_MAX - 1) {
+        this.#credentials.discard();
+        this.#rejectedTokens = 0;
+      }
       return this.#scheduleReconnect(
         new SnugError("unreachable", "No reply, or none that this page may read", true),
       );

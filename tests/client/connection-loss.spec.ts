@@ -229,6 +229,21 @@ describe("a refusal", () => {
     expect(tokens).toEqual([]);
   });
 
+  it("of two invalid tokens is not final if a token between them was not refused", async () => {
+    await using line = await startFaultyLine(url);
+    const tokens = ["no.such.token", await token(), "no.such.token", await token()];
+    const room = join(line.origin, newRoom(), {
+      ...quick,
+      getToken: () => {
+        // The second token never reaches the server.
+        line.refuse(tokens.length === 3);
+        return tokens.shift() ?? "";
+      },
+    });
+    await untilConnected(room);
+    expect(tokens).toEqual([]);
+  });
+
   it("with Retry-After is retried after that time", async () => {
     await using small = await startWorker({ CONNECTIONS_MAX: 1 });
     const name = newRoom();
