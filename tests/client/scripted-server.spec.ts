@@ -16,6 +16,7 @@ import {
   untilDisconnected,
   untilOffset,
 } from "../support/rooms.js";
+import { startSite } from "../support/site.js";
 
 const quick = { timeoutMs: 1_000, backoff: { minMs: 5, maxMs: 20 } };
 
@@ -575,6 +576,22 @@ it("the client keeps a valid token if no new one is available", async () => {
   peer.socket.terminate();
   const again = await server.connection();
   expect(again.protocols).toEqual(["snug.v1", "bearer.a.b.c"]);
+});
+
+it("the client stops if the page's origin is not allowed, and says what to set", async () => {
+  const detail = "Pages of http://localhost:5173 may not connect: add the origin to ALLOWED_ORIGINS";
+  await using site = await startSite(() => ({
+    status: 403,
+    headers: { "content-type": "application/problem+json" },
+    body: JSON.stringify({ code: "origin_forbidden", status: 403, detail }),
+  }));
+  const room = join(site.origin, "lobby", quick);
+  const waiting = errorCodeOf(room.publish("no"));
+  const { error } = await nextEvent(room, "status", ({ status }) => status === "disconnected");
+  expect(error).toMatchObject({ code: "origin_forbidden", message: detail, retryable: false });
+  expect(await waiting).toBe("origin_forbidden");
+  // The WebSocket, and the request that explains its refusal.
+  expect(site.seen).toHaveLength(2);
 });
 
 it("the client replaces a token that has ended, even if nothing says so", async () => {
