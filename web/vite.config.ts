@@ -30,7 +30,12 @@ export default defineConfig({
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   resolve: {
     // Build from the client's source, so that its dist/ is not needed.
-    alias: { "snug-client": from("../client/src/index.ts") },
+    alias: [
+      { find: "snug-client", replacement: from("../client/src/index.ts") },
+      // virtua is written for React.
+      { find: /^react(-dom)?$/, replacement: from("src/chat/react.ts") },
+      { find: "react/jsx-runtime", replacement: "preact/jsx-runtime" },
+    ],
   },
   build: {
     outDir: from("../build/web"),

@@ -35,6 +35,17 @@ async function send(page: Page, text: string) {
 const waitForMessage = (page: Page, text: string) =>
   log(page).locator(".message:not(.pending) .bubble").getByText(text, { exact: true }).waitFor();
 
+/** Scrolls up with the wheel until a message is in the upper half of the list. */
+async function scrollUpTo(page: Page, offset: number) {
+  await log(page).hover();
+  const line = page.locator(`.message[data-offset="${offset}"]`);
+  const scrollUp = async () => {
+    await page.mouse.wheel(0, -150);
+    return (await line.count()) > 0 && (await line.evaluate((one) => one.getBoundingClientRect().top > 150));
+  };
+  await expect.poll(scrollUp, { timeout: 20_000 }).toBe(true);
+}
+
 describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
   let browser: Browser;
   let worker: Worker;
@@ -115,9 +126,9 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     await using hooked = await startWithPages({ DEV_TOKENS: true, PUBLISH_URL: site.origin, WEBHOOK_SECRET });
     const { page } = await joinAs("Ann", newRoom(), {}, hooked.origin);
     await send(page, "see https://spam.example");
-    await page.getByText("Not sent: no links, please").waitFor();
+    await log(page).getByText("Not sent: no links, please").waitFor();
     await page.getByRole("button", { name: "Discard" }).click();
-    await page.getByText("no links, please").waitFor({ state: "detached" });
+    await log(page).getByText("no links, please").waitFor({ state: "detached" });
     expectNoConsoleErrors(page);
   });
 
@@ -178,21 +189,75 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     const cho = await joinAs("Cho", room);
     await waitForMessage(cho.page, "number 180");
     expect((await texts(cho.page)).length).toBeLessThan(180);
-    const top = () => cho.page.locator(".message").first().getAttribute("data-offset");
-    // Scroll up with the keyboard.
+    // Scroll up with the keyboard. Only the rows near the viewport are in the document.
     await log(cho.page).focus();
     const scrollUp = async () => {
-      await cho.page.keyboard.press("Home");
-      return top();
+      await cho.page.keyboard.press("PageUp");
+      const shown = await texts(cho.page);
+      const [first = ""] = shown;
+      const from = Number(first.replace("number ", ""));
+      expect(shown).toEqual(shown.map((_, n) => `number ${from + n}`));
+      return shown;
     };
-    await expect.poll(scrollUp, { timeout: 10_000 }).toBe("1");
+    await expect.poll(scrollUp, { timeout: 30_000 }).toContain("number 1");
     await cho.page.getByText("This is the start of the room.").waitFor();
-    expect(await texts(cho.page)).toEqual(Array.from({ length: 180 }, (_, n) => `number ${n + 1}`));
     // A new message does not move the scroll position.
     await bot.publish({ text: "and one more" });
     await cho.page.getByRole("button", { name: /1 new message/ }).click();
     await waitForMessage(cho.page, "and one more");
     expectNoConsoleErrors(cho.page);
+  });
+
+  it("reads back thousands of messages with few of them in the document", async () => {
+    const room = newRoom();
+    const jwt = await token({ rooms: { [room]: ["serve"] } });
+    for (let n = 0; n < 1_500; n += 100) {
+      const messages = Array.from({ length: 100 }, (_, i) => ({ data: { text: `number ${n + i + 1}` } }));
+      const { status } = await fetch(`${worker.origin}/v1/rooms/${room}/messages`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${jwt}` },
+        body: JSON.stringify(messages),
+      });
+      expect(status).toBe(201);
+    }
+    const { page } = await joinAs("Ann", room);
+    await waitForMessage(page, "number 1500");
+    await log(page).focus();
+    const rows: number[] = [];
+    const goToStart = async () => {
+      await page.keyboard.press("Home");
+      rows.push(await page.locator(".message").count());
+      return texts(page);
+    };
+    await expect.poll(goToStart, { timeout: 45_000 }).toContain("number 1");
+    expect(Math.max(...rows)).toBeLessThan(150);
+    // The position in the list is known although the rest is not in the document.
+    await page.getByText("This is the start of the room.").waitFor();
+    const first = log(page).getByRole("listitem").filter({ hasText: "number 1" }).first();
+    expect(await first.getAttribute("aria-setsize")).toBe("1501");
+    expectNoConsoleErrors(page);
+  });
+
+  it("announces new messages to screen readers once, and none that are scrolled into view", async () => {
+    const room = newRoom();
+    const bot = await joinAndConnect(worker.origin, room, {
+      user: "bot",
+      claims: { info: { name: "Robot" } },
+    });
+    await Promise.all(Array.from({ length: 120 }, (_, n) => bot.publish({ text: `number ${n + 1}` })));
+    const { page } = await joinAs("Ann", room);
+    await waitForMessage(page, "number 120");
+    const announcements = page.getByTestId("announcements").locator("p");
+    expect(await announcements.count()).toBe(0);
+    await scrollUpTo(page, 60);
+    await bot.publish({ text: "something new" });
+    await send(page, "and mine");
+    await waitForMessage(page, "and mine");
+    await expect
+      .poll(() => announcements.allTextContents())
+      .toEqual(["Robot: something new", "you: and mine"]);
+    expect(await log(page).getAttribute("aria-live")).toBe("off");
+    expectNoConsoleErrors(page);
   });
 
   it("keeps the name, room, draft and scroll position across a reload", async () => {
@@ -202,7 +267,7 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     const { page } = await joinAs("Ann", room);
     await waitForMessage(page, "number 120");
     await messageField(page).fill("half a thou");
-    await page.locator('.message[data-offset="90"]').evaluate((line) => line.scrollIntoView());
+    await scrollUpTo(page, 90);
     const position = () =>
       page.locator('.message[data-offset="90"]').evaluate((one) => one.getBoundingClientRect().top);
     // The button shows that the scroll position is recorded.
@@ -317,12 +382,12 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     const room = newRoom();
     const { page } = await joinAs("Ann", room);
     await send(page, "x".repeat(70_000));
-    await page.getByText("the message is too long").waitFor();
+    await log(page).getByText("the message is too long").waitFor();
     await expectAccessible(page);
     await page.getByRole("button", { name: "Try again" }).click();
-    await page.getByText("the message is too long").waitFor();
+    await log(page).getByText("the message is too long").waitFor();
     await page.getByRole("button", { name: "Discard" }).click();
-    await page.getByText("the message is too long").waitFor({ state: "detached" });
+    await log(page).getByText("the message is too long").waitFor({ state: "detached" });
     expect(await page.locator(".message").count()).toBe(0);
     expectNoConsoleErrors(page);
   });

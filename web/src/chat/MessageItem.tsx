@@ -1,7 +1,7 @@
 // One message with its author, time and content.
 
 import type { ComponentChildren } from "preact";
-import { useMemo, useState } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import type { Json, Message } from "snug-client";
 import { formatTime } from "../common/language";
 import { Avatar, tintClass } from "./Avatar";
@@ -16,6 +16,10 @@ interface Props {
   /** `offset` is set once the message is stored. */
   message: Pick<Message, "user" | "time" | "event" | "data"> & { offset?: number };
   name: string;
+  rowKey: string;
+  /** True if a long text is shown whole. */
+  isExpanded: boolean;
+  expand(rowKey: string): void;
   /** True if the message starts a group and shows its author. */
   isGroupStart: boolean;
   isOwn: boolean;
@@ -24,13 +28,14 @@ interface Props {
 }
 
 /** A pending message keeps its element once it is sent, so that it is announced once and the layout does not move. */
-export function MessageItem({ message, name, isGroupStart, isOwn, children }: Props) {
+export function MessageItem(props: Props) {
+  const { message, name, rowKey, isExpanded, expand, isGroupStart, isOwn, children } = props;
   const { user, time, offset } = message;
   const isUnsent = offset === undefined;
-  // Memoized: there may be hundreds of messages.
+  // Memoized: the list renders at every step of scrolling.
   return useMemo(
     () => (
-      <li
+      <div
         class={`message${isGroupStart ? " group-start" : ""}${isOwn ? " own" : ""}${isUnsent ? " pending" : ""}`}
         data-offset={offset}
       >
@@ -46,18 +51,28 @@ export function MessageItem({ message, name, isGroupStart, isOwn, children }: Pr
           <time dateTime={new Date(time).toISOString()}>{formatTime(time)}</time>
         </p>
         <div class="bubble" title={formatFullDate(time)}>
-          <Content data={message.data} event={message.event} />
+          <Content
+            data={message.data}
+            event={message.event}
+            isExpanded={isExpanded}
+            expand={() => expand(rowKey)}
+          />
         </div>
         {children}
-      </li>
+      </div>
     ),
-    [message, user, time, offset, isUnsent, name, isGroupStart, isOwn, children],
+    [message, user, time, offset, isUnsent, name, rowKey, isExpanded, expand, isGroupStart, isOwn, children],
   );
 }
 
-function Content({ data, event }: { data: Json; event: string | undefined }) {
+interface TextProps {
+  isExpanded: boolean;
+  expand(): void;
+}
+
+function Content({ data, event, ...props }: TextProps & { data: Json; event: string | undefined }) {
   const text = messageText(data);
-  if (text !== undefined) return <Text text={text} />;
+  if (text !== undefined) return <Text text={text} {...props} />;
   return (
     <p class="message-data">
       <span class="visually-hidden">{strings.data} </span>
@@ -67,8 +82,8 @@ function Content({ data, event }: { data: Json; event: string | undefined }) {
   );
 }
 
-function Text({ text }: { text: string }) {
-  const [isWhole, setWhole] = useState(text.length <= PREVIEW_LENGTH);
+function Text({ text, isExpanded, expand }: TextProps & { text: string }) {
+  const isWhole = isExpanded || text.length <= PREVIEW_LENGTH;
   return (
     <>
       <p class="message-text" dir="auto">
@@ -83,7 +98,7 @@ function Text({ text }: { text: string }) {
         )}
       </p>
       {!isWhole && (
-        <button type="button" class="button small" onClick={() => setWhole(true)}>
+        <button type="button" class="button small" onClick={expand}>
           {strings.showAll}
         </button>
       )}

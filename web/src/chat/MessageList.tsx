@@ -1,6 +1,15 @@
-// The list of messages. Loads older ones when scrolled up, and follows new ones at the end.
+// The list of messages. Loads older ones when scrolled up, and follows new ones at the end. Only the rows near the
+// viewport are in the document, so that a long history stays cheap; the browser's search finds only those.
 
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { createContext } from "preact";
+import { useCallback, useContext, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import {
+  type CustomContainerComponentProps,
+  type CustomItemComponentProps,
+  Virtualizer,
+  type VirtualizerHandle,
+} from "virtua";
+import { Announcements } from "./Announcements";
 import { CopyLink } from "./CopyLink";
 import { formatDayLabel } from "./dates";
 import { MessageItem } from "./MessageItem";
@@ -9,9 +18,6 @@ import { SendStatus } from "./SendStatus";
 import { ScrollAnchor } from "./scroll-anchor";
 import { strings } from "./strings";
 import { timelineRows } from "./timeline";
-
-/** Time for which the log stays muted after loading, so that screen readers do not announce old messages as new. */
-const MUTE_MS = 1000;
 
 interface Props {
   room: string;
@@ -22,18 +28,24 @@ interface Props {
 export function MessageList({ room, state, session }: Props) {
   const { timeline, historyStatus, user, names, status } = state;
   const log = useRef<HTMLDivElement>(null);
+  const list = useRef<VirtualizerHandle>(null);
   const top = useRef<HTMLDivElement>(null);
   const rows = useMemo(() => timelineRows(timeline, user), [timeline, user]);
   const isEnded = status.status === "disconnected";
 
   const [anchor] = useState(() => new ScrollAnchor(room));
   const [isAtEnd, setAtEnd] = useState(anchor.isAtEnd);
+  const [listTop, setListTop] = useState(0);
   useLayoutEffect(() => {
     anchor.onChange = setAtEnd;
-    if (log.current) return anchor.attach(log.current);
+    if (log.current && list.current) return anchor.attach(log.current, list.current);
   }, [anchor]);
+  const firstKey = useRef<string | undefined>(undefined);
+  const isShifted = firstKey.current !== undefined && firstKey.current !== rows[0]?.key;
   useLayoutEffect(() => {
-    anchor.restore();
+    firstKey.current = rows[0]?.key;
+    anchor.show(rows, historyStatus !== "loading");
+    setListTop(anchor.listTop);
     if (isAtEnd) session.trimOldMessages();
   });
   const sent = timeline.pending.at(-1)?.key;
@@ -58,7 +70,19 @@ export function MessageList({ room, state, session }: Props) {
   if (isAtEnd || seen.current === 0) seen.current = newest;
   const unseen = timeline.stored.filter((one) => one.offset > seen.current && one.user !== user).length;
 
-  const isMuted = useMutedWhileLoading(historyStatus === "loading");
+  /** The keys of long messages that are shown whole. */
+  const [expanded, setExpanded] = useState<ReadonlySet<string>>(new Set());
+  const expand = useCallback(
+    (key: string) => {
+      anchor.hold();
+      setExpanded((before) => new Set(before).add(key));
+    },
+    [anchor],
+  );
+  /** The row with the focus stays in the document when it is scrolled out of view. */
+  const [focused, setFocused] = useState<string>();
+  const focusedIndex = rows.findIndex(({ key }) => key === focused);
+
   const isEmpty = rows.length === 0 && historyStatus === "beginning";
   return (
     <div class="message-pane">
@@ -66,11 +90,17 @@ export function MessageList({ room, state, session }: Props) {
         class="message-scroller"
         role="log"
         aria-label={strings.messages}
-        aria-live={isMuted ? "off" : "polite"}
+        // Rows come and go while the user scrolls. Announcements.tsx announces new messages instead.
+        aria-live="off"
         // biome-ignore lint/a11y/noNoninteractiveTabindex: keyboard users must be able to scroll it
         tabIndex={0}
         ref={log}
         onScroll={() => anchor.update()}
+        onFocusCapture={({ target }) => {
+          const row = target instanceof Element ? target.closest("li")?.ariaPosInSet : null;
+          setFocused(rows[Number(row) - 1]?.key);
+        }}
+        onBlurCapture={() => setFocused(undefined)}
       >
         <div class="history-status" ref={top}>
           {historyStatus === "loading" && !isEnded && <p class="muted delayed">{strings.loading}</p>}
@@ -97,36 +127,45 @@ export function MessageList({ room, state, session }: Props) {
             <CopyLink />
           </div>
         )}
-        <ol class="message-list">
-          {rows.map((row) => {
-            if (row.kind === "day") {
+        <RowCount.Provider value={historyStatus === "beginning" ? rows.length : -1}>
+          <Virtualizer
+            ref={list}
+            as={List}
+            item={Item}
+            data={rows}
+            shift={isShifted}
+            startMargin={listTop}
+            {...(focusedIndex >= 0 && { keepMounted: [focusedIndex] })}
+            onResize={() => {
+              setListTop(anchor.listTop);
+              anchor.follow();
+            }}
+          >
+            {(row) => {
+              const { key } = row;
+              if (row.kind === "day") {
+                return (
+                  <div key={key} class="day-divider">
+                    <span>{formatDayLabel(row.time)}</span>
+                  </div>
+                );
+              }
+              const { isGroupStart } = row;
+              const shared = { rowKey: key, isGroupStart, isExpanded: expanded.has(key), expand };
+              if (row.kind === "stored") {
+                const { message, isOwn } = row;
+                const name = names.get(message.user) ?? message.user;
+                return <MessageItem key={key} {...shared} {...{ message, name, isOwn }} />;
+              }
+              const { text, time } = row.message;
               return (
-                <li key={row.key} class="day-divider">
-                  <span>{formatDayLabel(row.time)}</span>
-                </li>
+                <MessageItem key={key} {...shared} message={{ user: "", time, data: text }} name="" isOwn>
+                  <SendStatus pending={row.message} status={status.status} session={session} />
+                </MessageItem>
               );
-            }
-            const { key, isGroupStart } = row;
-            if (row.kind === "stored") {
-              const name = names.get(row.message.user) ?? row.message.user;
-              return (
-                <MessageItem key={key} {...{ message: row.message, name, isGroupStart, isOwn: row.isOwn }} />
-              );
-            }
-            const { text, time } = row.message;
-            return (
-              <MessageItem
-                key={key}
-                message={{ user: "", time, data: text }}
-                name=""
-                isGroupStart={isGroupStart}
-                isOwn
-              >
-                <SendStatus pending={row.message} status={status.status} session={session} />
-              </MessageItem>
-            );
-          })}
-        </ol>
+            }}
+          </Virtualizer>
+        </RowCount.Provider>
       </div>
       {!isAtEnd && (
         <button
@@ -137,17 +176,36 @@ export function MessageList({ room, state, session }: Props) {
           <span aria-hidden="true">↓</span> {unseen > 0 ? strings.newMessages(unseen) : strings.jumpToLatest}
         </button>
       )}
+      <Announcements state={state} />
     </div>
   );
 }
 
-/** Returns true while loading and for a while after. */
-function useMutedWhileLoading(isLoading: boolean): boolean {
-  const [isMuted, setQuiet] = useState(true);
-  useEffect(() => {
-    if (isLoading) return setQuiet(true);
-    const timer = setTimeout(() => setQuiet(false), MUTE_MS);
-    return () => clearTimeout(timer);
-  }, [isLoading]);
-  return isLoading || isMuted;
+/** The number of rows, or -1 if there may be more. */
+const RowCount = createContext(-1);
+
+/** Preact adds no unit to numbers. */
+const inPixels = (value: string | number | null | undefined) =>
+  typeof value === "number" ? `${value}px` : value;
+
+function List({ style, children, ref }: CustomContainerComponentProps) {
+  return (
+    <ol class="message-list" ref={ref} style={{ ...style, height: inPixels(style.height) }}>
+      {children}
+    </ol>
+  );
+}
+
+function Item({ style, index, children, ref }: CustomItemComponentProps) {
+  const count = useContext(RowCount);
+  return (
+    <li
+      ref={ref}
+      style={{ ...style, top: inPixels(style.top) }}
+      aria-posinset={index + 1}
+      aria-setsize={count}
+    >
+      {children}
+    </li>
+  );
 }

@@ -41,5 +41,5 @@ export function SendStatus({ pending: { key, failure }, status, session }: Props
 }
 
 /** The publish hook's refusals have a reason for the user. */
-const failureText = ({ code, message }: SendFailure) =>
+export const failureText = ({ code, message }: SendFailure) =>
   code === "refused" ? message : (textFor(strings.sendErrors, code) ?? strings.rejected(code));

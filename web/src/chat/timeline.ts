@@ -101,10 +101,11 @@ export function timelineRows({ stored, pending }: Timeline, me: string | undefin
   let author: string | undefined;
   let until = 0;
   /** Returns true if a message starts a group. Adds the divider of a new day. */
-  const isStart = (user: string | undefined, time: number) => {
+  const isStart = (user: string | undefined, time: number, key: string) => {
     const date = new Date(time).toDateString();
     const isNewDay = date !== day;
-    if (isNewDay) rows.push({ kind: "day", key: date, time });
+    // Another key when older messages of the day are added, because the divider is then another row.
+    if (isNewDay) rows.push({ kind: "day", key: `day ${key}`, time });
     const startsGroup = isNewDay || user !== author || time > until;
     day = date;
     author = user;
@@ -113,13 +114,13 @@ export function timelineRows({ stored, pending }: Timeline, me: string | undefin
   };
   for (const message of stored) {
     const { user, time, offset, key = `${offset}` } = message;
-    const startsGroup = isStart(user, time);
+    const startsGroup = isStart(user, time, key);
     rows.push({ kind: "stored", key, isOwn: user === me, isGroupStart: startsGroup, message });
   }
   for (const message of pending) {
     const { key, time } = message;
     // A slow local clock must not put a pending message on an earlier day.
-    const startsGroup = isStart(me, Math.max(time, stored.at(-1)?.time ?? 0));
+    const startsGroup = isStart(me, Math.max(time, stored.at(-1)?.time ?? 0), key);
     rows.push({ kind: "pending", key, isGroupStart: startsGroup, message });
   }
   return rows;
