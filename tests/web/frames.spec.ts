@@ -1,6 +1,8 @@
 // The inspector's frame log: sizes, types and latency of frames, its limits, and masked tokens.
 
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { closeCodesEn, closeCodesZh } from "../../web/src/inspect/close-codes.js";
 import {
   type Filter,
   FRAMES_MAX,
@@ -213,5 +215,26 @@ describe("prettyPrint", () => {
     expect(prettyPrint('{"a":[1.0,"{,:}"],"b":{},"c":[ ]}')).toBe(
       '{\n  "a": [\n    1.0,\n    "{,:}"\n  ],\n  "b": {},\n  "c": []\n}',
     );
+  });
+});
+
+describe("close codes", () => {
+  it("explains every close code of the protocol in both languages", () => {
+    const protocol = readFileSync(new URL("../../PROTOCOL.md", import.meta.url), "utf8");
+    const [, section = ""] = /### Close codes\n(.*?)\n### /s.exec(protocol) ?? [];
+    const codes = [...section.matchAll(/^\| (\d{4}) /gm)].map(([, code]) => Number(code));
+    expect(codes.length).toBeGreaterThan(10);
+    for (const texts of [closeCodesEn, closeCodesZh]) {
+      expect(codes.filter((code) => !texts[code])).toEqual([]);
+      for (const code of [1000, 1001, 1005, 1006]) expect(texts[code]).toBeTruthy();
+    }
+  });
+
+  it("finds the close code in a closed socket and in a closing push", () => {
+    const log = new FrameLog();
+    log.received('{"type":"closing","code":4103,"reason":"too_many_errors","reconnect":false}', 0);
+    log.socket("close", "1006", 0);
+    log.socket("open", "ws://127.0.0.1/  snug.v1", 0);
+    expect(log.frames.map(({ closeCode }) => closeCode)).toEqual([4103, 1006, undefined]);
   });
 });

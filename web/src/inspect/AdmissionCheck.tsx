@@ -1,97 +1,80 @@
-// Compares the local check of the token with the server's response.
+// The server's response to the token and the room. Asks by itself, because only the server knows its keys.
 
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
+import { type Admission, requestAdmission } from "../common/admission.js";
 import { formatDuration } from "./format.js";
 import { Panel } from "./Panel.js";
 import { t } from "./strings.js";
 import type { TokenCheck } from "./token-check.js";
 
-/** The status of a request that would be accepted if it were a WebSocket upgrade. */
-const UPGRADE_REQUIRED = 426;
+/** The delay before the server is asked, so that it is not asked at every keystroke. */
+const DELAY_MS = 300;
 
-interface ServerResponse {
+interface ServerResponse extends Admission {
   token: string;
   room: string;
-  status: number;
-  code: string;
-  detail: string;
   ms: number;
 }
 
-async function requestAdmission(token: string, room: string): Promise<ServerResponse> {
-  const start = performance.now();
-  const response = { token, room, status: 0, code: "", detail: t.unreachable, ms: 0 };
-  try {
-    const reply = await fetch(`/v1/rooms/${encodeURIComponent(room)}/socket`, {
-      cache: "no-store",
-      headers: token ? { authorization: `Bearer ${token}` } : {},
-    });
-    const { code, detail } = await reply.json();
-    Object.assign(response, { status: reply.status, code, detail });
-  } catch {
-    // Keeps status 0 if the request fails, or if the response is not Snug's.
-  }
-  return { ...response, ms: performance.now() - start };
+interface Props {
+  check: TokenCheck;
+  token: string;
+  room: string;
 }
 
-export function AdmissionCheck({ check, token, room }: { check: TokenCheck; token: string; room: string }) {
+export function AdmissionCheck({ check: { rejection }, token, room }: Props) {
   const [last, setLast] = useState<ServerResponse>();
-  const [isChecking, setIsChecking] = useState(false);
+  /** Incremented by the button. */
+  const [request, setRequest] = useState(0);
+  const ask = async (signal?: AbortSignal) => {
+    const start = performance.now();
+    const admission = await requestAdmission(room, token, signal);
+    if (!signal?.aborted) setLast({ ...admission, token, room, ms: performance.now() - start });
+  };
+  // Asked again when time has changed the result of the local check.
+  const localCode = rejection?.code;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `ask` depends on the same values
+  useEffect(() => {
+    setLast(undefined);
+    // Without a token, it may be cookies that identify the user: the button asks.
+    if ((token === "" && request === 0) || room === "") return;
+    const abort = new AbortController();
+    const timer = setTimeout(() => ask(abort.signal), DELAY_MS);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [token, room, localCode, request]);
   const response = last?.token === token && last.room === room ? last : undefined;
-  const { rejection } = check;
-  const isAdmitted = response?.status === UPGRADE_REQUIRED;
-  const isSame = isAdmitted ? !rejection : rejection?.code === response?.code;
+  const isAsked = token !== "" || request > 0;
   return (
     <Panel
       id="admission"
       title={t.admission}
       aside={
-        <button
-          type="button"
-          class="tool-button"
-          disabled={isChecking}
-          onClick={async () => {
-            setIsChecking(true);
-            setLast(await requestAdmission(token, room));
-            setIsChecking(false);
-          }}
-        >
-          {isChecking ? t.checking : t.askServer}
+        <button type="button" class="tool-button" onClick={() => setRequest(request + 1)}>
+          {t.askServer}
         </button>
       }
     >
-      <dl class="admission" aria-live="polite">
-        <div>
-          <dt>{t.localCheck}</dt>
-          <dd class={rejection ? "error" : "success"}>
-            {rejection ? <code>{rejection.code}</code> : t.accepted}
-            <span class="note">{rejection ? t.reasons[rejection.reason] : t.ifSigned}</span>
-          </dd>
-        </div>
-        <div>
-          <dt>{t.serverResponse}</dt>
-          {response ? (
-            <dd class={isAdmitted ? "success" : "error"}>
-              <code>
-                {response.status || ""} {response.code}
-              </code>
-              {isAdmitted && <span>{t.accepted}</span>}
-              <span class="note" lang={response.code ? "en" : undefined}>
-                {response.detail}
-              </span>
-              <span class="note">{formatDuration(response.ms)}</span>
-            </dd>
-          ) : (
-            <dd class="muted">{t.notChecked}</dd>
-          )}
-        </div>
-        {response?.code && (
-          <div class={`full-width ${isSame ? "muted" : "warning"}`}>
-            <dt class="visually-hidden">{t.result}</dt>
-            <dd>{isSame ? t.agree : t.differ}</dd>
+      <div class="admission" aria-live="polite">
+        {response ? (
+          <div class={response.isAccepted ? "success" : "error"}>
+            <b>{response.isAccepted ? t.accepted : response.status > 0 ? t.refused : t.notChecked}</b>{" "}
+            <code>
+              {response.status || ""} {response.code}
+            </code>
+            <span class="note" lang={response.code ? "en" : undefined}>
+              {response.status > 0 ? response.detail : t.unreachable}
+            </span>
+            {rejection && !response.isAccepted && <span class="note">{t.reasons[rejection.reason]}</span>}
+            {rejection && response.isAccepted && <span class="note">{t.differ}</span>}
+            <span class="note">{formatDuration(response.ms)}</span>
           </div>
+        ) : (
+          <p class="muted">{isAsked ? t.checking : t.noResponse}</p>
         )}
-      </dl>
+      </div>
     </Panel>
   );
 }

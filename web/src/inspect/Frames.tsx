@@ -196,6 +196,7 @@ function rowOf(frame: Frame, isSelected: boolean, isTabStop: boolean): VNode {
   const last = rowCache.get(frame);
   if (last?.state === state) return last.row;
   const { n, direction, time, types, text, objects, bytes, latencyMs, isError } = frame;
+  const meaning = direction === "socket" ? closeMeaning(frame) : undefined;
   const row = (
     <tr
       key={n}
@@ -213,7 +214,10 @@ function rowOf(frame: Frame, isSelected: boolean, isTabStop: boolean): VNode {
           <span class="visually-hidden">{t.directions[direction]}</span> {types.join(", ")}
         </button>
       </th>
-      <td class="content">{text.slice(0, PREVIEW_LENGTH).replace(OMITTED_START, "{")}</td>
+      <td class="content">
+        {text.slice(0, PREVIEW_LENGTH).replace(OMITTED_START, "{")}
+        {meaning && ` – ${meaning}`}
+      </td>
       <td>{objects > 1 ? formatNumber(objects) : ""}</td>
       <td>{direction === "socket" ? "" : formatNumber(bytes)}</td>
       <td>{latencyMs === undefined ? "" : formatDuration(latencyMs)}</td>
@@ -222,6 +226,8 @@ function rowOf(frame: Frame, isSelected: boolean, isTabStop: boolean): VNode {
   rowCache.set(frame, { row, state });
   return row;
 }
+
+const closeMeaning = ({ closeCode = 0 }: Frame) => t.closeCodes[closeCode];
 
 /** Objects of a frame shown in its details. */
 const OBJECTS_MAX = 100;
@@ -249,6 +255,7 @@ function Details({ frame, close }: { frame: Frame; close: () => void }) {
         </span>
       </div>
       <div class="json-view" {...scrollable(t.content)}>
+        {closeMeaning(frame) && <p class="padded">{closeMeaning(frame)}</p>}
         {shown.map(({ line, at }) => (
           <pre key={at}>
             <Json text={line} />

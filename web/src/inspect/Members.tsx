@@ -52,6 +52,7 @@ export function Members({ session }: { session: InspectorSession }) {
           </table>
         </div>
       )}
+      <p class="note padded">{t.visible}</p>
       {room?.isTruncated && <p class="warning padded">{t.truncated}</p>}
     </Panel>
   );

@@ -21,6 +21,8 @@ export interface Frame {
   latencyMs?: number;
   /** True if the frame contains an error, or closes the connection. */
   isError: boolean;
+  /** The close code, if the frame closes or announces the close of the connection. */
+  closeCode?: number;
   /** The text, with tokens masked. */
   text: string;
 }
@@ -142,6 +144,8 @@ export class FrameLog {
 
   #add(direction: Direction, whole: string, values: unknown[], time: number, latencyMs?: number): void {
     const text = maskTokens(whole);
+    const closing = values.filter(isObject).find(({ type }) => type === "closing");
+    const closeCode = Number(closing?.code ?? (direction === "socket" ? /^\d+/.exec(whole)?.[0] : undefined));
     const types = values.map((value) =>
       isObject(value) && typeof value.type === "string" ? value.type : "?",
     );
@@ -153,6 +157,7 @@ export class FrameLog {
       objects: direction === "socket" ? 0 : values.length,
       types: [...new Set(types)],
       ...(latencyMs !== undefined && { latencyMs }),
+      ...(closeCode && { closeCode }),
       isError: types.some((type) => ["error", "closing", "close", "?"].includes(type)),
       text,
     });

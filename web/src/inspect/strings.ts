@@ -1,6 +1,7 @@
 // The inspector's texts in English and Chinese. Names of the protocol are not translated.
 
 import { localized } from "../common/language.js";
+import { closeCodesEn, closeCodesZh } from "./close-codes.js";
 import type { ProblemReason } from "./token-check.js";
 
 const reasonsEn: Record<ProblemReason, string> = {
@@ -120,7 +121,7 @@ export const t = localized({
     join: "Join",
     leave: "Leave",
     replay: "Replay last",
-    presence: "Presence",
+    presence: "Receive presence",
     status: {
       none: "Not joined",
       connecting: "Connecting…",
@@ -172,16 +173,17 @@ export const t = localized({
     grants: (pattern: string) => `${pattern} grants`,
     bytes: (count: string) => `${count} bytes`,
 
-    localCheck: "Local check",
-    accepted: "Accepted",
-    ifSigned: "If the signature is valid",
-    serverResponse: "Server response",
-    askServer: "Check with server",
-    checking: "Checking…",
-    notChecked: "Not checked yet",
+    accepted: "The server accepts it",
+    refused: "The server refuses it",
+    askServer: "Check again",
+    checking: "Checking with the server…",
+    notChecked: "Not checked",
+    noResponse: "No token. “Check again” tries this browser's cookies.",
     unreachable: "Can't reach the server. Check your connection and try again.",
-    agree: "Both results agree.",
-    differ: "The results differ. The server's response is authoritative.",
+    differ: "The checks of the claims below differ. The server's response counts.",
+    visible:
+      "Other members see you while you are joined: every connection makes its user a member, whatever the token grants. To look without joining, read /members and /messages over the HTTP API.",
+    closeCodes: closeCodesEn,
 
     notJoined: "Join a room to see its details.",
     roomInfo: {
@@ -295,7 +297,7 @@ export const t = localized({
     join: "加入",
     leave: "退出",
     replay: "回放最近",
-    presence: "在线状态",
+    presence: "接收在线状态",
     status: {
       none: "未加入",
       connecting: "连接中…",
@@ -347,16 +349,17 @@ export const t = localized({
     grants: (pattern) => `${pattern} 授予`,
     bytes: (count) => `${count} 字节`,
 
-    localCheck: "本地校验",
-    accepted: "通过",
-    ifSigned: "前提是签名有效",
-    serverResponse: "服务器响应",
-    askServer: "向服务器校验",
-    checking: "校验中…",
-    notChecked: "尚未校验",
+    accepted: "服务器接受",
+    refused: "服务器拒绝",
+    askServer: "重新校验",
+    checking: "正在向服务器校验…",
+    notChecked: "未校验",
+    noResponse: "没有令牌。点“重新校验”可用此浏览器的 Cookie 尝试。",
     unreachable: "无法连接服务器，请检查网络后重试。",
-    agree: "两边结果一致。",
-    differ: "两边结果不一致，以服务器为准。",
+    differ: "与下方声明的校验结果不一致，以服务器为准。",
+    visible:
+      "加入后，其他成员会看到你：无论令牌授予什么权限，每个连接的用户都会成为成员。如需旁观而不加入，请通过 HTTP API 读取 /members 和 /messages。",
+    closeCodes: closeCodesZh,
 
     notJoined: "加入房间后显示详情。",
     roomInfo: {

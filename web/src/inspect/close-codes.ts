@@ -1,0 +1,41 @@
+// The meaning of each close code, in English and Chinese.
+
+export const closeCodesEn: Record<number, string> = {
+  1000: "Closed normally: the client has left the room.",
+  1001: "The page was closed or left.",
+  1003: "The client sent a binary frame. Commands are text.",
+  1005: "Closed without a code.",
+  1006: "No close frame: the connection broke, or the server refused it. The admission check shows a refusal.",
+  1009: "A command or a frame was too long. The error 'too_large' came before.",
+  1011: "A fault of the server: the room's storage cannot be read.",
+  4000: "The inspector dropped the connection to test the reconnection.",
+  4001: "The token expired. The client reconnects with a new one.",
+  4002: "The client reads too slowly: too many bytes wait for it. It reconnects and resumes.",
+  4003: "The server received nothing for longer than its idle timeout. The client reconnects.",
+  4004: "The server cannot read what it kept about the connection. The client joins again.",
+  4100: "A moderator removed the user. The client does not reconnect.",
+  4101: "A moderator banned the user for a time. The client does not reconnect.",
+  4102: "A new token grants nothing in this room. The client does not reconnect.",
+  4103: "Too many errors, or too many commands over the rate limit. The client does not reconnect.",
+  4104: "The back end erased the room. The client does not reconnect.",
+};
+
+export const closeCodesZh: Record<number, string> = {
+  1000: "正常关闭：客户端已退出房间。",
+  1001: "页面已关闭或跳转。",
+  1003: "客户端发送了二进制帧，命令必须是文本。",
+  1005: "关闭时未带代码。",
+  1006: "没有关闭帧：连接中断，或被服务器拒绝。是否被拒绝见“准入”。",
+  1009: "命令或帧过长，此前已收到错误 too_large。",
+  1011: "服务器故障：无法读取房间的存储。",
+  4000: "调试器为测试重连而断开了连接。",
+  4001: "令牌已过期，客户端会用新令牌重连。",
+  4002: "客户端读取过慢，待读数据过多，会重连并续传。",
+  4003: "服务器在空闲超时内未收到任何数据，客户端会重连。",
+  4004: "服务器无法读取此连接的记录，客户端会重新加入。",
+  4100: "管理员移出了该用户，客户端不再重连。",
+  4101: "管理员暂时封禁了该用户，客户端不再重连。",
+  4102: "新令牌在此房间没有任何权限，客户端不再重连。",
+  4103: "错误过多，或超出频率限制的命令过多，客户端不再重连。",
+  4104: "后端清除了房间，客户端不再重连。",
+};
