@@ -130,6 +130,32 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
     expectNoConsoleErrors(page, REFUSED);
   });
 
+  it("resizes its panes with the pointer and the keyboard, and gives frames the most room", async () => {
+    const page = await openInspector({ viewport: { width: 1280, height: 800 } });
+    await page.getByRole("textbox", { name: "Room", exact: true }).fill(newRoom());
+    await createToken(page);
+    await button(page, "Join").click();
+    await status(page, "Connected");
+    const frames = region(page, "Frames");
+    const widthOf = async (selector: string) => (await page.locator(selector).boundingBox())?.width ?? 0;
+    expect(await widthOf("td.content >> nth=0")).toBeGreaterThan(350);
+    await frames.getByRole("rowheader", { name: "received welcome" }).getByRole("button").click();
+    await frames.getByRole("region", { name: "Frame details" }).waitFor();
+    expect((await widthOf("td.content >> nth=0")) + (await widthOf(".json-view"))).toBeGreaterThan(500);
+    const [side, json] = await page.getByRole("separator", { name: "Resize panes" }).all();
+    if (!side || !json) throw new Error("two separators are expected");
+    const before = [await widthOf("#side-pane"), await widthOf(".json-view")] as const;
+    await side.press("ArrowRight");
+    expect(await widthOf("#side-pane")).toBeGreaterThan(before[0]);
+    await json.hover();
+    await page.mouse.down();
+    await page.mouse.move(700, 400);
+    await page.mouse.up();
+    expect(await widthOf(".json-view")).toBeGreaterThan(before[1]);
+    await expectAccessible(page);
+    expectNoConsoleErrors(page, REFUSED);
+  });
+
   it("shows frames in both directions, and the room's members", async () => {
     const room = newRoom();
     const bob = await joinAndConnect(worker.origin, room, { user: "bob", claims: { info: { name: "Bob" } } });

@@ -9,6 +9,7 @@ import { type Direction, type Filter, type Frame, matchesFilter, toJsonLines } f
 import type { InspectorSession } from "./inspector-session.js";
 import { Json } from "./Json.js";
 import { Panel, scrollable } from "./Panel.js";
+import { Splitter, useSplit } from "./Splitter.js";
 import { t } from "./strings.js";
 
 /** Rows rendered at first, and added by each "Show older". */
@@ -22,6 +23,7 @@ export function Frames({ session }: { session: InspectorSession }) {
   const [filter, setFilter] = useState<Filter>({ direction: "", type: "-ping pong", text: "" });
   const [rowsMax, setRowsMax] = useState(ROWS_STEP);
   const [selected, setSelected] = useState<Frame>();
+  const [percent, setPercent] = useSplit("frames", 55);
   const [isPaused, setIsPaused] = useState(false);
   /** The frames shown while the list is paused or scrolled up. Newer ones wait. */
   const [snapshot, setSnapshot] = useState<{ frames: Frame[]; count: number }>();
@@ -140,45 +142,48 @@ export function Frames({ session }: { session: InspectorSession }) {
           onInput={({ currentTarget: { value } }) => setFilter({ ...filter, text: value })}
         />
       </div>
-      <div class="frame-list" ref={scroller} {...scrollable(t.frames)} onScroll={onScroll}>
-        {filtered.length > rowsMax && (
-          <button
-            type="button"
-            class="tool-button"
-            onClick={() => {
-              if (!snapshot) takeSnapshot();
-              setRowsMax(rowsMax + ROWS_STEP);
-            }}
-          >
-            {t.older}
-          </button>
-        )}
-        <table class="frames">
-          <caption class="visually-hidden">{t.framesHint}</caption>
-          <thead>
-            <tr>
-              <th scope="col">{t.time}</th>
-              <th scope="col">{t.type}</th>
-              <th scope="col" class="content">
-                {t.content}
-              </th>
-              <th scope="col">{t.objects}</th>
-              <th scope="col">{t.size}</th>
-              <th scope="col">{t.took}</th>
-            </tr>
-          </thead>
-          <tbody onClick={({ target }) => setSelected(frameAt(target))} onKeyDown={onKeyDown}>
-            {rows.map((frame) => rowOf(frame, frame === selected, frame === tabStop))}
-          </tbody>
-        </table>
-        {log.frames.length === 0 && <p class="muted padded">{t.noFrames}</p>}
+      <div class="frame-panes" style={{ "--split": `${percent}%` }}>
+        <div class="frame-list" id="frame-list" ref={scroller} {...scrollable(t.frames)} onScroll={onScroll}>
+          {filtered.length > rowsMax && (
+            <button
+              type="button"
+              class="tool-button"
+              onClick={() => {
+                if (!snapshot) takeSnapshot();
+                setRowsMax(rowsMax + ROWS_STEP);
+              }}
+            >
+              {t.older}
+            </button>
+          )}
+          <table class="frames">
+            <caption class="visually-hidden">{t.framesHint}</caption>
+            <thead>
+              <tr>
+                <th scope="col">{t.time}</th>
+                <th scope="col">{t.type}</th>
+                <th scope="col" class="content">
+                  {t.content}
+                </th>
+                <th scope="col">{t.objects}</th>
+                <th scope="col">{t.size}</th>
+                <th scope="col">{t.took}</th>
+              </tr>
+            </thead>
+            <tbody onClick={({ target }) => setSelected(frameAt(target))} onKeyDown={onKeyDown}>
+              {rows.map((frame) => rowOf(frame, frame === selected, frame === tabStop))}
+            </tbody>
+          </table>
+          {log.frames.length === 0 && <p class="muted padded">{t.noFrames}</p>}
+        </div>
+        {selected && <Splitter pane="frame-list" percent={percent} setPercent={setPercent} />}
+        {selected && <Details frame={selected} close={() => setSelected(undefined)} />}
       </div>
       {snapshot && log.count > snapshot.count && (
         <button type="button" class="newer-button" onClick={follow}>
           {t.newer(formatNumber(log.count - snapshot.count))}
         </button>
       )}
-      {selected && <Details frame={selected} close={() => setSelected(undefined)} />}
     </Panel>
   );
 }

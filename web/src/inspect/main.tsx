@@ -14,6 +14,7 @@ import { JoinForm, type JoinSettings, Status } from "./JoinForm.js";
 import { Latency } from "./Latency.js";
 import { Members } from "./Members.js";
 import { RoomInfo } from "./RoomInfo.js";
+import { Splitter, useSplit } from "./Splitter.js";
 import { t } from "./strings.js";
 import { Token } from "./Token.js";
 import { checkToken } from "./token-check.js";
@@ -26,6 +27,7 @@ const sections = ["token", "admission", "claims", "room", "members", "actions", 
 function Inspector({ session }: { session: InspectorSession }) {
   const [token, setToken] = useTabStorage(STORAGE_KEYS.token, "");
   const [room, setRoom] = useTabStorage(STORAGE_KEYS.room, "lobby");
+  const [percent, setPercent] = useSplit("side", 28);
   const [options, setOptions] = useState({ last: "20", presence: true });
   // The client requests a token whenever it connects, and gets the one that is current then.
   const current = useRef(token);
@@ -55,16 +57,15 @@ function Inspector({ session }: { session: InspectorSession }) {
           </a>
         ))}
       </nav>
-      <main>
-        <div class="column">
+      <main style={{ "--split": `${percent}%` }}>
+        <div class="column" id="side-pane">
           <Token token={token} setToken={setToken} room={room} />
           <TokenPanels token={token} room={room} />
-        </div>
-        <div class="column">
           <RoomInfo session={session} />
           <Members session={session} />
           <Actions session={session} />
         </div>
+        <Splitter pane="side-pane" percent={percent} setPercent={setPercent} />
         <div class="column main-column">
           <Frames session={session} />
           <Latency session={session} />

@@ -109,6 +109,7 @@ export const t = localized({
   en: {
     title: "Room inspector",
     sections: "Sections",
+    resize: "Resize panes",
     token: "Token",
     claims: "Claims",
     admission: "Admission check",
@@ -285,6 +286,7 @@ export const t = localized({
   zh: {
     title: "房间调试器",
     sections: "栏目",
+    resize: "调整窗格大小",
     token: "令牌",
     claims: "声明",
     admission: "准入",
