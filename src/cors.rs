@@ -1,9 +1,8 @@
-//! Lets pages of allowed origins read responses (the CORS protocol of the Fetch standard).
+//! Lets pages read responses (the CORS protocol of the Fetch standard).
 //!
 //! Browsers do not apply CORS to WebSockets. They apply it to the `fetch` with which a page finds
 //! out why its WebSocket was refused.
 
-use snug_core::Refusal;
 use worker::{Env, Headers, Request, Response, ResponseBuilder, web_sys};
 
 use crate::{config, platform, problem::Problem};
@@ -17,15 +16,10 @@ pub fn is_preflight(request: &Request) -> bool {
     request.inner().method() == "OPTIONS" && names_method.unwrap_or_default()
 }
 
-/// Returns the preflight response for a path with these methods. A page that may connect may send
-/// any header, because monitoring scripts add their own to each request.
-///
-/// # Errors
-///
-/// `origin_forbidden` if the origin is not allowed.
-pub fn preflight(request: &Request, env: &Env, methods: &[&str]) -> Result<Response, Problem> {
-    config::load(env)?;
-    allowed_origin(request, env).ok_or(Refusal::OriginForbidden)?;
+/// Returns the preflight response for a path with these methods. It does not depend on the origin: a
+/// page that may not connect learns this from the refusal of its request, and sends that request only
+/// after a successful preflight. A page may send any header, because monitoring scripts add their own to each request.
+pub fn preflight(request: &Request, methods: &[&str]) -> Result<Response, Problem> {
     let mut response = ResponseBuilder::new()
         .with_status(204)
         .with_header("access-control-allow-methods", &methods.join(", "))?
@@ -37,24 +31,47 @@ pub fn preflight(request: &Request, env: &Env, methods: &[&str]) -> Result<Respo
     Ok(response.empty())
 }
 
-/// Makes the response readable for the requesting page, if its origin is allowed. An upgrade
+/// The pages that may read a response.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// The pages that may connect.
+    AllowedPages,
+    /// The page that sent the request, whatever its origin. For refusals by the Worker: a page that
+    /// may not connect is refused before its token or cookies are read, so the refusal contains
+    /// nothing about the user.
+    AnyPage,
+}
+
+/// Makes the response readable for the requesting page, if it is one of these readers. An upgrade
 /// response is not changed.
 pub fn allow_reading(
     request: &Request,
     env: &Env,
     response: web_sys::Response,
+    readers: Readers,
 ) -> worker::Result<web_sys::Response> {
     if response.status() == 101 {
         return Ok(response);
     }
-    let Some(origin) = allowed_origin(request, env) else {
+    let Some(name) = request.headers().get("origin")? else {
+        return Ok(response);
+    };
+    let is_for_any = readers == Readers::AnyPage || is_preflight(request);
+    let access = if is_for_any {
+        Some(Access {
+            with_cookies: uses_cookies(env),
+        })
+    } else {
+        access_of(&name, request, env)
+    };
+    let Some(access) = access else {
         return Ok(response);
     };
     // Copied, because the headers of an object's response are immutable.
     let response = Response::from(response);
     let headers: Headers = response.headers().entries().collect();
-    headers.set("access-control-allow-origin", &origin.name)?;
-    if origin.allows_cookies {
+    headers.set("access-control-allow-origin", &name)?;
+    if access.with_cookies {
         headers.set("access-control-allow-credentials", "true")?;
     }
     headers.set("access-control-expose-headers", "retry-after")?;
@@ -62,22 +79,23 @@ pub fn allow_reading(
     Ok(response.with_headers(headers).into())
 }
 
-/// An allowed origin.
-struct Origin {
-    name: String,
-    /// True if its requests may use cookies.
-    allows_cookies: bool,
+/// A page's access to responses.
+struct Access {
+    /// True if this includes responses to requests with cookies.
+    with_cookies: bool,
 }
 
-/// Returns the origin of the requesting page, if there is one and it is allowed.
-fn allowed_origin(request: &Request, env: &Env) -> Option<Origin> {
-    let name = request.headers().get("origin").ok()??;
+/// Returns the access of pages of this origin, if they may connect.
+fn access_of(origin: &str, request: &Request, env: &Env) -> Option<Access> {
     let url = platform::url(request)?;
     let own = format!("{}//{}", url.protocol(), url.host());
-    let admission = &config::load(env).ok()?.admission;
-    let has_application = admission.application.is_some();
-    admission.origins.allow(&name, &url.host()).then(|| Origin {
-        allows_cookies: has_application && admission.origins.allow_cookies(&name, &own),
-        name,
+    let origins = &config::load(env).ok()?.admission.origins;
+    origins.allow(origin, &url.host()).then(|| Access {
+        with_cookies: uses_cookies(env) && origins.allow_cookies(origin, &own),
     })
+}
+
+/// Returns true if users can join with cookies, or if the settings cannot be read.
+fn uses_cookies(env: &Env) -> bool {
+    config::load(env).map_or(true, |config| config.admission.application.is_some())
 }

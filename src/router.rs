@@ -5,7 +5,8 @@ use worker::{Context, Env, Request, Response, ResponseBuilder, web_sys};
 
 use crate::{
     api::{self, Endpoint},
-    cors, dev_token, join,
+    cors::{self, Readers},
+    dev_token, join,
     problem::Problem,
 };
 
@@ -16,11 +17,11 @@ pub async fn route(
     env: &Env,
     context: &Context,
 ) -> worker::Result<web_sys::Response> {
-    let response = match dispatch(request, env, context).await {
-        Ok(response) => response,
-        Err(problem) => problem.into_response()?.into(),
+    let (response, readers) = match dispatch(request, env, context).await {
+        Ok(response) => (response, Readers::AllowedPages),
+        Err(problem) => (problem.into_response()?.into(), Readers::AnyPage),
     };
-    cors::allow_reading(request, env, response)
+    cors::allow_reading(request, env, response, readers)
 }
 
 async fn dispatch(
@@ -42,7 +43,7 @@ async fn dispatch(
         _ => return Err(Refusal::NotFound.into()),
     };
     if cors::is_preflight(request) {
-        return Ok(cors::preflight(request, env, methods)?.into());
+        return Ok(cors::preflight(request, methods)?.into());
     }
     // Read from the runtime's request, because worker-rs turns unknown methods into GET.
     let method = request.inner().method();

@@ -78,16 +78,39 @@ describe("pages of allowed origins", () => {
 
 describe("pages of other origins", () => {
   it.each(["https://evil.example", "null"])(
-    "a page of the origin %s may not read responses",
+    "a page of the origin %s may read why it may not connect, and nothing else",
     async (origin) => {
-      const response = await joinWithoutUpgrade(worker, newRoom(), from(origin));
-      expect(response.status).toBe(403);
-      expectUnreadable(response);
-      const preflighted = await preflight(origin, "/v1/rooms/lobby/socket");
-      expect(preflighted.status).toBe(403);
-      expectUnreadable(preflighted);
+      for (const joinRequest of [from(origin), { ...from(origin), token: "nonsense" }]) {
+        const response = await joinWithoutUpgrade(worker, newRoom(), joinRequest);
+        expect(response.status).toBe(403);
+        expect(JSON.parse(response.body).code).toBe("origin_forbidden");
+        expectReadable(response, origin);
+      }
+      const preflighted = await preflight(origin, "/v1/rooms/lobby/socket", "authorization");
+      expect(preflighted.status).toBe(204);
+      expectReadable(preflighted, origin);
+      const healthz = await httpRequest(`${worker.origin}/healthz`, { Origin: origin });
+      expect(healthz.status).toBe(200);
+      expectUnreadable(healthz);
     },
   );
+
+  it("the refusal of an origin names it and the setting", async () => {
+    const response = await joinWithoutUpgrade(worker, newRoom(), from("http://other.example:3000"));
+    expect(JSON.parse(response.body).detail).toBe(
+      "Pages of http://other.example:3000 may not connect: add the origin to ALLOWED_ORIGINS",
+    );
+  });
+
+  it("a page of any origin may read that a setting is invalid", async () => {
+    await using broken = await startWorker({ PING_MS: 1 });
+    for (const by of ["header", "protocol"] as const) {
+      const response = await joinWithoutUpgrade(broken, newRoom(), { ...from(PAGE), by });
+      expect(response.status).toBe(500);
+      expectReadable(response);
+      expect(JSON.parse(response.body).detail).toMatch(/^PING_MS /);
+    }
+  });
 });
 
 describe("requests without an origin", () => {

@@ -36,6 +36,20 @@ pub fn is_loopback_host(authority: &str) -> bool {
     host(authority).is_some_and(is_loopback)
 }
 
+/// Returns true if a browser's page has this origin only if it was loaded from its own machine: from
+/// a loopback host, or a name under `localhost`, which browsers resolve to one.
+pub fn is_loopback_origin(origin: &str) -> bool {
+    let origin = origin.to_ascii_lowercase();
+    let Some(("http" | "https", authority)) = origin.split_once("://") else {
+        return false;
+    };
+    host(authority).is_some_and(|host| {
+        let name = host.strip_suffix(".localhost");
+        let is_name = |name: &str| !name.is_empty() && !name.contains(['/', '?', '#', '\\']);
+        is_loopback(host) || name.is_some_and(is_name)
+    })
+}
+
 /// Returns the authority's host; `None` unless it is just a host and an optional port.
 fn host(authority: &str) -> Option<&str> {
     let (host, port) = match authority.rfind(']') {

@@ -144,10 +144,7 @@ impl JoinRequest {
             (None, Some(application)) => {
                 // Browsers send cookies with requests from any page, so the origin must be checked.
                 let own = format!("{}://{}", request.scheme, request.host);
-                let is_trusted = |origin| rules.origins.allow_cookies(origin, &own);
-                if !request.origin.is_none_or(is_trusted) {
-                    return Err(Refusal::OriginForbidden);
-                }
+                rules.origins.check_cookies(request.origin, &own)?;
                 Credential::Session(application.clone())
             }
             (None, None) => return Err(Refusal::TokenMissing),

@@ -1,6 +1,12 @@
 //! The origins whose pages may connect.
 
-use crate::protocol::refusal::Refusal;
+use crate::{
+    protocol::refusal::Refusal,
+    service_url::{is_loopback_host, is_loopback_origin},
+};
+
+/// The longest origin that a refusal quotes, in bytes. Longer ones are no browser's.
+const QUOTED_BYTES_MAX: usize = 256;
 
 /// The origins whose pages may connect: the host's own, and those listed.
 ///
@@ -10,6 +16,8 @@ use crate::protocol::refusal::Refusal;
 pub struct AllowedOrigins {
     any: bool,
     listed: Vec<String>,
+    /// True if a request to a loopback host may come from any page of this machine.
+    loopback: bool,
 }
 
 impl AllowedOrigins {
@@ -18,17 +26,27 @@ impl AllowedOrigins {
         if list.trim() == "*" {
             return Some(Self {
                 any: true,
-                listed: Vec::new(),
+                ..Self::default()
             });
         }
         let listed: Vec<_> = list
             .split(',')
             .map(|one| one.trim().to_ascii_lowercase())
             .collect();
-        listed
-            .iter()
-            .all(|one| is_origin(one))
-            .then_some(Self { any: false, listed })
+        listed.iter().all(|one| is_origin(one)).then(|| Self {
+            listed,
+            ..Self::default()
+        })
+    }
+
+    /// Adds the pages of this machine, on any port, for requests to a loopback host: a developer's
+    /// page is rarely on the port of the Worker. A deployment's host is never a loopback host.
+    #[must_use]
+    pub fn and_loopback(self) -> Self {
+        Self {
+            loopback: true,
+            ..self
+        }
     }
 
     /// Checks the `Origin` header of a request to this host. A request without the header does not
@@ -38,8 +56,25 @@ impl AllowedOrigins {
     ///
     /// `origin_forbidden` if the origin is not allowed.
     pub fn check(&self, origin: Option<&str>, host: &str) -> Result<(), Refusal> {
-        let is_allowed = origin.is_none_or(|origin| self.allow(origin, host));
-        is_allowed.then_some(()).ok_or(Refusal::OriginForbidden)
+        match origin.filter(|origin| !self.allow(origin, host)) {
+            Some(origin) => Err(Refusal::OriginForbidden(explain(origin))),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks the `Origin` header of a request with cookies; `own` is the origin of its host.
+    ///
+    /// # Errors
+    ///
+    /// `origin_forbidden` if a page of the origin may not connect with cookies.
+    pub fn check_cookies(&self, origin: Option<&str>, own: &str) -> Result<(), Refusal> {
+        match origin.filter(|origin| !self.allow_cookies(origin, own)) {
+            Some(origin) => Err(Refusal::OriginForbidden(format!(
+                "Pages of {} may not connect with cookies: list the origin by name in ALLOWED_ORIGINS, or send a token",
+                quote(origin)
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Returns true if a page of this origin may connect to this host. `null` is never allowed,
@@ -48,19 +83,39 @@ impl AllowedOrigins {
         let Some((_, authority)) = origin.split_once("://") else {
             return false;
         };
-        self.any || authority.eq_ignore_ascii_case(host) || self.lists(origin)
+        self.any || authority.eq_ignore_ascii_case(host) || self.lists(origin, host)
     }
 
     /// Returns true if a page of this origin may connect with cookies. As in CORS, `*` does not
     /// allow cookies. The scheme of the host's own origin must match, too: otherwise an attacker
     /// who can impersonate the host over plain HTTP could use the cookies.
     pub fn allow_cookies(&self, origin: &str, own: &str) -> bool {
-        origin.eq_ignore_ascii_case(own) || self.lists(origin)
+        let (_, host) = own.split_once("://").unwrap_or_default();
+        origin.eq_ignore_ascii_case(own) || self.lists(origin, host)
     }
 
-    fn lists(&self, origin: &str) -> bool {
-        self.listed.contains(&origin.to_ascii_lowercase())
+    fn lists(&self, origin: &str, host: &str) -> bool {
+        let is_on_machine = || is_loopback_host(host) && is_loopback_origin(origin);
+        self.listed.contains(&origin.to_ascii_lowercase()) || (self.loopback && is_on_machine())
     }
+}
+
+/// Returns why pages of this origin may not connect, and what to do.
+fn explain(origin: &str) -> String {
+    if origin.eq_ignore_ascii_case("null") {
+        return "Pages without an origin, such as files and sandboxed frames, may not connect: open the page from a web server".into();
+    }
+    format!(
+        "Pages of {} may not connect: add the origin to ALLOWED_ORIGINS",
+        quote(origin)
+    )
+}
+
+fn quote(origin: &str) -> &str {
+    if origin.is_empty() || origin.len() > QUOTED_BYTES_MAX {
+        return "this origin";
+    }
+    origin
 }
 
 /// Returns true if the text is a scheme, a host and optionally a port, as browsers write an origin.
@@ -157,6 +212,65 @@ mod tests {
             "null",
         ] {
             assert!(AllowedOrigins::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn allows_pages_of_this_machine_to_connect_to_this_machine_only() {
+        let origins = AllowedOrigins::parse("https://app.example")
+            .unwrap()
+            .and_loopback();
+        let local = [
+            "http://localhost:5173",
+            "http://localhost",
+            "https://localhost:3000",
+            "http://127.0.0.1:3000",
+            "http://127.8.9.10:1",
+            "http://[::1]:5173",
+            "http://app.localhost:5173",
+        ];
+        let remote = [
+            "null",
+            "http://evil.example",
+            "http://localhost.evil.example:5173",
+            "http://192.168.0.7:5173",
+            "http://evil.example:8787",
+            "http://localhost@evil.example",
+            "http://.localhost",
+            "chrome-extension://localhost",
+        ];
+        for host in ["localhost:8787", "127.0.0.1:8787", "[::1]:8787"] {
+            for origin in local {
+                assert!(origins.allow(origin, host), "{origin} to {host}");
+                assert!(origins.allow_cookies(origin, &format!("http://{host}")));
+            }
+            for origin in remote {
+                assert!(!origins.allow(origin, host), "{origin} to {host}");
+            }
+            assert!(origins.allow("https://app.example", host));
+        }
+        for origin in local {
+            for host in ["chat.example", "192.168.0.7:8787", "localhost.example:8787"] {
+                assert!(!origins.allow(origin, host), "{origin} to {host}");
+                assert!(!origins.allow_cookies(origin, &format!("http://{host}")));
+            }
+            assert!(!AllowedOrigins::default().allow(origin, "127.0.0.1:8787"));
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_origin_and_what_to_do() {
+        let detail = |origin: &str| match AllowedOrigins::default().check(Some(origin), "b") {
+            Err(Refusal::OriginForbidden(detail)) => detail,
+            other => format!("{other:?}"),
+        };
+        assert_eq!(
+            detail("https://app.example"),
+            "Pages of https://app.example may not connect: add the origin to ALLOWED_ORIGINS"
+        );
+        assert!(detail("null").contains("open the page from a web server"));
+        for odd in ["", &"x".repeat(QUOTED_BYTES_MAX + 1)] {
+            assert!(detail(odd).starts_with("Pages of this origin may not"));
         }
     }
 }

@@ -32,8 +32,8 @@ pub enum Refusal {
         /// Seconds until the ban ends.
         seconds: u64,
     },
-    /// The page's origin is not allowed.
-    OriginForbidden,
+    /// The page's origin is not allowed; the text says what to do.
+    OriginForbidden(String),
     /// The path does not exist.
     NotFound,
     /// The path does not support the method; these are allowed.
@@ -78,7 +78,7 @@ impl Refusal {
             Self::RoomForbidden
             | Self::NotGranted(_)
             | Self::Banned { .. }
-            | Self::OriginForbidden => 403,
+            | Self::OriginForbidden(_) => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::TooLarge(_) => 413,
@@ -100,7 +100,7 @@ impl Refusal {
             Self::TokenNotYetValid => "token_not_yet_valid",
             Self::RoomForbidden | Self::NotGranted(_) => "room_forbidden",
             Self::Banned { .. } => "banned",
-            Self::OriginForbidden => "origin_forbidden",
+            Self::OriginForbidden(_) => "origin_forbidden",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::TooLarge(_) => "too_large",
@@ -149,9 +149,6 @@ impl Refusal {
             Self::RoomForbidden => "The token grants nothing in this room",
             Self::NotGranted(needed) => not_granted(*needed),
             Self::Banned { .. } => "The user is banned from this room; see 'Retry-After'",
-            Self::OriginForbidden => {
-                "Pages of this origin may not connect: add the origin to ALLOWED_ORIGINS"
-            }
             Self::NotFound => "This path does not exist",
             Self::MethodNotAllowed(_) => "This path does not support this method; see 'Allow'",
             Self::UpgradeRequired => {
@@ -163,7 +160,9 @@ impl Refusal {
             Self::RateLimited { .. } => "Too many requests to this room: slow down",
             Self::RoomFull => "The room has reached its limit of connections",
             Self::Overloaded => "The room has too many requests: try again later",
-            Self::Misconfigured(detail) | Self::InvalidInput(detail) => detail,
+            Self::Misconfigured(detail)
+            | Self::InvalidInput(detail)
+            | Self::OriginForbidden(detail) => detail,
             Self::AuthUnavailable => "Authentication is temporarily unavailable: try again",
             Self::Internal => "Internal error; trying again may help",
         }
@@ -262,7 +261,12 @@ mod tests {
                 "room_forbidden",
                 None,
             ),
-            (Refusal::OriginForbidden, 403, "origin_forbidden", None),
+            (
+                Refusal::OriginForbidden("why".into()),
+                403,
+                "origin_forbidden",
+                None,
+            ),
             (Refusal::NotFound, 404, "not_found", None),
             (
                 Refusal::MethodNotAllowed(&["GET", "HEAD"]),
