@@ -60,8 +60,9 @@ pub async fn authenticate(
     Err(match error {
         SessionError::Refused(refusal) => refusal.into(),
         SessionError::Unusable(why) => {
-            console_error!("AUTH_URL {why}");
-            Refusal::AuthUnavailable.into()
+            let why = format!("AUTH_URL {why}");
+            console_error!("{why}");
+            Refusal::SessionUnusable(why).into()
         }
     })
 }

@@ -32,8 +32,10 @@ const SIGNATURE_VALID: Record<string, boolean> = {
   "The token is not a signed JWT": false,
   "The token has a 'crit' header": false,
   "No configured key of the token's algorithm verifies the token's signature": false,
-  "The token's claims are malformed": true,
-  "The token needs a 'sub' of 1 to 128 bytes": true,
+  "The claims are not UTF-8": true,
+  "The claims are not valid JSON": true,
+  "The claims must be a JSON object; it is a number": true,
+  "'sub' must be a string of 1 to 128 bytes without control characters; it is missing": true,
 };
 
 /** Vectors for which Snug deliberately deviates from the result; see tests/tokens/README.md. */

@@ -10,14 +10,13 @@ import {
   claims,
   expectAccepted,
   expectRejected,
+  INVALID_CLAIMS,
   INVALID_SIGNATURE,
-  MALFORMED_CLAIMS,
+  INVALID_TIME,
   MISSING_EXP,
-  MISSING_SUB,
   makeToken,
   NOT_A_JWT,
   signer,
-  TIME_OUT_OF_RANGE,
   validToken,
   worker,
 } from "../support/forged-tokens.js";
@@ -44,7 +43,7 @@ describe("signed tokens with duplicate fields", () => {
   ])("a signed token is rejected if its claims contain the duplicate %s", async (more) => {
     for (const alg of ALGORITHMS) {
       await expectAccepted(validToken(alg, {}, payload(',"unknown":1,"unknown":2')));
-      expect(await expectRejected(validToken(alg, {}, payload(more)))).toBe(MALFORMED_CLAIMS);
+      expect(await expectRejected(validToken(alg, {}, payload(more)))).toMatch(INVALID_CLAIMS);
     }
   });
 
@@ -55,7 +54,7 @@ describe("signed tokens with duplicate fields", () => {
       '{"*":["receive"],"vault":[],"vault":["receive"]}',
       '{"*":["receive"],"*":["moderate"]}',
     ]) {
-      expect(await expectRejected(validToken("RS256", {}, rooms(map)))).toBe(MALFORMED_CLAIMS);
+      expect(await expectRejected(validToken("RS256", {}, rooms(map)))).toMatch(INVALID_CLAIMS);
     }
   });
 
@@ -139,16 +138,16 @@ describe("signed tokens with malformed fields", () => {
     "a signed token is rejected if its sub is %s",
     async (sub) => {
       await expectAccepted(validToken("RS256", {}, payload(`"sub":"ann",${exp}`)));
-      expect([MALFORMED_CLAIMS, MISSING_SUB]).toContain(
-        await expectRejected(validToken("RS256", {}, payload(`"sub":${sub},${exp}`))),
+      expect(await expectRejected(validToken("RS256", {}, payload(`"sub":${sub},${exp}`)))).toMatch(
+        /^'sub' must/,
       );
     },
   );
 
   it.each(["7", "true", "[]", '["a"]', "{}"])("a signed token is rejected if its iss is %s", async (iss) => {
     await expectAccepted(validToken("RS256", {}, payload(`"sub":"ann",${exp},"iss":"a"`)));
-    expect(await expectRejected(validToken("RS256", {}, payload(`"sub":"ann",${exp},"iss":${iss}`)))).toBe(
-      MALFORMED_CLAIMS,
+    expect(await expectRejected(validToken("RS256", {}, payload(`"sub":"ann",${exp},"iss":${iss}`)))).toMatch(
+      INVALID_CLAIMS,
     );
   });
 
@@ -156,9 +155,9 @@ describe("signed tokens with malformed fields", () => {
     "a signed token is rejected if its aud is %s",
     async (aud) => {
       await expectAccepted(validToken("RS256", {}, payload(`"sub":"ann",${exp},"aud":["a","b"]`)));
-      expect(await expectRejected(validToken("RS256", {}, payload(`"sub":"ann",${exp},"aud":${aud}`)))).toBe(
-        MALFORMED_CLAIMS,
-      );
+      expect(
+        await expectRejected(validToken("RS256", {}, payload(`"sub":"ann",${exp},"aud":${aud}`))),
+      ).toMatch(INVALID_CLAIMS);
     },
   );
 
@@ -186,18 +185,11 @@ describe("signed tokens with malformed fields", () => {
   const later = inSeconds(3600);
   const TIMES = (near: number) => [
     `"${near}"`,
-    `${near}.0`,
-    `${near}.5`,
-    `${near}e0`,
-    `${near / 1e9}e9`,
     `0${near}`,
     `+${near}`,
     `0x${near.toString(16)}`,
-    "1e10",
-    "1E10",
     "1e400",
     "-1",
-    "-0",
     "-1e10",
     `${2 ** 53 - 1}`,
     `${2 ** 53}`,
@@ -221,32 +213,41 @@ describe("signed tokens with malformed fields", () => {
     `{"$numberLong":"${near}"}`,
   ];
 
+  it.each([`${later}.0`, `${later}.5`, `${later}e0`, `${later / 1e9}E9`])(
+    "a signed token is accepted if its exp is written as %s",
+    async (time) => {
+      await expectAccepted(
+        validToken("RS256", {}, payload(`"sub":"ann","exp":${time},"nbf":17e8,"iat":1.7E9`)),
+      );
+    },
+  );
+
   it.each(TIMES(later))("a signed token is rejected if its exp is %s", async (time) => {
     await expectAccepted(validToken("RS256", {}, payload(`"sub":"ann","exp":${later}`)));
     const detail = await expectRejected(validToken("RS256", {}, payload(`"sub":"ann","exp":${time}`)));
-    expect([MALFORMED_CLAIMS, TIME_OUT_OF_RANGE]).toContain(detail);
+    expect(detail).toMatch(INVALID_TIME);
   });
 
   it.each(TIMES(1_700_000_000))("a signed token is rejected if its nbf is %s", async (time) => {
     await expectAccepted(validToken("RS256", {}, payload(`"sub":"ann",${exp},"nbf":1700000000`)));
     const detail = await expectRejected(validToken("RS256", {}, payload(`"sub":"ann",${exp},"nbf":${time}`)));
-    expect([MALFORMED_CLAIMS, TIME_OUT_OF_RANGE]).toContain(detail);
+    expect(detail).toMatch(INVALID_TIME);
   });
 
   it("a signed token is rejected if its exp is null, and accepted if its exp is the maximum", async () => {
     await expectAccepted(validToken("RS256", {}, payload(`"sub":"ann","exp":${1e12 - 1}`)));
     expect(await expectRejected(validToken("RS256", {}, payload('"sub":"ann","exp":null')))).toBe(
-      MISSING_EXP,
+      MISSING_EXP.replace("missing", "null"),
     );
   });
 
-  it.each(['["ann",9999999999]', '"ann"', "null", "", " ", "{}{}", "\ufeff{}", "// {}"])(
+  it.each(['["ann",9999999999]', '"ann"', "null", "", " ", "{}{}", "// {}"])(
     "a signed token is rejected if its payload is %j",
     async (content) => {
       await expectAccepted(validToken("RS256", {}, ` \n${claims()} \n`));
-      expect(await expectRejected(validToken("RS256", {}, content))).toBe(MALFORMED_CLAIMS);
+      expect(await expectRejected(validToken("RS256", {}, content))).toMatch(INVALID_CLAIMS);
       const fuller = content.replace("{}", claims());
-      expect(await expectRejected(validToken("RS256", {}, fuller))).toBe(MALFORMED_CLAIMS);
+      expect(await expectRejected(validToken("RS256", {}, fuller))).toMatch(INVALID_CLAIMS);
     },
   );
 });

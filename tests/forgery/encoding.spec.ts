@@ -10,8 +10,8 @@ import {
   claims,
   expectAccepted,
   expectRejected,
+  INVALID_CLAIMS,
   INVALID_SIGNATURE,
-  MALFORMED_CLAIMS,
   NOT_A_JWT,
   pairs,
   signedText,
@@ -175,6 +175,6 @@ describe("tokens that are not three segments", () => {
     }
     // A signed token whose payload is another token is rejected, too.
     expect(await expectRejected(validToken("RS256", { cty: "JWT" }, jwt))).toBe(NOT_A_JWT);
-    expect(await expectRejected(validToken("RS256", {}, jwt))).toBe(MALFORMED_CLAIMS);
+    expect(await expectRejected(validToken("RS256", {}, jwt))).toMatch(INVALID_CLAIMS);
   });
 });

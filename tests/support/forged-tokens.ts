@@ -127,7 +127,11 @@ afterEach(async () => {
 export const INVALID_SIGNATURE = "No configured key of the token's algorithm verifies the token's signature";
 export const NOT_A_JWT = "The token is not a signed JWT";
 // Details that are returned only if the signature is valid.
-export const MALFORMED_CLAIMS = "The token's claims are malformed";
-export const MISSING_SUB = "The token needs a 'sub' of 1 to 128 bytes";
-export const MISSING_EXP = "The token needs an 'exp'";
-export const TIME_OUT_OF_RANGE = "The token's times are out of range: they are seconds, not milliseconds";
+const SUB = "'sub' must be a string of 1 to 128 bytes without control characters";
+export const MISSING_SUB = `${SUB}; it is missing`;
+const EXP = "'exp' must be a number (seconds since 1970, less than 10^12)";
+export const MISSING_EXP = `${EXP}; it is missing`;
+/** Matches the detail for claims that are invalid as a whole, and for one invalid claim. */
+export const INVALID_CLAIMS = /^The claims |^'[a-z_]+' /;
+export const INVALID_TIME =
+  /^'(exp|nbf)' must be a number \(seconds since 1970, less than 10\^12\); it is |^The claims are not valid JSON$/;

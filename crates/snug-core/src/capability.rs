@@ -136,6 +136,9 @@ fn specificity(pattern: &str, room: &str) -> Option<usize> {
     }
 }
 
+/// The error of a pattern that a map has twice.
+pub(crate) const DUPLICATE_PATTERN: &str = "duplicate room pattern";
+
 impl<'de> Deserialize<'de> for Grants {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(GrantsVisitor)
@@ -164,7 +167,7 @@ impl<'de> Visitor<'de> for GrantsVisitor {
         while let Some(pattern) = map.next_key::<String>()? {
             if grants.iter().any(|(known, _)| *known == pattern) {
                 map.next_value::<IgnoredAny>()?;
-                return Err(A::Error::custom("duplicate room pattern"));
+                return Err(A::Error::custom(DUPLICATE_PATTERN));
             }
             grants.push((pattern, map.next_value()?));
         }

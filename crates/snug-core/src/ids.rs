@@ -107,6 +107,12 @@ impl Epoch {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Offset(pub u64);
 
+impl From<u64> for Offset {
+    fn from(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 impl Offset {
     /// An offset higher than that of any message.
     pub const END: Self = Self(SAFE_INTEGER_MAX);

@@ -42,7 +42,7 @@ pub fn read_response(
     match status {
         200 => Claims::of_session(body, leeway_ms, now).map_err(|refusal| match refusal {
             Refusal::TokenExpired => SessionError::Refused(refusal),
-            Refusal::TokenInvalid(why) => {
+            Refusal::ClaimInvalid(why) => {
                 SessionError::Unusable(format!("answered with claims: {why}"))
             }
             other => SessionError::Unusable(format!("answered with claims: {}", other.code())),
@@ -122,12 +122,12 @@ mod tests {
             (
                 200,
                 "secret",
-                "answered with claims: The token's claims are malformed",
+                "answered with claims: The claims are not valid JSON",
             ),
             (
                 200,
                 r#"{"sub":"ann"}"#,
-                "answered with claims: The token needs an 'exp'",
+                "answered with claims: 'exp' must be a number (seconds since 1970, less than 10^12); it is missing",
             ),
             (
                 200,

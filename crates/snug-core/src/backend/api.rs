@@ -440,6 +440,7 @@ pub fn read_messages(body: &str, message_bytes_max: usize) -> Result<Vec<NewMess
     if body.len() > FRAME_BYTES_MAX {
         return Err(BODY_TOO_LONG);
     }
+    let body = json::without_bom(body);
     let whole: &RawValue = serde_json::from_str(body).map_err(|_| NOT_JSON)?;
     let raw: Vec<&RawValue> = if whole.get().starts_with('[') {
         serde_json::from_str(whole.get()).map_err(|_| INVALID_MESSAGES)?
@@ -520,6 +521,7 @@ impl<'a> MultiRoomPublish<'a> {
         const INVALID_BODY: Refusal = Refusal::BadRequest(
             "The body must be an object with 'rooms', 1 to 100 different names, and 'messages'",
         );
+        let body = json::without_bom(body);
         let whole: &RawValue = serde_json::from_str(body).map_err(|_| NOT_JSON)?;
         if !json::is_object(whole) {
             return Err(INVALID_BODY);

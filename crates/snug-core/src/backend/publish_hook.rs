@@ -104,7 +104,8 @@ fn read_list(body: &[u8]) -> Option<Vec<&RawValue>> {
         #[serde(borrow)]
         decisions: Vec<&'a RawValue>,
     }
-    let whole: &RawValue = serde_json::from_slice(body).ok()?;
+    let text = json::without_bom(str::from_utf8(body).ok()?);
+    let whole: &RawValue = serde_json::from_str(text).ok()?;
     let Response { decisions } = serde_json::from_str(whole.get()).ok()?;
     json::is_object(whole).then_some(decisions)
 }

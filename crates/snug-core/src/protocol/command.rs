@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -17,13 +17,25 @@ use crate::{
 };
 
 /// A command's `id`, which its reply repeats.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum CommandId {
     /// 0 to 2^53 - 1.
     Number(u64),
     /// At most 64 bytes.
     Text(String),
+}
+
+impl<'de> Deserialize<'de> for CommandId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        match json::whole_number(raw) {
+            Some(number) => Ok(Self::Number(number)),
+            None => serde_json::from_str(raw.get())
+                .map(Self::Text)
+                .map_err(D::Error::custom),
+        }
+    }
 }
 
 impl CommandId {
@@ -171,14 +183,18 @@ struct Fields<'a> {
     #[serde(borrow)]
     key: Option<Cow<'a, str>>,
     to: Option<Vec<UserId>>,
+    #[serde(default, deserialize_with = "json::optional_whole")]
     after: Option<Offset>,
+    #[serde(default, deserialize_with = "json::optional_whole")]
     before: Option<Offset>,
+    #[serde(default, deserialize_with = "json::optional_whole")]
     limit: Option<u32>,
     #[serde(borrow)]
     token: Option<Cow<'a, str>>,
     user: Option<UserId>,
     #[serde(borrow)]
     reason: Option<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "json::optional_whole")]
     ban_seconds: Option<u64>,
 }
 
@@ -373,6 +389,27 @@ mod tests {
             panic!("{command:?}")
         };
         assert_eq!(data.get(), r#"{"b": 1.50,"a":null}"#);
+    }
+
+    #[test]
+    fn reads_whole_numbers_however_they_are_written() {
+        let parse = |line| Command::parse(line).unwrap();
+        let (id, command) =
+            parse(r#"{"type":"history","id":9007199254740991.0,"after":1e1,"limit":2.0}"#);
+        assert_eq!(id, Some(CommandId::Number(SAFE_INTEGER_MAX)));
+        let Command::History(page) = command else {
+            panic!("{command:?}")
+        };
+        assert_eq!((page.from, page.limit), (PageStart::After(Offset(10)), 2));
+        let (_, command) = parse(r#"{"type":"kick","user":"ann","ban_seconds":6.0E1}"#);
+        let Command::Kick { ban_seconds, .. } = command else {
+            panic!("{command:?}")
+        };
+        assert_eq!(ban_seconds, Some(60));
+        for bad in [r#""id":1.5"#, r#""limit":2.5"#, r#""before":-1.0"#] {
+            let line = format!(r#"{{"type":"history",{bad}}}"#);
+            assert_eq!(refused(&line).1, ErrorCode::BadCommand, "{line}");
+        }
     }
 
     #[test]

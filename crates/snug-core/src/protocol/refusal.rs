@@ -19,6 +19,8 @@ pub enum Refusal {
     NotSignedIn,
     /// The token is invalid; the text describes the failed check.
     TokenInvalid(&'static str),
+    /// A claim of the token is invalid; the text names it and describes the fault.
+    ClaimInvalid(String),
     /// `exp` has passed.
     TokenExpired,
     /// `nbf` is in the future.
@@ -55,9 +57,13 @@ pub enum Refusal {
     Overloaded,
     /// A setting is invalid; the text names it, never its value.
     Misconfigured(String),
+    /// A health check failed, because a setting is invalid; the text names it, never its value.
+    Unhealthy(String),
     /// The identity provider's keys or the application's response for a cookie session are
     /// unavailable.
     AuthUnavailable,
+    /// The application's response for a cookie session cannot be used; the text says why.
+    SessionUnusable(String),
     /// An internal error.
     Internal,
 }
@@ -73,6 +79,7 @@ impl Refusal {
             Self::TokenMissing
             | Self::NotSignedIn
             | Self::TokenInvalid(_)
+            | Self::ClaimInvalid(_)
             | Self::TokenExpired
             | Self::TokenNotYetValid => 401,
             Self::RoomForbidden
@@ -85,7 +92,11 @@ impl Refusal {
             Self::UpgradeRequired => 426,
             Self::TooManyConnections | Self::RateLimited { .. } => 429,
             Self::Misconfigured(_) | Self::Internal => 500,
-            Self::RoomFull | Self::Overloaded | Self::AuthUnavailable => 503,
+            Self::RoomFull
+            | Self::Overloaded
+            | Self::AuthUnavailable
+            | Self::SessionUnusable(_)
+            | Self::Unhealthy(_) => 503,
         }
     }
 
@@ -95,7 +106,7 @@ impl Refusal {
             Self::BadRoom => "bad_room",
             Self::BadRequest(_) | Self::InvalidInput(_) => "bad_request",
             Self::TokenMissing | Self::NotSignedIn => "token_missing",
-            Self::TokenInvalid(_) => "token_invalid",
+            Self::TokenInvalid(_) | Self::ClaimInvalid(_) => "token_invalid",
             Self::TokenExpired => "token_expired",
             Self::TokenNotYetValid => "token_not_yet_valid",
             Self::RoomForbidden | Self::NotGranted(_) => "room_forbidden",
@@ -109,8 +120,8 @@ impl Refusal {
             Self::RateLimited { .. } => "rate_limited",
             Self::RoomFull => "room_full",
             Self::Overloaded => "overloaded",
-            Self::Misconfigured(_) => "misconfigured",
-            Self::AuthUnavailable => "auth_unavailable",
+            Self::Misconfigured(_) | Self::Unhealthy(_) => "misconfigured",
+            Self::AuthUnavailable | Self::SessionUnusable(_) => "auth_unavailable",
             Self::Internal => "internal",
         }
     }
@@ -160,8 +171,11 @@ impl Refusal {
             Self::RateLimited { .. } => "Too many requests to this room: slow down",
             Self::RoomFull => "The room has reached its limit of connections",
             Self::Overloaded => "The room has too many requests: try again later",
-            Self::Misconfigured(detail)
+            Self::ClaimInvalid(detail)
+            | Self::SessionUnusable(detail)
             | Self::InvalidInput(detail)
+            | Self::Misconfigured(detail)
+            | Self::Unhealthy(detail)
             | Self::OriginForbidden(detail) => detail,
             Self::AuthUnavailable => "Authentication is temporarily unavailable: try again",
             Self::Internal => "Internal error; trying again may help",
@@ -240,6 +254,18 @@ mod tests {
             ),
             (Refusal::TokenMissing, 401, "token_missing", bearer),
             (Refusal::TokenInvalid("why"), 401, "token_invalid", bearer),
+            (
+                Refusal::ClaimInvalid("why".into()),
+                401,
+                "token_invalid",
+                bearer,
+            ),
+            (
+                Refusal::SessionUnusable("why".into()),
+                503,
+                "auth_unavailable",
+                later,
+            ),
             (Refusal::TokenExpired, 401, "token_expired", bearer),
             (
                 Refusal::TokenNotYetValid,
@@ -303,6 +329,12 @@ mod tests {
             (Refusal::RoomFull, 503, "room_full", later),
             (Refusal::Overloaded, 503, "overloaded", later),
             (Refusal::AuthUnavailable, 503, "auth_unavailable", later),
+            (
+                Refusal::Unhealthy("why".into()),
+                503,
+                "misconfigured",
+                later,
+            ),
         ] {
             assert_eq!((refusal.status(), refusal.code()), (status, code));
             let written = refusal

@@ -92,11 +92,12 @@ impl Room {
 }
 
 /// Returns the code and text of the error for a rejected token.
-fn error_of(refusal: &Refusal) -> (ErrorCode, &'static str) {
+fn error_of(refusal: &Refusal) -> (ErrorCode, &str) {
     match refusal {
         Refusal::TokenExpired => (ErrorCode::TokenExpired, "the token has expired"),
         Refusal::TokenNotYetValid => (ErrorCode::TokenInvalid, "the token is not valid yet"),
         Refusal::TokenInvalid(why) => (ErrorCode::TokenInvalid, why),
+        Refusal::ClaimInvalid(why) => (ErrorCode::TokenInvalid, why),
         _ => (ErrorCode::Internal, "the token could not be checked"),
     }
 }

@@ -1,16 +1,19 @@
 //! The claims of a verified token, or of an application's response for a cookie session.
 
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::TokenRules;
 use crate::{
-    capability::Grants,
+    capability::{DUPLICATE_PATTERN, Grants},
     ids::{Timestamp, UserId},
-    limits::{INFO_BYTES_MAX, TIME_SECONDS_MAX},
-    protocol::{json, refusal::Refusal},
+    limits::{INFO_BYTES_MAX, TIME_SECONDS_MAX, USER_BYTES_MAX},
+    protocol::{
+        json::{self, MembersError},
+        refusal::Refusal,
+    },
     rate::Rate,
 };
 
@@ -19,7 +22,7 @@ use crate::{
 pub struct Claims {
     /// `sub`.
     pub user: UserId,
-    /// `exp`, without the leeway.
+    /// `exp` in whole seconds, without the leeway.
     pub expires: Timestamp,
     /// `rooms`.
     pub grants: Grants,
@@ -39,42 +42,6 @@ pub struct ClaimedLimits {
     pub message_bytes: Option<u64>,
 }
 
-#[derive(Deserialize)]
-struct Payload<'a> {
-    sub: Option<String>,
-    exp: Option<u64>,
-    nbf: Option<u64>,
-    // Read only so that a duplicate is rejected.
-    #[serde(rename = "iat")]
-    _iat: Option<IgnoredAny>,
-    #[serde(rename = "jti")]
-    _jti: Option<IgnoredAny>,
-    iss: Option<String>,
-    aud: Option<Audience>,
-    #[serde(default)]
-    rooms: Grants,
-    #[serde(borrow)]
-    info: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "json::some_raw")]
-    limits: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl Audience {
-    fn contains(&self, required: &str) -> bool {
-        match self {
-            Self::One(name) => name == required,
-            Self::Many(names) => names.iter().any(|name| name == required),
-        }
-    }
-}
-
 impl Claims {
     /// Reads the claims of a token whose signature has been verified.
     ///
@@ -87,21 +54,8 @@ impl Claims {
         now: Timestamp,
     ) -> Result<Self, Refusal> {
         let payload = Payload::read(json)?;
-        if rules.issuer.is_some() && payload.iss != rules.issuer {
-            return Err(Refusal::TokenInvalid(
-                "The token's 'iss' is not the required issuer",
-            ));
-        }
-        if let Some(required) = &rules.audience
-            && !payload
-                .aud
-                .as_ref()
-                .is_some_and(|aud| aud.contains(required))
-        {
-            return Err(Refusal::TokenInvalid(
-                "The token's 'aud' does not contain the required audience",
-            ));
-        }
+        payload.check_issuer(rules.issuer.as_deref())?;
+        payload.check_audience(rules.audience.as_deref())?;
         payload.into_claims(rules.leeway_ms, now)
     }
 
@@ -115,8 +69,6 @@ impl Claims {
         Payload::read(json)?.into_claims(leeway_ms, now)
     }
 }
-
-const UNREADABLE: Refusal = Refusal::TokenInvalid("The token's claims are malformed");
 
 impl ClaimedLimits {
     /// Returns the rate, tightened if the token claims a lower one.
@@ -137,75 +89,225 @@ impl ClaimedLimits {
         }
     }
 
-    fn read(json: &RawValue) -> Result<Self, Refusal> {
-        let limits = serde_json::from_str(json.get()).ok();
-        limits.filter(|_| json::is_object(json)).ok_or(UNREADABLE)
+    fn read(raw: &RawValue) -> Result<Self, Refusal> {
+        let names = ["messages_per_second", "message_bytes"];
+        let members = json::members(raw.get(), &names).map_err(|error| match error {
+            MembersError::Twice(name) => invalid(format!("'limits' has '{name}' twice")),
+            _ => mismatch("'limits' must be an object", json::kind(raw)),
+        })?;
+        let limit = |name| {
+            let given = members.get(name).filter(|raw| !is_null(raw));
+            let number = |raw: &&RawValue| match json::whole_number(raw) {
+                Some(number) if number > 0 => Ok(number),
+                _ => {
+                    let expected =
+                        format!("'{name}' in 'limits' must be a whole number, 1 or more");
+                    Err(mismatch(&expected, described(raw)))
+                }
+            };
+            given.map(number).transpose()
+        };
+        Ok(Self {
+            messages_per_second: limit("messages_per_second")?,
+            message_bytes: limit("message_bytes")?,
+        })
     }
 }
 
+/// The claims that are read.
+const NAMES: [&str; 10] = [
+    "sub", "exp", "nbf", "iat", "jti", "iss", "aud", "rooms", "info", "limits",
+];
+
+const SUB: &str = "'sub' must be a string of 1 to 128 bytes without control characters";
+const ISS: &str = "'iss' must be a string";
+const AUD: &str = "'aud' must be a string or a list of strings";
+const ROOMS: &str = "'rooms' must be a list of room patterns, or an object that maps patterns to lists of capabilities";
+const INFO: &str = "'info' must be an object of at most 1,024 bytes";
+
+/// The claims as written. `iat` and `jti` are among them only so that a duplicate is
+/// rejected.
+struct Payload<'a>(BTreeMap<&'static str, &'a RawValue>);
+
 impl<'a> Payload<'a> {
     fn read(json: &'a [u8]) -> Result<Self, Refusal> {
-        // serde also reads a struct from an array, which is not a valid set of claims.
-        let is_object = json.trim_ascii_start().starts_with(b"{");
-        if !is_object {
-            return Err(UNREADABLE);
+        let text = str::from_utf8(json).map_err(|_| invalid("The claims are not UTF-8"))?;
+        let members = json::members(json::without_bom(text), &NAMES);
+        members.map(Self).map_err(|error| match error {
+            MembersError::NotJson => invalid("The claims are not valid JSON"),
+            MembersError::NotAnObject(kind) => mismatch("The claims must be a JSON object", kind),
+            MembersError::Twice(name) => invalid(format!("The claims contain '{name}' twice")),
+        })
+    }
+
+    fn check_issuer(&self, required: Option<&str>) -> Result<(), Refusal> {
+        let issuer = self.issuer()?;
+        match required {
+            Some(_) if issuer.is_none() => Err(missing("'iss' must be the issuer in JWT_ISSUER")),
+            Some(required) if issuer.as_deref() != Some(required) => {
+                Err(invalid("'iss' is not the issuer in JWT_ISSUER"))
+            }
+            _ => Ok(()),
         }
-        serde_json::from_slice(json).map_err(|_| UNREADABLE)
+    }
+
+    fn check_audience(&self, required: Option<&str>) -> Result<(), Refusal> {
+        let audience = self.audience()?;
+        match (required, audience) {
+            (Some(_), None) => Err(missing("'aud' must contain the audience in JWT_AUDIENCE")),
+            (Some(required), Some(names)) if !names.iter().any(|name| name == required) => Err(
+                invalid("'aud' does not contain the audience in JWT_AUDIENCE"),
+            ),
+            _ => Ok(()),
+        }
     }
 
     fn into_claims(self, leeway_ms: u64, now: Timestamp) -> Result<Claims, Refusal> {
-        let user = self
-            .sub
-            .as_deref()
-            .and_then(UserId::parse)
-            .ok_or(Refusal::TokenInvalid(
-                "The token needs a 'sub' of 1 to 128 bytes",
-            ))?;
-        let expires_s =
-            seconds(self.exp)?.ok_or(Refusal::TokenInvalid("The token needs an 'exp'"))?;
-        let not_before_s = seconds(self.nbf)?.unwrap_or(0);
-        let info = self.info.map(profile).transpose()?;
-        let limits = self.limits.map(ClaimedLimits::read).transpose()?;
-        let limits = limits.unwrap_or_default();
-        if limits.messages_per_second == Some(0) || limits.message_bytes == Some(0) {
-            return Err(Refusal::TokenInvalid(
-                "The token's 'limits' must be 1 or more",
-            ));
-        }
-        let expires = Timestamp(expires_s.saturating_mul(1000));
+        let user = self.user()?;
+        let expires = self
+            .date("exp")?
+            .ok_or_else(|| missing(&date_expected("exp")))?;
+        let expires = Timestamp((expires.floor() as u64).saturating_mul(1000));
+        let not_before = self.date("nbf")?.unwrap_or(0.0);
+        let not_before = Timestamp((not_before.ceil() as u64).saturating_mul(1000));
+        self.issuer()?;
+        self.audience()?;
+        let grants = self.grants()?;
+        let info = self.optional("info").map(profile).transpose()?;
+        let limits = self.0.get("limits").map(|raw| ClaimedLimits::read(raw));
+        let limits = limits.transpose()?.unwrap_or_default();
         if now >= expires.plus_ms(leeway_ms) {
             return Err(Refusal::TokenExpired);
         }
-        if now.plus_ms(leeway_ms) < Timestamp(not_before_s.saturating_mul(1000)) {
+        if now.plus_ms(leeway_ms) < not_before {
             return Err(Refusal::TokenNotYetValid);
         }
         Ok(Claims {
             user,
             expires,
-            grants: self.rooms,
+            grants,
             info,
             limits,
         })
     }
-}
 
-/// Checks a NumericDate (RFC 7519, section 2). Only whole seconds are accepted.
-fn seconds(date: Option<u64>) -> Result<Option<u64>, Refusal> {
-    match date {
-        Some(seconds) if seconds > TIME_SECONDS_MAX => Err(Refusal::TokenInvalid(
-            "The token's times are out of range: they are seconds, not milliseconds",
-        )),
-        date => Ok(date),
+    /// Returns a claim, unless it is absent or `null`.
+    fn optional(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.get(name).copied().filter(|raw| !is_null(raw))
+    }
+
+    fn user(&self) -> Result<UserId, Refusal> {
+        let raw = self.0.get("sub").ok_or_else(|| missing(SUB))?;
+        let sub = string(raw).ok_or_else(|| mismatch(SUB, json::kind(raw)))?;
+        UserId::parse(&sub).ok_or_else(|| match sub.len() {
+            0 => mismatch(SUB, "empty"),
+            bytes if bytes > USER_BYTES_MAX => invalid(format!("{SUB}; it has {bytes} bytes")),
+            _ => invalid(format!("{SUB}; it contains a control character")),
+        })
+    }
+
+    /// Reads a NumericDate in seconds, which may have a fraction (RFC 7519, section 2).
+    fn date(&self, name: &str) -> Result<Option<f64>, Refusal> {
+        let Some(raw) = self.0.get(name) else {
+            return Ok(None);
+        };
+        let found = match json::number(raw) {
+            _ if is_null(raw) && name != "exp" => return Ok(None),
+            Some(seconds) if seconds < 0.0 => "negative",
+            Some(seconds) if seconds <= TIME_SECONDS_MAX as f64 => return Ok(Some(seconds)),
+            Some(_) => "larger, as milliseconds would be",
+            None => json::kind(raw),
+        };
+        Err(mismatch(&date_expected(name), found))
+    }
+
+    fn issuer(&self) -> Result<Option<String>, Refusal> {
+        let Some(raw) = self.optional("iss") else {
+            return Ok(None);
+        };
+        let issuer = string(raw).ok_or_else(|| mismatch(ISS, json::kind(raw)))?;
+        Ok(Some(issuer))
+    }
+
+    fn audience(&self) -> Result<Option<Vec<String>>, Refusal> {
+        let Some(raw) = self.optional("aud") else {
+            return Ok(None);
+        };
+        let names = match json::kind(raw) {
+            "a list" => serde_json::from_str(raw.get())
+                .map_err(|_| invalid(format!("{AUD}; the list contains something else")))?,
+            kind => vec![string(raw).ok_or_else(|| mismatch(AUD, kind))?],
+        };
+        Ok(Some(names))
+    }
+
+    fn grants(&self) -> Result<Grants, Refusal> {
+        let Some(raw) = self.0.get("rooms") else {
+            return Ok(Grants::default());
+        };
+        serde_json::from_str(raw.get()).map_err(|error| match json::kind(raw) {
+            "a list" => invalid(format!(
+                "{ROOMS}; the list contains something that is not a string"
+            )),
+            "an object" if error.to_string().starts_with(DUPLICATE_PATTERN) => {
+                invalid("'rooms' contains the same pattern twice")
+            }
+            "an object" => invalid(format!(
+                "{ROOMS}; a value in the object is not a list of strings"
+            )),
+            kind => mismatch(ROOMS, kind),
+        })
     }
 }
 
 /// Reads the `info` claim, an object of limited size.
 fn profile(info: &RawValue) -> Result<Rc<RawValue>, Refusal> {
-    let fits = info.get().len() <= INFO_BYTES_MAX && json::is_readable(info.get());
-    if !json::is_object(info) || !fits {
-        return Err(Refusal::TokenInvalid(
-            "The token's 'info' must be an object of at most 1,024 bytes",
-        ));
+    let bytes = info.get().len();
+    if !json::is_object(info) {
+        return Err(mismatch(INFO, json::kind(info)));
+    }
+    if bytes > INFO_BYTES_MAX {
+        return Err(invalid(format!("{INFO}; it has {bytes} bytes")));
+    }
+    if !json::is_readable(info.get()) {
+        let found = "nested more than 64 levels deep, or contains a number beyond a double or an unpaired surrogate";
+        return Err(mismatch(INFO, found));
     }
     Ok(Rc::from(json::one_line(info).into_owned()))
+}
+
+fn date_expected(name: &str) -> String {
+    format!("'{name}' must be a number (seconds since 1970, less than 10^12)")
+}
+
+fn string(raw: &RawValue) -> Option<String> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+fn is_null(raw: &RawValue) -> bool {
+    raw.get() == "null"
+}
+
+/// Returns what is wrong with a limit.
+fn described(raw: &RawValue) -> &'static str {
+    match json::number(raw) {
+        Some(number) if number < 0.0 => "negative",
+        Some(0.0) => "0",
+        Some(_) => "not whole",
+        None => json::kind(raw),
+    }
+}
+
+/// Creates the refusal of a claim that is not as expected; `found` completes "it is".
+fn mismatch(expected: &str, found: &str) -> Refusal {
+    invalid(format!("{expected}; it is {found}"))
+}
+
+/// Creates the refusal of claims without a required one.
+fn missing(expected: &str) -> Refusal {
+    invalid(format!("{expected}; it is missing"))
+}
+
+fn invalid(why: impl Into<String>) -> Refusal {
+    Refusal::ClaimInvalid(why.into())
 }

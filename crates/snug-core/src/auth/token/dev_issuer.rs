@@ -14,7 +14,10 @@ use serde::{
 
 use super::{Key, TokenRules, key::Material};
 use crate::{
-    ids::Timestamp, limits::CLAIMS_BYTES_MAX, protocol::refusal::Refusal, secret::Secret,
+    ids::Timestamp,
+    limits::CLAIMS_BYTES_MAX,
+    protocol::{json, refusal::Refusal},
+    secret::Secret,
     service_url::is_loopback_host,
 };
 
@@ -68,7 +71,7 @@ impl DevTokenIssuer {
         if claims.len() > CLAIMS_BYTES_MAX {
             return Err(CLAIMS_TOO_LONG);
         }
-        let claims = str::from_utf8(claims).map_err(|_| NO_CLAIMS)?;
+        let claims = json::without_bom(str::from_utf8(claims).map_err(|_| NO_CLAIMS)?);
         self.key.sign(&self.complete(claims, now)?)
     }
 
@@ -258,7 +261,7 @@ mod tests {
             r#"{"\ud800":1}"#,
             "{\"sub\":\"a\nb\"}",
             "sub=ann",
-            "\u{feff}{}",
+            "\u{feff}\u{feff}{}",
         ] {
             assert_eq!(refused(bytes.as_bytes()), NO_CLAIMS, "{bytes}");
         }

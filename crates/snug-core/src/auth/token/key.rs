@@ -246,6 +246,7 @@ type Read = Result<Option<Rc<Key>>, Fault>;
 
 /// Reads the keys of a JWK Set; a key that is not for signatures is `None`.
 fn jwks(json: &str) -> Option<Vec<Read>> {
+    let json = json::without_bom(json);
     #[derive(Deserialize)]
     struct Set<'a> {
         #[serde(borrow)]

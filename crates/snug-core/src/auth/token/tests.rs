@@ -62,7 +62,10 @@ fn verifies_the_signature_of_the_rfcs_example() {
     let before_it_expired = Timestamp(1_300_000_000_000);
     assert_eq!(
         verify(token, &rules, before_it_expired).unwrap_err(),
-        Refusal::TokenInvalid("The token needs a 'sub' of 1 to 128 bytes")
+        Refusal::ClaimInvalid(
+            "'sub' must be a string of 1 to 128 bytes without control characters; it is missing"
+                .into()
+        )
     );
     let tampered = token.replace(".dBjf", ".eBjf");
     assert_eq!(
@@ -308,7 +311,7 @@ fn verify_claims(claims: &Value) -> Result<Claims, Refusal> {
 }
 
 fn is_invalid(claims: &Value) -> bool {
-    matches!(verify_claims(claims), Err(Refusal::TokenInvalid(_)))
+    matches!(verify_claims(claims), Err(Refusal::ClaimInvalid(_)))
 }
 
 fn refused(token: &str) -> Refusal {

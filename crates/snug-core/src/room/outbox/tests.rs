@@ -160,7 +160,7 @@ fn at(offset: u64) -> Stored {
 }
 
 fn id(number: u64) -> CommandId {
-    serde_json::from_value(number.into()).unwrap()
+    CommandId::Number(number)
 }
 
 fn key(offset: u64) -> StoredKey {

@@ -3,12 +3,10 @@
 use super::*;
 
 #[test]
-fn requires_exp_in_whole_seconds() {
+fn requires_exp_in_seconds() {
     for exp in [
         json!(null),
         json!("1900000000"),
-        json!(1_900_000_000.5),
-        json!(1_900_000_000.0),
         json!(-1),
         json!(TIME_SECONDS_MAX + 1),
         json!(NOW_S * 1000),
@@ -58,9 +56,147 @@ fn accepts_a_token_from_the_leeway_before_nbf() {
         verify(&token, &rules, sooner).unwrap_err(),
         Refusal::TokenNotYetValid
     );
-    for nbf in [json!("0"), json!(-1), json!(0.5), json!(SAFE_INTEGER_MAX)] {
+    for nbf in [json!("0"), json!(-1), json!(-0.5), json!(SAFE_INTEGER_MAX)] {
         assert!(is_invalid(&with("nbf", nbf.clone())), "{nbf}");
     }
+}
+
+/// RFC 7519 allows fractions, and some libraries write every number with one or with an exponent.
+#[test]
+fn rounds_fractions_of_exp_down_and_of_nbf_up() {
+    let (rules, leeway_ms) = (rules_with(SECRET), rules_with(SECRET).leeway_ms);
+    for exp in ["1900000000.0", "1900000000.9", "1.9E9", "1900000000"] {
+        let token = mint_text(HS256, &format!(r#"{{"sub":"ann","exp":{exp}}}"#));
+        let claims = verify(&token, &rules, NOW).unwrap();
+        assert_eq!(claims.expires, Timestamp(1_900_000_000_000), "{exp}");
+    }
+    for nbf in [
+        json!(NOW_S as f64 + 0.001),
+        json!(NOW_S as f64 + 0.999),
+        json!(NOW_S + 1),
+    ] {
+        let token = mint(HS256, &with("nbf", nbf.clone()));
+        let first = Timestamp(NOW.0 + 1000 - leeway_ms);
+        assert!(verify(&token, &rules, first).is_ok(), "{nbf}");
+        let sooner = Timestamp(first.0 - 1);
+        let early = verify(&token, &rules, sooner).unwrap_err();
+        assert_eq!(early, Refusal::TokenNotYetValid, "{nbf}");
+    }
+}
+
+#[test]
+fn names_the_invalid_claim_and_what_is_wrong_with_it() {
+    let date = "must be a number (seconds since 1970, less than 10^12)";
+    let sub = "'sub' must be a string of 1 to 128 bytes without control characters";
+    let rooms = "'rooms' must be a list of room patterns, or an object that maps patterns to lists of capabilities";
+    for (name, value, why) in [
+        ("sub", json!(7), format!("{sub}; it is a number")),
+        ("sub", json!(null), format!("{sub}; it is null")),
+        ("sub", json!(""), format!("{sub}; it is empty")),
+        (
+            "sub",
+            json!("u".repeat(129)),
+            format!("{sub}; it has 129 bytes"),
+        ),
+        (
+            "sub",
+            json!("a\nb"),
+            format!("{sub}; it contains a control character"),
+        ),
+        (
+            "exp",
+            json!("1900000000"),
+            format!("'exp' {date}; it is a string"),
+        ),
+        ("exp", json!(null), format!("'exp' {date}; it is null")),
+        ("exp", json!(-1), format!("'exp' {date}; it is negative")),
+        (
+            "exp",
+            json!(NOW.0),
+            format!("'exp' {date}; it is larger, as milliseconds would be"),
+        ),
+        ("nbf", json!(true), format!("'nbf' {date}; it is a boolean")),
+        (
+            "iss",
+            json!(7),
+            "'iss' must be a string; it is a number".into(),
+        ),
+        (
+            "aud",
+            json!({}),
+            "'aud' must be a string or a list of strings; it is an object".into(),
+        ),
+        (
+            "aud",
+            json!(["a", 7]),
+            "'aud' must be a string or a list of strings; the list contains something else".into(),
+        ),
+        ("rooms", json!("lobby"), format!("{rooms}; it is a string")),
+        (
+            "rooms",
+            json!([7]),
+            format!("{rooms}; the list contains something that is not a string"),
+        ),
+        (
+            "rooms",
+            json!({ "lobby": "receive" }),
+            format!("{rooms}; a value in the object is not a list of strings"),
+        ),
+        (
+            "info",
+            json!([]),
+            "'info' must be an object of at most 1,024 bytes; it is a list".into(),
+        ),
+        (
+            "info",
+            json!({ "a": "x".repeat(1020) }),
+            "'info' must be an object of at most 1,024 bytes; it has 1028 bytes".into(),
+        ),
+        (
+            "limits",
+            json!(5),
+            "'limits' must be an object; it is a number".into(),
+        ),
+        (
+            "limits",
+            json!({ "message_bytes": 1.5 }),
+            "'message_bytes' in 'limits' must be a whole number, 1 or more; it is not whole".into(),
+        ),
+        (
+            "limits",
+            json!({ "messages_per_second": "5" }),
+            "'messages_per_second' in 'limits' must be a whole number, 1 or more; it is a string"
+                .into(),
+        ),
+    ] {
+        let refusal = verify_claims(&with(name, value.clone())).unwrap_err();
+        assert_eq!(refusal, Refusal::ClaimInvalid(why), "{name} {value}");
+    }
+    for (payload, why) in [
+        ("[]", "The claims must be a JSON object; it is a list"),
+        ("{", "The claims are not valid JSON"),
+        (
+            r#"{"sub":"ann","sub":"bob"}"#,
+            "The claims contain 'sub' twice",
+        ),
+        (
+            r#"{"sub":"ann","exp":1900000000,"rooms":{"a":[],"a":[]}}"#,
+            "'rooms' contains the same pattern twice",
+        ),
+        (
+            r#"{"sub":"ann","exp":1e999}"#,
+            "'exp' must be a number (seconds since 1970, less than 10^12); it is larger, as milliseconds would be",
+        ),
+    ] {
+        let refusal = refused(&mint_text(HS256, payload));
+        assert_eq!(refusal, Refusal::ClaimInvalid(why.into()), "{payload}");
+    }
+}
+
+#[test]
+fn skips_a_byte_order_mark_before_the_claims() {
+    let token = mint_text(HS256, "\u{feff}{\"sub\":\"ann\",\"exp\":1900000000}");
+    assert!(verify(&token, &rules_with(SECRET), NOW).is_ok());
 }
 
 #[test]
@@ -172,7 +308,7 @@ fn turns_info_into_one_line() {
 #[test]
 fn requires_limits_to_be_positive_integers() {
     for name in ["messages_per_second", "message_bytes"] {
-        for value in [json!(1), json!(null), json!(1_000_000)] {
+        for value in [json!(1), json!(1.0), json!(null), json!(1_000_000)] {
             let limits = json!({ name: value });
             assert!(
                 verify_claims(&with("limits", limits)).is_ok(),
