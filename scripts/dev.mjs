@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { npmTool } from "./lib/paths.mjs";
-import { exitCode, Failure, main, runScript, start } from "./lib/run.mjs";
+import { exitCode, Failure, interrupt, main, outputOf, runScript, start } from "./lib/run.mjs";
 
 const host = "127.0.0.1";
 const port = Number(process.env.PORT || 8787);
@@ -18,6 +18,7 @@ Builds Snug and runs it on this machine, on port 8787 or the one in PORT. Each O
 
 await main(async () => {
   if (process.argv.includes("--help")) return console.log(usage);
+  endWithNpm();
   await checkPort();
   const built = await runScript("build.mjs");
   if (built !== 0) return built;
@@ -36,14 +37,40 @@ await main(async () => {
       stdio: ["ignore", "inherit", "inherit"],
       // Snug does not use Request.cf, which wrangler would download at every start.
       env: { CLOUDFLARE_CF_FETCH_ENABLED: "false" },
+      // wrangler can end without ending workerd, which would keep the port.
+      isGroup: true,
     },
   );
   const end = exitCode(wrangler);
-  if (await isReady(wrangler)) printUsage();
+  const health = await firstHealth(wrangler);
+  if (health && !health.ok) {
+    wrangler.kill("SIGTERM");
+    await end;
+    const { detail } = /** @type {{ detail: string }} */ (await health.json());
+    throw new Failure(`${detail}\n  The settings are in wrangler.toml, and the secrets in .dev.vars.`);
+  }
+  if (health) printUsage();
   const code = await end;
   // Ctrl-C is the normal way to stop.
-  return [130, 143].includes(code) ? 0 : code;
+  return [129, 130, 143].includes(code) ? 0 : code;
 });
+
+/** Ends this script if npm ends without passing on a signal, for example when its shell has ended. */
+function endWithNpm() {
+  if (!process.env.npm_lifecycle_event) return;
+  // npm starts a shell, which may replace itself by this script.
+  const [, above, parent = ""] =
+    /(\d+) (.*)/.exec(outputOf("ps", ["-o", "ppid=,args=", "-p", `${process.ppid}`]) ?? "") ?? [];
+  const npm = /^npm\b/.test(parent) ? process.ppid : Number(above);
+  if (!npm) return;
+  setInterval(() => {
+    try {
+      process.kill(npm, 0);
+    } catch {
+      interrupt("SIGHUP");
+    }
+  }, 500).unref();
+}
 
 async function checkPort() {
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
@@ -61,16 +88,16 @@ async function checkPort() {
 }
 
 /**
- * Waits until the Worker responds, which is later than wrangler opens its port. Returns false if wrangler ends first.
+ * Waits until the Worker responds, which is later than wrangler opens its port, and returns the response to its first
+ * health check, or undefined if wrangler ends first.
  * @param {import("node:child_process").ChildProcess} wrangler
  */
-async function isReady(wrangler) {
+async function firstHealth(wrangler) {
   while (wrangler.exitCode === null && wrangler.signalCode === null) {
     const response = await fetch(`http://${host}:${port}/healthz`).catch(() => undefined);
-    if (response) return true;
+    if (response) return response;
     await sleep(200);
   }
-  return false;
 }
 
 function printUsage() {

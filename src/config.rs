@@ -7,25 +7,35 @@ use snug_core::{Config, Refusal, config::ConfigError};
 use wasm_bindgen::JsValue;
 use worker::{Env, console_error};
 
+use crate::platform;
+
 thread_local! {
     static CONFIG: OnceCell<Result<Rc<Config>, ConfigError>> = const { OnceCell::new() };
+}
+
+/// Returns the settings.
+///
+/// # Errors
+///
+/// `misconfigured` if a setting is invalid; the text names it.
+pub fn load(env: &Env) -> Result<Rc<Config>, Refusal> {
+    read(env).map_err(|error| Refusal::Misconfigured(error.to_string()))
 }
 
 /// Returns the settings. The first call reads them and logs an invalid one.
 ///
 /// # Errors
 ///
-/// `misconfigured` if a setting is invalid; the text names it.
-pub fn load(env: &Env) -> Result<Rc<Config>, Refusal> {
+/// The first invalid setting.
+pub fn read(env: &Env) -> Result<Rc<Config>, ConfigError> {
     CONFIG.with(|config| {
         config
             .get_or_init(|| {
-                Config::read(&|name| setting(env, name))
+                Config::read(&|name| setting(env, name), &platform::origin_of)
                     .map(Rc::new)
                     .inspect_err(|error| console_error!("misconfigured: {error}"))
             })
             .clone()
-            .map_err(|error| Refusal::Misconfigured(error.to_string()))
     })
 }
 

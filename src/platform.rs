@@ -88,6 +88,15 @@ pub fn url(request: &Request) -> Option<Url> {
     Url::new(&request.inner().url()).ok()
 }
 
+/// Returns the origin of a URL as browsers send it (the Fetch standard's serialization); `None` if the
+/// text is not a URL with a host. Other than `URL.origin`, includes the origins of applications, such as
+/// `tauri://localhost`.
+pub fn origin_of(text: &str) -> Option<String> {
+    let url = Url::new(text).ok()?;
+    let host = url.host();
+    (!host.is_empty()).then(|| format!("{}//{host}", url.protocol()))
+}
+
 /// Returns 64 random bits.
 pub fn random() -> Result<u64> {
     getrandom::u64().map_err(|error| worker::Error::RustError(error.to_string()))

@@ -5,6 +5,7 @@ use worker::{Context, Env, Request, Response, ResponseBuilder, web_sys};
 
 use crate::{
     api::{self, Endpoint},
+    config,
     cors::{self, Readers},
     dev_token, join,
     problem::Problem,
@@ -51,7 +52,7 @@ async fn dispatch(
         return Err(Refusal::MethodNotAllowed(methods).into());
     }
     let (room, endpoint) = match (method.as_str(), &*segments) {
-        (_, ["healthz"]) => return Ok(health()?.into()),
+        (_, ["healthz"]) => return Ok(health(env)?.into()),
         (_, ["openapi.json"]) => return Ok(description()?.into()),
         (_, ["v1", "publish"]) => return Ok(api::publish(request, env, context).await?.into()),
         (_, ["v1", "rooms", room, "socket"]) => {
@@ -80,7 +81,9 @@ fn description() -> Result<Response, Problem> {
     Ok(builder.fixed(OPENAPI.into()))
 }
 
-fn health() -> Result<Response, Problem> {
+/// Returns the version if the settings are valid, so that a deployment's health check fails otherwise.
+fn health(env: &Env) -> Result<Response, Problem> {
+    config::read(env).map_err(|error| Refusal::Unhealthy(error.to_string()))?;
     let version = env!("CARGO_PKG_VERSION");
     Ok(Response::from_json(
         &serde_json::json!({ "status": "ok", "version": version }),

@@ -83,14 +83,45 @@ describe.concurrent("invalid settings", () => {
 });
 
 describe("misconfigured Workers", () => {
-  it("a misconfigured Worker still answers health checks, unknown paths and wrong methods", async () => {
+  it("a misconfigured Worker names the setting in its health, and still answers unknown paths and wrong methods", async () => {
     await using worker = await startWorker({ JWT_SECRET: undefined });
-    expect(await httpRequest(`${worker.origin}/healthz`)).toMatchObject({ status: 200 });
+    const health = await httpRequest(`${worker.origin}/healthz`);
+    expect(health).toMatchObject({ status: 503, headers: { "content-type": "application/problem+json" } });
+    expect(JSON.parse(health.body)).toMatchObject({
+      code: "misconfigured",
+      detail: expect.stringMatching("^JWT_SECRET is not set"),
+    });
     expect(await httpRequest(`${worker.origin}/nowhere`)).toMatchObject({ status: 404 });
     expect(await httpRequest(`${worker.origin}/v1/rooms/a/socket`, {}, "POST")).toMatchObject({
       status: 405,
     });
     expect(await joinWithoutUpgrade(worker, "a*b")).toMatchObject({ status: 500 });
+  });
+});
+
+describe("ALLOWED_ORIGINS", () => {
+  it.each([
+    ["https://app.example:443", "write entry 1 as https://app.example"],
+    ["https://app.example, http://app.example:80", "write entry 2 as http://app.example"],
+    ["https://bücher.example", "write entry 1 as https://xn--bcher-kva.example"],
+    ["http://127.1:3000", "write entry 1 as http://127.0.0.1:3000"],
+    ["https://user:password@app.example", "write entry 1 as https://app.example"],
+    ["https://app.example:65536", "entry 1 is not an origin"],
+    ["https://app.example,", "entry 2 is not an origin"],
+  ])("ALLOWED_ORIGINS cannot be %s, which no browser sends", async (ALLOWED_ORIGINS, why) => {
+    await using worker = await startWorker({ ALLOWED_ORIGINS });
+    const { detail } = JSON.parse((await httpRequest(`${worker.origin}/healthz`)).body);
+    expect(detail).toMatch(/^ALLOWED_ORIGINS must /);
+    expect(detail).toContain(why);
+  });
+
+  it("ALLOWED_ORIGINS can list origins of applications, and in upper case", async () => {
+    await using worker = await startWorker({
+      ALLOWED_ORIGINS: "tauri://localhost, chrome-extension://abcdefghijklmnop, HTTPS://APP.example:8443",
+    });
+    for (const Origin of ["tauri://localhost", "https://app.example:8443"]) {
+      await connect(worker, "lobby", { headers: { Origin } });
+    }
   });
 });
 

@@ -9,24 +9,60 @@ export class Failure extends Error {}
 
 /** @typedef {{ env?: Record<string, string>, cwd?: string }} Options */
 
-/** @type {Set<import("node:child_process").ChildProcess>} */
-const running = new Set();
+/**
+ * The running programs, and how to send each a signal.
+ * @type {Map<import("node:child_process").ChildProcess, (signal: NodeJS.Signals) => void>}
+ */
+const running = new Map();
 
-/** The exit code after SIGINT or SIGTERM, or 0 if neither has arrived. */
+/** The exit code after a signal that ends this script, or 0 if none has arrived. */
 let interruptCode = 0;
 
+/** The time that a program has to end after a signal. */
+const END_MS_MAX = 5000;
+
 /**
- * Starts a program, and forwards SIGINT and SIGTERM to it.
+ * Starts a program, and forwards the signals that end this script to it. With `isGroup`, the program gets a process
+ * group of its own, and nothing that it starts outlives it: some programs do not end their children.
  * @param {string} program
  * @param {string[]} args
- * @param {Options & { stdio: import("node:child_process").StdioOptions }} options
+ * @param {Options & { stdio: import("node:child_process").StdioOptions, isGroup?: boolean }} options
  */
-export function start(program, args, { env, cwd = root, stdio }) {
+export function start(program, args, { env, cwd = root, stdio, isGroup = false }) {
   if (interruptCode) throw new Failure("interrupted");
-  const child = spawn(program, args, { cwd, stdio, env: { ...process.env, ...env } });
-  running.add(child);
+  const child = spawn(program, args, { cwd, stdio, env: { ...process.env, ...env }, detached: isGroup });
+  /** @param {NodeJS.Signals} signal */
+  const kill = (signal) => (isGroup ? killGroup(child, signal) : child.kill(signal));
+  running.set(child, kill);
+  if (isGroup) child.once("exit", () => kill("SIGKILL"));
   for (const event of ["close", "error"]) child.once(event, () => running.delete(child));
   return child;
+}
+
+/**
+ * Sends a signal to a program and to everything that it has started, even if the program has ended.
+ * @param {import("node:child_process").ChildProcess} child
+ * @param {NodeJS.Signals} signal
+ */
+function killGroup({ pid }, signal) {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal);
+  } catch {
+    // All of them have ended.
+  }
+}
+
+/**
+ * Ends the running programs, and this script when they have ended; a second call does not wait for them.
+ * @param {NodeJS.Signals} signal
+ */
+export function interrupt(signal) {
+  const again = interruptCode !== 0;
+  interruptCode = 128 + constants.signals[signal];
+  for (const kill of running.values()) kill(again ? "SIGKILL" : signal);
+  // Otherwise the script ends when the program that it waits for ends.
+  if (again || running.size === 0) process.exit(interruptCode);
+  setTimeout(() => interrupt(signal), END_MS_MAX).unref();
 }
 
 /**
@@ -65,15 +101,11 @@ export const runScript = (name) =>
  * @param {() => Promise<number | void>} work
  */
 export async function main(work) {
-  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) {
-    process.on(signal, () => {
-      const again = interruptCode !== 0;
-      interruptCode = 128 + constants.signals[signal];
-      for (const child of running) child.kill(signal);
-      // Otherwise the script ends when the program that it waits for ends.
-      if (again || running.size === 0) process.exit(interruptCode);
-    });
+  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
+    process.on(signal, () => interrupt(signal));
   }
+  // A terminal that is closed fails every write, which must not keep this script from ending its programs.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   try {
     process.exitCode = (await work()) ?? interruptCode;
   } catch (error) {

@@ -118,13 +118,17 @@ impl std::fmt::Display for ConfigError {
 }
 
 impl Config {
-    /// Reads the settings; `lookup` returns a setting's text, or `None` if it is not set.
+    /// Reads the settings; `lookup` returns a setting's text, or `None` if it is not set, and
+    /// `origin_of` a URL's origin: see [`AllowedOrigins::parse`].
     ///
     /// # Errors
     ///
     /// The first invalid setting.
-    pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let settings = Settings { lookup };
+    pub fn read(
+        lookup: &dyn Fn(&str) -> Option<String>,
+        origin_of: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let settings = Settings { lookup, origin_of };
         let ping_ms = settings.number("PING_MS", 30_000, 100, DAY_MS / 2)?;
         let leeway_seconds = settings.number("JWT_LEEWAY_SECONDS", 5, 0, 3600)?;
         let application = settings.address("AUTH_URL")?;
@@ -196,7 +200,7 @@ impl RoomRules {
     /// Returns the rules if the operator sets nothing but a secret.
     pub(crate) fn by_default() -> Self {
         let secret = |name: &str| (name == "JWT_SECRET").then(|| "s".repeat(SECRET_BYTES_MIN));
-        (*Config::read(&secret)
+        (*Config::read(&secret, &|_| None)
             .unwrap_or_else(|error| panic!("{error}"))
             .room)
             .clone()
@@ -207,6 +211,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 struct Settings<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
+    origin_of: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl Settings<'_> {
@@ -403,12 +408,8 @@ impl Settings<'_> {
         let Some(text) = (self.lookup)("ALLOWED_ORIGINS") else {
             return Ok(AllowedOrigins::default());
         };
-        AllowedOrigins::parse(&text).ok_or_else(|| {
-            config_error(
-                "ALLOWED_ORIGINS",
-                "must be '*', or origins such as https://example.com, separated by commas",
-            )
-        })
+        AllowedOrigins::parse(&text, self.origin_of)
+            .map_err(|message| config_error("ALLOWED_ORIGINS", message))
     }
 
     fn retention(&self) -> Result<Retention, ConfigError> {

@@ -1,6 +1,6 @@
 //! Tests of `config.rs`.
 
-use crate::{Refusal, Timestamp, auth::token};
+use crate::{Timestamp, auth::token};
 
 use super::*;
 
@@ -178,7 +178,9 @@ fn development_tokens_require_a_secret() {
     ] {
         let settings = [others, vec![("DEV_TOKENS", "true")]].concat();
         let set = |name: &str| settings.iter().find(|(set, _)| *set == name);
-        let error = Config::read(&|name| set(name).map(|(_, value)| (*value).into()));
+        let error = Config::read(&|name| set(name).map(|(_, value)| (*value).into()), &|_| {
+            None
+        });
         assert_eq!(
             error.err().unwrap().to_string(),
             "DEV_TOKENS is true, though there is no JWT_SECRET to sign with"
@@ -235,13 +237,13 @@ fn parses_origins_and_rejects_invalid_ones() {
 
 #[test]
 fn requires_a_way_to_authenticate_users() {
-    let nothing = Config::read(&|_| None).err().unwrap();
+    let nothing = Config::read(&|_| None, &|_| None).err().unwrap();
     assert_eq!(
         nothing.to_string(),
         "JWT_SECRET is not set, and neither is JWT_JWKS, JWKS_URL or AUTH_URL: set one of them so that users can join"
     );
     let only_previous = |name: &str| (name == "JWT_SECRET_PREVIOUS").then(|| SECRET.into());
-    let error = Config::read(&only_previous).err().unwrap();
+    let error = Config::read(&only_previous, &|_| None).err().unwrap();
     assert_eq!(error.name, "JWT_SECRET");
 }
 
@@ -287,7 +289,10 @@ fn decodes_a_secret_in_base64url() {
     let key = "base64url:AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
     let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     for (algorithm, detail) in [
-        ("HS256", "The token needs a 'sub' of 1 to 128 bytes"),
+        (
+            "HS256",
+            "'sub' must be a string of 1 to 128 bytes without control characters; it is missing",
+        ),
         (
             "HS512",
             "No configured key of the token's algorithm verifies the token's signature",
@@ -297,7 +302,8 @@ fn decodes_a_secret_in_base64url() {
         let config = read(&settings).unwrap();
         let refusal =
             token::testing::verify(token, &config.admission.tokens, Timestamp(0)).unwrap_err();
-        assert_eq!(refusal, Refusal::TokenInvalid(detail));
+        let body = serde_json::to_value(refusal.body()).unwrap();
+        assert_eq!(body["detail"], detail);
     }
 }
 
@@ -332,7 +338,7 @@ fn any_one_source_of_identity_is_enough() {
         ("JWKS_URL", "https://id.example/jwks"),
         ("AUTH_URL", "http://localhost:8080/auth.php"),
     ] {
-        let config = Config::read(&|set| (set == name).then(|| value.into()));
+        let config = Config::read(&|set| (set == name).then(|| value.into()), &|_| None);
         let admission = config.unwrap_or_else(|error| panic!("{error}")).admission;
         assert_eq!(
             admission.tokens.secrets.len(),
@@ -498,11 +504,13 @@ fn numbers() -> impl Iterator<Item = (&'static str, u64, u64, Option<Value>)> {
 
 /// Reads these settings, with a secret if they contain none.
 fn read<T: Into<String> + Clone>(settings: &[(&str, T)]) -> Result<Config, ConfigError> {
-    Config::read(&|name| {
+    let lookup = |name: &str| {
         let set = settings.iter().find(|(set, _)| *set == name);
         set.map(|(_, value)| value.clone().into())
             .or_else(|| (name == "JWT_SECRET").then(|| SECRET.into()))
-    })
+    };
+    let origin_of = |url: &str| (url == "https://a.example").then(|| url.to_owned());
+    Config::read(&lookup, &origin_of)
 }
 
 #[track_caller]

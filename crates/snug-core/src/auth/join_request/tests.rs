@@ -2,7 +2,10 @@
 
 use crate::{
     Capability,
-    auth::token::{ClaimedLimits, HmacAlgorithm, Key},
+    auth::{
+        origins::origins,
+        token::{ClaimedLimits, HmacAlgorithm, Key},
+    },
 };
 
 use super::*;
@@ -392,10 +395,10 @@ fn accepts_cookies_from_its_own_and_listed_origins_but_not_by_a_star() {
     assert!(JoinRequest::read(&request, &rules_with_application("*")).is_ok());
 }
 
-fn rules_with_application(origins: &str) -> AdmissionRules {
+fn rules_with_application(list: &str) -> AdmissionRules {
     AdmissionRules {
         application: ServiceUrl::parse("https://app.example/auth"),
-        origins: AllowedOrigins::parse(origins).unwrap(),
+        origins: origins(list),
         ..rules()
     }
 }

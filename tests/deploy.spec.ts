@@ -1,0 +1,77 @@
+// `npm run deploy`: checks the settings before it uploads anything. A local server stands in for Cloudflare's API.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Site, startSite } from "./support/site.js";
+
+const root = new URL("..", import.meta.url).pathname;
+
+/** The names of the secrets that the deployed Worker has; undefined if there is no such Worker. */
+let secrets: string[] | undefined;
+let cloudflare: Site;
+beforeAll(async () => {
+  cloudflare = await startSite(({ path }) => {
+    const respond = (status: number, body: object) => ({
+      status,
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ success: status === 200, errors: [], messages: [], result: null, ...body }),
+    });
+    if (!path.endsWith("/secrets") || !secrets)
+      return respond(404, { errors: [{ code: 10007, message: "This Worker does not exist" }] });
+    return respond(200, { result: secrets.map((name) => ({ name, type: "secret_text" })) });
+  });
+});
+afterAll(() => cloudflare.close());
+
+/** Runs `npm run deploy` with these options. */
+async function deploy(...options: string[]) {
+  const before = cloudflare.seen.length;
+  const { VITEST: _, NODE_ENV: __, ...environment } = process.env;
+  const child = spawn("npm", ["run", "deploy", "--", ...options], {
+    cwd: root,
+    env: {
+      ...environment,
+      CLOUDFLARE_API_BASE_URL: cloudflare.origin,
+      CLOUDFLARE_API_TOKEN: "token",
+      CLOUDFLARE_ACCOUNT_ID: "0123456789abcdef0123456789abcdef",
+      WRANGLER_SEND_METRICS: "false",
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const output = Promise.all([text(child.stdout), text(child.stderr)]);
+  const [code] = await once(child, "close");
+  const requests = cloudflare.seen.slice(before).map(({ method, path }) => `${method} ${path}`);
+  return { code, output: (await output).join("\n"), requests };
+}
+
+const SECRETS = "GET /accounts/0123456789abcdef0123456789abcdef/workers/scripts/snug/secrets";
+
+describe("`npm run deploy`", { timeout: 120_000 }, () => {
+  it("deploys nothing if a setting is invalid", async () => {
+    secrets = ["JWT_SECRET"];
+    const { code, output, requests } = await deploy("--var", "ALLOWED_ORIGINS:https://app.example:443");
+    expect(output).toContain(
+      "snug: ALLOWED_ORIGINS must list origins exactly as browsers send them: write entry 1 as https://app.example\n",
+    );
+    expect(code).toBe(1);
+    expect(requests).toEqual([SECRETS]);
+  });
+
+  it("deploys nothing if the Worker has no secret yet", async () => {
+    secrets = undefined;
+    const { code, output, requests } = await deploy();
+    expect(output).toContain("snug: JWT_SECRET is not set");
+    expect(output).toContain("npx wrangler secret put NAME");
+    expect(code).toBe(1);
+    expect(requests).toEqual([SECRETS]);
+  });
+
+  it("goes on to deploy if the settings and the names of the secrets are valid", async () => {
+    secrets = ["JWT_SECRET", "WEBHOOK_SECRET"];
+    const { output, requests } = await deploy("--var", "WEBHOOK_URL:https://app.example/hooks");
+    expect(output).not.toContain("snug: ");
+    expect(requests.length).toBeGreaterThan(1);
+  });
+});
