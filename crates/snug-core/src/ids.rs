@@ -127,6 +127,12 @@ impl Offset {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Timestamp(pub u64);
 
+impl From<u64> for Timestamp {
+    fn from(ms: u64) -> Self {
+        Self(ms)
+    }
+}
+
 impl Timestamp {
     /// Returns the time this many milliseconds later.
     pub fn plus_ms(self, ms: u64) -> Self {

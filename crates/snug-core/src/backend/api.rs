@@ -413,6 +413,7 @@ pub struct NewMessage<'a> {
     /// The author; the token's user if absent.
     pub user: Option<UserId>,
     /// The time that the message gets; the time of the request if absent.
+    #[serde(default, deserialize_with = "json::optional_whole")]
     pub time: Option<Timestamp>,
 }
 
@@ -539,5 +540,21 @@ impl<'a> MultiRoomPublish<'a> {
         let messages = messages.get();
         read_messages(messages, message_bytes_max)?;
         Ok(Self { rooms, messages })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_time_however_it_is_written_and_skips_a_byte_order_mark() {
+        for time in ["1800000000000", "1800000000000.0", "1.8e12"] {
+            let body = format!("\u{feff}{{\"data\":1,\"time\":{time}}}");
+            let messages = read_messages(&body, 100).unwrap();
+            let times: Vec<_> = messages.iter().map(|message| message.time).collect();
+            assert_eq!(times, [Some(Timestamp(1_800_000_000_000))], "{time}");
+        }
+        assert!(read_messages(r#"{"data":1,"time":1800000000000.5}"#, 100).is_err());
     }
 }
