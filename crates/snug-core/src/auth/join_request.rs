@@ -101,17 +101,23 @@ pub struct Position {
 }
 
 /// An accepted join request: the user, the user's rights, and the connection's options.
+///
+/// The Worker sends it to the room's object, which may run the version of Snug before or after the
+/// Worker's. A new field therefore needs a default, and a field is still written for one version after
+/// it has become unnecessary.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Admission {
     /// The user.
     pub user: UserId,
     /// The user's public profile, a JSON object.
+    #[serde(default)]
     pub info: Option<Rc<RawValue>>,
     /// The capabilities granted in the room.
     pub can: Capabilities,
     /// The time at which the token expires.
     pub expires: Timestamp,
     /// The limits set by the token.
+    #[serde(default)]
     pub limits: ClaimedLimits,
     /// The connection's options.
     pub options: JoinOptions,

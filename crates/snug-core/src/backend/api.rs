@@ -36,7 +36,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ApiRequestId(pub u64);
 
-/// An API request whose token grants the operation.
+/// An API request whose token grants the operation. Like [`crate::Admission`], it has to be readable
+/// by the version of Snug before and after this one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ApiRequest {
     /// The caller.
@@ -53,6 +54,7 @@ pub struct Caller {
     /// The capabilities granted in the room.
     pub can: Capabilities,
     /// The limits set by the token.
+    #[serde(default)]
     pub limits: ClaimedLimits,
 }
 

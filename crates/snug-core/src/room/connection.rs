@@ -18,8 +18,11 @@ use crate::{
     rate::{Bucket, Rate},
 };
 
-/// Version of the attachment's format. Attachments of other versions, as after a deployment, are
-/// not read.
+/// The `v` of attachments. Earlier versions of Snug read only attachments with this number.
+///
+/// A deployment keeps the sockets of a sleeping room, and a rollback does, too, so each version has to
+/// read the attachments of the one before it and of the one after it. A new field therefore needs a
+/// default, and a field that later versions do not need is still written for one version.
 const VERSION: u8 = 1;
 
 /// A connection: one WebSocket of a user.
@@ -28,6 +31,7 @@ const VERSION: u8 = 1;
 /// when the room is dropped and restored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Connection {
+    #[serde(default = "version")]
     v: u8,
     /// The connection's id.
     pub id: ConnectionId,
@@ -75,6 +79,7 @@ pub struct Connection {
 /// number of sockets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClosingSocket {
+    #[serde(default = "version")]
     v: u8,
     /// The socket's user; `None` if its attachment was unreadable.
     #[serde(deserialize_with = "Option::deserialize")]
@@ -104,6 +109,10 @@ impl ClosingSocket {
     pub fn restore(attachment: &str) -> Option<Self> {
         serde_json::from_str(attachment).ok()
     }
+}
+
+fn version() -> u8 {
+    VERSION
 }
 
 /// Updates of `seen` per idle timeout.
@@ -169,11 +178,13 @@ impl Connection {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads an attachment; `None` if it is of another version.
+    /// Reads an attachment, also one of an earlier or later version; `None` if something is missing.
     pub fn restore(attachment: &str) -> Option<Self> {
-        serde_json::from_str(attachment)
-            .ok()
-            .filter(|connection: &Self| connection.v == VERSION)
+        let restored = serde_json::from_str(attachment).ok();
+        restored.map(|connection: Self| Self {
+            v: VERSION,
+            ..connection
+        })
     }
 
     /// Returns the limits for `welcome`.
@@ -311,23 +322,60 @@ mod tests {
     }
 
     #[test]
-    fn does_not_restore_an_attachment_of_another_version() {
+    fn restores_the_attachments_of_every_earlier_version() {
+        for text in EARLIER {
+            let restored = Connection::restore(text).unwrap();
+            assert_eq!(restored.user.as_str(), "ann");
+            assert_eq!(restored.can, Capabilities::default_grant());
+            assert!(restored.attachment().contains(r#""v":1,"#), "{text}");
+        }
+        let closing = ClosingSocket::restore(r#"{"v":1,"closing":"ann"}"#).unwrap();
+        assert_eq!(closing.closing, UserId::parse("ann"));
+    }
+
+    #[test]
+    fn writes_what_every_earlier_version_reads() {
+        let fields = |text: &str| -> serde_json::Map<String, serde_json::Value> {
+            serde_json::from_str(text).unwrap()
+        };
+        let written = fields(&connection().attachment());
+        for text in EARLIER {
+            for (name, earlier) in fields(text) {
+                let now = written.get(&name).unwrap();
+                let has_type = std::mem::discriminant(now) == std::mem::discriminant(&earlier);
+                assert!(has_type || now.is_null() || earlier.is_null(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn restores_an_attachment_of_a_later_version() {
         let text = connection().attachment();
-        let version = format!(r#""v":{VERSION},"#);
-        assert!(text.contains(&version));
+        let later = text.replace(r#""v":1,"#, r#""v":2,"later":{"field":[]},"#);
+        let restored = Connection::restore(&later).unwrap();
+        assert_eq!(restored.attachment(), text);
+    }
+
+    #[test]
+    fn does_not_restore_what_is_no_attachment() {
+        let text = connection().attachment();
         let others = [
-            text.replace(&version, r#""v":0,"#),
-            text.replace(&version, &format!(r#""v":{},"#, VERSION + 1)),
-            text.replace(&version, ""),
             String::new(),
             "null".into(),
             "{}".into(),
             text.replacen('{', "[", 1),
+            text.replace("\"user\"", "\"nobody\""),
         ];
         for other in others {
             assert!(Connection::restore(&other).is_none(), "{other}");
         }
     }
+
+    /// Attachments as earlier versions of Snug wrote them, newest first. Never change one; when the
+    /// form changes, add the one before.
+    const EARLIER: [&str; 1] = [
+        r#"{"v":1,"id":"0000000000000007","user":"ann","info":{"name":"安"},"can":["receive","publish","signal","presence","history"],"expires":1800000060000,"joined":1800000000000,"since":1800000000000,"state":null,"lines":true,"echo":true,"presence":true,"rate":{"per_second":50,"burst":100},"message_bytes_max":65536,"bucket":{"full_at_us":1800000000020000},"seen":1800000000000,"errors":[1800000000000]}"#,
+    ];
 
     #[test]
     fn the_largest_attachment_fits_the_platforms_limit() {

@@ -145,18 +145,37 @@ fn the_error_count_survives() {
 }
 
 #[test]
-fn an_unreadable_attachment_closes_only_its_own_socket() {
-    let of_another_version = |text: &str| {
-        let mut attachment: Value = serde_json::from_str(text).unwrap();
-        attachment["v"] = json!(attachment["v"].as_u64().unwrap() + 1);
-        attachment.to_string()
+fn a_deployment_keeps_the_sockets_of_a_sleeping_room() {
+    let before = |attachment: &mut Value| {
+        attachment.as_object_mut().unwrap().remove("active");
     };
-    let spoils: [&dyn Fn(&str) -> String; 4] = [
-        &of_another_version,
-        &|_| String::new(),
-        &|_| "null".into(),
-        &|text| text.split_at(text.len() / 2).0.into(),
-    ];
+    let after = |attachment: &mut Value| {
+        attachment["v"] = json!(2);
+        attachment["later"] = json!({ "field": [] });
+    };
+    let versions: [&dyn Fn(&mut Value); 2] = [&before, &after];
+    for of_another_version in versions {
+        scenario(|room| {
+            let (ann, bob) = (room.join("ann"), room.join("bob"));
+            room.skips_received();
+            let text = room.attachment(ann);
+            let mut attachment = serde_json::from_str(text).unwrap();
+            of_another_version(&mut attachment);
+            *text = attachment.to_string();
+            room.restore();
+            room.publishes(ann, "still here");
+            room.receives_message(ann, "still here");
+            room.receives_message(bob, "still here");
+            assert_eq!(members(room, bob)["count"], 2);
+        });
+    }
+}
+
+#[test]
+fn an_unreadable_attachment_closes_only_its_own_socket() {
+    let spoils: [&dyn Fn(&str) -> String; 3] = [&|_| String::new(), &|_| "null".into(), &|text| {
+        text.split_at(text.len() / 2).0.into()
+    }];
     for spoil in spoils {
         scenario(|room| {
             let (ann, bob) = (room.join("ann"), room.join("bob"));
