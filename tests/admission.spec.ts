@@ -155,7 +155,6 @@ describe("rejected join requests, with and without Upgrade", () => {
     ["a token that is not valid yet", { nbf: inSeconds(60) }, {}, "token_not_yet_valid"],
     ["a token without exp", { exp: undefined }, {}, "token_invalid"],
     ["a token whose exp is a string", { exp: `${inSeconds(60)}` }, {}, "token_invalid"],
-    ["a token whose exp is a fraction", { exp: inSeconds(60) + 0.5 }, {}, "token_invalid"],
     ["a token whose exp is negative", { exp: -1 }, {}, "token_invalid"],
     ["a token whose exp is out of range", { exp: Number.MAX_SAFE_INTEGER }, {}, "token_invalid"],
     ["a token whose nbf is a string", { nbf: "now" }, {}, "token_invalid"],
