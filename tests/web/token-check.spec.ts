@@ -67,13 +67,14 @@ const rows: Row[] = [
     reason: "sub_format",
   },
   { name: "no 'exp'", payload: bare('"sub":"ann","rooms":["*"]'), reason: "exp_missing" },
-  { name: "an 'exp' with a fraction", payload: claims("", `${hour}.0`), reason: "not_seconds" },
-  { name: "an 'exp' with an exponent", payload: claims("", "2e9"), reason: "not_seconds" },
+  { name: "an 'exp' with a fraction", payload: claims("", `${hour}.5`) },
+  { name: "an 'exp' with an exponent", payload: claims("", "2E9") },
+  { name: "an 'exp' beyond a double", payload: claims("", "1e400"), reason: "not_seconds" },
   { name: "a negative 'exp'", payload: claims("", -1), reason: "not_seconds" },
   { name: "an 'exp' as a string", payload: claims("", '"2000000000"'), reason: "not_seconds" },
   { name: "an 'exp' of 10^12 - 1", payload: claims("", 999_999_999_999) },
   { name: "an 'exp' of 10^12", payload: claims("", 1_000_000_000_000), reason: "milliseconds" },
-  { name: "an 'exp' beyond 64 bits", payload: claims("", "18446744073709551616"), reason: "not_seconds" },
+  { name: "an 'exp' beyond 64 bits", payload: claims("", "18446744073709551616"), reason: "milliseconds" },
   {
     name: "an 'exp' in the past",
     payload: claims("", inSeconds(-60)),
@@ -151,6 +152,10 @@ const rows: Row[] = [
   },
   { name: "'limits' that is null", payload: claims('"limits":null'), reason: "limits_format" },
   { name: "a limit of 0", payload: claims('"limits":{"message_bytes":0}'), reason: "limits_zero" },
+  {
+    name: "a limit written with a fraction of zero",
+    payload: claims('"limits":{"message_bytes":100.0}'),
+  },
   {
     name: "a limit with a fraction",
     payload: claims('"limits":{"message_bytes":1.5}'),

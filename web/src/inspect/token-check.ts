@@ -221,13 +221,13 @@ function checkClaims(bytes: string | undefined, room: string, now: number, check
       if (raw === undefined || raw === "null") return "exp_missing";
       const reason = secondsProblem(raw);
       if (reason) return reason;
-      check.expires = Number(raw) * 1000;
+      check.expires = Math.floor(Number(raw)) * 1000;
       const isExpired = now >= check.expires + LEEWAY_SECONDS * 1000;
       return isExpired ? { code: "token_expired", reason: "expired" } : undefined;
     },
     nbf: (raw) => {
       if (raw === undefined || raw === "null") return undefined;
-      const isEarly = now + LEEWAY_SECONDS * 1000 < Number(raw) * 1000;
+      const isEarly = now + LEEWAY_SECONDS * 1000 < Math.ceil(Number(raw)) * 1000;
       return (
         secondsProblem(raw) ??
         (isEarly ? { code: "token_not_yet_valid", reason: "not_yet_valid" } : undefined)
@@ -261,9 +261,9 @@ function checkClaims(bytes: string | undefined, room: string, now: number, check
       if (!raw.startsWith("{")) return "limits_format";
       const bounds = members(raw).filter(([name]) => LIMITS.includes(name));
       const hasDuplicate = new Set(bounds.map(([name]) => name)).size < bounds.length;
-      if (hasDuplicate || !bounds.every(([, bound]) => bound === "null" || isWhole(bound)))
+      if (hasDuplicate || !bounds.every(([, bound]) => bound === "null" || Number.isInteger(numberOf(bound))))
         return "limits_format";
-      return bounds.some(([, bound]) => bound === "0") ? "limits_zero" : undefined;
+      return bounds.some(([, bound]) => numberOf(bound) === 0) ? "limits_zero" : undefined;
     },
     // Any value, but only once.
     iat: () => undefined,
@@ -291,12 +291,13 @@ function checkClaims(bytes: string | undefined, room: string, now: number, check
 
 const LIMITS = ["messages_per_second", "message_bytes"];
 
-/** Returns true for a whole number of at most 64 bits in plain digits: not for `1.0` or `1e3`. */
-const isWhole = (raw: string) => /^\d+$/.test(raw) && BigInt(raw) < 2n ** 64n;
+/** Returns a JSON number from 0 up, or NaN. */
+const numberOf = (raw: string) => (/^\d/.test(raw) ? Number(raw) : Number.NaN);
 
 function secondsProblem(raw: string): ProblemReason | undefined {
-  if (!isWhole(raw)) return "not_seconds";
-  return Number(raw) > TIME_SECONDS_MAX ? "milliseconds" : undefined;
+  const seconds = numberOf(raw);
+  if (!Number.isFinite(seconds)) return "not_seconds";
+  return seconds > TIME_SECONDS_MAX ? "milliseconds" : undefined;
 }
 
 /** Parses a `rooms` claim into its patterns and their capabilities. Returns `undefined` if it is malformed. */
