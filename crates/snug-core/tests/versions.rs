@@ -6,14 +6,14 @@
 use serde_json::{Value, json};
 use snug_core::{Admission, ApiRequest};
 
-/// Join requests as earlier versions of the Worker sent them, newest first. Never change one; when the
+/// Join requests in the forms of earlier versions of the Worker, newest first. Never change one; when the
 /// form changes, add the one before.
 const ADMISSIONS: [&str; 2] = [
     r#"{"user":"ann","info":{"name":"安"},"can":["receive","publish"],"expires":1800000000000,"limits":{"messages_per_second":5,"message_bytes":null},"options":{"lines":true,"echo":false,"presence":true,"resume":{"epoch":"e1","offset":7},"last":null}}"#,
     r#"{"user":"ann","info":null,"can":[],"expires":1800000000000,"limits":{"messages_per_second":null,"message_bytes":null},"options":{"lines":false,"echo":true,"presence":false,"resume":null,"last":20}}"#,
 ];
 
-/// API requests as earlier versions of the Worker sent them, one for each operation.
+/// API requests in the form of earlier versions of the Worker, one for each operation.
 const API_REQUESTS: [&str; 7] = [
     r#"{"caller":{"user":"app","can":["serve"],"limits":{"messages_per_second":null,"message_bytes":100}},"operation":"Publish"}"#,
     r#"{"caller":{"user":"app","can":["history"],"limits":{"messages_per_second":null,"message_bytes":null}},"operation":{"Messages":{"from":{"Before":9007199254740991},"limit":50,"bytes_max":1048576}}}"#,

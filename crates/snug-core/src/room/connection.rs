@@ -371,7 +371,7 @@ mod tests {
         }
     }
 
-    /// Attachments as earlier versions of Snug wrote them, newest first. Never change one; when the
+    /// Attachments in the forms of earlier versions of Snug, newest first. Never change one; when the
     /// form changes, add the one before.
     const EARLIER: [&str; 1] = [
         r#"{"v":1,"id":"0000000000000007","user":"ann","info":{"name":"安"},"can":["receive","publish","signal","presence","history"],"expires":1800000060000,"joined":1800000000000,"since":1800000000000,"state":null,"lines":true,"echo":true,"presence":true,"rate":{"per_second":50,"burst":100},"message_bytes_max":65536,"bucket":{"full_at_us":1800000000020000},"seen":1800000000000,"errors":[1800000000000]}"#,
