@@ -328,8 +328,9 @@ describe("order", () => {
       }
     }
     for (const client of clients) {
-      await client.drain();
-      seen.push(client.pushes.filter((push) => push.type === "message"));
+      const received = () => client.pushes.filter((push) => push.type === "message");
+      await expect.poll(() => received().length).toBe(stored.length * members);
+      seen.push(received());
     }
     for (const all of seen) expect(all).toEqual(seen[0]);
     const received = seen[0] ?? [];
