@@ -43,8 +43,8 @@ export class Credentials {
   }
 
   /**
-   * Returns the current token, or a new one if there is none or it has expired. Returns `undefined` if the
-   * room uses cookies.
+   * Returns the current token. If there is none or it has expired, requests a new one. Returns `undefined` if
+   * the room uses cookies.
    */
   async token(): Promise<string | undefined> {
     const current = this.#token;

@@ -1,8 +1,8 @@
 // The names that a room can have.
 
 /**
- * Returns what is wrong with a room's name, or `undefined` if it is valid. Throws a `TypeError` if it is not a
- * string, so that a missing name does not become a room called "undefined".
+ * Returns an error text for an invalid room name, or `undefined` for a valid one. Throws a `TypeError` if it is not
+ * a string, so that a missing name does not become a room called "undefined".
  */
 export function roomNameFault(name: unknown): string | undefined {
   if (typeof name !== "string") throw new TypeError(`room must be a string; it is ${name}`);

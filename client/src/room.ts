@@ -75,8 +75,8 @@ const CODES_OF_CLOSES: Record<number, string> = { 4100: "kicked", 4101: "banned"
  * checked at run time.
  *
  * Throws a `TypeError` if `room` is not a string, if `url` is missing or invalid, or if the platform has no
- * `WebSocket` and none was passed. A room whose name is invalid is `disconnected` at once, with the code
- * `bad_room`.
+ * `WebSocket` and none was passed. If the room's name is invalid, the status becomes `disconnected` at once, with the
+ * code `bad_room`.
  */
 export function joinRoom<Types extends RoomTypes = RoomTypes>(options: RoomOptions): Room<Types> {
   return new Room(options);
@@ -665,8 +665,8 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
 }
 
 /**
- * Returns a promise whose rejection needs no handler if the cause is `leave()`. The application has called it, and an
- * unhandled rejection ends a Node process.
+ * Marks rejections that `leave()` causes as handled: the application expects them, and an unhandled rejection would
+ * end a Node process. Other rejections still need a handler.
  */
 function quietOnLeave<T>(promise: Promise<T>): Promise<T> {
   const result = promise.catch((error: SnugError) => {

@@ -27,9 +27,9 @@ final class Json
     /**
      * Decodes JSON so that encoding the result gives the same JSON again, as far as PHP allows.
      *
-     * Objects become associative arrays. An object whose array PHP would encode as a list becomes an `ArrayObject`:
-     * the empty object, and one with the keys 0, 1, 2 and so on. A whole number that is too large for PHP becomes a
-     * string of its digits, because a float would change them.
+     * Objects become associative arrays, except those that PHP would encode as a list again: an empty object, or one
+     * with the keys 0, 1, 2 and so on, becomes an `ArrayObject`. A whole number that is too large for PHP becomes a
+     * string of its digits, because a float would lose some of them.
      *
      * @throws JsonException If the text is not JSON.
      */

@@ -5,10 +5,10 @@ use crate::{
     service_url::{is_loopback_host, is_loopback_origin},
 };
 
-/// The longest origin that a refusal quotes, in bytes. Longer ones are no browser's.
+/// The longest origin that a refusal quotes, in bytes. Browsers do not send longer ones.
 const QUOTED_BYTES_MAX: usize = 256;
 
-/// The origins whose pages may connect: the host's own, and those listed.
+/// The origins whose pages may connect: the host's own and the listed ones.
 ///
 /// Browsers send `Origin` with every WebSocket but do not apply CORS to WebSockets. Without this
 /// check, a page of another site could use a user's cookies or tokens (RFC 6455, section 10.2).
@@ -104,8 +104,8 @@ impl AllowedOrigins {
     }
 
     /// Returns true if a page of this origin may connect with cookies. As in CORS, `*` does not
-    /// allow cookies. The scheme of the host's own origin must match, too: otherwise an attacker
-    /// who can impersonate the host over plain HTTP could use the cookies.
+    /// allow cookies. The scheme of the host's own origin must match, too. Otherwise, an attacker in
+    /// the network could serve a page over plain HTTP in the host's name and use the cookies.
     pub fn allow_cookies(&self, origin: &str, own: &str) -> bool {
         let (_, host) = own.split_once("://").unwrap_or_default();
         origin.eq_ignore_ascii_case(own) || self.lists(origin, host)

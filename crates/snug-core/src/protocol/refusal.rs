@@ -11,7 +11,7 @@ pub enum Refusal {
     BadRoom,
     /// A query option, header or body is invalid; the text describes the fault.
     BadRequest(&'static str),
-    /// The same, with a text that contains parts of the request, none of them secret.
+    /// Like `BadRequest`, but the text quotes parts of the request that are not secret.
     InvalidInput(String),
     /// The request has no token.
     TokenMissing,
