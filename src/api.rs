@@ -3,10 +3,11 @@
 use futures::future::join_all;
 use js_sys::{JsString, Uint8Array};
 use snug_core::{
-    Refusal, RoomName,
+    Origin, Refusal, RoomName,
     auth::{self, token::Claims},
     backend::api::{ApiOperation, ApiRequest, BODY_TOO_LONG, MultiRoomPublish, check_no_options},
     limits::FRAME_BYTES_MAX,
+    log::Requester,
 };
 use wasm_bindgen::JsValue;
 use worker::{
@@ -17,6 +18,7 @@ use worker::{
 use crate::{
     body, config,
     join::{ascii, claims_of},
+    log::Spawn,
     platform,
     problem::Problem,
     room_stub,
@@ -47,6 +49,7 @@ pub async fn handle(
     endpoint: Endpoint<'_>,
     env: &Env,
     context: &Context,
+    requester: &mut Requester,
 ) -> Result<web_sys::Response, Problem> {
     config::load(env)?;
     let room = auth::parse_room_name(room)?;
@@ -61,8 +64,9 @@ pub async fn handle(
         Endpoint::DeadEvents => ApiOperation::dead_events(&query)?,
     };
     let claims = authenticate(request, env, context).await?;
+    requester.user = Some(claims.user.clone());
     let has_body = operation == ApiOperation::Publish;
-    let api_request = ApiRequest::admit(claims, &room, operation)?;
+    let api_request = ApiRequest::admit(claims, &room, operation, requester.origin.clone())?;
     let body = match has_body {
         // Bytes and not the stream: the runtime resends a request that did not reach the object,
         // but only if it can send the body again.
@@ -77,10 +81,16 @@ pub async fn handle(
 /// # Errors
 ///
 /// Any refusal of the request as a whole. A refusal by one room is part of the response.
-pub async fn publish(request: &Request, env: &Env, context: &Context) -> Result<Response, Problem> {
+pub async fn publish(
+    request: &Request,
+    env: &Env,
+    context: &Context,
+    requester: &mut Requester,
+) -> Result<Response, Problem> {
     let config = config::load(env)?;
     check_no_options(&check_origin(request, env)?)?;
     let claims = authenticate(request, env, context).await?;
+    requester.user = Some(claims.user.clone());
     let body = read_body(request).await?;
     let bytes_max = claims
         .limits
@@ -91,7 +101,7 @@ pub async fn publish(request: &Request, env: &Env, context: &Context) -> Result<
     let each = broadcast
         .rooms
         .iter()
-        .map(|room| publish_in(room, &claims, &messages, env));
+        .map(|room| publish_in(room, &claims, &messages, env, context, requester));
     let results = join_all(each).await.join(",");
     let body = format!(r#"{{"results":[{results}]}}"#);
     let builder = ResponseBuilder::new().with_header("content-type", "application/json")?;
@@ -100,17 +110,30 @@ pub async fn publish(request: &Request, env: &Env, context: &Context) -> Result<
 }
 
 /// Publishes to one room, and returns the result as JSON.
-async fn publish_in(name: &str, claims: &Claims, messages: &JsValue, env: &Env) -> String {
+async fn publish_in(
+    name: &str,
+    claims: &Claims,
+    messages: &JsValue,
+    env: &Env,
+    context: &Context,
+    requester: &Requester,
+) -> String {
     // Serializing a string cannot fail.
     let room = serde_json::to_string(name).unwrap_or_default();
-    match try_publish(name, claims, messages, env).await {
+    let origin = requester.origin.clone();
+    match try_publish(name, claims, messages, origin, env).await {
         // A room's response is a JSON object that is not empty.
         Ok((true, published)) => format!(r#"{{"room":{room},{}"#, fields(&published)),
         Ok((false, problem)) => format!(r#"{{"room":{room},"error":{problem}}}"#),
         Err(problem) => {
-            let refusal = problem.into_refusal();
+            let requester = Requester {
+                room: RoomName::parse(name),
+                ..requester.clone()
+            };
+            let spawn: Spawn<'_> = &|task| context.wait_until(task);
+            let (refusal, reference) = problem.log(&requester, spawn);
             // Serializing strings and a number cannot fail.
-            let problem = serde_json::to_string(&refusal.body()).unwrap_or_default();
+            let problem = serde_json::to_string(&refusal.body(reference)).unwrap_or_default();
             format!(r#"{{"room":{room},"error":{problem}}}"#)
         }
     }
@@ -126,10 +149,11 @@ async fn try_publish(
     name: &str,
     claims: &Claims,
     messages: &JsValue,
+    origin: Option<Origin>,
     env: &Env,
 ) -> Result<(bool, String), Problem> {
     let room = RoomName::parse(name).ok_or(Refusal::BadRoom)?;
-    let api_request = ApiRequest::admit(claims.clone(), &room, ApiOperation::Publish)?;
+    let api_request = ApiRequest::admit(claims.clone(), &room, ApiOperation::Publish, origin)?;
     let response = forward(&room, &api_request, Some(messages), env).await?;
     let text = JsFuture::from(response.text().map_err(Error::from)?).await;
     let text = text.map_err(Error::from)?.as_string().unwrap_or_default();

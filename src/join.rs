@@ -6,6 +6,7 @@ use snug_core::{
         self, Credential, JoinRequest,
         token::{self, Claims, TokenRules},
     },
+    log::Requester,
     secret::Secret,
 };
 use worker::{Context, Env, Error, Request, web_sys};
@@ -26,6 +27,7 @@ pub async fn join(
     room: &str,
     env: &Env,
     context: &Context,
+    requester: &mut Requester,
 ) -> Result<web_sys::Response, Problem> {
     let config = config::load(env)?;
     let join_request = read_join_request(request, room, &config.admission)?;
@@ -37,6 +39,7 @@ pub async fn join(
                 .await?
         }
     };
+    requester.user = Some(claims.user.clone());
     let room = join_request.room.clone();
     let admission = join_request.admit(claims)?;
     forward(&room, &admission, is_upgrade(request), env).await

@@ -11,6 +11,7 @@ mod cors;
 mod dev_token;
 mod join;
 mod jwks;
+mod log;
 mod outbound;
 mod platform;
 mod problem;

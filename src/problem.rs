@@ -1,7 +1,9 @@
 //! Failed requests as HTTP responses: `application/problem+json` (RFC 9457).
 
-use snug_core::Refusal;
+use snug_core::{Reference, Refusal, log::Requester};
 use worker::{Error, Response, ResponseBuilder, Result, console_error};
+
+use crate::log::{self, Spawn};
 
 /// The reason why a request failed.
 pub enum Problem {
@@ -24,24 +26,27 @@ impl From<Error> for Problem {
 }
 
 impl Problem {
-    /// Returns the refusal for the client, and logs an internal error.
-    pub fn into_refusal(self) -> Refusal {
-        match self {
+    /// Logs the problem, and returns the refusal for the client and its reference.
+    pub fn log(self, requester: &Requester, spawn: Spawn<'_>) -> (Refusal, Reference) {
+        let refusal = match self {
             Self::Refused(refusal) => refusal,
             Self::Fault(error) => {
                 console_error!("fault: {error}");
                 Refusal::Internal
             }
-        }
+        };
+        let reference = log::refuse(&refusal, requester, spawn);
+        (refusal, reference)
     }
 
-    /// Returns the HTTP response.
-    pub fn into_response(self) -> Result<Response> {
-        response(&self.into_refusal())
+    /// Logs the problem, and returns the HTTP response.
+    pub fn into_response(self, requester: &Requester, spawn: Spawn<'_>) -> Result<Response> {
+        let (refusal, reference) = self.log(requester, spawn);
+        response(&refusal, reference)
     }
 }
 
-fn response(refusal: &Refusal) -> Result<Response> {
+fn response(refusal: &Refusal, reference: Reference) -> Result<Response> {
     let mut response = ResponseBuilder::new()
         .with_status(refusal.status())
         .with_header("content-type", "application/problem+json")?
@@ -50,5 +55,5 @@ fn response(refusal: &Refusal) -> Result<Response> {
     if let Some((name, value)) = refusal.header() {
         response = response.with_header(name, &value)?;
     }
-    Ok(response.fixed(serde_json::to_vec(&refusal.body())?))
+    Ok(response.fixed(serde_json::to_vec(&refusal.body(reference))?))
 }

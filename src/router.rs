@@ -1,6 +1,6 @@
 //! Dispatches requests by path and method.
 
-use snug_core::Refusal;
+use snug_core::{Origin, Refusal, auth, log::Requester};
 use worker::{Context, Env, Request, Response, ResponseBuilder, web_sys};
 
 use crate::{
@@ -8,6 +8,7 @@ use crate::{
     config,
     cors::{self, Readers},
     dev_token, join,
+    log::Spawn,
     problem::Problem,
 };
 
@@ -18,9 +19,17 @@ pub async fn route(
     env: &Env,
     context: &Context,
 ) -> worker::Result<web_sys::Response> {
-    let (response, readers) = match dispatch(request, env, context).await {
+    let mut requester = Requester {
+        origin: request.headers().get("origin")?.as_deref().map(Origin::new),
+        ..Requester::default()
+    };
+    let (response, readers) = match dispatch(request, env, context, &mut requester).await {
         Ok(response) => (response, Readers::AllowedPages),
-        Err(problem) => (problem.into_response()?.into(), Readers::AnyPage),
+        Err(problem) => {
+            let spawn: Spawn<'_> = &|task| context.wait_until(task);
+            let response = problem.into_response(&requester, spawn)?;
+            (response.into(), Readers::AnyPage)
+        }
     };
     cors::allow_reading(request, env, response, readers)
 }
@@ -29,6 +38,7 @@ async fn dispatch(
     request: &Request,
     env: &Env,
     context: &Context,
+    requester: &mut Requester,
 ) -> Result<web_sys::Response, Problem> {
     let path = request.path();
     let segments: Vec<&str> = path.split('/').skip(1).collect();
@@ -43,6 +53,9 @@ async fn dispatch(
         ["dev", "token"] if dev_token::issuer(request, env).is_some() => &["POST"][..],
         _ => return Err(Refusal::NotFound.into()),
     };
+    if let ["v1", "rooms", room, ..] = *segments {
+        requester.room = auth::parse_room_name(room).ok();
+    }
     if cors::is_preflight(request) {
         return Ok(cors::preflight(request, methods)?.into());
     }
@@ -54,9 +67,11 @@ async fn dispatch(
     let (room, endpoint) = match (method.as_str(), &*segments) {
         (_, ["healthz"]) => return Ok(health(env)?.into()),
         (_, ["openapi.json"]) => return Ok(description()?.into()),
-        (_, ["v1", "publish"]) => return Ok(api::publish(request, env, context).await?.into()),
+        (_, ["v1", "publish"]) => {
+            return Ok(api::publish(request, env, context, requester).await?.into());
+        }
         (_, ["v1", "rooms", room, "socket"]) => {
-            return join::join(request, room, env, context).await;
+            return join::join(request, room, env, context, requester).await;
         }
         ("GET", ["v1", "rooms", room]) => (room, Endpoint::Describe),
         ("DELETE", ["v1", "rooms", room]) => (room, Endpoint::Erase),
@@ -70,7 +85,7 @@ async fn dispatch(
             return Ok(dev_token::handle(request, &issuer, env).await?.into());
         }
     };
-    api::handle(request, room, endpoint, env, context).await
+    api::handle(request, room, endpoint, env, context, requester).await
 }
 
 /// The description of the HTTP API.

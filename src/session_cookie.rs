@@ -9,7 +9,7 @@ use snug_core::{
     limits::{ANSWER_MS_MAX, SESSION_BYTES_MAX},
     service_url::ServiceUrl,
 };
-use worker::{Error, Request, console_error};
+use worker::{Error, Request};
 
 use crate::{
     outbound::{self, ServiceRequest},
@@ -59,10 +59,6 @@ pub async fn authenticate(
     };
     Err(match error {
         SessionError::Refused(refusal) => refusal.into(),
-        SessionError::Unusable(why) => {
-            let why = format!("AUTH_URL {why}");
-            console_error!("{why}");
-            Refusal::SessionUnusable(why).into()
-        }
+        SessionError::Unusable(why) => Refusal::SessionUnusable(format!("AUTH_URL {why}")).into(),
     })
 }

@@ -3,6 +3,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
+import { anyReference } from "./support/wire.js";
 import { startWorker } from "./support/worker.js";
 
 const IDLE_MS = 1_000;
@@ -28,7 +29,13 @@ describe("connections that the room closes", () => {
       const client = await connect(worker, newRoom());
       provoke(client);
       client.send({ type: "publish", data: "too late" });
-      expect(await client.next("closing")).toEqual({ type: "closing", code, reason, reconnect });
+      expect(await client.next("closing")).toEqual({
+        type: "closing",
+        code,
+        reason,
+        reconnect,
+        ref: anyReference(),
+      });
       expect(await client.closed()).toEqual({ code, reason });
       expect(client.pushes.at(-1)).toMatchObject({ type: "closing" });
     },
@@ -112,6 +119,7 @@ describe("the idle timeout", () => {
       type: "closing",
       ...pingTimeout,
       reconnect: true,
+      ref: anyReference(),
     });
     expect(performance.now() - before).toBeGreaterThan(IDLE_MS);
     expect(await bob.closed()).toEqual(pingTimeout);

@@ -2,9 +2,10 @@
 
 import { randomBytes } from "node:crypto";
 import { describe, expect, it, vi } from "vitest";
-import { httpRequest, joinRefusal, joinWithoutUpgrade } from "./support/admission.js";
+import { expectSameRefusal, httpRequest, joinRefusal, joinWithoutUpgrade } from "./support/admission.js";
 import { connect } from "./support/client.js";
 import { token } from "./support/tokens.js";
+import { anyReference } from "./support/wire.js";
 import { type Settings, startWorker } from "./support/worker.js";
 
 describe.concurrent("invalid settings", () => {
@@ -71,11 +72,9 @@ describe.concurrent("invalid settings", () => {
         status: 500,
         detail: expect.stringMatching(`^${name} `),
         code: "misconfigured",
+        ref: anyReference(),
       });
-      expect(await joinWithoutUpgrade(worker, "lobby", { token: null })).toMatchObject({
-        status: 500,
-        body: response.body,
-      });
+      expectSameRefusal(response, await joinWithoutUpgrade(worker, "lobby", { token: null }));
       await vi.waitFor(() => expect(worker.log()).toContain(`misconfigured: ${problem.detail}`));
       if (name.startsWith("JWT_SECRET") && value) expect(response.body + worker.log()).not.toContain(value);
     },

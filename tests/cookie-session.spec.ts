@@ -4,12 +4,20 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { type HttpResponse, httpRequest, joinRefusal, joinWithoutUpgrade } from "./support/admission.js";
+import {
+  expectSameRefusal,
+  type HttpResponse,
+  httpRequest,
+  joinRefusal,
+  joinWithoutUpgrade,
+} from "./support/admission.js";
 import { connect } from "./support/client.js";
 import { type JoinRequest, newRoom } from "./support/join-request.js";
+import { linesIn } from "./support/log.js";
 import { hasPhp, type PhpSite, startPhp } from "./support/php.js";
 import { type Reply, type Seen, startSite } from "./support/site.js";
 import { inSeconds, token } from "./support/tokens.js";
+import { anyReference } from "./support/wire.js";
 import { startWorker, type Worker } from "./support/worker.js";
 
 const PAGE = "https://app.example";
@@ -35,7 +43,7 @@ async function expectRefused(
   ]);
   expect(response).toMatchObject({ status, headers: { "content-type": "application/problem+json" } });
   expect(JSON.parse(response.body)).toMatchObject({ status, code });
-  expect(plain).toMatchObject({ status, body: response.body });
+  expectSameRefusal(response, plain);
   if (status === 401) expect(response.headers["www-authenticate"]).toBe("Bearer");
   if (status === 503) expect(response.headers["retry-after"]).toMatch(/^\d+$/);
   return response;
@@ -180,6 +188,7 @@ describe.skipIf(!hasPhp)("a PHP application with sessions", () => {
       code: 4001,
       reason: "token_expired",
       reconnect: true,
+      ref: anyReference(),
     });
     expect(Date.now()).toBeGreaterThanOrEqual(client.welcome.expires);
     expect(await client.closed()).toEqual({ code: 4001, reason: "token_expired" });
@@ -279,8 +288,8 @@ const requestsFor = (room: string): Seen[] =>
 async function expectUnavailable(room: string, why: string, at = worker) {
   const before = at.log().length;
   const response = await expectRefused(at, room, withCookie(COOKIE), 503, "auth_unavailable");
-  const line = `error: AUTH_URL ${why}`;
-  await vi.waitFor(() => expect(at.log().slice(before).trim().split("\n")).toEqual([line, line]));
+  const line = { code: "auth_unavailable", room, detail: `AUTH_URL ${why}` };
+  await vi.waitFor(() => expect(linesIn(at.log().slice(before))).toMatchObject([line, line]));
   for (const secret of [COOKIE, SECRET_PATH, site.origin]) expect(response.body).not.toContain(secret);
 }
 
@@ -332,12 +341,12 @@ describe("responses with status 200", () => {
     const before = worker.log().length;
     const room = roomOf({ body });
     await expectRefused(worker, room, withCookie(COOKIE), 503, "auth_unavailable");
-    const lines = () => worker.log().slice(before).trim().split("\n");
-    await vi.waitFor(() => expect(lines()).toHaveLength(2));
-    for (const line of lines()) {
-      expect(line).toMatch(/^error: AUTH_URL answered with claims: [-A-Za-z' ,:;()^_0-9]+$/);
-      expect(line).toContain(why);
-      expect(line).not.toContain("ann");
+    const details = () => linesIn(worker.log().slice(before)).map(({ detail }) => detail);
+    await vi.waitFor(() => expect(details()).toHaveLength(2));
+    for (const detail of details()) {
+      expect(detail).toMatch(/^AUTH_URL answered with claims: [-A-Za-z' ,:;()^_0-9]+$/);
+      expect(detail).toContain(why);
+      expect(detail).not.toContain("ann");
     }
     expect(requestsFor(room)).toHaveLength(2);
   });

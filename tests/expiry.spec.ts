@@ -4,6 +4,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "./support/client.js";
 import { type JoinRequest, newRoom } from "./support/join-request.js";
 import { inSeconds, token } from "./support/tokens.js";
+import { anyReference } from "./support/wire.js";
 import { startWorker } from "./support/worker.js";
 
 const worker = await startWorker({ JWT_LEEWAY_SECONDS: 1, PRESENCE_GRACE_MS: 300 });
@@ -23,6 +24,7 @@ describe("token expiry", () => {
       code: 4001,
       reason: "token_expired",
       reconnect: true,
+      ref: anyReference(),
     });
     expect(Date.now()).toBeGreaterThanOrEqual((exp + 1) * 1000);
     expect(await ann.closed()).toEqual({ code: 4001, reason: "token_expired" });

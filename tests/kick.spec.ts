@@ -4,6 +4,7 @@ import { afterAll, expect, it } from "vitest";
 import { joinRefusal, joinWithoutUpgrade } from "./support/admission.js";
 import { type Client, connect } from "./support/client.js";
 import { type JoinRequest, newRoom } from "./support/join-request.js";
+import { anyReference } from "./support/wire.js";
 import { startWorker } from "./support/worker.js";
 
 const worker = await startWorker();
@@ -33,6 +34,7 @@ it("a kick closes all connections of the user and no others", async () => {
       code: 4100,
       reason: "too loud",
       reconnect: false,
+      ref: anyReference(),
     });
     expect(await client.closed()).toEqual({ code: 4100, reason: "kicked" });
   }

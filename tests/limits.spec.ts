@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { joinRefusal, joinWithoutUpgrade } from "./support/admission.js";
 import { connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
+import { anyReference } from "./support/wire.js";
 import { startWorker } from "./support/worker.js";
 
 const BYTES = 4096;
@@ -101,6 +102,7 @@ describe("the size limit of commands", () => {
         code: 1009,
         reason: "message_too_big",
         reconnect: true,
+        ref: anyReference(),
       });
       expect(await ann.closed()).toEqual({ code: 1009, reason: "message_too_big" });
     },
@@ -282,6 +284,7 @@ describe("the limit of errors", () => {
       code: 4103,
       reason: "too_many_errors",
       reconnect: false,
+      ref: anyReference(),
     });
     expect(await ann.closed()).toEqual({ code: 4103, reason: "too_many_errors" });
   });

@@ -6,6 +6,7 @@ import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { token } from "./support/tokens.js";
+import { anyReference } from "./support/wire.js";
 import { startWorker } from "./support/worker.js";
 
 const worker = await startWorker({ PRESENCE_GRACE_MS: 0 });
@@ -150,7 +151,13 @@ describe("text frames that are not UTF-8", () => {
 });
 
 describe("frames that close their own connection", () => {
-  const closing = (code: number, reason: string) => ({ type: "closing", code, reason, reconnect: true });
+  const closing = (code: number, reason: string) => ({
+    type: "closing",
+    code,
+    reason,
+    reconnect: true,
+    ref: anyReference(),
+  });
 
   it.each<[string, string | Uint8Array]>([
     ["one byte", new Uint8Array(1)],

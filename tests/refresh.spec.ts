@@ -5,6 +5,7 @@ import { afterAll, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { inSeconds, token } from "./support/tokens.js";
+import { anyReference } from "./support/wire.js";
 import { startWorker } from "./support/worker.js";
 
 const { publicKey, privateKey } = await generateKeyPair("RS256");
@@ -80,6 +81,7 @@ it("a refresh whose token does not grant the room closes the connection", async 
     code: 4102,
     reason: "token_revoked",
     reconnect: false,
+    ref: anyReference(),
   });
   expect(await ann.closed()).toEqual({ code: 4102, reason: "token_revoked" });
   expect(await bob.next("presence", ({ leaves }) => leaves.length > 0)).toMatchObject({ leaves: ["ann"] });

@@ -3,7 +3,7 @@
 import { afterAll, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
-import type { Message } from "./support/wire.js";
+import { anyReference, type Message } from "./support/wire.js";
 import { startWorker } from "./support/worker.js";
 
 const worker = await startWorker({
@@ -76,7 +76,13 @@ it("a slow consumer above the limit is closed with 4002, and can recover", { tim
   slow.resume();
   const code = 4002;
   const reason = "too_slow";
-  expect(await slow.next("closing")).toEqual({ type: "closing", code, reason, reconnect: true });
+  expect(await slow.next("closing")).toEqual({
+    type: "closing",
+    code,
+    reason,
+    reconnect: true,
+    ref: anyReference(),
+  });
   expect(await slow.closed()).toEqual({ code, reason });
   const [, ...pushes] = slow.pushes;
   expect(pushes.pop()).toMatchObject({ type: "closing" });

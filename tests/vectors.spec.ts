@@ -5,6 +5,7 @@ import { afterAll, expect, it } from "vitest";
 import { joinRefusal } from "./support/admission.js";
 import { type Client, connect } from "./support/client.js";
 import { inSeconds, token } from "./support/tokens.js";
+import { anyReference } from "./support/wire.js";
 import { startWorker } from "./support/worker.js";
 
 const worker = await startWorker({ PRESENCE_GRACE_MS: 0 });
@@ -119,10 +120,10 @@ it("an error matches the example", async () => {
 it("a closing push matches the example", async () => {
   await using impatient = await startWorker({ PING_MS: 100, IDLE_TIMEOUT_MS: 200 });
   const ann = await connect(impatient, "closing");
-  expect(await ann.next("closing")).toEqual(example("push_closing"));
+  expect(await ann.next("closing")).toEqual({ ...example("push_closing"), ref: anyReference() });
 });
 
 it("a refusal matches the example", async () => {
   const { body } = await joinRefusal(worker, "refusal", { claims: { exp: inSeconds(-60) } });
-  expect(JSON.parse(body)).toEqual(example("problem_token_expired"));
+  expect(JSON.parse(body)).toEqual({ ...example("problem_token_expired"), ref: anyReference() });
 });

@@ -11,12 +11,15 @@ export class SnugError extends Error {
   readonly retryable: boolean;
   /** Milliseconds to wait before retrying, if the server sent a time. */
   readonly retryAfterMs: number | undefined;
+  /** Reference by which the operator finds the server's log line, if the server sent one. */
+  readonly ref: string | undefined;
 
-  constructor(code: string, message: string, retryable = false, retryAfterMs?: number) {
+  constructor(code: string, message: string, retryable = false, retryAfterMs?: number, ref?: string) {
     super(message);
     this.code = code;
     this.retryable = retryable;
     this.retryAfterMs = retryAfterMs;
+    this.ref = ref;
   }
 
   // Not a field: the stack trace begins with the name that the object has before its fields are set.

@@ -202,6 +202,8 @@ export interface Closing {
   reason: string;
   reconnect: boolean;
   delay_ms?: number;
+  /** Reference of the server's log line. */
+  ref?: string;
 }
 
 /** Reply to a command that succeeded. */
@@ -275,4 +277,6 @@ export interface Problem {
   status: number;
   detail: string;
   code: string;
+  /** Reference of the server's log line. */
+  ref?: string;
 }

@@ -62,11 +62,11 @@ export async function probeRefusal(
       signal: abort.signal,
     });
     if (response.status === 426) return undefined;
-    const { code, detail }: Partial<Problem> = await response.json();
+    const { code, detail, ref }: Partial<Problem> = await response.json();
     // Without a code, the response is from a proxy or another server, not from Snug.
     if (!code) return undefined;
     const seconds = Number(response.headers.get("retry-after"));
-    return refusalOf(response.status, code, detail, seconds > 0 ? seconds * 1000 : undefined);
+    return refusalOf(response.status, code, detail, seconds > 0 ? seconds * 1000 : undefined, ref);
   } catch {
     return undefined;
   } finally {
@@ -74,7 +74,13 @@ export async function probeRefusal(
   }
 }
 
-function refusalOf(status: number, code: string, detail = code, retryAfterMs?: number): JoinRefusal {
+function refusalOf(
+  status: number,
+  code: string,
+  detail = code,
+  retryAfterMs?: number,
+  ref?: string,
+): JoinRefusal {
   const next = status === 401 ? "renew" : status === 429 || status >= 500 ? "retry" : "stop";
-  return { error: new SnugError(code, detail, next !== "stop", retryAfterMs), next };
+  return { error: new SnugError(code, detail, next !== "stop", retryAfterMs, ref), next };
 }

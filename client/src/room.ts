@@ -363,8 +363,8 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     else this.#scheduleReconnect(error);
   }
 
-  #onClosed(code: number, reason: string, reconnect: boolean, delayMs?: number): void {
-    const error = new SnugError(CODES_OF_CLOSES[code] ?? reason, reason, reconnect);
+  #onClosed(code: number, reason: string, reconnect: boolean, delayMs?: number, ref?: string): void {
+    const error = new SnugError(CODES_OF_CLOSES[code] ?? reason, reason, reconnect, undefined, ref);
     if (code === 4001) this.#credentials.discard();
     if (reconnect) this.#onConnectionLost(error, delayMs);
     else this.#stop(error);
@@ -465,7 +465,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
       case "error":
         return this.#onError(push);
       case "closing":
-        return this.#onClosed(push.code, push.reason, push.reconnect, push.delay_ms);
+        return this.#onClosed(push.code, push.reason, push.reconnect, push.delay_ms, push.ref);
     }
   }
 

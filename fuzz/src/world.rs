@@ -112,6 +112,7 @@ impl TestUser {
                 }),
                 last: self.last,
             },
+            origin: None,
         }
     }
 }
@@ -272,6 +273,7 @@ impl World {
             user: UserId::parse("server").unwrap(),
             can: serde_json::from_value(json!([operation.needs(), "serve"])).unwrap(),
             limits: ClaimedLimits::default(),
+            origin: None,
         };
         let request = ApiRequest { caller, operation };
         self.feed(Input::ApiRequest { id, request, body });
@@ -670,6 +672,7 @@ impl World {
             }
             Output::CheckToken { connection, id, .. } => self.token_checks.push((connection, id)),
             Output::CallPublishHook(request) => self.hook_requests.push(request),
+            Output::Log(_) => {}
             Output::StoreAbsence(absence) => {
                 self.store.store_absence(absence);
             }

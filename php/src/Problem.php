@@ -16,6 +16,8 @@ final class Problem
         public readonly string $detail,
         /** Seconds to wait before the next attempt, from `Retry-After`. Null if the response has none. */
         public readonly ?int $retryAfter = null,
+        /** The reference by which the operator finds Snug's log line. Null if the response has none. */
+        public readonly ?string $ref = null,
     ) {
     }
 
@@ -25,6 +27,12 @@ final class Problem
      */
     public static function from(array $json, ?int $retryAfter = null): self
     {
-        return new self((int) $json['status'], $json['code'], $json['detail'] ?? $json['code'], $retryAfter);
+        return new self(
+            (int) $json['status'],
+            $json['code'],
+            $json['detail'] ?? $json['code'],
+            $retryAfter,
+            $json['ref'] ?? null,
+        );
     }
 }

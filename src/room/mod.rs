@@ -19,13 +19,16 @@ use snug_core::{
     Admission, ApiRequest, ApiRequestId, ApiResponse, ConnectionId, Input, Output, Refusal,
     RoomName, Timestamp,
     auth::SUBPROTOCOL,
+    log::Requester,
     protocol::push::{PING, PONG},
     room::io::StorageFault,
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{
     Env, Error, Request, Response, ResponseBuilder, Result, State, WebSocket, WebSocketPair,
-    console_error, wasm_bindgen_futures::future_to_promise, web_sys,
+    console_error,
+    wasm_bindgen_futures::{future_to_promise, spawn_local},
+    web_sys,
     worker_sys::DurableObjectState,
 };
 
@@ -34,6 +37,7 @@ use crate::{
     api::{API_REQUEST_HEADER, read_body},
     config,
     join::{ADMISSION_HEADER, is_upgrade},
+    log::{self, Spawn},
     platform,
     problem::Problem,
 };
@@ -43,6 +47,9 @@ use crate::{
 pub struct Room {
     object: Rc<Object>,
 }
+
+/// Runs a task in the object, which does not hibernate in the meantime.
+const SPAWN: Spawn<'_> = &|task| spawn_local(task);
 
 /// Delay before an alarm whose turn failed is run again.
 const ALARM_RETRY_MS: u64 = 60_000;
@@ -110,15 +117,20 @@ impl Room {
     /// may have to wait.
     pub fn fetch(&self, request: web_sys::Request) -> std::result::Result<JsValue, JsValue> {
         let request = Request::from(request);
+        let mut requester = Requester::default();
         if !request.headers().has(API_REQUEST_HEADER)? {
-            let admitted = self.object.admit(&request);
-            let response: web_sys::Response = admitted.or_else(Problem::into_response)?.into();
+            let admitted = self.object.admit(&request, &mut requester);
+            let response: web_sys::Response = admitted
+                .or_else(|problem| self.object.refuse(problem, requester))?
+                .into();
             return Ok(response.into());
         }
         let object = self.object.clone();
         Ok(future_to_promise(async move {
-            let handled = object.handle_api_request(&request).await;
-            let response: web_sys::Response = handled.or_else(Problem::into_response)?.into();
+            let handled = object.handle_api_request(&request, &mut requester).await;
+            let response: web_sys::Response = handled
+                .or_else(|problem| object.refuse(problem, requester))?
+                .into();
             Ok(response.into())
         })
         .into())
@@ -185,9 +197,15 @@ impl Room {
 
 impl Object {
     /// Lets an admitted client join the room, unless the room refuses it.
-    fn admit(self: &Rc<Self>, request: &Request) -> std::result::Result<Response, Problem> {
+    fn admit(
+        self: &Rc<Self>,
+        request: &Request,
+        requester: &mut Requester,
+    ) -> std::result::Result<Response, Problem> {
         let admission = request.headers().get(ADMISSION_HEADER)?.unwrap_or_default();
         let admission: Admission = serde_json::from_str(&admission).map_err(Error::from)?;
+        (requester.user, requester.origin) =
+            (Some(admission.user.clone()), admission.origin.clone());
         let is_probe = !is_upgrade(request);
         if is_probe && self.is_unused()? {
             return Err(Refusal::UpgradeRequired.into());
@@ -218,12 +236,15 @@ impl Object {
     async fn handle_api_request(
         self: &Rc<Self>,
         request: &Request,
+        requester: &mut Requester,
     ) -> std::result::Result<Response, Problem> {
         let api_request = request
             .headers()
             .get(API_REQUEST_HEADER)?
             .unwrap_or_default();
         let api_request: ApiRequest = serde_json::from_str(&api_request).map_err(Error::from)?;
+        let caller = &api_request.caller;
+        (requester.user, requester.origin) = (Some(caller.user.clone()), caller.origin.clone());
         let body = read_body(request).await?;
         if self.is_unused()? {
             if let Some(response) = api_request.operation.response_if_unused(&self.name()?) {
@@ -246,6 +267,15 @@ impl Object {
         // The sender is dropped if the room had to be restored in the meantime.
         let response = receiver.await.map_err(|_| Refusal::Internal)??;
         Ok(to_http(&response)?)
+    }
+
+    /// Logs a problem, and returns it as the response.
+    fn refuse(&self, problem: Problem, requester: Requester) -> Result<Response> {
+        let requester = Requester {
+            room: self.name().ok(),
+            ..requester
+        };
+        problem.into_response(&requester, SPAWN)
     }
 
     /// Returns true if the room was never used. A request about such a room must not create it.
@@ -433,16 +463,20 @@ impl Object {
             Output::Attach {
                 connection,
                 attachment,
-            } => log("attach", sockets.attach(connection, &attachment)),
+            } => log_fault("attach", sockets.attach(connection, &attachment)),
             Output::Close {
                 connection,
                 code,
                 attachment,
-            } => log("close", sockets.close(connection, code, &attachment)),
-            Output::StoreAbsence(absence) => log("absence", store.store_absence(&absence)),
-            Output::DeleteAbsence(user) => log("absence", store.delete_absence(&user)),
+            } => log_fault("close", sockets.close(connection, code, &attachment)),
+            Output::Log(line) => {
+                log::write(line, SPAWN);
+                None
+            }
+            Output::StoreAbsence(absence) => log_fault("absence", store.store_absence(&absence)),
+            Output::DeleteAbsence(user) => log_fault("absence", store.delete_absence(&user)),
             Output::StoreBan(ban) => Some(Input::BanStored(stored("ban", store.store_ban(&ban)))),
-            Output::DeleteBan(user) => log("ban", store.delete_ban(&user)),
+            Output::DeleteBan(user) => log_fault("ban", store.delete_ban(&user)),
         }
     }
 
@@ -507,7 +541,7 @@ fn stored<T>(place: &str, outcome: Result<T>) -> std::result::Result<T, StorageF
     })
 }
 
-fn log(place: &str, outcome: Result<()>) -> Option<Input> {
+fn log_fault(place: &str, outcome: Result<()>) -> Option<Input> {
     if let Err(error) = outcome {
         console_error!("{place}: {error}");
     }

@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { type IncomingMessage, type OutgoingHttpHeaders, request } from "node:http";
 import { text } from "node:stream/consumers";
+import { expect } from "vitest";
 import { WebSocket } from "ws";
 import { type JoinRequest, requestOf } from "./join-request.js";
 import type { Worker } from "./worker.js";
@@ -41,6 +42,15 @@ export async function joinWithoutUpgrade(
   const { url, protocols, headers } = await requestOf(worker, room, joinRequest);
   const offer = protocols.length > 0 && { "Sec-WebSocket-Protocol": protocols.join(", ") };
   return httpRequest(url, { ...offer, ...headers });
+}
+
+/** Checks that two requests were refused for the same reason. The references always differ. */
+export function expectSameRefusal(one: HttpResponse, other: HttpResponse): void {
+  expect(other.status).toBe(one.status);
+  const problem = JSON.parse(one.body);
+  const { ref, ...rest } = JSON.parse(other.body);
+  expect(rest).toEqual({ ...problem, ref: undefined });
+  expect(ref).not.toBe(problem.ref);
 }
 
 /** Sends an HTTP request with any headers, including those that `fetch` does not send. */

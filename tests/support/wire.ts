@@ -1,6 +1,7 @@
 // Types of the Worker's pushes and replies: the client's, which client/package.spec.ts checks against PROTOCOL.md.
 
 import type { Push } from "snug-client";
+import { expect } from "vitest";
 
 export type {
   ErrorPush,
@@ -14,3 +15,6 @@ export type {
 
 /** The push or reply with this `type`. */
 export type PushOf<T extends Push["type"]> = Extract<Push, { type: T }>;
+
+/** Matches the reference of a log line: see "Log" in PROTOCOL.md. */
+export const anyReference = () => expect.stringMatching(/^[0-9a-hjkmnp-tv-z]{8}$/);

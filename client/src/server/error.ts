@@ -14,9 +14,14 @@ export class SnugApiError extends SnugError {
     status: number,
     code: string,
     detail: string,
-    options: { retryable?: boolean; retryAfterMs?: number | undefined; cause?: unknown } = {},
+    options: {
+      retryable?: boolean;
+      retryAfterMs?: number | undefined;
+      ref?: string | undefined;
+      cause?: unknown;
+    } = {},
   ) {
-    super(code, detail, options.retryable ?? isTemporary(status, code), options.retryAfterMs);
+    super(code, detail, options.retryable ?? isTemporary(status, code), options.retryAfterMs, options.ref);
     this.status = status;
     this.detail = detail;
     if (options.cause !== undefined) this.cause = options.cause;
@@ -27,8 +32,8 @@ export class SnugApiError extends SnugError {
   }
 
   /** Creates the error from a problem document. `retryAfter` is the value of the `Retry-After` header. */
-  static fromProblem({ status, code, detail }: Problem, retryAfter: string | null = null): SnugApiError {
-    return new SnugApiError(status, code, detail, { retryAfterMs: retryAfterMsOf(retryAfter) });
+  static fromProblem({ status, code, detail, ref }: Problem, retryAfter: string | null = null): SnugApiError {
+    return new SnugApiError(status, code, detail, { retryAfterMs: retryAfterMsOf(retryAfter), ref });
   }
 }
 

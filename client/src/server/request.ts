@@ -147,9 +147,12 @@ async function readResponse<T>(response: Response): Promise<T | SnugApiError> {
   } catch {}
   const isObject = typeof body === "object" && body !== null;
   if (ok && isObject) return body as T;
-  const { code, detail = "" } = (isObject ? body : {}) as Partial<Problem>;
+  const { code, detail = "", ref } = (isObject ? body : {}) as Partial<Problem>;
   const retryAfter = headers.get("retry-after");
-  if (!ok && code) return SnugApiError.fromProblem({ type: "", title: "", status, code, detail }, retryAfter);
+  if (!ok && code) {
+    const problem = { type: "", title: "", status, code, detail, ...(ref && { ref }) };
+    return SnugApiError.fromProblem(problem, retryAfter);
+  }
   // Without a code, the response is from a proxy or another server, not from Snug.
   const problem = {
     code: "unexpected_response",

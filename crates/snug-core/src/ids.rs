@@ -1,10 +1,14 @@
 //! Names and numbers as types: parsed once at the edge, then passed on as these types.
 
-use std::{fmt, rc::Rc};
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    rc::Rc,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-use crate::limits::{ROOM_NAME_BYTES_MAX, SAFE_INTEGER_MAX, USER_BYTES_MAX};
+use crate::limits::{ORIGIN_BYTES_MAX, ROOM_NAME_BYTES_MAX, SAFE_INTEGER_MAX, USER_BYTES_MAX};
 
 /// A room's name: 1 to 128 characters of `A-Z a-z 0-9 _ - . : @ ~`, but not `.` or `..`, which have
 /// another meaning in URLs (RFC 3986, section 5.2.4).
@@ -30,7 +34,7 @@ fn is_room_byte(byte: u8) -> bool {
 }
 
 /// A user's id, the token's `sub`: 1 to 128 bytes of UTF-8 without control characters.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct UserId(Rc<str>);
 
 impl UserId {
@@ -53,8 +57,63 @@ impl<'de> Deserialize<'de> for UserId {
     }
 }
 
+/// The origin of a page, from the `Origin` header. It is only logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin(Rc<str>);
+
+impl Origin {
+    /// Creates an origin from the header. Longer ones, which browsers do not send, are cut off.
+    pub fn new(header: &str) -> Self {
+        let mut end = ORIGIN_BYTES_MAX.min(header.len());
+        while !header.is_char_boundary(end) {
+            end = end.saturating_sub(1);
+        }
+        Self(header.get(..end).unwrap_or_default().into())
+    }
+}
+
+/// A short reference, by which the log line about a refusal or a closed connection is found: 40 bits,
+/// written as 8 characters that are easy to tell apart (Crockford's Base32, in lower case).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reference(u64);
+
+impl Reference {
+    const BITS: u32 = 40;
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+    /// Creates a reference from random bits.
+    pub fn new(bits: u64) -> Self {
+        Self(bits >> (u64::BITS - Self::BITS))
+    }
+
+    /// Creates the reference of an event. The core has no randomness, so the facts have to identify the
+    /// event: for example, a connection's id and the time.
+    pub fn of(facts: impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        facts.hash(&mut hasher);
+        Self::new(hasher.finish())
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for shift in (0..Self::BITS).step_by(5).rev() {
+            let digit = usize::try_from((self.0 >> shift) & 31).unwrap_or_default();
+            let digit = Self::DIGITS.get(digit).copied().unwrap_or_default();
+            write!(f, "{}", char::from(digit))?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Reference {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// The id of one WebSocket: 64 random bits, written as 16 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
 impl ConnectionId {
@@ -88,7 +147,7 @@ impl<'de> Deserialize<'de> for ConnectionId {
 }
 
 /// The epoch in which an [`Offset`] counts. A new epoch starts if storage is lost or erased.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Epoch(Rc<str>);
 
 impl Epoch {
@@ -124,7 +183,9 @@ impl Offset {
 }
 
 /// Milliseconds since 1970-01-01 UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Timestamp(pub u64);
 
 impl From<u64> for Timestamp {
@@ -187,6 +248,29 @@ mod tests {
         ] {
             assert_eq!(UserId::parse(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn origins_are_cut_off_at_their_limit() {
+        let exact = "o".repeat(ORIGIN_BYTES_MAX);
+        assert_eq!(&*Origin::new(&exact).0, exact);
+        assert_eq!(&*Origin::new(&format!("{exact}o")).0, exact);
+        let wide = format!("{}é", "o".repeat(ORIGIN_BYTES_MAX - 1));
+        assert_eq!(Origin::new(&wide).0.len(), ORIGIN_BYTES_MAX - 1);
+    }
+
+    #[test]
+    fn references_are_eight_characters_that_depend_on_all_facts() {
+        assert_eq!(Reference::new(0).to_string(), "00000000");
+        assert_eq!(Reference::new(u64::MAX).to_string(), "zzzzzzzz");
+        assert_eq!(
+            Reference::new(0x8421_0842_1000_0000).to_string(),
+            "gggggggg"
+        );
+        let fact = Reference::of((ConnectionId(1), Timestamp(2)));
+        assert_eq!(fact, Reference::of((ConnectionId(1), Timestamp(2))));
+        assert_ne!(fact, Reference::of((ConnectionId(1), Timestamp(3))));
+        assert_ne!(fact, Reference::of((ConnectionId(2), Timestamp(2))));
     }
 
     #[test]

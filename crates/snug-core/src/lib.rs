@@ -18,6 +18,7 @@ pub mod capability;
 pub mod config;
 pub mod ids;
 pub mod limits;
+pub mod log;
 pub mod protocol;
 pub mod rate;
 pub mod room;
@@ -29,7 +30,7 @@ pub use auth::Admission;
 pub use backend::api::{ApiRequest, ApiRequestId, ApiResponse};
 pub use capability::{Capabilities, Capability};
 pub use config::Config;
-pub use ids::{ConnectionId, Epoch, Offset, RoomName, Timestamp, UserId};
+pub use ids::{ConnectionId, Epoch, Offset, Origin, Reference, RoomName, Timestamp, UserId};
 pub use protocol::{
     error::{CloseCode, ErrorCode},
     refusal::Refusal,

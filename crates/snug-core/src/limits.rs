@@ -10,6 +10,8 @@ pub const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
 pub const ROOM_NAME_BYTES_MAX: usize = 128;
 /// A user's id.
 pub const USER_BYTES_MAX: usize = 128;
+/// The origin of a page, in the log and in attachments. Browsers do not send longer ones.
+pub const ORIGIN_BYTES_MAX: usize = 256;
 /// A token. Larger ones are rejected before anything in them is decoded.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// The claims in a request for a development token.
@@ -183,6 +185,13 @@ pub const ERRORS_MAX: usize = 20;
 /// The time within which errors are counted.
 pub const ERROR_WINDOW_MS: u64 = 60_000;
 
+/// The log lines about one room within [`LOG_WINDOW_MS`]. The others are only counted.
+pub const LOG_LINES_MAX: u32 = 10;
+/// The time within which log lines are counted.
+pub const LOG_WINDOW_MS: u64 = 1_000;
+/// The rooms whose log lines an isolate counts separately. All other rooms count as one.
+pub const LOG_ROOMS_MAX: usize = 1_000;
+
 /// The time after which the platform hibernates an idle object (workerd: 10 s). State that expires
 /// sooner need not survive hibernation.
 pub const HIBERNATION_IDLE_MS: u64 = 10_000;
@@ -198,9 +207,13 @@ pub const SOCKETS_MAX: u64 = 32 * 1024;
 /// The platform's limit of a socket's attachment, including its framing.
 pub const ATTACHMENT_BYTES_MAX: usize = 16 * 1024;
 
-// An attachment contains a profile, a state, a user id and some numbers (512 bytes, and 20 error times
+// An attachment contains a profile, a state, a user id, an origin and some numbers (512 bytes, and 20 error times
 // of 14 digits). It is stored in UTF-16 if any character needs that.
 const _: () = assert!(
-    2 * (INFO_BYTES_MAX + STATE_BYTES_MAX + 6 * USER_BYTES_MAX + 512 + ERRORS_MAX * 15)
+    2 * (INFO_BYTES_MAX
+        + STATE_BYTES_MAX
+        + 6 * (USER_BYTES_MAX + ORIGIN_BYTES_MAX)
+        + 512
+        + ERRORS_MAX * 15)
         < ATTACHMENT_BYTES_MAX
 );

@@ -56,7 +56,7 @@ use self::{
     api::Callers,
     history::QueuedQuery,
     inbound_frame::Frame,
-    kick::Kick,
+    kick::{Actor, Kick},
     outbox::Outbox,
     presence_diff::PresenceDiff,
     publish::AwaitingKeys,
@@ -134,7 +134,7 @@ enum PendingQuery {
     Keys(AwaitingKeys),
     Page(ReplyTo),
     Measure(ApiRequestId),
-    Erase(ApiRequestId),
+    Erase(ApiRequestId, Actor),
     ReadDead(ApiRequestId),
     WriteEvents {
         row: Option<EventRow>,
@@ -219,8 +219,7 @@ impl Room {
             } else if let Some(closing) = ClosingSocket::restore(&socket.attachment) {
                 room.closing.insert(socket.connection, closing);
             } else {
-                let code = CloseCode::StateLost;
-                room.push_closing(socket.connection, None, false, code, code.reason());
+                room.close_unreadable(socket.connection);
             }
         }
         room.reconcile_members(notified);

@@ -15,8 +15,8 @@ use std::{
 
 use serde_json::{Value, value::RawValue};
 use snug_core::{
-    ApiResponse, Capabilities, CloseCode, ConnectionId, Epoch, ErrorCode, Offset, Refusal,
-    RoomName, Timestamp, UserId,
+    ApiResponse, Capabilities, CloseCode, ConnectionId, Epoch, ErrorCode, Offset, Origin,
+    Reference, Refusal, RoomName, Timestamp, UserId,
     auth::session_cookie::SessionRequest,
     backend::{
         api::{RoomStatus, WebhookCounts, read_messages},
@@ -24,6 +24,7 @@ use snug_core::{
         webhook::{Delivery, Event, EventKind, EventRow, Lines},
     },
     limits::PAGE_BYTES_MAX,
+    log::{LogLine, Requester},
     protocol::{
         command::{Command, CommandId, PageRequest, PageStart},
         push::{
@@ -432,6 +433,7 @@ fn sent() -> Named<String> {
                 code: closing.number(),
                 reason: closing.reason(),
                 reconnect: closing.should_reconnect(),
+                reference: Reference::new(0x5bd1_e995_5bd1_e995),
             }
             .to_line(),
         ),
@@ -449,8 +451,22 @@ fn sent() -> Named<String> {
             hook_request().body("2027-01-15T08:00:05.000Z").into(),
         ),
         (
+            "log_refusal",
+            LogLine::refusal(
+                &Refusal::RoomForbidden,
+                &Requester {
+                    room: Some(room.clone()),
+                    user: Some(ann.clone()),
+                    origin: Some(Origin::new("https://app.example")),
+                },
+                Reference::new(0x9e37_79b9_7f4a_7c15),
+            )
+            .to_json()
+            .into(),
+        ),
+        (
             "problem_token_expired",
-            serde_json::to_string(&Refusal::TokenExpired.body())
+            serde_json::to_string(&Refusal::TokenExpired.body(Reference::new(0x9e37_79b9_7f4a_7c15)))
                 .unwrap()
                 .into(),
         ),

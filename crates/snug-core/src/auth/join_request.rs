@@ -15,7 +15,7 @@ use crate::{
         token::{ClaimedLimits, Claims, TokenRules},
     },
     capability::Capabilities,
-    ids::{Offset, RoomName, Timestamp, UserId},
+    ids::{Offset, Origin, RoomName, Timestamp, UserId},
     limits::{EPOCH_BYTES_MAX, SAFE_INTEGER_MAX},
     protocol::refusal::Refusal,
     secret::Secret,
@@ -64,6 +64,8 @@ pub struct JoinRequest {
     pub room: RoomName,
     /// The credential that identifies the user.
     pub credential: Credential,
+    /// The origin of the page.
+    pub origin: Option<Origin>,
     options: JoinOptions,
 }
 
@@ -121,6 +123,9 @@ pub struct Admission {
     pub limits: ClaimedLimits,
     /// The connection's options.
     pub options: JoinOptions,
+    /// The origin of the page, for the log.
+    #[serde(default)]
+    pub origin: Option<Origin>,
 }
 
 impl JoinRequest {
@@ -158,6 +163,7 @@ impl JoinRequest {
         Ok(Self {
             room,
             credential,
+            origin: request.origin.map(Origin::new),
             options: JoinOptions {
                 lines: offer.lines,
                 ..options
@@ -182,6 +188,7 @@ impl JoinRequest {
             expires: claims.expires,
             limits: claims.limits,
             options: self.options,
+            origin: self.origin,
         })
     }
 }

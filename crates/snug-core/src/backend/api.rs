@@ -15,7 +15,7 @@ use crate::{
     },
     capability::{Capabilities, Capability},
     config::RoomRules,
-    ids::{Epoch, Offset, RoomName, Timestamp, UserId},
+    ids::{Epoch, Offset, Origin, RoomName, Timestamp, UserId},
     limits::{
         API_MESSAGES_MAX, API_ROOMS_MAX, BAN_SECONDS_MAX, EVENT_BYTES_MAX, FRAME_BYTES_MAX,
         KEY_BYTES_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX, PUBLISH_TIME_MIN,
@@ -56,6 +56,9 @@ pub struct Caller {
     /// The limits set by the token.
     #[serde(default)]
     pub limits: ClaimedLimits,
+    /// The origin of the page, for the log.
+    #[serde(default)]
+    pub origin: Option<Origin>,
 }
 
 /// An operation on a room.
@@ -108,6 +111,7 @@ impl ApiRequest {
         claims: Claims,
         room: &RoomName,
         operation: ApiOperation,
+        origin: Option<Origin>,
     ) -> Result<Self, Refusal> {
         let can = claims.grants.for_room(room).ok_or(Refusal::RoomForbidden)?;
         let needed = operation.needs();
@@ -118,6 +122,7 @@ impl ApiRequest {
             user: claims.user,
             can,
             limits: claims.limits,
+            origin,
         };
         Ok(Self { caller, operation })
     }

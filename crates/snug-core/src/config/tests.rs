@@ -302,7 +302,7 @@ fn decodes_a_secret_in_base64url() {
         let config = read(&settings).unwrap();
         let refusal =
             token::testing::verify(token, &config.admission.tokens, Timestamp(0)).unwrap_err();
-        let body = serde_json::to_value(refusal.body()).unwrap();
+        let body = serde_json::to_value(refusal.body(crate::Reference::new(0))).unwrap();
         assert_eq!(body["detail"], detail);
     }
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     capability::Capabilities,
-    ids::{ConnectionId, Epoch, Offset, RoomName, Timestamp, UserId},
+    ids::{ConnectionId, Epoch, Offset, Reference, RoomName, Timestamp, UserId},
     protocol::{command::CommandId, error::ErrorCode},
 };
 
@@ -56,6 +56,9 @@ pub enum Push<'a> {
         reason: &'a str,
         /// True if the client should reconnect.
         reconnect: bool,
+        /// The reference of the log line.
+        #[serde(rename = "ref")]
+        reference: Reference,
     },
     /// A command succeeded.
     Ack {

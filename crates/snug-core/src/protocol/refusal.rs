@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::capability::Capability;
+use crate::{capability::Capability, ids::Reference};
 
 /// The reason why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,6 +182,12 @@ impl Refusal {
         }
     }
 
+    /// Returns the detail for the log; `None` if it quotes names that the client made up, because they
+    /// may be anything.
+    pub fn loggable_detail(&self) -> Option<&str> {
+        (!matches!(self, Self::InvalidInput(_))).then(|| self.detail())
+    }
+
     /// Returns the response header that the status needs, besides the content type.
     pub fn header(&self) -> Option<(&'static str, String)> {
         let (name, value) = match self {
@@ -200,14 +206,15 @@ impl Refusal {
         Some((name, value.to_owned()))
     }
 
-    /// Returns the `application/problem+json` body.
-    pub fn body(&self) -> Problem<'_> {
+    /// Returns the `application/problem+json` body. The log line has the same reference.
+    pub fn body(&self, reference: Reference) -> Problem<'_> {
         Problem {
             kind: "about:blank",
             title: self.title(),
             status: self.status(),
             detail: self.detail(),
             code: self.code(),
+            reference,
         }
     }
 }
@@ -224,7 +231,8 @@ fn not_granted(needed: Capability) -> &'static str {
     }
 }
 
-/// A problem object (RFC 9457), extended by `code`, on which clients branch.
+/// A problem object (RFC 9457), extended by `code`, on which clients branch, and `ref`, by which the
+/// operator finds the log line.
 #[derive(Debug, Serialize)]
 pub struct Problem<'a> {
     #[serde(rename = "type")]
@@ -233,6 +241,8 @@ pub struct Problem<'a> {
     status: u16,
     detail: &'a str,
     code: &'static str,
+    #[serde(rename = "ref")]
+    reference: Reference,
 }
 
 #[cfg(test)]
@@ -346,15 +356,16 @@ mod tests {
 
     #[test]
     fn the_body_is_a_problem_with_a_detail() {
-        let body = serde_json::to_value(Refusal::BadRequest("'echo' must be 0 or 1").body());
+        let body = Refusal::BadRequest("'echo' must be 0 or 1").body(Reference::new(0));
         assert_eq!(
-            body.unwrap(),
+            serde_json::to_value(body).unwrap(),
             serde_json::json!({
                 "type": "about:blank",
                 "title": "Bad Request",
                 "status": 400,
                 "detail": "'echo' must be 0 or 1",
-                "code": "bad_request"
+                "code": "bad_request",
+                "ref": "00000000"
             })
         );
     }

@@ -2,7 +2,12 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{ReplyTo, Room, history::QueuedQuery, kick::Kick, publish::Publication};
+use super::{
+    ReplyTo, Room,
+    history::QueuedQuery,
+    kick::{Actor, Kick},
+    publish::Publication,
+};
 use crate::{
     Capability,
     backend::api::{
@@ -52,12 +57,17 @@ impl Room {
                 user,
                 reason,
                 ban_seconds,
-            } => self.kick(ReplyTo::Api(id), Kick { user, reason }, ban_seconds),
+            } => {
+                let by = Actor::from(caller);
+                self.kick(ReplyTo::Api(id), Kick { user, reason, by }, ban_seconds);
+            }
             ApiOperation::Describe => self.queue_query(QueuedQuery::Measure(id)),
             ApiOperation::DeadEvents { after, limit } => {
                 self.queue_query(QueuedQuery::Dead { id, after, limit })
             }
-            ApiOperation::Erase => self.queue_query(QueuedQuery::Erase(id)),
+            ApiOperation::Erase => {
+                self.queue_query(QueuedQuery::Erase(id, Actor::from(caller)));
+            }
         }
         Ok(())
     }
@@ -122,6 +132,15 @@ impl Room {
                 self.refuse(*from, id.as_ref(), ErrorCode::Internal, message);
             }
             ReplyTo::Api(id) => self.respond(*id, Err(Refusal::Internal)),
+        }
+    }
+}
+
+impl From<Caller> for Actor {
+    fn from(caller: Caller) -> Self {
+        Self {
+            user: caller.user,
+            origin: caller.origin,
         }
     }
 }

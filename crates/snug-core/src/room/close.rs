@@ -4,8 +4,9 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{Room, outbox::Audience};
 use crate::{
-    ids::{ConnectionId, UserId},
+    ids::{ConnectionId, Origin, Reference, UserId},
     limits::{QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX},
+    log::{LogEvent, LogLine},
     protocol::{error::CloseCode, push::Push},
     room::{
         connection::ClosingSocket,
@@ -15,16 +16,26 @@ use crate::{
 };
 
 impl Room {
-    /// Closes a connection with the code's usual reason.
+    /// Closes a connection, and logs it.
     pub(super) fn close(&mut self, id: ConnectionId, code: CloseCode) {
-        self.close_because(id, code, code.reason());
+        if let Some(connection) = self.connections.get(&id) {
+            let (user, origin) = (connection.user.clone(), connection.origin.clone());
+            let reference = self.log_close(id, Some(user), origin, code);
+            self.close_because(id, code, code.reason(), reference);
+        }
     }
 
-    /// Closes a connection with a given reason.
-    pub(super) fn close_because(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
+    /// Closes one of several connections with a given reason. The caller logs why.
+    pub(super) fn close_because(
+        &mut self,
+        id: ConnectionId,
+        code: CloseCode,
+        reason: &str,
+        reference: Reference,
+    ) {
         if let Some(connection) = self.connections.get(&id) {
             let (user, has_lines) = (connection.user.clone(), connection.lines);
-            self.push_closing(id, Some(user), has_lines, code, reason);
+            self.push_closing(id, Some(user), has_lines, code, reason, reference);
             if !code.should_reconnect() {
                 self.hook_queue.drop_messages_of(id);
             }
@@ -32,19 +43,48 @@ impl Room {
         }
     }
 
+    /// Closes a socket whose attachment cannot be read, and logs it.
+    pub(super) fn close_unreadable(&mut self, id: ConnectionId) {
+        let code = CloseCode::StateLost;
+        let reference = self.log_close(id, None, None, code);
+        self.push_closing(id, None, false, code, code.reason(), reference);
+    }
+
+    /// Logs that the room closes a connection, and returns the reference of the line.
+    fn log_close(
+        &mut self,
+        id: ConnectionId,
+        user: Option<UserId>,
+        origin: Option<Origin>,
+        code: CloseCode,
+    ) -> Reference {
+        let reference = Reference::of((id, self.now));
+        let line = LogLine {
+            user,
+            origin,
+            connection: Some(id),
+            reference: Some(reference),
+            ..LogLine::new(LogEvent::Close, Some(self.name.clone()))
+        };
+        self.outputs.push_back(Output::Log(line.with_code(code)));
+        reference
+    }
+
     /// Sends `closing` to a socket, then closes it.
-    pub(super) fn push_closing(
+    fn push_closing(
         &mut self,
         id: ConnectionId,
         user: Option<UserId>,
         has_lines: bool,
         code: CloseCode,
         reason: &str,
+        reference: Reference,
     ) {
         let closing = Push::Closing {
             code: code.number(),
             reason,
             reconnect: code.should_reconnect(),
+            reference,
         };
         self.outbox
             .push_line(Audience::These(vec![id]), closing.to_line());

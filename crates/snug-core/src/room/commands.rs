@@ -5,7 +5,11 @@ use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
 use serde_json::value::RawValue;
 
 use super::{
-    Frame, ReplyTo, Room, history::QueuedQuery, kick::Kick, outbox::Audience, publish::Publication,
+    Frame, ReplyTo, Room,
+    history::QueuedQuery,
+    kick::{Actor, Kick},
+    outbox::Audience,
+    publish::Publication,
     publish_hook::Scheduling,
 };
 use crate::{
@@ -169,8 +173,14 @@ impl Room {
                 reason,
                 ban_seconds,
             } => {
-                let reason = reason.map(Cow::into_owned);
-                let kick = Kick { user, reason };
+                let Some(connection) = self.connections.get(&from) else {
+                    return;
+                };
+                let kick = Kick {
+                    user,
+                    reason: reason.map(Cow::into_owned),
+                    by: Actor::from(connection),
+                };
                 self.kick(ReplyTo::Command { from, id }, kick, ban_seconds);
             }
             Command::Refresh { .. } | Command::Ping => {}

@@ -12,7 +12,7 @@ use crate::{
     },
     capability::{Capabilities, Capability},
     config::RoomRules,
-    ids::{ConnectionId, Timestamp, UserId},
+    ids::{ConnectionId, Origin, Timestamp, UserId},
     limits::{ERROR_WINDOW_MS, ERRORS_MAX, QUIET_MS, REPLY_BYTES_PER_COMMAND},
     protocol::push::ConnectionLimits,
     rate::{Bucket, Rate},
@@ -66,6 +66,9 @@ pub struct Connection {
     #[serde(default)]
     pub(super) active: Timestamp,
     errors: Vec<Timestamp>,
+    /// The origin of the page that opened the connection, for the log.
+    #[serde(default)]
+    pub origin: Option<Origin>,
     /// True while a new token is being checked.
     #[serde(skip)]
     pub is_refreshing: bool,
@@ -152,6 +155,7 @@ impl Connection {
             seen: now,
             active: now,
             errors: Vec::new(),
+            origin: admission.origin,
             is_refreshing: false,
             throttled: 0,
         };
@@ -296,8 +300,8 @@ mod tests {
         Offset,
         auth::{JoinOptions, Position, token::ClaimedLimits},
         limits::{
-            ATTACHMENT_BYTES_MAX, EPOCH_BYTES_MAX, INFO_BYTES_MAX, SAFE_INTEGER_MAX,
-            STATE_BYTES_MAX, USER_BYTES_MAX,
+            ATTACHMENT_BYTES_MAX, EPOCH_BYTES_MAX, INFO_BYTES_MAX, ORIGIN_BYTES_MAX,
+            SAFE_INTEGER_MAX, STATE_BYTES_MAX, USER_BYTES_MAX,
         },
         protocol::json,
     };
@@ -373,7 +377,8 @@ mod tests {
 
     /// Attachments in the forms of earlier versions of Snug, newest first. Never change one; when the
     /// form changes, add the one before.
-    const EARLIER: [&str; 1] = [
+    const EARLIER: [&str; 2] = [
+        r#"{"v":1,"id":"0000000000000007","user":"ann","info":{"name":"安"},"can":["receive","publish","signal","presence","history"],"expires":1800000060000,"joined":1800000000000,"since":1800000000000,"state":null,"lines":true,"echo":true,"presence":true,"rate":{"per_second":50,"burst":100},"message_bytes_max":65536,"bucket":{"full_at_us":1800000000020000},"seen":1800000000000,"active":1800000000000,"errors":[1800000000000]}"#,
         r#"{"v":1,"id":"0000000000000007","user":"ann","info":{"name":"安"},"can":["receive","publish","signal","presence","history"],"expires":1800000060000,"joined":1800000000000,"since":1800000000000,"state":null,"lines":true,"echo":true,"presence":true,"rate":{"per_second":50,"burst":100},"message_bytes_max":65536,"bucket":{"full_at_us":1800000000020000},"seen":1800000000000,"errors":[1800000000000]}"#,
     ];
 
@@ -414,6 +419,7 @@ mod tests {
                         ..options()
                     },
                     limits: ClaimedLimits::default(),
+                    origin: Some(Origin::new(&"\"".repeat(ORIGIN_BYTES_MAX))),
                 },
                 far,
                 &rules,
@@ -498,6 +504,7 @@ mod tests {
             expires: NOW.plus_ms(60_000),
             limits: ClaimedLimits::default(),
             options: options(),
+            origin: Some(Origin::new("https://app.example")),
         };
         Connection::new(ConnectionId(7), admission, NOW, &rules(), NOW)
     }

@@ -1,9 +1,10 @@
 //! Erasing a room: all connections are closed, and a new epoch starts.
 
-use super::{PendingQuery, Room, publish_hook::PublishHookQueue};
+use super::{PendingQuery, Room, kick::Actor, publish_hook::PublishHookQueue};
 use crate::{
     backend::api::ApiResponse,
     ids::{Epoch, Offset, Timestamp},
+    log::{LogEvent, LogLine},
     protocol::{error::CloseCode, refusal::Refusal},
     room::{bans::Bans, io::StorageFault},
     storage::idempotency::Keys,
@@ -13,12 +14,12 @@ impl Room {
     /// Resets the room once storage is erased.
     pub(super) fn erased(&mut self, outcome: Result<Epoch, StorageFault>) {
         match self.pending_query.take() {
-            Some(PendingQuery::Erase(id)) => {
+            Some(PendingQuery::Erase(id, by)) => {
                 let Ok(epoch) = outcome else {
                     return self.respond(id, Err(Refusal::Internal));
                 };
                 let closed = self.connections.len();
-                self.close_all();
+                self.close_all(&by);
                 self.hook_queue = PublishHookQueue::default();
                 self.epoch = epoch;
                 (self.newest, self.bytes) = (Offset::default(), 0);
@@ -33,10 +34,16 @@ impl Room {
         }
     }
 
-    fn close_all(&mut self) {
+    fn close_all(&mut self, by: &Actor) {
+        let code = CloseCode::RoomClosed;
         let connections: Vec<_> = self.connections.keys().copied().collect();
+        let line = LogLine {
+            closed: Some(connections.len()),
+            ..LogLine::new(LogEvent::Erase, Some(self.name.clone()))
+        };
+        let reference = self.log_action(line.with_code(code), by);
         for id in connections {
-            self.close(id, CloseCode::RoomClosed);
+            self.close_because(id, code, code.reason(), reference);
         }
         for user in self.presence.absent() {
             self.evict_absent(&user);

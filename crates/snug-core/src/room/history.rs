@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde_json::value::RawValue;
 
-use super::{PendingQuery, ReplyTo, Room};
+use super::{PendingQuery, ReplyTo, Room, kick::Actor};
 use crate::{
     Capability,
     auth::{JoinOptions, Position},
@@ -35,7 +35,7 @@ const MESSAGE_TAG: &str = r#"{"type":"message","#;
 pub(super) enum QueuedQuery {
     Page(ReplyTo, PageRequest),
     Measure(ApiRequestId),
-    Erase(ApiRequestId),
+    Erase(ApiRequestId, Actor),
     Dead {
         id: ApiRequestId,
         after: u64,
@@ -112,8 +112,8 @@ impl Room {
                 self.pending_query = Some(PendingQuery::ReadDead(id));
                 self.outputs.push_back(Output::ReadDead { after, limit });
             }
-            Some(QueuedQuery::Erase(id)) => {
-                self.pending_query = Some(PendingQuery::Erase(id));
+            Some(QueuedQuery::Erase(id, by)) => {
+                self.pending_query = Some(PendingQuery::Erase(id, by));
                 self.outputs.push_back(Output::Erase);
             }
         }

@@ -10,6 +10,7 @@ use crate::{
         webhook::{Delivery, EventRow, EventState, OldestRow, OutgoingEvent, StoredEvents},
     },
     ids::{ConnectionId, Epoch, Offset, Timestamp, UserId},
+    log::LogLine,
     protocol::{command::CommandId, error::CloseCode, refusal::Refusal},
     room::{bans::Ban, presence::Absence},
     secret::Secret,
@@ -254,6 +255,8 @@ pub enum Output {
         /// The new attachment.
         attachment: String,
     },
+    /// Write a line to the log, unless there are too many: see [`crate::log::LogSampler`].
+    Log(LogLine),
     /// Store the start of a member's grace period.
     StoreAbsence(Absence),
     /// Delete the absence of a member that is back or has left.

@@ -3,7 +3,8 @@
 use super::{PendingQuery, ReplyTo, Room};
 use crate::{
     backend::api::ApiResponse,
-    ids::UserId,
+    ids::{Origin, Reference, Timestamp, UserId},
+    log::{LogEvent, LogLine},
     protocol::{
         error::{CloseCode, ErrorCode},
         push::{Outcome, Push},
@@ -11,6 +12,7 @@ use crate::{
     },
     room::{
         bans::Ban,
+        connection::Connection,
         io::{Output, StorageFault},
     },
 };
@@ -21,6 +23,24 @@ pub(super) struct Kick {
     pub(super) user: UserId,
     /// The moderator's reason, which the user's clients receive.
     pub(super) reason: Option<String>,
+    /// The moderator.
+    pub(super) by: Actor,
+}
+
+/// A user who acts on others, for the log.
+#[derive(Clone, Debug)]
+pub(super) struct Actor {
+    pub(super) user: UserId,
+    pub(super) origin: Option<Origin>,
+}
+
+impl From<&Connection> for Actor {
+    fn from(connection: &Connection) -> Self {
+        Self {
+            user: connection.user.clone(),
+            origin: connection.origin.clone(),
+        }
+    }
 }
 
 impl Room {
@@ -31,7 +51,7 @@ impl Room {
     pub(super) fn kick(&mut self, reply_to: ReplyTo, kick: Kick, ban_seconds: Option<u64>) {
         let lifts = ban_seconds == Some(0) && self.bans.contains(&kick.user);
         let Some(seconds) = ban_seconds.filter(|seconds| *seconds > 0 || lifts) else {
-            return self.kick_user(&reply_to, &kick, CloseCode::Kicked);
+            return self.kick_user(&reply_to, &kick, LogEvent::Kick, None);
         };
         if !self.bans.has_room_for(&kick.user) {
             return self.reject_ban(&reply_to);
@@ -69,17 +89,17 @@ impl Room {
                 if outcome.is_err() {
                     return self.fail(&reply_to, "the ban could not be stored");
                 }
-                let code = if ban.until > self.clock {
+                if ban.until > self.clock {
+                    let until = Some(ban.until);
                     self.bans.set(ban);
-                    CloseCode::Banned
+                    self.kick_user(&reply_to, &kick, LogEvent::Ban, until);
                 } else {
                     // The ban was lifted. It was stored as ended first, because a deletion that
                     // fails would leave it in place.
                     self.bans.remove(&ban.user);
                     self.outputs.push_back(Output::DeleteBan(ban.user));
-                    CloseCode::Kicked
-                };
-                self.kick_user(&reply_to, &kick, code);
+                    self.kick_user(&reply_to, &kick, LogEvent::Unban, None);
+                }
             }
             other => self.pending_query = other,
         }
@@ -87,7 +107,17 @@ impl Room {
 
     /// Closes all of a user's connections. The moderator gets the reply first, because one of the
     /// connections may be the moderator's own.
-    fn kick_user(&mut self, reply_to: &ReplyTo, kick: &Kick, code: CloseCode) {
+    fn kick_user(
+        &mut self,
+        reply_to: &ReplyTo,
+        kick: &Kick,
+        event: LogEvent,
+        until: Option<Timestamp>,
+    ) {
+        let code = match event {
+            LogEvent::Ban => CloseCode::Banned,
+            _ => CloseCode::Kicked,
+        };
         let connections: Vec<_> = self.presence.connections_of(&kick.user).collect();
         let closed = connections.len();
         match reply_to {
@@ -98,13 +128,32 @@ impl Room {
             ReplyTo::Command { id: None, .. } => {}
             ReplyTo::Api(id) => self.respond(*id, Ok(ApiResponse::closed(closed))),
         }
+        let line = LogLine {
+            user: Some(kick.user.clone()),
+            closed: Some(closed),
+            until,
+            ..LogLine::new(event, Some(self.name.clone()))
+        };
+        let reference = self.log_action(line.with_code(code), &kick.by);
         let reason = kick.reason.as_deref().unwrap_or(code.reason());
         for connection in connections {
-            self.close_because(connection, code, reason);
+            self.close_because(connection, code, reason, reference);
         }
         // This includes messages of connections that have already ended.
         self.hook_queue.drop_messages_by(&kick.user);
         self.evict_absent(&kick.user);
+    }
+
+    /// Logs a user's action on others, and returns the reference of the line.
+    pub(super) fn log_action(&mut self, line: LogLine, by: &Actor) -> Reference {
+        let reference = Reference::of((&self.epoch, &line.user, self.now));
+        self.outputs.push_back(Output::Log(LogLine {
+            by: Some(by.user.clone()),
+            origin: by.origin.clone(),
+            reference: Some(reference),
+            ..line
+        }));
+        reference
     }
 
     /// Ends a member's grace period early: the member leaves now.

@@ -471,6 +471,7 @@ mod tests {
                 resume: None,
                 last: None,
             },
+            origin: None,
         };
         let rules = RoomRules::by_default();
         Connection::new(ConnectionId(id), admission, NOW, &rules, NOW)

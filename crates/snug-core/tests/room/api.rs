@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use snug_core::{
-    Refusal, UserId,
+    Reference, Refusal, UserId,
     backend::api::{ApiOperation, MultiRoomPublish, read_messages},
     limits::{API_MESSAGES_MAX, FRAME_BYTES_MAX},
 };
@@ -219,7 +219,7 @@ fn invalid_bodies_are_rejected_as_bad_request() {
 fn an_unknown_field_or_option_is_named() {
     let detail = |refusal: Refusal| {
         assert_eq!(refusal.code(), "bad_request");
-        serde_json::to_value(refusal.body()).unwrap()["detail"]
+        serde_json::to_value(refusal.body(Reference::new(0))).unwrap()["detail"]
             .as_str()
             .unwrap()
             .to_owned()

@@ -14,8 +14,8 @@ mod store;
 
 use serde_json::{Value, json, value::RawValue};
 use snug_core::{
-    Admission, ApiRequest, ApiRequestId, ApiResponse, Config, ConnectionId, Input, Offset, Output,
-    Refusal, Room, RoomName, Timestamp, UserId,
+    Admission, ApiRequest, ApiRequestId, ApiResponse, Config, ConnectionId, Input, Offset, Origin,
+    Output, Refusal, Room, RoomName, Timestamp, UserId,
     auth::{
         JoinOptions, Position,
         token::{ClaimedLimits, Claims},
@@ -125,6 +125,8 @@ pub struct TestRoom {
     alarms: usize,
     /// New tokens that are not checked yet.
     unchecked_tokens: Vec<(ConnectionId, Option<CommandId>)>,
+    /// The log's lines so far.
+    pub log: Vec<String>,
     /// Deliveries without a response.
     deliveries: Vec<Delivery>,
     /// The events sent since the last [`Self::take_sent_events`], including repeated ones.
@@ -176,6 +178,7 @@ impl TestUser {
                     resume: None,
                     last: None,
                 },
+                origin: None,
             },
             ROOM.into(),
         )
@@ -184,6 +187,12 @@ impl TestUser {
     /// Joins without a subprotocol: one object per frame.
     pub fn plain(mut self) -> Self {
         self.0.options.lines = false;
+        self
+    }
+
+    /// Joins or calls from a page of this origin.
+    pub fn on_page(mut self, origin: &str) -> Self {
+        self.0.origin = Some(Origin::new(origin));
         self
     }
 
@@ -280,6 +289,7 @@ impl TestRoom {
             ignores_closes: false,
             alarms: 0,
             unchecked_tokens: Vec::new(),
+            log: Vec::new(),
             deliveries: Vec::new(),
             sent_events: Vec::new(),
             hook_request: None,
@@ -439,7 +449,8 @@ impl TestRoom {
         let id = ApiRequestId(self.api_requests);
         self.api_requests += 1;
         let claims = test_user.clone().claims();
-        let request = ApiRequest::admit(claims, &room_name(), operation).expect("granted");
+        let origin = test_user.0.origin.clone();
+        let request = ApiRequest::admit(claims, &room_name(), operation, origin).expect("granted");
         let body = body.into();
         self.feed(Input::ApiRequest { id, request, body });
         id
@@ -1109,6 +1120,7 @@ impl TestRoom {
                     socket.closed = Some(code.number());
                     closed.push(connection);
                 }
+                Output::Log(line) => self.log.push(line.to_json()),
                 Output::StoreAbsence(absence) => {
                     self.store.store_absence(absence);
                 }

@@ -21,6 +21,7 @@ mod idempotency;
 mod idle_timeout;
 mod kick;
 mod limits;
+mod log;
 mod presence;
 mod presence_diffs;
 mod publish_hook;

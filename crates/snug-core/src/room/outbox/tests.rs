@@ -185,6 +185,7 @@ fn connection(id: ConnectionId) -> Connection {
             resume: None,
             last: None,
         },
+        origin: None,
     };
     let rules = RoomRules::by_default();
     Connection::new(id, admission, Timestamp(0), &rules, Timestamp(0))
