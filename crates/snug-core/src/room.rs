@@ -6,6 +6,7 @@ mod close;
 mod commands;
 pub mod connection;
 mod erase;
+pub mod expiring;
 mod flush_window;
 mod history;
 mod inbound_frame;

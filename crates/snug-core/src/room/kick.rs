@@ -4,6 +4,7 @@ use super::{PendingQuery, ReplyTo, Room};
 use crate::{
     backend::api::ApiResponse,
     ids::{Origin, Reference, Timestamp, UserId},
+    limits::BANS_MAX,
     log::{LogEvent, LogLine},
     protocol::{
         error::{CloseCode, ErrorCode},
@@ -49,11 +50,12 @@ impl Room {
     ///
     /// The ban is stored before any client is notified, so that a crash cannot lift it.
     pub(super) fn kick(&mut self, reply_to: ReplyTo, kick: Kick, ban_seconds: Option<u64>) {
+        self.remove_ended_bans();
         let lifts = ban_seconds == Some(0) && self.bans.contains(&kick.user);
         let Some(seconds) = ban_seconds.filter(|seconds| *seconds > 0 || lifts) else {
             return self.kick_user(&reply_to, &kick, LogEvent::Kick, None);
         };
-        if !self.bans.has_room_for(&kick.user) {
+        if !self.bans.has_room_for(&kick.user, BANS_MAX) {
             return self.reject_ban(&reply_to);
         }
         let ban = Ban {
@@ -66,6 +68,13 @@ impl Room {
             kick,
             ban,
         });
+    }
+
+    /// Removes the bans that have ended, so that they do not count toward the maximum.
+    pub(super) fn remove_ended_bans(&mut self) {
+        while let Some(user) = self.bans.pop_expired(self.clock) {
+            self.outputs.push_back(Output::DeleteBan(user));
+        }
     }
 
     fn reject_ban(&mut self, reply_to: &ReplyTo) {

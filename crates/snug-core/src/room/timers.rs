@@ -54,9 +54,7 @@ impl Room {
             self.record_leave(&user);
             self.presence_diff.leave(user);
         }
-        while let Some(user) = self.bans.pop_expired(self.clock) {
-            self.outputs.push_back(Output::DeleteBan(user));
-        }
+        self.remove_ended_bans();
         self.on_webhook_timeout();
         let mut next = None;
         let mut idle = Vec::new();

@@ -195,6 +195,20 @@ fn the_bans_of_a_room_are_limited() {
     );
 }
 
+#[test]
+fn an_ended_ban_does_not_count_toward_the_limit_even_if_the_alarm_is_late() {
+    scenario(|room| {
+        room.stores_bans(BANS_MAX);
+        let moe = moderator(room);
+        let ban = json!({ "user": "bob", "ban_seconds": 60 });
+        assert_eq!(kicks(room, moe, ban.clone())["code"], "too_large");
+        room.alarm_is_late_by_ms(3_600_000);
+        assert_eq!(kicks(room, moe, ban)["type"], "ack");
+        assert_eq!(refusal(room, "bob"), Some("banned"));
+        assert_eq!(room.stored_bans(), 1);
+    });
+}
+
 fn moderator(room: &mut TestRoom) -> Client {
     let can = ["receive", "publish", "presence", "moderate"];
     room.admit(TestUser::named("moe").with_capabilities(&can))
