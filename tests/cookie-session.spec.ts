@@ -381,9 +381,15 @@ describe("responses with status 200", () => {
   it("a session response sets limits and a profile, and unknown claims are ignored", async () => {
     const limits = { message_bytes: 100, messages_per_second: 3 };
     const info = { name: "Ann" };
-    const more = { limits, info, iat: "today", jti: 7, admin: true };
+    const more = { limits, info, jti: 7, admin: true };
     const { welcome } = await connect(worker, roomOf({ body: claims(more) }), withCookie(COOKIE));
     expect(welcome).toMatchObject({ limits, members: [{ user: "ann", info }] });
+  });
+
+  it("a session response with an invalid time of issue cannot be used", async () => {
+    const room = roomOf({ body: claims({ iat: "today" }) });
+    const { body } = await expectRefused(worker, room, withCookie(COOKIE), 503, "auth_unavailable");
+    expect(JSON.parse(body).detail).toContain("'iat' must be a number");
   });
 
   it("a session response does not need aud and iss", async () => {

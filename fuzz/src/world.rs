@@ -86,6 +86,7 @@ impl TestUser {
             info: None,
             grants: serde_json::from_value(json!({ "*": can })).unwrap(),
             expires: now.plus_ms(TOKEN_MS),
+            issued: now,
             limits: ClaimedLimits {
                 messages_per_second: self.has_limits.then_some(1),
                 message_bytes: self.has_limits.then_some(64),

@@ -65,7 +65,7 @@ function Row({ field, check, now }: { field: Field; check: TokenCheck; now: numb
   const { part, name, raw, problem, isServerOnly } = field;
   const { grant } = check;
   const meaning = Object.hasOwn(t.claimHints, name) ? t.claimHints[name] : t.ignored;
-  const isTime = TIME_CLAIMS.includes(name) && /^\d{1,12}$/.test(raw);
+  const isTime = TIME_CLAIMS.includes(name) && /^\d{1,12}(\.\d+)?$/.test(raw);
   return (
     <tr>
       <th scope="row">

@@ -265,8 +265,8 @@ function checkClaims(bytes: string | undefined, room: string, now: number, check
         return "limits_format";
       return bounds.some(([, bound]) => numberOf(bound) === 0) ? "limits_zero" : undefined;
     },
+    iat: (raw) => (raw === undefined || raw === "null" ? undefined : secondsProblem(raw)),
     // Any value, but only once.
-    iat: () => undefined,
     jti: () => undefined,
   };
   const seen = new Set<string>();

@@ -5,6 +5,7 @@ mod claims;
 mod dev_issuer;
 mod identity_provider;
 mod key;
+pub(crate) mod numeric_date;
 
 use std::{future::Future, rc::Rc};
 

@@ -247,6 +247,7 @@ impl TestUser {
         Claims {
             user: admission.user,
             expires: admission.expires,
+            issued: Timestamp::default(),
             grants: serde_json::from_value(json!(grants)).unwrap(),
             info: admission.info,
             limits: admission.limits,

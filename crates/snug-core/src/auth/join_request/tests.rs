@@ -279,6 +279,7 @@ fn admits_a_user_with_what_the_token_grants_in_the_room() {
     let claims = |rooms| Claims {
         user: UserId::parse("ann").unwrap(),
         expires: Timestamp(7),
+        issued: Timestamp(3),
         grants: serde_json::from_str(rooms).unwrap(),
         info: None,
         limits: ClaimedLimits::default(),

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, rc::Rc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::TokenRules;
+use super::{TokenRules, numeric_date};
 use crate::{
     capability::{DUPLICATE_PATTERN, Grants},
     ids::{Timestamp, UserId},
-    limits::{INFO_BYTES_MAX, TIME_SECONDS_MAX, USER_BYTES_MAX},
+    limits::{INFO_BYTES_MAX, SAFE_INTEGER_MAX, USER_BYTES_MAX},
     protocol::{
         json::{self, MembersError},
         refusal::Refusal,
@@ -24,6 +24,9 @@ pub struct Claims {
     pub user: UserId,
     /// `exp` in whole seconds, without the leeway.
     pub expires: Timestamp,
+    /// `iat` in milliseconds, or 0 if it is absent. An application has just confirmed the claims of a
+    /// cookie session, so no token is newer.
+    pub issued: Timestamp,
     /// `rooms`.
     pub grants: Grants,
     /// `info`: a JSON object.
@@ -66,7 +69,9 @@ impl Claims {
     ///
     /// `token_invalid`, `token_expired` or `token_not_yet_valid`.
     pub fn of_session(json: &[u8], leeway_ms: u64, now: Timestamp) -> Result<Self, Refusal> {
-        Payload::read(json)?.into_claims(leeway_ms, now)
+        let claims = Payload::read(json)?.into_claims(leeway_ms, now)?;
+        let issued = Timestamp(SAFE_INTEGER_MAX);
+        Ok(Self { issued, ..claims })
     }
 }
 
@@ -125,8 +130,7 @@ const AUD: &str = "'aud' must be a string or a list of strings";
 const ROOMS: &str = "'rooms' must be a list of room patterns, or an object that maps patterns to lists of capabilities";
 const INFO: &str = "'info' must be an object of at most 1,024 bytes";
 
-/// The claims as written. `iat` and `jti` are among them only so that a duplicate is
-/// rejected.
+/// The claims as written. `jti` is among them only so that a duplicate is rejected.
 struct Payload<'a>(BTreeMap<&'static str, &'a RawValue>);
 
 impl<'a> Payload<'a> {
@@ -166,10 +170,11 @@ impl<'a> Payload<'a> {
         let user = self.user()?;
         let expires = self
             .date("exp")?
-            .ok_or_else(|| missing(&date_expected("exp")))?;
+            .ok_or_else(|| missing(&numeric_date::expected("exp")))?;
         let expires = Timestamp((expires.floor() as u64).saturating_mul(1000));
         let not_before = self.date("nbf")?.unwrap_or(0.0);
         let not_before = Timestamp((not_before.ceil() as u64).saturating_mul(1000));
+        let issued = self.date("iat")?.map(numeric_date::to_nearest_ms);
         self.issuer()?;
         self.audience()?;
         let grants = self.grants()?;
@@ -185,6 +190,7 @@ impl<'a> Payload<'a> {
         Ok(Claims {
             user,
             expires,
+            issued: issued.unwrap_or_default(),
             grants,
             info,
             limits,
@@ -206,19 +212,14 @@ impl<'a> Payload<'a> {
         })
     }
 
-    /// Reads a NumericDate in seconds, which may have a fraction (RFC 7519, section 2).
+    /// Returns a time in seconds, unless it is absent or `null`. `exp` is required, so `null` is wrong.
     fn date(&self, name: &str) -> Result<Option<f64>, Refusal> {
-        let Some(raw) = self.0.get(name) else {
-            return Ok(None);
-        };
-        let found = match json::number(raw) {
-            _ if is_null(raw) && name != "exp" => return Ok(None),
-            Some(seconds) if seconds < 0.0 => "negative",
-            Some(seconds) if seconds <= TIME_SECONDS_MAX as f64 => return Ok(Some(seconds)),
-            Some(_) => "larger, as milliseconds would be",
-            None => json::kind(raw),
-        };
-        Err(mismatch(&date_expected(name), found))
+        let raw = self
+            .0
+            .get(name)
+            .filter(|raw| name == "exp" || !is_null(raw));
+        let seconds = raw.map(|raw| numeric_date::read(name, raw)).transpose();
+        seconds.map_err(Refusal::ClaimInvalid)
     }
 
     fn issuer(&self) -> Result<Option<String>, Refusal> {
@@ -274,10 +275,6 @@ fn profile(info: &RawValue) -> Result<Rc<RawValue>, Refusal> {
         return Err(mismatch(INFO, found));
     }
     Ok(Rc::from(json::one_line(info).into_owned()))
-}
-
-fn date_expected(name: &str) -> String {
-    format!("'{name}' must be a number (seconds since 1970, less than 10^12)")
 }
 
 fn string(raw: &RawValue) -> Option<String> {

@@ -87,7 +87,7 @@ impl DevTokenIssuer {
         let end_s = now_s.saturating_add(LIFETIME_SECONDS);
         let mut complete = without_end(claims).to_owned();
         for (name, value) in [
-            ("iat", Some(now_s.to_string())),
+            ("iat", Some(format!("{now_s}.{:03}", now.0 % 1000))),
             ("exp", Some(end_s.to_string())),
             ("iss", text(&self.issuer)),
             ("aud", text(&self.audience)),
@@ -208,12 +208,12 @@ mod tests {
         let plain = rules(HmacAlgorithm::Hs256);
         assert_eq!(
             signed(&plain, "{}"),
-            r#"{"iat":1800000000,"exp":1800086400}"#
+            r#"{"iat":1800000000.999,"exp":1800086400}"#
         );
         let named = rules_of("https://\"id\".example", "snug");
         assert_eq!(
             signed(&named, r#"{"sub":"ann"}"#),
-            r#"{"sub":"ann","iat":1800000000,"exp":1800086400,"iss":"https://\"id\".example","aud":"snug"}"#
+            r#"{"sub":"ann","iat":1800000000.999,"exp":1800086400,"iss":"https://\"id\".example","aud":"snug"}"#
         );
         let token = issue(&named, r#"{"sub":"ann"}"#);
         assert!(verify(&token, &named, NOW).is_ok());
@@ -233,11 +233,11 @@ mod tests {
             " \r\n{ \t\"sub\" :\n[ \"安\" ,{} ] , \"exp\":1,\"iss\":\"\",\"aud\":\"}\"\t}\n ";
         assert_eq!(
             signed(&rules, spaced),
-            " \r\n{ \t\"sub\" :\n[ \"安\" ,{} ] , \"exp\":1,\"iss\":\"\",\"aud\":\"}\",\"iat\":1800000000}"
+            " \r\n{ \t\"sub\" :\n[ \"安\" ,{} ] , \"exp\":1,\"iss\":\"\",\"aud\":\"}\",\"iat\":1800000000.999}"
         );
         assert_eq!(
             signed(&rules, " { \n } "),
-            r#" {"iat":1800000000,"exp":1800086400,"iss":"https://id.example","aud":"snug"}"#
+            r#" {"iat":1800000000.999,"exp":1800086400,"iss":"https://id.example","aud":"snug"}"#
         );
     }
 

@@ -85,6 +85,38 @@ fn rounds_fractions_of_exp_down_and_of_nbf_up() {
 }
 
 #[test]
+fn rounds_iat_to_the_nearest_millisecond() {
+    for (iat, issued) in [
+        ("1800000000", 1_800_000_000_000),
+        ("1800000000.123", 1_800_000_000_123),
+        ("1800000000.1234567", 1_800_000_000_123),
+        ("1800000000.9996", 1_800_000_001_000),
+        ("1.8E9", 1_800_000_000_000),
+        ("0", 0),
+        ("null", 0),
+    ] {
+        let claims = verify_text(&format!(r#"{{"sub":"ann","exp":1900000000,"iat":{iat}}}"#));
+        assert_eq!(claims.issued, Timestamp(issued), "{iat}");
+    }
+    let claims = verify_text(r#"{"sub":"ann","exp":1900000000}"#);
+    assert_eq!(claims.issued, Timestamp(0));
+    for iat in [json!("1800000000"), json!(-1), json!(NOW.0), json!({})] {
+        assert!(is_invalid(&with("iat", iat.clone())), "{iat}");
+    }
+}
+
+/// Every millisecond of a second has to survive the double in the claim, because a sign-in may follow a
+/// sign-out within the same second.
+#[test]
+fn keeps_the_milliseconds_of_iat() {
+    for ms in 0..1000 {
+        let iat = format!("{NOW_S}.{ms:03}");
+        let claims = verify_text(&format!(r#"{{"sub":"ann","exp":1900000000,"iat":{iat}}}"#));
+        assert_eq!(claims.issued, NOW.plus_ms(ms), "{iat}");
+    }
+}
+
+#[test]
 fn names_the_invalid_claim_and_what_is_wrong_with_it() {
     let date = "must be a number (seconds since 1970, less than 10^12)";
     let sub = "'sub' must be a string of 1 to 128 bytes without control characters";
@@ -116,6 +148,11 @@ fn names_the_invalid_claim_and_what_is_wrong_with_it() {
             format!("'exp' {date}; it is larger, as milliseconds would be"),
         ),
         ("nbf", json!(true), format!("'nbf' {date}; it is a boolean")),
+        (
+            "iat",
+            json!("today"),
+            format!("'iat' {date}; it is a string"),
+        ),
         (
             "iss",
             json!(7),
@@ -401,4 +438,10 @@ fn accepts_limits_up_to_the_largest_integer() {
         json!({ "messages_per_second": u64::MAX, "message_bytes": u64::MAX }),
     );
     assert!(verify_claims(&large).is_ok());
+}
+
+/// Verifies a token with these claims.
+#[track_caller]
+fn verify_text(claims: &str) -> Claims {
+    verify(&mint_text(HS256, claims), &rules_with(SECRET), NOW).unwrap()
 }
