@@ -50,7 +50,12 @@ it("after a restart, a member can return within the grace period without an anno
   expect(await ann.drain()).toEqual([]);
 });
 
+const TO_VERSION_7 = `
+  DROP TABLE ended_tokens;
+  UPDATE meta SET value = '7' WHERE key = 'schema';
+`;
 const TO_VERSION_6 = `
+  ${TO_VERSION_7}
   ALTER TABLE notified_members RENAME TO told;
   UPDATE meta SET value = '6' WHERE key = 'schema';
 `;
@@ -89,6 +94,7 @@ const TO_VERSION_1 = `
 `;
 
 it.each([
+  { version: 7, sql: TO_VERSION_7 },
   { version: 6, sql: TO_VERSION_6 },
   { version: 5, sql: TO_VERSION_5 },
   { version: 4, sql: TO_VERSION_4 },

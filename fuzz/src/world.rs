@@ -102,6 +102,7 @@ impl TestUser {
             info: claims.info,
             can,
             expires: claims.expires,
+            issued: claims.issued,
             limits: claims.limits,
             options: JoinOptions {
                 lines: self.lines,
@@ -215,7 +216,7 @@ impl World {
     /// Joins. Returns the connection's index; `None` if the room refuses the join.
     pub fn connect(&mut self, test_user: TestUser) -> Option<usize> {
         let admission = test_user.admission(self.now);
-        self.room.check_capacity(&admission.user, self.now).ok()?;
+        self.room.check_capacity(&admission, self.now).ok()?;
         let index = self.ids.len();
         let id = ConnectionId((index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         self.ids.push(id);
@@ -273,6 +274,7 @@ impl World {
         let caller = Caller {
             user: UserId::parse("server").unwrap(),
             can: serde_json::from_value(json!([operation.needs(), "serve"])).unwrap(),
+            issued: self.now,
             limits: ClaimedLimits::default(),
             origin: None,
         };
@@ -683,6 +685,12 @@ impl World {
                 self.room.handle_input(Input::BanStored(outcome), self.now);
             }
             Output::DeleteBan(user) => self.store.delete_ban(&user),
+            Output::StoreEndedTokens(ended) => {
+                let outcome = self.store.store_ended_tokens(ended);
+                let input = Input::EndedTokensStored(outcome);
+                self.room.handle_input(input, self.now);
+            }
+            Output::DeleteEndedTokens(user) => self.store.delete_ended_tokens(&user),
         }
     }
 

@@ -211,7 +211,7 @@ impl Object {
             return Err(Refusal::UpgradeRequired.into());
         }
         self.sweep_if_due()?;
-        self.with_awake(|awake| awake.room.check_capacity(&admission.user, platform::now()))??;
+        self.with_awake(|awake| awake.room.check_capacity(&admission, platform::now()))??;
         if is_probe {
             return Err(Refusal::UpgradeRequired.into());
         }
@@ -477,6 +477,13 @@ impl Object {
             Output::DeleteAbsence(user) => log_fault("absence", store.delete_absence(&user)),
             Output::StoreBan(ban) => Some(Input::BanStored(stored("ban", store.store_ban(&ban)))),
             Output::DeleteBan(user) => log_fault("ban", store.delete_ban(&user)),
+            Output::StoreEndedTokens(ended) => {
+                let kept = stored("ended tokens", store.store_ended_tokens(&ended));
+                Some(Input::EndedTokensStored(kept))
+            }
+            Output::DeleteEndedTokens(user) => {
+                log_fault("ended tokens", store.delete_ended_tokens(&user))
+            }
         }
     }
 

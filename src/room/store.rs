@@ -11,7 +11,7 @@ use snug_core::{
     backend::webhook::EventRow,
     limits::IDEMPOTENCY_KEYS_MAX,
     protocol::command::PageStart,
-    room::{bans::Ban, presence::Absence},
+    room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     storage::{
         batch::{Batch, Page},
         idempotency::StoredKey,
@@ -24,7 +24,7 @@ use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 use crate::platform;
 
 /// The migrations of the schema, one for each version. Only append to this list.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     "
     CREATE TABLE messages (offset INTEGER PRIMARY KEY, time INTEGER NOT NULL, json TEXT NOT NULL);
     CREATE TABLE absences (user TEXT PRIMARY KEY, since INTEGER NOT NULL, info TEXT, until INTEGER NOT NULL) WITHOUT ROWID;
@@ -57,6 +57,9 @@ const MIGRATIONS: [&str; 7] = [
     CREATE TABLE told (user TEXT PRIMARY KEY) WITHOUT ROWID;
     ",
     "ALTER TABLE told RENAME TO notified_members",
+    "
+    CREATE TABLE ended_tokens (user TEXT PRIMARY KEY, issued_before INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+    ",
 ];
 
 /// The room's database.
@@ -131,6 +134,7 @@ impl Store {
         };
         let absences = self.rows("SELECT user, since, info, until FROM absences", [])?;
         let bans = self.rows("SELECT user, until FROM bans", [])?;
+        let ended_tokens = self.rows("SELECT user, issued_before, until FROM ended_tokens", [])?;
         Ok(RoomSnapshot {
             epoch: Epoch::new(&epoch),
             newest,
@@ -142,6 +146,10 @@ impl Store {
                 .map(read_absence)
                 .collect::<Result<_>>()?,
             bans: bans.into_iter().map(read_ban).collect::<Result<_>>()?,
+            ended_tokens: ended_tokens
+                .into_iter()
+                .map(read_ended_tokens)
+                .collect::<Result<_>>()?,
             events: self.load_events(source)?,
         })
     }
@@ -287,10 +295,16 @@ impl Store {
         self.sql.database_size() as u64
     }
 
-    /// Erases messages, absences, bans and dead events, and begins a new epoch.
+    /// Erases messages, absences, bans, ended tokens and dead events, and begins a new epoch.
     pub fn erase(&self, epoch: &str) -> Result<Epoch> {
         platform::transaction(&self.storage, || {
-            for table in ["messages", "absences", "bans", "dead_events"] {
+            for table in [
+                "messages",
+                "absences",
+                "bans",
+                "ended_tokens",
+                "dead_events",
+            ] {
                 self.run(&format!("DELETE FROM {table}"), [])?;
             }
             self.set_meta("epoch", epoch)
@@ -335,6 +349,26 @@ impl Store {
     pub fn delete_ban(&self, user: &UserId) -> Result<()> {
         self.run(
             "DELETE FROM bans WHERE user = ?",
+            [JsValue::from_str(user.as_str())],
+        )
+    }
+
+    /// Stores the end of a user's tokens. It replaces an earlier one.
+    pub fn store_ended_tokens(&self, ended: &EndedTokens) -> Result<()> {
+        self.run(
+            "INSERT OR REPLACE INTO ended_tokens (user, issued_before, until) VALUES (?, ?, ?)",
+            [
+                JsValue::from_str(ended.user.as_str()),
+                number(ended.issued_before.0),
+                number(ended.until.0),
+            ],
+        )
+    }
+
+    /// Deletes the end of a user's tokens.
+    pub fn delete_ended_tokens(&self, user: &UserId) -> Result<()> {
+        self.run(
+            "DELETE FROM ended_tokens WHERE user = ?",
             [JsValue::from_str(user.as_str())],
         )
     }
@@ -407,6 +441,15 @@ fn read_ban(row: Vec<SqlStorageValue>) -> Result<Ban> {
     let [user, until] = columns(row)?;
     Ok(Ban {
         user: UserId::parse(&text(user)?).ok_or_else(|| corrupt("user"))?,
+        until: Timestamp(integer(until)?),
+    })
+}
+
+fn read_ended_tokens(row: Vec<SqlStorageValue>) -> Result<EndedTokens> {
+    let [user, issued_before, until] = columns(row)?;
+    Ok(EndedTokens {
+        user: UserId::parse(&text(user)?).ok_or_else(|| corrupt("user"))?,
+        issued_before: Timestamp(integer(issued_before)?),
         until: Timestamp(integer(until)?),
     })
 }

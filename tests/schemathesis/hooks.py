@@ -40,6 +40,8 @@ def violates_description(request):
     query = parse_qs(url.query, keep_blank_values=True)
     if "after" in query and "before" in query or ("epoch" in query) != ("offset" in query):
         return True
+    if "issued_before" in query and (query.get("ban_seconds", ["0"]) == ["0"] or "reason" in query):
+        return True
     texts = [(text, most) for name, most in QUERY.items() for text in query.get(name, [])]
     segments = url.path.split("/")
     if segments[-2] == "members":

@@ -62,6 +62,8 @@ pub const REASON_BYTES_MAX: usize = 256;
 pub const BAN_SECONDS_MAX: u64 = 10 * 365 * 24 * 60 * 60;
 /// The bans of one room. All are read at every wake.
 pub const BANS_MAX: usize = 1_000;
+/// The users of one room whose tokens have been ended. All are read at every wake.
+pub const ENDED_TOKENS_MAX: usize = 1_000;
 /// The epoch that a resuming client sends.
 pub const EPOCH_BYTES_MAX: usize = 64;
 

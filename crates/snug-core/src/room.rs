@@ -5,6 +5,7 @@ pub mod bans;
 mod close;
 mod commands;
 pub mod connection;
+pub mod ended_tokens;
 mod erase;
 pub mod expiring;
 mod flush_window;
@@ -34,7 +35,7 @@ use crate::{
         webhook::{EventRow, OutgoingEvent},
     },
     config::RoomRules,
-    ids::{ConnectionId, Epoch, Offset, RoomName, Timestamp, UserId},
+    ids::{ConnectionId, Epoch, Offset, RoomName, Timestamp},
     protocol::{
         command::{CommandId, PageStart},
         error::CloseCode,
@@ -44,6 +45,8 @@ use crate::{
     room::{
         bans::{Ban, Bans},
         connection::{ClosingSocket, Connection},
+        ended_tokens::EndedTokens,
+        expiring::Expiring,
         flush_window::{FlushWindow, PresenceWindow},
         io::{Input, Output, RestoredSocket, RoomSnapshot},
         presence::{Arrival, Presence},
@@ -89,6 +92,7 @@ pub struct Room {
     closing: BTreeMap<ConnectionId, ClosingSocket>,
     presence: Presence,
     bans: Bans,
+    ended_tokens: Expiring<EndedTokens>,
     /// The state that determines the next look for dead sockets.
     sweeps: Sweeps,
     /// The expiry of each connection's token, soonest first.
@@ -150,6 +154,10 @@ enum PendingQuery {
         kick: Kick,
         ban: Ban,
     },
+    EndTokens {
+        id: ApiRequestId,
+        ended: EndedTokens,
+    },
     Trim,
     Replay {
         to: ConnectionId,
@@ -192,6 +200,7 @@ impl Room {
             closing: BTreeMap::new(),
             presence: Presence::default(),
             bans: stored.bans.into_iter().collect(),
+            ended_tokens: stored.ended_tokens.into_iter().collect(),
             sweeps: Sweeps::default(),
             expiries: BTreeSet::new(),
             now,
@@ -227,13 +236,16 @@ impl Room {
         room
     }
 
-    /// Checks that the user is not banned and that the room has capacity for one more connection.
+    /// Checks that the user is not banned, that the token has not been ended, and that the room has
+    /// capacity for one more connection.
     ///
     /// # Errors
     ///
-    /// `banned`, `too_many_connections`, `room_full`.
-    pub fn check_capacity(&self, user: &UserId, now: Timestamp) -> Result<(), Refusal> {
+    /// `banned`, `token_expired`, `too_many_connections`, `room_full`.
+    pub fn check_capacity(&self, admission: &Admission, now: Timestamp) -> Result<(), Refusal> {
+        let user = &admission.user;
         self.bans.admit(user, now)?;
+        self.ended_tokens.admit(user, admission.issued, now)?;
         let closing = self
             .closing
             .values()
@@ -288,6 +300,7 @@ impl Room {
             Input::Appended(outcome) => self.appended(outcome),
             Input::Trimmed(outcome) => self.trimmed(outcome),
             Input::BanStored(outcome) => self.ban_stored(outcome),
+            Input::EndedTokensStored(outcome) => self.ended_tokens_stored(outcome),
             Input::Keys(outcome) => self.keys_read(outcome),
             Input::Page(outcome) => self.page(outcome),
             Input::Measured(outcome) => self.measured(outcome),

@@ -118,6 +118,10 @@ pub struct Admission {
     pub can: Capabilities,
     /// The time at which the token expires.
     pub expires: Timestamp,
+    /// The time at which the token was issued, or 0 if it does not say so. The latest possible time for
+    /// a cookie session.
+    #[serde(default)]
+    pub issued: Timestamp,
     /// The limits set by the token.
     #[serde(default)]
     pub limits: ClaimedLimits,
@@ -186,6 +190,7 @@ impl JoinRequest {
             info: claims.info,
             can,
             expires: claims.expires,
+            issued: claims.issued,
             limits: claims.limits,
             options: self.options,
             origin: self.origin,

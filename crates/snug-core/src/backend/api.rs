@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::{
     auth::{
         parse_integer,
-        token::{ClaimedLimits, Claims},
+        token::{ClaimedLimits, Claims, numeric_date},
     },
     capability::{Capabilities, Capability},
     config::RoomRules,
@@ -53,6 +53,9 @@ pub struct Caller {
     pub user: UserId,
     /// The capabilities granted in the room.
     pub can: Capabilities,
+    /// The time at which the token was issued, or 0 if it does not say so.
+    #[serde(default)]
+    pub issued: Timestamp,
     /// The limits set by the token.
     #[serde(default)]
     pub limits: ClaimedLimits,
@@ -78,6 +81,10 @@ pub enum ApiOperation {
         reason: Option<String>,
         /// As in [`crate::protocol::command::Command::Kick`].
         ban_seconds: Option<u64>,
+        /// If given, ends the user's tokens that were issued before this time, in place of a ban. A
+        /// version that does not know it bans the user, which also keeps those tokens out.
+        #[serde(default)]
+        issued_before: Option<Timestamp>,
     },
     /// Return the room's status.
     Describe,
@@ -121,6 +128,7 @@ impl ApiRequest {
         let caller = Caller {
             user: claims.user,
             can,
+            issued: claims.issued,
             limits: claims.limits,
             origin,
         };
@@ -220,7 +228,7 @@ impl ApiOperation {
     ///
     /// `bad_request` if an option is invalid or unknown.
     pub fn kick(user: UserId, query: &str) -> Result<Self, Refusal> {
-        let (mut reason, mut ban_seconds) = (None, None);
+        let (mut reason, mut ban_seconds, mut issued_before) = (None, None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "reason" if value.len() > REASON_BYTES_MAX => {
@@ -234,13 +242,27 @@ impl ApiOperation {
                     }
                     ban_seconds = Some(seconds);
                 }
-                _ => return Err(unknown_option(&name, "'ban_seconds' and 'reason'")),
+                "issued_before" => issued_before = Some(read_time(&name, &value)?),
+                _ => {
+                    let known = "'ban_seconds', 'issued_before' and 'reason'";
+                    return Err(unknown_option(&name, known));
+                }
+            }
+        }
+        if issued_before.is_some() {
+            if ban_seconds.unwrap_or(0) == 0 {
+                return Err(ISSUED_BEFORE_ALONE);
+            }
+            // The clients of the closed connections read `token_expired` as the reason.
+            if reason.is_some() {
+                return Err(ISSUED_BEFORE_WITH_REASON);
             }
         }
         Ok(Self::Kick {
             user,
             reason,
             ban_seconds,
+            issued_before,
         })
     }
 
@@ -257,6 +279,22 @@ impl ApiOperation {
             Self::DeadEvents { .. } => Some(ApiResponse::dead(&[], false)),
         }
     }
+}
+
+const ISSUED_BEFORE_ALONE: Refusal = Refusal::BadRequest(
+    "'issued_before' needs 'ban_seconds', 1 or more: the longest life of a token",
+);
+const ISSUED_BEFORE_WITH_REASON: Refusal =
+    Refusal::BadRequest("'reason' cannot be combined with 'issued_before'");
+
+/// Reads a time in seconds, as `iat` in a token.
+fn read_time(name: &str, value: &str) -> Result<Timestamp, Refusal> {
+    let seconds = match serde_json::from_str(value) {
+        Ok(raw) => numeric_date::read(name, raw),
+        Err(_) => Err(format!("{}; it is not", numeric_date::expected(name))),
+    };
+    let seconds = seconds.map_err(Refusal::InvalidInput)?;
+    Ok(numeric_date::to_nearest_ms(seconds))
 }
 
 /// Checks that a query has no options.

@@ -23,6 +23,8 @@ pub enum Refusal {
     ClaimInvalid(String),
     /// `exp` has passed.
     TokenExpired,
+    /// The user's tokens that were issued before a moment have been ended.
+    TokenEnded,
     /// `nbf` is in the future.
     TokenNotYetValid,
     /// The token grants nothing in this room.
@@ -81,6 +83,7 @@ impl Refusal {
             | Self::TokenInvalid(_)
             | Self::ClaimInvalid(_)
             | Self::TokenExpired
+            | Self::TokenEnded
             | Self::TokenNotYetValid => 401,
             Self::RoomForbidden
             | Self::NotGranted(_)
@@ -107,7 +110,7 @@ impl Refusal {
             Self::BadRequest(_) | Self::InvalidInput(_) => "bad_request",
             Self::TokenMissing | Self::NotSignedIn => "token_missing",
             Self::TokenInvalid(_) | Self::ClaimInvalid(_) => "token_invalid",
-            Self::TokenExpired => "token_expired",
+            Self::TokenExpired | Self::TokenEnded => "token_expired",
             Self::TokenNotYetValid => "token_not_yet_valid",
             Self::RoomForbidden | Self::NotGranted(_) => "room_forbidden",
             Self::Banned { .. } => "banned",
@@ -156,6 +159,9 @@ impl Refusal {
             }
             Self::NotSignedIn => "Not signed in: sign in to the application, or send a token",
             Self::TokenExpired => "The token has expired: send a new one",
+            Self::TokenEnded => {
+                "The application has ended the user's earlier tokens: send a new one"
+            }
             Self::TokenNotYetValid => "The token is not valid yet",
             Self::RoomForbidden => "The token grants nothing in this room",
             Self::NotGranted(needed) => not_granted(*needed),
@@ -277,6 +283,7 @@ mod tests {
                 later,
             ),
             (Refusal::TokenExpired, 401, "token_expired", bearer),
+            (Refusal::TokenEnded, 401, "token_expired", bearer),
             (
                 Refusal::TokenNotYetValid,
                 401,

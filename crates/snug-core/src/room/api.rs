@@ -37,9 +37,11 @@ impl Room {
         body: &str,
     ) -> Result<(), Refusal> {
         let ApiRequest { caller, operation } = request;
-        // Bans apply to members; a caller with `serve` acts for the application.
+        // Bans and ended tokens apply to members; a caller with `serve` acts for the application.
         if !caller.can.has(Capability::Serve) {
             self.bans.admit(&caller.user, self.clock)?;
+            self.ended_tokens
+                .admit(&caller.user, caller.issued, self.clock)?;
         }
         self.callers.take(id, &caller, &self.rules, self.now)?;
         match operation {
@@ -55,8 +57,15 @@ impl Room {
             }
             ApiOperation::Kick {
                 user,
+                ban_seconds,
+                issued_before: Some(moment),
+                ..
+            } => self.end_tokens(id, user, moment, ban_seconds.unwrap_or_default()),
+            ApiOperation::Kick {
+                user,
                 reason,
                 ban_seconds,
+                issued_before: None,
             } => {
                 let by = Actor::from(caller);
                 self.kick(ReplyTo::Api(id), Kick { user, reason, by }, ban_seconds);

@@ -43,6 +43,10 @@ pub struct Connection {
     pub can: Capabilities,
     /// Expiry of the token.
     pub expires: Timestamp,
+    /// Time at which the token was issued. Attachments of versions that did not record it count as
+    /// issued long ago.
+    #[serde(default)]
+    pub issued: Timestamp,
     /// Time of the join.
     pub joined: Timestamp,
     /// Time since which the user is a member, perhaps by an earlier connection.
@@ -143,6 +147,9 @@ impl Connection {
             info: admission.info,
             can: admission.can,
             expires: admission.expires,
+            // Not later than the join, so that a cookie session, which always counts as new at a join,
+            // can be ended.
+            issued: admission.issued.min(now),
             joined: now,
             since,
             state: None,
@@ -164,7 +171,14 @@ impl Connection {
     }
 
     /// Replaces the profile, capabilities, expiry and limits with those of a new token.
-    pub fn refresh(&mut self, claims: Claims, can: Capabilities, rules: &RoomRules) {
+    pub fn refresh(
+        &mut self,
+        claims: Claims,
+        can: Capabilities,
+        rules: &RoomRules,
+        now: Timestamp,
+    ) {
+        self.issued = claims.issued.min(now);
         self.can = can;
         self.info = claims.info;
         self.expires = claims.expires;
@@ -411,6 +425,7 @@ mod tests {
                     )
                     .unwrap(),
                     expires: far,
+                    issued: far,
                     options: JoinOptions {
                         resume: Some(Position {
                             epoch: "e".repeat(EPOCH_BYTES_MAX),
@@ -502,6 +517,7 @@ mod tests {
             info: Some(raw(r#"{"name":"安"}"#)),
             can: Capabilities::default_grant(),
             expires: NOW.plus_ms(60_000),
+            issued: NOW,
             limits: ClaimedLimits::default(),
             options: options(),
             origin: Some(Origin::new("https://app.example")),

@@ -6,7 +6,7 @@ use crate::{
     ids::{Epoch, Offset, Timestamp},
     log::{LogEvent, LogLine},
     protocol::{error::CloseCode, refusal::Refusal},
-    room::{bans::Bans, io::StorageFault},
+    room::{bans::Bans, expiring::Expiring, io::StorageFault},
     storage::idempotency::Keys,
 };
 
@@ -27,6 +27,7 @@ impl Room {
                 self.set_oldest(None);
                 self.keys = Some(Keys::default());
                 self.bans = Bans::default();
+                self.ended_tokens = Expiring::default();
                 self.forget_dead();
                 self.respond(id, Ok(ApiResponse::closed(closed)));
             }

@@ -12,7 +12,7 @@ use crate::{
     ids::{ConnectionId, Epoch, Offset, Timestamp, UserId},
     log::LogLine,
     protocol::{command::CommandId, error::CloseCode, refusal::Refusal},
-    room::{bans::Ban, presence::Absence},
+    room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     secret::Secret,
     storage::{
         batch::{Batch, Page},
@@ -100,6 +100,8 @@ pub enum Input {
     Trimmed(Result<Option<Timestamp>, StorageFault>),
     /// The result of [`Output::StoreBan`].
     BanStored(Result<(), StorageFault>),
+    /// The result of [`Output::StoreEndedTokens`].
+    EndedTokensStored(Result<(), StorageFault>),
     /// The result of [`Output::CheckToken`], which arrives in a later turn.
     TokenChecked {
         /// The connection that sent the token.
@@ -206,7 +208,7 @@ pub enum Output {
     ReadPage(Page),
     /// Fill a page, and measure storage. Reply with [`Input::Measured`].
     Measure(Page),
-    /// Erase messages, absences, bans and dead events, and start a new epoch. Reply with
+    /// Erase messages, absences, bans, ended tokens and dead events, and start a new epoch. Reply with
     /// [`Input::Erased`].
     Erase,
     /// Respond to a request to the HTTP API.
@@ -265,6 +267,11 @@ pub enum Output {
     StoreBan(Ban),
     /// Delete a ban that has ended.
     DeleteBan(UserId),
+    /// Store the end of a user's tokens, replacing the user's previous entry. Reply with
+    /// [`Input::EndedTokensStored`].
+    StoreEndedTokens(EndedTokens),
+    /// Delete the entry about a user's ended tokens, which have all expired.
+    DeleteEndedTokens(UserId),
 }
 
 /// A socket that outlived the room's memory.
@@ -295,6 +302,8 @@ pub struct RoomSnapshot {
     pub absences: Vec<Absence>,
     /// Banned users.
     pub bans: Vec<Ban>,
+    /// Users whose tokens have been ended.
+    pub ended_tokens: Vec<EndedTokens>,
     /// Webhook events, and the progress of their delivery.
     pub events: StoredEvents,
 }

@@ -463,6 +463,7 @@ mod tests {
             info: None,
             can: Capabilities::default_grant(),
             expires: NOW,
+            issued: Timestamp::default(),
             limits: ClaimedLimits::default(),
             options: JoinOptions {
                 lines: true,

@@ -44,7 +44,15 @@ impl Room {
         };
         connection.is_refreshing = false;
         let is_same_user = |claims: &Claims| claims.user == connection.user;
+        let has_ended = |claims: &Claims| {
+            let (user, issued) = (&claims.user, claims.issued);
+            self.ended_tokens.include(user, issued, self.clock)
+        };
         match outcome {
+            Ok(claims) if is_same_user(&claims) && has_ended(&claims) => {
+                let message = "the application has ended the user's earlier tokens";
+                self.refuse(from, id.as_ref(), ErrorCode::TokenExpired, message);
+            }
             Ok(claims) if is_same_user(&claims) => self.apply_new_token(from, id.as_ref(), claims),
             Ok(_) => {
                 let message = "'sub' differs from the connection's user";
@@ -68,7 +76,7 @@ impl Room {
             return;
         };
         let before = connection.token_deadline(&self.rules);
-        connection.refresh(claims, can, &self.rules);
+        connection.refresh(claims, can, &self.rules, self.clock);
         let (expires, token_deadline) =
             (connection.expires, connection.token_deadline(&self.rules));
         let user = connection.user.clone();

@@ -21,6 +21,8 @@ pub enum Wake {
     Expiry,
     /// A ban ends.
     BanEnd,
+    /// All of a user's ended tokens have expired.
+    EndedTokensEnd,
     /// Stored messages exceed the retention time.
     Trim,
     /// `room.vacated` is due.
@@ -37,14 +39,25 @@ impl Room {
         let sweep = self.next_sweep().map(|at| (at, Wake::Sweep));
         let expiry = self.expiries.first().map(|(at, _)| (*at, Wake::Expiry));
         let ban = self.bans.next_due().map(|at| (at, Wake::BanEnd));
+        let ended_tokens = self.ended_tokens.next_due();
+        let ended_tokens = ended_tokens.map(|at| (at, Wake::EndedTokensEnd));
         let trim = self.trim_at.map(|at| (at, Wake::Trim));
         let vacated = self.events.vacates_at().map(|at| (at, Wake::Vacated));
         let delivery = self.events.sends_at(self.now);
         let delivery = delivery.map(|at| (at, Wake::Delivery));
-        [grace, sweep, expiry, ban, trim, vacated, delivery]
-            .into_iter()
-            .flatten()
-            .min_by_key(|(at, _)| *at)
+        [
+            grace,
+            sweep,
+            expiry,
+            ban,
+            ended_tokens,
+            trim,
+            vacated,
+            delivery,
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(at, _)| *at)
     }
 
     /// Handles everything that is due.
@@ -55,6 +68,7 @@ impl Room {
             self.presence_diff.leave(user);
         }
         self.remove_ended_bans();
+        self.remove_past_ended_tokens();
         self.on_webhook_timeout();
         let mut next = None;
         let mut idle = Vec::new();

@@ -256,7 +256,7 @@ fn an_unknown_field_or_option_is_named() {
         ),
         (
             ApiOperation::kick(user(), "afer=2"),
-            "'ban_seconds' and 'reason'",
+            "'ban_seconds', 'issued_before' and 'reason'",
         ),
         (ApiOperation::Members.without_options("afer"), "none"),
     ] {

@@ -31,6 +31,7 @@ use snug_core::{
     room::{
         Wake,
         bans::Ban,
+        ended_tokens::EndedTokens,
         io::{DeliveryOutcome, RestoredSocket},
     },
     storage::batch::Batch,
@@ -170,6 +171,7 @@ impl TestUser {
                 info: None,
                 can: snug_core::Capabilities::default_grant(),
                 expires: Timestamp(START_MS).plus_ms(YEAR_MS),
+                issued: Timestamp::default(),
                 limits: ClaimedLimits::default(),
                 options: JoinOptions {
                     lines: true,
@@ -247,7 +249,7 @@ impl TestUser {
         Claims {
             user: admission.user,
             expires: admission.expires,
-            issued: Timestamp::default(),
+            issued: admission.issued,
             grants: serde_json::from_value(json!(grants)).unwrap(),
             info: admission.info,
             limits: admission.limits,
@@ -257,6 +259,21 @@ impl TestUser {
     /// Sets the expiry of the token, in milliseconds after the start of the test.
     pub fn expiring_after_ms(mut self, ms: u64) -> Self {
         self.0.expires = Timestamp(START_MS).plus_ms(ms);
+        self
+    }
+
+    /// Sets the time at which the token was issued, in milliseconds after the start of the test.
+    pub fn issued_after_ms(mut self, ms: u64) -> Self {
+        self.0.issued = Timestamp(START_MS).plus_ms(ms);
+        self
+    }
+
+    /// Joins with a cookie session, which the application has just confirmed.
+    pub fn with_session(mut self) -> Self {
+        let sub = &self.0.user;
+        let claims = json!({ "sub": sub, "exp": self.0.expires.0 / 1000 }).to_string();
+        let claims = Claims::of_session(claims.as_bytes(), 0, Timestamp(START_MS));
+        self.0.issued = claims.unwrap().issued;
         self
     }
 
@@ -319,7 +336,7 @@ impl TestRoom {
         self.wake();
         self.sweeps_if_due();
         self.room
-            .check_capacity(&admission.user, self.now)
+            .check_capacity(&admission, self.now)
             .map_err(|refusal| refusal.code())?;
         self.connected += 1;
         // Ids must not sort in the order of joining.
@@ -740,6 +757,25 @@ impl TestRoom {
         self.restore();
     }
 
+    /// Returns the number of users with ended tokens in storage.
+    pub fn stored_ended_tokens(&self) -> usize {
+        self.store.ended_tokens.len()
+    }
+
+    /// Stores the end of the tokens of a number of users for an hour, and restores the room.
+    pub fn stores_ended_tokens(&mut self, users: usize) {
+        for number in 0..users {
+            let user = UserId::parse(&format!("signed out {number}")).unwrap();
+            let ended = EndedTokens {
+                user: user.clone(),
+                issued_before: self.now,
+                until: self.now.plus_ms(3_600_000),
+            };
+            self.store.ended_tokens.insert(user, ended);
+        }
+        self.restore();
+    }
+
     /// Returns the number of alarms that have fired.
     pub fn alarms(&self) -> usize {
         self.alarms
@@ -1133,6 +1169,12 @@ impl TestRoom {
                     self.room.handle_input(Input::BanStored(outcome), self.now);
                 }
                 Output::DeleteBan(user) => self.store.delete_ban(&user),
+                Output::StoreEndedTokens(ended) => {
+                    let outcome = self.store.store_ended_tokens(ended);
+                    let input = Input::EndedTokensStored(outcome);
+                    self.room.handle_input(input, self.now);
+                }
+                Output::DeleteEndedTokens(user) => self.store.delete_ended_tokens(&user),
             }
         }
         if is_stale {

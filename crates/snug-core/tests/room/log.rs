@@ -153,6 +153,7 @@ fn ban(seconds: u64) -> ApiOperation {
         user: snug_core::UserId::parse("bob").unwrap(),
         reason: None,
         ban_seconds: Some(seconds),
+        issued_before: None,
     }
 }
 

@@ -13,6 +13,7 @@ mod connect;
 mod delivery;
 #[allow(dead_code)]
 mod driver;
+mod ended_tokens;
 mod expiry;
 mod hibernation;
 mod history;

@@ -11,6 +11,7 @@ use snug_core::{
     protocol::command::PageStart,
     room::{
         bans::Ban,
+        ended_tokens::EndedTokens,
         io::{EventWrite, StorageFault},
         presence::Absence,
     },
@@ -27,6 +28,7 @@ pub struct MemoryStore {
     pub rows: BTreeMap<Offset, Batch>,
     absences: BTreeMap<UserId, Absence>,
     pub bans: BTreeMap<UserId, Ban>,
+    pub ended_tokens: BTreeMap<UserId, EndedTokens>,
     pub events: BTreeMap<u64, EventRow>,
     pub dead_events: BTreeMap<u64, String>,
     event_state: EventState,
@@ -56,6 +58,7 @@ impl MemoryStore {
             oldest_time: self.oldest_time(),
             absences: self.absences.values().cloned().collect(),
             bans: self.bans.values().cloned().collect(),
+            ended_tokens: self.ended_tokens.values().cloned().collect(),
             events: self.stored_events(),
         }
     }
@@ -70,6 +73,7 @@ impl MemoryStore {
         self.rows.clear();
         self.absences.clear();
         self.bans.clear();
+        self.ended_tokens.clear();
         self.dead_events.clear();
         self.erasures += 1;
         Ok(self.epoch())
@@ -260,6 +264,17 @@ impl MemoryStore {
 
     pub fn delete_ban(&mut self, user: &UserId) {
         assert!(self.bans.remove(user).is_some(), "the user was not banned");
+    }
+
+    pub fn store_ended_tokens(&mut self, ended: EndedTokens) -> Result<(), StorageFault> {
+        self.fail_if_due()?;
+        self.ended_tokens.insert(ended.user.clone(), ended);
+        Ok(())
+    }
+
+    pub fn delete_ended_tokens(&mut self, user: &UserId) {
+        let removed = self.ended_tokens.remove(user);
+        assert!(removed.is_some(), "the user had no ended tokens");
     }
 
     fn fail_if_due(&mut self) -> Result<(), StorageFault> {

@@ -177,6 +177,7 @@ fn connection(id: ConnectionId) -> Connection {
         info: None,
         can: crate::Capabilities::default_grant(),
         expires: Timestamp(0),
+        issued: Timestamp::default(),
         limits: ClaimedLimits::default(),
         options: JoinOptions {
             lines: true,

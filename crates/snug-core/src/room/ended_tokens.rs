@@ -1,0 +1,120 @@
+//! Ended tokens: a user's tokens that were issued before a given moment, for example before a sign-out.
+
+use super::{PendingQuery, Room};
+use crate::{
+    backend::api::{ApiRequestId, ApiResponse},
+    ids::{Timestamp, UserId},
+    limits::ENDED_TOKENS_MAX,
+    protocol::{error::CloseCode, refusal::Refusal},
+    room::{
+        expiring::{Entry, Expiring},
+        io::{Output, StorageFault},
+    },
+};
+
+/// The end of a user's tokens, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedTokens {
+    /// The tokens' user.
+    pub user: UserId,
+    /// The moment before which an ended token was issued.
+    pub issued_before: Timestamp,
+    /// The time at which the last ended token has expired anyway.
+    pub until: Timestamp,
+}
+
+impl Entry for EndedTokens {
+    fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    fn until(&self) -> Timestamp {
+        self.until
+    }
+}
+
+impl Expiring<EndedTokens> {
+    /// Returns true if the user's tokens that were issued at this time have been ended.
+    pub fn include(&self, user: &UserId, issued: Timestamp, now: Timestamp) -> bool {
+        self.get(user, now)
+            .is_some_and(|ended| issued < ended.issued_before)
+    }
+
+    /// Checks that the token has not been ended.
+    ///
+    /// # Errors
+    ///
+    /// `token_expired` if it has.
+    pub fn admit(&self, user: &UserId, issued: Timestamp, now: Timestamp) -> Result<(), Refusal> {
+        match self.include(user, issued, now) {
+            true => Err(Refusal::TokenEnded),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Room {
+    /// Ends the user's tokens that were issued before a moment: closes the connections that joined with
+    /// one, and refuses such tokens for `seconds` and the leeway.
+    ///
+    /// This is stored before any connection is closed, so that a crash cannot let them in again.
+    pub(super) fn end_tokens(
+        &mut self,
+        id: ApiRequestId,
+        user: UserId,
+        issued_before: Timestamp,
+        seconds: u64,
+    ) {
+        self.remove_past_ended_tokens();
+        if !self.ended_tokens.has_room_for(&user, ENDED_TOKENS_MAX) {
+            const TOO_MANY: &str = "the room has the maximum number of users with ended tokens";
+            return self.respond(id, Err(Refusal::TooLarge(TOO_MANY)));
+        }
+        let lasts_ms = seconds
+            .saturating_mul(1000)
+            .saturating_add(self.rules.leeway_ms);
+        let until = self.clock.plus_ms(lasts_ms);
+        // Two requests may arrive in either order, and neither may let in what the other has ended.
+        let earlier = self.ended_tokens.get(&user, self.clock);
+        let ended = EndedTokens {
+            issued_before: earlier
+                .map_or(issued_before, |one| one.issued_before.max(issued_before)),
+            until: earlier.map_or(until, |one| one.until.max(until)),
+            user,
+        };
+        self.outputs
+            .push_back(Output::StoreEndedTokens(ended.clone()));
+        self.pending_query = Some(PendingQuery::EndTokens { id, ended });
+    }
+
+    /// Closes the connections with an ended token once that is stored. Their clients reconnect if they
+    /// can get a new token.
+    pub(super) fn ended_tokens_stored(&mut self, outcome: Result<(), StorageFault>) {
+        match self.pending_query.take() {
+            Some(PendingQuery::EndTokens { id, ended }) => {
+                if outcome.is_err() {
+                    return self.respond(id, Err(Refusal::Internal));
+                }
+                let is_ended = |id: &_| {
+                    let connection = self.connections.get(id);
+                    connection.is_some_and(|one| one.issued < ended.issued_before)
+                };
+                let of_user = self.presence.connections_of(&ended.user);
+                let connections: Vec<_> = of_user.filter(is_ended).collect();
+                self.ended_tokens.set(ended);
+                self.respond(id, Ok(ApiResponse::closed(connections.len())));
+                for connection in connections {
+                    self.close(connection, CloseCode::TokenExpired);
+                }
+            }
+            other => self.pending_query = other,
+        }
+    }
+
+    /// Removes the entries whose tokens have all expired.
+    pub(super) fn remove_past_ended_tokens(&mut self) {
+        while let Some(user) = self.ended_tokens.pop_expired(self.clock) {
+            self.outputs.push_back(Output::DeleteEndedTokens(user));
+        }
+    }
+}
