@@ -135,7 +135,7 @@ final class Room
      */
     public function kick(int|string $user, ?string $reason = null): int
     {
-        return $this->remove($user, null, $reason);
+        return $this->remove($user, ['reason' => $reason]);
     }
 
     /**
@@ -151,7 +151,7 @@ final class Room
      */
     public function ban(int|string $user, int $seconds, ?string $reason = null): int
     {
-        return $this->remove($user, $seconds, $reason);
+        return $this->remove($user, ['ban_seconds' => $seconds, 'reason' => $reason]);
     }
 
     /**
@@ -162,7 +162,25 @@ final class Room
      */
     public function unban(int|string $user): void
     {
-        $this->remove($user, 0, null);
+        $this->remove($user, ['ban_seconds' => 0]);
+    }
+
+    /**
+     * Ends the tokens that a user got before a moment, such as a sign-out: closes the connections that use one, and
+     * refuses such tokens. Clients that can get a new token reconnect.
+     *
+     * @param int        $seconds      The longest `ttl` of the user's tokens: the time for which they are refused.
+     * @param float|null $issuedBefore The moment in seconds since 1970, as from `microtime(true)`. Default: now.
+     *
+     * @return int The number of connections closed.
+     *
+     * @throws SnugException If the request is refused, or Snug cannot be reached.
+     * @throws InvalidArgumentException If the user id is empty, `.` or `..`.
+     */
+    public function endTokens(int|string $user, int $seconds, ?float $issuedBefore = null): int
+    {
+        $moment = sprintf('%.3F', $issuedBefore ?? microtime(true));
+        return $this->remove($user, ['ban_seconds' => $seconds, 'issued_before' => $moment]);
     }
 
     /**
@@ -200,10 +218,11 @@ final class Room
         } while ($page['more']);
     }
 
-    private function remove(int|string $user, ?int $banSeconds, ?string $reason): int
+    /** @param array<string, int|string|null> $query */
+    private function remove(int|string $user, array $query): int
     {
         $path = "$this->path/members/" . self::pathSegment((string) $user, 'user');
-        return $this->api->send('DELETE', $path, ['ban_seconds' => $banSeconds, 'reason' => $reason])['closed'];
+        return $this->api->send('DELETE', $path, $query)['closed'];
     }
 
     /** Encodes a name as one path segment. URL parsers resolve `.` and `..` even if they are percent-encoded. */

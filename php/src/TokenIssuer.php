@@ -64,13 +64,14 @@ final class TokenIssuer
         foreach ([...$limits, 'ttl' => $ttl] as $name => $number) {
             self::check($number >= 1, "$name must be at least 1; it is $number");
         }
-        $now = time();
+        $now = microtime(true);
         return $this->sign(self::withoutNulls([
             'iss' => $this->issuer,
             'aud' => $this->audience,
             'sub' => self::userOf($user),
-            'iat' => $now,
-            'exp' => $now + $ttl,
+            // With milliseconds, because a user may sign in again within the second of a sign-out.
+            'iat' => floor($now * 1000) / 1000,
+            'exp' => (int) $now + $ttl,
             'rooms' => self::grantsOf($rooms),
             'info' => $info === [] ? null : self::infoOf($info),
             'limits' => $limits === [] ? null : $limits,

@@ -234,6 +234,24 @@ final class SnugTest extends TestCase
         self::assertSame('upgrade_required', $code());
     }
 
+    public function testAUserWhoSignsOutCanSignInAgainWhileTheEarlierTokenStaysOut(): void
+    {
+        $name = $this->room->name;
+        $code = fn (string $token): string => LiveWorker::tryToken(LiveWorker::env('SNUG_URL'), $name, $token);
+        $tokens = LiveWorker::tokens();
+        $earlier = $tokens->mint('cho', ['*']);
+        $cho = new TestConnection($name, 'cho');
+        $signedOut = microtime(true) + 0.001;
+        self::assertSame(1, $this->room->endTokens('cho', 3600, $signedOut));
+        self::assertSame(4001, $cho->closeCode());
+        self::assertSame('token_expired', $code($earlier));
+        while (microtime(true) < $signedOut + 0.001) {
+            usleep(100);
+        }
+        self::assertSame('upgrade_required', $code($tokens->mint('cho', ['*'])));
+        self::assertSame(0, $this->room->endTokens('dan', 3600));
+    }
+
     public function testStatusReturnsCounters(): void
     {
         $status = $this->room->status();

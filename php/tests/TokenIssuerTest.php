@@ -77,7 +77,8 @@ final class TokenIssuerTest extends TestCase
         $before = time();
         $claims = self::claims(LiveWorker::tokens()->mint('ann', ['lobby'], ttl: 60));
         self::assertEqualsWithDelta($before + 60, $claims['exp'], 30);
-        self::assertSame(60, $claims['exp'] - $claims['iat']);
+        self::assertSame(60, $claims['exp'] - (int) $claims['iat']);
+        self::assertEqualsWithDelta(microtime(true), $claims['iat'], 30);
     }
 
     public function testInfoAndLimitsBecomeClaims(): void

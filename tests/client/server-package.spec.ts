@@ -250,6 +250,26 @@ describe("moderating", () => {
     },
   );
 
+  it("ends the tokens of a user who signs out, and lets the user in again", async () => {
+    const room = newRoom();
+    const signIn = () => mintToken({ secret: SECRET, user: "cho", rooms: [room] });
+    const token = await signIn();
+    const cho = await connect(worker, room, { token });
+    // The sign-out is at least a millisecond later than the sign-in.
+    const { iat } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
+    await expect.poll(() => Date.now()).toBeGreaterThan(iat * 1000);
+    expect(await snug.endTokens(room, "cho", { seconds: 3600 })).toEqual({ closed: 1 });
+    expect(await cho.closed()).toMatchObject({ code: 4001 });
+    const earlier = new Snug({ url: worker.origin, getToken: () => token });
+    expect(await refusal(earlier.history(room))).toEqual([401, "token_expired"]);
+    const again = await connect(worker, room, { token: await signIn() });
+    const issuedBefore = new Date(iat * 1000);
+    expect(await snug.endTokens(room, "cho", { seconds: 3600, issuedBefore })).toEqual({ closed: 0 });
+    await again.request({ type: "publish", data: "still here" });
+    for (const wrong of [{ seconds: 0 }, { seconds: 60, issuedBefore: new Date(Number.NaN) }])
+      await expect(snug.endTokens(room, "cho", wrong)).rejects.toThrow(TypeError);
+  });
+
   it("deletes a room", async () => {
     const room = newRoom();
     const ann = await connect(worker, room);

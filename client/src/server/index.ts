@@ -12,6 +12,7 @@ export type * from "./protocol.js";
 export { type DecideMessage, type DecisionLike, decide } from "./publish-hook.js";
 export {
   type BanOptions,
+  type EndTokensOptions,
   type KickOptions,
   type MessagesOptions,
   type PageOptions,

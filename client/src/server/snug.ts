@@ -92,6 +92,14 @@ export interface BanOptions extends KickOptions {
   seconds: number;
 }
 
+/** Options of `Snug.endTokens`. */
+export interface EndTokensOptions extends RequestOptions {
+  /** Longest lifetime of the user's tokens in seconds, at least 1: the time for which they are rejected. */
+  seconds: number;
+  /** Ends the tokens that were issued before this time. Default: now. */
+  issuedBefore?: Date | undefined;
+}
+
 /** Result of publishing to one of several rooms. */
 export type PublishResult =
   | { room: string; epoch: string; messages: Published[]; error?: undefined }
@@ -254,15 +262,29 @@ export class Snug {
    * connections. Replaces an earlier ban. Needs the capability `moderate`.
    */
   async ban(room: string, user: string, { seconds, reason, signal }: BanOptions): Promise<Closed> {
-    if (!Number.isSafeInteger(seconds) || seconds < 1) {
-      throw new TypeError("seconds must be a positive integer");
-    }
+    checkSeconds(seconds);
     return this.#removeMember(room, user, { ban_seconds: seconds, reason }, signal);
   }
 
   /** Lifts a ban. If the user is connected, also closes those connections. Needs the capability `moderate`. */
   async unban(room: string, user: string, { signal }: RequestOptions = {}): Promise<void> {
     await this.#removeMember(room, user, { ban_seconds: 0 }, signal);
+  }
+
+  /**
+   * Ends the tokens that a user got before a sign-out: closes the connections to a room that use one (4001
+   * `token_expired`), rejects such tokens, and returns the number of closed connections. Clients that can get
+   * a new token reconnect. Needs the capability `moderate`.
+   */
+  async endTokens(
+    room: string,
+    user: string,
+    { seconds, issuedBefore = new Date(), signal }: EndTokensOptions,
+  ): Promise<Closed> {
+    checkSeconds(seconds);
+    const ms = issuedBefore.getTime();
+    if (!(ms >= 0)) throw new TypeError("issuedBefore must be a valid Date, not before 1970");
+    return this.#removeMember(room, user, { ban_seconds: seconds, issued_before: ms / 1000 }, signal);
   }
 
   /** Returns the status of a room. Needs the capability `serve`. */
@@ -355,6 +377,12 @@ function segment(text: string): string {
   if (text === "." || text === "..")
     throw new TypeError(`'${text}' cannot be used in a URL path, because URLs resolve it to another path`);
   return encodeURIComponent(text);
+}
+
+function checkSeconds(seconds: number): void {
+  if (!Number.isSafeInteger(seconds) || seconds < 1) {
+    throw new TypeError("seconds must be a positive integer");
+  }
 }
 
 /** Adds a random idempotency key to each message without one. */

@@ -71,7 +71,8 @@ export async function mintToken(options: TokenOptions): Promise<string> {
   checkUser(user);
   checkRooms(rooms);
   if (info !== undefined) checkInfo(info);
-  const expires = Math.floor(Date.now() / 1000) + expiresIn;
+  const nowMs = Date.now();
+  const expires = Math.floor(nowMs / 1000) + expiresIn;
   if (!isPositiveInteger(expiresIn) || expires >= EXPIRES_MAX) {
     throw new TypeError("expiresIn must be a positive integer (seconds)");
   }
@@ -89,6 +90,8 @@ export async function mintToken(options: TokenOptions): Promise<string> {
   // JSON.stringify omits undefined fields.
   const claims = {
     sub: user,
+    // With milliseconds, because a user may sign in again within the second of a sign-out.
+    iat: nowMs / 1000,
     exp: expires,
     rooms,
     info,
