@@ -16,14 +16,11 @@ require_once __DIR__ . '/../autoload.php';
 /** The chat's room. */
 const ROOM = 'lobby';
 
-/** The user id of the site itself. A user's id always has a suffix (see sign-in.php), so none equals it. */
+/** The user id of the site itself. A user's id always starts with `user:` (see sign-in.php), so none equals it. */
 const SITE = 'site';
 
 /** The lifetime of a user's token. Each renewal also keeps the PHP session alive. */
 const TOKEN_SECONDS = 600;
-
-/** The time for which Snug accepts an expired token, to allow for clocks that differ: its JWT_LEEWAY_SECONDS. */
-const LEEWAY_SECONDS = 5;
 
 /** Returns a setting from the environment. */
 function setting(string $name, ?string $default = null): string
@@ -122,10 +119,10 @@ function e(string $text): string
     return htmlspecialchars($text, ENT_QUOTES | ENT_SUBSTITUTE | ENT_HTML5);
 }
 
-/** Returns the name in a user id: the id without its suffix. */
+/** Returns the name in a user id. */
 function nameOf(string $id): string
 {
-    return preg_replace('/#[0-9a-f]{6}$/D', '', $id);
+    return preg_replace('/^user:/', '', $id);
 }
 
 /** Sends the headers of a page. Scripts may come only from this site and from Snug; inline scripts are blocked. */

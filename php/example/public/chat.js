@@ -8,9 +8,9 @@ const [composer, text] = ["composer", "text"].map(find);
 
 /** Explanations of the errors that end the chat. */
 const REASONS = {
-  banned: "You have signed out.",
+  banned: "You are banned from the chat.",
   kicked: "A moderator removed you from the chat.",
-  token_missing: "Your session has expired. Sign in again.",
+  token_missing: "You are signed out. Sign in again.",
   room_forbidden: "You are not allowed to join this chat.",
 };
 
@@ -22,7 +22,7 @@ const { joinRoom } = await import(`${snug}/snug-client.js`).catch((error) => {
 
 async function getToken() {
   const response = await fetch("token.php");
-  // The session has expired. The page then shows the sign-in form.
+  // The user has signed out in another tab, or the session has expired. The page then shows the sign-in form.
   if (response.status === 401) location.reload();
   if (!response.ok) throw new Error(`token.php returned status ${response.status}`);
   return response.text();
@@ -106,7 +106,7 @@ function element(tag, className, content, datetime) {
   return created;
 }
 
-/** Returns the name in a user id: the id without its suffix. */
+/** Returns the name in a user id. */
 function nameOf(id) {
-  return id.replace(/#[0-9a-f]{6}$/, "");
+  return id.replace(/^user:/, "");
 }

@@ -18,8 +18,8 @@ if (preg_match('/^[\p{L}\p{M}\p{N} .\'’-]{1,24}$/Du', $name) !== 1) {
 // Prevents session fixation.
 session_regenerate_id(true);
 $_SESSION = ['user' => [
-    // Without passwords, a name proves nothing. A random suffix makes each sign-in a user of its own.
-    'id' => $name . '#' . bin2hex(random_bytes(3)),
+    // The same name is the same user on every device and after every sign-in.
+    'id' => "user:$name",
     'name' => $name,
     'auth' => ($_POST['auth'] ?? null) === 'cookie' ? 'cookie' : 'token',
 ]];

@@ -20,8 +20,8 @@ setcookie(session_name(), '', ['expires' => 1, 'path' => '/']);
 
 if ($user) {
     try {
-        // The ban closes the connections of all tabs, and keeps the user out until the last token has expired.
-        snug()->room(ROOM)->ban($user['id'], TOKEN_SECONDS + LEEWAY_SECONDS, 'signed out');
+        // Ends the tokens that the user has. Other devices on which the user is signed in get new ones from this site.
+        snug()->room(ROOM)->endTokens($user['id'], TOKEN_SECONDS);
     } catch (SnugException $e) {
         // The session has ended all the same, and the connections close when their token expires.
         error_log((string) $e);
