@@ -1,6 +1,7 @@
 // Shows connection problems and what the user can do about them.
 
 import { useEffect, useState } from "preact/hooks";
+import { RejoinButtons } from "./RejoinButtons";
 import { RemovalText } from "./RemovalNotice";
 import type { RoomSession, RoomState } from "./room-session";
 import { strings, textFor } from "./strings";
@@ -24,14 +25,7 @@ export function Banner({ state, session, rejoin, leave }: Props) {
         ) : (
           <p>{textFor(strings.disconnectReasons, code) ?? strings.disconnected(code)}</p>
         )}
-        {code === "kicked" && (
-          <button type="button" class="button" onClick={rejoin}>
-            {strings.joinAgain}
-          </button>
-        )}
-        <button type="button" class="button" onClick={leave}>
-          {strings.backToJoin}
-        </button>
+        <RejoinButtons rejoin={code === "kicked" ? rejoin : undefined} leave={leave} />
       </div>
     );
   }
@@ -53,11 +47,7 @@ export function Banner({ state, session, rejoin, leave }: Props) {
           {isWaiting ? why : strings.connecting}
           {isWaiting && <Countdown until={retryAt} />}
         </p>
-        {code.startsWith("token_") && (
-          <button type="button" class="button" onClick={leave}>
-            {strings.backToJoin}
-          </button>
-        )}
+        {code.startsWith("token_") && <RejoinButtons rejoin={undefined} leave={leave} />}
         {isWaiting && (
           <button type="button" class="button" onClick={() => session.reconnectNow()}>
             {strings.tryNow}

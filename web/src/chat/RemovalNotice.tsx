@@ -2,6 +2,7 @@
 // so that a user does not return without noticing.
 
 import { formatUntil } from "./dates";
+import { RejoinButtons } from "./RejoinButtons";
 import { strings } from "./strings";
 import type { Removal } from "./tab-state";
 
@@ -33,12 +34,7 @@ export function RemovalNotice({ room, removal, rejoin, leave }: Props) {
         <div role="alert">
           <RemovalText removal={removal} />
         </div>
-        <button type="button" class="button primary" onClick={rejoin}>
-          {strings.joinAgain}
-        </button>
-        <button type="button" class="button" onClick={leave}>
-          {strings.backToJoin}
-        </button>
+        <RejoinButtons {...{ rejoin, leave }} />
       </div>
     </main>
   );
