@@ -47,8 +47,8 @@ async function checkSizes() {
   );
   const files = readdirSync(inRoot("build", "web"), { recursive: true, withFileTypes: true });
   const contents = files
-    // The pages do not load this file; it is for other sites.
-    .filter((file) => file.isFile() && file.name !== "snug-client.js")
+    // The pages do not load these files: one is for other sites, the other for the server.
+    .filter((file) => file.isFile() && !["snug-client.js", "_headers"].includes(file.name))
     .map(({ parentPath, name }) => readFileSync(join(parentPath, name)));
   checkSize("the pages", contents, PAGES_BYTES_MAX);
 }

@@ -2,7 +2,9 @@
 
 import { useRef, useState } from "preact/hooks";
 import type { Json } from "snug-client";
+import { CopyAs } from "./CopyAs.js";
 import { useUpdates } from "./change-notifier.js";
+import type { Connection } from "./copy-as.js";
 import { formatDuration, formatNumber } from "./format.js";
 import { BURST_MAX, type InspectorSession } from "./inspector-session.js";
 import { isObject, tryParse } from "./json.js";
@@ -10,14 +12,14 @@ import { Panel } from "./Panel.js";
 import { type BurstProgress, dropSocket, sendBurst, testHibernation } from "./room-actions.js";
 import { t } from "./strings.js";
 
-export function Actions({ session }: { session: InspectorSession }) {
+export function Actions({ session, connection }: { session: InspectorSession; connection: Connection }) {
   useUpdates(session.roomChanges);
   const [isBusy, setIsBusy] = useState(false);
   const isReady = session.isConnected && !isBusy;
   const shared = { session, isReady, setIsBusy };
   return (
     <Panel id="actions" title={t.actions}>
-      <CommandForm {...shared} />
+      <CommandForm {...shared} connection={connection} />
       <h3>{t.faults}</h3>
       <DropSocket {...shared} />
       <HibernationTest {...shared} />
@@ -52,10 +54,11 @@ const DEFAULTS: Record<string, string> = {
   text: '{"type":"publish","id":"x","data":',
 };
 
-function CommandForm({ session, isReady }: Props) {
+function CommandForm({ session, isReady, connection }: Props & { connection: Connection }) {
   const [kind, setKind] = useState<CommandKind>("publish");
   const [values, setValues] = useState(DEFAULTS);
   const [outcome, setOutcome] = useState("");
+  const text = commandText(kind, values);
   const submit = async () => {
     try {
       setOutcome("…");
@@ -116,8 +119,31 @@ function CommandForm({ session, isReady }: Props) {
         </button>
         <output class="muted">{outcome}</output>
       </div>
+      {text !== undefined && (
+        <div class="full-width">
+          <CopyAs connection={connection} text={text} />
+          {kind === "publish" && <span class="note">{t.needsServe}</span>}
+        </div>
+      )}
     </form>
   );
+}
+
+/** Returns the command as the client sends it, or `undefined` if a field is invalid. */
+function commandText(kind: CommandKind, values: Record<string, string>): string | undefined {
+  const { event, to = "", data = "", limit, user = "", ban_seconds, text = "" } = values;
+  if (kind === "raw") return text;
+  const isData = kind === "publish" || kind === "signal" || kind === "state";
+  if (isData && tryParse(data) === undefined) return undefined;
+  const users = to.split(/[\s,]+/).filter(Boolean);
+  const fields: Record<string, unknown> = { type: kind, id: 1 };
+  if (event && isData && kind !== "state") fields.event = event;
+  if (kind === "signal" && users.length > 0) fields.to = users;
+  if (kind === "history") fields.limit = Math.min(100, Math.max(1, Number(limit) || 1));
+  if (kind === "kick") fields.user = user;
+  if (kind === "kick" && ban_seconds) fields.ban_seconds = Number(ban_seconds);
+  const start = JSON.stringify(fields);
+  return isData ? `${start.slice(0, -1)},"data":${data}}` : start;
 }
 
 /** Runs the command. Returns its result as a text. */

@@ -2,6 +2,8 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { type Admission, requestAdmission } from "../common/admission.js";
+import { CopyAs } from "./CopyAs.js";
+import type { Connection } from "./copy-as.js";
 import { formatDuration } from "./format.js";
 import { Panel } from "./Panel.js";
 import { t } from "./strings.js";
@@ -18,11 +20,11 @@ interface ServerResponse extends Admission {
 
 interface Props {
   check: TokenCheck;
-  token: string;
-  room: string;
+  connection: Connection;
 }
 
-export function AdmissionCheck({ check: { rejection }, token, room }: Props) {
+export function AdmissionCheck({ check: { rejection }, connection }: Props) {
+  const { room, token = "" } = connection;
   const [last, setLast] = useState<ServerResponse>();
   /** Incremented by the button. */
   const [request, setRequest] = useState(0);
@@ -57,23 +59,26 @@ export function AdmissionCheck({ check: { rejection }, token, room }: Props) {
         </button>
       }
     >
-      <div class="admission" aria-live="polite">
-        {response ? (
-          <div class={response.isAccepted ? "success" : "error"}>
-            <b>{response.isAccepted ? t.accepted : response.status > 0 ? t.refused : t.notChecked}</b>{" "}
-            <code>
-              {response.status || ""} {response.code}
-            </code>
-            <span class="note" lang={response.code ? "en" : undefined}>
-              {response.status > 0 ? response.detail : t.unreachable}
-            </span>
-            {rejection && !response.isAccepted && <span class="note">{t.reasons[rejection.reason]}</span>}
-            {rejection && response.isAccepted && <span class="note">{t.differ}</span>}
-            <span class="note">{formatDuration(response.ms)}</span>
-          </div>
-        ) : (
-          <p class="muted">{isAsked ? t.checking : t.noResponse}</p>
-        )}
+      <div class="admission">
+        <div aria-live="polite">
+          {response ? (
+            <div class={response.isAccepted ? "success" : "error"}>
+              <b>{response.isAccepted ? t.accepted : response.status > 0 ? t.refused : t.notChecked}</b>{" "}
+              <code>
+                {response.status || ""} {response.code}
+              </code>
+              <span class="note" lang={response.code ? "en" : undefined}>
+                {response.status > 0 ? response.detail : t.unreachable}
+              </span>
+              {rejection && !response.isAccepted && <span class="note">{t.reasons[rejection.reason]}</span>}
+              {rejection && response.isAccepted && <span class="note">{t.differ}</span>}
+              <span class="note">{formatDuration(response.ms)}</span>
+            </div>
+          ) : (
+            <p class="muted">{isAsked ? t.checking : t.noResponse}</p>
+          )}
+        </div>
+        <CopyAs connection={connection} />
       </div>
     </Panel>
   );

@@ -5,7 +5,12 @@ import { t } from "./strings.js";
 
 const COPIED_MS = 1500;
 
-export function CopyButton({ text }: { text: () => string }) {
+interface Props {
+  text: () => string;
+  label?: string;
+}
+
+export function CopyButton({ text, label = t.copy }: Props) {
   const [isDone, setIsDone] = useState(false);
   useEffect(() => {
     if (!isDone) return;
@@ -18,7 +23,7 @@ export function CopyButton({ text }: { text: () => string }) {
       class="tool-button"
       onClick={() => navigator.clipboard.writeText(text()).then(() => setIsDone(true))}
     >
-      {isDone ? t.copied : t.copy}
+      {isDone ? t.copied : label}
     </button>
   );
 }

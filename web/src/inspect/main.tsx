@@ -8,6 +8,7 @@ import { Actions } from "./Actions.js";
 import { AdmissionCheck } from "./AdmissionCheck.js";
 import { Claims } from "./Claims.js";
 import { useNow } from "./change-notifier.js";
+import type { Connection } from "./copy-as.js";
 import { Frames } from "./Frames.js";
 import { InspectorSession } from "./inspector-session.js";
 import { JoinForm, type JoinSettings, Status } from "./JoinForm.js";
@@ -36,6 +37,7 @@ function Inspector({ session }: { session: InspectorSession }) {
     setRoom(room);
     setOptions(options);
   };
+  const connection = { room, token, presence: options.presence, last: Number(options.last) };
   return (
     <>
       <header>
@@ -60,10 +62,10 @@ function Inspector({ session }: { session: InspectorSession }) {
       <main style={{ "--split": `${percent}%` }}>
         <div class="column" id="side-pane">
           <Token token={token} setToken={setToken} room={room} />
-          <TokenPanels token={token} room={room} />
+          <TokenPanels connection={connection} />
           <RoomInfo session={session} />
           <Members session={session} />
-          <Actions session={session} />
+          <Actions session={session} connection={connection} />
         </div>
         <Splitter pane="side-pane" percent={percent} setPercent={setPercent} />
         <div class="column main-column">
@@ -75,12 +77,13 @@ function Inspector({ session }: { session: InspectorSession }) {
   );
 }
 
-function TokenPanels({ token, room }: { token: string; room: string }) {
+function TokenPanels({ connection }: { connection: Connection & { token: string } }) {
+  const { token, room } = connection;
   const now = useNow();
   const check = useMemo(() => checkToken(token, room, now), [token, room, now]);
   return (
     <>
-      <AdmissionCheck check={check} token={token} room={room} />
+      <AdmissionCheck check={check} connection={connection} />
       <Claims check={check} room={room} token={token} now={now} />
     </>
   );

@@ -137,6 +137,9 @@ export const t = localized({
     hide: "Hide",
     copy: "Copy",
     copied: "Copied",
+    copyAs: "Copy as",
+    withToken: "with the token",
+    needsServe: "curl needs the capability 'serve'.",
     clear: "Clear",
     createToken: "Create token",
     created: "Created",
@@ -183,7 +186,7 @@ export const t = localized({
     unreachable: "Can't reach the server. Check your connection and try again.",
     differ: "The checks of the claims below differ. The server's response counts.",
     visible:
-      "Other members see you while you are joined: every connection makes its user a member, whatever the token grants. To look without joining, read /members and /messages over the HTTP API.",
+      "Other members see you while you are joined, whatever the token grants. To look without joining, read /members and /messages over the HTTP API.",
     closeCodes: closeCodesEn,
 
     notJoined: "Join a room to see its details.",
@@ -314,6 +317,9 @@ export const t = localized({
     hide: "隐藏",
     copy: "复制",
     copied: "已复制",
+    copyAs: "复制为",
+    withToken: "包含令牌",
+    needsServe: "curl 需要 serve 权限。",
     clear: "清空",
     createToken: "生成令牌",
     created: "已生成",
@@ -360,7 +366,7 @@ export const t = localized({
     unreachable: "无法连接服务器，请检查网络后重试。",
     differ: "与下方声明的校验结果不一致，以服务器为准。",
     visible:
-      "加入后，其他成员会看到你：无论令牌授予什么权限，每个连接的用户都会成为成员。如需旁观而不加入，请通过 HTTP API 读取 /members 和 /messages。",
+      "无论令牌授予什么权限，加入后其他成员都会看到你。如需旁观而不加入，请通过 HTTP API 读取 /members 和 /messages。",
     closeCodes: closeCodesZh,
 
     notJoined: "加入房间后显示详情。",
