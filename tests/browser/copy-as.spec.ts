@@ -22,7 +22,7 @@ import { startWithPages, type Worker } from "../support/worker.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** What a shell, JSON or JavaScript could change. */
+/** Data that a shell, JSON or JavaScript could change. */
 const NASTY = `{
   "text": "it's $HOME \`id\` \\"q\\" !! %s \\\\ \\n 你好 👋 \\u2028",
   "__proto__": {"a": ["'", "\\\\'"]},

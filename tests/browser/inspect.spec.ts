@@ -253,6 +253,59 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
     expectNoConsoleErrors(page, REFUSED);
   });
 
+  it("checks the admission again when a ban ends the session", async () => {
+    const room = newRoom();
+    const page = await joinRoom(room);
+    const check = region(page, "Admission check");
+    await check.getByText("The server accepts it").waitFor();
+    const moe = await joinAndConnect(worker.origin, room, {
+      user: "moe",
+      claims: { rooms: { [room]: ["moderate"] } },
+    });
+    await moe.kick("ann", { banSeconds: 60 });
+    await check.getByText("The server refuses it").waitFor();
+    await check.getByText("403 banned").waitFor();
+    expect(await check.locator(".success").count()).toBe(0);
+    expectNoConsoleErrors(page, REFUSED);
+  });
+
+  it("links to each section on a desktop, and scrolls only its panes", async () => {
+    const page = await openInspector({ viewport: { width: 1280, height: 600 } });
+    await page.getByRole("textbox", { name: "Room", exact: true }).fill(newRoom());
+    await createToken(page);
+    await button(page, "Join").click();
+    await status(page, "Connected");
+    await region(page, "Members").getByRole("rowheader", { name: /ann/ }).waitFor();
+    const sections = page.getByRole("navigation", { name: "Sections" });
+    const topOf = async (name: string) => (await region(page, name).boundingBox())?.y ?? Number.NaN;
+    for (const name of ["Members", "Token"]) {
+      await sections.getByRole("link", { name, exact: true }).click();
+      await expect.poll(() => topOf(name)).toBeLessThan(150);
+      expect(await topOf(name)).toBeGreaterThan(0);
+    }
+    await button(page, "Send burst").focus();
+    expect(await page.evaluate("[scrollY, document.documentElement.scrollHeight - innerHeight]")).toEqual([
+      0, 0,
+    ]);
+    expectNoConsoleErrors(page, REFUSED);
+  });
+
+  it("shows a frame's details above the chart on a phone", async () => {
+    const page = await openInspector({ viewport: { width: 390, height: 844 } });
+    await page.getByRole("textbox", { name: "Room", exact: true }).fill(newRoom());
+    await createToken(page);
+    await button(page, "Join").click();
+    await status(page, "Connected");
+    const frames = region(page, "Frames");
+    await frames.getByRole("rowheader", { name: "received welcome" }).getByRole("button").click();
+    const details = await frames.getByRole("region", { name: "Frame details" }).boundingBox();
+    const latency = await region(page, "Latency").boundingBox();
+    if (!details || !latency) throw new Error("both are expected on the page");
+    expect(details.y + details.height).toBeLessThanOrEqual(latency.y);
+    expect((await page.locator("td.content").first().boundingBox())?.width).toBeGreaterThan(200);
+    expectNoConsoleErrors(page, REFUSED);
+  });
+
   it("accepts a pasted token if the Worker issues none", async () => {
     await using deployed = await startWithPages();
     const page = await openInspector({}, deployed);

@@ -3,8 +3,10 @@
 import { useEffect, useState } from "preact/hooks";
 import { type Admission, requestAdmission } from "../common/admission.js";
 import { CopyAs } from "./CopyAs.js";
+import { useUpdates } from "./change-notifier.js";
 import type { Connection } from "./copy-as.js";
 import { formatDuration } from "./format.js";
+import type { InspectorSession } from "./inspector-session.js";
 import { Panel } from "./Panel.js";
 import { t } from "./strings.js";
 import type { TokenCheck } from "./token-check.js";
@@ -19,11 +21,13 @@ interface ServerResponse extends Admission {
 }
 
 interface Props {
+  session: InspectorSession;
   check: TokenCheck;
   connection: Connection;
 }
 
-export function AdmissionCheck({ check: { rejection }, connection }: Props) {
+export function AdmissionCheck({ session, check: { rejection }, connection }: Props) {
+  useUpdates(session.roomChanges);
   const { room, token = "" } = connection;
   const [last, setLast] = useState<ServerResponse>();
   /** Incremented by the button. */
@@ -33,7 +37,7 @@ export function AdmissionCheck({ check: { rejection }, connection }: Props) {
     const admission = await requestAdmission(room, token, signal);
     if (!signal?.aborted) setLast({ ...admission, token, room, ms: performance.now() - start });
   };
-  // Asked again when time has changed the result of the local check.
+  // Asked again when time has changed the result of the local check, and when a session begins or ends.
   const localCode = rejection?.code;
   // biome-ignore lint/correctness/useExhaustiveDependencies: `ask` depends on the same values
   useEffect(() => {
@@ -46,7 +50,7 @@ export function AdmissionCheck({ check: { rejection }, connection }: Props) {
       clearTimeout(timer);
       abort.abort();
     };
-  }, [token, room, localCode, request]);
+  }, [token, room, localCode, request, session.room]);
   const response = last?.token === token && last.room === room ? last : undefined;
   const isAsked = token !== "" || request > 0;
   return (

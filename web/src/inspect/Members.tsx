@@ -3,6 +3,7 @@
 import { useUpdates } from "./change-notifier.js";
 import { formatClock, formatNumber } from "./format.js";
 import type { InspectorSession } from "./inspector-session.js";
+import { Json } from "./Json.js";
 import { Panel, scrollable } from "./Panel.js";
 import { t } from "./strings.js";
 
@@ -31,7 +32,7 @@ export function Members({ session }: { session: InspectorSession }) {
                 <tr key={user}>
                   <th scope="row">
                     {user}
-                    {user === welcome?.user && <span class="tag">{t.you}</span>}
+                    {user === welcome?.user && <span class="tag">{`\u2060${t.you}`}</span>}
                     {typeof info.name === "string" && info.name !== user && (
                       <span class="note">{info.name}</span>
                     )}
@@ -42,7 +43,9 @@ export function Members({ session }: { session: InspectorSession }) {
                     {Object.entries(state).map(([connection, value]) => (
                       <div key={connection} class="member-state">
                         <code class="muted">{connection.slice(0, 6)}</code>{" "}
-                        <code>{JSON.stringify(value)}</code>
+                        <code>
+                          <Json text={JSON.stringify(value)} lineMax={Number.POSITIVE_INFINITY} />
+                        </code>
                       </div>
                     ))}
                   </td>

@@ -62,7 +62,7 @@ function Inspector({ session }: { session: InspectorSession }) {
       <main style={{ "--split": `${percent}%` }}>
         <div class="column" id="side-pane">
           <Token token={token} setToken={setToken} room={room} />
-          <TokenPanels connection={connection} />
+          <TokenPanels session={session} connection={connection} />
           <RoomInfo session={session} />
           <Members session={session} />
           <Actions session={session} connection={connection} />
@@ -77,13 +77,18 @@ function Inspector({ session }: { session: InspectorSession }) {
   );
 }
 
-function TokenPanels({ connection }: { connection: Connection & { token: string } }) {
+interface TokenPanelsProps {
+  session: InspectorSession;
+  connection: Connection & { token: string };
+}
+
+function TokenPanels({ session, connection }: TokenPanelsProps) {
   const { token, room } = connection;
   const now = useNow();
   const check = useMemo(() => checkToken(token, room, now), [token, room, now]);
   return (
     <>
-      <AdmissionCheck check={check} connection={connection} />
+      <AdmissionCheck session={session} check={check} connection={connection} />
       <Claims check={check} room={room} token={token} now={now} />
     </>
   );

@@ -389,7 +389,7 @@ export const t = localized({
     noErrors: "暂无错误",
 
     since: "加入时间",
-    connections: "连接数",
+    connections: "连接",
     state: "各连接状态",
     truncated: "成员过多，仅列出部分。",
     noMembers: "暂无成员",
