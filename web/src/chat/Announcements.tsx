@@ -30,7 +30,7 @@ export function Announcements({ state: { timeline, historyStatus, names, user } 
         </p>
       ))}
       {pending.map(
-        ({ key, failure }) => failure && <p key={key}>{`${strings.notSent}: ${failureText(failure)}`}</p>,
+        ({ key, failure }) => failure && <p key={key}>{strings.notSentBecause(failureText(failure))}</p>,
       )}
     </div>
   );

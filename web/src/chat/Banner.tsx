@@ -80,5 +80,5 @@ function Countdown({ until }: { until: number }) {
     const timer = setInterval(() => setNow(Date.now()), 250);
     return () => clearInterval(timer);
   }, []);
-  return <span aria-hidden="true"> {strings.retryIn(Math.max(1, Math.ceil((until - now) / 1000)))}</span>;
+  return <span aria-hidden="true">{strings.retryIn(Math.max(1, Math.ceil((until - now) / 1000)))}</span>;
 }

@@ -12,7 +12,7 @@ export function RemovalText({ removal: { code, reason, until } }: { removal: Rem
   return (
     <p>
       {isTimed ? strings.bannedUntil(formatUntil(until)) : strings.disconnectReasons[code]}
-      {reason && <bdi> {strings.reason(reason)}</bdi>}
+      {reason && <bdi>{strings.reason(reason)}</bdi>}
     </p>
   );
 }

@@ -24,10 +24,7 @@ export function SendStatus({ pending: { key, failure }, status, session }: Props
   const isEnded = status === "disconnected";
   return (
     <div class="send-status">
-      <p class="error-text">
-        {strings.notSent}
-        {!isEnded && `: ${failureText(failure)}`}
-      </p>
+      <p class="error-text">{isEnded ? strings.notSent : strings.notSentBecause(failureText(failure))}</p>
       {!isEnded && (
         <button type="button" class="button small" onClick={() => session.retry(key)}>
           {strings.tryAgain}

@@ -59,6 +59,7 @@ export const strings = localized({
     sending: "Sending…",
     waiting: "Waiting for connection…",
     notSent: "Not sent",
+    notSentBecause: (why: string) => `Not sent: ${why}`,
     tryAgain: "Try again",
     discard: "Discard",
     typing: <Name>([first, second, third, ...more]: Name[]): (Name | string | undefined)[] => {
@@ -69,10 +70,10 @@ export const strings = localized({
 
     connecting: "Connecting…",
     offline: "You're offline. We'll reconnect.",
-    retryIn: (seconds: number) => `Retrying in ${seconds} s.`,
+    retryIn: (seconds: number) => ` Retrying in ${seconds} s.`,
     tryNow: "Try now",
     backToJoin: "Back to join page",
-    reason: (reason: string) => `Reason: ${reason}`,
+    reason: (reason: string) => ` Reason: ${reason}`,
     joinAgain: "Join again",
     bannedUntil: (time: string) => `A moderator banned you from this room until ${time}.`,
     connectionLost: "Connection lost.",
@@ -173,6 +174,7 @@ export const strings = localized({
     sending: "发送中…",
     waiting: "等待连接恢复…",
     notSent: "发送失败",
+    notSentBecause: (why) => `发送失败：${why}`,
     tryAgain: "重试",
     discard: "删除",
     typing: (names) =>
