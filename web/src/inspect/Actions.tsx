@@ -129,21 +129,27 @@ function CommandForm({ session, isReady, connection }: Props & { connection: Con
   );
 }
 
-/** Returns the command as the client sends it, or `undefined` if a field is invalid. */
+/** Fields that are left out if they are empty. */
+const OPTIONAL = ["event", "to", "ban_seconds"];
+
+/** Returns the command as one would write it, or `undefined` if a field is invalid. */
 function commandText(kind: CommandKind, values: Record<string, string>): string | undefined {
-  const { event, to = "", data = "", limit, user = "", ban_seconds, text = "" } = values;
-  if (kind === "raw") return text;
-  const isData = kind === "publish" || kind === "signal" || kind === "state";
-  if (isData && tryParse(data) === undefined) return undefined;
-  const users = to.split(/[\s,]+/).filter(Boolean);
-  const fields: Record<string, unknown> = { type: kind, id: 1 };
-  if (event && isData && kind !== "state") fields.event = event;
-  if (kind === "signal" && users.length > 0) fields.to = users;
-  if (kind === "history") fields.limit = Math.min(100, Math.max(1, Number(limit) || 1));
-  if (kind === "kick") fields.user = user;
-  if (kind === "kick" && ban_seconds) fields.ban_seconds = Number(ban_seconds);
-  const start = JSON.stringify(fields);
-  return isData ? `${start.slice(0, -1)},"data":${data}}` : start;
+  if (kind === "raw") return values.text ?? "";
+  const fields = FIELDS[kind].flatMap((name: string) => {
+    const value = values[name] ?? "";
+    if (value === "" && OPTIONAL.includes(name)) return [];
+    return `"${name}":${fieldJson(name, value)}`;
+  });
+  const text = `{"type":"${kind}","id":1,${fields}}`;
+  return tryParse(text) === undefined ? undefined : text;
+}
+
+/** Returns a field as JSON, if it is valid. */
+function fieldJson(name: string, value: string): unknown {
+  if (name === "event" || name === "user") return JSON.stringify(value);
+  if (name === "to") return JSON.stringify(value.split(/[\s,]+/).filter(Boolean));
+  // Longer pages are refused.
+  return name === "limit" ? Math.min(100, Number(value)) : value;
 }
 
 /** Runs the command. Returns its result as a text. */

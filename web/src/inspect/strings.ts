@@ -5,7 +5,7 @@ import { closeCodesEn, closeCodesZh } from "./close-codes.js";
 import type { ProblemReason } from "./token-check.js";
 
 const reasonsEn: Record<ProblemReason, string> = {
-  room_dots: "This name has a special meaning in URLs. Use another one.",
+  room_dots: "This name has a special meaning in URLs",
   room_format: "Use 1 to 128 of these characters: A-Z a-z 0-9 _ - . : @ ~",
   no_token: "No token. Add one, unless the server accepts session cookies (AUTH_URL).",
   too_long: "Longer than 8 KiB",
@@ -40,7 +40,7 @@ const reasonsEn: Record<ProblemReason, string> = {
 };
 
 const reasonsZh: Record<ProblemReason, string> = {
-  room_dots: "此名称在 URL 中有特殊含义，请换一个",
+  room_dots: "此名称在 URL 中有特殊含义",
   room_format: "房间名为 1–128 个字符，可用 A-Z a-z 0-9 _ - . : @ ~",
   no_token: "缺少令牌。请添加令牌，除非服务器接受会话 Cookie（AUTH_URL）",
   too_long: "超过 8 KiB",
@@ -165,7 +165,7 @@ export const t = localized({
     value: "Value",
     result: "Result",
     checkedFor: (room: string) => `Checked for room ${room || "…"}, now`,
-    noClaims: "Add a token to see its claims and how each one checks out.",
+    noClaims: "Add a token to see its claims.",
     ok: "OK",
     serverOnly: "Checked by the server only",
     ignored: "Ignored",
@@ -186,7 +186,7 @@ export const t = localized({
     unreachable: "Can't reach the server. Check your connection and try again.",
     differ: "The checks of the claims below differ. The server's response counts.",
     visible:
-      "Other members see you while you are joined, whatever the token grants. To look without joining, read /members and /messages over the HTTP API.",
+      "Other members see you while you are joined. To look without joining, read /members and /messages over HTTP.",
     closeCodes: closeCodesEn,
 
     notJoined: "Join a room to see its details.",
@@ -244,7 +244,7 @@ export const t = localized({
     disturbed: (count: number) => `. The room may not have hibernated: frames received meanwhile: ${count}`,
     burst: "Send burst",
     burstHint:
-      "The client never sends more messages than the room accepts. If you bypass it, the room rejects messages over its limits, and closes the connection with 4103 after too many.",
+      "The client keeps to the room's limits. If you bypass it, the room rejects what exceeds them, and after too many closes with 4103.",
     bypassClient: "Bypass client",
     burstResult: (done: string, count: string, ms: string, rate: string) =>
       `${done} of ${count} succeeded in ${ms} (${rate} per second)`,
@@ -264,8 +264,8 @@ export const t = localized({
     shown: (shown: string, all: string) => `${shown} of ${all}`,
     newer: (count: string) => `${count} new ↓`,
     older: "Show older",
-    noFrames: "Frames sent and received over the WebSocket appear here.",
-    framesHint: "Use the arrow keys to move between frames. Press Escape to close the details.",
+    noFrames: "Sent and received frames appear here.",
+    framesHint: "Arrow keys move between frames; Escape closes the details.",
     time: "Time",
     content: "Content",
     objects: "Obj.",
@@ -345,7 +345,7 @@ export const t = localized({
     value: "值",
     result: "结果",
     checkedFor: (room) => `按房间 ${room || "…"} 和当前时间校验`,
-    noClaims: "添加令牌后，这里会列出各项声明及校验结果。",
+    noClaims: "添加令牌后，这里会列出声明。",
     ok: "通过",
     serverOnly: "仅服务器可校验",
     ignored: "忽略",
@@ -365,8 +365,7 @@ export const t = localized({
     noResponse: "没有令牌。点“重新校验”可用此浏览器的 Cookie 尝试。",
     unreachable: "无法连接服务器，请检查网络后重试。",
     differ: "与下方声明的校验结果不一致，以服务器为准。",
-    visible:
-      "无论令牌授予什么权限，加入后其他成员都会看到你。如需旁观而不加入，请通过 HTTP API 读取 /members 和 /messages。",
+    visible: "加入后其他成员会看到你。如需旁观而不加入，请通过 HTTP 读取 /members 和 /messages。",
     closeCodes: closeCodesZh,
 
     notJoined: "加入房间后显示详情。",
@@ -441,7 +440,7 @@ export const t = localized({
     shown: (shown, all) => `${shown} / ${all}`,
     newer: (count) => `${count} 个新帧 ↓`,
     older: "显示更早的帧",
-    noFrames: "WebSocket 收发的帧会显示在这里。",
+    noFrames: "收发的帧会显示在这里。",
     framesHint: "用方向键切换帧，按 Escape 关闭详情。",
     time: "时间",
     content: "内容",
