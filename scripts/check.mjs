@@ -33,7 +33,7 @@ function checkCoreDependencies() {
 const CLIENT_BYTES_MAX = 7 * 1024;
 
 /** The greatest size of both pages together, gzipped. */
-const PAGES_BYTES_MAX = 60_000;
+const PAGES_BYTES_MAX = 60 * 1024;
 
 async function checkSizes() {
   // Imported here, because a fresh clone has no packages before the set-up.

@@ -322,6 +322,7 @@ final class SnugTest extends TestCase
         $problem = self::refusal(fn () => $snug->room('lobby')->status());
         self::assertSame([401, 'token_invalid'], [$problem->status, $problem->code]);
         self::assertNotSame('', $problem->detail);
+        self::assertMatchesRegularExpression('/^[0-9a-z]{8}$/', (string) $problem->ref);
     }
 
     public function testRateLimitedRequestsReportRetryAfter(): void

@@ -322,6 +322,7 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     const alert = page.getByRole("alert");
     await alert.getByText(/A moderator banned you from this room until .*\d\d:\d\d\./).waitFor();
     await alert.getByText("Reason: no spam, please").waitFor();
+    await alert.getByText(/^Reference: [0-9a-z]{8}$/).waitFor();
     await expectAccessible(page);
     await alert.getByRole("button", { name: "Back to join page" }).click();
     await page.locator("input[name=name]").waitFor();

@@ -232,9 +232,16 @@ it("the client reconnects if a message is missing, and emits a repeated message 
 it("the client follows the reconnect and delay_ms fields of closing", async () => {
   const { server, room, peer } = await joinedRoom();
   const change = nextEvent(room, "status");
-  peer.sends({ type: "closing", code: 4000, reason: "restarting", reconnect: true, delay_ms: 300 });
+  peer.sends({
+    type: "closing",
+    code: 4000,
+    reason: "restarting",
+    reconnect: true,
+    delay_ms: 300,
+    ref: "bf8yk5av",
+  });
   const { error, retryAt = 0 } = await change;
-  expect(error).toMatchObject({ code: "restarting", retryable: true });
+  expect(error).toMatchObject({ code: "restarting", retryable: true, ref: "bf8yk5av" });
   expect(retryAt - Date.now()).toBeGreaterThan(200);
   const again = await server.connection();
   expect(Date.now()).toBeGreaterThanOrEqual(retryAt - 20);
@@ -583,12 +590,17 @@ it("the client stops if the page's origin is not allowed, and says what to set",
   await using site = await startSite(() => ({
     status: 403,
     headers: { "content-type": "application/problem+json" },
-    body: JSON.stringify({ code: "origin_forbidden", status: 403, detail }),
+    body: JSON.stringify({ code: "origin_forbidden", status: 403, detail, ref: "krvqkebz" }),
   }));
   const room = join(site.origin, "lobby", quick);
   const waiting = errorCodeOf(room.publish("no"));
   const { error } = await nextEvent(room, "status", ({ status }) => status === "disconnected");
-  expect(error).toMatchObject({ code: "origin_forbidden", message: detail, retryable: false });
+  expect(error).toMatchObject({
+    code: "origin_forbidden",
+    message: detail,
+    retryable: false,
+    ref: "krvqkebz",
+  });
   expect(await waiting).toBe("origin_forbidden");
   // The WebSocket, and the request that explains its refusal.
   expect(site.seen).toHaveLength(2);

@@ -13,7 +13,14 @@ const BACKOFF = { minMs: 1, maxMs: 5_000 };
 const problem = (status: number, code: string, headers: Record<string, string> = {}): Reply => ({
   status,
   headers: { "content-type": "application/problem+json", ...headers },
-  body: JSON.stringify({ type: "about:blank", title: "…", status, code, detail: `because of ${code}` }),
+  body: JSON.stringify({
+    type: "about:blank",
+    title: "…",
+    status,
+    code,
+    detail: `because of ${code}`,
+    ref: "krvqkebz",
+  }),
 });
 const json = (answer: object, status = 200): Reply => ({ status, body: JSON.stringify(answer) });
 const stored = json({ epoch: "8c1d5ab0", messages: [{ offset: 41, time: 1_800_000_005_000 }] }, 201);
@@ -134,6 +141,7 @@ describe("a temporary refusal", () => {
       code: "rate_limited",
       detail: "because of rate_limited",
       message: "because of rate_limited",
+      ref: "krvqkebz",
       retryable: true,
       retryAfterMs: 0,
     });

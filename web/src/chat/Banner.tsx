@@ -25,6 +25,7 @@ export function Banner({ state, session, rejoin, leave }: Props) {
         ) : (
           <p>{textFor(strings.disconnectReasons, code) ?? strings.disconnected(code)}</p>
         )}
+        {error?.ref && <small>{strings.reference(error.ref)}</small>}
         <RejoinButtons rejoin={code === "kicked" ? rejoin : undefined} leave={leave} />
       </div>
     );

@@ -77,6 +77,7 @@ export const strings = localized({
     joinAgain: "Join again",
     bannedUntil: (time: string) => `A moderator banned you from this room until ${time}.`,
     connectionLost: "Connection lost.",
+    reference: (ref: string) => `Reference: ${ref}`,
     disconnected: (code: string) => `You've been disconnected (${code}).`,
     rejected: (code: string) => `rejected by the room (${code})`,
     /** By error code: why the client cannot connect at the moment. */
@@ -191,6 +192,7 @@ export const strings = localized({
     joinAgain: "重新加入",
     bannedUntil: (time) => `你已被管理员封禁，${time} 前无法进入此房间。`,
     connectionLost: "连接已断开。",
+    reference: (ref) => `编号：${ref}`,
     disconnected: (code) => `你已断开连接（${code}）。`,
     rejected: (code) => `被房间拒绝（${code}）`,
     connectionErrors: {
