@@ -76,7 +76,10 @@ async function start(
     origin,
     log,
     hibernate: (room) =>
-      miniflare.unsafeEvictDurableObject(NAME, "Room", { name: room, webSockets: "hibernate" }),
+      miniflare.unsafeEvictDurableObject(objects ? OBJECTS : NAME, "Room", {
+        name: room,
+        webSockets: "hibernate",
+      }),
     dispose,
     [Symbol.asyncDispose]: dispose,
   };
@@ -102,6 +105,11 @@ function options(settings: Settings, hasPages: boolean, objects?: string): Minif
       name,
       typeof value === "string" ? { type: "text", value } : { type: "json", value },
     ]);
+  const script = { type: "esm" as const, contents: readFileSync(fromRoot("build/index.js"), "utf8") };
+  const wasm = {
+    type: "wasm" as const,
+    contents: new Uint8Array(readFileSync(fromRoot("build/index_bg.wasm"))),
+  };
   return {
     workers: [
       {
@@ -112,13 +120,7 @@ function options(settings: Settings, hasPages: boolean, objects?: string): Minif
           ...(hasPages && { assets: { directory: fileURLToPath(fromRoot(pages)), hasUserWorker: true } }),
           manifest: {
             mainModule: "index.js",
-            modules: {
-              "index.js": { type: "esm", contents: readFileSync(fromRoot("build/index.js"), "utf8") },
-              "index_bg.wasm": {
-                type: "wasm",
-                contents: new Uint8Array(readFileSync(fromRoot("build/index_bg.wasm"))),
-              },
-            },
+            modules: { "index.js": script, "index_bg.wasm": wasm },
           },
           env: {
             ...Object.fromEntries(variables),
@@ -135,10 +137,16 @@ function options(settings: Settings, hasPages: boolean, objects?: string): Minif
               config: {
                 name: OBJECTS,
                 compatibilityDate,
+                compatibilityFlags: JSON.parse(flags),
                 manifest: {
                   mainModule: "index.js",
-                  modules: { "index.js": { type: "esm" as const, contents: objects } },
+                  modules: {
+                    "index.js": { type: "esm" as const, contents: objects },
+                    "snug.js": script,
+                    "index_bg.wasm": wasm,
+                  },
                 },
+                env: Object.fromEntries(variables),
                 exports: { Room: { type: "durable-object" as const, storage: "sqlite" as const } },
               },
             },
