@@ -29,7 +29,8 @@ export const startWithPages = (settings?: Settings): Promise<Worker> => start(se
 
 /**
  * Starts the Worker with objects of another Worker in place of rooms: to see what the runtime passes to an object, and
- * to have it report failures that need a data center. `code` is a module that exports the class `Room`.
+ * to have it report failures that need a data center. `code` is a module that exports the class `Room`, and
+ * can import the built one from `./snug.js`.
  */
 export const startWithObjects = (code: string, settings?: Settings): Promise<Worker> =>
   start(settings, { objects: code });
