@@ -2,7 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import { jwtVerify } from "jose";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { mintToken, type TokenOptions } from "../src/server/index.js";
 
 const SECRET = randomBytes(32).toString("base64url");
@@ -38,6 +38,7 @@ describe("mintToken", () => {
     expect(protectedHeader).toEqual({ alg: "HS256", typ: "JWT" });
     expect(payload).toEqual({
       sub: "小博 👋",
+      iat: expect.any(Number),
       exp: expect.any(Number),
       rooms,
       info: { name: "安 🦀" },
@@ -45,13 +46,15 @@ describe("mintToken", () => {
       iss: "https://app.example",
       aud: "snug",
     });
+    expect(payload.iat).toBeGreaterThanOrEqual(before);
+    expect(payload.iat).toBeLessThanOrEqual(Date.now() / 1000);
     expect(payload.exp).toBeGreaterThanOrEqual(before + 60);
     expect(payload.exp).toBeLessThanOrEqual(Math.floor(Date.now() / 1000) + 60);
   });
 
   it("omits claims that are not set", async () => {
     const { payload } = await jwtVerify(await mint(), bytes(SECRET));
-    expect(Object.keys(payload)).toEqual(["sub", "exp", "rooms"]);
+    expect(Object.keys(payload)).toEqual(["sub", "iat", "exp", "rooms"]);
   });
 
   it.each(["HS256", "HS384", "HS512"] as const)("signs with %s", async (algorithm) => {
@@ -132,6 +135,9 @@ describe("mintToken rejects", () => {
   });
 
   it("claims that make the token too long", async () => {
+    // The length of 'iat' depends on the time.
+    vi.useFakeTimers({ now: 1_800_000_000_123, toFake: ["Date"] });
+    onTestFinished(() => void vi.useRealTimers());
     // Claims of 6,081 bytes become 8,108 of base64url; the rest is header, signature and two dots.
     const rooms = (last: number) => [
       ...Array.from({ length: 46 }, (_, n) => `${n}`.padEnd(127, "r")),
