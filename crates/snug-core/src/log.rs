@@ -41,10 +41,10 @@ pub struct LogLine {
     /// The HTTP status, or the code of the close frame.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The room; `None` if the request names none that is valid.
+    /// The room; `None` if the request does not name a valid one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub room: Option<RoomName>,
-    /// The user concerned; `None` if the request did not get as far as that.
+    /// The user concerned; `None` if the request was refused before its user was known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
     /// The user who kicked, banned or erased.

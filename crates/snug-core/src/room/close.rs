@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Room {
-    /// Closes a connection, and logs it.
+    /// Closes a connection, and logs the close.
     pub(super) fn close(&mut self, id: ConnectionId, code: CloseCode) {
         if let Some(connection) = self.connections.get(&id) {
             let (user, origin) = (connection.user.clone(), connection.origin.clone());
@@ -25,7 +25,7 @@ impl Room {
         }
     }
 
-    /// Closes one of several connections with a given reason. The caller logs why.
+    /// Closes one of several connections with a given reason. The caller has logged the common cause.
     pub(super) fn close_because(
         &mut self,
         id: ConnectionId,
@@ -43,7 +43,7 @@ impl Room {
         }
     }
 
-    /// Closes a socket whose attachment cannot be read, and logs it.
+    /// Closes a socket whose attachment is unreadable, and logs the close.
     pub(super) fn close_unreadable(&mut self, id: ConnectionId) {
         let code = CloseCode::StateLost;
         let reference = self.log_close(id, None, None, code);
