@@ -24,6 +24,9 @@ pub enum LogEvent {
     Ban,
     /// A user's ban was lifted.
     Unban,
+    /// A user's tokens that were issued before a given time were ended, and the connections with one
+    /// were closed.
+    EndTokens,
     /// The room was erased, and all of its connections were closed.
     Erase,
     /// Lines were left out, because there were too many.
@@ -47,7 +50,7 @@ pub struct LogLine {
     /// The user concerned; `None` if the request was refused before its user was known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
-    /// The user who kicked, banned or erased.
+    /// The user who kicked, banned, ended tokens or erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<UserId>,
     /// The closed connection.
@@ -62,7 +65,8 @@ pub struct LogLine {
     /// The number of closed connections.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed: Option<usize>,
-    /// The time at which the ban ends, in milliseconds since 1970.
+    /// The time at which the ban ends, or until which ended tokens are refused, in milliseconds since
+    /// 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
     /// The description of the fault for a person.

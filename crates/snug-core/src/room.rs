@@ -1,5 +1,6 @@
 //! A room as a state machine: its connections, its members, and what each input changes.
 
+mod actor;
 mod api;
 pub mod bans;
 mod close;
@@ -7,7 +8,6 @@ mod commands;
 pub mod connection;
 pub mod ended_tokens;
 mod erase;
-pub mod expiring;
 mod flush_window;
 mod history;
 mod inbound_frame;
@@ -21,6 +21,7 @@ mod publish_hook;
 mod refresh;
 mod sweep;
 mod timers;
+pub mod user_entries;
 mod webhooks;
 
 use std::{
@@ -46,10 +47,10 @@ use crate::{
         bans::{Ban, Bans},
         connection::{ClosingSocket, Connection},
         ended_tokens::EndedTokens,
-        expiring::Expiring,
         flush_window::{FlushWindow, PresenceWindow},
         io::{Input, Output, RestoredSocket, RoomSnapshot},
         presence::{Arrival, Presence},
+        user_entries::UserEntries,
     },
     storage::idempotency::Keys,
 };
@@ -57,10 +58,11 @@ use crate::{
 pub use self::timers::Wake;
 
 use self::{
+    actor::Actor,
     api::Callers,
     history::QueuedQuery,
     inbound_frame::Frame,
-    kick::{Actor, Kick},
+    kick::Kick,
     outbox::Outbox,
     presence_diff::PresenceDiff,
     publish::AwaitingKeys,
@@ -92,7 +94,7 @@ pub struct Room {
     closing: BTreeMap<ConnectionId, ClosingSocket>,
     presence: Presence,
     bans: Bans,
-    ended_tokens: Expiring<EndedTokens>,
+    ended_tokens: UserEntries<EndedTokens>,
     /// The state that determines the next look for dead sockets.
     sweeps: Sweeps,
     /// The expiry of each connection's token, soonest first.
@@ -156,6 +158,7 @@ enum PendingQuery {
     },
     EndTokens {
         id: ApiRequestId,
+        by: Actor,
         ended: EndedTokens,
     },
     Trim,

@@ -2,12 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{
-    ReplyTo, Room,
-    history::QueuedQuery,
-    kick::{Actor, Kick},
-    publish::Publication,
-};
+use super::{ReplyTo, Room, actor::Actor, history::QueuedQuery, kick::Kick, publish::Publication};
 use crate::{
     Capability,
     backend::api::{
@@ -60,7 +55,10 @@ impl Room {
                 ban_seconds,
                 issued_before: Some(moment),
                 ..
-            } => self.end_tokens(id, user, moment, ban_seconds.unwrap_or_default()),
+            } => {
+                let seconds = ban_seconds.unwrap_or_default();
+                self.end_tokens(id, Actor::from(caller), user, moment, seconds);
+            }
             ApiOperation::Kick {
                 user,
                 reason,
@@ -141,15 +139,6 @@ impl Room {
                 self.refuse(*from, id.as_ref(), ErrorCode::Internal, message);
             }
             ReplyTo::Api(id) => self.respond(*id, Err(Refusal::Internal)),
-        }
-    }
-}
-
-impl From<Caller> for Actor {
-    fn from(caller: Caller) -> Self {
-        Self {
-            user: caller.user,
-            origin: caller.origin,
         }
     }
 }

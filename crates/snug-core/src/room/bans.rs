@@ -3,7 +3,7 @@
 use crate::{
     ids::{Timestamp, UserId},
     protocol::refusal::Refusal,
-    room::expiring::{Entry, Expiring},
+    room::user_entries::{UserEntries, UserEntry},
 };
 
 /// A ban, as it is stored.
@@ -15,7 +15,7 @@ pub struct Ban {
     pub until: Timestamp,
 }
 
-impl Entry for Ban {
+impl UserEntry for Ban {
     fn user(&self) -> &UserId {
         &self.user
     }
@@ -26,7 +26,7 @@ impl Entry for Ban {
 }
 
 /// The room's bans.
-pub type Bans = Expiring<Ban>;
+pub type Bans = UserEntries<Ban>;
 
 impl Bans {
     /// Checks that the user is not banned.

@@ -5,12 +5,8 @@ use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
 use serde_json::value::RawValue;
 
 use super::{
-    Frame, ReplyTo, Room,
-    history::QueuedQuery,
-    kick::{Actor, Kick},
-    outbox::Audience,
-    publish::Publication,
-    publish_hook::Scheduling,
+    Frame, ReplyTo, Room, actor::Actor, history::QueuedQuery, kick::Kick, outbox::Audience,
+    publish::Publication, publish_hook::Scheduling,
 };
 use crate::{
     Capability,

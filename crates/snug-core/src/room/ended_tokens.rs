@@ -5,10 +5,12 @@ use crate::{
     backend::api::{ApiRequestId, ApiResponse},
     ids::{Timestamp, UserId},
     limits::ENDED_TOKENS_MAX,
+    log::{LogEvent, LogLine},
     protocol::{error::CloseCode, refusal::Refusal},
     room::{
-        expiring::{Entry, Expiring},
+        actor::Actor,
         io::{Output, StorageFault},
+        user_entries::{UserEntries, UserEntry},
     },
 };
 
@@ -23,7 +25,7 @@ pub struct EndedTokens {
     pub until: Timestamp,
 }
 
-impl Entry for EndedTokens {
+impl UserEntry for EndedTokens {
     fn user(&self) -> &UserId {
         &self.user
     }
@@ -33,7 +35,7 @@ impl Entry for EndedTokens {
     }
 }
 
-impl Expiring<EndedTokens> {
+impl UserEntries<EndedTokens> {
     /// Returns true if the user's tokens that were issued at this time have been ended.
     pub fn include(&self, user: &UserId, issued: Timestamp, now: Timestamp) -> bool {
         self.get(user, now)
@@ -61,6 +63,7 @@ impl Room {
     pub(super) fn end_tokens(
         &mut self,
         id: ApiRequestId,
+        by: Actor,
         user: UserId,
         issued_before: Timestamp,
         seconds: u64,
@@ -84,14 +87,14 @@ impl Room {
         };
         self.outputs
             .push_back(Output::StoreEndedTokens(ended.clone()));
-        self.pending_query = Some(PendingQuery::EndTokens { id, ended });
+        self.pending_query = Some(PendingQuery::EndTokens { id, by, ended });
     }
 
     /// Closes the connections with an ended token once that is stored. Their clients reconnect if they
     /// can get a new token.
     pub(super) fn ended_tokens_stored(&mut self, outcome: Result<(), StorageFault>) {
         match self.pending_query.take() {
-            Some(PendingQuery::EndTokens { id, ended }) => {
+            Some(PendingQuery::EndTokens { id, by, ended }) => {
                 if outcome.is_err() {
                     return self.respond(id, Err(Refusal::Internal));
                 }
@@ -101,10 +104,19 @@ impl Room {
                 };
                 let of_user = self.presence.connections_of(&ended.user);
                 let connections: Vec<_> = of_user.filter(is_ended).collect();
+                let closed = connections.len();
+                self.respond(id, Ok(ApiResponse::closed(closed)));
+                let code = CloseCode::TokenExpired;
+                let line = LogLine {
+                    user: Some(ended.user.clone()),
+                    closed: Some(closed),
+                    until: Some(ended.until),
+                    ..LogLine::new(LogEvent::EndTokens, Some(self.name.clone()))
+                };
+                let reference = self.log_action(line.with_code(code), &by);
                 self.ended_tokens.set(ended);
-                self.respond(id, Ok(ApiResponse::closed(connections.len())));
                 for connection in connections {
-                    self.close(connection, CloseCode::TokenExpired);
+                    self.close_because(connection, code, code.reason(), reference);
                 }
             }
             other => self.pending_query = other,

@@ -1,12 +1,12 @@
 //! Erasing a room: all connections are closed, and a new epoch starts.
 
-use super::{PendingQuery, Room, kick::Actor, publish_hook::PublishHookQueue};
+use super::{PendingQuery, Room, actor::Actor, publish_hook::PublishHookQueue};
 use crate::{
     backend::api::ApiResponse,
     ids::{Epoch, Offset, Timestamp},
     log::{LogEvent, LogLine},
     protocol::{error::CloseCode, refusal::Refusal},
-    room::{bans::Bans, expiring::Expiring, io::StorageFault},
+    room::{bans::Bans, io::StorageFault, user_entries::UserEntries},
     storage::idempotency::Keys,
 };
 
@@ -27,7 +27,7 @@ impl Room {
                 self.set_oldest(None);
                 self.keys = Some(Keys::default());
                 self.bans = Bans::default();
-                self.ended_tokens = Expiring::default();
+                self.ended_tokens = UserEntries::default();
                 self.forget_dead();
                 self.respond(id, Ok(ApiResponse::closed(closed)));
             }

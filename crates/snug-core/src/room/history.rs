@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde_json::value::RawValue;
 
-use super::{PendingQuery, ReplyTo, Room, kick::Actor};
+use super::{PendingQuery, ReplyTo, Room, actor::Actor};
 use crate::{
     Capability,
     auth::{JoinOptions, Position},

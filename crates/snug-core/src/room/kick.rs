@@ -3,7 +3,7 @@
 use super::{PendingQuery, ReplyTo, Room};
 use crate::{
     backend::api::ApiResponse,
-    ids::{Origin, Reference, Timestamp, UserId},
+    ids::{Timestamp, UserId},
     limits::BANS_MAX,
     log::{LogEvent, LogLine},
     protocol::{
@@ -12,8 +12,8 @@ use crate::{
         refusal::Refusal,
     },
     room::{
+        actor::Actor,
         bans::Ban,
-        connection::Connection,
         io::{Output, StorageFault},
     },
 };
@@ -26,22 +26,6 @@ pub(super) struct Kick {
     pub(super) reason: Option<String>,
     /// The moderator.
     pub(super) by: Actor,
-}
-
-/// A user who acts on others, for the log.
-#[derive(Clone, Debug)]
-pub(super) struct Actor {
-    pub(super) user: UserId,
-    pub(super) origin: Option<Origin>,
-}
-
-impl From<&Connection> for Actor {
-    fn from(connection: &Connection) -> Self {
-        Self {
-            user: connection.user.clone(),
-            origin: connection.origin.clone(),
-        }
-    }
 }
 
 impl Room {
@@ -151,18 +135,6 @@ impl Room {
         // This includes messages of connections that have already ended.
         self.hook_queue.drop_messages_by(&kick.user);
         self.evict_absent(&kick.user);
-    }
-
-    /// Logs a user's action on others, and returns the reference of the line.
-    pub(super) fn log_action(&mut self, line: LogLine, by: &Actor) -> Reference {
-        let reference = Reference::of((&self.epoch, &line.user, self.now));
-        self.outputs.push_back(Output::Log(LogLine {
-            by: Some(by.user.clone()),
-            origin: by.origin.clone(),
-            reference: Some(reference),
-            ..line
-        }));
-        reference
     }
 
     /// Ends a member's grace period early: the member leaves now.

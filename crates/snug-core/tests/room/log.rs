@@ -1,9 +1,9 @@
 //! The log's lines about what the room does to its users.
 
 use serde_json::{Value, json};
-use snug_core::backend::api::ApiOperation;
+use snug_core::{Timestamp, backend::api::ApiOperation};
 
-use crate::driver::{ROOM, TestRoom, TestUser, scenario};
+use crate::driver::{ROOM, START_MS, TestRoom, TestUser, default_rules, scenario};
 
 const PAGE: &str = "https://app.example";
 
@@ -112,6 +112,33 @@ fn a_ban_is_logged_with_its_end_and_lifting_it_too() {
         // There is no ban left to lift.
         room.calls_api(&moderator(), ban(0), "");
         assert_eq!(logged(room)[0]["event"], "kick");
+    });
+}
+
+#[test]
+fn ending_tokens_is_one_line_whose_reference_all_closed_connections_get() {
+    scenario(|room| {
+        let bob = TestUser::named("bob").issued_after_ms(0);
+        let tabs = [room.admit(bob.clone()), room.admit(bob)];
+        room.skips_received();
+        let until = room.now_ms() + 60_000 + default_rules().leeway_ms;
+        let ended = ApiOperation::Kick {
+            user: snug_core::UserId::parse("bob").unwrap(),
+            reason: None,
+            ban_seconds: Some(60),
+            issued_before: Some(Timestamp(START_MS + 1)),
+        };
+        room.calls_api(&moderator().on_page(PAGE), ended, "");
+        let references = tabs.map(|tab| closing_reference(&room.received(tab)));
+        assert_eq!(references[0], references[1]);
+        assert_eq!(
+            logged(room),
+            [json!({
+                "event": "end_tokens", "code": "token_expired", "status": 4001, "room": ROOM,
+                "user": "bob", "by": "moe", "origin": PAGE, "ref": references[0], "closed": 2,
+                "until": until,
+            })]
+        );
     });
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::ids::{Timestamp, UserId};
 
 /// An entry about a user.
-pub trait Entry {
+pub trait UserEntry {
     /// Returns the user.
     fn user(&self) -> &UserId;
 
@@ -15,13 +15,13 @@ pub trait Entry {
 
 /// Entries, at most one per user.
 #[derive(Debug)]
-pub struct Expiring<T> {
+pub struct UserEntries<T> {
     entries: BTreeMap<UserId, T>,
     /// The ends of the entries, soonest first.
     due: BTreeSet<(Timestamp, UserId)>,
 }
 
-impl<T> Default for Expiring<T> {
+impl<T> Default for UserEntries<T> {
     fn default() -> Self {
         Self {
             entries: BTreeMap::new(),
@@ -30,7 +30,7 @@ impl<T> Default for Expiring<T> {
     }
 }
 
-impl<T: Entry> Expiring<T> {
+impl<T: UserEntry> UserEntries<T> {
     /// Returns the user's entry, if it has not ended.
     pub fn get(&self, user: &UserId, now: Timestamp) -> Option<&T> {
         self.entries.get(user).filter(|entry| entry.until() > now)
@@ -76,7 +76,7 @@ impl<T: Entry> Expiring<T> {
     }
 }
 
-impl<T: Entry> FromIterator<T> for Expiring<T> {
+impl<T: UserEntry> FromIterator<T> for UserEntries<T> {
     fn from_iter<I: IntoIterator<Item = T>>(stored: I) -> Self {
         let mut entries = Self::default();
         stored.into_iter().for_each(|entry| entries.set(entry));

@@ -1,0 +1,49 @@
+//! Users who act on others, such as moderators, and the log lines about their actions.
+
+use super::Room;
+use crate::{
+    backend::api::Caller,
+    ids::{Origin, Reference, UserId},
+    log::LogLine,
+    room::{connection::Connection, io::Output},
+};
+
+/// A user who acts on others, for the log.
+#[derive(Clone, Debug)]
+pub(super) struct Actor {
+    pub(super) user: UserId,
+    pub(super) origin: Option<Origin>,
+}
+
+impl From<&Connection> for Actor {
+    fn from(connection: &Connection) -> Self {
+        Self {
+            user: connection.user.clone(),
+            origin: connection.origin.clone(),
+        }
+    }
+}
+
+impl From<Caller> for Actor {
+    fn from(caller: Caller) -> Self {
+        Self {
+            user: caller.user,
+            origin: caller.origin,
+        }
+    }
+}
+
+impl Room {
+    /// Logs a user's action on others, and returns the reference of the line, for the connections that
+    /// it closes.
+    pub(super) fn log_action(&mut self, line: LogLine, by: &Actor) -> Reference {
+        let reference = Reference::of((&self.epoch, &line.user, self.now));
+        self.outputs.push_back(Output::Log(LogLine {
+            by: Some(by.user.clone()),
+            origin: by.origin.clone(),
+            reference: Some(reference),
+            ..line
+        }));
+        reference
+    }
+}
