@@ -5,7 +5,8 @@ import { delimiter, join } from "node:path";
 import { installPackages } from "../lib/apt.mjs";
 import { Failure } from "../lib/run.mjs";
 
-const NAMES = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+// Debian's build without a window is first: the tests take less than half the CPU time with it.
+const NAMES = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 const OTHER_PATHS = ["/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"];
 
 /** Returns the path of the browser: the value of CHROMIUM, or the first that is found. */
@@ -21,10 +22,10 @@ export const chromium = {
   isInstalled: () => chromiumProgram() !== undefined,
 
   async install() {
+    const info = { title: "Chromium", purpose: "for the tests of the pages", duration: "1 min" };
     try {
-      await installPackages({ title: "Chromium", purpose: "for the tests of the pages", duration: "1 min" }, [
-        "chromium",
-      ]);
+      // Older releases have only the whole browser.
+      await installPackages(info, ["chromium-headless-shell"]).catch(() => installPackages(info, ["chromium"]));
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       console.error(`– ${error.message}; skipping the tests of the pages`);
