@@ -5,8 +5,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["tests/**/*.spec.ts", "client/test/**/*.spec.ts"],
-    // Files share nothing and mostly wait for the runtime. With one worker, the CPU is idle half of the time.
-    maxWorkers: 2,
+    // Files share nothing, and some mostly wait: for time limits, retries and alarms.
+    maxWorkers: 3,
     // A test takes milliseconds, but the runtime may start slowly on a busy machine.
     testTimeout: 15_000,
     hookTimeout: 30_000,
