@@ -62,7 +62,7 @@ pub const REASON_BYTES_MAX: usize = 256;
 pub const BAN_SECONDS_MAX: u64 = 10 * 365 * 24 * 60 * 60;
 /// The bans of one room. All are read at every wake.
 pub const BANS_MAX: usize = 1_000;
-/// The number of users of a room whose tokens can be ended at a time. Each wake reads all of them.
+/// The maximum number of users with ended tokens in a room. The room reads all of them when it wakes.
 pub const ENDED_TOKENS_MAX: usize = 1_000;
 /// The epoch that a resuming client sends.
 pub const EPOCH_BYTES_MAX: usize = 64;
@@ -191,7 +191,8 @@ pub const ERROR_WINDOW_MS: u64 = 60_000;
 pub const LOG_LINES_MAX: u32 = 10;
 /// The time within which log lines are counted.
 pub const LOG_WINDOW_MS: u64 = 1_000;
-/// The number of rooms whose log lines an isolate counts separately. All other rooms share one count.
+/// The maximum number of rooms for which an isolate keeps a separate count of log lines. All other
+/// rooms share one count.
 pub const LOG_ROOMS_MAX: usize = 1_000;
 
 /// The time after which the platform hibernates an idle object (workerd: 10 s). State that expires

@@ -50,7 +50,7 @@ pub struct LogLine {
     /// The user concerned; `None` if the request was refused before its user was known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
-    /// The user who kicked, banned, ended tokens or erased.
+    /// The user who kicked or banned the user, lifted the ban, ended the tokens, or erased the room.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<UserId>,
     /// The closed connection.

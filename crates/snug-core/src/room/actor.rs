@@ -1,4 +1,4 @@
-//! Users who act on others, such as moderators, and the log lines about their actions.
+//! The user who acted on another one, such as a moderator, and the log line about it.
 
 use super::Room;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     room::{connection::Connection, io::Output},
 };
 
-/// A user who acts on others, for the log.
+/// The user behind an action on other users, as the log names them.
 #[derive(Clone, Debug)]
 pub(super) struct Actor {
     pub(super) user: UserId,

@@ -43,7 +43,7 @@ impl Room {
         }
     }
 
-    /// Closes a socket whose attachment is unreadable, and logs the close.
+    /// Closes a socket because its attachment cannot be read, and logs the close.
     pub(super) fn close_unreadable(&mut self, id: ConnectionId) {
         let code = CloseCode::StateLost;
         let reference = self.log_close(id, None, None, code);
