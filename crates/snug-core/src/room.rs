@@ -4,6 +4,7 @@ mod actor;
 mod api;
 pub mod bans;
 mod close;
+pub mod closing_socket;
 mod commands;
 pub mod connection;
 pub mod ended_tokens;
@@ -45,7 +46,8 @@ use crate::{
     },
     room::{
         bans::{Ban, Bans},
-        connection::{ClosingSocket, Connection},
+        closing_socket::ClosingSocket,
+        connection::Connection,
         ended_tokens::EndedTokens,
         flush_window::{FlushWindow, PresenceWindow},
         io::{Input, Output, RestoredSocket, RoomSnapshot},

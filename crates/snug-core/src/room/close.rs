@@ -9,7 +9,7 @@ use crate::{
     log::{LogEvent, LogLine},
     protocol::{error::CloseCode, push::Push},
     room::{
-        connection::ClosingSocket,
+        closing_socket::ClosingSocket,
         io::Output,
         presence::{Absence, Departure},
     },

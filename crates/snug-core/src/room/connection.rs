@@ -23,7 +23,7 @@ use crate::{
 /// A deployment keeps the sockets of a sleeping room, and a rollback does, too, so each version has to
 /// read the attachments of the one before it and of the one after it. A new field therefore needs a
 /// default, and a field that later versions do not need is still written for one version.
-const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 1;
 
 /// A connection: one WebSocket of a user.
 ///
@@ -81,44 +81,8 @@ pub struct Connection {
     throttled: u32,
 }
 
-/// A socket that the room has closed and whose disconnect has not been reported yet. It still
-/// counts toward the limits, because a client that ignores the close could otherwise open any
-/// number of sockets.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ClosingSocket {
-    #[serde(default = "version")]
-    v: u8,
-    /// The socket's user; `None` if its attachment was unreadable.
-    #[serde(deserialize_with = "Option::deserialize")]
-    pub closing: Option<UserId>,
-    /// Bytes that were queued when it was closed as too slow. The runtime keeps them until the
-    /// socket has ended.
-    #[serde(skip)]
-    pub queued_bytes: u64,
-}
-
-impl ClosingSocket {
-    /// Creates the state of a socket of this user.
-    pub fn new(closing: Option<UserId>) -> Self {
-        Self {
-            v: VERSION,
-            closing,
-            queued_bytes: 0,
-        }
-    }
-
-    /// Returns the attachment.
-    pub fn attachment(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
-    }
-
-    /// Reads an attachment; `None` if it is of another form.
-    pub fn restore(attachment: &str) -> Option<Self> {
-        serde_json::from_str(attachment).ok()
-    }
-}
-
-fn version() -> u8 {
+/// Returns the version, for attachments without one.
+pub(super) fn version() -> u8 {
     VERSION
 }
 
@@ -347,8 +311,6 @@ mod tests {
             assert_eq!(restored.can, Capabilities::default_grant());
             assert!(restored.attachment().contains(r#""v":1,"#), "{text}");
         }
-        let closing = ClosingSocket::restore(r#"{"v":1,"closing":"ann"}"#).unwrap();
-        assert_eq!(closing.closing, UserId::parse("ann"));
     }
 
     #[test]
