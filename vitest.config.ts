@@ -5,7 +5,9 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["tests/**/*.spec.ts", "client/test/**/*.spec.ts"],
-    // Files share nothing, and some mostly wait: for time limits, retries and alarms.
+    // Each file starts what it needs and ends it, so a process runs one after another: it imports the libraries once.
+    isolate: false,
+    // Some files mostly wait: for time limits, retries and alarms.
     maxWorkers: 3,
     // A test takes milliseconds, but the runtime may start slowly on a busy machine.
     testTimeout: 15_000,

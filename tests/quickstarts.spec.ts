@@ -113,7 +113,7 @@ function runScript(project: string, name: string) {
 /** An environment in which no tool takes this for a test, sends statistics or colors its output. */
 function environment(variables: Record<string, string> = {}): Record<string, string | undefined> {
   const { NODE_ENV: _, VITEST: __, FORCE_COLOR: ___, ...env } = process.env;
-  return { ...env, NEXT_TELEMETRY_DISABLED: "1", ...variables };
+  return { ...env, NEXT_TELEMETRY_DISABLED: "1", NO_COLOR: "1", ...variables };
 }
 
 /** Starts the development server of a project, and waits until it responds. */

@@ -17,11 +17,14 @@ import {
   makeToken,
   NOT_A_JWT,
   signer,
+  startWorkersForForgery,
   validToken,
   worker,
 } from "../support/forged-tokens.js";
 import { newRoom } from "../support/join-request.js";
 import { inSeconds } from "../support/tokens.js";
+
+await startWorkersForForgery();
 
 describe("signed tokens with duplicate fields", () => {
   const payload = (more: string) => `{"sub":"ann","exp":${inSeconds(3600)},"rooms":["*"],"nbf":1${more}}`;

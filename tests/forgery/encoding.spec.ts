@@ -16,10 +16,13 @@ import {
   pairs,
   signedText,
   signer,
+  startWorkersForForgery,
   validToken,
   worker,
 } from "../support/forged-tokens.js";
 import { newRoom } from "../support/join-request.js";
+
+await startWorkersForForgery();
 
 describe("tokens with segments that are not base64url", () => {
   const head = base64url('{"alg":"RS256","kid":"RS256"}');

@@ -25,6 +25,7 @@ import {
   publicKeysOnly,
   type Signer,
   signer,
+  startWorkersForForgery,
   tamperedToken,
   validToken,
   worker,
@@ -33,6 +34,8 @@ import { newRoom } from "../support/join-request.js";
 import { startSite } from "../support/site.js";
 import { SECRET, token } from "../support/tokens.js";
 import { startWorker } from "../support/worker.js";
+
+await startWorkersForForgery();
 
 it.each(ALGORITHMS)("accepts a valid %s token with and without its kid", async (alg) => {
   for (const kid of [alg, undefined]) {

@@ -14,10 +14,13 @@ import {
   makeToken,
   pairs,
   type Signer,
+  startWorkersForForgery,
   tamperedToken,
   validToken,
 } from "../support/forged-tokens.js";
 import { startWorker } from "../support/worker.js";
+
+await startWorkersForForgery();
 
 describe("invalid ECDSA signatures", () => {
   const half = (number: bigint) => Buffer.from(number.toString(16).padStart(64, "0"), "hex");

@@ -6,7 +6,7 @@ import { afterAll, afterEach, expect } from "vitest";
 import { expectSameRefusal, joinRefusal, joinWithoutUpgrade } from "./admission.js";
 import type { JoinRequest } from "./join-request.js";
 import { inSeconds } from "./tokens.js";
-import { startWorker } from "./worker.js";
+import { startWorker, type Worker } from "./worker.js";
 
 export const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
@@ -40,10 +40,20 @@ export const jwks = await Promise.all(
 export const JWT_JWKS = JSON.stringify({ keys: jwks });
 
 /** A Worker with the public keys and a secret. */
-export const worker = await startWorker({ JWT_JWKS, TOKEN_IN_QUERY: true });
+export let worker: Worker;
 /** A Worker with only the public keys. */
-export const publicKeysOnly = await startWorker({ JWT_JWKS, JWT_SECRET: undefined });
-afterAll(() => Promise.all([worker, publicKeysOnly].map((one) => one.dispose())));
+export let publicKeysOnly: Worker;
+
+/** Starts both Workers for the tests of one file. After each test, checks that no rejected request woke the room. */
+export async function startWorkersForForgery() {
+  worker = await startWorker({ JWT_JWKS, TOKEN_IN_QUERY: true });
+  publicKeysOnly = await startWorker({ JWT_JWKS, JWT_SECRET: undefined });
+  const workers = [worker, publicKeysOnly];
+  afterEach(async () => {
+    for (const one of workers) await expect(one.hibernate("vault")).rejects.toThrow("not currently running");
+  });
+  afterAll(() => Promise.all(workers.map((one) => one.dispose())));
+}
 
 export const base64url = (content: string | Uint8Array) => Buffer.from(content).toString("base64url");
 
@@ -113,13 +123,6 @@ export async function expectRejected(
   }
   return detail;
 }
-
-afterEach(async () => {
-  // No rejected request woke the room.
-  for (const one of [worker, publicKeysOnly]) {
-    await expect(one.hibernate("vault")).rejects.toThrow("not currently running");
-  }
-});
 
 export const INVALID_SIGNATURE = "No configured key of the token's algorithm verifies the token's signature";
 export const NOT_A_JWT = "The token is not a signed JWT";
