@@ -193,7 +193,9 @@ describe.skipIf(!process.env.CI && !bundlers.isInstalled())("the packed client",
       "--module esnext --moduleResolution bundler module.ts",
     ])("for TypeScript 5.0 with %s", async (options) => {
       const strict = ["--noEmit", "--strict", "--target", "es2022", "--types", "react"];
-      expect(await run([tool("typescript/lib/tsc.js"), ...strict, ...options.split(" ")])).toBe("");
+      // TypeScript's own declarations, such as lib.dom.d.ts, are not checked: that takes half of the time.
+      const check = [...strict, "--skipDefaultLibCheck", ...options.split(" ")];
+      expect(await run([tool("typescript/lib/tsc.js"), ...check])).toBe("");
     });
   });
 });
