@@ -3,18 +3,20 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
 import { npmTool } from "./lib/paths.mjs";
 import { exitCode, Failure, interrupt, main, outputOf, runScript, start } from "./lib/run.mjs";
 
 const host = "127.0.0.1";
-const port = Number(process.env.PORT || 8787);
+const { chosenPort, wranglerOptions } = readOptions(process.argv.slice(2));
+const port = Number(chosenPort);
 
 // wscat sends no pings, so Snug would close its connection after the default of 90 seconds.
 const idleTimeoutMs = 3_600_000;
 
 const usage = `Usage: npm start [-- OPTION...]
 
-Builds Snug and runs it on this machine, on port 8787 or the one in PORT. Each OPTION goes to \`wrangler dev\`.`;
+Builds Snug and runs it on this machine, on port 8787 or the one in PORT or --port. Each OPTION goes to \`wrangler dev\`.`;
 
 await main(async () => {
   if (process.argv.includes("--help")) return console.log(usage);
@@ -31,7 +33,7 @@ await main(async () => {
       ...["--var", "DEV_TOKENS:true"],
       // wrangler's hotkeys would overwrite what this script prints.
       "--show-interactive-dev-session=false",
-      ...process.argv.slice(2),
+      ...wranglerOptions,
     ],
     {
       stdio: ["ignore", "inherit", "inherit"],
@@ -55,6 +57,30 @@ await main(async () => {
   return [129, 130, 143].includes(code) ? 0 : code;
 });
 
+/**
+ * Returns the port that `--port`, or else PORT, names, and the other options: wrangler refuses a second `--port`.
+ * @param {string[]} args
+ */
+function readOptions(args) {
+  const { values, tokens } = parseArgs({
+    args,
+    options: { port: { type: "string" } },
+    strict: false,
+    tokens: true,
+  });
+  const ports = tokens.filter((token) => token.kind === "option" && token.name === "port");
+  const taken = new Set(
+    ports.flatMap(({ index, ...token }) => {
+      const hasValueOfItsOwn = token.kind === "option" && token.inlineValue === false;
+      return hasValueOfItsOwn ? [index, index + 1] : [index];
+    }),
+  );
+  return {
+    chosenPort: values.port ?? (process.env.PORT || 8787),
+    wranglerOptions: args.filter((_, index) => !taken.has(index)),
+  };
+}
+
 /** Ends this script if npm ends without passing on a signal, for example when its shell has ended. */
 function endWithNpm() {
   if (!process.env.npm_lifecycle_event) return;
@@ -74,7 +100,7 @@ function endWithNpm() {
 
 async function checkPort() {
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
-    throw new Failure(`PORT must be a number from 1 to 65535, not "${process.env.PORT}"`);
+    throw new Failure(`the port must be a number from 1 to 65535, not "${chosenPort}"`);
   const server = createServer().listen(port, host);
   try {
     await once(server, "listening");

@@ -18,12 +18,21 @@ interface Start {
 /** Starts a command that runs the Worker, in a process group of its own, until the test ends. */
 async function start(command: string, args: string[] = []): Promise<Start> {
   const port = await freePort();
+  return startAt(port, command, args, { PORT: `${port}` });
+}
+
+async function startAt(
+  port: number,
+  command: string,
+  args: string[],
+  variables: Record<string, string>,
+): Promise<Start> {
   // What vitest sets for itself would change what the tools print and how npm runs.
   const { NODE_ENV: _, VITEST: __, npm_lifecycle_event: ___, ...environment } = process.env;
   const [program = "", ...words] = command.split(" ");
   const child = spawn(program, [...words, ...args], {
     cwd: root,
-    env: { ...environment, PORT: `${port}` },
+    env: { ...environment, ...variables },
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
   });
@@ -62,6 +71,21 @@ describe("`npm start`", { timeout: 120_000 }, () => {
     expect(await isInUse(port)).toBe(true);
     child.kill(signal);
     await vi.waitFor(async () => expect(await isInUse(port)).toBe(false), WAIT);
+  });
+
+  it("prefers --port to PORT, and rejects what is not a port", async () => {
+    const port = await freePort();
+    const { output } = await startAt(port, "node scripts/dev.mjs", ["--port", `${port}`], { PORT: "none" });
+    await vi.waitFor(() => expect(output()).toContain(`Snug runs at http://127.0.0.1:${port}\n`), WAIT);
+    for (const [args, variables] of [
+      [["--port=65536"], {}],
+      [[], { PORT: "65536" }],
+    ] as const) {
+      const { child, output } = await startAt(65_536, "node scripts/dev.mjs", [...args], variables);
+      const [code] = await once(child, "close");
+      expect(code).toBe(1);
+      expect(output()).toBe('snug: the port must be a number from 1 to 65535, not "65536"\n');
+    }
   });
 
   it("reports an invalid setting instead of running", async () => {

@@ -6,7 +6,13 @@ import { installPackages } from "../lib/apt.mjs";
 import { Failure } from "../lib/run.mjs";
 
 // Debian's build without a window is first: the tests take less than half the CPU time with it.
-const NAMES = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+const NAMES = [
+  "chromium-headless-shell",
+  "chromium",
+  "chromium-browser",
+  "google-chrome-stable",
+  "google-chrome",
+];
 const OTHER_PATHS = ["/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"];
 
 /** Returns the path of the browser: the value of CHROMIUM, or the first that is found. */
@@ -25,7 +31,9 @@ export const chromium = {
     const info = { title: "Chromium", purpose: "for the tests of the pages", duration: "1 min" };
     try {
       // Older releases have only the whole browser.
-      await installPackages(info, ["chromium-headless-shell"]).catch(() => installPackages(info, ["chromium"]));
+      await installPackages(info, ["chromium-headless-shell"]).catch(() =>
+        installPackages(info, ["chromium"]),
+      );
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       console.error(`– ${error.message}; skipping the tests of the pages`);
