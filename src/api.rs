@@ -1,12 +1,17 @@
 //! The HTTP API: checks a request, forwards it to the room's object, and returns the response.
 
+use std::cell::RefCell;
+
 use futures::future::join_all;
 use js_sys::{JsString, Uint8Array};
 use snug_core::{
     Origin, Refusal, RoomName,
     auth::{self, token::Claims},
-    backend::api::{ApiOperation, ApiRequest, BODY_TOO_LONG, MultiRoomPublish, check_no_options},
-    limits::FRAME_BYTES_MAX,
+    backend::{
+        api::{ApiOperation, ApiRequest, BODY_TOO_LONG, MultiRoomPublish, check_no_options},
+        body_reads::BodyReads,
+    },
+    limits::{BODY_MS_MAX, FRAME_BYTES_MAX},
     log::Requester,
 };
 use wasm_bindgen::JsValue;
@@ -70,7 +75,7 @@ pub async fn handle(
     let body = match has_body {
         // Bytes and not the stream: the runtime resends a request that did not reach the object,
         // but only if it can send the body again.
-        true => Some(Uint8Array::from(read_bytes(request).await?.as_slice()).into()),
+        true => Some(read_bytes(request).await?.into()),
         false => None,
     };
     forward(&room, &api_request, body.as_ref(), env).await
@@ -91,7 +96,11 @@ pub async fn publish(
     check_no_options(&check_origin(request, env)?)?;
     let claims = authenticate(request, env, context).await?;
     requester.user = Some(claims.user.clone());
-    let body = read_body(request).await?;
+    // A caller that may publish in no room does not get to send a body.
+    if !claims.grants.has_anywhere(ApiOperation::Publish.needs()) {
+        return Err(Refusal::NotGranted(ApiOperation::Publish.needs()).into());
+    }
+    let body = text(&read_bytes(request).await?)?;
     let bytes_max = claims
         .limits
         .message_bytes_max(config.room.message_bytes_max);
@@ -189,21 +198,47 @@ async fn forward(
     room_stub::fetch(env, room, &headers, body).await
 }
 
-/// Reads the body as text, which is empty if there is no body.
+/// Returns a body as text.
 ///
 /// # Errors
 ///
-/// `too_large` if it is over the limit, `bad_request` if it is incomplete or not UTF-8.
-pub async fn read_body(request: &Request) -> Result<String, Refusal> {
-    let bytes = read_bytes(request).await?;
-    String::from_utf8(bytes).map_err(|_| Refusal::BadRequest("The body is not UTF-8"))
+/// `bad_request` if it is not UTF-8.
+pub fn text(body: &Uint8Array) -> Result<String, Refusal> {
+    String::from_utf8(body.to_vec()).map_err(|_| Refusal::BadRequest("The body is not UTF-8"))
 }
 
-async fn read_bytes(request: &Request) -> Result<Vec<u8>, Refusal> {
+thread_local! {
+    /// The bodies that this isolate is reading.
+    static BODY_READS: RefCell<BodyReads> = const { RefCell::new(BodyReads::new()) };
+}
+
+/// Reads the body of a client's request, which is empty if there is none.
+///
+/// # Errors
+///
+/// `too_large` if it is over the limit, `overloaded` if the isolate reads too many, `bad_request` if it
+/// is incomplete or takes too long.
+async fn read_bytes(request: &Request) -> Result<Uint8Array, Problem> {
+    let length = request.headers().get("content-length")?;
+    let length = length.and_then(|length| length.parse().ok());
+    let started = BODY_READS.with_borrow_mut(|reads| reads.start(length, platform::now()))?;
+    let body = platform::within_ms(BODY_MS_MAX, read_body(request)).await;
+    BODY_READS.with_borrow_mut(|reads| reads.end(started));
+    Ok(body.unwrap_or(Err(BODY_TOO_SLOW))?)
+}
+
+const BODY_TOO_SLOW: Refusal = Refusal::BadRequest("The body did not arrive within 10 seconds");
+
+/// Reads a body without a time limit: [`read_bytes`] limits it, or the body has arrived.
+///
+/// # Errors
+///
+/// `too_large` if it is over the limit, `bad_request` if it is incomplete.
+pub async fn read_body(request: &Request) -> Result<Uint8Array, Refusal> {
     let Some(stream) = request.inner().body() else {
-        return Ok(Vec::new());
+        return Ok(Uint8Array::new_with_length(0));
     };
-    let bytes = body::read(&stream, FRAME_BYTES_MAX).await;
-    let bytes = bytes.map_err(|_| Refusal::BadRequest("The body ended too soon"))?;
-    bytes.ok_or(BODY_TOO_LONG)
+    let body = body::read(&stream, FRAME_BYTES_MAX).await;
+    let body = body.map_err(|_| Refusal::BadRequest("The body ended too soon"))?;
+    body.ok_or(BODY_TOO_LONG)
 }

@@ -1,6 +1,6 @@
-//! Reads HTTP bodies up to a size limit.
+//! Reads HTTP bodies up to a size limit. Their chunks stay in JavaScript: the memory of Wasm never shrinks.
 
-use js_sys::{Reflect, Uint8Array};
+use js_sys::{Array, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use web_sys::{ReadableStream, ReadableStreamDefaultReader};
 use worker::wasm_bindgen_futures;
@@ -18,21 +18,36 @@ extern "C" {
 /// # Errors
 ///
 /// The platform's error if the body ends early.
-pub async fn read(stream: &ReadableStream, bytes_max: usize) -> Result<Option<Vec<u8>>, JsValue> {
+pub async fn read(
+    stream: &ReadableStream,
+    bytes_max: usize,
+) -> Result<Option<Uint8Array>, JsValue> {
+    let bytes_max = u32::try_from(bytes_max).unwrap_or(u32::MAX);
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
     let raw: &RawReader = reader.unchecked_ref();
-    let mut bytes = Vec::new();
+    let (chunks, mut bytes) = (Array::new(), 0_u32);
     loop {
         let step = raw.read().await?;
         if Reflect::get(&step, &"done".into())?.is_truthy() {
-            return Ok(Some(bytes));
+            return Ok(Some(joined(&chunks, bytes)));
         }
         let chunk: Uint8Array = Reflect::get(&step, &"value".into())?.unchecked_into();
-        let length = usize::try_from(chunk.length()).unwrap_or(usize::MAX);
-        if bytes.len().saturating_add(length) > bytes_max {
+        bytes = bytes.saturating_add(chunk.length());
+        if bytes > bytes_max {
             let _cancelled = reader.cancel();
             return Ok(None);
         }
-        bytes.extend(chunk.to_vec());
+        chunks.push(&chunk);
     }
+}
+
+fn joined(chunks: &Array, bytes: u32) -> Uint8Array {
+    let body = Uint8Array::new_with_length(bytes);
+    let mut offset = 0_u32;
+    for index in 0..chunks.length() {
+        let chunk: Uint8Array = chunks.get(index).unchecked_into();
+        body.set(&chunk, offset);
+        offset = offset.saturating_add(chunk.length());
+    }
+    body
 }

@@ -40,7 +40,8 @@ pub async fn handle(
         Some(stream) => body::read(&stream, CLAIMS_BYTES_MAX)
             .await
             .map_err(|_| Refusal::BadRequest("The body ended too soon"))?
-            .ok_or(CLAIMS_TOO_LONG)?,
+            .ok_or(CLAIMS_TOO_LONG)?
+            .to_vec(),
         None => Vec::new(),
     };
     let Secret(token) = issuer.sign(&claims, platform::now())?;

@@ -79,7 +79,7 @@ pub async fn send(
         .ok_or("answered with a body that is too long")?;
     Ok(ServiceResponse {
         status,
-        body,
+        body: body.to_vec(),
         retry_after_s,
     })
 }

@@ -84,7 +84,7 @@ describe("a refusal", () => {
   it("of one of several rooms has the reference of its result", async () => {
     const room = newRoom();
     const body = JSON.stringify({ rooms: [room], messages: [{ data: 1 }] });
-    const { results } = await call("POST", "/v1/publish", ["elsewhere"], { body });
+    const { results } = await call("POST", "/v1/publish", { elsewhere: ["serve"] }, { body });
     const [{ error }] = results as [{ error: LogLine }];
     expect(await linesAbout(room)).toMatchObject([{ code: "room_forbidden", user: "app", ref: error.ref }]);
   });

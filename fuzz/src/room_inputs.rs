@@ -80,6 +80,7 @@ fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
             let text = String::from_utf8_lossy(bytes.until(b'|')).into_owned();
             world.receive(which.into(), &text);
         }
+        b'B' => world.receive_too_long(bytes.digit().into()),
         b'b' => world.receive_binary(bytes.digit().into()),
         b'p' => world.ping_runtime(bytes.digit().into()),
         // Passing of time, in steps from 3 ms to hours, without waking the room.

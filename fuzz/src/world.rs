@@ -266,6 +266,13 @@ impl World {
         }
     }
 
+    /// Receives a frame that is longer than a frame may be.
+    pub fn receive_too_long(&mut self, which: usize) {
+        if let Some(from) = self.id(which) {
+            self.feed(Input::ReceiveTooLong { from });
+        }
+    }
+
     /// Sends an API request.
     pub fn send_api_request(&mut self, operation: ApiOperation, body: String) {
         let id = ApiRequestId(self.api_requests);

@@ -15,15 +15,17 @@ use std::{
 };
 
 use futures::channel::oneshot;
+use js_sys::JsString;
 use snug_core::{
     Admission, ApiRequest, ApiRequestId, ApiResponse, ConnectionId, Input, Output, Refusal,
     RoomName, Timestamp,
     auth::SUBPROTOCOL,
+    limits::FRAME_BYTES_MAX,
     log::Requester,
     protocol::push::{PING, PONG},
     room::io::StorageFault,
 };
-use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use worker::{
     Env, Error, Request, Response, ResponseBuilder, Result, State, WebSocket, WebSocketPair,
     console_error,
@@ -34,7 +36,7 @@ use worker::{
 
 use self::{sockets::Sockets, store::Store, text_cache::JsTextCache};
 use crate::{
-    api::{API_REQUEST_HEADER, read_body},
+    api::{API_REQUEST_HEADER, read_body, text},
     config,
     join::{ADMISSION_HEADER, is_upgrade},
     log::{self, Spawn},
@@ -50,6 +52,9 @@ pub struct Room {
 
 /// Runs a task in the object, which does not hibernate in the meantime.
 const SPAWN: Spawn<'_> = &|task| spawn_local(task);
+
+/// The UTF-16 units of the longest frame.
+const FRAME_UNITS_MAX: u32 = FRAME_BYTES_MAX as u32;
 
 /// Delay before an alarm whose turn failed is run again.
 const ALARM_RETRY_MS: u64 = 60_000;
@@ -161,8 +166,13 @@ impl Room {
         let Some(from) = sockets::id_of(&self.object.state, &socket) else {
             return Ok(());
         };
-        let input = match message.as_string() {
-            Some(text) => Input::Receive { from, text },
+        let input = match message.dyn_ref::<JsString>() {
+            // Looked at here, because the memory of Wasm never shrinks. A UTF-16 unit is at least a byte.
+            Some(text) if text.length() > FRAME_UNITS_MAX => Input::ReceiveTooLong { from },
+            Some(text) => Input::Receive {
+                from,
+                text: text.into(),
+            },
             None => Input::ReceiveBinary { from },
         };
         // If the room cannot wake, the client would wait forever.
@@ -245,7 +255,7 @@ impl Object {
         let api_request: ApiRequest = serde_json::from_str(&api_request).map_err(Error::from)?;
         let caller = &api_request.caller;
         (requester.user, requester.origin) = (Some(caller.user.clone()), caller.origin.clone());
-        let body = read_body(request).await?;
+        let body = text(&read_body(request).await?)?;
         if self.is_unused()? {
             if let Some(response) = api_request.operation.response_if_unused(&self.name()?) {
                 return Ok(to_http(&response)?);

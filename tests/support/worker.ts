@@ -49,7 +49,54 @@ const OVERLOADED = `
   export default {};
 `;
 
+/** A running Worker that reports its memory. */
+export interface MeasuredWorker extends Worker {
+  /** Returns the bytes of Wasm memory, which rooms and requests share here, and of the runtime's process. */
+  memory(): Promise<{ wasm: number; process: number }>;
+}
+
+/** Starts the Worker as it is, and reads the size of its memory from outside. Linux only. */
+export async function startMeasured(settings?: Settings): Promise<MeasuredWorker> {
+  const before = new Set(runtimes());
+  const worker = await start(settings, { isMeasured: true });
+  const pid = runtimes().find((pid) => !before.has(pid));
+  const memory = async () => {
+    const response = await fetch(`${worker.origin}/wasm-memory`);
+    const resident = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+    return { wasm: Number(await response.text()), process: Number(resident) * 1024 };
+  };
+  return { ...worker, memory };
+}
+
+/** Returns the process ids of the runtimes that this process has started. */
+const runtimes = () =>
+  readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, "utf8").trim().split(" ").filter(Boolean);
+
+/** Keeps the instance of the Wasm module, which the built Worker does not export. */
+const KEEP_INSTANCE = `
+  const { Instance } = WebAssembly;
+  WebAssembly.Instance = class extends Instance {
+    constructor(...args) {
+      super(...args);
+      globalThis.memory = this.exports.memory;
+    }
+  };
+`;
+
+const MEASURED = `
+  import "./keep-instance.js";
+  import Built from "./snug.js";
+  export { Room } from "./snug.js";
+  export default class extends Built {
+    fetch(request) {
+      if (new URL(request.url).pathname !== "/wasm-memory") return super.fetch(request);
+      return new Response(globalThis.memory.buffer.byteLength);
+    }
+  }
+`;
+
 interface StartOptions {
+  isMeasured?: boolean;
   storage?: string | undefined;
   hasPages?: boolean;
   objects?: string;
@@ -57,11 +104,11 @@ interface StartOptions {
 
 async function start(
   settings: Settings = {},
-  { storage, hasPages = false, objects }: StartOptions,
+  { storage, hasPages = false, objects, isMeasured = false }: StartOptions,
 ): Promise<Worker> {
   const lines: string[] = [];
   const miniflare = new Miniflare({
-    ...options({ JWT_SECRET: SECRET, ...settings }, hasPages, objects),
+    ...options({ JWT_SECRET: SECRET, ...settings }, { hasPages, objects, isMeasured }),
     resourcePersistencePath: storage,
     handleStructuredLogs({ level, message }: { level: string; message: string }) {
       lines.push(`${level}: ${message}`);
@@ -95,7 +142,10 @@ const FAILURE = /panicked|RuntimeError|Uncaught (?!exception: kj\/compat\/http)/
 const fromRoot = (path: string) => new URL(`../../${path}`, import.meta.url);
 
 /** Converts wrangler.toml to Miniflare's options. */
-function options(settings: Settings, hasPages: boolean, objects?: string): MiniflareOptions {
+function options(
+  settings: Settings,
+  { hasPages, objects, isMeasured }: Omit<StartOptions, "storage">,
+): MiniflareOptions {
   const toml = readFileSync(fromRoot("wrangler.toml"), "utf8");
   const [, compatibilityDate = ""] = /^compatibility_date = "(.+)"$/m.exec(toml) ?? [];
   const [, flags = "[]"] = /^compatibility_flags = (.+)$/m.exec(toml) ?? [];
@@ -121,7 +171,14 @@ function options(settings: Settings, hasPages: boolean, objects?: string): Minif
           ...(hasPages && { assets: { directory: fileURLToPath(fromRoot(pages)), hasUserWorker: true } }),
           manifest: {
             mainModule: "index.js",
-            modules: { "index.js": script, "index_bg.wasm": wasm },
+            modules: isMeasured
+              ? {
+                  "index.js": { type: "esm", contents: MEASURED },
+                  "keep-instance.js": { type: "esm", contents: KEEP_INSTANCE },
+                  "snug.js": script,
+                  "index_bg.wasm": wasm,
+                }
+              : { "index.js": script, "index_bg.wasm": wasm },
           },
           env: {
             ...Object.fromEntries(variables),

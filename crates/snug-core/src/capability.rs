@@ -116,6 +116,11 @@ impl<'de> Deserialize<'de> for Capabilities {
 pub struct Grants(Vec<(String, Capabilities)>);
 
 impl Grants {
+    /// Returns true if any pattern grants the capability.
+    pub fn has_anywhere(&self, needed: Capability) -> bool {
+        self.0.iter().any(|(_, grant)| grant.has(needed))
+    }
+
     /// Returns what the most specific matching pattern grants: the exact name or, failing that, the
     /// longest prefix. `None` if no pattern matches, or if that pattern grants nothing.
     pub fn for_room(&self, room: &RoomName) -> Option<Capabilities> {

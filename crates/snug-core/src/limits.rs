@@ -72,6 +72,12 @@ pub const EPOCH_BYTES_MAX: usize = 64;
 pub const API_MESSAGES_MAX: usize = 100;
 /// The rooms to which one API request may publish.
 pub const API_ROOMS_MAX: usize = 100;
+/// The time in which the body of an API request has to arrive.
+pub const BODY_MS_MAX: u64 = 10_000;
+/// The bytes of all bodies that an isolate reads at once: an isolate has 128 MB.
+pub const BODIES_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// The bytes that a shorter body counts, for what the runtime keeps with each request.
+pub const BODY_BYTES_MIN: usize = 16 * 1024;
 /// The API callers whose rate buckets a room keeps.
 pub const CALLERS_MAX: usize = 1_000;
 

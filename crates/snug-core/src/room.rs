@@ -285,6 +285,7 @@ impl Room {
                 admission,
             } => self.connect(connection, admission),
             Input::Receive { from, text } => self.receive(from, text),
+            Input::ReceiveTooLong { from } => self.close_too_large(from),
             Input::ReceiveBinary { from } => self.close(from, CloseCode::UnsupportedData),
             Input::Disconnect { connection, clean } => {
                 self.closing.remove(&connection);

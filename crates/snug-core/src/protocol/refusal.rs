@@ -55,7 +55,7 @@ pub enum Refusal {
     },
     /// The room has reached its limit of connections.
     RoomFull,
-    /// The room has more requests than it can handle.
+    /// The room or the isolate has more requests than it can handle.
     Overloaded,
     /// A setting is invalid; the text names it, never its value.
     Misconfigured(String),
@@ -176,7 +176,7 @@ impl Refusal {
             }
             Self::RateLimited { .. } => "Too many requests to this room: slow down",
             Self::RoomFull => "The room has reached its limit of connections",
-            Self::Overloaded => "The room has too many requests: try again later",
+            Self::Overloaded => "Too many requests at once: try again later",
             Self::ClaimInvalid(detail)
             | Self::SessionUnusable(detail)
             | Self::InvalidInput(detail)

@@ -315,7 +315,7 @@ impl Room {
         }
     }
 
-    fn close_too_large(&mut self, from: ConnectionId) {
+    pub(super) fn close_too_large(&mut self, from: ConnectionId) {
         self.refuse(
             from,
             None,

@@ -38,6 +38,11 @@ pub enum Input {
         /// The frame.
         text: String,
     },
+    /// A text frame arrived that is longer than [`crate::limits::FRAME_BYTES_MAX`].
+    ReceiveTooLong {
+        /// The sender.
+        from: ConnectionId,
+    },
     /// A binary frame arrived.
     ReceiveBinary {
         /// The sender.

@@ -592,6 +592,12 @@ impl TestRoom {
         self.feed(Input::ReceiveBinary { from: client.0 });
     }
 
+    /// Sends a frame that is so long that the Worker does not pass it on.
+    #[track_caller]
+    pub fn sends_too_long(&mut self, client: Client) {
+        self.feed(Input::ReceiveTooLong { from: client.0 });
+    }
+
     /// Sends a ping that the runtime answers without waking the room.
     #[track_caller]
     pub fn pings_runtime(&mut self, client: Client) {

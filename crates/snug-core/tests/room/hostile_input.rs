@@ -161,6 +161,7 @@ fn frames_after_a_close_are_ignored() {
         for gone in [ann, cho] {
             room.publishes(gone, "ghost");
             room.sends_binary(gone);
+            room.sends_too_long(gone);
             room.receives_nothing(gone);
         }
         room.receives_nothing(bob);

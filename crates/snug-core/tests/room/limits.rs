@@ -67,6 +67,10 @@ fn a_frame_one_byte_over_the_limit_is_rejected() {
             room.sends_text(ann, &format!("{line}\n{line}"));
             receives_too_large(room, ann);
             assert_eq!(room.stored_count(), 1);
+            let bob = room.join("bob");
+            room.skips_received();
+            room.sends_too_long(bob);
+            receives_too_large(room, bob);
         },
     );
 }
