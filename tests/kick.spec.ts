@@ -51,18 +51,20 @@ it("a ban rejects the user until it ends, even after hibernation", async () => {
   const room = newRoom();
   const moderator = await connect(worker, room, MODERATOR);
   const bob = await connect(worker, room, BOB);
-  const end = Date.now() + 2_000;
-  await kick(moderator, "bob", { ban_seconds: 2 });
+  await kick(moderator, "bob", { ban_seconds: 60 });
   expect(await bob.closed()).toEqual({ code: 4101, reason: "banned" });
   await worker.hibernate(room);
   for (const send of [joinRefusal, joinWithoutUpgrade]) {
     const response = await send(worker, room, BOB);
     expect(response.status).toBe(403);
     expect(JSON.parse(response.body)).toMatchObject({ code: "banned", title: "Forbidden" });
-    expect(["1", "2"]).toContain(response.headers["retry-after"]);
+    const seconds = Number(response.headers["retry-after"]);
+    expect(seconds > 0 && seconds <= 60, `${seconds}`).toBe(true);
   }
   await connect(worker, room);
   await connect(worker, newRoom(), BOB);
+  const end = Date.now() + 1_000;
+  await kick(await connect(worker, room, MODERATOR), "bob", { ban_seconds: 1 });
   while ((await joinWithoutUpgrade(worker, room, BOB)).status === 403)
     await new Promise((resolve) => setTimeout(resolve, 100));
   expect(Date.now()).toBeGreaterThanOrEqual(end);
