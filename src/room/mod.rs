@@ -20,7 +20,7 @@ use snug_core::{
     Admission, ApiRequest, ApiRequestId, ApiResponse, ConnectionId, Input, Output, Refusal,
     RoomName, Timestamp,
     auth::SUBPROTOCOL,
-    limits::FRAME_BYTES_MAX,
+    limits::{FRAME_BYTES_MAX, QUEUE_CHECK_MS},
     log::Requester,
     protocol::push::{PING, PONG},
     room::io::StorageFault,
@@ -67,6 +67,8 @@ struct Object {
     alarm: Rc<Cell<Option<Timestamp>>>,
     /// The time at which the next timer flushes.
     flushes_at: Cell<Option<Timestamp>>,
+    /// True if a timer runs that will read the queues of all sockets.
+    checks_queues: Cell<bool>,
     /// The number of API requests since the object started.
     api_requests: Cell<u64>,
     /// API requests without a response yet.
@@ -111,6 +113,7 @@ impl Room {
             env,
             alarm,
             flushes_at: Cell::new(None),
+            checks_queues: Cell::new(false),
             api_requests: Cell::new(0),
             pending: RefCell::default(),
             awake: RefCell::new(None),
@@ -221,7 +224,12 @@ impl Object {
             return Err(Refusal::UpgradeRequired.into());
         }
         self.sweep_if_due()?;
-        self.with_awake(|awake| awake.room.check_capacity(&admission, platform::now()))??;
+        self.with_awake(|awake| {
+            let own = awake.room.sockets_of(&admission.user);
+            let unread_bytes = awake.sockets.unread_bytes_of(own);
+            let now = platform::now();
+            awake.room.check_capacity(&admission, unread_bytes, now)
+        })??;
         if is_probe {
             return Err(Refusal::UpgradeRequired.into());
         }
@@ -327,6 +335,7 @@ impl Object {
             let now = platform::now();
             let input = input(awake);
             let mut next = Some(input);
+            awake.room.set_unread_bytes(awake.sockets.unread_bytes());
             while let Some(input) = next {
                 awake.room.handle_input(input, now);
                 while let Some(output) = awake.room.poll_output() {
@@ -334,12 +343,12 @@ impl Object {
                         awake.room.handle_input(result, now);
                     }
                 }
-                let queued = awake.sockets.take_long_queues();
-                next = (!queued.is_empty()).then_some(Input::SlowConsumers { queued });
+                next = awake.sockets.is_too_slow().then(|| slow_consumers(awake));
             }
             awake.texts.clear();
             self.arm(awake);
             self.arm_flush(awake, now);
+            self.arm_queue_check(awake);
         })
     }
 
@@ -467,7 +476,7 @@ impl Object {
                 None
             }
             Output::Send { to, text } => {
-                sockets.send(&to, texts.encode(&text));
+                sockets.send(&to, texts.encode(&text), text.len());
                 None
             }
             Output::Attach {
@@ -512,6 +521,23 @@ impl Object {
         }
     }
 
+    /// Starts a timer that reads the queues of all sockets, if together they are long.
+    fn arm_queue_check(self: &Rc<Self>, awake: &Awake) {
+        if !awake.sockets.is_check_due() || self.checks_queues.replace(true) {
+            return;
+        }
+        let object = Rc::downgrade(self);
+        platform::run_in_ms(QUEUE_CHECK_MS, move || {
+            let Some(object) = object.upgrade() else {
+                return;
+            };
+            object.checks_queues.set(false);
+            if let Err(error) = object.turn(slow_consumers) {
+                console_error!("queues: {error}");
+            }
+        });
+    }
+
     /// Starts a timer for the room's next flush, unless an earlier one runs.
     fn arm_flush(self: &Rc<Self>, awake: &Awake, now: Timestamp) {
         let Some(wait_ms) = awake.room.poll_flush() else {
@@ -535,6 +561,13 @@ impl Object {
                 console_error!("flush: {error}");
             }
         });
+    }
+}
+
+/// Reads the queues of all sockets.
+fn slow_consumers(awake: &mut Awake) -> Input {
+    Input::SlowConsumers {
+        queued: awake.sockets.read_queues(),
     }
 }
 

@@ -4,25 +4,46 @@ use std::collections::BTreeMap;
 
 use js_sys::JsString;
 use snug_core::{
-    CloseCode, ConnectionId, Timestamp, limits::QUEUE_BYTES_NOTED, room::io::RestoredSocket,
+    CloseCode, ConnectionId, Timestamp, limits::QUEUE_BYTES_MAX, room::io::RestoredSocket,
 };
 use worker::{Result, State, WebSocket, console_warn};
 
 use crate::platform;
 
-/// The room's sockets, by connection.
+/// The room's sockets, by connection, and what waits for their clients to read it.
 #[derive(Default)]
 pub struct Sockets {
-    open: BTreeMap<ConnectionId, WebSocket>,
-    /// The queued bytes of sockets whose queue was long when a frame was sent to them.
-    long_queues: BTreeMap<ConnectionId, u64>,
+    all: BTreeMap<ConnectionId, Socket>,
+    /// The bytes that were queued for all sockets, by the last figure of each.
+    queued: u64,
+    /// True if something was sent to a socket that is too slow.
+    is_too_slow: bool,
+    /// True if something was sent since the queues were last read.
+    has_sent: bool,
+}
+
+struct Socket {
+    socket: WebSocket,
+    is_closing: bool,
+    /// The bytes that were queued after the last frame was sent.
+    queued: u64,
+}
+
+impl Socket {
+    fn new(socket: WebSocket) -> Self {
+        Self {
+            queued: platform::queued_bytes(&socket),
+            socket,
+            is_closing: false,
+        }
+    }
 }
 
 impl Sockets {
     /// Returns the sockets that survived hibernation, and their attachments. Sockets without an
     /// attachment are closing and are skipped.
     pub fn restore(state: &State) -> Result<(Self, Vec<RestoredSocket>)> {
-        let (mut open, mut restored) = (BTreeMap::new(), Vec::new());
+        let (mut sockets, mut restored) = (Self::default(), Vec::new());
         for socket in platform::sockets(state)? {
             let attachment = platform::attachment(&socket);
             if let (Some(connection), Some(attachment)) = (id_of(state, &socket), attachment) {
@@ -32,68 +53,110 @@ impl Sockets {
                     attachment,
                     answered,
                 });
-                open.insert(connection, socket);
+                let socket = Socket::new(socket);
+                sockets.queued = sockets.queued.saturating_add(socket.queued);
+                sockets.all.insert(connection, socket);
             }
         }
-        let long_queues = BTreeMap::new();
-        Ok((Self { open, long_queues }, restored))
+        Ok((sockets, restored))
     }
 
     /// Accepts a new socket.
     pub fn accept(&mut self, state: &State, id: ConnectionId, socket: WebSocket) -> Result<()> {
         platform::accept(state, &socket, &id.to_string())?;
-        self.open.insert(id, socket);
+        self.all.insert(id, Socket::new(socket));
         Ok(())
     }
 
     /// Sets a socket's attachment.
     pub fn attach(&self, id: ConnectionId, attachment: &str) -> Result<()> {
-        self.open
-            .get(&id)
-            .map_or(Ok(()), |socket| platform::attach(socket, Some(attachment)))
+        self.all.get(&id).map_or(Ok(()), |one| {
+            platform::attach(&one.socket, Some(attachment))
+        })
     }
 
     /// Sends a frame to several sockets. A dead socket does not stop the loop: the runtime reports
     /// its end as a separate event.
-    pub fn send(&mut self, to: &[ConnectionId], text: &JsString) {
+    pub fn send(&mut self, to: &[ConnectionId], text: &JsString, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.has_sent = true;
         for id in to {
-            let Some(socket) = self.open.get(id) else {
+            let Some(one) = self.all.get_mut(id).filter(|one| !one.is_closing) else {
                 continue;
             };
-            let queued = platform::queued_bytes(socket);
-            if queued >= QUEUE_BYTES_NOTED {
-                self.long_queues.insert(*id, queued);
-            }
-            if let Err(error) = platform::send(socket, text) {
+            let queued = platform::queued_bytes(&one.socket).saturating_add(bytes);
+            self.queued = self
+                .queued
+                .saturating_sub(one.queued)
+                .saturating_add(queued);
+            self.is_too_slow |= queued > QUEUE_BYTES_MAX;
+            one.queued = queued;
+            if let Err(error) = platform::send(&one.socket, text) {
                 console_warn!("send: {error}");
             }
         }
     }
 
-    /// Returns the queued bytes of sockets that had a long queue since the last call.
-    pub fn take_long_queues(&mut self) -> BTreeMap<ConnectionId, u64> {
-        std::mem::take(&mut self.long_queues)
+    /// Returns true if a socket has become too slow since the queues were last read.
+    pub fn is_too_slow(&self) -> bool {
+        self.is_too_slow
     }
 
-    /// Closes a socket. The runtime then reports its end as an event.
+    /// Returns true if the queues have to be read again after some time: something was sent, and
+    /// together they are long.
+    pub fn is_check_due(&self) -> bool {
+        self.has_sent && self.queued > QUEUE_BYTES_MAX
+    }
+
+    /// Reads the queues of all sockets, and returns those that are not empty.
+    pub fn read_queues(&mut self) -> BTreeMap<ConnectionId, u64> {
+        (self.is_too_slow, self.has_sent, self.queued) = (false, false, 0);
+        let mut queues = BTreeMap::new();
+        for (id, one) in &mut self.all {
+            one.queued = platform::queued_bytes(&one.socket);
+            self.queued = self.queued.saturating_add(one.queued);
+            if one.queued > 0 {
+                queues.insert(*id, one.queued);
+            }
+        }
+        queues
+    }
+
+    /// Returns the bytes that were queued for all sockets after the last frame of each.
+    pub fn unread_bytes(&self) -> u64 {
+        self.queued
+    }
+
+    /// Returns the bytes that are queued for these sockets now.
+    pub fn unread_bytes_of(&self, of: impl Iterator<Item = ConnectionId>) -> u64 {
+        let sockets = of.filter_map(|id| self.all.get(&id));
+        sockets.map(|one| platform::queued_bytes(&one.socket)).sum()
+    }
+
+    /// Closes a socket. The runtime then reports its end as an event, until which it keeps the queue.
     pub fn close(&mut self, id: ConnectionId, code: CloseCode, attachment: &str) -> Result<()> {
-        let Some(socket) = self.open.remove(&id) else {
+        let Some(one) = self.all.get_mut(&id).filter(|one| !one.is_closing) else {
             return Ok(());
         };
-        platform::attach(&socket, Some(attachment))?;
-        socket.close(Some(code.number()), Some(code.reason()))
+        one.is_closing = true;
+        // The client must learn of the close even if the attachment cannot be written.
+        let attached = platform::attach(&one.socket, Some(attachment));
+        one.socket.close(Some(code.number()), Some(code.reason()))?;
+        attached
     }
 
     /// Removes a socket whose end the runtime has reported.
     pub fn remove(&mut self, id: ConnectionId) {
-        self.open.remove(&id);
+        if let Some(one) = self.all.remove(&id) {
+            self.queued = self.queued.saturating_sub(one.queued);
+        }
     }
 
     /// Returns the time at which the runtime last answered a ping, by connection.
     pub fn answered(&self, state: &State) -> BTreeMap<ConnectionId, Timestamp> {
-        self.open
+        self.all
             .iter()
-            .filter_map(|(id, socket)| Some((*id, platform::auto_responded_at(state, socket)?)))
+            .filter_map(|(id, one)| Some((*id, platform::auto_responded_at(state, &one.socket)?)))
             .collect()
     }
 }

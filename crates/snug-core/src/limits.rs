@@ -181,12 +181,18 @@ pub const MERGE_BYTES_MAX: usize = 8 * 1024;
 /// The bytes in the runtime's queue for one socket, beyond the kernel's buffers. If the queue grows
 /// longer, the connection is closed with 4002. More than one join may be sent.
 pub const QUEUE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// The bytes in the queues of one user's sockets in a room. A user whose sockets hold more than
+/// [`QUEUE_BYTES_MAX`] cannot open another one, which may begin with [`RECOVERY_BYTES_MAX`].
+pub const USER_QUEUE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// The bytes in the queues of all sockets of a room: an isolate has 128 MB.
 pub const ROOM_QUEUE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// The least queue that is tracked. A client with a shorter queue keeps up.
-pub const QUEUE_BYTES_NOTED: u64 = 256 * 1024;
+/// The delay after which the queues of a room are looked at, because what the room has just sent
+/// may be gone by then.
+pub const QUEUE_CHECK_MS: u64 = 250;
 
 const _: () = assert!(QUEUE_BYTES_MAX > (RECOVERY_BYTES_MAX + PAGE_BYTES_MAX) as u64);
+const _: () =
+    assert!(USER_QUEUE_BYTES_MAX > QUEUE_BYTES_MAX + (RECOVERY_BYTES_MAX + PAGE_BYTES_MAX) as u64);
 
 /// The number of errors within [`ERROR_WINDOW_MS`] that closes a connection.
 pub const ERRORS_MAX: usize = 20;

@@ -20,6 +20,7 @@ mod presence_diff;
 mod publish;
 mod publish_hook;
 mod refresh;
+mod slow_consumers;
 mod sweep;
 mod timers;
 pub mod user_entries;
@@ -38,6 +39,7 @@ use crate::{
     },
     config::RoomRules,
     ids::{ConnectionId, Epoch, Offset, RoomName, Timestamp},
+    limits::QUEUE_BYTES_MAX,
     protocol::{
         command::{CommandId, PageStart},
         error::CloseCode,
@@ -126,6 +128,8 @@ pub struct Room {
     outbox: Outbox,
     flush_window: FlushWindow,
     presence_window: PresenceWindow,
+    /// The bytes that the clients have not read; see [`Self::set_unread_bytes`].
+    unread_bytes: u64,
     outputs: VecDeque<Output>,
 }
 
@@ -222,6 +226,7 @@ impl Room {
             outbox: Outbox::default(),
             flush_window: FlushWindow::default(),
             presence_window: PresenceWindow::default(),
+            unread_bytes: 0,
             outputs: VecDeque::new(),
         };
         room.set_oldest(stored.oldest_time);
@@ -242,26 +247,25 @@ impl Room {
     }
 
     /// Checks that the user is not banned, that the token has not been ended, and that the room has
-    /// capacity for one more connection.
+    /// capacity for one more connection. `unread_bytes` are queued for [`Self::sockets_of`] the user.
     ///
     /// # Errors
     ///
-    /// `banned`, `token_expired`, `too_many_connections`, `room_full`.
-    pub fn check_capacity(&self, admission: &Admission, now: Timestamp) -> Result<(), Refusal> {
+    /// `banned`, `token_expired`, `too_many_connections`, `rate_limited`, `room_full`.
+    pub fn check_capacity(
+        &self,
+        admission: &Admission,
+        unread_bytes: u64,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         let user = &admission.user;
         self.bans.admit(user, now)?;
         self.ended_tokens.admit(user, admission.issued, now)?;
-        let closing = self
-            .closing
-            .values()
-            .filter(|one| one.closing.as_ref() == Some(user));
-        let own = self
-            .presence
-            .connections_of(user)
-            .count()
-            .saturating_add(closing.count());
-        if own >= self.rules.connections_per_user_max {
+        if self.sockets_of(user).count() >= self.rules.connections_per_user_max {
             return Err(Refusal::TooManyConnections);
+        }
+        if unread_bytes > QUEUE_BYTES_MAX {
+            return Err(Refusal::RateLimited { seconds: 1 });
         }
         let all = self.connections.len().saturating_add(self.closing.len());
         if all >= self.rules.connections_max {
@@ -302,7 +306,7 @@ impl Room {
                 self.hook_queue.decide(&request, decisions)
             }
             Input::Flush => self.on_elapsed(),
-            Input::SlowConsumers { queued } => self.close_slow(&queued),
+            Input::SlowConsumers { queued } => self.close_slow(queued),
             Input::Appended(outcome) => self.appended(outcome),
             Input::Trimmed(outcome) => self.trimmed(outcome),
             Input::BanStored(outcome) => self.ban_stored(outcome),

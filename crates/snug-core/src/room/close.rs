@@ -1,11 +1,8 @@
 //! The end of a connection, by the client or by the room.
 
-use std::{cmp::Reverse, collections::BTreeMap};
-
 use super::{Room, outbox::Audience};
 use crate::{
     ids::{ConnectionId, Origin, Reference, UserId},
-    limits::{QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX},
     log::{LogEvent, LogLine},
     protocol::{error::CloseCode, push::Push},
     room::{
@@ -129,26 +126,6 @@ impl Room {
             };
             self.presence.start_grace(absence.clone());
             self.outputs.push_back(Output::StoreAbsence(absence));
-        }
-    }
-
-    /// Closes connections that read more slowly than the room sends, the slowest first.
-    pub(super) fn close_slow(&mut self, queued: &BTreeMap<ConnectionId, u64>) {
-        let of_closing = self.closing.values().map(|one| one.queued_bytes);
-        // A socket that is being closed may be reported again, because `closing` was sent to it.
-        let is_open = |id: &ConnectionId| self.connections.contains_key(id);
-        let mut slowest: Vec<_> = queued.iter().filter(|(id, _)| is_open(id)).collect();
-        let of_open = slowest.iter().map(|(_, bytes)| **bytes);
-        let mut total = of_open.chain(of_closing).sum::<u64>();
-        slowest.sort_by_key(|(_, bytes)| Reverse(**bytes));
-        for (id, bytes) in slowest {
-            if *bytes > QUEUE_BYTES_MAX || total > ROOM_QUEUE_BYTES_MAX {
-                self.close(*id, CloseCode::TooSlow);
-                total = total.saturating_sub(*bytes);
-                if let Some(closing) = self.closing.get_mut(id) {
-                    closing.queued_bytes = *bytes;
-                }
-            }
         }
     }
 }

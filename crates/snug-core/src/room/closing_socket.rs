@@ -17,10 +17,6 @@ pub struct ClosingSocket {
     /// The socket's user; `None` if its attachment was unreadable.
     #[serde(deserialize_with = "Option::deserialize")]
     pub closing: Option<UserId>,
-    /// Bytes that were queued when it was closed as too slow. The runtime keeps them until the
-    /// socket has ended.
-    #[serde(skip)]
-    pub queued_bytes: u64,
 }
 
 impl ClosingSocket {
@@ -29,7 +25,6 @@ impl ClosingSocket {
         Self {
             v: VERSION,
             closing,
-            queued_bytes: 0,
         }
     }
 

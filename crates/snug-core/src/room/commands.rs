@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Capability,
     ids::{ConnectionId, UserId},
-    limits::{FRAME_BYTES_MAX, REFRESH_BYTES_MAX},
+    limits::{FRAME_BYTES_MAX, QUEUE_CHECK_MS, REFRESH_BYTES_MAX},
     protocol::{
         command::{BadCommand, Command, CommandId},
         error::{CloseCode, ErrorCode},
@@ -26,6 +26,8 @@ const RETRY_MS: u64 = 1000;
 
 const NOT_GRANTED: &str = "the token does not grant the capability that this command needs";
 const HOOK_QUEUE_FULL: &str = "too many messages await the publish hook; try again later";
+
+const TOO_MUCH_UNREAD: &str = "the room's clients leave too much unread; try again later";
 
 impl Room {
     /// Accepts a frame, whose commands are processed one by one as outputs are polled.
@@ -159,6 +161,13 @@ impl Room {
             Command::State { data } => {
                 self.set_state(from, data);
                 self.ack(from, id.as_ref());
+            }
+            Command::History(_) if self.has_too_much_unread() => {
+                let throttled = Throttled {
+                    retry_after_ms: QUEUE_CHECK_MS,
+                    is_flood: false,
+                };
+                self.throttle(from, id.as_ref(), throttled, TOO_MUCH_UNREAD);
             }
             Command::Members => self.list_members(from, id.as_ref()),
             Command::History(request) => {
@@ -333,6 +342,7 @@ impl Room {
 
     /// Sends a reply that can be much longer than its command, and counts it toward the rate.
     pub(super) fn send_with_charge(&mut self, to: ConnectionId, text: Rc<str>) {
+        self.count_unread(text.len());
         let charged = self
             .connections
             .get_mut(&to)

@@ -63,6 +63,9 @@ impl Room {
             Some(request) if is_recovery && request.from == PageStart::After(self.newest) => {
                 self.welcome(to, Some(true));
             }
+            Some(_) if self.has_too_much_unread() => {
+                self.welcome(to, is_recovery.then_some(false));
+            }
             Some(request) => {
                 self.read_page(request);
                 self.pending_query = Some(PendingQuery::Replay {

@@ -72,10 +72,10 @@ pub enum Input {
     },
     /// The delay of [`crate::Room::poll_flush`] has passed.
     Flush,
-    /// Sockets whose clients do not keep up: those for which the runtime queues at least
-    /// [`crate::limits::QUEUE_BYTES_NOTED`] bytes.
+    /// The queues of the room's sockets: one is longer than [`crate::limits::QUEUE_BYTES_MAX`], or
+    /// all together were when the room last sent something, [`crate::limits::QUEUE_CHECK_MS`] ago.
     SlowConsumers {
-        /// Queued bytes by connection.
+        /// The bytes that the runtime queues, by connection. Includes sockets that are being closed.
         queued: BTreeMap<ConnectionId, u64>,
     },
     /// The result of [`Output::Append`].

@@ -336,7 +336,7 @@ impl TestRoom {
         self.wake();
         self.sweeps_if_due();
         self.room
-            .check_capacity(&admission, self.now)
+            .check_capacity(&admission, self.queued_for(&admission.user), self.now)
             .map_err(|refusal| refusal.code())?;
         self.connected += 1;
         // Ids must not sort in the order of joining.
@@ -367,6 +367,7 @@ impl TestRoom {
         self.wake();
         if let Some(socket) = self.sockets.get_mut(&client.0) {
             (socket.is_open, socket.is_ending) = (false, false);
+            socket.queued = 0;
         }
         self.feed(Input::Disconnect {
             connection: client.0,
@@ -721,12 +722,27 @@ impl TestRoom {
         self.skips_received();
     }
 
-    /// Reports the bytes that are queued for slow clients.
+    /// Reports the bytes that are queued for slow clients. Those of sockets that the room has closed
+    /// since the last report are still queued, unless their ends were reported.
     #[track_caller]
     pub fn falls_behind(&mut self, queued: &[(Client, u64)]) {
-        let queued = queued.iter().map(|(client, bytes)| (client.0, *bytes));
-        let queued = queued.collect();
+        for socket in self.sockets.values_mut().filter(|one| one.is_open) {
+            socket.queued = 0;
+        }
+        for (client, bytes) in queued {
+            if let Some(socket) = self.sockets.get_mut(&client.0) {
+                socket.queued = *bytes;
+            }
+        }
+        let queued = self.sockets.iter().map(|(id, one)| (*id, one.queued));
+        let queued = queued.filter(|(_, bytes)| *bytes > 0).collect();
         self.feed(Input::SlowConsumers { queued });
+    }
+
+    fn queued_for(&self, user: &UserId) -> u64 {
+        let own = self.room.sockets_of(user);
+        own.filter_map(|id| Some(self.sockets.get(&id)?.queued))
+            .sum()
     }
 
     /// Fires the alarm, due or not.
@@ -1022,6 +1038,8 @@ struct Socket {
     /// True if the room closed it and the runtime has not reported its end.
     is_ending: bool,
     closed: Option<u16>,
+    /// The bytes that its client has not read.
+    queued: u64,
     answered: Option<Timestamp>,
     /// The received objects that were not read yet, each with the number of its frame.
     unread: VecDeque<(usize, Value)>,
@@ -1032,6 +1050,8 @@ impl TestRoom {
     #[track_caller]
     fn feed(&mut self, input: Input) {
         self.wake();
+        let unread_bytes = self.sockets.values().map(|one| one.queued).sum();
+        self.room.set_unread_bytes(unread_bytes);
         self.room.handle_input(input, self.now);
         self.apply_outputs();
         while let Some(hook_request) = self.hook_request.take_if(|_| self.hook_allows_at_once) {
@@ -1196,6 +1216,7 @@ impl TestRoom {
         // The runtime also reports the end of sockets that the room closed.
         for connection in closed {
             let clean = true;
+            self.socket(Client(connection)).queued = 0;
             self.room
                 .handle_input(Input::Disconnect { connection, clean }, self.now);
             let after = self.room.poll_output();
@@ -1279,6 +1300,7 @@ impl Socket {
             is_open: true,
             is_ending: false,
             closed: None,
+            queued: 0,
             answered: None,
             unread: VecDeque::new(),
             frames: Vec::new(),

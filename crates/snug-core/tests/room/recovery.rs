@@ -7,6 +7,8 @@ use snug_core::limits::{
 
 use crate::driver::{Client, TestRoom, TestUser, scenario};
 
+const MIB: u64 = 1024 * 1024;
+
 #[test]
 fn missed_messages_follow_the_welcome_in_order() {
     scenario(|room| {
@@ -32,6 +34,33 @@ fn missed_messages_follow_the_welcome_in_order() {
             bob,
             json!({ "type": "message", "offset": 6, "data": "live" }),
         );
+    });
+}
+
+#[test]
+fn nothing_is_replayed_while_the_rooms_clients_leave_too_much_unread() {
+    scenario(|room| {
+        let slow: Vec<_> = (0..10)
+            .map(|number| room.join(&format!("slow{number}")))
+            .collect();
+        room.stores_messages([json!("missed")]);
+        let mut queued: Vec<_> = slow.iter().map(|one| (*one, 6 * MIB)).collect();
+        room.falls_behind(&queued);
+        let bob = room.admit(TestUser::named("bob").resuming_after(0));
+        room.receives(bob, json!({ "type": "welcome", "recovered": true }));
+        room.receives_message(bob, "missed");
+        queued[0].1 += 1;
+        room.falls_behind(&queued);
+        is_not_recovered(room, TestUser::named("cho").resuming_after(0));
+        let dan = room.admit(TestUser::named("dan").with_last(1));
+        room.receives(dan, json!({ "type": "welcome", "recovered": null }));
+        room.receives_nothing(dan);
+        room.sends(dan, json!({ "type": "history", "id": 1 }));
+        let busy = json!({ "type": "error", "id": 1, "code": "rate_limited", "retryable": true, "retry_after_ms": 250 });
+        room.receives(dan, busy);
+        // A client that is up to date needs no replay.
+        let eve = room.admit(TestUser::named("eve").resuming_after(1));
+        room.receives(eve, json!({ "type": "welcome", "recovered": true }));
     });
 }
 

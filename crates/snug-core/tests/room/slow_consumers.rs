@@ -1,9 +1,9 @@
 //! Slow consumers: clients that read more slowly than the room sends.
 
 use serde_json::json;
-use snug_core::limits::{QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX};
+use snug_core::limits::{QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX, USER_QUEUE_BYTES_MAX};
 
-use crate::driver::{Client, TestRoom, gathering_scenario, scenario};
+use crate::driver::{Client, TestRoom, TestUser, gathering_scenario, scenario};
 
 const MIB: u64 = 1024 * 1024;
 const GRACE_MS: u64 = 5_000;
@@ -57,6 +57,62 @@ fn only_as_many_connections_are_closed_as_needed_slowest_first() {
             closed.iter().all(|one| sizes[*one] == 8 * MIB),
             "{closed:?}"
         );
+    });
+}
+
+#[test]
+fn the_queues_of_a_user_are_limited_together() {
+    assert_eq!(USER_QUEUE_BYTES_MAX, 16 * MIB);
+    scenario(|room| {
+        let ann: Vec<_> = (0..4).map(|_| room.join("ann")).collect();
+        let bob = room.join("bob");
+        room.skips_received();
+        let queued = |sizes: [u64; 4]| {
+            let of_ann = ann.iter().copied().zip(sizes);
+            of_ann.chain([(bob, 8 * MIB)]).collect::<Vec<_>>()
+        };
+        room.falls_behind(&queued([3 * MIB, 5 * MIB, 4 * MIB, 4 * MIB]));
+        assert_eq!(closed(room, &ann), [0; 0]);
+        room.falls_behind(&queued([3 * MIB, 5 * MIB, 4 * MIB, 4 * MIB + 1]));
+        assert_eq!(closed(room, &ann), [1]);
+        assert!(room.is_open(bob));
+    });
+}
+
+#[test]
+fn a_user_with_a_long_queue_cannot_open_another_connection() {
+    scenario(|room| {
+        let tabs = [room.join("ann"), room.join("ann")];
+        room.falls_behind(&[(tabs[0], 5 * MIB), (tabs[1], 3 * MIB)]);
+        room.join("ann");
+        room.falls_behind(&[(tabs[0], 5 * MIB), (tabs[1], 3 * MIB + 1)]);
+        assert_eq!(room.try_admit(TestUser::named("ann")), Err("rate_limited"));
+        room.join("bob");
+        room.drops(tabs[0]);
+        room.join("ann");
+    });
+}
+
+#[test]
+fn the_queue_of_a_socket_counts_until_its_end_is_reported() {
+    scenario(|room| {
+        let tabs: Vec<_> = (0..3).map(|_| room.join("ann")).collect();
+        let crowd = crowd(room, 7);
+        room.ignores_closes();
+        room.falls_behind(&[(tabs[0], QUEUE_BYTES_MAX + 1)]);
+        assert!(!room.is_open(tabs[0]));
+        // The room and the user are at their limits with it.
+        let mut queued: Vec<_> = crowd.iter().map(|one| (*one, 6 * MIB)).collect();
+        queued.extend([(tabs[1], 4 * MIB), (tabs[2], 4 * MIB - 1)]);
+        room.falls_behind(&queued);
+        assert_eq!(closed(room, &crowd), [0; 0]);
+        assert!(room.is_open(tabs[1]) && room.is_open(tabs[2]));
+        assert_eq!(room.try_admit(TestUser::named("ann")), Err("rate_limited"));
+        // One more byte for the user.
+        queued[8].1 += 1;
+        room.falls_behind(&queued);
+        assert!(!room.is_open(tabs[1]) || !room.is_open(tabs[2]));
+        assert_eq!(closed(room, &crowd), [0; 0]);
     });
 }
 
