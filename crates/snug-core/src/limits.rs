@@ -172,8 +172,8 @@ pub const WINDOW_MS_MAX: u64 = 10;
 pub const FLUSH_BYTES: usize = 64 * 1024;
 /// The lines in the outbox (messages, signals, replies) that trigger a flush.
 pub const FLUSH_LINES: usize = 512;
-/// The bytes that trigger a flush if each line for a single connection counts as a copy of all other
-/// lines.
+/// The bytes that trigger a flush if each connection that a line names gets a copy of all lines. Before
+/// a line that would exceed them, a new frame begins.
 pub const FLUSH_COPIES_BYTES: usize = 8 * 1024 * 1024;
 /// The longest frame that is copied to append a reply for one connection.
 pub const MERGE_BYTES_MAX: usize = 8 * 1024;

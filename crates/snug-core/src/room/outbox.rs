@@ -30,6 +30,13 @@ pub(super) struct Outbox {
     /// Sockets to close after their lines are sent.
     closes: BTreeMap<ConnectionId, Closed>,
     bytes: usize,
+    /// Breaks between frames, in order, so that the lines before a break are not copied for each
+    /// connection that one of the lines after it names.
+    breaks: Vec<Break>,
+    /// The bytes since the last break.
+    unbroken_bytes: usize,
+    /// The connections that do not get the same lines since the last break as the others.
+    named: BTreeSet<ConnectionId>,
     /// Number of lines for all connections, rather than for named ones.
     shared_lines: usize,
 }
@@ -42,6 +49,15 @@ pub(super) struct Draft {
     pub(super) time: Timestamp,
     body: String,
     keys: Vec<StoredKey>,
+}
+
+/// The start of another frame.
+#[derive(Debug)]
+struct Break {
+    /// The index of the first line after it.
+    at: usize,
+    /// The connections that lines before it name, since the break before.
+    named: BTreeSet<ConnectionId>,
 }
 
 #[derive(Debug)]
@@ -96,12 +112,12 @@ impl Outbox {
 
     /// Returns true if the outbox should be flushed before it grows, or grows by `more` bytes.
     pub(super) fn is_full(&self, more: usize) -> bool {
-        let own_lines = self.lines.len().saturating_sub(self.shared_lines);
         let overflows = self.bytes > 0 && self.bytes.saturating_add(more) > FLUSH_BYTES;
         self.bytes >= FLUSH_BYTES
             || overflows
             || self.lines.len() >= FLUSH_LINES
-            || self.bytes.saturating_mul(own_lines) >= FLUSH_COPIES_BYTES
+            || self.needs_break(0)
+            || !self.breaks.is_empty()
     }
 
     /// Returns true if the outbox must be flushed at once, because a socket is to be closed.
@@ -127,19 +143,38 @@ impl Outbox {
 
     /// Adds a line.
     pub(super) fn push_line(&mut self, to: Audience, text: Rc<str>) {
-        self.reserve(text.len());
+        let bytes = text.len();
         self.push(to, Text::Line(text));
+        self.reserve(bytes);
     }
 
     fn push(&mut self, to: Audience, text: Text) {
         let is_shared = !matches!(to, Audience::These(_));
         self.shared_lines = self.shared_lines.saturating_add(is_shared.into());
-        self.lines.push(Line { text, to });
+        let line = Line { text, to };
+        let is_new = |id: &&ConnectionId| !self.named.contains(id);
+        if self.needs_break(line.named().iter().filter(is_new).count()) {
+            self.breaks.push(Break {
+                at: self.lines.len(),
+                named: std::mem::take(&mut self.named),
+            });
+            self.unbroken_bytes = 0;
+        }
+        self.named.extend(line.named());
+        self.lines.push(line);
+    }
+
+    /// Returns true if the lines since the last break are too long to be copied for each connection
+    /// that they and the next line name.
+    fn needs_break(&self, named: usize) -> bool {
+        let copies = self.named.len().saturating_add(named);
+        self.unbroken_bytes.saturating_mul(copies) >= FLUSH_COPIES_BYTES
     }
 
     /// Counts the bytes of a line that will be added later.
     pub(super) fn reserve(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_add(bytes);
+        self.unbroken_bytes = self.unbroken_bytes.saturating_add(bytes);
     }
 
     /// Adds the reply to a publish whose message is stored or in the draft.
@@ -226,13 +261,18 @@ impl Outbox {
         let mut unstored = Vec::new();
         self.lines
             .retain_mut(|line| match (&mut line.text, &line.to) {
-                (Text::Message(_), _) => false,
+                (Text::Message(_), _) => {
+                    self.shared_lines = self.shared_lines.saturating_sub(1);
+                    false
+                }
                 (Text::Ack { id, stored }, Audience::These(to)) if stored.offset > newest => {
                     unstored.extend(to.iter().map(|to| (*to, id.take())));
                     false
                 }
                 _ => true,
             });
+        self.breaks.clear();
+        self.named = self.lines.iter().flat_map(Line::named).copied().collect();
         unstored
     }
 
@@ -244,7 +284,8 @@ impl Outbox {
         connections: &BTreeMap<ConnectionId, Connection>,
         outputs: &mut VecDeque<Output>,
     ) -> usize {
-        let fan_out = FanOut::new(self.lines, body);
+        let is_message = |line: &&Line| matches!(line.text, Text::Message(_));
+        let messages = self.lines.iter().filter(is_message).count();
         let mut frames = 0_usize;
         let mut send = |to: &[ConnectionId], texts: Vec<Rc<str>>| {
             for text in texts {
@@ -253,26 +294,15 @@ impl Outbox {
                 outputs.push_back(Output::Send { to, text });
             }
         };
-        let mut classes: BTreeMap<Class, Vec<ConnectionId>> = BTreeMap::new();
-        for (id, connection) in connections {
-            if !fan_out.named.contains(id) {
-                classes.entry(Class::of(connection)).or_default().push(*id);
-            }
+        let (mut lines, mut named) = (self.lines, self.named);
+        let mut parts = Vec::new();
+        for Break { at, named: before } in self.breaks.into_iter().rev() {
+            parts.push((lines.split_off(at), std::mem::replace(&mut named, before)));
         }
-        for id in &fan_out.named {
-            let closed = self.closes.get(id).map(Closed::class);
-            let Some(class) = connections.get(id).map(Class::of).or(closed) else {
-                continue;
-            };
-            if fan_out.prefers_own_frame(*id, class) {
-                send(&[*id], fan_out.frames(class, |to| to.names(*id)));
-                classes.entry(class).or_default().push(*id);
-            } else {
-                send(&[*id], fan_out.frames(class, |to| to.reaches(*id, class)));
-            }
-        }
-        for (class, ids) in classes {
-            send(&ids, fan_out.frames(class, |to| to.is_for_all(class)));
+        parts.push((lines, named));
+        for (lines, named) in parts.into_iter().rev() {
+            let fan_out = FanOut::new(lines, named, body.clone(), messages);
+            fan_out.send(connections, &self.closes, &mut send);
         }
         for (connection, closed) in self.closes {
             outputs.push_back(Output::Close {
@@ -292,19 +322,23 @@ impl Draft {
     }
 }
 
-/// The lines of a flush with their texts.
+/// The lines of a flush, or those between two breaks, with their texts.
 struct FanOut {
     lines: Vec<(Text, Audience)>,
     body: Rc<str>,
+    /// The number of messages in the body.
     messages: usize,
     /// Connections that do not get the same lines as the rest of their class.
     named: BTreeSet<ConnectionId>,
 }
 
 impl FanOut {
-    fn new(lines: Vec<Line>, body: Rc<str>) -> Self {
-        let mut named = BTreeSet::new();
-        let mut messages = 0_usize;
+    fn new(
+        lines: Vec<Line>,
+        named: BTreeSet<ConnectionId>,
+        body: Rc<str>,
+        messages: usize,
+    ) -> Self {
         let lines = lines.into_iter().filter_map(|Line { text, to }| {
             let text = match text {
                 Text::Ack { id, stored } => {
@@ -313,13 +347,6 @@ impl FanOut {
                 }
                 other => other,
             };
-            match &to {
-                Audience::These(ids) => named.extend(ids),
-                Audience::Messages { except } | Audience::Presence { except } => {
-                    named.extend(except);
-                }
-            }
-            messages = messages.saturating_add(usize::from(matches!(text, Text::Message(_))));
             Some((text, to))
         });
         Self {
@@ -327,6 +354,36 @@ impl FanOut {
             body,
             messages,
             named,
+        }
+    }
+
+    /// Sends each connection its lines.
+    fn send(
+        &self,
+        connections: &BTreeMap<ConnectionId, Connection>,
+        closes: &BTreeMap<ConnectionId, Closed>,
+        mut send: impl FnMut(&[ConnectionId], Vec<Rc<str>>),
+    ) {
+        let mut classes: BTreeMap<Class, Vec<ConnectionId>> = BTreeMap::new();
+        for (id, connection) in connections {
+            if !self.named.contains(id) {
+                classes.entry(Class::of(connection)).or_default().push(*id);
+            }
+        }
+        for id in &self.named {
+            let closed = closes.get(id).map(Closed::class);
+            let Some(class) = connections.get(id).map(Class::of).or(closed) else {
+                continue;
+            };
+            if self.prefers_own_frame(*id, class) {
+                send(&[*id], self.frames(class, |to| to.names(*id)));
+                classes.entry(class).or_default().push(*id);
+            } else {
+                send(&[*id], self.frames(class, |to| to.reaches(*id, class)));
+            }
+        }
+        for (class, ids) in classes {
+            send(&ids, self.frames(class, |to| to.is_for_all(class)));
         }
     }
 
@@ -387,7 +444,26 @@ impl FanOut {
     }
 }
 
+impl Line {
+    /// Returns the connections that it names.
+    fn named(&self) -> &[ConnectionId] {
+        match &self.text {
+            // This line is never sent.
+            Text::Ack { id: None, .. } => &[],
+            _ => self.to.named(),
+        }
+    }
+}
+
 impl Audience {
+    /// Returns the connections that it names.
+    fn named(&self) -> &[ConnectionId] {
+        match self {
+            Self::These(ids) => ids,
+            Self::Messages { except } | Self::Presence { except } => except.as_slice(),
+        }
+    }
+
     /// Returns true if it contains the whole class, except one connection at most.
     fn is_for_all(&self, class: Class) -> bool {
         match self {

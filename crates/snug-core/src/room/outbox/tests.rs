@@ -125,19 +125,95 @@ fn is_full_at_the_maximum_of_lines_or_bytes() {
 #[test]
 fn is_full_before_too_many_connections_need_a_copy() {
     let mut outbox = Outbox::default();
-    let copies = FLUSH_COPIES_BYTES / 32 / 1024;
+    let copies = FLUSH_COPIES_BYTES.div_ceil(60 * 1024);
     outbox.push_line(
         Audience::Messages { except: None },
-        "x".repeat(32 * 1024).into(),
+        "x".repeat(60 * 1024).into(),
     );
-    for _ in 1..copies {
-        outbox.push_ack(ANN, None, at(1));
+    for number in 1..copies {
+        let to = ConnectionId(number as u64);
+        // Only the first line for a connection needs a copy.
+        outbox.push_ack(to, Some(id(1)), at(1));
+        outbox.push_ack(to, Some(id(2)), at(2));
     }
     assert!(!outbox.is_full(0));
-    outbox.push_ack(ANN, None, at(1));
+    outbox.push_ack(ConnectionId(0), None, at(1));
+    assert!(!outbox.is_full(0));
+    outbox.push_ack(ConnectionId(0), Some(id(3)), at(3));
     assert!(outbox.is_full(0));
     // An empty outbox accepts a command of any size.
     assert!(!Outbox::default().is_full(usize::MAX));
+}
+
+#[test]
+fn does_not_copy_long_lines_for_each_addressee() {
+    let crowd: Vec<_> = (100..740).map(ConnectionId).collect();
+    let mut outbox = Outbox::default();
+    let before = "b".repeat(FLUSH_BYTES - 1);
+    outbox.push_line(Audience::Messages { except: None }, before.as_str().into());
+    assert!(!outbox.is_full(0));
+    let signal = "s".repeat(FLUSH_BYTES);
+    outbox.push_line(Audience::These(crowd.clone()), signal.as_str().into());
+    assert!(outbox.is_full(0));
+    outbox.push_ack(ANN, Some(id(1)), at(1));
+    let connections = crowd.iter().chain(&[ANN]).map(|id| (*id, connection(*id)));
+    let mut outputs = VecDeque::new();
+    outbox.deliver("".into(), &connections.collect(), &mut outputs);
+    let mut received: BTreeMap<ConnectionId, String> = BTreeMap::new();
+    let mut texts: Vec<Rc<str>> = Vec::new();
+    for output in outputs {
+        let Output::Send { to, text } = output else {
+            continue;
+        };
+        for id in to {
+            received.entry(id).or_default().push_str(&text);
+        }
+        if !texts.iter().any(|one| Rc::ptr_eq(one, &text)) {
+            texts.push(text);
+        }
+    }
+    assert!(texts.iter().map(|text| text.len()).sum::<usize>() < 3 * FLUSH_BYTES);
+    for id in crowd {
+        assert!(received[&id] == format!("{before}{signal}"));
+    }
+    assert!(received[&ANN].starts_with(&format!(r#"{before}{{"type":"ack","id":1"#)));
+}
+
+#[test]
+fn counts_each_connection_that_does_not_get_a_shared_line() {
+    let mut outbox = Outbox::default();
+    let line: Rc<str> = "x".repeat(127).into();
+    let mut count = 0;
+    while !outbox.is_full(0) {
+        count += 1;
+        let except = Some(ConnectionId(count));
+        outbox.push_line(Audience::Messages { except }, line.clone());
+    }
+    let copies = (count * count * 127) as usize;
+    assert!(
+        (FLUSH_COPIES_BYTES..FLUSH_COPIES_BYTES + FLUSH_BYTES).contains(&copies),
+        "{copies}"
+    );
+}
+
+#[test]
+fn messages_before_and_after_a_break_arrive_in_order() {
+    let mut outbox = Outbox::default();
+    let text = "1".repeat(FLUSH_COPIES_BYTES / 2);
+    outbox.push_message(at(1), &text, None, None);
+    outbox.push_line(Audience::These(vec![ANN, BOB]), "signal".into());
+    outbox.push_message(at(2), "2", None, None);
+    let (_, body) = outbox.take_draft(0).unwrap();
+    let (_, sent) = delivered(outbox, body);
+    let received = |id| {
+        let own = sent.iter().filter(|(to, _)| to.contains(&id));
+        own.flat_map(|(_, text)| text.split('\n'))
+            .collect::<Vec<_>>()
+    };
+    for id in [ANN, BOB] {
+        assert!(received(id) == [text.as_str(), "signal", "2"]);
+    }
+    assert!(received(CHO) == [text.as_str(), "2"]);
 }
 
 /// Frames with their recipients.
