@@ -75,8 +75,11 @@ describe("`npm start`", { timeout: 120_000 }, () => {
 
   it("prefers --port to PORT, and rejects what is not a port", async () => {
     const port = await freePort();
-    const { output } = await startAt(port, "node scripts/dev.mjs", ["--port", `${port}`], { PORT: "none" });
+    const args = ["--port", `${port}`];
+    const { child, output } = await startAt(port, "node scripts/dev.mjs", args, { PORT: "none" });
     await vi.waitFor(() => expect(output()).toContain(`Snug runs at http://127.0.0.1:${port}\n`), WAIT);
+    child.kill("SIGTERM");
+    await vi.waitFor(async () => expect(await isInUse(port)).toBe(false), WAIT);
     for (const [args, variables] of [
       [["--port=65536"], {}],
       [[], { PORT: "65536" }],
