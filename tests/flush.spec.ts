@@ -267,7 +267,7 @@ describe("messages stored in one row", () => {
     const { epoch } = ann.welcome;
     for (const edge of EDGES) {
       const enter = (query: object) =>
-        connect(worker, room, { user: "bob", protocols, query: { ...query, presence: 0 } });
+        connect(worker, room, { user: `bob${edge}`, protocols, query: { ...query, presence: 0 } });
       const back = await enter({ epoch, offset: edge });
       expect(back.welcome).toMatchObject({ recovered: true, offset: ALL });
       expect(offsetsOf(await nextMessages(back, ALL - edge))).toEqual(numbers(edge + 1, ALL));

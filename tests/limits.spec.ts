@@ -177,14 +177,17 @@ describe("the rate limit of commands", () => {
     await ann.request({ type: "ping" });
   });
 
-  it("the rate limit of commands applies to each connection separately", async () => {
+  it("the rate limit of commands applies to each user, over all connections", async () => {
     const room = newRoom();
     const ann = await connect(narrow, room);
-    const tab = await connect(narrow, room);
+    const bob = await connect(narrow, room, { user: "bob" });
     ann.send(...pings(BURST + 1));
     await ann.next("error");
-    tab.send(...pings(BURST));
-    expect((await tab.next("pong", ({ id }) => id === `p${BURST - 1}`)).type).toBe("pong");
+    const tab = await connect(narrow, room);
+    tab.send(...pings(1));
+    expect(await tab.next("error")).toMatchObject({ code: "rate_limited" });
+    bob.send(...pings(BURST));
+    expect((await bob.next("pong", ({ id }) => id === `p${BURST - 1}`)).type).toBe("pong");
   });
 
   it("commands above the rate limit do not count as errors that close the connection", async () => {

@@ -216,7 +216,7 @@ impl World {
     /// Joins. Returns the connection's index; `None` if the room refuses the join.
     pub fn connect(&mut self, test_user: TestUser) -> Option<usize> {
         let admission = test_user.admission(self.now);
-        self.room.check_capacity(&admission, 0, self.now).ok()?;
+        self.room.admit(&admission, 0, self.now).ok()?;
         let index = self.ids.len();
         let id = ConnectionId((index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         self.ids.push(id);

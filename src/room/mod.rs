@@ -228,7 +228,7 @@ impl Object {
             let own = awake.room.sockets_of(&admission.user);
             let unread_bytes = awake.sockets.unread_bytes_of(own);
             let now = platform::now();
-            awake.room.check_capacity(&admission, unread_bytes, now)
+            awake.room.admit(&admission, unread_bytes, now)
         })??;
         if is_probe {
             return Err(Refusal::UpgradeRequired.into());

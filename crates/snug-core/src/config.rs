@@ -10,7 +10,7 @@ use crate::{
         token::{DevTokenIssuer, HmacAlgorithm, Key, KeySet, TokenRules},
     },
     backend::webhook::{EventKinds, Signer},
-    limits::{FRAME_BYTES_MAX, SAFE_INTEGER_MAX, SOCKETS_MAX, WINDOW_MS_MAX},
+    limits::{FRAME_BYTES_MAX, JOINS_BURST_MIN, SAFE_INTEGER_MAX, SOCKETS_MAX, WINDOW_MS_MAX},
     rate::Rate,
     service_url::ServiceUrl,
     storage::retention::Retention,
@@ -191,6 +191,17 @@ impl Config {
                 location_hint: settings.choice("LOCATION_HINT", LOCATION_HINTS)?,
             },
         })
+    }
+}
+
+impl RoomRules {
+    /// Returns how many joins of a user are accepted at once: all connections can come back, even if
+    /// the room refuses some of them at first.
+    pub fn joins_burst(&self) -> u32 {
+        let twice = self.connections_per_user_max.saturating_mul(2);
+        u32::try_from(twice)
+            .unwrap_or(u32::MAX)
+            .max(JOINS_BURST_MIN)
     }
 }
 

@@ -78,8 +78,8 @@ pub const BODY_MS_MAX: u64 = 10_000;
 pub const BODIES_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// The bytes that a shorter body counts, for what the runtime keeps with each request.
 pub const BODY_BYTES_MIN: usize = 16 * 1024;
-/// The API callers whose rate buckets a room keeps.
-pub const CALLERS_MAX: usize = 1_000;
+/// The users whose rates a room keeps at least. It keeps those of connected users, and of as many others.
+pub const USER_RATES_MIN: usize = 1_000;
 
 /// The events in one delivery.
 pub const DELIVERY_EVENTS_MAX: usize = 100;
@@ -161,6 +161,12 @@ pub const REPLY_BYTES_PER_COMMAND: usize = 8 * 1024;
 pub const RECOVERY_MESSAGES_MAX: u32 = 10_000;
 /// The bytes of recovered messages, which one join may put into a socket's queue.
 pub const RECOVERY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The joins of a user to a room per second, after a burst of twice `CONNECTIONS_PER_USER_MAX`.
+pub const JOINS_PER_SECOND: u32 = 5;
+/// The burst of joins, if it would be smaller.
+pub const JOINS_BURST_MIN: u32 = 20;
+/// Replayed messages count as one more join per this many bytes.
+pub const REPLAY_BYTES_PER_JOIN: usize = 256 * 1024;
 /// The maximum of `last`.
 pub const LAST_MESSAGES_MAX: u32 = PAGE_MESSAGES_MAX;
 /// The bytes after which a frame of replayed messages ends.

@@ -1,6 +1,8 @@
 //! A token bucket stored as one number, the time at which it will be full again (known as the
 //! generic cell rate algorithm).
 
+use std::{cell::Cell, rc::Rc};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ids::Timestamp, limits::HIBERNATION_IDLE_MS};
@@ -37,8 +39,8 @@ impl Rate {
     }
 }
 
-/// The bucket of one connection or API caller. Starts full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A bucket of commands or joins. Starts full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Bucket {
     /// The time at which the bucket is full, in microseconds since 1970.
     full_at_us: u64,
@@ -84,6 +86,64 @@ impl Bucket {
     /// be stored.
     pub fn outlasts_hibernation(self, now: Timestamp) -> bool {
         self.full_at_us > now.plus_ms(HIBERNATION_IDLE_MS).0.saturating_mul(1000)
+    }
+}
+
+/// A bucket that the connections of a user share.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Bucket", into = "Bucket")]
+pub struct SharedBucket(Rc<Cell<Bucket>>);
+
+impl SharedBucket {
+    /// Takes one command; see [`Bucket::take`].
+    ///
+    /// # Errors
+    ///
+    /// The milliseconds to wait if the bucket is empty.
+    pub fn take(&self, rate: Rate, now: Timestamp) -> Result<(), u64> {
+        let mut bucket = self.0.get();
+        let taken = bucket.take(rate, now);
+        self.0.set(bucket);
+        taken
+    }
+
+    /// Takes any number of commands; see [`Bucket::charge`].
+    pub fn charge(&self, rate: Rate, commands: u64, now: Timestamp) {
+        let mut bucket = self.0.get();
+        bucket.charge(rate, commands, now);
+        self.0.set(bucket);
+    }
+
+    /// Takes as much as was taken from another bucket of the same user, if that is more.
+    pub fn merge(&self, other: &Self) {
+        self.0.set(self.0.get().max(other.0.get()));
+    }
+
+    /// Returns true if the bucket is full.
+    pub fn is_full(&self, now: Timestamp) -> bool {
+        self.0.get().is_full(now)
+    }
+
+    /// Returns true if it has to be stored; see [`Bucket::outlasts_hibernation`].
+    pub fn outlasts_hibernation(&self, now: Timestamp) -> bool {
+        self.0.get().outlasts_hibernation(now)
+    }
+
+    /// Returns true if others use it.
+    pub fn is_shared(&self) -> bool {
+        Rc::strong_count(&self.0) > 1
+    }
+}
+
+impl From<Bucket> for SharedBucket {
+    fn from(bucket: Bucket) -> Self {
+        Self(Rc::new(Cell::new(bucket)))
+    }
+}
+
+impl From<SharedBucket> for Bucket {
+    fn from(shared: SharedBucket) -> Self {
+        shared.0.get()
     }
 }
 

@@ -24,6 +24,7 @@ mod slow_consumers;
 mod sweep;
 mod timers;
 pub mod user_entries;
+mod user_rates;
 mod webhooks;
 
 use std::{
@@ -72,6 +73,7 @@ use self::{
     publish::AwaitingKeys,
     publish_hook::PublishHookQueue,
     sweep::Sweeps,
+    user_rates::UserRates,
     webhooks::{Unwritten, WebhookQueue},
 };
 
@@ -118,7 +120,10 @@ pub struct Room {
     storage_failed: bool,
     /// The next storage request.
     queued_query: Option<QueuedQuery>,
-    /// Rate limits of the HTTP API's callers.
+    rates: UserRates,
+    /// The rates of API callers with `serve`.
+    server_rates: UserRates,
+    /// API requests without a response.
     callers: Callers,
     /// Webhook events.
     events: WebhookQueue,
@@ -219,6 +224,8 @@ impl Room {
             pending_query: None,
             storage_failed: false,
             queued_query: None,
+            rates: UserRates::default(),
+            server_rates: UserRates::default(),
             callers: Callers::default(),
             events: WebhookQueue::restore(rules.events, stored.events),
             rules,
@@ -246,14 +253,14 @@ impl Room {
         room
     }
 
-    /// Checks that the user is not banned, that the token has not been ended, and that the room has
-    /// capacity for one more connection. `unread_bytes` are queued for [`Self::sockets_of`] the user.
+    /// Checks that the user is not banned, that the token has not been ended, that the user does not
+    /// join too often, and that the room has capacity for one more connection. `unread_bytes` are queued for [`Self::sockets_of`] the user.
     ///
     /// # Errors
     ///
-    /// `banned`, `token_expired`, `too_many_connections`, `rate_limited`, `room_full`.
-    pub fn check_capacity(
-        &self,
+    /// `banned`, `token_expired`, `rate_limited`, `too_many_connections`, `room_full`.
+    pub fn admit(
+        &mut self,
         admission: &Admission,
         unread_bytes: u64,
         now: Timestamp,
@@ -261,6 +268,8 @@ impl Room {
         let user = &admission.user;
         self.bans.admit(user, now)?;
         self.ended_tokens.admit(user, admission.issued, now)?;
+        let joined = self.rates.take_join(user, self.rules.joins_burst(), now);
+        joined.map_err(Refusal::rate_limited)?;
         if self.sockets_of(user).count() >= self.rules.connections_per_user_max {
             return Err(Refusal::TooManyConnections);
         }
@@ -415,7 +424,10 @@ impl Room {
         self.start_with(id, &options);
     }
 
-    fn add(&mut self, connection: Connection, answered: Option<Timestamp>) -> Arrival {
+    fn add(&mut self, mut connection: Connection, answered: Option<Timestamp>) -> Arrival {
+        let shared = self.rates.commands_of(&connection.user, self.now);
+        shared.merge(&connection.bucket);
+        connection.bucket = shared;
         let idle_deadline = connection.idle_deadline(&self.rules, answered);
         self.sweeps.add(&connection, idle_deadline);
         let arrival = self.presence.arrive(&connection);

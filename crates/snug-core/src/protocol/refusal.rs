@@ -74,6 +74,13 @@ pub enum Refusal {
 const RETRY_AFTER_SECONDS: &str = "10";
 
 impl Refusal {
+    /// Returns the refusal of a request that exceeds a rate for some milliseconds.
+    pub fn rate_limited(ms: u64) -> Self {
+        Self::RateLimited {
+            seconds: ms.div_ceil(1000),
+        }
+    }
+
     /// Returns the HTTP status.
     pub fn status(&self) -> u16 {
         match self {

@@ -10,10 +10,10 @@ use crate::{
         read_messages,
     },
     config::RoomRules,
-    ids::{Timestamp, UserId},
-    limits::{CALLERS_MAX, REPLY_BYTES_PER_COMMAND},
+    ids::Timestamp,
+    limits::REPLY_BYTES_PER_COMMAND,
     protocol::{error::ErrorCode, refusal::Refusal},
-    rate::{Bucket, Rate},
+    rate::{Rate, SharedBucket},
     room::io::Output,
 };
 
@@ -38,7 +38,16 @@ impl Room {
             self.ended_tokens
                 .admit(&caller.user, caller.issued, self.clock)?;
         }
-        self.callers.take(id, &caller, &self.rules, self.now)?;
+        let rates = match caller.can.has(Capability::Serve) {
+            true => &mut self.server_rates,
+            false => &mut self.rates,
+        };
+        let (bucket, rate) = (
+            rates.commands_of(&caller.user, self.now),
+            caller.rate(&self.rules),
+        );
+        bucket.take(rate, self.now).map_err(Refusal::rate_limited)?;
+        self.callers.0.insert(id, (bucket, rate));
         match operation {
             ApiOperation::Publish => self.publish_for(id, &caller, body)?,
             ApiOperation::Messages(page) => {
@@ -151,50 +160,19 @@ impl Caller {
     }
 }
 
-/// Rate limits of API callers. They start again after hibernation.
+/// API requests without a response, with the bucket and the rate of their callers.
 #[derive(Debug, Default)]
-pub(super) struct Callers {
-    buckets: BTreeMap<UserId, Bucket>,
-    /// Requests without a response, with their caller and rate.
-    open: BTreeMap<ApiRequestId, (UserId, Rate)>,
-}
+pub(super) struct Callers(BTreeMap<ApiRequestId, (SharedBucket, Rate)>);
 
 impl Callers {
-    /// Takes a request from its caller's rate.
-    fn take(
-        &mut self,
-        id: ApiRequestId,
-        caller: &Caller,
-        rules: &RoomRules,
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
-        let is_known = self.buckets.contains_key(&caller.user);
-        let serves = caller.can.has(Capability::Serve);
-        if self.buckets.len() >= CALLERS_MAX && !is_known && !serves {
-            self.buckets.retain(|_, bucket| !bucket.is_full(now));
-            if self.buckets.len() >= CALLERS_MAX {
-                return Err(Refusal::RateLimited { seconds: 1 });
-            }
-        }
-        let rate = caller.rate(rules);
-        let bucket = self.buckets.entry(caller.user.clone()).or_default();
-        bucket.take(rate, now).map_err(|ms| Refusal::RateLimited {
-            seconds: ms.div_ceil(1000),
-        })?;
-        self.open.insert(id, (caller.user.clone(), rate));
-        Ok(())
-    }
-
     /// Counts a request as `more` additional ones.
     fn charge(&mut self, id: ApiRequestId, more: usize, now: Timestamp) {
-        if let Some((user, rate)) = self.open.get(&id)
-            && let Some(bucket) = self.buckets.get_mut(user)
-        {
+        if let Some((bucket, rate)) = self.0.get(&id) {
             bucket.charge(*rate, u64::try_from(more).unwrap_or(u64::MAX), now);
         }
     }
 
     fn forget(&mut self, id: ApiRequestId) {
-        self.open.remove(&id);
+        self.0.remove(&id);
     }
 }

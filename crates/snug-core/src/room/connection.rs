@@ -15,7 +15,7 @@ use crate::{
     ids::{ConnectionId, Origin, Timestamp, UserId},
     limits::{ERROR_WINDOW_MS, ERRORS_MAX, QUIET_MS, REPLY_BYTES_PER_COMMAND},
     protocol::push::ConnectionLimits,
-    rate::{Bucket, Rate},
+    rate::{Rate, SharedBucket},
 };
 
 /// The `v` of attachments. Earlier versions of Snug read only attachments with this number.
@@ -63,7 +63,8 @@ pub struct Connection {
     pub rate: Rate,
     /// Largest number of bytes of one command.
     pub message_bytes_max: usize,
-    bucket: Bucket,
+    /// The rate of the user's commands.
+    pub bucket: SharedBucket,
     seen: Timestamp,
     /// Time of the join, or of the last command that shows that the room is in use. Attachments of
     /// versions that did not record it count as long quiet.
@@ -122,7 +123,7 @@ impl Connection {
             presence: admission.options.presence,
             rate: rules.rate,
             message_bytes_max: rules.message_bytes_max,
-            bucket: Bucket::default(),
+            bucket: SharedBucket::default(),
             seen: now,
             active: now,
             errors: Vec::new(),
@@ -220,7 +221,7 @@ impl Connection {
         self.expires.plus_ms(rules.leeway_ms)
     }
 
-    /// Takes one command from the rate. Returns true if the attachment has to be written.
+    /// Takes one command from the user's rate. Returns true if the attachment has to be written.
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@ use crate::{
     ids::{ConnectionId, Offset, Timestamp},
     limits::{
         LAST_MESSAGES_MAX, PAGE_BYTES_MAX, RECOVERY_BYTES_MAX, RECOVERY_MESSAGES_MAX,
-        REPLAY_FRAME_BYTES,
+        REPLAY_BYTES_PER_JOIN, REPLAY_FRAME_BYTES,
     },
     protocol::{
         command::{PageRequest, PageStart},
@@ -231,6 +231,7 @@ impl Room {
     ) {
         let (messages, more) = outcome.map(Page::finish).unwrap_or_default();
         let is_complete = !more && self.is_all_after(from, messages.len());
+        self.charge_replay(to, messages.iter().map(|message| message.len()).sum());
         self.welcome(to, is_recovery.then_some(is_complete));
         if is_recovery && !is_complete {
             return;
@@ -239,6 +240,15 @@ impl Room {
         for frame in frames(&messages, has_lines) {
             let (to, text) = (vec![to], frame.into());
             self.outputs.push_back(Output::Send { to, text });
+        }
+    }
+
+    /// Counts the messages that were read for a join toward the rate of joins.
+    fn charge_replay(&mut self, to: ConnectionId, bytes: usize) {
+        let joins = u64::try_from(bytes / REPLAY_BYTES_PER_JOIN).unwrap_or(u64::MAX);
+        if let Some(connection) = self.connections.get(&to) {
+            let (burst, now) = (self.rules.joins_burst(), self.now);
+            self.rates.charge_joins(&connection.user, joins, burst, now);
         }
     }
 

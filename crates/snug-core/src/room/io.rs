@@ -24,7 +24,7 @@ use crate::{
 /// An event that the room has to process.
 // Not `Debug`, because a frame can contain a token.
 pub enum Input {
-    /// A user joins: [`crate::Room::check_capacity`] returned `Ok`, and the socket is accepted.
+    /// A user joins: [`crate::Room::admit`] returned `Ok`, and the socket is accepted.
     Connect {
         /// The new connection's id, drawn at random.
         connection: ConnectionId,

@@ -335,8 +335,9 @@ impl TestRoom {
         let TestUser(admission, _) = test_user;
         self.wake();
         self.sweeps_if_due();
+        let queued = self.queued_for(&admission.user);
         self.room
-            .check_capacity(&admission, self.queued_for(&admission.user), self.now)
+            .admit(&admission, queued, self.now)
             .map_err(|refusal| refusal.code())?;
         self.connected += 1;
         // Ids must not sort in the order of joining.

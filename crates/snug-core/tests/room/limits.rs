@@ -1,8 +1,12 @@
 //! Every limit, at n and at n + 1.
 
 use serde_json::{Value, json};
-use snug_core::limits::{
-    ERRORS_MAX, FRAME_BYTES_MAX, MEMBERS_LISTED_MAX, PAGE_BYTES_MAX, REPLY_BYTES_PER_COMMAND,
+use snug_core::{
+    backend::api::ApiOperation,
+    limits::{
+        ERRORS_MAX, FRAME_BYTES_MAX, MEMBERS_LISTED_MAX, PAGE_BYTES_MAX, REPLAY_BYTES_PER_JOIN,
+        REPLY_BYTES_PER_COMMAND,
+    },
 };
 
 use crate::driver::{
@@ -117,11 +121,11 @@ fn a_command_beyond_the_burst_is_rate_limited() {
 }
 
 #[test]
-fn each_connection_has_its_own_rate_and_every_command_counts() {
+fn every_command_counts() {
     hibernating_scenario_with(
         |rules| rules.rate.burst = 4,
         |room| {
-            let (ann, other_tab) = (room.join("ann"), room.join("ann"));
+            let (ann, bob) = (room.join("ann"), room.join("bob"));
             room.skips_received();
             room.sends(ann, json!({ "type": "ping" }));
             room.sends(ann, json!({ "type": "dance" }));
@@ -130,8 +134,92 @@ fn each_connection_has_its_own_rate_and_every_command_counts() {
             room.skips_received();
             room.sends(ann, json!({ "type": "ping" }));
             room.receives(ann, json!({ "type": "error", "code": "rate_limited" }));
-            room.sends(other_tab, json!({ "type": "ping" }));
-            room.receives(other_tab, json!({ "type": "pong" }));
+            room.sends(bob, json!({ "type": "ping" }));
+            room.receives(bob, json!({ "type": "pong" }));
+        },
+    );
+}
+
+#[test]
+fn all_connections_and_requests_of_a_user_share_a_rate() {
+    hibernating_scenario_with(
+        |rules| rules.rate.burst = 4,
+        |room| {
+            let ping = json!({ "type": "ping" });
+            let (ann, other_tab) = (room.join("ann"), room.join("ann"));
+            room.skips_received();
+            room.sends(ann, ping.clone());
+            room.sends(other_tab, ping.clone());
+            room.skips_received();
+            let reader = TestUser::named("ann").with_capabilities(&["history"]);
+            let page = || ApiOperation::messages("").unwrap();
+            assert_eq!(room.calls_api(&reader, page(), "").0, 200);
+            // Nor does the rate start again with a new connection.
+            room.leaves(ann);
+            room.leaves(other_tab);
+            let ann = room.join("ann");
+            room.skips_received();
+            room.sends(ann, ping.clone());
+            room.receives(ann, json!({ "type": "pong" }));
+            room.sends(ann, ping.clone());
+            room.receives(ann, json!({ "code": "rate_limited", "retry_after_ms": 20 }));
+            assert_eq!(room.calls_api(&reader, page(), "").0, 429);
+            // What a user with `serve` does for the application is another matter.
+            let server = TestUser::named("ann").with_capabilities(&["serve"]);
+            assert_eq!(room.calls_api(&server, ApiOperation::Describe, "").0, 200);
+            let bob = room.join("bob");
+            room.skips_received();
+            room.sends(bob, ping);
+            room.receives(bob, json!({ "type": "pong" }));
+        },
+    );
+}
+
+#[test]
+fn a_user_joins_twice_as_often_as_there_may_be_connections_and_then_slowly() {
+    hibernating_scenario_with(
+        |rules| rules.connections_per_user_max = 11,
+        |room| {
+            let joins = |room: &mut TestRoom| {
+                let client = room.try_admit(TestUser::named("ann"))?;
+                room.leaves(client);
+                Ok(())
+            };
+            for _ in 0..22 {
+                assert_eq!(joins(room), Ok(()));
+            }
+            assert_eq!(joins(room), Err("rate_limited"));
+            room.join("bob");
+            room.pass_ms(199);
+            assert_eq!(joins(room), Err("rate_limited"));
+            room.pass_ms(1);
+            assert_eq!(joins(room), Ok(()));
+            assert_eq!(joins(room), Err("rate_limited"));
+        },
+    );
+}
+
+#[test]
+fn replayed_messages_count_as_joins() {
+    hibernating_scenario_with(
+        |rules| rules.connections_per_user_max = 20,
+        |room| {
+            // Each replay counts as three joins more.
+            let text = "x".repeat(3 * REPLAY_BYTES_PER_JOIN / 50);
+            room.stores_messages(vec![json!(text); 50]);
+            for last in [false, true] {
+                let name = if last { "ann" } else { "bob" };
+                for _ in 0..10 {
+                    let user = TestUser::named(name);
+                    let client = room.admit(match last {
+                        true => user.with_last(50),
+                        false => user.resuming_after(0),
+                    });
+                    room.leaves(client);
+                }
+                let refused = room.try_admit(TestUser::named(name));
+                assert_eq!(refused, Err("rate_limited"));
+            }
         },
     );
 }
