@@ -158,6 +158,8 @@ pub struct World {
     waiting: BTreeSet<ApiRequestId>,
     /// True if a timeout was due before the current input: one push may hold the effects of both.
     is_late: bool,
+    /// True if the room is to be restored.
+    restarts: bool,
     /// True if an attachment was lost: members may have left without a push.
     has_lost_attachment: bool,
 }
@@ -209,6 +211,7 @@ impl World {
             api_requests: 0,
             waiting: BTreeSet::new(),
             is_late: false,
+            restarts: false,
             has_lost_attachment: false,
         }
     }
@@ -589,6 +592,9 @@ impl World {
         self.is_late = due.is_some_and(|(due, _)| due <= self.now);
         self.room.handle_input(input, self.now);
         self.do_outputs();
+        if std::mem::take(&mut self.restarts) {
+            self.restart();
+        }
         let most_ms = PRESENCE_WINDOWS * self.rules.window_ms_max;
         let flush_ms = self.room.poll_flush();
         assert!(
@@ -617,6 +623,7 @@ impl World {
                 assert!(socket.is_open, "attached to a closed socket");
                 socket.attachment = attachment;
             }
+            Output::Restart => self.restarts = true,
             Output::Append { batch, events } => {
                 let outcome = self.store.append(batch, events);
                 self.room.handle_input(Input::Appended(outcome), self.now);

@@ -84,9 +84,8 @@ struct Awake {
     sockets: Sockets,
     store: Store,
     texts: JsTextCache,
-    /// True if a batch could not be stored, perhaps because another object has taken its offset.
-    /// The memory is then unreliable, and the next event restores the room from storage.
-    is_stale: bool,
+    /// True if the room is to be restored from storage with the next event.
+    restarts: bool,
 }
 
 /// The object's event handlers. They are exported by hand instead of by worker-rs's macro: they
@@ -364,7 +363,7 @@ impl Object {
             .as_mut()
             .map(body)
             .ok_or_else(|| Error::RustError("not awake".into()))?;
-        if awake.as_ref().is_some_and(|awake| awake.is_stale) {
+        if awake.as_ref().is_some_and(|awake| awake.restarts) {
             *awake = None;
             self.pending.borrow_mut().clear();
         }
@@ -400,7 +399,7 @@ impl Object {
             sockets,
             store,
             texts: JsTextCache::default(),
-            is_stale: false,
+            restarts: false,
         })
     }
 
@@ -415,8 +414,11 @@ impl Object {
                     .as_ref()
                     .map(|row| (row, texts.encode(row.lines.text())));
                 let appended = stored("append", store.append(&batch, &json, events));
-                awake.is_stale |= appended.is_err();
                 Some(Input::Appended(appended))
+            }
+            Output::Restart => {
+                awake.restarts = true;
+                None
             }
             Output::ReadPage(mut page) => {
                 let filled = stored("page", store.fill(&mut page));

@@ -116,8 +116,10 @@ pub struct Room {
     hook_queue: PublishHookQueue,
     /// The storage request whose result is outstanding.
     pending_query: Option<PendingQuery>,
-    /// True if storage has failed during this input.
-    storage_failed: bool,
+    /// True if the room will be restored after this input; see [`Output::Restart`].
+    is_restarting: bool,
+    /// True if webhook events could not be stored during this input. The next one tries again.
+    webhooks_failed: bool,
     /// The next storage request.
     queued_query: Option<QueuedQuery>,
     rates: UserRates,
@@ -222,7 +224,8 @@ impl Room {
             inbox: None,
             hook_queue: PublishHookQueue::default(),
             pending_query: None,
-            storage_failed: false,
+            is_restarting: false,
+            webhooks_failed: false,
             queued_query: None,
             rates: UserRates::default(),
             server_rates: UserRates::default(),
@@ -355,17 +358,26 @@ impl Room {
         } else if self.run_queued_query() || self.apply_next_decision() || self.handle_next_line() {
         } else if self.is_flush_due() {
             self.flush();
-        } else if !self.storage_failed && (self.call_publish_hook() || self.advance_webhooks()) {
+        } else if self.call_back_end() {
         } else {
-            self.storage_failed = false;
+            self.webhooks_failed = false;
             return false;
         }
         true
     }
 
+    /// Takes the next step toward the publish hook or the webhook receiver; returns false if there is
+    /// none.
+    fn call_back_end(&mut self) -> bool {
+        if self.is_restarting {
+            return false;
+        }
+        self.call_publish_hook() || (!self.webhooks_failed && self.advance_webhooks())
+    }
+
     fn is_flush_due(&mut self) -> bool {
-        // After a storage fault, the Worker restores the room, and waiting lines would be lost.
-        if self.storage_failed {
+        // Waiting lines would be lost.
+        if self.is_restarting {
             return !self.outbox.is_empty() || !self.presence_diff.is_empty();
         }
         if !self.outbox.is_empty() {

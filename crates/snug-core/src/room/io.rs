@@ -186,6 +186,9 @@ pub enum Output {
         /// The events.
         events: Option<EventRow>,
     },
+    /// Messages could not be stored, perhaps because another object has taken their offsets: drop the
+    /// room once this input's outputs are applied, and restore it with the next input.
+    Restart,
     /// Store all of this in one transaction. Reply with [`Input::EventsStored`].
     StoreEvents(EventWrite),
     /// Fill a delivery, row by row from [`Delivery::start`] on, until [`Delivery::take`] returns

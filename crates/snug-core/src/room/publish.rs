@@ -274,7 +274,7 @@ impl Room {
     /// it. In a large room, where a presence push is a frame to thousands, a reply to one connection
     /// does not trigger it.
     pub(super) fn flush(&mut self) {
-        let is_due = self.presence_window.from() <= self.now || self.storage_failed;
+        let is_due = self.presence_window.from() <= self.now || self.is_restarting;
         let is_shared = self.outbox.shared_lines() > 0 || self.outbox.is_full(0);
         if is_due || is_shared || !self.presence.is_truncated() {
             self.flush_presence();
@@ -327,7 +327,8 @@ impl Room {
                     }
                 } else {
                     self.keys = None;
-                    self.storage_failed = true;
+                    self.is_restarting = true;
+                    self.outputs.push_back(Output::Restart);
                     for (id, _) in self.outbox.take_api_requests() {
                         self.respond(id, Err(Refusal::Internal));
                     }

@@ -116,8 +116,8 @@ impl Room {
         author: Author,
         publication: Publication<'_>,
     ) {
-        // After a storage fault, the Worker restores the room, and waiting messages would be lost.
-        if self.storage_failed {
+        // Waiting messages would be lost.
+        if self.is_restarting {
             return self.reject_unstored(from, id.as_ref());
         }
         let bytes_max = self.connections.get(&from).map(|one| one.message_bytes_max);
@@ -142,7 +142,7 @@ impl Room {
 
     /// Applies the decision on the next message; returns false if there is none.
     pub(super) fn apply_next_decision(&mut self) -> bool {
-        if self.storage_failed {
+        if self.is_restarting {
             self.hook_queue.abandon_all();
         }
         let Some((message, decision)) = self.hook_queue.next_decided() else {
@@ -155,7 +155,7 @@ impl Room {
             self.outbox.push_ack(from, id, stored);
             return true;
         }
-        if self.storage_failed {
+        if self.is_restarting {
             self.reject_unstored(from, id.as_ref());
             return true;
         }

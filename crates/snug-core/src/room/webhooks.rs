@@ -209,7 +209,7 @@ impl Room {
                     }
                 }
                 Err(StorageFault) => {
-                    self.storage_failed = true;
+                    self.webhooks_failed = true;
                     self.events.unwritten.put_back(unwritten);
                 }
             },
@@ -322,7 +322,7 @@ impl Room {
                 // The next input tries again. If the room is restored before, the events are sent
                 // again with the same id, so that the back end can recognize them.
                 Err(StorageFault) => {
-                    self.storage_failed = true;
+                    self.webhooks_failed = true;
                     self.events.settled = Some(dead);
                 }
             },

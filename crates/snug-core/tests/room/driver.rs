@@ -1093,7 +1093,7 @@ impl TestRoom {
     #[track_caller]
     fn apply_outputs(&mut self) {
         let mut closed = Vec::new();
-        let mut is_stale = false;
+        let mut restarts = false;
         while let Some(output) = self.room.poll_output() {
             self.record(&output);
             match output {
@@ -1106,10 +1106,10 @@ impl TestRoom {
                         self.sockets.insert(connection, Socket::new(attachment));
                     }
                 },
+                Output::Restart => restarts = true,
                 Output::Append { batch, events } => {
                     let (first, count) = (batch.first.0, batch.count as usize);
                     let outcome = self.store.append(batch, events);
-                    is_stale |= outcome.is_err();
                     self.rows.push(AppendedRow {
                         first,
                         count,
@@ -1204,8 +1204,7 @@ impl TestRoom {
                 Output::DeleteEndedTokens(user) => self.store.delete_ended_tokens(&user),
             }
         }
-        if is_stale {
-            // The memory is unreliable after a failed append.
+        if restarts {
             self.restart();
         }
         if self.ignores_closes {
