@@ -84,6 +84,8 @@ pub struct RoomRules {
     pub connections_max: usize,
     /// Connections of one user to the room.
     pub connections_per_user_max: usize,
+    /// Sockets of the room, including those that are being closed. Not a setting.
+    pub sockets_max: usize,
     /// The retention of messages.
     pub retention: Retention,
     /// The kinds of webhook events to record; empty without a webhook.
@@ -164,6 +166,7 @@ impl Config {
                 },
                 connections_max: settings.number("CONNECTIONS_MAX", 30_000, 1, SOCKETS_MAX)?
                     as usize,
+                sockets_max: SOCKETS_MAX as usize,
                 connections_per_user_max: settings.number(
                     "CONNECTIONS_PER_USER_MAX",
                     20,

@@ -279,8 +279,11 @@ impl Room {
         if unread_bytes > QUEUE_BYTES_MAX {
             return Err(Refusal::RateLimited { seconds: 1 });
         }
-        let all = self.connections.len().saturating_add(self.closing.len());
-        if all >= self.rules.connections_max {
+        // A client that does not answer its close keeps its socket, but not its place.
+        let open = self.connections.len();
+        if open >= self.rules.connections_max
+            || open.saturating_add(self.closing.len()) >= self.rules.sockets_max
+        {
             return Err(Refusal::RoomFull);
         }
         Ok(())

@@ -21,6 +21,7 @@ fn only_a_secret_is_required() {
         },
         connections_max: 30_000,
         connections_per_user_max: 20,
+        sockets_max: SOCKETS_MAX as usize,
         retention: Retention {
             messages_max: 10_000,
             seconds_max: 604_800,

@@ -7,9 +7,9 @@ use crate::{
     room::connection::{VERSION, version},
 };
 
-/// A socket that the room has closed and whose disconnect has not been reported yet. It still
-/// counts toward the limits, because a client that ignores the close could otherwise open any
-/// number of sockets.
+/// A socket that the room has closed and whose disconnect has not been reported yet. It still counts
+/// toward its user's connections and toward the platform's limit, because a client that ignores the
+/// close could otherwise open any number of sockets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClosingSocket {
     #[serde(default = "version")]

@@ -475,11 +475,11 @@ fn listed(room: &mut TestRoom, client: Client) -> (usize, u64, bool) {
 }
 
 #[test]
-fn a_connection_that_does_not_answer_its_close_still_counts() {
+fn a_connection_that_does_not_answer_its_close_counts_for_its_user_and_takes_no_place() {
     scenario_with(
         |rules| (rules.connections_per_user_max, rules.connections_max) = (2, 3),
         |room| {
-            room.join("bob");
+            let bob = room.join("bob");
             room.ignores_closes();
             let tabs = [(); 2].map(|()| room.join("ann"));
             for tab in tabs {
@@ -488,9 +488,31 @@ fn a_connection_that_does_not_answer_its_close_still_counts() {
             }
             let refused = room.try_admit(TestUser::named("ann"));
             assert_eq!(refused, Err("too_many_connections"));
-            assert_eq!(room.try_admit(TestUser::named("cho")), Err("room_full"));
+            room.join("cho");
+            room.join("dan");
+            assert_eq!(room.try_admit(TestUser::named("eve")), Err("room_full"));
             room.drops(tabs[0]);
+            assert_eq!(room.try_admit(TestUser::named("ann")), Err("room_full"));
+            room.leaves(bob);
             assert!(room.try_admit(TestUser::named("ann")).is_ok());
+        },
+    );
+}
+
+#[test]
+fn sockets_that_are_being_closed_count_toward_the_platforms_limit() {
+    hibernating_scenario_with(
+        |rules| (rules.connections_per_user_max, rules.sockets_max) = (10, 5),
+        |room| {
+            room.ignores_closes();
+            let [bob, _] = ["bob", "cho"].map(|user| room.join(user));
+            for _ in 2..5 {
+                let tab = room.admit(TestUser::named("ann").without_presence());
+                room.sends_binary(tab);
+            }
+            assert_eq!(room.try_admit(TestUser::named("dan")), Err("room_full"));
+            room.leaves(bob);
+            room.join("dan");
         },
     );
 }
