@@ -428,6 +428,7 @@ impl World {
             .filter(|(_, socket)| socket.is_open)
             .filter_map(|(id, socket)| Some((*id, socket.answered?)))
             .collect();
+        let answered = self.room.is_sweep_due(self.now).then_some(answered);
         self.feed(Input::Timeout { answered });
     }
 

@@ -308,10 +308,11 @@ impl Object {
         Ok(())
     }
 
-    /// Returns the input for the alarm.
+    /// Returns the input for the alarm. Only a look for dead sockets needs to ask each for its last ping.
     fn timeout(&self, awake: &Awake) -> Input {
+        let is_sweep = awake.room.is_sweep_due(platform::now());
         Input::Timeout {
-            answered: awake.sockets.answered(&self.state),
+            answered: is_sweep.then(|| awake.sockets.answered(&self.state)),
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Sockets {
 struct Socket {
     socket: WebSocket,
     is_closing: bool,
+    /// True if a frame could not be sent.
+    has_failed: bool,
     /// The bytes that were queued after the last frame was sent.
     queued: u64,
 }
@@ -35,6 +37,7 @@ impl Socket {
             queued: platform::queued_bytes(&socket),
             socket,
             is_closing: false,
+            has_failed: false,
         }
     }
 }
@@ -91,7 +94,11 @@ impl Sockets {
                 .saturating_add(queued);
             self.is_too_slow |= queued > QUEUE_BYTES_MAX;
             one.queued = queued;
-            if let Err(error) = platform::send(&one.socket, text) {
+            let sent = platform::send(&one.socket, text);
+            // A dead socket may get many frames before the runtime reports its end.
+            if let Err(error) = sent
+                && !std::mem::replace(&mut one.has_failed, true)
+            {
                 console_warn!("send: {error}");
             }
         }

@@ -311,7 +311,7 @@ impl Room {
                 self.drop_connection(connection, clean);
             }
             Input::ApiRequest { id, request, body } => self.handle_api_request(id, request, &body),
-            Input::Timeout { answered } => self.on_timeout(&answered),
+            Input::Timeout { answered } => self.on_timeout(answered.as_ref()),
             Input::TokenChecked {
                 connection,
                 id,

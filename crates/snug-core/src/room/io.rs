@@ -67,8 +67,9 @@ pub enum Input {
     },
     /// The time of [`crate::Room::poll_timeout`], or any other, has been reached.
     Timeout {
-        /// The time of the last ping that the runtime answered, by connection.
-        answered: BTreeMap<ConnectionId, Timestamp>,
+        /// The time of the last ping that the runtime answered, by connection; `None` if
+        /// [`crate::Room::is_sweep_due`] returned false.
+        answered: Option<BTreeMap<ConnectionId, Timestamp>>,
     },
     /// The delay of [`crate::Room::poll_flush`] has passed.
     Flush,

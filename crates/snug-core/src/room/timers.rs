@@ -61,7 +61,7 @@ impl Room {
     }
 
     /// Handles everything that is due.
-    pub(super) fn on_timeout(&mut self, answered: &BTreeMap<ConnectionId, Timestamp>) {
+    pub(super) fn on_timeout(&mut self, answered: Option<&BTreeMap<ConnectionId, Timestamp>>) {
         while let Some(user) = self.presence.pop_expired(self.now) {
             self.outputs.push_back(Output::DeleteAbsence(user.clone()));
             self.record_leave(&user);
@@ -70,6 +70,16 @@ impl Room {
         self.remove_ended_bans();
         self.remove_past_ended_tokens();
         self.on_webhook_timeout();
+        if let Some(answered) = answered {
+            self.close_idle(answered);
+        }
+        if self.trim_at.is_some_and(|at| at <= self.now) {
+            self.trim();
+        }
+    }
+
+    /// Closes connections that have exceeded the idle timeout.
+    fn close_idle(&mut self, answered: &BTreeMap<ConnectionId, Timestamp>) {
         let mut next = None;
         let mut idle = Vec::new();
         for connection in self.connections.values() {
@@ -84,9 +94,6 @@ impl Room {
             self.close(id, CloseCode::PingTimeout);
         }
         self.sweeps.swept(next);
-        if self.trim_at.is_some_and(|at| at <= self.now) {
-            self.trim();
-        }
     }
 
     /// Closes connections whose token has expired. This runs before every input, so that a late

@@ -754,6 +754,7 @@ impl TestRoom {
             .open_sockets()
             .filter_map(|(id, socket)| Some((*id, socket.answered?)))
             .collect();
+        let answered = self.room.is_sweep_due(self.now).then_some(answered);
         self.feed(Input::Timeout { answered });
     }
 
