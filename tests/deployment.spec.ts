@@ -1,6 +1,7 @@
 // Deployments keep the sockets of sleeping rooms, so a room wakes with the attachments of another version of Snug.
 
 import { afterAll, expect, it } from "vitest";
+import { joinWithoutUpgrade } from "./support/admission.js";
 import { connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { startWithObjects } from "./support/worker.js";
@@ -51,4 +52,12 @@ it("a connection whose attachment cannot be read is closed with 4004, and can jo
   ann.send({ type: "publish", data: "lost" });
   expect(await ann.next("closing")).toMatchObject({ code: 4004, reason: "state_lost", reconnect: true });
   expect((await connect(unreadable, room)).welcome.count).toBe(1);
+});
+
+it("what a restoration has to say is said even if only a probe wakes the room", async () => {
+  const room = newRoom();
+  const ann = await connect(unreadable, room);
+  await unreadable.hibernate(room);
+  expect((await joinWithoutUpgrade(unreadable, room, { user: "bob" })).status).toBe(426);
+  expect(await ann.next("closing")).toMatchObject({ code: 4004, reason: "state_lost" });
 });

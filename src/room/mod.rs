@@ -235,11 +235,13 @@ impl Object {
         let WebSocketPair { client, server } = WebSocketPair::new()?;
         let connection = ConnectionId(platform::random()?);
         let lines = admission.options.lines;
-        self.with_awake(|awake| awake.sockets.accept(&self.state, connection, server))??;
-        self.turn(|_| Input::Connect {
+        self.with_awake(|awake| awake.sockets.accept(&self.state, connection, &server))??;
+        let joined = self.turn(|_| Input::Connect {
             connection,
             admission,
-        })?;
+        });
+        // An accepted socket without a connection would stay, and never be answered.
+        joined.inspect_err(|_| sockets::close_unavailable(&server))?;
         let mut response = ResponseBuilder::new()
             .with_status(101)
             .with_websocket(client);
@@ -338,27 +340,43 @@ impl Object {
             awake.room.set_unread_bytes(awake.sockets.unread_bytes());
             while let Some(input) = next {
                 awake.room.handle_input(input, now);
-                while let Some(output) = awake.room.poll_output() {
-                    if let Some(result) = self.apply(awake, output) {
-                        awake.room.handle_input(result, now);
-                    }
-                }
+                self.drain(awake, now);
                 next = awake.sockets.is_too_slow().then(|| slow_consumers(awake));
             }
-            awake.texts.clear();
-            self.arm(awake);
-            self.arm_flush(awake, now);
-            self.arm_queue_check(awake);
+            self.arm_all(awake, now);
         })
     }
 
-    fn with_awake<T>(&self, body: impl FnOnce(&mut Awake) -> T) -> Result<T> {
+    /// Applies all outputs.
+    fn drain(self: &Rc<Self>, awake: &mut Awake, now: Timestamp) {
+        while let Some(output) = awake.room.poll_output() {
+            if let Some(result) = self.apply(awake, output) {
+                awake.room.handle_input(result, now);
+            }
+        }
+        awake.texts.clear();
+    }
+
+    /// Sets the alarm and the timers for what is due later.
+    fn arm_all(self: &Rc<Self>, awake: &Awake, now: Timestamp) {
+        self.arm(awake);
+        self.arm_flush(awake, now);
+        self.arm_queue_check(awake);
+    }
+
+    /// Wakes the room if necessary, and does what its restoration asks for: a refused join or a probe
+    /// may be the only event for a long time.
+    fn with_awake<T>(self: &Rc<Self>, body: impl FnOnce(&mut Awake) -> T) -> Result<T> {
         let mut awake = self
             .awake
             .try_borrow_mut()
             .map_err(|_| Error::RustError("turns overlap".into()))?;
         if awake.is_none() {
-            *awake = Some(self.wake()?);
+            let now = platform::now();
+            let mut woken = self.wake()?;
+            self.drain(&mut woken, now);
+            self.arm_all(&woken, now);
+            *awake = Some(woken);
         }
         let done = awake
             .as_mut()

@@ -65,9 +65,9 @@ impl Sockets {
     }
 
     /// Accepts a new socket.
-    pub fn accept(&mut self, state: &State, id: ConnectionId, socket: WebSocket) -> Result<()> {
-        platform::accept(state, &socket, &id.to_string())?;
-        self.all.insert(id, Socket::new(socket));
+    pub fn accept(&mut self, state: &State, id: ConnectionId, socket: &WebSocket) -> Result<()> {
+        platform::accept(state, socket, &id.to_string())?;
+        self.all.insert(id, Socket::new(socket.clone()));
         Ok(())
     }
 
