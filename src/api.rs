@@ -175,7 +175,10 @@ fn check_origin(request: &Request, env: &Env) -> Result<String, Problem> {
     let origin = request.headers().get("origin")?;
     let origins = &config::load(env)?.admission.origins;
     origins.check(origin.as_deref(), &url.host())?;
-    Ok(url.search().trim_start_matches('?').to_owned())
+    let query = url.search();
+    let query = query.trim_start_matches('?');
+    auth::check_query(query)?;
+    Ok(query.to_owned())
 }
 
 /// Verifies the caller's token. Only the header counts, so that no page can use a user's cookies.

@@ -11,6 +11,6 @@ pub mod token;
 pub(crate) use self::join_request::parse_integer;
 pub use self::join_request::{
     Admission, AdmissionRules, Credential, JoinOptions, JoinRequest, Position, RequestParts,
-    SUBPROTOCOL, bearer_token, parse_room_name, parse_user_id,
+    SUBPROTOCOL, bearer_token, check_query, parse_room_name, parse_user_id,
 };
 pub use self::origins::AllowedOrigins;

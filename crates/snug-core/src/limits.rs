@@ -14,6 +14,8 @@ pub const USER_BYTES_MAX: usize = 128;
 pub const ORIGIN_BYTES_MAX: usize = 256;
 /// A token. Larger ones are rejected before anything in them is decoded.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// The query of a request, which may contain a token. Longer ones are rejected before they are parsed.
+pub const QUERY_BYTES_MAX: usize = 16 * 1024;
 /// The claims in a request for a development token.
 pub const CLAIMS_BYTES_MAX: usize = 4 * 1024;
 

@@ -16,7 +16,7 @@ use crate::{
     },
     capability::Capabilities,
     ids::{Offset, Origin, RoomName, Timestamp, UserId},
-    limits::{EPOCH_BYTES_MAX, SAFE_INTEGER_MAX},
+    limits::{EPOCH_BYTES_MAX, QUERY_BYTES_MAX, SAFE_INTEGER_MAX},
     protocol::refusal::Refusal,
     secret::Secret,
     service_url::ServiceUrl,
@@ -147,6 +147,7 @@ impl JoinRequest {
                 "Offer the WebSocket subprotocol 'snug.v1', or none",
             ));
         }
+        check_query(request.query)?;
         let (options, query_token) = read_query(request.query)?;
         let token = request
             .authorization
@@ -264,6 +265,18 @@ impl<'a> Offer<'a> {
             is_foreign: !lines && offered().any(|name| !name.is_empty()),
         }
     }
+}
+
+/// Checks the length of a query, which takes time to parse, and which a client sends before its token is checked.
+///
+/// # Errors
+///
+/// `bad_request` if it is longer than [`QUERY_BYTES_MAX`].
+pub fn check_query(query: &str) -> Result<(), Refusal> {
+    if query.len() > QUERY_BYTES_MAX {
+        return Err(Refusal::BadRequest("The query must not exceed 16 KiB"));
+    }
+    Ok(())
 }
 
 /// Reads the options in the query, and the token if present. Unknown options are ignored.

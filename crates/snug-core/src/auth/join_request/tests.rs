@@ -174,6 +174,7 @@ fn rejects_query_options_that_are_malformed_or_out_of_range() {
         "last=0".into(),
         "&&&".into(),
         "unknown=1&unknown=2".into(),
+        "x".repeat(QUERY_BYTES_MAX),
     ] {
         assert!(options_of(&good).is_ok(), "{good}");
     }
@@ -195,6 +196,7 @@ fn rejects_query_options_that_are_malformed_or_out_of_range() {
         "offset=1".into(),
         "epoch=&offset=1".into(),
         epoch(EPOCH_BYTES_MAX + 1),
+        "x".repeat(QUERY_BYTES_MAX + 1),
     ] {
         assert_eq!(options_of(&bad).unwrap_err().code(), "bad_request", "{bad}");
     }
