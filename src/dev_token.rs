@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use snug_core::{
     Refusal,
-    auth::token::{CLAIMS_TOO_LONG, DevTokenIssuer},
+    auth::token::{CLAIMS_TOO_LONG, DevTokenIssuer, FORWARDED_HEADERS},
     limits::CLAIMS_BYTES_MAX,
     secret::Secret,
 };
@@ -17,7 +17,10 @@ pub fn issuer(request: &Request, env: &Env) -> Option<Rc<DevTokenIssuer>> {
     // If a setting is invalid, this endpoint does not exist; a join request reports the setting.
     let issuer = config::load(env).ok()?.dev_token_issuer.clone()?;
     let host = platform::url(request)?.host();
-    issuer.serves_host(&host).then_some(issuer)
+    let header = |name: &&str| request.headers().get(name).ok().flatten();
+    let forwarded: Vec<String> = FORWARDED_HEADERS.iter().filter_map(header).collect();
+    let forwarded = forwarded.iter().map(String::as_str);
+    issuer.serves(&host, forwarded).then_some(issuer)
 }
 
 /// Issues a token with the claims in the request's body.

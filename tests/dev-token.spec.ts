@@ -65,6 +65,26 @@ describe("development tokens", () => {
     expect(await joinRefusal(worker, newRoom(), { token })).toMatchObject({ status: 403 });
   });
 
+  it("a development token is not issued to another machine behind a proxy on this one", async () => {
+    const claims = { sub: "ann", rooms: ["*"] };
+    for (const headers of [
+      { "X-Forwarded-For": "127.0.0.1, ::1" },
+      { "X-Forwarded-Host": "localhost:5173", "X-Real-IP": "127.0.0.1" },
+      { Forwarded: 'for="[::1]:4711";host=localhost;proto=https' },
+    ]) {
+      expect((await requestToken(claims, headers)).status).toBe(200);
+    }
+    for (const headers of [
+      { "X-Forwarded-For": "203.0.113.7" },
+      { "X-Forwarded-Host": "chat.example" },
+      { "X-Original-Host": "chat.example" },
+      { "X-Real-IP": "2001:db8::1" },
+      { Forwarded: "for=203.0.113.7" },
+    ]) {
+      expectProblem(await requestToken(claims, headers), 404, "not_found");
+    }
+  });
+
   it("a development token is valid for 24 hours and contains only the requested claims", async () => {
     const beforeMs = Date.now();
     const token = await issueToken({ sub: "ann" });

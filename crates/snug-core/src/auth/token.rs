@@ -23,7 +23,7 @@ use crate::{
 
 pub use self::{
     claims::{ClaimedLimits, Claims},
-    dev_issuer::{CLAIMS_TOO_LONG, DevTokenIssuer},
+    dev_issuer::{CLAIMS_TOO_LONG, DevTokenIssuer, FORWARDED_HEADERS},
     identity_provider::{IdentityProvider, KeyLookup},
     key::{Algorithm, HmacAlgorithm, Key, KeySelector, KeySet, PublicAlgorithm, PublicKey},
 };

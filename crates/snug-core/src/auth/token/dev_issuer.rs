@@ -34,7 +34,7 @@ const DUPLICATE_CLAIM: Refusal = Refusal::BadRequest("The body contains the same
 /// Issues development tokens.
 ///
 /// Requests need no secret. Therefore the issuer exists only if the operator enables it, and even
-/// then it serves only requests to a loopback host ([`DevTokenIssuer::serves_host`]). If it is left
+/// then it serves only requests to a loopback host ([`DevTokenIssuer::serves`]). If it is left
 /// enabled in a deployment by mistake, it issues nothing, because a deployment's host is never a
 /// loopback host. Neither is a name that an attacker rebinds to this machine by DNS to read the
 /// response from a web page.
@@ -42,6 +42,28 @@ pub struct DevTokenIssuer {
     key: Rc<Key>,
     issuer: Option<String>,
     audience: Option<String>,
+}
+
+/// The headers in which a proxy names the client, or the host that the client requested.
+pub const FORWARDED_HEADERS: &[&str] = &[
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-original-host",
+    "x-real-ip",
+];
+
+/// Returns true if all hosts and addresses in a header's value are of this machine. The value is a list
+/// of them or, in `Forwarded` (RFC 7239), of parameters.
+fn is_forwarded_on_this_machine(value: &str) -> bool {
+    let parts = value.split([',', ';']);
+    parts.map(str::trim).all(|part| {
+        let (name, host) = part.split_once('=').unwrap_or(("for", part));
+        let host = host.trim().trim_matches('"');
+        let is_other = ["proto", "by"].contains(&name.trim().to_ascii_lowercase().as_str());
+        let is_address = |host: &str| is_loopback_host(&format!("[{host}]"));
+        is_other || is_loopback_host(host) || is_address(host)
+    })
 }
 
 impl DevTokenIssuer {
@@ -56,9 +78,11 @@ impl DevTokenIssuer {
         })
     }
 
-    /// Returns true if tokens are issued to requests with this host (and port, if it has one).
-    pub fn serves_host(&self, host: &str) -> bool {
-        is_loopback_host(host)
+    /// Returns true if tokens are issued to requests with this host (and port, if it has one). A proxy
+    /// on the machine may write its own name there, so the values of [`FORWARDED_HEADERS`] count, too:
+    /// none may name another machine.
+    pub fn serves<'a>(&self, host: &str, forwarded: impl IntoIterator<Item = &'a str>) -> bool {
+        is_loopback_host(host) && forwarded.into_iter().all(is_forwarded_on_this_machine)
     }
 
     /// Signs the claims as written, even if admission would reject them. Adds `iat`, `exp`, `iss`
@@ -297,10 +321,10 @@ mod tests {
     fn serves_loopback_hosts_only() {
         let issuer = DevTokenIssuer::new(&rules(HmacAlgorithm::Hs256)).unwrap();
         for host in ["localhost", "localhost:8787", "127.0.0.1:8787", "[::1]"] {
-            assert!(issuer.serves_host(host), "{host}");
+            assert!(issuer.serves(host, []), "{host}");
         }
         for host in ["chat.example.com", "localhost.example.com", "192.168.0.1"] {
-            assert!(!issuer.serves_host(host), "{host}");
+            assert!(!issuer.serves(host, []), "{host}");
         }
     }
 
@@ -351,5 +375,34 @@ mod tests {
     fn refused(claims: &[u8]) -> Refusal {
         let issuer = DevTokenIssuer::new(&rules(HmacAlgorithm::Hs256)).unwrap();
         issuer.sign(claims, NOW).unwrap_err()
+    }
+
+    #[test]
+    fn serves_requests_that_a_proxy_on_this_machine_has_forwarded_from_it() {
+        let issuer = DevTokenIssuer::new(&rules(HmacAlgorithm::Hs256)).unwrap();
+        for value in [
+            "127.0.0.1",
+            "::1",
+            "[::1]:3000",
+            "localhost:5173",
+            "127.0.0.1, ::1",
+            r#"for=127.0.0.1;host="localhost:8080";proto=https;by=203.0.113.7"#,
+            r#"for="[::1]:4711""#,
+        ] {
+            assert!(issuer.serves("localhost", [value]), "{value}");
+        }
+        for value in [
+            "203.0.113.7",
+            "127.0.0.1, 203.0.113.7",
+            "chat.example",
+            "2001:db8::1",
+            "for=203.0.113.7;host=localhost",
+            "for=127.0.0.1;host=chat.example",
+            "for=unknown",
+            "localhost.example",
+            "",
+        ] {
+            assert!(!issuer.serves("localhost", ["127.0.0.1", value]), "{value}");
+        }
     }
 }
