@@ -1,9 +1,12 @@
 //! Cookie sessions: the application at `AUTH_URL` identifies the user.
 
+use std::cell::RefCell;
+
 use snug_core::{
     Refusal, RoomName,
     auth::{
         session_cookie::{SessionError, SessionRequest, read_response},
+        session_guard::{SessionAsker, SessionGuard},
         token::Claims,
     },
     limits::{ANSWER_MS_MAX, SESSION_BYTES_MAX},
@@ -17,11 +20,16 @@ use crate::{
     problem::Problem,
 };
 
+thread_local! {
+    /// The guard of this isolate.
+    static GUARD: RefCell<SessionGuard> = const { RefCell::new(SessionGuard::new()) };
+}
+
 /// Sends the cookies to the application, which returns the claims of their user.
 ///
 /// # Errors
 ///
-/// The application's refusal, or `auth_unavailable` if its response cannot be used.
+/// The application's refusal, `rate_limited` if it is asked too often, or `auth_unavailable` if its response cannot be used.
 pub async fn authenticate(
     request: &Request,
     application: &ServiceUrl,
@@ -31,6 +39,13 @@ pub async fn authenticate(
     let header = |name| request.headers().get(name);
     let (cookie, origin) = (header("cookie")?, header("origin")?);
     let ip = header("cf-connecting-ip")?;
+    let asker = SessionAsker {
+        room,
+        ip: ip.as_deref(),
+        cookie: cookie.as_deref(),
+        origin: origin.as_deref(),
+    };
+    GUARD.with_borrow_mut(|guard| guard.ask(&asker, platform::now()))?;
     let session_request = SessionRequest {
         room,
         ip: ip.as_deref(),
@@ -58,7 +73,11 @@ pub async fn authenticate(
         Err(why) => SessionError::Unusable(why.into()),
     };
     Err(match error {
-        SessionError::Refused(refusal) => refusal.into(),
+        SessionError::Refused(refusal) => {
+            let now = platform::now();
+            GUARD.with_borrow_mut(|guard| guard.remember(&asker, &refusal, now));
+            refusal.into()
+        }
         SessionError::Unusable(why) => Refusal::SessionUnusable(format!("AUTH_URL {why}")).into(),
     })
 }

@@ -265,7 +265,12 @@ const site = await startSite(({ path, body }) => {
 });
 const SECRET_PATH = `/auth/${randomBytes(16).toString("hex")}`;
 const AUTH_URL = `${site.origin}${SECRET_PATH}?key=${randomBytes(16).toString("hex")}`;
-const COOKIE = `session=${randomBytes(16).toString("hex")}`;
+const newCookie = () => `session=${randomBytes(16).toString("hex")}`;
+/** The cookie of one test: how often the same cookies make the Worker ask the application is limited. */
+let sessionCookie = newCookie();
+beforeEach(() => {
+  sessionCookie = newCookie();
+});
 const worker = await startWorker({ AUTH_URL, ALLOWED_ORIGINS: PAGE });
 const open = await startWorker({ AUTH_URL, ALLOWED_ORIGINS: "*" });
 afterAll(async () => {
@@ -287,10 +292,10 @@ const requestsFor = (room: string): Seen[] =>
 /** Checks that a join gets 503, and that the log has the reason without secrets. */
 async function expectUnavailable(room: string, why: string, at = worker) {
   const before = at.log().length;
-  const response = await expectRefused(at, room, withCookie(COOKIE), 503, "auth_unavailable");
+  const response = await expectRefused(at, room, withCookie(sessionCookie), 503, "auth_unavailable");
   const line = { code: "auth_unavailable", room, detail: `AUTH_URL ${why}` };
   await vi.waitFor(() => expect(linesIn(at.log().slice(before))).toMatchObject([line, line]));
-  for (const secret of [COOKIE, SECRET_PATH, site.origin]) expect(response.body).not.toContain(secret);
+  for (const secret of [sessionCookie, SECRET_PATH, site.origin]) expect(response.body).not.toContain(secret);
 }
 
 describe("responses with status 200", () => {
@@ -340,7 +345,7 @@ describe("responses with status 200", () => {
   ])("a session response is an error if it has %s", async (_what, body, why) => {
     const before = worker.log().length;
     const room = roomOf({ body });
-    await expectRefused(worker, room, withCookie(COOKIE), 503, "auth_unavailable");
+    await expectRefused(worker, room, withCookie(sessionCookie), 503, "auth_unavailable");
     const details = () => linesIn(worker.log().slice(before)).map(({ detail }) => detail);
     await vi.waitFor(() => expect(details()).toHaveLength(2));
     for (const detail of details()) {
@@ -353,15 +358,15 @@ describe("responses with status 200", () => {
 
   it("a session response with an expired exp makes the join get token_expired after the leeway", async () => {
     const room = roomOf({ body: claims({ exp: inSeconds(-6) }) });
-    await expectRefused(worker, room, withCookie(COOKIE), 401, "token_expired");
-    await connect(worker, roomOf({ body: claims({ exp: inSeconds(-2) }) }), withCookie(COOKIE));
+    await expectRefused(worker, room, withCookie(sessionCookie), 401, "token_expired");
+    await connect(worker, roomOf({ body: claims({ exp: inSeconds(-2) }) }), withCookie(sessionCookie));
   });
 
   it("a session response grants rooms and capabilities like a token", async () => {
     const rooms = { "*": ["receive"], "team:*": ["publish", "history"], "team:7:*": [] };
     const join = (name: string) => {
       replies.set(name, { body: claims({ rooms }) });
-      return connect(worker, name, withCookie(COOKIE));
+      return connect(worker, name, withCookie(sessionCookie));
     };
     const team = await join("team:8");
     expect(team.welcome.can).toEqual(["publish", "history"]);
@@ -371,10 +376,10 @@ describe("responses with status 200", () => {
     expect(other.welcome.can).toEqual(["receive"]);
     expect((await other.requestError({ type: "publish", data: 1 })).code).toBe("forbidden");
     replies.set("team:7:x", { body: claims({ rooms }) });
-    await expectRefused(worker, "team:7:x", withCookie(COOKIE), 403, "room_forbidden");
+    await expectRefused(worker, "team:7:x", withCookie(sessionCookie), 403, "room_forbidden");
     for (const none of [undefined, [], ["elsewhere"], { "*": [] }, { "*": ["unheard-of"] }]) {
       const room = roomOf({ body: claims({ rooms: none }) });
-      await expectRefused(worker, room, withCookie(COOKIE), 403, "room_forbidden");
+      await expectRefused(worker, room, withCookie(sessionCookie), 403, "room_forbidden");
     }
   });
 
@@ -382,40 +387,45 @@ describe("responses with status 200", () => {
     const limits = { message_bytes: 100, messages_per_second: 3 };
     const info = { name: "Ann" };
     const more = { limits, info, jti: 7, admin: true };
-    const { welcome } = await connect(worker, roomOf({ body: claims(more) }), withCookie(COOKIE));
+    const { welcome } = await connect(worker, roomOf({ body: claims(more) }), withCookie(sessionCookie));
     expect(welcome).toMatchObject({ limits, members: [{ user: "ann", info }] });
   });
 
   it("a session response with an invalid time of issue cannot be used", async () => {
     const room = roomOf({ body: claims({ iat: "today" }) });
-    const { body } = await expectRefused(worker, room, withCookie(COOKIE), 503, "auth_unavailable");
+    const { body } = await expectRefused(worker, room, withCookie(sessionCookie), 503, "auth_unavailable");
     expect(JSON.parse(body).detail).toContain("'iat' must be a number");
   });
 
   it("a session response does not need aud and iss", async () => {
     await using strict = await startWorker({ AUTH_URL, JWT_ISSUER: PAGE, JWT_AUDIENCE: "snug" });
-    await connect(strict, roomOf({ body: claims() }), withCookie(COOKIE));
-    await connect(strict, roomOf({ body: claims({ iss: FOREIGN, aud: ["other"] }) }), withCookie(COOKIE));
+    await connect(strict, roomOf({ body: claims() }), withCookie(sessionCookie));
+    await connect(
+      strict,
+      roomOf({ body: claims({ iss: FOREIGN, aud: ["other"] }) }),
+      withCookie(sessionCookie),
+    );
   });
 
   it("a session response is accepted with any content type", async () => {
     const headers = { "content-type": "text/html; charset=latin1" };
-    await connect(worker, roomOf({ headers, body: ` ${claims()}\n` }), withCookie(COOKIE));
+    await connect(worker, roomOf({ headers, body: ` ${claims()}\n` }), withCookie(sessionCookie));
   });
 
-  it("a session response is not cached: every join calls the application", async () => {
+  it("a session response is not cached, except a refusal for a second", async () => {
     const headers = { "cache-control": "public, max-age=3600" };
     const room = roomOf({ headers, body: claims() });
-    await connect(worker, room, withCookie(COOKIE));
+    await connect(worker, room, withCookie(sessionCookie));
     replies.set(room, { status: 401 });
-    await expectRefused(worker, room, withCookie(COOKIE), 401, "token_missing");
+    await expectRefused(worker, room, withCookie(sessionCookie), 401, "token_missing");
     replies.set(room, { body: claims({ sub: "bob" }), headers });
-    expect((await connect(worker, room, withCookie(COOKIE))).welcome.user).toBe("bob");
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    expect((await connect(worker, room, withCookie(sessionCookie))).welcome.user).toBe("bob");
   });
 
   it("a session response cannot set cookies in the browser", async () => {
     const room = roomOf({ headers: { "set-cookie": "planted=1" }, body: claims() });
-    expect((await joinWithoutUpgrade(worker, room, withCookie(COOKIE))).headers).not.toHaveProperty(
+    expect((await joinWithoutUpgrade(worker, room, withCookie(sessionCookie))).headers).not.toHaveProperty(
       "set-cookie",
     );
   });
@@ -424,8 +434,20 @@ describe("responses with status 200", () => {
 describe("responses with another status", () => {
   it("a session response with 401 or 403 rejects the join, whatever its body", async () => {
     for (const body of ["", claims(), "<html>"]) {
-      await expectRefused(worker, roomOf({ status: 401, body }), withCookie(COOKIE), 401, "token_missing");
-      await expectRefused(worker, roomOf({ status: 403, body }), withCookie(COOKIE), 403, "room_forbidden");
+      await expectRefused(
+        worker,
+        roomOf({ status: 401, body }),
+        withCookie(sessionCookie),
+        401,
+        "token_missing",
+      );
+      await expectRefused(
+        worker,
+        roomOf({ status: 403, body }),
+        withCookie(sessionCookie),
+        403,
+        "room_forbidden",
+      );
     }
   });
 
@@ -464,7 +486,7 @@ describe("the size limit of the response", () => {
   it("a session response can have 16 KiB and not one byte more, with or without a Content-Length", async () => {
     expect(ofBytes(MOST)).toHaveLength(MOST);
     for (const reply of [measured(ofBytes(MOST)), { body: inPieces(ofBytes(MOST)) }]) {
-      await connect(worker, roomOf(reply), withCookie(COOKIE));
+      await connect(worker, roomOf(reply), withCookie(sessionCookie));
     }
     const TOO_MANY = "answered with a body that is too long";
     for (const reply of [measured(ofBytes(MOST + 1)), { body: inPieces(ofBytes(MOST + 1)) }]) {
@@ -472,7 +494,13 @@ describe("the size limit of the response", () => {
     }
     // The body of a rejection is ignored.
     const { body } = measured("x".repeat(MOST + 1));
-    await expectRefused(worker, roomOf({ status: 403, body }), withCookie(COOKIE), 403, "room_forbidden");
+    await expectRefused(
+      worker,
+      roomOf({ status: 403, body }),
+      withCookie(sessionCookie),
+      403,
+      "room_forbidden",
+    );
   });
 
   it("an endless session response is rejected, and its connection closed", async () => {
@@ -591,7 +619,7 @@ describe("failing applications", () => {
 });
 
 describe("pages that join with cookies", () => {
-  const from = (Origin: string) => withCookie(COOKIE, { Origin });
+  const from = (Origin: string) => withCookie(sessionCookie, { Origin });
   let room: string;
   let calls: number;
 
@@ -610,7 +638,7 @@ describe("pages that join with cookies", () => {
     async (_which, origin) => {
       await connect(worker, room, from(origin()));
       calls = 1;
-      expect(requestsFor(room)[0]?.headers).toMatchObject({ origin: origin(), cookie: COOKIE });
+      expect(requestsFor(room)[0]?.headers).toMatchObject({ origin: origin(), cookie: sessionCookie });
     },
   );
 
@@ -639,8 +667,8 @@ describe("pages that join with cookies", () => {
   });
 
   it("a join with cookies is accepted without an Origin header, because it is not from a page", async () => {
-    await connect(worker, room, withCookie(COOKIE));
-    await connect(open, room, withCookie(COOKIE));
+    await connect(worker, room, withCookie(sessionCookie));
+    await connect(open, room, withCookie(sessionCookie));
     calls = 2;
     for (const { headers } of requestsFor(room)) expect(headers).not.toHaveProperty("origin");
   });
@@ -673,7 +701,7 @@ describe("pages that send a plain request with cookies", () => {
         const response = await joinWithoutUpgrade(
           worker,
           roomOf(reply),
-          withCookie(COOKIE, { Origin: origin }),
+          withCookie(sessionCookie, { Origin: origin }),
         );
         expect(response.status).toBe(status);
         expect(readable(response)).toEqual(may);
@@ -687,14 +715,16 @@ describe("pages that send a plain request with cookies", () => {
   it("a page may read only the refusal of a request with cookies if ALLOWED_ORIGINS is *", async () => {
     const room = roomOf({ body: claims() });
     const may = { origin: FOREIGN, credentials: undefined, vary: "origin" };
-    const response = await joinWithoutUpgrade(open, room, { headers: { Cookie: COOKIE, Origin: FOREIGN } });
+    const response = await joinWithoutUpgrade(open, room, {
+      headers: { Cookie: sessionCookie, Origin: FOREIGN },
+    });
     expect(response.status).toBe(426);
     expect(readable(response)).toEqual(may);
-    const rejected = await joinWithoutUpgrade(open, room, withCookie(COOKIE, { Origin: FOREIGN }));
+    const rejected = await joinWithoutUpgrade(open, room, withCookie(sessionCookie, { Origin: FOREIGN }));
     expect(rejected.status).toBe(403);
     expect(JSON.parse(rejected.body).detail).toContain("list the origin by name in ALLOWED_ORIGINS");
     expect(readable(rejected)).toEqual({ ...may, credentials: "true" });
-    const own = await joinWithoutUpgrade(open, room, withCookie(COOKIE, { Origin: open.origin }));
+    const own = await joinWithoutUpgrade(open, room, withCookie(sessionCookie, { Origin: open.origin }));
     expect(readable(own)).toEqual({ origin: open.origin, credentials: "true", vary: "origin" });
   });
 
@@ -702,7 +732,7 @@ describe("pages that send a plain request with cookies", () => {
     const room = roomOf({ body: claims() });
     for (const origin of [FOREIGN, "null"]) {
       const may = { origin, credentials: "true", vary: "origin" };
-      const response = await joinWithoutUpgrade(worker, room, withCookie(COOKIE, { Origin: origin }));
+      const response = await joinWithoutUpgrade(worker, room, withCookie(sessionCookie, { Origin: origin }));
       expect(JSON.parse(response.body).code).toBe("origin_forbidden");
       expect(readable(response)).toEqual(may);
       const preflighted = await preflight(worker, room, origin);
@@ -714,7 +744,7 @@ describe("pages that send a plain request with cookies", () => {
 
   it("a page may not read the response to a request with cookies if AUTH_URL is not set", async () => {
     await using plain = await startWorker({ ALLOWED_ORIGINS: PAGE });
-    for (const joinRequest of [withCookie(COOKIE, { Origin: PAGE }), { headers: { Origin: PAGE } }]) {
+    for (const joinRequest of [withCookie(sessionCookie, { Origin: PAGE }), { headers: { Origin: PAGE } }]) {
       const response = await joinWithoutUpgrade(plain, newRoom(), joinRequest);
       expect(readable(response)).toEqual({ origin: PAGE, credentials: undefined, vary: "origin" });
     }

@@ -6,6 +6,7 @@
 pub mod join_request;
 pub mod origins;
 pub mod session_cookie;
+pub mod session_guard;
 pub mod token;
 
 pub(crate) use self::join_request::parse_integer;

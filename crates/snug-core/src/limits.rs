@@ -34,6 +34,12 @@ pub const RSA_BYTES_MAX: usize = 1024;
 pub const JWKS_BYTES_MAX: usize = 64 * 1024;
 /// The response of the application for a cookie session.
 pub const SESSION_BYTES_MAX: usize = 16 * 1024;
+/// The time for which a refusal by the application is remembered: shorter than it takes to sign in.
+pub const SESSION_REFUSAL_MS: u64 = 1_000;
+/// The addresses, the cookies and the refusals that an isolate remembers, each.
+pub const SESSION_ASKERS_MAX: usize = 1_000;
+/// The cookies of one request that are remembered.
+pub const SESSION_COOKIE_BYTES_MAX: usize = 4 * 1024;
 /// The timeout of either request.
 pub const ANSWER_MS_MAX: u32 = 5_000;
 /// A `refresh` command: a token and the JSON around it. It may exceed the connection's own limit for
