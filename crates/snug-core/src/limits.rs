@@ -1,7 +1,7 @@
 //! Every fixed limit, with its unit and its reason. The operator's settings are in
 //! [`crate::config`].
 
-use crate::ids::Timestamp;
+use crate::{ids::Timestamp, rate::Rate};
 
 /// The largest integer that JavaScript and its SQLite binding represent exactly: 2^53 - 1.
 pub const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
@@ -175,6 +175,14 @@ pub const JOINS_PER_SECOND: u32 = 5;
 pub const JOINS_BURST_MIN: u32 = 20;
 /// Replayed messages count as one more join per this many bytes.
 pub const REPLAY_BYTES_PER_JOIN: usize = 256 * 1024;
+/// The messages that a room replays to all who join, in units of [`REPLAY_UNIT_BYTES`]: 64 MiB a second,
+/// after a burst of 256 MiB.
+pub const REPLAY_RATE: Rate = Rate {
+    per_second: 64 * 1024 * 1024 / REPLAY_UNIT_BYTES as u32,
+    burst: 256 * 1024 * 1024 / REPLAY_UNIT_BYTES as u32,
+};
+/// The unit in which replayed messages are counted for the whole room.
+pub const REPLAY_UNIT_BYTES: usize = 8 * 1024;
 /// The maximum of `last`.
 pub const LAST_MESSAGES_MAX: u32 = PAGE_MESSAGES_MAX;
 /// The bytes after which a frame of replayed messages ends.

@@ -77,6 +77,11 @@ impl Bucket {
         self.full_at_us = self.full_at_us.max(now_us).saturating_add(cost_us);
     }
 
+    /// Returns true if the bucket has at least one command.
+    pub fn has_some(mut self, rate: Rate, now: Timestamp) -> bool {
+        self.take(rate, now).is_ok()
+    }
+
     /// Returns true if the bucket is full.
     pub fn is_full(self, now: Timestamp) -> bool {
         self.full_at_us <= now.0.saturating_mul(1000)

@@ -40,13 +40,14 @@ use crate::{
     },
     config::RoomRules,
     ids::{ConnectionId, Epoch, Offset, RoomName, Timestamp},
-    limits::QUEUE_BYTES_MAX,
+    limits::{QUEUE_BYTES_MAX, REPLAY_RATE},
     protocol::{
         command::{CommandId, PageStart},
         error::CloseCode,
         push::{Push, Welcome},
         refusal::Refusal,
     },
+    rate::Bucket,
     room::{
         bans::{Ban, Bans},
         closing_socket::ClosingSocket,
@@ -123,6 +124,8 @@ pub struct Room {
     /// The next storage request.
     queued_query: Option<QueuedQuery>,
     rates: UserRates,
+    /// The messages replayed to all who join, as far as [`crate::limits::REPLAY_RATE`] permits.
+    replays: Bucket,
     /// The rates of API callers with `serve`.
     server_rates: UserRates,
     /// API requests without a response.
@@ -228,6 +231,7 @@ impl Room {
             webhooks_failed: false,
             queued_query: None,
             rates: UserRates::default(),
+            replays: Bucket::default(),
             server_rates: UserRates::default(),
             callers: Callers::default(),
             events: WebhookQueue::restore(rules.events, stored.events),
@@ -261,7 +265,7 @@ impl Room {
     ///
     /// # Errors
     ///
-    /// `banned`, `token_expired`, `rate_limited`, `too_many_connections`, `room_full`.
+    /// `banned`, `token_expired`, `rate_limited`, `overloaded`, `too_many_connections`, `room_full`.
     pub fn admit(
         &mut self,
         admission: &Admission,
@@ -273,6 +277,11 @@ impl Room {
         self.ended_tokens.admit(user, admission.issued, now)?;
         let joined = self.rates.take_join(user, self.rules.joins_burst(), now);
         joined.map_err(Refusal::rate_limited)?;
+        let options = &admission.options;
+        let wants_replay = options.resume.is_some() || options.last.is_some();
+        if wants_replay && !self.replays.has_some(REPLAY_RATE, now) {
+            return Err(Refusal::Overloaded);
+        }
         if self.sockets_of(user).count() >= self.rules.connections_per_user_max {
             return Err(Refusal::TooManyConnections);
         }

@@ -12,7 +12,7 @@ use crate::{
     ids::{ConnectionId, Offset, Timestamp},
     limits::{
         LAST_MESSAGES_MAX, PAGE_BYTES_MAX, RECOVERY_BYTES_MAX, RECOVERY_MESSAGES_MAX,
-        REPLAY_BYTES_PER_JOIN, REPLAY_FRAME_BYTES,
+        REPLAY_BYTES_PER_JOIN, REPLAY_FRAME_BYTES, REPLAY_RATE, REPLAY_UNIT_BYTES,
     },
     protocol::{
         command::{PageRequest, PageStart},
@@ -243,8 +243,10 @@ impl Room {
         }
     }
 
-    /// Counts the messages that were read for a join toward the rate of joins.
+    /// Counts the messages that were read for a join, for its user and for the room.
     fn charge_replay(&mut self, to: ConnectionId, bytes: usize) {
+        let units = u64::try_from(bytes / REPLAY_UNIT_BYTES).unwrap_or(u64::MAX);
+        self.replays.charge(REPLAY_RATE, units, self.now);
         let joins = u64::try_from(bytes / REPLAY_BYTES_PER_JOIN).unwrap_or(u64::MAX);
         if let Some(connection) = self.connections.get(&to) {
             let (burst, now) = (self.rules.joins_burst(), self.now);

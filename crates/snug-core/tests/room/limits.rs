@@ -249,6 +249,34 @@ fn a_slow_rate_survives_hibernation() {
 }
 
 #[test]
+fn a_room_replays_256_mib_at_once_and_then_64_mib_a_second() {
+    hibernating_scenario_with(
+        |_| {},
+        |room| {
+            // 4 MB, almost as much as one join may recover.
+            let text = "x".repeat(40_000);
+            room.stores_messages(vec![json!(text); 100]);
+            let joins = |room: &mut TestRoom, name: String| {
+                let client = room.try_admit(TestUser::named(&name).resuming_after(0))?;
+                room.leaves(client);
+                Ok(())
+            };
+            let all = (0..).map(|number| joins(room, format!("user {number}")));
+            let accepted = all.take_while(Result::is_ok).count();
+            // Each message takes some bytes more than its text.
+            assert!((66..=69).contains(&accepted), "{accepted}");
+            assert_eq!(joins(room, "ann".into()), Err("overloaded"));
+            // Nothing is replayed to this client.
+            room.join("bob");
+            room.pass_ms(1_000);
+            let all = (0..).map(|number| joins(room, format!("later {number}")));
+            let accepted = all.take_while(Result::is_ok).count();
+            assert!((15..=18).contains(&accepted), "{accepted}");
+        },
+    );
+}
+
+#[test]
 fn a_whole_burst_of_rate_limited_commands_closes_the_connection() {
     hibernating_scenario_with(
         |_| {},
