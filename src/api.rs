@@ -215,7 +215,7 @@ thread_local! {
     static BODY_READS: RefCell<BodyReads> = const { RefCell::new(BodyReads::new()) };
 }
 
-/// Reads the body of a client's request, which is empty if there is none.
+/// Reads the body of a client's request. Returns an empty body if there is none.
 ///
 /// # Errors
 ///

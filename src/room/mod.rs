@@ -357,7 +357,7 @@ impl Object {
         awake.texts.clear();
     }
 
-    /// Sets the alarm and the timers for what is due later.
+    /// Sets the alarm, and starts the timers that the room needs.
     fn arm_all(self: &Rc<Self>, awake: &Awake, now: Timestamp) {
         self.arm(awake);
         self.arm_flush(awake, now);

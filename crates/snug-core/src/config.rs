@@ -10,7 +10,10 @@ use crate::{
         token::{DevTokenIssuer, HmacAlgorithm, Key, KeySet, TokenRules},
     },
     backend::webhook::{EventKinds, Signer},
-    limits::{FRAME_BYTES_MAX, JOINS_BURST_MIN, SAFE_INTEGER_MAX, SOCKETS_MAX, WINDOW_MS_MAX},
+    limits::{
+        FRAME_BYTES_MAX, JOINS_BURST_MIN, JOINS_PER_SECOND, SAFE_INTEGER_MAX, SOCKETS_MAX,
+        WINDOW_MS_MAX,
+    },
     rate::Rate,
     service_url::ServiceUrl,
     storage::retention::Retention,
@@ -198,13 +201,16 @@ impl Config {
 }
 
 impl RoomRules {
-    /// Returns how many joins of a user are accepted at once: all connections can come back, even if
-    /// the room refuses some of them at first.
-    pub fn joins_burst(&self) -> u32 {
+    /// Returns the rate of a user's joins. Its burst lets all of the user's connections come back, even
+    /// if the room refuses some of them at first.
+    pub fn join_rate(&self) -> Rate {
         let twice = self.connections_per_user_max.saturating_mul(2);
-        u32::try_from(twice)
-            .unwrap_or(u32::MAX)
-            .max(JOINS_BURST_MIN)
+        Rate {
+            per_second: JOINS_PER_SECOND,
+            burst: u32::try_from(twice)
+                .unwrap_or(u32::MAX)
+                .max(JOINS_BURST_MIN),
+        }
     }
 }
 

@@ -86,7 +86,8 @@ pub const BODY_MS_MAX: u64 = 10_000;
 pub const BODIES_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// The bytes that a shorter body counts, for what the runtime keeps with each request.
 pub const BODY_BYTES_MIN: usize = 16 * 1024;
-/// The users whose rates a room keeps at least. It keeps those of connected users, and of as many others.
+/// The number of users whose rates a room can always keep. With more connected users, it keeps theirs and
+/// those of as many others.
 pub const USER_RATES_MIN: usize = 1_000;
 
 /// The events in one delivery.
@@ -169,14 +170,15 @@ pub const REPLY_BYTES_PER_COMMAND: usize = 8 * 1024;
 pub const RECOVERY_MESSAGES_MAX: u32 = 10_000;
 /// The bytes of recovered messages, which one join may put into a socket's queue.
 pub const RECOVERY_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// The joins of a user to a room per second, after a burst of twice `CONNECTIONS_PER_USER_MAX`.
+/// The number of times per second that a user can join a room, after a burst of twice
+/// `CONNECTIONS_PER_USER_MAX`.
 pub const JOINS_PER_SECOND: u32 = 5;
 /// The burst of joins, if it would be smaller.
 pub const JOINS_BURST_MIN: u32 = 20;
 /// Replayed messages count as one more join per this many bytes.
 pub const REPLAY_BYTES_PER_JOIN: usize = 256 * 1024;
-/// The messages that a room replays to all who join, in units of [`REPLAY_UNIT_BYTES`]: 64 MiB a second,
-/// after a burst of 256 MiB.
+/// The rate at which a room replays messages to joining clients, in units of [`REPLAY_UNIT_BYTES`]:
+/// 64 MiB per second, after a burst of 256 MiB.
 pub const REPLAY_RATE: Rate = Rate {
     per_second: 64 * 1024 * 1024 / REPLAY_UNIT_BYTES as u32,
     burst: 256 * 1024 * 1024 / REPLAY_UNIT_BYTES as u32,
@@ -203,13 +205,13 @@ pub const MERGE_BYTES_MAX: usize = 8 * 1024;
 /// The bytes in the runtime's queue for one socket, beyond the kernel's buffers. If the queue grows
 /// longer, the connection is closed with 4002. More than one join may be sent.
 pub const QUEUE_BYTES_MAX: u64 = 8 * 1024 * 1024;
-/// The bytes in the queues of one user's sockets in a room. A user whose sockets hold more than
-/// [`QUEUE_BYTES_MAX`] cannot open another one, which may begin with [`RECOVERY_BYTES_MAX`].
+/// The total bytes queued for one user's sockets in a room. If more than [`QUEUE_BYTES_MAX`] are queued,
+/// the user cannot open another socket, because its replay may add [`RECOVERY_BYTES_MAX`].
 pub const USER_QUEUE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// The bytes in the queues of all sockets of a room: an isolate has 128 MB.
 pub const ROOM_QUEUE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// The delay after which the queues of a room are looked at, because what the room has just sent
-/// may be gone by then.
+/// The delay after which a room checks its clients' queues. What it has just sent may have left them by
+/// then.
 pub const QUEUE_CHECK_MS: u64 = 250;
 
 const _: () = assert!(QUEUE_BYTES_MAX > (RECOVERY_BYTES_MAX + PAGE_BYTES_MAX) as u64);

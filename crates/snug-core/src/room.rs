@@ -124,7 +124,7 @@ pub struct Room {
     /// The next storage request.
     queued_query: Option<QueuedQuery>,
     rates: UserRates,
-    /// The messages replayed to all who join, as far as [`crate::limits::REPLAY_RATE`] permits.
+    /// The bucket of replayed messages, for all joining clients together.
     replays: Bucket,
     /// The rates of API callers with `serve`.
     server_rates: UserRates,
@@ -261,7 +261,9 @@ impl Room {
     }
 
     /// Checks that the user is not banned, that the token has not been ended, that the user does not
-    /// join too often, and that the room has capacity for one more connection. `unread_bytes` are queued for [`Self::sockets_of`] the user.
+    /// join too often, and that the room has capacity for one more connection.
+    ///
+    /// `unread_bytes` is the total number of bytes queued for the user's sockets ([`Self::sockets_of`]).
     ///
     /// # Errors
     ///
@@ -275,11 +277,15 @@ impl Room {
         let user = &admission.user;
         self.bans.admit(user, now)?;
         self.ended_tokens.admit(user, admission.issued, now)?;
-        let joined = self.rates.take_join(user, self.rules.joins_burst(), now);
+        // The clock may have been set back. A bucket would then seem to be empty until it has caught up.
+        let monotonic = self.now.max(now);
+        let joined = self
+            .rates
+            .take_join(user, self.rules.join_rate(), monotonic);
         joined.map_err(Refusal::rate_limited)?;
         let options = &admission.options;
         let wants_replay = options.resume.is_some() || options.last.is_some();
-        if wants_replay && !self.replays.has_some(REPLAY_RATE, now) {
+        if wants_replay && !self.replays.has_some(REPLAY_RATE, monotonic) {
             return Err(Refusal::Overloaded);
         }
         if self.sockets_of(user).count() >= self.rules.connections_per_user_max {

@@ -267,7 +267,7 @@ impl<'a> Offer<'a> {
     }
 }
 
-/// Checks the length of a query, which takes time to parse, and which a client sends before its token is checked.
+/// Checks the length of a query, because it is parsed before the token is checked.
 ///
 /// # Errors
 ///

@@ -34,12 +34,14 @@ pub struct SessionAsker<'a> {
     pub origin: Option<&'a str>,
 }
 
-/// The rates of those who have asked a moment ago, and the latest refusals, in one isolate.
+/// The rate of each recent client, and the latest refusals, in one isolate.
 #[derive(Debug, Default)]
 pub struct SessionGuard {
     addresses: Buckets,
     cookies: Buckets,
     refusals: Vec<Refused>,
+    /// The latest time so far. If the clock is set back, buckets would seem to be empty.
+    now: Timestamp,
 }
 
 #[derive(Debug)]
@@ -56,6 +58,7 @@ impl SessionGuard {
             addresses: Buckets::new(),
             cookies: Buckets::new(),
             refusals: Vec::new(),
+            now: Timestamp(0),
         }
     }
 
@@ -65,6 +68,8 @@ impl SessionGuard {
     ///
     /// The refusal that the application gave to the same request a moment ago, or `rate_limited`.
     pub fn ask(&mut self, asker: &SessionAsker<'_>, now: Timestamp) -> Result<(), Refusal> {
+        self.now = self.now.max(now);
+        let now = self.now;
         let key = asker.key();
         self.refusals.retain(|one| one.until > now);
         if let Some(one) = self
@@ -111,7 +116,8 @@ impl SessionAsker<'_> {
     }
 }
 
-/// Returns the part of an address that one client cannot choose: an IPv6 network has 64 bits.
+/// Returns the network of an IPv6 address (64 bits), in which a client can choose any address, or an IPv4
+/// address as it is.
 fn network(ip: &str) -> String {
     let v6 = ip.parse::<Ipv6Addr>();
     v6.map_or_else(
@@ -184,6 +190,14 @@ mod tests {
         let later = NOW.plus_ms(100);
         assert_eq!(ask(&mut guard, "203.0.113.7", "y", later), Ok(()));
         assert_eq!(ask(&mut guard, "203.0.113.7", "y", later), LIMITED);
+    }
+
+    #[test]
+    fn a_client_can_ask_after_the_clock_was_set_back() {
+        let mut guard = SessionGuard::new();
+        for now in [NOW.plus_ms(3_600_000), NOW] {
+            assert_eq!(ask(&mut guard, "203.0.113.7", "sid=1", now), Ok(()));
+        }
     }
 
     #[test]

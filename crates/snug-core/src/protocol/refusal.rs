@@ -181,7 +181,7 @@ impl Refusal {
             Self::TooManyConnections => {
                 "This user has reached the limit of connections to the room"
             }
-            Self::RateLimited { .. } => "Too many requests to this room: slow down",
+            Self::RateLimited { .. } => "Too many requests: slow down",
             Self::RoomFull => "The room has reached its limit of connections",
             Self::Overloaded => "Too many requests at once: try again later",
             Self::ClaimInvalid(detail)

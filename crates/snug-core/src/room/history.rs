@@ -249,8 +249,8 @@ impl Room {
         self.replays.charge(REPLAY_RATE, units, self.now);
         let joins = u64::try_from(bytes / REPLAY_BYTES_PER_JOIN).unwrap_or(u64::MAX);
         if let Some(connection) = self.connections.get(&to) {
-            let (burst, now) = (self.rules.joins_burst(), self.now);
-            self.rates.charge_joins(&connection.user, joins, burst, now);
+            let (rate, now) = (self.rules.join_rate(), self.now);
+            self.rates.charge_joins(&connection.user, joins, rate, now);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     ids::{Timestamp, UserId},
-    limits::{JOINS_PER_SECOND, USER_RATES_MIN},
+    limits::USER_RATES_MIN,
     rate::{Bucket, Rate, SharedBucket},
 };
 
@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct UserRates {
     users: BTreeMap<UserId, UserRate>,
-    /// The number of users at which the rates of those who have left are forgotten.
+    /// The size of the map at which the rates of users who have left are removed.
     forget_at: usize,
 }
 
@@ -45,19 +45,15 @@ impl UserRates {
     pub(super) fn take_join(
         &mut self,
         user: &UserId,
-        burst: u32,
+        rate: Rate,
         now: Timestamp,
     ) -> Result<(), u64> {
-        self.rate_of(user, now)
-            .joins
-            .take(rate_of_joins(burst), now)
+        self.rate_of(user, now).joins.take(rate, now)
     }
 
     /// Counts a join as several.
-    pub(super) fn charge_joins(&mut self, user: &UserId, joins: u64, burst: u32, now: Timestamp) {
-        self.rate_of(user, now)
-            .joins
-            .charge(rate_of_joins(burst), joins, now);
+    pub(super) fn charge_joins(&mut self, user: &UserId, joins: u64, rate: Rate, now: Timestamp) {
+        self.rate_of(user, now).joins.charge(rate, joins, now);
     }
 
     fn rate_of(&mut self, user: &UserId, now: Timestamp) -> &mut UserRate {
@@ -67,8 +63,8 @@ impl UserRates {
         self.users.entry(user.clone()).or_default()
     }
 
-    /// Forgets the rates of users without a connection: those that say nothing any more or, if there
-    /// are too many others, all.
+    /// Removes the rates of users without a connection: those that are full again or, if too many
+    /// remain, all of them.
     fn forget(&mut self, now: Timestamp) {
         self.users.retain(|_, rate| {
             rate.commands.is_shared() || !rate.commands.is_full(now) || !rate.joins.is_full(now)
@@ -80,13 +76,6 @@ impl UserRates {
     }
 }
 
-fn rate_of_joins(burst: u32) -> Rate {
-    Rate {
-        per_second: JOINS_PER_SECOND,
-        burst,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +84,11 @@ mod tests {
     const SLOW: Rate = Rate {
         per_second: 1,
         burst: 1,
+    };
+
+    const JOINS: Rate = Rate {
+        per_second: 5,
+        burst: 3,
     };
 
     fn user(number: usize) -> UserId {
@@ -125,7 +119,7 @@ mod tests {
             }
         }
         assert_eq!(rates.users.len(), USER_RATES_MIN);
-        rates.take_join(&user(0), 1, NOW).unwrap();
+        rates.take_join(&user(0), SLOW, NOW).unwrap();
         rates.commands_of(&user(USER_RATES_MIN), NOW);
         assert_eq!(rates.users.len(), 3);
         assert_eq!(rates.commands_of(&user(1), NOW).take(SLOW, NOW), Err(1000));
@@ -152,12 +146,15 @@ mod tests {
     fn joins_have_a_rate_of_their_own() {
         let mut rates = UserRates::default();
         for _ in 0..3 {
-            assert_eq!(rates.take_join(&user(1), 3, NOW), Ok(()));
+            assert_eq!(rates.take_join(&user(1), JOINS, NOW), Ok(()));
         }
-        assert_eq!(rates.take_join(&user(1), 3, NOW), Err(200));
-        assert_eq!(rates.take_join(&user(1), 3, NOW.plus_ms(200)), Ok(()));
-        rates.charge_joins(&user(1), 10, 3, NOW.plus_ms(200));
-        assert_eq!(rates.take_join(&user(1), 3, NOW.plus_ms(200)), Err(2200));
+        assert_eq!(rates.take_join(&user(1), JOINS, NOW), Err(200));
+        assert_eq!(rates.take_join(&user(1), JOINS, NOW.plus_ms(200)), Ok(()));
+        rates.charge_joins(&user(1), 10, JOINS, NOW.plus_ms(200));
+        assert_eq!(
+            rates.take_join(&user(1), JOINS, NOW.plus_ms(200)),
+            Err(2200)
+        );
         assert_eq!(rates.commands_of(&user(1), NOW).take(SLOW, NOW), Ok(()));
     }
 }

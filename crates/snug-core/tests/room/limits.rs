@@ -200,6 +200,15 @@ fn a_user_joins_twice_as_often_as_there_may_be_connections_and_then_slowly() {
 }
 
 #[test]
+fn a_user_can_join_after_the_clock_was_set_back() {
+    scenario(|room| {
+        room.join("ann");
+        room.clock_jumps_back_ms(3_600_000);
+        room.join("ann");
+    });
+}
+
+#[test]
 fn replayed_messages_count_as_joins() {
     hibernating_scenario_with(
         |rules| rules.connections_per_user_max = 20,
