@@ -434,20 +434,12 @@ describe("responses with status 200", () => {
 describe("responses with another status", () => {
   it("a session response with 401 or 403 rejects the join, whatever its body", async () => {
     for (const body of ["", claims(), "<html>"]) {
-      await expectRefused(
-        worker,
-        roomOf({ status: 401, body }),
-        withCookie(sessionCookie),
-        401,
-        "token_missing",
-      );
-      await expectRefused(
-        worker,
-        roomOf({ status: 403, body }),
-        withCookie(sessionCookie),
-        403,
-        "room_forbidden",
-      );
+      for (const [status, code] of [
+        [401, "token_missing"],
+        [403, "room_forbidden"],
+      ] as const) {
+        await expectRefused(worker, roomOf({ status, body }), withCookie(sessionCookie), status, code);
+      }
     }
   });
 
