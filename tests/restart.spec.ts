@@ -4,8 +4,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it, onTestFinished } from "vitest";
+import { httpRequest } from "./support/admission.js";
 import { connect } from "./support/client.js";
-import { runSql } from "./support/storage.js";
+import { roomDatabases, runSql } from "./support/storage.js";
+import { token } from "./support/tokens.js";
 import { startWorker, type Worker } from "./support/worker.js";
 
 const storage = await mkdtemp(join(tmpdir(), "snug-"));
@@ -50,7 +52,14 @@ it("after a restart, a member can return within the grace period without an anno
   expect(await ann.drain()).toEqual([]);
 });
 
+const TO_VERSION_8 = `
+  DROP TABLE event_shares;
+  DROP TABLE dead_events;
+  CREATE TABLE dead_events (seq INTEGER PRIMARY KEY, json TEXT NOT NULL);
+  UPDATE meta SET value = '8' WHERE key = 'schema';
+`;
 const TO_VERSION_7 = `
+  ${TO_VERSION_8}
   DROP TABLE ended_tokens;
   UPDATE meta SET value = '7' WHERE key = 'schema';
 `;
@@ -94,6 +103,7 @@ const TO_VERSION_1 = `
 `;
 
 it.each([
+  { version: 8, sql: TO_VERSION_8 },
   { version: 7, sql: TO_VERSION_7 },
   { version: 6, sql: TO_VERSION_6 },
   { version: 5, sql: TO_VERSION_5 },
@@ -120,6 +130,45 @@ it.each([
   expect(await offsets()).toEqual([2, 3]);
   expect((await ann.request({ type: "publish", data: long, key: "k" })).offset).toBe(4);
   expect(await offsets()).toEqual([3, 4]);
+});
+
+it("dead events stored with schema version 8 can be read", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "snug-"));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  {
+    await using worker = await startWorker(settings, directory);
+    await connect(worker, "old");
+  }
+  const left = { id: "e-1", seq: 1, type: "member.left", time: 1_800_000_000_000, user: "ann" };
+  const message = { offset: 1, time: 1_800_000_000_000, user: "bob", data: "é" };
+  const published = {
+    id: "e-2",
+    seq: 2,
+    type: "message.published",
+    time: 1_800_000_000_000,
+    epoch: "e",
+    message,
+  };
+  await runSql(
+    directory,
+    `${TO_VERSION_8} INSERT INTO dead_events VALUES (1, '${JSON.stringify(left)}'), (2, '${JSON.stringify(published)}')`,
+  );
+  await using worker = await startWorker(settings, directory);
+  const headers = { Authorization: `Bearer ${await token({ rooms: { "*": ["serve"] } })}` };
+  const { body } = await httpRequest(`${worker.origin}/v1/rooms/old/webhooks/dead`, headers);
+  expect(JSON.parse(body)).toEqual({ events: [left, published], more: false });
+  await worker.dispose();
+  const users: unknown[] = [];
+  for (const room of await roomDatabases(directory)) {
+    users.push(
+      ...room
+        .prepare("SELECT user FROM dead_events ORDER BY seq")
+        .all()
+        .map(({ user }) => user),
+    );
+    room.close();
+  }
+  expect(users).toEqual(["ann", "bob"]);
 });
 
 it("idempotency keys stored with schema version 3 still work", async () => {

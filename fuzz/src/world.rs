@@ -661,8 +661,12 @@ impl World {
                 self.room.handle_input(Input::EventsRead(read), self.now);
             }
             Output::Deliver(delivery) => self.deliveries.push(delivery),
-            Output::SettleEvents { state, dead } => {
-                let settled = self.store.settle_events(state, dead);
+            Output::SettleEvents {
+                state,
+                dead,
+                shares,
+            } => {
+                let settled = self.store.settle_events(state, dead, shares);
                 self.room
                     .handle_input(Input::EventsSettled(settled), self.now);
             }

@@ -197,8 +197,8 @@ final class Room
     }
 
     /**
-     * Reads the dead events, oldest first: those that `WEBHOOK_URL` did not accept within a day. Snug keeps the newest
-     * 1,000 of a room.
+     * Reads the dead events, oldest first: those that `WEBHOOK_URL` did not accept within a day, or that found no place
+     * among the events that wait for it. Snug keeps 1,000 of a room.
      *
      * @param int $after Reads only events with a higher `seq`.
      *

@@ -24,7 +24,7 @@ final class RoomStatus
         public readonly int $storageBytes,
         /** The number of webhook events that wait for delivery to `WEBHOOK_URL`. */
         public readonly int $pendingEvents,
-        /** The number of webhook events that were given up after a day. See `Room::deadEvents()`. */
+        /** The number of webhook events that Snug gave up delivering. See `Room::deadEvents()`. */
         public readonly int $deadEvents,
     ) {
     }

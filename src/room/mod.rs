@@ -429,9 +429,10 @@ impl Object {
             Output::Append { batch, events } => {
                 let json = texts.encode(&batch.json).clone();
                 // If messages are retained, this is the same text, which is encoded only once.
-                let events = events
-                    .as_ref()
-                    .map(|row| (row, texts.encode(row.lines.text())));
+                let events = events.as_ref().map(|write| {
+                    let lines = write.row.as_ref();
+                    (write, lines.map(|row| texts.encode(row.lines.text())))
+                });
                 let appended = stored("append", store.append(&batch, &json, events));
                 Some(Input::Appended(appended))
             }
@@ -464,8 +465,12 @@ impl Object {
                 self.deliver(delivery);
                 None
             }
-            Output::SettleEvents { state, dead } => {
-                let settled = stored("events", store.settle_events(&state, &dead));
+            Output::SettleEvents {
+                state,
+                dead,
+                shares,
+            } => {
+                let settled = stored("events", store.settle_events(&state, &dead, &shares));
                 Some(Input::EventsSettled(settled))
             }
             Output::ReadDead { after, limit } => {

@@ -8,10 +8,9 @@ use js_sys::JsString;
 use serde_json::value::RawValue;
 use snug_core::{
     Epoch, Offset, RoomSnapshot, Timestamp, UserId,
-    backend::webhook::EventRow,
     limits::IDEMPOTENCY_KEYS_MAX,
     protocol::command::PageStart,
-    room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
+    room::{bans::Ban, ended_tokens::EndedTokens, io::EventWrite, presence::Absence},
     storage::{
         batch::{Batch, Page},
         idempotency::StoredKey,
@@ -24,7 +23,7 @@ use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 use crate::platform;
 
 /// The migrations of the schema, one for each version. Only append to this list.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     "
     CREATE TABLE messages (offset INTEGER PRIMARY KEY, time INTEGER NOT NULL, json TEXT NOT NULL);
     CREATE TABLE absences (user TEXT PRIMARY KEY, since INTEGER NOT NULL, info TEXT, until INTEGER NOT NULL) WITHOUT ROWID;
@@ -59,6 +58,13 @@ const MIGRATIONS: [&str; 8] = [
     "ALTER TABLE told RENAME TO notified_members",
     "
     CREATE TABLE ended_tokens (user TEXT PRIMARY KEY, issued_before INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+    ",
+    "
+    CREATE TABLE event_shares (user TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
+    ALTER TABLE dead_events RENAME TO old_dead_events;
+    CREATE TABLE dead_events (seq INTEGER PRIMARY KEY, user TEXT, json TEXT NOT NULL);
+    INSERT INTO dead_events SELECT seq, coalesce(json ->> '$.user', json ->> '$.message.user'), json FROM old_dead_events;
+    DROP TABLE old_dead_events;
     ",
 ];
 
@@ -160,14 +166,14 @@ impl Store {
         &self,
         batch: &Batch,
         json: &JsString,
-        events: Option<(&EventRow, &JsString)>,
+        events: Option<(&EventWrite, Option<&JsString>)>,
     ) -> Result<()> {
-        let Some((row, lines)) = events else {
+        let Some((write, lines)) = events else {
             return self.append_batch(batch, json);
         };
         platform::transaction(&self.storage, || {
             self.append_batch(batch, json)?;
-            self.append_events(row, lines.into())
+            self.write_events(write, lines)
         })
     }
 

@@ -308,8 +308,8 @@ export class Snug {
   }
 
   /**
-   * Reads dead events, oldest first, starting after the event with `seq` equal to `after`. Needs the
-   * capability `serve`.
+   * Reads dead events, oldest first, starting after the event with `seq` equal to `after`: those that your
+   * back end did not accept within a day, or that found no place in a full queue. Needs the capability `serve`.
    */
   async deadEvents(
     room: string,

@@ -110,11 +110,16 @@ pub const RETRY_AFTER_MS_MAX: u64 = 60 * 60 * 1_000;
 pub const EVENT_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 /// The stored bytes of events that wait for delivery: as much as the default limit of a room's history.
 pub const EVENTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// The bytes of waiting events from which on the room counts what each user adds: no more than it leaves
+/// free for others.
+pub const EVENTS_BYTES_UNCOUNTED: u64 = EVENTS_BYTES_MAX / 8;
 /// The bytes of one row of events, although it contains at least one. All members of a room may
 /// leave at once, and the platform limits a row to 2 MB.
 pub const EVENTS_ROW_BYTES_MAX: usize = 64 * 1024;
-/// The number of dead events that are kept (the newest).
+/// The number of dead events that are kept: the newest, and of each user alike.
 pub const DEAD_EVENTS_MAX: u64 = 1_000;
+/// The bytes of dead events that are kept. Each counts at least one [`DEAD_EVENTS_MAX`]th.
+pub const DEAD_EVENTS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// The delay from the last leave to `room.vacated`: longer than reloading a page takes.
 pub const VACATED_MS: u64 = 5_000;
 

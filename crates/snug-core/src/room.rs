@@ -34,10 +34,7 @@ use std::{
 
 use crate::{
     auth::{Admission, SUBPROTOCOL},
-    backend::{
-        api::ApiRequestId,
-        webhook::{EventRow, OutgoingEvent},
-    },
+    backend::api::ApiRequestId,
     config::RoomRules,
     ids::{ConnectionId, Epoch, Offset, RoomName, Timestamp},
     limits::{QUEUE_BYTES_MAX, REPLAY_RATE},
@@ -54,7 +51,7 @@ use crate::{
         connection::Connection,
         ended_tokens::EndedTokens,
         flush_window::{FlushWindow, PresenceWindow},
-        io::{Input, Output, RestoredSocket, RoomSnapshot},
+        io::{EventWrite, Input, Output, RestoredSocket, RoomSnapshot},
         presence::{Arrival, Presence},
         user_entries::UserEntries,
     },
@@ -75,7 +72,7 @@ use self::{
     publish_hook::PublishHookQueue,
     sweep::Sweeps,
     user_rates::UserRates,
-    webhooks::{Unwritten, WebhookQueue},
+    webhooks::{Settled, Unwritten, WebhookQueue},
 };
 
 /// A room as a state machine without I/O, clock or randomness.
@@ -152,7 +149,7 @@ enum PendingQuery {
         /// The text of the messages.
         body: Rc<str>,
         /// The webhook events for them.
-        events: Option<EventRow>,
+        events: Option<EventWrite>,
     },
     Keys(AwaitingKeys),
     Page(ReplyTo),
@@ -160,13 +157,11 @@ enum PendingQuery {
     Erase(ApiRequestId, Actor),
     ReadDead(ApiRequestId),
     WriteEvents {
-        row: Option<EventRow>,
+        write: EventWrite,
         unwritten: Unwritten,
     },
     ReadEvents,
-    SettleEvents {
-        dead: Vec<OutgoingEvent>,
-    },
+    SettleEvents(Settled),
     Ban {
         reply_to: ReplyTo,
         kick: Kick,

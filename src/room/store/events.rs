@@ -1,11 +1,12 @@
 //! Webhook events in the room's storage.
 
+use js_sys::JsString;
 use snug_core::{
     Epoch, Timestamp, UserId,
     backend::webhook::{
         Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents, dead_page,
     },
-    limits::DEAD_EVENTS_MAX,
+    limits::{DEAD_EVENTS_BYTES_MAX, DEAD_EVENTS_MAX},
     room::io::EventWrite,
 };
 use wasm_bindgen::JsValue;
@@ -18,6 +19,15 @@ impl Store {
     /// Loads the state of the room's webhook events.
     pub(super) fn load_events(&self, source: &str) -> Result<StoredEvents> {
         let state = self.meta("events")?;
+        let state: EventState = (state
+            .map(|state| serde_json::from_str(&state))
+            .transpose()?)
+        .unwrap_or_default();
+        let shares = if state.shares_from > 0 {
+            self.rows("SELECT user, bytes FROM event_shares", [])?
+        } else {
+            Vec::new()
+        };
         let newest = self.rows(
             "SELECT seq + count - 1, bytes_before + octet_length(lines) FROM events
             ORDER BY seq DESC LIMIT 1",
@@ -33,14 +43,12 @@ impl Store {
         let notified = self.rows("SELECT user FROM notified_members", [])?;
         Ok(StoredEvents {
             source: source.into(),
-            state: state
-                .map(|state| serde_json::from_str(&state))
-                .transpose()?
-                .unwrap_or_default(),
+            state,
             newest,
             bytes,
             oldest: self.oldest_events()?,
             notified: notified.into_iter().map(read_user).collect::<Result<_>>()?,
+            shares: shares.into_iter().map(read_share).collect::<Result<_>>()?,
         })
     }
 
@@ -60,8 +68,41 @@ impl Store {
         oldest.transpose()
     }
 
+    /// Stores events, the delivery state, and changes of the notified members.
+    pub fn store_events(&self, write: &EventWrite) -> Result<()> {
+        let lines = write.row.as_ref().map(|row| row.lines.text().as_ref());
+        let lines: Option<JsString> = lines.map(JsString::from);
+        platform::transaction(&self.storage, || self.write_events(write, lines.as_ref()))
+    }
+
+    /// Stores events within a transaction. `lines` are those of the row.
+    pub(super) fn write_events(&self, write: &EventWrite, lines: Option<&JsString>) -> Result<()> {
+        if let (Some(row), Some(lines)) = (&write.row, lines) {
+            self.append_events(row, lines.into())?;
+        }
+        if let Some(state) = &write.state {
+            self.set_meta("events", &serde_json::to_string(state)?)?;
+        }
+        for user in &write.departed {
+            let user = JsValue::from_str(user.as_str());
+            self.run("DELETE FROM notified_members WHERE user = ?", [user])?;
+        }
+        for user in &write.notified {
+            let user = JsValue::from_str(user.as_str());
+            self.run(
+                "INSERT OR REPLACE INTO notified_members (user) VALUES (?)",
+                [user],
+            )?;
+        }
+        if write.starts_counting {
+            self.run("DELETE FROM event_shares", [])?;
+        }
+        self.store_shares(&write.shares)?;
+        self.store_dead(&write.lost)
+    }
+
     /// Stores events as one row.
-    pub(super) fn append_events(&self, row: &EventRow, lines: JsValue) -> Result<()> {
+    fn append_events(&self, row: &EventRow, lines: JsValue) -> Result<()> {
         let epoch = match &row.lines {
             Lines::Events(_) => JsValue::NULL,
             Lines::Messages { epoch, .. } => JsValue::from_str(epoch.as_str()),
@@ -80,28 +121,44 @@ impl Store {
         )
     }
 
-    /// Stores events, the delivery state, and changes of the notified members.
-    pub fn store_events(&self, write: &EventWrite) -> Result<()> {
-        platform::transaction(&self.storage, || {
-            if let Some(row) = &write.row {
-                self.append_events(row, JsValue::from_str(row.lines.text()))?;
-            }
-            if let Some(state) = &write.state {
-                self.set_meta("events", &serde_json::to_string(state)?)?;
-            }
-            for user in &write.departed {
-                let user = JsValue::from_str(user.as_str());
-                self.run("DELETE FROM notified_members WHERE user = ?", [user])?;
-            }
-            for user in &write.notified {
-                let user = JsValue::from_str(user.as_str());
-                self.run(
-                    "INSERT OR REPLACE INTO notified_members (user) VALUES (?)",
-                    [user],
-                )?;
-            }
-            Ok(())
-        })
+    fn store_shares(&self, shares: &[(UserId, u64)]) -> Result<()> {
+        for (user, bytes) in shares {
+            self.run(
+                "INSERT OR REPLACE INTO event_shares (user, bytes) VALUES (?, ?)",
+                [JsValue::from_str(user.as_str()), number(*bytes)],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Stores events that were given up, and deletes older ones if they are too many: of the users
+    /// who have most.
+    fn store_dead(&self, dead: &[OutgoingEvent]) -> Result<()> {
+        for event in dead {
+            let user = event.user.as_ref().map(UserId::as_str);
+            self.run(
+                "INSERT OR REPLACE INTO dead_events (seq, user, json) VALUES (?, ?, ?)",
+                [
+                    number(event.seq),
+                    user.map_or(JsValue::NULL, JsValue::from_str),
+                    JsValue::from_str(&event.json),
+                ],
+            )?;
+        }
+        if dead.is_empty() {
+            return Ok(());
+        }
+        self.run(
+            "DELETE FROM dead_events WHERE seq IN (
+                SELECT seq FROM (
+                    SELECT seq, sum(size) OVER (ORDER BY share, seq DESC) AS total FROM (
+                        SELECT seq, size, sum(size) OVER (PARTITION BY user ORDER BY seq DESC) AS share
+                        FROM (SELECT seq, user, max(octet_length(json), ?) AS size FROM dead_events)
+                    )
+                ) WHERE total > ?
+            )",
+            [DEAD_EVENTS_BYTES_MAX / DEAD_EVENTS_MAX, DEAD_EVENTS_BYTES_MAX].map(number),
+        )
     }
 
     /// Fills a delivery with the events that are due.
@@ -121,28 +178,17 @@ impl Store {
     }
 
     /// Deletes rows whose events are all settled, and returns the oldest row that is left. Stores
-    /// the events that were given up, and deletes all but the newest [`DEAD_EVENTS_MAX`] of these.
+    /// the events that were given up, and the changed shares.
     pub fn settle_events(
         &self,
         state: &EventState,
         dead: &[OutgoingEvent],
+        shares: &[(UserId, u64)],
     ) -> Result<Option<OldestRow>> {
         platform::transaction(&self.storage, || {
             self.set_meta("events", &serde_json::to_string(state)?)?;
-            for event in dead {
-                self.run(
-                    "INSERT OR REPLACE INTO dead_events (seq, json) VALUES (?, ?)",
-                    [number(event.seq), JsValue::from_str(&event.json)],
-                )?;
-            }
-            if !dead.is_empty() {
-                self.run(
-                    "DELETE FROM dead_events WHERE seq <= (
-                        SELECT seq FROM dead_events ORDER BY seq DESC LIMIT 1 OFFSET ?
-                    )",
-                    [number(DEAD_EVENTS_MAX)],
-                )?;
-            }
+            self.store_dead(dead)?;
+            self.store_shares(shares)?;
             self.run(
                 "DELETE FROM events WHERE seq <= ? AND seq + count - 1 <= ?",
                 [number(state.settled), number(state.settled)],
@@ -168,6 +214,12 @@ impl Store {
 fn read_user(row: Vec<SqlStorageValue>) -> Result<UserId> {
     let [user] = columns(row)?;
     UserId::parse(&text(user)?).ok_or_else(|| corrupt("user"))
+}
+
+fn read_share(row: Vec<SqlStorageValue>) -> Result<(UserId, u64)> {
+    let [user, bytes] = columns(row)?;
+    let user = UserId::parse(&text(user)?).ok_or_else(|| corrupt("user"))?;
+    Ok((user, integer(bytes)?))
 }
 
 fn read_events(row: Vec<SqlStorageValue>) -> Result<EventRow> {

@@ -144,23 +144,29 @@ pub enum DeliveryOutcome {
 }
 
 /// Webhook events to store, with the changes of state that belong to them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventWrite {
     /// The events.
     pub row: Option<EventRow>,
+    /// New events that found no place in the queue, and are dead.
+    pub lost: Vec<OutgoingEvent>,
     /// The progress of deliveries, if it changed.
     pub state: Option<EventState>,
     /// Users to add to the notified members.
     pub notified: Vec<UserId>,
     /// Users to remove from the notified members.
     pub departed: Vec<UserId>,
+    /// True if the stored shares are old ones, which have to be deleted first.
+    pub starts_counting: bool,
+    /// The users' shares of the queue that have changed.
+    pub shares: Vec<(UserId, u64)>,
 }
 
 impl EventWrite {
     /// Returns true if there is nothing to store.
     pub fn is_empty(&self) -> bool {
         let has_members = !self.notified.is_empty() || !self.departed.is_empty();
-        self.row.is_none() && self.state.is_none() && !has_members
+        self.row.is_none() && self.state.is_none() && !has_members && self.lost.is_empty()
     }
 }
 
@@ -185,7 +191,7 @@ pub enum Output {
         /// The messages.
         batch: Batch,
         /// The events.
-        events: Option<EventRow>,
+        events: Option<EventWrite>,
     },
     /// Messages could not be stored, perhaps because another object has taken their offsets: drop the
     /// room once this input's outputs are applied, and restore it with the next input.
@@ -204,6 +210,8 @@ pub enum Output {
         state: EventState,
         /// Events that are given up; the HTTP API can read them.
         dead: Vec<OutgoingEvent>,
+        /// The users' shares of the queue that have changed.
+        shares: Vec<(UserId, u64)>,
     },
     /// Read dead events. Reply with [`Input::DeadRead`].
     ReadDead {

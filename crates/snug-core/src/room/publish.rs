@@ -284,7 +284,7 @@ impl Room {
         };
         let events = self
             .events
-            .row_of_messages(&self.epoch, &body, batch.count, self.now);
+            .enqueue_messages(&self.epoch, &body, batch.count, self.now);
         if !self.rules.retention.keeps_any() {
             batch.json = "".into();
         }
@@ -309,8 +309,8 @@ impl Room {
                 events,
             }) => {
                 if outcome.is_ok() {
-                    if let Some(row) = events {
-                        self.events.written(&row);
+                    if let Some(events) = events {
+                        self.events.written(events);
                     }
                     let before = std::mem::replace(&mut self.newest, newest);
                     (self.newest_time, self.bytes) = (time, bytes);

@@ -2,12 +2,13 @@
 //! the events in order, and retries until the back end accepts them or a day has passed.
 
 mod queue;
+mod shares;
 
 use std::{collections::BTreeSet, mem::take};
 
 use serde_json::value::RawValue;
 
-pub(super) use self::queue::{Unwritten, WebhookQueue};
+pub(super) use self::queue::{Settled, Unwritten, WebhookQueue};
 
 use self::queue::InFlight;
 use super::{PendingQuery, Room};
@@ -173,26 +174,23 @@ impl Room {
     fn write_events(&mut self) -> bool {
         let now = self.now;
         let events = &mut self.events;
-        let mut unwritten = events.unwritten.take_row();
-        let row = if unwritten.lines.is_empty() {
-            None
+        let unwritten = events.unwritten.take_row();
+        let mut write = if unwritten.lines.is_empty() {
+            EventWrite::default()
         } else {
             let (count, text) = (unwritten.lines.len(), unwritten.lines.join("\n"));
-            events.row(Lines::Events(text.into()), count, now)
+            events.enqueue(Lines::Events(text.into()), count, now)
         };
-        // `row` changes the state if it gives events up because the queue is full.
-        unwritten.is_state_changed |= take(&mut events.unwritten.is_state_changed);
-        let write = EventWrite {
-            row,
-            state: unwritten.is_state_changed.then(|| events.state.clone()),
-            notified: unwritten.notified.clone(),
-            departed: unwritten.departed.clone(),
-        };
+        if write.state.is_none() && unwritten.is_state_changed {
+            write.state = Some(events.state.clone());
+        }
+        write.notified.clone_from(&unwritten.notified);
+        write.departed.clone_from(&unwritten.departed);
         if write.is_empty() {
             return false;
         }
         self.pending_query = Some(PendingQuery::WriteEvents {
-            row: write.row.clone(),
+            write: write.clone(),
             unwritten,
         });
         self.outputs.push_back(Output::StoreEvents(write));
@@ -202,12 +200,8 @@ impl Room {
     /// Handles the result of storing events. After a fault, they wait for the next input.
     pub(super) fn events_stored(&mut self, outcome: Result<(), StorageFault>) {
         match self.pending_query.take() {
-            Some(PendingQuery::WriteEvents { row, unwritten }) => match outcome {
-                Ok(()) => {
-                    if let Some(row) = row {
-                        self.events.written(&row);
-                    }
-                }
+            Some(PendingQuery::WriteEvents { write, unwritten }) => match outcome {
+                Ok(()) => self.events.written(write),
                 Err(StorageFault) => {
                     self.webhooks_failed = true;
                     self.events.unwritten.put_back(unwritten);
@@ -244,8 +238,8 @@ impl Room {
                     });
                     self.outputs.push_back(Output::Deliver(delivery));
                 }
-                // Storage holds no pending events after all, so nothing is due.
-                Ok(_) => self.events.newest = self.events.state.settled,
+                // All that waited were lost.
+                Ok(delivery) => self.events.settle(delivery.last(), &[]),
                 Err(StorageFault) => self.events.state.put_off(None, 0, self.now),
             },
             other => self.pending_query = other,
@@ -262,10 +256,7 @@ impl Room {
             return;
         };
         match outcome {
-            DeliveryOutcome::Accepted => {
-                self.events.state.settle(last);
-                self.events.settled = Some(Vec::new());
-            }
+            DeliveryOutcome::Accepted => self.events.settle(delivery.last(), delivery.events()),
             DeliveryOutcome::Failed { retry_after_ms } => {
                 self.failed(&delivery, retry_after_ms, chance);
             }
@@ -278,52 +269,48 @@ impl Room {
         let is_old = |time: Timestamp| now.ms_since(time) >= EVENT_MS_MAX;
         let events = delivery.events().iter();
         let dead: Vec<_> = events.take_while(|one| is_old(one.time)).cloned().collect();
-        let state = &mut self.events.state;
+        let events = &mut self.events;
         if let Some(last) = dead.last() {
             let count = u64::try_from(dead.len()).unwrap_or_default();
-            state.dead = state.dead.saturating_add(count);
+            events.state.dead = events.state.dead.saturating_add(count);
             // The events after them are sent with the next attempt.
-            state.settle(last.seq);
-        } else if let Some((_, last)) = delivery.range() {
-            state.tried = last;
-        }
-        state.put_off(retry_after_ms, chance, now);
-        if dead.is_empty() {
-            self.events.unwritten.is_state_changed = true;
+            events.settle(last.seq, &dead);
+            events.settled.get_or_insert_default().dead.extend(dead);
         } else {
-            self.events.settled = Some(dead);
+            events.state.tried = delivery.last();
+            events.unwritten.is_state_changed = true;
         }
+        events.state.put_off(retry_after_ms, chance, now);
     }
 
     /// Deletes settled events from storage; returns false if there are none.
     fn settle_events(&mut self) -> bool {
-        let Some(dead) = self.events.settled.take() else {
+        let events = &mut self.events;
+        let Some(settled) = events.settled.take() else {
             return false;
         };
+        let users = settled.users.iter();
         self.outputs.push_back(Output::SettleEvents {
-            state: self.events.state.clone(),
-            dead: dead.clone(),
+            state: events.state.clone(),
+            dead: settled.dead.clone(),
+            shares: users
+                .map(|user| (user.clone(), events.shares.of(user)))
+                .collect(),
         });
-        self.pending_query = Some(PendingQuery::SettleEvents { dead });
+        self.pending_query = Some(PendingQuery::SettleEvents(settled));
         true
     }
 
     /// Handles the result of deleting settled events.
     pub(super) fn events_settled(&mut self, outcome: Result<Option<OldestRow>, StorageFault>) {
         match self.pending_query.take() {
-            Some(PendingQuery::SettleEvents { dead }) => match outcome {
-                Ok(oldest) => {
-                    self.events.oldest = oldest;
-                    if oldest.is_none() {
-                        // A restored room starts at 0 as well.
-                        self.events.bytes = 0;
-                    }
-                }
+            Some(PendingQuery::SettleEvents(settled)) => match outcome {
+                Ok(oldest) => self.events.removed(oldest),
                 // The next input tries again. If the room is restored before, the events are sent
                 // again with the same id, so that the back end can recognize them.
                 Err(StorageFault) => {
                     self.webhooks_failed = true;
-                    self.events.settled = Some(dead);
+                    self.events.settled = Some(settled);
                 }
             },
             other => self.pending_query = other,

@@ -550,12 +550,13 @@ impl TestRoom {
     /// Stores another event, so that the stored events have `bytes` more bytes.
     pub fn fills_event_storage(&mut self, bytes: u64) {
         let stored = self.store.stored().events;
+        let line = r#"{"time":1}"#;
         self.store.append_events(EventRow {
             first: stored.newest + 1,
             count: 1,
             time: self.now,
-            bytes_before: stored.bytes + bytes,
-            lines: Lines::Events("".into()),
+            bytes_before: stored.bytes + bytes - line.len() as u64,
+            lines: Lines::Events(line.into()),
         });
         self.restore();
     }
@@ -1153,8 +1154,12 @@ impl TestRoom {
                         .extend(events.map(|event| event.expect("JSON")));
                     self.deliveries.push(delivery);
                 }
-                Output::SettleEvents { state, dead } => {
-                    let settled = self.store.settle_events(state, dead);
+                Output::SettleEvents {
+                    state,
+                    dead,
+                    shares,
+                } => {
+                    let settled = self.store.settle_events(state, dead, shares);
                     self.room
                         .handle_input(Input::EventsSettled(settled), self.now);
                 }

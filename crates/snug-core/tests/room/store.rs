@@ -1,13 +1,16 @@
 //! Storage in memory, for the room's driver and the fuzz targets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use snug_core::{
     Epoch, Offset, RoomSnapshot, Timestamp, UserId,
     backend::webhook::{
         Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents, dead_page,
     },
-    limits::{DEAD_EVENTS_MAX, EVENTS_ROW_BYTES_MAX, IDEMPOTENCY_KEYS_MAX},
+    limits::{DEAD_EVENTS_BYTES_MAX, DEAD_EVENTS_MAX, EVENTS_ROW_BYTES_MAX, IDEMPOTENCY_KEYS_MAX},
     protocol::command::PageStart,
     room::{
         bans::Ban,
@@ -30,8 +33,9 @@ pub struct MemoryStore {
     pub bans: BTreeMap<UserId, Ban>,
     pub ended_tokens: BTreeMap<UserId, EndedTokens>,
     pub events: BTreeMap<u64, EventRow>,
-    pub dead_events: BTreeMap<u64, String>,
+    pub dead_events: BTreeMap<u64, OutgoingEvent>,
     event_state: EventState,
+    event_shares: BTreeMap<UserId, u64>,
     notified: BTreeSet<UserId>,
     /// The number of times that it was erased.
     erasures: usize,
@@ -88,6 +92,11 @@ impl MemoryStore {
             bytes: newest.map_or(0, EventRow::bytes_after),
             oldest: self.oldest_events(),
             notified: self.notified.iter().cloned().collect(),
+            shares: if self.event_state.shares_from > 0 {
+                self.event_shares.clone().into_iter().collect()
+            } else {
+                Vec::new()
+            },
         }
     }
 
@@ -100,7 +109,8 @@ impl MemoryStore {
 
     pub fn append_events(&mut self, row: EventRow) {
         let newest = self.events.values().last().map_or(0, EventRow::last);
-        let next = newest.max(self.event_state.settled) + 1;
+        let state = &self.event_state;
+        let next = newest.max(state.settled).max(state.newest_lost) + 1;
         assert_eq!(row.first, next, "a seq is repeated or skipped");
         let lines = row.lines.text().split('\n').count() as u64;
         assert_eq!(lines, row.count, "{row:?}");
@@ -115,6 +125,11 @@ impl MemoryStore {
 
     pub fn store_events(&mut self, write: EventWrite) -> Result<(), StorageFault> {
         self.fail_if_due()?;
+        self.write_events(write);
+        Ok(())
+    }
+
+    fn write_events(&mut self, write: EventWrite) {
         if let Some(row) = write.row {
             self.append_events(row);
         }
@@ -123,7 +138,36 @@ impl MemoryStore {
         }
         self.notified.retain(|user| !write.departed.contains(user));
         self.notified.extend(write.notified);
-        Ok(())
+        if write.starts_counting {
+            self.event_shares.clear();
+        }
+        self.event_shares.extend(write.shares);
+        self.store_dead(write.lost);
+    }
+
+    fn store_dead(&mut self, dead: Vec<OutgoingEvent>) {
+        let dead = dead.into_iter().map(|event| (event.seq, event));
+        self.dead_events.extend(dead);
+        let size = |event: &OutgoingEvent| {
+            (event.json.len() as u64).max(DEAD_EVENTS_BYTES_MAX / DEAD_EVENTS_MAX)
+        };
+        let mut shares = BTreeMap::<_, u64>::new();
+        let newest_first = self.dead_events.values().rev();
+        let mut by_share: Vec<_> = newest_first
+            .map(|event| {
+                let share = shares.entry(event.user.clone()).or_default();
+                *share += size(event);
+                (*share, Reverse(event.seq), size(event))
+            })
+            .collect();
+        by_share.sort();
+        let mut total = 0;
+        for (_, Reverse(seq), size) in by_share {
+            total += size;
+            if total > DEAD_EVENTS_BYTES_MAX {
+                self.dead_events.remove(&seq);
+            }
+        }
     }
 
     pub fn fill_delivery(&mut self, mut delivery: Delivery) -> Result<Delivery, StorageFault> {
@@ -144,15 +188,13 @@ impl MemoryStore {
         &mut self,
         state: EventState,
         dead: Vec<OutgoingEvent>,
+        shares: Vec<(UserId, u64)>,
     ) -> Result<Option<OldestRow>, StorageFault> {
         self.fail_if_due()?;
         self.events.retain(|_, row| row.last() > state.settled);
         self.event_state = state;
-        let dead = dead.into_iter().map(|event| (event.seq, event.json));
-        self.dead_events.extend(dead);
-        while self.dead_events.len() as u64 > DEAD_EVENTS_MAX {
-            self.dead_events.pop_first();
-        }
+        self.event_shares.extend(shares);
+        self.store_dead(dead);
         Ok(self.oldest_events())
     }
 
@@ -163,7 +205,7 @@ impl MemoryStore {
     ) -> Result<(Vec<String>, bool), StorageFault> {
         self.fail_if_due()?;
         let events = self.dead_events.range(after + 1..);
-        dead_page(events.map(|(_, json)| Ok(json.clone())), limit)
+        dead_page(events.map(|(_, event)| Ok(event.json.clone())), limit)
     }
 
     pub fn measure(&mut self, page: Page) -> Result<(Page, u64), StorageFault> {
@@ -215,10 +257,10 @@ impl MemoryStore {
         Ok(keys[keys.len().saturating_sub(IDEMPOTENCY_KEYS_MAX)..].to_vec())
     }
 
-    pub fn append(&mut self, batch: Batch, events: Option<EventRow>) -> Result<(), StorageFault> {
+    pub fn append(&mut self, batch: Batch, events: Option<EventWrite>) -> Result<(), StorageFault> {
         self.fail_if_due()?;
-        if let Some(row) = events {
-            self.append_events(row);
+        if let Some(write) = events {
+            self.write_events(write);
         }
         let next = self.newest().next();
         assert_eq!(batch.first, next, "an offset is repeated or skipped");

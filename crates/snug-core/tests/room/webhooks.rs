@@ -5,8 +5,9 @@ use snug_core::{
     backend::{api::ApiOperation, webhook::EventKinds},
     config::RoomRules,
     limits::{
-        DEAD_EVENTS_MAX, DELIVERY_EVENTS_MAX, DELIVERY_LOST_MS, DELIVERY_WINDOW_MS, EVENT_MS_MAX,
-        EVENTS_BYTES_MAX, RETRY_MS_MAX, VACATED_MS,
+        API_MESSAGES_MAX, DEAD_EVENTS_BYTES_MAX, DEAD_EVENTS_MAX, DELIVERY_EVENTS_MAX,
+        DELIVERY_LOST_MS, DELIVERY_WINDOW_MS, EVENT_MS_MAX, EVENTS_BYTES_MAX, FRAME_BYTES_MAX,
+        RETRY_MS_MAX, VACATED_MS,
     },
     room::io::DeliveryOutcome::{Accepted, Failed},
 };
@@ -297,17 +298,7 @@ fn the_newest_dead_events_are_kept_and_read_in_pages() {
                 room.back_end_responds(REFUSED);
             }
         }
-        let mut seqs = Vec::new();
-        loop {
-            let after = seqs.last().copied().unwrap_or(0_u64);
-            let operation = ApiOperation::dead_events(&format!("after={after}&limit=100")).unwrap();
-            let (_, page) = room.calls_api(&server, operation, "");
-            let events = page["events"].as_array().unwrap().iter();
-            seqs.extend(events.map(|event| event["seq"].as_u64().unwrap()));
-            if page["more"] == false {
-                break;
-            }
-        }
+        let seqs = dead_seqs(room);
         assert!(seqs.into_iter().eq(101..=100 + DEAD_EVENTS_MAX));
     });
     for query in ["limit=0", "limit=101", "limit=x", "after=-1"] {
@@ -541,23 +532,134 @@ fn messages_that_are_not_retained_still_cause_events() {
 
 #[test]
 fn pending_events_are_limited_to_the_byte() {
+    for too_many in [0, 1] {
+        scenario_with(with_events("message.published"), |room| {
+            publishes_for(room, "ann", 1, 1);
+            let bytes = room.stored_events()[0].len() as u64;
+            room.fills_event_storage(EVENTS_BYTES_MAX - 2 * bytes + too_many);
+            publishes_for(room, "ann", 1, 1);
+            assert_eq!(room.stored_events().len() as u64, 3 - too_many);
+            publishes_for(room, "ann", 1, 1);
+            assert_eq!(room.stored_events().len() as u64, 3 - too_many);
+            let expected = json!({ "pending": 3 - too_many, "dead": 1 + too_many });
+            assert_eq!(webhook_counts(room), expected);
+        });
+    }
+}
+
+#[test]
+fn a_user_who_floods_the_queue_of_events_loses_their_own() {
     scenario_with(with_events("message.published"), |room| {
-        let server = TestUser::named("server").with_capabilities(&["serve"]);
-        let publish = |room: &mut TestRoom| {
-            let response = room.calls_api(&server, ApiOperation::Publish, r#"{"data":1}"#);
-            assert_eq!(response.0, 201);
-        };
-        publish(room);
-        let bytes = room.stored_events()[0].len() as u64;
-        room.fills_event_storage(EVENTS_BYTES_MAX - 2 * bytes);
-        publish(room);
-        assert_eq!(room.stored_events().len(), 3);
-        publish(room);
-        assert_eq!(room.stored_events().len(), 3);
-        let (_, numbers) = room.calls_api(&server, ApiOperation::Describe, "");
-        assert_eq!(numbers["webhooks"], json!({ "pending": 3, "dead": 1 }));
-        assert_eq!(numbers["offset"], 3);
+        publishes_for(room, "cho", 1, 1);
+        room.fills_event_storage(EVENTS_BYTES_MAX - 1_000_000);
+        // Mallory's events find a place until as many bytes as they take are left for the others.
+        publishes_for(room, "mallory", 100, 10_000);
+        publishes_for(room, "ann", 40, 10_000);
+        let (mallory, ann): (Vec<_>, Vec<_>) = (room.stored_events().into_iter())
+            .filter(|line| line.contains("xxx"))
+            .partition(|line| line.contains(r#""user":"mallory""#));
+        assert_eq!((mallory.len(), ann.len()), (50, 25));
+        let expected = json!({ "pending": 2 + 50 + 25, "dead": 50 + 15 });
+        assert_eq!(webhook_counts(room), expected);
+        // The receiver sees a hole where events were lost, and can read them.
+        let mut seqs = dead_seqs(room);
+        while !room.stored_events().is_empty() {
+            room.pass_ms(DELIVERY_WINDOW_MS);
+            let delivered = room.last_delivery();
+            seqs.extend(delivered.iter().map(|event| event["seq"].as_u64().unwrap()));
+            room.back_end_responds(Accepted);
+        }
+        seqs.sort_unstable();
+        assert!(seqs.into_iter().eq(1..=2 + 100 + 40));
+        // When the queue is short again, mallory's events find a place.
+        publishes_for(room, "mallory", 100, 10_000);
+        assert_eq!(webhook_counts(room), json!({ "pending": 100, "dead": 65 }));
+        room.pass_ms(DELIVERY_WINDOW_MS);
+        assert_eq!(room.last_delivery()[0]["seq"], 2 + 100 + 40 + 1);
     });
+}
+
+#[test]
+fn lost_events_of_members_who_come_and_go_have_a_seq() {
+    scenario_with(with_events("member.joined,member.left"), |room| {
+        room.join("ann");
+        room.fills_event_storage(EVENTS_BYTES_MAX);
+        let bob = room.join("bob");
+        room.leaves(bob);
+        room.settles();
+        assert_eq!(webhook_counts(room), json!({ "pending": 2, "dead": 2 }));
+        assert_eq!(dead_seqs(room), [3, 4]);
+        room.pass_ms(DELIVERY_WINDOW_MS);
+        room.back_end_responds(Accepted);
+        assert_eq!(webhook_counts(room), json!({ "pending": 0, "dead": 2 }));
+        room.join("cho");
+        room.pass_ms(DELIVERY_WINDOW_MS);
+        assert_eq!(room.last_delivery()[0]["seq"], 5);
+    });
+}
+
+#[test]
+fn dead_events_of_one_user_do_not_displace_those_of_others() {
+    let rules = |rules: &mut RoomRules| {
+        with_events("message.published")(rules);
+        rules.message_bytes_max = FRAME_BYTES_MAX;
+        rules.serve_rate.burst = 10_000;
+    };
+    scenario_with(rules, |room| {
+        publishes_for(room, "ann", 1, 1);
+        room.fills_event_storage(EVENTS_BYTES_MAX);
+        publishes_for(room, "ann", 3, 1);
+        publishes_for(room, "mallory", DEAD_EVENTS_MAX as usize, 1);
+        let seqs = dead_seqs(room);
+        assert_eq!(seqs.len() as u64, DEAD_EVENTS_MAX);
+        assert_eq!(seqs[..4], [3, 4, 5, 9]);
+        assert_eq!(
+            webhook_counts(room)["dead"].as_u64(),
+            Some(3 + DEAD_EVENTS_MAX)
+        );
+        // Long ones count more than short ones.
+        publishes_for(room, "mallory", 2, DEAD_EVENTS_BYTES_MAX as usize / 20);
+        let seqs = dead_seqs(room);
+        assert_eq!(seqs[..3], [3, 4, 5]);
+        // Each takes the place of a little more than 50.
+        assert_eq!(seqs.len() as u64, DEAD_EVENTS_MAX - 101 + 2);
+    });
+}
+
+/// Publishes messages of a user, with `bytes` bytes of data each: as many as possible in one request.
+fn publishes_for(room: &mut TestRoom, user: &str, count: usize, bytes: usize) {
+    let server = TestUser::named("server").with_capabilities(&["serve"]);
+    let message = json!({ "user": user, "data": "x".repeat(bytes) });
+    let mut left = count;
+    while left > 0 {
+        let messages = left.min(API_MESSAGES_MAX).min(1 + 100_000 / bytes);
+        let body = json!(vec![&message; messages]).to_string();
+        let response = room.calls_api(&server, ApiOperation::Publish, &body);
+        assert_eq!(response.0, 201);
+        left -= messages;
+    }
+}
+
+fn webhook_counts(room: &mut TestRoom) -> Value {
+    let server = TestUser::named("server").with_capabilities(&["serve"]);
+    let (_, mut status) = room.calls_api(&server, ApiOperation::Describe, "");
+    status["webhooks"].take()
+}
+
+/// Returns the seqs of all dead events.
+fn dead_seqs(room: &mut TestRoom) -> Vec<u64> {
+    let server = TestUser::named("server").with_capabilities(&["serve"]);
+    let mut seqs = Vec::new();
+    loop {
+        let after = seqs.last().copied().unwrap_or(0_u64);
+        let operation = ApiOperation::dead_events(&format!("after={after}&limit=100")).unwrap();
+        let (_, page) = room.calls_api(&server, operation, "");
+        let events = page["events"].as_array().unwrap().iter();
+        seqs.extend(events.map(|event| event["seq"].as_u64().unwrap()));
+        if page["more"] == false {
+            return seqs;
+        }
+    }
 }
 
 fn kinds(events: &[Value]) -> Vec<&str> {

@@ -19,13 +19,13 @@ const MESSAGE_TAG: &str = r#"{"type":"message","#;
 pub struct EventRow {
     /// The `seq` of the first event. The room's first event has 1.
     pub first: u64,
-    /// The number of events; 1 or more.
+    /// The number of events, with those that were lost; 1 or more.
     pub count: u64,
     /// The time at which they were stored.
     pub time: Timestamp,
     /// The bytes of all earlier rows.
     pub bytes_before: u64,
-    /// The events.
+    /// The events. The line of a lost event is empty.
     pub lines: Lines,
 }
 
@@ -44,6 +44,17 @@ pub enum Lines {
 }
 
 impl Lines {
+    /// Replaces the text.
+    pub fn with_text(self, text: Rc<str>) -> Self {
+        match self {
+            Self::Events(_) => Self::Events(text),
+            Self::Messages { epoch, .. } => Self::Messages {
+                epoch,
+                pushes: text,
+            },
+        }
+    }
+
     /// Returns the text.
     pub fn text(&self) -> &Rc<str> {
         match self {
@@ -58,11 +69,55 @@ impl EventRow {
         self.first.saturating_add(self.count.saturating_sub(1))
     }
 
+    /// Returns the bytes of the events.
+    pub fn bytes(&self) -> u64 {
+        u64::try_from(self.lines.text().len()).unwrap_or_default()
+    }
+
     /// Returns the bytes up to and including this row.
     pub fn bytes_after(&self) -> u64 {
-        let bytes = u64::try_from(self.lines.text().len()).unwrap_or_default();
-        self.bytes_before.saturating_add(bytes)
+        self.bytes_before.saturating_add(self.bytes())
     }
+
+    /// Returns the events with a `seq` from `start` on. `source` is the prefix of their ids.
+    pub fn events(&self, source: &str, start: u64) -> impl Iterator<Item = OutgoingEvent> {
+        let lines = (self.first..).zip(self.lines.text().split('\n'));
+        let present = lines.filter(move |(seq, line)| *seq >= start && !line.is_empty());
+        present.map(|(seq, line)| self.event(source, seq, line))
+    }
+
+    fn event(&self, source: &str, seq: u64, line: &str) -> OutgoingEvent {
+        let Fields { time, user } = serde_json::from_str(line).unwrap_or_default();
+        let head = format!(r#"{{"id":"{source}-{seq}","seq":{seq}"#);
+        let json = match &self.lines {
+            Lines::Events(_) => {
+                let fields = line.strip_prefix('{').unwrap_or("}");
+                format!("{head},{fields}")
+            }
+            Lines::Messages { epoch, .. } => {
+                let epoch = epoch.as_str();
+                let time = time.unwrap_or(self.time).0;
+                let fields = line.strip_prefix(MESSAGE_TAG).unwrap_or("}");
+                format!(
+                    r#"{head},"type":"message.published","time":{time},"epoch":"{epoch}","message":{{{fields}}}"#
+                )
+            }
+        };
+        OutgoingEvent {
+            seq,
+            time: self.time,
+            user,
+            bytes: u64::try_from(line.len()).unwrap_or_default(),
+            json,
+        }
+    }
+}
+
+/// The fields of a line that Snug reads again.
+#[derive(Default, Deserialize)]
+struct Fields {
+    time: Option<Timestamp>,
+    user: Option<UserId>,
 }
 
 /// An event of a member or of the room, as stored.
@@ -96,6 +151,10 @@ pub struct OutgoingEvent {
     pub seq: u64,
     /// The time at which it was stored.
     pub time: Timestamp,
+    /// The user whose event it is: the author of a message, or the member who joined or left.
+    pub user: Option<UserId>,
+    /// The bytes that it took in the queue.
+    pub bytes: u64,
     /// The event as a JSON object.
     pub json: String,
 }
@@ -106,6 +165,8 @@ pub struct Delivery {
     source: Rc<str>,
     after: u64,
     up_to: u64,
+    /// The `seq` of the last event, or of a lost one that follows it.
+    last: u64,
     events: Vec<OutgoingEvent>,
     bytes: usize,
 }
@@ -118,6 +179,7 @@ impl Delivery {
             source,
             after,
             up_to: u64::MAX,
+            last: after,
             events: Vec::new(),
             bytes: 0,
         }
@@ -138,49 +200,22 @@ impl Delivery {
 
     /// Adds the events of the next row. Returns true if the delivery can take more.
     pub fn take(&mut self, row: &EventRow) -> bool {
-        let mut seq = row.first;
-        for line in row.lines.text().split('\n') {
-            if seq > self.up_to {
+        let source = self.source.clone();
+        for event in row.events(&source, self.start()) {
+            if event.seq > self.up_to {
                 return false;
             }
-            if seq > self.after {
-                let json = self.event(seq, row, line);
-                self.bytes = self.bytes.saturating_add(json.len());
-                let is_full = self.events.len() >= DELIVERY_EVENTS_MAX
-                    || self.bytes > DELIVERY_BYTES_MAX && !self.events.is_empty();
-                if is_full {
-                    return false;
-                }
-                let time = row.time;
-                self.events.push(OutgoingEvent { seq, time, json });
+            self.bytes = self.bytes.saturating_add(event.json.len());
+            let is_full = self.events.len() >= DELIVERY_EVENTS_MAX
+                || self.bytes > DELIVERY_BYTES_MAX && !self.events.is_empty();
+            if is_full {
+                return false;
             }
-            seq = seq.saturating_add(1);
+            self.last = event.seq;
+            self.events.push(event);
         }
-        true
-    }
-
-    /// Returns a line of a row as an event to send.
-    fn event(&self, seq: u64, row: &EventRow, line: &str) -> String {
-        #[derive(Deserialize)]
-        struct Timed {
-            time: u64,
-        }
-        let source = &self.source;
-        let head = format!(r#"{{"id":"{source}-{seq}","seq":{seq}"#);
-        match &row.lines {
-            Lines::Events(_) => {
-                let fields = line.strip_prefix('{').unwrap_or("}");
-                format!("{head},{fields}")
-            }
-            Lines::Messages { epoch, .. } => {
-                let epoch = epoch.as_str();
-                let time = serde_json::from_str(line).map_or(row.time.0, |Timed { time }| time);
-                let fields = line.strip_prefix(MESSAGE_TAG).unwrap_or("}");
-                format!(
-                    r#"{head},"type":"message.published","time":{time},"epoch":"{epoch}","message":{{{fields}}}"#
-                )
-            }
-        }
+        self.last = self.last.max(row.last().min(self.up_to));
+        row.last() < self.up_to
     }
 
     /// Returns the events.
@@ -191,6 +226,11 @@ impl Delivery {
     /// Returns the `seq` of the first and the last event; `None` if there are no events.
     pub fn range(&self) -> Option<(u64, u64)> {
         Some((self.events.first()?.seq, self.events.last()?.seq))
+    }
+
+    /// Returns the `seq` up to which nothing waits once the delivery is accepted.
+    pub fn last(&self) -> u64 {
+        self.last
     }
 
     /// Returns the request's id, which is the same for every retry of the same events.
@@ -312,9 +352,26 @@ mod tests {
     #[test]
     fn a_delivery_can_be_limited_to_earlier_events() {
         let mut delivery = Delivery::new("".into(), 1).up_to(3);
-        assert!(delivery.take(&ticks(1, 3)));
-        assert!(!delivery.take(&ticks(4, 1)));
+        assert!(delivery.take(&ticks(1, 2)));
+        assert!(!delivery.take(&ticks(3, 2)));
         assert_eq!(delivery.range(), Some((2, 3)));
+        assert_eq!(delivery.last(), 3);
+    }
+
+    #[test]
+    fn a_delivery_passes_over_lost_events() {
+        let tick = r#"{"type":"room.vacated","time":7}"#;
+        let lost = row(1, Lines::Events(format!("\n{tick}\n\n{tick}\n").into()));
+        assert_eq!(lost.count, 5);
+        let mut delivery = Delivery::new("".into(), 0);
+        assert!(delivery.take(&lost));
+        assert_eq!((taken(&delivery), delivery.last()), (vec![2, 4], 5));
+        let mut delivery = Delivery::new("".into(), 2).up_to(5);
+        assert!(!delivery.take(&lost));
+        assert_eq!((taken(&delivery), delivery.last()), (vec![4], 5));
+        let mut delivery = Delivery::new("".into(), 4);
+        assert!(delivery.take(&lost));
+        assert_eq!((delivery.range(), delivery.last()), (None, 5));
     }
 
     #[test]

@@ -28,6 +28,12 @@ pub struct EventState {
     pub next_at: Timestamp,
     /// The number of dead events.
     pub dead: u64,
+    /// The `seq` of the newest event that found no place in the queue; 0 if none did.
+    pub newest_lost: u64,
+    /// The number of such events after `settled`.
+    pub lost: u64,
+    /// The `seq` of the first event that counts toward its user's share; 0 while none counts.
+    pub shares_from: u64,
 }
 
 impl EventState {
@@ -43,8 +49,11 @@ impl EventState {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// Marks the events up to `last` as settled, so that the next delivery can start.
-    pub fn settle(&mut self, last: u64) {
+    /// Marks the events up to `last` as settled, so that the next delivery can start. `count` is their
+    /// number without those that were lost.
+    pub fn settle(&mut self, last: u64, count: u64) {
+        let lost = last.saturating_sub(self.settled).saturating_sub(count);
+        self.lost = self.lost.saturating_sub(lost);
         self.settled = last;
         self.failures = 0;
         self.tried = 0;
@@ -67,6 +76,8 @@ pub struct StoredEvents {
     pub oldest: Option<OldestRow>,
     /// The notified members.
     pub notified: Vec<UserId>,
+    /// The users' shares of the queue, if [`EventState::shares_from`] is set.
+    pub shares: Vec<(UserId, u64)>,
 }
 
 /// The oldest stored row of events.

@@ -1,9 +1,12 @@
 //! The state of the room's webhook events: recorded, stored, in flight, settled.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     mem::{replace, take},
     rc::Rc,
 };
+
+use super::shares::Shares;
 
 use crate::{
     backend::webhook::{
@@ -11,7 +14,11 @@ use crate::{
         OutgoingEvent, StoredEvents,
     },
     ids::{Epoch, Timestamp, UserId},
-    limits::{DELIVERY_EVENTS_MAX, DELIVERY_WINDOW_MS, EVENTS_BYTES_MAX, EVENTS_ROW_BYTES_MAX},
+    limits::{
+        DELIVERY_EVENTS_MAX, DELIVERY_WINDOW_MS, EVENTS_BYTES_MAX, EVENTS_BYTES_UNCOUNTED,
+        EVENTS_ROW_BYTES_MAX,
+    },
+    room::io::EventWrite,
 };
 
 /// The room's webhook events, and the progress of their delivery.
@@ -20,7 +27,7 @@ pub(in crate::room) struct WebhookQueue {
     pub(super) kinds: EventKinds,
     pub(super) source: Rc<str>,
     pub(super) state: EventState,
-    /// The sequence number of the newest stored event.
+    /// The sequence number of the newest event, stored or lost.
     pub(super) newest: u64,
     /// Bytes of all rows so far.
     pub(super) bytes: u64,
@@ -32,8 +39,19 @@ pub(in crate::room) struct WebhookQueue {
     pub(super) in_flight: Option<InFlight>,
     /// True if the next delivery is due.
     pub(super) is_due: bool,
-    /// Set if settled rows can be deleted; holds those of their events that were given up.
-    pub(super) settled: Option<Vec<OutgoingEvent>>,
+    /// Set if settled rows can be deleted.
+    pub(super) settled: Option<Settled>,
+    /// The shares of users in a long queue.
+    pub(super) shares: Shares,
+}
+
+/// The changes to store when settled rows are deleted.
+#[derive(Clone, Debug, Default)]
+pub(in crate::room) struct Settled {
+    /// The events that were given up.
+    pub(super) dead: Vec<OutgoingEvent>,
+    /// The users whose shares have changed.
+    pub(super) users: BTreeSet<UserId>,
 }
 
 /// Events and changes of an input that are not stored yet.
@@ -87,7 +105,9 @@ impl WebhookQueue {
         Self {
             kinds,
             source: stored.source,
-            newest: stored.newest.max(stored.state.settled),
+            newest: (stored.newest)
+                .max(stored.state.settled)
+                .max(stored.state.newest_lost),
             state: stored.state,
             bytes: stored.bytes,
             oldest: stored.oldest,
@@ -95,12 +115,14 @@ impl WebhookQueue {
             in_flight: None,
             is_due: false,
             settled: None,
+            shares: stored.shares.into_iter().collect(),
         }
     }
 
     /// Returns the number of events that wait for delivery.
     pub(in crate::room) fn pending(&self) -> u64 {
-        self.newest.saturating_sub(self.state.settled)
+        let unsettled = self.newest.saturating_sub(self.state.settled);
+        unsettled.saturating_sub(self.state.lost)
     }
 
     /// Returns the number of dead events.
@@ -156,43 +178,134 @@ impl WebhookQueue {
         Some(due.max(self.state.next_at))
     }
 
-    /// Builds a row of events. If the queue is full, counts them as dead and returns `None`.
-    pub(super) fn row(&mut self, lines: Lines, count: usize, time: Timestamp) -> Option<EventRow> {
-        let count = u64::try_from(count).unwrap_or_default();
+    /// Returns what to store for new events. Those that find no place in the queue get a `seq`, too, and
+    /// are dead.
+    pub(super) fn enqueue(&self, lines: Lines, count: usize, time: Timestamp) -> EventWrite {
         let row = EventRow {
             first: self.newest.saturating_add(1),
-            count,
+            count: u64::try_from(count).unwrap_or_default(),
             time,
             bytes_before: self.bytes,
             lines,
         };
-        let floor = self.oldest.map_or(self.bytes, |oldest| oldest.bytes_before);
-        if row.bytes_after().saturating_sub(floor) > EVENTS_BYTES_MAX {
-            self.state.dead = self.state.dead.saturating_add(count);
-            self.unwritten.is_state_changed = true;
-            return None;
+        let waiting = self.waiting_bytes();
+        let counts = self.state.shares_from > 0
+            || waiting.saturating_add(row.bytes()) > EVENTS_BYTES_UNCOUNTED;
+        if counts {
+            self.enqueue_counted(row, EVENTS_BYTES_MAX.saturating_sub(waiting))
+        } else {
+            EventWrite {
+                row: Some(row),
+                ..EventWrite::default()
+            }
         }
-        Some(row)
     }
 
-    /// Records that a row is stored.
-    pub(in crate::room) fn written(&mut self, row: &EventRow) {
-        self.newest = row.last();
-        self.bytes = row.bytes_after();
-        self.oldest.get_or_insert(OldestRow {
-            time: row.time,
-            bytes_before: row.bytes_before,
-        });
+    /// Adds events to a long queue, which has `free` bytes left: each if its user's share stays
+    /// smaller than what is free.
+    fn enqueue_counted(&self, row: EventRow, mut free: u64) -> EventWrite {
+        let (first, last) = (row.first, row.last());
+        let mut shares = BTreeMap::new();
+        let mut lost = Vec::new();
+        for event in row.events(&self.source, first) {
+            let share = event.user.as_ref().map_or(0, |user| {
+                let known = shares.get(user).copied();
+                known.unwrap_or_else(|| self.shares.of(user))
+            });
+            let share = share.saturating_add(event.bytes);
+            if share > free {
+                lost.push(event);
+                continue;
+            }
+            free = free.saturating_sub(event.bytes);
+            if let Some(user) = event.user {
+                shares.insert(user, share);
+            }
+        }
+        let lost_count = u64::try_from(lost.len()).unwrap_or_default();
+        let mut state = self.state.clone();
+        let starts_counting = state.shares_from == 0;
+        if starts_counting {
+            state.shares_from = first;
+        }
+        if lost_count > 0 {
+            state.dead = state.dead.saturating_add(lost_count);
+            state.lost = state.lost.saturating_add(lost_count);
+            state.newest_lost = last;
+        }
+        EventWrite {
+            row: without(row, &lost),
+            state: (starts_counting || lost_count > 0).then_some(state),
+            lost,
+            starts_counting,
+            shares: shares.into_iter().collect(),
+            ..EventWrite::default()
+        }
     }
 
-    /// Builds the row of events for messages that are about to be stored.
-    pub(in crate::room) fn row_of_messages(
-        &mut self,
+    /// Returns the bytes of all rows that wait.
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        let before = self.oldest.map_or(self.bytes, |oldest| oldest.bytes_before);
+        self.bytes.saturating_sub(before)
+    }
+
+    /// Records that events are stored.
+    pub(in crate::room) fn written(&mut self, write: EventWrite) {
+        if let Some(state) = write.state {
+            self.newest = self.newest.max(state.newest_lost);
+            self.state = state;
+        }
+        for (user, share) in write.shares {
+            self.shares.set(user, share);
+        }
+        if let Some(row) = write.row {
+            self.newest = self.newest.max(row.last());
+            self.bytes = row.bytes_after();
+            self.oldest.get_or_insert(OldestRow {
+                time: row.time,
+                bytes_before: row.bytes_before,
+            });
+        }
+    }
+
+    /// Marks the events up to `last` as settled: those of a delivery that were accepted or given up.
+    pub(super) fn settle(&mut self, last: u64, events: &[OutgoingEvent]) {
+        let count = u64::try_from(events.len()).unwrap_or_default();
+        self.state.settle(last, count);
+        let settled = self.settled.get_or_insert_default();
+        let is_counted = |event: &&OutgoingEvent| {
+            self.state.shares_from > 0 && event.seq >= self.state.shares_from
+        };
+        for event in events.iter().filter(is_counted) {
+            if let Some(user) = &event.user {
+                self.shares.subtract(user, event.bytes);
+                settled.users.insert(user.clone());
+            }
+        }
+    }
+
+    /// Records which rows are left in storage. If the queue is short again, shares no longer count.
+    pub(super) fn removed(&mut self, oldest: Option<OldestRow>) {
+        self.oldest = oldest;
+        if oldest.is_none() {
+            // A restored room starts at 0 as well.
+            self.bytes = 0;
+        }
+        if self.state.shares_from > 0 && self.waiting_bytes() <= EVENTS_BYTES_UNCOUNTED {
+            self.state.shares_from = 0;
+            self.unwritten.is_state_changed = true;
+            self.shares = Shares::default();
+        }
+    }
+
+    /// Returns what to store about messages that are about to be stored.
+    pub(in crate::room) fn enqueue_messages(
+        &self,
         epoch: &Epoch,
         body: &Rc<str>,
         count: u64,
         time: Timestamp,
-    ) -> Option<EventRow> {
+    ) -> Option<EventWrite> {
         if !self.kinds.has(EventKind::MessagePublished) {
             return None;
         }
@@ -201,6 +314,22 @@ impl WebhookQueue {
             epoch: epoch.clone(),
             pushes: body.clone(),
         };
-        self.row(lines, count, time)
+        Some(self.enqueue(lines, count, time))
     }
+}
+
+/// Returns a row without its lost events; `None` if all are lost.
+fn without(row: EventRow, lost: &[OutgoingEvent]) -> Option<EventRow> {
+    let lost: BTreeSet<_> = lost.iter().map(|event| event.seq).collect();
+    if lost.is_empty() {
+        return Some(row);
+    }
+    let lines = (row.first..).zip(row.lines.text().split('\n'));
+    let kept: Vec<_> = lines
+        .map(|(seq, line)| if lost.contains(&seq) { "" } else { line })
+        .collect();
+    let is_empty = kept.iter().all(|line| line.is_empty());
+    let text = kept.join("\n").into();
+    let lines = row.lines.with_text(text);
+    (!is_empty).then_some(EventRow { lines, ..row })
 }
