@@ -32,10 +32,17 @@ const FRAME_BYTES_MAX = 64 * 1024;
  */
 const FRAME_MESSAGES_MAX = 16;
 /**
- * Minimum number of idempotency keys that a room remembers. After this many newer messages, it may have
- * forgotten a key.
+ * A room remembers a key for two minutes, and while its message is one of the newest 1,000. Afterwards, it may
+ * have forgotten the key. The time is shorter here, because a message is under way for some of it.
  */
-const KEYS_MIN = 1000;
+const KEY_MS_MIN = 100_000;
+const KEY_MESSAGES_MIN = 1000;
+
+/** A position of the room, and when it was the latest. */
+interface Moment {
+  readonly position: Position;
+  readonly clocks: readonly number[];
+}
 
 interface QueuedMessage {
   readonly key: string;
@@ -46,10 +53,10 @@ interface QueuedMessage {
   readonly content: string;
   readonly outcome: Promise<Published>;
   readonly settle: (outcome: Published | SnugError) => void;
-  /** The room's position when the message was last sent. */
-  sentAt?: Position | undefined;
-  /** If set, the message may have been stored after this position: its reply was lost with a connection. */
-  unackedFrom?: Position | undefined;
+  /** The moment when the message was last sent. */
+  sentAt?: Moment | undefined;
+  /** If set, the message may have been stored after this moment: its reply was lost with a connection. */
+  unackedFrom?: Moment | undefined;
   /** Ids of the connections that sent the message. */
   readonly sentBy: Set<string>;
 }
@@ -61,6 +68,14 @@ const content = ({ event, data }: { event?: string; data: Json }) => JSON.string
  */
 const messagesBetween = (from: Position, to: Position) =>
   to.offset - (from.epoch === to.epoch ? from.offset : 0);
+/** Two clocks: the first may stop while a device sleeps, the second can be set back. */
+const readClocks = () => [performance.now(), Date.now()];
+const momentAt = (position: Position): Moment => ({ position, clocks: readClocks() });
+/** Returns true if a room at this position may have forgotten the key of a message that was stored at a moment. */
+const mayBeForgotten = ({ position: from, clocks }: Moment, position: Position) => {
+  const elapsedMs = Math.max(...readClocks().map((now, clock) => now - (clocks[clock] ?? now)));
+  return elapsedMs >= KEY_MS_MIN && messagesBetween(from, position) >= KEY_MESSAGES_MIN;
+};
 const encoder = new TextEncoder();
 const outcomeUnknown = () => new SnugError("outcome_unknown", "It may be stored");
 
@@ -144,13 +159,13 @@ export class SendQueue {
         this.#finish(entry, new SnugError("too_large", `${entry.bytes} bytes; at most ${messageBytesMax}`));
         continue;
       }
-      if (entry.unackedFrom && messagesBetween(entry.unackedFrom, position) >= KEYS_MIN) {
+      if (entry.unackedFrom && mayBeForgotten(entry.unackedFrom, position)) {
         this.#finish(entry, outcomeUnknown());
         continue;
       }
       if (lines.length === this.#frameMessagesMax || (bytes > 0 && bytes + entry.bytes > FRAME_BYTES_MAX))
         break;
-      entry.sentAt = position;
+      entry.sentAt = momentAt(position);
       entry.sentBy.add(connection);
       this.#inFlight.add(entry.key);
       lines.push(entry.line);
@@ -220,12 +235,10 @@ export class SendQueue {
   onConnected(received?: { from: Position; to: Position }): void {
     this.#frameMessagesMax = FRAME_MESSAGES_MAX;
     for (const entry of this.#entries.values()) {
-      const { unackedFrom } = entry;
+      const { position } = entry.unackedFrom ?? {};
       const isCovered =
-        unackedFrom &&
-        received?.from.epoch === unackedFrom.epoch &&
-        received.from.offset <= unackedFrom.offset;
-      if (isCovered) entry.unackedFrom = received.to;
+        position && received?.from.epoch === position.epoch && received.from.offset <= position.offset;
+      if (isCovered) entry.unackedFrom = momentAt(received.to);
     }
   }
 

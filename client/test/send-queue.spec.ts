@@ -1,13 +1,20 @@
 // The send queue: bounded, ordered, and each message stored once, whatever happens to the connection.
 
 import * as fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { SnugError } from "../src/error.js";
 import type { Message, Position, PublishCommand } from "../src/protocol.js";
 import { type Published, SendQueue } from "../src/send-queue.js";
 
 const START: Position = { epoch: "e", offset: 0 };
 const BYTES_MAX = 65_536;
+/** The time for which a room remembers every key. */
+const KEY_MS = 120_000;
+
+beforeEach(() => vi.useFakeTimers({ toFake: ["performance", "Date"] }));
+afterEach(() => vi.useRealTimers());
+
+const waits = (ms: number) => vi.advanceTimersByTime(ms);
 
 const keysOf = (frame: string | undefined) =>
   (frame ?? "").split("\n").flatMap((line) => (line ? (JSON.parse(line) as PublishCommand).key : []));
@@ -152,14 +159,41 @@ describe("after a lost connection", () => {
     expect(again(queue, 999)).toEqual(["k1", "k2"]);
   });
 
-  it("a message sent 1,000 messages ago is rejected, and unsent ones are sent", async () => {
+  it("a message sent 1,000 messages and two minutes ago is rejected, and unsent ones are sent", async () => {
     const queue = new SendQueue();
     const sent = queue.add({ key: "sent", data: 1 });
     lost(queue);
     queue.add({ key: "unsent", data: 2 });
     queue.onConnected();
+    waits(KEY_MS);
     expect(again(queue, 1000)).toEqual(["unsent"]);
     expect(await codeOf(sent)).toBe("outcome_unknown");
+  });
+
+  it("a message sent 1,000 messages or two minutes ago is resent", () => {
+    for (const [offset, ms] of [
+      [5000, 60_000],
+      [999, KEY_MS],
+    ] as const) {
+      const queue = filled(1);
+      lost(queue);
+      queue.onConnected();
+      waits(ms);
+      expect(again(queue, offset)).toEqual(["k1"]);
+    }
+  });
+
+  it.each(["performance", "Date"] as const)("time counts even if only %s shows it", async (clock) => {
+    const queue = new SendQueue();
+    const sent = queue.add({ key: "sent", data: 1 });
+    lost(queue);
+    queue.onConnected();
+    const now = clock === "Date" ? Date : performance;
+    const before = now.now();
+    vi.spyOn(now, "now").mockReturnValue(before + KEY_MS);
+    expect(again(queue, 1000)).toEqual([]);
+    expect(await codeOf(sent)).toBe("outcome_unknown");
+    vi.restoreAllMocks();
   });
 
   it("the age of a message counts from its first transmission", async () => {
@@ -167,8 +201,10 @@ describe("after a lost connection", () => {
     const sent = queue.add({ key: "sent", data: 1 });
     lost(queue);
     queue.onConnected();
+    waits(KEY_MS / 2);
     lost(queue, { epoch: "e", offset: 600 });
     queue.onConnected();
+    waits(KEY_MS / 2);
     expect(again(queue, 1200)).toEqual([]);
     expect(await codeOf(sent)).toBe("outcome_unknown");
   });
@@ -180,6 +216,7 @@ describe("after a lost connection", () => {
     queue.onConnected();
     again(queue, 10);
     queue.requeue("sent");
+    waits(KEY_MS);
     expect(again(queue, 1010)).toEqual([]);
     expect(await codeOf(sent)).toBe("outcome_unknown");
   });
@@ -188,6 +225,7 @@ describe("after a lost connection", () => {
     const queue = filled(1);
     queue.next("c1", START, BYTES_MAX);
     queue.requeue("k1");
+    waits(KEY_MS);
     expect(again(queue, 5000)).toEqual(["k1"]);
   });
 
@@ -200,6 +238,7 @@ describe("after a lost connection", () => {
       const sent = queue.add({ key: "sent", data: 1 });
       lost(queue, { epoch: "e", offset: 5000 });
       queue.onConnected();
+      waits(KEY_MS);
       again(queue, offset, "f");
       expect(await codeSoFar(sent)).toBe(code);
     }
@@ -213,6 +252,7 @@ describe("after a lost connection", () => {
     queue.onMessage(message(7, 1, "other"));
     queue.onMessage(message(8, 2));
     queue.onMessage(message(9, 1));
+    waits(KEY_MS);
     queue.onConnected({ from: START, to: { epoch: "e", offset: 5000 } });
     expect(await first).toEqual({ offset: 9, time: 9 });
     expect(again(queue, 5999)).toEqual(["k2"]);
@@ -223,6 +263,7 @@ describe("after a lost connection", () => {
     const sent = queue.add({ key: "sent", data: 1 });
     lost(queue);
     queue.onConnected({ from: { epoch: "e", offset: 1 }, to: { epoch: "e", offset: 1 } });
+    waits(KEY_MS);
     expect(again(queue, 1000)).toEqual([]);
     expect(await codeOf(sent)).toBe("outcome_unknown");
   });
@@ -247,11 +288,11 @@ it("rejects all messages when closed", async () => {
 });
 
 /**
- * A room that stores messages with keys, remembers the newest keys, and sometimes rejects the end of a frame.
+ * A room that stores messages with keys, remembers only the keys that it must, and sometimes rejects the end of a
+ * frame.
  */
 class FakeRoom {
-  readonly log: { key: string; data: number; connection: string }[] = [];
-  #keys: string[] = [];
+  readonly log: { key: string; data: number; connection: string; time: number }[] = [];
 
   /** Other clients store this many messages. */
   others(number: number) {
@@ -262,16 +303,17 @@ class FakeRoom {
   handle(frame: string, connection: string, allowed: number) {
     return frame.split("\n").map((line, index) => {
       const { key = "", data } = JSON.parse(line) as PublishCommand;
-      if (this.#keys.includes(key)) {
-        return { key, offset: this.log.findIndex((one) => one.key === key) + 1, duplicate: true as const };
+      const stored = this.log.findLastIndex((one) => one.key === key);
+      const isRecent = Date.now() - (this.log[stored]?.time ?? 0) <= KEY_MS;
+      if (stored >= 0 && (isRecent || stored >= this.log.length - 1000)) {
+        return { key, offset: stored + 1, duplicate: true as const };
       }
       return index < allowed ? { key, offset: this.#store(key, data as number, connection) } : { key };
     });
   }
 
   #store(key: string, data: number, connection: string) {
-    this.log.push({ key, data, connection });
-    this.#keys = [...this.#keys, key].slice(-1000);
+    this.log.push({ key, data, connection, time: Date.now() });
     return this.log.length;
   }
 }
@@ -303,6 +345,13 @@ describe("any sequence of faults", () => {
       arbitrary: fc.record({ do: fc.constant("others" as const), number: fc.constantFrom(1, 990, 1100) }),
     },
     { weight: 1, arbitrary: fc.record({ do: fc.constant("forget" as const) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        do: fc.constant("wait" as const),
+        ms: fc.constantFrom(50_000, 90_000, 130_000),
+      }),
+    },
   );
 
   it("stores each message once and in order, or rejects it as outcome_unknown", async () => {
@@ -359,7 +408,8 @@ describe("any sequence of faults", () => {
         if (one.do === "others") {
           fakeRoom.others(one.number);
           receive();
-        } else if (one.do === "forget") isReplayed = false;
+        } else if (one.do === "wait") waits(one.ms);
+        else if (one.do === "forget") isReplayed = false;
         else if (one.do === "send") send(one.allowed, one.lost, one.answers);
         else {
           for (let left = one.number; left > 0; left--) {

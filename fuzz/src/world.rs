@@ -564,7 +564,7 @@ impl World {
             5 => Input::Page(Err(StorageFault)),
             6 => Input::BanStored(Ok(())),
             7 => Input::BanStored(Err(StorageFault)),
-            8 => Input::Trimmed(Ok(Some(self.now))),
+            8 => Input::Trimmed(Ok(None)),
             9 => Input::Trimmed(Err(StorageFault)),
             10 => Input::Measured(Err(StorageFault)),
             11 => Input::Erased(Ok(Epoch::new("e9"))),
@@ -629,12 +629,16 @@ impl World {
                 let outcome = self.store.append(batch, events);
                 self.room.handle_input(Input::Appended(outcome), self.now);
             }
-            Output::Trim { floor, lowest_key } => {
-                let outcome = self.store.trim(floor, lowest_key);
+            Output::Trim {
+                floor,
+                oldest,
+                keys,
+            } => {
+                let outcome = self.store.trim(floor, oldest, keys);
                 self.room.handle_input(Input::Trimmed(outcome), self.now);
             }
-            Output::ReadKeys => {
-                let keys = self.store.keys();
+            Output::ReadKeys(floor) => {
+                let keys = self.store.keys(floor);
                 self.room.handle_input(Input::Keys(keys), self.now);
             }
             Output::ReadPage(page) => {

@@ -484,9 +484,13 @@ impl Object {
                 }
                 None
             }
-            Output::ReadKeys => Some(Input::Keys(stored("keys", store.keys()))),
-            Output::Trim { floor, lowest_key } => {
-                let trimmed = stored("trim", store.trim(floor, lowest_key));
+            Output::ReadKeys(floor) => Some(Input::Keys(stored("keys", store.keys(floor)))),
+            Output::Trim {
+                floor,
+                oldest,
+                keys,
+            } => {
+                let trimmed = stored("trim", store.trim(floor, oldest, keys));
                 Some(Input::Trimmed(trimmed))
             }
             Output::CheckToken {

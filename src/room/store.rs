@@ -8,13 +8,13 @@ use js_sys::JsString;
 use serde_json::value::RawValue;
 use snug_core::{
     Epoch, Offset, RoomSnapshot, Timestamp, UserId,
-    limits::IDEMPOTENCY_KEYS_MAX,
+    limits::KEYS_MAX,
     protocol::command::PageStart,
     room::{bans::Ban, ended_tokens::EndedTokens, io::EventWrite, presence::Absence},
     storage::{
         batch::{Batch, Page},
-        idempotency::StoredKey,
-        retention::{Floor, TRIM_ROWS_MAX},
+        idempotency::{KeyFloor, StoredKey},
+        retention::{Floor, OldestMessages, TRIM_ROWS_MAX},
     },
 };
 use wasm_bindgen::JsValue;
@@ -146,7 +146,7 @@ impl Store {
             newest,
             newest_time,
             bytes,
-            oldest_time: self.oldest_time()?,
+            oldest: self.oldest_messages(Offset::default())?,
             absences: absences
                 .into_iter()
                 .map(read_absence)
@@ -195,37 +195,45 @@ impl Store {
         )
     }
 
-    /// Reads the newest idempotency keys, oldest first.
-    pub fn keys(&self) -> Result<Vec<StoredKey>> {
+    /// Reads the remembered idempotency keys, oldest first.
+    pub fn keys(&self, floor: KeyFloor) -> Result<Vec<StoredKey>> {
         let cursor = self.sql.exec_raw(
-            "SELECT keys FROM messages WHERE keys IS NOT NULL ORDER BY offset DESC",
+            "SELECT offset + count - 1, time, keys FROM messages ORDER BY offset DESC",
             Vec::new(),
         )?;
         let mut newest = Vec::new();
         for row in cursor.raw() {
-            let [keys] = columns(row?)?;
-            let keys: Vec<StoredKey> = serde_json::from_str(&text(keys)?)?;
-            newest.extend(keys.into_iter().rev());
-            if newest.len() >= IDEMPOTENCY_KEYS_MAX {
+            let [last, time, keys] = columns(row?)?;
+            let is_remembered = floor.keeps(Offset(integer(last)?), Timestamp(integer(time)?));
+            if !is_remembered || newest.len() >= KEYS_MAX {
                 break;
             }
+            if let SqlStorageValue::String(keys) = keys {
+                let keys: Vec<StoredKey> = serde_json::from_str(&keys)?;
+                newest.extend(keys.into_iter().rev());
+            }
         }
-        newest.truncate(IDEMPOTENCY_KEYS_MAX);
         newest.reverse();
         Ok(newest)
     }
 
-    /// Deletes some of the rows below the floor, and returns the time of the oldest row that still
-    /// holds messages. The newest row (which defines the next offset) and rows with a remembered
-    /// key stay, and lose only their messages.
-    pub fn trim(&self, floor: Floor, lowest_key: Offset) -> Result<Option<Timestamp>> {
+    /// Deletes some of the rows below the floor, and returns the oldest row that still holds messages.
+    /// The newest row (which defines the next offset) and rows with keys, since the oldest remembered
+    /// one, stay and lose only their messages. Rows before `oldest` hold none.
+    pub fn trim(
+        &self,
+        floor: Floor,
+        oldest: Offset,
+        keys: KeyFloor,
+    ) -> Result<Option<OldestMessages>> {
         let ends = self.rows(
-            "SELECT coalesce(max(offset), 0), coalesce((
+            "SELECT coalesce((SELECT max(offset) FROM messages), 0), coalesce((
                 SELECT offset FROM messages
-                WHERE offset + count > ? AND time >= ? AND bytes_before + octet_length(json) > ?
+                WHERE offset >= ? AND offset + count > ? AND time >= ? AND bytes_before + octet_length(json) > ?
                 ORDER BY offset LIMIT 1
-            ), max(offset) + 1, 0) FROM messages",
+            ), (SELECT max(offset) + 1 FROM messages), 0)",
             [
+                number(oldest.0),
                 number(floor.offset.0),
                 number(floor.time.0),
                 number(floor.bytes_before),
@@ -234,36 +242,56 @@ impl Store {
         let ends = ends.into_iter().next().ok_or_else(|| corrupt("row"))?;
         let [newest, lowest_kept] = columns(ends)?;
         let (newest, lowest_kept) = (integer(newest)?, integer(lowest_kept)?);
-        let bindings = [lowest_kept, newest, lowest_key.0, TRIM_ROWS_MAX].map(number);
+        let remembered = self.rows(
+            "SELECT offset FROM messages
+            WHERE offset < ? AND keys IS NOT NULL AND (offset + count > ? OR time >= ?)
+            ORDER BY offset LIMIT 1",
+            [lowest_kept, keys.offset.0, keys.time.0].map(number),
+        )?;
+        let remembered = remembered.into_iter().next().map(|row| {
+            let [offset] = columns(row)?;
+            integer(offset)
+        });
+        let lowest_row = remembered.transpose()?.unwrap_or(lowest_kept).min(newest);
         self.run(
             "DELETE FROM messages WHERE offset IN (
-                SELECT offset FROM messages
-                WHERE offset < ? AND offset < ? AND (keys IS NULL OR offset + count <= ?)
-                ORDER BY offset LIMIT ?
+                SELECT offset FROM messages WHERE offset < ?
+                UNION ALL
+                SELECT offset FROM messages WHERE offset >= ? AND offset < ? AND keys IS NULL
+                LIMIT ?
             )",
-            bindings.clone(),
+            [
+                lowest_row,
+                oldest.0.max(lowest_row),
+                lowest_kept.min(newest),
+                TRIM_ROWS_MAX,
+            ]
+            .map(number),
         )?;
         self.run(
             "UPDATE messages SET bytes_before = bytes_before + octet_length(json), json = ''
             WHERE offset IN (
                 SELECT offset FROM messages
-                WHERE offset < ? AND (offset = ? OR keys IS NOT NULL AND offset + count > ?) AND json <> ''
+                WHERE offset >= ? AND offset < ? AND (keys IS NOT NULL OR offset = ?) AND json <> ''
                 ORDER BY offset LIMIT ?
             )",
-            bindings,
+            [oldest.0.max(lowest_row), lowest_kept, newest, TRIM_ROWS_MAX].map(number),
         )?;
-        self.oldest_time()
+        self.oldest_messages(oldest)
     }
 
-    /// Returns the time of the oldest row that holds messages.
-    fn oldest_time(&self) -> Result<Option<Timestamp>> {
+    /// Returns the oldest row from an offset on that holds messages.
+    fn oldest_messages(&self, from: Offset) -> Result<Option<OldestMessages>> {
         let oldest = self.rows(
-            "SELECT time FROM messages WHERE json <> '' ORDER BY offset LIMIT 1",
-            [],
+            "SELECT offset, time FROM messages WHERE offset >= ? AND json <> '' ORDER BY offset LIMIT 1",
+            [number(from.0)],
         )?;
         let oldest = oldest.into_iter().next().map(|row| {
-            let [time] = columns(row)?;
-            Ok(Timestamp(integer(time)?))
+            let [offset, time] = columns(row)?;
+            Ok(OldestMessages {
+                offset: Offset(integer(offset)?),
+                time: Timestamp(integer(time)?),
+            })
         });
         oldest.transpose()
     }

@@ -313,6 +313,9 @@ it("the client rejects with outcome_unknown if it cannot tell whether a message 
   first.sends(welcome({ offset: 10 }));
   const outcome = room.publish("x").catch(({ code }) => code);
   await first.receives("publish");
+  const now = Date.now;
+  vi.spyOn(Date, "now").mockImplementation(() => now() + 120_000);
+  onTestFinished(() => void vi.restoreAllMocks());
   first.socket.terminate();
   (await server.connection()).sends(welcome({ connection: "c2", offset: 1010, recovered: false }));
   expect(await outcome).toBe("outcome_unknown");

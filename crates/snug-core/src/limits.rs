@@ -60,8 +60,15 @@ pub const KEY_BYTES_MAX: usize = 64;
 pub const PUBLISH_TIME_MIN: Timestamp = Timestamp(100_000_000_000);
 /// The characters of an unknown field or option that an error repeats.
 pub const UNKNOWN_NAME_CHARS_MAX: usize = 64;
-/// The number of idempotency keys that a room remembers (the newest).
-pub const IDEMPOTENCY_KEYS_MAX: usize = 1000;
+/// The time for which a room remembers an idempotency key, from the time of its message.
+pub const KEY_MS_MIN: u64 = 2 * 60 * 1_000;
+/// The newest messages of a room whose keys it remembers for longer.
+pub const KEY_MESSAGES_MIN: u64 = 1_000;
+/// The keys of one user; the oldest are forgotten first. As many as the default of
+/// `SERVE_PER_SECOND` permits in [`KEY_MS_MIN`].
+pub const USER_KEYS_MAX: usize = 125_000;
+/// The keys of a room, about 36 MB.
+pub const KEYS_MAX: usize = 1_000_000;
 /// The recipients of one signal.
 pub const SIGNAL_TO_MAX: usize = 32;
 /// The reason in a `kick` command.

@@ -55,7 +55,7 @@ use crate::{
         presence::{Arrival, Presence},
         user_entries::UserEntries,
     },
-    storage::idempotency::Keys,
+    storage::{idempotency::Keys, retention::OldestMessages},
 };
 
 pub use self::timers::Wake;
@@ -89,6 +89,8 @@ pub struct Room {
     newest_time: Timestamp,
     /// Bytes of all messages of the epoch, including trimmed ones.
     bytes: u64,
+    /// The oldest stored messages.
+    oldest: Option<OldestMessages>,
     /// Time of the next trim of aged messages; `None` if no messages are stored.
     trim_at: Option<Timestamp>,
     /// The idempotency keys; `None` until the first use loads them.
@@ -208,6 +210,7 @@ impl Room {
             newest: stored.newest,
             newest_time: stored.newest_time,
             bytes: stored.bytes,
+            oldest: None,
             trim_at: None,
             keys: None,
             connections: BTreeMap::new(),
@@ -238,7 +241,7 @@ impl Room {
             unread_bytes: 0,
             outputs: VecDeque::new(),
         };
-        room.set_oldest(stored.oldest_time);
+        room.set_oldest(stored.oldest);
         for absence in stored.absences {
             room.presence.start_grace(absence);
         }

@@ -9,7 +9,7 @@ use crate::{
     Capability,
     auth::{JoinOptions, Position},
     backend::api::{ApiRequestId, ApiResponse},
-    ids::{ConnectionId, Offset, Timestamp},
+    ids::{ConnectionId, Offset},
     limits::{
         LAST_MESSAGES_MAX, PAGE_BYTES_MAX, RECOVERY_BYTES_MAX, RECOVERY_MESSAGES_MAX,
         REPLAY_BYTES_PER_JOIN, REPLAY_FRAME_BYTES, REPLAY_RATE, REPLAY_UNIT_BYTES,
@@ -22,8 +22,8 @@ use crate::{
     room::io::{Output, StorageFault},
     storage::{
         batch::Page,
-        idempotency::Keys,
-        retention::{Floor, TRIM_PAUSE_MS, TRIM_RETRY_MS},
+        idempotency::KeyFloor,
+        retention::{Floor, OldestMessages, TRIM_PAUSE_MS, TRIM_RETRY_MS},
     },
 };
 
@@ -138,14 +138,16 @@ impl Room {
     /// Deletes some of the messages below the floor.
     pub(super) fn trim(&mut self) {
         self.pending_query = Some(PendingQuery::Trim);
+        let oldest = self.oldest.map(|oldest| oldest.offset);
         self.outputs.push_back(Output::Trim {
             floor: self.floor(),
-            lowest_key: self.keys.as_ref().map(Keys::lowest).unwrap_or_default(),
+            oldest: oldest.unwrap_or(self.newest.next()),
+            keys: KeyFloor::new(self.newest, self.now),
         });
     }
 
     /// Handles the result of a trim.
-    pub(super) fn trimmed(&mut self, outcome: Result<Option<Timestamp>, StorageFault>) {
+    pub(super) fn trimmed(&mut self, outcome: Result<Option<OldestMessages>, StorageFault>) {
         match self.pending_query.take() {
             Some(PendingQuery::Trim) => {
                 let pause_ms = match outcome {
@@ -162,9 +164,10 @@ impl Room {
         }
     }
 
-    /// Schedules the next trim by the time of the oldest stored messages.
-    pub(super) fn set_oldest(&mut self, oldest: Option<Timestamp>) {
-        self.trim_at = oldest.map(|time| self.rules.retention.trim_at(time));
+    /// Records the oldest stored messages, and schedules the next trim by their time.
+    pub(super) fn set_oldest(&mut self, oldest: Option<OldestMessages>) {
+        self.oldest = oldest;
+        self.trim_at = oldest.map(|oldest| self.rules.retention.trim_at(oldest.time));
     }
 
     /// Handles a page that storage has read.

@@ -16,8 +16,8 @@ use crate::{
     secret::Secret,
     storage::{
         batch::{Batch, Page},
-        idempotency::StoredKey,
-        retention::Floor,
+        idempotency::{KeyFloor, StoredKey},
+        retention::{Floor, OldestMessages},
     },
 };
 
@@ -102,8 +102,8 @@ pub enum Input {
     EventsSettled(Result<Option<OldestRow>, StorageFault>),
     /// The result of [`Output::ReadDead`]: the events, and true if there are more.
     DeadRead(Result<(Vec<String>, bool), StorageFault>),
-    /// The result of [`Output::Trim`]: the time of the oldest row that holds messages.
-    Trimmed(Result<Option<Timestamp>, StorageFault>),
+    /// The result of [`Output::Trim`]: the oldest row that holds messages.
+    Trimmed(Result<Option<OldestMessages>, StorageFault>),
     /// The result of [`Output::StoreBan`].
     BanStored(Result<(), StorageFault>),
     /// The result of [`Output::StoreEndedTokens`].
@@ -124,8 +124,7 @@ pub enum Input {
         /// The decisions; `None` if the request failed or its response was invalid.
         decisions: Option<Vec<Decision>>,
     },
-    /// The result of [`Output::ReadKeys`]: the newest [`crate::limits::IDEMPOTENCY_KEYS_MAX`] keys,
-    /// oldest first.
+    /// The result of [`Output::ReadKeys`]: the keys, oldest first.
     Keys(Result<Vec<StoredKey>, StorageFault>),
     /// The result of [`Output::ReadPage`]: the filled page.
     Page(Result<Page, StorageFault>),
@@ -235,16 +234,19 @@ pub enum Output {
         /// The response, or the refusal.
         response: Result<ApiResponse, Refusal>,
     },
-    /// Read the stored idempotency keys. Reply with [`Input::Keys`].
-    ReadKeys,
+    /// Read the idempotency keys: row by row, newest first, until a row is not above the bound, or there
+    /// are [`crate::limits::KEYS_MAX`]. Reply with [`Input::Keys`].
+    ReadKeys(KeyFloor),
     /// Delete some of the oldest rows that are entirely below the floor. Reply with
-    /// [`Input::Trimmed`]. From the newest row, which determines the next offset, and from rows with
-    /// a remembered key, delete only the messages.
+    /// [`Input::Trimmed`]. From the newest row, which determines the next offset, and from rows with keys,
+    /// since the oldest remembered one, delete only the messages.
     Trim {
         /// The lower bound of retained messages.
         floor: Floor,
-        /// The lowest offset whose key is remembered.
-        lowest_key: Offset,
+        /// The offset of the oldest row that holds messages. Earlier rows need not be read for them.
+        oldest: Offset,
+        /// The lower bound of remembered keys.
+        keys: KeyFloor,
     },
     /// Check a token in the same way as for a join. Report the result with
     /// [`Input::TokenChecked`].
@@ -313,8 +315,8 @@ pub struct RoomSnapshot {
     pub newest_time: Timestamp,
     /// Bytes of all messages of the epoch, as they were stored.
     pub bytes: u64,
-    /// The time of the oldest row that holds messages.
-    pub oldest_time: Option<Timestamp>,
+    /// The oldest row that holds messages.
+    pub oldest: Option<OldestMessages>,
     /// Members within the grace period.
     pub absences: Vec<Absence>,
     /// Banned users.

@@ -320,6 +320,11 @@ impl Draft {
     pub(super) fn next(&self) -> Offset {
         Offset(self.first.0.saturating_add(self.count))
     }
+
+    /// Returns the offset of the last message.
+    pub(super) fn last(&self) -> Offset {
+        Offset(self.next().0.saturating_sub(1))
+    }
 }
 
 /// The lines of a flush, or those between two breaks, with their texts.

@@ -16,7 +16,10 @@ use crate::{
         refusal::Refusal,
     },
     room::io::{Output, StorageFault},
-    storage::{idempotency::StoredKey, retention::Retention},
+    storage::{
+        idempotency::{KeyFloor, Keys, StoredKey},
+        retention::{OldestMessages, Retention},
+    },
 };
 
 /// A message to publish.
@@ -156,7 +159,7 @@ impl Room {
     /// Reads the keys from storage. This happens on first use, because most rooms that wake do not
     /// need them.
     fn read_keys(&mut self, waiting: AwaitingKeys) {
-        self.outputs.push_back(Output::ReadKeys);
+        self.outputs.push_back(Output::ReadKeys(self.key_floor()));
         self.pending_query = Some(PendingQuery::Keys(waiting));
     }
 
@@ -164,7 +167,9 @@ impl Room {
     pub(super) fn keys_read(&mut self, outcome: Result<Vec<StoredKey>, StorageFault>) {
         match (self.pending_query.take(), outcome) {
             (Some(PendingQuery::Keys(waiting)), Ok(stored)) => {
-                self.keys = Some(stored.into_iter().collect());
+                let floor = self.key_floor();
+                let keys = self.keys.insert(Keys::default());
+                stored.into_iter().for_each(|key| keys.add(key, floor));
                 match waiting {
                     AwaitingKeys::Command {
                         from,
@@ -190,7 +195,13 @@ impl Room {
     /// Returns the position of a message that the user has stored with the same key.
     pub(super) fn find_key(&self, user: &UserId, publication: &Publication<'_>) -> Option<Stored> {
         let (keys, key) = (self.keys.as_ref()?, publication.key.as_ref()?);
-        keys.find(user, key).map(Stored::again)
+        keys.find(user, key, self.key_floor()).map(Stored::again)
+    }
+
+    /// Returns the lower bound of remembered keys.
+    fn key_floor(&self) -> KeyFloor {
+        let newest = (self.outbox.draft()).map_or(self.newest, Draft::last);
+        KeyFloor::new(newest, self.now)
     }
 
     /// Checks the times that an API request gives its messages. They never decrease in a room,
@@ -262,8 +273,9 @@ impl Room {
             key: key.into(),
             stored,
         });
+        let floor = self.key_floor();
         if let (Some(keys), Some(key)) = (&mut self.keys, &key) {
-            keys.add(key.clone());
+            keys.add(key.clone(), floor);
         }
         self.outbox.push_message(stored, &line, author.except, key);
     }
@@ -315,7 +327,8 @@ impl Room {
                     let before = std::mem::replace(&mut self.newest, newest);
                     (self.newest_time, self.bytes) = (time, bytes);
                     if self.trim_at.is_none() && self.rules.retention.keeps_any() {
-                        self.set_oldest(Some(time));
+                        let offset = before.next();
+                        self.set_oldest(Some(OldestMessages { offset, time }));
                     }
                     let requests = self.outbox.take_api_requests();
                     self.deliver(body);

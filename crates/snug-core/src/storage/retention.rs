@@ -25,6 +25,15 @@ pub struct Floor {
     pub bytes_before: u64,
 }
 
+/// The oldest row that holds messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OldestMessages {
+    /// The offset of its first message.
+    pub offset: Offset,
+    /// The time of its last message.
+    pub time: Timestamp,
+}
+
 /// The number of messages between two trims, so that not every message costs a deletion.
 const TRIM_EVERY: u64 = 64;
 

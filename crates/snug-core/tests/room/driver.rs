@@ -1119,12 +1119,16 @@ impl TestRoom {
                     });
                     self.room.handle_input(Input::Appended(outcome), self.now);
                 }
-                Output::Trim { floor, lowest_key } => {
-                    let outcome = self.store.trim(floor, lowest_key);
+                Output::Trim {
+                    floor,
+                    oldest,
+                    keys,
+                } => {
+                    let outcome = self.store.trim(floor, oldest, keys);
                     self.room.handle_input(Input::Trimmed(outcome), self.now);
                 }
-                Output::ReadKeys => {
-                    let keys = self.store.keys();
+                Output::ReadKeys(floor) => {
+                    let keys = self.store.keys(floor);
                     self.room.handle_input(Input::Keys(keys), self.now);
                 }
                 Output::ReadPage(page) => {
@@ -1269,7 +1273,7 @@ impl TestRoom {
         // Attachments and trimming are internal, and keys are read again after each restore.
         let hidden = matches!(
             output,
-            Output::Attach { .. } | Output::ReadKeys | Output::Trim { .. }
+            Output::Attach { .. } | Output::ReadKeys(_) | Output::Trim { .. }
         );
         if !hidden {
             self.transcript.push(format!("{output:?}"));

@@ -1,7 +1,10 @@
 //! Idempotency keys: a message that is sent again is stored only once.
 
 use serde_json::{Value, json};
-use snug_core::limits::IDEMPOTENCY_KEYS_MAX;
+use snug_core::{
+    config::RoomRules,
+    limits::{KEY_MESSAGES_MIN, KEY_MS_MIN},
+};
 
 use crate::driver::{Client, Life, TestRoom, default_rules, scenario, scenario_with};
 
@@ -51,51 +54,45 @@ fn a_duplicate_without_an_id_gets_no_reply() {
 }
 
 #[test]
-fn the_newest_thousand_keys_are_remembered() {
-    scenario_with(
-        |rules| (rules.rate.per_second, rules.rate.burst) = (1_000_000, 1_000_000),
-        |room| {
-            let ann = room.join("ann");
-            for number in 1..=IDEMPOTENCY_KEYS_MAX {
-                let key = format!("k{number}");
-                room.sends(
-                    ann,
-                    json!({ "type": "publish", "data": number, "key": key }),
-                );
-            }
-            room.skips_received();
-            assert_eq!(publishes(room, ann, "k1", 0)["duplicate"], true);
-            publishes(room, ann, "one more", 0);
-            assert_eq!(publishes(room, ann, "k2", 0)["duplicate"], true);
-            assert_eq!(publishes(room, ann, "k1", 0).get("duplicate"), None);
-        },
-    );
+fn a_key_is_remembered_for_two_minutes_and_among_the_newest_thousand_messages() {
+    scenario_with(quick, |room| {
+        let (ann, bob) = (room.join("ann"), room.join("bob"));
+        publishes_quietly(room, ann, "k");
+        publishes_many(room, bob, KEY_MESSAGES_MIN - 1);
+        room.pass_ms(KEY_MS_MIN + 1);
+        assert_eq!(publishes(room, ann, "k", 0)["duplicate"], true);
+        publishes_many(room, bob, 1);
+        assert_eq!(publishes(room, ann, "k", 0).get("duplicate"), None);
+        publishes_many(room, bob, KEY_MESSAGES_MIN);
+        room.pass_ms(KEY_MS_MIN);
+        assert_eq!(publishes(room, ann, "k", 0)["duplicate"], true);
+        room.pass_ms(1);
+        assert_eq!(publishes(room, ann, "k", 0).get("duplicate"), None);
+    });
 }
 
 #[test]
 fn keys_outlive_the_retention_of_their_messages() {
-    scenario_with(
-        |rules| {
-            rules.retention.messages_max = 2;
-            (rules.rate.per_second, rules.rate.burst) = (1_000_000, 1_000_000);
-        },
-        |room| {
-            let ann = room.join("ann");
-            publishes_quietly(room, ann, "early");
-            for number in 0..300 {
-                room.publishes(ann, number);
-            }
-            for number in 0..300 {
-                publishes_quietly(room, ann, &format!("k{number}"));
-            }
-            room.restore();
-            room.skips_received();
-            assert_eq!(publishes(room, ann, "early", 0)["duplicate"], true);
-            assert_eq!(publishes(room, ann, "k299", 0)["duplicate"], true);
-            // Few rows other than those with keys are left.
-            assert!(room.stored_count() < 301 + 66, "{}", room.stored_count());
-        },
-    );
+    let rules = |rules: &mut RoomRules| {
+        rules.retention.messages_max = 2;
+        quick(rules);
+    };
+    scenario_with(rules, |room| {
+        let ann = room.join("ann");
+        publishes_many(room, ann, 300);
+        // Without a key to remember, the rows are deleted.
+        assert!(room.stored_count() < 3 + 64, "{}", room.stored_count());
+        publishes_quietly(room, ann, "early");
+        publishes_many(room, ann, KEY_MESSAGES_MIN);
+        room.restore();
+        room.skips_received();
+        assert_eq!(publishes(room, ann, "early", 0)["duplicate"], true);
+        room.pass_ms(KEY_MS_MIN + 1);
+        for _ in 0..5 {
+            publishes_many(room, ann, 64);
+        }
+        assert!(room.stored_count() < 3 + 64, "{}", room.stored_count());
+    });
 }
 
 #[test]
@@ -130,6 +127,21 @@ fn several_keys_in_one_frame_are_distinguished() {
         );
         room.receives_nothing(ann);
     });
+}
+
+/// Permits any rate, and clients that do not ping.
+fn quick(rules: &mut RoomRules) {
+    (rules.rate.per_second, rules.rate.burst) = (1_000_000, 1_000_000);
+    rules.idle_timeout_ms = 60 * 60 * 1_000;
+}
+
+/// Publishes messages without a key.
+#[track_caller]
+fn publishes_many(room: &mut TestRoom, client: Client, count: u64) {
+    for number in 0..count {
+        room.publishes(client, number);
+    }
+    room.skips_received();
 }
 
 /// Publishes with a key that is also the command's id, and returns the reply.

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use serde_json::{Value, json};
-use snug_core::storage::retention::TRIM_ROWS_MAX;
+use snug_core::{limits::KEY_MS_MIN, storage::retention::TRIM_ROWS_MAX};
 
 use crate::driver::{Client, TestRoom, TestUser, hibernating_scenario_with, scenario_with};
 
@@ -347,14 +347,18 @@ fn a_row_stays_for_one_remembered_key_among_forgotten_ones() {
     let rules = |rules: &mut snug_core::config::RoomRules| {
         (rules.rate.per_second, rules.rate.burst) = (1_000_000, 1_000_000);
         rules.retention.messages_max = 1;
+        rules.idle_timeout_ms = 60 * 60 * 1_000;
     };
     scenario_with(rules, |room| {
         let ann = room.join("ann");
         let keyed = |n: u64| json!({ "type": "publish", "id": n, "key": n.to_string(), "data": n });
-        // 1,200 keys in rows of three. Keys 201 to 1,200 are remembered.
+        // 1,200 keys in rows of three. Once two minutes have passed, keys 201 to 1,200 are remembered.
         for row in 0..400 {
             let three: Vec<_> = (1..=3).map(|n| keyed(3 * row + n)).collect();
             room.sends_lines(ann, &three);
+            if row == 200 {
+                room.pass_ms(KEY_MS_MIN + 1);
+            }
         }
         // The row of 199 to 201 and all later rows remain, and perhaps some that are not trimmed yet.
         let rows = room.stored_count();

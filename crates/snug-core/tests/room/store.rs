@@ -6,11 +6,11 @@ use std::{
 };
 
 use snug_core::{
-    Epoch, Offset, RoomSnapshot, Timestamp, UserId,
+    Epoch, Offset, RoomSnapshot, UserId,
     backend::webhook::{
         Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents, dead_page,
     },
-    limits::{DEAD_EVENTS_BYTES_MAX, DEAD_EVENTS_MAX, EVENTS_ROW_BYTES_MAX, IDEMPOTENCY_KEYS_MAX},
+    limits::{DEAD_EVENTS_BYTES_MAX, DEAD_EVENTS_MAX, EVENTS_ROW_BYTES_MAX},
     protocol::command::PageStart,
     room::{
         bans::Ban,
@@ -20,8 +20,8 @@ use snug_core::{
     },
     storage::{
         batch::{Batch, Page},
-        idempotency::StoredKey,
-        retention::{Floor, TRIM_ROWS_MAX},
+        idempotency::{KeyFloor, StoredKey},
+        retention::{Floor, OldestMessages, TRIM_ROWS_MAX},
     },
 };
 
@@ -59,7 +59,7 @@ impl MemoryStore {
             newest: self.newest(),
             newest_time: newest.map(|row| row.time).unwrap_or_default(),
             bytes: self.bytes(),
-            oldest_time: self.oldest_time(),
+            oldest: self.oldest_messages(),
             absences: self.absences.values().cloned().collect(),
             bans: self.bans.values().cloned().collect(),
             ended_tokens: self.ended_tokens.values().cloned().collect(),
@@ -217,44 +217,60 @@ impl MemoryStore {
         self.rows.values().last().map_or(0, Batch::bytes_after)
     }
 
-    fn oldest_time(&self) -> Option<Timestamp> {
+    fn oldest_messages(&self) -> Option<OldestMessages> {
         let mut rows = self.rows.values();
-        rows.find(|row| !row.json.is_empty()).map(|row| row.time)
+        let oldest = rows.find(|row| !row.json.is_empty());
+        oldest.map(|row| OldestMessages {
+            offset: row.first,
+            time: row.time,
+        })
     }
 
     pub fn trim(
         &mut self,
         floor: Floor,
-        lowest_key: Offset,
-    ) -> Result<Option<Timestamp>, StorageFault> {
+        oldest: Offset,
+        keys: KeyFloor,
+    ) -> Result<Option<OldestMessages>, StorageFault> {
         self.fail_if_due()?;
-        let newest = self.rows.keys().last().copied();
-        let is_needed = |row: &Batch| {
-            let has_key = !row.keys.is_empty() && row.last() >= lowest_key;
-            has_key || Some(row.first) == newest
+        let earlier = self.rows.range(..oldest).map(|(_, row)| row);
+        assert!(earlier.into_iter().all(|row| row.json.is_empty()));
+        let newest = self.rows.keys().last().copied().unwrap_or_default();
+        let mut rows = self.rows.values();
+        let kept = rows.find(|row| row.first >= oldest && is_kept(row, floor));
+        let lowest_kept = kept.map_or(newest.next(), |row| row.first);
+        let mut below = self.rows.range(..lowest_kept).map(|(_, row)| row);
+        let remembered = below.find(|row| !row.keys.is_empty() && keys.keeps(row.last(), row.time));
+        let lowest_row = remembered.map_or(lowest_kept, |row| row.first).min(newest);
+        let some = TRIM_ROWS_MAX as usize;
+        let start = oldest.max(lowest_row);
+        let is_keyless = |(first, row): &(&Offset, &Batch)| {
+            (start..lowest_kept).contains(first) && **first < newest && row.keys.is_empty()
         };
-        let below = self.rows.values().filter(|row| !is_kept(row, floor));
-        let (needed, removed): (Vec<_>, Vec<_>) = below.partition(|row| is_needed(row));
-        let some = |rows: Vec<&Batch>| -> BTreeSet<_> {
-            let rows = rows.iter().map(|row| row.first);
-            rows.take(TRIM_ROWS_MAX as usize).collect()
-        };
-        let (needed, removed) = (some(needed), some(removed));
+        let removed: Vec<_> = (self.rows.range(..lowest_row))
+            .chain(self.rows.iter().filter(is_keyless))
+            .map(|(first, _)| *first)
+            .take(some)
+            .collect();
         self.rows.retain(|first, _| !removed.contains(first));
-        for row in self.rows.values_mut() {
-            if needed.contains(&row.first) {
-                row.bytes_before = row.bytes_after();
-                row.json = "".into();
-            }
+        let emptied = self.rows.range_mut(start.min(lowest_kept)..lowest_kept);
+        let emptied = emptied.filter(|(first, row)| {
+            (!row.keys.is_empty() || **first == newest) && !row.json.is_empty()
+        });
+        for (_, row) in emptied.take(some) {
+            row.bytes_before = row.bytes_after();
+            row.json = "".into();
         }
-        Ok(self.oldest_time())
+        Ok(self.oldest_messages())
     }
 
-    pub fn keys(&mut self) -> Result<Vec<StoredKey>, StorageFault> {
+    pub fn keys(&mut self, floor: KeyFloor) -> Result<Vec<StoredKey>, StorageFault> {
         self.fail_if_due()?;
-        let keys = self.rows.values().flat_map(|row| row.keys.clone());
-        let keys: Vec<_> = keys.collect();
-        Ok(keys[keys.len().saturating_sub(IDEMPOTENCY_KEYS_MAX)..].to_vec())
+        let newest = self.rows.values().rev();
+        let remembered = newest.take_while(|row| floor.keeps(row.last(), row.time));
+        let mut rows: Vec<_> = remembered.map(|row| row.keys.clone()).collect();
+        rows.reverse();
+        Ok(rows.concat())
     }
 
     pub fn append(&mut self, batch: Batch, events: Option<EventWrite>) -> Result<(), StorageFault> {
