@@ -232,7 +232,13 @@ pub fn delete_alarm(storage: &Storage) -> Result<()> {
     Ok(())
 }
 
-/// Logs a failed alarm call. Its success need not be awaited: if the write fails, the output gate
+/// Deletes all of an object's storage, with the alarm (the default since compatibility date 2026-02-24).
+pub fn delete_all(storage: &Storage) -> Result<()> {
+    log_failure(storage.as_raw().delete_all()?);
+    Ok(())
+}
+
+/// Logs a failed call for the alarm or all of storage. Its success need not be awaited: if the write fails, the output gate
 /// breaks and the object restarts.
 fn log_failure(alarm: Promise) {
     wasm_bindgen_futures::spawn_local(async {

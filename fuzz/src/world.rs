@@ -195,7 +195,7 @@ impl World {
             rules.events = EventKinds::parse("*").expect("kinds");
         }
         let rules = Rc::new(rules);
-        let store = MemoryStore::default();
+        let store = MemoryStore::new();
         Self {
             room: Room::restore(name(), rules.clone(), store.stored(), [], START),
             rules,
@@ -429,6 +429,7 @@ impl World {
             .filter_map(|(id, socket)| Some((*id, socket.answered?)))
             .collect();
         let answered = self.room.is_sweep_due(self.now).then_some(answered);
+        self.store.alarm = Some(self.now);
         self.feed(Input::Timeout { answered });
     }
 
@@ -593,6 +594,7 @@ impl World {
         self.is_late = due.is_some_and(|(due, _)| due <= self.now);
         self.room.handle_input(input, self.now);
         self.do_outputs();
+        self.store.alarm = self.room.poll_timeout().map(|(due, _)| due);
         if std::mem::take(&mut self.restarts) {
             self.restart();
         }
@@ -625,6 +627,12 @@ impl World {
                 socket.attachment = attachment;
             }
             Output::Restart => self.restarts = true,
+            Output::Remove => {
+                self.store.remove();
+                self.store.event_state = MemoryStore::new().event_state;
+                self.accepted = 0;
+                self.restarts = true;
+            }
             Output::Append { batch, events } => {
                 let outcome = self.store.append(batch, events);
                 self.room.handle_input(Input::Appended(outcome), self.now);

@@ -23,7 +23,7 @@ use snug_core::{
     limits::{FRAME_BYTES_MAX, QUEUE_CHECK_MS},
     log::Requester,
     protocol::push::{PING, PONG},
-    room::io::StorageFault,
+    room::{Wake, io::StorageFault},
 };
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use worker::{
@@ -65,6 +65,8 @@ struct Object {
     env: Env,
     /// The time that the alarm is set for, if any.
     alarm: Rc<Cell<Option<Timestamp>>>,
+    /// True while the alarm is being handled.
+    is_ringing: Cell<bool>,
     /// The time at which the next timer flushes.
     flushes_at: Cell<Option<Timestamp>>,
     /// True if a timer runs that will read the queues of all sockets.
@@ -111,6 +113,7 @@ impl Room {
             state,
             env,
             alarm,
+            is_ringing: Cell::new(false),
             flushes_at: Cell::new(None),
             checks_queues: Cell::new(false),
             api_requests: Cell::new(0),
@@ -146,7 +149,9 @@ impl Room {
     /// Handles the alarm.
     pub fn alarm(&self) -> std::result::Result<(), JsValue> {
         self.object.alarm.set(None);
+        self.object.is_ringing.set(true);
         let turned = self.object.turn(|awake| self.object.timeout(awake));
+        self.object.is_ringing.set(false);
         // The runtime retries a failed alarm a few times, then gives up. If the room cannot wake for
         // now, for example because of an invalid setting, it would never have an alarm again.
         turned.or_else(|error| {
@@ -406,10 +411,12 @@ impl Object {
             config::load(&self.env).map_err(|refusal| Error::RustError(refusal.code().into()))?;
         let store = Store::open(self.state.storage(), fresh_epoch)?;
         let (sockets, kept) = Sockets::restore(&self.state)?;
+        let is_ringing = self.is_ringing.get();
+        let alarm = is_ringing.then(platform::now).or(self.alarm.get());
         let room = snug_core::Room::restore(
             name,
             config.room.clone(),
-            store.load(&self.source())?,
+            store.load(&self.source(), alarm)?,
             kept,
             platform::now(),
         );
@@ -439,6 +446,11 @@ impl Object {
             Output::Restart => {
                 awake.restarts = true;
                 None
+            }
+            Output::Remove => {
+                awake.restarts = true;
+                self.alarm.set(None);
+                log_fault("remove", store.remove())
             }
             Output::ReadPage(mut page) => {
                 let filled = stored("page", store.fill(&mut page));
@@ -536,17 +548,19 @@ impl Object {
         }
     }
 
-    /// Sets the alarm if something is due before it, and deletes it if nothing is due.
+    /// Sets the alarm if something is due before it, and deletes it if nothing is due. For the removal of
+    /// the room, sets it exactly, because a restored room knows the time of its removal only from the alarm.
     fn arm(&self, awake: &Awake) {
         let storage = self.state.storage();
-        let due = awake.room.poll_timeout().map(|(at, _)| at);
-        let armed = match (due, self.alarm.get()) {
-            (Some(at), set) if set.is_none_or(|set| at < set) => platform::set_alarm(&storage, at),
-            (None, Some(_)) => platform::delete_alarm(&storage),
+        let (due, set) = (awake.room.poll_timeout(), self.alarm.get());
+        let armed = match due {
+            Some((at, Wake::Removal)) if set != Some(at) => platform::set_alarm(&storage, at),
+            Some((at, _)) if set.is_none_or(|set| at < set) => platform::set_alarm(&storage, at),
+            None if set.is_some() => platform::delete_alarm(&storage),
             _ => return,
         };
         match armed {
-            Ok(()) => self.alarm.set(due),
+            Ok(()) => self.alarm.set(due.map(|(at, _)| at)),
             Err(error) => console_error!("alarm: {error}"),
         }
     }

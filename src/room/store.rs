@@ -122,8 +122,9 @@ impl Store {
         Ok(store)
     }
 
-    /// Loads the snapshot from which a room is restored. `source` is the prefix of its event ids.
-    pub fn load(&self, source: &str) -> Result<RoomSnapshot> {
+    /// Loads the snapshot from which a room is restored. `source` is the prefix of its event ids, `alarm` the
+    /// time for which its alarm is set.
+    pub fn load(&self, source: &str, alarm: Option<Timestamp>) -> Result<RoomSnapshot> {
         let epoch = self.meta("epoch")?.ok_or_else(|| corrupt("epoch"))?;
         let newest = self.rows(
             "SELECT offset + count - 1, time, bytes_before + octet_length(json) FROM messages
@@ -157,6 +158,7 @@ impl Store {
                 .map(read_ended_tokens)
                 .collect::<Result<_>>()?,
             events: self.load_events(source)?,
+            alarm,
         })
     }
 
@@ -344,6 +346,11 @@ impl Store {
             self.set_meta("epoch", epoch)
         })?;
         Ok(Epoch::new(epoch))
+    }
+
+    /// Deletes everything, with the alarm.
+    pub fn remove(&self) -> Result<()> {
+        platform::delete_all(&self.storage)
     }
 
     /// Stores an absence: a member who is within the grace period.

@@ -17,10 +17,11 @@ interface Event {
 
 it("a member who floods loses their own events, and the back end can see and read them", async () => {
   const { promise: opened, resolve: open } = Promise.withResolvers<void>();
-  const received: Event[] = [];
+  // A delivery is sent again if it was not accepted within ten seconds.
+  const received = new Map<number, Event>();
   const site = await startSite(async ({ body }) => {
     await opened;
-    received.push(...JSON.parse(body).data.events);
+    for (const event of JSON.parse(body).data.events) received.set(event.seq, event);
     return {};
   });
   onTestFinished(() => site.close());
@@ -46,8 +47,8 @@ it("a member who floods loses their own events, and the back end can see and rea
   expect(webhooks.pending + webhooks.dead).toBe(80 + 69);
   expect(webhooks.dead).toBeGreaterThan(0);
   open();
-  await expect.poll(() => received.length, { timeout: 30_000 }).toBe(webhooks.pending);
-  const authors = received.map(({ message }) => message.user);
+  await expect.poll(() => received.size, { timeout: 30_000 }).toBe(webhooks.pending);
+  const authors = [...received.values()].map(({ message }) => message.user);
   expect(authors.filter((user) => user === "ann")).toHaveLength(69);
 
   const dead: Event[] = [];
@@ -59,7 +60,7 @@ it("a member who floods loses their own events, and the back end can see and rea
   expect(dead.every(({ message }) => message.user === "mallory")).toBe(true);
   // The newest of the lost events can be read, as far as 16 MiB permit.
   expect(dead).toHaveLength(15);
-  const seqs = new Set(received.map(({ seq }) => seq));
-  expect(Math.max(...seqs)).toBe(80 + 69);
+  const seqs = [...received.keys()];
+  expect(Math.max(...seqs) - Math.min(...seqs)).toBe(80 + 69 - 1);
   for (const { seq } of dead) expect(seqs).not.toContain(seq);
 }, 60_000);

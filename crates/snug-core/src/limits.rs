@@ -69,6 +69,10 @@ pub const KEY_MESSAGES_MIN: u64 = 1_000;
 pub const USER_KEYS_MAX: usize = 125_000;
 /// The keys of a room, about 36 MB.
 pub const KEYS_MAX: usize = 1_000_000;
+/// The time for which a room that holds nothing any more is kept, in case it is used again.
+pub const EMPTY_ROOM_MS: u64 = 60 * 60 * 1_000;
+/// The time for which a room without messages keeps its offsets, from the time of the newest message.
+pub const OFFSETS_MS: u64 = 24 * 60 * 60 * 1_000;
 /// The recipients of one signal.
 pub const SIGNAL_TO_MAX: usize = 32;
 /// The reason in a `kick` command.
@@ -127,6 +131,8 @@ pub const EVENTS_ROW_BYTES_MAX: usize = 64 * 1024;
 pub const DEAD_EVENTS_MAX: u64 = 1_000;
 /// The bytes of dead events that are kept. Each counts at least one [`DEAD_EVENTS_MAX`]th.
 pub const DEAD_EVENTS_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// The time for which dead events are kept, from the time of the newest one.
+pub const DEAD_EVENTS_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 /// The delay from the last leave to `room.vacated`: longer than reloading a page takes.
 pub const VACATED_MS: u64 = 5_000;
 

@@ -20,6 +20,7 @@ mod presence_diff;
 mod publish;
 mod publish_hook;
 mod refresh;
+mod removal;
 mod slow_consumers;
 mod sweep;
 mod timers;
@@ -116,8 +117,12 @@ pub struct Room {
     hook_queue: PublishHookQueue,
     /// The storage request whose result is outstanding.
     pending_query: Option<PendingQuery>,
-    /// True if the room will be restored after this input; see [`Output::Restart`].
+    /// True if the room will be restored after this input; see [`Output::Restart`] and [`Output::Remove`].
     is_restarting: bool,
+    /// True if the room was erased, and no user has joined since.
+    is_erased: bool,
+    /// The time at which the room is removed; `None` while it holds anything.
+    removed_at: Option<Timestamp>,
     /// True if webhook events could not be stored during this input. The next one tries again.
     webhooks_failed: bool,
     /// The next storage request.
@@ -226,13 +231,15 @@ impl Room {
             hook_queue: PublishHookQueue::default(),
             pending_query: None,
             is_restarting: false,
+            is_erased: false,
+            removed_at: None,
             webhooks_failed: false,
             queued_query: None,
             rates: UserRates::default(),
             replays: Bucket::default(),
             server_rates: UserRates::default(),
             callers: Callers::default(),
-            events: WebhookQueue::restore(rules.events, stored.events),
+            events: WebhookQueue::restore(rules.events, stored.events, now),
             rules,
             presence_diff: PresenceDiff::default(),
             outbox: Outbox::default(),
@@ -255,6 +262,7 @@ impl Room {
             }
         }
         room.reconcile_members(notified);
+        room.restore_removal(stored.alarm);
         room
     }
 
@@ -377,6 +385,7 @@ impl Room {
         } else if self.call_back_end() {
         } else {
             self.webhooks_failed = false;
+            self.schedule_removal();
             return false;
         }
         true
@@ -426,6 +435,7 @@ impl Room {
     }
 
     fn connect(&mut self, id: ConnectionId, admission: Admission) {
+        self.is_erased = false;
         self.flush_pending_leave(&admission.user);
         let since = self.presence.since(&admission.user).unwrap_or(self.now);
         let options = admission.options.clone();

@@ -209,16 +209,16 @@ fn webhook_body(room: &RoomName, message: &str) -> String {
     ];
     let mut delivery = Delivery::new("5b0e6f0c8d2a4c11".into(), 0);
     for (first, lines) in [
-        (1, Lines::Events(joined.join("\n").into())),
+        (START.0 + 1, Lines::Events(joined.join("\n").into())),
         (
-            3,
+            START.0 + 3,
             Lines::Messages {
                 epoch: Epoch::new("8c1d5ab0"),
                 pushes: message.into(),
             },
         ),
         (
-            4,
+            START.0 + 4,
             Lines::Events(event(EventKind::MemberLeft, 5500, Some(&ann), None).into()),
         ),
     ] {

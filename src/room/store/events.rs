@@ -19,11 +19,10 @@ impl Store {
     /// Loads the state of the room's webhook events.
     pub(super) fn load_events(&self, source: &str) -> Result<StoredEvents> {
         let state = self.meta("events")?;
-        let state: EventState = (state
+        let state: Option<EventState> = state
             .map(|state| serde_json::from_str(&state))
-            .transpose()?)
-        .unwrap_or_default();
-        let shares = if state.shares_from > 0 {
+            .transpose()?;
+        let shares = if state.as_ref().is_some_and(|state| state.shares_from > 0) {
             self.rows("SELECT user, bytes FROM event_shares", [])?
         } else {
             Vec::new()
@@ -55,12 +54,13 @@ impl Store {
     /// Returns the oldest row of events.
     fn oldest_events(&self) -> Result<Option<OldestRow>> {
         let oldest = self.rows(
-            "SELECT time, bytes_before FROM events ORDER BY seq LIMIT 1",
+            "SELECT seq, time, bytes_before FROM events ORDER BY seq LIMIT 1",
             [],
         )?;
         let oldest = oldest.into_iter().next().map(|row| {
-            let [time, bytes_before] = columns(row)?;
+            let [first, time, bytes_before] = columns(row)?;
             Ok(OldestRow {
+                first: integer(first)?,
                 time: Timestamp(integer(time)?),
                 bytes_before: integer(bytes_before)?,
             })
@@ -98,6 +98,9 @@ impl Store {
             self.run("DELETE FROM event_shares", [])?;
         }
         self.store_shares(&write.shares)?;
+        if write.forgets_dead {
+            self.run("DELETE FROM dead_events", [])?;
+        }
         self.store_dead(&write.lost)
     }
 

@@ -172,6 +172,11 @@ impl Callers {
         }
     }
 
+    /// Returns true if no request waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn forget(&mut self, id: ApiRequestId) {
         self.0.remove(&id);
     }

@@ -28,7 +28,8 @@ impl Room {
                 self.keys = Some(Keys::default());
                 self.bans = Bans::default();
                 self.ended_tokens = UserEntries::default();
-                self.forget_dead();
+                self.events.forget_dead();
+                self.is_erased = true;
                 self.respond(id, Ok(ApiResponse::closed(closed)));
             }
             other => self.pending_query = other,

@@ -155,6 +155,8 @@ pub struct EventWrite {
     pub notified: Vec<UserId>,
     /// Users to remove from the notified members.
     pub departed: Vec<UserId>,
+    /// True if all dead events have to be deleted first.
+    pub forgets_dead: bool,
     /// True if the stored shares are old ones, which have to be deleted first.
     pub starts_counting: bool,
     /// The users' shares of the queue that have changed.
@@ -165,7 +167,8 @@ impl EventWrite {
     /// Returns true if there is nothing to store.
     pub fn is_empty(&self) -> bool {
         let has_members = !self.notified.is_empty() || !self.departed.is_empty();
-        self.row.is_none() && self.state.is_none() && !has_members && self.lost.is_empty()
+        let has_dead = self.forgets_dead || !self.lost.is_empty();
+        self.row.is_none() && self.state.is_none() && !has_members && !has_dead
     }
 }
 
@@ -195,6 +198,9 @@ pub enum Output {
     /// Messages could not be stored, perhaps because another object has taken their offsets: drop the
     /// room once this input's outputs are applied, and restore it with the next input.
     Restart,
+    /// The room holds nothing any more: delete its storage and its alarm, and drop the room. The next input
+    /// starts a new one.
+    Remove,
     /// Store all of this in one transaction. Reply with [`Input::EventsStored`].
     StoreEvents(EventWrite),
     /// Fill a delivery, row by row from [`Delivery::start`] on, until [`Delivery::take`] returns
@@ -325,4 +331,6 @@ pub struct RoomSnapshot {
     pub ended_tokens: Vec<EndedTokens>,
     /// Webhook events, and the progress of their delivery.
     pub events: StoredEvents,
+    /// The time for which the alarm is set: the current time if it is ringing, `None` if there is none.
+    pub alarm: Option<Timestamp>,
 }

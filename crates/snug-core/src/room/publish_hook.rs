@@ -183,6 +183,14 @@ impl Room {
 }
 
 impl PublishHookQueue {
+    /// Returns true if nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+            && self.in_flight.is_none()
+            && self.decided.is_empty()
+            && self.connections.is_empty()
+    }
+
     /// Records the decisions of a hook request. Ignores the result of any but the latest request.
     pub(super) fn decide(&mut self, request: &Rc<HookRequest>, decisions: Option<Vec<Decision>>) {
         let is_latest = |(latest, _): &mut (Rc<HookRequest>, _)| Rc::ptr_eq(latest, request);

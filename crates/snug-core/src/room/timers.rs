@@ -29,6 +29,10 @@ pub enum Wake {
     Vacated,
     /// A webhook delivery is due, or counts as lost.
     Delivery,
+    /// Dead events are no longer kept.
+    DeadEventsEnd,
+    /// A room that holds nothing is removed.
+    Removal,
 }
 
 impl Room {
@@ -45,6 +49,8 @@ impl Room {
         let vacated = self.events.vacates_at().map(|at| (at, Wake::Vacated));
         let delivery = self.events.sends_at(self.now);
         let delivery = delivery.map(|at| (at, Wake::Delivery));
+        let dead_events = self.events.dead_until().map(|at| (at, Wake::DeadEventsEnd));
+        let removal = self.removed_at().map(|at| (at, Wake::Removal));
         [
             grace,
             sweep,
@@ -54,6 +60,8 @@ impl Room {
             trim,
             vacated,
             delivery,
+            dead_events,
+            removal,
         ]
         .into_iter()
         .flatten()
@@ -76,6 +84,7 @@ impl Room {
         if self.trim_at.is_some_and(|at| at <= self.now) {
             self.trim();
         }
+        self.remove_if_due();
     }
 
     /// Closes connections that have exceeded the idle timeout.

@@ -133,7 +133,7 @@ impl Room {
         }
     }
 
-    /// Records `room.vacated` and starts the next delivery, if they are due.
+    /// Records `room.vacated`, forgets dead events and starts the next delivery, if that is due.
     pub(super) fn on_webhook_timeout(&mut self) {
         let now = self.now;
         if self.events.vacates_at().is_some_and(|at| at <= now) {
@@ -141,6 +141,9 @@ impl Room {
             self.events.state.is_occupied = false;
             self.events.unwritten.is_state_changed = true;
             self.events.record_room_event(EventKind::RoomVacated, now);
+        }
+        if self.events.dead_until().is_some_and(|at| at <= now) {
+            self.events.forget_dead();
         }
         if self.events.sends_at(now).is_some_and(|at| at <= now) {
             if let Some(in_flight) = self.events.in_flight.take() {
@@ -186,6 +189,7 @@ impl Room {
         }
         write.notified.clone_from(&unwritten.notified);
         write.departed.clone_from(&unwritten.departed);
+        write.forgets_dead = unwritten.forgets_dead;
         if write.is_empty() {
             return false;
         }
@@ -272,7 +276,7 @@ impl Room {
         let events = &mut self.events;
         if let Some(last) = dead.last() {
             let count = u64::try_from(dead.len()).unwrap_or_default();
-            events.state.dead = events.state.dead.saturating_add(count);
+            events.state.add_dead(count, now);
             // The events after them are sent with the next attempt.
             events.settle(last.seq, &dead);
             events.settled.get_or_insert_default().dead.extend(dead);
@@ -334,11 +338,5 @@ impl Room {
             Ok((events, more)) => self.respond_with_charge(id, ApiResponse::dead(&events, more)),
             Err(StorageFault) => self.respond(id, Err(Refusal::Internal)),
         }
-    }
-
-    /// Resets the count of dead events, which are erased with the room.
-    pub(super) fn forget_dead(&mut self) {
-        self.events.state.dead = 0;
-        self.events.unwritten.is_state_changed = true;
     }
 }

@@ -124,6 +124,8 @@ pub struct TestRoom {
     transcript: Vec<String>,
     ignores_closes: bool,
     alarms: usize,
+    /// The number of times that the room was removed.
+    pub removals: usize,
     /// New tokens that are not checked yet.
     unchecked_tokens: Vec<(ConnectionId, Option<CommandId>)>,
     /// The log's lines so far.
@@ -291,7 +293,7 @@ impl TestUser {
 impl TestRoom {
     pub fn new(life: Life, rules: RoomRules) -> Self {
         let (rules, now) = (Rc::new(rules), Timestamp(START_MS));
-        let store = MemoryStore::default();
+        let store = MemoryStore::new();
         Self {
             room: Room::restore(room_name(), rules.clone(), store.stored(), [], now),
             life,
@@ -306,6 +308,7 @@ impl TestRoom {
             transcript: Vec::new(),
             ignores_closes: false,
             alarms: 0,
+            removals: 0,
             unchecked_tokens: Vec::new(),
             log: Vec::new(),
             deliveries: Vec::new(),
@@ -751,6 +754,7 @@ impl TestRoom {
     #[track_caller]
     pub fn on_timeout(&mut self) {
         self.alarms += 1;
+        self.store.alarm = Some(self.now);
         let answered = self
             .open_sockets()
             .filter_map(|(id, socket)| Some((*id, socket.answered?)))
@@ -806,10 +810,10 @@ impl TestRoom {
         self.alarms
     }
 
-    /// Returns true if the room has an alarm for anything other than trimming.
+    /// Returns true if the room has an alarm for anything other than trimming and its removal.
     pub fn has_alarm(&self) -> bool {
         let wake = self.room.poll_timeout();
-        wake.is_some_and(|(_, why)| why != Wake::Trim)
+        wake.is_some_and(|(_, why)| why != Wake::Trim && why != Wake::Removal)
     }
 
     /// Sets the clock back. Timers keep running.
@@ -1067,6 +1071,7 @@ impl TestRoom {
             self.room.handle_input(input, self.now);
             self.apply_outputs();
         }
+        self.store.alarm = self.room.poll_timeout().map(|(at, _)| at);
         let flush_ms = self.room.poll_flush();
         self.flush_at = flush_ms.map(|ms| self.now.plus_ms(ms));
         if let Some(ms) = flush_ms {
@@ -1109,6 +1114,11 @@ impl TestRoom {
                     }
                 },
                 Output::Restart => restarts = true,
+                Output::Remove => {
+                    self.store.remove();
+                    self.removals += 1;
+                    restarts = true;
+                }
                 Output::Append { batch, events } => {
                     let (first, count) = (batch.first.0, batch.count as usize);
                     let outcome = self.store.append(batch, events);

@@ -29,6 +29,7 @@ mod publish_hook;
 mod publish_times;
 mod recovery;
 mod refresh;
+mod removal;
 mod retention;
 mod slow_consumers;
 mod state;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use snug_core::{
-    Epoch, Offset, RoomSnapshot, UserId,
+    Epoch, Offset, RoomSnapshot, Timestamp, UserId,
     backend::webhook::{
         Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents, dead_page,
     },
@@ -34,11 +34,14 @@ pub struct MemoryStore {
     pub ended_tokens: BTreeMap<UserId, EndedTokens>,
     pub events: BTreeMap<u64, EventRow>,
     pub dead_events: BTreeMap<u64, OutgoingEvent>,
-    event_state: EventState,
+    /// `None` in a new room, whose first event gets the time as its `seq`.
+    pub event_state: Option<EventState>,
     event_shares: BTreeMap<UserId, u64>,
     notified: BTreeSet<UserId>,
     /// The number of times that it was erased.
     erasures: usize,
+    /// The time for which the alarm is set.
+    pub alarm: Option<Timestamp>,
     /// The number of operations that still fail.
     pub faults: usize,
 }
@@ -64,6 +67,7 @@ impl MemoryStore {
             bans: self.bans.values().cloned().collect(),
             ended_tokens: self.ended_tokens.values().cloned().collect(),
             events: self.stored_events(),
+            alarm: self.alarm,
         }
     }
 
@@ -83,6 +87,22 @@ impl MemoryStore {
         Ok(self.epoch())
     }
 
+    /// Creates the storage of a room whose events are numbered from 1.
+    pub fn new() -> Self {
+        Self {
+            event_state: Some(EventState::default()),
+            ..Self::default()
+        }
+    }
+
+    /// Deletes everything. The next room has another epoch.
+    pub fn remove(&mut self) {
+        *self = Self {
+            erasures: self.erasures + 1,
+            ..Self::default()
+        };
+    }
+
     fn stored_events(&self) -> StoredEvents {
         let newest = self.events.values().last();
         StoredEvents {
@@ -92,7 +112,7 @@ impl MemoryStore {
             bytes: newest.map_or(0, EventRow::bytes_after),
             oldest: self.oldest_events(),
             notified: self.notified.iter().cloned().collect(),
-            shares: if self.event_state.shares_from > 0 {
+            shares: if (self.event_state.as_ref()).is_some_and(|state| state.shares_from > 0) {
                 self.event_shares.clone().into_iter().collect()
             } else {
                 Vec::new()
@@ -102,6 +122,7 @@ impl MemoryStore {
 
     fn oldest_events(&self) -> Option<OldestRow> {
         self.events.values().next().map(|row| OldestRow {
+            first: row.first,
             time: row.time,
             bytes_before: row.bytes_before,
         })
@@ -109,9 +130,10 @@ impl MemoryStore {
 
     pub fn append_events(&mut self, row: EventRow) {
         let newest = self.events.values().last().map_or(0, EventRow::last);
-        let state = &self.event_state;
-        let next = newest.max(state.settled).max(state.newest_lost) + 1;
-        assert_eq!(row.first, next, "a seq is repeated or skipped");
+        if let Some(state) = &self.event_state {
+            let next = newest.max(state.settled).max(state.newest_lost) + 1;
+            assert_eq!(row.first, next, "a seq is repeated or skipped");
+        }
         let lines = row.lines.text().split('\n').count() as u64;
         assert_eq!(lines, row.count, "{row:?}");
         let is_long = row.lines.text().len() > EVENTS_ROW_BYTES_MAX;
@@ -134,7 +156,7 @@ impl MemoryStore {
             self.append_events(row);
         }
         if let Some(state) = write.state {
-            self.event_state = state;
+            self.event_state = Some(state);
         }
         self.notified.retain(|user| !write.departed.contains(user));
         self.notified.extend(write.notified);
@@ -142,6 +164,9 @@ impl MemoryStore {
             self.event_shares.clear();
         }
         self.event_shares.extend(write.shares);
+        if write.forgets_dead {
+            self.dead_events.clear();
+        }
         self.store_dead(write.lost);
     }
 
@@ -192,7 +217,7 @@ impl MemoryStore {
     ) -> Result<Option<OldestRow>, StorageFault> {
         self.fail_if_due()?;
         self.events.retain(|_, row| row.last() > state.settled);
-        self.event_state = state;
+        self.event_state = Some(state);
         self.event_shares.extend(shares);
         self.store_dead(dead);
         Ok(self.oldest_events())

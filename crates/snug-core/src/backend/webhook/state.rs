@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{Timestamp, UserId},
-    limits::{RETRY_AFTER_MS_MAX, RETRY_MS_MAX, RETRY_MS_MIN},
+    limits::{DEAD_EVENTS_MS, RETRY_AFTER_MS_MAX, RETRY_MS_MAX, RETRY_MS_MIN},
 };
 
 /// The delivery state, stored as JSON.
@@ -28,6 +28,8 @@ pub struct EventState {
     pub next_at: Timestamp,
     /// The number of dead events.
     pub dead: u64,
+    /// The time until which they are kept.
+    pub dead_until: Timestamp,
     /// The `seq` of the newest event that found no place in the queue; 0 if none did.
     pub newest_lost: u64,
     /// The number of such events after `settled`.
@@ -37,6 +39,33 @@ pub struct EventState {
 }
 
 impl EventState {
+    /// Returns the state before the first event, whose `seq` is `first` if it is stored.
+    ///
+    /// The numbers start at the time, in milliseconds. A room that is removed forgets them, and a receiver
+    /// would take smaller ones for events that it has processed.
+    pub fn before(first: Option<u64>, now: Timestamp) -> Self {
+        Self {
+            settled: first.map_or(now.0, |first| first.saturating_sub(1)),
+            ..Self::default()
+        }
+    }
+
+    /// Counts events that have become dead.
+    pub fn add_dead(&mut self, count: u64, now: Timestamp) {
+        self.dead = self.dead.saturating_add(count);
+        self.dead_until = now.plus_ms(DEAD_EVENTS_MS);
+    }
+
+    /// Keeps dead events from now on if an earlier version of Snug, which kept them forever, has counted
+    /// them. Returns true if so.
+    pub fn keep_dead_from(&mut self, now: Timestamp) -> bool {
+        let has_no_end = self.dead > 0 && self.dead_until == Timestamp::default();
+        if has_no_end {
+            self.add_dead(0, now);
+        }
+        has_no_end
+    }
+
     /// Delays the next attempt of a failed delivery. The pause doubles with each failure. `chance`, a
     /// random number, shortens it by up to half, so that rooms do not all retry at once.
     pub fn put_off(&mut self, retry_after_ms: Option<u64>, chance: u64, now: Timestamp) {
@@ -66,8 +95,8 @@ impl EventState {
 pub struct StoredEvents {
     /// The prefix of the ids of the room's events.
     pub source: Rc<str>,
-    /// The delivery state.
-    pub state: EventState,
+    /// The delivery state; `None` if none is stored.
+    pub state: Option<EventState>,
     /// The `seq` of the newest event; 0 if none is stored.
     pub newest: u64,
     /// The bytes of all rows so far, on the scale of the rows' `bytes_before`.
@@ -83,6 +112,8 @@ pub struct StoredEvents {
 /// The oldest stored row of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OldestRow {
+    /// The `seq` of its first event.
+    pub first: u64,
     /// The time at which it was stored.
     pub time: Timestamp,
     /// The bytes of all earlier rows.

@@ -59,6 +59,7 @@ pub(in crate::room) struct Settled {
 pub(in crate::room) struct Unwritten {
     pub(super) lines: Vec<String>,
     pub(super) is_state_changed: bool,
+    pub(super) forgets_dead: bool,
     pub(super) notified: Vec<UserId>,
     pub(super) departed: Vec<UserId>,
 }
@@ -86,6 +87,7 @@ impl Unwritten {
     pub(super) fn put_back(&mut self, first: Self) {
         self.lines.splice(..0, first.lines);
         self.is_state_changed |= first.is_state_changed;
+        self.forgets_dead |= first.forgets_dead;
         self.notified.splice(..0, first.notified);
         self.departed.splice(..0, first.departed);
     }
@@ -101,22 +103,32 @@ pub(in crate::room) struct InFlight {
 
 impl WebhookQueue {
     /// Restores the state from storage.
-    pub(in crate::room) fn restore(kinds: EventKinds, stored: StoredEvents) -> Self {
-        Self {
+    pub(in crate::room) fn restore(
+        kinds: EventKinds,
+        stored: StoredEvents,
+        now: Timestamp,
+    ) -> Self {
+        let oldest = stored.oldest;
+        let state = stored
+            .state
+            .unwrap_or_else(|| EventState::before(oldest.map(|row| row.first), now));
+        let mut queue = Self {
             kinds,
             source: stored.source,
-            newest: (stored.newest)
-                .max(stored.state.settled)
-                .max(stored.state.newest_lost),
-            state: stored.state,
+            newest: (stored.newest).max(state.settled).max(state.newest_lost),
+            state,
             bytes: stored.bytes,
-            oldest: stored.oldest,
+            oldest,
             unwritten: Unwritten::default(),
             in_flight: None,
             is_due: false,
             settled: None,
             shares: stored.shares.into_iter().collect(),
+        };
+        if queue.state.keep_dead_from(now) {
+            queue.unwritten.is_state_changed = true;
         }
+        queue
     }
 
     /// Returns the number of events that wait for delivery.
@@ -128,6 +140,29 @@ impl WebhookQueue {
     /// Returns the number of dead events.
     pub(in crate::room) fn dead(&self) -> u64 {
         self.state.dead
+    }
+
+    /// Returns the time until which dead events are kept; `None` if there are none.
+    pub(in crate::room) fn dead_until(&self) -> Option<Timestamp> {
+        (self.state.dead > 0).then_some(self.state.dead_until)
+    }
+
+    /// Deletes the dead events.
+    pub(in crate::room) fn forget_dead(&mut self) {
+        self.state.dead = 0;
+        self.unwritten.is_state_changed = true;
+        self.unwritten.forgets_dead = true;
+    }
+
+    /// Returns true if there are events, or will be.
+    pub(in crate::room) fn holds_anything(&self) -> bool {
+        let is_occupied = self.state.is_occupied && self.reports_occupancy();
+        self.pending() > 0
+            || self.dead() > 0
+            || is_occupied
+            || self.in_flight.is_some()
+            || self.settled.is_some()
+            || !self.unwritten.lines.is_empty()
     }
 
     /// Returns true if joins or leaves are sent.
@@ -229,7 +264,7 @@ impl WebhookQueue {
             state.shares_from = first;
         }
         if lost_count > 0 {
-            state.dead = state.dead.saturating_add(lost_count);
+            state.add_dead(lost_count, row.time);
             state.lost = state.lost.saturating_add(lost_count);
             state.newest_lost = last;
         }
@@ -262,6 +297,7 @@ impl WebhookQueue {
             self.newest = self.newest.max(row.last());
             self.bytes = row.bytes_after();
             self.oldest.get_or_insert(OldestRow {
+                first: row.first,
                 time: row.time,
                 bytes_before: row.bytes_before,
             });
