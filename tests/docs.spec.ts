@@ -16,8 +16,11 @@ const documents = [
   ...["", "docs/"].flatMap((folder) =>
     readdirSync(join(root, folder)).flatMap((file) => (file.endsWith(".md") ? folder + file : [])),
   ),
-  ...["client/README.md", "php/README.md", "php/example/README.md"],
+  ...["client/README.md", "docs/upstream/README.md", "php/README.md", "php/example/README.md"],
 ];
+const reports = readdirSync(join(root, "docs/upstream")).flatMap((file) =>
+  file.endsWith(".md") && file !== "README.md" ? `docs/upstream/${file}` : [],
+);
 
 interface Block {
   language: string;
@@ -162,7 +165,7 @@ describe("docs/README.md", () => {
 });
 
 describe("links", () => {
-  it.each(documents)("in %s resolve", (file) => {
+  it.each([...documents, ...reports])("in %s resolve", (file) => {
     const headings = (of: string) =>
       [...read(of).matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
         heading
