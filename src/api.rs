@@ -6,7 +6,7 @@ use futures::future::join_all;
 use js_sys::{JsString, Uint8Array};
 use snug_core::{
     Origin, Refusal, RoomName,
-    auth::{self, token::Claims},
+    auth::{self, room_guard::RoomRates, token::Claims},
     backend::{
         api::{ApiOperation, ApiRequest, BODY_TOO_LONG, MultiRoomPublish, check_no_options},
         body_reads::BodyReads,
@@ -26,7 +26,7 @@ use crate::{
     log::Spawn,
     platform,
     problem::Problem,
-    room_stub,
+    room_guard,
 };
 
 /// The header that carries the [`ApiRequest`] to the room's object.
@@ -195,10 +195,12 @@ async fn forward(
     body: Option<&JsValue>,
     env: &Env,
 ) -> Result<web_sys::Response, Problem> {
-    let api_request = serde_json::to_string(api_request).map_err(Error::from)?;
-    let api_request = ascii(&api_request);
-    let headers = [(API_REQUEST_HEADER, api_request.as_str())];
-    room_stub::fetch(env, room, &headers, body).await
+    let json = serde_json::to_string(api_request).map_err(Error::from)?;
+    let json = ascii(&json);
+    let headers = vec![(API_REQUEST_HEADER, json.as_str())];
+    let caller = &api_request.caller;
+    let rates = RoomRates::new(caller.can);
+    room_guard::fetch(env, room, &caller.user, rates, headers, body).await
 }
 
 /// Returns a body as text.

@@ -4,6 +4,7 @@ use snug_core::{
     Admission, Refusal, RoomName,
     auth::{
         self, Credential, JoinRequest,
+        room_guard::RoomRates,
         token::{self, Claims, TokenRules},
     },
     log::Requester,
@@ -11,7 +12,7 @@ use snug_core::{
 };
 use worker::{Context, Env, Error, Request, web_sys};
 
-use crate::{config, jwks, platform, problem::Problem, room_stub, session_cookie};
+use crate::{config, jwks, platform, problem::Problem, room_guard, session_cookie};
 
 /// The header that carries the [`Admission`] to the room's object. The forwarded request has no
 /// client headers, so a client cannot forge it.
@@ -42,7 +43,8 @@ pub async fn join(
     requester.user = Some(claims.user.clone());
     let room = join_request.room.clone();
     let admission = join_request.admit(claims)?;
-    forward(&room, &admission, is_upgrade(request), env).await
+    let rates = RoomRates::new(admission.can);
+    forward(&room, &admission, rates, is_upgrade(request), env).await
 }
 
 /// Verifies a token and returns its claims.
@@ -91,16 +93,17 @@ fn read_join_request(
 async fn forward(
     room: &RoomName,
     admission: &Admission,
+    rates: RoomRates,
     upgrade: bool,
     env: &Env,
 ) -> Result<web_sys::Response, Problem> {
-    let admission = serde_json::to_string(admission).map_err(Error::from)?;
-    let admission = ascii(&admission);
-    let mut headers = vec![(ADMISSION_HEADER, admission.as_str())];
+    let json = serde_json::to_string(admission).map_err(Error::from)?;
+    let json = ascii(&json);
+    let mut headers = vec![(ADMISSION_HEADER, json.as_str())];
     if upgrade {
         headers.push(("upgrade", "websocket"));
     }
-    room_stub::fetch(env, room, &headers, None).await
+    room_guard::fetch(env, room, &admission.user, rates, headers, None).await
 }
 
 /// Escapes all characters of JSON that are not ASCII, so that it is a valid header value.

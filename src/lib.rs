@@ -17,6 +17,7 @@ mod platform;
 mod problem;
 mod publish_hook;
 mod room;
+mod room_guard;
 mod room_stub;
 mod router;
 mod session_cookie;

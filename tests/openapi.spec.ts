@@ -310,14 +310,14 @@ const provoke: Record<string, (operation: Operation) => Promise<HttpResponse>> =
     // Requests about an unused room do not count against the rate limit.
     await connect(narrow, room);
     const jwt = await token({ rooms: { "*": all } });
-    let answer: HttpResponse;
-    do answer = await call(operation, { at: narrow, room, jwt });
-    while (
+    for (;;) {
+      // Two at a time, because a room that was erased is removed, and does not know the rate any more.
+      const answers = await Promise.all([1, 2].map(() => call(operation, { at: narrow, room, jwt })));
+      const limited = answers.find(({ body }) => body.includes('"rate_limited"'));
       // 426 and 429 for a join that would succeed with an upgrade, or with fewer connections.
-      !answer.body.includes('"rate_limited"') &&
-      [200, 201, 426, 429].includes(answer.status)
-    );
-    return answer;
+      const other = answers.find(({ status }) => ![200, 201, 426, 429].includes(status));
+      if (limited ?? other) return (limited ?? other) as HttpResponse;
+    }
   },
   async too_many_connections(operation) {
     const room = newRoom();

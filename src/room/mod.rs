@@ -19,7 +19,7 @@ use js_sys::JsString;
 use snug_core::{
     Admission, ApiRequest, ApiRequestId, ApiResponse, ConnectionId, Input, Output, Refusal,
     RoomName, Timestamp,
-    auth::SUBPROTOCOL,
+    auth::{SUBPROTOCOL, room_guard::RoomUse},
     limits::{FRAME_BYTES_MAX, QUEUE_CHECK_MS},
     log::Requester,
     protocol::push::{PING, PONG},
@@ -42,6 +42,7 @@ use crate::{
     log::{self, Spawn},
     platform,
     problem::Problem,
+    room_guard::{NO_NEW_ROOM_HEADER, ROOM_USE_HEADER},
 };
 
 /// The Durable Object class of rooms.
@@ -128,20 +129,17 @@ impl Room {
     pub fn fetch(&self, request: web_sys::Request) -> std::result::Result<JsValue, JsValue> {
         let request = Request::from(request);
         let mut requester = Requester::default();
+        let was_unused = self.object.is_unused()?;
         if !request.headers().has(API_REQUEST_HEADER)? {
-            let admitted = self.object.admit(&request, &mut requester);
-            let response: web_sys::Response = admitted
-                .or_else(|problem| self.object.refuse(problem, requester))?
-                .into();
-            return Ok(response.into());
+            let admitted = self.object.admit(&request, was_unused, &mut requester);
+            let response = admitted.or_else(|problem| self.object.refuse(problem, requester))?;
+            return Ok(self.object.respond(response, was_unused)?);
         }
         let object = self.object.clone();
         Ok(future_to_promise(async move {
             let handled = object.handle_api_request(&request, &mut requester).await;
-            let response: web_sys::Response = handled
-                .or_else(|problem| object.refuse(problem, requester))?
-                .into();
-            Ok(response.into())
+            let response = handled.or_else(|problem| object.refuse(problem, requester))?;
+            Ok(object.respond(response, was_unused)?)
         })
         .into())
     }
@@ -217,6 +215,7 @@ impl Object {
     fn admit(
         self: &Rc<Self>,
         request: &Request,
+        is_unused: bool,
         requester: &mut Requester,
     ) -> std::result::Result<Response, Problem> {
         let admission = request.headers().get(ADMISSION_HEADER)?.unwrap_or_default();
@@ -224,8 +223,11 @@ impl Object {
         (requester.user, requester.origin) =
             (Some(admission.user.clone()), admission.origin.clone());
         let is_probe = !is_upgrade(request);
-        if is_probe && self.is_unused()? {
-            return Err(Refusal::UpgradeRequired.into());
+        if is_unused {
+            if is_probe {
+                return Err(Refusal::UpgradeRequired.into());
+            }
+            check_creation(request)?;
         }
         self.sweep_if_due()?;
         self.with_awake(|awake| {
@@ -276,6 +278,7 @@ impl Object {
             }
             // An invalid request must not create a room.
             api_request.check(&body, &config::load(&self.env)?.room)?;
+            check_creation(request)?;
         }
         self.sweep_if_due()?;
         let id = ApiRequestId(self.api_requests.get());
@@ -302,7 +305,20 @@ impl Object {
         problem.into_response(&requester, SPAWN)
     }
 
-    /// Returns true if the room was never used. A request about such a room must not create it.
+    /// Reports to the Worker if the room was not in use.
+    fn respond(&self, mut response: Response, was_unused: bool) -> Result<JsValue> {
+        if was_unused {
+            let found = match self.is_unused()? {
+                true => RoomUse::Unused,
+                false => RoomUse::Created,
+            };
+            response.headers_mut().set(ROOM_USE_HEADER, found.name())?;
+        }
+        let response: web_sys::Response = response.into();
+        Ok(response.into())
+    }
+
+    /// Returns true if the room is not in use: was never used, or was removed. A request about such a room must not create it.
     fn is_unused(&self) -> Result<bool> {
         Ok(self.awake.borrow().is_none() && Store::is_new(self.state.storage())?)
     }
@@ -605,6 +621,18 @@ impl Object {
                 console_error!("flush: {error}");
             }
         });
+    }
+}
+
+/// Checks that a request may create a room.
+///
+/// # Errors
+///
+/// `rate_limited` if its user has created too many.
+fn check_creation(request: &Request) -> std::result::Result<(), Problem> {
+    match request.headers().has(NO_NEW_ROOM_HEADER)? {
+        true => Err(Refusal::RateLimited { seconds: 1 }.into()),
+        false => Ok(()),
     }
 }
 

@@ -1,10 +1,10 @@
-// Rooms that are not in use: they take no storage.
+// Rooms that are not in use: they take no storage, and a user can create and ask about only so many.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { httpRequest } from "../support/admission.js";
+import { httpRequest, joinRefusal } from "../support/admission.js";
 import { connect } from "../support/client.js";
 import { newRoom } from "../support/join-request.js";
 import { roomDatabases } from "../support/storage.js";
@@ -38,4 +38,47 @@ it("an erased room leaves no storage, and can be used again", async () => {
   expect(again.welcome.epoch).not.toBe(ann.welcome.epoch);
   expect((await again.request({ type: "publish", data: "hello again" })).offset).toBe(1);
   expect(await storedRooms(storage)).toBe(1);
+});
+
+it("a user who creates rooms in a loop is refused, and can still join rooms that exist", async () => {
+  await using worker = await startWorker();
+  const rooms: string[] = [];
+  let refused: string | undefined;
+  for (let count = 0; count < 200 && refused === undefined; count++) {
+    const room = newRoom();
+    const client = await connect(worker, room, { user: "mallory" }).catch(() => undefined);
+    if (!client) refused = room;
+    else {
+      rooms.push(room);
+      client.drop();
+    }
+  }
+  expect(rooms.length).toBeGreaterThanOrEqual(100);
+  expect(rooms.length).toBeLessThan(150);
+  const { status, body } = await joinRefusal(worker, refused as string, { user: "mallory" });
+  expect(status).toBe(429);
+  expect(JSON.parse(body)).toMatchObject({ code: "rate_limited" });
+  await connect(worker, rooms[0] as string, { user: "mallory" });
+  await connect(worker, newRoom(), { user: "ann" });
+});
+
+it("requests to rooms that are not in use have a rate, and those to others do not count", async () => {
+  await using worker = await startWorker();
+  const used = newRoom();
+  await connect(worker, used);
+  const claims = { sub: "mallory", rooms: { "*": ["history", "presence"] } };
+  const headers = { Authorization: `Bearer ${await token(claims)}` };
+  const ask = (room: string) => httpRequest(`${worker.origin}/v1/rooms/${room}/members`, headers);
+  for (let count = 0; count < 50; count++) expect((await ask(used)).status).toBe(200);
+  const responses: Awaited<ReturnType<typeof ask>>[] = [];
+  while (responses.length < 2000 && responses.at(-1)?.status !== 429) {
+    responses.push(...(await Promise.all(Array.from({ length: 20 }, () => ask(newRoom())))));
+  }
+  expect(responses.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(100);
+  const refused = responses.find(({ status }) => status === 429);
+  expect(JSON.parse(refused?.body ?? "{}")).toMatchObject({ code: "rate_limited" });
+  expect(refused?.headers["retry-after"]).toBe("1");
+  // What the object reports to the Worker is not for clients.
+  const names = responses.flatMap(({ headers }) => Object.keys(headers));
+  expect(names.filter((name) => name.startsWith("x-snug"))).toEqual([]);
 });

@@ -5,6 +5,7 @@
 
 pub mod join_request;
 pub mod origins;
+pub mod room_guard;
 pub mod session_cookie;
 pub mod session_guard;
 pub mod token;

@@ -69,6 +69,23 @@ pub const KEY_MESSAGES_MIN: u64 = 1_000;
 pub const USER_KEYS_MAX: usize = 125_000;
 /// The keys of a room, about 36 MB.
 pub const KEYS_MAX: usize = 1_000_000;
+/// The rate at which a user without `serve` can create rooms, each of which takes 37 kB of storage.
+pub const ROOMS_RATE: Rate = Rate {
+    per_second: 1,
+    burst: 100,
+};
+/// The rate of a user's requests to rooms that are not in use and stay so.
+pub const UNUSED_ROOMS_RATE: Rate = Rate {
+    per_second: 50,
+    burst: 100,
+};
+/// The rate of such requests with `serve`, and of the rooms that they create.
+pub const SERVE_UNUSED_ROOMS_RATE: Rate = Rate {
+    per_second: 1_000,
+    burst: 2_000,
+};
+/// The users whose rooms an isolate counts.
+pub const ROOM_CREATORS_MAX: usize = 1_000;
 /// The time for which a room that holds nothing any more is kept, in case it is used again.
 pub const EMPTY_ROOM_MS: u64 = 60 * 60 * 1_000;
 /// The time for which a room without messages keeps its offsets, from the time of the newest message.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{ids::Timestamp, limits::HIBERNATION_IDLE_MS};
 
 /// A rate limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Rate {
     /// Commands added to the bucket per second; at least 1.
     pub per_second: u32,
