@@ -6,7 +6,7 @@ use futures::{
     FutureExt,
     future::{Either, select},
 };
-use js_sys::{Date, JsString, Object, Promise};
+use js_sys::{Date, Function, JsString, Object, Promise, Reflect};
 use snug_core::Timestamp;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use web_sys::Url;
@@ -42,6 +42,9 @@ extern "C" {
         this: &RawState,
         socket: &worker::web_sys::WebSocket,
     ) -> std::result::Result<Option<Date>, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = queueMicrotask)]
+    fn queue_microtask(task: &Function) -> std::result::Result<(), JsValue>;
 
     type RawCache;
 
@@ -229,6 +232,16 @@ pub fn set_alarm(storage: &Storage, at: Timestamp) -> Result<()> {
 /// Deletes the alarm.
 pub fn delete_alarm(storage: &Storage) -> Result<()> {
     log_failure(storage.as_raw().delete_alarm(no_options())?);
+    Ok(())
+}
+
+/// Ends the object, with its sockets and its requests, which fail with this error. The next request starts
+/// a new one. Happens once the current event has left Wasm, whose memory other objects use.
+pub fn abort(state: &State, error: &str) -> Result<()> {
+    let raw: &JsValue = raw_state(state).as_ref();
+    let abort: Function = Reflect::get(raw, &"abort".into())?.dyn_into()?;
+    let task = abort.bind1(raw, &error.into());
+    queue_microtask(task.unchecked_ref())?;
     Ok(())
 }
 

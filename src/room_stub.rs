@@ -7,7 +7,7 @@ use snug_core::{Refusal, RoomName, config::Placement};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use worker::{Env, Error, console_warn, wasm_bindgen_futures, web_sys};
 
-use crate::{config, problem::Problem};
+use crate::{config, platform, problem::Problem};
 
 #[wasm_bindgen]
 extern "C" {
@@ -29,6 +29,11 @@ extern "C" {
     ) -> Result<JsValue, JsValue>;
 }
 
+/// The header with the Worker's time, in milliseconds.
+pub const TIME_HEADER: &str = "x-snug-time";
+/// The error of the requests to an object that restarts because its clock has stopped.
+pub const CLOCK_STOPPED: &str = "the object's clock has stopped";
+
 /// The binding of the Durable Object namespace of rooms.
 const ROOMS: &str = "ROOMS";
 
@@ -38,7 +43,7 @@ const ROOMS: &str = "ROOMS";
 ///
 /// # Errors
 ///
-/// `overloaded` if the object has too many requests. The request must not be resent at once, because
+/// `overloaded` if the object has too many requests or restarts. The request must not be resent at once, because
 /// that would make it worse. Otherwise the platform's error, if the object did not respond.
 pub async fn fetch(
     env: &Env,
@@ -48,10 +53,12 @@ pub async fn fetch(
 ) -> Result<web_sys::Response, Problem> {
     let placement = config::load(env)?.placement;
     let stub = stub_of(room, placement, env).map_err(Error::from)?;
+    let now = platform::now().0.to_string();
+    let headers = headers.iter().copied().chain([(TIME_HEADER, now.as_str())]);
     let init = request_init(headers, body).map_err(Error::from)?;
     match stub.fetch("https://room/", &init).await {
         Ok(response) => Ok(response.unchecked_into()),
-        Err(error) if is_overload(&error) => Err(Refusal::Overloaded.into()),
+        Err(error) if is_overload(&error) || is_restart(&error) => Err(Refusal::Overloaded.into()),
         Err(error) => Err(Error::from(error).into()),
     }
 }
@@ -103,13 +110,19 @@ fn is_overload(error: &JsValue) -> bool {
     Reflect::get(error, &"overloaded".into()).is_ok_and(|flag| flag.is_truthy())
 }
 
-fn request_init(
-    headers: &[(&str, &str)],
+/// Returns true for the error of an object that restarts because its clock has stopped.
+fn is_restart(error: &JsValue) -> bool {
+    let error = error.dyn_ref::<js_sys::Error>();
+    error.is_some_and(|error| String::from(error.message()).contains(CLOCK_STOPPED))
+}
+
+fn request_init<'a>(
+    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
     body: Option<&JsValue>,
 ) -> Result<web_sys::RequestInit, JsValue> {
     let fields = Object::new();
     for (header, value) in headers {
-        Reflect::set(&fields, &(*header).into(), &(*value).into())?;
+        Reflect::set(&fields, &header.into(), &value.into())?;
     }
     let init = web_sys::RequestInit::new();
     init.set_headers(&fields);

@@ -108,11 +108,12 @@ const CHANGES = [
 ];
 
 /**
- * Changes the runtime's clock, and reads what has run.
- * @param {Change[]} [changes]
- * @returns {Promise<Row[]>}
+ * Runs a function during which each program that starts has a clock that `shift` changes, by seconds.
+ * @template T
+ * @param {(shift: (seconds: number) => void) => Promise<T>} body
+ * @returns {Promise<T>}
  */
-export async function reproduce(changes = CHANGES) {
+export async function withClock(body) {
   const folder = mkdtempSync(join(tmpdir(), "clock-set-back-"));
   const file = join(folder, "seconds");
   /** @param {number} seconds */
@@ -125,6 +126,28 @@ export async function reproduce(changes = CHANGES) {
   writeFileSync(file, Buffer.alloc(8));
   writeFileSync(join(folder, "shift.c"), SHIFT);
   execFileSync("cc", ["-shared", "-fPIC", "-O1", "-o", "shift.so", "shift.c"], { cwd: folder });
+  process.env.LD_PRELOAD = join(folder, "shift.so");
+  process.env.CLOCK_SHIFT_FILE = file;
+  try {
+    return await body(shift);
+  } finally {
+    delete process.env.LD_PRELOAD;
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/**
+ * Changes the runtime's clock, and reads what has run.
+ * @param {Change[]} [changes]
+ * @returns {Promise<Row[]>}
+ */
+export const reproduce = (changes = CHANGES) => withClock((shift) => observe(changes, shift));
+
+/**
+ * @param {Change[]} changes
+ * @param {(seconds: number) => void} shift
+ */
+async function observe(changes, shift) {
   /** @type {import("miniflare").WorkerOptions} */
   const worker = {
     config: {
@@ -136,13 +159,10 @@ export async function reproduce(changes = CHANGES) {
     },
     dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
   };
-  process.env.LD_PRELOAD = join(folder, "shift.so");
-  process.env.CLOCK_SHIFT_FILE = file;
   // The runtime logs each abort as an uncaught exception.
   const miniflare = new Miniflare({ workers: [worker], handleStructuredLogs() {} });
   try {
     const { origin } = await miniflare.unsafeGetDirectURL();
-    delete process.env.LD_PRELOAD;
     const rows = [];
     for (const { clock, seconds, readAtMs } of changes) {
       /**
@@ -172,9 +192,7 @@ export async function reproduce(changes = CHANGES) {
     }
     return rows;
   } finally {
-    delete process.env.LD_PRELOAD;
     await miniflare.dispose();
-    rmSync(folder, { recursive: true });
   }
 }
 

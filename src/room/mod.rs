@@ -20,6 +20,7 @@ use snug_core::{
     Admission, ApiRequest, ApiRequestId, ApiResponse, ConnectionId, Input, Output, Refusal,
     RoomName, Timestamp,
     auth::{SUBPROTOCOL, room_guard::RoomUse},
+    clock::ClockWatch,
     limits::{FRAME_BYTES_MAX, QUEUE_CHECK_MS},
     log::Requester,
     protocol::push::{PING, PONG},
@@ -43,6 +44,7 @@ use crate::{
     platform,
     problem::Problem,
     room_guard::{NO_NEW_ROOM_HEADER, ROOM_USE_HEADER},
+    room_stub::{CLOCK_STOPPED, TIME_HEADER},
 };
 
 /// The Durable Object class of rooms.
@@ -72,6 +74,8 @@ struct Object {
     flushes_at: Cell<Option<Timestamp>>,
     /// True if a timer runs that will read the queues of all sockets.
     checks_queues: Cell<bool>,
+    /// The object's clock, compared with the Worker's.
+    clock: Cell<ClockWatch>,
     /// The number of API requests since the object started.
     api_requests: Cell<u64>,
     /// API requests without a response yet.
@@ -117,6 +121,7 @@ impl Room {
             is_ringing: Cell::new(false),
             flushes_at: Cell::new(None),
             checks_queues: Cell::new(false),
+            clock: Cell::default(),
             api_requests: Cell::new(0),
             pending: RefCell::default(),
             awake: RefCell::new(None),
@@ -129,6 +134,7 @@ impl Room {
     pub fn fetch(&self, request: web_sys::Request) -> std::result::Result<JsValue, JsValue> {
         let request = Request::from(request);
         let mut requester = Requester::default();
+        self.object.check_clock(&request)?;
         let was_unused = self.object.is_unused()?;
         if !request.headers().has(API_REQUEST_HEADER)? {
             let admitted = self.object.admit(&request, was_unused, &mut requester);
@@ -303,6 +309,22 @@ impl Object {
             ..requester
         };
         problem.into_response(&requester, SPAWN)
+    }
+
+    /// Ends the object if its clock has stopped, because then its timers have, too.
+    fn check_clock(&self, request: &Request) -> Result<()> {
+        let worker = request.headers().get(TIME_HEADER)?;
+        let Some(worker) = worker.and_then(|time| time.parse().ok()).map(Timestamp) else {
+            return Ok(());
+        };
+        let mut watch = self.clock.get();
+        let has_stopped = watch.has_stopped(platform::now(), worker);
+        self.clock.set(watch);
+        if has_stopped {
+            console_error!("{CLOCK_STOPPED}: all clients have to reconnect");
+            platform::abort(&self.state, CLOCK_STOPPED)?;
+        }
+        Ok(())
     }
 
     /// Reports to the Worker if the room was not in use.

@@ -120,6 +120,11 @@ export class Client {
     return this.closed();
   }
 
+  /** True once the connection has ended. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Stops reading until `resume`, like a slow consumer. */
   pause() {
     this.#socket.pause();

@@ -15,6 +15,7 @@
 pub mod auth;
 pub mod backend;
 pub mod capability;
+pub mod clock;
 pub mod config;
 pub mod ids;
 pub mod limits;

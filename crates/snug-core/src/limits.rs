@@ -253,6 +253,9 @@ const _: () = assert!(QUEUE_BYTES_MAX > (RECOVERY_BYTES_MAX + PAGE_BYTES_MAX) as
 const _: () =
     assert!(USER_QUEUE_BYTES_MAX > QUEUE_BYTES_MAX + (RECOVERY_BYTES_MAX + PAGE_BYTES_MAX) as u64);
 
+/// The time of the Worker's clock after which an object's clock that has not moved counts as stopped.
+pub const CLOCK_STOPPED_MS: u64 = 2_000;
+
 /// The number of errors within [`ERROR_WINDOW_MS`] that closes a connection.
 pub const ERRORS_MAX: usize = 20;
 /// The time within which errors are counted.
