@@ -40,21 +40,23 @@ it("an erased room leaves no storage, and can be used again", async () => {
   expect(await storedRooms(storage)).toBe(1);
 });
 
-it("a user who creates rooms in a loop is refused, and can still join rooms that exist", async () => {
+it("a user who creates rooms in a loop is refused, and can still join rooms that exist", {
+  timeout: 60_000,
+}, async () => {
   await using worker = await startWorker();
   const rooms: string[] = [];
   let refused: string | undefined;
-  for (let count = 0; count < 200 && refused === undefined; count++) {
-    const room = newRoom();
+  const create = async (room: string) => {
     const client = await connect(worker, room, { user: "mallory" }).catch(() => undefined);
-    if (!client) refused = room;
-    else {
-      rooms.push(room);
-      client.drop();
-    }
+    client?.drop();
+    if (client) rooms.push(room);
+    else refused = room;
+  };
+  while (rooms.length < 400 && refused === undefined) {
+    await Promise.all(Array.from({ length: 10 }, () => create(newRoom())));
   }
-  expect(rooms.length).toBeGreaterThanOrEqual(100);
-  expect(rooms.length).toBeLessThan(150);
+  expect(rooms.length).toBeGreaterThanOrEqual(200);
+  expect(rooms.length).toBeLessThan(300);
   const { status, body } = await joinRefusal(worker, refused as string, { user: "mallory" });
   expect(status).toBe(429);
   expect(JSON.parse(body)).toMatchObject({ code: "rate_limited" });
@@ -62,7 +64,9 @@ it("a user who creates rooms in a loop is refused, and can still join rooms that
   await connect(worker, newRoom(), { user: "ann" });
 });
 
-it("requests to rooms that are not in use have a rate, and those to others do not count", async () => {
+it("requests to rooms that are not in use have a rate, and those to others do not count", {
+  timeout: 60_000,
+}, async () => {
   await using worker = await startWorker();
   const used = newRoom();
   await connect(worker, used);
@@ -77,7 +81,7 @@ it("requests to rooms that are not in use have a rate, and those to others do no
   expect(responses.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(100);
   const refused = responses.find(({ status }) => status === 429);
   expect(JSON.parse(refused?.body ?? "{}")).toMatchObject({ code: "rate_limited" });
-  expect(refused?.headers["retry-after"]).toBe("1");
+  expect(refused?.headers["retry-after"]).toMatch(/^[1-9]\d*$/);
   // What the object reports to the Worker is not for clients.
   const names = responses.flatMap(({ headers }) => Object.keys(headers));
   expect(names.filter((name) => name.startsWith("x-snug"))).toEqual([]);

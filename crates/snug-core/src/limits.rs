@@ -72,11 +72,11 @@ pub const KEYS_MAX: usize = 1_000_000;
 /// The rate at which a user without `serve` can create rooms, each of which takes 37 kB of storage.
 pub const ROOMS_RATE: Rate = Rate {
     per_second: 1,
-    burst: 100,
+    burst: 200,
 };
 /// The rate of a user's requests to rooms that are not in use and stay so.
 pub const UNUSED_ROOMS_RATE: Rate = Rate {
-    per_second: 50,
+    per_second: 10,
     burst: 100,
 };
 /// The rate of such requests with `serve`, and of the rooms that they create.
