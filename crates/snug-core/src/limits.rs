@@ -76,8 +76,8 @@ pub const ROOMS_RATE: Rate = Rate {
 };
 /// The rate of a user's requests to rooms that are not in use and stay so.
 pub const UNUSED_ROOMS_RATE: Rate = Rate {
-    per_second: 10,
-    burst: 100,
+    per_second: 50,
+    burst: 300,
 };
 /// The rate of such requests with `serve`, and of the rooms that they create.
 pub const SERVE_UNUSED_ROOMS_RATE: Rate = Rate {
