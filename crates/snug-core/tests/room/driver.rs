@@ -124,6 +124,8 @@ pub struct TestRoom {
     transcript: Vec<String>,
     ignores_closes: bool,
     alarms: usize,
+    /// The number of alarms that looked for dead sockets.
+    pub sweeps: usize,
     /// The number of times that the room was removed.
     pub removals: usize,
     /// New tokens that are not checked yet.
@@ -308,6 +310,7 @@ impl TestRoom {
             transcript: Vec::new(),
             ignores_closes: false,
             alarms: 0,
+            sweeps: 0,
             removals: 0,
             unchecked_tokens: Vec::new(),
             log: Vec::new(),
@@ -760,6 +763,7 @@ impl TestRoom {
             .filter_map(|(id, socket)| Some((*id, socket.answered?)))
             .collect();
         let answered = self.room.is_sweep_due(self.now).then_some(answered);
+        self.sweeps += usize::from(answered.is_some());
         self.feed(Input::Timeout { answered });
     }
 

@@ -1,9 +1,17 @@
 //! The idle timeout.
 
 use serde_json::json;
-use snug_core::{backend::api::ApiOperation, config::RoomRules, limits::SWEEP_MS_MAX};
+use snug_core::{
+    backend::api::ApiOperation,
+    config::RoomRules,
+    limits::{DELIVERY_WINDOW_MS, SWEEP_MS_MAX},
+    room::io::DeliveryOutcome::Accepted,
+};
 
-use crate::driver::{Client, TestRoom, TestUser, default_rules, scenario, scenario_with};
+use crate::{
+    driver::{Client, TestRoom, TestUser, default_rules, scenario, scenario_with},
+    webhooks::with_events,
+};
 
 #[test]
 fn an_idle_socket_is_closed_and_its_member_leaves() {
@@ -233,6 +241,22 @@ fn a_join_or_an_api_request_meets_no_idle_connection() {
             room.receives(cho, json!({ "type": "welcome", "count": 2 }));
         },
     );
+}
+
+#[test]
+fn alarms_for_anything_else_do_not_look_at_sockets() {
+    scenario_with(with_events("message.published"), |room| {
+        let ann = room.join("ann");
+        for data in 0..5 {
+            room.publishes(ann, data);
+            room.pass_ms(DELIVERY_WINDOW_MS);
+            room.back_end_responds(Accepted);
+        }
+        assert_eq!((room.alarms(), room.sweeps), (5, 0));
+        room.pings_runtime(ann);
+        room.pass_ms(longest_ms());
+        assert!(room.sweeps > 0);
+    });
 }
 
 const HOUR_MS: u64 = 3_600_000;
