@@ -220,8 +220,8 @@ impl Store {
     }
 
     /// Deletes some of the rows below the floor, and returns the oldest row that still holds messages.
-    /// The newest row (which defines the next offset) and rows with keys, since the oldest remembered
-    /// one, stay and lose only their messages. Rows before `oldest` hold none.
+    /// Keeps the newest row, because it defines the next offset, and rows whose keys are still needed, and
+    /// deletes only their messages. The caller passes the offset of the `oldest` row with messages.
     pub fn trim(
         &self,
         floor: Floor,

@@ -134,8 +134,8 @@ impl Store {
         Ok(())
     }
 
-    /// Stores events that were given up, and deletes older ones if they are too many: of the users
-    /// who have most.
+    /// Stores events that were given up. If there are too many, deletes the oldest ones of the users with
+    /// the most.
     fn store_dead(&self, dead: &[OutgoingEvent]) -> Result<()> {
         for event in dead {
             let user = event.user.as_ref().map(UserId::as_str);

@@ -55,7 +55,7 @@ pub struct KeyFloor {
 }
 
 impl KeyFloor {
-    /// Returns the bound in a room whose newest message is `newest`.
+    /// Returns the bound for a room and its newest message.
     pub fn new(newest: Offset, now: Timestamp) -> Self {
         Self {
             offset: Offset(newest.0.saturating_sub(KEY_MESSAGES_MIN)).next(),
@@ -121,8 +121,8 @@ impl Keys {
         }
     }
 
-    /// Removes the keys that are no longer remembered. If too many remain, the users who have most lose
-    /// their oldest.
+    /// Removes the keys below the bound. If too many remain, removes the oldest keys of the users with the
+    /// most.
     fn forget(&mut self, floor: KeyFloor) {
         for keys in self.users.values_mut() {
             keys.retain(|_, position| floor.keeps(position.offset, position.time));

@@ -22,10 +22,7 @@ fn a_room_without_messages_is_removed_an_hour_after_the_last_member_has_left() {
         let ann = room.join("ann");
         room.pass_ms(1_000);
         room.leaves(ann);
-        room.pass_ms(EMPTY_ROOM_MS - 1);
-        assert_eq!(room.removals, 0);
-        room.pass_ms(1);
-        assert_eq!(room.removals, 1);
+        is_removed_after_ms(room, EMPTY_ROOM_MS);
         let ann = room.join("ann");
         let welcome = room.receives(ann, json!({ "type": "welcome", "offset": 0 }));
         assert_ne!(welcome["epoch"], EPOCH);
@@ -44,10 +41,7 @@ fn a_room_that_is_used_again_is_not_removed() {
             room.pass_ms(60_000);
         }
         room.leaves(ann);
-        room.pass_ms(EMPTY_ROOM_MS - 1);
-        assert_eq!(room.removals, 0);
-        room.pass_ms(1);
-        assert_eq!(room.removals, 1);
+        is_removed_after_ms(room, EMPTY_ROOM_MS);
     });
 }
 
@@ -58,10 +52,7 @@ fn a_member_within_the_grace_period_keeps_the_room() {
         |room| {
             let ann = room.join("ann");
             room.drops(ann);
-            room.pass_ms(3 * EMPTY_ROOM_MS - 1);
-            assert_eq!(room.removals, 0);
-            room.pass_ms(1);
-            assert_eq!(room.removals, 1);
+            is_removed_after_ms(room, 3 * EMPTY_ROOM_MS);
         },
     );
 }
@@ -100,10 +91,7 @@ fn a_room_that_keeps_no_messages_keeps_offsets_and_keys_for_a_day() {
             json!({ "type": "ack", "offset": 1, "duplicate": true }),
         );
         room.leaves(ann);
-        room.pass_ms(EMPTY_ROOM_MS - 1);
-        assert_eq!(room.removals, 0);
-        room.pass_ms(1);
-        assert_eq!(room.removals, 1);
+        is_removed_after_ms(room, EMPTY_ROOM_MS);
     });
 }
 
@@ -113,10 +101,7 @@ fn bans_keep_the_room_until_they_end() {
         let moderator = TestUser::named("app").with_capabilities(&["moderate"]);
         let ban = |query: &str| ApiOperation::kick(UserId::parse("ann").unwrap(), query).unwrap();
         room.calls_api(&moderator, ban("ban_seconds=7200"), "");
-        room.pass_ms(2 * EMPTY_ROOM_MS + EMPTY_ROOM_MS - 1);
-        assert_eq!(room.removals, 0);
-        room.pass_ms(1);
-        assert_eq!(room.removals, 1);
+        is_removed_after_ms(room, 2 * EMPTY_ROOM_MS + EMPTY_ROOM_MS);
         let now = (START_MS + 3 * EMPTY_ROOM_MS) / 1_000;
         let query = format!("ban_seconds=7200&issued_before={now}");
         room.calls_api(&moderator, ban(&query), "");
@@ -150,10 +135,7 @@ fn an_erased_room_that_is_used_again_is_an_ordinary_one() {
         let bob = room.join("bob");
         room.pass_ms(1_000);
         room.leaves(bob);
-        room.pass_ms(EMPTY_ROOM_MS - 1);
-        assert_eq!(room.removals, 0);
-        room.pass_ms(1);
-        assert_eq!(room.removals, 1);
+        is_removed_after_ms(room, EMPTY_ROOM_MS);
     });
 }
 
@@ -208,4 +190,14 @@ fn a_removed_room_numbers_later_events_higher() {
             assert_eq!(deliver(room), now + 1);
         }
     });
+}
+
+/// Asserts that the room is removed after this time, and not a millisecond before.
+#[track_caller]
+fn is_removed_after_ms(room: &mut TestRoom, ms: u64) {
+    let before = room.removals;
+    room.pass_ms(ms - 1);
+    assert_eq!(room.removals, before);
+    room.pass_ms(1);
+    assert_eq!(room.removals, before + 1);
 }

@@ -87,7 +87,7 @@ impl MemoryStore {
         Ok(self.epoch())
     }
 
-    /// Creates the storage of a room whose events are numbered from 1.
+    /// Creates an empty store in which events are numbered from 1.
     pub fn new() -> Self {
         Self {
             event_state: Some(EventState::default()),
