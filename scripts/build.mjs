@@ -41,7 +41,7 @@ const pages = {
 /** @type {import("./lib/artifact.mjs").Artifact} */
 const worker = {
   name: "worker",
-  step: { title: "Worker", purpose: "compiles Rust to Wasm in build/", duration: "1 min" },
+  step: { title: "Worker", purpose: "compiles Rust to Wasm in build/", duration: "2 min" },
   tools: workerBuildProgram + wasmBindgenProgram,
   sources: [
     "Cargo.toml",

@@ -43,7 +43,7 @@ pub async fn fetch(
     let Some(found) = found.map_err(Error::from)? else {
         return Ok(response);
     };
-    if let Some(found) = RoomUse::parse(&found) {
+    if let Some(found) = RoomUse::named(&found) {
         GUARD.with_borrow_mut(|guard| guard.count(user, rates, found, platform::now()));
     }
     Ok(without_report(&response).map_err(Error::from)?)

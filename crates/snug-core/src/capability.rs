@@ -7,60 +7,35 @@ use serde::{
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::ids::RoomName;
+use crate::{
+    ids::RoomName,
+    names::{named_enum, set_of},
+};
 
-/// A permission of a connection or an API caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Capability {
-    /// Receive messages and signals.
-    Receive,
-    /// Publish messages.
-    Publish,
-    /// Send signals.
-    Signal,
-    /// See the members, and set a presence state.
-    Presence,
-    /// Read stored messages.
-    History,
-    /// Kick and ban users.
-    Moderate,
-    /// Full server access, for the application's back end.
-    Serve,
-}
-
-impl Capability {
-    const ALL: [Self; 7] = [
-        Self::Receive,
-        Self::Publish,
-        Self::Signal,
-        Self::Presence,
-        Self::History,
-        Self::Moderate,
-        Self::Serve,
-    ];
-
-    fn bit(self) -> u8 {
-        1 << self as u8
-    }
-
-    fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "receive" => Self::Receive,
-            "publish" => Self::Publish,
-            "signal" => Self::Signal,
-            "presence" => Self::Presence,
-            "history" => Self::History,
-            "moderate" => Self::Moderate,
-            "serve" => Self::Serve,
-            _ => return None,
-        })
+named_enum! {
+    /// A permission of a connection or an API caller.
+    pub enum Capability {
+        /// Receive messages and signals.
+        Receive = "receive",
+        /// Publish messages.
+        Publish = "publish",
+        /// Send signals.
+        Signal = "signal",
+        /// See the members, and set a presence state.
+        Presence = "presence",
+        /// Read stored messages.
+        History = "history",
+        /// Kick and ban users.
+        Moderate = "moderate",
+        /// Full server access, for the application's back end.
+        Serve = "serve",
     }
 }
 
-/// A set of [`Capability`]; a list of names in JSON.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Capabilities(u8);
+set_of! {
+    /// A set of [`Capability`]; a list of names in JSON.
+    pub struct Capabilities(Capability);
+}
 
 impl Capabilities {
     /// Returns what a plain list of rooms grants: `receive`, `publish`, `signal`, `presence`, `history`.
@@ -70,31 +45,11 @@ impl Capabilities {
             .into_iter()
             .collect()
     }
-
-    /// Returns true if the set contains the capability.
-    pub fn has(self, capability: Capability) -> bool {
-        self.0 & capability.bit() != 0
-    }
-
-    /// Returns true if the set is empty.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-impl FromIterator<Capability> for Capabilities {
-    fn from_iter<I: IntoIterator<Item = Capability>>(capabilities: I) -> Self {
-        Self(
-            capabilities
-                .into_iter()
-                .fold(0, |bits, one| bits | one.bit()),
-        )
-    }
 }
 
 impl Serialize for Capabilities {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(Capability::ALL.into_iter().filter(|one| self.has(*one)))
+        serializer.collect_seq(Capability::ALL.iter().filter(|one| self.has(**one)))
     }
 }
 

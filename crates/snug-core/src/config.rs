@@ -9,7 +9,7 @@ use crate::{
         AdmissionRules, AllowedOrigins,
         token::{DevTokenIssuer, HmacAlgorithm, Key, KeySet, TokenRules},
     },
-    backend::webhook::{EventKinds, Signer},
+    backend::webhook::{EventKind, EventKinds, Signer},
     limits::{
         FRAME_BYTES_MAX, JOINS_BURST_MIN, JOINS_PER_SECOND, SAFE_INTEGER_MAX, SOCKETS_MAX,
         WINDOW_MS_MAX,
@@ -391,12 +391,14 @@ impl Settings<'_> {
     }
 
     fn events(&self, backend: &Backend) -> Result<EventKinds, ConfigError> {
-        let message = "must be '*', or names such as room.occupied, room.vacated, member.joined, member.left, message.published, separated by commas";
         let events = match (self.lookup)("WEBHOOK_EVENTS") {
             None => EventKinds::by_default(),
-            Some(list) => {
-                EventKinds::parse(&list).ok_or_else(|| config_error("WEBHOOK_EVENTS", message))?
-            }
+            Some(list) => EventKinds::parse(&list).ok_or_else(|| {
+                let names: Vec<_> = EventKind::ALL.iter().map(|kind| kind.name()).collect();
+                let names = names.join(", ");
+                let message = format!("must be '*', or names such as {names}, separated by commas");
+                config_error("WEBHOOK_EVENTS", message)
+            })?,
         };
         Ok(match backend.webhook {
             Some(_) => events,

@@ -20,6 +20,7 @@ pub mod config;
 pub mod ids;
 pub mod limits;
 pub mod log;
+mod names;
 pub mod protocol;
 pub mod rate;
 pub mod room;
