@@ -114,7 +114,6 @@ fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
             world.send_api_request(operation, body);
         }
         b'u' => world.end_delivery(bytes.digit()),
-        b'a' => world.unrequested_result(bytes.digit()),
         b'n' => world.end_token_check(bytes.digit()),
         b'v' => world.end_hook_request(bytes.digit()),
         _ => {}

@@ -11,8 +11,8 @@ mod store;
 
 use serde_json::{Value, json};
 use snug_core::{
-    Admission, ApiRequest, ApiRequestId, Config, ConnectionId, Epoch, Input, Offset, Output,
-    Refusal, Room, RoomName, Timestamp, UserId,
+    Admission, ApiRequest, ApiRequestId, Config, ConnectionId, Input, Offset, Output, Refusal,
+    Room, RoomName, Timestamp, UserId,
     auth::{
         JoinOptions, Position,
         token::{ClaimedLimits, Claims},
@@ -27,9 +27,8 @@ use snug_core::{
         HOOK_MESSAGES_MAX, PENDING_MESSAGES_MAX, QUEUE_BYTES_MAX, ROOM_QUEUE_BYTES_MAX,
         WINDOW_MS_MAX,
     },
-    protocol::command::{CommandId, PageRequest, PageStart},
-    room::io::{DeliveryOutcome, RestoredSocket, StorageFault},
-    storage::{batch::Page, retention::Floor},
+    protocol::command::CommandId,
+    room::io::{DeliveryOutcome, RestoredSocket},
 };
 
 use store::MemoryStore;
@@ -136,19 +135,16 @@ struct Socket {
 }
 
 pub struct World {
-    room: Room,
+    room: Room<MemoryStore>,
     rules: Rc<RoomRules>,
     now: Timestamp,
     sockets: BTreeMap<ConnectionId, Socket>,
     /// Connections in the order in which they joined.
     ids: Vec<ConnectionId>,
-    store: MemoryStore,
     /// Pending token checks.
     token_checks: Vec<(ConnectionId, Option<CommandId>)>,
     /// Pending webhook deliveries.
     deliveries: Vec<Delivery>,
-    /// The highest offset that was erased.
-    highest: u64,
     /// The newest event that the back end has accepted.
     accepted: u64,
     /// Pending publish hook requests.
@@ -196,16 +192,15 @@ impl World {
         }
         let rules = Rc::new(rules);
         let store = MemoryStore::new();
+        let stored = store.stored();
         Self {
-            room: Room::restore(name(), rules.clone(), store.stored(), [], START),
+            room: Room::restore(name(), rules.clone(), store, stored, [], START),
             rules,
             now: START,
             sockets: BTreeMap::new(),
             ids: Vec::new(),
-            store,
             token_checks: Vec::new(),
             deliveries: Vec::new(),
-            highest: 0,
             accepted: 0,
             hook_requests: Vec::new(),
             api_requests: 0,
@@ -307,7 +302,7 @@ impl World {
         let last = events[events.len() - 1].seq;
         let outcome = match kind & 3 {
             0 | 1 => {
-                let dead = self.store.dead_events.keys().last().copied();
+                let dead = self.room.store_mut().dead_events.keys().last().copied();
                 let settled = self.accepted.max(dead.unwrap_or_default());
                 assert!(events[0].seq <= settled + 1, "an event was never sent");
                 self.accepted = self.accepted.max(last);
@@ -429,7 +424,7 @@ impl World {
             .filter_map(|(id, socket)| Some((*id, socket.answered?)))
             .collect();
         let answered = self.room.is_sweep_due(self.now).then_some(answered);
-        self.store.alarm = Some(self.now);
+        self.room.store_mut().alarm = Some(self.now);
         self.feed(Input::Timeout { answered });
     }
 
@@ -504,11 +499,11 @@ impl World {
 
     /// Makes this many of the next storage requests fail.
     pub fn storage_fails(&mut self, times: usize) {
-        self.store.faults = times;
+        self.room.store_mut().faults = times;
     }
 
     pub fn storage_works(&mut self) {
-        self.store.faults = 0;
+        self.room.store_mut().faults = 0;
     }
 
     /// Loses everything in memory: waiting lines, and every socket.
@@ -539,8 +534,9 @@ impl World {
             .collect();
         // The platform reports the loss to the callers.
         self.waiting.clear();
-        let stored = self.store.stored();
-        self.room = Room::restore(name(), self.rules.clone(), stored, sockets, self.now);
+        let store = std::mem::take(self.room.store_mut());
+        let (stored, rules) = (store.stored(), self.rules.clone());
+        self.room = Room::restore(name(), rules, store, stored, sockets, self.now);
         self.do_outputs();
     }
 
@@ -554,30 +550,8 @@ impl World {
         }
     }
 
-    /// Feeds a storage result that no output requested.
-    pub fn unrequested_result(&mut self, kind: u8) {
-        self.feed(match kind & 15 {
-            0 => Input::Appended(Ok(())),
-            1 => Input::Appended(Err(StorageFault)),
-            2 => Input::Keys(Ok(Vec::new())),
-            3 => Input::Keys(Err(StorageFault)),
-            4 => Input::Page(Ok(unrequested_page())),
-            5 => Input::Page(Err(StorageFault)),
-            6 => Input::BanStored(Ok(())),
-            7 => Input::BanStored(Err(StorageFault)),
-            8 => Input::Trimmed(Ok(None)),
-            9 => Input::Trimmed(Err(StorageFault)),
-            10 => Input::Measured(Err(StorageFault)),
-            11 => Input::Erased(Ok(Epoch::new("e9"))),
-            12 => Input::Erased(Err(StorageFault)),
-            13 => Input::EventsStored(Ok(())),
-            14 => Input::EventsSettled(Ok(None)),
-            _ => Input::Flush,
-        });
-    }
-
     pub fn newest(&self) -> u64 {
-        self.store.newest().0
+        self.room.store().newest().0
     }
 
     /// Returns the number of replies that a connection received.
@@ -594,7 +568,7 @@ impl World {
         self.is_late = due.is_some_and(|(due, _)| due <= self.now);
         self.room.handle_input(input, self.now);
         self.do_outputs();
-        self.store.alarm = self.room.poll_timeout().map(|(due, _)| due);
+        self.room.store_mut().alarm = self.room.poll_timeout().map(|(due, _)| due);
         if std::mem::take(&mut self.restarts) {
             self.restart();
         }
@@ -628,64 +602,12 @@ impl World {
             }
             Output::Restart => self.restarts = true,
             Output::Remove => {
-                self.store.remove();
-                self.store.event_state = MemoryStore::new().event_state;
+                self.room.store_mut().remove();
+                self.room.store_mut().event_state = MemoryStore::new().event_state;
                 self.accepted = 0;
                 self.restarts = true;
             }
-            Output::Append { batch, events } => {
-                let outcome = self.store.append(batch, events);
-                self.room.handle_input(Input::Appended(outcome), self.now);
-            }
-            Output::Trim {
-                floor,
-                oldest,
-                keys,
-            } => {
-                let outcome = self.store.trim(floor, oldest, keys);
-                self.room.handle_input(Input::Trimmed(outcome), self.now);
-            }
-            Output::ReadKeys(floor) => {
-                let keys = self.store.keys(floor);
-                self.room.handle_input(Input::Keys(keys), self.now);
-            }
-            Output::ReadPage(page) => {
-                let page = self.store.fill(page);
-                self.room.handle_input(Input::Page(page), self.now);
-            }
-            Output::Measure(page) => {
-                let measured = self.store.measure(page);
-                self.room.handle_input(Input::Measured(measured), self.now);
-            }
-            Output::Erase => {
-                // Replies to earlier commands arrive after the erasure.
-                self.highest = self.highest.max(self.newest());
-                let erased = self.store.erase();
-                self.room.handle_input(Input::Erased(erased), self.now);
-            }
-            Output::StoreEvents(write) => {
-                let stored = self.store.store_events(write);
-                self.room
-                    .handle_input(Input::EventsStored(stored), self.now);
-            }
-            Output::ReadEvents(delivery) => {
-                let read = self.store.fill_delivery(delivery);
-                self.room.handle_input(Input::EventsRead(read), self.now);
-            }
             Output::Deliver(delivery) => self.deliveries.push(delivery),
-            Output::SettleEvents {
-                state,
-                dead,
-                shares,
-            } => {
-                let settled = self.store.settle_events(state, dead, shares);
-                self.room
-                    .handle_input(Input::EventsSettled(settled), self.now);
-            }
-            Output::ReadDead { after, limit } => {
-                let dead = self.store.read_dead(after, limit);
-                self.room.handle_input(Input::DeadRead(dead), self.now);
-            }
             Output::ApiResponse { id, response } => {
                 assert!(self.waiting.remove(&id), "an unexpected response");
                 if let Ok(response) = response {
@@ -707,21 +629,6 @@ impl World {
             Output::CheckToken { connection, id, .. } => self.token_checks.push((connection, id)),
             Output::CallPublishHook(request) => self.hook_requests.push(request),
             Output::Log(_) => {}
-            Output::StoreAbsence(absence) => {
-                self.store.store_absence(absence);
-            }
-            Output::DeleteAbsence(user) => self.store.delete_absence(&user),
-            Output::StoreBan(ban) => {
-                let outcome = self.store.store_ban(ban);
-                self.room.handle_input(Input::BanStored(outcome), self.now);
-            }
-            Output::DeleteBan(user) => self.store.delete_ban(&user),
-            Output::StoreEndedTokens(ended) => {
-                let outcome = self.store.store_ended_tokens(ended);
-                let input = Input::EndedTokensStored(outcome);
-                self.room.handle_input(input, self.now);
-            }
-            Output::DeleteEndedTokens(user) => self.store.delete_ended_tokens(&user),
         }
     }
 
@@ -732,7 +639,8 @@ impl World {
             .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
             .collect();
         let newest = self.newest();
-        let appended = self.highest.max(newest);
+        // Replies to earlier commands may arrive after an erasure.
+        let appended = self.room.store().highest.0;
         let is_exact = !self.has_lost_attachment && !self.is_late && self.rules.window_ms_max == 0;
         for id in to {
             let socket = self.sockets.get_mut(id).expect("a socket");
@@ -838,21 +746,6 @@ impl Socket {
         }
         assert!(object["count"] == members.len() || !is_exact, "{object}");
     }
-}
-
-/// Returns a page that the room did not request.
-fn unrequested_page() -> Page {
-    let request = PageRequest {
-        from: PageStart::After(Offset(0)),
-        limit: 1,
-        bytes_max: 1,
-    };
-    let floor = Floor {
-        offset: Offset(1),
-        time: Timestamp(0),
-        bytes_before: 0,
-    };
-    Page::new(request, floor)
 }
 
 fn name() -> RoomName {

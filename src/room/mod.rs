@@ -24,7 +24,7 @@ use snug_core::{
     limits::{FRAME_BYTES_MAX, QUEUE_CHECK_MS},
     log::Requester,
     protocol::push::{PING, PONG},
-    room::{Wake, io::StorageFault},
+    room::Wake,
 };
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use worker::{
@@ -35,7 +35,7 @@ use worker::{
     worker_sys::DurableObjectState,
 };
 
-use self::{sockets::Sockets, store::Store, text_cache::JsTextCache};
+use self::{sockets::Sockets, store::Store};
 use crate::{
     api::{API_REQUEST_HEADER, read_body, text},
     config,
@@ -87,10 +87,8 @@ struct Object {
 
 /// The room and its resources, in memory while the object does not hibernate.
 struct Awake {
-    room: snug_core::Room,
+    room: snug_core::Room<Store>,
     sockets: Sockets,
-    store: Store,
-    texts: JsTextCache,
     /// True if the room is to be restored from storage with the next event.
     restarts: bool,
 }
@@ -383,7 +381,7 @@ impl Object {
             awake.room.set_unread_bytes(awake.sockets.unread_bytes());
             while let Some(input) = next {
                 awake.room.handle_input(input, now);
-                self.drain(awake, now);
+                self.drain(awake);
                 next = awake.sockets.is_too_slow().then(|| slow_consumers(awake));
             }
             self.arm_all(awake, now);
@@ -391,13 +389,11 @@ impl Object {
     }
 
     /// Applies all outputs.
-    fn drain(self: &Rc<Self>, awake: &mut Awake, now: Timestamp) {
+    fn drain(self: &Rc<Self>, awake: &mut Awake) {
         while let Some(output) = awake.room.poll_output() {
-            if let Some(result) = self.apply(awake, output) {
-                awake.room.handle_input(result, now);
-            }
+            self.apply(awake, output);
         }
-        awake.texts.clear();
+        awake.room.store_mut().texts.clear();
     }
 
     /// Sets the alarm, and starts the timers that the room needs.
@@ -417,7 +413,7 @@ impl Object {
         if awake.is_none() {
             let now = platform::now();
             let mut woken = self.wake()?;
-            self.drain(&mut woken, now);
+            self.drain(&mut woken);
             self.arm_all(&woken, now);
             *awake = Some(woken);
         }
@@ -447,117 +443,33 @@ impl Object {
         let name = self.name()?;
         let config =
             config::load(&self.env).map_err(|refusal| Error::RustError(refusal.code().into()))?;
-        let store = Store::open(self.state.storage(), fresh_epoch)?;
+        let store = Store::open(self.state.storage())?;
         let (sockets, kept) = Sockets::restore(&self.state)?;
         let is_ringing = self.is_ringing.get();
         let alarm = is_ringing.then(platform::now).or(self.alarm.get());
+        let stored = store.load(&self.source(), alarm)?;
         let room = snug_core::Room::restore(
             name,
             config.room.clone(),
-            store.load(&self.source(), alarm)?,
+            store,
+            stored,
             kept,
             platform::now(),
         );
         Ok(Awake {
             room,
             sockets,
-            store,
-            texts: JsTextCache::default(),
             restarts: false,
         })
     }
 
-    /// Applies one output, and returns its result if it is for storage.
-    fn apply(self: &Rc<Self>, awake: &mut Awake, output: Output) -> Option<Input> {
-        let (sockets, store, texts) = (&mut awake.sockets, &awake.store, &mut awake.texts);
+    /// Applies one output.
+    fn apply(self: &Rc<Self>, awake: &mut Awake, output: Output) {
+        let Awake { room, sockets, .. } = awake;
         match output {
-            Output::Append { batch, events } => {
-                let json = texts.encode(&batch.json).clone();
-                // If messages are retained, this is the same text, which is encoded only once.
-                let events = events.as_ref().map(|write| {
-                    let lines = write.row.as_ref();
-                    (write, lines.map(|row| texts.encode(row.lines.text())))
-                });
-                let appended = stored("append", store.append(&batch, &json, events));
-                Some(Input::Appended(appended))
-            }
-            Output::Restart => {
-                awake.restarts = true;
-                None
-            }
-            Output::Remove => {
-                awake.restarts = true;
-                self.alarm.set(None);
-                log_fault("remove", store.remove())
-            }
-            Output::ReadPage(mut page) => {
-                let filled = stored("page", store.fill(&mut page));
-                Some(Input::Page(filled.map(|()| page)))
-            }
-            Output::Measure(mut page) => {
-                let filled = stored("page", store.fill(&mut page));
-                Some(Input::Measured(filled.map(|()| (page, store.bytes()))))
-            }
-            Output::Erase => {
-                let fresh = fresh_epoch();
-                let erased = fresh.and_then(|epoch| store.erase(&epoch));
-                Some(Input::Erased(stored("erase", erased)))
-            }
-            Output::StoreEvents(write) => {
-                let kept = stored("events", store.store_events(&write));
-                Some(Input::EventsStored(kept))
-            }
-            Output::ReadEvents(mut delivery) => {
-                let filled = stored("events", store.fill_delivery(&mut delivery));
-                Some(Input::EventsRead(filled.map(|()| delivery)))
-            }
-            Output::Deliver(delivery) => {
-                self.deliver(delivery);
-                None
-            }
-            Output::SettleEvents {
-                state,
-                dead,
-                shares,
-            } => {
-                let settled = stored("events", store.settle_events(&state, &dead, &shares));
-                Some(Input::EventsSettled(settled))
-            }
-            Output::ReadDead { after, limit } => {
-                let dead = stored("events", store.dead_events(after, limit));
-                Some(Input::DeadRead(dead))
-            }
-            Output::ApiResponse { id, response } => {
-                if let Some(sender) = self.pending.borrow_mut().remove(&id) {
-                    // Sending fails if the caller has disconnected.
-                    let _unsent = sender.send(response);
-                }
-                None
-            }
-            Output::ReadKeys(floor) => Some(Input::Keys(stored("keys", store.keys(floor)))),
-            Output::Trim {
-                floor,
-                oldest,
-                keys,
-            } => {
-                let trimmed = stored("trim", store.trim(floor, oldest, keys));
-                Some(Input::Trimmed(trimmed))
-            }
-            Output::CheckToken {
-                connection,
-                id,
-                token,
-            } => {
-                self.check_token(connection, id, token);
-                None
-            }
-            Output::CallPublishHook(request) => {
-                self.call_publish_hook(request);
-                None
-            }
             Output::Send { to, text } => {
-                sockets.send(&to, texts.encode(&text), text.len());
-                None
+                let encoded = room.store_mut().texts.encode(&text);
+                sockets.send(&to, encoded, text.len());
             }
             Output::Attach {
                 connection,
@@ -568,20 +480,25 @@ impl Object {
                 code,
                 attachment,
             } => log_fault("close", sockets.close(connection, code, &attachment)),
-            Output::Log(line) => {
-                log::write(line, SPAWN);
-                None
+            Output::ApiResponse { id, response } => {
+                if let Some(sender) = self.pending.borrow_mut().remove(&id) {
+                    // Sending fails if the caller has disconnected.
+                    let _unsent = sender.send(response);
+                }
             }
-            Output::StoreAbsence(absence) => log_fault("absence", store.store_absence(&absence)),
-            Output::DeleteAbsence(user) => log_fault("absence", store.delete_absence(&user)),
-            Output::StoreBan(ban) => Some(Input::BanStored(stored("ban", store.store_ban(&ban)))),
-            Output::DeleteBan(user) => log_fault("ban", store.delete_ban(&user)),
-            Output::StoreEndedTokens(ended) => {
-                let kept = stored("ended tokens", store.store_ended_tokens(&ended));
-                Some(Input::EndedTokensStored(kept))
-            }
-            Output::DeleteEndedTokens(user) => {
-                log_fault("ended tokens", store.delete_ended_tokens(&user))
+            Output::CheckToken {
+                connection,
+                id,
+                token,
+            } => self.check_token(connection, id, token),
+            Output::CallPublishHook(request) => self.call_publish_hook(request),
+            Output::Deliver(delivery) => self.deliver(delivery),
+            Output::Log(line) => log::write(line, SPAWN),
+            Output::Restart => awake.restarts = true,
+            Output::Remove => {
+                log_fault("remove", room.store().remove());
+                self.alarm.set(None);
+                awake.restarts = true;
             }
         }
     }
@@ -665,10 +582,6 @@ fn slow_consumers(awake: &mut Awake) -> Input {
     }
 }
 
-fn fresh_epoch() -> Result<String> {
-    Ok(format!("{:016x}", platform::random()?))
-}
-
 fn to_http(response: &ApiResponse) -> Result<Response> {
     Ok(ResponseBuilder::new()
         .with_status(response.status)
@@ -677,17 +590,9 @@ fn to_http(response: &ApiResponse) -> Result<Response> {
         .fixed(response.body.as_bytes().to_vec()))
 }
 
-/// Logs a storage error and hides it from the core, which only needs to know that one occurred.
-fn stored<T>(place: &str, outcome: Result<T>) -> std::result::Result<T, StorageFault> {
-    outcome.map_err(|error| {
-        console_error!("{place}: {error}");
-        StorageFault
-    })
-}
-
-fn log_fault(place: &str, outcome: Result<()>) -> Option<Input> {
+/// Logs an error that the room does not need to know of.
+fn log_fault(place: &str, outcome: Result<()>) {
     if let Err(error) = outcome {
         console_error!("{place}: {error}");
     }
-    None
 }

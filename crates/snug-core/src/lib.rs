@@ -2,9 +2,9 @@
 //!
 //! - [`auth`] turns a join request into an [`Admission`] or a [`Refusal`]: it verifies the token,
 //!   and [`capability`] evaluates what the token grants.
-//! - A [`Room`] turns each [`Input`] into [`Output`]s. Its state can be rebuilt from the
-//!   connections' attachments and from storage, so the room can be dropped and restored between
-//!   any two inputs.
+//! - A [`Room`] turns each [`Input`] into [`Output`]s, and keeps what has to last in a [`Store`]. Its
+//!   state can be rebuilt from the connections' attachments and from storage, so the room can be
+//!   dropped and restored between any two inputs.
 //! - [`protocol`] is the wire format, [`limits`] holds every fixed limit, and [`config`] reads the
 //!   operator's settings.
 //!
@@ -39,5 +39,6 @@ pub use protocol::{
 };
 pub use room::{
     Room,
-    io::{Input, Output, RoomSnapshot},
+    io::{Input, Output},
 };
+pub use storage::store::{RoomSnapshot, StorageFault, Store};

@@ -40,50 +40,44 @@ use crate::{
     ids::{ConnectionId, Epoch, Offset, RoomName, Timestamp},
     limits::{QUEUE_BYTES_MAX, REPLAY_RATE},
     protocol::{
-        command::{CommandId, PageStart},
+        command::CommandId,
         error::CloseCode,
         push::{Push, Welcome},
         refusal::Refusal,
     },
     rate::Bucket,
     room::{
-        bans::{Ban, Bans},
+        bans::Bans,
         closing_socket::ClosingSocket,
         connection::Connection,
         ended_tokens::EndedTokens,
         flush_window::{FlushWindow, PresenceWindow},
-        io::{EventWrite, Input, Output, RestoredSocket, RoomSnapshot},
+        io::{Input, Output, RestoredSocket},
         presence::{Arrival, Presence},
         user_entries::UserEntries,
     },
-    storage::{idempotency::Keys, retention::OldestMessages},
+    storage::{
+        idempotency::Keys,
+        retention::OldestMessages,
+        store::{RoomSnapshot, Store},
+    },
 };
 
 pub use self::timers::Wake;
 
 use self::{
-    actor::Actor,
-    api::Callers,
-    history::QueuedQuery,
-    inbound_frame::Frame,
-    kick::Kick,
-    outbox::Outbox,
-    presence_diff::PresenceDiff,
-    publish::AwaitingKeys,
-    publish_hook::PublishHookQueue,
-    sweep::Sweeps,
-    user_rates::UserRates,
-    webhooks::{Settled, Unwritten, WebhookQueue},
+    api::Callers, inbound_frame::Frame, outbox::Outbox, presence_diff::PresenceDiff,
+    publish_hook::PublishHookQueue, sweep::Sweeps, user_rates::UserRates, webhooks::WebhookQueue,
 };
 
-/// A room as a state machine without I/O, clock or randomness.
+/// A room as a state machine without clock or randomness, whose only I/O is its [`Store`].
 ///
-/// After each [`Self::handle_input`], call [`Self::poll_output`] until it returns `None`.
-/// If an [`Output`] is a storage request, feed its result as the next input before the next
-/// poll.
+/// After each [`Self::handle_input`], call [`Self::poll_output`] until it returns `None`. The room does its
+/// work there, step by step, so that the texts of one flush are sent before the next one is made.
 #[derive(Debug)]
-pub struct Room {
+pub struct Room<S> {
     name: RoomName,
+    store: S,
     rules: Rc<RoomRules>,
     epoch: Epoch,
     newest: Offset,
@@ -115,8 +109,6 @@ pub struct Room {
     inbox: Option<Frame>,
     /// Messages that wait for the publish hook, and the commands behind them.
     hook_queue: PublishHookQueue,
-    /// The storage request whose result is outstanding.
-    pending_query: Option<PendingQuery>,
     /// True if the room will be restored after this input; see [`Output::Restart`] and [`Output::Remove`].
     is_restarting: bool,
     /// True if the room was erased, and no user has joined since.
@@ -125,8 +117,6 @@ pub struct Room {
     removed_at: Option<Timestamp>,
     /// True if webhook events could not be stored during this input. The next one tries again.
     webhooks_failed: bool,
-    /// The next storage request.
-    queued_query: Option<QueuedQuery>,
     rates: UserRates,
     /// The bucket of replayed messages, for all joining clients together.
     replays: Bucket,
@@ -147,46 +137,6 @@ pub struct Room {
     outputs: VecDeque<Output>,
 }
 
-#[derive(Debug)]
-enum PendingQuery {
-    Append {
-        newest: Offset,
-        time: Timestamp,
-        bytes: u64,
-        /// The text of the messages.
-        body: Rc<str>,
-        /// The webhook events for them.
-        events: Option<EventWrite>,
-    },
-    Keys(AwaitingKeys),
-    Page(ReplyTo),
-    Measure(ApiRequestId),
-    Erase(ApiRequestId, Actor),
-    ReadDead(ApiRequestId),
-    WriteEvents {
-        write: EventWrite,
-        unwritten: Unwritten,
-    },
-    ReadEvents,
-    SettleEvents(Settled),
-    Ban {
-        reply_to: ReplyTo,
-        kick: Kick,
-        ban: Ban,
-    },
-    EndTokens {
-        id: ApiRequestId,
-        by: Actor,
-        ended: EndedTokens,
-    },
-    Trim,
-    Replay {
-        to: ConnectionId,
-        from: PageStart,
-        is_recovery: bool,
-    },
-}
-
 /// The requester that receives a result.
 #[derive(Clone, Debug)]
 enum ReplyTo {
@@ -199,11 +149,13 @@ enum ReplyTo {
     Api(ApiRequestId),
 }
 
-impl Room {
-    /// Builds a room from storage and the sockets' attachments: a new one, or one that wakes.
+impl<S: Store> Room<S> {
+    /// Builds a room from storage and the sockets' attachments: a new one, or one that wakes. `stored` is
+    /// what the store holds.
     pub fn restore(
         name: RoomName,
         rules: Rc<RoomRules>,
+        store: S,
         mut stored: RoomSnapshot,
         sockets: impl IntoIterator<Item = RestoredSocket>,
         now: Timestamp,
@@ -211,6 +163,7 @@ impl Room {
         let notified = std::mem::take(&mut stored.events.notified);
         let mut room = Self {
             name,
+            store,
             epoch: stored.epoch,
             newest: stored.newest,
             newest_time: stored.newest_time,
@@ -229,12 +182,10 @@ impl Room {
             clock: now,
             inbox: None,
             hook_queue: PublishHookQueue::default(),
-            pending_query: None,
             is_restarting: false,
             is_erased: false,
             removed_at: None,
             webhooks_failed: false,
-            queued_query: None,
             rates: UserRates::default(),
             replays: Bucket::default(),
             server_rates: UserRates::default(),
@@ -315,8 +266,7 @@ impl Room {
         self.now = self.now.max(now);
         self.clock = now;
         // A connection that has just disconnected cannot receive a `closing` push.
-        let is_disconnect = matches!(input, Input::Disconnect { .. });
-        if self.pending_query.is_none() && !is_disconnect {
+        if !matches!(input, Input::Disconnect { .. }) {
             self.close_expired();
         }
         match input {
@@ -343,30 +293,27 @@ impl Room {
             }
             Input::Flush => self.on_elapsed(),
             Input::SlowConsumers { queued } => self.close_slow(queued),
-            Input::Appended(outcome) => self.appended(outcome),
-            Input::Trimmed(outcome) => self.trimmed(outcome),
-            Input::BanStored(outcome) => self.ban_stored(outcome),
-            Input::EndedTokensStored(outcome) => self.ended_tokens_stored(outcome),
-            Input::Keys(outcome) => self.keys_read(outcome),
-            Input::Page(outcome) => self.page(outcome),
-            Input::Measured(outcome) => self.measured(outcome),
-            Input::Erased(outcome) => self.erased(outcome),
-            Input::EventsStored(outcome) => self.events_stored(outcome),
-            Input::EventsRead(outcome) => self.events_read(outcome),
             Input::Delivered {
                 last,
                 outcome,
                 chance,
             } => self.delivered(last, outcome, chance),
-            Input::EventsSettled(outcome) => self.events_settled(outcome),
-            Input::DeadRead(outcome) => self.dead_read(outcome),
         }
     }
 
-    /// Returns the next output; `None` if the input is fully processed, or if the result of a
-    /// storage request is outstanding.
+    /// Returns the store.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Returns the store, mutably.
+    pub fn store_mut(&mut self) -> &mut S {
+        &mut self.store
+    }
+
+    /// Returns the next output; `None` if the input is fully processed.
     pub fn poll_output(&mut self) -> Option<Output> {
-        while self.outputs.is_empty() && self.pending_query.is_none() && self.step() {}
+        while self.outputs.is_empty() && self.step() {}
         self.outputs.pop_front()
     }
 
@@ -379,7 +326,7 @@ impl Room {
         let more = self.hook_queue.next_len().or(next_len);
         if self.outbox.is_full(more.unwrap_or_default()) {
             self.flush();
-        } else if self.run_queued_query() || self.apply_next_decision() || self.handle_next_line() {
+        } else if self.apply_next_decision() || self.handle_next_line() {
         } else if self.is_flush_due() {
             self.flush();
         } else if self.call_back_end() {
@@ -456,7 +403,7 @@ impl Room {
                     self.presence_diff.include_originator();
                 }
             }
-            Arrival::Returned => self.outputs.push_back(Output::DeleteAbsence(user)),
+            Arrival::Returned => self.store.delete_absence(&user),
             Arrival::Another => {}
         }
         self.start_with(id, &options);

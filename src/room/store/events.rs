@@ -1,4 +1,4 @@
-//! Webhook events in the room's storage.
+//! Webhook events in the room's database.
 
 use js_sys::JsString;
 use snug_core::{
@@ -7,15 +7,15 @@ use snug_core::{
         Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents, dead_page,
     },
     limits::{DEAD_EVENTS_BYTES_MAX, DEAD_EVENTS_MAX},
-    room::io::EventWrite,
+    storage::store::EventWrite,
 };
 use wasm_bindgen::JsValue;
 use worker::{Result, SqlStorageValue};
 
-use super::{Store, columns, corrupt, integer, number, text};
+use super::database::{Database, columns, corrupt, integer, number, text};
 use crate::platform;
 
-impl Store {
+impl Database {
     /// Loads the state of the room's webhook events.
     pub(super) fn load_events(&self, source: &str) -> Result<StoredEvents> {
         let state = self.meta("events")?;
@@ -69,7 +69,7 @@ impl Store {
     }
 
     /// Stores events, the delivery state, and changes of the notified members.
-    pub fn store_events(&self, write: &EventWrite) -> Result<()> {
+    pub(super) fn store_events(&self, write: &EventWrite) -> Result<()> {
         let lines = write.row.as_ref().map(|row| row.lines.text().as_ref());
         let lines: Option<JsString> = lines.map(JsString::from);
         platform::transaction(&self.storage, || self.write_events(write, lines.as_ref()))
@@ -165,7 +165,7 @@ impl Store {
     }
 
     /// Fills a delivery with the events that are due.
-    pub fn fill_delivery(&self, delivery: &mut Delivery) -> Result<()> {
+    pub(super) fn fill_delivery(&self, delivery: &mut Delivery) -> Result<()> {
         let cursor = self.sql.exec_raw(
             "SELECT seq, count, time, bytes_before, epoch, lines FROM events
             WHERE seq >= coalesce((SELECT max(seq) FROM events WHERE seq <= ?), 0)
@@ -182,7 +182,7 @@ impl Store {
 
     /// Deletes rows whose events are all settled, and returns the oldest row that is left. Stores
     /// the events that were given up, and the changed shares.
-    pub fn settle_events(
+    pub(super) fn settle_events(
         &self,
         state: &EventState,
         dead: &[OutgoingEvent],
@@ -201,7 +201,7 @@ impl Store {
     }
 
     /// Returns a page of the dead events after one of them, and whether there are more.
-    pub fn dead_events(&self, after: u64, limit: u32) -> Result<(Vec<String>, bool)> {
+    pub(super) fn dead_events(&self, after: u64, limit: u32) -> Result<(Vec<String>, bool)> {
         let cursor = self.sql.exec_raw(
             "SELECT json FROM dead_events WHERE seq > ? ORDER BY seq",
             vec![number(after)],

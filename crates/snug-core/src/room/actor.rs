@@ -6,6 +6,7 @@ use crate::{
     ids::{Origin, Reference, UserId},
     log::LogLine,
     room::{connection::Connection, io::Output},
+    storage::store::Store,
 };
 
 /// The user behind an action on other users, as the log names them.
@@ -33,7 +34,7 @@ impl From<Caller> for Actor {
     }
 }
 
-impl Room {
+impl<S: Store> Room<S> {
     /// Logs a user's action on others, and returns the reference of the line, for the connections that
     /// it closes.
     pub(super) fn log_action(&mut self, line: LogLine, by: &Actor) -> Reference {

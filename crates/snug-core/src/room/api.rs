@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{ReplyTo, Room, actor::Actor, history::QueuedQuery, kick::Kick, publish::Publication};
+use super::{ReplyTo, Room, actor::Actor, kick::Kick, publish::Publication};
 use crate::{
     Capability,
     backend::api::{
@@ -15,9 +15,10 @@ use crate::{
     protocol::{error::ErrorCode, refusal::Refusal},
     rate::{Rate, SharedBucket},
     room::io::Output,
+    storage::store::Store,
 };
 
-impl Room {
+impl<S: Store> Room<S> {
     /// Handles an API request, or responds with a refusal.
     pub(super) fn handle_api_request(&mut self, id: ApiRequestId, request: ApiRequest, body: &str) {
         if let Err(refusal) = self.try_api_request(id, request, body) {
@@ -51,7 +52,7 @@ impl Room {
         match operation {
             ApiOperation::Publish => self.publish_for(id, &caller, body)?,
             ApiOperation::Messages(page) => {
-                self.queue_query(QueuedQuery::Page(ReplyTo::Api(id), page))
+                self.send_page(&ReplyTo::Api(id), page);
             }
             ApiOperation::Members => {
                 let (members, count) =
@@ -77,13 +78,11 @@ impl Room {
                 let by = Actor::from(caller);
                 self.kick(ReplyTo::Api(id), Kick { user, reason, by }, ban_seconds);
             }
-            ApiOperation::Describe => self.queue_query(QueuedQuery::Measure(id)),
+            ApiOperation::Describe => self.describe(id),
             ApiOperation::DeadEvents { after, limit } => {
-                self.queue_query(QueuedQuery::Dead { id, after, limit })
+                self.send_dead_events(id, after, limit);
             }
-            ApiOperation::Erase => {
-                self.queue_query(QueuedQuery::Erase(id, Actor::from(caller)));
-            }
+            ApiOperation::Erase => self.erase(id, &Actor::from(caller)),
         }
         Ok(())
     }

@@ -10,9 +10,10 @@ use crate::{
         io::Output,
         presence::{Absence, Departure},
     },
+    storage::store::Store,
 };
 
-impl Room {
+impl<S: Store> Room<S> {
     /// Closes a connection, and logs the close.
     pub(super) fn close(&mut self, id: ConnectionId, code: CloseCode) {
         if let Some(connection) = self.connections.get(&id) {
@@ -124,8 +125,8 @@ impl Room {
                 info: connection.info,
                 until: self.now.plus_ms(self.rules.presence_grace_ms),
             };
-            self.presence.start_grace(absence.clone());
-            self.outputs.push_back(Output::StoreAbsence(absence));
+            self.store.store_absence(&absence);
+            self.presence.start_grace(absence);
         }
     }
 }

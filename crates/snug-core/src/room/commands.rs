@@ -5,8 +5,8 @@ use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
 use serde_json::value::RawValue;
 
 use super::{
-    Frame, ReplyTo, Room, actor::Actor, history::QueuedQuery, kick::Kick, outbox::Audience,
-    publish::Publication, publish_hook::Scheduling,
+    Frame, ReplyTo, Room, actor::Actor, kick::Kick, outbox::Audience, publish::Publication,
+    publish_hook::Scheduling,
 };
 use crate::{
     Capability,
@@ -19,6 +19,7 @@ use crate::{
         push::Push,
     },
     room::{connection::Throttled, io::Output},
+    storage::store::Store,
 };
 
 /// The `retry_after_ms` of errors that are retryable.
@@ -29,7 +30,7 @@ const HOOK_QUEUE_FULL: &str = "too many messages await the publish hook; try aga
 
 const TOO_MUCH_UNREAD: &str = "the room's clients leave too much unread; try again later";
 
-impl Room {
+impl<S: Store> Room<S> {
     /// Accepts a frame, whose commands are processed one by one as outputs are polled.
     pub(super) fn receive(&mut self, from: ConnectionId, text: String) {
         let Some(connection) = self.connections.get_mut(&from) else {
@@ -171,7 +172,7 @@ impl Room {
             }
             Command::Members => self.list_members(from, id.as_ref()),
             Command::History(request) => {
-                self.queue_query(QueuedQuery::Page(ReplyTo::Command { from, id }, request));
+                self.send_page(&ReplyTo::Command { from, id }, request);
             }
             Command::Kick {
                 user,

@@ -1,6 +1,6 @@
 //! Ended tokens: a user's tokens that were issued before a given moment, for example before a sign-out.
 
-use super::{PendingQuery, Room};
+use super::Room;
 use crate::{
     backend::api::{ApiRequestId, ApiResponse},
     ids::{Timestamp, UserId},
@@ -9,9 +9,9 @@ use crate::{
     protocol::{error::CloseCode, refusal::Refusal},
     room::{
         actor::Actor,
-        io::{Output, StorageFault},
         user_entries::{UserEntries, UserEntry},
     },
+    storage::store::Store,
 };
 
 /// The end of a user's tokens, as it is stored.
@@ -55,7 +55,7 @@ impl UserEntries<EndedTokens> {
     }
 }
 
-impl Room {
+impl<S: Store> Room<S> {
     /// Ends the user's tokens that were issued before a moment: closes the connections that joined with
     /// one, and refuses such tokens for `seconds` and the leeway.
     ///
@@ -85,48 +85,40 @@ impl Room {
             until: earlier.map_or(until, |one| one.until.max(until)),
             user,
         };
-        self.outputs
-            .push_back(Output::StoreEndedTokens(ended.clone()));
-        self.pending_query = Some(PendingQuery::EndTokens { id, by, ended });
+        if self.store.store_ended_tokens(&ended).is_err() {
+            return self.respond(id, Err(Refusal::Internal));
+        }
+        self.close_ended(id, &by, ended);
     }
 
-    /// Closes the connections with an ended token once that is stored. Their clients reconnect if they
-    /// can get a new token.
-    pub(super) fn ended_tokens_stored(&mut self, outcome: Result<(), StorageFault>) {
-        match self.pending_query.take() {
-            Some(PendingQuery::EndTokens { id, by, ended }) => {
-                if outcome.is_err() {
-                    return self.respond(id, Err(Refusal::Internal));
-                }
-                let is_ended = |id: &_| {
-                    let connection = self.connections.get(id);
-                    connection.is_some_and(|one| one.issued < ended.issued_before)
-                };
-                let of_user = self.presence.connections_of(&ended.user);
-                let connections: Vec<_> = of_user.filter(is_ended).collect();
-                let closed = connections.len();
-                self.respond(id, Ok(ApiResponse::closed(closed)));
-                let code = CloseCode::TokenExpired;
-                let line = LogLine {
-                    user: Some(ended.user.clone()),
-                    closed: Some(closed),
-                    until: Some(ended.until),
-                    ..LogLine::new(LogEvent::EndTokens, Some(self.name.clone()))
-                };
-                let reference = self.log_action(line.with_code(code), &by);
-                self.ended_tokens.set(ended);
-                for connection in connections {
-                    self.close_because(connection, code, code.reason(), reference);
-                }
-            }
-            other => self.pending_query = other,
+    /// Closes the connections with an ended token. Their clients reconnect if they can get a new token.
+    fn close_ended(&mut self, id: ApiRequestId, by: &Actor, ended: EndedTokens) {
+        let is_ended = |id: &_| {
+            let connection = self.connections.get(id);
+            connection.is_some_and(|one| one.issued < ended.issued_before)
+        };
+        let of_user = self.presence.connections_of(&ended.user);
+        let connections: Vec<_> = of_user.filter(is_ended).collect();
+        let closed = connections.len();
+        self.respond(id, Ok(ApiResponse::closed(closed)));
+        let code = CloseCode::TokenExpired;
+        let line = LogLine {
+            user: Some(ended.user.clone()),
+            closed: Some(closed),
+            until: Some(ended.until),
+            ..LogLine::new(LogEvent::EndTokens, Some(self.name.clone()))
+        };
+        let reference = self.log_action(line.with_code(code), by);
+        self.ended_tokens.set(ended);
+        for connection in connections {
+            self.close_because(connection, code, code.reason(), reference);
         }
     }
 
     /// Removes the entries whose tokens have all expired.
     pub(super) fn remove_past_ended_tokens(&mut self) {
         while let Some(user) = self.ended_tokens.pop_expired(self.clock) {
-            self.outputs.push_back(Output::DeleteEndedTokens(user));
+            self.store.delete_ended_tokens(&user);
         }
     }
 }

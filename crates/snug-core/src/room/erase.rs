@@ -1,39 +1,35 @@
 //! Erasing a room: all connections are closed, and a new epoch starts.
 
-use super::{PendingQuery, Room, actor::Actor, publish_hook::PublishHookQueue};
+use super::{Room, actor::Actor, publish_hook::PublishHookQueue};
 use crate::{
-    backend::api::ApiResponse,
-    ids::{Epoch, Offset, Timestamp},
+    backend::api::{ApiRequestId, ApiResponse},
+    ids::{Offset, Timestamp},
     log::{LogEvent, LogLine},
     protocol::{error::CloseCode, refusal::Refusal},
-    room::{bans::Bans, io::StorageFault, user_entries::UserEntries},
-    storage::idempotency::Keys,
+    room::{bans::Bans, user_entries::UserEntries},
+    storage::{idempotency::Keys, store::Store},
 };
 
-impl Room {
-    /// Resets the room once storage is erased.
-    pub(super) fn erased(&mut self, outcome: Result<Epoch, StorageFault>) {
-        match self.pending_query.take() {
-            Some(PendingQuery::Erase(id, by)) => {
-                let Ok(epoch) = outcome else {
-                    return self.respond(id, Err(Refusal::Internal));
-                };
-                let closed = self.connections.len();
-                self.close_all(&by);
-                self.hook_queue = PublishHookQueue::default();
-                self.epoch = epoch;
-                (self.newest, self.bytes) = (Offset::default(), 0);
-                self.newest_time = Timestamp::default();
-                self.set_oldest(None);
-                self.keys = Some(Keys::default());
-                self.bans = Bans::default();
-                self.ended_tokens = UserEntries::default();
-                self.events.forget_dead();
-                self.is_erased = true;
-                self.respond(id, Ok(ApiResponse::closed(closed)));
-            }
-            other => self.pending_query = other,
-        }
+impl<S: Store> Room<S> {
+    /// Erases the storage, closes all connections, and resets the room.
+    pub(super) fn erase(&mut self, id: ApiRequestId, by: &Actor) {
+        self.store_draft();
+        let Ok(epoch) = self.store.erase() else {
+            return self.respond(id, Err(Refusal::Internal));
+        };
+        let closed = self.connections.len();
+        self.close_all(by);
+        self.hook_queue = PublishHookQueue::default();
+        self.epoch = epoch;
+        (self.newest, self.bytes) = (Offset::default(), 0);
+        self.newest_time = Timestamp::default();
+        self.set_oldest(None);
+        self.keys = Some(Keys::default());
+        self.bans = Bans::default();
+        self.ended_tokens = UserEntries::default();
+        self.events.forget_dead();
+        self.is_erased = true;
+        self.respond(id, Ok(ApiResponse::closed(closed)));
     }
 
     fn close_all(&mut self, by: &Actor) {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde_json::value::RawValue;
 
-use super::{PendingQuery, ReplyTo, Room, actor::Actor};
+use super::{ReplyTo, Room};
 use crate::{
     Capability,
     auth::{JoinOptions, Position},
@@ -19,35 +19,20 @@ use crate::{
         push::Push,
         refusal::Refusal,
     },
-    room::io::{Output, StorageFault},
+    room::io::Output,
     storage::{
         batch::Page,
         idempotency::KeyFloor,
         retention::{Floor, OldestMessages, TRIM_PAUSE_MS, TRIM_RETRY_MS},
+        store::{StorageFault, Store},
     },
 };
 
 /// The start of every stored message: its type, which a page of history omits.
 const MESSAGE_TAG: &str = r#"{"type":"message","#;
 
-/// A storage request that waits until earlier messages are stored.
-#[derive(Debug)]
-pub(super) enum QueuedQuery {
-    Page(ReplyTo, PageRequest),
-    Measure(ApiRequestId),
-    Erase(ApiRequestId, Actor),
-    Dead {
-        id: ApiRequestId,
-        after: u64,
-        limit: u32,
-    },
-}
-
-impl Room {
-    /// Sends a new connection its `welcome`, after reading the messages to replay.
-    ///
-    /// The room processes nothing else until storage has replied, so that live messages follow the
-    /// replay without a gap or a duplicate.
+impl<S: Store> Room<S> {
+    /// Sends a new connection its `welcome`, and the messages to replay.
     pub(super) fn start_with(&mut self, to: ConnectionId, options: &JoinOptions) {
         let may_read = self.connections.get(&to).is_some_and(|connection| {
             connection.receives_messages() && connection.can.has(Capability::History)
@@ -67,12 +52,8 @@ impl Room {
                 self.welcome(to, is_recovery.then_some(false));
             }
             Some(request) => {
-                self.read_page(request);
-                self.pending_query = Some(PendingQuery::Replay {
-                    to,
-                    from: request.from,
-                    is_recovery,
-                });
+                let page = self.read_page(request);
+                self.replay(to, request.from, is_recovery, page);
             }
             None => self.welcome(to, is_recovery.then_some(false)),
         }
@@ -90,42 +71,10 @@ impl Room {
         })
     }
 
-    /// Queues a storage request, and stores earlier messages first.
-    pub(super) fn queue_query(&mut self, query: QueuedQuery) {
-        if self.outbox.draft().is_some() {
-            self.flush();
-        }
-        self.queued_query = Some(query);
-    }
-
-    /// Emits the queued storage request; returns false if there is none.
-    pub(super) fn run_queued_query(&mut self) -> bool {
-        match self.queued_query.take() {
-            None => return false,
-            Some(QueuedQuery::Page(reply_to, request)) => {
-                self.pending_query = Some(PendingQuery::Page(reply_to));
-                self.read_page(request);
-            }
-            Some(QueuedQuery::Measure(id)) => {
-                self.pending_query = Some(PendingQuery::Measure(id));
-                let page = Page::new(oldest(), self.floor());
-                self.outputs.push_back(Output::Measure(page));
-            }
-            Some(QueuedQuery::Dead { id, after, limit }) => {
-                self.pending_query = Some(PendingQuery::ReadDead(id));
-                self.outputs.push_back(Output::ReadDead { after, limit });
-            }
-            Some(QueuedQuery::Erase(id, by)) => {
-                self.pending_query = Some(PendingQuery::Erase(id, by));
-                self.outputs.push_back(Output::Erase);
-            }
-        }
-        true
-    }
-
-    fn read_page(&mut self, request: PageRequest) {
-        let page = Page::new(request, self.floor());
-        self.outputs.push_back(Output::ReadPage(page));
+    fn read_page(&mut self, request: PageRequest) -> Result<Page, StorageFault> {
+        let mut page = Page::new(request, self.floor());
+        self.store.fill_page(&mut page)?;
+        Ok(page)
     }
 
     /// Returns the lower bound of retained messages.
@@ -137,31 +86,18 @@ impl Room {
 
     /// Deletes some of the messages below the floor.
     pub(super) fn trim(&mut self) {
-        self.pending_query = Some(PendingQuery::Trim);
         let oldest = self.oldest.map(|oldest| oldest.offset);
-        self.outputs.push_back(Output::Trim {
-            floor: self.floor(),
-            oldest: oldest.unwrap_or(self.newest.next()),
-            keys: KeyFloor::new(self.newest, self.now),
-        });
-    }
-
-    /// Handles the result of a trim.
-    pub(super) fn trimmed(&mut self, outcome: Result<Option<OldestMessages>, StorageFault>) {
-        match self.pending_query.take() {
-            Some(PendingQuery::Trim) => {
-                let pause_ms = match outcome {
-                    Ok(oldest) => {
-                        self.set_oldest(oldest);
-                        TRIM_PAUSE_MS
-                    }
-                    Err(StorageFault) => TRIM_RETRY_MS,
-                };
-                let next = self.now.plus_ms(pause_ms);
-                self.trim_at = self.trim_at.map(|at| at.max(next));
+        let oldest = oldest.unwrap_or(self.newest.next());
+        let keys = KeyFloor::new(self.newest, self.now);
+        let pause_ms = match self.store.trim(self.floor(), oldest, keys) {
+            Ok(oldest) => {
+                self.set_oldest(oldest);
+                TRIM_PAUSE_MS
             }
-            other => self.pending_query = other,
-        }
+            Err(StorageFault) => TRIM_RETRY_MS,
+        };
+        let next = self.now.plus_ms(pause_ms);
+        self.trim_at = self.trim_at.map(|at| at.max(next));
     }
 
     /// Records the oldest stored messages, and schedules the next trim by their time.
@@ -170,21 +106,10 @@ impl Room {
         self.trim_at = oldest.map(|oldest| self.rules.retention.trim_at(oldest.time));
     }
 
-    /// Handles a page that storage has read.
-    pub(super) fn page(&mut self, outcome: Result<Page, StorageFault>) {
-        match self.pending_query.take() {
-            Some(PendingQuery::Page(reply_to)) => self.send_page(&reply_to, outcome),
-            Some(PendingQuery::Replay {
-                to,
-                from,
-                is_recovery,
-            }) => self.replay(to, from, is_recovery, outcome),
-            other => self.pending_query = other,
-        }
-    }
-
-    fn send_page(&mut self, reply_to: &ReplyTo, outcome: Result<Page, StorageFault>) {
-        let Ok(page) = outcome else {
+    /// Sends a page of history.
+    pub(super) fn send_page(&mut self, reply_to: &ReplyTo, request: PageRequest) {
+        self.store_draft();
+        let Ok(page) = self.read_page(request) else {
             return self.fail(reply_to, "the history could not be read");
         };
         let (stored, more) = page.finish();
@@ -210,18 +135,14 @@ impl Room {
     }
 
     /// Responds with the room's status.
-    pub(super) fn measured(&mut self, outcome: Result<(Page, u64), StorageFault>) {
-        match self.pending_query.take() {
-            Some(PendingQuery::Measure(id)) => {
-                let response = outcome.map(|(page, storage_bytes)| {
-                    let oldest = page.first().unwrap_or(self.newest.next());
-                    let messages = self.newest.next().0.saturating_sub(oldest.0);
-                    self.status(messages, storage_bytes)
-                });
-                self.respond(id, response.map_err(|StorageFault| Refusal::Internal));
-            }
-            other => self.pending_query = other,
-        }
+    pub(super) fn describe(&mut self, id: ApiRequestId) {
+        self.store_draft();
+        let response = self.read_page(oldest()).map(|page| {
+            let oldest = page.first().unwrap_or(self.newest.next());
+            let messages = self.newest.next().0.saturating_sub(oldest.0);
+            self.status(messages, self.store.bytes())
+        });
+        self.respond(id, response.map_err(|StorageFault| Refusal::Internal));
     }
 
     /// Sends the `welcome`, then the messages. A recovery replays all missed messages or none.
@@ -230,9 +151,9 @@ impl Room {
         to: ConnectionId,
         from: PageStart,
         is_recovery: bool,
-        outcome: Result<Page, StorageFault>,
+        page: Result<Page, StorageFault>,
     ) {
-        let (messages, more) = outcome.map(Page::finish).unwrap_or_default();
+        let (messages, more) = page.map(Page::finish).unwrap_or_default();
         let is_complete = !more && self.is_all_after(from, messages.len());
         self.charge_replay(to, messages.iter().map(|message| message.len()).sum());
         self.welcome(to, is_recovery.then_some(is_complete));

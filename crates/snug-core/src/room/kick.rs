@@ -1,6 +1,6 @@
 //! Moderation: kicking and banning users.
 
-use super::{PendingQuery, ReplyTo, Room};
+use super::{ReplyTo, Room};
 use crate::{
     backend::api::ApiResponse,
     ids::{Timestamp, UserId},
@@ -11,11 +11,8 @@ use crate::{
         push::{Outcome, Push},
         refusal::Refusal,
     },
-    room::{
-        actor::Actor,
-        bans::Ban,
-        io::{Output, StorageFault},
-    },
+    room::{actor::Actor, bans::Ban},
+    storage::store::Store,
 };
 
 /// A user to kick.
@@ -28,7 +25,7 @@ pub(super) struct Kick {
     pub(super) by: Actor,
 }
 
-impl Room {
+impl<S: Store> Room<S> {
     /// Closes a user's connections. With `ban_seconds`, also bans the user, or lifts the ban if it
     /// is 0.
     ///
@@ -46,18 +43,26 @@ impl Room {
             user: kick.user.clone(),
             until: self.clock.plus_ms(seconds.saturating_mul(1000)),
         };
-        self.outputs.push_back(Output::StoreBan(ban.clone()));
-        self.pending_query = Some(PendingQuery::Ban {
-            reply_to,
-            kick,
-            ban,
-        });
+        if self.store.store_ban(&ban).is_err() {
+            return self.fail(&reply_to, "the ban could not be stored");
+        }
+        if ban.until > self.clock {
+            let until = Some(ban.until);
+            self.bans.set(ban);
+            self.kick_user(&reply_to, &kick, LogEvent::Ban, until);
+        } else {
+            // The ban was lifted. It was stored as ended first, because a deletion that fails would
+            // leave it in place.
+            self.bans.remove(&ban.user);
+            self.store.delete_ban(&ban.user);
+            self.kick_user(&reply_to, &kick, LogEvent::Unban, None);
+        }
     }
 
     /// Removes the bans that have ended, so that they do not count toward the maximum.
     pub(super) fn remove_ended_bans(&mut self) {
         while let Some(user) = self.bans.pop_expired(self.clock) {
-            self.outputs.push_back(Output::DeleteBan(user));
+            self.store.delete_ban(&user);
         }
     }
 
@@ -68,33 +73,6 @@ impl Room {
                 self.refuse(*from, id.as_ref(), ErrorCode::TooLarge, TOO_MANY);
             }
             ReplyTo::Api(id) => self.respond(*id, Err(Refusal::TooLarge(TOO_MANY))),
-        }
-    }
-
-    /// Completes a kick once its ban is stored.
-    pub(super) fn ban_stored(&mut self, outcome: Result<(), StorageFault>) {
-        match self.pending_query.take() {
-            Some(PendingQuery::Ban {
-                reply_to,
-                kick,
-                ban,
-            }) => {
-                if outcome.is_err() {
-                    return self.fail(&reply_to, "the ban could not be stored");
-                }
-                if ban.until > self.clock {
-                    let until = Some(ban.until);
-                    self.bans.set(ban);
-                    self.kick_user(&reply_to, &kick, LogEvent::Ban, until);
-                } else {
-                    // The ban was lifted. It was stored as ended first, because a deletion that
-                    // fails would leave it in place.
-                    self.bans.remove(&ban.user);
-                    self.outputs.push_back(Output::DeleteBan(ban.user));
-                    self.kick_user(&reply_to, &kick, LogEvent::Unban, None);
-                }
-            }
-            other => self.pending_query = other,
         }
     }
 
@@ -142,7 +120,7 @@ impl Room {
         if self.presence.is_absent(user) {
             self.flush_pending_join(user);
             self.presence.evict_absent(user);
-            self.outputs.push_back(Output::DeleteAbsence(user.clone()));
+            self.store.delete_absence(user);
             self.record_leave(user);
             self.presence_diff.leave(user.clone());
         }

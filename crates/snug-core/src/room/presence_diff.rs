@@ -6,6 +6,7 @@ use super::{Room, outbox::Audience};
 use crate::{
     ids::{ConnectionId, UserId},
     protocol::push::{PresenceChange, Push, StateChange},
+    storage::store::Store,
 };
 
 /// Joins, leaves and state changes since the last presence push.
@@ -71,7 +72,7 @@ impl PresenceDiff {
     }
 }
 
-impl Room {
+impl<S: Store> Room<S> {
     /// Pushes a pending leave of the user before the user joins again: one push cannot hold both.
     pub(super) fn flush_pending_leave(&mut self, user: &UserId) {
         if self.presence_diff.leaves.contains(user) {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
 
 use serde_json::value::RawValue;
 
-use super::{PendingQuery, Room, outbox::Draft};
+use super::{Room, outbox::Draft};
 use crate::{
     backend::api::{ApiRequestId, ApiResponse},
     ids::{ConnectionId, Timestamp, UserId},
@@ -15,10 +15,12 @@ use crate::{
         push::{Message, Push, Stored},
         refusal::Refusal,
     },
-    room::io::{Output, StorageFault},
+    room::io::Output,
     storage::{
+        batch::Batch,
         idempotency::{KeyFloor, Keys, StoredKey},
         retention::{OldestMessages, Retention},
+        store::{EventWrite, StorageFault, Store},
     },
 };
 
@@ -30,20 +32,6 @@ pub(super) struct Publication<'a> {
     pub(super) key: Option<Cow<'a, str>>,
     /// The time that the message gets; the time of its command or request if absent.
     pub(super) time: Option<Timestamp>,
-}
-
-/// A publish that waits until the idempotency keys are read.
-#[derive(Debug)]
-pub(super) enum AwaitingKeys {
-    Command {
-        from: ConnectionId,
-        id: Option<CommandId>,
-        publication: Publication<'static>,
-    },
-    Api {
-        id: ApiRequestId,
-        publications: Vec<(UserId, Publication<'static>)>,
-    },
 }
 
 /// The author of a message.
@@ -67,7 +55,7 @@ impl Publication<'_> {
     }
 }
 
-impl Room {
+impl<S: Store> Room<S> {
     /// Publishes a member's message. If a message with its key is stored already, replies with that
     /// message's offset.
     pub(super) fn publish(
@@ -76,13 +64,8 @@ impl Room {
         id: Option<CommandId>,
         publication: Publication<'_>,
     ) {
-        if publication.key.is_some() && self.keys.is_none() {
-            let publication = publication.into_owned();
-            return self.read_keys(AwaitingKeys::Command {
-                from,
-                id,
-                publication,
-            });
+        if publication.key.is_some() && self.load_keys().is_err() {
+            return self.reject_unstored(from, id.as_ref());
         }
         let Some(connection) = self.connections.get(&from) else {
             return;
@@ -100,12 +83,12 @@ impl Room {
             _ if self.rules.publish_fallback.is_some() => {
                 self.await_decision(from, id, author, publication)
             }
-            _ => self.store(from, id, &author, &publication),
+            _ => self.draft_and_ack(from, id, &author, &publication),
         }
     }
 
     /// Adds a member's message to the draft, and its reply to the outbox.
-    pub(super) fn store(
+    pub(super) fn draft_and_ack(
         &mut self,
         from: ConnectionId,
         id: Option<CommandId>,
@@ -126,10 +109,8 @@ impl Room {
         publications: Vec<(UserId, Publication<'_>)>,
     ) {
         let has_key = publications.iter().any(|(_, one)| one.key.is_some());
-        if has_key && self.keys.is_none() {
-            let owned = |(user, one): (UserId, Publication<'_>)| (user, one.into_owned());
-            let publications = publications.into_iter().map(owned).collect();
-            return self.read_keys(AwaitingKeys::Api { id, publications });
+        if has_key && self.load_keys().is_err() {
+            return self.respond(id, Err(Refusal::Internal));
         }
         if let Err(refusal) = self.check_times(&publications) {
             return self.respond(id, Err(refusal));
@@ -156,40 +137,15 @@ impl Room {
         }
     }
 
-    /// Reads the keys from storage. This happens on first use, because most rooms that wake do not
-    /// need them.
-    fn read_keys(&mut self, waiting: AwaitingKeys) {
-        self.outputs.push_back(Output::ReadKeys(self.key_floor()));
-        self.pending_query = Some(PendingQuery::Keys(waiting));
-    }
-
-    /// Resumes the publish that waited for the keys.
-    pub(super) fn keys_read(&mut self, outcome: Result<Vec<StoredKey>, StorageFault>) {
-        match (self.pending_query.take(), outcome) {
-            (Some(PendingQuery::Keys(waiting)), Ok(stored)) => {
-                let floor = self.key_floor();
-                let keys = self.keys.insert(Keys::default());
-                stored.into_iter().for_each(|key| keys.add(key, floor));
-                match waiting {
-                    AwaitingKeys::Command {
-                        from,
-                        id,
-                        publication,
-                    } => self.publish(from, id, publication),
-                    AwaitingKeys::Api { id, publications } => self.publish_all(id, publications),
-                }
-            }
-            (
-                Some(PendingQuery::Keys(AwaitingKeys::Command { from, id, .. })),
-                Err(StorageFault),
-            ) => {
-                self.reject_unstored(from, id.as_ref());
-            }
-            (Some(PendingQuery::Keys(AwaitingKeys::Api { id, .. })), Err(StorageFault)) => {
-                self.respond(id, Err(Refusal::Internal));
-            }
-            (other, _) => self.pending_query = other,
+    /// Reads the keys from storage on their first use, because most rooms that wake do not need them.
+    fn load_keys(&mut self) -> Result<(), StorageFault> {
+        if self.keys.is_none() {
+            let floor = self.key_floor();
+            let stored = self.store.keys(floor)?;
+            let keys = self.keys.insert(Keys::default());
+            stored.into_iter().for_each(|key| keys.add(key, floor));
         }
+        Ok(())
     }
 
     /// Returns the position of a message that the user has stored with the same key.
@@ -300,59 +256,53 @@ impl Room {
         if !self.rules.retention.keeps_any() {
             batch.json = "".into();
         }
-        self.pending_query = Some(PendingQuery::Append {
-            newest: batch.last(),
-            time: batch.time,
-            bytes: batch.bytes_after(),
-            body,
-            events: events.clone(),
-        });
-        self.outputs.push_back(Output::Append { batch, events });
+        match self.store.append(&batch, events.as_ref()) {
+            Ok(()) => self.announce(&batch, body, events),
+            Err(StorageFault) => self.reject_draft(),
+        }
     }
 
-    /// Sends the stored messages, or errors if they could not be stored.
-    pub(super) fn appended(&mut self, outcome: Result<(), StorageFault>) {
-        match self.pending_query.take() {
-            Some(PendingQuery::Append {
-                newest,
-                time,
-                bytes,
-                body,
-                events,
-            }) => {
-                if outcome.is_ok() {
-                    if let Some(events) = events {
-                        self.events.written(events);
-                    }
-                    let before = std::mem::replace(&mut self.newest, newest);
-                    (self.newest_time, self.bytes) = (time, bytes);
-                    if self.trim_at.is_none() && self.rules.retention.keeps_any() {
-                        let offset = before.next();
-                        self.set_oldest(Some(OldestMessages { offset, time }));
-                    }
-                    let requests = self.outbox.take_api_requests();
-                    self.deliver(body);
-                    for (id, positions) in requests {
-                        self.respond(id, Ok(ApiResponse::published(&self.epoch, &positions)));
-                    }
-                    if Retention::is_trim_due(before, newest) {
-                        self.trim();
-                    }
-                } else {
-                    self.keys = None;
-                    self.is_restarting = true;
-                    self.outputs.push_back(Output::Restart);
-                    for (id, _) in self.outbox.take_api_requests() {
-                        self.respond(id, Err(Refusal::Internal));
-                    }
-                    for (to, id) in self.outbox.drop_unstored(self.newest) {
-                        self.reject_unstored(to, id.as_ref());
-                    }
-                    self.deliver("".into());
-                }
-            }
-            other => self.pending_query = other,
+    /// Flushes if messages wait to be stored. A request that needs them in storage begins with this.
+    pub(super) fn store_draft(&mut self) {
+        if self.outbox.draft().is_some() {
+            self.flush();
         }
+    }
+
+    /// Sends the messages that have just been stored.
+    fn announce(&mut self, batch: &Batch, body: Rc<str>, events: Option<EventWrite>) {
+        if let Some(events) = events {
+            self.events.written(events);
+        }
+        let before = std::mem::replace(&mut self.newest, batch.last());
+        (self.newest_time, self.bytes) = (batch.time, batch.bytes_after());
+        if self.trim_at.is_none() && self.rules.retention.keeps_any() {
+            let (offset, time) = (batch.first, batch.time);
+            self.set_oldest(Some(OldestMessages { offset, time }));
+        }
+        let requests = self.outbox.take_api_requests();
+        self.deliver(body);
+        for (id, positions) in requests {
+            self.respond(id, Ok(ApiResponse::published(&self.epoch, &positions)));
+        }
+        if Retention::is_trim_due(before, self.newest) {
+            self.trim();
+        }
+    }
+
+    /// Rejects the messages that could not be stored, and sends the other lines. The room is then
+    /// restored, because another object may have taken their offsets.
+    fn reject_draft(&mut self) {
+        self.keys = None;
+        self.is_restarting = true;
+        self.outputs.push_back(Output::Restart);
+        for (id, _) in self.outbox.take_api_requests() {
+            self.respond(id, Err(Refusal::Internal));
+        }
+        for (to, id) in self.outbox.drop_unstored(self.newest) {
+            self.reject_unstored(to, id.as_ref());
+        }
+        self.deliver("".into());
     }
 
     fn deliver(&mut self, body: Rc<str>) {

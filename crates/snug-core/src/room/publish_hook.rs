@@ -27,6 +27,7 @@ use crate::{
         error::ErrorCode,
     },
     room::io::Output,
+    storage::store::Store,
 };
 
 /// The error text for a message that the publish hook refuses without a reason.
@@ -85,7 +86,7 @@ pub(super) enum Scheduling {
     Never,
 }
 
-impl Room {
+impl<S: Store> Room<S> {
     /// Returns when to process a command.
     pub(super) fn scheduling_of(&self, from: ConnectionId, line: &str) -> Scheduling {
         let Some(connection) = self.connections.get(&from) else {
@@ -174,7 +175,7 @@ impl Room {
             None => self.rules.publish_fallback == Some(PublishFallback::Allow),
         };
         if is_allowed {
-            self.store(from, id, &author, &publication);
+            self.draft_and_ack(from, id, &author, &publication);
         } else {
             self.refuse(from, id.as_ref(), ErrorCode::Internal, NO_DECISION);
         }

@@ -13,9 +13,10 @@ use crate::{
     },
     room::io::Output,
     secret::Secret,
+    storage::store::Store,
 };
 
-impl Room {
+impl<S: Store> Room<S> {
     /// Starts the check of a new token. The connection stays usable during the check.
     pub(super) fn refresh(&mut self, from: ConnectionId, id: Option<CommandId>, token: Secret) {
         let Some(connection) = self.connections.get_mut(&from) else {

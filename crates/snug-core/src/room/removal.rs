@@ -6,9 +6,10 @@ use crate::{
     ids::{Offset, Timestamp},
     limits::{EMPTY_ROOM_MS, OFFSETS_MS},
     room::io::Output,
+    storage::store::Store,
 };
 
-impl Room {
+impl<S: Store> Room<S> {
     /// Returns the time at which the room is removed; `None` while it holds anything.
     pub(super) fn removed_at(&self) -> Option<Timestamp> {
         self.removed_at

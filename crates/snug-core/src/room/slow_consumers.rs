@@ -7,12 +7,13 @@ use crate::{
     ids::{ConnectionId, UserId},
     limits::{QUEUE_BYTES_MAX, RECOVERY_BYTES_MAX, ROOM_QUEUE_BYTES_MAX, USER_QUEUE_BYTES_MAX},
     protocol::error::CloseCode,
+    storage::store::Store,
 };
 
 /// The bytes that wait for the room's clients, with which another replay still fits.
 const UNREAD_BYTES_MAX: u64 = ROOM_QUEUE_BYTES_MAX - RECOVERY_BYTES_MAX as u64;
 
-impl Room {
+impl<S: Store> Room<S> {
     /// Sets the bytes that the runtime queues for all sockets of the room. It may be too large by what
     /// clients have read since the room last sent them something.
     pub fn set_unread_bytes(&mut self, bytes: u64) {

@@ -11,6 +11,7 @@ use crate::{
     ids::{ConnectionId, Timestamp},
     limits::{QUIET_MS, SWEEP_MS_MAX},
     room::connection::Connection,
+    storage::store::Store,
 };
 
 /// Largest number of sweeps in an idle timeout while the room is in use. Each sweep checks every
@@ -57,7 +58,7 @@ impl Sweeps {
     }
 }
 
-impl Room {
+impl<S: Store> Room<S> {
     /// Returns true if a socket may be dead by now.
     ///
     /// [`crate::Input::Timeout`] then finds it. The Worker asks before a join and before a request of

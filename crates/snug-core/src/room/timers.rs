@@ -7,7 +7,7 @@ use super::Room;
 use crate::{
     ids::{ConnectionId, Timestamp},
     protocol::error::CloseCode,
-    room::io::Output,
+    storage::store::Store,
 };
 
 /// The reason for a timeout.
@@ -35,7 +35,7 @@ pub enum Wake {
     Removal,
 }
 
-impl Room {
+impl<S: Store> Room<S> {
     /// Returns the time of the next [`crate::Input::Timeout`], and its reason; `None` if nothing
     /// will become due.
     pub fn poll_timeout(&self) -> Option<(Timestamp, Wake)> {
@@ -71,7 +71,7 @@ impl Room {
     /// Handles everything that is due.
     pub(super) fn on_timeout(&mut self, answered: Option<&BTreeMap<ConnectionId, Timestamp>>) {
         while let Some(user) = self.presence.pop_expired(self.now) {
-            self.outputs.push_back(Output::DeleteAbsence(user.clone()));
+            self.store.delete_absence(&user);
             self.record_leave(&user);
             self.presence_diff.leave(user);
         }

@@ -8,25 +8,26 @@ use std::{collections::BTreeSet, mem::take};
 
 use serde_json::value::RawValue;
 
-pub(super) use self::queue::{Settled, Unwritten, WebhookQueue};
+pub(super) use self::queue::WebhookQueue;
 
 use self::queue::InFlight;
-use super::{PendingQuery, Room};
+use super::Room;
 use crate::{
     backend::{
         api::{ApiRequestId, ApiResponse},
-        webhook::{Delivery, Event, EventKind, Lines, OldestRow},
+        webhook::{Delivery, Event, EventKind, Lines},
     },
     ids::{Timestamp, UserId},
     limits::{DELIVERY_LOST_MS, EVENT_MS_MAX, VACATED_MS},
     protocol::refusal::Refusal,
     room::{
-        io::{DeliveryOutcome, EventWrite, Output, StorageFault},
+        io::{DeliveryOutcome, Output},
         presence::Absence,
     },
+    storage::store::{EventWrite, StorageFault, Store},
 };
 
-impl Room {
+impl<S: Store> Room<S> {
     /// Records that a user has become a member.
     pub(super) fn record_join(&mut self, user: &UserId, info: Option<&RawValue>) {
         self.record_occupancy();
@@ -114,8 +115,8 @@ impl Room {
                     info: None,
                     until: self.now.plus_ms(self.rules.presence_grace_ms),
                 };
-                self.presence.start_grace(absence.clone());
-                self.outputs.push_back(Output::StoreAbsence(absence));
+                self.store.store_absence(&absence);
+                self.presence.start_grace(absence);
             }
         }
     }
@@ -159,7 +160,7 @@ impl Room {
         self.flush_before_events()
             || self.write_events()
             || self.settle_events()
-            || self.read_events()
+            || self.send_events()
     }
 
     /// Stores earlier messages before later events, because events are delivered in order.
@@ -193,30 +194,19 @@ impl Room {
         if write.is_empty() {
             return false;
         }
-        self.pending_query = Some(PendingQuery::WriteEvents {
-            write: write.clone(),
-            unwritten,
-        });
-        self.outputs.push_back(Output::StoreEvents(write));
+        match self.store.store_events(&write) {
+            Ok(()) => self.events.written(write),
+            // They wait for the next input.
+            Err(StorageFault) => {
+                self.webhooks_failed = true;
+                self.events.unwritten.put_back(unwritten);
+            }
+        }
         true
     }
 
-    /// Handles the result of storing events. After a fault, they wait for the next input.
-    pub(super) fn events_stored(&mut self, outcome: Result<(), StorageFault>) {
-        match self.pending_query.take() {
-            Some(PendingQuery::WriteEvents { write, unwritten }) => match outcome {
-                Ok(()) => self.events.written(write),
-                Err(StorageFault) => {
-                    self.webhooks_failed = true;
-                    self.events.unwritten.put_back(unwritten);
-                }
-            },
-            other => self.pending_query = other,
-        }
-    }
-
-    /// Reads the events of the next delivery; returns false if none is due.
-    fn read_events(&mut self) -> bool {
+    /// Reads and sends the events of the next delivery; returns false if none is due.
+    fn send_events(&mut self) -> bool {
         if !take(&mut self.events.is_due) {
             return false;
         }
@@ -226,28 +216,19 @@ impl Room {
             // A retry must hold the same events, because receivers recognize it by its id.
             delivery = delivery.up_to(events.state.tried);
         }
-        self.pending_query = Some(PendingQuery::ReadEvents);
-        self.outputs.push_back(Output::ReadEvents(delivery));
-        true
-    }
-
-    /// Sends the delivery that storage has filled.
-    pub(super) fn events_read(&mut self, outcome: Result<Delivery, StorageFault>) {
-        match self.pending_query.take() {
-            Some(PendingQuery::ReadEvents) => match outcome {
-                Ok(delivery) if delivery.range().is_some() => {
-                    self.events.in_flight = Some(InFlight {
-                        delivery: delivery.clone(),
-                        until: self.now.plus_ms(DELIVERY_LOST_MS),
-                    });
-                    self.outputs.push_back(Output::Deliver(delivery));
-                }
-                // All that waited were lost.
-                Ok(delivery) => self.events.settle(delivery.last(), &[]),
-                Err(StorageFault) => self.events.state.put_off(None, 0, self.now),
-            },
-            other => self.pending_query = other,
+        match self.store.fill_delivery(&mut delivery) {
+            Ok(()) if delivery.range().is_some() => {
+                self.events.in_flight = Some(InFlight {
+                    delivery: delivery.clone(),
+                    until: self.now.plus_ms(DELIVERY_LOST_MS),
+                });
+                self.outputs.push_back(Output::Deliver(delivery));
+            }
+            // All that waited were lost.
+            Ok(()) => self.events.settle(delivery.last(), &[]),
+            Err(StorageFault) => self.events.state.put_off(None, 0, self.now),
         }
+        true
     }
 
     /// Handles the result of the delivery that ends with event `last`.
@@ -294,47 +275,28 @@ impl Room {
             return false;
         };
         let users = settled.users.iter();
-        self.outputs.push_back(Output::SettleEvents {
-            state: events.state.clone(),
-            dead: settled.dead.clone(),
-            shares: users
-                .map(|user| (user.clone(), events.shares.of(user)))
-                .collect(),
-        });
-        self.pending_query = Some(PendingQuery::SettleEvents(settled));
+        let shares: Vec<_> = users
+            .map(|user| (user.clone(), events.shares.of(user)))
+            .collect();
+        match self
+            .store
+            .settle_events(&events.state, &settled.dead, &shares)
+        {
+            Ok(oldest) => events.removed(oldest),
+            // The next input tries again. If the room is restored before, the events are sent again
+            // with the same id, so that the back end can recognize them.
+            Err(StorageFault) => {
+                self.webhooks_failed = true;
+                events.settled = Some(settled);
+            }
+        }
         true
     }
 
-    /// Handles the result of deleting settled events.
-    pub(super) fn events_settled(&mut self, outcome: Result<Option<OldestRow>, StorageFault>) {
-        match self.pending_query.take() {
-            Some(PendingQuery::SettleEvents(settled)) => match outcome {
-                Ok(oldest) => self.events.removed(oldest),
-                // The next input tries again. If the room is restored before, the events are sent
-                // again with the same id, so that the back end can recognize them.
-                Err(StorageFault) => {
-                    self.webhooks_failed = true;
-                    self.events.settled = Some(settled);
-                }
-            },
-            other => self.pending_query = other,
-        }
-    }
-
     /// Responds with dead events.
-    pub(super) fn dead_read(&mut self, outcome: Result<(Vec<String>, bool), StorageFault>) {
-        match self.pending_query.take() {
-            Some(PendingQuery::ReadDead(id)) => self.send_dead_events(id, outcome),
-            other => self.pending_query = other,
-        }
-    }
-
-    fn send_dead_events(
-        &mut self,
-        id: ApiRequestId,
-        outcome: Result<(Vec<String>, bool), StorageFault>,
-    ) {
-        match outcome {
+    pub(super) fn send_dead_events(&mut self, id: ApiRequestId, after: u64, limit: u32) {
+        self.store_draft();
+        match self.store.dead_events(after, limit) {
             Ok((events, more)) => self.respond_with_charge(id, ApiResponse::dead(&events, more)),
             Err(StorageFault) => self.respond(id, Err(Refusal::Internal)),
         }

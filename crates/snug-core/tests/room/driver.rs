@@ -15,7 +15,7 @@ mod store;
 use serde_json::{Value, json, value::RawValue};
 use snug_core::{
     Admission, ApiRequest, ApiRequestId, ApiResponse, Config, ConnectionId, Input, Offset, Origin,
-    Output, Refusal, Room, RoomName, Timestamp, UserId,
+    Output, Refusal, Room, RoomName, Store, Timestamp, UserId,
     auth::{
         JoinOptions, Position,
         token::{ClaimedLimits, Claims},
@@ -109,7 +109,7 @@ pub fn gathering_scenario_with(rules: impl Fn(&mut RoomRules), script: impl Fn(&
 
 /// A room with its sockets, storage and clock.
 pub struct TestRoom {
-    room: Room,
+    room: Room<MemoryStore>,
     life: Life,
     rules: Rc<RoomRules>,
     now: Timestamp,
@@ -118,9 +118,6 @@ pub struct TestRoom {
     flush_at: Option<Timestamp>,
     connected: u64,
     sockets: BTreeMap<ConnectionId, Socket>,
-    store: MemoryStore,
-    /// The rows that the room appended since the last [`Self::take_rows`].
-    rows: Vec<AppendedRow>,
     transcript: Vec<String>,
     ignores_closes: bool,
     alarms: usize,
@@ -143,7 +140,7 @@ pub struct TestRoom {
     responses: BTreeMap<ApiRequestId, Result<ApiResponse, Refusal>>,
 }
 
-/// A row of messages that the room appended, whether storage accepted it or failed.
+/// A row of messages that the room appended, whether the storage accepted it or failed.
 #[derive(Clone, Copy, Debug)]
 pub struct AppendedRow {
     pub first: u64,
@@ -295,9 +292,11 @@ impl TestUser {
 impl TestRoom {
     pub fn new(life: Life, rules: RoomRules) -> Self {
         let (rules, now) = (Rc::new(rules), Timestamp(START_MS));
-        let store = MemoryStore::new();
+        let mut store = MemoryStore::new();
+        store.log = Some(Vec::new());
+        let stored = store.stored();
         Self {
-            room: Room::restore(room_name(), rules.clone(), store.stored(), [], now),
+            room: Room::restore(room_name(), rules.clone(), store, stored, [], now),
             life,
             rules,
             now,
@@ -305,8 +304,6 @@ impl TestRoom {
             flush_at: None,
             connected: 0,
             sockets: BTreeMap::new(),
-            store,
-            rows: Vec::new(),
             transcript: Vec::new(),
             ignores_closes: false,
             alarms: 0,
@@ -549,15 +546,15 @@ impl TestRoom {
 
     /// Returns the events in storage, as stored.
     pub fn stored_events(&self) -> Vec<&str> {
-        let rows = self.store.events.values();
+        let rows = self.room.store().events.values();
         rows.flat_map(|row| row.lines.text().split('\n')).collect()
     }
 
     /// Stores another event, so that the stored events have `bytes` more bytes.
     pub fn fills_event_storage(&mut self, bytes: u64) {
-        let stored = self.store.stored().events;
+        let stored = self.room.store().stored().events;
         let line = r#"{"time":1}"#;
-        self.store.append_events(EventRow {
+        self.room.store_mut().append_events(EventRow {
             first: stored.newest + 1,
             count: 1,
             time: self.now,
@@ -757,7 +754,7 @@ impl TestRoom {
     #[track_caller]
     pub fn on_timeout(&mut self) {
         self.alarms += 1;
-        self.store.alarm = Some(self.now);
+        self.room.store_mut().alarm = Some(self.now);
         let answered = self
             .open_sockets()
             .filter_map(|(id, socket)| Some((*id, socket.answered?)))
@@ -777,7 +774,7 @@ impl TestRoom {
 
     /// Returns the number of bans in storage.
     pub fn stored_bans(&self) -> usize {
-        self.store.bans.len()
+        self.room.store().bans.len()
     }
 
     /// Stores a number of bans and restores the room.
@@ -785,14 +782,17 @@ impl TestRoom {
         for number in 0..bans {
             let user = UserId::parse(&format!("banned {number}")).unwrap();
             let until = self.now.plus_ms(3_600_000);
-            self.store.bans.insert(user.clone(), Ban { user, until });
+            self.room
+                .store_mut()
+                .bans
+                .insert(user.clone(), Ban { user, until });
         }
         self.restore();
     }
 
     /// Returns the number of users with ended tokens in storage.
     pub fn stored_ended_tokens(&self) -> usize {
-        self.store.ended_tokens.len()
+        self.room.store().ended_tokens.len()
     }
 
     /// Stores the end of the tokens of a number of users for an hour, and restores the room.
@@ -804,7 +804,7 @@ impl TestRoom {
                 issued_before: self.now,
                 until: self.now.plus_ms(3_600_000),
             };
-            self.store.ended_tokens.insert(user, ended);
+            self.room.store_mut().ended_tokens.insert(user, ended);
         }
         self.restore();
     }
@@ -829,7 +829,7 @@ impl TestRoom {
 
     /// Makes the next storage operation fail.
     pub fn storage_fails_once(&mut self) {
-        self.store.faults = 1;
+        self.room.store_mut().faults = 1;
     }
 
     /// Drops the room and restores it from storage and attachments. The platform does not do this
@@ -854,10 +854,13 @@ impl TestRoom {
             })
             .rev()
             .collect();
+        let store = std::mem::take(self.room.store_mut());
+        let stored = store.stored();
         self.room = Room::restore(
             room_name(),
             self.rules.clone(),
-            self.store.stored(),
+            store,
+            stored,
             sockets,
             self.now,
         );
@@ -890,13 +893,13 @@ impl TestRoom {
     #[track_caller]
     pub fn stores_messages(&mut self, messages: impl IntoIterator<Item = Value>) {
         for data in messages {
-            let offset = self.store.newest().next();
+            let offset = self.room.store().newest().next();
             let json = format!(
                 r#"{{"type":"message","offset":{},"time":{},"user":"old","data":{data}}}"#,
                 offset.0, self.now.0
             );
             let json = json.into();
-            let (time, bytes_before) = (self.now, self.store.bytes());
+            let (time, bytes_before) = (self.now, self.room.store().bytes());
             let batch = Batch {
                 first: offset,
                 count: 1,
@@ -905,14 +908,17 @@ impl TestRoom {
                 json,
                 keys: Vec::new(),
             };
-            assert_eq!(self.store.append(batch, None), Ok(()));
+            self.room.store_mut().append_row(batch);
         }
         self.restore();
     }
 
     /// Deletes the rows up to an offset from storage.
     pub fn loses_rows_up_to(&mut self, offset: u64) {
-        self.store.rows.retain(|first, _| first.0 > offset);
+        self.room
+            .store_mut()
+            .rows
+            .retain(|first, _| first.0 > offset);
     }
 
     /// Returns the lengths of all frames sent to a client.
@@ -930,24 +936,35 @@ impl TestRoom {
 
     /// Returns the number of messages of each row, without trimmed rows.
     pub fn stored_rows(&self) -> Vec<u64> {
-        let rows = self.store.rows.values();
+        let rows = self.room.store().rows.values();
         let rows = rows.filter(|row| !row.json.is_empty());
         rows.map(|row| row.count).collect()
     }
 
     /// Returns the rows that the room appended since the last call.
     pub fn take_rows(&mut self) -> Vec<AppendedRow> {
-        std::mem::take(&mut self.rows)
+        let appended = std::mem::take(&mut self.room.store_mut().appended);
+        let row = |(batch, is_stored): (Batch, bool)| AppendedRow {
+            first: batch.first.0,
+            count: batch.count as usize,
+            is_stored,
+        };
+        appended.into_iter().map(row).collect()
     }
 
     /// Returns the number of stored rows.
     pub fn stored_count(&self) -> usize {
-        self.store.rows.len()
+        self.room.store().rows.len()
     }
 
     /// Returns the total size of the stored messages.
     pub fn stored_bytes(&self) -> usize {
-        self.store.rows.values().map(|row| row.json.len()).sum()
+        self.room
+            .store()
+            .rows
+            .values()
+            .map(|row| row.json.len())
+            .sum()
     }
 
     // Receiving.
@@ -1075,7 +1092,7 @@ impl TestRoom {
             self.room.handle_input(input, self.now);
             self.apply_outputs();
         }
-        self.store.alarm = self.room.poll_timeout().map(|(at, _)| at);
+        self.room.store_mut().alarm = self.room.poll_timeout().map(|(at, _)| at);
         let flush_ms = self.room.poll_flush();
         self.flush_at = flush_ms.map(|ms| self.now.plus_ms(ms));
         if let Some(ms) = flush_ms {
@@ -1105,7 +1122,14 @@ impl TestRoom {
     fn apply_outputs(&mut self) {
         let mut closed = Vec::new();
         let mut restarts = false;
-        while let Some(output) = self.room.poll_output() {
+        loop {
+            let output = self.room.poll_output();
+            if let Some(calls) = &mut self.room.store_mut().log {
+                self.transcript.append(calls);
+            }
+            let Some(output) = output else {
+                break;
+            };
             self.record(&output);
             match output {
                 Output::Attach {
@@ -1119,51 +1143,9 @@ impl TestRoom {
                 },
                 Output::Restart => restarts = true,
                 Output::Remove => {
-                    self.store.remove();
+                    self.room.store_mut().remove();
                     self.removals += 1;
                     restarts = true;
-                }
-                Output::Append { batch, events } => {
-                    let (first, count) = (batch.first.0, batch.count as usize);
-                    let outcome = self.store.append(batch, events);
-                    self.rows.push(AppendedRow {
-                        first,
-                        count,
-                        is_stored: outcome.is_ok(),
-                    });
-                    self.room.handle_input(Input::Appended(outcome), self.now);
-                }
-                Output::Trim {
-                    floor,
-                    oldest,
-                    keys,
-                } => {
-                    let outcome = self.store.trim(floor, oldest, keys);
-                    self.room.handle_input(Input::Trimmed(outcome), self.now);
-                }
-                Output::ReadKeys(floor) => {
-                    let keys = self.store.keys(floor);
-                    self.room.handle_input(Input::Keys(keys), self.now);
-                }
-                Output::ReadPage(page) => {
-                    let page = self.store.fill(page);
-                    self.room.handle_input(Input::Page(page), self.now);
-                }
-                Output::Measure(page) => {
-                    let measured = self.store.measure(page);
-                    self.room.handle_input(Input::Measured(measured), self.now);
-                }
-                Output::Erase => {
-                    let erased = self.store.erase();
-                    self.room.handle_input(Input::Erased(erased), self.now);
-                }
-                Output::StoreEvents(write) => {
-                    let kept = self.store.store_events(write);
-                    self.room.handle_input(Input::EventsStored(kept), self.now);
-                }
-                Output::ReadEvents(delivery) => {
-                    let read = self.store.fill_delivery(delivery);
-                    self.room.handle_input(Input::EventsRead(read), self.now);
                 }
                 Output::Deliver(delivery) => {
                     let events = delivery.events().iter();
@@ -1171,19 +1153,6 @@ impl TestRoom {
                     self.sent_events
                         .extend(events.map(|event| event.expect("JSON")));
                     self.deliveries.push(delivery);
-                }
-                Output::SettleEvents {
-                    state,
-                    dead,
-                    shares,
-                } => {
-                    let settled = self.store.settle_events(state, dead, shares);
-                    self.room
-                        .handle_input(Input::EventsSettled(settled), self.now);
-                }
-                Output::ReadDead { after, limit } => {
-                    let dead = self.store.read_dead(after, limit);
-                    self.room.handle_input(Input::DeadRead(dead), self.now);
                 }
                 Output::ApiResponse { id, response } => {
                     let twice = self.responses.insert(id, response);
@@ -1209,23 +1178,6 @@ impl TestRoom {
                     closed.push(connection);
                 }
                 Output::Log(line) => self.log.push(line.to_json()),
-                Output::StoreAbsence(absence) => {
-                    self.store.store_absence(absence);
-                }
-                Output::DeleteAbsence(user) => {
-                    self.store.delete_absence(&user);
-                }
-                Output::StoreBan(ban) => {
-                    let outcome = self.store.store_ban(ban);
-                    self.room.handle_input(Input::BanStored(outcome), self.now);
-                }
-                Output::DeleteBan(user) => self.store.delete_ban(&user),
-                Output::StoreEndedTokens(ended) => {
-                    let outcome = self.store.store_ended_tokens(ended);
-                    let input = Input::EndedTokensStored(outcome);
-                    self.room.handle_input(input, self.now);
-                }
-                Output::DeleteEndedTokens(user) => self.store.delete_ended_tokens(&user),
             }
         }
         if restarts {
@@ -1259,7 +1211,7 @@ impl TestRoom {
             .split('\n')
             .map(|line| serde_json::from_str(line).expect("lines are JSON"))
             .collect();
-        let newest = self.store.newest().0;
+        let newest = self.room.store().highest.0;
         let is_stored = |object: &Value| object["offset"].as_u64().is_none_or(|it| it <= newest);
         assert!(objects.iter().all(is_stored), "not stored: {text}");
         for id in to {
@@ -1284,12 +1236,8 @@ impl TestRoom {
 
     /// Records an output in the transcript, if it can be observed from outside.
     fn record(&mut self, output: &Output) {
-        // Attachments and trimming are internal, and keys are read again after each restore.
-        let hidden = matches!(
-            output,
-            Output::Attach { .. } | Output::ReadKeys(_) | Output::Trim { .. }
-        );
-        if !hidden {
+        // Attachments are internal.
+        if !matches!(output, Output::Attach { .. }) {
             self.transcript.push(format!("{output:?}"));
         }
     }

@@ -3,25 +3,22 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
+    fmt,
 };
 
 use snug_core::{
-    Epoch, Offset, RoomSnapshot, Timestamp, UserId,
+    Epoch, Offset, RoomSnapshot, StorageFault, Store, Timestamp, UserId,
     backend::webhook::{
         Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents, dead_page,
     },
-    limits::{DEAD_EVENTS_BYTES_MAX, DEAD_EVENTS_MAX, EVENTS_ROW_BYTES_MAX},
+    limits::{DEAD_EVENTS_BYTES_MAX, DEAD_EVENTS_MAX, EVENTS_ROW_BYTES_MAX, KEYS_MAX},
     protocol::command::PageStart,
-    room::{
-        bans::Ban,
-        ended_tokens::EndedTokens,
-        io::{EventWrite, StorageFault},
-        presence::Absence,
-    },
+    room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     storage::{
         batch::{Batch, Page},
         idempotency::{KeyFloor, StoredKey},
         retention::{Floor, OldestMessages, TRIM_ROWS_MAX},
+        store::EventWrite,
     },
 };
 
@@ -38,8 +35,15 @@ pub struct MemoryStore {
     pub event_state: Option<EventState>,
     event_shares: BTreeMap<UserId, u64>,
     notified: BTreeSet<UserId>,
+    /// The highest offset so far, erased or not.
+    pub highest: Offset,
     /// The number of times that it was erased.
     erasures: usize,
+    /// The calls, other than those that a restored room makes at other times; `None` if they are not
+    /// recorded.
+    pub log: Option<Vec<String>>,
+    /// The rows that the room appended, and whether that succeeded.
+    pub appended: Vec<(Batch, bool)>,
     /// The time for which the alarm is set.
     pub alarm: Option<Timestamp>,
     /// The number of operations that still fail.
@@ -47,6 +51,19 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
+    /// Stores messages as one row.
+    pub fn append_row(&mut self, batch: Batch) {
+        let next = self.newest().next();
+        assert_eq!(batch.first, next, "an offset is repeated or skipped");
+        assert_eq!(batch.bytes_before, self.bytes());
+        let before = self.stored().newest_time;
+        assert!(batch.time >= before, "the time decreased");
+        let lines = batch.json.split('\n').count() as u64;
+        assert!(batch.json.is_empty() || lines == batch.count, "{batch:?}");
+        self.highest = self.highest.max(batch.last());
+        self.rows.insert(batch.first, batch);
+    }
+
     pub fn newest(&self) -> Offset {
         self.rows
             .values()
@@ -76,17 +93,6 @@ impl MemoryStore {
         Epoch::new(&format!("e{}", self.erasures + 1))
     }
 
-    pub fn erase(&mut self) -> Result<Epoch, StorageFault> {
-        self.fail_if_due()?;
-        self.rows.clear();
-        self.absences.clear();
-        self.bans.clear();
-        self.ended_tokens.clear();
-        self.dead_events.clear();
-        self.erasures += 1;
-        Ok(self.epoch())
-    }
-
     /// Creates an empty store in which events are numbered from 1.
     pub fn new() -> Self {
         Self {
@@ -99,6 +105,9 @@ impl MemoryStore {
     pub fn remove(&mut self) {
         *self = Self {
             erasures: self.erasures + 1,
+            log: self.log.take(),
+            highest: self.highest,
+            appended: std::mem::take(&mut self.appended),
             ..Self::default()
         };
     }
@@ -145,13 +154,8 @@ impl MemoryStore {
         self.events.insert(row.first, row);
     }
 
-    pub fn store_events(&mut self, write: EventWrite) -> Result<(), StorageFault> {
-        self.fail_if_due()?;
-        self.write_events(write);
-        Ok(())
-    }
-
-    fn write_events(&mut self, write: EventWrite) {
+    fn write_events(&mut self, write: &EventWrite) {
+        let write = write.clone();
         if let Some(row) = write.row {
             self.append_events(row);
         }
@@ -167,11 +171,11 @@ impl MemoryStore {
         if write.forgets_dead {
             self.dead_events.clear();
         }
-        self.store_dead(write.lost);
+        self.store_dead(&write.lost);
     }
 
-    fn store_dead(&mut self, dead: Vec<OutgoingEvent>) {
-        let dead = dead.into_iter().map(|event| (event.seq, event));
+    fn store_dead(&mut self, dead: &[OutgoingEvent]) {
+        let dead = dead.iter().map(|event| (event.seq, event.clone()));
         self.dead_events.extend(dead);
         let size = |event: &OutgoingEvent| {
             (event.json.len() as u64).max(DEAD_EVENTS_BYTES_MAX / DEAD_EVENTS_MAX)
@@ -195,53 +199,6 @@ impl MemoryStore {
         }
     }
 
-    pub fn fill_delivery(&mut self, mut delivery: Delivery) -> Result<Delivery, StorageFault> {
-        self.fail_if_due()?;
-        let expected = |row: &&EventRow| row.last() >= delivery.start();
-        let mut rows = self
-            .events
-            .values()
-            .filter(expected)
-            .cloned()
-            .collect::<Vec<_>>()
-            .into_iter();
-        while rows.next().is_some_and(|row| delivery.take(&row)) {}
-        Ok(delivery)
-    }
-
-    pub fn settle_events(
-        &mut self,
-        state: EventState,
-        dead: Vec<OutgoingEvent>,
-        shares: Vec<(UserId, u64)>,
-    ) -> Result<Option<OldestRow>, StorageFault> {
-        self.fail_if_due()?;
-        self.events.retain(|_, row| row.last() > state.settled);
-        self.event_state = Some(state);
-        self.event_shares.extend(shares);
-        self.store_dead(dead);
-        Ok(self.oldest_events())
-    }
-
-    pub fn read_dead(
-        &mut self,
-        after: u64,
-        limit: u32,
-    ) -> Result<(Vec<String>, bool), StorageFault> {
-        self.fail_if_due()?;
-        let events = self.dead_events.range(after + 1..);
-        dead_page(events.map(|(_, event)| Ok(event.json.clone())), limit)
-    }
-
-    pub fn measure(&mut self, page: Page) -> Result<(Page, u64), StorageFault> {
-        let page = self.fill(page)?;
-        Ok((page, self.bytes()))
-    }
-
-    pub fn bytes(&self) -> u64 {
-        self.rows.values().last().map_or(0, Batch::bytes_after)
-    }
-
     fn oldest_messages(&self) -> Option<OldestMessages> {
         let mut rows = self.rows.values();
         let oldest = rows.find(|row| !row.json.is_empty());
@@ -251,7 +208,68 @@ impl MemoryStore {
         })
     }
 
-    pub fn trim(
+    /// Writes a call to the log.
+    fn record(&mut self, call: fmt::Arguments<'_>) {
+        if let Some(log) = &mut self.log {
+            log.push(call.to_string());
+        }
+    }
+
+    /// Fails if that is due.
+    fn fail_if_due(&mut self) -> Result<(), StorageFault> {
+        match self.faults.checked_sub(1) {
+            Some(fewer) => {
+                self.faults = fewer;
+                Err(StorageFault)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    fn append(&mut self, batch: &Batch, events: Option<&EventWrite>) -> Result<(), StorageFault> {
+        self.record(format_args!("append {batch:?} {events:?}"));
+        let outcome = self.fail_if_due();
+        self.appended.push((batch.clone(), outcome.is_ok()));
+        outcome?;
+        if let Some(write) = events {
+            self.write_events(write);
+        }
+        self.append_row(batch.clone());
+        Ok(())
+    }
+
+    fn fill_page(&mut self, page: &mut Page) -> Result<(), StorageFault> {
+        self.record(format_args!("page {page:?}"));
+        self.fail_if_due()?;
+        let mut rows: Box<dyn Iterator<Item = &Batch>> = match page.start() {
+            PageStart::After(offset) => {
+                Box::new(self.rows.values().filter(move |row| row.last() >= offset))
+            }
+            PageStart::Before(offset) => {
+                Box::new(self.rows.range(..offset).rev().map(|(_, row)| row))
+            }
+        };
+        while rows.next().is_some_and(|row| page.take(row)) {}
+        Ok(())
+    }
+
+    fn keys(&mut self, floor: KeyFloor) -> Result<Vec<StoredKey>, StorageFault> {
+        // A restored room reads them again.
+        self.fail_if_due()?;
+        let mut newest = Vec::new();
+        for row in self.rows.values().rev() {
+            if !floor.keeps(row.last(), row.time) || newest.len() >= KEYS_MAX {
+                break;
+            }
+            newest.extend(row.keys.iter().rev().cloned());
+        }
+        newest.reverse();
+        Ok(newest)
+    }
+
+    fn trim(
         &mut self,
         floor: Floor,
         oldest: Offset,
@@ -289,85 +307,95 @@ impl MemoryStore {
         Ok(self.oldest_messages())
     }
 
-    pub fn keys(&mut self, floor: KeyFloor) -> Result<Vec<StoredKey>, StorageFault> {
-        self.fail_if_due()?;
-        let newest = self.rows.values().rev();
-        let remembered = newest.take_while(|row| floor.keeps(row.last(), row.time));
-        let mut rows: Vec<_> = remembered.map(|row| row.keys.clone()).collect();
-        rows.reverse();
-        Ok(rows.concat())
+    fn bytes(&self) -> u64 {
+        self.rows.values().last().map_or(0, Batch::bytes_after)
     }
 
-    pub fn append(&mut self, batch: Batch, events: Option<EventWrite>) -> Result<(), StorageFault> {
+    fn erase(&mut self) -> Result<Epoch, StorageFault> {
+        self.record(format_args!("erase"));
         self.fail_if_due()?;
-        if let Some(write) = events {
-            self.write_events(write);
-        }
-        let next = self.newest().next();
-        assert_eq!(batch.first, next, "an offset is repeated or skipped");
-        assert_eq!(batch.bytes_before, self.bytes());
-        let before = self.stored().newest_time;
-        assert!(batch.time >= before, "the time decreased");
-        let lines = batch.json.split('\n').count() as u64;
-        assert!(batch.json.is_empty() || lines == batch.count, "{batch:?}");
-        self.rows.insert(batch.first, batch);
+        self.rows.clear();
+        self.absences.clear();
+        self.bans.clear();
+        self.ended_tokens.clear();
+        self.dead_events.clear();
+        self.erasures += 1;
+        Ok(self.epoch())
+    }
+
+    fn store_events(&mut self, write: &EventWrite) -> Result<(), StorageFault> {
+        self.record(format_args!("events {write:?}"));
+        self.fail_if_due()?;
+        self.write_events(write);
         Ok(())
     }
 
-    pub fn fill(&mut self, mut page: Page) -> Result<Page, StorageFault> {
+    fn fill_delivery(&mut self, delivery: &mut Delivery) -> Result<(), StorageFault> {
+        self.record(format_args!("delivery {delivery:?}"));
         self.fail_if_due()?;
-        let mut rows: Box<dyn Iterator<Item = &Batch>> = match page.start() {
-            PageStart::After(offset) => {
-                Box::new(self.rows.values().filter(move |row| row.last() >= offset))
-            }
-            PageStart::Before(offset) => {
-                Box::new(self.rows.range(..offset).rev().map(|(_, row)| row))
-            }
-        };
-        while rows.next().is_some_and(|row| page.take(row)) {}
-        drop(rows);
-        Ok(page)
+        let start = delivery.start();
+        let mut rows = self.events.values().filter(|row| row.last() >= start);
+        while rows.next().is_some_and(|row| delivery.take(row)) {}
+        Ok(())
     }
 
-    pub fn store_absence(&mut self, absence: Absence) {
-        self.absences.insert(absence.user.clone(), absence);
+    fn settle_events(
+        &mut self,
+        state: &EventState,
+        dead: &[OutgoingEvent],
+        shares: &[(UserId, u64)],
+    ) -> Result<Option<OldestRow>, StorageFault> {
+        self.record(format_args!("settle {state:?} {dead:?} {shares:?}"));
+        self.fail_if_due()?;
+        self.events.retain(|_, row| row.last() > state.settled);
+        self.event_state = Some(state.clone());
+        self.event_shares.extend(shares.iter().cloned());
+        self.store_dead(dead);
+        Ok(self.oldest_events())
     }
 
-    pub fn delete_absence(&mut self, user: &UserId) {
+    fn dead_events(&mut self, after: u64, limit: u32) -> Result<(Vec<String>, bool), StorageFault> {
+        self.record(format_args!("dead events {after} {limit}"));
+        self.fail_if_due()?;
+        let events = self.dead_events.range(after + 1..);
+        dead_page(events.map(|(_, event)| Ok(event.json.clone())), limit)
+    }
+
+    fn store_absence(&mut self, absence: &Absence) {
+        self.record(format_args!("store {absence:?}"));
+        self.absences.insert(absence.user.clone(), absence.clone());
+    }
+
+    fn delete_absence(&mut self, user: &UserId) {
+        self.record(format_args!("delete absence of {user:?}"));
         // Erasing a room has deleted its absences already.
         let was_absent = self.absences.remove(user).is_some();
         assert!(was_absent || self.erasures > 0, "the user was not absent");
     }
 
-    pub fn store_ban(&mut self, ban: Ban) -> Result<(), StorageFault> {
+    fn store_ban(&mut self, ban: &Ban) -> Result<(), StorageFault> {
+        self.record(format_args!("store {ban:?}"));
         self.fail_if_due()?;
-        self.bans.insert(ban.user.clone(), ban);
+        self.bans.insert(ban.user.clone(), ban.clone());
         Ok(())
     }
 
-    pub fn delete_ban(&mut self, user: &UserId) {
+    fn delete_ban(&mut self, user: &UserId) {
+        self.record(format_args!("delete ban of {user:?}"));
         assert!(self.bans.remove(user).is_some(), "the user was not banned");
     }
 
-    pub fn store_ended_tokens(&mut self, ended: EndedTokens) -> Result<(), StorageFault> {
+    fn store_ended_tokens(&mut self, ended: &EndedTokens) -> Result<(), StorageFault> {
+        self.record(format_args!("store {ended:?}"));
         self.fail_if_due()?;
-        self.ended_tokens.insert(ended.user.clone(), ended);
+        self.ended_tokens.insert(ended.user.clone(), ended.clone());
         Ok(())
     }
 
-    pub fn delete_ended_tokens(&mut self, user: &UserId) {
+    fn delete_ended_tokens(&mut self, user: &UserId) {
+        self.record(format_args!("delete ended tokens of {user:?}"));
         let removed = self.ended_tokens.remove(user);
         assert!(removed.is_some(), "the user had no ended tokens");
-    }
-
-    fn fail_if_due(&mut self) -> Result<(), StorageFault> {
-        match self.faults.checked_sub(1) {
-            Some(fewer) => {
-                self.faults = fewer;
-                Err(StorageFault)
-            }
-            None => Ok(()),
-        }
     }
 }
 

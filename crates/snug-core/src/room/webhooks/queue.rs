@@ -18,7 +18,7 @@ use crate::{
         DELIVERY_EVENTS_MAX, DELIVERY_WINDOW_MS, EVENTS_BYTES_MAX, EVENTS_BYTES_UNCOUNTED,
         EVENTS_ROW_BYTES_MAX,
     },
-    room::io::EventWrite,
+    storage::store::EventWrite,
 };
 
 /// The room's webhook events, and the progress of their delivery.
