@@ -62,11 +62,11 @@ impl snug_core::Store for Store {
     fn append(&mut self, batch: &Batch, events: Option<&EventWrite>) -> Outcome<()> {
         let Self { database, texts } = self;
         let Some(write) = events else {
-            return logged("append", database.append(batch, texts.encode(&batch.json)));
+            return logged("append", database.append(batch, texts.keep(&batch.json)));
         };
-        let json = texts.encode(&batch.json).clone();
+        let json = texts.keep(&batch.json).clone();
         // If messages are retained, this is the same text, which is encoded only once.
-        let lines = write.row.as_ref().map(|row| texts.encode(row.lines.text()));
+        let lines = write.row.as_ref().map(|row| texts.keep(row.lines.text()));
         let appended = platform::transaction(&database.storage, || {
             database.append(batch, &json)?;
             database.write_events(write, lines)
