@@ -6,3 +6,4 @@ pub mod error;
 pub(crate) mod json;
 pub mod push;
 pub mod refusal;
+pub mod wire;

@@ -9,6 +9,7 @@ mod commands;
 pub mod connection;
 pub mod ended_tokens;
 mod erase;
+mod fan_out;
 mod flush_window;
 mod history;
 mod inbound_frame;

@@ -1,10 +1,10 @@
 //! The end of a connection, by the client or by the room.
 
-use super::{Room, outbox::Audience};
+use super::{Room, fan_out::Audience};
 use crate::{
     ids::{ConnectionId, Origin, Reference, UserId},
     log::{LogEvent, LogLine},
-    protocol::{error::CloseCode, push::Push},
+    protocol::{error::CloseCode, push::Push, wire::Wire},
     room::{
         closing_socket::ClosingSocket,
         io::Output,
@@ -32,8 +32,8 @@ impl<S: Store> Room<S> {
         reference: Reference,
     ) {
         if let Some(connection) = self.connections.get(&id) {
-            let (user, has_lines) = (connection.user.clone(), connection.lines);
-            self.push_closing(id, Some(user), has_lines, code, reason, reference);
+            let (user, wire) = (connection.user.clone(), connection.wire());
+            self.push_closing(id, Some(user), wire, code, reason, reference);
             if !code.should_reconnect() {
                 self.hook_queue.drop_messages_of(id);
             }
@@ -45,7 +45,7 @@ impl<S: Store> Room<S> {
     pub(super) fn close_unreadable(&mut self, id: ConnectionId) {
         let code = CloseCode::StateLost;
         let reference = self.log_close(id, None, None, code);
-        self.push_closing(id, None, false, code, code.reason(), reference);
+        self.push_closing(id, None, Wire::Objects, code, code.reason(), reference);
     }
 
     /// Logs that the room closes a connection, and returns the reference of the line.
@@ -73,7 +73,7 @@ impl<S: Store> Room<S> {
         &mut self,
         id: ConnectionId,
         user: Option<UserId>,
-        has_lines: bool,
+        wire: Wire,
         code: CloseCode,
         reason: &str,
         reference: Reference,
@@ -84,10 +84,9 @@ impl<S: Store> Room<S> {
             reconnect: code.should_reconnect(),
             reference,
         };
-        self.outbox
-            .push_line(Audience::These(vec![id]), closing.to_line());
+        self.outbox.push_line(Audience::one(id), closing.to_line());
         let closing = ClosingSocket::new(user);
-        self.outbox.close(id, code, closing.attachment(), has_lines);
+        self.outbox.close(id, code, closing.attachment(), wire);
         self.closing.insert(id, closing);
     }
 

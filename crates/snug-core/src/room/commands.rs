@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
 use serde_json::value::RawValue;
 
 use super::{
-    Frame, ReplyTo, Room, actor::Actor, kick::Kick, outbox::Audience, publish::Publication,
+    Frame, ReplyTo, Room, actor::Actor, fan_out::Audience, kick::Kick, publish::Publication,
     publish_hook::Scheduling,
 };
 use crate::{
@@ -44,7 +44,7 @@ impl<S: Store> Room<S> {
             return;
         }
         if let Some(connection) = self.connections.get(&from) {
-            let frame = Frame::new(from, text, connection.lines);
+            let frame = Frame::new(from, text, connection.wire());
             if self.hook_queue.has_frames_of(from) {
                 self.queue_frame(frame, false);
             } else {
@@ -237,7 +237,7 @@ impl<S: Store> Room<S> {
                             .get(id)
                             .is_some_and(|one| one.receives_messages())
                     });
-                Audience::These(ids.collect())
+                Audience::these(ids)
             }
         };
         self.outbox.push_line(to, text);
@@ -348,15 +348,14 @@ impl<S: Store> Room<S> {
             .connections
             .get_mut(&to)
             .is_some_and(|one| one.charge(text.len(), self.now));
-        self.outbox.push_line(Audience::These(vec![to]), text);
+        self.outbox.push_line(Audience::one(to), text);
         if charged {
             self.attach(to);
         }
     }
 
     pub(super) fn reply(&mut self, to: ConnectionId, reply: &Push<'_>) {
-        self.outbox
-            .push_line(Audience::These(vec![to]), reply.to_line());
+        self.outbox.push_line(Audience::one(to), reply.to_line());
     }
 
     pub(super) fn attach(&mut self, id: ConnectionId) {

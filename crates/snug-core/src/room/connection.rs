@@ -14,7 +14,7 @@ use crate::{
     config::RoomRules,
     ids::{ConnectionId, Origin, Timestamp, UserId},
     limits::{ERROR_WINDOW_MS, ERRORS_MAX, QUIET_MS, REPLY_BYTES_PER_COMMAND},
-    protocol::push::ConnectionLimits,
+    protocol::{push::ConnectionLimits, wire::Wire},
     rate::{Rate, SharedBucket},
 };
 
@@ -176,6 +176,11 @@ impl Connection {
             message_bytes: self.message_bytes_max,
             messages_per_second: self.rate.per_second,
         }
+    }
+
+    /// Returns the form in which the connection receives objects.
+    pub fn wire(&self) -> Wire {
+        Wire::of(self.lines)
     }
 
     /// Returns true if the connection receives messages.

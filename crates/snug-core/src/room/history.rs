@@ -18,6 +18,7 @@ use crate::{
         command::{PageRequest, PageStart},
         push::Push,
         refusal::Refusal,
+        wire::Wire,
     },
     room::io::Output,
     storage::{
@@ -160,8 +161,10 @@ impl<S: Store> Room<S> {
         if is_recovery && !is_complete {
             return;
         }
-        let has_lines = self.connections.get(&to).is_some_and(|one| one.lines);
-        for frame in frames(&messages, has_lines) {
+        let Some(connection) = self.connections.get(&to) else {
+            return;
+        };
+        for frame in frames(&messages, connection.wire()) {
             let (to, text) = (vec![to], frame.into());
             self.outputs.push_back(Output::Send { to, text });
         }
@@ -207,11 +210,11 @@ fn newest(last: u64) -> PageRequest {
 }
 
 /// Puts messages into frames: one message per frame, or several as lines.
-fn frames(messages: &[Rc<str>], has_lines: bool) -> Vec<String> {
+fn frames(messages: &[Rc<str>], wire: Wire) -> Vec<String> {
     let mut frames: Vec<String> = Vec::new();
     for message in messages {
         match frames.last_mut() {
-            Some(frame) if has_lines && frame.len() < REPLAY_FRAME_BYTES => {
+            Some(frame) if wire == Wire::Lines && frame.len() < REPLAY_FRAME_BYTES => {
                 frame.push('\n');
                 frame.push_str(message);
             }

@@ -1,6 +1,6 @@
 //! Splits a frame into its commands.
 
-use crate::{ids::ConnectionId, secret::Secret};
+use crate::{ids::ConnectionId, protocol::wire::Wire, secret::Secret};
 
 /// A text frame, and how far its commands have been processed.
 #[derive(Debug)]
@@ -8,19 +8,19 @@ pub(super) struct Frame {
     /// The sender.
     pub(super) from: ConnectionId,
     text: Secret,
-    has_lines: bool,
+    wire: Wire,
     next: usize,
     /// True if the remaining commands are to be rejected.
     pub(super) is_rejected: bool,
 }
 
 impl Frame {
-    /// Wraps a frame: one command, or with `has_lines` one command per line.
-    pub(super) fn new(from: ConnectionId, text: String, has_lines: bool) -> Self {
+    /// Wraps a frame: one command, or one per line.
+    pub(super) fn new(from: ConnectionId, text: String, wire: Wire) -> Self {
         Self {
             from,
             text: Secret(text),
-            has_lines,
+            wire,
             next: 0,
             is_rejected: false,
         }
@@ -52,15 +52,17 @@ impl Frame {
         self.text.0.len()
     }
 
+    fn end_of_command(&self, rest: &str) -> Option<usize> {
+        match self.wire {
+            Wire::Lines => rest.find('\n'),
+            Wire::Objects => None,
+        }
+    }
+
     /// Returns the bytes of the next command; 0 if there is none.
     pub(super) fn next_len(&self) -> usize {
         let rest = self.text.0.get(self.next..).unwrap_or_default();
-        let end = if self.has_lines {
-            rest.find('\n')
-        } else {
-            None
-        };
-        end.unwrap_or(rest.len())
+        self.end_of_command(rest).unwrap_or(rest.len())
     }
 
     /// Returns the next command's text. An empty frame holds one empty command; a line break at the
@@ -72,11 +74,7 @@ impl Frame {
             .0
             .get(start..)
             .filter(|rest| start == 0 || !rest.is_empty())?;
-        let end = if self.has_lines {
-            rest.find('\n')
-        } else {
-            None
-        };
+        let end = self.end_of_command(rest);
         let line = end.map_or(rest, |end| rest.get(..end).unwrap_or(rest));
         self.next = start.saturating_add(line.len()).saturating_add(1);
         Some(line)
@@ -87,22 +85,22 @@ impl Frame {
 mod tests {
     use super::*;
 
-    fn lines(text: &str, has_lines: bool) -> Vec<String> {
-        let mut frame = Frame::new(ConnectionId(1), text.to_owned(), has_lines);
+    fn lines(text: &str, wire: Wire) -> Vec<String> {
+        let mut frame = Frame::new(ConnectionId(1), text.to_owned(), wire);
         std::iter::from_fn(|| frame.next_line().map(str::to_owned)).collect()
     }
 
     #[test]
     fn splits_a_frame_into_one_command_per_line() {
-        assert_eq!(lines("a\nb", true), ["a", "b"]);
-        assert_eq!(lines("a\n\nb\n", true), ["a", "", "b"]);
-        assert_eq!(lines("", true), [""]);
-        assert_eq!(lines("\n", true), [""]);
+        assert_eq!(lines("a\nb", Wire::Lines), ["a", "b"]);
+        assert_eq!(lines("a\n\nb\n", Wire::Lines), ["a", "", "b"]);
+        assert_eq!(lines("", Wire::Lines), [""]);
+        assert_eq!(lines("\n", Wire::Lines), [""]);
     }
 
     #[test]
     fn returns_a_command_again_after_going_back() {
-        let mut frame = Frame::new(ConnectionId(1), "ä\n\nb".to_owned(), true);
+        let mut frame = Frame::new(ConnectionId(1), "ä\n\nb".to_owned(), Wire::Lines);
         assert_eq!(frame.next_line(), Some("ä"));
         let start = frame.next_start();
         assert_eq!(frame.next_line(), Some(""));
@@ -118,7 +116,7 @@ mod tests {
 
     #[test]
     fn treats_a_frame_without_lines_as_one_command() {
-        assert_eq!(lines("a\nb\n", false), ["a\nb\n"]);
-        assert_eq!(lines("", false), [""]);
+        assert_eq!(lines("a\nb\n", Wire::Objects), ["a\nb\n"]);
+        assert_eq!(lines("", Wire::Objects), [""]);
     }
 }

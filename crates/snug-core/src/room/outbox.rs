@@ -1,21 +1,25 @@
-//! The lines that wait for the next flush, in order, and the fan-out to their recipients.
+//! The lines that wait for the next flush, in order.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    ops::Range,
     rc::Rc,
 };
 
 use crate::{
     backend::api::ApiRequestId,
     ids::{ConnectionId, Offset, Timestamp},
-    limits::{FLUSH_BYTES, FLUSH_COPIES_BYTES, FLUSH_LINES, MERGE_BYTES_MAX},
+    limits::{FLUSH_BYTES, FLUSH_COPIES_BYTES, FLUSH_LINES},
     protocol::{
         command::CommandId,
         error::CloseCode,
         push::{Outcome, Push, Stored},
+        wire::Wire,
     },
-    room::{connection::Connection, io::Output},
+    room::{
+        connection::Connection,
+        fan_out::{Audience, Class, FanOut, Recipients, Text},
+        io::Output,
+    },
     storage::{batch::Batch, idempotency::StoredKey},
 };
 
@@ -62,15 +66,13 @@ struct Break {
 
 #[derive(Debug)]
 struct Line {
-    text: Text,
+    content: Content,
     to: Audience,
 }
 
 #[derive(Debug)]
-enum Text {
-    Line(Rc<str>),
-    /// A message, as a part of the draft's body.
-    Message(Range<usize>),
+enum Content {
+    Text(Text),
     /// The reply to a publish, which becomes an `ack` once the message is stored.
     Ack {
         id: Option<CommandId>,
@@ -78,30 +80,11 @@ enum Text {
     },
 }
 
-/// The recipients of a line.
-#[derive(Debug)]
-pub(super) enum Audience {
-    /// Connections that receive messages.
-    Messages { except: Option<ConnectionId> },
-    /// Connections that receive presence.
-    Presence { except: Option<ConnectionId> },
-    /// These connections.
-    These(Vec<ConnectionId>),
-}
-
 #[derive(Debug)]
 struct Closed {
     code: CloseCode,
     attachment: String,
-    has_lines: bool,
-}
-
-/// Connections that get the same lines, except for lines that name a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Class {
-    receives_messages: bool,
-    receives_presence: bool,
-    has_lines: bool,
+    wire: Wire,
 }
 
 impl Outbox {
@@ -144,14 +127,14 @@ impl Outbox {
     /// Adds a line.
     pub(super) fn push_line(&mut self, to: Audience, text: Rc<str>) {
         let bytes = text.len();
-        self.push(to, Text::Line(text));
+        self.push(to, Content::Text(Text::Line(text)));
         self.reserve(bytes);
     }
 
-    fn push(&mut self, to: Audience, text: Text) {
+    fn push(&mut self, to: Audience, content: Content) {
         let is_shared = !matches!(to, Audience::These(_));
         self.shared_lines = self.shared_lines.saturating_add(is_shared.into());
-        let line = Line { text, to };
+        let line = Line { content, to };
         let is_new = |id: &&ConnectionId| !self.named.contains(id);
         if self.needs_break(line.named().iter().filter(is_new).count()) {
             self.breaks.push(Break {
@@ -179,8 +162,8 @@ impl Outbox {
 
     /// Adds the reply to a publish whose message is stored or in the draft.
     pub(super) fn push_ack(&mut self, to: ConnectionId, id: Option<CommandId>, stored: Stored) {
-        let text = Text::Ack { id, stored };
-        self.push(Audience::These(vec![to]), text);
+        let ack = Content::Ack { id, stored };
+        self.push(Audience::one(to), ack);
     }
 
     /// Adds a message to the draft.
@@ -206,8 +189,8 @@ impl Outbox {
         draft.count = draft.count.saturating_add(1);
         draft.time = at.time;
         draft.keys.extend(key);
-        let text = Text::Message(start..draft.body.len());
-        self.push(Audience::Messages { except }, text);
+        let message = Text::Message(start..draft.body.len());
+        self.push(Audience::Messages { except }, Content::Text(message));
         self.reserve(line.len());
     }
 
@@ -227,12 +210,12 @@ impl Outbox {
         id: ConnectionId,
         code: CloseCode,
         attachment: String,
-        has_lines: bool,
+        wire: Wire,
     ) {
         let closed = Closed {
             code,
             attachment,
-            has_lines,
+            wire,
         };
         self.closes.insert(id, closed);
     }
@@ -260,12 +243,12 @@ impl Outbox {
     ) -> Vec<(ConnectionId, Option<CommandId>)> {
         let mut unstored = Vec::new();
         self.lines
-            .retain_mut(|line| match (&mut line.text, &line.to) {
-                (Text::Message(_), _) => {
+            .retain_mut(|line| match (&mut line.content, &line.to) {
+                (Content::Text(Text::Message(_)), _) => {
                     self.shared_lines = self.shared_lines.saturating_sub(1);
                     false
                 }
-                (Text::Ack { id, stored }, Audience::These(to)) if stored.offset > newest => {
+                (Content::Ack { id, stored }, Audience::These(to)) if stored.offset > newest => {
                     unstored.extend(to.iter().map(|to| (*to, id.take())));
                     false
                 }
@@ -284,25 +267,31 @@ impl Outbox {
         connections: &BTreeMap<ConnectionId, Connection>,
         outputs: &mut VecDeque<Output>,
     ) -> usize {
-        let is_message = |line: &&Line| matches!(line.text, Text::Message(_));
+        let is_message = |line: &&Line| matches!(line.content, Content::Text(Text::Message(_)));
         let messages = self.lines.iter().filter(is_message).count();
         let mut frames = 0_usize;
-        let mut send = |to: &[ConnectionId], texts: Vec<Rc<str>>| {
-            for text in texts {
-                frames = frames.saturating_add(to.len());
-                let to = to.to_vec();
-                outputs.push_back(Output::Send { to, text });
-            }
-        };
         let (mut lines, mut named) = (self.lines, self.named);
         let mut parts = Vec::new();
         for Break { at, named: before } in self.breaks.into_iter().rev() {
             parts.push((lines.split_off(at), std::mem::replace(&mut named, before)));
         }
         parts.push((lines, named));
+        let recipients = Sockets {
+            connections,
+            closes: &self.closes,
+        };
         for (lines, named) in parts.into_iter().rev() {
-            let fan_out = FanOut::new(lines, named, body.clone(), messages);
-            fan_out.send(connections, &self.closes, &mut send);
+            let fan_out = FanOut {
+                lines: lines.into_iter().filter_map(Line::ready).collect(),
+                body: body.clone(),
+                messages,
+                named,
+            };
+            fan_out.frames(&recipients, |to, text| {
+                frames = frames.saturating_add(to.len());
+                let to = to.to_vec();
+                outputs.push_back(Output::Send { to, text });
+            });
         }
         for (connection, closed) in self.closes {
             outputs.push_back(Output::Close {
@@ -327,177 +316,54 @@ impl Draft {
     }
 }
 
-/// The lines of a flush, or those between two breaks, with their texts.
-struct FanOut {
-    lines: Vec<(Text, Audience)>,
-    body: Rc<str>,
-    /// The number of messages in the body.
-    messages: usize,
-    /// Connections that do not get the same lines as the rest of their class.
-    named: BTreeSet<ConnectionId>,
-}
-
-impl FanOut {
-    fn new(
-        lines: Vec<Line>,
-        named: BTreeSet<ConnectionId>,
-        body: Rc<str>,
-        messages: usize,
-    ) -> Self {
-        let lines = lines.into_iter().filter_map(|Line { text, to }| {
-            let text = match text {
-                Text::Ack { id, stored } => {
-                    let (id, outcome) = (&id?, Some(Outcome::Stored(stored)));
-                    Text::Line(Push::Ack { id, outcome }.to_line())
-                }
-                other => other,
-            };
-            Some((text, to))
-        });
-        Self {
-            lines: lines.collect(),
-            body,
-            messages,
-            named,
-        }
-    }
-
-    /// Sends each connection its lines.
-    fn send(
-        &self,
-        connections: &BTreeMap<ConnectionId, Connection>,
-        closes: &BTreeMap<ConnectionId, Closed>,
-        mut send: impl FnMut(&[ConnectionId], Vec<Rc<str>>),
-    ) {
-        let mut classes: BTreeMap<Class, Vec<ConnectionId>> = BTreeMap::new();
-        for (id, connection) in connections {
-            if !self.named.contains(id) {
-                classes.entry(Class::of(connection)).or_default().push(*id);
-            }
-        }
-        for id in &self.named {
-            let closed = closes.get(id).map(Closed::class);
-            let Some(class) = connections.get(id).map(Class::of).or(closed) else {
-                continue;
-            };
-            if self.prefers_own_frame(*id, class) {
-                send(&[*id], self.frames(class, |to| to.names(*id)));
-                classes.entry(class).or_default().push(*id);
-            } else {
-                send(&[*id], self.frames(class, |to| to.reaches(*id, class)));
-            }
-        }
-        for (class, ids) in classes {
-            send(&ids, self.frames(class, |to| to.is_for_all(class)));
-        }
-    }
-
-    /// Returns the frames for the lines whose audience matches.
-    fn frames(&self, class: Class, matches: impl Fn(&Audience) -> bool) -> Vec<Rc<str>> {
-        let matching = self.lines.iter().filter(|(_, to)| matches(to));
-        let texts: Vec<&Text> = matching.map(|(text, _)| text).collect();
-        if !class.has_lines {
-            return texts.into_iter().map(|text| self.single(text)).collect();
-        }
-        match texts.as_slice() {
-            [] => Vec::new(),
-            [text] => vec![self.single(text)],
-            _ if self.is_body(&texts) => vec![self.body.clone()],
-            _ => {
-                let lines: Vec<&str> = texts.into_iter().map(|text| self.text(text)).collect();
-                vec![lines.join("\n").into()]
-            }
-        }
-    }
-
-    /// Returns true if these are exactly the messages, so that the stored text is the frame.
-    fn is_body(&self, texts: &[&Text]) -> bool {
-        texts.len() == self.messages && texts.iter().all(|text| matches!(text, Text::Message(_)))
-    }
-
-    fn single(&self, text: &Text) -> Rc<str> {
-        match text {
-            Text::Line(text) => text.clone(),
-            text if self.is_body(&[text]) => self.body.clone(),
-            text => self.text(text).into(),
-        }
-    }
-
-    fn text<'a>(&'a self, text: &'a Text) -> &'a str {
-        match text {
-            Text::Line(text) => text,
-            Text::Message(range) => self.body.get(range.clone()).unwrap_or_default(),
-            Text::Ack { .. } => "",
-        }
-    }
-
-    /// Returns true if a connection's own lines, which all precede the shared ones, should be sent
-    /// as a separate frame: merging them would copy many bytes of shared lines.
-    fn prefers_own_frame(&self, id: ConnectionId, class: Class) -> bool {
-        let mut bytes = 0_usize;
-        for (text, to) in &self.lines {
-            if to.is_for_all(class) {
-                if !to.reaches(id, class) {
-                    return false;
-                }
-                bytes = bytes.saturating_add(self.text(text).len());
-            } else if bytes > 0 && to.names(id) {
-                return false;
-            }
-        }
-        class.has_lines && bytes > MERGE_BYTES_MAX
-    }
-}
-
 impl Line {
+    /// Returns the text and its audience, once the messages are stored; `None` for a command without an
+    /// id, which gets no reply.
+    fn ready(self) -> Option<(Text, Audience)> {
+        let text = match self.content {
+            Content::Text(text) => text,
+            Content::Ack { id, stored } => {
+                let (id, outcome) = (&id?, Some(Outcome::Stored(stored)));
+                Text::Line(Push::Ack { id, outcome }.to_line())
+            }
+        };
+        Some((text, self.to))
+    }
+
     /// Returns the connections that it names.
     fn named(&self) -> &[ConnectionId] {
-        match &self.text {
+        match &self.content {
             // This line is never sent.
-            Text::Ack { id: None, .. } => &[],
+            Content::Ack { id: None, .. } => &[],
             _ => self.to.named(),
         }
     }
 }
 
-impl Audience {
-    /// Returns the connections that it names.
-    fn named(&self) -> &[ConnectionId] {
-        match self {
-            Self::These(ids) => ids,
-            Self::Messages { except } | Self::Presence { except } => except.as_slice(),
-        }
+/// The room's connections, and the sockets that the flush closes.
+struct Sockets<'a> {
+    connections: &'a BTreeMap<ConnectionId, Connection>,
+    closes: &'a BTreeMap<ConnectionId, Closed>,
+}
+
+impl Recipients for Sockets<'_> {
+    fn all(&self) -> impl Iterator<Item = (ConnectionId, Class)> {
+        let connections = self.connections.iter();
+        connections.map(|(id, connection)| (*id, connection.class()))
     }
 
-    /// Returns true if it contains the whole class, except one connection at most.
-    fn is_for_all(&self, class: Class) -> bool {
-        match self {
-            Self::Messages { .. } => class.receives_messages,
-            Self::Presence { .. } => class.receives_presence,
-            Self::These(_) => false,
-        }
-    }
-
-    fn names(&self, id: ConnectionId) -> bool {
-        matches!(self, Self::These(ids) if ids.contains(&id))
-    }
-
-    fn reaches(&self, id: ConnectionId, class: Class) -> bool {
-        match self {
-            Self::Messages { except } | Self::Presence { except } => {
-                self.is_for_all(class) && *except != Some(id)
-            }
-            Self::These(_) => self.names(id),
-        }
+    fn class_of(&self, id: ConnectionId) -> Option<Class> {
+        let connection = self.connections.get(&id).map(Connection::class);
+        connection.or_else(|| self.closes.get(&id).map(Closed::class))
     }
 }
 
-impl Class {
-    fn of(connection: &Connection) -> Self {
-        Self {
-            receives_messages: connection.receives_messages(),
-            receives_presence: connection.receives_presence(),
-            has_lines: connection.lines,
+impl Connection {
+    fn class(&self) -> Class {
+        Class {
+            receives_messages: self.receives_messages(),
+            receives_presence: self.receives_presence(),
+            wire: self.wire(),
         }
     }
 }
@@ -508,7 +374,7 @@ impl Closed {
         Class {
             receives_messages: false,
             receives_presence: false,
-            has_lines: self.has_lines,
+            wire: self.wire,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Room, outbox::Audience};
+use super::{Room, fan_out::Audience};
 use crate::{
     ids::{ConnectionId, UserId},
     protocol::push::{PresenceChange, Push, StateChange},

@@ -36,7 +36,7 @@ fn sends_each_connection_its_lines_in_order_and_shares_equal_texts() {
     let mut outbox = Outbox::default();
     outbox.push_ack(ANN, Some(id(7)), at(1));
     outbox.push_message(at(1), "one", None, None);
-    outbox.push_line(Audience::These(vec![ANN]), "for ann".into());
+    outbox.push_line(Audience::one(ANN), "for ann".into());
     outbox.push_message(at(2), "two", None, None);
     let (_, body) = outbox.take_draft(0).unwrap();
     let (frames, sent) = delivered(outbox, body.clone());
@@ -90,11 +90,11 @@ fn closed_and_unknown_connections_get_no_shared_lines() {
     let mut outbox = Outbox::default();
     let gone = ConnectionId(9);
     outbox.push_line(Audience::Messages { except: Some(gone) }, "to all".into());
-    outbox.push_line(Audience::These(vec![gone]), "to the gone connection".into());
+    outbox.push_line(Audience::one(gone), "to the gone connection".into());
     let closed = ConnectionId(8);
-    outbox.push_line(Audience::These(vec![closed]), "goodbye".into());
+    outbox.push_line(Audience::one(closed), "goodbye".into());
     assert!(!outbox.is_urgent());
-    outbox.close(closed, CloseCode::TooSlow, String::new(), true);
+    outbox.close(closed, CloseCode::TooSlow, String::new(), Wire::Lines);
     assert!(outbox.is_urgent());
     let (_, sent) = delivered(outbox, "".into());
     let goodbye = (vec![closed], "goodbye".into());
@@ -153,7 +153,7 @@ fn does_not_copy_long_lines_for_each_addressee() {
     outbox.push_line(Audience::Messages { except: None }, before.as_str().into());
     assert!(!outbox.is_full(0));
     let signal = "s".repeat(FLUSH_BYTES);
-    outbox.push_line(Audience::These(crowd.clone()), signal.as_str().into());
+    outbox.push_line(Audience::these(crowd.clone()), signal.as_str().into());
     assert!(outbox.is_full(0));
     outbox.push_ack(ANN, Some(id(1)), at(1));
     let connections = crowd.iter().chain(&[ANN]).map(|id| (*id, connection(*id)));
@@ -201,7 +201,7 @@ fn messages_before_and_after_a_break_arrive_in_order() {
     let mut outbox = Outbox::default();
     let text = "1".repeat(FLUSH_COPIES_BYTES / 2);
     outbox.push_message(at(1), &text, None, None);
-    outbox.push_line(Audience::These(vec![ANN, BOB]), "signal".into());
+    outbox.push_line(Audience::these([ANN, BOB]), "signal".into());
     outbox.push_message(at(2), "2", None, None);
     let (_, body) = outbox.take_draft(0).unwrap();
     let (_, sent) = delivered(outbox, body);
