@@ -7,8 +7,7 @@ import { build } from "./lib/artifact.mjs";
 import { inRoot, npmTool } from "./lib/paths.mjs";
 import { main } from "./lib/run.mjs";
 import { setUp } from "./lib/setup.mjs";
-import { wasmBindgenProgram, workerBuildProgram } from "./requirements/cargo-tools.mjs";
-import { wasmCompiler } from "./requirements/wasm-std.mjs";
+import { buildWorker, workerSources, workerTools } from "./lib/worker-build.mjs";
 
 const wasm = "build/index_bg.wasm";
 
@@ -42,28 +41,10 @@ const pages = {
 const worker = {
   name: "worker",
   step: { title: "Worker", purpose: "compiles Rust to Wasm in build/", duration: "2 min" },
-  tools: workerBuildProgram + wasmBindgenProgram,
-  sources: [
-    "Cargo.toml",
-    "Cargo.lock",
-    "package-lock.json",
-    "rust-toolchain.toml",
-    "src",
-    "crates/snug-core",
-    "openapi.json",
-  ],
+  tools: workerTools,
+  sources: workerSources,
   outputs: ["build/index.js", wasm],
-  async build(run) {
-    const env = {
-      ...wasmCompiler(),
-      // A separate folder, so that this build and `cargo test` do not wait for each other.
-      CARGO_TARGET_DIR: inRoot("target", "wasm"),
-      WASM_BINDGEN_BIN: wasmBindgenProgram,
-      WASM_OPT_BIN: npmTool("wasm-opt"),
-      ESBUILD_BIN: npmTool("esbuild"),
-    };
-    await run(workerBuildProgram, ["--release"], { env });
-  },
+  build: (run) => buildWorker(run, []),
 };
 
 const usage = `Usage: npm run build [-- --force]

@@ -2,9 +2,11 @@
 // total of both.
 
 import { existsSync, readFileSync, rmSync } from "node:fs";
+import { build } from "./lib/artifact.mjs";
 import { inRoot, npmTool } from "./lib/paths.mjs";
 import { exitCode, main, runScript, start } from "./lib/run.mjs";
 import { buildRequirements, setUp } from "./lib/setup.mjs";
+import { buildWorker, workerSources, workerTools } from "./lib/worker-build.mjs";
 import { bundlers } from "./requirements/bundlers.mjs";
 import { chromium } from "./requirements/chromium.mjs";
 import { commandLine } from "./requirements/command-line.mjs";
@@ -13,6 +15,24 @@ import { php } from "./requirements/php.mjs";
 import { schemathesis } from "./requirements/schemathesis.mjs";
 
 /** @typedef {{ passed: number, failed: number }} Count */
+
+/**
+ * Both stores, for tests/stores.spec.ts.
+ * @type {import("./lib/artifact.mjs").Artifact}
+ */
+const stores = {
+  name: "stores",
+  step: { title: "stores", purpose: "compiles both, to compare them", duration: "1 min" },
+  tools: workerTools,
+  sources: [
+    ...workerSources,
+    "tests/stores/Cargo.toml",
+    "tests/stores/src",
+    "crates/snug-core/tests/room/store.rs",
+  ],
+  outputs: ["target/stores/index.js", "target/stores/index_bg.wasm"],
+  build: (run) => buildWorker(run, ["--no-opt", "--out-dir", "../../target/stores", "tests/stores"]),
+};
 
 /**
  * Runs the tests of the workspace with cargo.
@@ -68,6 +88,7 @@ await main(async () => {
   const rust = await rustTests();
   const built = await runScript("build.mjs");
   if (built !== 0) return built;
+  await build(stores, false);
   const endToEnd = await endToEndTests();
   const failed = rust.failed + endToEnd.failed;
   console.log(`\n${rust.passed + endToEnd.passed} passed, ${failed} failed`);

@@ -1,0 +1,75 @@
+// The store in memory, with which the room's tests and the fuzz targets run, behaves as the Worker's does. The program
+// that compares them is in tests/stores.
+
+import { readFileSync } from "node:fs";
+import { Miniflare } from "miniflare";
+import { afterAll, beforeAll, expect, it } from "vitest";
+
+const fromRoot = (path: string) => new URL(`../${path}`, import.meta.url);
+
+let miniflare: Miniflare;
+let origin: string;
+
+beforeAll(async () => {
+  const built = (file: string) => readFileSync(fromRoot(`target/stores/${file}`));
+  const toml = readFileSync(fromRoot("wrangler.toml"), "utf8");
+  const [, compatibilityDate = ""] = /^compatibility_date = "(.+)"$/m.exec(toml) ?? [];
+  miniflare = new Miniflare({
+    workers: [
+      {
+        config: {
+          name: "stores",
+          compatibilityDate,
+          manifest: {
+            mainModule: "index.js",
+            modules: {
+              "index.js": { type: "esm", contents: built("index.js").toString() },
+              "index_bg.wasm": { type: "wasm", contents: new Uint8Array(built("index_bg.wasm")) },
+            },
+          },
+          env: { STORES: { type: "durable-object", worker: "stores", exportName: "Stores" } },
+          exports: { Stores: { type: "durable-object", storage: "sqlite" } },
+        },
+        dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
+      },
+    ],
+  });
+  ({ origin } = await miniflare.unsafeGetDirectURL());
+});
+
+afterAll(() => miniflare.dispose());
+
+/** Runs random operations on both stores. Returns the number of calls of each kind. */
+async function compare(seed: number, operations: number): Promise<Record<string, number>> {
+  const response = await fetch(`${origin}/${seed}/${operations}`);
+  const text = await response.text();
+  if (!response.ok) throw new Error(text);
+  return JSON.parse(text);
+}
+
+it("SQLite and memory return the same for each call of a store", async () => {
+  expect(Object.keys(await compare(1, 500))).toEqual([
+    "append",
+    "dead_events",
+    "delete_absence",
+    "delete_ban",
+    "delete_ended_tokens",
+    "erase",
+    "fill_delivery",
+    "fill_page",
+    "keys",
+    "open",
+    "settle_events",
+    "store_absence",
+    "store_ban",
+    "store_ended_tokens",
+    "store_events",
+    "trim",
+  ]);
+});
+
+const seeds = [2, 3, Math.floor(Math.random() * 2 ** 40)];
+
+it.each(seeds)("SQLite and memory return the same for the operations of seed %d", async (seed) => {
+  expect((await compare(seed, 300)).append).toBeGreaterThan(0);
+});

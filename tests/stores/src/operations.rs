@@ -1,0 +1,483 @@
+//! Random operations on two stores, and the comparison of their results.
+
+use std::{collections::BTreeMap, fmt::Debug, rc::Rc};
+
+use serde_json::value::RawValue;
+use snug_core::{
+    Epoch, Offset, RoomSnapshot, Store as _, Timestamp, UserId,
+    backend::webhook::{Delivery, EventRow, EventState, Lines, OutgoingEvent},
+    protocol::{
+        command::{PageRequest, PageStart},
+        push::Stored,
+    },
+    room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
+    storage::{
+        batch::{Batch, Page},
+        idempotency::{KeyFloor, StoredKey},
+        retention::Floor,
+        store::EventWrite,
+    },
+};
+
+use worker::State;
+
+use crate::{memory::MemoryStore, store::Store};
+
+/// The time of the first operation.
+const START_MS: u64 = 1_800_000_000_000;
+
+/// The prefix of event ids.
+const SOURCE: &str = "room";
+
+/// Two stores that get the same calls.
+pub struct Operations<'a> {
+    state: &'a State,
+    random: Random,
+    sqlite: Store,
+    memory: MemoryStore,
+    now: Timestamp,
+    /// The number of calls of each kind.
+    calls: BTreeMap<&'static str, usize>,
+}
+
+type Outcome = Result<(), String>;
+
+impl<'a> Operations<'a> {
+    /// Opens the object's storage, which has to be new.
+    pub fn new(seed: u64, state: &'a State) -> worker::Result<Self> {
+        Ok(Self {
+            state,
+            random: Random(seed | 1),
+            sqlite: Store::open(state.storage())?,
+            memory: MemoryStore::default(),
+            now: Timestamp(START_MS),
+            calls: BTreeMap::new(),
+        })
+    }
+
+    /// Returns the number of calls of each kind.
+    pub fn summary(&self) -> String {
+        format!("{:?}", self.calls)
+    }
+
+    /// Makes one call to both stores, and compares the results and what the stores hold.
+    pub fn run_next(&mut self) -> Outcome {
+        self.now = self.now.plus_ms(self.random.up_to(40_000));
+        match self.random.up_to(17) {
+            0..=4 => self.append()?,
+            5..=6 => self.fill_page()?,
+            7 => self.read_keys()?,
+            8..=9 => self.trim()?,
+            10 => self.store_events()?,
+            11 => self.settle_events()?,
+            12 => self.read_events()?,
+            13 => self.change_absence()?,
+            14 => self.change_ban()?,
+            15 => self.change_ended_tokens()?,
+            16 => self.read_dead()?,
+            _ if self.random.one_in(4) => self.erase()?,
+            _ => self.reopen()?,
+        }
+        let (sqlite, memory) = (self.sqlite_snapshot()?, self.memory_snapshot());
+        compare("snapshot", &sqlite, &memory)
+    }
+
+    fn count(&mut self, call: &'static str) {
+        *self.calls.entry(call).or_default() += 1;
+    }
+
+    fn sqlite_snapshot(&self) -> Result<RoomSnapshot, String> {
+        let loaded = self.sqlite.load(SOURCE, None);
+        // Each store draws its own epochs.
+        let epoch = self.memory.epoch();
+        loaded
+            .map(|snapshot| RoomSnapshot { epoch, ..snapshot })
+            .map_err(|error| format!("load: {error}"))
+    }
+
+    fn memory_snapshot(&self) -> RoomSnapshot {
+        RoomSnapshot {
+            alarm: None,
+            ..self.memory.stored()
+        }
+    }
+
+    fn append(&mut self) -> Outcome {
+        self.count("append");
+        let first = self.memory.newest().next();
+        let count = 1 + self.random.up_to(3);
+        let offsets: Vec<_> = (first.0..first.0 + count).map(Offset).collect();
+        let before = self.memory.stored();
+        // The clock of a room may have been set back, and API requests may give earlier times.
+        let time = match self.random.one_in(5) {
+            true => before.newest_time,
+            false => before.newest_time.max(self.now),
+        };
+        let line = |offset: &Offset| {
+            let text = "ä\u{1f600}\"x".repeat(self.random.up_to(40) as usize);
+            let data = serde_json::Value::from(text);
+            let (offset, time) = (offset.0, time.0);
+            format!(
+                r#"{{"type":"message","offset":{offset},"time":{time},"user":"ann","data":{data}}}"#
+            )
+        };
+        let lines: Vec<_> = offsets.iter().map(line).collect();
+        let text: Rc<str> = lines.join("\n").into();
+        let keys = offsets.iter().filter(|_| self.random.one_in(6));
+        let keys: Vec<_> = keys
+            .map(|offset| StoredKey {
+                user: user(offset.0 % 3),
+                key: format!("key \"{}\"", offset.0).into(),
+                stored: Stored::new(*offset, time),
+            })
+            .collect();
+        let is_retained = !self.random.one_in(10);
+        let batch = Batch {
+            first,
+            count,
+            time,
+            bytes_before: before.bytes,
+            json: if is_retained { text.clone() } else { "".into() },
+            keys,
+        };
+        let events = self.random.one_in(2).then(|| {
+            let epoch = Epoch::new("some epoch");
+            self.event_write(
+                Lines::Messages {
+                    epoch,
+                    pushes: text,
+                },
+                count,
+            )
+        });
+        let sqlite = self.sqlite.append(&batch, events.as_ref());
+        self.sqlite.texts.clear();
+        let memory = self.memory.append(&batch, events.as_ref());
+        compare("append", &sqlite, &memory)
+    }
+
+    /// Returns a write of a row of events, with random changes of the state.
+    fn event_write(&mut self, lines: Lines, count: u64) -> EventWrite {
+        let stored = self.memory.stored().events;
+        let state = stored.state.clone().unwrap_or_default();
+        let first = (stored.newest).max(state.settled).max(state.newest_lost) + 1;
+        let row = EventRow {
+            first,
+            count,
+            time: self.now,
+            bytes_before: if stored.oldest.is_some() {
+                stored.bytes
+            } else {
+                0
+            },
+            lines,
+        };
+        let loses = self.random.one_in(6);
+        let lost: Vec<_> = row.events(SOURCE, first).filter(|_| loses).collect();
+        let last = row.last();
+        let starts_counting = self.random.one_in(8);
+        let changes_state = loses || starts_counting || self.random.one_in(4);
+        EventWrite {
+            row: (!loses).then_some(row),
+            lost,
+            state: changes_state.then(|| EventState {
+                newest_lost: if loses { last } else { state.newest_lost },
+                shares_from: if starts_counting {
+                    first
+                } else {
+                    state.shares_from
+                },
+                dead: state.dead + u64::from(loses),
+                ..state
+            }),
+            notified: self.users(),
+            departed: self.users(),
+            forgets_dead: self.random.one_in(20),
+            starts_counting,
+            shares: self.shares(),
+        }
+    }
+
+    fn store_events(&mut self) -> Outcome {
+        self.count("store_events");
+        let count = 1 + self.random.up_to(30);
+        let long = self.random.up_to(300) as usize;
+        let line = |number| {
+            let (time, user) = (self.now.0, number % 4);
+            let info = "i".repeat(long);
+            format!(
+                r#"{{"type":"member.joined","time":{time},"user":"user {user}","info":"{info}"}}"#
+            )
+        };
+        let lines: Vec<_> = (0..count).map(line).collect();
+        let write = self.event_write(Lines::Events(lines.join("\n").into()), count);
+        let sqlite = self.sqlite.store_events(&write);
+        compare("store_events", &sqlite, &self.memory.store_events(&write))
+    }
+
+    fn fill_page(&mut self) -> Outcome {
+        self.count("fill_page");
+        let floor = self.floor();
+        let offset = Offset(self.random.up_to(self.memory.newest().0 + 2));
+        let from = match self.random.up_to(3) {
+            0 => PageStart::Before(Offset::END),
+            1 => PageStart::Before(offset),
+            _ => PageStart::After(offset),
+        };
+        let request = PageRequest {
+            from,
+            limit: 1 + self.random.up_to(30) as u32,
+            bytes_max: 100 + self.random.up_to(10_000) as usize,
+        };
+        let mut pages = [Page::new(request, floor), Page::new(request, floor)];
+        let [one, other] = &mut pages;
+        let outcomes = (self.sqlite.fill_page(one), self.memory.fill_page(other));
+        compare("fill_page", &outcomes.0, &outcomes.1)?;
+        let [one, other] = pages.map(|page| (page.first(), page.finish()));
+        compare("page", &one, &other)
+    }
+
+    fn read_keys(&mut self) -> Outcome {
+        self.count("keys");
+        let floor = self.key_floor();
+        compare("keys", &self.sqlite.keys(floor), &self.memory.keys(floor))
+    }
+
+    fn trim(&mut self) -> Outcome {
+        self.count("trim");
+        let (floor, keys) = (self.floor(), self.key_floor());
+        let stored = self.memory.stored();
+        let oldest = stored
+            .oldest
+            .map_or(stored.newest.next(), |oldest| oldest.offset);
+        let sqlite = self.sqlite.trim(floor, oldest, keys);
+        compare("trim", &sqlite, &self.memory.trim(floor, oldest, keys))
+    }
+
+    fn settle_events(&mut self) -> Outcome {
+        self.count("settle_events");
+        let stored = self.memory.stored().events;
+        let state = stored.state.unwrap_or_default();
+        let ahead = stored.newest.saturating_sub(state.settled);
+        let settled = state.settled + self.random.up_to(ahead);
+        let given_up = (state.settled + 1..=settled).filter(|_| self.random.one_in(3));
+        let given_up: Vec<_> = given_up.collect();
+        let dead = given_up.into_iter().map(|seq| self.dead_event(seq));
+        let dead: Vec<_> = dead.collect();
+        let state = EventState {
+            settled,
+            dead: state.dead + dead.len() as u64,
+            ..state
+        };
+        let shares = self.shares();
+        let sqlite = self.sqlite.settle_events(&state, &dead, &shares);
+        let memory = self.memory.settle_events(&state, &dead, &shares);
+        compare("settle_events", &sqlite, &memory)?;
+        // The new dead events may have displaced others.
+        let kept: Vec<_> = self.memory.dead_events.keys().copied().collect();
+        for seq in kept.into_iter().filter(|_| !dead.is_empty()) {
+            let sqlite = self.sqlite.dead_events(seq - 1, 1);
+            compare("dead_events", &sqlite, &self.memory.dead_events(seq - 1, 1))?;
+        }
+        Ok(())
+    }
+
+    /// Returns a dead event, sometimes so long that few fit.
+    fn dead_event(&mut self, seq: u64) -> OutgoingEvent {
+        let bytes = match self.random.one_in(3) {
+            true => 1_900_000,
+            false => self.random.up_to(500) as usize,
+        };
+        OutgoingEvent {
+            seq,
+            time: self.now,
+            user: (!self.random.one_in(5)).then(|| user(seq % 4)),
+            bytes: 1,
+            json: format!(r#"{{"seq":{seq},"data":"{}"}}"#, "d".repeat(bytes)),
+        }
+    }
+
+    fn read_events(&mut self) -> Outcome {
+        self.count("fill_delivery");
+        let stored = self.memory.stored().events;
+        let state = stored.state.unwrap_or_default();
+        let mut delivery = Delivery::new(SOURCE.into(), state.settled);
+        if self.random.one_in(3) {
+            delivery = delivery.up_to(state.settled + 1 + self.random.up_to(20));
+        }
+        let mut other = delivery.clone();
+        let sqlite = self.sqlite.fill_delivery(&mut delivery);
+        compare(
+            "fill_delivery",
+            &sqlite,
+            &self.memory.fill_delivery(&mut other),
+        )?;
+        compare("delivery", &delivery, &other)
+    }
+
+    fn read_dead(&mut self) -> Outcome {
+        self.count("dead_events");
+        let newest = self.memory.stored().events.newest;
+        let (after, limit) = (self.random.up_to(newest), 1 + self.random.up_to(50) as u32);
+        let sqlite = self.sqlite.dead_events(after, limit);
+        compare(
+            "dead_events",
+            &sqlite,
+            &self.memory.dead_events(after, limit),
+        )
+    }
+
+    fn change_absence(&mut self) -> Outcome {
+        let user = self.user();
+        let is_absent = self
+            .memory
+            .stored()
+            .absences
+            .iter()
+            .any(|one| one.user == user);
+        if is_absent && self.random.one_in(2) {
+            self.count("delete_absence");
+            self.sqlite.delete_absence(&user);
+            self.memory.delete_absence(&user);
+            return Ok(());
+        }
+        self.count("store_absence");
+        let info = r#"{"name":"Ännchen\n","n":1.50}"#.to_owned();
+        let info = self.random.one_in(2).then(|| RawValue::from_string(info));
+        let absence = Absence {
+            user,
+            since: Timestamp(self.now.0 - self.random.up_to(1_000)),
+            info: info.and_then(Result::ok).map(Rc::from),
+            until: self.now.plus_ms(self.random.up_to(1_000)),
+        };
+        self.sqlite.store_absence(&absence);
+        self.memory.store_absence(&absence);
+        Ok(())
+    }
+
+    fn change_ban(&mut self) -> Outcome {
+        let user = self.user();
+        if self.memory.bans.contains_key(&user) && self.random.one_in(2) {
+            self.count("delete_ban");
+            self.sqlite.delete_ban(&user);
+            self.memory.delete_ban(&user);
+            return Ok(());
+        }
+        self.count("store_ban");
+        let until = self.now.plus_ms(self.random.up_to(1_000_000));
+        let ban = Ban { user, until };
+        compare(
+            "store_ban",
+            &self.sqlite.store_ban(&ban),
+            &self.memory.store_ban(&ban),
+        )
+    }
+
+    fn change_ended_tokens(&mut self) -> Outcome {
+        let user = self.user();
+        if self.memory.ended_tokens.contains_key(&user) && self.random.one_in(2) {
+            self.count("delete_ended_tokens");
+            self.sqlite.delete_ended_tokens(&user);
+            self.memory.delete_ended_tokens(&user);
+            return Ok(());
+        }
+        self.count("store_ended_tokens");
+        let ended = EndedTokens {
+            user,
+            issued_before: self.now,
+            until: self.now.plus_ms(self.random.up_to(1_000_000)),
+        };
+        let sqlite = self.sqlite.store_ended_tokens(&ended);
+        compare(
+            "store_ended_tokens",
+            &sqlite,
+            &self.memory.store_ended_tokens(&ended),
+        )
+    }
+
+    fn erase(&mut self) -> Outcome {
+        self.count("erase");
+        let sqlite = self.sqlite.erase().map(drop);
+        compare("erase", &sqlite, &self.memory.erase().map(drop))
+    }
+
+    /// Opens the database again, as a room that wakes does.
+    fn reopen(&mut self) -> Outcome {
+        self.count("open");
+        let opened = Store::open(self.state.storage());
+        self.sqlite = opened.map_err(|error| format!("open: {error}"))?;
+        Ok(())
+    }
+
+    /// Returns the bound of a random retention.
+    fn floor(&mut self) -> Floor {
+        let stored = self.memory.stored();
+        let kept = self.random.up_to(30);
+        Floor {
+            offset: Offset(stored.newest.0.saturating_sub(kept)).next(),
+            time: Timestamp(self.now.0 - self.random.up_to(1_000_000)),
+            bytes_before: stored.bytes.saturating_sub(self.random.up_to(20_000)),
+        }
+    }
+
+    fn key_floor(&mut self) -> KeyFloor {
+        let kept = self.random.up_to(40);
+        KeyFloor {
+            offset: Offset(self.memory.newest().0.saturating_sub(kept)),
+            time: Timestamp(self.now.0 - self.random.up_to(500_000)),
+        }
+    }
+
+    fn user(&mut self) -> UserId {
+        user(self.random.up_to(5))
+    }
+
+    fn users(&mut self) -> Vec<UserId> {
+        let count = self.random.up_to(2);
+        (0..count).map(|_| self.user()).collect()
+    }
+
+    fn shares(&mut self) -> Vec<(UserId, u64)> {
+        let users = self.users();
+        users
+            .into_iter()
+            .map(|user| (user, self.random.up_to(1_000_000)))
+            .collect()
+    }
+}
+
+fn user(number: u64) -> UserId {
+    let name = ["ann", "Bob", "çelik", "\u{1f600}", "a'b\"c", "user 5"][number as usize % 6];
+    UserId::parse(name).expect("a valid user")
+}
+
+fn compare<T: Debug>(call: &str, sqlite: &T, memory: &T) -> Outcome {
+    let (sqlite, memory) = (format!("{sqlite:?}"), format!("{memory:?}"));
+    match sqlite == memory {
+        true => Ok(()),
+        false => Err(format!(
+            "{call}: SQLite has\n{sqlite}\nmemory has\n{memory}"
+        )),
+    }
+}
+
+/// A xorshift generator, so that a seed repeats its operations.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// Returns a number from 0 to `most`.
+    fn up_to(&mut self, most: u64) -> u64 {
+        (self.next() >> 16) % (most + 1)
+    }
+
+    fn one_in(&mut self, times: u64) -> bool {
+        self.up_to(times - 1) == 0
+    }
+}
