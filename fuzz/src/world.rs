@@ -11,8 +11,8 @@ mod store;
 
 use serde_json::{Value, json};
 use snug_core::{
-    Admission, ApiRequest, ApiRequestId, Config, ConnectionId, Input, Offset, Output, Refusal,
-    Room, RoomName, Timestamp, UserId,
+    Admission, ApiRequest, ApiRequestId, ApiResponse, Config, ConnectionId, Input, Offset, Output,
+    Refusal, Room, RoomName, Timestamp, UserId,
     auth::{
         JoinOptions, Position,
         token::{ClaimedLimits, Claims},
@@ -608,10 +608,11 @@ impl World {
                 self.restarts = true;
             }
             Output::Deliver(delivery) => self.deliveries.push(delivery),
-            Output::ApiResponse { id, response } => {
+            Output::Respond { id, result } => {
                 assert!(self.waiting.remove(&id), "an unexpected response");
-                if let Ok(response) = response {
-                    let body: Value = serde_json::from_str(&response.body).expect("JSON");
+                if let Ok(reply) = result {
+                    let body = ApiResponse::from(&reply).body;
+                    let body: Value = serde_json::from_str(&body).expect("JSON");
                     assert!(body.is_object(), "{body}");
                 }
             }

@@ -17,7 +17,7 @@ use std::{
 use futures::channel::oneshot;
 use js_sys::JsString;
 use snug_core::{
-    Admission, ApiRequest, ApiRequestId, ApiResponse, ConnectionId, Input, Output, Refusal,
+    Admission, ApiRequest, ApiRequestId, ApiResponse, ConnectionId, Input, Output, Refusal, Reply,
     RoomName, Timestamp,
     auth::{SUBPROTOCOL, room_guard::RoomUse},
     clock::ClockWatch,
@@ -79,8 +79,7 @@ struct Object {
     /// The number of API requests since the object started.
     api_requests: Cell<u64>,
     /// API requests without a response yet.
-    pending:
-        RefCell<BTreeMap<ApiRequestId, oneshot::Sender<std::result::Result<ApiResponse, Refusal>>>>,
+    pending: RefCell<BTreeMap<ApiRequestId, oneshot::Sender<std::result::Result<Reply, Refusal>>>>,
     /// `None` until the first event after the object started.
     awake: RefCell<Option<Awake>>,
 }
@@ -277,8 +276,8 @@ impl Object {
         (requester.user, requester.origin) = (Some(caller.user.clone()), caller.origin.clone());
         let body = text(&read_body(request).await?)?;
         if self.is_unused()? {
-            if let Some(response) = api_request.operation.response_if_unused(&self.name()?) {
-                return Ok(to_http(&response)?);
+            if let Some(reply) = api_request.operation.reply_if_unused(&self.name()?) {
+                return Ok(to_http(&reply)?);
             }
             // An invalid request must not create a room.
             api_request.check(&body, &config::load(&self.env)?.room)?;
@@ -296,8 +295,8 @@ impl Object {
         });
         turned.inspect_err(|_| drop(self.pending.borrow_mut().remove(&id)))?;
         // The sender is dropped if the room had to be restored in the meantime.
-        let response = receiver.await.map_err(|_| Refusal::Internal)??;
-        Ok(to_http(&response)?)
+        let reply = receiver.await.map_err(|_| Refusal::Internal)??;
+        Ok(to_http(&reply)?)
     }
 
     /// Logs a problem, and returns it as the response.
@@ -480,10 +479,10 @@ impl Object {
                 code,
                 attachment,
             } => log_fault("close", sockets.close(connection, code, &attachment)),
-            Output::ApiResponse { id, response } => {
+            Output::Respond { id, result } => {
                 if let Some(sender) = self.pending.borrow_mut().remove(&id) {
                     // Sending fails if the caller has disconnected.
-                    let _unsent = sender.send(response);
+                    let _unsent = sender.send(result);
                 }
             }
             Output::CheckToken {
@@ -582,7 +581,8 @@ fn slow_consumers(awake: &mut Awake) -> Input {
     }
 }
 
-fn to_http(response: &ApiResponse) -> Result<Response> {
+fn to_http(reply: &Reply) -> Result<Response> {
+    let response = ApiResponse::from(reply);
     Ok(ResponseBuilder::new()
         .with_status(response.status)
         .with_header("content-type", "application/json")?

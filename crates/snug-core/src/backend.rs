@@ -3,4 +3,5 @@
 pub mod api;
 pub mod body_reads;
 pub mod publish_hook;
+pub mod response;
 pub mod webhook;

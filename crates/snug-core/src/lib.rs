@@ -23,13 +23,17 @@ pub mod log;
 mod names;
 pub mod protocol;
 pub mod rate;
+pub mod reply;
 pub mod room;
 pub mod secret;
 pub mod service_url;
 pub mod storage;
 
 pub use auth::Admission;
-pub use backend::api::{ApiRequest, ApiRequestId, ApiResponse};
+pub use backend::{
+    api::{ApiRequest, ApiRequestId},
+    response::ApiResponse,
+};
 pub use capability::{Capabilities, Capability};
 pub use config::Config;
 pub use ids::{ConnectionId, Epoch, Offset, Origin, Reference, RoomName, Timestamp, UserId};
@@ -37,6 +41,7 @@ pub use protocol::{
     error::{CloseCode, ErrorCode},
     refusal::Refusal,
 };
+pub use reply::Reply;
 pub use room::{
     Room,
     io::{Input, Output},

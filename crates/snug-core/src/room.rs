@@ -429,7 +429,7 @@ impl<S: Store> Room<S> {
         };
         let sees_members = connection.can.has(crate::Capability::Presence);
         let count = self.presence.count();
-        let members = sees_members.then(|| self.presence.list(&self.connections));
+        let listed = sees_members.then(|| self.presence.list(&self.connections));
         let welcome = Push::Welcome(Welcome {
             protocol: SUBPROTOCOL,
             room: &self.name,
@@ -440,8 +440,8 @@ impl<S: Store> Room<S> {
             offset: self.newest,
             recovered,
             count,
-            truncated: members.as_ref().is_some_and(|listed| listed.len() < count),
-            members,
+            truncated: listed.as_ref().is_some_and(|list| list.truncated),
+            members: listed.map(|list| list.members),
             expires: connection.expires,
             ping_ms: self.rules.ping_ms,
             limits: connection.limits(),

@@ -3,5 +3,6 @@
 
 pub mod batch;
 pub mod idempotency;
+pub mod message;
 pub mod retention;
 pub mod store;

@@ -11,15 +11,16 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
+    rc::Rc,
 };
 
 use serde_json::{Value, value::RawValue};
 use snug_core::{
     ApiResponse, Capabilities, CloseCode, ConnectionId, Epoch, ErrorCode, Offset, Origin,
-    Reference, Refusal, RoomName, Timestamp, UserId,
+    Reference, Refusal, Reply, RoomName, Timestamp, UserId,
     auth::session_cookie::SessionRequest,
     backend::{
-        api::{RoomStatus, WebhookCounts, read_messages},
+        api::read_messages,
         publish_hook::{self, Decision, ProposedMessage},
         webhook::{Delivery, Event, EventKind, EventRow, Lines},
     },
@@ -28,11 +29,13 @@ use snug_core::{
     protocol::{
         command::{Command, CommandId, PageRequest, PageStart},
         push::{
-            ConnectionLimits, Member, Message, Outcome, PING, PONG, PresenceChange, Push,
-            StateChange, Stored, Welcome,
+            ConnectionLimits, Member, Message, PING, PONG, PresenceChange, Push, StateChange,
+            Stored, Welcome, reply_line,
         },
     },
+    reply::{HistoryPage, MemberList, RoomStatus, WebhookCounts},
     secret::Secret,
+    storage::message::StoredMessage,
 };
 
 #[test]
@@ -258,7 +261,7 @@ fn sent() -> Named<String> {
             state: BTreeMap::new(),
         },
     ]
-    .map(|member| member.to_json());
+    .map(|member| Rc::from(member.to_json()));
     let message = Push::Message(Message {
         offset: Offset(41),
         time: START.plus_ms(5000),
@@ -269,76 +272,58 @@ fn sent() -> Named<String> {
     });
     let id = CommandId::Number;
     let stored = Stored::new(Offset(41), START.plus_ms(5000));
+    let published = |stored| Reply::Published {
+        epoch: epoch.clone(),
+        messages: vec![stored],
+    };
+    let reply = |number, reply: &Reply| reply_line(Some(&id(number)), reply).expect("a reply");
     let closing = CloseCode::PingTimeout;
     let pushes = [
         (
             "reply_ack",
-            Push::Ack {
-                id: &id(8),
-                outcome: None,
-            }
-            .to_line(),
+            reply(8, &Reply::Done),
         ),
         (
             "reply_ack_stored",
-            Push::Ack {
-                id: &id(7),
-                outcome: Some(Outcome::Stored(stored)),
-            }
-            .to_line(),
+            reply(7, &published(stored)),
         ),
         (
             "reply_ack_refreshed",
-            Push::Ack {
-                id: &id(13),
-                outcome: Some(Outcome::Refreshed {
+            reply(
+                13,
+                &Reply::Refreshed {
                     expires: START.plus_ms(7_200_000),
-                }),
-            }
-            .to_line(),
+                },
+            ),
         ),
         (
             "reply_ack_kicked",
-            Push::Ack {
-                id: &id(12),
-                outcome: Some(Outcome::Kicked { closed: 2 }),
-            }
-            .to_line(),
+            reply(12, &Reply::Closed { closed: 2 }),
         ),
         (
             "reply_members",
-            Push::Members {
-                id: Some(&id(10)),
-                members: members.iter().map(|one| &**one).collect(),
-                count: 2,
-                truncated: false,
-            }
-            .to_line(),
+            reply(10, &Reply::Members(MemberList::new(members.to_vec(), 2))),
         ),
         (
             "reply_ack_duplicate",
-            Push::Ack {
-                id: &id(7),
-                outcome: Some(Outcome::Stored(stored.again())),
-            }
-            .to_line(),
+            reply(7, &published(stored.again())),
         ),
         (
             "reply_history",
-            Push::History {
-                id: Some(&id(11)),
-                epoch: &epoch,
-                messages: vec![
-                    raw(
-                        r#"{"offset":41,"time":1800000005000,"user":"ann","connection":"3f1c8a5e90b7d246","event":"chat","data":{"text":"你好 👋"}}"#,
-                    ),
-                    raw(
-                        r#"{"offset":42,"time":1800000006150,"user":"bob","connection":"5d20c9f7e81ab364","data":{"text":"Hi Ann!"}}"#,
-                    ),
-                ],
-                more: true,
-            }
-            .to_line(),
+            reply(
+                11,
+                &Reply::History(HistoryPage {
+                    epoch: Some(epoch.clone()),
+                    messages: vec![
+                        StoredMessage::new(message.to_line()),
+                        StoredMessage::new(
+                            r#"{"type":"message","offset":42,"time":1800000006150,"user":"bob","connection":"5d20c9f7e81ab364","data":{"text":"Hi Ann!"}}"#
+                                .into(),
+                        ),
+                    ],
+                    more: true,
+                }),
+            ),
         ),
         ("reply_pong", Push::Pong { id: None }.to_line()),
         (
@@ -353,7 +338,7 @@ fn sent() -> Named<String> {
                 offset: Offset(40),
                 recovered: None,
                 count: 2,
-                members: Some(members.iter().map(|one| &**one).collect()),
+                members: Some(members.to_vec()),
                 truncated: false,
                 expires: START.plus_ms(3_600_000),
                 ping_ms: 30_000,
@@ -410,20 +395,20 @@ fn sent() -> Named<String> {
         ),
         (
             "http_publish_response",
-            ApiResponse::published(&epoch, &[stored]).body,
+            ApiResponse::from(&published(stored)).body,
         ),
         (
             "http_room_response",
-            ApiResponse::ok(&RoomStatus {
-                room: &room,
-                epoch: Some(&epoch),
+            ApiResponse::from(&Reply::Status(RoomStatus {
+                room: room.clone(),
+                epoch: Some(epoch.clone()),
                 offset: Offset(42),
                 connections: 3,
                 members: 2,
                 messages: 42,
                 storage_bytes: 61_440,
                 webhooks: WebhookCounts::default(),
-            })
+            }))
             .body,
         ),
         ("webhook_events", webhook_body(&room, &message.to_line()).into()),

@@ -1,9 +1,9 @@
-//! Requests and responses of the HTTP API.
+//! Requests to the HTTP API.
 //!
 //! The Worker turns an HTTP request into an [`ApiRequest`] and passes it to the room's object along
 //! with the body. [`crate::Room`] handles it like a command.
 
-use std::{borrow::Cow, rc::Rc};
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -15,7 +15,7 @@ use crate::{
     },
     capability::{Capabilities, Capability},
     config::RoomRules,
-    ids::{Epoch, Offset, Origin, RoomName, Timestamp, UserId},
+    ids::{Offset, Origin, RoomName, Timestamp, UserId},
     limits::{
         API_MESSAGES_MAX, API_ROOMS_MAX, BAN_SECONDS_MAX, EVENT_BYTES_MAX, FRAME_BYTES_MAX,
         KEY_BYTES_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX, PUBLISH_TIME_MIN,
@@ -27,9 +27,9 @@ use crate::{
             REASON_TOO_LONG,
         },
         json,
-        push::Stored,
         refusal::Refusal,
     },
+    reply::{HistoryPage, MemberList, Reply, RoomStatus, WebhookCounts},
 };
 
 /// Identifies an API request while it waits for its response.
@@ -97,15 +97,6 @@ pub enum ApiOperation {
         /// The most events.
         limit: u32,
     },
-}
-
-/// The response to an API request: a status and a JSON object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiResponse {
-    /// The HTTP status.
-    pub status: u16,
-    /// The body.
-    pub body: Rc<str>,
 }
 
 impl ApiRequest {
@@ -266,17 +257,33 @@ impl ApiOperation {
         })
     }
 
-    /// Returns the response for a room that has never been used, so that a read does not create the
-    /// room; `None` for operations that create it.
-    pub fn response_if_unused(&self, room: &RoomName) -> Option<ApiResponse> {
+    /// Returns the reply of a room that has never been used, so that a read does not create the room;
+    /// `None` for operations that create it.
+    pub fn reply_if_unused(&self, room: &RoomName) -> Option<Reply> {
         match self {
             Self::Publish => None,
             Self::Kick { ban_seconds, .. } if ban_seconds.is_some_and(|ban| ban > 0) => None,
-            Self::Kick { .. } | Self::Erase => Some(ApiResponse::closed(0)),
-            Self::Messages(_) => Some(ApiResponse::page(None, &[], false)),
-            Self::Members => Some(ApiResponse::members(&[], 0)),
-            Self::Describe => Some(ApiResponse::ok(&RoomStatus::unknown(room))),
-            Self::DeadEvents { .. } => Some(ApiResponse::dead(&[], false)),
+            Self::Kick { .. } | Self::Erase => Some(Reply::Closed { closed: 0 }),
+            Self::Messages(_) => Some(Reply::History(HistoryPage {
+                epoch: None,
+                messages: Vec::new(),
+                more: false,
+            })),
+            Self::Members => Some(Reply::Members(MemberList::new(Vec::new(), 0))),
+            Self::Describe => Some(Reply::Status(RoomStatus {
+                room: room.clone(),
+                epoch: None,
+                offset: Offset::default(),
+                connections: 0,
+                members: 0,
+                messages: 0,
+                storage_bytes: 0,
+                webhooks: WebhookCounts::default(),
+            })),
+            Self::DeadEvents { .. } => Some(Reply::DeadEvents {
+                events: Vec::new(),
+                more: false,
+            }),
         }
     }
 }
@@ -324,122 +331,6 @@ fn unknown_field(name: &str, known: &str) -> Refusal {
 /// Returns a name from a request, short enough for an error.
 fn shortened(name: &str) -> String {
     name.chars().take(UNKNOWN_NAME_CHARS_MAX).collect()
-}
-
-/// The status of a room.
-#[derive(Clone, Debug, Serialize)]
-pub struct RoomStatus<'a> {
-    /// The room's name.
-    pub room: &'a RoomName,
-    /// The epoch of the offsets; `None` if the room has never been used.
-    pub epoch: Option<&'a Epoch>,
-    /// The offset of the newest stored message.
-    pub offset: Offset,
-    /// The number of open connections.
-    pub connections: usize,
-    /// The number of members.
-    pub members: usize,
-    /// The number of retained messages.
-    pub messages: u64,
-    /// The bytes of storage that the room uses.
-    pub storage_bytes: u64,
-    /// The numbers of undelivered webhook events.
-    pub webhooks: WebhookCounts,
-}
-
-/// The numbers of undelivered webhook events.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct WebhookCounts {
-    /// The number of events that wait for delivery.
-    pub pending: u64,
-    /// The number of dead events.
-    pub dead: u64,
-}
-
-impl<'a> RoomStatus<'a> {
-    fn unknown(room: &'a RoomName) -> Self {
-        Self {
-            room,
-            epoch: None,
-            offset: Offset::default(),
-            connections: 0,
-            members: 0,
-            messages: 0,
-            storage_bytes: 0,
-            webhooks: WebhookCounts::default(),
-        }
-    }
-}
-
-impl ApiResponse {
-    /// Creates a response with status 200 and an object.
-    pub fn ok(body: &impl Serialize) -> Self {
-        Self::of(200, body)
-    }
-
-    fn of(status: u16, body: &impl Serialize) -> Self {
-        // Cannot fail to serialize: keys are strings, and raw values are JSON.
-        let body = serde_json::to_string(body).map_or_else(|_| "{}".into(), Into::into);
-        Self { status, body }
-    }
-
-    /// Creates the response for stored messages.
-    pub fn published(epoch: &Epoch, messages: &[Stored]) -> Self {
-        #[derive(Serialize)]
-        struct Published<'a> {
-            epoch: &'a Epoch,
-            messages: &'a [Stored],
-        }
-        Self::of(201, &Published { epoch, messages })
-    }
-
-    /// Creates the response with a page of stored messages.
-    pub fn page(epoch: Option<&Epoch>, messages: &[&RawValue], more: bool) -> Self {
-        #[derive(Serialize)]
-        struct Page<'a> {
-            epoch: Option<&'a Epoch>,
-            messages: &'a [&'a RawValue],
-            more: bool,
-        }
-        Self::ok(&Page {
-            epoch,
-            messages,
-            more,
-        })
-    }
-
-    /// Creates the response with the listed members and the number of all members.
-    pub fn members(members: &[&RawValue], count: usize) -> Self {
-        #[derive(Serialize)]
-        struct Members<'a> {
-            members: &'a [&'a RawValue],
-            count: usize,
-            truncated: bool,
-        }
-        Self::ok(&Members {
-            members,
-            count,
-            truncated: members.len() < count,
-        })
-    }
-
-    /// Creates the response with a page of dead events.
-    pub fn dead(events: &[String], more: bool) -> Self {
-        let body = format!(r#"{{"events":[{}],"more":{more}}}"#, events.join(","));
-        Self {
-            status: 200,
-            body: body.into(),
-        }
-    }
-
-    /// Creates the response with the number of closed connections.
-    pub fn closed(closed: usize) -> Self {
-        #[derive(Serialize)]
-        struct Closed {
-            closed: usize,
-        }
-        Self::ok(&Closed { closed })
-    }
 }
 
 /// A message that a back end publishes.

@@ -9,6 +9,7 @@ use crate::{
     capability::Capabilities,
     ids::{ConnectionId, Epoch, Offset, Reference, RoomName, Timestamp, UserId},
     protocol::{command::CommandId, error::ErrorCode},
+    reply::{HistoryPage, MemberList, Reply},
 };
 
 /// One object sent to a client.
@@ -73,24 +74,9 @@ pub enum Push<'a> {
         /// The command's id.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a CommandId>,
-        /// The members, up to the limit; each is a [`Member`].
-        members: Vec<&'a RawValue>,
-        /// The number of all members.
-        count: usize,
-        /// True if not all members are listed.
-        truncated: bool,
-    },
-    /// A page of stored messages.
-    History {
-        /// The command's id.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<&'a CommandId>,
-        /// The epoch of the offsets.
-        epoch: &'a Epoch,
-        /// The messages, in offset order.
-        messages: Vec<&'a RawValue>,
-        /// True if there are more messages in the requested direction.
-        more: bool,
+        /// The list.
+        #[serde(flatten)]
+        list: &'a MemberList,
     },
     /// The reply to a ping.
     Pong {
@@ -128,7 +114,7 @@ pub struct Welcome<'a> {
     pub count: usize,
     /// The members, up to the limit, if the connection may see them; each is a [`Member`].
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub members: Option<Vec<&'a RawValue>>,
+    pub members: Option<Vec<Rc<RawValue>>>,
     /// True if not all members are listed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
@@ -275,6 +261,44 @@ impl Member<'_> {
             .sum::<usize>();
         states.saturating_add(self.info.get().len())
     }
+}
+
+/// Returns the reply to a command as one line of JSON; `None` if it is an `ack` of a command without an
+/// id.
+pub fn reply_line(id: Option<&CommandId>, reply: &Reply) -> Option<Rc<str>> {
+    let outcome = match reply {
+        Reply::Members(list) => return Some(Push::Members { id, list }.to_line()),
+        Reply::History(page) => return Some(history_line(id, page)),
+        Reply::Published { messages, .. } => messages.first().copied().map(Outcome::Stored),
+        Reply::Closed { closed } => Some(Outcome::Kicked { closed: *closed }),
+        Reply::Refreshed { expires } => Some(Outcome::Refreshed { expires: *expires }),
+        // No command has the last two.
+        Reply::Done | Reply::Status(_) | Reply::DeadEvents { .. } => None,
+    };
+    id.map(|id| Push::Ack { id, outcome }.to_line())
+}
+
+/// Returns a page of stored messages as one line of JSON.
+fn history_line(id: Option<&CommandId>, page: &HistoryPage) -> Rc<str> {
+    #[derive(Serialize)]
+    #[serde(tag = "type", rename = "history")]
+    struct Head<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a CommandId>,
+        epoch: Option<&'a Epoch>,
+    }
+    let epoch = page.epoch.as_ref();
+    // Cannot fail: see `Push::to_line`.
+    let mut line = serde_json::to_string(&Head { id, epoch }).unwrap_or_default();
+    line.pop();
+    line.push_str(r#","messages":"#);
+    page.write_messages(&mut line);
+    line.push_str(if page.more {
+        r#","more":true}"#
+    } else {
+        r#","more":false}"#
+    });
+    line.into()
 }
 
 impl Push<'_> {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{capability::Capability, ids::Reference};
+use crate::{capability::Capability, ids::Reference, reply::Failure};
 
 /// The reason why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +72,15 @@ pub enum Refusal {
 
 /// The `retry-after` of a full room and other temporary refusals, in seconds.
 const RETRY_AFTER_SECONDS: &str = "10";
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::TooLarge(message) => Self::TooLarge(message),
+            Failure::Internal(_) => Self::Internal,
+        }
+    }
+}
 
 impl Refusal {
     /// Returns the refusal of a request that exceeds a rate for some milliseconds.

@@ -5,15 +5,13 @@ use std::{borrow::Cow, collections::BTreeMap};
 use super::{ReplyTo, Room, actor::Actor, kick::Kick, publish::Publication};
 use crate::{
     Capability,
-    backend::api::{
-        ApiOperation, ApiRequest, ApiRequestId, ApiResponse, Caller, RoomStatus, WebhookCounts,
-        read_messages,
-    },
+    backend::api::{ApiOperation, ApiRequest, ApiRequestId, Caller, read_messages},
     config::RoomRules,
     ids::Timestamp,
     limits::REPLY_BYTES_PER_COMMAND,
     protocol::{error::ErrorCode, refusal::Refusal},
     rate::{Rate, SharedBucket},
+    reply::{Failure, Reply, RoomStatus, WebhookCounts},
     room::io::Output,
     storage::store::Store,
 };
@@ -54,12 +52,7 @@ impl<S: Store> Room<S> {
             ApiOperation::Messages(page) => {
                 self.send_page(&ReplyTo::Api(id), page);
             }
-            ApiOperation::Members => {
-                let (members, count) =
-                    (self.presence.list(&self.connections), self.presence.count());
-                let response = ApiResponse::members(&members, count);
-                self.respond_with_charge(id, response);
-            }
+            ApiOperation::Members => self.list_members(&ReplyTo::Api(id)),
             ApiOperation::Kick {
                 user,
                 ban_seconds,
@@ -110,11 +103,11 @@ impl<S: Store> Room<S> {
         Ok(())
     }
 
-    /// Returns the response with the room's status, including the numbers from storage.
-    pub(super) fn status(&self, messages: u64, storage_bytes: u64) -> ApiResponse {
-        ApiResponse::ok(&RoomStatus {
-            room: &self.name,
-            epoch: Some(&self.epoch),
+    /// Returns the room's status, including the numbers from storage.
+    pub(super) fn status(&self, messages: u64, storage_bytes: u64) -> RoomStatus {
+        RoomStatus {
+            room: self.name.clone(),
+            epoch: Some(self.epoch.clone()),
             offset: self.newest,
             connections: self.connections.len(),
             members: self.presence.count(),
@@ -124,29 +117,34 @@ impl<S: Store> Room<S> {
                 pending: self.events.pending(),
                 dead: self.events.dead(),
             },
-        })
+        }
     }
 
-    /// Responds to an API request.
-    pub(super) fn respond(&mut self, id: ApiRequestId, response: Result<ApiResponse, Refusal>) {
+    /// Responds to an API request. A list, which can be much longer than the request, counts toward the
+    /// rate.
+    pub(super) fn respond(&mut self, id: ApiRequestId, result: Result<Reply, Refusal>) {
+        if let Ok(reply) = &result {
+            let more = reply.listed_bytes() / REPLY_BYTES_PER_COMMAND;
+            self.callers.charge(id, more, self.now);
+        }
         self.callers.forget(id);
-        self.outputs.push_back(Output::ApiResponse { id, response });
+        self.outputs.push_back(Output::Respond { id, result });
     }
 
-    /// Sends a response that can be much longer than its request, and counts it toward the rate.
-    pub(super) fn respond_with_charge(&mut self, id: ApiRequestId, response: ApiResponse) {
-        let more = response.body.len() / REPLY_BYTES_PER_COMMAND;
-        self.callers.charge(id, more, self.now);
-        self.respond(id, Ok(response));
-    }
-
-    /// Replies with an internal error.
-    pub(super) fn fail(&mut self, reply_to: &ReplyTo, message: &str) {
-        match reply_to {
-            ReplyTo::Command { from, id } => {
-                self.refuse(*from, id.as_ref(), ErrorCode::Internal, message);
+    /// Sends the result of a command or an API request.
+    pub(super) fn answer(&mut self, reply_to: &ReplyTo, result: Result<Reply, Failure>) {
+        match (reply_to, result) {
+            (ReplyTo::Command { from, id }, Ok(reply)) => {
+                self.reply_with(*from, id.as_ref(), &reply);
             }
-            ReplyTo::Api(id) => self.respond(*id, Err(Refusal::Internal)),
+            (ReplyTo::Command { from, id }, Err(failure)) => {
+                let (code, message) = match failure {
+                    Failure::TooLarge(message) => (ErrorCode::TooLarge, message),
+                    Failure::Internal(message) => (ErrorCode::Internal, message),
+                };
+                self.refuse(*from, id.as_ref(), code, message);
+            }
+            (ReplyTo::Api(id), result) => self.respond(*id, result.map_err(Refusal::from)),
         }
     }
 }

@@ -16,8 +16,9 @@ use crate::{
         command::{BadCommand, Command, CommandId},
         error::{CloseCode, ErrorCode},
         json,
-        push::Push,
+        push::{Push, reply_line},
     },
+    reply::Reply,
     room::{connection::Throttled, io::Output},
     storage::store::Store,
 };
@@ -157,11 +158,11 @@ impl<S: Store> Room<S> {
             }
             Command::Signal { data, event, to } => {
                 self.signal(from, data, event.as_deref(), to.as_deref());
-                self.ack(from, id.as_ref());
+                self.reply_with(from, id.as_ref(), &Reply::Done);
             }
             Command::State { data } => {
                 self.set_state(from, data);
-                self.ack(from, id.as_ref());
+                self.reply_with(from, id.as_ref(), &Reply::Done);
             }
             Command::History(_) if self.has_too_much_unread() => {
                 let throttled = Throttled {
@@ -170,7 +171,7 @@ impl<S: Store> Room<S> {
                 };
                 self.throttle(from, id.as_ref(), throttled, TOO_MUCH_UNREAD);
             }
-            Command::Members => self.list_members(from, id.as_ref()),
+            Command::Members => self.list_members(&ReplyTo::Command { from, id }),
             Command::History(request) => {
                 self.send_page(&ReplyTo::Command { from, id }, request);
             }
@@ -254,20 +255,9 @@ impl<S: Store> Room<S> {
         }
     }
 
-    fn list_members(&mut self, from: ConnectionId, id: Option<&CommandId>) {
-        let count = self.presence.count();
-        let text = {
-            let members = self.presence.list(&self.connections);
-            let truncated = members.len() < count;
-            Push::Members {
-                id,
-                members,
-                count,
-                truncated,
-            }
-            .to_line()
-        };
-        self.send_with_charge(from, text);
+    pub(super) fn list_members(&mut self, reply_to: &ReplyTo) {
+        let list = self.presence.list(&self.connections);
+        self.answer(reply_to, Ok(Reply::Members(list)));
     }
 
     fn throttle(
@@ -335,19 +325,18 @@ impl<S: Store> Room<S> {
         self.close(from, CloseCode::MessageTooBig);
     }
 
-    fn ack(&mut self, to: ConnectionId, id: Option<&CommandId>) {
-        if let Some(id) = id {
-            self.reply(to, &Push::Ack { id, outcome: None });
+    /// Replies with the result of a command. A list, which can be much longer than its command, counts
+    /// toward the rate.
+    pub(super) fn reply_with(&mut self, to: ConnectionId, id: Option<&CommandId>, reply: &Reply) {
+        let Some(text) = reply_line(id, reply) else {
+            return;
+        };
+        let is_list = matches!(reply, Reply::Members(_) | Reply::History(_));
+        if is_list {
+            self.count_unread(text.len());
         }
-    }
-
-    /// Sends a reply that can be much longer than its command, and counts it toward the rate.
-    pub(super) fn send_with_charge(&mut self, to: ConnectionId, text: Rc<str>) {
-        self.count_unread(text.len());
-        let charged = self
-            .connections
-            .get_mut(&to)
-            .is_some_and(|one| one.charge(text.len(), self.now));
+        let charged = is_list
+            && (self.connections.get_mut(&to)).is_some_and(|one| one.charge(text.len(), self.now));
         self.outbox.push_line(Audience::one(to), text);
         if charged {
             self.attach(to);

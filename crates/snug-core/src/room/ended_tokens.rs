@@ -2,11 +2,12 @@
 
 use super::Room;
 use crate::{
-    backend::api::{ApiRequestId, ApiResponse},
+    backend::api::ApiRequestId,
     ids::{Timestamp, UserId},
     limits::ENDED_TOKENS_MAX,
     log::{LogEvent, LogLine},
     protocol::{error::CloseCode, refusal::Refusal},
+    reply::Reply,
     room::{
         actor::Actor,
         user_entries::{UserEntries, UserEntry},
@@ -100,7 +101,7 @@ impl<S: Store> Room<S> {
         let of_user = self.presence.connections_of(&ended.user);
         let connections: Vec<_> = of_user.filter(is_ended).collect();
         let closed = connections.len();
-        self.respond(id, Ok(ApiResponse::closed(closed)));
+        self.respond(id, Ok(Reply::Closed { closed }));
         let code = CloseCode::TokenExpired;
         let line = LogLine {
             user: Some(ended.user.clone()),

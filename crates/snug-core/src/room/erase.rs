@@ -2,10 +2,11 @@
 
 use super::{Room, actor::Actor, publish_hook::PublishHookQueue};
 use crate::{
-    backend::api::{ApiRequestId, ApiResponse},
+    backend::api::ApiRequestId,
     ids::{Offset, Timestamp},
     log::{LogEvent, LogLine},
     protocol::{error::CloseCode, refusal::Refusal},
+    reply::Reply,
     room::{bans::Bans, user_entries::UserEntries},
     storage::{idempotency::Keys, store::Store},
 };
@@ -29,7 +30,7 @@ impl<S: Store> Room<S> {
         self.ended_tokens = UserEntries::default();
         self.events.forget_dead();
         self.is_erased = true;
-        self.respond(id, Ok(ApiResponse::closed(closed)));
+        self.respond(id, Ok(Reply::Closed { closed }));
     }
 
     fn close_all(&mut self, by: &Actor) {

@@ -1,14 +1,10 @@
 //! Reading stored messages: pages of history, replay for new connections, and trimming.
 
-use std::rc::Rc;
-
-use serde_json::value::RawValue;
-
 use super::{ReplyTo, Room};
 use crate::{
     Capability,
     auth::{JoinOptions, Position},
-    backend::api::{ApiRequestId, ApiResponse},
+    backend::api::ApiRequestId,
     ids::{ConnectionId, Offset},
     limits::{
         LAST_MESSAGES_MAX, PAGE_BYTES_MAX, RECOVERY_BYTES_MAX, RECOVERY_MESSAGES_MAX,
@@ -16,21 +12,19 @@ use crate::{
     },
     protocol::{
         command::{PageRequest, PageStart},
-        push::Push,
         refusal::Refusal,
         wire::Wire,
     },
+    reply::{Failure, HistoryPage, Reply},
     room::io::Output,
     storage::{
         batch::Page,
         idempotency::KeyFloor,
+        message::StoredMessage,
         retention::{Floor, OldestMessages, TRIM_PAUSE_MS, TRIM_RETRY_MS},
         store::{StorageFault, Store},
     },
 };
-
-/// The start of every stored message: its type, which a page of history omits.
-const MESSAGE_TAG: &str = r#"{"type":"message","#;
 
 impl<S: Store> Room<S> {
     /// Sends a new connection its `welcome`, and the messages to replay.
@@ -110,40 +104,30 @@ impl<S: Store> Room<S> {
     /// Sends a page of history.
     pub(super) fn send_page(&mut self, reply_to: &ReplyTo, request: PageRequest) {
         self.store_draft();
-        let Ok(page) = self.read_page(request) else {
-            return self.fail(reply_to, "the history could not be read");
-        };
-        let (stored, more) = page.finish();
-        let messages: Vec<Box<RawValue>> =
-            stored.iter().filter_map(|json| untagged(json)).collect();
-        let messages: Vec<&RawValue> = messages.iter().map(|message| &**message).collect();
-        match reply_to {
-            ReplyTo::Command { from, id } => {
-                let page = Push::History {
-                    id: id.as_ref(),
-                    epoch: &self.epoch,
+        let result = match self.read_page(request) {
+            Ok(page) => {
+                let (messages, more) = page.finish();
+                let epoch = Some(self.epoch.clone());
+                Ok(Reply::History(HistoryPage {
+                    epoch,
                     messages,
                     more,
-                };
-                let text = page.to_line();
-                self.send_with_charge(*from, text);
+                }))
             }
-            ReplyTo::Api(id) => {
-                let response = ApiResponse::page(Some(&self.epoch), &messages, more);
-                self.respond_with_charge(*id, response);
-            }
-        }
+            Err(StorageFault) => Err(Failure::Internal("the history could not be read")),
+        };
+        self.answer(reply_to, result);
     }
 
     /// Responds with the room's status.
     pub(super) fn describe(&mut self, id: ApiRequestId) {
         self.store_draft();
-        let response = self.read_page(oldest()).map(|page| {
+        let status = self.read_page(oldest()).map(|page| {
             let oldest = page.first().unwrap_or(self.newest.next());
             let messages = self.newest.next().0.saturating_sub(oldest.0);
-            self.status(messages, self.store.bytes())
+            Reply::Status(self.status(messages, self.store.bytes()))
         });
-        self.respond(id, response.map_err(|StorageFault| Refusal::Internal));
+        self.respond(id, status.map_err(|StorageFault| Refusal::Internal));
     }
 
     /// Sends the `welcome`, then the messages. A recovery replays all missed messages or none.
@@ -156,7 +140,10 @@ impl<S: Store> Room<S> {
     ) {
         let (messages, more) = page.map(Page::finish).unwrap_or_default();
         let is_complete = !more && self.is_all_after(from, messages.len());
-        self.charge_replay(to, messages.iter().map(|message| message.len()).sum());
+        self.charge_replay(
+            to,
+            messages.iter().map(|message| message.push().len()).sum(),
+        );
         self.welcome(to, is_recovery.then_some(is_complete));
         if is_recovery && !is_complete {
             return;
@@ -210,22 +197,16 @@ fn newest(last: u64) -> PageRequest {
 }
 
 /// Puts messages into frames: one message per frame, or several as lines.
-fn frames(messages: &[Rc<str>], wire: Wire) -> Vec<String> {
+fn frames(messages: &[StoredMessage], wire: Wire) -> Vec<String> {
     let mut frames: Vec<String> = Vec::new();
     for message in messages {
         match frames.last_mut() {
             Some(frame) if wire == Wire::Lines && frame.len() < REPLAY_FRAME_BYTES => {
                 frame.push('\n');
-                frame.push_str(message);
+                frame.push_str(message.push());
             }
-            _ => frames.push(message.to_string()),
+            _ => frames.push(message.push().to_string()),
         }
     }
     frames
-}
-
-/// Returns a stored message without its type.
-fn untagged(json: &str) -> Option<Box<RawValue>> {
-    let fields = json.strip_prefix(MESSAGE_TAG)?;
-    RawValue::from_string(format!("{{{fields}")).ok()
 }

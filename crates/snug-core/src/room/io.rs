@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, rc::Rc};
 use crate::{
     auth::{Admission, token::Claims},
     backend::{
-        api::{ApiRequest, ApiRequestId, ApiResponse},
+        api::{ApiRequest, ApiRequestId},
         publish_hook::{Decision, HookRequest},
         webhook::Delivery,
     },
     ids::{ConnectionId, Timestamp},
     log::LogLine,
     protocol::{command::CommandId, error::CloseCode, refusal::Refusal},
+    reply::Reply,
     secret::Secret,
 };
 
@@ -49,7 +50,7 @@ pub enum Input {
         /// True if the client closed the connection on purpose, so that no grace period is needed.
         clean: bool,
     },
-    /// A request to the HTTP API. Results in one [`Output::ApiResponse`], at once or with the flush of
+    /// A request to the HTTP API. Results in one [`Output::Respond`], at once or with the flush of
     /// the messages that it publishes.
     ApiRequest {
         /// The id that the response will carry.
@@ -132,11 +133,11 @@ pub enum Output {
     /// Send the delivery to the back end. Report the result with [`Input::Delivered`].
     Deliver(Delivery),
     /// Respond to a request to the HTTP API.
-    ApiResponse {
+    Respond {
         /// The request's id.
         id: ApiRequestId,
-        /// The response, or the refusal.
-        response: Result<ApiResponse, Refusal>,
+        /// The reply, or the refusal.
+        result: Result<Reply, Refusal>,
     },
     /// Check a token in the same way as for a join. Report the result with
     /// [`Input::TokenChecked`].

@@ -2,15 +2,11 @@
 
 use super::{ReplyTo, Room};
 use crate::{
-    backend::api::ApiResponse,
     ids::{Timestamp, UserId},
     limits::BANS_MAX,
     log::{LogEvent, LogLine},
-    protocol::{
-        error::{CloseCode, ErrorCode},
-        push::{Outcome, Push},
-        refusal::Refusal,
-    },
+    protocol::error::CloseCode,
+    reply::{Failure, Reply},
     room::{actor::Actor, bans::Ban},
     storage::store::Store,
 };
@@ -25,6 +21,9 @@ pub(super) struct Kick {
     pub(super) by: Actor,
 }
 
+const TOO_MANY_BANS: Failure =
+    Failure::TooLarge("the room has the maximum number of bans: lift one first");
+
 impl<S: Store> Room<S> {
     /// Closes a user's connections. With `ban_seconds`, also bans the user, or lifts the ban if it
     /// is 0.
@@ -37,14 +36,15 @@ impl<S: Store> Room<S> {
             return self.kick_user(&reply_to, &kick, LogEvent::Kick, None);
         };
         if !self.bans.has_room_for(&kick.user, BANS_MAX) {
-            return self.reject_ban(&reply_to);
+            return self.answer(&reply_to, Err(TOO_MANY_BANS));
         }
         let ban = Ban {
             user: kick.user.clone(),
             until: self.clock.plus_ms(seconds.saturating_mul(1000)),
         };
         if self.store.store_ban(&ban).is_err() {
-            return self.fail(&reply_to, "the ban could not be stored");
+            let failure = Failure::Internal("the ban could not be stored");
+            return self.answer(&reply_to, Err(failure));
         }
         if ban.until > self.clock {
             let until = Some(ban.until);
@@ -66,16 +66,6 @@ impl<S: Store> Room<S> {
         }
     }
 
-    fn reject_ban(&mut self, reply_to: &ReplyTo) {
-        const TOO_MANY: &str = "the room has the maximum number of bans: lift one first";
-        match reply_to {
-            ReplyTo::Command { from, id } => {
-                self.refuse(*from, id.as_ref(), ErrorCode::TooLarge, TOO_MANY);
-            }
-            ReplyTo::Api(id) => self.respond(*id, Err(Refusal::TooLarge(TOO_MANY))),
-        }
-    }
-
     /// Closes all of a user's connections. The moderator gets the reply first, because one of the
     /// connections may be the moderator's own.
     fn kick_user(
@@ -91,14 +81,7 @@ impl<S: Store> Room<S> {
         };
         let connections: Vec<_> = self.presence.connections_of(&kick.user).collect();
         let closed = connections.len();
-        match reply_to {
-            ReplyTo::Command { from, id: Some(id) } => {
-                let outcome = Some(Outcome::Kicked { closed });
-                self.reply(*from, &Push::Ack { id, outcome });
-            }
-            ReplyTo::Command { id: None, .. } => {}
-            ReplyTo::Api(id) => self.respond(*id, Ok(ApiResponse::closed(closed))),
-        }
+        self.answer(reply_to, Ok(Reply::Closed { closed }));
         let line = LogLine {
             user: Some(kick.user.clone()),
             closed: Some(closed),

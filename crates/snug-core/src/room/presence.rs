@@ -12,6 +12,7 @@ use crate::{
     ids::{ConnectionId, Timestamp, UserId},
     limits::{MEMBERS_BYTES_MAX, MEMBERS_LISTED_MAX},
     protocol::push,
+    reply::MemberList,
     room::connection::Connection,
 };
 
@@ -36,7 +37,7 @@ struct Member {
 /// A member as JSON. It is cached, because every `welcome` holds up to 200 members.
 #[derive(Debug)]
 struct Shown {
-    json: Box<RawValue>,
+    json: Rc<RawValue>,
     payload_bytes: usize,
 }
 
@@ -203,11 +204,8 @@ impl Presence {
         }
     }
 
-    /// Returns the members as JSON, by user id, as many as the limits of a list allow.
-    pub fn list<'a>(
-        &'a self,
-        connections: &BTreeMap<ConnectionId, Connection>,
-    ) -> Vec<&'a RawValue> {
+    /// Returns the members by user id, as many as the limits of a list allow.
+    pub fn list(&self, connections: &BTreeMap<ConnectionId, Connection>) -> MemberList {
         let mut list = Vec::new();
         let mut bytes = 0_usize;
         for (user, member) in self.members.iter().take(MEMBERS_LISTED_MAX) {
@@ -216,9 +214,9 @@ impl Presence {
             if bytes > MEMBERS_BYTES_MAX && !list.is_empty() {
                 break;
             }
-            list.push(&*shown.json);
+            list.push(shown.json.clone());
         }
-        list
+        MemberList::new(list, self.count())
     }
 
     /// Returns one member as JSON.
@@ -272,7 +270,7 @@ impl Member {
                     .collect(),
             };
             Shown {
-                json: member.to_json(),
+                json: member.to_json().into(),
                 payload_bytes: member.payload_bytes(),
             }
         })
@@ -359,11 +357,11 @@ mod tests {
         for (id, name) in [(3, "cho"), (2, "ann"), (1, "bob")] {
             room.arrive(id, name);
         }
-        let list = room.presence.list(&room.connections);
+        let list = room.presence.list(&room.connections).members;
         let is_of =
             |name: &str, member: &RawValue| member.get().contains(&format!(r#""user":"{name}""#));
         assert_eq!(list.len(), 3);
-        assert!(is_of("ann", list[0]) && is_of("bob", list[1]) && is_of("cho", list[2]));
+        assert!(is_of("ann", &list[0]) && is_of("bob", &list[1]) && is_of("cho", &list[2]));
     }
 
     #[test]
@@ -373,12 +371,12 @@ mod tests {
             room.arrive(id, &format!("user{id}"));
         }
         assert_eq!(
-            room.presence.list(&room.connections).len(),
+            room.presence.list(&room.connections).members.len(),
             MEMBERS_LISTED_MAX
         );
         room.arrive(0, "one more");
         assert_eq!(
-            room.presence.list(&room.connections).len(),
+            room.presence.list(&room.connections).members.len(),
             MEMBERS_LISTED_MAX
         );
     }
@@ -396,15 +394,15 @@ mod tests {
             let connection = room.connections.get_mut(&ConnectionId(id)).unwrap();
             connection.state = Some(state(MEMBERS_BYTES_MAX / 128).into());
         }
-        assert_eq!(room.presence.list(&room.connections).len(), 128);
+        assert_eq!(room.presence.list(&room.connections).members.len(), 128);
         let connection = room.connections.get_mut(&ConnectionId(0)).unwrap();
         connection.state = Some(state(MEMBERS_BYTES_MAX / 128 + 1).into());
         room.presence.touch(&user("user000"));
-        assert_eq!(room.presence.list(&room.connections).len(), 127);
+        assert_eq!(room.presence.list(&room.connections).members.len(), 127);
         let connection = room.connections.get_mut(&ConnectionId(0)).unwrap();
         connection.state = Some(state(MEMBERS_BYTES_MAX + 1).into());
         room.presence.touch(&user("user000"));
-        assert_eq!(room.presence.list(&room.connections).len(), 1);
+        assert_eq!(room.presence.list(&room.connections).members.len(), 1);
     }
 
     #[test]
@@ -440,7 +438,7 @@ mod tests {
         }
 
         fn listed(&self) -> String {
-            serde_json::to_string(&self.presence.list(&self.connections)).unwrap()
+            serde_json::to_string(&self.presence.list(&self.connections).members).unwrap()
         }
     }
 

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{Room, outbox::Draft};
 use crate::{
-    backend::api::{ApiRequestId, ApiResponse},
+    backend::api::ApiRequestId,
     ids::{ConnectionId, Timestamp, UserId},
     protocol::{
         command::CommandId,
@@ -15,6 +15,7 @@ use crate::{
         push::{Message, Push, Stored},
         refusal::Refusal,
     },
+    reply::Reply,
     room::io::Output,
     storage::{
         batch::Batch,
@@ -133,8 +134,13 @@ impl<S: Store> Room<S> {
         if self.outbox.draft().is_some() {
             self.outbox.respond_when_stored(id, positions);
         } else {
-            self.respond(id, Ok(ApiResponse::published(&self.epoch, &positions)));
+            self.respond(id, Ok(self.published(positions)));
         }
+    }
+
+    fn published(&self, messages: Vec<Stored>) -> Reply {
+        let epoch = self.epoch.clone();
+        Reply::Published { epoch, messages }
     }
 
     /// Reads the keys from storage on their first use, because most rooms that wake do not need them.
@@ -283,7 +289,7 @@ impl<S: Store> Room<S> {
         let requests = self.outbox.take_api_requests();
         self.deliver(body);
         for (id, positions) in requests {
-            self.respond(id, Ok(ApiResponse::published(&self.epoch, &positions)));
+            self.respond(id, Ok(self.published(positions)));
         }
         if Retention::is_trim_due(before, self.newest) {
             self.trim();

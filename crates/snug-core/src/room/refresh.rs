@@ -8,9 +8,9 @@ use crate::{
     protocol::{
         command::CommandId,
         error::{CloseCode, ErrorCode},
-        push::{Outcome, Push},
         refusal::Refusal,
     },
+    reply::Reply,
     room::io::Output,
     secret::Secret,
     storage::store::Store,
@@ -89,14 +89,7 @@ impl<S: Store> Room<S> {
             self.presence_diff.hide(user, id);
         }
         self.attach(id);
-        if let Some(command) = command {
-            let outcome = Some(Outcome::Refreshed { expires });
-            let ack = Push::Ack {
-                id: command,
-                outcome,
-            };
-            self.reply(id, &ack);
-        }
+        self.reply_with(id, command, &Reply::Refreshed { expires });
     }
 }
 

@@ -14,12 +14,13 @@ use self::queue::InFlight;
 use super::Room;
 use crate::{
     backend::{
-        api::{ApiRequestId, ApiResponse},
+        api::ApiRequestId,
         webhook::{Delivery, Event, EventKind, Lines},
     },
     ids::{Timestamp, UserId},
     limits::{DELIVERY_LOST_MS, EVENT_MS_MAX, VACATED_MS},
     protocol::refusal::Refusal,
+    reply::Reply,
     room::{
         io::{DeliveryOutcome, Output},
         presence::Absence,
@@ -297,7 +298,7 @@ impl<S: Store> Room<S> {
     pub(super) fn send_dead_events(&mut self, id: ApiRequestId, after: u64, limit: u32) {
         self.store_draft();
         match self.store.dead_events(after, limit) {
-            Ok((events, more)) => self.respond_with_charge(id, ApiResponse::dead(&events, more)),
+            Ok((events, more)) => self.respond(id, Ok(Reply::DeadEvents { events, more })),
             Err(StorageFault) => self.respond(id, Err(Refusal::Internal)),
         }
     }

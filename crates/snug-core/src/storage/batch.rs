@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::{
     ids::{Offset, Timestamp},
     protocol::command::{PageRequest, PageStart},
-    storage::{idempotency::StoredKey, retention::Floor},
+    storage::{idempotency::StoredKey, message::StoredMessage, retention::Floor},
 };
 
 /// The messages of one flush, stored as one row.
@@ -61,7 +61,7 @@ impl Batch {
 pub struct Page {
     request: PageRequest,
     floor: Floor,
-    messages: Vec<Rc<str>>,
+    messages: Vec<StoredMessage>,
     /// The offset of the message that was added first.
     first: Option<Offset>,
     bytes: usize,
@@ -125,7 +125,7 @@ impl Page {
             }
             self.bytes = bytes;
             self.first.get_or_insert(offset);
-            self.messages.push(message.into());
+            self.messages.push(StoredMessage::new(message.into()));
         }
         true
     }
@@ -136,7 +136,7 @@ impl Page {
     }
 
     /// Returns the messages in offset order, and whether there are more in the requested direction.
-    pub fn finish(mut self) -> (Vec<Rc<str>>, bool) {
+    pub fn finish(mut self) -> (Vec<StoredMessage>, bool) {
         if matches!(self.request.from, PageStart::Before(_)) {
             self.messages.reverse();
         }
@@ -199,7 +199,8 @@ mod tests {
             }
         }
         let (messages, more) = page.finish();
-        (messages.join(" "), more)
+        let texts: Vec<&str> = messages.iter().map(|message| &**message.push()).collect();
+        (texts.join(" "), more)
     }
 
     fn after(offset: u64, limit: u32) -> (String, bool) {

@@ -1154,7 +1154,8 @@ impl TestRoom {
                         .extend(events.map(|event| event.expect("JSON")));
                     self.deliveries.push(delivery);
                 }
-                Output::ApiResponse { id, response } => {
+                Output::Respond { id, result } => {
+                    let response = result.map(|reply| ApiResponse::from(&reply));
                     let twice = self.responses.insert(id, response);
                     assert!(twice.is_none(), "two responses: {twice:?}");
                 }

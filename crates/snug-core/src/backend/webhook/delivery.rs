@@ -9,10 +9,8 @@ use super::EventKind;
 use crate::{
     ids::{Epoch, RoomName, Timestamp, UserId},
     limits::{DELIVERY_BYTES_MAX, DELIVERY_EVENTS_MAX},
+    storage::message::fields_of,
 };
-
-/// The start of every message's line: see [`crate::protocol::push::Push`].
-const MESSAGE_TAG: &str = r#"{"type":"message","#;
 
 /// Events that were stored together, one per line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +95,7 @@ impl EventRow {
             Lines::Messages { epoch, .. } => {
                 let epoch = epoch.as_str();
                 let time = time.unwrap_or(self.time).0;
-                let fields = line.strip_prefix(MESSAGE_TAG).unwrap_or("}");
+                let fields = fields_of(line);
                 format!(
                     r#"{head},"type":"message.published","time":{time},"epoch":"{epoch}","message":{{{fields}}}"#
                 )
