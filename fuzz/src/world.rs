@@ -12,7 +12,7 @@ mod store;
 use serde_json::{Value, json};
 use snug_core::{
     Admission, ApiRequest, ApiRequestId, ApiResponse, Config, ConnectionId, Input, Offset, Output,
-    Refusal, Room, RoomName, Timestamp, UserId,
+    Refusal, Room, RoomName, RoomSnapshot, TaskId, Timestamp, UserId,
     auth::{
         JoinOptions, Position,
         token::{ClaimedLimits, Claims},
@@ -144,11 +144,13 @@ pub struct World {
     /// Pending token checks.
     token_checks: Vec<(ConnectionId, Option<CommandId>)>,
     /// Pending webhook deliveries.
-    deliveries: Vec<Delivery>,
+    deliveries: Vec<(TaskId, Delivery)>,
     /// The newest event that the back end has accepted.
     accepted: u64,
     /// Pending publish hook requests.
-    hook_requests: Vec<Rc<HookRequest>>,
+    hook_requests: Vec<(TaskId, HookRequest)>,
+    /// The number of restorations.
+    restorations: u64,
     api_requests: u64,
     /// API requests without a response.
     waiting: BTreeSet<ApiRequestId>,
@@ -203,6 +205,7 @@ impl World {
             deliveries: Vec::new(),
             accepted: 0,
             hook_requests: Vec::new(),
+            restorations: 0,
             api_requests: 0,
             waiting: BTreeSet::new(),
             is_late: false,
@@ -292,7 +295,7 @@ impl World {
         if self.deliveries.is_empty() {
             return;
         }
-        let delivery = self.deliveries.remove(0);
+        let (task, delivery) = self.deliveries.remove(0);
         let events = delivery.events();
         assert!(!events.is_empty(), "an empty delivery");
         for (event, seq) in events.iter().zip(events[0].seq..) {
@@ -317,7 +320,7 @@ impl World {
         };
         let chance = kind.into();
         self.feed(Input::Delivered {
-            last,
+            task,
             outcome,
             chance,
         });
@@ -465,7 +468,7 @@ impl World {
         if self.hook_requests.is_empty() {
             return;
         }
-        let request = self.hook_requests.remove(0);
+        let (task, request) = self.hook_requests.remove(0);
         let body: Value = serde_json::from_str(&request.body("now")).expect("JSON");
         let count = body["data"]["messages"].as_array().expect("messages").len();
         assert!(
@@ -483,7 +486,7 @@ impl World {
         let status = if kind == 15 { 500 } else { 200 };
         let response = json!({ "decisions": decisions }).to_string();
         let decisions = request.read_response(status, response.as_bytes()).ok();
-        self.feed(Input::HookDecided { request, decisions });
+        self.feed(Input::HookDecided { task, decisions });
     }
 
     /// Lets the publish hook allow all messages that wait.
@@ -535,7 +538,12 @@ impl World {
         // The platform reports the loss to the callers.
         self.waiting.clear();
         let store = std::mem::take(self.room.store_mut());
-        let (stored, rules) = (store.stored(), self.rules.clone());
+        self.restorations += 1;
+        let stored = RoomSnapshot {
+            first_task: TaskId(1_000_000 * self.restorations),
+            ..store.stored()
+        };
+        let rules = self.rules.clone();
         self.room = Room::restore(name(), rules, store, stored, sockets, self.now);
         self.do_outputs();
     }
@@ -607,7 +615,7 @@ impl World {
                 self.accepted = 0;
                 self.restarts = true;
             }
-            Output::Deliver(delivery) => self.deliveries.push(delivery),
+            Output::Deliver { task, delivery } => self.deliveries.push((task, delivery)),
             Output::Respond { id, result } => {
                 assert!(self.waiting.remove(&id), "an unexpected response");
                 if let Ok(reply) = result {
@@ -628,7 +636,7 @@ impl World {
                 socket.attachment = attachment;
             }
             Output::CheckToken { connection, id, .. } => self.token_checks.push((connection, id)),
-            Output::CallPublishHook(request) => self.hook_requests.push(request),
+            Output::CallPublishHook { task, request } => self.hook_requests.push((task, request)),
             Output::Log(_) => {}
         }
     }

@@ -490,8 +490,8 @@ impl Object {
                 id,
                 token,
             } => self.check_token(connection, id, token),
-            Output::CallPublishHook(request) => self.call_publish_hook(request),
-            Output::Deliver(delivery) => self.deliver(delivery),
+            Output::CallPublishHook { task, request } => self.call_publish_hook(task, request),
+            Output::Deliver { task, delivery } => self.deliver(task, delivery),
             Output::Log(line) => log::write(line, SPAWN),
             Output::Restart => awake.restarts = true,
             Output::Remove => {

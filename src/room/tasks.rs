@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use snug_core::{
-    ConnectionId, Input,
+    ConnectionId, Input, TaskId,
     auth::token,
     backend::{publish_hook::HookRequest, webhook::Delivery},
     protocol::command::CommandId,
@@ -46,7 +46,7 @@ impl Object {
     }
 
     /// Sends a webhook delivery to the back end.
-    pub(super) fn deliver(self: &Rc<Self>, delivery: Delivery) {
+    pub(super) fn deliver(self: &Rc<Self>, task: TaskId, delivery: Delivery) {
         let object = self.clone();
         self.state.wait_until(async move {
             let outcome = match object.name() {
@@ -55,9 +55,8 @@ impl Object {
                     retry_after_ms: None,
                 },
             };
-            let (_, last) = delivery.range().unwrap_or_default();
             let delivered = Input::Delivered {
-                last,
+                task,
                 outcome,
                 // If it is missing, rooms that failed together also retry together.
                 chance: platform::random().unwrap_or_default(),
@@ -69,14 +68,14 @@ impl Object {
     }
 
     /// Calls the publish hook.
-    pub(super) fn call_publish_hook(self: &Rc<Self>, request: Rc<HookRequest>) {
+    pub(super) fn call_publish_hook(self: &Rc<Self>, task: TaskId, request: HookRequest) {
         let object = self.clone();
         self.state.wait_until(async move {
             let decisions = match config::load(&object.env) {
                 Ok(config) => publish_hook::call(&config, &request).await,
                 Err(_) => None,
             };
-            if let Err(error) = object.turn(|_| Input::HookDecided { request, decisions }) {
+            if let Err(error) = object.turn(|_| Input::HookDecided { task, decisions }) {
                 console_error!("publish hook: {error}");
             }
         });

@@ -112,6 +112,20 @@ impl Serialize for Reference {
     }
 }
 
+/// Identifies a request that a room has made and whose result arrives in a later turn.
+///
+/// Rooms count from a random number, so that a late result of a request that the room made before it was
+/// restored is not taken for that of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskId(pub u64);
+
+impl TaskId {
+    /// Returns this id, and moves on to the next one.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self(self.0.wrapping_add(1)))
+    }
+}
+
 /// The id of one WebSocket: 64 random bits, written as 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);

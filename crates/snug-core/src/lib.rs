@@ -36,7 +36,9 @@ pub use backend::{
 };
 pub use capability::{Capabilities, Capability};
 pub use config::Config;
-pub use ids::{ConnectionId, Epoch, Offset, Origin, Reference, RoomName, Timestamp, UserId};
+pub use ids::{
+    ConnectionId, Epoch, Offset, Origin, Reference, RoomName, TaskId, Timestamp, UserId,
+};
 pub use protocol::{
     error::{CloseCode, ErrorCode},
     refusal::Refusal,

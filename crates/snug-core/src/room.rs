@@ -38,7 +38,7 @@ use crate::{
     auth::{Admission, SUBPROTOCOL},
     backend::api::ApiRequestId,
     config::RoomRules,
-    ids::{ConnectionId, Epoch, Offset, RoomName, Timestamp},
+    ids::{ConnectionId, Epoch, Offset, RoomName, TaskId, Timestamp},
     limits::{QUEUE_BYTES_MAX, REPLAY_RATE},
     protocol::{
         command::CommandId,
@@ -99,6 +99,8 @@ pub struct Room<S> {
     ended_tokens: UserEntries<EndedTokens>,
     /// The state that determines the next look for dead sockets.
     sweeps: Sweeps,
+    /// The id of the next task.
+    next_task: TaskId,
     /// The expiry of each connection's token, soonest first.
     expiries: BTreeSet<(Timestamp, ConnectionId)>,
     /// The room's time, which never goes back.
@@ -178,6 +180,7 @@ impl<S: Store> Room<S> {
             bans: stored.bans.into_iter().collect(),
             ended_tokens: stored.ended_tokens.into_iter().collect(),
             sweeps: Sweeps::default(),
+            next_task: stored.first_task,
             expiries: BTreeSet::new(),
             now,
             clock: now,
@@ -289,16 +292,14 @@ impl<S: Store> Room<S> {
                 id,
                 outcome,
             } => self.token_checked(connection, id, outcome),
-            Input::HookDecided { request, decisions } => {
-                self.hook_queue.decide(&request, decisions)
-            }
+            Input::HookDecided { task, decisions } => self.hook_queue.decide(task, decisions),
             Input::Flush => self.on_elapsed(),
             Input::SlowConsumers { queued } => self.close_slow(queued),
             Input::Delivered {
-                last,
+                task,
                 outcome,
                 chance,
-            } => self.delivered(last, outcome, chance),
+            } => self.delivered(task, outcome, chance),
         }
     }
 

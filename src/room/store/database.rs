@@ -1,6 +1,6 @@
 //! The room's SQLite database.
 
-use snug_core::{Epoch, Offset, RoomSnapshot, Timestamp};
+use snug_core::{Epoch, Offset, RoomSnapshot, TaskId, Timestamp};
 use wasm_bindgen::JsValue;
 use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 
@@ -72,6 +72,7 @@ impl Database {
             bans: self.bans()?,
             ended_tokens: self.ended_tokens()?,
             events: self.load_events(source)?,
+            first_task: TaskId(platform::random()?),
             alarm,
         })
     }

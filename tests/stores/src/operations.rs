@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Debug, rc::Rc};
 
 use serde_json::value::RawValue;
 use snug_core::{
-    Epoch, Offset, RoomSnapshot, Store as _, Timestamp, UserId,
+    Epoch, Offset, RoomSnapshot, Store as _, TaskId, Timestamp, UserId,
     backend::webhook::{Delivery, EventRow, EventState, Lines, OutgoingEvent},
     protocol::{
         command::{PageRequest, PageStart},
@@ -88,10 +88,14 @@ impl<'a> Operations<'a> {
 
     fn sqlite_snapshot(&self) -> Result<RoomSnapshot, String> {
         let loaded = self.sqlite.load(SOURCE, None);
-        // Each store draws its own epochs.
-        let epoch = self.memory.epoch();
+        // Each store draws its own epochs and tasks.
+        let (epoch, first_task) = (self.memory.epoch(), TaskId(0));
         loaded
-            .map(|snapshot| RoomSnapshot { epoch, ..snapshot })
+            .map(|snapshot| RoomSnapshot {
+                epoch,
+                first_task,
+                ..snapshot
+            })
             .map_err(|error| format!("load: {error}"))
     }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A publish hook request about messages of a room, in order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct HookRequest {
     room: RoomName,
     /// The messages as a JSON array.

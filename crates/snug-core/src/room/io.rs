@@ -9,7 +9,7 @@ use crate::{
         publish_hook::{Decision, HookRequest},
         webhook::Delivery,
     },
-    ids::{ConnectionId, Timestamp},
+    ids::{ConnectionId, TaskId, Timestamp},
     log::LogLine,
     protocol::{command::CommandId, error::CloseCode, refusal::Refusal},
     reply::Reply,
@@ -76,8 +76,8 @@ pub enum Input {
     },
     /// The result of [`Output::Deliver`], which arrives in a later turn.
     Delivered {
-        /// The sequence number of the delivery's last event.
-        last: u64,
+        /// The output's task. A result of any other than the latest delivery is ignored.
+        task: TaskId,
         /// The result.
         outcome: DeliveryOutcome,
         /// A random number, for the delay of the retry.
@@ -94,8 +94,8 @@ pub enum Input {
     },
     /// The result of [`Output::CallPublishHook`], which arrives in a later turn.
     HookDecided {
-        /// The request of that output, compared by identity.
-        request: Rc<HookRequest>,
+        /// The output's task. A result of any other than the latest request is ignored.
+        task: TaskId,
         /// The decisions; `None` if the request failed or its response was invalid.
         decisions: Option<Vec<Decision>>,
     },
@@ -130,8 +130,13 @@ pub enum Output {
     /// The room holds nothing any more: delete its storage and its alarm, and drop the room. The next input
     /// starts a new one.
     Remove,
-    /// Send the delivery to the back end. Report the result with [`Input::Delivered`].
-    Deliver(Delivery),
+    /// Send a delivery to the back end. Report the result with [`Input::Delivered`].
+    Deliver {
+        /// The id for the result.
+        task: TaskId,
+        /// The delivery.
+        delivery: Delivery,
+    },
     /// Respond to a request to the HTTP API.
     Respond {
         /// The request's id.
@@ -149,8 +154,13 @@ pub enum Output {
         /// The token.
         token: Secret,
     },
-    /// Send the request to the publish hook. Report the result with [`Input::HookDecided`].
-    CallPublishHook(Rc<HookRequest>),
+    /// Send a request to the publish hook. Report the result with [`Input::HookDecided`].
+    CallPublishHook {
+        /// The id for the result.
+        task: TaskId,
+        /// The request.
+        request: HookRequest,
+    },
     /// Send one text frame to each of these connections.
     Send {
         /// The recipients.

@@ -6,7 +6,6 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, VecDeque},
-    rc::Rc,
 };
 
 use super::{
@@ -17,7 +16,7 @@ use crate::{
     Capability,
     backend::publish_hook::{Decision, HookRequest, ProposedMessage},
     config::PublishFallback,
-    ids::{ConnectionId, RoomName, UserId},
+    ids::{ConnectionId, TaskId, UserId},
     limits::{
         HOOK_BYTES_MAX, HOOK_MESSAGES_MAX, PENDING_BYTES_MAX, PENDING_MESSAGES_MAX,
         PENDING_OVERHEAD_BYTES,
@@ -42,7 +41,7 @@ pub(super) struct PublishHookQueue {
     /// Messages that have not been sent to the publish hook yet.
     queue: VecDeque<PendingMessage>,
     /// The pending request and its messages; `None` for a message that was dropped in the meantime.
-    in_flight: Option<(Rc<HookRequest>, Vec<Option<PendingMessage>>)>,
+    in_flight: Option<(TaskId, Vec<Option<PendingMessage>>)>,
     /// Messages with their decisions; `None` if the request failed.
     decided: VecDeque<(PendingMessage, Option<Decision>)>,
     /// The messages and frames of each connection.
@@ -135,10 +134,16 @@ impl<S: Store> Room<S> {
     /// Sends the queued messages to the publish hook; returns false if there are none, or if a
     /// request is pending.
     pub(super) fn call_publish_hook(&mut self) -> bool {
-        let request = self.hook_queue.next_request(&self.name);
-        let is_called = request.is_some();
-        self.outputs.extend(request.map(Output::CallPublishHook));
-        is_called
+        let Some(messages) = self.hook_queue.take_batch() else {
+            return false;
+        };
+        let task = self.next_task.take();
+        let proposed: Vec<_> = messages.iter().map(PendingMessage::proposed).collect();
+        let request = HookRequest::new(self.name.clone(), &proposed);
+        self.outputs
+            .push_back(Output::CallPublishHook { task, request });
+        self.hook_queue.start(task, messages);
+        true
     }
 
     /// Applies the decision on the next message; returns false if there is none.
@@ -193,9 +198,8 @@ impl PublishHookQueue {
     }
 
     /// Records the decisions of a hook request. Ignores the result of any but the latest request.
-    pub(super) fn decide(&mut self, request: &Rc<HookRequest>, decisions: Option<Vec<Decision>>) {
-        let is_latest = |(latest, _): &mut (Rc<HookRequest>, _)| Rc::ptr_eq(latest, request);
-        let Some((_, messages)) = self.in_flight.take_if(is_latest) else {
+    pub(super) fn decide(&mut self, task: TaskId, decisions: Option<Vec<Decision>>) {
+        let Some((_, messages)) = self.in_flight.take_if(|(latest, _)| *latest == task) else {
             return;
         };
         let decisions = decisions.filter(|decisions| decisions.len() == messages.len());
@@ -341,7 +345,8 @@ impl PublishHookQueue {
         self.queue.push_back(message);
     }
 
-    fn next_request(&mut self, room: &RoomName) -> Option<Rc<HookRequest>> {
+    /// Takes the messages of the next request; `None` if there are none, or if a request is pending.
+    fn take_batch(&mut self) -> Option<Vec<PendingMessage>> {
         if self.in_flight.is_some() || self.queue.is_empty() {
             return None;
         }
@@ -353,12 +358,12 @@ impl PublishHookQueue {
             }
             count = count.saturating_add(1);
         }
-        let messages: Vec<_> = self.queue.drain(..count).collect();
-        let proposed: Vec<_> = messages.iter().map(PendingMessage::proposed).collect();
-        let request = Rc::new(HookRequest::new(room.clone(), &proposed));
-        let messages = messages.into_iter().map(Some).collect();
-        self.in_flight = Some((request.clone(), messages));
-        Some(request)
+        Some(self.queue.drain(..count).collect())
+    }
+
+    /// Records that a request with these messages is pending.
+    fn start(&mut self, task: TaskId, messages: Vec<PendingMessage>) {
+        self.in_flight = Some((task, messages.into_iter().map(Some).collect()));
     }
 
     /// Moves all messages to `decided`, without a decision.

@@ -17,7 +17,7 @@ use crate::{
         api::ApiRequestId,
         webhook::{Delivery, Event, EventKind, Lines},
     },
-    ids::{Timestamp, UserId},
+    ids::{TaskId, Timestamp, UserId},
     limits::{DELIVERY_LOST_MS, EVENT_MS_MAX, VACATED_MS},
     protocol::refusal::Refusal,
     reply::Reply,
@@ -219,11 +219,13 @@ impl<S: Store> Room<S> {
         }
         match self.store.fill_delivery(&mut delivery) {
             Ok(()) if delivery.range().is_some() => {
+                let task = self.next_task.take();
                 self.events.in_flight = Some(InFlight {
+                    task,
                     delivery: delivery.clone(),
                     until: self.now.plus_ms(DELIVERY_LOST_MS),
                 });
-                self.outputs.push_back(Output::Deliver(delivery));
+                self.outputs.push_back(Output::Deliver { task, delivery });
             }
             // All that waited were lost.
             Ok(()) => self.events.settle(delivery.last(), &[]),
@@ -232,13 +234,10 @@ impl<S: Store> Room<S> {
         true
     }
 
-    /// Handles the result of the delivery that ends with event `last`.
-    pub(super) fn delivered(&mut self, last: u64, outcome: DeliveryOutcome, chance: u64) {
-        let ends_with_last = |in_flight: &mut InFlight| {
-            let range = in_flight.delivery.range();
-            range.is_some_and(|(_, end)| end == last)
-        };
-        let Some(InFlight { delivery, .. }) = self.events.in_flight.take_if(ends_with_last) else {
+    /// Handles the result of a delivery.
+    pub(super) fn delivered(&mut self, task: TaskId, outcome: DeliveryOutcome, chance: u64) {
+        let in_flight = self.events.in_flight.take_if(|latest| latest.task == task);
+        let Some(InFlight { delivery, .. }) = in_flight else {
             return;
         };
         match outcome {

@@ -2,7 +2,7 @@
 
 use crate::{
     backend::webhook::{Delivery, EventRow, EventState, OldestRow, OutgoingEvent, StoredEvents},
-    ids::{Epoch, Offset, Timestamp, UserId},
+    ids::{Epoch, Offset, TaskId, Timestamp, UserId},
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     storage::{
         batch::{Batch, Page},
@@ -146,6 +146,8 @@ pub struct RoomSnapshot {
     pub ended_tokens: Vec<EndedTokens>,
     /// Webhook events, and the progress of their delivery.
     pub events: StoredEvents,
+    /// The id of the room's first task: a random one.
+    pub first_task: TaskId,
     /// The time for which the alarm is set: the current time if it is ringing, `None` if there is none.
     pub alarm: Option<Timestamp>,
 }

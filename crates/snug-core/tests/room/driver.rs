@@ -15,7 +15,7 @@ mod store;
 use serde_json::{Value, json, value::RawValue};
 use snug_core::{
     Admission, ApiRequest, ApiRequestId, ApiResponse, Config, ConnectionId, Input, Offset, Origin,
-    Output, Refusal, Room, RoomName, Store, Timestamp, UserId,
+    Output, Refusal, Room, RoomName, RoomSnapshot, Store, TaskId, Timestamp, UserId,
     auth::{
         JoinOptions, Position,
         token::{ClaimedLimits, Claims},
@@ -130,15 +130,20 @@ pub struct TestRoom {
     /// The log's lines so far.
     pub log: Vec<String>,
     /// Deliveries without a response.
-    deliveries: Vec<Delivery>,
+    deliveries: Vec<(TaskId, Delivery)>,
     /// The events sent since the last [`Self::take_sent_events`], including repeated ones.
     sent_events: Vec<Value>,
     /// The publish hook request without a response.
-    hook_request: Option<Rc<HookRequest>>,
+    hook_request: Option<HookCall>,
+    /// The number of restorations.
+    restorations: u64,
     hook_allows_at_once: bool,
     api_requests: u64,
     responses: BTreeMap<ApiRequestId, Result<ApiResponse, Refusal>>,
 }
+
+/// A call of the publish hook.
+pub type HookCall = (TaskId, HookRequest);
 
 /// A row of messages that the room appended, whether the storage accepted it or failed.
 #[derive(Clone, Copy, Debug)]
@@ -314,6 +319,7 @@ impl TestRoom {
             deliveries: Vec::new(),
             sent_events: Vec::new(),
             hook_request: None,
+            restorations: 0,
             hook_allows_at_once: false,
             api_requests: 0,
             responses: BTreeMap::new(),
@@ -384,7 +390,7 @@ impl TestRoom {
     /// Returns the messages of the pending hook request.
     #[track_caller]
     pub fn hook_messages(&self) -> Value {
-        let hook_request = self.hook_request.as_ref().expect("a pending hook request");
+        let (_, hook_request) = self.hook_request.as_ref().expect("a pending hook request");
         let body: Value = serde_json::from_str(&hook_request.body("now")).expect("JSON");
         assert_eq!(
             (&body["type"], &body["timestamp"]),
@@ -428,7 +434,7 @@ impl TestRoom {
     /// The hook responds with this status and body.
     #[track_caller]
     pub fn hook_responds(&mut self, status: u16, body: &str) {
-        let hook_request = self.hook_request.as_ref().expect("a pending hook request");
+        let (_, hook_request) = self.hook_request.as_ref().expect("a pending hook request");
         let decisions = hook_request.read_response(status, body.as_bytes());
         self.hook_call_ends(decisions.ok());
     }
@@ -442,20 +448,13 @@ impl TestRoom {
 
     /// A hook call ends, which may be an earlier one.
     #[track_caller]
-    pub fn hook_call_ends_for(
-        &mut self,
-        hook_request: Rc<HookRequest>,
-        decisions: Option<Vec<Decision>>,
-    ) {
-        self.feed(Input::HookDecided {
-            request: hook_request,
-            decisions,
-        });
+    pub fn hook_call_ends_for(&mut self, (task, _): HookCall, decisions: Option<Vec<Decision>>) {
+        self.feed(Input::HookDecided { task, decisions });
     }
 
     /// Takes the pending hook request, without ending the call.
     #[track_caller]
-    pub fn take_hook_request(&mut self) -> Rc<HookRequest> {
+    pub fn take_hook_request(&mut self) -> HookCall {
         self.hook_request.take().expect("a pending hook request")
     }
 
@@ -509,7 +508,7 @@ impl TestRoom {
     /// Returns the events of the latest pending delivery.
     #[track_caller]
     pub fn last_delivery(&mut self) -> Vec<Value> {
-        let delivery = self.deliveries.last().expect("a delivery");
+        let (_, delivery) = self.deliveries.last().expect("a delivery");
         let events = delivery.events().iter();
         events
             .map(|event| serde_json::from_str(&event.json).unwrap())
@@ -528,10 +527,9 @@ impl TestRoom {
     /// The back end responds to the latest pending delivery.
     #[track_caller]
     pub fn back_end_responds(&mut self, outcome: DeliveryOutcome) {
-        let delivery = self.deliveries.pop().expect("a delivery");
-        let (_, last) = delivery.range().expect("events");
+        let (task, _) = self.deliveries.pop().expect("a delivery");
         self.feed(Input::Delivered {
-            last,
+            task,
             outcome,
             chance: 0,
         });
@@ -855,7 +853,11 @@ impl TestRoom {
             .rev()
             .collect();
         let store = std::mem::take(self.room.store_mut());
-        let stored = store.stored();
+        self.restorations += 1;
+        let stored = RoomSnapshot {
+            first_task: TaskId(1_000_000 * self.restorations),
+            ..store.stored()
+        };
         self.room = Room::restore(
             room_name(),
             self.rules.clone(),
@@ -1082,13 +1084,12 @@ impl TestRoom {
         self.room.set_unread_bytes(unread_bytes);
         self.room.handle_input(input, self.now);
         self.apply_outputs();
-        while let Some(hook_request) = self.hook_request.take_if(|_| self.hook_allows_at_once) {
+        while let Some((task, hook_request)) =
+            self.hook_request.take_if(|_| self.hook_allows_at_once)
+        {
             let count = hook_request.body("").matches(r#"{"user":"#).count();
             let decisions = Some(vec![Decision::Allow; count]);
-            let input = Input::HookDecided {
-                request: hook_request,
-                decisions,
-            };
+            let input = Input::HookDecided { task, decisions };
             self.room.handle_input(input, self.now);
             self.apply_outputs();
         }
@@ -1147,12 +1148,12 @@ impl TestRoom {
                     self.removals += 1;
                     restarts = true;
                 }
-                Output::Deliver(delivery) => {
+                Output::Deliver { task, delivery } => {
                     let events = delivery.events().iter();
                     let events = events.map(|event| serde_json::from_str::<Value>(&event.json));
                     self.sent_events
                         .extend(events.map(|event| event.expect("JSON")));
-                    self.deliveries.push(delivery);
+                    self.deliveries.push((task, delivery));
                 }
                 Output::Respond { id, result } => {
                     let response = result.map(|reply| ApiResponse::from(&reply));
@@ -1162,8 +1163,8 @@ impl TestRoom {
                 Output::CheckToken { connection, id, .. } => {
                     self.unchecked_tokens.push((connection, id))
                 }
-                Output::CallPublishHook(hook_request) => {
-                    let before = self.hook_request.replace(hook_request);
+                Output::CallPublishHook { task, request } => {
+                    let before = self.hook_request.replace((task, request));
                     assert!(before.is_none(), "two hook requests at a time: {before:?}");
                 }
                 Output::Send { to, text } => self.deliver(&to, &text),
@@ -1237,10 +1238,13 @@ impl TestRoom {
 
     /// Records an output in the transcript, if it can be observed from outside.
     fn record(&mut self, output: &Output) {
-        // Attachments are internal.
-        if !matches!(output, Output::Attach { .. }) {
-            self.transcript.push(format!("{output:?}"));
-        }
+        self.transcript.push(match output {
+            // Attachments are internal, and a restored room counts its tasks from another number.
+            Output::Attach { .. } => return,
+            Output::Deliver { delivery, .. } => format!("{delivery:?}"),
+            Output::CallPublishHook { request, .. } => format!("{request:?}"),
+            output => format!("{output:?}"),
+        });
     }
 
     #[track_caller]

@@ -574,6 +574,7 @@ fn the_result_of_an_earlier_call_is_ignored() {
         room.publishes(ann, "old");
         let old = room.take_hook_request();
         let decisions = old
+            .1
             .read_response(200, br#"{"decisions":[{"allow":true}]}"#)
             .ok();
         room.crashes();
@@ -587,6 +588,7 @@ fn the_result_of_an_earlier_call_is_ignored() {
         room.receives(bob, json!({ "code": "internal" }));
         // A second result of the same call is ignored, too.
         let decisions = new
+            .1
             .read_response(200, br#"{"decisions":[{"allow":true}]}"#)
             .ok();
         room.hook_call_ends_for(new, decisions);

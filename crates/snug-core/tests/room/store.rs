@@ -7,7 +7,7 @@ use std::{
 };
 
 use snug_core::{
-    Epoch, Offset, RoomSnapshot, StorageFault, Store, Timestamp, UserId,
+    Epoch, Offset, RoomSnapshot, StorageFault, Store, TaskId, Timestamp, UserId,
     backend::webhook::{
         Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents, dead_page,
     },
@@ -84,6 +84,7 @@ impl MemoryStore {
             bans: self.bans.values().cloned().collect(),
             ended_tokens: self.ended_tokens.values().cloned().collect(),
             events: self.stored_events(),
+            first_task: TaskId(0),
             alarm: self.alarm,
         }
     }

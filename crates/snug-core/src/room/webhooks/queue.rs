@@ -13,7 +13,7 @@ use crate::{
         Delivery, Event, EventKind, EventKinds, EventRow, EventState, Lines, OldestRow,
         OutgoingEvent, StoredEvents,
     },
-    ids::{Epoch, Timestamp, UserId},
+    ids::{Epoch, TaskId, Timestamp, UserId},
     limits::{
         DELIVERY_EVENTS_MAX, DELIVERY_WINDOW_MS, EVENTS_BYTES_MAX, EVENTS_BYTES_UNCOUNTED,
         EVENTS_ROW_BYTES_MAX,
@@ -96,6 +96,7 @@ impl Unwritten {
 /// A delivery that was sent and whose result is outstanding.
 #[derive(Debug)]
 pub(in crate::room) struct InFlight {
+    pub(super) task: TaskId,
     pub(super) delivery: Delivery,
     /// The time at which the delivery counts as lost.
     pub(super) until: Timestamp,
