@@ -65,6 +65,18 @@ function checkSize(name, contents, max) {
   if (bytes > max) throw new Failure(`${name}: ${bytes} bytes gzipped, but at most ${max} are allowed`);
 }
 
+const usage = `Usage: npm run check [-- --no-tests]
+
+Runs everything that a change must pass, and stops at the first failure.
+
+  --no-tests  only builds the Worker where the tests would run`;
+
+const [option] = process.argv.slice(2);
+const hasTests = option !== "--no-tests";
+
+const tests = { title: "tests", purpose: "runs `npm test`", command: "node scripts/test.mjs" };
+const onlyBuild = { title: "build", purpose: "runs `npm run build`", command: "node scripts/build.mjs" };
+
 const checks = [
   { title: "Rust formatting", purpose: "`npm run format` fixes it", command: "cargo fmt --all --check" },
   {
@@ -81,11 +93,13 @@ const checks = [
     purpose: "lints the workspace",
     command: "cargo clippy --workspace --all-targets --locked -- -Dwarnings",
   },
-  { title: "tests", purpose: "runs `npm test`", command: "node scripts/test.mjs" },
+  hasTests ? tests : onlyBuild,
   { title: "deployment", purpose: "does all but the upload", command: "wrangler deploy --dry-run" },
 ];
 
 await main(async () => {
+  if (option === "--help") return console.log(usage);
+  if (option && hasTests) throw new Failure(`unknown option ${option}: see npm run check -- --help`);
   await setUp();
   await runStep(
     { title: "dependencies of the core", purpose: "checks that none needs a platform" },
