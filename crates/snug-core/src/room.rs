@@ -118,8 +118,6 @@ pub struct Room<S> {
     is_erased: bool,
     /// The time at which the room is removed; `None` while it holds anything.
     removed_at: Option<Timestamp>,
-    /// True if webhook events could not be stored during this input. The next one tries again.
-    webhooks_failed: bool,
     rates: UserRates,
     /// The bucket of replayed messages, for all joining clients together.
     replays: Bucket,
@@ -189,7 +187,6 @@ impl<S: Store> Room<S> {
             is_restarting: false,
             is_erased: false,
             removed_at: None,
-            webhooks_failed: false,
             rates: UserRates::default(),
             replays: Bucket::default(),
             server_rates: UserRates::default(),
@@ -299,7 +296,7 @@ impl<S: Store> Room<S> {
                 task,
                 outcome,
                 chance,
-            } => self.delivered(task, outcome, chance),
+            } => self.events.delivered(task, outcome, chance, self.now),
         }
     }
 
@@ -333,7 +330,7 @@ impl<S: Store> Room<S> {
             self.flush();
         } else if self.call_back_end() {
         } else {
-            self.webhooks_failed = false;
+            self.events.end_turn();
             self.schedule_removal();
             return false;
         }
@@ -346,7 +343,7 @@ impl<S: Store> Room<S> {
         if self.is_restarting {
             return false;
         }
-        self.call_publish_hook() || (!self.webhooks_failed && self.advance_webhooks())
+        self.call_publish_hook() || self.advance_webhooks()
     }
 
     fn is_flush_due(&mut self) -> bool {

@@ -77,7 +77,7 @@ impl<S: Store> Room<S> {
         }
         self.remove_ended_bans();
         self.remove_past_ended_tokens();
-        self.on_webhook_timeout();
+        self.events.on_timeout(self.now);
         if let Some(answered) = answered {
             self.close_idle(answered);
         }

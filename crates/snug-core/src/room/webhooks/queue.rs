@@ -1,141 +1,81 @@
-//! The state of the room's webhook events: recorded, stored, in flight, settled.
+//! The room's webhook events, from the record of each until the back end has accepted it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    mem::{replace, take},
-    rc::Rc,
+use std::rc::Rc;
+
+use serde_json::value::RawValue;
+
+use super::{
+    places::Places,
+    sending::{InFlight, Sending, Settled},
+    unwritten::Unwritten,
 };
-
-use super::shares::Shares;
-
 use crate::{
     backend::webhook::{
-        Delivery, Event, EventKind, EventKinds, EventRow, EventState, Lines, OldestRow,
-        OutgoingEvent, StoredEvents,
+        Delivery, Event, EventKind, EventKinds, EventState, Lines, OutgoingEvent, StoredEvents,
     },
     ids::{Epoch, TaskId, Timestamp, UserId},
-    limits::{
-        DELIVERY_EVENTS_MAX, DELIVERY_WINDOW_MS, EVENTS_BYTES_MAX, EVENTS_BYTES_UNCOUNTED,
-        EVENTS_ROW_BYTES_MAX,
-    },
-    storage::store::EventWrite,
+    limits::{DELIVERY_EVENTS_MAX, DELIVERY_LOST_MS, DELIVERY_WINDOW_MS, EVENT_MS_MAX, VACATED_MS},
+    room::io::DeliveryOutcome,
+    storage::store::{EventWrite, StorageFault, Store},
 };
 
 /// The room's webhook events, and the progress of their delivery.
+///
+/// An event is recorded while the room handles an input, stored at the end of the turn, read when the
+/// alarm rings, sent, and deleted once the back end has accepted it.
 #[derive(Debug)]
 pub(in crate::room) struct WebhookQueue {
-    pub(super) kinds: EventKinds,
-    pub(super) source: Rc<str>,
-    pub(super) state: EventState,
-    /// The sequence number of the newest event, stored or lost.
-    pub(super) newest: u64,
-    /// Bytes of all rows so far.
-    pub(super) bytes: u64,
-    /// The oldest stored row.
-    pub(super) oldest: Option<OldestRow>,
+    kinds: EventKinds,
+    state: EventState,
     /// Events that are not stored yet.
-    pub(super) unwritten: Unwritten,
-    /// The delivery whose result is outstanding.
-    pub(super) in_flight: Option<InFlight>,
-    /// True if the next delivery is due.
-    pub(super) is_due: bool,
-    /// Set if settled rows can be deleted.
-    pub(super) settled: Option<Settled>,
-    /// The shares of users in a long queue.
-    pub(super) shares: Shares,
+    unwritten: Unwritten,
+    /// Events that are stored.
+    places: Places,
+    sending: Sending,
+    /// True if the storage has failed during this input. The next one tries again.
+    has_failed: bool,
 }
 
-/// The changes to store when settled rows are deleted.
-#[derive(Clone, Debug, Default)]
-pub(in crate::room) struct Settled {
-    /// The events that were given up.
-    pub(super) dead: Vec<OutgoingEvent>,
-    /// The users whose shares have changed.
-    pub(super) users: BTreeSet<UserId>,
-}
-
-/// Events and changes of an input that are not stored yet.
-#[derive(Debug, Default)]
-pub(in crate::room) struct Unwritten {
-    pub(super) lines: Vec<String>,
-    pub(super) is_state_changed: bool,
-    pub(super) forgets_dead: bool,
-    pub(super) notified: Vec<UserId>,
-    pub(super) departed: Vec<UserId>,
-}
-
-impl Unwritten {
-    /// Takes the events that fit one row. The last row takes the other changes with it.
-    pub(super) fn take_row(&mut self) -> Self {
-        let mut bytes = 0_usize;
-        let fits = |line: &&String| {
-            bytes = bytes.saturating_add(line.len()).saturating_add(1);
-            bytes <= EVENTS_ROW_BYTES_MAX
-        };
-        let fitting = self.lines.iter().take_while(fits).count().max(1);
-        if fitting >= self.lines.len() {
-            return take(self);
-        }
-        let rest = self.lines.split_off(fitting);
-        Self {
-            lines: replace(&mut self.lines, rest),
-            ..Self::default()
-        }
-    }
-
-    /// Puts back events that could not be stored.
-    pub(super) fn put_back(&mut self, first: Self) {
-        self.lines.splice(..0, first.lines);
-        self.is_state_changed |= first.is_state_changed;
-        self.forgets_dead |= first.forgets_dead;
-        self.notified.splice(..0, first.notified);
-        self.departed.splice(..0, first.departed);
-    }
-}
-
-/// A delivery that was sent and whose result is outstanding.
+/// A step that the queue has taken.
 #[derive(Debug)]
-pub(in crate::room) struct InFlight {
-    pub(super) task: TaskId,
-    pub(super) delivery: Delivery,
-    /// The time at which the delivery counts as lost.
-    pub(super) until: Timestamp,
+pub(in crate::room) enum Progress {
+    /// There was nothing to do.
+    None,
+    /// The storage has changed, or was asked in vain.
+    Stored,
+    /// A delivery is to be sent.
+    Send { task: TaskId, delivery: Delivery },
 }
 
 impl WebhookQueue {
     /// Restores the state from storage.
     pub(in crate::room) fn restore(
         kinds: EventKinds,
-        stored: StoredEvents,
+        mut stored: StoredEvents,
         now: Timestamp,
     ) -> Self {
-        let oldest = stored.oldest;
-        let state = stored
-            .state
-            .unwrap_or_else(|| EventState::before(oldest.map(|row| row.first), now));
-        let mut queue = Self {
-            kinds,
-            source: stored.source,
-            newest: (stored.newest).max(state.settled).max(state.newest_lost),
-            state,
-            bytes: stored.bytes,
-            oldest,
-            unwritten: Unwritten::default(),
-            in_flight: None,
-            is_due: false,
-            settled: None,
-            shares: stored.shares.into_iter().collect(),
+        let first = stored.oldest.map(|row| row.first);
+        let state = stored.state.take();
+        let mut state = state.unwrap_or_else(|| EventState::before(first, now));
+        let unwritten = Unwritten {
+            is_state_changed: state.keep_dead_from(now),
+            ..Unwritten::default()
         };
-        if queue.state.keep_dead_from(now) {
-            queue.unwritten.is_state_changed = true;
+        Self {
+            kinds,
+            places: Places::restore(stored, &state),
+            state,
+            unwritten,
+            sending: Sending::default(),
+            has_failed: false,
         }
-        queue
     }
+
+    // What the room asks.
 
     /// Returns the number of events that wait for delivery.
     pub(in crate::room) fn pending(&self) -> u64 {
-        let unsettled = self.newest.saturating_sub(self.state.settled);
-        unsettled.saturating_sub(self.state.lost)
+        self.places.pending(&self.state)
     }
 
     /// Returns the number of dead events.
@@ -148,49 +88,30 @@ impl WebhookQueue {
         (self.state.dead > 0).then_some(self.state.dead_until)
     }
 
-    /// Deletes the dead events.
-    pub(in crate::room) fn forget_dead(&mut self) {
-        self.state.dead = 0;
-        self.unwritten.is_state_changed = true;
-        self.unwritten.forgets_dead = true;
-    }
-
     /// Returns true if there are events, or will be.
     pub(in crate::room) fn holds_anything(&self) -> bool {
         let is_occupied = self.state.is_occupied && self.reports_occupancy();
         self.pending() > 0
             || self.dead() > 0
             || is_occupied
-            || self.in_flight.is_some()
-            || self.settled.is_some()
+            || matches!(self.sending, Sending::InFlight(_) | Sending::Settling(_))
             || !self.unwritten.lines.is_empty()
     }
 
     /// Returns true if joins or leaves are sent.
-    pub(super) fn reports_members(&self) -> bool {
+    pub(in crate::room) fn reports_members(&self) -> bool {
         self.kinds.has(EventKind::MemberJoined) || self.kinds.has(EventKind::MemberLeft)
     }
 
     /// Returns true if `room.occupied` or `room.vacated` is sent.
-    pub(super) fn reports_occupancy(&self) -> bool {
+    pub(in crate::room) fn reports_occupancy(&self) -> bool {
         self.kinds.has(EventKind::RoomOccupied) || self.kinds.has(EventKind::RoomVacated)
     }
 
-    /// Records an event, if the back end subscribes to its kind.
-    pub(super) fn record(&mut self, event: &Event<'_>) {
-        if self.kinds.has(event.kind) {
-            self.unwritten.lines.push(event.to_line());
-        }
-    }
-
-    /// Records an event about the room itself.
-    pub(super) fn record_room_event(&mut self, kind: EventKind, time: Timestamp) {
-        self.record(&Event {
-            kind,
-            time,
-            user: None,
-            info: None,
-        });
+    /// Returns true if messages have to be stored first, because events are delivered in order.
+    pub(in crate::room) fn follows_messages(&self) -> bool {
+        let has_events = !self.unwritten.lines.is_empty();
+        self.kinds.has(EventKind::MessagePublished) && has_events && !self.has_failed
     }
 
     /// Returns the time at which `room.vacated` is due.
@@ -200,140 +121,127 @@ impl WebhookQueue {
 
     /// Returns the time of the next delivery, or the time at which the pending one counts as lost.
     pub(in crate::room) fn sends_at(&self, now: Timestamp) -> Option<Timestamp> {
-        if let Some(in_flight) = &self.in_flight {
+        if let Sending::InFlight(in_flight) = &self.sending {
             return Some(in_flight.until);
         }
-        let has_events = self.pending() > 0 && self.kinds != EventKinds::default();
-        let oldest = self.oldest.filter(|_| has_events)?;
+        let has_events = self.pending() > 0 && !self.kinds.is_empty();
+        let oldest = self.places.oldest_time().filter(|_| has_events)?;
         let is_full = self.pending() >= u64::try_from(DELIVERY_EVENTS_MAX).unwrap_or_default();
         let due = if is_full {
             now
         } else {
-            oldest.time.plus_ms(DELIVERY_WINDOW_MS)
+            oldest.plus_ms(DELIVERY_WINDOW_MS)
         };
         Some(due.max(self.state.next_at))
     }
 
-    /// Returns what to store for new events. Those that find no place in the queue get a `seq`, too, and
-    /// are dead.
-    pub(super) fn enqueue(&self, lines: Lines, count: usize, time: Timestamp) -> EventWrite {
-        let row = EventRow {
-            first: self.newest.saturating_add(1),
-            count: u64::try_from(count).unwrap_or_default(),
-            time,
-            bytes_before: self.bytes,
-            lines,
-        };
-        let waiting = self.waiting_bytes();
-        let counts = self.state.shares_from > 0
-            || waiting.saturating_add(row.bytes()) > EVENTS_BYTES_UNCOUNTED;
-        if counts {
-            self.enqueue_counted(row, EVENTS_BYTES_MAX.saturating_sub(waiting))
-        } else {
-            EventWrite {
-                row: Some(row),
-                ..EventWrite::default()
-            }
-        }
-    }
+    // What is recorded.
 
-    /// Adds events to a long queue, which has `free` bytes left: each if its user's share stays
-    /// smaller than what is free.
-    fn enqueue_counted(&self, row: EventRow, mut free: u64) -> EventWrite {
-        let (first, last) = (row.first, row.last());
-        let mut shares = BTreeMap::new();
-        let mut lost = Vec::new();
-        for event in row.events(&self.source, first) {
-            let share = event.user.as_ref().map_or(0, |user| {
-                let known = shares.get(user).copied();
-                known.unwrap_or_else(|| self.shares.of(user))
-            });
-            let share = share.saturating_add(event.bytes);
-            if share > free {
-                lost.push(event);
-                continue;
-            }
-            free = free.saturating_sub(event.bytes);
-            if let Some(user) = event.user {
-                shares.insert(user, share);
-            }
-        }
-        let lost_count = u64::try_from(lost.len()).unwrap_or_default();
-        let mut state = self.state.clone();
-        let starts_counting = state.shares_from == 0;
-        if starts_counting {
-            state.shares_from = first;
-        }
-        if lost_count > 0 {
-            state.add_dead(lost_count, row.time);
-            state.lost = state.lost.saturating_add(lost_count);
-            state.newest_lost = last;
-        }
-        EventWrite {
-            row: without(row, &lost),
-            state: (starts_counting || lost_count > 0).then_some(state),
-            lost,
-            starts_counting,
-            shares: shares.into_iter().collect(),
-            ..EventWrite::default()
-        }
-    }
-
-    /// Returns the bytes of all rows that wait.
-    pub(super) fn waiting_bytes(&self) -> u64 {
-        let before = self.oldest.map_or(self.bytes, |oldest| oldest.bytes_before);
-        self.bytes.saturating_sub(before)
-    }
-
-    /// Records that events are stored.
-    pub(in crate::room) fn written(&mut self, write: EventWrite) {
-        if let Some(state) = write.state {
-            self.newest = self.newest.max(state.newest_lost);
-            self.state = state;
-        }
-        for (user, share) in write.shares {
-            self.shares.set(user, share);
-        }
-        if let Some(row) = write.row {
-            self.newest = self.newest.max(row.last());
-            self.bytes = row.bytes_after();
-            self.oldest.get_or_insert(OldestRow {
-                first: row.first,
-                time: row.time,
-                bytes_before: row.bytes_before,
+    /// Records that a user has become a member.
+    pub(in crate::room) fn record_join(
+        &mut self,
+        user: &UserId,
+        info: Option<&RawValue>,
+        time: Timestamp,
+    ) {
+        self.record_occupied(time);
+        if self.reports_members() {
+            self.unwritten.notify(user);
+            self.record(&Event {
+                kind: EventKind::MemberJoined,
+                time,
+                user: Some(user),
+                info,
             });
         }
     }
 
-    /// Marks the events up to `last` as settled: those of a delivery that were accepted or given up.
-    pub(super) fn settle(&mut self, last: u64, events: &[OutgoingEvent]) {
-        let count = u64::try_from(events.len()).unwrap_or_default();
-        self.state.settle(last, count);
-        let settled = self.settled.get_or_insert_default();
-        let is_counted = |event: &&OutgoingEvent| {
-            self.state.shares_from > 0 && event.seq >= self.state.shares_from
-        };
-        for event in events.iter().filter(is_counted) {
-            if let Some(user) = &event.user {
-                self.shares.subtract(user, event.bytes);
-                settled.users.insert(user.clone());
-            }
+    /// Records that a member has left.
+    pub(in crate::room) fn record_leave(&mut self, user: &UserId, is_empty: bool, time: Timestamp) {
+        if self.reports_members() {
+            self.unwritten.depart(user);
+            self.record(&Event {
+                kind: EventKind::MemberLeft,
+                time,
+                user: Some(user),
+                info: None,
+            });
+        }
+        if is_empty {
+            self.schedule_vacated(time);
         }
     }
 
-    /// Records which rows are left in storage. If the queue is short again, shares no longer count.
-    pub(super) fn removed(&mut self, oldest: Option<OldestRow>) {
-        self.oldest = oldest;
-        if oldest.is_none() {
-            // A restored room starts at 0 as well.
-            self.bytes = 0;
+    /// Records that the room has members.
+    pub(in crate::room) fn record_occupied(&mut self, time: Timestamp) {
+        if !self.reports_occupancy() {
+            return;
         }
-        if self.state.shares_from > 0 && self.waiting_bytes() <= EVENTS_BYTES_UNCOUNTED {
-            self.state.shares_from = 0;
+        if self.state.vacates_at.take().is_some() {
             self.unwritten.is_state_changed = true;
-            self.shares = Shares::default();
+        }
+        if !self.state.is_occupied {
+            self.state.is_occupied = true;
+            self.unwritten.is_state_changed = true;
+            self.record_room_event(EventKind::RoomOccupied, time);
         }
     }
+
+    /// Schedules `room.vacated`. It is delayed because reloading a page leaves the room empty for a
+    /// moment.
+    pub(in crate::room) fn schedule_vacated(&mut self, now: Timestamp) {
+        let is_scheduled = self.state.vacates_at.is_some();
+        if self.reports_occupancy() && self.state.is_occupied && !is_scheduled {
+            self.state.vacates_at = Some(now.plus_ms(VACATED_MS));
+            self.unwritten.is_state_changed = true;
+        }
+    }
+
+    /// Deletes the dead events.
+    pub(in crate::room) fn forget_dead(&mut self) {
+        self.state.dead = 0;
+        self.unwritten.is_state_changed = true;
+        self.unwritten.forgets_dead = true;
+    }
+
+    /// Records an event, if the back end subscribes to its kind.
+    fn record(&mut self, event: &Event<'_>) {
+        if self.kinds.has(event.kind) {
+            self.unwritten.lines.push(event.to_line());
+        }
+    }
+
+    /// Records an event about the room itself.
+    fn record_room_event(&mut self, kind: EventKind, time: Timestamp) {
+        self.record(&Event {
+            kind,
+            time,
+            user: None,
+            info: None,
+        });
+    }
+
+    /// Records `room.vacated`, forgets dead events, and makes the next delivery due, if it is time.
+    pub(in crate::room) fn on_timeout(&mut self, now: Timestamp) {
+        if self.vacates_at().is_some_and(|at| at <= now) {
+            self.state.vacates_at = None;
+            self.state.is_occupied = false;
+            self.unwritten.is_state_changed = true;
+            self.record_room_event(EventKind::RoomVacated, now);
+        }
+        if self.dead_until().is_some_and(|at| at <= now) {
+            self.forget_dead();
+        }
+        if self.sends_at(now).is_some_and(|at| at <= now) {
+            if let Some(lost) = self.sending.take_lost() {
+                self.fail(&lost, None, 0, now);
+            } else if matches!(self.sending, Sending::Idle) {
+                self.sending = Sending::Due;
+            }
+        }
+    }
+
+    // What is stored and sent.
 
     /// Returns what to store about messages that are about to be stored.
     pub(in crate::room) fn enqueue_messages(
@@ -346,27 +254,179 @@ impl WebhookQueue {
         if !self.kinds.has(EventKind::MessagePublished) {
             return None;
         }
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
         let lines = Lines::Messages {
             epoch: epoch.clone(),
             pushes: body.clone(),
         };
-        Some(self.enqueue(lines, count, time))
+        Some(self.places.enqueue(&self.state, lines, count, time))
     }
-}
 
-/// Returns a row without its lost events; `None` if all are lost.
-fn without(row: EventRow, lost: &[OutgoingEvent]) -> Option<EventRow> {
-    let lost: BTreeSet<_> = lost.iter().map(|event| event.seq).collect();
-    if lost.is_empty() {
-        return Some(row);
+    /// Records that events are stored.
+    pub(in crate::room) fn written(&mut self, write: EventWrite) {
+        if let Some(state) = write.state {
+            self.state = state;
+        }
+        self.places.written(&self.state, write.row, write.shares);
     }
-    let lines = (row.first..).zip(row.lines.text().split('\n'));
-    let kept: Vec<_> = lines
-        .map(|(seq, line)| if lost.contains(&seq) { "" } else { line })
-        .collect();
-    let is_empty = kept.iter().all(|line| line.is_empty());
-    let text = kept.join("\n").into();
-    let lines = row.lines.with_text(text);
-    (!is_empty).then_some(EventRow { lines, ..row })
+
+    /// Takes the next step in storing or sending events.
+    pub(in crate::room) fn advance(
+        &mut self,
+        store: &mut impl Store,
+        next_task: &mut TaskId,
+        now: Timestamp,
+    ) -> Progress {
+        if self.has_failed {
+            return Progress::None;
+        }
+        if self.write(store, now) || self.delete_settled(store) {
+            return Progress::Stored;
+        }
+        self.send(store, next_task, now)
+    }
+
+    /// Ends the turn: what has failed is tried again with the next input.
+    pub(in crate::room) fn end_turn(&mut self) {
+        self.has_failed = false;
+    }
+
+    /// Stores recorded events, as many as fit one row; returns false if there are none.
+    fn write(&mut self, store: &mut impl Store, now: Timestamp) -> bool {
+        let unwritten = self.unwritten.take_row();
+        let mut write = if unwritten.lines.is_empty() {
+            EventWrite::default()
+        } else {
+            let count = u64::try_from(unwritten.lines.len()).unwrap_or(u64::MAX);
+            let lines = Lines::Events(unwritten.lines.join("\n").into());
+            self.places.enqueue(&self.state, lines, count, now)
+        };
+        if write.state.is_none() && unwritten.is_state_changed {
+            write.state = Some(self.state.clone());
+        }
+        write.notified.clone_from(&unwritten.notified);
+        write.departed.clone_from(&unwritten.departed);
+        write.forgets_dead = unwritten.forgets_dead;
+        if write.is_empty() {
+            return false;
+        }
+        match store.store_events(&write) {
+            Ok(()) => self.written(write),
+            Err(StorageFault) => {
+                self.has_failed = true;
+                self.unwritten.put_back(unwritten);
+            }
+        }
+        true
+    }
+
+    /// Deletes settled events from storage; returns false if there are none.
+    fn delete_settled(&mut self, store: &mut impl Store) -> bool {
+        let Sending::Settling(settled) = &self.sending else {
+            return false;
+        };
+        let shares = self.places.shares_of(&settled.users);
+        match store.settle_events(&self.state, &settled.dead, &shares) {
+            Ok(oldest) => {
+                self.sending = Sending::Idle;
+                if self.places.removed(&self.state, oldest) {
+                    self.state.shares_from = 0;
+                    self.unwritten.is_state_changed = true;
+                }
+            }
+            // If the room is restored before the next attempt, the events are sent again with the same
+            // id, so that the back end can recognize them.
+            Err(StorageFault) => self.has_failed = true,
+        }
+        true
+    }
+
+    /// Reads and sends the events of the next delivery, if it is due.
+    fn send(&mut self, store: &mut impl Store, next_task: &mut TaskId, now: Timestamp) -> Progress {
+        if !matches!(self.sending, Sending::Due) {
+            return Progress::None;
+        }
+        self.sending = Sending::Idle;
+        let mut delivery = Delivery::new(self.places.source().clone(), self.state.settled);
+        if self.state.tried > self.state.settled {
+            // A retry must hold the same events, because receivers recognize it by its id.
+            delivery = delivery.up_to(self.state.tried);
+        }
+        match store.fill_delivery(&mut delivery) {
+            Ok(()) if delivery.range().is_some() => {
+                let task = next_task.take();
+                self.sending = Sending::InFlight(InFlight {
+                    task,
+                    delivery: delivery.clone(),
+                    until: now.plus_ms(DELIVERY_LOST_MS),
+                });
+                Progress::Send { task, delivery }
+            }
+            // All that waited were lost.
+            Ok(()) => {
+                let settled = self.settle(delivery.last(), &[]);
+                self.sending = Sending::Settling(settled);
+                Progress::Stored
+            }
+            Err(StorageFault) => {
+                self.state.put_off(None, 0, now);
+                Progress::Stored
+            }
+        }
+    }
+
+    /// Handles the result of a delivery. Ignores that of any other than the latest.
+    pub(in crate::room) fn delivered(
+        &mut self,
+        task: TaskId,
+        outcome: DeliveryOutcome,
+        chance: u64,
+        now: Timestamp,
+    ) {
+        let Some(delivery) = self.sending.take_in_flight(task) else {
+            return;
+        };
+        match outcome {
+            DeliveryOutcome::Accepted => {
+                let settled = self.settle(delivery.last(), delivery.events());
+                self.sending = Sending::Settling(settled);
+            }
+            DeliveryOutcome::Failed { retry_after_ms } => {
+                self.fail(&delivery, retry_after_ms, chance, now);
+            }
+        }
+    }
+
+    /// Schedules a retry, and gives up events that have been retried for a day.
+    fn fail(
+        &mut self,
+        delivery: &Delivery,
+        retry_after_ms: Option<u64>,
+        chance: u64,
+        now: Timestamp,
+    ) {
+        let is_old = |time: Timestamp| now.ms_since(time) >= EVENT_MS_MAX;
+        let events = delivery.events().iter();
+        let dead: Vec<_> = events.take_while(|one| is_old(one.time)).cloned().collect();
+        if let Some(last) = dead.last().map(|event| event.seq) {
+            let count = u64::try_from(dead.len()).unwrap_or_default();
+            self.state.add_dead(count, now);
+            // The events after them are sent with the next attempt.
+            let settled = self.settle(last, &dead);
+            self.sending = Sending::Settling(Settled { dead, ..settled });
+        } else {
+            self.state.tried = delivery.last();
+            self.unwritten.is_state_changed = true;
+        }
+        self.state.put_off(retry_after_ms, chance, now);
+    }
+
+    /// Marks the events up to `last` as settled: those of a delivery that were accepted or given up.
+    fn settle(&mut self, last: u64, events: &[OutgoingEvent]) -> Settled {
+        let count = u64::try_from(events.len()).unwrap_or_default();
+        self.state.settle(last, count);
+        Settled {
+            users: self.places.release(&self.state, events),
+            ..Settled::default()
+        }
+    }
 }
