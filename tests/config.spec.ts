@@ -1,15 +1,15 @@
 // The operator's settings: their effects, and the errors for invalid values.
 
 import { randomBytes } from "node:crypto";
-import { describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { expectSameRefusal, httpRequest, joinRefusal, joinWithoutUpgrade } from "./support/admission.js";
 import { connect } from "./support/client.js";
 import { token } from "./support/tokens.js";
 import { anyReference } from "./support/wire.js";
-import { type Settings, startWorker } from "./support/worker.js";
+import { type Settings, startWorker, startWorkers, type Worker } from "./support/worker.js";
 
 describe.concurrent("invalid settings", () => {
-  it.each<[string, Settings[string], Settings?]>([
+  const invalid: [string, Settings[string], Settings?][] = [
     ["JWT_SECRET", undefined],
     ["JWT_SECRET", ""],
     ["JWT_SECRET", "thirty-one-bytes-are-one-few..."],
@@ -56,10 +56,17 @@ describe.concurrent("invalid settings", () => {
     ["PING_MS", 99],
     ["IDLE_TIMEOUT_MS", 59_999],
     ["IDLE_TIMEOUT_MS", 1999, { PING_MS: 1000 }],
-  ])(
+  ];
+  let workers: Worker[];
+  beforeAll(async () => {
+    workers = await startWorkers(invalid.map(([name, value, others]) => ({ [name]: value, ...others })));
+  });
+  afterAll(() => workers[0]?.dispose());
+
+  it.each(invalid.map(([name, value], index) => [name, value, index] as const))(
     "an invalid setting is named in the response and the log, without its value: %s = %j",
-    async (name, value, others) => {
-      await using worker = await startWorker({ [name]: value, ...others });
+    async (name, value, index) => {
+      const worker = workers[index] as Worker;
       const response = await joinRefusal(worker, "lobby");
       expect(response).toMatchObject({
         status: 500,
@@ -99,7 +106,7 @@ describe("misconfigured Workers", () => {
 });
 
 describe("ALLOWED_ORIGINS", () => {
-  it.each([
+  const invalid = [
     ["https://app.example:443", "write entry 1 as https://app.example"],
     ["https://app.example, http://app.example:80", "write entry 2 as http://app.example"],
     ["https://bücher.example", "write entry 1 as https://xn--bcher-kva.example"],
@@ -107,12 +114,21 @@ describe("ALLOWED_ORIGINS", () => {
     ["https://user:password@app.example", "write entry 1 as https://app.example"],
     ["https://app.example:65536", "entry 1 is not an origin"],
     ["https://app.example,", "entry 2 is not an origin"],
-  ])("ALLOWED_ORIGINS cannot be %s, which no browser sends", async (ALLOWED_ORIGINS, why) => {
-    await using worker = await startWorker({ ALLOWED_ORIGINS });
-    const { detail } = JSON.parse((await httpRequest(`${worker.origin}/healthz`)).body);
-    expect(detail).toMatch(/^ALLOWED_ORIGINS must /);
-    expect(detail).toContain(why);
+  ] as const;
+  let workers: Worker[];
+  beforeAll(async () => {
+    workers = await startWorkers(invalid.map(([ALLOWED_ORIGINS]) => ({ ALLOWED_ORIGINS })));
   });
+  afterAll(() => workers[0]?.dispose());
+
+  it.each(invalid.map((one, index) => [...one, index] as const))(
+    "ALLOWED_ORIGINS cannot be %s, which no browser sends",
+    async (_origins, why, index) => {
+      const { detail } = JSON.parse((await httpRequest(`${workers[index]?.origin}/healthz`)).body);
+      expect(detail).toMatch(/^ALLOWED_ORIGINS must /);
+      expect(detail).toContain(why);
+    },
+  );
 
   it("ALLOWED_ORIGINS can list origins of applications, and in upper case", async () => {
     await using worker = await startWorker({

@@ -62,15 +62,22 @@ const named = groups.map((group) => ({ name: `${group.comment}, from ${first(gro
 const usable = named.filter(({ group }) => !(first(group) in UNUSABLE));
 const unusable = named.filter(({ group }) => first(group) in UNUSABLE);
 
-/** Starts a Worker with only this key. */
-function startWith({ alg, ...jwk }: JWK): Promise<Worker> {
+/** Returns the settings of a Worker that has only the group's key. */
+function settingsFor(group: Group): Settings {
+  const { alg, ...jwk } = (group.public ?? group.private) as JWK;
   // Every secret of these vectors has at least 256 bits; Snug refuses shorter ones.
-  const settings: Settings =
-    jwk.kty === "oct"
-      ? { JWT_SECRET: `base64url:${jwk.k}`, JWT_HMAC_ALGORITHM: alg }
-      : { JWT_SECRET: undefined, JWT_JWKS: JSON.stringify({ keys: [{ ...jwk, alg }] }) };
-  return startWorker(settings);
+  return jwk.kty === "oct"
+    ? { JWT_SECRET: `base64url:${jwk.k}`, JWT_HMAC_ALGORITHM: alg }
+    : { JWT_SECRET: undefined, JWT_JWKS: JSON.stringify({ keys: [{ ...jwk, alg }] }) };
 }
+
+/** The Workers of the groups. */
+const workers = new Map<Group, Worker>();
+beforeAll(async () => {
+  const started = await startWorkers(groups.map(settingsFor));
+  for (const [index, worker] of started.entries()) workers.set(groups[index] as Group, worker);
+});
+afterAll(() => [...workers.values()][0]?.dispose());
 
 /** Returns true if the Worker considers the token's signature valid. */
 async function isSignatureValid(worker: Worker, jws: string): Promise<boolean> {
@@ -105,7 +112,7 @@ it("knows every recorded vector, and every exception is one of them", () => {
 
 describe("accepts exactly the valid signatures of Wycheproof:", () => {
   it.each(usable)("$name", async ({ group }) => {
-    await using worker = await startWith((group.public ?? group.private) as JWK);
+    const worker = workers.get(group) as Worker;
     const isExpected = ({ tcId, result }: Vector) => (result === "valid") !== tcId in EXCEPTIONS;
     expect(await validVectors(worker, group.tests)).toEqual(numbersOf(group.tests.filter(isExpected)));
   });
@@ -113,7 +120,7 @@ describe("accepts exactly the valid signatures of Wycheproof:", () => {
 
 describe("refuses to run with a Wycheproof key of an unsupported kind:", () => {
   it.each(unusable)("$name", async ({ group }) => {
-    await using worker = await startWith((group.public ?? group.private) as JWK);
+    const worker = workers.get(group) as Worker;
     for (const { jws } of group.tests) {
       const { status, body } = await joinWithoutUpgrade(worker, "lobby", { token: jws });
       const { code, detail } = JSON.parse(body);
