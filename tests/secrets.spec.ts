@@ -16,7 +16,7 @@ import { type JoinRequest, newRoom, requestOf } from "./support/join-request.js"
 import { type Reply, startSite } from "./support/site.js";
 import { runSql } from "./support/storage.js";
 import { type Claims, inSeconds, type Signing, token } from "./support/tokens.js";
-import { type Settings, startOverloaded, startWorker, type Worker } from "./support/worker.js";
+import { type Settings, startOverloaded, startWorker, startWorkers, type Worker } from "./support/worker.js";
 
 /** The recorded bytes of each connection, in order. */
 type Bytes = Buffer[][];
@@ -168,23 +168,30 @@ const PAGE = "https://app.example";
 const start = (settings: Settings = {}, storage?: string) =>
   startRecorded((complete) => startWorker(complete, storage), settings);
 
-/** Starts a Worker with secrets in its settings, and records what it sends, gets and logs. */
+/** Starts a Worker with secrets in its settings, and records it. */
 async function startRecorded(
   startWith: (settings: Settings) => Promise<Worker>,
   settings: Settings = {},
 ): Promise<Worker> {
-  const worker = await startWith({
-    JWT_SECRET,
-    JWT_SECRET_PREVIOUS,
-    AUTH_URL,
-    JWKS_URL: jwksUrl("good"),
-    JWT_LEEWAY_SECONDS: 0,
-    TOKEN_IN_QUERY: true,
-    ALLOWED_ORIGINS: PAGE,
-    CONNECTIONS_MAX: 3,
-    CONNECTIONS_PER_USER_MAX: 2,
-    ...settings,
-  });
+  return recorded(await startWith(withOperatorSecrets(settings)));
+}
+
+/** Adds secrets to a Worker's settings. */
+const withOperatorSecrets = (settings: Settings): Settings => ({
+  JWT_SECRET,
+  JWT_SECRET_PREVIOUS,
+  AUTH_URL,
+  JWKS_URL: jwksUrl("good"),
+  JWT_LEEWAY_SECONDS: 0,
+  TOKEN_IN_QUERY: true,
+  ALLOWED_ORIGINS: PAGE,
+  CONNECTIONS_MAX: 3,
+  CONNECTIONS_PER_USER_MAX: 2,
+  ...settings,
+});
+
+/** Records what a Worker sends, gets and logs. */
+async function recorded(worker: Worker): Promise<Worker> {
   workers.add(worker);
   logs.push(worker.log);
   return { ...worker, origin: await record(worker.origin, { there: sentByClients, back: sentTo.client }) };
@@ -359,16 +366,26 @@ describe("the Worker rejects", () => {
     expect(error.code).toBe("internal");
   });
 
-  it.each([
-    ["error", "auth_unavailable"],
-    ["nonsense", "auth_unavailable"],
-    ["long", "auth_unavailable"],
-    ["moved", "auth_unavailable"],
-    ["hangs-up", "auth_unavailable"],
-    ["keyless", "token_invalid"],
-  ])("rejects joins if the provider's response is unusable: %s", async (set, code) => {
-    const worker = await start({ JWKS_URL: jwksUrl(set) });
-    await expectRefused(newRoom(), code, worker, { token: await providedToken() });
+  describe("if the provider's response is unusable", () => {
+    const codes = [
+      ["error", "auth_unavailable"],
+      ["nonsense", "auth_unavailable"],
+      ["long", "auth_unavailable"],
+      ["moved", "auth_unavailable"],
+      ["hangs-up", "auth_unavailable"],
+      ["keyless", "token_invalid"],
+    ] as const;
+    const started = new Map<string, Worker>();
+    beforeAll(async () => {
+      const settings = codes.map(([set]) => withOperatorSecrets({ JWKS_URL: jwksUrl(set) }));
+      for (const [index, worker] of (await startWorkers(settings)).entries()) {
+        started.set(codes[index]?.[0] ?? "", await recorded(worker));
+      }
+    });
+
+    it.each(codes)("rejects joins if the provider's response is unusable: %s", async (set, code) => {
+      await expectRefused(newRoom(), code, started.get(set) as Worker, { token: await providedToken() });
+    });
   });
 
   it("rejects banned users and too many connections", async () => {
@@ -433,9 +450,10 @@ describe("the Worker rejects", () => {
       { JURISDICTION: bad() },
       { LOCATION_HINT: bad() },
     ];
+    const started = await startWorkers(settings.map(withOperatorSecrets));
     await Promise.all(
-      settings.map(async (setting) => {
-        const worker = await start(setting);
+      started.map(async (one) => {
+        const worker = await recorded(one);
         await expectRefused(newRoom(), "misconfigured", worker);
         await expectRefused(newRoom(), "misconfigured", worker, { token: null });
       }),

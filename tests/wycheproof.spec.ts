@@ -4,9 +4,9 @@
 
 import { readFileSync } from "node:fs";
 import type { JWK } from "jose";
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { joinWithoutUpgrade } from "./support/admission.js";
-import { type Settings, startWorker, type Worker } from "./support/worker.js";
+import { type Settings, startWorker, startWorkers, type Worker } from "./support/worker.js";
 
 interface Vector {
   tcId: number;
@@ -62,19 +62,20 @@ const named = groups.map((group) => ({ name: `${group.comment}, from ${first(gro
 const usable = named.filter(({ group }) => !(first(group) in UNUSABLE));
 const unusable = named.filter(({ group }) => first(group) in UNUSABLE);
 
-/** Returns the settings of a Worker that has only the group's key. */
-function settingsFor(group: Group): Settings {
-  const { alg, ...jwk } = (group.public ?? group.private) as JWK;
+/** Returns the settings of a Worker that has only this key. */
+function settingsFor({ alg, ...jwk }: JWK): Settings {
   // Every secret of these vectors has at least 256 bits; Snug refuses shorter ones.
   return jwk.kty === "oct"
     ? { JWT_SECRET: `base64url:${jwk.k}`, JWT_HMAC_ALGORITHM: alg }
     : { JWT_SECRET: undefined, JWT_JWKS: JSON.stringify({ keys: [{ ...jwk, alg }] }) };
 }
 
-/** The Workers of the groups. */
+const keyOf = (group: Group) => (group.public ?? group.private) as JWK;
+
+/** The Workers with the groups' keys. */
 const workers = new Map<Group, Worker>();
 beforeAll(async () => {
-  const started = await startWorkers(groups.map(settingsFor));
+  const started = await startWorkers(groups.map((group) => settingsFor(keyOf(group))));
   for (const [index, worker] of started.entries()) workers.set(groups[index] as Group, worker);
 });
 afterAll(() => [...workers.values()][0]?.dispose());
@@ -135,7 +136,7 @@ describe("refuses to run with a Wycheproof key of an unsupported kind:", () => {
   it("rejects PS512 tokens even if the key does not name its algorithm", async () => {
     const group = groups.find((one) => first(one) === 325) as Group;
     for (const alg of [undefined, "RS256", "PS256"]) {
-      await using worker = await startWith({ ...group.public, alg } as JWK);
+      await using worker = await startWorker(settingsFor({ ...group.public, alg } as JWK));
       // The key verifies tokens of the algorithm that it is configured for, so the test can tell the difference.
       const own = group.tests.filter(({ jws }) => headerOf(jws).alg === (alg ?? "RS256"));
       expect(await validVectors(worker, group.tests)).toEqual(numbersOf(own));
@@ -187,7 +188,7 @@ describe("accepts the RFCs' examples, and rejects them after a change of one bit
       "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg",
     ],
   ])("%s", async (_name, jwk, header, payload, signature) => {
-    await using worker = await startWith(jwk);
+    await using worker = await startWorker(settingsFor(jwk));
     expect(await isSignatureValid(worker, `${header}.${payload}.${signature}`)).toBe(true);
     expect(await isSignatureValid(worker, `${header}.${flipped(payload)}.${signature}`)).toBe(false);
     expect(await isSignatureValid(worker, `${header}.${payload}.${flipped(signature)}`)).toBe(false);
