@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
-import { describe, expect, it, vi } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import {
   expectSameRefusal,
   type HttpResponse,
@@ -18,7 +18,7 @@ import { connect } from "./support/client.js";
 import { newRoom, requestOf } from "./support/join-request.js";
 import { type Reply, type Site, startSite } from "./support/site.js";
 import { inSeconds, token } from "./support/tokens.js";
-import { type Settings, startWorker, type Worker } from "./support/worker.js";
+import { type Settings, startWorker, startWorkers, type Worker } from "./support/worker.js";
 
 /** A provider's key pair. */
 interface Key {
@@ -48,9 +48,58 @@ const tokenOf = ({ jwk, privateKey }: Key, header: { kid?: string; [name: string
 
 const ADDRESS = "/tenants/7/keys.json?version=2";
 
-/** Starts a Worker that has only the provider's keys. */
-const startFor = (site: Site, settings: Settings = {}, storage?: string) =>
-  startWorker({ JWT_SECRET: undefined, JWKS_URL: site.origin + ADDRESS, ...settings }, storage);
+const settingsFor = (site: Site) => ({ JWT_SECRET: undefined, JWKS_URL: site.origin + ADDRESS });
+
+/** Starts a Worker that has only the provider's keys; without settings of its own, it may have been started before. */
+async function startFor(site: Site, settings?: Settings, storage?: string): Promise<Worker> {
+  const started = settings ? undefined : workersOfProviders.get(site);
+  return started ?? startWorker({ ...settingsFor(site), ...settings }, storage);
+}
+
+type Respond = Parameters<typeof startSite>[0];
+
+interface Provider {
+  site: Site;
+  respond: Respond;
+}
+
+/** The Workers of the providers from `startProvider`. They end when all tests have ended. */
+const workersOfProviders = new Map<Site, Worker>();
+const GROUP_SIZE = 20;
+/** Providers whose Workers share a process. */
+const groups: Promise<Provider[]>[] = [];
+let providersInUse = 0;
+
+/** Starts a provider for one test, and a Worker that has only its keys. */
+async function startProvider(respond: Respond): Promise<Site> {
+  const index = providersInUse++ % GROUP_SIZE;
+  if (index === 0) groups.push(startGroup());
+  const group = await (groups.at(-1) as Promise<Provider[]>);
+  const provider = group[index] as Provider;
+  provider.respond = respond;
+  return provider.site;
+}
+
+async function startGroup(): Promise<Provider[]> {
+  const group = await Promise.all(
+    Array.from({ length: GROUP_SIZE }, async () => {
+      const site = await startSite((request) => provider.respond(request));
+      const provider: Provider = { site, respond: () => ({}) };
+      return provider;
+    }),
+  );
+  const workers = await startWorkers(group.map(({ site }) => settingsFor(site)));
+  const doNothing = async () => {};
+  for (const [index, { site }] of group.entries()) {
+    const worker = workers[index] as Worker;
+    workersOfProviders.set(site, { ...worker, dispose: doNothing, [Symbol.asyncDispose]: doNothing });
+  }
+  afterAllTests.push(() => workers[0]?.dispose(), ...group.map(({ site }) => site.close));
+  return group;
+}
+
+const afterAllTests: (() => unknown)[] = [];
+afterAll(() => Promise.all(afterAllTests.map((end) => end())));
 
 /** Checks that a token is accepted: only the upgrade is missing. */
 async function expectAccepted(worker: Worker, jwt: string) {
@@ -130,7 +179,7 @@ const FAILURES: [string, () => Reply, string][] = [
 describe("fetching the key set", () => {
   it("the key set is fetched once for many tokens, even simultaneous ones", async () => {
     const keys = await Promise.all(["RS256", "PS256", "ES256", "EdDSA"].map((alg) => makeKey(alg, alg)));
-    await using site = await startSite(async () => {
+    await using site = await startProvider(async () => {
       await new Promise((resolve) => setTimeout(resolve, 200)); // Meanwhile, all requests arrive.
       return { body: setOf(...keys) };
     });
@@ -146,7 +195,7 @@ describe("fetching the key set", () => {
   });
 
   it("the key set is fetched without any data of the token or the request", async () => {
-    await using site = await startSite(() => ({ body: setOf(current) }));
+    await using site = await startProvider(() => ({ body: setOf(current) }));
     await using worker = await startFor(site);
     const kid = "../secret?kid=a#b&c=http://x/%2e\r\nX-Injected: 1";
     const jwts = [await tokenOf(current), await tokenOf(next, { kid, jku: `${site.origin}/jku` })];
@@ -215,7 +264,7 @@ describe("fetching the key set", () => {
 
   it("the key set is fetched again for a new kid, which is accepted at once, while a removed one is rejected", async () => {
     let keys = [current];
-    await using site = await startSite(() => ({ body: setOf(...keys) }));
+    await using site = await startProvider(() => ({ body: setOf(...keys) }));
     await using worker = await startFor(site);
     const jwts = await Promise.all([current, next].map((key) => tokenOf(key)));
     const [before = "", after = ""] = jwts;
@@ -237,7 +286,7 @@ describe("fetching the key set", () => {
   it.each(HOW)(
     "the key set is fetched at most twice for 30 unknown kids (%s, %s), and known ones are still accepted",
     async (how, when) => {
-      await using site = await startSite(() => ({ body: setOf(current) }));
+      await using site = await startProvider(() => ({ body: setOf(current) }));
       await using worker = await startFor(site);
       const known = await tokenOf(current);
       if (when === "later") await expectAccepted(worker, known);
@@ -260,7 +309,7 @@ describe("fetching the key set", () => {
   );
 
   it("the key set is not fetched for tokens that no key could verify", async () => {
-    await using site = await startSite(() => ({ body: setOf(current) }));
+    await using site = await startProvider(() => ({ body: setOf(current) }));
     await using worker = await startFor(site);
     const jwt = await tokenOf(current);
     const [, payload, signature] = jwt.split(".");
@@ -294,7 +343,7 @@ describe.concurrent("providers that fail after a first success", () => {
       let isDown = false;
       // Uses a new connection each time, because the runtime retries if a reused connection is closed.
       const up = () => ({ body: setOf(current), headers: { connection: "close" } });
-      await using site = await startSite(() => (isDown ? fail() : up()));
+      await using site = await startProvider(() => (isDown ? fail() : up()));
       await using worker = await startFor(site);
       const [known, unknown] = [await tokenOf(current), await tokenOf(next)];
       await expectAccepted(worker, known);
@@ -314,7 +363,7 @@ describe.concurrent("providers that have never succeeded", () => {
   it.each(FAILURES)(
     "every token gets 503 if the provider has only returned %s",
     async (_name, fail, line) => {
-      await using site = await startSite(fail);
+      await using site = await startProvider(fail);
       await using worker = await startFor(site);
       const jwt = await tokenOf(current);
       await expectRejected(worker, jwt, 503);
@@ -325,7 +374,7 @@ describe.concurrent("providers that have never succeeded", () => {
   );
 
   it("every token gets 503 if nothing listens at JWKS_URL", async () => {
-    const site = await startSite(() => ({}));
+    const site = await startProvider(() => ({}));
     await site.close();
     await using worker = await startFor(site);
     const jwt = await tokenOf(current);
@@ -337,7 +386,7 @@ describe.concurrent("providers that have never succeeded", () => {
     timeout: 30_000,
   }, async () => {
     let isUp = false;
-    await using site = await startSite(() => (isUp ? { body: setOf(current) } : { status: 500 }));
+    await using site = await startProvider(() => (isUp ? { body: setOf(current) } : { status: 500 }));
     await using worker = await startFor(site);
     const jwt = await tokenOf(current);
     await expectRejected(worker, jwt, 503);
@@ -360,7 +409,7 @@ describe.concurrent("redirects by the provider", () => {
     async (status, where) => {
       const good = () => ({ body: setOf(current) });
       await using another = await startSite(good);
-      await using site = await startSite(({ path }) => {
+      await using site = await startProvider(({ path }) => {
         if (path !== ADDRESS) return good();
         const origin = where === "another" ? another.origin : "";
         return { ...good(), status, headers: { location: `${origin}/moved` } };
@@ -394,7 +443,7 @@ describe.concurrent("the size limit of the key set", () => {
     ["compressed", (bytes) => ({ body: gzipSync(padded(bytes)), headers: { "content-encoding": "gzip" } })],
   ])("a key set can have 64 KiB and not one byte more, %s", async (_name, reply) => {
     const jwt = await tokenOf(current);
-    await using site = await startSite(({ path }) => reply(path === ADDRESS ? MOST : MOST + 1));
+    await using site = await startProvider(({ path }) => reply(path === ADDRESS ? MOST : MOST + 1));
     await using worker = await startFor(site);
     await expectAccepted(worker, jwt);
     await using strict = await startFor(site, { JWKS_URL: `${site.origin}/more` });
@@ -409,7 +458,7 @@ describe.concurrent("the size limit of the key set", () => {
       yield '{"keys":[],"padding":"';
       for (; ; pieces++) yield "x".repeat(1000);
     };
-    await using site = await startSite(() => ({ body: endless() }));
+    await using site = await startProvider(() => ({ body: endless() }));
     await using worker = await startFor(site);
     const before = Date.now();
     await expectRejected(worker, jwt, 503);
@@ -425,7 +474,7 @@ describe.concurrent("the size limit of the key set", () => {
     const jwt = await tokenOf(current);
     const body = gzipSync(padded(64 * 1024 * 1024));
     expect(body.length).toBeLessThan(70_000);
-    await using site = await startSite(() => ({ body, headers: { "content-encoding": "gzip" } }));
+    await using site = await startProvider(() => ({ body, headers: { "content-encoding": "gzip" } }));
     await using worker = await startFor(site);
     await expectRejected(worker, jwt, 503);
     await expectLogged(worker, site, "answered with a body that is too long", jwt);
@@ -448,7 +497,7 @@ describe.concurrent("the time limit for fetching the key set", () => {
     ["one byte at a time", () => ({ body: slowly() })],
   ])("a token gets 503 after 5 s if the provider sends %s", async (_name, reply) => {
     const jwt = await tokenOf(current);
-    await using site = await startSite(reply);
+    await using site = await startProvider(reply);
     await using worker = await startFor(site);
     const before = Date.now();
     await Promise.all([expectRejected(worker, jwt, 503), expectRejected(worker, await tokenOf(next), 503)]);
@@ -461,7 +510,7 @@ describe.concurrent("the time limit for fetching the key set", () => {
 
   it("a key set that arrives after 3 s is used by all requests that wait for it", async () => {
     const jwt = await tokenOf(current);
-    await using site = await startSite(async () => {
+    await using site = await startProvider(async () => {
       await new Promise((resolve) => setTimeout(resolve, 3000));
       return { body: setOf(current) };
     });
@@ -474,7 +523,7 @@ describe.concurrent("the time limit for fetching the key set", () => {
   describe.each(["closed", "reset"] as const)("a first request whose connection is %s", (how) => {
     it(`a client that disconnects does not cancel the fetch for others (${how})`, async () => {
       const jwt = await tokenOf(current);
-      await using site = await startSite(async () => {
+      await using site = await startProvider(async () => {
         await new Promise((resolve) => setTimeout(resolve, 500));
         return { body: setOf(current) };
       });
@@ -486,7 +535,7 @@ describe.concurrent("the time limit for fetching the key set", () => {
 
     it(`a client that disconnects with an unknown kid does not block a new kid (${how})`, async () => {
       let keys = setOf(current);
-      await using site = await startSite(async () => {
+      await using site = await startProvider(async () => {
         await new Promise((resolve) => setTimeout(resolve, 500));
         return { body: keys };
       });
@@ -561,7 +610,7 @@ describe("unusable keys in the key set", () => {
       [[]],
     ];
     const keys = [...unusable.map(([jwk]) => jwk), current.jwk];
-    await using site = await startSite(() => ({ body: JSON.stringify({ keys }) }));
+    await using site = await startProvider(() => ({ body: JSON.stringify({ keys }) }));
     await using worker = await startFor(site);
     await connect(worker, newRoom(), { token: await tokenOf(current) });
     for (const [, make] of unusable) {
@@ -571,7 +620,7 @@ describe("unusable keys in the key set", () => {
     expect(site.seen).toHaveLength(2);
     // Without their defects, the same keys are accepted.
     const good = [{ ...publicOf(rsa.publicKey), kid: "private" }, other.jwk];
-    await using better = await startSite(() => ({ body: JSON.stringify({ keys: good }) }));
+    await using better = await startProvider(() => ({ body: JSON.stringify({ keys: good }) }));
     await using control = await startFor(better);
     await expectAccepted(
       control,
@@ -582,7 +631,9 @@ describe("unusable keys in the key set", () => {
 
   it("secrets in a key set are not used", async () => {
     const keys = [{ kty: "oct", kid: "oct", alg: "HS256", k: secret.toString("base64url") }];
-    await using site = await startSite(() => ({ body: JSON.stringify({ keys: [...keys, current.jwk] }) }));
+    await using site = await startProvider(() => ({
+      body: JSON.stringify({ keys: [...keys, current.jwk] }),
+    }));
     await using worker = await startFor(site);
     await expectAccepted(worker, await tokenOf(current));
     const set = JSON.stringify({ keys: [...keys, current.jwk] });
@@ -601,7 +652,7 @@ describe("unusable keys in the key set", () => {
 
   it("a key set with only unusable keys counts as empty", async () => {
     const keys = [{ ...other.jwk, use: "enc" }, publicOf(rsa.privateKey), { kty: "oct", k: "c2VjcmV0" }];
-    await using site = await startSite(() => ({ body: JSON.stringify({ keys }) }));
+    await using site = await startProvider(() => ({ body: JSON.stringify({ keys }) }));
     await using worker = await startFor(site);
     const jwt = await tokenOf(other);
     await expectRejected(worker, jwt, 401);
@@ -612,7 +663,7 @@ describe("unusable keys in the key set", () => {
 
   it("an empty key set revokes all earlier keys", async () => {
     let keys = setOf(current);
-    await using site = await startSite(() => ({ body: keys }));
+    await using site = await startProvider(() => ({ body: keys }));
     await using worker = await startFor(site);
     const jwt = await tokenOf(current);
     await expectAccepted(worker, jwt);
@@ -691,7 +742,7 @@ describe("refreshes with a key of the provider", () => {
 
   it("a refresh gets a retryable error if the provider fails, and changes nothing", async () => {
     let isDown = false;
-    await using site = await startSite(() => (isDown ? { status: 500 } : { body: setOf(current) }));
+    await using site = await startProvider(() => (isDown ? { status: 500 } : { body: setOf(current) }));
     await using worker = await startFor(site);
     const ann = await connect(worker, newRoom(), { token: await tokenOf(current) });
     isDown = true;
@@ -706,7 +757,7 @@ describe("refreshes with a key of the provider", () => {
   });
 
   it("a refresh is rejected if the provider has no such key", async () => {
-    await using site = await startSite(() => ({ body: setOf(current) }));
+    await using site = await startProvider(() => ({ body: setOf(current) }));
     await using worker = await startFor(site);
     const ann = await connect(worker, newRoom(), { token: await tokenOf(current) });
     const error = await ann.requestError({ type: "refresh", token: await tokenOf(next) });
