@@ -13,8 +13,10 @@ mod fan_out;
 mod flush_window;
 mod history;
 mod inbound_frame;
+mod intake;
 pub mod io;
 mod kick;
+mod messages;
 mod outbox;
 pub mod presence;
 mod presence_diff;
@@ -22,23 +24,24 @@ mod publish;
 mod publish_hook;
 mod refresh;
 mod removal;
+mod replies;
+mod roster;
+pub mod session;
 mod slow_consumers;
+pub mod subscription;
 mod sweep;
 mod timers;
 pub mod user_entries;
 mod user_rates;
 mod webhooks;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    rc::Rc,
-};
+use std::{collections::VecDeque, rc::Rc};
 
 use crate::{
     auth::{Admission, SUBPROTOCOL},
     backend::api::ApiRequestId,
     config::RoomRules,
-    ids::{ConnectionId, Epoch, Offset, RoomName, TaskId, Timestamp},
+    ids::{ConnectionId, RoomName, TaskId, Timestamp},
     limits::{QUEUE_BYTES_MAX, REPLAY_RATE},
     protocol::{
         command::CommandId,
@@ -54,21 +57,18 @@ use crate::{
         ended_tokens::EndedTokens,
         flush_window::{FlushWindow, PresenceWindow},
         io::{Input, Output, RestoredSocket},
-        presence::{Arrival, Presence},
+        presence::Arrival,
         user_entries::UserEntries,
     },
-    storage::{
-        idempotency::Keys,
-        retention::OldestMessages,
-        store::{RoomSnapshot, Store},
-    },
+    storage::store::{RoomSnapshot, Store},
 };
 
 pub use self::timers::Wake;
 
 use self::{
-    api::Callers, inbound_frame::Frame, outbox::Outbox, presence_diff::PresenceDiff,
-    publish_hook::PublishHookQueue, sweep::Sweeps, user_rates::UserRates, webhooks::WebhookQueue,
+    api::Callers, inbound_frame::Frame, messages::Messages, outbox::Outbox,
+    presence_diff::PresenceDiff, publish_hook::PublishHookQueue, roster::Roster,
+    user_rates::UserRates, webhooks::WebhookQueue,
 };
 
 /// A room as a state machine without clock or randomness, whose only I/O is its [`Store`].
@@ -80,29 +80,12 @@ pub struct Room<S> {
     name: RoomName,
     store: S,
     rules: Rc<RoomRules>,
-    epoch: Epoch,
-    newest: Offset,
-    newest_time: Timestamp,
-    /// Bytes of all messages of the epoch, including trimmed ones.
-    bytes: u64,
-    /// The oldest stored messages.
-    oldest: Option<OldestMessages>,
-    /// Time of the next trim of aged messages; `None` if no messages are stored.
-    trim_at: Option<Timestamp>,
-    /// The idempotency keys; `None` until the first use loads them.
-    keys: Option<Keys>,
-    connections: BTreeMap<ConnectionId, Connection>,
-    /// Sockets that the room has closed and whose disconnect has not been reported yet.
-    closing: BTreeMap<ConnectionId, ClosingSocket>,
-    presence: Presence,
+    messages: Messages,
+    roster: Roster,
     bans: Bans,
     ended_tokens: UserEntries<EndedTokens>,
-    /// The state that determines the next look for dead sockets.
-    sweeps: Sweeps,
     /// The id of the next task.
     next_task: TaskId,
-    /// The expiry of each connection's token, soonest first.
-    expiries: BTreeSet<(Timestamp, ConnectionId)>,
     /// The room's time, which never goes back.
     now: Timestamp,
     /// The clock's time, by which tokens and bans end. With `now` instead, a clock that was set
@@ -165,21 +148,11 @@ impl<S: Store> Room<S> {
         let mut room = Self {
             name,
             store,
-            epoch: stored.epoch,
-            newest: stored.newest,
-            newest_time: stored.newest_time,
-            bytes: stored.bytes,
-            oldest: None,
-            trim_at: None,
-            keys: None,
-            connections: BTreeMap::new(),
-            closing: BTreeMap::new(),
-            presence: Presence::default(),
+            messages: Messages::restore(&stored, rules.retention),
+            roster: Roster::default(),
             bans: stored.bans.into_iter().collect(),
             ended_tokens: stored.ended_tokens.into_iter().collect(),
-            sweeps: Sweeps::default(),
             next_task: stored.first_task,
-            expiries: BTreeSet::new(),
             now,
             clock: now,
             inbox: None,
@@ -200,15 +173,14 @@ impl<S: Store> Room<S> {
             unread_bytes: 0,
             outputs: VecDeque::new(),
         };
-        room.set_oldest(stored.oldest);
         for absence in stored.absences {
-            room.presence.start_grace(absence);
+            room.roster.start_grace(absence);
         }
         for socket in sockets {
             if let Some(connection) = Connection::restore(&socket.attachment) {
                 room.add(connection, socket.answered);
             } else if let Some(closing) = ClosingSocket::restore(&socket.attachment) {
-                room.closing.insert(socket.connection, closing);
+                room.roster.add_closing(socket.connection, closing);
             } else {
                 room.close_unreadable(socket.connection);
             }
@@ -253,9 +225,8 @@ impl<S: Store> Room<S> {
             return Err(Refusal::RateLimited { seconds: 1 });
         }
         // A client that does not answer its close keeps its socket, but not its place.
-        let open = self.connections.len();
-        if open >= self.rules.connections_max
-            || open.saturating_add(self.closing.len()) >= self.rules.sockets_max
+        if self.roster.connections().len() >= self.rules.connections_max
+            || self.roster.socket_count() >= self.rules.sockets_max
         {
             return Err(Refusal::RoomFull);
         }
@@ -279,7 +250,7 @@ impl<S: Store> Room<S> {
             Input::ReceiveTooLong { from } => self.close_too_large(from),
             Input::ReceiveBinary { from } => self.close(from, CloseCode::UnsupportedData),
             Input::Disconnect { connection, clean } => {
-                self.closing.remove(&connection);
+                self.roster.end_closing(connection);
                 self.drop_connection(connection, clean);
             }
             Input::ApiRequest { id, request, body } => self.handle_api_request(id, request, &body),
@@ -317,49 +288,67 @@ impl<S: Store> Room<S> {
     }
 
     /// Takes the next step; returns false if nothing is left to do now.
+    ///
+    /// The order of the steps is the order of what clients see:
+    ///
+    /// 1. A full outbox is flushed before anything is added to it, so that its memory is bounded.
+    /// 2. Decisions of the publish hook come before later commands of the same connection.
+    /// 3. The commands of a frame come one after another.
+    /// 4. What they have left in the outbox is flushed, at once or when the flush window ends.
+    /// 5. The back end is called last, about what is stored and sent.
     fn step(&mut self) -> bool {
+        self.flush_if_full()
+            || self.apply_next_decision()
+            || self.handle_next_line()
+            || self.flush_if_due()
+            || self.call_back_end()
+            || self.end_turn()
+    }
+
+    /// Flushes if the next message or command would not fit the outbox; returns false if it fits.
+    fn flush_if_full(&mut self) -> bool {
         if self.inbox.is_none() {
             self.inbox = self.hook_queue.next_frame();
         }
         let next_len = self.inbox.as_ref().map(Frame::next_len);
         let more = self.hook_queue.next_len().or(next_len);
-        if self.outbox.is_full(more.unwrap_or_default()) {
+        let is_full = self.outbox.is_full(more.unwrap_or_default());
+        if is_full {
             self.flush();
-        } else if self.apply_next_decision() || self.handle_next_line() {
-        } else if self.is_flush_due() {
-            self.flush();
-        } else if self.call_back_end() {
-        } else {
-            self.events.end_turn();
-            self.schedule_removal();
-            return false;
         }
-        true
+        is_full
+    }
+
+    /// Flushes if it is time; returns false if it is not, or if nothing waits.
+    fn flush_if_due(&mut self) -> bool {
+        let is_due = if self.is_restarting {
+            // Waiting lines would be lost.
+            !self.outbox.is_empty() || !self.presence_diff.is_empty()
+        } else if self.outbox.is_empty() {
+            self.flush_window.on_idle(self.now);
+            let is_open = self.flush_window.open_until().is_some();
+            !self.presence_diff.is_empty() && !is_open && self.presence_window.from() <= self.now
+        } else {
+            let shared_lines = self.outbox.shared_lines();
+            self.outbox.is_urgent() || self.flush_window.request_flush(shared_lines, self.now)
+        };
+        if is_due {
+            self.flush();
+        }
+        is_due
     }
 
     /// Takes the next step toward the publish hook or the webhook receiver; returns false if there is
     /// none.
     fn call_back_end(&mut self) -> bool {
-        if self.is_restarting {
-            return false;
-        }
-        self.call_publish_hook() || self.advance_webhooks()
+        !self.is_restarting && (self.call_publish_hook() || self.advance_webhooks())
     }
 
-    fn is_flush_due(&mut self) -> bool {
-        // Waiting lines would be lost.
-        if self.is_restarting {
-            return !self.outbox.is_empty() || !self.presence_diff.is_empty();
-        }
-        if !self.outbox.is_empty() {
-            return self.outbox.is_urgent()
-                || self
-                    .flush_window
-                    .may_flush(self.outbox.shared_lines(), self.now);
-        }
-        self.flush_window.on_idle(self.now);
-        let is_open = self.flush_window.open_until().is_some();
-        !self.presence_diff.is_empty() && !is_open && self.presence_window.from() <= self.now
+    /// Prepares for the next input. Returns false: there is no further step.
+    fn end_turn(&mut self) -> bool {
+        self.events.end_turn();
+        self.schedule_removal();
+        false
     }
 
     /// Returns the milliseconds until [`Input::Flush`] is due; `None` if nothing waits for a flush.
@@ -383,10 +372,11 @@ impl<S: Store> Room<S> {
     fn connect(&mut self, id: ConnectionId, admission: Admission) {
         self.is_erased = false;
         self.flush_pending_leave(&admission.user);
-        let since = self.presence.since(&admission.user).unwrap_or(self.now);
+        let since = self.roster.presence().since(&admission.user);
+        let since = since.unwrap_or(self.now);
         let options = admission.options.clone();
         let connection = Connection::new(id, admission, since, &self.rules, self.now);
-        let user = connection.user.clone();
+        let user = connection.subscription.user.clone();
         let attachment = connection.attachment();
         self.outputs.push_back(Output::Attach {
             connection: id,
@@ -394,7 +384,10 @@ impl<S: Store> Room<S> {
         });
         match self.add(connection, None) {
             Arrival::Joined => {
-                let info = self.connections.get(&id).and_then(|one| one.info.clone());
+                let info = self
+                    .roster
+                    .get(id)
+                    .and_then(|one| one.subscription.info.clone());
                 self.record_join(&user, info.as_deref());
                 self.presence_diff.join(user, id);
                 // Presence pushes that wait are older than the new connection's welcome.
@@ -409,40 +402,47 @@ impl<S: Store> Room<S> {
     }
 
     fn add(&mut self, mut connection: Connection, answered: Option<Timestamp>) -> Arrival {
-        let shared = self.rates.commands_of(&connection.user, self.now);
-        shared.merge(&connection.bucket);
-        connection.bucket = shared;
-        let idle_deadline = connection.idle_deadline(&self.rules, answered);
-        self.sweeps.add(&connection, idle_deadline);
-        let arrival = self.presence.arrive(&connection);
-        let token_deadline = connection.token_deadline(&self.rules);
-        self.expiries.insert((token_deadline, connection.id));
-        self.connections.insert(connection.id, connection);
-        arrival
+        let shared = self
+            .rates
+            .commands_of(&connection.subscription.user, self.now);
+        shared.merge(&connection.subscription.bucket);
+        connection.subscription.bucket = shared;
+        self.roster.add(connection, answered, &self.rules)
+    }
+
+    /// Writes what has changed of a connection to its attachment.
+    pub(super) fn attach(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.roster.get(id) {
+            let attachment = connection.attachment();
+            self.outputs.push_back(Output::Attach {
+                connection: id,
+                attachment,
+            });
+        }
     }
 
     fn welcome(&mut self, id: ConnectionId, recovered: Option<bool>) {
-        let Some(connection) = self.connections.get(&id) else {
+        let Some(connection) = self.roster.get(id) else {
             return;
         };
-        let sees_members = connection.can.has(crate::Capability::Presence);
-        let count = self.presence.count();
-        let listed = sees_members.then(|| self.presence.list(&self.connections));
+        let sees_members = connection.subscription.can.has(crate::Capability::Presence);
+        let count = self.roster.presence().count();
+        let listed = sees_members.then(|| self.roster.list());
         let welcome = Push::Welcome(Welcome {
             protocol: SUBPROTOCOL,
             room: &self.name,
             connection: id,
-            user: &connection.user,
-            can: connection.can,
-            epoch: &self.epoch,
-            offset: self.newest,
+            user: &connection.subscription.user,
+            can: connection.subscription.can,
+            epoch: self.messages.epoch(),
+            offset: self.messages.newest(),
             recovered,
             count,
             truncated: listed.as_ref().is_some_and(|list| list.truncated),
             members: listed.map(|list| list.members),
-            expires: connection.expires,
+            expires: connection.session.expires,
             ping_ms: self.rules.ping_ms,
-            limits: connection.limits(),
+            limits: connection.subscription.limits(),
         });
         let text = welcome.to_line();
         self.outputs.push_back(Output::Send { to: vec![id], text });

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::value::RawValue;
 
 use crate::{
+    capability::Capability,
     ids::{Offset, UserId},
     limits::{
         BAN_SECONDS_MAX, COMMAND_ID_BYTES_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, PAGE_BYTES_MAX,
@@ -104,6 +105,26 @@ pub enum Command<'a> {
     },
     /// Request a `pong`. The runtime answers the exact text [`PING`](super::push::PING) itself.
     Ping,
+}
+
+impl Command<'_> {
+    /// Returns the required capability; `None` if the command needs none.
+    pub fn needs(&self) -> Option<Capability> {
+        match self {
+            Self::Publish { .. } => Some(Capability::Publish),
+            Self::Signal { .. } => Some(Capability::Signal),
+            Self::State { .. } | Self::Members => Some(Capability::Presence),
+            Self::History(_) => Some(Capability::History),
+            Self::Kick { .. } => Some(Capability::Moderate),
+            Self::Refresh { .. } | Self::Ping => None,
+        }
+    }
+
+    /// Returns true if the command shows that the room is in use. A `refresh` or a `ping` does not,
+    /// because clients send them by themselves.
+    pub fn is_use(&self) -> bool {
+        !matches!(self, Self::Refresh { .. } | Self::Ping)
+    }
 }
 
 /// A request for a page of stored messages.

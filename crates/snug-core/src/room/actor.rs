@@ -19,8 +19,8 @@ pub(super) struct Actor {
 impl From<&Connection> for Actor {
     fn from(connection: &Connection) -> Self {
         Self {
-            user: connection.user.clone(),
-            origin: connection.origin.clone(),
+            user: connection.subscription.user.clone(),
+            origin: connection.session.origin.clone(),
         }
     }
 }
@@ -38,7 +38,7 @@ impl<S: Store> Room<S> {
     /// Logs a user's action on others, and returns the reference of the line, for the connections that
     /// it closes.
     pub(super) fn log_action(&mut self, line: LogLine, by: &Actor) -> Reference {
-        let reference = Reference::of((&self.epoch, &line.user, self.now));
+        let reference = Reference::of((self.messages.epoch(), &line.user, self.now));
         self.outputs.push_back(Output::Log(LogLine {
             by: Some(by.user.clone()),
             origin: by.origin.clone(),

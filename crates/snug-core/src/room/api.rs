@@ -8,11 +8,9 @@ use crate::{
     backend::api::{ApiOperation, ApiRequest, ApiRequestId, Caller, read_messages},
     config::RoomRules,
     ids::Timestamp,
-    limits::REPLY_BYTES_PER_COMMAND,
-    protocol::{error::ErrorCode, refusal::Refusal},
+    protocol::refusal::Refusal,
     rate::{Rate, SharedBucket},
-    reply::{Failure, Reply, RoomStatus, WebhookCounts},
-    room::io::Output,
+    reply::{RoomStatus, WebhookCounts},
     storage::store::Store,
 };
 
@@ -104,47 +102,19 @@ impl<S: Store> Room<S> {
     }
 
     /// Returns the room's status, including the numbers from storage.
-    pub(super) fn status(&self, messages: u64, storage_bytes: u64) -> RoomStatus {
+    pub(super) fn status(&self, messages: u64) -> RoomStatus {
         RoomStatus {
             room: self.name.clone(),
-            epoch: Some(self.epoch.clone()),
-            offset: self.newest,
-            connections: self.connections.len(),
-            members: self.presence.count(),
+            epoch: Some(self.messages.epoch().clone()),
+            offset: self.messages.newest(),
+            connections: self.roster.connections().len(),
+            members: self.roster.presence().count(),
             messages,
-            storage_bytes,
+            storage_bytes: self.store.bytes(),
             webhooks: WebhookCounts {
                 pending: self.events.pending(),
                 dead: self.events.dead(),
             },
-        }
-    }
-
-    /// Responds to an API request. A list, which can be much longer than the request, counts toward the
-    /// rate.
-    pub(super) fn respond(&mut self, id: ApiRequestId, result: Result<Reply, Refusal>) {
-        if let Ok(reply) = &result {
-            let more = reply.listed_bytes() / REPLY_BYTES_PER_COMMAND;
-            self.callers.charge(id, more, self.now);
-        }
-        self.callers.forget(id);
-        self.outputs.push_back(Output::Respond { id, result });
-    }
-
-    /// Sends the result of a command or an API request.
-    pub(super) fn answer(&mut self, reply_to: &ReplyTo, result: Result<Reply, Failure>) {
-        match (reply_to, result) {
-            (ReplyTo::Command { from, id }, Ok(reply)) => {
-                self.reply_with(*from, id.as_ref(), &reply);
-            }
-            (ReplyTo::Command { from, id }, Err(failure)) => {
-                let (code, message) = match failure {
-                    Failure::TooLarge(message) => (ErrorCode::TooLarge, message),
-                    Failure::Internal(message) => (ErrorCode::Internal, message),
-                };
-                self.refuse(*from, id.as_ref(), code, message);
-            }
-            (ReplyTo::Api(id), result) => self.respond(*id, result.map_err(Refusal::from)),
         }
     }
 }
@@ -163,7 +133,7 @@ pub(super) struct Callers(BTreeMap<ApiRequestId, (SharedBucket, Rate)>);
 
 impl Callers {
     /// Counts a request as `more` additional ones.
-    fn charge(&mut self, id: ApiRequestId, more: usize, now: Timestamp) {
+    pub(super) fn charge(&mut self, id: ApiRequestId, more: usize, now: Timestamp) {
         if let Some((bucket, rate)) = self.0.get(&id) {
             bucket.charge(*rate, u64::try_from(more).unwrap_or(u64::MAX), now);
         }
@@ -174,7 +144,7 @@ impl Callers {
         self.0.is_empty()
     }
 
-    fn forget(&mut self, id: ApiRequestId) {
+    pub(super) fn forget(&mut self, id: ApiRequestId) {
         self.0.remove(&id);
     }
 }

@@ -16,8 +16,11 @@ use crate::{
 impl<S: Store> Room<S> {
     /// Closes a connection, and logs the close.
     pub(super) fn close(&mut self, id: ConnectionId, code: CloseCode) {
-        if let Some(connection) = self.connections.get(&id) {
-            let (user, origin) = (connection.user.clone(), connection.origin.clone());
+        if let Some(connection) = self.roster.get(id) {
+            let (user, origin) = (
+                connection.subscription.user.clone(),
+                connection.session.origin.clone(),
+            );
             let reference = self.log_close(id, Some(user), origin, code);
             self.close_because(id, code, code.reason(), reference);
         }
@@ -31,8 +34,11 @@ impl<S: Store> Room<S> {
         reason: &str,
         reference: Reference,
     ) {
-        if let Some(connection) = self.connections.get(&id) {
-            let (user, wire) = (connection.user.clone(), connection.wire());
+        if let Some(connection) = self.roster.get(id) {
+            let (user, wire) = (
+                connection.subscription.user.clone(),
+                connection.session.wire,
+            );
             self.push_closing(id, Some(user), wire, code, reason, reference);
             if !code.should_reconnect() {
                 self.hook_queue.drop_messages_of(id);
@@ -87,45 +93,41 @@ impl<S: Store> Room<S> {
         self.outbox.push_line(Audience::one(id), closing.to_line());
         let closing = ClosingSocket::new(user);
         self.outbox.close(id, code, closing.attachment(), wire);
-        self.closing.insert(id, closing);
+        self.roster.add_closing(id, closing);
     }
 
     /// Removes a connection. With the user's last connection, the user leaves: now if `at_once`,
     /// else after the grace period.
     pub(super) fn drop_connection(&mut self, id: ConnectionId, at_once: bool) {
-        let Some(user) = self.connections.get(&id).map(|one| one.user.clone()) else {
+        let Some(user) = self.roster.get(id).map(|one| one.subscription.user.clone()) else {
             return;
         };
         let leaves = at_once || self.rules.presence_grace_ms == 0;
-        if leaves && self.presence.connections_of(&user).count() == 1 {
+        if leaves && self.roster.presence().connections_of(&user).count() == 1 {
             self.flush_pending_join(&user);
         }
-        let Some(connection) = self.connections.remove(&id) else {
+        let Some((connection, departure)) = self.roster.remove(id, &self.rules) else {
             return;
         };
-        self.expiries
-            .remove(&(connection.token_deadline(&self.rules), id));
         self.hook_queue.drop_frames_of(id);
-        self.sweeps.remove(&connection);
-        let departure = self.presence.depart(&connection);
         if departure == Departure::Last && leaves {
-            self.presence.leave(&user);
+            self.roster.leave(&user);
             self.record_leave(&user);
             self.presence_diff.leave(user);
             return;
         }
-        if connection.state.is_some() {
+        if connection.subscription.state.is_some() {
             self.presence_diff.hide(user.clone(), id);
         }
         if departure == Departure::Last {
             let absence = Absence {
                 user,
-                since: connection.since,
-                info: connection.info,
+                since: connection.subscription.since,
+                info: connection.subscription.info,
                 until: self.now.plus_ms(self.rules.presence_grace_ms),
             };
             self.store.store_absence(&absence);
-            self.presence.start_grace(absence);
+            self.roster.start_grace(absence);
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Room;
 use crate::{
     backend::api::ApiRequestId,
-    ids::{Timestamp, UserId},
+    ids::{ConnectionId, Timestamp, UserId},
     limits::ENDED_TOKENS_MAX,
     log::{LogEvent, LogLine},
     protocol::{error::CloseCode, refusal::Refusal},
@@ -94,11 +94,11 @@ impl<S: Store> Room<S> {
 
     /// Closes the connections with an ended token. Their clients reconnect if they can get a new token.
     fn close_ended(&mut self, id: ApiRequestId, by: &Actor, ended: EndedTokens) {
-        let is_ended = |id: &_| {
-            let connection = self.connections.get(id);
-            connection.is_some_and(|one| one.issued < ended.issued_before)
+        let is_ended = |id: &ConnectionId| {
+            let connection = self.roster.get(*id);
+            connection.is_some_and(|one| one.session.issued < ended.issued_before)
         };
-        let of_user = self.presence.connections_of(&ended.user);
+        let of_user = self.roster.presence().connections_of(&ended.user);
         let connections: Vec<_> = of_user.filter(is_ended).collect();
         let closed = connections.len();
         self.respond(id, Ok(Reply::Closed { closed }));

@@ -3,12 +3,11 @@
 use super::{Room, actor::Actor, publish_hook::PublishHookQueue};
 use crate::{
     backend::api::ApiRequestId,
-    ids::{Offset, Timestamp},
     log::{LogEvent, LogLine},
     protocol::{error::CloseCode, refusal::Refusal},
     reply::Reply,
     room::{bans::Bans, user_entries::UserEntries},
-    storage::{idempotency::Keys, store::Store},
+    storage::store::Store,
 };
 
 impl<S: Store> Room<S> {
@@ -18,14 +17,10 @@ impl<S: Store> Room<S> {
         let Ok(epoch) = self.store.erase() else {
             return self.respond(id, Err(Refusal::Internal));
         };
-        let closed = self.connections.len();
+        let closed = self.roster.connections().len();
         self.close_all(by);
         self.hook_queue = PublishHookQueue::default();
-        self.epoch = epoch;
-        (self.newest, self.bytes) = (Offset::default(), 0);
-        self.newest_time = Timestamp::default();
-        self.set_oldest(None);
-        self.keys = Some(Keys::default());
+        self.messages.start_epoch(epoch);
         self.bans = Bans::default();
         self.ended_tokens = UserEntries::default();
         self.events.forget_dead();
@@ -35,7 +30,7 @@ impl<S: Store> Room<S> {
 
     fn close_all(&mut self, by: &Actor) {
         let code = CloseCode::RoomClosed;
-        let connections: Vec<_> = self.connections.keys().copied().collect();
+        let connections: Vec<_> = self.roster.connections().keys().copied().collect();
         let line = LogLine {
             closed: Some(connections.len()),
             ..LogLine::new(LogEvent::Erase, Some(self.name.clone()))
@@ -44,7 +39,7 @@ impl<S: Store> Room<S> {
         for id in connections {
             self.close_because(id, code, code.reason(), reference);
         }
-        for user in self.presence.absent() {
+        for user in self.roster.presence().absent() {
             self.evict_absent(&user);
         }
     }

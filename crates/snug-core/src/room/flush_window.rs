@@ -50,9 +50,9 @@ impl FlushWindow {
         self.open_until
     }
 
-    /// Returns true if the waiting lines, `lines` of them shared, may be sent now. Opens a window
-    /// if the room is warm.
-    pub fn may_flush(&mut self, lines: usize, now: Timestamp) -> bool {
+    /// Requests to send the waiting lines, `lines` of them shared. Returns true if they may be sent now;
+    /// otherwise they wait for the end of the window, which this opens if the room is warm.
+    pub fn request_flush(&mut self, lines: usize, now: Timestamp) -> bool {
         let is_warm = self.warm_until.is_some_and(|until| now < until);
         if self.open_until.is_none() && is_warm && lines > 0 {
             self.open_until = Some(now.plus_ms(self.window_ms));
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_room_that_has_not_sent_anything_sends_at_once() {
         let mut window = FlushWindow::default();
-        assert!(window.may_flush(1, Timestamp(0)) && window.may_flush(1, NOW));
+        assert!(window.request_flush(1, Timestamp(0)) && window.request_flush(1, NOW));
         assert!(PresenceWindow::default().from() <= NOW);
     }
 
@@ -165,9 +165,9 @@ mod tests {
             let (mut window, mut presence) = (FlushWindow::default(), PresenceWindow::default());
             for lines in [1, 100] {
                 window.flushed(frames, lines, NOW, 0);
-                assert!(window.may_flush(1, NOW), "{frames} frames");
+                assert!(window.request_flush(1, NOW), "{frames} frames");
                 window.on_idle(NOW);
-                assert!(window.may_flush(1, NOW), "{frames} frames, and warm");
+                assert!(window.request_flush(1, NOW), "{frames} frames, and warm");
             }
             presence.on_presence_sent(frames, true, NOW, 0);
             assert!(presence.from() <= NOW, "{frames} frames");
@@ -183,7 +183,7 @@ mod tests {
             assert!(until.is_none_or(|until| until <= NOW.plus_ms(10)));
             window.on_elapsed(1, NOW);
             assert_eq!(window.open_until(), None);
-            assert!(window.may_flush(1, NOW));
+            assert!(window.request_flush(1, NOW));
         }
     }
 
@@ -191,7 +191,7 @@ mod tests {
     fn a_flush_to_many_sockets_opens_a_window() {
         let mut window = FlushWindow::default();
         window.flushed(1_000, 1, NOW, 10);
-        assert!(!window.may_flush(1, NOW));
+        assert!(!window.request_flush(1, NOW));
         assert_eq!(window.open_until(), Some(NOW.plus_ms(10)));
     }
 
@@ -207,11 +207,11 @@ mod tests {
     #[test]
     fn a_warm_room_waits_for_half_as_many_lines_as_its_last_flush_had() {
         let mut window = warm();
-        assert!(!window.may_flush(1, NOW));
+        assert!(!window.request_flush(1, NOW));
         window.on_elapsed(1, NOW);
-        assert!(!window.may_flush(2, NOW));
+        assert!(!window.request_flush(2, NOW));
         window.on_elapsed(2, NOW);
-        assert!(window.may_flush(2, NOW));
+        assert!(window.request_flush(2, NOW));
     }
 
     #[test]
@@ -219,16 +219,16 @@ mod tests {
         let mut window = FlushWindow::default();
         window.flushed(75, 4, NOW, 10);
         window.on_elapsed(1, NOW);
-        assert!(!window.may_flush(1, NOW));
+        assert!(!window.request_flush(1, NOW));
         window.on_elapsed(3, NOW);
-        assert!(window.may_flush(3, NOW));
+        assert!(window.request_flush(3, NOW));
     }
 
     #[test]
     fn a_warm_room_waits_at_most_the_maximum_even_if_the_clock_stands_still() {
         let mut window = warm();
         let mut windows = 0;
-        while !window.may_flush(1, NOW) {
+        while !window.request_flush(1, NOW) {
             window.on_elapsed(1, NOW);
             windows += 1;
         }
@@ -238,13 +238,13 @@ mod tests {
     #[test]
     fn a_room_is_warm_for_a_limited_time() {
         let mut window = warm();
-        assert!(window.may_flush(1, NOW.plus_ms(WARM_MS)));
+        assert!(window.request_flush(1, NOW.plus_ms(WARM_MS)));
         window.on_idle(NOW.plus_ms(WARM_MS));
-        assert!(window.may_flush(1, NOW.plus_ms(WARM_MS)));
+        assert!(window.request_flush(1, NOW.plus_ms(WARM_MS)));
     }
 
     #[test]
     fn a_reply_to_one_connection_does_not_wait_in_a_warm_room() {
-        assert!(warm().may_flush(0, NOW));
+        assert!(warm().request_flush(0, NOW));
     }
 }

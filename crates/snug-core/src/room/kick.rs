@@ -79,7 +79,7 @@ impl<S: Store> Room<S> {
             LogEvent::Ban => CloseCode::Banned,
             _ => CloseCode::Kicked,
         };
-        let connections: Vec<_> = self.presence.connections_of(&kick.user).collect();
+        let connections: Vec<_> = self.roster.presence().connections_of(&kick.user).collect();
         let closed = connections.len();
         self.answer(reply_to, Ok(Reply::Closed { closed }));
         let line = LogLine {
@@ -100,9 +100,9 @@ impl<S: Store> Room<S> {
 
     /// Ends a member's grace period early: the member leaves now.
     pub(super) fn evict_absent(&mut self, user: &UserId) {
-        if self.presence.is_absent(user) {
+        if self.roster.presence().is_absent(user) {
             self.flush_pending_join(user);
-            self.presence.evict_absent(user);
+            self.roster.evict_absent(user);
             self.store.delete_absence(user);
             self.record_leave(user);
             self.presence_diff.leave(user.clone());

@@ -361,9 +361,9 @@ impl Recipients for Sockets<'_> {
 impl Connection {
     fn class(&self) -> Class {
         Class {
-            receives_messages: self.receives_messages(),
-            receives_presence: self.receives_presence(),
-            wire: self.wire(),
+            receives_messages: self.subscription.receives_messages(),
+            receives_presence: self.subscription.receives_presence(),
+            wire: self.session.wire,
         }
     }
 }

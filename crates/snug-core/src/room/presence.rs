@@ -118,27 +118,27 @@ impl Presence {
         let mut arrival = Arrival::Another;
         let member = self
             .members
-            .entry(connection.user.clone())
+            .entry(connection.subscription.user.clone())
             .or_insert_with(|| {
                 arrival = Arrival::Joined;
-                Member::since(connection.since)
+                Member::since(connection.subscription.since)
             });
         member.shown.take();
         if let Some(absence) = member.absence.take() {
             self.due.remove(&(absence.until, absence.user));
             arrival = Arrival::Returned;
         }
-        member.connections.insert(connection.id);
+        member.connections.insert(connection.session.id);
         arrival
     }
 
     /// Removes a connection from its user. A user without connections stays a member until
     /// [`Self::leave`].
     pub fn depart(&mut self, connection: &Connection) -> Departure {
-        match self.members.get_mut(&connection.user) {
+        match self.members.get_mut(&connection.subscription.user) {
             Some(member) => {
                 member.shown.take();
-                member.connections.remove(&connection.id);
+                member.connections.remove(&connection.session.id);
                 if member.connections.is_empty() {
                     Departure::Last
                 } else {
@@ -250,8 +250,8 @@ impl Member {
     fn info(&self, connections: &BTreeMap<ConnectionId, Connection>) -> Option<Rc<RawValue>> {
         // The newest connection has the latest profile.
         let own = self.connections(connections);
-        match own.max_by_key(|connection| (connection.joined, connection.id)) {
-            Some(connection) => connection.info.clone(),
+        match own.max_by_key(|connection| (connection.subscription.joined, connection.session.id)) {
+            Some(connection) => connection.subscription.info.clone(),
             None => self.absence.as_ref()?.info.clone(),
         }
     }
@@ -266,7 +266,7 @@ impl Member {
                 connections: self.connections.len(),
                 state: self
                     .connections(connections)
-                    .filter_map(|one| Some((one.id, one.state.as_deref()?)))
+                    .filter_map(|one| Some((one.session.id, one.subscription.state.as_deref()?)))
                     .collect(),
             };
             Shown {
@@ -392,15 +392,15 @@ mod tests {
         for id in 0..129 {
             room.arrive(id, &format!("user{id:03}"));
             let connection = room.connections.get_mut(&ConnectionId(id)).unwrap();
-            connection.state = Some(state(MEMBERS_BYTES_MAX / 128).into());
+            connection.subscription.state = Some(state(MEMBERS_BYTES_MAX / 128).into());
         }
         assert_eq!(room.presence.list(&room.connections).members.len(), 128);
         let connection = room.connections.get_mut(&ConnectionId(0)).unwrap();
-        connection.state = Some(state(MEMBERS_BYTES_MAX / 128 + 1).into());
+        connection.subscription.state = Some(state(MEMBERS_BYTES_MAX / 128 + 1).into());
         room.presence.touch(&user("user000"));
         assert_eq!(room.presence.list(&room.connections).members.len(), 127);
         let connection = room.connections.get_mut(&ConnectionId(0)).unwrap();
-        connection.state = Some(state(MEMBERS_BYTES_MAX + 1).into());
+        connection.subscription.state = Some(state(MEMBERS_BYTES_MAX + 1).into());
         room.presence.touch(&user("user000"));
         assert_eq!(room.presence.list(&room.connections).members.len(), 1);
     }
@@ -428,7 +428,7 @@ mod tests {
         fn arrive(&mut self, id: u64, name: &str) -> Arrival {
             let connection = connection(id, name);
             let arrival = self.presence.arrive(&connection);
-            self.connections.insert(connection.id, connection);
+            self.connections.insert(connection.session.id, connection);
             arrival
         }
 

@@ -94,10 +94,10 @@ impl<S: Store> Room<S> {
             return;
         }
         let diff = std::mem::take(&mut self.presence_diff);
-        let count = self.presence.count();
+        let count = self.roster.presence().count();
         let mut push = PresenceChange {
             count,
-            truncated: self.presence.is_truncated(),
+            truncated: self.roster.presence().is_truncated(),
             ..PresenceChange::default()
         };
         if push.truncated {
@@ -105,16 +105,16 @@ impl<S: Store> Room<S> {
                 return;
             }
         } else {
-            let shown = |user| self.presence.find(user, &self.connections);
+            let shown = |user| self.roster.find(user);
             push.joins = diff.joins.iter().filter_map(shown).collect();
             push.leaves = diff.leaves.iter().collect();
             let updates = diff.updates.iter().map(|(user, id)| StateChange {
                 user,
                 connection: *id,
                 state: self
-                    .connections
-                    .get(id)
-                    .and_then(|one| one.state.as_deref()),
+                    .roster
+                    .get(*id)
+                    .and_then(|one| one.subscription.state.as_deref()),
             });
             push.updates = updates.collect();
         }

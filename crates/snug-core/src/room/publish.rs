@@ -18,9 +18,7 @@ use crate::{
     reply::Reply,
     room::io::Output,
     storage::{
-        batch::Batch,
-        idempotency::{KeyFloor, Keys, StoredKey},
-        retention::{OldestMessages, Retention},
+        idempotency::{KeyFloor, StoredKey},
         store::{EventWrite, StorageFault, Store},
     },
 };
@@ -68,13 +66,13 @@ impl<S: Store> Room<S> {
         if publication.key.is_some() && self.load_keys().is_err() {
             return self.reject_unstored(from, id.as_ref());
         }
-        let Some(connection) = self.connections.get(&from) else {
+        let Some(connection) = self.roster.get(from) else {
             return;
         };
         let author = Author {
-            user: connection.user.clone(),
+            user: connection.subscription.user.clone(),
             connection: Some(from),
-            except: (!connection.echo).then_some(from),
+            except: (!connection.subscription.echo).then_some(from),
         };
         match self.find_key(&author.user, &publication) {
             // The reply must not overtake those to the connection's earlier messages.
@@ -139,30 +137,26 @@ impl<S: Store> Room<S> {
     }
 
     fn published(&self, messages: Vec<Stored>) -> Reply {
-        let epoch = self.epoch.clone();
+        let epoch = self.messages.epoch().clone();
         Reply::Published { epoch, messages }
     }
 
-    /// Reads the keys from storage on their first use, because most rooms that wake do not need them.
+    /// Reads the keys from storage if that has not happened yet.
     fn load_keys(&mut self) -> Result<(), StorageFault> {
-        if self.keys.is_none() {
-            let floor = self.key_floor();
-            let stored = self.store.keys(floor)?;
-            let keys = self.keys.insert(Keys::default());
-            stored.into_iter().for_each(|key| keys.add(key, floor));
-        }
-        Ok(())
+        let floor = self.key_floor();
+        self.messages.load_keys(&mut self.store, floor)
     }
 
     /// Returns the position of a message that the user has stored with the same key.
     pub(super) fn find_key(&self, user: &UserId, publication: &Publication<'_>) -> Option<Stored> {
-        let (keys, key) = (self.keys.as_ref()?, publication.key.as_ref()?);
-        keys.find(user, key, self.key_floor()).map(Stored::again)
+        let key = publication.key.as_ref()?;
+        let stored = self.messages.find_key(user, key, self.key_floor());
+        stored.map(Stored::again)
     }
 
     /// Returns the lower bound of remembered keys.
     fn key_floor(&self) -> KeyFloor {
-        let newest = (self.outbox.draft()).map_or(self.newest, Draft::last);
+        let newest = (self.outbox.draft()).map_or(self.messages.newest(), Draft::last);
         KeyFloor::new(newest, self.now)
     }
 
@@ -171,8 +165,7 @@ impl<S: Store> Room<S> {
     ///
     /// A message that is stored already is not checked, so that a request can be sent again.
     fn check_times(&self, publications: &[(UserId, Publication<'_>)]) -> Result<(), Refusal> {
-        let retention = &self.rules.retention;
-        let oldest = retention.floor(self.newest, self.bytes, self.now).time;
+        let oldest = self.messages.floor(self.now).time;
         let mut newest = self.latest_time();
         let mut keys = BTreeSet::new();
         for (user, publication) in publications {
@@ -195,7 +188,7 @@ impl<S: Store> Room<S> {
                     time.0, now.0,
                 )));
             }
-            if time < oldest && retention.keeps_any() {
+            if time < oldest && self.messages.are_retained() {
                 return Err(Refusal::InvalidInput(format!(
                     "'time' is {}, older than HISTORY_SECONDS_MAX allows ({}): raise it, or leave the message out",
                     time.0, oldest.0,
@@ -208,13 +201,14 @@ impl<S: Store> Room<S> {
 
     /// Returns the time of the newest message, stored or not.
     fn latest_time(&self) -> Timestamp {
-        (self.outbox.draft()).map_or(self.newest_time, |draft| draft.time)
+        (self.outbox.draft()).map_or(self.messages.newest_time(), |draft| draft.time)
     }
 
     /// Returns the offset and time of the next message, which gets the given time or the current
     /// one.
     fn next_position(&self, time: Option<Timestamp>) -> Stored {
-        let offset = (self.outbox.draft()).map_or(self.newest.next(), Draft::next);
+        let draft = self.outbox.draft();
+        let offset = draft.map_or(self.messages.newest().next(), Draft::next);
         let now = self.now.max(self.latest_time());
         Stored::new(offset, time.unwrap_or(now))
     }
@@ -235,9 +229,9 @@ impl<S: Store> Room<S> {
             key: key.into(),
             stored,
         });
-        let floor = self.key_floor();
-        if let (Some(keys), Some(key)) = (&mut self.keys, &key) {
-            keys.add(key.clone(), floor);
+        if let Some(key) = &key {
+            let floor = self.key_floor();
+            self.messages.remember_key(key.clone(), floor);
         }
         self.outbox.push_message(stored, &line, author.except, key);
     }
@@ -250,20 +244,28 @@ impl<S: Store> Room<S> {
     pub(super) fn flush(&mut self) {
         let is_due = self.presence_window.from() <= self.now || self.is_restarting;
         let is_shared = self.outbox.shared_lines() > 0 || self.outbox.is_full(0);
-        if is_due || is_shared || !self.presence.is_truncated() {
+        if is_due || is_shared || !self.roster.presence().is_truncated() {
             self.flush_presence();
         }
-        let Some((mut batch, body)) = self.outbox.take_draft(self.bytes) else {
+        let Some((mut batch, body)) = self.outbox.take_draft(self.messages.bytes()) else {
             return self.deliver("".into());
         };
-        let events = self
-            .events
-            .enqueue_messages(&self.epoch, &body, batch.count, self.now);
-        if !self.rules.retention.keeps_any() {
+        let events =
+            self.events
+                .enqueue_messages(self.messages.epoch(), &body, batch.count, self.now);
+        if !self.messages.are_retained() {
             batch.json = "".into();
         }
-        match self.store.append(&batch, events.as_ref()) {
-            Ok(()) => self.announce(&batch, body, events),
+        match self
+            .messages
+            .append(&mut self.store, &batch, events.as_ref())
+        {
+            Ok(is_trim_due) => {
+                self.announce(body, events);
+                if is_trim_due {
+                    self.messages.trim(&mut self.store, self.now);
+                }
+            }
             Err(StorageFault) => self.reject_draft(),
         }
     }
@@ -276,36 +278,26 @@ impl<S: Store> Room<S> {
     }
 
     /// Sends the messages that have just been stored.
-    fn announce(&mut self, batch: &Batch, body: Rc<str>, events: Option<EventWrite>) {
+    fn announce(&mut self, body: Rc<str>, events: Option<EventWrite>) {
         if let Some(events) = events {
             self.events.written(events);
-        }
-        let before = std::mem::replace(&mut self.newest, batch.last());
-        (self.newest_time, self.bytes) = (batch.time, batch.bytes_after());
-        if self.trim_at.is_none() && self.rules.retention.keeps_any() {
-            let (offset, time) = (batch.first, batch.time);
-            self.set_oldest(Some(OldestMessages { offset, time }));
         }
         let requests = self.outbox.take_api_requests();
         self.deliver(body);
         for (id, positions) in requests {
             self.respond(id, Ok(self.published(positions)));
         }
-        if Retention::is_trim_due(before, self.newest) {
-            self.trim();
-        }
     }
 
     /// Rejects the messages that could not be stored, and sends the other lines. The room is then
     /// restored, because another object may have taken their offsets.
     fn reject_draft(&mut self) {
-        self.keys = None;
         self.is_restarting = true;
         self.outputs.push_back(Output::Restart);
         for (id, _) in self.outbox.take_api_requests() {
             self.respond(id, Err(Refusal::Internal));
         }
-        for (to, id) in self.outbox.drop_unstored(self.newest) {
+        for (to, id) in self.outbox.drop_unstored(self.messages.newest()) {
             self.reject_unstored(to, id.as_ref());
         }
         self.deliver("".into());
@@ -315,7 +307,7 @@ impl<S: Store> Room<S> {
         let outbox = std::mem::take(&mut self.outbox);
         let stores_nothing = body.is_empty();
         let (lines, has_presence) = (outbox.shared_lines(), outbox.has_presence());
-        let frames = outbox.deliver(body, &self.connections, &mut self.outputs);
+        let frames = outbox.deliver(body, self.roster.connections(), &mut self.outputs);
         let window_ms_max = self.rules.window_ms_max;
         // A single frame costs about as much as the timer of a flush window.
         if frames > 1 || !stores_nothing {
@@ -323,7 +315,7 @@ impl<S: Store> Room<S> {
                 .flushed(frames, lines, self.now, window_ms_max);
         }
         if has_presence {
-            let only_count = self.presence.is_truncated();
+            let only_count = self.roster.presence().is_truncated();
             self.presence_window
                 .on_presence_sent(frames, only_count, self.now, window_ms_max);
         }

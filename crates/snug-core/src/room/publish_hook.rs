@@ -88,15 +88,15 @@ pub(super) enum Scheduling {
 impl<S: Store> Room<S> {
     /// Returns when to process a command.
     pub(super) fn scheduling_of(&self, from: ConnectionId, line: &str) -> Scheduling {
-        let Some(connection) = self.connections.get(&from) else {
+        let Some(connection) = self.roster.get(from) else {
             return Scheduling::Now;
         };
         if self.rules.publish_fallback.is_none() {
             return Scheduling::Now;
         }
         let waiting = self.hook_queue.messages_of(from);
-        let needs_decision = connection.can.has(Capability::Publish)
-            && line.len() <= connection.message_bytes_max
+        let needs_decision = connection.subscription.can.has(Capability::Publish)
+            && line.len() <= connection.subscription.message_bytes_max
             && Command::is_publish(line);
         match needs_decision {
             false if waiting == 0 => Scheduling::Now,
@@ -120,7 +120,10 @@ impl<S: Store> Room<S> {
         if self.is_restarting {
             return self.reject_unstored(from, id.as_ref());
         }
-        let bytes_max = self.connections.get(&from).map(|one| one.message_bytes_max);
+        let bytes_max = self
+            .roster
+            .get(from)
+            .map(|one| one.subscription.message_bytes_max);
         self.hook_queue.add(PendingMessage {
             from,
             id,

@@ -2,7 +2,6 @@
 
 use super::Room;
 use crate::{
-    Capability,
     auth::token::Claims,
     ids::ConnectionId,
     protocol::{
@@ -19,10 +18,10 @@ use crate::{
 impl<S: Store> Room<S> {
     /// Starts the check of a new token. The connection stays usable during the check.
     pub(super) fn refresh(&mut self, from: ConnectionId, id: Option<CommandId>, token: Secret) {
-        let Some(connection) = self.connections.get_mut(&from) else {
+        let Some(connection) = self.roster.get_mut(from) else {
             return;
         };
-        if std::mem::replace(&mut connection.is_refreshing, true) {
+        if std::mem::replace(&mut connection.session.is_refreshing, true) {
             let message = "the previous 'refresh' is still pending";
             return self.refuse(from, id.as_ref(), ErrorCode::RateLimited, message);
         }
@@ -40,11 +39,11 @@ impl<S: Store> Room<S> {
         id: Option<CommandId>,
         outcome: Result<Claims, Refusal>,
     ) {
-        let Some(connection) = self.connections.get_mut(&from) else {
+        let Some(connection) = self.roster.get_mut(from) else {
             return;
         };
-        connection.is_refreshing = false;
-        let is_same_user = |claims: &Claims| claims.user == connection.user;
+        connection.session.is_refreshing = false;
+        let is_same_user = |claims: &Claims| claims.user == connection.subscription.user;
         let has_ended = |claims: &Claims| {
             let (user, issued) = (&claims.user, claims.issued);
             self.ended_tokens.include(user, issued, self.clock)
@@ -73,20 +72,13 @@ impl<S: Store> Room<S> {
             self.refuse(id, command, ErrorCode::Forbidden, message);
             return self.close(id, CloseCode::TokenRevoked);
         };
-        let Some(connection) = self.connections.get_mut(&id) else {
+        let (rules, clock) = (&self.rules, self.clock);
+        let Some(refreshed) = self.roster.refresh(id, claims, can, rules, clock) else {
             return;
         };
-        let before = connection.token_deadline(&self.rules);
-        connection.refresh(claims, can, &self.rules, self.clock);
-        let (expires, token_deadline) =
-            (connection.expires, connection.token_deadline(&self.rules));
-        let user = connection.user.clone();
-        let hides_state = !can.has(Capability::Presence) && connection.state.take().is_some();
-        self.expiries.remove(&(before, id));
-        self.expiries.insert((token_deadline, id));
-        self.presence.touch(&user);
-        if hides_state {
-            self.presence_diff.hide(user, id);
+        let expires = refreshed.expires;
+        if refreshed.hides_state {
+            self.presence_diff.hide(refreshed.user, id);
         }
         self.attach(id);
         self.reply_with(id, command, &Reply::Refreshed { expires });

@@ -37,10 +37,10 @@ impl<S: Store> Room<S> {
             return self.now;
         }
         let emptied = self.now.plus_ms(EMPTY_ROOM_MS);
-        if self.newest == Offset::default() {
+        if self.messages.newest() == Offset::default() {
             emptied
         } else {
-            emptied.max(self.newest_time.plus_ms(OFFSETS_MS))
+            emptied.max(self.messages.newest_time().plus_ms(OFFSETS_MS))
         }
     }
 
@@ -57,10 +57,9 @@ impl<S: Store> Room<S> {
     /// Returns true if the room has a connection, a member, a request, or anything stored other than its
     /// offsets and the keys of messages.
     fn holds_anything(&self) -> bool {
-        !self.connections.is_empty()
-            || !self.closing.is_empty()
-            || self.presence.count() > 0
-            || self.oldest.is_some()
+        self.roster.socket_count() > 0
+            || self.roster.presence().count() > 0
+            || self.messages.has_any()
             || self.bans.next_due().is_some()
             || self.ended_tokens.next_due().is_some()
             || self.events.holds_anything()

@@ -33,10 +33,7 @@ impl<S: Store> Room<S> {
 
     /// Returns the user's sockets, including those that are being closed.
     pub fn sockets_of(&self, user: &UserId) -> impl Iterator<Item = ConnectionId> {
-        let closing = self.closing.iter();
-        let closing = closing.filter(|(_, one)| one.closing.as_ref() == Some(user));
-        let closing = closing.map(|(id, _)| *id);
-        self.presence.connections_of(user).chain(closing)
+        self.roster.sockets_of(user)
     }
 
     /// Closes connections that are too slow for themselves, for their user or for the room, the
@@ -46,10 +43,10 @@ impl<S: Store> Room<S> {
         let mut slowest: Vec<_> = queued.iter().map(|(id, bytes)| (*id, *bytes)).collect();
         slowest.sort_by_key(|(_, bytes)| Reverse(*bytes));
         for (id, bytes) in slowest {
-            let Some(connection) = self.connections.get(&id) else {
+            let Some(connection) = self.roster.get(id) else {
                 continue;
             };
-            let own = self.sockets_of(&connection.user);
+            let own = self.sockets_of(&connection.subscription.user);
             let of_user = own.filter_map(|id| queued.get(&id)).sum::<u64>();
             if bytes > QUEUE_BYTES_MAX
                 || of_user > USER_QUEUE_BYTES_MAX

@@ -33,20 +33,23 @@ pub(super) struct Sweeps {
 impl Sweeps {
     /// Adds a connection with this idle deadline.
     pub(super) fn add(&mut self, connection: &Connection, idle_deadline: Timestamp) {
-        self.activity.insert((connection.active, connection.id));
+        self.activity
+            .insert((connection.subscription.active, connection.session.id));
         let due = self.due.unwrap_or(idle_deadline);
         self.due = Some(due.min(idle_deadline));
     }
 
     /// Replaces the time at which a connection was last active.
     pub(super) fn record_activity(&mut self, connection: &Connection, before: Timestamp) {
-        self.activity.remove(&(before, connection.id));
-        self.activity.insert((connection.active, connection.id));
+        self.activity.remove(&(before, connection.session.id));
+        self.activity
+            .insert((connection.subscription.active, connection.session.id));
     }
 
     /// Removes a connection.
     pub(super) fn remove(&mut self, connection: &Connection) {
-        self.activity.remove(&(connection.active, connection.id));
+        self.activity
+            .remove(&(connection.subscription.active, connection.session.id));
         if self.activity.is_empty() {
             self.due = None;
         }
@@ -64,16 +67,18 @@ impl<S: Store> Room<S> {
     /// [`crate::Input::Timeout`] then finds it. The Worker asks before a join and before a request of
     /// the HTTP API, so that neither counts or lists a dead connection.
     pub fn is_sweep_due(&self, now: Timestamp) -> bool {
-        self.sweeps.due.is_some_and(|due| due <= now)
+        self.roster.sweeps().due.is_some_and(|due| due <= now)
     }
 
     /// Returns the time of the next sweep.
     pub(super) fn next_sweep(&self) -> Option<Timestamp> {
-        let last_active = self.sweeps.activity.last().map(|(at, _)| *at);
-        let due = self.sweeps.due?.max(self.now.plus_ms(1));
+        let last_active = self.roster.sweeps().activity.last().map(|(at, _)| *at);
+        let due = self.roster.sweeps().due?.max(self.now.plus_ms(1));
         let step_ms = self.rules.idle_timeout_ms / SWEEPS_PER_IDLE_TIMEOUT;
         // Messages may also come over the HTTP API.
-        let last_active = last_active.unwrap_or_default().max(self.newest_time);
+        let last_active = last_active
+            .unwrap_or_default()
+            .max(self.messages.newest_time());
         Some(sweep_for(due, last_active, step_ms))
     }
 }

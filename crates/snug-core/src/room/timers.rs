@@ -39,13 +39,17 @@ impl<S: Store> Room<S> {
     /// Returns the time of the next [`crate::Input::Timeout`], and its reason; `None` if nothing
     /// will become due.
     pub fn poll_timeout(&self) -> Option<(Timestamp, Wake)> {
-        let grace = self.presence.next_due().map(|at| (at, Wake::Grace));
+        let grace = self
+            .roster
+            .presence()
+            .next_due()
+            .map(|at| (at, Wake::Grace));
         let sweep = self.next_sweep().map(|at| (at, Wake::Sweep));
-        let expiry = self.expiries.first().map(|(at, _)| (*at, Wake::Expiry));
+        let expiry = self.roster.next_token_end().map(|at| (at, Wake::Expiry));
         let ban = self.bans.next_due().map(|at| (at, Wake::BanEnd));
         let ended_tokens = self.ended_tokens.next_due();
         let ended_tokens = ended_tokens.map(|at| (at, Wake::EndedTokensEnd));
-        let trim = self.trim_at.map(|at| (at, Wake::Trim));
+        let trim = self.messages.trim_at().map(|at| (at, Wake::Trim));
         let vacated = self.events.vacates_at().map(|at| (at, Wake::Vacated));
         let delivery = self.events.sends_at(self.now);
         let delivery = delivery.map(|at| (at, Wake::Delivery));
@@ -70,7 +74,7 @@ impl<S: Store> Room<S> {
 
     /// Handles everything that is due.
     pub(super) fn on_timeout(&mut self, answered: Option<&BTreeMap<ConnectionId, Timestamp>>) {
-        while let Some(user) = self.presence.pop_expired(self.now) {
+        while let Some(user) = self.roster.pop_absent(self.now) {
             self.store.delete_absence(&user);
             self.record_leave(&user);
             self.presence_diff.leave(user);
@@ -81,38 +85,24 @@ impl<S: Store> Room<S> {
         if let Some(answered) = answered {
             self.close_idle(answered);
         }
-        if self.trim_at.is_some_and(|at| at <= self.now) {
-            self.trim();
+        if self.messages.trim_at().is_some_and(|at| at <= self.now) {
+            self.messages.trim(&mut self.store, self.now);
         }
         self.remove_if_due();
     }
 
     /// Closes connections that have exceeded the idle timeout.
     fn close_idle(&mut self, answered: &BTreeMap<ConnectionId, Timestamp>) {
-        let mut next = None;
-        let mut idle = Vec::new();
-        for connection in self.connections.values() {
-            let at = connection.idle_deadline(&self.rules, answered.get(&connection.id).copied());
-            if at <= self.now {
-                idle.push(connection.id);
-            } else {
-                next = Some(next.map_or(at, |next: Timestamp| next.min(at)));
-            }
-        }
-        for id in idle {
+        for id in self.roster.sweep(answered, &self.rules, self.now) {
             self.close(id, CloseCode::PingTimeout);
         }
-        self.sweeps.swept(next);
     }
 
     /// Closes connections whose token has expired. This runs before every input, so that a late
     /// alarm makes no difference.
     pub(super) fn close_expired(&mut self) {
-        let clock = self.clock;
-        while self.expiries.first().is_some_and(|(at, _)| *at <= clock) {
-            if let Some((_, id)) = self.expiries.pop_first() {
-                self.close(id, CloseCode::TokenExpired);
-            }
+        while let Some(id) = self.roster.pop_ended_token(self.clock) {
+            self.close(id, CloseCode::TokenExpired);
         }
     }
 }

@@ -34,7 +34,7 @@ impl<S: Store> Room<S> {
 
     /// Records that a member has left.
     pub(super) fn record_leave(&mut self, user: &UserId) {
-        let is_empty = self.presence.count() == 0;
+        let is_empty = self.roster.presence().count() == 0;
         self.events.record_leave(user, is_empty, self.now);
     }
 
@@ -63,7 +63,7 @@ impl<S: Store> Room<S> {
             self.reconcile_unannounced(&notified);
         }
         if self.events.reports_occupancy() {
-            if self.presence.count() == 0 {
+            if self.roster.presence().count() == 0 {
                 self.events.schedule_vacated(self.now);
             } else {
                 self.events.record_occupied(self.now);
@@ -75,7 +75,7 @@ impl<S: Store> Room<S> {
     /// without an event.
     fn reconcile_missing(&mut self, notified: &BTreeSet<UserId>) {
         for user in notified {
-            if self.presence.since(user).is_none() {
+            if self.roster.presence().since(user).is_none() {
                 let absence = Absence {
                     user: user.clone(),
                     since: self.now,
@@ -83,7 +83,7 @@ impl<S: Store> Room<S> {
                     until: self.now.plus_ms(self.rules.presence_grace_ms),
                 };
                 self.store.store_absence(&absence);
-                self.presence.start_grace(absence);
+                self.roster.start_grace(absence);
             }
         }
     }
@@ -92,11 +92,12 @@ impl<S: Store> Room<S> {
     /// storage fault, or while the webhook for members was off.
     fn reconcile_unannounced(&mut self, notified: &BTreeSet<UserId>) {
         let unannounced = self
-            .presence
+            .roster
+            .presence()
             .users()
             .filter(|user| !notified.contains(*user));
         for user in unannounced.cloned().collect::<Vec<_>>() {
-            let info = self.presence.info(&user, &self.connections);
+            let info = self.roster.info(&user);
             self.record_join(&user, info.as_deref());
         }
     }

@@ -1,0 +1,246 @@
+//! The room's stored messages: their positions, their idempotency keys, and which are retained.
+
+use crate::{
+    auth::Position,
+    ids::{Epoch, Offset, Timestamp, UserId},
+    limits::{PAGE_BYTES_MAX, RECOVERY_BYTES_MAX, RECOVERY_MESSAGES_MAX},
+    protocol::{
+        command::{PageRequest, PageStart},
+        push::Stored,
+    },
+    storage::{
+        batch::{Batch, Page},
+        idempotency::{KeyFloor, Keys, StoredKey},
+        retention::{Floor, OldestMessages, Retention, TRIM_PAUSE_MS, TRIM_RETRY_MS},
+        store::{EventWrite, RoomSnapshot, StorageFault, Store},
+    },
+};
+
+/// The stored messages of a room. What it knows of them agrees with the storage after each call.
+#[derive(Debug)]
+pub(super) struct Messages {
+    retention: Retention,
+    epoch: Epoch,
+    newest: Offset,
+    newest_time: Timestamp,
+    /// Bytes of all messages of the epoch, including trimmed ones.
+    bytes: u64,
+    /// The oldest stored messages.
+    oldest: Option<OldestMessages>,
+    /// Time of the next trim of aged messages; `None` if no messages are stored.
+    trim_at: Option<Timestamp>,
+    /// The idempotency keys; `None` until the first use loads them.
+    keys: Option<Keys>,
+}
+
+impl Messages {
+    /// Restores what a room knows of its messages.
+    pub(super) fn restore(stored: &RoomSnapshot, retention: Retention) -> Self {
+        let mut messages = Self {
+            retention,
+            epoch: stored.epoch.clone(),
+            newest: stored.newest,
+            newest_time: stored.newest_time,
+            bytes: stored.bytes,
+            oldest: None,
+            trim_at: None,
+            keys: None,
+        };
+        messages.set_oldest(stored.oldest);
+        messages
+    }
+
+    /// Returns the epoch of the offsets.
+    pub(super) fn epoch(&self) -> &Epoch {
+        &self.epoch
+    }
+
+    /// Returns the offset of the newest message; 0 if there is none.
+    pub(super) fn newest(&self) -> Offset {
+        self.newest
+    }
+
+    /// Returns the time of the newest message; 0 if there is none.
+    pub(super) fn newest_time(&self) -> Timestamp {
+        self.newest_time
+    }
+
+    /// Returns the bytes of all messages of the epoch, including trimmed ones.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Returns true if the storage holds messages.
+    pub(super) fn has_any(&self) -> bool {
+        self.oldest.is_some()
+    }
+
+    /// Returns true if messages are retained at all.
+    pub(super) fn are_retained(&self) -> bool {
+        self.retention.keeps_any()
+    }
+
+    /// Returns the lower bound of retained messages.
+    pub(super) fn floor(&self, now: Timestamp) -> Floor {
+        self.retention.floor(self.newest, self.bytes, now)
+    }
+
+    /// Stores messages, with their webhook events. Returns true if a trim is due.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the storage does. Then the keys have to be read again, because they may include those of
+    /// messages that are not stored.
+    pub(super) fn append(
+        &mut self,
+        store: &mut impl Store,
+        batch: &Batch,
+        events: Option<&EventWrite>,
+    ) -> Result<bool, StorageFault> {
+        if let Err(fault) = store.append(batch, events) {
+            self.keys = None;
+            return Err(fault);
+        }
+        let before = std::mem::replace(&mut self.newest, batch.last());
+        (self.newest_time, self.bytes) = (batch.time, batch.bytes_after());
+        if self.trim_at.is_none() && self.retention.keeps_any() {
+            let (offset, time) = (batch.first, batch.time);
+            self.set_oldest(Some(OldestMessages { offset, time }));
+        }
+        Ok(Retention::is_trim_due(before, self.newest))
+    }
+
+    /// Deletes some of the messages below the floor.
+    pub(super) fn trim(&mut self, store: &mut impl Store, now: Timestamp) {
+        let oldest = self.oldest.map(|oldest| oldest.offset);
+        let oldest = oldest.unwrap_or(self.newest.next());
+        let keys = KeyFloor::new(self.newest, now);
+        let pause_ms = match store.trim(self.floor(now), oldest, keys) {
+            Ok(oldest) => {
+                self.set_oldest(oldest);
+                TRIM_PAUSE_MS
+            }
+            Err(StorageFault) => TRIM_RETRY_MS,
+        };
+        let next = now.plus_ms(pause_ms);
+        self.trim_at = self.trim_at.map(|at| at.max(next));
+    }
+
+    /// Returns the time of the next trim of aged messages; `None` if no messages are stored.
+    pub(super) fn trim_at(&self) -> Option<Timestamp> {
+        self.trim_at
+    }
+
+    /// Records the oldest stored messages, and schedules the next trim by their time.
+    fn set_oldest(&mut self, oldest: Option<OldestMessages>) {
+        self.oldest = oldest;
+        self.trim_at = oldest.map(|oldest| self.retention.trim_at(oldest.time));
+    }
+
+    /// Starts an epoch without messages: the storage was erased.
+    pub(super) fn start_epoch(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
+        (self.newest, self.bytes) = (Offset::default(), 0);
+        self.newest_time = Timestamp::default();
+        self.set_oldest(None);
+        self.keys = Some(Keys::default());
+    }
+
+    // Idempotency keys.
+
+    /// Reads the keys from storage on their first use, because most rooms that wake do not need them.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the storage does.
+    pub(super) fn load_keys(
+        &mut self,
+        store: &mut impl Store,
+        floor: KeyFloor,
+    ) -> Result<(), StorageFault> {
+        if self.keys.is_none() {
+            let stored = store.keys(floor)?;
+            let keys = self.keys.insert(Keys::default());
+            stored.into_iter().for_each(|key| keys.add(key, floor));
+        }
+        Ok(())
+    }
+
+    /// Returns the position of a message that the user has stored, or is about to store, under the key.
+    pub(super) fn find_key(&self, user: &UserId, key: &str, floor: KeyFloor) -> Option<Stored> {
+        self.keys.as_ref()?.find(user, key, floor)
+    }
+
+    /// Remembers the key of a message that is about to be stored.
+    pub(super) fn remember_key(&mut self, key: StoredKey, floor: KeyFloor) {
+        if let Some(keys) = &mut self.keys {
+            keys.add(key, floor);
+        }
+    }
+
+    // Pages.
+
+    /// Reads a page.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the storage does.
+    pub(super) fn read_page(
+        &self,
+        store: &mut impl Store,
+        request: PageRequest,
+        now: Timestamp,
+    ) -> Result<Page, StorageFault> {
+        let mut page = Page::new(request, self.floor(now));
+        store.fill_page(&mut page)?;
+        Ok(page)
+    }
+
+    /// Returns the number of retained messages.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the storage does.
+    pub(super) fn count(
+        &self,
+        store: &mut impl Store,
+        now: Timestamp,
+    ) -> Result<u64, StorageFault> {
+        let oldest = PageRequest {
+            from: PageStart::After(Offset::default()),
+            limit: 1,
+            bytes_max: PAGE_BYTES_MAX,
+        };
+        let page = self.read_page(store, oldest, now)?;
+        let after_newest = self.newest.next();
+        let oldest = page.first().unwrap_or(after_newest);
+        Ok(after_newest.0.saturating_sub(oldest.0))
+    }
+
+    /// Returns the page that brings a client at this position up to date; `None` if the position is of
+    /// another epoch, beyond the newest message, or too far back.
+    pub(super) fn missed_after(&self, position: &Position) -> Option<PageRequest> {
+        let missed = self.newest.0.checked_sub(position.offset.0)?;
+        let is_same_epoch = position.epoch == self.epoch.as_str();
+        (is_same_epoch && missed <= RECOVERY_MESSAGES_MAX.into()).then_some(PageRequest {
+            from: PageStart::After(position.offset),
+            limit: RECOVERY_MESSAGES_MAX,
+            bytes_max: RECOVERY_BYTES_MAX,
+        })
+    }
+
+    /// Returns true if there is nothing to read from here on.
+    pub(super) fn are_all_before(&self, from: PageStart) -> bool {
+        from == PageStart::After(self.newest)
+    }
+
+    /// Returns true if there are exactly so many messages from here on.
+    pub(super) fn are_all_after(&self, from: PageStart, count: usize) -> bool {
+        match from {
+            PageStart::After(offset) => {
+                self.newest.0.checked_sub(offset.0) == u64::try_from(count).ok()
+            }
+            PageStart::Before(_) => false,
+        }
+    }
+}

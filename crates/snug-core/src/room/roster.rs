@@ -1,0 +1,248 @@
+//! The room's connections and its members, which follow from each other.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+use serde_json::value::RawValue;
+
+use super::sweep::Sweeps;
+use crate::{
+    auth::token::Claims,
+    capability::{Capabilities, Capability},
+    config::RoomRules,
+    ids::{ConnectionId, Timestamp, UserId},
+    reply::MemberList,
+    room::{
+        closing_socket::ClosingSocket,
+        connection::Connection,
+        presence::{Absence, Arrival, Departure, Presence},
+    },
+};
+
+/// The room's connections, with everything that is derived from them: the members, the ends of tokens,
+/// and the times of sweeps.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    connections: BTreeMap<ConnectionId, Connection>,
+    /// Sockets that the room has closed and whose disconnect has not been reported yet.
+    closing: BTreeMap<ConnectionId, ClosingSocket>,
+    presence: Presence,
+    /// The end of each connection's token, soonest first.
+    token_ends: BTreeSet<(Timestamp, ConnectionId)>,
+    /// The state that determines the next look for dead sockets.
+    sweeps: Sweeps,
+}
+
+/// The effect of a new token on a connection.
+#[derive(Debug)]
+pub(super) struct Refreshed {
+    pub(super) user: UserId,
+    pub(super) expires: Timestamp,
+    /// True if the connection had a presence state and may have none any more.
+    pub(super) hides_state: bool,
+}
+
+impl Roster {
+    // Connections.
+
+    /// Adds a connection. `answered` is the time of its last answered ping.
+    pub(super) fn add(
+        &mut self,
+        connection: Connection,
+        answered: Option<Timestamp>,
+        rules: &RoomRules,
+    ) -> Arrival {
+        let idle_deadline = connection.session.idle_deadline(rules, answered);
+        self.sweeps.add(&connection, idle_deadline);
+        let token_end = connection.session.token_deadline(rules);
+        self.token_ends.insert((token_end, connection.session.id));
+        let arrival = self.presence.arrive(&connection);
+        self.connections.insert(connection.session.id, connection);
+        arrival
+    }
+
+    /// Removes a connection. A user without connections stays a member until [`Self::leave`].
+    pub(super) fn remove(
+        &mut self,
+        id: ConnectionId,
+        rules: &RoomRules,
+    ) -> Option<(Connection, Departure)> {
+        let connection = self.connections.remove(&id)?;
+        self.token_ends
+            .remove(&(connection.session.token_deadline(rules), id));
+        self.sweeps.remove(&connection);
+        let departure = self.presence.depart(&connection);
+        Some((connection, departure))
+    }
+
+    /// Returns a connection; `None` if it has ended.
+    pub(super) fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.connections.get(&id)
+    }
+
+    /// Returns a connection, for its rates and errors. Its state, its token and its use have methods of
+    /// their own, because other things are derived from them.
+    pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connections.get_mut(&id)
+    }
+
+    /// Returns all connections, by id.
+    pub(super) fn connections(&self) -> &BTreeMap<ConnectionId, Connection> {
+        &self.connections
+    }
+
+    /// Sets a connection's presence state. Returns its user; `None` if the connection has ended.
+    pub(super) fn set_state(&mut self, id: ConnectionId, state: Rc<RawValue>) -> Option<UserId> {
+        let connection = self.connections.get_mut(&id)?;
+        connection.subscription.state = Some(state);
+        self.presence.touch(&connection.subscription.user);
+        Some(connection.subscription.user.clone())
+    }
+
+    /// Applies a new token. `None` if the connection has ended.
+    pub(super) fn refresh(
+        &mut self,
+        id: ConnectionId,
+        claims: Claims,
+        can: Capabilities,
+        rules: &RoomRules,
+        clock: Timestamp,
+    ) -> Option<Refreshed> {
+        let connection = self.connections.get_mut(&id)?;
+        let before = connection.session.token_deadline(rules);
+        connection.refresh(claims, can, rules, clock);
+        let hides_state =
+            !can.has(Capability::Presence) && connection.subscription.state.take().is_some();
+        self.token_ends.remove(&(before, id));
+        self.token_ends
+            .insert((connection.session.token_deadline(rules), id));
+        self.presence.touch(&connection.subscription.user);
+        Some(Refreshed {
+            user: connection.subscription.user.clone(),
+            expires: connection.session.expires,
+            hides_state,
+        })
+    }
+
+    /// Records that a connection uses the room. Returns true if its attachment has changed.
+    pub(super) fn record_use(&mut self, id: ConnectionId, now: Timestamp) -> bool {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return false;
+        };
+        let before = connection.subscription.active;
+        let has_changed = connection.subscription.record_use(now);
+        if has_changed {
+            self.sweeps.record_activity(connection, before);
+        }
+        has_changed
+    }
+
+    /// Returns the end of the first token to end; `None` if there are no connections.
+    pub(super) fn next_token_end(&self) -> Option<Timestamp> {
+        self.token_ends.first().map(|(at, _)| *at)
+    }
+
+    /// Returns a connection whose token has ended, once.
+    pub(super) fn pop_ended_token(&mut self, clock: Timestamp) -> Option<ConnectionId> {
+        self.next_token_end().filter(|at| *at <= clock)?;
+        self.token_ends.pop_first().map(|(_, id)| id)
+    }
+
+    /// Returns the times of sweeps.
+    pub(super) fn sweeps(&self) -> &Sweeps {
+        &self.sweeps
+    }
+
+    /// Returns the connections that have exceeded the idle timeout. `answered` has the time of each
+    /// connection's last answered ping.
+    pub(super) fn sweep(
+        &mut self,
+        answered: &BTreeMap<ConnectionId, Timestamp>,
+        rules: &RoomRules,
+        now: Timestamp,
+    ) -> Vec<ConnectionId> {
+        let mut next = None;
+        let mut idle = Vec::new();
+        for connection in self.connections.values() {
+            let at = connection
+                .session
+                .idle_deadline(rules, answered.get(&connection.session.id).copied());
+            if at <= now {
+                idle.push(connection.session.id);
+            } else {
+                next = Some(next.map_or(at, |next: Timestamp| next.min(at)));
+            }
+        }
+        self.sweeps.swept(next);
+        idle
+    }
+
+    // Sockets that are being closed.
+
+    /// Adds a socket that the room closes.
+    pub(super) fn add_closing(&mut self, id: ConnectionId, socket: ClosingSocket) {
+        self.closing.insert(id, socket);
+    }
+
+    /// Removes a socket whose end was reported.
+    pub(super) fn end_closing(&mut self, id: ConnectionId) {
+        self.closing.remove(&id);
+    }
+
+    /// Returns the number of sockets, including those that are being closed.
+    pub(super) fn socket_count(&self) -> usize {
+        self.connections.len().saturating_add(self.closing.len())
+    }
+
+    /// Returns the user's sockets, including those that are being closed.
+    pub(super) fn sockets_of(&self, user: &UserId) -> impl Iterator<Item = ConnectionId> {
+        let closing = self.closing.iter();
+        let closing = closing.filter(|(_, one)| one.closing.as_ref() == Some(user));
+        let closing = closing.map(|(id, _)| *id);
+        self.presence.connections_of(user).chain(closing)
+    }
+
+    // Members.
+
+    /// Returns the members.
+    pub(super) fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// Returns the members by user id, as many as the limits of a list allow.
+    pub(super) fn list(&self) -> MemberList {
+        self.presence.list(&self.connections)
+    }
+
+    /// Returns one member as JSON.
+    pub(super) fn find(&self, user: &UserId) -> Option<&RawValue> {
+        self.presence.find(user, &self.connections)
+    }
+
+    /// Returns the member's public profile, if there is one.
+    pub(super) fn info(&self, user: &UserId) -> Option<Rc<RawValue>> {
+        self.presence.info(user, &self.connections)
+    }
+
+    /// Starts the grace period of a user without connections.
+    pub(super) fn start_grace(&mut self, absence: Absence) {
+        self.presence.start_grace(absence);
+    }
+
+    /// Removes a user before the grace period ends.
+    pub(super) fn evict_absent(&mut self, user: &UserId) {
+        self.presence.evict_absent(user);
+    }
+
+    /// Removes a user without connections.
+    pub(super) fn leave(&mut self, user: &UserId) {
+        self.presence.leave(user);
+    }
+
+    /// Removes and returns a user whose grace period has ended.
+    pub(super) fn pop_absent(&mut self, now: Timestamp) -> Option<UserId> {
+        self.presence.pop_expired(now)
+    }
+}
