@@ -2,7 +2,7 @@
 // chats in two browser tabs. Commands that would need the network are replaced, see COMMANDS.
 
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
@@ -70,13 +70,12 @@ function commands(guide: string, section: number): string {
   return code;
 }
 
-/** Follows a guide up to its development server. Returns the project's folder and the Worker's settings. */
+/** Follows a guide up to its development server. Returns its workspace, its project and the Worker's settings. */
 function follow({ document, packages }: QuickStart) {
   const guide = readFileSync(join(root, document), "utf8");
   const parent = join(packages, "target");
   mkdirSync(parent, { recursive: true });
   const workspace = mkdtempSync(join(parent, "quick-start-"));
-  onTestFinished(() => rmSync(workspace, { recursive: true, maxRetries: 10 }));
   const snug = join(workspace, "snug");
   mkdirSync(snug);
   writeFileSync(join(snug, ".dev.vars"), `JWT_SECRET="${SECRET}"\n`);
@@ -102,7 +101,14 @@ function follow({ document, packages }: QuickStart) {
     mkdirSync(dirname(join(project, path)), { recursive: true });
     writeFileSync(join(project, path), content);
   }
-  return { project, settings: parseEnv(readFileSync(join(snug, ".dev.vars"), "utf8")) };
+  return { workspace, project, settings: parseEnv(readFileSync(join(snug, ".dev.vars"), "utf8")) };
+}
+
+/** Copies a project for one test. */
+function copyOf(project: string): string {
+  const copy = mkdtempSync(`${project}-`);
+  cpSync(project, copy, { recursive: true });
+  return copy;
 }
 
 /** Runs a script of the project's package.json, which must succeed. */
@@ -176,28 +182,38 @@ describe.each([
   { ...NEXT, isInstalled: Boolean(process.env.CI) || next.isInstalled() },
 ])("$document", ({ isInstalled, ...quickStart }) => {
   let browser: Browser | undefined;
+  let followed: ReturnType<typeof follow> | undefined;
   beforeAll(async () => {
+    if (isInstalled) followed = follow(quickStart);
     if (isInstalled && hasChromium) browser = await startBrowser();
+  }, 60_000);
+  afterAll(async () => {
+    await browser?.close();
+    if (followed) rmSync(followed.workspace, { recursive: true, maxRetries: 10 });
   });
-  afterAll(() => browser?.close());
+  const result = () => {
+    if (!followed) throw new Error("the guide was not followed");
+    return followed;
+  };
 
   it.skipIf(!isInstalled)("creates a project that builds", { timeout: 180_000 }, () => {
-    const { project } = follow(quickStart);
-    runScript(project, "build");
+    runScript(copyOf(result().project), "build");
   });
 
   it.skipIf(!isInstalled || !hasChromium)(
     "creates a chat in which two tabs exchange messages",
     { timeout: 180_000 },
     async () => {
-      const { project, settings } = follow(quickStart);
+      const { project, settings } = result();
       const port = await freePort();
       await using worker = await startWorker({
         ...settings,
         ALLOWED_ORIGINS: settings.ALLOWED_ORIGINS?.replace(quickStart.port, `${port}`),
         DEV_TOKENS: true,
       });
-      const url = await startDevelopmentServer(project, port, { [quickStart.urlVariable]: worker.origin });
+      const url = await startDevelopmentServer(copyOf(project), port, {
+        [quickStart.urlVariable]: worker.origin,
+      });
       if (!browser) throw new Error("there is no browser");
       const errors: string[] = [];
       const ann = await open(browser, `${url}/?name=ann`, errors);
