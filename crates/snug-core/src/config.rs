@@ -1,19 +1,19 @@
 //! The operator's settings, read and validated once. `PROTOCOL.md` has the table.
 
+pub mod settings;
+
 use std::rc::Rc;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 
+use self::settings::*;
 use crate::{
     auth::{
         AdmissionRules, AllowedOrigins,
         token::{DevTokenIssuer, HmacAlgorithm, Key, KeySet, TokenRules},
     },
     backend::webhook::{EventKind, EventKinds, Signer},
-    limits::{
-        FRAME_BYTES_MAX, JOINS_BURST_MIN, JOINS_PER_SECOND, SAFE_INTEGER_MAX, SOCKETS_MAX,
-        WINDOW_MS_MAX,
-    },
+    limits::{JOINS_BURST_MIN, JOINS_PER_SECOND, SOCKETS_MAX, WINDOW_MS_MAX},
     rate::Rate,
     service_url::ServiceUrl,
     storage::retention::Retention,
@@ -47,12 +47,6 @@ pub struct Placement {
     /// The region in which to create new objects, if possible.
     pub location_hint: Option<&'static str>,
 }
-
-const JURISDICTIONS: &[&str] = &["eu", "us", "fedramp", "fedramp-high"];
-
-const LOCATION_HINTS: &[&str] = &[
-    "wnam", "enam", "sam", "weur", "eeur", "apac", "apac-ne", "apac-se", "oc", "afr", "me",
-];
 
 /// The URLs of the application's back end, and the signer of requests to them.
 #[derive(Default)]
@@ -134,15 +128,15 @@ impl Config {
         origin_of: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let settings = Settings { lookup, origin_of };
-        let ping_ms = settings.number("PING_MS", 30_000, 100, DAY_MS / 2)?;
-        let leeway_seconds = settings.number("JWT_LEEWAY_SECONDS", 5, 0, 3600)?;
-        let application = settings.address("AUTH_URL")?;
+        let ping_ms = settings.number(&PING_MS)?;
+        let leeway_seconds = settings.number(&JWT_LEEWAY_SECONDS)?;
+        let application = settings.address(&AUTH_URL)?;
         let tokens = settings.tokens(leeway_seconds)?;
         let dev_token_issuer = settings.dev_token_issuer(&tokens)?;
         let backend = settings.backend()?;
         if !tokens.has_keys() && application.is_none() {
             let message = "is not set, and neither is JWT_JWKS, JWKS_URL or AUTH_URL: set one of them so that users can join";
-            return Err(config_error("JWT_SECRET", message));
+            return Err(config_error(&JWT_SECRET, message));
         }
         Ok(Self {
             dev_token_issuer,
@@ -150,51 +144,35 @@ impl Config {
                 tokens,
                 application,
                 origins: settings.origins()?,
-                token_in_query: settings.flag("TOKEN_IN_QUERY", false)?,
+                token_in_query: settings.flag(&TOKEN_IN_QUERY)?,
             },
             room: Rc::new(RoomRules {
-                message_bytes_max: settings.number(
-                    "MESSAGE_BYTES_MAX",
-                    65_536,
-                    64,
-                    FRAME_BYTES_MAX as u64,
-                )? as usize,
+                message_bytes_max: settings.number(&MESSAGE_BYTES_MAX)? as usize,
                 rate: Rate {
-                    per_second: settings.number("MESSAGES_PER_SECOND", 50, 1, 1_000_000)? as u32,
-                    burst: settings.number("MESSAGES_BURST", 100, 1, 1_000_000)? as u32,
+                    per_second: settings.number(&MESSAGES_PER_SECOND)? as u32,
+                    burst: settings.number(&MESSAGES_BURST)? as u32,
                 },
                 serve_rate: Rate {
-                    per_second: settings.number("SERVE_PER_SECOND", 1_000, 1, 1_000_000)? as u32,
-                    burst: settings.number("SERVE_BURST", 2_000, 1, 1_000_000)? as u32,
+                    per_second: settings.number(&SERVE_PER_SECOND)? as u32,
+                    burst: settings.number(&SERVE_BURST)? as u32,
                 },
-                connections_max: settings.number("CONNECTIONS_MAX", 30_000, 1, SOCKETS_MAX)?
-                    as usize,
+                connections_max: settings.number(&CONNECTIONS_MAX)? as usize,
                 sockets_max: SOCKETS_MAX as usize,
-                connections_per_user_max: settings.number(
-                    "CONNECTIONS_PER_USER_MAX",
-                    20,
-                    1,
-                    SOCKETS_MAX,
-                )? as usize,
+                connections_per_user_max: settings.number(&CONNECTIONS_PER_USER_MAX)? as usize,
                 retention: settings.retention()?,
                 events: settings.events(&backend)?,
                 publish_fallback: settings.publish_fallback(&backend)?,
                 leeway_ms: leeway_seconds.saturating_mul(1000),
-                presence_grace_ms: settings.number("PRESENCE_GRACE_MS", 5_000, 0, DAY_MS)?,
+                presence_grace_ms: settings.number(&PRESENCE_GRACE_MS)?,
                 window_ms_max: WINDOW_MS_MAX,
                 ping_ms,
-                idle_timeout_ms: settings.number(
-                    "IDLE_TIMEOUT_MS",
-                    90_000,
-                    // Leaves time for one late ping.
-                    ping_ms.saturating_mul(2),
-                    DAY_MS,
-                )?,
+                idle_timeout_ms: settings
+                    .number_from(&IDLE_TIMEOUT_MS, ping_ms.saturating_mul(2))?,
             }),
             backend,
             placement: Placement {
-                jurisdiction: settings.choice("JURISDICTION", JURISDICTIONS)?,
-                location_hint: settings.choice("LOCATION_HINT", LOCATION_HINTS)?,
+                jurisdiction: settings.choice(&JURISDICTION)?,
+                location_hint: settings.choice(&LOCATION_HINT)?,
             },
         })
     }
@@ -227,8 +205,6 @@ impl RoomRules {
     }
 }
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-
 struct Settings<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     origin_of: &'a dyn Fn(&str) -> Option<String>,
@@ -236,74 +212,75 @@ struct Settings<'a> {
 
 impl Settings<'_> {
     /// Reads a text. An empty one is rejected, because it is probably a mistake.
-    fn text(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
-        match (self.lookup)(name) {
-            Some(text) if text.is_empty() => Err(config_error(name, "is set but empty")),
+    fn text(&self, setting: &Setting) -> Result<Option<String>, ConfigError> {
+        match (self.lookup)(setting.name) {
+            Some(text) if text.is_empty() => Err(config_error(setting, "is set but empty")),
             text => Ok(text),
         }
     }
 
-    fn number(
-        &self,
-        name: &'static str,
-        default: u64,
-        min: u64,
-        max: u64,
-    ) -> Result<u64, ConfigError> {
+    fn number(&self, setting: &Setting) -> Result<u64, ConfigError> {
+        self.number_from(setting, 0)
+    }
+
+    /// Reads a number, whose least value is at least `min`.
+    fn number_from(&self, setting: &Setting, min: u64) -> Result<u64, ConfigError> {
+        let Kind::Number {
+            default,
+            min: own_min,
+            max,
+        } = setting.kind
+        else {
+            return Err(config_error(setting, "is not a number"));
+        };
+        let min = own_min.max(min);
         // The default can be out of range, too, if another setting determines the range.
-        (self.lookup)(name)
+        (self.lookup)(setting.name)
             .map_or(Some(default), |text| text.parse().ok())
             .filter(|number| (min..=max).contains(number))
             .ok_or_else(|| {
-                config_error(name, format!("must be a whole number from {min} to {max}"))
+                let message = format!("must be a whole number from {min} to {max}");
+                config_error(setting, message)
             })
     }
 
-    fn flag(&self, name: &'static str, default: bool) -> Result<bool, ConfigError> {
-        match (self.lookup)(name).as_deref() {
-            None => Ok(default),
+    fn flag(&self, setting: &Setting) -> Result<bool, ConfigError> {
+        match (self.lookup)(setting.name).as_deref() {
+            None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some("false") => Ok(false),
-            Some(_) => Err(config_error(name, "must be true or false")),
+            Some(_) => Err(config_error(setting, "must be true or false")),
         }
     }
 
-    fn choice(
-        &self,
-        name: &'static str,
-        values: &[&'static str],
-    ) -> Result<Option<&'static str>, ConfigError> {
-        let Some(text) = self.text(name)? else {
-            return Ok(None);
+    fn choice(&self, setting: &Setting) -> Result<Option<&'static str>, ConfigError> {
+        let Kind::Choice { values, default } = setting.kind else {
+            return Err(config_error(setting, "is not a choice"));
+        };
+        let Some(text) = self.text(setting)? else {
+            return Ok(default);
         };
         let value = values.iter().find(|value| **value == text).copied();
-        let message = || config_error(name, format!("must be one of {}", values.join(", ")));
+        let message = || config_error(setting, format!("must be {}", one_of(values)));
         value.map(Some).ok_or_else(message)
     }
 
     fn tokens(&self, leeway_seconds: u64) -> Result<TokenRules, ConfigError> {
-        let algorithm = match self.text("JWT_HMAC_ALGORITHM")?.as_deref() {
-            None | Some("HS256") => HmacAlgorithm::Hs256,
+        let algorithm = match self.choice(&JWT_HMAC_ALGORITHM)? {
             Some("HS384") => HmacAlgorithm::Hs384,
             Some("HS512") => HmacAlgorithm::Hs512,
-            Some(_) => {
-                return Err(config_error(
-                    "JWT_HMAC_ALGORITHM",
-                    "must be HS256, HS384 or HS512",
-                ));
-            }
+            _ => HmacAlgorithm::Hs256,
         };
         let secrets = [
-            self.secret("JWT_SECRET")?,
-            self.secret("JWT_SECRET_PREVIOUS")?,
+            self.secret(&JWT_SECRET)?,
+            self.secret(&JWT_SECRET_PREVIOUS)?,
         ];
         if let [None, Some(_)] = secrets {
             let message = "is not set, though JWT_SECRET_PREVIOUS is";
-            return Err(config_error("JWT_SECRET", message));
+            return Err(config_error(&JWT_SECRET, message));
         }
-        let public = match self.text("JWT_JWKS")? {
+        let public = match self.text(&JWT_JWKS)? {
             Some(set) => {
-                KeySet::read_strictly(&set).map_err(|error| config_error("JWT_JWKS", error))?
+                KeySet::read_strictly(&set).map_err(|error| config_error(&JWT_JWKS, error))?
             }
             None => KeySet::default(),
         };
@@ -312,9 +289,9 @@ impl Settings<'_> {
                 .map(|secret| Rc::new(Key::hmac(algorithm, secret)))
                 .collect(),
             public,
-            provider: self.address("JWKS_URL")?,
-            issuer: self.text("JWT_ISSUER")?,
-            audience: self.text("JWT_AUDIENCE")?,
+            provider: self.address(&JWKS_URL)?,
+            issuer: self.text(&JWT_ISSUER)?,
+            audience: self.text(&JWT_AUDIENCE)?,
             leeway_ms: leeway_seconds.saturating_mul(1000),
         })
     }
@@ -323,40 +300,40 @@ impl Settings<'_> {
         &self,
         tokens: &TokenRules,
     ) -> Result<Option<Rc<DevTokenIssuer>>, ConfigError> {
-        if !self.flag("DEV_TOKENS", false)? {
+        if !self.flag(&DEV_TOKENS)? {
             return Ok(None);
         }
         let message = "is true, though there is no JWT_SECRET to sign with";
         let dev_token_issuer =
-            DevTokenIssuer::new(tokens).ok_or_else(|| config_error("DEV_TOKENS", message))?;
+            DevTokenIssuer::new(tokens).ok_or_else(|| config_error(&DEV_TOKENS, message))?;
         Ok(Some(Rc::new(dev_token_issuer)))
     }
 
-    fn address(&self, name: &'static str) -> Result<Option<ServiceUrl>, ConfigError> {
+    fn address(&self, setting: &Setting) -> Result<Option<ServiceUrl>, ConfigError> {
         let parse = |text: String| {
             ServiceUrl::parse(&text).ok_or_else(|| {
                 config_error(
-                    name,
+                    setting,
                     "must be an https:// URL, or http:// to a loopback host, without a user or password",
                 )
             })
         };
-        self.text(name)?.map(parse).transpose()
+        self.text(setting)?.map(parse).transpose()
     }
 
     /// Reads a secret: the text's bytes, or the decoded part after `base64url:`.
-    fn secret(&self, name: &'static str) -> Result<Option<Vec<u8>>, ConfigError> {
-        let Some(text) = (self.lookup)(name) else {
+    fn secret(&self, setting: &Setting) -> Result<Option<Vec<u8>>, ConfigError> {
+        let Some(text) = (self.lookup)(setting.name) else {
             return Ok(None);
         };
         let bytes = match text.strip_prefix("base64url:") {
             None => text.into_bytes(),
             Some(encoded) => Base64UrlUnpadded::decode_vec(encoded.trim_end_matches('='))
-                .map_err(|_| config_error(name, "must be base64url after 'base64url:'"))?,
+                .map_err(|_| config_error(setting, "must be base64url after 'base64url:'"))?,
         };
         if bytes.len() < SECRET_BYTES_MIN {
             return Err(config_error(
-                name,
+                setting,
                 format!("must have at least {SECRET_BYTES_MIN} bytes"),
             ));
         }
@@ -364,23 +341,23 @@ impl Settings<'_> {
     }
 
     fn backend(&self) -> Result<Backend, ConfigError> {
-        let secret = |name: &'static str| {
+        let secret = |setting: &Setting| {
             let message = "must be 'whsec_' followed by the base64 of 24 to 64 bytes";
             let read = |text: String| Signer::read_secret(&text);
-            let text = (self.lookup)(name);
-            text.map(|text| read(text).ok_or_else(|| config_error(name, message)))
+            let text = (self.lookup)(setting.name);
+            text.map(|text| read(text).ok_or_else(|| config_error(setting, message)))
                 .transpose()
         };
-        let current = secret("WEBHOOK_SECRET")?;
-        let previous = secret("WEBHOOK_SECRET_PREVIOUS")?;
+        let current = secret(&WEBHOOK_SECRET)?;
+        let previous = secret(&WEBHOOK_SECRET_PREVIOUS)?;
         if current.is_none() && previous.is_some() {
             let message = "is not set, though WEBHOOK_SECRET_PREVIOUS is";
-            return Err(config_error("WEBHOOK_SECRET", message));
+            return Err(config_error(&WEBHOOK_SECRET, message));
         }
-        let (webhook, publish_hook) = (self.address("WEBHOOK_URL")?, self.address("PUBLISH_URL")?);
+        let (webhook, publish_hook) = (self.address(&WEBHOOK_URL)?, self.address(&PUBLISH_URL)?);
         if current.is_none() && (webhook.is_some() || publish_hook.is_some()) {
             let message = "is not set, though WEBHOOK_URL or PUBLISH_URL is";
-            return Err(config_error("WEBHOOK_SECRET", message));
+            return Err(config_error(&WEBHOOK_SECRET, message));
         }
         let secrets: Vec<_> = current.into_iter().chain(previous).collect();
         Ok(Backend {
@@ -391,13 +368,13 @@ impl Settings<'_> {
     }
 
     fn events(&self, backend: &Backend) -> Result<EventKinds, ConfigError> {
-        let events = match (self.lookup)("WEBHOOK_EVENTS") {
+        let events = match (self.lookup)(WEBHOOK_EVENTS.name) {
             None => EventKinds::by_default(),
             Some(list) => EventKinds::parse(&list).ok_or_else(|| {
                 let names: Vec<_> = EventKind::ALL.iter().map(|kind| kind.name()).collect();
                 let names = names.join(", ");
                 let message = format!("must be '*', or names such as {names}, separated by commas");
-                config_error("WEBHOOK_EVENTS", message)
+                config_error(&WEBHOOK_EVENTS, message)
             })?,
         };
         Ok(match backend.webhook {
@@ -407,10 +384,9 @@ impl Settings<'_> {
     }
 
     fn publish_fallback(&self, backend: &Backend) -> Result<Option<PublishFallback>, ConfigError> {
-        let fallback = match (self.lookup)("PUBLISH_FALLBACK").as_deref() {
-            None | Some("refuse") => PublishFallback::Refuse,
+        let fallback = match self.choice(&PUBLISH_FALLBACK)? {
             Some("allow") => PublishFallback::Allow,
-            Some(_) => return Err(config_error("PUBLISH_FALLBACK", "must be refuse or allow")),
+            _ => PublishFallback::Refuse,
         };
         Ok(backend.publish_hook.as_ref().map(|_| fallback))
     }
@@ -418,7 +394,7 @@ impl Settings<'_> {
     fn origins(&self) -> Result<AllowedOrigins, ConfigError> {
         let listed = self.listed_origins()?;
         // A developer's pages may use every token, so they may connect, too.
-        let has_dev_tokens = self.flag("DEV_TOKENS", false)?;
+        let has_dev_tokens = self.flag(&DEV_TOKENS)?;
         Ok(if has_dev_tokens {
             listed.and_loopback()
         } else {
@@ -427,26 +403,34 @@ impl Settings<'_> {
     }
 
     fn listed_origins(&self) -> Result<AllowedOrigins, ConfigError> {
-        let Some(text) = (self.lookup)("ALLOWED_ORIGINS") else {
+        let Some(text) = (self.lookup)(ALLOWED_ORIGINS.name) else {
             return Ok(AllowedOrigins::default());
         };
         AllowedOrigins::parse(&text, self.origin_of)
-            .map_err(|message| config_error("ALLOWED_ORIGINS", message))
+            .map_err(|message| config_error(&ALLOWED_ORIGINS, message))
     }
 
     fn retention(&self) -> Result<Retention, ConfigError> {
         Ok(Retention {
-            messages_max: self.number("HISTORY_MESSAGES_MAX", 10_000, 0, SAFE_INTEGER_MAX)?,
-            seconds_max: self.number("HISTORY_SECONDS_MAX", 604_800, 1, SAFE_INTEGER_MAX)?,
-            bytes_max: self.number("HISTORY_BYTES_MAX", 67_108_864, 1, SAFE_INTEGER_MAX)?,
+            messages_max: self.number(&HISTORY_MESSAGES_MAX)?,
+            seconds_max: self.number(&HISTORY_SECONDS_MAX)?,
+            bytes_max: self.number(&HISTORY_BYTES_MAX)?,
         })
     }
 }
 
-fn config_error(name: &'static str, message: impl Into<String>) -> ConfigError {
+fn config_error(setting: &Setting, message: impl Into<String>) -> ConfigError {
     ConfigError {
-        name,
+        name: setting.name,
         message: message.into(),
+    }
+}
+
+/// Returns `a or b`, or `a, b or c`.
+fn one_of(values: &[&str]) -> String {
+    match values {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        values => values.concat(),
     }
 }
 
