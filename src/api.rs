@@ -16,69 +16,69 @@ use snug_core::{
 };
 use wasm_bindgen::JsValue;
 use worker::{
-    Context, Env, Error, Request, Response, ResponseBuilder, wasm_bindgen_futures::JsFuture,
-    web_sys,
+    Env, Error, Request, Response, ResponseBuilder, wasm_bindgen_futures::JsFuture, web_sys,
 };
 
 use crate::{
-    body, config,
-    join::{ascii, claims_of},
-    log::Spawn,
+    body,
+    incoming::Incoming,
+    join::ascii,
     platform,
     problem::Problem,
     room_guard,
+    room_stub::{API_PATH, ObjectRequest},
 };
 
 /// The header that carries the [`ApiRequest`] to the room's object.
 pub const API_REQUEST_HEADER: &str = "x-snug-api-request";
 
-/// The endpoint that a path and a method select. Its query is not parsed yet.
-pub enum Endpoint<'a> {
+/// An operation on a room. Its options are not parsed yet.
+#[derive(Clone, Copy)]
+pub enum Endpoint {
     Publish,
     Messages,
     Members,
-    Kick { user: &'a str },
+    Kick,
     Describe,
     Erase,
     DeadEvents,
 }
 
-/// Handles a request about one room.
+/// Handles a request about one room. `user` is the path's segment with a user id, if it has one.
 ///
 /// # Errors
 ///
 /// Any refusal of admission or of the room.
 pub async fn handle(
-    request: &Request,
+    incoming: &Incoming<'_>,
     room: &str,
-    endpoint: Endpoint<'_>,
-    env: &Env,
-    context: &Context,
+    user: &str,
+    endpoint: Endpoint,
     requester: &mut Requester,
 ) -> Result<web_sys::Response, Problem> {
-    config::load(env)?;
+    incoming.config()?;
     let room = auth::parse_room_name(room)?;
-    let query = check_origin(request, env)?;
+    let query = check_origin(incoming)?;
     let operation = match endpoint {
         Endpoint::Publish => ApiOperation::Publish.without_options(&query)?,
         Endpoint::Messages => ApiOperation::messages(&query)?,
         Endpoint::Members => ApiOperation::Members.without_options(&query)?,
-        Endpoint::Kick { user } => ApiOperation::kick(auth::parse_user_id(user)?, &query)?,
+        Endpoint::Kick => ApiOperation::kick(auth::parse_user_id(user)?, &query)?,
         Endpoint::Describe => ApiOperation::Describe.without_options(&query)?,
         Endpoint::Erase => ApiOperation::Erase.without_options(&query)?,
         Endpoint::DeadEvents => ApiOperation::dead_events(&query)?,
     };
-    let claims = authenticate(request, env, context).await?;
+    let claims = authenticate(incoming).await?;
     requester.user = Some(claims.user.clone());
     let has_body = operation == ApiOperation::Publish;
     let api_request = ApiRequest::admit(claims, &room, operation, requester.origin.clone())?;
     let body = match has_body {
         // Bytes and not the stream: the runtime resends a request that did not reach the object,
         // but only if it can send the body again.
-        true => Some(read_bytes(request).await?.into()),
+        true => Some(read_bytes(incoming.request).await?.into()),
         false => None,
     };
-    forward(&room, &api_request, body.as_ref(), env).await
+    forward(&room, &api_request, body.as_ref(), incoming.env).await
 }
 
 /// Publishes the same messages to several rooms.
@@ -87,20 +87,18 @@ pub async fn handle(
 ///
 /// Any refusal of the request as a whole. A refusal by one room is part of the response.
 pub async fn publish(
-    request: &Request,
-    env: &Env,
-    context: &Context,
+    incoming: &Incoming<'_>,
     requester: &mut Requester,
 ) -> Result<Response, Problem> {
-    let config = config::load(env)?;
-    check_no_options(&check_origin(request, env)?)?;
-    let claims = authenticate(request, env, context).await?;
+    let config = incoming.config()?;
+    check_no_options(&check_origin(incoming)?)?;
+    let claims = authenticate(incoming).await?;
     requester.user = Some(claims.user.clone());
     // A caller that may publish in no room does not get to send a body.
     if !claims.grants.has_anywhere(ApiOperation::Publish.needs()) {
         return Err(Refusal::NotGranted(ApiOperation::Publish.needs()).into());
     }
-    let body = text(&read_bytes(request).await?)?;
+    let body = text(&read_bytes(incoming.request).await?)?;
     let bytes_max = claims
         .limits
         .message_bytes_max(config.room.message_bytes_max);
@@ -110,7 +108,7 @@ pub async fn publish(
     let each = broadcast
         .rooms
         .iter()
-        .map(|room| publish_in(room, &claims, &messages, env, context, requester));
+        .map(|room| publish_in(room, &claims, &messages, incoming, requester));
     let results = join_all(each).await.join(",");
     let body = format!(r#"{{"results":[{results}]}}"#);
     let builder = ResponseBuilder::new().with_header("content-type", "application/json")?;
@@ -123,14 +121,13 @@ async fn publish_in(
     name: &str,
     claims: &Claims,
     messages: &JsValue,
-    env: &Env,
-    context: &Context,
+    incoming: &Incoming<'_>,
     requester: &Requester,
 ) -> String {
     // Serializing a string cannot fail.
     let room = serde_json::to_string(name).unwrap_or_default();
     let origin = requester.origin.clone();
-    match try_publish(name, claims, messages, origin, env).await {
+    match try_publish(name, claims, messages, origin, incoming.env).await {
         // A room's response is a JSON object that is not empty.
         Ok((true, published)) => format!(r#"{{"room":{room},{}"#, fields(&published)),
         Ok((false, problem)) => format!(r#"{{"room":{room},"error":{problem}}}"#),
@@ -139,8 +136,8 @@ async fn publish_in(
                 room: RoomName::parse(name),
                 ..requester.clone()
             };
-            let spawn: Spawn<'_> = &|task| context.wait_until(task);
-            let (refusal, reference) = problem.log(&requester, spawn);
+            let logged = incoming.with_spawn(|spawn| problem.log(&requester, spawn));
+            let (refusal, reference) = logged;
             // Serializing strings and a number cannot fail.
             let problem = serde_json::to_string(&refusal.body(reference)).unwrap_or_default();
             format!(r#"{{"room":{room},"error":{problem}}}"#)
@@ -170,11 +167,10 @@ async fn try_publish(
 }
 
 /// Checks the origin of a request from a page, and returns the query.
-fn check_origin(request: &Request, env: &Env) -> Result<String, Problem> {
-    let url = platform::url(request).ok_or(Refusal::BadRequest("The URL cannot be read"))?;
-    let origin = request.headers().get("origin")?;
-    let origins = &config::load(env)?.admission.origins;
-    origins.check(origin.as_deref(), &url.host())?;
+fn check_origin(incoming: &Incoming<'_>) -> Result<String, Problem> {
+    let url = incoming.url()?;
+    let origins = &incoming.config()?.admission.origins;
+    origins.check(incoming.origin.as_deref(), &url.host())?;
     let query = url.search();
     let query = query.trim_start_matches('?');
     auth::check_query(query)?;
@@ -182,11 +178,11 @@ fn check_origin(request: &Request, env: &Env) -> Result<String, Problem> {
 }
 
 /// Verifies the caller's token. Only the header counts, so that no page can use a user's cookies.
-async fn authenticate(request: &Request, env: &Env, context: &Context) -> Result<Claims, Problem> {
-    let authorization = request.headers().get("authorization")?;
+async fn authenticate(incoming: &Incoming<'_>) -> Result<Claims, Problem> {
+    let authorization = incoming.header("authorization")?;
     let token = auth::bearer_token(authorization.as_deref())?;
-    let config = config::load(env)?;
-    Ok(claims_of(&token, &config.admission.tokens, context).await?)
+    let rules = &incoming.config()?.admission.tokens;
+    Ok(incoming.verify(&token, rules).await?)
 }
 
 async fn forward(
@@ -197,10 +193,14 @@ async fn forward(
 ) -> Result<web_sys::Response, Problem> {
     let json = serde_json::to_string(api_request).map_err(Error::from)?;
     let json = ascii(&json);
-    let headers = vec![(API_REQUEST_HEADER, json.as_str())];
+    let request = ObjectRequest {
+        path: API_PATH,
+        headers: vec![(API_REQUEST_HEADER, json.as_str())],
+        body,
+    };
     let caller = &api_request.caller;
     let rates = RoomRates::new(caller.can);
-    room_guard::fetch(env, room, &caller.user, rates, headers, body).await
+    room_guard::fetch(env, room, &caller.user, rates, request).await
 }
 
 /// Returns a body as text.

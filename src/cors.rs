@@ -3,29 +3,29 @@
 //! Browsers do not apply CORS to WebSockets. They apply it to the `fetch` with which a page finds
 //! out why its WebSocket was refused.
 
-use worker::{Env, Headers, Request, Response, ResponseBuilder, web_sys};
+use worker::{Headers, Response, ResponseBuilder, web_sys};
 
-use crate::{config, platform, problem::Problem};
+use crate::{incoming::Incoming, problem::Problem};
 
 /// The time for which a browser may cache a preflight response. Chromium's maximum is two hours.
 const MAX_AGE_SECONDS: &str = "7200";
 
 /// Returns true if the request is a CORS preflight.
-pub fn is_preflight(request: &Request) -> bool {
-    let names_method = request.headers().has("access-control-request-method");
-    request.inner().method() == "OPTIONS" && names_method.unwrap_or_default()
+pub fn is_preflight(incoming: &Incoming<'_>) -> bool {
+    let names_method = || incoming.header("access-control-request-method");
+    incoming.method == "OPTIONS" && names_method().is_ok_and(|name| name.is_some())
 }
 
 /// Returns the preflight response for a path with these methods. It does not depend on the origin: a
 /// page that may not connect learns this from the refusal of its request, and sends that request only
 /// after a successful preflight. A page may send any header, because monitoring scripts add their own to each request.
-pub fn preflight(request: &Request, methods: &[&str]) -> Result<Response, Problem> {
+pub fn preflight(incoming: &Incoming<'_>, methods: &[&str]) -> Result<Response, Problem> {
     let mut response = ResponseBuilder::new()
         .with_status(204)
         .with_header("access-control-allow-methods", &methods.join(", "))?
         .with_header("access-control-max-age", MAX_AGE_SECONDS)?;
     // Not `*`, which allows neither `authorization` nor requests with cookies.
-    if let Some(requested) = request.headers().get("access-control-request-headers")? {
+    if let Some(requested) = incoming.header("access-control-request-headers")? {
         response = response.with_header("access-control-allow-headers", &requested)?;
     }
     Ok(response.empty())
@@ -45,24 +45,23 @@ pub enum Readers {
 /// Makes the response readable for the requesting page, if it is one of these readers. An upgrade
 /// response is not changed.
 pub fn allow_reading(
-    request: &Request,
-    env: &Env,
+    incoming: &Incoming<'_>,
     response: web_sys::Response,
     readers: Readers,
 ) -> worker::Result<web_sys::Response> {
     if response.status() == 101 {
         return Ok(response);
     }
-    let Some(name) = request.headers().get("origin")? else {
+    let Some(name) = &incoming.origin else {
         return Ok(response);
     };
-    let is_for_any = readers == Readers::AnyPage || is_preflight(request);
+    let is_for_any = readers == Readers::AnyPage || is_preflight(incoming);
     let access = if is_for_any {
         Some(Access {
-            with_cookies: uses_cookies(env),
+            with_cookies: uses_cookies(incoming),
         })
     } else {
-        access_of(&name, request, env)
+        access_of(name, incoming)
     };
     let Some(access) = access else {
         return Ok(response);
@@ -70,7 +69,7 @@ pub fn allow_reading(
     // Copied, because the headers of an object's response are immutable.
     let response = Response::from(response);
     let headers: Headers = response.headers().entries().collect();
-    headers.set("access-control-allow-origin", &name)?;
+    headers.set("access-control-allow-origin", name)?;
     if access.with_cookies {
         headers.set("access-control-allow-credentials", "true")?;
     }
@@ -86,16 +85,17 @@ struct Access {
 }
 
 /// Returns the access of pages of this origin, if they may connect.
-fn access_of(origin: &str, request: &Request, env: &Env) -> Option<Access> {
-    let url = platform::url(request)?;
+fn access_of(origin: &str, incoming: &Incoming<'_>) -> Option<Access> {
+    let url = incoming.url().ok()?;
     let own = format!("{}//{}", url.protocol(), url.host());
-    let origins = &config::load(env).ok()?.admission.origins;
+    let origins = &incoming.config().ok()?.admission.origins;
     origins.allow(origin, &url.host()).then(|| Access {
-        with_cookies: uses_cookies(env) && origins.allow_cookies(origin, &own),
+        with_cookies: uses_cookies(incoming) && origins.allow_cookies(origin, &own),
     })
 }
 
 /// Returns true if users can join with cookies, or if the settings cannot be read.
-fn uses_cookies(env: &Env) -> bool {
-    config::load(env).map_or(true, |config| config.admission.application.is_some())
+fn uses_cookies(incoming: &Incoming<'_>) -> bool {
+    let config = incoming.config();
+    config.map_or(true, |config| config.admission.application.is_some())
 }

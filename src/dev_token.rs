@@ -8,16 +8,16 @@ use snug_core::{
     limits::CLAIMS_BYTES_MAX,
     secret::Secret,
 };
-use worker::{Env, Request, Response, ResponseBuilder};
+use worker::{Response, ResponseBuilder};
 
-use crate::{body, config, platform, problem::Problem};
+use crate::{body, incoming::Incoming, platform, problem::Problem};
 
 /// Returns the issuer of development tokens, if it is enabled for the request's host.
-pub fn issuer(request: &Request, env: &Env) -> Option<Rc<DevTokenIssuer>> {
+pub fn issuer(incoming: &Incoming<'_>) -> Option<Rc<DevTokenIssuer>> {
     // If a setting is invalid, this endpoint does not exist; a join request reports the setting.
-    let issuer = config::load(env).ok()?.dev_token_issuer.clone()?;
-    let host = platform::url(request)?.host();
-    let header = |name: &&str| request.headers().get(name).ok().flatten();
+    let issuer = incoming.config().ok()?.dev_token_issuer.clone()?;
+    let host = incoming.url().ok()?.host();
+    let header = |name: &&str| incoming.header(name).ok().flatten();
     let forwarded: Vec<String> = FORWARDED_HEADERS.iter().filter_map(header).collect();
     let forwarded = forwarded.iter().map(String::as_str);
     issuer.serves(&host, forwarded).then_some(issuer)
@@ -27,19 +27,15 @@ pub fn issuer(request: &Request, env: &Env) -> Option<Rc<DevTokenIssuer>> {
 ///
 /// # Errors
 ///
-/// `origin_forbidden` if the origin is not allowed, `bad_request` if the claims are invalid.
-pub async fn handle(
-    request: &Request,
-    issuer: &DevTokenIssuer,
-    env: &Env,
-) -> Result<Response, Problem> {
-    let url = platform::url(request).ok_or(Refusal::NotFound)?;
-    let origin = request.headers().get("origin")?;
-    let origins = &config::load(env)?.admission.origins;
+/// `not_found` if development tokens are off, `origin_forbidden` if the origin is not allowed,
+/// `bad_request` if the claims are invalid.
+pub async fn handle(incoming: &Incoming<'_>) -> Result<Response, Problem> {
+    let issuer = issuer(incoming).ok_or(Refusal::NotFound)?;
+    let origins = &incoming.config()?.admission.origins;
     // Under `wrangler dev`, the header MF-Original-URL can replace the request's URL and thus forge
     // a loopback host. A page can set that header, but it cannot forge its origin.
-    origins.check(origin.as_deref(), &url.host())?;
-    let claims = match request.inner().body() {
+    origins.check(incoming.origin.as_deref(), &incoming.url()?.host())?;
+    let claims = match incoming.request.inner().body() {
         Some(stream) => body::read(&stream, CLAIMS_BYTES_MAX)
             .await
             .map_err(|_| Refusal::BadRequest("The body ended too soon"))?

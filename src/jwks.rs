@@ -6,7 +6,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use futures::future::LocalBoxFuture;
 use snug_core::{
     Refusal,
-    auth::token::{IdentityProvider, Key, KeyLookup, KeySelector, Platform, PublicKey},
+    auth::token::{IdentityProvider, Key, KeyLookup, KeySelector},
     limits::{ANSWER_MS_MAX, JWKS_BYTES_MAX},
     service_url::ServiceUrl,
 };
@@ -14,7 +14,7 @@ use worker::console_error;
 
 use crate::{
     outbound::{self, ServiceRequest},
-    platform, signature,
+    platform,
 };
 
 thread_local! {
@@ -30,39 +30,30 @@ const CACHE_MS_MAX: u64 = 1_000;
 /// The time for which the shared cache stores keys: as long as they may be used.
 const SHARED_SECONDS: u32 = 24 * 60 * 60;
 
-/// The runtime's part of token verification.
-pub struct Runtime<S> {
-    run_to_end: S,
-}
-
-impl<S: Fn(LocalBoxFuture<'static, ()>)> Runtime<S> {
-    /// Creates one. `run_to_end` runs a task to its end, even if its request ends first.
-    pub fn new(run_to_end: S) -> Self {
-        Self { run_to_end }
-    }
-}
-
-impl<S: Fn(LocalBoxFuture<'static, ()>)> Platform for Runtime<S> {
-    async fn verify_signature(&self, key: &PublicKey, signed: &[u8], signature: &[u8]) -> bool {
-        signature::holds(key, signed, signature).await
-    }
-
-    async fn provider_keys(
-        &self,
-        address: &ServiceUrl,
-        signer: &KeySelector,
-    ) -> Result<Vec<Rc<Key>>, Refusal> {
-        loop {
-            let now = platform::now();
-            match with_provider(address, |provider| provider.look_up(signer, now)) {
-                KeyLookup::Found(keys) => return Ok(keys),
-                KeyLookup::Refused(refusal) => return Err(refusal),
-                KeyLookup::Wait => platform::wait_ms(WAIT_MS).await,
-                // Other requests wait for the fetch too, so it must not end with the first one.
-                KeyLookup::Fetch => {
-                    let (address, signer) = (address.clone(), signer.clone());
-                    (self.run_to_end)(Box::pin(async move { fetch(&address, &signer).await }));
-                }
+/// Returns the provider's keys that match the selector. `run_to_end` runs a task to its end, even if its
+/// request ends first.
+///
+/// A request may not await a promise that another one has created, so those that wait for the same fetch
+/// look again and again.
+///
+/// # Errors
+///
+/// `auth_unavailable` if the keys cannot be fetched.
+pub async fn keys_of(
+    provider: &ServiceUrl,
+    selector: &KeySelector,
+    run_to_end: &impl Fn(LocalBoxFuture<'static, ()>),
+) -> Result<Vec<Rc<Key>>, Refusal> {
+    loop {
+        let now = platform::now();
+        match with_provider(provider, |provider| provider.look_up(selector, now)) {
+            KeyLookup::Found(keys) => return Ok(keys),
+            KeyLookup::Refused(refusal) => return Err(refusal),
+            KeyLookup::Wait => platform::wait_ms(WAIT_MS).await,
+            // Other requests wait for the fetch too, so it must not end with the first one.
+            KeyLookup::Fetch => {
+                let (address, selector) = (provider.clone(), selector.clone());
+                run_to_end(Box::pin(async move { fetch(&address, &selector).await }));
             }
         }
     }

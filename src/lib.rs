@@ -9,9 +9,11 @@ mod body;
 mod config;
 mod cors;
 mod dev_token;
+mod incoming;
 mod join;
 mod jwks;
 mod log;
+mod object;
 mod outbound;
 mod platform;
 mod problem;
@@ -22,11 +24,14 @@ mod room_stub;
 mod router;
 mod session_cookie;
 mod signature;
+mod token;
 mod webhook;
 
 use worker::{Context, Env, Request, Result, event, web_sys};
 
+use self::incoming::Incoming;
+
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> Result<web_sys::Response> {
-    router::route(&request, &env, &context).await
+    router::route(&Incoming::read(&request, &env, &context)?).await
 }

@@ -9,7 +9,11 @@ use snug_core::{
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Env, Error, web_sys};
 
-use crate::{platform, problem::Problem, room_stub};
+use crate::{
+    platform,
+    problem::Problem,
+    room_stub::{self, ObjectRequest},
+};
 
 /// The header with which a room's object reports a [`RoomUse`].
 pub const ROOM_USE_HEADER: &str = "x-snug-room-use";
@@ -31,14 +35,13 @@ pub async fn fetch(
     room: &RoomName,
     user: &UserId,
     rates: RoomRates,
-    mut headers: Vec<(&str, &str)>,
-    body: Option<&JsValue>,
+    mut request: ObjectRequest<'_>,
 ) -> Result<web_sys::Response, Problem> {
     let may_create = GUARD.with_borrow_mut(|guard| guard.check(user, rates, platform::now()))?;
     if !may_create {
-        headers.push((NO_NEW_ROOM_HEADER, "1"));
+        request.headers.push((NO_NEW_ROOM_HEADER, "1"));
     }
-    let response = room_stub::fetch(env, room, &headers, body).await?;
+    let response = room_stub::fetch(env, room, &request).await?;
     let found = response.headers().get(ROOM_USE_HEADER);
     let Some(found) = found.map_err(Error::from)? else {
         return Ok(response);

@@ -37,7 +37,20 @@ pub const CLOCK_STOPPED: &str = "the object's clock has stopped";
 /// The binding of the Durable Object namespace of rooms.
 const ROOMS: &str = "ROOMS";
 
-/// Sends a request to the object of a room, with only these headers and an optional body.
+/// The path of a join request to an object.
+pub const JOIN_PATH: &str = "/join";
+/// The path of a request of the HTTP API to an object.
+pub const API_PATH: &str = "/api";
+
+/// A request to an object. It has no headers of a client, so that no client can forge them.
+pub struct ObjectRequest<'a> {
+    pub path: &'static str,
+    pub headers: Vec<(&'a str, &'a str)>,
+    /// A body makes it a POST request.
+    pub body: Option<&'a JsValue>,
+}
+
+/// Sends a request to the object of a room.
 ///
 /// The runtime itself resends a request that did not reach the object, if the body is not a stream.
 ///
@@ -48,15 +61,16 @@ const ROOMS: &str = "ROOMS";
 pub async fn fetch(
     env: &Env,
     room: &RoomName,
-    headers: &[(&str, &str)],
-    body: Option<&JsValue>,
+    request: &ObjectRequest<'_>,
 ) -> Result<web_sys::Response, Problem> {
     let placement = config::load(env)?.placement;
     let stub = stub_of(room, placement, env).map_err(Error::from)?;
     let now = platform::now().0.to_string();
-    let headers = headers.iter().copied().chain([(TIME_HEADER, now.as_str())]);
-    let init = request_init(headers, body).map_err(Error::from)?;
-    match stub.fetch("https://room/", &init).await {
+    let headers = request.headers.iter().copied();
+    let headers = headers.chain([(TIME_HEADER, now.as_str())]);
+    let init = request_init(headers, request.body).map_err(Error::from)?;
+    let url = format!("https://room{}", request.path);
+    match stub.fetch(&url, &init).await {
         Ok(response) => Ok(response.unchecked_into()),
         Err(error) if is_overload(&error) || is_restart(&error) => Err(Refusal::Overloaded.into()),
         Err(error) => Err(Error::from(error).into()),

@@ -1,91 +1,106 @@
-//! Dispatches requests by path and method.
+//! The routes: which handler a path and a method have.
 
-use snug_core::{Origin, Refusal, auth, log::Requester};
-use worker::{Context, Env, Request, Response, ResponseBuilder, web_sys};
+use snug_core::{Refusal, auth, log::Requester};
+use worker::{Response, ResponseBuilder, web_sys};
 
 use crate::{
     api::{self, Endpoint},
     config,
     cors::{self, Readers},
-    dev_token, join,
-    log::Spawn,
+    dev_token,
+    incoming::Incoming,
+    join,
     problem::Problem,
 };
 
+/// The handler of a request.
+#[derive(Clone, Copy)]
+enum Handler {
+    Health,
+    Description,
+    PublishToRooms,
+    Join,
+    Api(Endpoint),
+    DevToken,
+}
+
+/// The methods of a path, and the handler of each.
+type Methods = &'static [(&'static str, Handler)];
+
+/// Returns the methods of a path; `None` if the path does not exist.
+fn methods_of(segments: &[&str]) -> Option<Methods> {
+    use Handler::{Api, Description, DevToken, Health, Join, PublishToRooms};
+    Some(match segments {
+        ["healthz"] => &[("GET", Health), ("HEAD", Health)],
+        ["openapi.json"] => &[("GET", Description), ("HEAD", Description)],
+        ["v1", "publish"] => &[("POST", PublishToRooms)],
+        ["v1", "rooms", _, "socket"] => &[("GET", Join)],
+        ["v1", "rooms", _] => &[
+            ("GET", Api(Endpoint::Describe)),
+            ("DELETE", Api(Endpoint::Erase)),
+        ],
+        ["v1", "rooms", _, "messages"] => &[
+            ("GET", Api(Endpoint::Messages)),
+            ("POST", Api(Endpoint::Publish)),
+        ],
+        ["v1", "rooms", _, "members"] => &[("GET", Api(Endpoint::Members))],
+        ["v1", "rooms", _, "members", _] => &[("DELETE", Api(Endpoint::Kick))],
+        ["v1", "rooms", _, "webhooks", "dead"] => &[("GET", Api(Endpoint::DeadEvents))],
+        ["dev", "token"] => &[("POST", DevToken)],
+        _ => return None,
+    })
+}
+
 /// Handles a request, and turns an error into a problem response. A room's response is returned
 /// unchanged, because building a new one would be a large part of the cost of a join.
-pub async fn route(
-    request: &Request,
-    env: &Env,
-    context: &Context,
-) -> worker::Result<web_sys::Response> {
-    let mut requester = Requester {
-        origin: request.headers().get("origin")?.as_deref().map(Origin::new),
-        ..Requester::default()
-    };
-    let (response, readers) = match dispatch(request, env, context, &mut requester).await {
+pub async fn route(incoming: &Incoming<'_>) -> worker::Result<web_sys::Response> {
+    let mut requester = incoming.requester();
+    let (response, readers) = match dispatch(incoming, &mut requester).await {
         Ok(response) => (response, Readers::AllowedPages),
         Err(problem) => {
-            let spawn: Spawn<'_> = &|task| context.wait_until(task);
-            let response = problem.into_response(&requester, spawn)?;
+            let response = incoming.with_spawn(|spawn| problem.into_response(&requester, spawn))?;
             (response.into(), Readers::AnyPage)
         }
     };
-    cors::allow_reading(request, env, response, readers)
+    cors::allow_reading(incoming, response, readers)
 }
 
 async fn dispatch(
-    request: &Request,
-    env: &Env,
-    context: &Context,
+    incoming: &Incoming<'_>,
     requester: &mut Requester,
 ) -> Result<web_sys::Response, Problem> {
-    let path = request.path();
+    let path = incoming.request.path();
     let segments: Vec<&str> = path.split('/').skip(1).collect();
-    let methods = match *segments {
-        ["healthz" | "openapi.json"] => &["GET", "HEAD"][..],
-        ["v1", "publish"] => &["POST"][..],
-        ["v1", "rooms", _] => &["GET", "DELETE"][..],
-        ["v1", "rooms", _, "socket" | "members"] => &["GET"][..],
-        ["v1", "rooms", _, "messages"] => &["GET", "POST"][..],
-        ["v1", "rooms", _, "webhooks", "dead"] => &["GET"][..],
-        ["v1", "rooms", _, "members", _] => &["DELETE"][..],
-        ["dev", "token"] if dev_token::issuer(request, env).is_some() => &["POST"][..],
-        _ => return Err(Refusal::NotFound.into()),
+    let methods = methods_of(&segments).ok_or(Refusal::NotFound)?;
+    if let ["dev", ..] = *segments
+        && dev_token::issuer(incoming).is_none()
+    {
+        return Err(Refusal::NotFound.into());
+    }
+    let room = match *segments {
+        ["v1", "rooms", room, ..] => room,
+        _ => "",
     };
-    if let ["v1", "rooms", room, ..] = *segments {
-        requester.room = auth::parse_room_name(room).ok();
+    requester.room = auth::parse_room_name(room).ok();
+    let names = || methods.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+    if cors::is_preflight(incoming) {
+        return Ok(cors::preflight(incoming, &names())?.into());
     }
-    if cors::is_preflight(request) {
-        return Ok(cors::preflight(request, methods)?.into());
-    }
-    // Read from the runtime's request, because worker-rs turns unknown methods into GET.
-    let method = request.inner().method();
-    if !methods.contains(&method.as_str()) {
-        return Err(Refusal::MethodNotAllowed(methods).into());
-    }
-    let (room, endpoint) = match (method.as_str(), &*segments) {
-        (_, ["healthz"]) => return Ok(health(env)?.into()),
-        (_, ["openapi.json"]) => return Ok(description()?.into()),
-        (_, ["v1", "publish"]) => {
-            return Ok(api::publish(request, env, context, requester).await?.into());
-        }
-        (_, ["v1", "rooms", room, "socket"]) => {
-            return join::join(request, room, env, context, requester).await;
-        }
-        ("GET", ["v1", "rooms", room]) => (room, Endpoint::Describe),
-        ("DELETE", ["v1", "rooms", room]) => (room, Endpoint::Erase),
-        ("GET", ["v1", "rooms", room, "messages"]) => (room, Endpoint::Messages),
-        ("POST", ["v1", "rooms", room, "messages"]) => (room, Endpoint::Publish),
-        (_, ["v1", "rooms", room, "webhooks", "dead"]) => (room, Endpoint::DeadEvents),
-        (_, ["v1", "rooms", room, "members"]) => (room, Endpoint::Members),
-        (_, ["v1", "rooms", room, "members", user]) => (room, Endpoint::Kick { user }),
-        _ => {
-            let issuer = dev_token::issuer(request, env).ok_or(Refusal::NotFound)?;
-            return Ok(dev_token::handle(request, &issuer, env).await?.into());
-        }
+    let handler = methods.iter().find(|(name, _)| incoming.method == *name);
+    let Some((_, handler)) = handler else {
+        return Err(Refusal::MethodNotAllowed(names()).into());
     };
-    api::handle(request, room, endpoint, env, context, requester).await
+    Ok(match handler {
+        Handler::Health => health(incoming)?.into(),
+        Handler::Description => description()?.into(),
+        Handler::PublishToRooms => api::publish(incoming, requester).await?.into(),
+        Handler::Join => join::join(incoming, room, requester).await?,
+        Handler::Api(endpoint) => {
+            let user = segments.get(4).copied().unwrap_or_default();
+            api::handle(incoming, room, user, *endpoint, requester).await?
+        }
+        Handler::DevToken => dev_token::handle(incoming).await?.into(),
+    })
 }
 
 /// The description of the HTTP API.
@@ -97,8 +112,8 @@ fn description() -> Result<Response, Problem> {
 }
 
 /// Returns the version if the settings are valid, so that a deployment's health check fails otherwise.
-fn health(env: &Env) -> Result<Response, Problem> {
-    config::read(env).map_err(|error| Refusal::Unhealthy(error.to_string()))?;
+fn health(incoming: &Incoming<'_>) -> Result<Response, Problem> {
+    config::read(incoming.env).map_err(|error| Refusal::Unhealthy(error.to_string()))?;
     let version = env!("CARGO_PKG_VERSION");
     Ok(Response::from_json(
         &serde_json::json!({ "status": "ok", "version": version }),

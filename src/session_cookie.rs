@@ -12,9 +12,10 @@ use snug_core::{
     limits::{ANSWER_MS_MAX, SESSION_BYTES_MAX},
     service_url::ServiceUrl,
 };
-use worker::{Error, Request};
+use worker::Error;
 
 use crate::{
+    incoming::Incoming,
     outbound::{self, ServiceRequest},
     platform,
     problem::Problem,
@@ -31,19 +32,18 @@ thread_local! {
 ///
 /// The application's refusal, `rate_limited` if it is asked too often, or `auth_unavailable` if its response cannot be used.
 pub async fn authenticate(
-    request: &Request,
+    incoming: &Incoming<'_>,
     application: &ServiceUrl,
     room: &RoomName,
     leeway_ms: u64,
 ) -> Result<Claims, Problem> {
-    let header = |name| request.headers().get(name);
-    let (cookie, origin) = (header("cookie")?, header("origin")?);
-    let ip = header("cf-connecting-ip")?;
+    let (cookie, origin) = (incoming.header("cookie")?, incoming.origin.as_deref());
+    let ip = incoming.header("cf-connecting-ip")?;
     let asker = SessionAsker {
         room,
         ip: ip.as_deref(),
         cookie: cookie.as_deref(),
-        origin: origin.as_deref(),
+        origin,
     };
     GUARD.with_borrow_mut(|guard| guard.ask(&asker, platform::now()))?;
     let session_request = SessionRequest {
@@ -56,7 +56,7 @@ pub async fn authenticate(
         ("accept", "application/json"),
     ];
     headers.extend(cookie.as_deref().map(|cookie| ("cookie", cookie)));
-    headers.extend(origin.as_deref().map(|origin| ("origin", origin)));
+    headers.extend(origin.map(|origin| ("origin", origin)));
     let outbound = ServiceRequest {
         body: Some(&body),
         headers: &headers,

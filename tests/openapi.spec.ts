@@ -96,9 +96,12 @@ describe("openapi.json", () => {
 
 describe("openapi.json and the Rust sources", () => {
   it("have the same paths and methods", () => {
-    const [, table = ""] = /match \*segments \{\n(.*?)\n {4}\};/s.exec(read("src/router.rs")) ?? [];
-    const routes = [...table.matchAll(/\[([^\]]+)\](?: if [^=]+)? => &\[([^\]]+)\]/g)].flatMap(
-      ([, segments = "", methods = ""]) => paths(segments).map((path) => `${path}: ${methods}`),
+    const [, table = ""] = /Some\(match segments \{\n(.*?)\n {4}\}\)/s.exec(read("src/router.rs")) ?? [];
+    const routes = [...table.matchAll(/\[([^\]]+)\] => &\[(.*?)\],\n {8}(?=\[|_)/gs)].flatMap(
+      ([, segments = "", handlers = ""]) => {
+        const methods = [...handlers.matchAll(/\(("[A-Z]+"),/g)].map(([, method]) => method).join(", ");
+        return paths(segments).map((path) => `${path}: ${methods}`);
+      },
     );
     // Deployments never have the development routes.
     const deployed = routes.filter((route) => !route.startsWith("/dev/"));

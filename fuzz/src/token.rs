@@ -1,11 +1,7 @@
 //! A token. The first byte sets the form of the rest: a whole token, a payload to sign, a header
 //! and a payload (on two lines) to sign, or a payload to sign and then tamper with.
 
-use std::{
-    pin::pin,
-    rc::Rc,
-    task::{Context, Poll, Waker},
-};
+use std::rc::Rc;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use jwt_compact::{
@@ -14,12 +10,9 @@ use jwt_compact::{
 };
 use serde_json::Value;
 use snug_core::{
-    Refusal, RoomName, Timestamp,
-    auth::token::{
-        Claims, HmacAlgorithm, Key, KeySelector, Platform, PublicKey, TokenRules, verify,
-    },
+    RoomName, Timestamp,
+    auth::token::{Claims, HmacAlgorithm, Key, Step, TokenRules, Verification},
     limits::{INFO_BYTES_MAX, TOKEN_BYTES_MAX, USER_BYTES_MAX},
-    service_url::ServiceUrl,
 };
 
 const SECRET: &[u8] = b"a secret of the corpus, 32 bytes";
@@ -27,23 +20,6 @@ const SECRET: &[u8] = b"a secret of the corpus, 32 bytes";
 const OTHER_SECRET: &[u8] = b"another secret, and not accepted";
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 const LEEWAY_MS: u64 = 60_000;
-
-/// A platform that is never called, because no public keys are configured.
-struct NoPlatform;
-
-impl Platform for NoPlatform {
-    async fn verify_signature(&self, _: &PublicKey, _: &[u8], _: &[u8]) -> bool {
-        panic!("no public key is configured")
-    }
-
-    async fn provider_keys(
-        &self,
-        _: &ServiceUrl,
-        _: &KeySelector,
-    ) -> Result<Vec<Rc<Key>>, Refusal> {
-        panic!("no identity provider is configured")
-    }
-}
 
 pub fn run(bytes: &[u8]) {
     let Some((&flags, rest)) = bytes.split_first() else {
@@ -118,11 +94,13 @@ fn signature(signed: &str, algorithm: &str, secret: &[u8]) -> Option<Vec<u8>> {
 
 /// Returns true if the token is accepted. Checks the signature and the limits of an accepted one.
 fn check(token: &str, rules: &TokenRules) -> bool {
-    let checked = pin!(verify(token, rules, NOW, &NoPlatform));
-    let Poll::Ready(checked) = checked.poll(&mut Context::from_waker(Waker::noop())) else {
-        panic!("waits for the platform");
+    let Ok(mut verification) = Verification::start(token, rules, NOW) else {
+        return false;
     };
-    let Ok(claims) = checked else {
+    let Step::Done(result) = verification.next_step() else {
+        panic!("neither public keys nor an identity provider are configured");
+    };
+    let Ok(claims) = result else {
         return false;
     };
     assert!(token.len() <= TOKEN_BYTES_MAX);

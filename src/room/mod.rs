@@ -1,12 +1,7 @@
 //! The Durable Object of one room. Each runtime event becomes an [`Input`], each [`Output`] an effect.
-//!
-//! Nothing is awaited between an input and its last output, so each event is one turn: the runtime
-//! commits its writes together and holds its frames back until they are committed.
 
-mod sockets;
 mod store;
 mod tasks;
-mod text_cache;
 
 use std::{
     cell::{Cell, RefCell},
@@ -21,7 +16,7 @@ use snug_core::{
     RoomName, Timestamp,
     auth::{SUBPROTOCOL, room_guard::RoomUse},
     clock::ClockWatch,
-    limits::{FRAME_BYTES_MAX, QUEUE_CHECK_MS},
+    limits::FRAME_BYTES_MAX,
     log::Requester,
     protocol::push::{PING, PONG},
     room::Wake,
@@ -35,16 +30,20 @@ use worker::{
     worker_sys::DurableObjectState,
 };
 
-use self::{sockets::Sockets, store::Store};
+use self::store::Store;
 use crate::{
     api::{API_REQUEST_HEADER, read_body, text},
     config,
     join::{ADMISSION_HEADER, is_upgrade},
     log::{self, Spawn},
+    object::{
+        self, Due, Host, Shell,
+        sockets::{self, Sockets},
+    },
     platform,
     problem::Problem,
     room_guard::{NO_NEW_ROOM_HEADER, ROOM_USE_HEADER},
-    room_stub::{CLOCK_STOPPED, TIME_HEADER},
+    room_stub::{API_PATH, CLOCK_STOPPED, JOIN_PATH, TIME_HEADER},
 };
 
 /// The Durable Object class of rooms.
@@ -59,38 +58,22 @@ const SPAWN: Spawn<'_> = &|task| spawn_local(task);
 /// The UTF-16 units of the longest frame.
 const FRAME_UNITS_MAX: u32 = FRAME_BYTES_MAX as u32;
 
-/// Delay before an alarm whose turn failed is run again.
-const ALARM_RETRY_MS: u64 = 60_000;
-
 /// The state of the object. Timers and pending requests share it.
 struct Object {
-    state: State,
+    shell: Shell<Machine>,
     env: Env,
-    /// The time that the alarm is set for, if any.
-    alarm: Rc<Cell<Option<Timestamp>>>,
-    /// True while the alarm is being handled.
-    is_ringing: Cell<bool>,
-    /// The time at which the next timer flushes.
-    flushes_at: Cell<Option<Timestamp>>,
-    /// True if a timer runs that will read the queues of all sockets.
-    checks_queues: Cell<bool>,
     /// The object's clock, compared with the Worker's.
     clock: Cell<ClockWatch>,
     /// The number of API requests since the object started.
     api_requests: Cell<u64>,
     /// API requests without a response yet.
     pending: RefCell<BTreeMap<ApiRequestId, oneshot::Sender<std::result::Result<Reply, Refusal>>>>,
-    /// `None` until the first event after the object started.
-    awake: RefCell<Option<Awake>>,
 }
 
-/// The room and its resources, in memory while the object does not hibernate.
-struct Awake {
-    room: snug_core::Room<Store>,
-    sockets: Sockets,
-    /// True if the room is to be restored from storage with the next event.
-    restarts: bool,
-}
+/// The room with its storage.
+type Machine = snug_core::Room<Store>;
+
+type Awake = object::Awake<Machine>;
 
 /// The object's event handlers. They are exported by hand instead of by worker-rs's macro: they
 /// await nothing, and a promise for each would double the cost of a small event.
@@ -103,25 +86,12 @@ impl Room {
         if let Err(error) = platform::set_auto_response(&state, PING, PONG) {
             console_error!("auto-response: {error}");
         }
-        let alarm = Rc::new(Cell::new(None));
-        let (slot, storage) = (alarm.clone(), state.storage());
-        let _loaded = state.block_concurrency_while(async move {
-            // If it cannot be read, the alarm is only set once more than necessary.
-            let at = storage.get_alarm().await.unwrap_or_default();
-            slot.set(at.and_then(|ms| u64::try_from(ms).ok()).map(Timestamp));
-            Ok(())
-        });
         let object = Rc::new(Object {
-            state,
+            shell: Shell::new(state),
             env,
-            alarm,
-            is_ringing: Cell::new(false),
-            flushes_at: Cell::new(None),
-            checks_queues: Cell::new(false),
             clock: Cell::default(),
             api_requests: Cell::new(0),
             pending: RefCell::default(),
-            awake: RefCell::new(None),
         });
         Self { object }
     }
@@ -133,7 +103,13 @@ impl Room {
         let mut requester = Requester::default();
         self.object.check_clock(&request)?;
         let was_unused = self.object.is_unused()?;
-        if !request.headers().has(API_REQUEST_HEADER)? {
+        // A Worker of the version before sends no path, but only API requests with this header.
+        let is_api = match request.path().as_str() {
+            JOIN_PATH => false,
+            API_PATH => true,
+            _ => request.headers().has(API_REQUEST_HEADER)?,
+        };
+        if !is_api {
             let admitted = self.object.admit(&request, was_unused, &mut requester);
             let response = admitted.or_else(|problem| self.object.refuse(problem, requester))?;
             return Ok(self.object.respond(response, was_unused)?);
@@ -149,18 +125,7 @@ impl Room {
 
     /// Handles the alarm.
     pub fn alarm(&self) -> std::result::Result<(), JsValue> {
-        self.object.alarm.set(None);
-        self.object.is_ringing.set(true);
-        let turned = self.object.turn(|awake| self.object.timeout(awake));
-        self.object.is_ringing.set(false);
-        // The runtime retries a failed alarm a few times, then gives up. If the room cannot wake for
-        // now, for example because of an invalid setting, it would never have an alarm again.
-        turned.or_else(|error| {
-            console_error!("alarm: {error}");
-            let later = platform::now().plus_ms(ALARM_RETRY_MS);
-            self.object.alarm.set(Some(later));
-            Ok(platform::set_alarm(&self.object.state.storage(), later)?)
-        })
+        Ok(self.object.ring(|awake| self.object.timeout(awake))?)
     }
 
     /// Handles a frame.
@@ -171,7 +136,7 @@ impl Room {
         message: &JsValue,
     ) -> std::result::Result<(), JsValue> {
         let socket = WebSocket::from(socket);
-        let Some(from) = sockets::id_of(&self.object.state, &socket) else {
+        let Some(from) = sockets::id_of(self.object.state(), &socket) else {
             return Ok(());
         };
         let input = match message.dyn_ref::<JsString>() {
@@ -234,10 +199,10 @@ impl Object {
         }
         self.sweep_if_due()?;
         self.with_awake(|awake| {
-            let own = awake.room.sockets_of(&admission.user);
+            let own = awake.machine.sockets_of(&admission.user);
             let unread_bytes = awake.sockets.unread_bytes_of(own);
             let now = platform::now();
-            awake.room.admit(&admission, unread_bytes, now)
+            awake.machine.admit(&admission, unread_bytes, now)
         })??;
         if is_probe {
             return Err(Refusal::UpgradeRequired.into());
@@ -245,7 +210,7 @@ impl Object {
         let WebSocketPair { client, server } = WebSocketPair::new()?;
         let connection = ConnectionId(platform::random()?);
         let lines = admission.options.lines;
-        self.with_awake(|awake| awake.sockets.accept(&self.state, connection, &server))??;
+        self.with_awake(|awake| awake.sockets.accept(self.state(), connection, &server))??;
         let joined = self.turn(|_| Input::Connect {
             connection,
             admission,
@@ -319,7 +284,7 @@ impl Object {
         self.clock.set(watch);
         if has_stopped {
             console_error!("{CLOCK_STOPPED}: all clients have to reconnect");
-            platform::abort(&self.state, CLOCK_STOPPED)?;
+            platform::abort(self.state(), CLOCK_STOPPED)?;
         }
         Ok(())
     }
@@ -339,12 +304,12 @@ impl Object {
 
     /// Returns true if the room is not in use: was never used, or was removed. A request about such a room must not create it.
     fn is_unused(&self) -> Result<bool> {
-        Ok(self.awake.borrow().is_none() && Store::is_new(self.state.storage())?)
+        Ok(!self.shell.is_awake() && Store::is_new(self.state().storage())?)
     }
 
     /// Closes dead sockets if there may be any, so that the next request neither counts nor lists them.
     fn sweep_if_due(self: &Rc<Self>) -> Result<()> {
-        if self.with_awake(|awake| awake.room.is_sweep_due(platform::now()))? {
+        if self.with_awake(|awake| awake.machine.is_sweep_due(platform::now()))? {
             self.turn(|awake| self.timeout(awake))?;
         }
         Ok(())
@@ -352,15 +317,15 @@ impl Object {
 
     /// Returns the input for the alarm. Only a look for dead sockets needs to ask each for its last ping.
     fn timeout(&self, awake: &Awake) -> Input {
-        let is_sweep = awake.room.is_sweep_due(platform::now());
+        let is_sweep = awake.machine.is_sweep_due(platform::now());
         Input::Timeout {
-            answered: is_sweep.then(|| awake.sockets.answered(&self.state)),
+            answered: is_sweep.then(|| awake.sockets.answered(self.state())),
         }
     }
 
     /// Disconnects a socket, on the first event that reports its end.
     fn on_socket_gone(self: &Rc<Self>, socket: &WebSocket, clean: bool) -> Result<()> {
-        let Some(connection) = sockets::id_of(&self.state, socket) else {
+        let Some(connection) = sockets::id_of(self.state(), socket) else {
             return Ok(());
         };
         self.turn(|awake| {
@@ -371,83 +336,78 @@ impl Object {
         Ok(())
     }
 
-    /// Runs one turn: handles one input and applies all outputs that follow from it.
-    fn turn(self: &Rc<Self>, input: impl FnOnce(&mut Awake) -> Input) -> Result<()> {
-        self.with_awake(|awake| {
-            let now = platform::now();
-            let input = input(awake);
-            let mut next = Some(input);
-            awake.room.set_unread_bytes(awake.sockets.unread_bytes());
-            while let Some(input) = next {
-                awake.room.handle_input(input, now);
-                self.drain(awake);
-                next = awake.sockets.is_too_slow().then(|| slow_consumers(awake));
-            }
-            self.arm_all(awake, now);
-        })
-    }
-
-    /// Applies all outputs.
-    fn drain(self: &Rc<Self>, awake: &mut Awake) {
-        while let Some(output) = awake.room.poll_output() {
-            self.apply(awake, output);
-        }
-        awake.room.store_mut().texts.clear();
-    }
-
-    /// Sets the alarm, and starts the timers that the room needs.
-    fn arm_all(self: &Rc<Self>, awake: &Awake, now: Timestamp) {
-        self.arm(awake);
-        self.arm_flush(awake, now);
-        self.arm_queue_check(awake);
-    }
-
-    /// Wakes the room if necessary, and does what its restoration asks for: a refused join or a probe
-    /// may be the only event for a long time.
-    fn with_awake<T>(self: &Rc<Self>, body: impl FnOnce(&mut Awake) -> T) -> Result<T> {
-        let mut awake = self
-            .awake
-            .try_borrow_mut()
-            .map_err(|_| Error::RustError("turns overlap".into()))?;
-        if awake.is_none() {
-            let now = platform::now();
-            let mut woken = self.wake()?;
-            self.drain(&mut woken);
-            self.arm_all(&woken, now);
-            *awake = Some(woken);
-        }
-        let done = awake
-            .as_mut()
-            .map(body)
-            .ok_or_else(|| Error::RustError("not awake".into()))?;
-        if awake.as_ref().is_some_and(|awake| awake.restarts) {
-            *awake = None;
-            self.pending.borrow_mut().clear();
-        }
-        Ok(done)
+    fn state(&self) -> &State {
+        &self.shell.state
     }
 
     fn name(&self) -> Result<RoomName> {
-        let name = self.state.id().name().as_deref().and_then(RoomName::parse);
+        let name = self
+            .state()
+            .id()
+            .name()
+            .as_deref()
+            .and_then(RoomName::parse);
         name.ok_or_else(|| Error::RustError("the object's name is not a valid room name".into()))
     }
 
     /// Returns the prefix of the room's event ids: enough of the object's id to be unique.
     fn source(&self) -> String {
-        self.state.id().to_string().chars().take(16).collect()
+        self.state().id().to_string().chars().take(16).collect()
+    }
+}
+
+impl object::Machine for Machine {
+    type Input = Input;
+    type Output = Output;
+
+    fn handle_input(&mut self, input: Input, now: Timestamp) {
+        Self::handle_input(self, input, now);
     }
 
-    /// Restores the room from its storage and its sockets' attachments.
+    fn poll_output(&mut self) -> Option<Output> {
+        Self::poll_output(self)
+    }
+
+    /// The time of the removal is exact, because a restored room knows it only from the alarm.
+    fn poll_timeout(&self) -> Option<Due> {
+        Self::poll_timeout(self).map(|(at, wake)| Due {
+            at,
+            is_exact: wake == Wake::Removal,
+        })
+    }
+
+    fn poll_flush(&self) -> Option<u64> {
+        Self::poll_flush(self)
+    }
+
+    fn set_unread_bytes(&mut self, bytes: u64) {
+        Self::set_unread_bytes(self, bytes);
+    }
+
+    fn flush() -> Input {
+        Input::Flush
+    }
+
+    fn slow_consumers(queued: BTreeMap<ConnectionId, u64>) -> Input {
+        Input::SlowConsumers { queued }
+    }
+}
+
+impl Host for Object {
+    type Machine = Machine;
+
+    fn shell(&self) -> &Shell<Machine> {
+        &self.shell
+    }
+
     fn wake(&self) -> Result<Awake> {
         let name = self.name()?;
         let config =
             config::load(&self.env).map_err(|refusal| Error::RustError(refusal.code().into()))?;
-        let store = Store::open(self.state.storage())?;
-        let (sockets, kept) = Sockets::restore(&self.state)?;
-        let is_ringing = self.is_ringing.get();
-        let alarm = is_ringing.then(platform::now).or(self.alarm.get());
-        let stored = store.load(&self.source(), alarm)?;
-        let room = snug_core::Room::restore(
+        let store = Store::open(self.state().storage())?;
+        let (sockets, kept) = Sockets::restore(self.state())?;
+        let stored = store.load(&self.source(), self.shell.alarm())?;
+        let machine = Machine::restore(
             name,
             config.room.clone(),
             store,
@@ -456,18 +416,19 @@ impl Object {
             platform::now(),
         );
         Ok(Awake {
-            room,
+            machine,
             sockets,
             restarts: false,
         })
     }
 
-    /// Applies one output.
     fn apply(self: &Rc<Self>, awake: &mut Awake, output: Output) {
-        let Awake { room, sockets, .. } = awake;
+        let Awake {
+            machine, sockets, ..
+        } = awake;
         match output {
             Output::Send { to, text } => {
-                let encoded = room.store_mut().texts.encode(&text);
+                let encoded = machine.store_mut().texts.encode(&text);
                 sockets.send(&to, encoded, text.len());
             }
             Output::Attach {
@@ -495,70 +456,19 @@ impl Object {
             Output::Log(line) => log::write(line, SPAWN),
             Output::Restart => awake.restarts = true,
             Output::Remove => {
-                log_fault("remove", room.store().remove());
-                self.alarm.set(None);
+                log_fault("remove", machine.store().remove());
+                self.shell.forget_alarm();
                 awake.restarts = true;
             }
         }
     }
 
-    /// Sets the alarm if something is due before it, and deletes it if nothing is due. For the removal of
-    /// the room, sets it exactly, because a restored room knows the time of its removal only from the alarm.
-    fn arm(&self, awake: &Awake) {
-        let storage = self.state.storage();
-        let (due, set) = (awake.room.poll_timeout(), self.alarm.get());
-        let armed = match due {
-            Some((at, Wake::Removal)) if set != Some(at) => platform::set_alarm(&storage, at),
-            Some((at, _)) if set.is_none_or(|set| at < set) => platform::set_alarm(&storage, at),
-            None if set.is_some() => platform::delete_alarm(&storage),
-            _ => return,
-        };
-        match armed {
-            Ok(()) => self.alarm.set(due.map(|(at, _)| at)),
-            Err(error) => console_error!("alarm: {error}"),
-        }
+    fn on_applied(&self, awake: &mut Awake) {
+        awake.machine.store_mut().texts.clear();
     }
 
-    /// Starts a timer that reads the queues of all sockets, if together they are long.
-    fn arm_queue_check(self: &Rc<Self>, awake: &Awake) {
-        if !awake.sockets.is_check_due() || self.checks_queues.replace(true) {
-            return;
-        }
-        let object = Rc::downgrade(self);
-        platform::run_in_ms(QUEUE_CHECK_MS, move || {
-            let Some(object) = object.upgrade() else {
-                return;
-            };
-            object.checks_queues.set(false);
-            if let Err(error) = object.turn(slow_consumers) {
-                console_error!("queues: {error}");
-            }
-        });
-    }
-
-    /// Starts a timer for the room's next flush, unless an earlier one runs.
-    fn arm_flush(self: &Rc<Self>, awake: &Awake, now: Timestamp) {
-        let Some(wait_ms) = awake.room.poll_flush() else {
-            return;
-        };
-        let due = now.plus_ms(wait_ms);
-        if self.flushes_at.get().is_some_and(|at| at <= due) {
-            return;
-        }
-        self.flushes_at.set(Some(due));
-        // Weak, because the timer of an object that was reset never fires and would leak the object.
-        let object = Rc::downgrade(self);
-        platform::run_in_ms(wait_ms, move || {
-            let object = object.upgrade();
-            // Ignore a timer that a newer one has replaced.
-            let Some(object) = object.filter(|one| one.flushes_at.get() == Some(due)) else {
-                return;
-            };
-            object.flushes_at.set(None);
-            if let Err(error) = object.turn(|_| Input::Flush) {
-                console_error!("flush: {error}");
-            }
-        });
+    fn on_dropped(&self) {
+        self.pending.borrow_mut().clear();
     }
 }
 
@@ -571,13 +481,6 @@ fn check_creation(request: &Request) -> std::result::Result<(), Problem> {
     match request.headers().has(NO_NEW_ROOM_HEADER)? {
         true => Err(Refusal::RateLimited { seconds: 1 }.into()),
         false => Ok(()),
-    }
-}
-
-/// Reads the queues of all sockets.
-fn slow_consumers(awake: &mut Awake) -> Input {
-    Input::SlowConsumers {
-        queued: awake.sockets.read_queues(),
     }
 }
 

@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use snug_core::{
     ConnectionId, Input, TaskId,
-    auth::token,
     backend::{publish_hook::HookRequest, webhook::Delivery},
     protocol::command::CommandId,
     room::io::DeliveryOutcome,
@@ -14,7 +13,7 @@ use snug_core::{
 use worker::console_error;
 
 use super::Object;
-use crate::{config, jwks, platform, publish_hook, webhook};
+use crate::{config, object::Host, platform, publish_hook, token, webhook};
 
 impl Object {
     /// Verifies a new token, as for a join request.
@@ -22,15 +21,14 @@ impl Object {
         self: &Rc<Self>,
         connection: ConnectionId,
         id: Option<CommandId>,
-        Secret(token): Secret,
+        token: Secret,
     ) {
         let object = self.clone();
-        self.state.wait_until(async move {
+        self.state().wait_until(async move {
             let outcome = match config::load(&object.env) {
                 Ok(config) => {
-                    let runtime = jwks::Runtime::new(|task| object.state.wait_until(task));
                     let rules = &config.admission.tokens;
-                    token::verify(&token, rules, platform::now(), &runtime).await
+                    token::verify(&token, rules, |task| object.state().wait_until(task)).await
                 }
                 Err(refusal) => Err(refusal),
             };
@@ -48,7 +46,7 @@ impl Object {
     /// Sends a webhook delivery to the back end.
     pub(super) fn deliver(self: &Rc<Self>, task: TaskId, delivery: Delivery) {
         let object = self.clone();
-        self.state.wait_until(async move {
+        self.state().wait_until(async move {
             let outcome = match object.name() {
                 Ok(room) => webhook::send(&object.env, &room, &delivery).await,
                 Err(_) => DeliveryOutcome::Failed {
@@ -70,7 +68,7 @@ impl Object {
     /// Calls the publish hook.
     pub(super) fn call_publish_hook(self: &Rc<Self>, task: TaskId, request: HookRequest) {
         let object = self.clone();
-        self.state.wait_until(async move {
+        self.state().wait_until(async move {
             let decisions = match config::load(&object.env) {
                 Ok(config) => publish_hook::call(&config, &request).await,
                 Err(_) => None,

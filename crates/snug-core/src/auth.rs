@@ -1,6 +1,6 @@
 //! Authentication and admission: turns a join request into an [`Admission`] or a refusal.
 //!
-//! [`JoinRequest::read`] checks the request's form and origin, [`token::verify`] checks the token, and
+//! [`JoinRequest::read`] checks the request's form and origin, [`token::Verification`] checks the token, and
 //! [`JoinRequest::admit`] checks what the token grants in the room.
 
 pub mod join_request;

@@ -20,8 +20,7 @@ use snug_core::{
 use worker::{Result, Storage, console_error};
 
 use self::database::Database;
-use super::text_cache::JsTextCache;
-use crate::platform;
+use crate::{object::text_cache::JsTextCache, platform};
 
 type Outcome<T> = std::result::Result<T, StorageFault>;
 

@@ -6,15 +6,18 @@ mod operations;
 #[allow(dead_code)]
 #[path = "../../../crates/snug-core/tests/room/store.rs"]
 mod memory;
-#[allow(dead_code)]
-#[path = "../../../src/platform.rs"]
+#[allow(dead_code, unused_imports)]
+#[path = "../../../src/platform/mod.rs"]
 mod platform;
 #[allow(dead_code)]
 #[path = "../../../src/room/store/mod.rs"]
 mod store;
-#[allow(dead_code)]
-#[path = "../../../src/room/text_cache.rs"]
-mod text_cache;
+/// The part of the Worker's module that the store uses.
+#[path = "../../../src/object"]
+mod object {
+    #[allow(dead_code)]
+    pub mod text_cache;
+}
 
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object, event};
 

@@ -1,6 +1,6 @@
 //! Checks a join request before the WebSocket upgrade; results in an [`Admission`] or a [`Refusal`].
 //!
-//! [`JoinRequest::read`] checks the request's form and origin, [`crate::auth::token::verify`] the
+//! [`JoinRequest::read`] checks the request's form and origin, [`crate::auth::token::Verification`] the
 //! token, and [`JoinRequest::admit`] what the token grants in the room.
 
 use std::rc::Rc;

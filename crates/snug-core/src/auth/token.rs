@@ -7,7 +7,7 @@ mod identity_provider;
 mod key;
 pub(crate) mod numeric_date;
 
-use std::{future::Future, rc::Rc};
+use std::{rc::Rc, vec};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use jwt_compact::{
@@ -45,28 +45,6 @@ pub struct TokenRules {
     pub leeway_ms: u64,
 }
 
-/// Platform operations that verifying a token needs.
-pub trait Platform {
-    /// Returns true if the key verifies the signature of these bytes.
-    fn verify_signature(
-        &self,
-        key: &PublicKey,
-        signed: &[u8],
-        signature: &[u8],
-    ) -> impl Future<Output = bool>;
-
-    /// Returns the identity provider's keys that match the selector: see [`IdentityProvider`].
-    ///
-    /// # Errors
-    ///
-    /// `auth_unavailable` if the keys cannot be fetched.
-    fn provider_keys(
-        &self,
-        provider: &ServiceUrl,
-        selector: &KeySelector,
-    ) -> impl Future<Output = Result<Vec<Rc<Key>>, Refusal>>;
-}
-
 /// The header fields that are read besides `alg` and `kid`.
 #[derive(Clone, Deserialize)]
 struct Header {
@@ -85,42 +63,138 @@ const NOT_SIGNED: Refusal = Refusal::TokenInvalid(
     "No configured key of the token's algorithm verifies the token's signature",
 );
 
-/// Verifies a token and reads its claims.
+/// The verification of a token.
 ///
-/// # Errors
-///
-/// `token_invalid`, `token_expired` or `token_not_yet_valid`; `auth_unavailable` if a key could not
-/// be fetched. Claims are read only after the signature is verified, so a refusal reveals nothing
-/// about the claims of a forged token.
-pub async fn verify(
-    token: &str,
-    rules: &TokenRules,
+/// Claims are read only after the signature is verified, so a refusal reveals nothing about the claims of
+/// a forged token.
+pub struct Verification<'a> {
+    token: &'a str,
+    rules: &'a TokenRules,
     now: Timestamp,
-    platform: &impl Platform,
-) -> Result<Claims, Refusal> {
-    if token.len() > TOKEN_BYTES_MAX {
-        return Err(Refusal::TokenInvalid("The token is over 8 KiB"));
+    untrusted: UntrustedToken<'a, Header>,
+    selector: KeySelector,
+    /// The keys that have not been tried yet; `None` until they are known.
+    candidates: Option<vec::IntoIter<Rc<Key>>>,
+    /// True once a key has verified the signature.
+    is_signed: bool,
+}
+
+/// The next step of a [`Verification`].
+pub enum Step<'a> {
+    /// Get the identity provider's keys that match the selector, and pass them to
+    /// [`Verification::set_keys`]: see [`IdentityProvider`].
+    GetKeys {
+        /// The URL of the provider's key set.
+        provider: &'a ServiceUrl,
+        /// The selector.
+        selector: KeySelector,
+    },
+    /// Check whether the key verifies the signature of these bytes, and pass the result to
+    /// [`Verification::set_checked`].
+    CheckSignature {
+        /// The key, which is a public one: [`Key::public`].
+        key: Rc<Key>,
+        /// The signed bytes.
+        signed: &'a [u8],
+        /// The signature.
+        signature: Vec<u8>,
+    },
+    /// The verification has ended: with the claims, or with `token_invalid`, `token_expired` or
+    /// `token_not_yet_valid`.
+    Done(Result<Claims, Refusal>),
+}
+
+impl<'a> Verification<'a> {
+    /// Starts the verification of a token.
+    ///
+    /// # Errors
+    ///
+    /// `token_invalid` if it is not a token, or has an algorithm that no key can have.
+    pub fn start(token: &'a str, rules: &'a TokenRules, now: Timestamp) -> Result<Self, Refusal> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(Refusal::TokenInvalid("The token is over 8 KiB"));
+        }
+        let untrusted = UntrustedToken::<Header>::try_from(token)
+            .map_err(|_| Refusal::TokenInvalid("The token is not a signed JWT"))?;
+        if untrusted.header().other_fields.has_crit {
+            return Err(Refusal::TokenInvalid("The token has a 'crit' header"));
+        }
+        let selector = KeySelector {
+            algorithm: Algorithm::named(untrusted.algorithm()).ok_or(NOT_SIGNED)?,
+            key_id: untrusted.header().key_id.clone(),
+        };
+        Ok(Self {
+            token,
+            rules,
+            now,
+            untrusted,
+            selector,
+            candidates: None,
+            is_signed: false,
+        })
     }
-    let untrusted = UntrustedToken::<Header>::try_from(token)
-        .map_err(|_| Refusal::TokenInvalid("The token is not a signed JWT"))?;
-    if untrusted.header().other_fields.has_crit {
-        return Err(Refusal::TokenInvalid("The token has a 'crit' header"));
-    }
-    let selector = KeySelector {
-        algorithm: Algorithm::named(untrusted.algorithm()).ok_or(NOT_SIGNED)?,
-        key_id: untrusted.header().key_id.clone(),
-    };
-    let (signed, _) = token.rsplit_once('.').unwrap_or_default();
-    for key in rules.keys_of(&selector, platform).await? {
-        let signature = untrusted.signature_bytes();
-        if key.verifies(signed.as_bytes(), signature, platform).await {
-            let payload = token.split('.').nth(1).unwrap_or_default();
-            // Parsing the token has checked the encoding.
-            let json = Base64UrlUnpadded::decode_vec(payload).map_err(|_| NOT_SIGNED)?;
-            return Claims::of_token(&json, rules, now);
+
+    /// Returns the next step.
+    pub fn next_step(&mut self) -> Step<'a> {
+        loop {
+            if self.is_signed {
+                return Step::Done(self.claims());
+            }
+            let Some(candidates) = &mut self.candidates else {
+                match self.rules.keys_of(&self.selector) {
+                    Keys::Known(keys) => self.set_keys(keys),
+                    Keys::Provider(provider) => {
+                        let selector = self.selector.clone();
+                        return Step::GetKeys { provider, selector };
+                    }
+                }
+                continue;
+            };
+            let Some(key) = candidates.next() else {
+                return Step::Done(Err(NOT_SIGNED));
+            };
+            let (signed, _) = self.token.rsplit_once('.').unwrap_or_default();
+            let (signed, signature) = (signed.as_bytes(), self.untrusted.signature_bytes());
+            match &key.material {
+                Material::Hs256(key) => self.is_signed = holds(&Hs256, key, signed, signature),
+                Material::Hs384(key) => self.is_signed = holds(&Hs384, key, signed, signature),
+                Material::Hs512(key) => self.is_signed = holds(&Hs512, key, signed, signature),
+                Material::Public(public) if signature.len() == public.signature_bytes => {
+                    let signature = signature.to_vec();
+                    return Step::CheckSignature {
+                        key,
+                        signed,
+                        signature,
+                    };
+                }
+                Material::Public(_) => {}
+            }
         }
     }
-    Err(NOT_SIGNED)
+
+    /// Sets the keys that may have signed the token.
+    pub fn set_keys(&mut self, keys: Vec<Rc<Key>>) {
+        self.candidates = Some(keys.into_iter());
+    }
+
+    /// Sets whether the last key verifies the signature.
+    pub fn set_checked(&mut self, holds: bool) {
+        self.is_signed = holds;
+    }
+
+    fn claims(&self) -> Result<Claims, Refusal> {
+        let payload = self.token.split('.').nth(1).unwrap_or_default();
+        // Parsing the token has checked the encoding.
+        let json = Base64UrlUnpadded::decode_vec(payload).map_err(|_| NOT_SIGNED)?;
+        Claims::of_token(&json, self.rules, self.now)
+    }
+}
+
+/// The keys that may have signed a token.
+enum Keys<'a> {
+    Known(Vec<Rc<Key>>),
+    /// Those of an identity provider.
+    Provider(&'a ServiceUrl),
 }
 
 impl TokenRules {
@@ -132,35 +206,15 @@ impl TokenRules {
 
     /// Returns the keys that match the selector: the configured ones or, if there are none, the
     /// identity provider's.
-    async fn keys_of(
-        &self,
-        selector: &KeySelector,
-        platform: &impl Platform,
-    ) -> Result<Vec<Rc<Key>>, Refusal> {
+    fn keys_of(&self, selector: &KeySelector) -> Keys<'_> {
         if let Algorithm::Hmac(_) = selector.algorithm {
             let fits = |key: &&Rc<Key>| key.algorithm() == selector.algorithm;
-            return Ok(self.secrets.iter().filter(fits).cloned().collect());
+            return Keys::Known(self.secrets.iter().filter(fits).cloned().collect());
         }
         let configured = self.public.find(selector);
         match &self.provider {
-            Some(provider) if configured.is_empty() => {
-                platform.provider_keys(provider, selector).await
-            }
-            _ => Ok(configured),
-        }
-    }
-}
-
-impl Key {
-    async fn verifies(&self, signed: &[u8], signature: &[u8], platform: &impl Platform) -> bool {
-        match &self.material {
-            Material::Hs256(key) => holds(&Hs256, key, signed, signature),
-            Material::Hs384(key) => holds(&Hs384, key, signed, signature),
-            Material::Hs512(key) => holds(&Hs512, key, signed, signature),
-            Material::Public(key) => {
-                let is_whole = signature.len() == key.signature_bytes;
-                is_whole && platform.verify_signature(key, signed, signature).await
-            }
+            Some(provider) if configured.is_empty() => Keys::Provider(provider),
+            _ => Keys::Known(configured),
         }
     }
 }

@@ -41,7 +41,7 @@ pub enum Refusal {
     /// The path does not exist.
     NotFound,
     /// The path does not support the method; these are allowed.
-    MethodNotAllowed(&'static [&'static str]),
+    MethodNotAllowed(Vec<&'static str>),
     /// A body or a message exceeds its size limit; the text names it.
     TooLarge(&'static str),
     /// The join request is valid, but is not a WebSocket upgrade.
@@ -328,7 +328,7 @@ mod tests {
             ),
             (Refusal::NotFound, 404, "not_found", None),
             (
-                Refusal::MethodNotAllowed(&["GET", "HEAD"]),
+                Refusal::MethodNotAllowed(vec!["GET", "HEAD"]),
                 405,
                 "method_not_allowed",
                 Some("allow: GET, HEAD"),

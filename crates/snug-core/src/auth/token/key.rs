@@ -115,6 +115,14 @@ impl Key {
         Self { id: None, material }
     }
 
+    /// Returns the public key; `None` if the key is a secret.
+    pub fn public(&self) -> Option<&PublicKey> {
+        match &self.material {
+            Material::Public(key) => Some(key),
+            _ => None,
+        }
+    }
+
     /// Returns the key's algorithm.
     pub fn algorithm(&self) -> Algorithm {
         match &self.material {

@@ -1,10 +1,6 @@
 //! A fake platform for tests: it returns fixed results and records the calls.
 
-use std::{
-    cell::RefCell,
-    pin::pin,
-    task::{Context, Poll, Waker},
-};
+use std::cell::RefCell;
 
 use super::*;
 
@@ -29,22 +25,6 @@ impl FakePlatform {
     }
 }
 
-impl Platform for FakePlatform {
-    async fn verify_signature(&self, key: &PublicKey, _: &[u8], _: &[u8]) -> bool {
-        self.checked.borrow_mut().push(key.clone());
-        self.holds
-    }
-
-    async fn provider_keys(
-        &self,
-        _: &ServiceUrl,
-        selector: &KeySelector,
-    ) -> Result<Vec<Rc<Key>>, Refusal> {
-        self.lookups.borrow_mut().push(selector.clone());
-        self.provided.clone()
-    }
-}
-
 /// Verifies a token with the configured keys only.
 pub(crate) fn verify(token: &str, rules: &TokenRules, now: Timestamp) -> Result<Claims, Refusal> {
     verify_on(&FakePlatform::new(false), token, rules, now)
@@ -56,9 +36,19 @@ pub(crate) fn verify_on(
     rules: &TokenRules,
     now: Timestamp,
 ) -> Result<Claims, Refusal> {
-    let result = pin!(super::verify(token, rules, now, platform));
-    match result.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(result) => result,
-        Poll::Pending => panic!("the future is pending, but the fake platform never waits"),
+    let mut verification = Verification::start(token, rules, now)?;
+    loop {
+        match verification.next_step() {
+            Step::GetKeys { selector, .. } => {
+                platform.lookups.borrow_mut().push(selector);
+                verification.set_keys(platform.provided.clone()?);
+            }
+            Step::CheckSignature { key, .. } => {
+                let key = key.public().expect("a public key").clone();
+                platform.checked.borrow_mut().push(key);
+                verification.set_checked(platform.holds);
+            }
+            Step::Done(result) => return result,
+        }
     }
 }

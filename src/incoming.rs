@@ -1,0 +1,92 @@
+//! A request to the Worker, with the parts that several handlers read.
+
+use std::rc::Rc;
+
+use snug_core::{
+    Config, Origin, Refusal,
+    auth::token::{Claims, TokenRules},
+    log::Requester,
+    secret::Secret,
+};
+use web_sys::Url;
+use worker::{Context, Env, Request, Result};
+
+use crate::{config, log::Spawn, platform, token};
+
+/// A request, parsed once.
+pub struct Incoming<'a> {
+    pub request: &'a Request,
+    pub env: &'a Env,
+    pub context: &'a Context,
+    /// The method, as it was sent: worker-rs turns unknown ones into GET.
+    pub method: String,
+    /// The `Origin` header, which browsers send with all requests of a page that Snug answers.
+    pub origin: Option<String>,
+    config: std::result::Result<Rc<Config>, Refusal>,
+    url: Option<Url>,
+}
+
+impl<'a> Incoming<'a> {
+    /// Reads a request.
+    pub fn read(request: &'a Request, env: &'a Env, context: &'a Context) -> Result<Self> {
+        Ok(Self {
+            request,
+            env,
+            context,
+            method: request.inner().method(),
+            origin: request.headers().get("origin")?,
+            config: config::load(env),
+            url: platform::url(request),
+        })
+    }
+
+    /// Returns the settings.
+    ///
+    /// # Errors
+    ///
+    /// `misconfigured` if one is invalid.
+    pub fn config(&self) -> std::result::Result<&Rc<Config>, Refusal> {
+        self.config.as_ref().map_err(Clone::clone)
+    }
+
+    /// Returns the URL.
+    ///
+    /// # Errors
+    ///
+    /// `bad_request` if it cannot be read.
+    pub fn url(&self) -> std::result::Result<&Url, Refusal> {
+        let url = self.url.as_ref();
+        url.ok_or(Refusal::BadRequest("The URL cannot be read"))
+    }
+
+    /// Returns a header.
+    pub fn header(&self, name: &str) -> Result<Option<String>> {
+        self.request.headers().get(name)
+    }
+
+    /// Returns who sent the request, as far as it is known before the token is read.
+    pub fn requester(&self) -> Requester {
+        Requester {
+            origin: self.origin.as_deref().map(Origin::new),
+            ..Requester::default()
+        }
+    }
+
+    /// Verifies a token of this request, and returns its claims.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`token::verify`].
+    pub async fn verify(
+        &self,
+        token: &Secret,
+        rules: &TokenRules,
+    ) -> std::result::Result<Claims, Refusal> {
+        token::verify(token, rules, |task| self.context.wait_until(task)).await
+    }
+
+    /// Calls the body with what runs a task to its end, even if the request ends first.
+    pub fn with_spawn<T>(&self, body: impl FnOnce(Spawn<'_>) -> T) -> T {
+        body(&|task| self.context.wait_until(task))
+    }
+}
