@@ -2,6 +2,7 @@
 
 import { createHmac, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import type { SnugError } from "snug-client";
 import { afterAll, describe, expect, it, vi } from "vitest";
 import { type Client, connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
@@ -390,20 +391,31 @@ describe("the client", () => {
 
   it("the client has each message stored once if the room is lost before the decision", async () => {
     let requests = 0;
-    const room = roomOf(async (messages) => {
-      if (++requests === 1) {
-        await strict.hibernate(room);
-        await sleep(300);
-      }
-      return each(() => ({ allow: true }))(messages);
-    });
-    // The client has to give up before the room does, after 2 s.
-    const ann = await joinAndConnect(strict.origin, room, { timeoutMs: 800 });
-    const { offset } = await ann.publish("once");
-    expect(offset).toBe(1);
+    const joinRoomThatIsLost = () => {
+      requests = 0;
+      const room = roomOf(async (messages) => {
+        if (++requests === 1) {
+          await strict.hibernate(room);
+          await sleep(300);
+        }
+        return each(() => ({ allow: true }))(messages);
+      });
+      // The client has to give up before the room does, after 2 s.
+      return joinAndConnect(strict.origin, room, { timeoutMs: 800 });
+    };
+    let ann = await joinRoomThatIsLost();
+    const publish = () => ann.publish("once").catch((error: SnugError) => error);
+    let published = await publish();
+    // On a busy machine, the room may be lost only after it has given up. Then it is another one's turn.
+    for (let attempts = 1; "code" in published && attempts < 5; attempts++) {
+      expect(published.code).toBe("internal");
+      ann = await joinRoomThatIsLost();
+      published = await publish();
+    }
+    expect(published).toMatchObject({ offset: 1 });
     await ann.publish("twice");
     expect(requests).toBe(3);
-    const bob = await connect(strict, room, { user: "bob" });
+    const bob = await connect(strict, ann.name, { user: "bob" });
     const { messages } = await bob.request({ type: "history" });
     expect(dataOf(messages)).toEqual(["once", "twice"]);
   });

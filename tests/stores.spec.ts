@@ -68,8 +68,8 @@ it("SQLite and memory return the same for each call of a store", async () => {
   ]);
 });
 
-const seeds = [2, 3, Math.floor(Math.random() * 2 ** 40)];
+const seeds = [2, Math.floor(Math.random() * 2 ** 40)];
 
 it.each(seeds)("SQLite and memory return the same for the operations of seed %d", async (seed) => {
-  expect((await compare(seed, 300)).append).toBeGreaterThan(0);
+  expect((await compare(seed, 150)).append).toBeGreaterThan(0);
 });

@@ -44,9 +44,15 @@ it("a user who joins in a loop is refused for a moment, and others are not", asy
   }
   // Twice the connections that a user may have, and five a second.
   expect(joins).toBeLessThan(60);
-  const refused = await joinRefusal(worker, room, { user });
-  expect(refused).toMatchObject({ status: 429, headers: { "retry-after": "1" } });
-  expect(JSON.parse(refused.body)).toMatchObject({ code: "rate_limited" });
+  // The rate allows five more each second, some of which may pass between two requests.
+  const ask = () => joinRefusal(worker, room, { user }).catch(() => undefined);
+  const asked = await Promise.all(Array.from({ length: 15 }, ask));
+  const refusals = asked.filter((refusal) => refusal !== undefined);
+  expect(refusals.length).toBeGreaterThan(0);
+  for (const refused of refusals) {
+    expect(refused).toMatchObject({ status: 429, headers: { "retry-after": "1" } });
+    expect(JSON.parse(refused.body)).toMatchObject({ code: "rate_limited" });
+  }
   await connect(worker, room, { user: "ann" });
   await new Promise((resolve) => setTimeout(resolve, 1000));
   await connect(worker, room, { user });

@@ -45,21 +45,27 @@ it("a user who creates rooms in a loop is refused, and can still join rooms that
 }, async () => {
   await using worker = await startWorker();
   const rooms: string[] = [];
-  let refused: string | undefined;
+  let isRefused = false;
   const create = async (room: string) => {
     const client = await connect(worker, room, { user: "mallory" }).catch(() => undefined);
     client?.drop();
     if (client) rooms.push(room);
-    else refused = room;
+    else isRefused = true;
   };
-  while (rooms.length < 400 && refused === undefined) {
+  while (rooms.length < 400 && !isRefused) {
     await Promise.all(Array.from({ length: 10 }, () => create(newRoom())));
   }
   expect(rooms.length).toBeGreaterThanOrEqual(200);
   expect(rooms.length).toBeLessThan(300);
-  const { status, body } = await joinRefusal(worker, refused as string, { user: "mallory" });
-  expect(status).toBe(429);
-  expect(JSON.parse(body)).toMatchObject({ code: "rate_limited" });
+  // The rate allows one more room each second, which on a busy machine may pass between two requests.
+  const ask = () => joinRefusal(worker, newRoom(), { user: "mallory" }).catch(() => undefined);
+  const asked = await Promise.all(Array.from({ length: 20 }, ask));
+  const refusals = asked.filter((refusal) => refusal !== undefined);
+  expect(refusals.length).toBeGreaterThan(0);
+  for (const { status, body } of refusals) {
+    expect(status).toBe(429);
+    expect(JSON.parse(body)).toMatchObject({ code: "rate_limited" });
+  }
   await connect(worker, rooms[0] as string, { user: "mallory" });
   await connect(worker, newRoom(), { user: "ann" });
 });
