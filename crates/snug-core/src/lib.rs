@@ -12,6 +12,10 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+// The tests of the core's parts share files with those of the whole crate.
+#[cfg(test)]
+extern crate self as snug_core;
+
 pub mod auth;
 pub mod backend;
 pub mod capability;
@@ -28,6 +32,8 @@ pub mod room;
 pub mod secret;
 pub mod service_url;
 pub mod storage;
+#[cfg(test)]
+mod testing;
 
 pub use auth::Admission;
 pub use backend::{
