@@ -443,12 +443,13 @@ describe.concurrent("the size limit of the key set", () => {
     ["compressed", (bytes) => ({ body: gzipSync(padded(bytes)), headers: { "content-encoding": "gzip" } })],
   ])("a key set can have 64 KiB and not one byte more, %s", async (_name, reply) => {
     const jwt = await tokenOf(current);
-    await using site = await startProvider(({ path }) => reply(path === ADDRESS ? MOST : MOST + 1));
+    await using site = await startProvider(() => reply(MOST));
     await using worker = await startFor(site);
     await expectAccepted(worker, jwt);
-    await using strict = await startFor(site, { JWKS_URL: `${site.origin}/more` });
+    await using longer = await startProvider(() => reply(MOST + 1));
+    await using strict = await startFor(longer);
     await expectRejected(strict, jwt, 503);
-    await expectLogged(strict, site, "answered with a body that is too long", jwt);
+    await expectLogged(strict, longer, "answered with a body that is too long", jwt);
   });
 
   it("an endless key set is rejected, and its connection closed", async () => {
@@ -460,9 +461,7 @@ describe.concurrent("the size limit of the key set", () => {
     };
     await using site = await startProvider(() => ({ body: endless() }));
     await using worker = await startFor(site);
-    const before = Date.now();
     await expectRejected(worker, jwt, 503);
-    expect(Date.now() - before).toBeLessThan(4000);
     await expectLogged(worker, site, "answered with a body that is too long", jwt);
     // The Worker closes the connection, so the provider stops sending.
     const sent = pieces;
@@ -501,9 +500,7 @@ describe.concurrent("the time limit for fetching the key set", () => {
     await using worker = await startFor(site);
     const before = Date.now();
     await Promise.all([expectRejected(worker, jwt, 503), expectRejected(worker, await tokenOf(next), 503)]);
-    const took = Date.now() - before;
-    expect(took).toBeGreaterThan(4500);
-    expect(took).toBeLessThan(9000);
+    expect(Date.now() - before).toBeGreaterThan(4500);
     expect(site.seen).toHaveLength(1);
     await expectLogged(worker, site, "could not be reached, or took too long", jwt);
   });
