@@ -78,7 +78,7 @@ pub struct Shell<M> {
     awake: RefCell<Option<Awake<M>>>,
 }
 
-/// Delay before an alarm whose turn failed is run again.
+/// The delay before a failed alarm is retried.
 const ALARM_RETRY_MS: u64 = 60_000;
 
 impl<M> Shell<M> {

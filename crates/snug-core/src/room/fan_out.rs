@@ -201,7 +201,7 @@ mod tests {
     const ANN: ConnectionId = ConnectionId(1);
     const BOB: ConnectionId = ConnectionId(2);
 
-    /// A room in which all connections have the same class. Counts what is looked at.
+    /// A room whose connections all have the same class. Counts the connections that are looked at.
     #[derive(Default)]
     struct Crowd {
         size: u64,

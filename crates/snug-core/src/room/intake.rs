@@ -14,7 +14,7 @@ use crate::{
 const HOOK_QUEUE_FULL: &str = "too many messages await the publish hook; try again later";
 
 impl<S: Store> Room<S> {
-    /// Accepts a frame, whose commands are processed one by one as outputs are polled.
+    /// Accepts a frame. Its commands are processed one by one as outputs are polled.
     pub(super) fn receive(&mut self, from: ConnectionId, text: String) {
         let Some(connection) = self.roster.get_mut(from) else {
             return;
@@ -108,7 +108,7 @@ impl<S: Store> Room<S> {
         }
     }
 
-    /// Closes a connection whose command or frame is too long.
+    /// Closes a connection that sent too long a command or frame.
     pub(super) fn close_too_large(&mut self, from: ConnectionId) {
         self.refuse(
             from,

@@ -264,7 +264,7 @@ mod tests {
         RoomRules::by_default()
     }
 
-    /// A connection of Ann's, whose token has so many seconds left.
+    /// Returns a connection of Ann's. Its token expires in `seconds`.
     fn connection(id: ConnectionId, seconds: u64) -> Connection {
         let admission = Admission {
             user: ann(),

@@ -15,8 +15,8 @@ use crate::{
 
 /// The rows that wait in storage.
 ///
-/// A queue that is not long has a place for each event. In a long one, an event finds a place only if its
-/// user's share stays smaller than what is free, so that one user cannot fill it.
+/// A short queue accepts every event. A long one accepts an event only while its user's share is smaller
+/// than the free space, so that no user can fill the queue alone.
 #[derive(Debug)]
 pub(super) struct Places {
     /// The prefix of event ids.

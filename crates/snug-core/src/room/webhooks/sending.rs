@@ -22,7 +22,7 @@ pub(super) enum Sending {
     Settling(Settled),
 }
 
-/// A delivery that was sent and whose result is outstanding.
+/// A delivery that was sent and has no result yet.
 #[derive(Debug)]
 pub(super) struct InFlight {
     pub(super) task: TaskId,
