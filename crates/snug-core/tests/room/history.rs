@@ -63,6 +63,11 @@ fn pages_start_at_the_requested_offset() {
             (json!({ "before": 4, "limit": 3 }), 1..=3, false),
             (json!({ "before": 5, "limit": 3 }), 2..=4, true),
             (json!({ "before": 99, "limit": 1 }), 10..=10, true),
+            (
+                json!({ "before": 9_007_199_254_740_991_u64, "limit": 1 }),
+                10..=10,
+                true,
+            ),
             (json!({ "before": 2 }), 1..=1, false),
         ] {
             let expected = (offsets.collect(), more);
