@@ -43,8 +43,9 @@ fn welcome_comes_first_and_has_all_fields() {
 fn welcome_lists_the_present_members() {
     scenario(|room| {
         room.join("ann");
+        room.pass_ms(500);
         room.join("ann");
-        room.pass_ms(1000);
+        room.pass_ms(500);
         let bob = room.join("bob");
         room.receives(
             bob,

@@ -193,7 +193,12 @@ fn a_member_within_the_grace_period_is_still_listed() {
         room.drops(bob);
         room.skips_received();
         room.sends(ann, json!({ "type": "members", "id": 1 }));
-        let away = json!({ "user": "bob", "connections": 0, "info": { "name": "Bob" } });
+        let away = json!({
+            "user": "bob",
+            "connections": 0,
+            "info": { "name": "Bob" },
+            "since": START_MS,
+        });
         room.receives(
             ann,
             json!({ "members": [{ "user": "ann" }, away], "count": 2 }),
