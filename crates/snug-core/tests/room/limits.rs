@@ -80,6 +80,94 @@ fn a_frame_one_byte_over_the_limit_is_rejected() {
 }
 
 #[test]
+fn a_field_one_over_its_limit_is_rejected() {
+    let signal = |field: &str, value: Value| {
+        let mut command = json!({ "type": "signal", "data": 1 });
+        command[field] = value;
+        command
+    };
+    let history = |field: &str, value: u64| json!({ "type": "history", field: value });
+    let crabs = "🦀".repeat(15);
+    let safe_integer_max = (1_u64 << 53) - 1;
+    let fields = [
+        (
+            signal("event", json!("e".repeat(64))),
+            signal("event", json!("e".repeat(65))),
+        ),
+        (
+            // Counted in bytes and not in characters.
+            signal("event", json!(format!("{crabs}eeee"))),
+            signal("event", json!(format!("{crabs}eeeee"))),
+        ),
+        (
+            signal("to", json!(vec!["bob"; 32])),
+            signal("to", json!(vec!["bob"; 33])),
+        ),
+        (
+            signal("to", json!(["u".repeat(128)])),
+            signal("to", json!(["u".repeat(129)])),
+        ),
+        (history("limit", 100), history("limit", 101)),
+        (
+            history("after", safe_integer_max),
+            history("after", safe_integer_max + 1),
+        ),
+    ];
+    scenario(|room| {
+        let ann = room.join("ann");
+        room.skips_received();
+        for (mut most, mut more) in fields.clone() {
+            (most["id"], more["id"]) = (json!("most"), json!("more"));
+            room.sends(ann, most.clone());
+            let reply = room.receives(ann, json!({ "id": "most" }));
+            assert_ne!(reply["type"], "error", "{most}");
+            room.sends(ann, more);
+            let error = json!({ "id": "more", "code": "bad_command", "retryable": false });
+            room.receives(ann, error);
+        }
+    });
+}
+
+#[test]
+fn an_id_is_up_to_64_bytes_of_text_or_a_safe_integer() {
+    let safe_integer_max = (1_u64 << 53) - 1;
+    let crabs = "🦀".repeat(16);
+    let valid = [
+        json!(""),
+        json!("i".repeat(64)),
+        json!(crabs),
+        json!(0),
+        json!(safe_integer_max),
+    ];
+    let invalid = [
+        json!("i".repeat(65)),
+        json!(format!("{crabs}!")),
+        json!(-1),
+        json!(1.5),
+        json!(safe_integer_max + 1),
+        json!(true),
+        json!([]),
+        json!({}),
+    ];
+    scenario(|room| {
+        let ann = room.admit(TestUser::named("ann").without_echo());
+        room.skips_received();
+        let publish = |id: &Value| json!({ "type": "publish", "id": id, "data": 1 });
+        for id in &valid {
+            room.sends(ann, publish(id));
+            room.receives(ann, json!({ "type": "ack", "id": id }));
+        }
+        for id in &invalid {
+            room.sends(ann, publish(id));
+            let error = room.receives(ann, json!({ "type": "error", "code": "bad_command" }));
+            assert_eq!(error.get("id"), None, "{id}");
+        }
+        room.receives_nothing(ann);
+        assert_eq!(room.stored_count(), valid.len());
+    });
+}
+
+#[test]
 fn a_user_may_reconnect_after_a_command_that_was_too_large() {
     scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
@@ -344,8 +432,10 @@ fn a_connection_beyond_the_users_limit_is_refused() {
         |room| {
             let tabs = [(); 3].map(|()| room.join("ann"));
             room.join("bob");
+            room.skips_received();
             let one_more = room.try_admit(TestUser::named("ann"));
             assert_eq!(one_more, Err("too_many_connections"));
+            room.receives_nothing(tabs[0]);
             room.drops(tabs[0]);
             assert!(room.try_admit(TestUser::named("ann")).is_ok());
         },
@@ -425,6 +515,20 @@ fn the_twentieth_error_closes_the_connection() {
         room.receives_close(ann, 4103, "too_many_errors");
         // The client must not reconnect, so there is no grace period.
         room.receives(bob, json!({ "leaves": ["ann"] }));
+    });
+}
+
+#[test]
+fn errors_count_for_each_connection_separately() {
+    scenario(|room| {
+        let tabs = [room.join("ann"), room.join("ann")];
+        for tab in tabs {
+            sends_errors(room, tab, ERRORS_MAX - 1);
+        }
+        assert!(tabs.iter().all(|tab| room.is_open(*tab)));
+        sends_errors(room, tabs[0], 1);
+        assert!(!room.is_open(tabs[0]));
+        assert!(room.is_open(tabs[1]));
     });
 }
 
