@@ -98,6 +98,29 @@ fn the_new_tokens_limits_and_info_apply() {
 }
 
 #[test]
+fn a_refresh_keeps_the_member_and_its_state_and_is_not_announced() {
+    scenario(|room| {
+        let (ann, bob) = (room.join("ann"), room.join("bob"));
+        room.sends(ann, json!({ "type": "state", "data": { "typing": true } }));
+        room.pass_ms(1_000);
+        room.skips_received();
+        room.refreshes(ann, self::ann().with_info(json!({ "name": "Ann" })));
+        room.receives(ann, json!({ "type": "ack" }));
+        room.receives_nothing(bob);
+        room.sends(bob, json!({ "type": "members" }));
+        let members = room.receives(bob, json!({ "type": "members" }));
+        let member = json!({
+            "user": "ann",
+            "info": { "name": "Ann" },
+            "since": START_MS,
+            "connections": 1,
+            "state": { ann.id(): { "typing": true } }
+        });
+        assert_eq!(members["members"][0], member);
+    });
+}
+
+#[test]
 fn an_invalid_token_changes_nothing() {
     for (refusal, code, retryable) in [
         (Refusal::TokenInvalid("why"), "token_invalid", false),
