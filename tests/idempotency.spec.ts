@@ -39,34 +39,3 @@ it("a key stores a message once, across connections, hibernation and a restart",
   const { messages } = await ann.request({ type: "history" });
   expect(messages.map(({ data }) => data)).toEqual(["hello", "bob's own"]);
 });
-
-it("of messages published at once under one key, the first is stored and the others are duplicates", async () => {
-  await using worker = await startWorker();
-  const room = newRoom();
-  const [ann, tab] = [await connect(worker, room), await connect(worker, room)];
-  const acks = await Promise.all([
-    ann.request(publish("k", 1)),
-    ann.request(publish("k", 2)),
-    tab.request(publish("k", 3)),
-  ]);
-  expect(acks.filter(({ duplicate }) => !duplicate)).toHaveLength(1);
-  ann.send({ ...publish("one frame", 1), id: "a" }, { ...publish("one frame", 2), id: "b" });
-  expect(await ann.next("ack", ({ id }) => id === "a")).not.toHaveProperty("duplicate");
-  expect(await ann.next("ack", ({ id }) => id === "b")).toMatchObject({ duplicate: true });
-  const { messages } = await ann.request({ type: "history" });
-  expect(messages).toHaveLength(2);
-});
-
-it("keys work even if no messages are retained", async () => {
-  await using worker = await startWorker({
-    HISTORY_MESSAGES_MAX: 0,
-    MESSAGES_BURST: 10_000,
-    MESSAGES_PER_SECOND: 10_000,
-  });
-  const room = newRoom();
-  const ann = await connect(worker, room);
-  await ann.request(publish("early", 0));
-  for (let data = 1; data <= 150; data++) await ann.request({ type: "publish", data });
-  await worker.hibernate(room);
-  expect(await ann.request(publish("early", 0))).toMatchObject({ offset: 1, duplicate: true });
-});
