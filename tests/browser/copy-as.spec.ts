@@ -78,15 +78,18 @@ describe.skipIf(!hasChromium)("the programs that the inspector copies", { timeou
     return page;
   }
 
+  /** Copies a program. Only the next use of the same button waits until it has its name again. */
   async function copy(page: Page, panel: string, name: string): Promise<string> {
-    const button = page.locator(panel).getByRole("button", { name, exact: true });
-    await button.click();
+    await page.evaluate("navigator.clipboard.writeText('')");
+    await page.locator(panel).getByRole("button", { name, exact: true }).click();
     await page
       .locator(panel)
       .getByText(/Copied|已复制/)
+      .first()
       .waitFor();
-    await button.waitFor();
-    return page.evaluate("navigator.clipboard.readText()");
+    const copied = () => page.evaluate<string>("navigator.clipboard.readText()");
+    await expect.poll(copied, { timeout: 10_000 }).not.toBe("");
+    return copied();
   }
 
   async function choose(page: Page, kind: string, fields: Record<string, string> = {}) {
@@ -164,7 +167,10 @@ describe.skipIf(!hasChromium)("the programs that the inspector copies", { timeou
     await bob.publish("hello");
     const jwt = await token({ rooms: { [room]: ["signal", "presence", "moderate", "history"] } });
     const page = await openInspector(room, jwt);
-    const names = () => page.locator("#actions .copy-as button").allTextContents();
+    const names = async () => {
+      await page.locator("#actions").getByText("Copied").waitFor({ state: "detached" });
+      return page.locator("#actions .copy-as button").allTextContents();
+    };
     await choose(page, "history", { limit: "1" });
     await runInShell(await copy(page, "#actions", "curl"), { TOKEN: jwt }).output(/"hello"/);
     await runInNode(await copy(page, "#actions", "JavaScript"), { TOKEN: jwt }).output(/data: 'hello'/);
