@@ -208,10 +208,10 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     expectNoConsoleErrors(cho.page);
   });
 
-  it("reads back thousands of messages with few of them in the document", async () => {
+  it("reads back hundreds of messages with few of them in the document", async () => {
     const room = newRoom();
     const jwt = await token({ rooms: { [room]: ["serve"] } });
-    for (let n = 0; n < 1_500; n += 100) {
+    for (let n = 0; n < 600; n += 100) {
       const messages = Array.from({ length: 100 }, (_, i) => ({ data: { text: `number ${n + i + 1}` } }));
       const { status } = await fetch(`${worker.origin}/v1/rooms/${room}/messages`, {
         method: "POST",
@@ -221,7 +221,7 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
       expect(status).toBe(201);
     }
     const { page } = await joinAs("Ann", room);
-    await waitForMessage(page, "number 1500");
+    await waitForMessage(page, "number 600");
     await log(page).focus();
     const rows: number[] = [];
     const goToStart = async () => {
@@ -234,7 +234,7 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     // The position in the list is known although the rest is not in the document.
     await page.getByText("This is the start of the room.").waitFor();
     const first = log(page).getByRole("listitem").filter({ hasText: "number 1" }).first();
-    expect(await first.getAttribute("aria-setsize")).toBe("1501");
+    expect(await first.getAttribute("aria-setsize")).toBe("601");
     expectNoConsoleErrors(page);
   });
 
