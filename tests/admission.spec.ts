@@ -13,16 +13,14 @@ import { connect } from "./support/client.js";
 import { type JoinRequest, newRoom, requestOf } from "./support/join-request.js";
 import { type Claims, inSeconds, SECRET, type Signing, sign, token } from "./support/tokens.js";
 import { anyReference } from "./support/wire.js";
-import { startWorker } from "./support/worker.js";
+import { startWorkers } from "./support/worker.js";
 
-const worker = await startWorker({ ALLOWED_ORIGINS: "https://app.example, http://localhost:5173" });
-const strict = await startWorker({
-  JWT_ISSUER: "https://issuer.example",
-  JWT_AUDIENCE: "snug",
-  JWT_LEEWAY_SECONDS: 60,
-});
-const lenient = await startWorker({ TOKEN_IN_QUERY: true, ALLOWED_ORIGINS: "*" });
-afterAll(() => Promise.all([worker, strict, lenient].map((one) => one.dispose())));
+const [worker, strict, lenient] = await startWorkers([
+  { ALLOWED_ORIGINS: "https://app.example, http://localhost:5173" },
+  { JWT_ISSUER: "https://issuer.example", JWT_AUDIENCE: "snug", JWT_LEEWAY_SECONDS: 60 },
+  { TOKEN_IN_QUERY: true, ALLOWED_ORIGINS: "*" },
+]);
+afterAll(() => worker.dispose());
 
 const TITLES: Record<number, string> = {
   400: "Bad Request",

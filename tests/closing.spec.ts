@@ -4,19 +4,21 @@ import { afterAll, describe, expect, it } from "vitest";
 import { type Client, connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { anyReference } from "./support/wire.js";
-import { startWorker } from "./support/worker.js";
+import { startWorkers } from "./support/worker.js";
 
 const IDLE_MS = 1_000;
 
-const worker = await startWorker({ PRESENCE_GRACE_MS: 1_000 });
-const patient = await startWorker({ PRESENCE_GRACE_MS: 3_600_000 });
-const impatient = await startWorker({
-  PING_MS: 100,
-  IDLE_TIMEOUT_MS: IDLE_MS,
-  PRESENCE_GRACE_MS: 3_600_000,
-  MESSAGES_PER_SECOND: 1_000_000,
-});
-afterAll(() => Promise.all([worker, patient, impatient].map((one) => one.dispose())));
+const [worker, patient, impatient] = await startWorkers([
+  { PRESENCE_GRACE_MS: 1_000 },
+  { PRESENCE_GRACE_MS: 3_600_000 },
+  {
+    PING_MS: 100,
+    IDLE_TIMEOUT_MS: IDLE_MS,
+    PRESENCE_GRACE_MS: 3_600_000,
+    MESSAGES_PER_SECOND: 1_000_000,
+  },
+]);
+afterAll(() => worker.dispose());
 
 describe("connections that the room closes", () => {
   it.each<[number, string, boolean, (client: Client) => void]>([

@@ -18,7 +18,7 @@ import { hasPhp, type PhpSite, startPhp } from "./support/php.js";
 import { type Reply, type Seen, startSite } from "./support/site.js";
 import { inSeconds, token } from "./support/tokens.js";
 import { anyReference } from "./support/wire.js";
-import { startWorker, type Worker } from "./support/worker.js";
+import { startWorker, startWorkers, type Worker } from "./support/worker.js";
 
 const PAGE = "https://app.example";
 const FOREIGN = "https://evil.example";
@@ -59,11 +59,10 @@ describe.skipIf(!hasPhp)("a PHP application with sessions", () => {
   beforeAll(async () => {
     php = await startPhp({ "session.gc_maxlifetime": LIFE_SECONDS });
     const AUTH_URL = `${php.origin}/snug.php`;
-    worker = await startWorker({ AUTH_URL, JWT_SECRET: undefined });
-    withTokens = await startWorker({ AUTH_URL });
+    [worker, withTokens] = await startWorkers([{ AUTH_URL, JWT_SECRET: undefined }, { AUTH_URL }]);
   });
   afterAll(async () => {
-    await Promise.all([worker.dispose(), withTokens.dispose()]);
+    await worker.dispose();
     await php[Symbol.asyncDispose]();
   });
 
@@ -271,10 +270,12 @@ let sessionCookie = newCookie();
 beforeEach(() => {
   sessionCookie = newCookie();
 });
-const worker = await startWorker({ AUTH_URL, ALLOWED_ORIGINS: PAGE });
-const open = await startWorker({ AUTH_URL, ALLOWED_ORIGINS: "*" });
+const [worker, open] = await startWorkers([
+  { AUTH_URL, ALLOWED_ORIGINS: PAGE },
+  { AUTH_URL, ALLOWED_ORIGINS: "*" },
+]);
 afterAll(async () => {
-  await Promise.all([worker.dispose(), open.dispose()]);
+  await worker.dispose();
   await site.close();
 });
 

@@ -4,24 +4,27 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { type IncomingMessage, request } from "node:http";
 import { decodeProtectedHeader, jwtVerify } from "jose";
-import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { expectSameRefusal, type HttpResponse, httpRequest, joinRefusal } from "./support/admission.js";
 import { connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { inSeconds, SECRET } from "./support/tokens.js";
-import { startWorker, type Worker } from "./support/worker.js";
+import { startWorker, startWorkers, type Worker } from "./support/worker.js";
 
 const PAGE = "https://app.example";
-const worker = await startWorker({ DEV_TOKENS: true, ALLOWED_ORIGINS: PAGE });
-const closed = await startWorker({ ALLOWED_ORIGINS: PAGE });
-const strict = await startWorker({
-  DEV_TOKENS: "true",
-  JWT_HMAC_ALGORITHM: "HS512",
-  JWT_ISSUER: 'https://issuer.example/"a"',
-  JWT_AUDIENCE: "snug",
-  ALLOWED_ORIGINS: "*",
-});
-afterAll(() => Promise.all([worker, closed, strict].map((one) => one.dispose())));
+const [worker, closed, strict, local] = await startWorkers([
+  { DEV_TOKENS: true, ALLOWED_ORIGINS: PAGE },
+  { ALLOWED_ORIGINS: PAGE },
+  {
+    DEV_TOKENS: "true",
+    JWT_HMAC_ALGORITHM: "HS512",
+    JWT_ISSUER: 'https://issuer.example/"a"',
+    JWT_AUDIENCE: "snug",
+    ALLOWED_ORIGINS: "*",
+  },
+  { DEV_TOKENS: true },
+]);
+afterAll(() => worker.dispose());
 
 const key = new TextEncoder().encode(SECRET);
 
@@ -158,8 +161,6 @@ describe("requests for development tokens", () => {
   it.each(["http://localhost:5173", "http://127.0.0.1:3000", "http://[::1]:8080", "https://app.localhost"])(
     "a page of this machine may request a development token and connect: %s",
     async (Origin) => {
-      const local = await startWorker({ DEV_TOKENS: true });
-      onTestFinished(() => local.dispose());
       const headers = { "access-control-allow-origin": Origin };
       expect(await requestToken({ sub: "ann" }, { Origin }, local)).toMatchObject({ status: 200, headers });
       await connect(local, newRoom(), { headers: { Origin } });

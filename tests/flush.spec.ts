@@ -10,12 +10,11 @@ import { newRoom } from "./support/join-request.js";
 import { messageRows } from "./support/storage.js";
 import { token } from "./support/tokens.js";
 import type { Message } from "./support/wire.js";
-import { startWorker } from "./support/worker.js";
+import { startWorker, startWorkers } from "./support/worker.js";
 
 const settings = { MESSAGES_BURST: 100_000, MESSAGES_PER_SECOND: 100_000, PRESENCE_GRACE_MS: 0 };
-const worker = await startWorker(settings);
-const trimming = await startWorker({ ...settings, HISTORY_MESSAGES_MAX: 5 });
-afterAll(() => Promise.all([worker.dispose(), trimming.dispose()]));
+const [worker, trimming] = await startWorkers([settings, { ...settings, HISTORY_MESSAGES_MAX: 5 }]);
+afterAll(() => worker.dispose());
 
 const publish = (data: unknown, more: object = {}) => ({ type: "publish" as const, data, ...more });
 const signal = (data: unknown, more: object = {}) => ({ type: "signal" as const, data, ...more });

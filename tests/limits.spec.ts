@@ -7,13 +7,13 @@ import { joinRefusal, joinWithoutUpgrade } from "./support/admission.js";
 import { connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
 import { anyReference } from "./support/wire.js";
-import { startWorkers, type Worker } from "./support/worker.js";
+import { startWorkers } from "./support/worker.js";
 
 const BYTES = 4096;
 const BURST = 5;
 const PER_SECOND = 4;
 
-const [worker, narrow] = (await startWorkers([
+const [worker, narrow] = await startWorkers([
   { MESSAGE_BYTES_MAX: BYTES, MESSAGES_BURST: 1000 },
   {
     MESSAGES_PER_SECOND: PER_SECOND,
@@ -22,7 +22,7 @@ const [worker, narrow] = (await startWorkers([
     CONNECTIONS_PER_USER_MAX: 2,
     PRESENCE_GRACE_MS: 0,
   },
-])) as [Worker, Worker];
+]);
 afterAll(() => worker.dispose());
 
 describe("the size limit of commands", () => {

@@ -26,7 +26,7 @@ import {
 import { startSite } from "./support/site.js";
 import { runSql } from "./support/storage.js";
 import { inSeconds, token } from "./support/tokens.js";
-import { startOverloaded, startWorker, type Worker } from "./support/worker.js";
+import { startOverloaded, startWorker, startWorkers, type Worker } from "./support/worker.js";
 
 const read = (file: string) => readFileSync(new URL(`../${file}`, import.meta.url), "utf8");
 
@@ -253,24 +253,22 @@ async function call(operation: Operation, options: CallOptions = {}): Promise<Ht
 }
 
 const unlimited = 1_000_000;
-const worker = await startWorker({
-  MESSAGES_PER_SECOND: unlimited,
-  MESSAGES_BURST: unlimited,
-  ALLOWED_ORIGINS: "https://app.example",
-});
-const narrow = await startWorker({
-  CONNECTIONS_MAX: 2,
-  CONNECTIONS_PER_USER_MAX: 1,
-  MESSAGES_PER_SECOND: 1,
-  MESSAGES_BURST: 1,
-  SERVE_PER_SECOND: 1,
-  SERVE_BURST: 1,
-});
-const misconfigured = await startWorker({ MESSAGE_BYTES_MAX: "some" });
 const provider = await startSite(() => ({ status: 500 }));
-const keyless = await startWorker({ JWT_SECRET: undefined, JWKS_URL: provider.origin });
+const [worker, narrow, misconfigured, keyless] = await startWorkers([
+  { MESSAGES_PER_SECOND: unlimited, MESSAGES_BURST: unlimited, ALLOWED_ORIGINS: "https://app.example" },
+  {
+    CONNECTIONS_MAX: 2,
+    CONNECTIONS_PER_USER_MAX: 1,
+    MESSAGES_PER_SECOND: 1,
+    MESSAGES_BURST: 1,
+    SERVE_PER_SECOND: 1,
+    SERVE_BURST: 1,
+  },
+  { MESSAGE_BYTES_MAX: "some" },
+  { JWT_SECRET: undefined, JWKS_URL: provider.origin },
+]);
 const overloaded = await startOverloaded();
-afterAll(() => Promise.all([worker, narrow, misconfigured, keyless, overloaded].map((one) => one.dispose())));
+afterAll(() => Promise.all([worker.dispose(), overloaded.dispose()]));
 afterAll(() => provider.close());
 
 const { privateKey } = await generateKeyPair("ES256");

@@ -49,12 +49,12 @@ const settings = {
   MESSAGES_PER_SECOND: 10_000,
   MESSAGES_BURST: 10_000,
 };
-const [strict, lenient, strictDown, lenientDown] = (await startWorkers([
+const [strict, lenient, strictDown, lenientDown] = await startWorkers([
   settings,
   { ...settings, PUBLISH_FALLBACK: "allow" },
   { ...settings, PUBLISH_URL: DOWN },
   { ...settings, PUBLISH_URL: DOWN, PUBLISH_FALLBACK: "allow" },
-])) as [Worker, Worker, Worker, Worker];
+]);
 afterAll(() => strict.dispose());
 
 /** Creates a room whose publish hook is this handler. */

@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { joinRefusal } from "./support/admission.js";
 import { connect } from "./support/client.js";
 import { newRoom } from "./support/join-request.js";
-import { startWorker, type Worker } from "./support/worker.js";
+import { startWorkers } from "./support/worker.js";
 
 /** A token and the key that verifies it. */
 interface Issued {
@@ -45,22 +45,22 @@ async function jose(): Promise<Issuer> {
 
 const issuers = [read("pyjwt"), read("php-jwt"), await jose()];
 const set = { keys: issuers.flatMap(({ keys }) => keys.flatMap(({ jwk }) => jwk ?? [])) };
-const workers: Worker[] = [await startWorker({ JWT_SECRET: undefined, JWT_JWKS: JSON.stringify(set) })];
-afterAll(() => Promise.all(workers.map((worker) => worker.dispose())));
+/** The tokens that a secret verifies. */
+const symmetric = issuers.flatMap(({ keys }) => keys.filter(({ secret }) => secret));
+const [withSet, ...withSecret] = await startWorkers([
+  { JWT_SECRET: undefined, JWT_JWKS: JSON.stringify(set) },
+  ...symmetric.map(({ algorithm, secret }) => ({ JWT_SECRET: secret, JWT_HMAC_ALGORITHM: algorithm })),
+]);
+afterAll(() => withSet.dispose());
 
-/** Returns a Worker that has the token's key. */
-async function workerFor({ algorithm, secret }: Issued): Promise<Worker> {
-  if (!secret) return workers[0] as Worker;
-  const worker = await startWorker({ JWT_SECRET: secret, JWT_HMAC_ALGORITHM: algorithm });
-  workers.push(worker);
-  return worker;
-}
+/** Returns the Worker that has the token's key. */
+const workerFor = (issued: Issued) => withSecret[symmetric.indexOf(issued)] ?? withSet;
 
 describe.each(issuers)("tokens created by $made_by", ({ made_by, keys }) => {
   it.each(keys)(
     `a $algorithm token from ${made_by} is accepted, and rejected if a bit is changed`,
     async (issued) => {
-      const worker = await workerFor(issued);
+      const worker = workerFor(issued);
       const { token } = issued;
       for (const by of ["header", "protocol"] as const) {
         const { welcome } = await connect(worker, newRoom(), { token, by });

@@ -54,12 +54,12 @@ const settings = {
   MESSAGES_BURST: 1_000,
 };
 /** A Worker that sends all events, and others with other settings. */
-const [worker, rotating, selective, ofMessages] = (await startWorkers([
+const [worker, rotating, selective, ofMessages] = await startWorkers([
   settings,
   { ...settings, WEBHOOK_SECRET_PREVIOUS: `whsec_${OTHER_KEY.toString("base64")}` },
   { ...settings, WEBHOOK_EVENTS: "member.left, room.occupied" },
   { ...settings, WEBHOOK_EVENTS: "message.published" },
-])) as [Worker, Worker, Worker, Worker];
+]);
 afterAll(() => worker.dispose());
 
 /** Publishes messages over HTTP. */

@@ -28,7 +28,8 @@ export const startWorker = (settings?: Settings, storage?: string): Promise<Work
  * Starts Workers with different settings in one process, which takes a fraction of the time. They share no rooms, memory
  * or log, but the cache, and `dispose` kills them all.
  */
-export const startWorkers = (settings: Settings[]): Promise<Worker[]> => startAll(settings, {});
+export const startWorkers = <All extends Settings[]>(settings: [...All]) =>
+  startAll(settings, {}) as Promise<{ [Index in keyof All]: Worker }>;
 
 /** Starts the Worker together with its pages, as in a deployment. */
 export const startWithPages = (settings?: Settings): Promise<Worker> => start(settings, { hasPages: true });
