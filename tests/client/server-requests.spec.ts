@@ -411,10 +411,12 @@ describe("an abort signal", () => {
   it("aborts the wait before a retry", async () => {
     const ending = new AbortController();
     const { site, snug } = await startScript([problem(429, "rate_limited", { "retry-after": "5" })]);
+    const timers = vi.spyOn(globalThis, "setTimeout");
+    onTestFinished(() => timers.mockRestore());
     const outcome = snug.publish("lobby", { data: 1 }, { signal: ending.signal });
     outcome.catch(() => {});
-    while (site.seen.length === 0) await sleep(1);
-    await sleep(20);
+    const isWaiting = () => timers.mock.calls.some(([, ms = 0]) => ms >= 5_000 && ms <= 5_001);
+    while (!isWaiting()) await sleep(1);
     ending.abort(new Error("no longer wanted"));
     await expect(outcome).rejects.toThrow("no longer wanted");
     expect(site.seen).toHaveLength(1);
