@@ -62,25 +62,24 @@ it("a token that may publish in no room is refused before its body is read", asy
   expect(wasm).toBeLessThan(16 * MIB);
 });
 
-it.each([`Content-Length: ${MIB}`, "Transfer-Encoding: chunked"])(
-  "at most 32 MiB of bodies are read at once, for 10 s: %s",
-  { timeout: 30_000 },
-  async (length) => {
-    const jwt = await token({ rooms: { "*": ["serve"] } });
-    const { process: before } = await worker.memory();
-    const statuses = Array.from({ length: 400 }, () => postHalf(jwt, length));
-    const counts = Map.groupBy(await Promise.all(statuses), (status) => status);
-    expect(counts.get(400)).toHaveLength(32);
-    expect(counts.get(503)).toHaveLength(368);
-    const { process, wasm } = await worker.memory();
-    expect(process - before).toBeLessThan(256 * MIB);
-    expect(wasm).toBeLessThan(16 * MIB);
-    // The place of each body is free again.
-    const response = await fetch(`${worker.origin}/v1/publish`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${jwt}` },
-      body: JSON.stringify({ rooms: [newRoom()], messages: [{ data: 1 }] }),
-    });
-    expect(response.status).toBe(200);
-  },
-);
+it("at most 32 MiB of bodies are read at once, for 10 s, with and without a known length", {
+  timeout: 30_000,
+}, async () => {
+  const jwt = await token({ rooms: { "*": ["serve"] } });
+  const { process: before } = await worker.memory();
+  const lengths = [`Content-Length: ${MIB}`, "Transfer-Encoding: chunked"];
+  const statuses = Array.from({ length: 400 }, (_, index) => postHalf(jwt, lengths[index % 2] ?? ""));
+  const counts = Map.groupBy(await Promise.all(statuses), (status) => status);
+  expect(counts.get(400)).toHaveLength(32);
+  expect(counts.get(503)).toHaveLength(368);
+  const { process, wasm } = await worker.memory();
+  expect(process - before).toBeLessThan(256 * MIB);
+  expect(wasm).toBeLessThan(16 * MIB);
+  // The place of each body is free again.
+  const response = await fetch(`${worker.origin}/v1/publish`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${jwt}` },
+    body: JSON.stringify({ rooms: [newRoom()], messages: [{ data: 1 }] }),
+  });
+  expect(response.status).toBe(200);
+});
