@@ -23,7 +23,7 @@ export function pinnedPackages(name, step, untested) {
     .digest("hex");
   /** The folder whose `node_modules` has the packages. Its name changes with the pinned versions. */
   const folder = join(cache, `${name}-${hash.slice(0, 12)}`);
-  const isInstalled = () => existsSync(folder);
+  const isInstalled = () => existsSync(join(folder, "node_modules"));
 
   /**
    * Installs the packages under another name first, so that an interrupted run leaves no incomplete folder.
@@ -37,6 +37,8 @@ export function pinnedPackages(name, step, untested) {
     await run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"], {
       cwd: unfinished,
     });
+    // A test that ran before has left only its own files there.
+    rmSync(folder, { recursive: true, force: true });
     renameSync(unfinished, folder);
   }
 
