@@ -23,10 +23,10 @@ use crate::{
     body,
     incoming::Incoming,
     join::ascii,
+    object_stub::{API_PATH, ObjectRequest},
     platform,
     problem::Problem,
     room_guard,
-    room_stub::{API_PATH, ObjectRequest},
 };
 
 /// The header that carries the [`ApiRequest`] to the room's object.

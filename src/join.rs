@@ -1,7 +1,7 @@
 //! Join requests: checks one, then forwards it to the room's object.
 
 use snug_core::{
-    Admission, RoomName,
+    Admission, Refusal, RoomName,
     auth::{self, Credential, JoinRequest, room_guard::RoomRates},
     log::Requester,
 };
@@ -9,10 +9,9 @@ use worker::{Env, Error, Request, web_sys};
 
 use crate::{
     incoming::Incoming,
+    object_stub::{JOIN_PATH, ObjectRequest},
     problem::Problem,
-    room_guard,
-    room_stub::{JOIN_PATH, ObjectRequest},
-    session_cookie,
+    room_guard, session_cookie,
 };
 
 /// The header that carries the [`Admission`] to the room's object.
@@ -29,13 +28,15 @@ pub async fn join(
     requester: &mut Requester,
 ) -> Result<web_sys::Response, Problem> {
     let config = incoming.config()?;
-    let join_request = read_join_request(incoming, room, &config.admission)?;
+    let join_request = with_parts(incoming, room, |parts| {
+        JoinRequest::read(parts, &config.admission)
+    })?;
     let rules = &config.admission.tokens;
     let claims = match &join_request.credential {
         Credential::Token(token) => incoming.verify(token, rules).await?,
         Credential::Session(application) => {
             let room = &join_request.room;
-            session_cookie::authenticate(incoming, application, room, rules.leeway_ms).await?
+            session_cookie::authenticate(incoming, application, Some(room), rules.leeway_ms).await?
         }
     };
     requester.user = Some(claims.user.clone());
@@ -58,11 +59,12 @@ pub fn is_upgrade(request: &Request) -> bool {
     upgrade.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
 }
 
-fn read_join_request(
+/// Calls the body with the parts of a request that are checked.
+pub fn with_parts<T>(
     incoming: &Incoming<'_>,
     room: &str,
-    rules: &auth::AdmissionRules,
-) -> Result<JoinRequest, Problem> {
+    body: impl FnOnce(&auth::RequestParts<'_>) -> Result<T, Refusal>,
+) -> Result<T, Problem> {
     let url = incoming.url()?;
     let (scheme, query, host) = (url.protocol(), url.search(), url.host());
     let authorization = incoming.header("authorization")?;
@@ -76,7 +78,7 @@ fn read_join_request(
         authorization: authorization.as_deref(),
         protocols: protocols.as_deref(),
     };
-    Ok(JoinRequest::read(&request, rules)?)
+    Ok(body(&request)?)
 }
 
 async fn forward(

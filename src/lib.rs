@@ -1,26 +1,29 @@
 //! Snug: realtime rooms on Cloudflare Workers.
 //!
 //! This crate is the Worker. It translates between the platform and [`snug_core`], which decides.
-//! [`router`] dispatches requests, [`join`] admits clients, and each room is a Durable Object,
-//! [`room::Room`], which holds the room's sockets and storage.
+//! [`router`] dispatches requests, [`join`] and [`connect`] admit clients, and each room is a Durable Object,
+//! [`room::Room`], which holds the room's sockets and storage. A connection with several rooms is held by
+//! another one, [`gateway::Gateway`].
 
 mod api;
 mod body;
 mod config;
+mod connect;
 mod cors;
 mod dev_token;
+mod gateway;
 mod incoming;
 mod join;
 mod jwks;
 mod log;
 mod object;
+mod object_stub;
 mod outbound;
 mod platform;
 mod problem;
 mod publish_hook;
 mod room;
 mod room_guard;
-mod room_stub;
 mod router;
 mod session_cookie;
 mod signature;

@@ -10,9 +10,9 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker::{Env, Error, web_sys};
 
 use crate::{
+    object_stub::{self, ObjectRequest},
     platform,
     problem::Problem,
-    room_stub::{self, ObjectRequest},
 };
 
 /// The header with which a room's object reports a [`RoomUse`].
@@ -24,12 +24,12 @@ thread_local! {
     static GUARD: RefCell<RoomGuard> = const { RefCell::new(RoomGuard::new()) };
 }
 
-/// Sends a user's request to the object of a room, as [`room_stub::fetch`] does.
+/// Sends a user's request to the object of a room, as [`object_stub::fetch_room`] does.
 ///
 /// # Errors
 ///
 /// `rate_limited` if the user has sent too many requests to rooms that are not in use; the errors of
-/// [`room_stub::fetch`].
+/// [`object_stub::fetch_room`].
 pub async fn fetch(
     env: &Env,
     room: &RoomName,
@@ -41,7 +41,7 @@ pub async fn fetch(
     if !may_create {
         request.headers.push((NO_NEW_ROOM_HEADER, "1"));
     }
-    let response = room_stub::fetch(env, room, &request).await?;
+    let response = object_stub::fetch_room(env, room, &request).await?;
     let found = response.headers().get(ROOM_USE_HEADER);
     let Some(found) = found.map_err(Error::from)? else {
         return Ok(response);

@@ -5,7 +5,7 @@ use worker::{Response, ResponseBuilder, web_sys};
 
 use crate::{
     api::{self, Endpoint},
-    config,
+    config, connect,
     cors::{self, Readers},
     dev_token,
     incoming::Incoming,
@@ -20,6 +20,7 @@ enum Handler {
     Description,
     PublishToRooms,
     Join,
+    Connect,
     Api(Endpoint),
     DevToken,
 }
@@ -29,10 +30,11 @@ type Methods = &'static [(&'static str, Handler)];
 
 /// Returns the methods of a path; `None` if the path does not exist.
 fn methods_of(segments: &[&str]) -> Option<Methods> {
-    use Handler::{Api, Description, DevToken, Health, Join, PublishToRooms};
+    use Handler::{Api, Connect, Description, DevToken, Health, Join, PublishToRooms};
     Some(match segments {
         ["healthz"] => &[("GET", Health), ("HEAD", Health)],
         ["openapi.json"] => &[("GET", Description), ("HEAD", Description)],
+        ["v1", "socket"] => &[("GET", Connect)],
         ["v1", "publish"] => &[("POST", PublishToRooms)],
         ["v1", "rooms", _, "socket"] => &[("GET", Join)],
         ["v1", "rooms", _] => &[
@@ -95,6 +97,7 @@ async fn dispatch(
         Handler::Description => description()?.into(),
         Handler::PublishToRooms => api::publish(incoming, requester).await?.into(),
         Handler::Join => join::join(incoming, room, requester).await?,
+        Handler::Connect => connect::connect(incoming, requester).await?,
         Handler::Api(endpoint) => {
             let user = segments.get(4).copied().unwrap_or_default();
             api::handle(incoming, room, user, *endpoint, requester).await?

@@ -34,7 +34,7 @@ thread_local! {
 pub async fn authenticate(
     incoming: &Incoming<'_>,
     application: &ServiceUrl,
-    room: &RoomName,
+    room: Option<&RoomName>,
     leeway_ms: u64,
 ) -> Result<Claims, Problem> {
     let (cookie, origin) = (incoming.header("cookie")?, incoming.origin.as_deref());

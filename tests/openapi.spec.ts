@@ -10,6 +10,7 @@ import { generateKeyPair, SignJWT } from "jose";
 import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { type HttpResponse, httpRequest } from "./support/admission.js";
 import { connect } from "./support/client.js";
+import { connectToRooms } from "./support/gateway.js";
 import { newRoom } from "./support/join-request.js";
 import {
   at,
@@ -219,6 +220,7 @@ const fixtures: Record<string, Fixture> = {
   removeMember: { capability: "moderate", bad: { query: "ban_seconds=-1" } },
   listDeadEvents: { capability: "serve", bad: { query: "limit=0" } },
   joinRoom: { bad: { query: "echo=2" } },
+  connect: { bad: { query: `long=${"x".repeat(16 * 1024)}` } },
   getHealth: {},
   getDescription: {},
 };
@@ -322,7 +324,7 @@ const provoke: Record<string, (operation: Operation) => Promise<HttpResponse>> =
   },
   async too_many_connections(operation) {
     const room = newRoom();
-    await connect(narrow, room);
+    await (operation.id === "connect" ? connectToRooms(narrow) : connect(narrow, room));
     return call(operation, { at: narrow, room });
   },
   async room_full(operation) {
@@ -347,6 +349,9 @@ function isUnreachable({ id }: Operation, code: string): boolean {
   const { capability, bad } = fixtures[id] ?? {};
   // No request makes the Worker fail.
   if (code === "internal") return true;
+  // The request is about no room. gateway.spec.ts fills all gateways, and unread bytes are in slow-consumers.spec.ts.
+  const ofRooms = ["bad_room", "room_forbidden", "banned", "room_full", "rate_limited", "overloaded"];
+  if (id === "connect" && ofRooms.includes(code)) return true;
   if (code === "bad_request") return bad === undefined;
   // Bans do not apply to callers with `serve`.
   if (code === "banned") return capability === "serve";
@@ -367,7 +372,11 @@ describe("the Worker's responses match openapi.json", () => {
       const answer = await call(operation, { room });
       expectDescribed(operation, answer);
       expect(answer.status).toBe(
-        id === "joinRoom" ? 426 : operation.method === "POST" && id !== "publishInRooms" ? 201 : 200,
+        ["joinRoom", "connect"].includes(id)
+          ? 426
+          : operation.method === "POST" && id !== "publishInRooms"
+            ? 201
+            : 200,
       );
     },
   );

@@ -52,7 +52,13 @@ it("after a restart, a member can return within the grace period without an anno
   expect(await ann.drain()).toEqual([]);
 });
 
+const TO_VERSION_9 = `
+  DROP TABLE links;
+  DROP TABLE members;
+  UPDATE meta SET value = '9' WHERE key = 'schema';
+`;
 const TO_VERSION_8 = `
+  ${TO_VERSION_9}
   DROP TABLE event_shares;
   DROP TABLE dead_events;
   CREATE TABLE dead_events (seq INTEGER PRIMARY KEY, json TEXT NOT NULL);
@@ -103,6 +109,7 @@ const TO_VERSION_1 = `
 `;
 
 it.each([
+  { version: 9, sql: TO_VERSION_9 },
   { version: 8, sql: TO_VERSION_8 },
   { version: 7, sql: TO_VERSION_7 },
   { version: 6, sql: TO_VERSION_6 },

@@ -48,22 +48,27 @@ async function compare(seed: number, operations: number): Promise<Record<string,
 }
 
 it("SQLite and memory return the same for each call of a store", async () => {
-  expect(Object.keys(await compare(1, 500))).toEqual([
+  expect(Object.keys(await compare(1, 800))).toEqual([
     "append",
     "dead_events",
     "delete_absence",
     "delete_ban",
     "delete_ended_tokens",
+    "delete_link",
+    "delete_member",
     "erase",
     "fill_delivery",
     "fill_page",
     "keys",
+    "note_calls",
     "open",
     "settle_events",
     "store_absence",
     "store_ban",
     "store_ended_tokens",
     "store_events",
+    "store_link",
+    "store_member",
     "trim",
   ]);
 });

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, expect, it } from "vitest";
 import { joinRefusal } from "./support/admission.js";
 import { type Client, connect } from "./support/client.js";
+import { connectToRooms } from "./support/gateway.js";
 import { inSeconds, token } from "./support/tokens.js";
 import { anyReference } from "./support/wire.js";
 import { startWorker } from "./support/worker.js";
@@ -82,6 +83,26 @@ it("a conversation consists of the examples", async () => {
   ann.send(frame("command_ping"));
   await ann.next("pong");
   expect(ann.frames.at(-1)).toBe(frame("reply_pong"));
+});
+
+it("a connection with many rooms has the examples", async () => {
+  const ann = await connect(worker, ROOM, ANN);
+  const session = await connectToRooms(worker, { user: "bob" });
+  clients = [ann];
+  const { connection } = session.hello;
+  expect(session.hello).toEqual({ ...example("push_hello"), connection });
+  const welcome = await session.join(ROOM, { presence: false });
+  expect(Object.keys(welcome)).toEqual(expect.arrayContaining(Object.keys(example("push_welcome_to_room"))));
+  await ann.request({ type: "publish", data: { text: "hi" } });
+  const message = await session.nextPush("message");
+  const { offset, ...expected } = example("push_message_in_room");
+  expect(message).toMatchObject({ ...expected, offset: expect.any(offset.constructor) });
+
+  const position = { epoch: ann.welcome.epoch, offset: message.offset };
+  session.send({ ...JSON.parse(read("command_join")), ...position });
+  expect(await session.nextPush("welcome")).toMatchObject({ id: 1, room: ROOM, recovered: true });
+  session.send(frame("command_leave"));
+  expect(await session.nextPush("ack", ({ id }) => id === 3)).toEqual({ type: "ack", id: 3, room: ROOM });
 });
 
 it("presence pushes match the example, one change at a time", async () => {

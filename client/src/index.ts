@@ -25,3 +25,4 @@ export type {
   StateOf,
 } from "./room-types.js";
 export type { Published } from "./send-queue.js";
+export type * from "./session-protocol.js";

@@ -175,6 +175,8 @@ export type ErrorCode =
   | "bad_json"
   | "bad_command"
   | "unknown_command"
+  | "not_joined"
+  | "too_many_rooms"
   | "forbidden"
   | "too_large"
   | "refused"

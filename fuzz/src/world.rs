@@ -637,6 +637,7 @@ impl World {
             }
             Output::CheckToken { connection, id, .. } => self.token_checks.push((connection, id)),
             Output::CallPublishHook { task, request } => self.hook_requests.push((task, request)),
+            Output::AnswerCall(_) | Output::CallGateway(_) => panic!("there is no gateway"),
             Output::Log(_) => {}
         }
     }

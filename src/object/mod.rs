@@ -4,6 +4,7 @@
 //! Nothing is awaited between an input and its last output, so each event is one turn: the runtime
 //! commits its writes together and holds its frames back until they are committed.
 
+pub mod database;
 pub mod sockets;
 pub mod text_cache;
 mod timers;
@@ -215,5 +216,12 @@ pub trait Host: Sized + 'static {
             shell.alarm.set(Some(later));
             platform::set_alarm(&shell.state.storage(), later)
         })
+    }
+}
+
+/// Logs an error that the machine does not need to know of.
+pub fn log_fault(place: &str, outcome: Result<()>) {
+    if let Err(error) = outcome {
+        console_error!("{place}: {error}");
     }
 }

@@ -1,16 +1,19 @@
-//! The room's WebSockets. A socket's tag is its connection id; the core defines its attachment.
+//! The WebSockets of an object. A socket's tag is its connection id; the core defines its attachment.
 
 use std::collections::BTreeMap;
 
 use js_sys::JsString;
 use snug_core::{
-    CloseCode, ConnectionId, Timestamp, limits::QUEUE_BYTES_MAX, room::io::RestoredSocket,
+    CloseCode, ConnectionId, Timestamp,
+    limits::{FRAME_BYTES_MAX, QUEUE_BYTES_MAX},
+    room::io::RestoredSocket,
 };
+use wasm_bindgen::{JsCast, JsValue};
 use worker::{Result, State, WebSocket, console_warn};
 
 use crate::platform;
 
-/// The room's sockets, by connection, and what waits for their clients to read it.
+/// The sockets, by connection, and what waits for their clients to read it.
 #[derive(Default)]
 pub struct Sockets {
     all: BTreeMap<ConnectionId, Socket>,
@@ -166,6 +169,32 @@ impl Sockets {
             .filter_map(|(id, one)| Some((*id, platform::auto_responded_at(state, &one.socket)?)))
             .collect()
     }
+}
+
+/// A frame, as far as it is read.
+pub enum Frame {
+    Text(String),
+    /// A text that is longer than any frame may be.
+    TooLong,
+    Binary,
+}
+
+/// The UTF-16 units of the longest frame.
+const FRAME_UNITS_MAX: u32 = FRAME_BYTES_MAX as u32;
+
+/// Reads a frame.
+pub fn read_frame(message: &JsValue) -> Frame {
+    match message.dyn_ref::<JsString>() {
+        // Looked at here, because the memory of Wasm never shrinks. A UTF-16 unit is at least a byte.
+        Some(text) if text.length() > FRAME_UNITS_MAX => Frame::TooLong,
+        Some(text) => Frame::Text(text.into()),
+        None => Frame::Binary,
+    }
+}
+
+/// Returns true if a client closed its connection on purpose.
+pub fn is_clean(was_clean: bool, code: u16) -> bool {
+    was_clean && matches!(code, 1000 | 1001 | 1005)
 }
 
 /// Returns the connection id of a socket.

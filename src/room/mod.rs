@@ -10,18 +10,20 @@ use std::{
 };
 
 use futures::channel::oneshot;
-use js_sys::JsString;
 use snug_core::{
-    Admission, ApiRequest, ApiRequestId, ApiResponse, ConnectionId, Input, Output, Refusal, Reply,
-    RoomName, Timestamp,
+    Admission, ApiRequest, ApiRequestId, ApiResponse, ConnectionId, GatewayName, Input, Output,
+    Refusal, Reply, RoomName, Timestamp,
     auth::{SUBPROTOCOL, room_guard::RoomUse},
     clock::ClockWatch,
-    limits::FRAME_BYTES_MAX,
+    link::{
+        call::{Answer, Call, Content},
+        event::ToRoom,
+    },
     log::Requester,
     protocol::push::{PING, PONG},
     room::Wake,
 };
-use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{
     Env, Error, Request, Response, ResponseBuilder, Result, State, WebSocket, WebSocketPair,
     console_error,
@@ -38,12 +40,12 @@ use crate::{
     log::{self, Spawn},
     object::{
         self, Due, Host, Shell,
-        sockets::{self, Sockets},
+        sockets::{self, Frame, Sockets},
     },
+    object_stub::{API_PATH, CALL_PATH, CLOCK_STOPPED, JOIN_PATH, TIME_HEADER},
     platform,
     problem::Problem,
     room_guard::{NO_NEW_ROOM_HEADER, ROOM_USE_HEADER},
-    room_stub::{API_PATH, CLOCK_STOPPED, JOIN_PATH, TIME_HEADER},
 };
 
 /// The Durable Object class of rooms.
@@ -55,9 +57,6 @@ pub struct Room {
 /// Runs a task in the object, which does not hibernate in the meantime.
 const SPAWN: Spawn<'_> = &|task| spawn_local(task);
 
-/// The UTF-16 units of the longest frame.
-const FRAME_UNITS_MAX: u32 = FRAME_BYTES_MAX as u32;
-
 /// The state of the object. Timers and pending requests share it.
 struct Object {
     shell: Shell<Machine>,
@@ -66,6 +65,8 @@ struct Object {
     clock: Cell<ClockWatch>,
     /// The number of API requests since the object started.
     api_requests: Cell<u64>,
+    /// The answer to the call of a gateway.
+    answer: Cell<Option<Answer>>,
     /// API requests without a response yet.
     pending: RefCell<BTreeMap<ApiRequestId, oneshot::Sender<std::result::Result<Reply, Refusal>>>>,
 }
@@ -91,6 +92,7 @@ impl Room {
             env,
             clock: Cell::default(),
             api_requests: Cell::new(0),
+            answer: Cell::default(),
             pending: RefCell::default(),
         });
         Self { object }
@@ -103,6 +105,14 @@ impl Room {
         let mut requester = Requester::default();
         self.object.check_clock(&request)?;
         let was_unused = self.object.is_unused()?;
+        if request.path() == CALL_PATH {
+            let object = self.object.clone();
+            return Ok(future_to_promise(async move {
+                let response = object.receive_call(request, was_unused).await?;
+                Ok(object.respond(response, was_unused)?)
+            })
+            .into());
+        }
         // A Worker of the version before sends no path, but only API requests with this header.
         let is_api = match request.path().as_str() {
             JOIN_PATH => false,
@@ -139,14 +149,10 @@ impl Room {
         let Some(from) = sockets::id_of(self.object.state(), &socket) else {
             return Ok(());
         };
-        let input = match message.dyn_ref::<JsString>() {
-            // Looked at here, because the memory of Wasm never shrinks. A UTF-16 unit is at least a byte.
-            Some(text) if text.length() > FRAME_UNITS_MAX => Input::ReceiveTooLong { from },
-            Some(text) => Input::Receive {
-                from,
-                text: text.into(),
-            },
-            None => Input::ReceiveBinary { from },
+        let input = match sockets::read_frame(message) {
+            Frame::Text(text) => Input::Receive { from, text },
+            Frame::TooLong => Input::ReceiveTooLong { from },
+            Frame::Binary => Input::ReceiveBinary { from },
         };
         // If the room cannot wake, the client would wait forever.
         let turned = self.object.turn(|_| input);
@@ -163,7 +169,7 @@ impl Room {
         was_clean: bool,
     ) -> std::result::Result<(), JsValue> {
         let socket = WebSocket::from(socket);
-        let is_clean = was_clean && matches!(code, 1000 | 1001 | 1005);
+        let is_clean = sockets::is_clean(was_clean, code);
         let gone = self.object.on_socket_gone(&socket, is_clean);
         sockets::answer_close(&socket, code, reason);
         Ok(gone?)
@@ -262,6 +268,25 @@ impl Object {
         // The sender is dropped if the room had to be restored in the meantime.
         let reply = receiver.await.map_err(|_| Refusal::Internal)??;
         Ok(to_http(&reply)?)
+    }
+
+    /// Handles a call of a gateway.
+    async fn receive_call(
+        self: &Rc<Self>,
+        mut request: Request,
+        is_unused: bool,
+    ) -> Result<Response> {
+        let call = Call::decode(&request.text().await?);
+        let answer = match call {
+            // It is of a version that is not known.
+            None => Answer::Unknown,
+            Some(call) if is_unused && !may_create(&call) => Answer::Refused,
+            Some(call) => {
+                self.turn(|_| Input::Call(call))?;
+                self.answer.take().unwrap_or(Answer::Unknown)
+            }
+        };
+        Ok(ResponseBuilder::new().fixed(answer.encode().into_bytes()))
     }
 
     /// Logs a problem, and returns it as the response.
@@ -434,12 +459,12 @@ impl Host for Object {
             Output::Attach {
                 connection,
                 attachment,
-            } => log_fault("attach", sockets.attach(connection, &attachment)),
+            } => object::log_fault("attach", sockets.attach(connection, &attachment)),
             Output::Close {
                 connection,
                 code,
                 attachment,
-            } => log_fault("close", sockets.close(connection, code, &attachment)),
+            } => object::log_fault("close", sockets.close(connection, code, &attachment)),
             Output::Respond { id, result } => {
                 if let Some(sender) = self.pending.borrow_mut().remove(&id) {
                     // Sending fails if the caller has disconnected.
@@ -453,10 +478,12 @@ impl Host for Object {
             } => self.check_token(connection, id, token),
             Output::CallPublishHook { task, request } => self.call_publish_hook(task, request),
             Output::Deliver { task, delivery } => self.deliver(task, delivery),
+            Output::AnswerCall(answer) => self.answer.set(Some(answer)),
+            Output::CallGateway(call) => self.call_gateway(call),
             Output::Log(line) => log::write(line, SPAWN),
             Output::Restart => awake.restarts = true,
             Output::Remove => {
-                log_fault("remove", machine.store().remove());
+                object::log_fault("remove", machine.store().remove());
                 self.shell.forget_alarm();
                 awake.restarts = true;
             }
@@ -484,6 +511,14 @@ fn check_creation(request: &Request) -> std::result::Result<(), Problem> {
     }
 }
 
+/// Returns true if a call of a gateway may create the room.
+fn may_create(call: &Call<GatewayName, ToRoom>) -> bool {
+    match &call.content {
+        Content::Batch(batch) => batch.events.iter().any(ToRoom::may_create),
+        Content::End => false,
+    }
+}
+
 fn to_http(reply: &Reply) -> Result<Response> {
     let response = ApiResponse::from(reply);
     Ok(ResponseBuilder::new()
@@ -491,11 +526,4 @@ fn to_http(reply: &Reply) -> Result<Response> {
         .with_header("content-type", "application/json")?
         .with_header("cache-control", "no-store")?
         .fixed(response.body.as_bytes().to_vec()))
-}
-
-/// Logs an error that the room does not need to know of.
-fn log_fault(place: &str, outcome: Result<()>) {
-    if let Err(error) = outcome {
-        console_error!("{place}: {error}");
-    }
 }

@@ -4,16 +4,23 @@
 use std::rc::Rc;
 
 use snug_core::{
-    ConnectionId, Input, TaskId,
+    ConnectionId, GatewayName, Input, TaskId,
     backend::{publish_hook::HookRequest, webhook::Delivery},
+    link::{event::ToGateway, links::OutgoingCall},
     protocol::command::CommandId,
     room::io::DeliveryOutcome,
     secret::Secret,
 };
+use wasm_bindgen::JsValue;
 use worker::console_error;
 
 use super::Object;
-use crate::{config, object::Host, platform, publish_hook, token, webhook};
+use crate::{
+    config,
+    object::Host,
+    object_stub::{self, ObjectRequest},
+    platform, publish_hook, token, webhook,
+};
 
 impl Object {
     /// Verifies a new token, as for a join request.
@@ -39,6 +46,27 @@ impl Object {
             };
             if let Err(error) = object.turn(|_| checked) {
                 console_error!("refresh: {error}");
+            }
+        });
+    }
+
+    /// Calls a gateway.
+    pub(super) fn call_gateway(self: &Rc<Self>, call: OutgoingCall<GatewayName, ToGateway>) {
+        let object = self.clone();
+        self.state().wait_until(async move {
+            let (id, gateway) = (call.id(), call.to.clone());
+            let answer = match object.name() {
+                Ok(room) => {
+                    let body = JsValue::from(call.into_call(room).encode());
+                    let request = ObjectRequest::call(&body);
+                    let called = object_stub::fetch_gateway(&object.env, &gateway, None, &request);
+                    object_stub::answer_of(called).await
+                }
+                Err(_) => None,
+            };
+            let answer = answer.map(|(answer, _)| answer);
+            if let Err(error) = object.turn(|_| Input::CallSettled { call: id, answer }) {
+                console_error!("gateway: {error}");
             }
         });
     }

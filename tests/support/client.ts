@@ -79,14 +79,14 @@ export class Client {
     type: T;
     [field: string]: unknown;
   }): Promise<Replies[T]> {
-    const reply = await this.#reply(command);
+    const reply = await this.reply(command);
     if (reply.type === "error") throw new Error(`the command failed: ${JSON.stringify(reply)}`);
     return reply as Replies[T];
   }
 
   /** Sends a command and returns its error. Fails if the reply is not an error. */
   async requestError(command: object): Promise<ErrorPush> {
-    const reply = await this.#reply(command);
+    const reply = await this.reply(command);
     if (reply.type !== "error") throw new Error(`the command did not fail: ${JSON.stringify(reply)}`);
     return reply;
   }
@@ -149,7 +149,8 @@ export class Client {
     }
   }
 
-  #reply(command: object): Promise<Push> {
+  /** Sends a command and returns its reply, which may be an error. */
+  protected reply(command: object): Promise<Push> {
     const id = ++this.#lastId;
     this.send({ ...command, id });
     return this.#take(`the reply to ${id}`, (push) => "id" in push && push.id === id);

@@ -26,10 +26,10 @@ export interface JoinRequestParts {
   headers: Record<string, string>;
 }
 
-/** Builds the HTTP request of a join request. `room` is not encoded. */
+/** Builds the HTTP request of a join request, or of one for a connection with several rooms. `room` is not encoded. */
 export async function requestOf(
   worker: Worker,
-  room: string,
+  room: string | undefined,
   request: JoinRequest = {},
 ): Promise<JoinRequestParts> {
   const { user = "ann", claims, by = "header", protocols = ["snug.v1"] } = request;
@@ -37,7 +37,7 @@ export async function requestOf(
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(request.query ?? {})) query.set(name, `${value}`);
   if (jwt !== null && by === "query") query.set("token", jwt);
-  const path = `/v1/rooms/${room}/socket`;
+  const path = room === undefined ? "/v1/socket" : `/v1/rooms/${room}/socket`;
   return {
     url: `${worker.origin}${path}${query.size > 0 ? `?${query}` : ""}`,
     protocols: jwt !== null && by === "protocol" ? [...protocols, `bearer.${jwt}`] : protocols,

@@ -16,6 +16,8 @@ export interface Worker extends AsyncDisposable {
   log(): string;
   /** Hibernates a room: removes it from memory and keeps its sockets open. Fails if the room is not in memory. */
   hibernate(room: string): Promise<void>;
+  /** Hibernates a gateway, as `hibernate` does. */
+  hibernateGateway(gateway: string): Promise<void>;
   /** Kills the Worker. Fails if it has panicked or thrown an uncaught exception. */
   dispose(): Promise<void>;
 }
@@ -93,7 +95,7 @@ const KEEP_INSTANCE = `
 const MEASURED = `
   import "./keep-instance.js";
   import Built from "./snug.js";
-  export { Room } from "./snug.js";
+  export { Gateway, Room } from "./snug.js";
   export default class extends Built {
     fetch(request) {
       if (new URL(request.url).pathname !== "/wasm-memory") return super.fetch(request);
@@ -104,7 +106,7 @@ const MEASURED = `
 
 const NAMED = `
   import "./name-lines.js";
-  export { default, Room } from "./snug.js";
+  export { default, Gateway, Room } from "./snug.js";
 `;
 
 /** Begins each line of the log with the Worker's name. */
@@ -159,6 +161,8 @@ async function startAll(settings: Settings[], { storage, ...options }: StartOpti
           name: room,
           webSockets: "hibernate",
         }),
+      hibernateGateway: (gateway: string) =>
+        miniflare.unsafeEvictDurableObject(name, "Gateway", { name: gateway, webSockets: "hibernate" }),
       dispose,
       [Symbol.asyncDispose]: dispose,
     })),
@@ -236,8 +240,12 @@ function workerOptions(
         env: {
           ...Object.fromEntries(variables),
           ROOMS: { type: "durable-object", worker: objects ? OBJECTS : name, exportName: "Room" },
+          GATEWAYS: { type: "durable-object", worker: name, exportName: "Gateway" },
         },
-        exports: { Room: { type: "durable-object", storage: "sqlite" } },
+        exports: {
+          Room: { type: "durable-object", storage: "sqlite" },
+          Gateway: { type: "durable-object", storage: "sqlite" },
+        },
       },
       // Bypasses Miniflare's own entry Worker, which deployments do not have.
       dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },

@@ -207,7 +207,7 @@ const rows: Row[] = [
     code: "bad_room",
   },
   { name: "a room named '.'", payload: claims(), room: ".", reason: "room_dots", code: "room_forbidden" },
-  { name: "a room named '..'", payload: claims(), room: "..", reason: "room_dots", code: "not_found" },
+  { name: "a room named '..'", payload: claims(), room: "..", reason: "room_dots", code: "upgrade_required" },
 ];
 
 describe("the local token check agrees with the Worker on", () => {

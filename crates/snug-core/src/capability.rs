@@ -99,6 +99,12 @@ fn specificity(pattern: &str, room: &str) -> Option<usize> {
 /// The error of a pattern that a map has twice.
 pub(crate) const DUPLICATE_PATTERN: &str = "duplicate room pattern";
 
+impl Serialize for Grants {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(pattern, grant)| (pattern, grant)))
+    }
+}
+
 impl<'de> Deserialize<'de> for Grants {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(GrantsVisitor)

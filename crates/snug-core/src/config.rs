@@ -28,6 +28,8 @@ pub struct Config {
     pub admission: AdmissionRules,
     /// The rules of a room.
     pub room: Rc<RoomRules>,
+    /// The rules of a gateway.
+    pub gateway: Rc<GatewayRules>,
     /// The application's back end.
     pub backend: Backend,
     /// The issuer of development tokens, if enabled.
@@ -101,6 +103,15 @@ pub struct RoomRules {
     pub idle_timeout_ms: u64,
 }
 
+/// The limits of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayRules {
+    /// The limits of each session: those of a connection to a room.
+    pub room: Rc<RoomRules>,
+    /// Sessions of the gateway, including those that are being closed.
+    pub connections_max: usize,
+}
+
 /// An invalid setting. Contains its name and the fault, never its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -138,6 +149,32 @@ impl Config {
             let message = "is not set, and neither is JWT_JWKS, JWKS_URL or AUTH_URL: set one of them so that users can join";
             return Err(config_error(&JWT_SECRET, message));
         }
+        let room = Rc::new(RoomRules {
+            message_bytes_max: settings.number(&MESSAGE_BYTES_MAX)? as usize,
+            rate: Rate {
+                per_second: settings.number(&MESSAGES_PER_SECOND)? as u32,
+                burst: settings.number(&MESSAGES_BURST)? as u32,
+            },
+            serve_rate: Rate {
+                per_second: settings.number(&SERVE_PER_SECOND)? as u32,
+                burst: settings.number(&SERVE_BURST)? as u32,
+            },
+            connections_max: settings.number(&CONNECTIONS_MAX)? as usize,
+            sockets_max: SOCKETS_MAX as usize,
+            connections_per_user_max: settings.number(&CONNECTIONS_PER_USER_MAX)? as usize,
+            retention: settings.retention()?,
+            events: settings.events(&backend)?,
+            publish_fallback: settings.publish_fallback(&backend)?,
+            leeway_ms: leeway_seconds.saturating_mul(1000),
+            presence_grace_ms: settings.number(&PRESENCE_GRACE_MS)?,
+            window_ms_max: WINDOW_MS_MAX,
+            ping_ms,
+            idle_timeout_ms: settings.number_from(&IDLE_TIMEOUT_MS, ping_ms.saturating_mul(2))?,
+        });
+        let gateway = Rc::new(GatewayRules {
+            room: room.clone(),
+            connections_max: settings.number(&GATEWAY_CONNECTIONS_MAX)? as usize,
+        });
         Ok(Self {
             dev_token_issuer,
             admission: AdmissionRules {
@@ -146,29 +183,8 @@ impl Config {
                 origins: settings.origins()?,
                 token_in_query: settings.flag(&TOKEN_IN_QUERY)?,
             },
-            room: Rc::new(RoomRules {
-                message_bytes_max: settings.number(&MESSAGE_BYTES_MAX)? as usize,
-                rate: Rate {
-                    per_second: settings.number(&MESSAGES_PER_SECOND)? as u32,
-                    burst: settings.number(&MESSAGES_BURST)? as u32,
-                },
-                serve_rate: Rate {
-                    per_second: settings.number(&SERVE_PER_SECOND)? as u32,
-                    burst: settings.number(&SERVE_BURST)? as u32,
-                },
-                connections_max: settings.number(&CONNECTIONS_MAX)? as usize,
-                sockets_max: SOCKETS_MAX as usize,
-                connections_per_user_max: settings.number(&CONNECTIONS_PER_USER_MAX)? as usize,
-                retention: settings.retention()?,
-                events: settings.events(&backend)?,
-                publish_fallback: settings.publish_fallback(&backend)?,
-                leeway_ms: leeway_seconds.saturating_mul(1000),
-                presence_grace_ms: settings.number(&PRESENCE_GRACE_MS)?,
-                window_ms_max: WINDOW_MS_MAX,
-                ping_ms,
-                idle_timeout_ms: settings
-                    .number_from(&IDLE_TIMEOUT_MS, ping_ms.saturating_mul(2))?,
-            }),
+            room,
+            gateway,
             backend,
             placement: Placement {
                 jurisdiction: settings.choice(&JURISDICTION)?,

@@ -12,7 +12,7 @@ use crate::limits::{ORIGIN_BYTES_MAX, ROOM_NAME_BYTES_MAX, SAFE_INTEGER_MAX, USE
 
 /// A room's name: 1 to 128 characters of `A-Z a-z 0-9 _ - . : @ ~`, but not `.` or `..`, which have
 /// another meaning in URLs (RFC 3986, section 5.2.4).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct RoomName(Rc<str>);
 
 impl RoomName {
@@ -26,6 +26,13 @@ impl RoomName {
     /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for RoomName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("not a room name"))
     }
 }
 
@@ -57,6 +64,22 @@ impl<'de> Deserialize<'de> for UserId {
     }
 }
 
+/// The name of a gateway's object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GatewayName(Rc<str>);
+
+impl GatewayName {
+    /// Creates a name from the object's.
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// Returns the name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The origin of a page, from the `Origin` header. It is only logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin(Rc<str>);
@@ -84,6 +107,13 @@ impl Reference {
     /// Creates a reference from random bits.
     pub fn new(bits: u64) -> Self {
         Self(bits >> (u64::BITS - Self::BITS))
+    }
+
+    /// Returns a number from 0 to `most`, which seems random.
+    pub fn below(self, most: u64) -> u64 {
+        self.0
+            .checked_rem(most.saturating_add(1))
+            .unwrap_or_default()
     }
 
     /// Creates the reference of an event. The core has no randomness, so the facts have to identify the
@@ -126,38 +156,54 @@ impl TaskId {
     }
 }
 
-/// The id of one WebSocket: 64 random bits, written as 16 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u64);
+/// Defines an id of 64 bits, written as 16 hexadecimal digits.
+macro_rules! hex_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u64);
 
-impl ConnectionId {
-    /// Parses the 16 digits that `Display` writes.
-    pub fn parse(text: &str) -> Option<Self> {
-        let canonical = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        u64::from_str_radix(text, 16)
-            .ok()
-            .filter(|_| canonical)
-            .map(Self)
-    }
+        impl $name {
+            /// Parses the 16 digits that `Display` writes.
+            pub fn parse(text: &str) -> Option<Self> {
+                parse_hex(text).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:016x}", self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Self::parse(&text).ok_or_else(|| D::Error::custom(concat!("not ", $what)))
+            }
+        }
+    };
 }
 
-impl fmt::Display for ConnectionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
+hex_id! {
+    /// The id of one connection: 64 random bits.
+    ConnectionId, "a connection id"
 }
 
-impl Serialize for ConnectionId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+hex_id! {
+    /// The id of one incarnation of a link between a gateway and a room, drawn by the gateway.
+    LinkId, "a link id"
 }
 
-impl<'de> Deserialize<'de> for ConnectionId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom("not a connection id"))
-    }
+fn parse_hex(text: &str) -> Option<u64> {
+    let is_canonical = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u64::from_str_radix(text, 16).ok().filter(|_| is_canonical)
 }
 
 /// The epoch in which an [`Offset`] counts. A new epoch starts if storage is lost or erased.

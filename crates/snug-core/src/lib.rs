@@ -21,8 +21,11 @@ pub mod backend;
 pub mod capability;
 pub mod clock;
 pub mod config;
+pub mod fan_out;
+pub mod gateway;
 pub mod ids;
 pub mod limits;
+pub mod link;
 pub mod log;
 mod names;
 pub mod protocol;
@@ -31,6 +34,7 @@ pub mod reply;
 pub mod room;
 pub mod secret;
 pub mod service_url;
+pub mod session;
 pub mod storage;
 #[cfg(test)]
 mod testing;
@@ -43,7 +47,8 @@ pub use backend::{
 pub use capability::{Capabilities, Capability};
 pub use config::Config;
 pub use ids::{
-    ConnectionId, Epoch, Offset, Origin, Reference, RoomName, TaskId, Timestamp, UserId,
+    ConnectionId, Epoch, GatewayName, LinkId, Offset, Origin, Reference, RoomName, TaskId,
+    Timestamp, UserId,
 };
 pub use protocol::{
     error::{CloseCode, ErrorCode},

@@ -253,6 +253,42 @@ const _: () = assert!(QUEUE_BYTES_MAX > (RECOVERY_BYTES_MAX + PAGE_BYTES_MAX) as
 const _: () =
     assert!(USER_QUEUE_BYTES_MAX > QUEUE_BYTES_MAX + (RECOVERY_BYTES_MAX + PAGE_BYTES_MAX) as u64);
 
+/// The rooms that one session of a gateway can be in.
+pub const ROOMS_PER_SESSION_MAX: usize = 128;
+/// The rate of a user's joins over a gateway. Its burst lets two sessions come back to all of their rooms.
+pub const GATEWAY_JOIN_RATE: Rate = Rate {
+    per_second: 10,
+    burst: 2 * ROOMS_PER_SESSION_MAX as u32,
+};
+/// The tokens of `join` commands of one session that are checked at once.
+pub const JOIN_CHECKS_MAX: usize = 8;
+/// The time within which sessions come back to a room after its link has ended.
+pub const INTERRUPTED_DELAY_MS_MAX: u64 = 1_000;
+/// The time after which a gateway that has links wakes, to find whether it has lost sessions.
+pub const LINK_BEAT_MS: u64 = 60_000;
+/// The events of one call over a link, although it has at least one.
+pub const LINK_CALL_BYTES_MAX: usize = 1024 * 1024;
+/// The bytes that each event of a link counts in addition to its text.
+pub const LINK_EVENT_BYTES: usize = 128;
+/// The bytes that wait at one end of a link. If more wait, the link ends. A room can replay
+/// [`RECOVERY_BYTES_MAX`] for each of a few sessions that join at once.
+pub const LINK_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The time after which a call over a link has failed.
+pub const LINK_CALL_MS_MAX: u32 = 10_000;
+/// The pause after a first failed attempt to tell the other end that a link has ended. It doubles with each.
+pub const LINK_END_RETRY_MS_MIN: u64 = 1_000;
+/// The longest such pause.
+pub const LINK_END_RETRY_MS_MAX: u64 = 15 * 60 * 1_000;
+/// The time without news for its links after which an object no longer counts as amid calls. Shorter than
+/// [`HIBERNATION_IDLE_MS`], so that an object that hibernates is not.
+pub const LINK_QUIET_MS: u64 = 5_000;
+/// The frames to which a call over a link compares: 120 to 300 µs of both objects' time, measured with workerd,
+/// and 10 to 40 µs for a frame.
+pub const LINK_CALL_FRAMES: usize = 10;
+
+const _: () = assert!(LINK_QUIET_MS < HIBERNATION_IDLE_MS);
+const _: () = assert!(LINK_QUEUE_BYTES_MAX > 2 * RECOVERY_BYTES_MAX);
+
 /// The time of the Worker's clock after which an object's clock that has not moved counts as stopped.
 pub const CLOCK_STOPPED_MS: u64 = 2_000;
 

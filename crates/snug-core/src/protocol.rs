@@ -3,6 +3,7 @@
 
 pub mod command;
 pub mod error;
+pub(crate) mod frame;
 pub(crate) mod json;
 pub mod push;
 pub mod refusal;

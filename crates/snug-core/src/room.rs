@@ -9,13 +9,12 @@ mod commands;
 pub mod connection;
 pub mod ended_tokens;
 mod erase;
-mod fan_out;
 mod flush_window;
 mod history;
-mod inbound_frame;
 mod intake;
 pub mod io;
 mod kick;
+mod linked;
 mod messages;
 mod outbox;
 pub mod presence;
@@ -26,8 +25,7 @@ mod refresh;
 mod removal;
 mod replies;
 mod roster;
-pub mod session;
-mod slow_consumers;
+pub(crate) mod slow_consumers;
 pub mod subscription;
 mod sweep;
 mod timers;
@@ -41,12 +39,15 @@ use crate::{
     auth::{Admission, SUBPROTOCOL},
     backend::api::ApiRequestId,
     config::RoomRules,
-    ids::{ConnectionId, RoomName, TaskId, Timestamp},
+    fan_out::Audience,
+    ids::{ConnectionId, RoomName, TaskId, Timestamp, UserId},
     limits::{QUEUE_BYTES_MAX, REPLAY_RATE},
+    link::{Via, event::ToGateway},
     protocol::{
         command::CommandId,
         error::CloseCode,
-        push::{Push, Welcome},
+        frame::Frame,
+        push::{Push, Welcome, WelcomeToConnection},
         refusal::Refusal,
     },
     rate::Bucket,
@@ -66,9 +67,8 @@ use crate::{
 pub use self::timers::Wake;
 
 use self::{
-    api::Callers, inbound_frame::Frame, messages::Messages, outbox::Outbox,
-    presence_diff::PresenceDiff, publish_hook::PublishHookQueue, roster::Roster,
-    user_rates::UserRates, webhooks::WebhookQueue,
+    api::Callers, linked::Linked, messages::Messages, outbox::Outbox, presence_diff::PresenceDiff,
+    publish_hook::PublishHookQueue, roster::Roster, user_rates::UserRates, webhooks::WebhookQueue,
 };
 
 /// A room as a state machine without clock or randomness, whose only I/O is its [`Store`].
@@ -93,6 +93,8 @@ pub struct Room<S> {
     clock: Timestamp,
     /// The frame whose commands are being processed.
     inbox: Option<Frame>,
+    /// Members behind links.
+    linked: Linked,
     /// Messages that wait for the publish hook, and the commands behind them.
     hook_queue: PublishHookQueue,
     /// True if the room will be restored after this input; see [`Output::Restart`] and [`Output::Remove`].
@@ -121,6 +123,14 @@ pub struct Room<S> {
     outputs: VecDeque<Output>,
 }
 
+/// The `join` command of a session, which its welcome answers. A socket's own room has none.
+#[derive(Debug, Default)]
+struct JoinCommand {
+    id: Option<CommandId>,
+    /// True if the command had a token of its own.
+    has_own_token: bool,
+}
+
 /// The requester that receives a result.
 #[derive(Clone, Debug)]
 enum ReplyTo {
@@ -145,6 +155,8 @@ impl<S: Store> Room<S> {
         now: Timestamp,
     ) -> Self {
         let notified = std::mem::take(&mut stored.events.notified);
+        let members = std::mem::take(&mut stored.members);
+        let linked = Linked::restore(&mut stored, now);
         let mut room = Self {
             name,
             store,
@@ -156,6 +168,7 @@ impl<S: Store> Room<S> {
             now,
             clock: now,
             inbox: None,
+            linked,
             hook_queue: PublishHookQueue::default(),
             is_restarting: false,
             is_erased: false,
@@ -177,7 +190,7 @@ impl<S: Store> Room<S> {
             room.roster.start_grace(absence);
         }
         for socket in sockets {
-            if let Some(connection) = Connection::restore(&socket.attachment) {
+            if let Some(connection) = Connection::restore(&socket.attachment, Via::Socket) {
                 room.add(connection, socket.answered);
             } else if let Some(closing) = ClosingSocket::restore(&socket.attachment) {
                 room.roster.add_closing(socket.connection, closing);
@@ -185,6 +198,7 @@ impl<S: Store> Room<S> {
                 room.close_unreadable(socket.connection);
             }
         }
+        room.restore_linked(members);
         room.reconcile_members(notified);
         room.restore_removal(stored.alarm);
         room
@@ -204,6 +218,22 @@ impl<S: Store> Room<S> {
         unread_bytes: u64,
         now: Timestamp,
     ) -> Result<(), Refusal> {
+        self.check_admission(admission, unread_bytes, false, now)
+    }
+
+    /// Like [`Self::admit`], for a member behind a link, whose gateway looks after what its clients have not
+    /// read. A connection that is in the room already does not need another place.
+    fn admit_again(&mut self, admission: &Admission, is_member: bool) -> Result<(), Refusal> {
+        self.check_admission(admission, 0, is_member, self.clock)
+    }
+
+    fn check_admission(
+        &mut self,
+        admission: &Admission,
+        unread_bytes: u64,
+        is_member: bool,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         let user = &admission.user;
         self.bans.admit(user, now)?;
         self.ended_tokens.admit(user, admission.issued, now)?;
@@ -217,6 +247,9 @@ impl<S: Store> Room<S> {
         let wants_replay = options.resume.is_some() || options.last.is_some();
         if wants_replay && !self.replays.has_some(REPLAY_RATE, monotonic) {
             return Err(Refusal::Overloaded);
+        }
+        if is_member {
+            return Ok(());
         }
         if self.sockets_of(user).count() >= self.rules.connections_per_user_max {
             return Err(Refusal::TooManyConnections);
@@ -261,6 +294,8 @@ impl<S: Store> Room<S> {
                 outcome,
             } => self.token_checked(connection, id, outcome),
             Input::HookDecided { task, decisions } => self.hook_queue.decide(task, decisions),
+            Input::Call(call) => self.receive_call(call),
+            Input::CallSettled { call, answer } => self.call_settled(call, answer),
             Input::Flush => self.on_elapsed(),
             Input::SlowConsumers { queued } => self.close_slow(queued),
             Input::Delivered {
@@ -269,6 +304,11 @@ impl<S: Store> Room<S> {
                 chance,
             } => self.events.delivered(task, outcome, chance, self.now),
         }
+    }
+
+    /// Returns the ids of the members, in order.
+    pub fn member_ids(&self) -> impl Iterator<Item = &UserId> {
+        self.roster.presence().users()
     }
 
     /// Returns the store.
@@ -293,14 +333,17 @@ impl<S: Store> Room<S> {
     ///
     /// 1. A full outbox is flushed before anything is added to it, so that its memory is bounded.
     /// 2. Decisions of the publish hook come before later commands of the same connection.
-    /// 3. The commands of a frame come one after another.
+    /// 3. The commands of a frame come one after another, and so do the events of a gateway.
     /// 4. What they have left in the outbox is flushed, at once or when the flush window ends.
-    /// 5. The back end is called last, about what is stored and sent.
+    /// 5. Gateways are called with their sessions' lines of the flush.
+    /// 6. The back end is called last, about what is stored and sent.
     fn step(&mut self) -> bool {
         self.flush_if_full()
             || self.apply_next_decision()
             || self.handle_next_line()
+            || self.handle_next_event()
             || self.flush_if_due()
+            || self.call_next_gateway()
             || self.call_back_end()
             || self.end_turn()
     }
@@ -311,7 +354,11 @@ impl<S: Store> Room<S> {
             self.inbox = self.hook_queue.next_frame();
         }
         let next_len = self.inbox.as_ref().map(Frame::next_len);
-        let more = self.hook_queue.next_len().or(next_len);
+        let more = self
+            .hook_queue
+            .next_len()
+            .or(next_len)
+            .or(self.linked.next_len());
         let is_full = self.outbox.is_full(more.unwrap_or_default());
         if is_full {
             self.flush();
@@ -347,6 +394,8 @@ impl<S: Store> Room<S> {
     /// Prepares for the next input. Returns false: there is no further step.
     fn end_turn(&mut self) -> bool {
         self.events.end_turn();
+        self.keep_members();
+        self.note_calls();
         self.schedule_removal();
         false
     }
@@ -355,13 +404,23 @@ impl<S: Store> Room<S> {
     ///
     /// If the room is lost before then, so are the waiting lines, which no client has seen yet.
     pub fn poll_flush(&self) -> Option<u64> {
-        let presence = (!self.presence_diff.is_empty()).then(|| self.presence_window.from());
-        let due = self.flush_window.open_until().or(presence)?;
+        let due = [self.flush_at(), self.linked.quiet_from()];
+        let due = due.into_iter().flatten().min()?;
         Some(due.ms_since(self.now))
     }
 
-    /// Ends the flush window, whatever the clock shows: the Worker's timer has fired.
+    fn flush_at(&self) -> Option<Timestamp> {
+        let presence = (!self.presence_diff.is_empty()).then(|| self.presence_window.from());
+        self.flush_window.open_until().or(presence)
+    }
+
+    /// Ends the flush window, whatever the clock shows: the Worker's timer has fired, and it was not for
+    /// something earlier.
     fn on_elapsed(&mut self) {
+        let quiet_from = self.linked.quiet_from();
+        if quiet_from.is_some_and(|at| self.flush_at().is_none_or(|flush| at < flush)) {
+            return;
+        }
         if self.flush_window.open_until().is_none() {
             self.presence_window.on_elapsed();
         }
@@ -370,18 +429,26 @@ impl<S: Store> Room<S> {
     }
 
     fn connect(&mut self, id: ConnectionId, admission: Admission) {
+        let options = admission.options.clone();
+        self.arrive(id, Via::Socket, admission);
+        self.start_with(id, &options, &JoinCommand::default());
+    }
+
+    /// Adds a connection, and announces its member if that is new.
+    fn arrive(&mut self, id: ConnectionId, via: Via, admission: Admission) {
         self.is_erased = false;
         self.flush_pending_leave(&admission.user);
         let since = self.roster.presence().since(&admission.user);
         let since = since.unwrap_or(self.now);
-        let options = admission.options.clone();
-        let connection = Connection::new(id, admission, since, &self.rules, self.now);
+        let connection = Connection::new(id, via, admission, since, &self.rules, self.now);
         let user = connection.subscription.user.clone();
-        let attachment = connection.attachment();
-        self.outputs.push_back(Output::Attach {
-            connection: id,
-            attachment,
-        });
+        match via {
+            Via::Socket => self.outputs.push_back(Output::Attach {
+                connection: id,
+                attachment: connection.attachment(),
+            }),
+            Via::Link(_) => self.linked.record_change(id),
+        }
         match self.add(connection, None) {
             Arrival::Joined => {
                 let info = self
@@ -398,7 +465,6 @@ impl<S: Store> Room<S> {
             Arrival::Returned => self.store.delete_absence(&user),
             Arrival::Another => {}
         }
-        self.start_with(id, &options);
     }
 
     fn add(&mut self, mut connection: Connection, answered: Option<Timestamp>) -> Arrival {
@@ -412,27 +478,51 @@ impl<S: Store> Room<S> {
 
     /// Writes what has changed of a connection to its attachment.
     pub(super) fn attach(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.roster.get(id) {
-            let attachment = connection.attachment();
-            self.outputs.push_back(Output::Attach {
-                connection: id,
-                attachment,
-            });
+        let Some(connection) = self.roster.get(id) else {
+            return;
+        };
+        match connection.session.via {
+            Via::Socket => {
+                let attachment = connection.attachment();
+                self.outputs.push_back(Output::Attach {
+                    connection: id,
+                    attachment,
+                });
+            }
+            Via::Link(_) => self.linked.record_change(id),
         }
     }
 
-    fn welcome(&mut self, id: ConnectionId, recovered: Option<bool>) {
+    /// Sends a line to one connection at once, before what waits in the outbox.
+    fn send_at_once(&mut self, to: ConnectionId, text: Rc<str>) {
+        match self.roster.get(to).map(|one| one.session.via) {
+            Some(Via::Socket) => self.outputs.push_back(Output::Send { to: vec![to], text }),
+            Some(Via::Link(link)) => {
+                let to = Audience::one(to);
+                self.linked.send(link, ToGateway::Line { to, text });
+            }
+            None => {}
+        }
+    }
+
+    fn welcome(&mut self, id: ConnectionId, recovered: Option<bool>, join: &JoinCommand) {
         let Some(connection) = self.roster.get(id) else {
             return;
         };
         let sees_members = connection.subscription.can.has(crate::Capability::Presence);
         let count = self.roster.presence().count();
         let listed = sees_members.then(|| self.roster.list());
+        let is_socket = connection.session.via == Via::Socket;
+        // The token of a session is that of `hello`.
+        let has_own_token = is_socket || join.has_own_token;
         let welcome = Push::Welcome(Welcome {
-            protocol: SUBPROTOCOL,
-            room: &self.name,
-            connection: id,
-            user: &connection.subscription.user,
+            id: join.id.as_ref(),
+            connection: is_socket.then_some(WelcomeToConnection {
+                protocol: SUBPROTOCOL,
+                room: &self.name,
+                connection: id,
+                user: &connection.subscription.user,
+            }),
             can: connection.subscription.can,
             epoch: self.messages.epoch(),
             offset: self.messages.newest(),
@@ -440,11 +530,11 @@ impl<S: Store> Room<S> {
             count,
             truncated: listed.as_ref().is_some_and(|list| list.truncated),
             members: listed.map(|list| list.members),
-            expires: connection.session.expires,
-            ping_ms: self.rules.ping_ms,
-            limits: connection.subscription.limits(),
+            expires: has_own_token.then_some(connection.session.expires),
+            ping_ms: is_socket.then_some(self.rules.ping_ms),
+            limits: has_own_token.then(|| connection.subscription.limits()),
         });
         let text = welcome.to_line();
-        self.outputs.push_back(Output::Send { to: vec![id], text });
+        self.send_at_once(id, text);
     }
 }

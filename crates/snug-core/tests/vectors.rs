@@ -16,21 +16,21 @@ use std::{
 
 use serde_json::{Value, value::RawValue};
 use snug_core::{
-    ApiResponse, Capabilities, CloseCode, ConnectionId, Epoch, ErrorCode, Offset, Origin,
-    Reference, Refusal, Reply, RoomName, Timestamp, UserId,
+    ApiResponse, Capabilities, Capability, CloseCode, ConnectionId, Epoch, ErrorCode, Offset,
+    Origin, Reference, Refusal, Reply, RoomName, Timestamp, UserId,
     auth::session_cookie::SessionRequest,
     backend::{
         api::read_messages,
         publish_hook::{self, Decision, ProposedMessage},
         webhook::{Delivery, Event, EventKind, EventRow, Lines},
     },
-    limits::PAGE_BYTES_MAX,
+    limits::{PAGE_BYTES_MAX, ROOMS_PER_SESSION_MAX},
     log::{LogLine, Requester},
     protocol::{
         command::{Command, CommandId, PageRequest, PageStart},
         push::{
-            ConnectionLimits, Member, Message, PING, PONG, PresenceChange, Push, StateChange,
-            Stored, Welcome, reply_line,
+            ConnectionLimits, Hello, Member, Message, PING, PONG, PresenceChange, Push,
+            StateChange, Stored, Welcome, WelcomeToConnection, reply_line, with_room,
         },
     },
     reply::{HistoryPage, MemberList, RoomStatus, WebhookCounts},
@@ -42,7 +42,13 @@ use snug_core::{
 fn every_vector_is_used_by_a_test() {
     let names: BTreeSet<_> = vectors().into_keys().collect();
     let (commands, sent) = (commands(), sent());
-    let read_apart = ["http_publish_request", "publish_hook_response"];
+    // The commands of a session are in tests/gateway.
+    let read_apart = [
+        "http_publish_request",
+        "publish_hook_response",
+        "command_join",
+        "command_leave",
+    ];
     let known = commands.keys().chain(sent.keys()).chain(&read_apart);
     assert_eq!(names, known.map(|name| name.to_string()).collect());
 }
@@ -329,10 +335,13 @@ fn sent() -> Named<String> {
         (
             "push_welcome",
             Push::Welcome(Welcome {
-                protocol: "snug.v1",
-                room: &room,
-                connection: BOB,
-                user: &bob,
+                id: None,
+                connection: Some(WelcomeToConnection {
+                    protocol: "snug.v1",
+                    room: &room,
+                    connection: BOB,
+                    user: &bob,
+                }),
                 can: Capabilities::default_grant(),
                 epoch: &epoch,
                 offset: Offset(40),
@@ -340,14 +349,80 @@ fn sent() -> Named<String> {
                 count: 2,
                 members: Some(members.to_vec()),
                 truncated: false,
+                expires: Some(START.plus_ms(3_600_000)),
+                ping_ms: Some(30_000),
+                limits: Some(ConnectionLimits {
+                    message_bytes: 65_536,
+                    messages_per_second: 50,
+                }),
+            })
+            .to_line(),
+        ),
+        (
+            "push_hello",
+            Push::Hello(Hello {
+                protocol: "snug.v1",
+                connection: BOB,
+                user: &bob,
                 expires: START.plus_ms(3_600_000),
                 ping_ms: 30_000,
+                rooms_max: ROOMS_PER_SESSION_MAX,
                 limits: ConnectionLimits {
                     message_bytes: 65_536,
                     messages_per_second: 50,
                 },
             })
             .to_line(),
+        ),
+        (
+            "push_welcome_to_room",
+            with_room(
+                &Push::Welcome(Welcome {
+                    id: Some(&CommandId::Number(1)),
+                    connection: None,
+                    can: [Capability::Receive, Capability::Publish].into_iter().collect(),
+                    epoch: &epoch,
+                    offset: Offset(41),
+                    recovered: Some(true),
+                    count: 2,
+                    members: None,
+                    truncated: false,
+                    expires: None,
+                    ping_ms: None,
+                    limits: None,
+                })
+                .to_line(),
+                &room,
+            ),
+        ),
+        (
+            "push_message_in_room",
+            with_room(
+                &Push::Message(Message {
+                    offset: Offset(41),
+                    time: START.plus_ms(5_000),
+                    user: &ann,
+                    connection: None,
+                    event: None,
+                    data: raw(r#"{"text":"hi"}"#),
+                })
+                .to_line(),
+                &room,
+            ),
+        ),
+        (
+            "push_left",
+            with_room(
+                &Push::Left {
+                    code: CloseCode::Interrupted.number(),
+                    reason: CloseCode::Interrupted.reason(),
+                    reconnect: true,
+                    delay_ms: Some(120),
+                    reference: None,
+                }
+                .to_line(),
+                &room,
+            ),
         ),
         ("push_message", message.to_line()),
         (
@@ -386,7 +461,7 @@ fn sent() -> Named<String> {
             "push_error",
             Push::Error {
                 id: Some(&id(7)),
-                code: ErrorCode::RateLimited,
+                code: ErrorCode::RateLimited.name(),
                 message: "too many commands",
                 retryable: ErrorCode::RateLimited.is_retryable(),
                 retry_after_ms: Some(20),
@@ -425,7 +500,7 @@ fn sent() -> Named<String> {
         (
             "session_cookie_request",
             serde_json::to_string(&SessionRequest {
-                room: &room,
+                room: Some(&room),
                 ip: Some("203.0.113.7"),
             })
             .unwrap()

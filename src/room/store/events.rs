@@ -12,7 +12,7 @@ use snug_core::{
 use wasm_bindgen::JsValue;
 use worker::{Result, SqlStorageValue};
 
-use super::database::{Database, columns, corrupt, integer, number, text};
+use crate::object::database::{Database, columns, corrupt, integer, number, text};
 use crate::platform;
 
 impl Database {

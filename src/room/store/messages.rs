@@ -14,7 +14,7 @@ use snug_core::{
 use wasm_bindgen::JsValue;
 use worker::{Result, SqlStorageValue};
 
-use super::database::{Database, columns, corrupt, integer, number, text};
+use crate::object::database::{Database, columns, corrupt, integer, number, text};
 
 impl Database {
     /// Returns the newest message's offset and time, and the bytes of all messages of the epoch.

@@ -1,26 +1,35 @@
 //! The room's storage: the core's port to it, on SQLite.
 
-mod database;
 mod events;
+mod links;
 mod messages;
 mod schema;
+mod snapshot;
 mod users;
 
 use snug_core::{
-    Epoch, Offset, RoomSnapshot, StorageFault, Timestamp, UserId,
+    ConnectionId, Epoch, GatewayName, LinkId, Offset, RoomSnapshot, StorageFault, Timestamp,
+    UserId,
     backend::webhook::{Delivery, EventState, OldestRow, OutgoingEvent},
+    link::links::StoredLink,
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     storage::{
         batch::{Batch, Page},
         idempotency::{KeyFloor, StoredKey},
         retention::{Floor, OldestMessages},
-        store::EventWrite,
+        store::{EventWrite, StoredMember},
     },
 };
-use worker::{Result, Storage, console_error};
+use worker::{Result, Storage};
 
-use self::database::Database;
-use crate::{object::text_cache::JsTextCache, platform};
+use self::schema::MIGRATIONS;
+use crate::{
+    object::{
+        database::{Database, logged},
+        text_cache::JsTextCache,
+    },
+    platform,
+};
 
 type Outcome<T> = std::result::Result<T, StorageFault>;
 
@@ -40,7 +49,9 @@ impl Store {
     /// Opens the storage and migrates its schema.
     pub fn open(storage: Storage) -> Result<Self> {
         Ok(Self {
-            database: Database::open(storage, fresh_epoch)?,
+            database: Database::open(storage, &MIGRATIONS, |database| {
+                database.set_meta("epoch", &fresh_epoch()?)
+            })?,
             texts: JsTextCache::default(),
         })
     }
@@ -143,16 +154,28 @@ impl snug_core::Store for Store {
     fn delete_ended_tokens(&mut self, user: &UserId) {
         let _logged = logged("ended tokens", self.database.delete_ended_tokens(user));
     }
+
+    fn store_link(&mut self, link: &StoredLink<GatewayName>) -> Outcome<()> {
+        logged("link", self.database.store_link(link))
+    }
+
+    fn delete_link(&mut self, link: LinkId) {
+        let _logged = logged("link", self.database.delete_link(link));
+    }
+
+    fn store_member(&mut self, member: &StoredMember) -> Outcome<()> {
+        logged("member", self.database.store_member(member))
+    }
+
+    fn delete_member(&mut self, id: ConnectionId) {
+        let _logged = logged("member", self.database.delete_member(id));
+    }
+
+    fn note_calls(&mut self, is_amid_calls: bool) {
+        let _logged = logged("calls", self.database.note_calls(is_amid_calls));
+    }
 }
 
 fn fresh_epoch() -> Result<String> {
     Ok(format!("{:016x}", platform::random()?))
-}
-
-/// Logs a storage error and hides it from the core, which only needs to know that one occurred.
-fn logged<T>(place: &str, outcome: Result<T>) -> Outcome<T> {
-    outcome.map_err(|error| {
-        console_error!("{place}: {error}");
-        StorageFault
-    })
 }

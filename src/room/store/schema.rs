@@ -1,7 +1,7 @@
 //! The schema of the room's database.
 
 /// The migrations of the schema, one for each version. Only append to this list.
-pub const MIGRATIONS: [&str; 9] = [
+pub const MIGRATIONS: [&str; 10] = [
     "
     CREATE TABLE messages (offset INTEGER PRIMARY KEY, time INTEGER NOT NULL, json TEXT NOT NULL);
     CREATE TABLE absences (user TEXT PRIMARY KEY, since INTEGER NOT NULL, info TEXT, until INTEGER NOT NULL) WITHOUT ROWID;
@@ -43,5 +43,9 @@ pub const MIGRATIONS: [&str; 9] = [
     CREATE TABLE dead_events (seq INTEGER PRIMARY KEY, user TEXT, json TEXT NOT NULL);
     INSERT INTO dead_events SELECT seq, coalesce(json ->> '$.user', json ->> '$.message.user'), json FROM old_dead_events;
     DROP TABLE old_dead_events;
+    ",
+    "
+    CREATE TABLE links (id TEXT PRIMARY KEY, gateway TEXT NOT NULL, is_ending INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE members (id TEXT PRIMARY KEY, link TEXT NOT NULL, record TEXT NOT NULL) WITHOUT ROWID;
     ",
 ];

@@ -10,7 +10,7 @@ use snug_core::{
 use wasm_bindgen::JsValue;
 use worker::{Result, SqlStorageValue};
 
-use super::database::{Database, columns, corrupt, integer, number, text};
+use crate::object::database::{Database, columns, corrupt, integer, number, text};
 
 impl Database {
     pub(super) fn absences(&self) -> Result<Vec<Absence>> {

@@ -12,9 +12,11 @@ mod platform;
 #[allow(dead_code)]
 #[path = "../../../src/room/store/mod.rs"]
 mod store;
-/// The part of the Worker's module that the store uses.
+/// The parts of the Worker's module that the store uses.
 #[path = "../../../src/object"]
 mod object {
+    #[allow(dead_code)]
+    pub mod database;
     #[allow(dead_code)]
     pub mod text_cache;
 }

@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, fmt::Debug, rc::Rc};
 
 use serde_json::value::RawValue;
 use snug_core::{
-    Epoch, Offset, RoomSnapshot, Store as _, TaskId, Timestamp, UserId,
+    ConnectionId, Epoch, GatewayName, LinkId, Offset, RoomSnapshot, Store as _, TaskId, Timestamp,
+    UserId,
     backend::webhook::{Delivery, EventRow, EventState, Lines, OutgoingEvent},
+    link::links::StoredLink,
     protocol::{
         command::{PageRequest, PageStart},
         push::Stored,
@@ -15,7 +17,7 @@ use snug_core::{
         batch::{Batch, Page},
         idempotency::{KeyFloor, StoredKey},
         retention::Floor,
-        store::EventWrite,
+        store::{EventWrite, StoredMember},
     },
 };
 
@@ -63,7 +65,7 @@ impl<'a> Operations<'a> {
     /// Makes one call to both stores, and compares the results and what the stores hold.
     pub fn run_next(&mut self) -> Outcome {
         self.now = self.now.plus_ms(self.random.up_to(40_000));
-        match self.random.up_to(17) {
+        match self.random.up_to(19) {
             0..=4 => self.append()?,
             5..=6 => self.fill_page()?,
             7 => self.read_keys()?,
@@ -75,6 +77,8 @@ impl<'a> Operations<'a> {
             14 => self.change_ban()?,
             15 => self.change_ended_tokens()?,
             16 => self.read_dead()?,
+            17 => self.change_link()?,
+            18 => self.change_member()?,
             _ if self.random.one_in(4) => self.erase()?,
             _ => self.reopen()?,
         }
@@ -399,6 +403,53 @@ impl<'a> Operations<'a> {
             &sqlite,
             &self.memory.store_ended_tokens(&ended),
         )
+    }
+
+    fn change_link(&mut self) -> Outcome {
+        if self.random.one_in(5) {
+            self.count("note_calls");
+            let is_amid_calls = !self.memory.stored().is_amid_calls;
+            self.sqlite.note_calls(is_amid_calls);
+            self.memory.note_calls(is_amid_calls);
+            return Ok(());
+        }
+        let id = LinkId(u64::MAX - self.random.up_to(3));
+        let has_members = self.memory.members.values().any(|member| member.link == id);
+        if self.memory.links.contains_key(&id) && !has_members && self.random.one_in(2) {
+            self.count("delete_link");
+            self.sqlite.delete_link(id);
+            self.memory.delete_link(id);
+            return Ok(());
+        }
+        self.count("store_link");
+        let link = StoredLink {
+            id,
+            peer: GatewayName::new("weur \"4\""),
+            is_ending: self.random.one_in(2),
+        };
+        let sqlite = self.sqlite.store_link(&link);
+        compare("store_link", &sqlite, &self.memory.store_link(&link))
+    }
+
+    fn change_member(&mut self) -> Outcome {
+        let id = ConnectionId(u64::MAX / 2 + self.random.up_to(5));
+        if self.memory.members.contains_key(&id) && self.random.one_in(2) {
+            self.count("delete_member");
+            self.sqlite.delete_member(id);
+            self.memory.delete_member(id);
+            return Ok(());
+        }
+        let Some(link) = self.memory.links.keys().next().copied() else {
+            return Ok(());
+        };
+        self.count("store_member");
+        let member = StoredMember {
+            id,
+            link,
+            record: format!(r#"{{"user":"çelik \u0000","n":{}}}"#, self.random.next()),
+        };
+        let sqlite = self.sqlite.store_member(&member);
+        compare("store_member", &sqlite, &self.memory.store_member(&member))
     }
 
     fn erase(&mut self) -> Outcome {

@@ -5,13 +5,13 @@ import { isObject, isPortable, members, tryParse } from "./json.js";
 
 /** The codes of refusals, in the order in which the Worker checks for them. */
 export type Code =
-  | "not_found"
   | "bad_room"
   | "token_missing"
   | "token_invalid"
   | "token_expired"
   | "token_not_yet_valid"
-  | "room_forbidden";
+  | "room_forbidden"
+  | "upgrade_required";
 
 /** The rule that a token breaks. strings.ts has a text for each. */
 export type ProblemReason =
@@ -102,13 +102,13 @@ const SIGNATURE_BYTES = new Map<unknown, number>([
   ["Ed25519", 64],
 ]);
 const ORDER: Code[] = [
-  "not_found",
   "bad_room",
   "token_missing",
   "token_invalid",
   "token_expired",
   "token_not_yet_valid",
   "room_forbidden",
+  "upgrade_required",
 ];
 
 const invalid = (reason: ProblemReason): TokenProblem => ({ code: "token_invalid", reason });
@@ -122,9 +122,9 @@ export const cleanToken = (pasted: string) =>
 export function checkToken(token: string, room: string, now: number): TokenCheck {
   const check: TokenCheck = { fields: [], problems: [] };
   const { fields, problems } = check;
-  // URL normalization turns the path into that of a room named "socket", or into an unknown one.
+  // URL normalization turns the path into that of a room named "socket", or into that of a connection with many rooms.
   if (room === ".") problems.push({ code: "room_forbidden", reason: "room_dots" });
-  if (room === "..") problems.push({ code: "not_found", reason: "room_dots" });
+  if (room === "..") problems.push({ code: "upgrade_required", reason: "room_dots" });
   else if (!/^[\w.:@~-]{1,128}$/.test(room)) problems.push({ code: "bad_room", reason: "room_format" });
   if (token === "") problems.push({ code: "token_missing", reason: "no_token" });
   else {

@@ -14,7 +14,8 @@ use crate::{
         origins::AllowedOrigins,
         token::{ClaimedLimits, Claims, TokenRules},
     },
-    capability::Capabilities,
+    capability::{Capabilities, Grants},
+    gateway::io::SessionAdmission,
     ids::{Offset, Origin, RoomName, Timestamp, UserId},
     limits::{EPOCH_BYTES_MAX, QUERY_BYTES_MAX, SAFE_INTEGER_MAX},
     protocol::refusal::Refusal,
@@ -41,7 +42,7 @@ pub struct AdmissionRules {
 /// The parts of a join request that are checked, as received.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestParts<'a> {
-    /// The path segment with the room's name, percent-encoded.
+    /// The path segment with the room's name, percent-encoded; empty if the path names none.
     pub room: &'a str,
     /// The query, without the `?`.
     pub query: &'a str,
@@ -69,6 +70,16 @@ pub struct JoinRequest {
     options: JoinOptions,
 }
 
+/// A request for a connection with several rooms, whose form and origin have been checked.
+#[derive(Clone, Debug)]
+pub struct ConnectRequest {
+    /// The credential that identifies the user.
+    pub credential: Credential,
+    /// The origin of the page.
+    pub origin: Option<Origin>,
+    lines: bool,
+}
+
 /// The credential of a join request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
@@ -91,6 +102,18 @@ pub struct JoinOptions {
     pub resume: Option<Position>,
     /// The number of newest messages to replay on a first join.
     pub last: Option<u64>,
+}
+
+impl Default for JoinOptions {
+    fn default() -> Self {
+        Self {
+            lines: false,
+            echo: true,
+            presence: true,
+            resume: None,
+            last: None,
+        }
+    }
 }
 
 /// A client's position in the room's stream.
@@ -132,14 +155,52 @@ pub struct Admission {
     pub origin: Option<Origin>,
 }
 
-impl JoinRequest {
-    /// Checks the request's form and origin, and finds its credential.
+impl Admission {
+    /// Returns the capabilities, and the rest as claims that grant nothing by themselves.
+    pub(crate) fn into_claims(self) -> (Capabilities, Claims) {
+        let claims = Claims {
+            user: self.user,
+            expires: self.expires,
+            issued: self.issued,
+            grants: Grants::default(),
+            info: self.info,
+            limits: self.limits,
+        };
+        (self.can, claims)
+    }
+}
+
+impl ConnectRequest {
+    /// Checks the request's form and origin, and finds its credential. Options of rooms are ignored.
     ///
     /// # Errors
     ///
-    /// `bad_room`, `bad_request`, `origin_forbidden`, or `token_missing` if there is no credential.
+    /// `bad_request`, `origin_forbidden`, or `token_missing` if there is no credential.
     pub fn read(request: &RequestParts<'_>, rules: &AdmissionRules) -> Result<Self, Refusal> {
-        let room = parse_room_name(request.room)?;
+        let ignored = |_: &str| Ok(JoinOptions::default());
+        let (connect, _) = Self::read_with(ignored, request, rules)?;
+        Ok(connect)
+    }
+
+    /// Accepts the user, whatever the claims grant: each join is checked.
+    pub fn admit(self, claims: Claims) -> SessionAdmission {
+        SessionAdmission {
+            user: claims.user,
+            info: claims.info,
+            grants: claims.grants,
+            expires: claims.expires,
+            issued: claims.issued,
+            limits: claims.limits,
+            lines: self.lines,
+            origin: self.origin,
+        }
+    }
+
+    fn read_with(
+        read_options: impl FnOnce(&str) -> Result<JoinOptions, Refusal>,
+        request: &RequestParts<'_>,
+        rules: &AdmissionRules,
+    ) -> Result<(Self, JoinOptions), Refusal> {
         rules.origins.check(request.origin, request.host)?;
         let offer = Offer::read(request.protocols);
         if offer.is_foreign {
@@ -148,13 +209,13 @@ impl JoinRequest {
             ));
         }
         check_query(request.query)?;
-        let (options, query_token) = read_query(request.query)?;
+        let options = read_options(request.query)?;
         let token = request
             .authorization
             .and_then(bearer)
             .or(offer.token)
             .map(str::to_owned)
-            .or_else(|| query_token.filter(|_| rules.token_in_query));
+            .or_else(|| query_token(request.query).filter(|_| rules.token_in_query));
         let credential = match (token, &rules.application) {
             (Some(token), _) => Credential::Token(Secret(token)),
             (None, Some(application)) => {
@@ -165,14 +226,30 @@ impl JoinRequest {
             }
             (None, None) => return Err(Refusal::TokenMissing),
         };
-        Ok(Self {
-            room,
+        let connect = Self {
             credential,
             origin: request.origin.map(Origin::new),
-            options: JoinOptions {
-                lines: offer.lines,
-                ..options
-            },
+            lines: offer.lines,
+        };
+        let lines = offer.lines;
+        Ok((connect, JoinOptions { lines, ..options }))
+    }
+}
+
+impl JoinRequest {
+    /// Checks the request's form and origin, and finds its credential.
+    ///
+    /// # Errors
+    ///
+    /// `bad_room`, `bad_request`, `origin_forbidden`, or `token_missing` if there is no credential.
+    pub fn read(request: &RequestParts<'_>, rules: &AdmissionRules) -> Result<Self, Refusal> {
+        let room = parse_room_name(request.room)?;
+        let (connect, options) = ConnectRequest::read_with(read_options, request, rules)?;
+        Ok(Self {
+            room,
+            credential: connect.credential,
+            origin: connect.origin,
+            options,
         })
     }
 
@@ -279,16 +356,17 @@ pub fn check_query(query: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Reads the options in the query, and the token if present. Unknown options are ignored.
-fn read_query(query: &str) -> Result<(JoinOptions, Option<String>), Refusal> {
-    let mut options = JoinOptions {
-        lines: false,
-        echo: true,
-        presence: true,
-        resume: None,
-        last: None,
-    };
-    let (mut epoch, mut offset, mut token) = (None, None, None);
+/// Returns the token in the query.
+fn query_token(query: &str) -> Option<String> {
+    let options = form_urlencoded::parse(query.as_bytes());
+    let tokens = options.filter(|(name, _)| name == "token");
+    tokens.last().map(|(_, token)| token.into_owned())
+}
+
+/// Reads the options in the query. Unknown ones are ignored.
+fn read_options(query: &str) -> Result<JoinOptions, Refusal> {
+    let mut options = JoinOptions::default();
+    let (mut epoch, mut offset) = (None, None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match &*name {
             "echo" => options.echo = flag(&value, "'echo' must be 0 or 1")?,
@@ -304,7 +382,6 @@ fn read_query(query: &str) -> Result<(JoinOptions, Option<String>), Refusal> {
                 epoch = Some(value.into_owned())
             }
             "epoch" => return Err(Refusal::BadRequest("'epoch' must have 1 to 64 bytes")),
-            "token" => token = Some(value.into_owned()),
             _ => {}
         }
     }
@@ -317,7 +394,7 @@ fn read_query(query: &str) -> Result<(JoinOptions, Option<String>), Refusal> {
             ));
         }
     };
-    Ok((options, token))
+    Ok(options)
 }
 
 fn flag(value: &str, error: &'static str) -> Result<bool, Refusal> {

@@ -11,8 +11,9 @@ use crate::{
 /// The body of the request to the application, which is sent along with the user's cookies.
 #[derive(Clone, Debug, Serialize)]
 pub struct SessionRequest<'a> {
-    /// The requested room.
-    pub room: &'a RoomName,
+    /// The requested room; absent for a connection with several rooms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room: Option<&'a RoomName>,
     /// The client's IP address, if known.
     pub ip: Option<&'a str>,
 }
@@ -63,7 +64,13 @@ mod tests {
     #[test]
     fn sends_only_the_room_and_the_ip_address() {
         let room = RoomName::parse("lobby").unwrap();
-        let request = |ip| serde_json::to_string(&SessionRequest { room: &room, ip }).unwrap();
+        let request = |ip| {
+            serde_json::to_string(&SessionRequest {
+                room: Some(&room),
+                ip,
+            })
+            .unwrap()
+        };
         assert_eq!(request(Some("::1")), r#"{"room":"lobby","ip":"::1"}"#);
         assert_eq!(request(None), r#"{"room":"lobby","ip":null}"#);
     }

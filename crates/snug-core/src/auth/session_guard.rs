@@ -24,8 +24,8 @@ const COOKIE_RATE: Rate = Rate {
 /// A join request that the application has to decide on.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionAsker<'a> {
-    /// The requested room.
-    pub room: &'a RoomName,
+    /// The requested room; `None` for a connection with several rooms.
+    pub room: Option<&'a RoomName>,
     /// The client's IP address, if known.
     pub ip: Option<&'a str>,
     /// The `Cookie` header.
@@ -111,7 +111,10 @@ impl SessionAsker<'_> {
         let cookie = self.cookie.unwrap_or_default();
         (cookie.len() <= SESSION_COOKIE_BYTES_MAX).then(|| {
             let [ip, origin] = [self.ip, self.origin].map(Option::unwrap_or_default);
-            format!("{}\n{ip}\n{origin}\n{cookie}", self.room.as_str())
+            format!(
+                "{}\n{ip}\n{origin}\n{cookie}",
+                self.room.map_or("", RoomName::as_str)
+            )
         })
     }
 }
@@ -170,7 +173,7 @@ mod tests {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let asker = SessionAsker {
-            room: &room(),
+            room: Some(&room()),
             ip: Some(ip),
             cookie: Some(cookie),
             origin: None,
@@ -229,7 +232,7 @@ mod tests {
         let mut guard = SessionGuard::new();
         let room = room();
         let asker = SessionAsker {
-            room: &room,
+            room: Some(&room),
             ip: Some("203.0.113.7"),
             cookie: Some("sid=1"),
             origin: Some("https://app.example"),
@@ -240,7 +243,7 @@ mod tests {
         let other_room = RoomName::parse("vault").unwrap();
         for other in [
             SessionAsker {
-                room: &other_room,
+                room: Some(&other_room),
                 ..asker
             },
             SessionAsker { ip: None, ..asker },
@@ -266,7 +269,7 @@ mod tests {
         for number in 0..3 * SESSION_ASKERS_MAX {
             let (ip, cookie) = (format!("address {number}"), format!("sid={number}"));
             let asker = SessionAsker {
-                room: &room,
+                room: Some(&room),
                 ip: Some(&ip),
                 cookie: Some(&cookie),
                 origin: None,

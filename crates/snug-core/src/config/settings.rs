@@ -80,6 +80,7 @@ settings! {
     SERVE_PER_SECOND: number(1_000, 1, 1_000_000),
     SERVE_BURST: number(2_000, 1, 1_000_000),
     CONNECTIONS_MAX: number(30_000, 1, SOCKETS_MAX),
+    GATEWAY_CONNECTIONS_MAX: number(4_000, 1, SOCKETS_MAX),
     CONNECTIONS_PER_USER_MAX: number(20, 1, SOCKETS_MAX),
     PRESENCE_GRACE_MS: number(5_000, 0, DAY_MS),
     PING_MS: number(30_000, 100, DAY_MS / 2),

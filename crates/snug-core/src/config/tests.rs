@@ -439,6 +439,7 @@ fn value_of(name: &str) -> fn(&Config) -> u64 {
         "SERVE_BURST" => |config| config.room.serve_rate.burst.into(),
         "CONNECTIONS_MAX" => |config| config.room.connections_max as u64,
         "CONNECTIONS_PER_USER_MAX" => |config| config.room.connections_per_user_max as u64,
+        "GATEWAY_CONNECTIONS_MAX" => |config| config.gateway.connections_max as u64,
         "PRESENCE_GRACE_MS" => |config| config.room.presence_grace_ms,
         "PING_MS" => |config| config.room.ping_ms,
         "IDLE_TIMEOUT_MS" => |config| config.room.idle_timeout_ms,

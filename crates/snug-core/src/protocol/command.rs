@@ -50,7 +50,7 @@ impl CommandId {
         only.id.filter(Self::is_within_limits)
     }
 
-    fn is_within_limits(&self) -> bool {
+    pub(crate) fn is_within_limits(&self) -> bool {
         match self {
             Self::Number(number) => *number <= SAFE_INTEGER_MAX,
             Self::Text(text) => text.len() <= COMMAND_ID_BYTES_MAX,

@@ -1,31 +1,33 @@
 //! Error codes, after which a connection stays open, and close codes, which end it.
 
-use serde::Serialize;
+use crate::names::named_enum;
 
-/// The reason why a command was rejected. The connection stays open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorCode {
-    /// The text is not JSON, or is nested too deeply.
-    BadJson,
-    /// The JSON is not a valid command.
-    BadCommand,
-    /// The `type` is unknown to this version.
-    UnknownCommand,
-    /// The token does not grant the required capability.
-    Forbidden,
-    /// The new token is invalid, or belongs to another user.
-    TokenInvalid,
-    /// The new token has expired.
-    TokenExpired,
-    /// A size limit is exceeded.
-    TooLarge,
-    /// The publish hook refused the message.
-    Refused,
-    /// The rate limit is exceeded; `retry_after_ms` is the time to wait.
-    RateLimited,
-    /// An internal error. The command had no effect and may be retried.
-    Internal,
+named_enum! {
+    /// The reason why a command was rejected. The connection stays open.
+    pub enum ErrorCode {
+        /// The text is not JSON, or is nested too deeply.
+        BadJson = "bad_json",
+        /// The JSON is not a valid command.
+        BadCommand = "bad_command",
+        /// The `type` is unknown to this version.
+        UnknownCommand = "unknown_command",
+        /// The connection has not joined the room.
+        NotJoined = "not_joined",
+        /// The token does not grant the required capability.
+        Forbidden = "forbidden",
+        /// The new token is invalid, or belongs to another user.
+        TokenInvalid = "token_invalid",
+        /// The new token has expired.
+        TokenExpired = "token_expired",
+        /// A size limit is exceeded.
+        TooLarge = "too_large",
+        /// The publish hook refused the message.
+        Refused = "refused",
+        /// The rate limit is exceeded; `retry_after_ms` is the time to wait.
+        RateLimited = "rate_limited",
+        /// An internal error. The command had no effect and may be retried.
+        Internal = "internal",
+    }
 }
 
 impl ErrorCode {
@@ -36,9 +38,9 @@ impl ErrorCode {
 
     /// Returns true if the error counts towards the limit that closes a connection. Rate-limited
     /// commands have their own limit, internal errors are not the client's fault, and a client
-    /// cannot know in advance whether the publish hook refuses a message.
+    /// cannot know in advance whether the publish hook refuses a message, or whether it has just lost a room.
     pub fn counts(self) -> bool {
-        !self.is_retryable() && self != Self::Refused
+        !self.is_retryable() && !matches!(self, Self::Refused | Self::NotJoined)
     }
 }
 
@@ -57,6 +59,8 @@ pub enum CloseCode {
     PingTimeout,
     /// The connection's stored state cannot be read.
     StateLost,
+    /// The link between the connection's gateway and the room has ended.
+    Interrupted,
     /// The user was kicked.
     Kicked,
     /// The user was banned.
@@ -79,6 +83,7 @@ impl CloseCode {
             Self::TooSlow => 4002,
             Self::PingTimeout => 4003,
             Self::StateLost => 4004,
+            Self::Interrupted => 4005,
             Self::Kicked => 4100,
             Self::Banned => 4101,
             Self::TokenRevoked => 4102,
@@ -96,6 +101,7 @@ impl CloseCode {
             Self::TooSlow => "too_slow",
             Self::PingTimeout => "ping_timeout",
             Self::StateLost => "state_lost",
+            Self::Interrupted => "interrupted",
             Self::Kicked => "kicked",
             Self::Banned => "banned",
             Self::TokenRevoked => "token_revoked",

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::{
     capability::Capabilities,
     ids::{ConnectionId, Epoch, Offset, Reference, RoomName, Timestamp, UserId},
-    protocol::{command::CommandId, error::ErrorCode},
+    protocol::command::CommandId,
     reply::{HistoryPage, MemberList, Reply},
 };
 
@@ -16,7 +16,9 @@ use crate::{
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Push<'a> {
-    /// The first push on a connection.
+    /// The first push on a connection to a gateway.
+    Hello(Hello<'a>),
+    /// The first push of a room.
     Welcome(Welcome<'a>),
     /// A stored message.
     Message(Message<'a>),
@@ -39,8 +41,8 @@ pub enum Push<'a> {
         /// The command's id, if it had one.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a CommandId>,
-        /// The code, on which clients branch.
-        code: ErrorCode,
+        /// The code, on which clients branch: an [`crate::ErrorCode`], or that of a refused join.
+        code: &'a str,
         /// The description for a developer.
         message: &'a str,
         /// True if the same command may succeed later.
@@ -60,6 +62,21 @@ pub enum Push<'a> {
         /// The reference of the log line.
         #[serde(rename = "ref")]
         reference: Reference,
+    },
+    /// A subscription of a session has ended, and the connection has not.
+    Left {
+        /// The reason's number, among the codes of close frames.
+        code: u16,
+        /// The reason, or a moderator's.
+        reason: &'a str,
+        /// True if the client should join again.
+        reconnect: bool,
+        /// The time to wait before that, if the client should wait.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        delay_ms: Option<u64>,
+        /// The reference of the log line, if there is one.
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<Reference>,
     },
     /// A command succeeded.
     Ack {
@@ -91,17 +108,34 @@ pub const PING: &str = r#"{"type":"ping"}"#;
 /// The runtime's reply to [`PING`].
 pub const PONG: &str = r#"{"type":"pong"}"#;
 
-/// See [`Push::Welcome`].
+/// See [`Push::Hello`].
 #[derive(Debug, Serialize)]
-pub struct Welcome<'a> {
+pub struct Hello<'a> {
     /// The protocol's name and version.
     pub protocol: &'static str,
-    /// The room.
-    pub room: &'a RoomName,
     /// The connection's id.
     pub connection: ConnectionId,
     /// The connection's user.
     pub user: &'a UserId,
+    /// The time at which the token expires.
+    pub expires: Timestamp,
+    /// The interval in which the client should ping.
+    pub ping_ms: u64,
+    /// The rooms that the connection can be in.
+    pub rooms_max: usize,
+    /// The limits of the client's commands.
+    pub limits: ConnectionLimits,
+}
+
+/// See [`Push::Welcome`].
+#[derive(Debug, Serialize)]
+pub struct Welcome<'a> {
+    /// The `join` command's id, on a connection with several rooms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<&'a CommandId>,
+    /// The fields about the connection, if it has only this room; else `hello` has them.
+    #[serde(flatten)]
+    pub connection: Option<WelcomeToConnection<'a>>,
     /// The connection's capabilities.
     pub can: Capabilities,
     /// The epoch of the offsets.
@@ -118,12 +152,28 @@ pub struct Welcome<'a> {
     /// True if not all members are listed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
-    /// The time at which the token expires.
-    pub expires: Timestamp,
-    /// The interval in which the client should ping.
-    pub ping_ms: u64,
-    /// The limits of the client's commands.
-    pub limits: ConnectionLimits,
+    /// The time at which the token expires, unless it is that of `hello`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// The interval in which the client should ping, unless `hello` has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ping_ms: Option<u64>,
+    /// The limits of the client's commands, unless they are those of `hello`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<ConnectionLimits>,
+}
+
+/// See [`Welcome::connection`].
+#[derive(Debug, Serialize)]
+pub struct WelcomeToConnection<'a> {
+    /// The protocol's name and version.
+    pub protocol: &'static str,
+    /// The room.
+    pub room: &'a RoomName,
+    /// The connection's id.
+    pub connection: ConnectionId,
+    /// The connection's user.
+    pub user: &'a UserId,
 }
 
 /// The limits of one connection's commands: the operator's, tightened by the token's.
@@ -300,6 +350,22 @@ fn history_line(id: Option<&CommandId>, page: &HistoryPage) -> Rc<str> {
     });
     line.into()
 }
+
+/// Returns a line with the room that it concerns, after its `type`.
+pub fn with_room(line: &str, room: &RoomName) -> Rc<str> {
+    // Names of types need no escapes, and those of rooms neither.
+    let rest = line.strip_prefix(TYPE_TAG).unwrap_or_default();
+    let kind = rest
+        .find('"')
+        .and_then(|end| rest.get(..end))
+        .unwrap_or_default();
+    let after = rest.get(kind.len().saturating_add(1)..).unwrap_or_default();
+    let room = room.as_str();
+    format!(r#"{TYPE_TAG}{kind}","room":"{room}"{after}"#).into()
+}
+
+/// The start of every line.
+const TYPE_TAG: &str = r#"{"type":""#;
 
 impl Push<'_> {
     /// Returns the object as one line of JSON.

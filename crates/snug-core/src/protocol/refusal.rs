@@ -72,6 +72,10 @@ pub enum Refusal {
 
 /// The `retry-after` of a full room and other temporary refusals, in seconds.
 const RETRY_AFTER_SECONDS: &str = "10";
+/// The same for a `join` command.
+const RETRY_AFTER_MS: u64 = 10_000;
+/// The time after which a `join` command that failed may be sent again.
+const RETRY_INTERNAL_MS: u64 = 1_000;
 
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
@@ -162,7 +166,7 @@ impl Refusal {
     }
 
     /// Returns what is wrong and what to do, for a person.
-    fn detail(&self) -> &str {
+    pub fn detail(&self) -> &str {
         match self {
             Self::BadRoom => {
                 "A room name must be 1 to 128 characters of A-Z a-z 0-9 _ - . : @ ~, but not '.' or '..'"
@@ -201,6 +205,20 @@ impl Refusal {
             | Self::OriginForbidden(detail) => detail,
             Self::AuthUnavailable => "Authentication is temporarily unavailable: try again",
             Self::Internal => "Internal error; trying again may help",
+        }
+    }
+
+    /// Returns the time after which the same request may succeed; `None` if it will not.
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::RateLimited { seconds } => Some(seconds.saturating_mul(1000)),
+            Self::TooManyConnections
+            | Self::RoomFull
+            | Self::Overloaded
+            | Self::AuthUnavailable
+            | Self::SessionUnusable(_) => Some(RETRY_AFTER_MS),
+            Self::Internal => Some(RETRY_INTERNAL_MS),
+            _ => None,
         }
     }
 

@@ -1,8 +1,10 @@
 //! The end of a connection, by the client or by the room.
 
-use super::{Room, fan_out::Audience};
+use super::Room;
 use crate::{
-    ids::{ConnectionId, Origin, Reference, UserId},
+    fan_out::Audience,
+    ids::{ConnectionId, LinkId, Origin, Reference, UserId},
+    link::Via,
     log::{LogEvent, LogLine},
     protocol::{error::CloseCode, push::Push, wire::Wire},
     room::{
@@ -35,11 +37,13 @@ impl<S: Store> Room<S> {
         reference: Reference,
     ) {
         if let Some(connection) = self.roster.get(id) {
-            let (user, wire) = (
-                connection.subscription.user.clone(),
-                connection.session.wire,
-            );
-            self.push_closing(id, Some(user), wire, code, reason, reference);
+            let (user, session) = (connection.subscription.user.clone(), &connection.session);
+            match (session.via, session.wire) {
+                (Via::Socket, wire) => {
+                    self.push_closing(id, Some(user), wire, code, reason, reference);
+                }
+                (Via::Link(link), _) => self.end_subscription(id, link, code, reason, reference),
+            }
             if !code.should_reconnect() {
                 self.hook_queue.drop_messages_of(id);
             }
@@ -72,6 +76,26 @@ impl<S: Store> Room<S> {
         };
         self.outputs.push_back(Output::Log(line.with_code(code)));
         reference
+    }
+
+    /// Sends `left` to a session, whose connection to its gateway stays open.
+    fn end_subscription(
+        &mut self,
+        id: ConnectionId,
+        link: LinkId,
+        code: CloseCode,
+        reason: &str,
+        reference: Reference,
+    ) {
+        let left = Push::Left {
+            code: code.number(),
+            reason,
+            reconnect: code.should_reconnect(),
+            delay_ms: None,
+            reference: Some(reference),
+        };
+        self.outbox.push_line(Audience::one(id), left.to_line());
+        self.outbox.push_left(id, link);
     }
 
     /// Sends `closing` to a socket, then closes it.
@@ -110,6 +134,9 @@ impl<S: Store> Room<S> {
             return;
         };
         self.hook_queue.drop_frames_of(id);
+        if connection.session.via != Via::Socket {
+            self.store.delete_member(id);
+        }
         if departure == Departure::Last && leaves {
             self.roster.leave(&user);
             self.record_leave(&user);

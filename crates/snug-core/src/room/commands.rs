@@ -4,8 +4,9 @@ use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
 
 use serde_json::value::RawValue;
 
-use super::{ReplyTo, Room, actor::Actor, fan_out::Audience, kick::Kick, publish::Publication};
+use super::{ReplyTo, Room, actor::Actor, kick::Kick, publish::Publication};
 use crate::{
+    fan_out::Audience,
     ids::{ConnectionId, UserId},
     limits::QUEUE_CHECK_MS,
     protocol::{

@@ -10,9 +10,11 @@ use crate::{
     capability::Capabilities,
     config::RoomRules,
     ids::{ConnectionId, Origin, Timestamp, UserId},
+    link::Via,
     protocol::wire::Wire,
     rate::{Rate, SharedBucket},
-    room::{session::Session, subscription::Subscription},
+    room::subscription::Subscription,
+    session::Session,
 };
 
 /// The `v` of attachments. Earlier versions of Snug read only attachments with this number.
@@ -22,7 +24,8 @@ use crate::{
 /// default, and a field that later versions do not need is still written for one version.
 pub(super) const VERSION: u8 = 1;
 
-/// A connection: one WebSocket of a user in the room, which is a session with one subscription.
+/// A connection of a user to the room: one WebSocket, which is a session with one subscription, or a subscription of
+/// a session that a gateway holds.
 ///
 /// Everything that a reply may depend on is either here or in storage, so that no client notices
 /// when the room is dropped and restored.
@@ -75,6 +78,7 @@ impl Connection {
     /// Creates a connection from an admission.
     pub fn new(
         id: ConnectionId,
+        via: Via,
         admission: Admission,
         since: Timestamp,
         rules: &RoomRules,
@@ -82,6 +86,7 @@ impl Connection {
     ) -> Self {
         let session = Session {
             id,
+            via,
             wire: Wire::of(admission.options.lines),
             expires: admission.expires,
             // Not later than the join, so that a cookie session, which always counts as new at a join,
@@ -157,11 +162,12 @@ impl Connection {
     }
 
     /// Reads an attachment, also one of an earlier or later version; `None` if something is missing.
-    pub fn restore(attachment: &str) -> Option<Self> {
+    pub fn restore(attachment: &str, via: Via) -> Option<Self> {
         let kept: Attachment = serde_json::from_str(attachment).ok()?;
         Some(Self {
             session: Session {
                 id: kept.id,
+                via,
                 wire: Wire::of(kept.lines),
                 expires: kept.expires,
                 issued: kept.issued,
@@ -217,7 +223,7 @@ mod tests {
             .session
             .record_activity(&rules(), NOW.plus_ms(50_000));
         let text = connection.attachment();
-        let restored = Connection::restore(&text).unwrap();
+        let restored = Connection::restore(&text, Via::Socket).unwrap();
         assert_eq!(format!("{restored:?}"), format!("{connection:?}"));
         assert_eq!(restored.attachment(), text);
     }
@@ -225,7 +231,7 @@ mod tests {
     #[test]
     fn restores_the_attachments_of_every_earlier_version() {
         for text in EARLIER {
-            let restored = Connection::restore(text).unwrap();
+            let restored = Connection::restore(text, Via::Socket).unwrap();
             assert_eq!(restored.subscription.user.as_str(), "ann");
             assert_eq!(restored.subscription.can, Capabilities::default_grant());
             assert!(restored.attachment().contains(r#""v":1,"#), "{text}");
@@ -251,7 +257,7 @@ mod tests {
     fn restores_an_attachment_of_a_later_version() {
         let text = connection().attachment();
         let later = text.replace(r#""v":1,"#, r#""v":2,"later":{"field":[]},"#);
-        let restored = Connection::restore(&later).unwrap();
+        let restored = Connection::restore(&later, Via::Socket).unwrap();
         assert_eq!(restored.attachment(), text);
     }
 
@@ -266,7 +272,10 @@ mod tests {
             text.replace("\"user\"", "\"nobody\""),
         ];
         for other in others {
-            assert!(Connection::restore(&other).is_none(), "{other}");
+            assert!(
+                Connection::restore(&other, Via::Socket).is_none(),
+                "{other}"
+            );
         }
     }
 
@@ -295,6 +304,7 @@ mod tests {
         };
         let mut connection = Connection::new(
             ConnectionId(u64::MAX),
+            Via::Socket,
             Admission {
                 user: UserId::parse(&"\"".repeat(USER_BYTES_MAX)).unwrap(),
                 info: Some(filled(INFO_BYTES_MAX)),
@@ -325,7 +335,7 @@ mod tests {
         }
         let text = connection.attachment();
         assert!(json::is_readable(&text));
-        assert!(Connection::restore(&text).is_some());
+        assert!(Connection::restore(&text, Via::Socket).is_some());
         let utf16_bytes = 2 * text.encode_utf16().count();
         assert!(utf16_bytes + 16 <= ATTACHMENT_BYTES_MAX, "{utf16_bytes}");
     }
@@ -341,7 +351,7 @@ mod tests {
             options: options(),
             origin: Some(Origin::new("https://app.example")),
         };
-        Connection::new(ConnectionId(7), admission, NOW, &rules(), NOW)
+        Connection::new(ConnectionId(7), Via::Socket, admission, NOW, &rules(), NOW)
     }
 
     fn options() -> JoinOptions {

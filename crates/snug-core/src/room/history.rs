@@ -1,6 +1,6 @@
 //! Reading stored messages: pages of history, and replay for new connections.
 
-use super::{ReplyTo, Room};
+use super::{JoinCommand, ReplyTo, Room};
 use crate::{
     Capability,
     auth::JoinOptions,
@@ -10,13 +10,13 @@ use crate::{
         LAST_MESSAGES_MAX, PAGE_BYTES_MAX, REPLAY_BYTES_PER_JOIN, REPLAY_FRAME_BYTES, REPLAY_RATE,
         REPLAY_UNIT_BYTES,
     },
+    link::Via,
     protocol::{
         command::{PageRequest, PageStart},
         refusal::Refusal,
         wire::Wire,
     },
     reply::{Failure, HistoryPage, Reply},
-    room::io::Output,
     storage::{
         batch::Page,
         message::StoredMessage,
@@ -26,7 +26,12 @@ use crate::{
 
 impl<S: Store> Room<S> {
     /// Sends a new connection its `welcome`, and the messages to replay.
-    pub(super) fn start_with(&mut self, to: ConnectionId, options: &JoinOptions) {
+    pub(super) fn start_with(
+        &mut self,
+        to: ConnectionId,
+        options: &JoinOptions,
+        join: &JoinCommand,
+    ) {
         let may_read = self.roster.get(to).is_some_and(|connection| {
             connection.subscription.receives_messages()
                 && connection.subscription.can.has(Capability::History)
@@ -40,16 +45,17 @@ impl<S: Store> Room<S> {
         match request {
             // The client is up to date: nothing needs to be read.
             Some(request) if is_recovery && self.messages.are_all_before(request.from) => {
-                self.welcome(to, Some(true));
+                self.welcome(to, Some(true), join);
             }
             Some(_) if self.has_too_much_unread() => {
-                self.welcome(to, is_recovery.then_some(false));
+                self.welcome(to, is_recovery.then_some(false), join);
             }
             Some(request) => {
                 let page = self.read_page(request);
-                self.replay(to, request.from, is_recovery, page);
+                let recovers_from = is_recovery.then_some(request.from);
+                self.replay(to, recovers_from, page, join);
             }
-            None => self.welcome(to, is_recovery.then_some(false)),
+            None => self.welcome(to, is_recovery.then_some(false), join),
         }
     }
 
@@ -87,26 +93,31 @@ impl<S: Store> Room<S> {
     fn replay(
         &mut self,
         to: ConnectionId,
-        from: PageStart,
-        is_recovery: bool,
+        recovers_from: Option<PageStart>,
         page: Result<Page, StorageFault>,
+        join: &JoinCommand,
     ) {
         let (messages, more) = page.map(Page::finish).unwrap_or_default();
-        let is_complete = !more && self.messages.are_all_after(from, messages.len());
+        let recovered =
+            recovers_from.map(|from| !more && self.messages.are_all_after(from, messages.len()));
         self.charge_replay(
             to,
             messages.iter().map(|message| message.push().len()).sum(),
         );
-        self.welcome(to, is_recovery.then_some(is_complete));
-        if is_recovery && !is_complete {
+        self.welcome(to, recovered, join);
+        if recovered == Some(false) {
             return;
         }
         let Some(connection) = self.roster.get(to) else {
             return;
         };
-        for frame in frames(&messages, connection.session.wire) {
-            let (to, text) = (vec![to], frame.into());
-            self.outputs.push_back(Output::Send { to, text });
+        let form = match connection.session.via {
+            Via::Socket => connection.session.wire,
+            // Its gateway adds the room to each message.
+            Via::Link(_) => Wire::Objects,
+        };
+        for frame in frames(&messages, form) {
+            self.send_at_once(to, frame.into());
         }
     }
 

@@ -38,7 +38,7 @@ impl<S: Store> Room<S> {
 
     /// Queues a frame behind its connection's messages. If the queue is full, the frame's commands
     /// are rejected.
-    fn queue_frame(&mut self, frame: Frame, has_begun: bool) {
+    pub(super) fn queue_frame(&mut self, frame: Frame, has_begun: bool) {
         let queued = self.hook_queue.queue_frame(frame, has_begun);
         self.inbox = queued.err().map(Frame::rejected);
     }

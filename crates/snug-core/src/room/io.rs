@@ -9,7 +9,12 @@ use crate::{
         publish_hook::{Decision, HookRequest},
         webhook::Delivery,
     },
-    ids::{ConnectionId, TaskId, Timestamp},
+    ids::{ConnectionId, GatewayName, TaskId, Timestamp},
+    link::{
+        call::{Answer, Call},
+        event::{ToGateway, ToRoom},
+        links::{CallId, OutgoingCall},
+    },
     log::LogLine,
     protocol::{command::CommandId, error::CloseCode, refusal::Refusal},
     reply::Reply,
@@ -82,6 +87,16 @@ pub enum Input {
         outcome: DeliveryOutcome,
         /// A random number, for the delay of the retry.
         chance: u64,
+    },
+    /// A call of a gateway. Results in one [`Output::AnswerCall`] at once.
+    Call(Call<GatewayName, ToRoom>),
+    /// The result of [`Output::CallGateway`], which arrives in a later turn.
+    CallSettled {
+        /// The call.
+        call: CallId,
+        /// The gateway's answer; `None` if the call failed, or had none after
+        /// [`crate::limits::LINK_CALL_MS_MAX`].
+        answer: Option<Answer>,
     },
     /// The result of [`Output::CheckToken`], which arrives in a later turn.
     TokenChecked {
@@ -177,6 +192,10 @@ pub enum Output {
         /// The new attachment.
         attachment: String,
     },
+    /// Answer the gateway's call.
+    AnswerCall(Answer),
+    /// Call a gateway. Report the result with [`Input::CallSettled`].
+    CallGateway(OutgoingCall<GatewayName, ToGateway>),
     /// Write a line to the log, unless there are too many: see [`crate::log::LogSampler`].
     Log(LogLine),
 }

@@ -7,19 +7,17 @@ use std::{
 
 use crate::{
     backend::api::ApiRequestId,
-    ids::{ConnectionId, Offset, Timestamp},
-    limits::{FLUSH_BYTES, FLUSH_COPIES_BYTES, FLUSH_LINES},
+    fan_out::{Audience, Class, FanOut, Recipients, Text},
+    ids::{ConnectionId, LinkId, Offset, Timestamp},
+    limits::{FLUSH_BYTES, FLUSH_COPIES_BYTES, FLUSH_LINES, LINK_CALL_FRAMES},
+    link::{Via, event::ToGateway},
     protocol::{
         command::CommandId,
         error::CloseCode,
         push::{Outcome, Push, Stored},
         wire::Wire,
     },
-    room::{
-        connection::Connection,
-        fan_out::{Audience, Class, FanOut, Recipients, Text},
-        io::Output,
-    },
+    room::{connection::Connection, io::Output, roster::Roster},
     storage::{batch::Batch, idempotency::StoredKey},
 };
 
@@ -33,6 +31,8 @@ pub(super) struct Outbox {
     api_requests: Vec<(ApiRequestId, Vec<Stored>)>,
     /// Sockets to close after their lines are sent.
     closes: BTreeMap<ConnectionId, Closed>,
+    /// The links of connections that are no longer members, for lines that name them.
+    left: BTreeMap<ConnectionId, LinkId>,
     bytes: usize,
     /// Breaks between frames, in order, so that the lines before a break are not copied for each
     /// connection that one of the lines after it names.
@@ -78,6 +78,14 @@ enum Content {
         id: Option<CommandId>,
         stored: Stored,
     },
+    /// The end of a subscription, for its gateway.
+    Left,
+}
+
+/// A line that can be sent, because the messages are stored.
+enum ReadyLine {
+    Text(Text, Audience),
+    Left(ConnectionId),
 }
 
 #[derive(Debug)]
@@ -93,6 +101,11 @@ impl Outbox {
         self.lines.is_empty() && self.closes.is_empty()
     }
 
+    /// Returns true if a line names the connection.
+    pub(super) fn names(&self, id: ConnectionId) -> bool {
+        self.left.contains_key(&id) || self.lines.iter().any(|line| line.named().contains(&id))
+    }
+
     /// Returns true if the outbox should be flushed before it grows, or grows by `more` bytes.
     pub(super) fn is_full(&self, more: usize) -> bool {
         let overflows = self.bytes > 0 && self.bytes.saturating_add(more) > FLUSH_BYTES;
@@ -103,9 +116,9 @@ impl Outbox {
             || !self.breaks.is_empty()
     }
 
-    /// Returns true if the outbox must be flushed at once, because a socket is to be closed.
+    /// Returns true if the outbox must be flushed at once, because a connection has ended.
     pub(super) fn is_urgent(&self) -> bool {
-        !self.closes.is_empty()
+        !self.closes.is_empty() || !self.left.is_empty()
     }
 
     /// Returns the number of lines for all connections.
@@ -220,6 +233,12 @@ impl Outbox {
         self.closes.insert(id, closed);
     }
 
+    /// Tells a connection's gateway that its subscription has ended.
+    pub(super) fn push_left(&mut self, id: ConnectionId, link: LinkId) {
+        self.push(Audience::one(id), Content::Left);
+        self.left.insert(id, link);
+    }
+
     /// Takes the draft, as the batch to store and its whole text.
     pub(super) fn take_draft(&mut self, bytes_before: u64) -> Option<(Batch, Rc<str>)> {
         let draft = self.draft.take()?;
@@ -260,12 +279,14 @@ impl Outbox {
     }
 
     /// Turns all lines into outputs: each connection gets its lines in order, in as few frames as
-    /// possible, and connections with the same lines share one text. Returns the number of frames.
+    /// possible, and connections with the same lines share one text. Gateways get the lines for their
+    /// sessions one by one. Returns the number of frames, and of those that the events for gateways compare to.
     pub(super) fn deliver(
         self,
         body: Rc<str>,
-        connections: &BTreeMap<ConnectionId, Connection>,
+        roster: &Roster,
         outputs: &mut VecDeque<Output>,
+        mut send_over: impl FnMut(LinkId, ToGateway),
     ) -> usize {
         let is_message = |line: &&Line| matches!(line.content, Content::Text(Text::Message(_)));
         let messages = self.lines.iter().filter(is_message).count();
@@ -277,12 +298,25 @@ impl Outbox {
         }
         parts.push((lines, named));
         let recipients = Sockets {
-            connections,
+            connections: roster.connections(),
             closes: &self.closes,
         };
+        let members = Members {
+            roster,
+            left: &self.left,
+        };
+        let mut called = BTreeSet::new();
         for (lines, named) in parts.into_iter().rev() {
+            let lines: Vec<_> = lines.into_iter().filter_map(Line::ready).collect();
+            for line in &lines {
+                members.send(line, &body, |link, event| {
+                    called.insert(link);
+                    send_over(link, event);
+                });
+            }
+            let texts = lines.into_iter().filter_map(ReadyLine::text);
             let fan_out = FanOut {
-                lines: lines.into_iter().filter_map(Line::ready).collect(),
+                lines: texts.collect(),
                 body: body.clone(),
                 messages,
                 named,
@@ -300,7 +334,7 @@ impl Outbox {
                 attachment: closed.attachment,
             });
         }
-        frames
+        frames.saturating_add(called.len().saturating_mul(LINK_CALL_FRAMES))
     }
 }
 
@@ -317,17 +351,18 @@ impl Draft {
 }
 
 impl Line {
-    /// Returns the text and its audience, once the messages are stored; `None` for a command without an
-    /// id, which gets no reply.
-    fn ready(self) -> Option<(Text, Audience)> {
+    /// Returns the line, once the messages are stored; `None` for a command without an id, which gets no
+    /// reply.
+    fn ready(self) -> Option<ReadyLine> {
         let text = match self.content {
             Content::Text(text) => text,
             Content::Ack { id, stored } => {
                 let (id, outcome) = (&id?, Some(Outcome::Stored(stored)));
                 Text::Line(Push::Ack { id, outcome }.to_line())
             }
+            Content::Left => return self.to.named().first().copied().map(ReadyLine::Left),
         };
-        Some((text, self.to))
+        Some(ReadyLine::Text(text, self.to))
     }
 
     /// Returns the connections that it names.
@@ -340,7 +375,65 @@ impl Line {
     }
 }
 
-/// The room's connections, and the sockets that the flush closes.
+impl ReadyLine {
+    /// Returns the text, and its audience; `None` if there is none.
+    fn text(self) -> Option<(Text, Audience)> {
+        match self {
+            Self::Text(text, to) => Some((text, to)),
+            Self::Left(_) => None,
+        }
+    }
+}
+
+/// The connections that gateways hold, and those that the flush ends.
+struct Members<'a> {
+    roster: &'a Roster,
+    left: &'a BTreeMap<ConnectionId, LinkId>,
+}
+
+impl Members<'_> {
+    /// Sends a line to the gateways whose sessions it is for.
+    fn send(&self, line: &ReadyLine, body: &str, mut send: impl FnMut(LinkId, ToGateway)) {
+        match line {
+            ReadyLine::Left(member) => {
+                if let Some(link) = self.link_of(*member) {
+                    send(link, ToGateway::Left { member: *member });
+                }
+            }
+            ReadyLine::Text(text, Audience::These(ids)) => {
+                let mut links: BTreeMap<LinkId, Vec<ConnectionId>> = BTreeMap::new();
+                for id in ids {
+                    if let Some(link) = self.link_of(*id) {
+                        links.entry(link).or_default().push(*id);
+                    }
+                }
+                for (link, ids) in links {
+                    let (to, text) = (Audience::These(ids), text.to_line(body));
+                    send(link, ToGateway::Line { to, text });
+                }
+            }
+            ReadyLine::Text(text, to) => {
+                for link in self.roster.links() {
+                    let mut members = self.roster.members_of(link);
+                    if members.any(|one| to.reaches(one.session.id, one.class())) {
+                        let (to, text) = (to.clone(), text.to_line(body));
+                        send(link, ToGateway::Line { to, text });
+                    }
+                }
+            }
+        }
+    }
+
+    fn link_of(&self, id: ConnectionId) -> Option<LinkId> {
+        match self.roster.get(id).map(|one| one.session.via) {
+            Some(Via::Link(link)) => Some(link),
+            Some(Via::Socket) => None,
+            None => self.left.get(&id).copied(),
+        }
+    }
+}
+
+/// The room's sockets, and those that the flush closes.
 struct Sockets<'a> {
     connections: &'a BTreeMap<ConnectionId, Connection>,
     closes: &'a BTreeMap<ConnectionId, Closed>,
@@ -348,13 +441,16 @@ struct Sockets<'a> {
 
 impl Recipients for Sockets<'_> {
     fn all(&self) -> impl Iterator<Item = (ConnectionId, Class)> {
-        let connections = self.connections.iter();
-        connections.map(|(id, connection)| (*id, connection.class()))
+        let sockets = self.connections.iter();
+        let sockets = sockets.filter(|(_, one)| one.session.via == Via::Socket);
+        sockets.map(|(id, connection)| (*id, connection.class()))
     }
 
     fn class_of(&self, id: ConnectionId) -> Option<Class> {
-        let connection = self.connections.get(&id).map(Connection::class);
-        connection.or_else(|| self.closes.get(&id).map(Closed::class))
+        match self.connections.get(&id) {
+            Some(connection) => (connection.session.via == Via::Socket).then(|| connection.class()),
+            None => self.closes.get(&id).map(Closed::class),
+        }
     }
 }
 

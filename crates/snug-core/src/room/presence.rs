@@ -291,6 +291,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::link::Via;
 
     const NOW: Timestamp = Timestamp(1_000_000);
 
@@ -473,6 +474,6 @@ mod tests {
             origin: None,
         };
         let rules = RoomRules::by_default();
-        Connection::new(ConnectionId(id), admission, NOW, &rules, NOW)
+        Connection::new(ConnectionId(id), Via::Socket, admission, NOW, &rules, NOW)
     }
 }

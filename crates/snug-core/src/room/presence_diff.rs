@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Room, fan_out::Audience};
+use super::Room;
 use crate::{
+    fan_out::Audience,
     ids::{ConnectionId, UserId},
     protocol::push::{PresenceChange, Push, StateChange},
     storage::store::Store,

@@ -307,7 +307,9 @@ impl<S: Store> Room<S> {
         let outbox = std::mem::take(&mut self.outbox);
         let stores_nothing = body.is_empty();
         let (lines, has_presence) = (outbox.shared_lines(), outbox.has_presence());
-        let frames = outbox.deliver(body, self.roster.connections(), &mut self.outputs);
+        let linked = &mut self.linked;
+        let send_over = |link, event| linked.send(link, event);
+        let frames = outbox.deliver(body, &self.roster, &mut self.outputs, send_over);
         let window_ms_max = self.rules.window_ms_max;
         // A single frame costs about as much as the timer of a flush window.
         if frames > 1 || !stores_nothing {

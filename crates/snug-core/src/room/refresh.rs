@@ -3,7 +3,9 @@
 use super::Room;
 use crate::{
     auth::token::Claims,
+    capability::Capabilities,
     ids::ConnectionId,
+    link::Via,
     protocol::{
         command::CommandId,
         error::{CloseCode, ErrorCode},
@@ -72,16 +74,24 @@ impl<S: Store> Room<S> {
             self.refuse(id, command, ErrorCode::Forbidden, message);
             return self.close(id, CloseCode::TokenRevoked);
         };
+        let expires = claims.expires;
+        self.replace_token(id, can, claims);
+        if let Some(Via::Link(link)) = self.roster.get(id).map(|one| one.session.via) {
+            self.send_class(link, id);
+        }
+        self.reply_with(id, command, &Reply::Refreshed { expires });
+    }
+
+    /// Replaces what a connection's token determines.
+    pub(super) fn replace_token(&mut self, id: ConnectionId, can: Capabilities, claims: Claims) {
         let (rules, clock) = (&self.rules, self.clock);
         let Some(refreshed) = self.roster.refresh(id, claims, can, rules, clock) else {
             return;
         };
-        let expires = refreshed.expires;
         if refreshed.hides_state {
             self.presence_diff.hide(refreshed.user, id);
         }
         self.attach(id);
-        self.reply_with(id, command, &Reply::Refreshed { expires });
     }
 }
 

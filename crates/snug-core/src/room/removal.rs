@@ -54,10 +54,11 @@ impl<S: Store> Room<S> {
         }
     }
 
-    /// Returns true if the room has a connection, a member, a request, or anything stored other than its
+    /// Returns true if the room has a connection, a link, a member, a request, or anything stored other than its
     /// offsets and the keys of messages.
     fn holds_anything(&self) -> bool {
         self.roster.socket_count() > 0
+            || !self.linked.is_empty()
             || self.roster.presence().count() > 0
             || self.messages.has_any()
             || self.bans.next_due().is_some()

@@ -1,8 +1,9 @@
 //! The ways back: replies to commands, and responses to API requests.
 
-use super::{ReplyTo, Room, fan_out::Audience};
+use super::{ReplyTo, Room};
 use crate::{
     backend::api::ApiRequestId,
+    fan_out::Audience,
     ids::ConnectionId,
     limits::REPLY_BYTES_PER_COMMAND,
     protocol::{
@@ -60,7 +61,7 @@ impl<S: Store> Room<S> {
             from,
             &Push::Error {
                 id,
-                code: ErrorCode::RateLimited,
+                code: ErrorCode::RateLimited.name(),
                 message,
                 retryable: ErrorCode::RateLimited.is_retryable(),
                 retry_after_ms: Some(throttled.retry_after_ms),
@@ -85,7 +86,7 @@ impl<S: Store> Room<S> {
             from,
             &Push::Error {
                 id,
-                code,
+                code: code.name(),
                 message,
                 retryable,
                 retry_after_ms,

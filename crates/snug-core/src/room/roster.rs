@@ -1,7 +1,7 @@
 //! The room's connections and its members, which follow from each other.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     rc::Rc,
 };
 
@@ -12,12 +12,14 @@ use crate::{
     auth::token::Claims,
     capability::{Capabilities, Capability},
     config::RoomRules,
-    ids::{ConnectionId, Timestamp, UserId},
+    ids::{ConnectionId, LinkId, Timestamp, UserId},
+    link::Via,
     reply::MemberList,
     room::{
         closing_socket::ClosingSocket,
         connection::Connection,
         presence::{Absence, Arrival, Departure, Presence},
+        slow_consumers::Owner,
     },
 };
 
@@ -26,6 +28,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     connections: BTreeMap<ConnectionId, Connection>,
+    /// Those among them that a gateway holds, by link.
+    linked: BTreeMap<LinkId, BTreeSet<ConnectionId>>,
     /// Sockets that the room has closed and whose disconnect has not been reported yet.
     closing: BTreeMap<ConnectionId, ClosingSocket>,
     presence: Presence,
@@ -39,7 +43,6 @@ pub(super) struct Roster {
 #[derive(Debug)]
 pub(super) struct Refreshed {
     pub(super) user: UserId,
-    pub(super) expires: Timestamp,
     /// True if the connection had a presence state and may have none any more.
     pub(super) hides_state: bool,
 }
@@ -54,8 +57,17 @@ impl Roster {
         answered: Option<Timestamp>,
         rules: &RoomRules,
     ) -> Arrival {
-        let idle_deadline = connection.session.idle_deadline(rules, answered);
-        self.sweeps.add(&connection, idle_deadline);
+        match connection.session.via {
+            Via::Socket => {
+                let idle_deadline = connection.session.idle_deadline(rules, answered);
+                self.sweeps.add(&connection, idle_deadline);
+            }
+            // Its gateway looks for dead sockets.
+            Via::Link(link) => {
+                let members = self.linked.entry(link).or_default();
+                members.insert(connection.session.id);
+            }
+        }
         let token_end = connection.session.token_deadline(rules);
         self.token_ends.insert((token_end, connection.session.id));
         let arrival = self.presence.arrive(&connection);
@@ -72,7 +84,17 @@ impl Roster {
         let connection = self.connections.remove(&id)?;
         self.token_ends
             .remove(&(connection.session.token_deadline(rules), id));
-        self.sweeps.remove(&connection);
+        match connection.session.via {
+            Via::Socket => self.sweeps.remove(&connection),
+            Via::Link(link) => {
+                if let Entry::Occupied(mut members) = self.linked.entry(link) {
+                    members.get_mut().remove(&id);
+                    if members.get().is_empty() {
+                        members.remove();
+                    }
+                }
+            }
+        }
         let departure = self.presence.depart(&connection);
         Some((connection, departure))
     }
@@ -91,6 +113,17 @@ impl Roster {
     /// Returns all connections, by id.
     pub(super) fn connections(&self) -> &BTreeMap<ConnectionId, Connection> {
         &self.connections
+    }
+
+    /// Returns the links behind which there are connections.
+    pub(super) fn links(&self) -> impl Iterator<Item = LinkId> {
+        self.linked.keys().copied()
+    }
+
+    /// Returns the connections behind a link.
+    pub(super) fn members_of(&self, link: LinkId) -> impl Iterator<Item = &Connection> {
+        let members = self.linked.get(&link).into_iter().flatten();
+        members.filter_map(|id| self.connections.get(id))
     }
 
     /// Sets a connection's presence state. Returns its user; `None` if the connection has ended.
@@ -121,7 +154,6 @@ impl Roster {
         self.presence.touch(&connection.subscription.user);
         Some(Refreshed {
             user: connection.subscription.user.clone(),
-            expires: connection.session.expires,
             hides_state,
         })
     }
@@ -133,7 +165,7 @@ impl Roster {
         };
         let before = connection.subscription.active;
         let has_changed = connection.subscription.record_use(now);
-        if has_changed {
+        if has_changed && connection.session.via == Via::Socket {
             self.sweeps.record_activity(connection, before);
         }
         has_changed
@@ -165,7 +197,8 @@ impl Roster {
     ) -> Vec<ConnectionId> {
         let mut next = None;
         let mut idle = Vec::new();
-        for connection in self.connections.values() {
+        let is_socket = |one: &&Connection| one.session.via == Via::Socket;
+        for connection in self.connections.values().filter(is_socket) {
             let at = connection
                 .session
                 .idle_deadline(rules, answered.get(&connection.session.id).copied());
@@ -193,15 +226,26 @@ impl Roster {
 
     /// Returns the number of sockets, including those that are being closed.
     pub(super) fn socket_count(&self) -> usize {
-        self.connections.len().saturating_add(self.closing.len())
+        let linked = self.linked.values().map(BTreeSet::len).sum();
+        let sockets = self.connections.len().saturating_sub(linked);
+        sockets.saturating_add(self.closing.len())
     }
 
-    /// Returns the user's sockets, including those that are being closed.
+    /// Returns the user's connections, and sockets that are being closed.
     pub(super) fn sockets_of(&self, user: &UserId) -> impl Iterator<Item = ConnectionId> {
         let closing = self.closing.iter();
         let closing = closing.filter(|(_, one)| one.closing.as_ref() == Some(user));
         let closing = closing.map(|(id, _)| *id);
         self.presence.connections_of(user).chain(closing)
+    }
+
+    /// Returns the user of a socket.
+    pub(super) fn owner_of(&self, id: ConnectionId) -> Option<Owner> {
+        match (self.connections.get(&id), self.closing.get(&id)) {
+            (Some(connection), _) => Some(Owner::open(connection.subscription.user.clone())),
+            (None, Some(closing)) => closing.closing.clone().map(Owner::closing),
+            (None, None) => None,
+        }
     }
 
     // Members.
@@ -282,7 +326,7 @@ mod tests {
             },
             origin: None,
         };
-        Connection::new(id, admission, NOW, &rules(), NOW)
+        Connection::new(id, Via::Socket, admission, NOW, &rules(), NOW)
     }
 
     fn ann() -> UserId {
@@ -353,7 +397,6 @@ mod tests {
         let can = [Capability::Receive].into_iter().collect();
         let refreshed = roster.refresh(SECOND, claims, can, &rules(), NOW).unwrap();
         assert!(refreshed.hides_state);
-        assert_eq!(refreshed.expires, NOW.plus_ms(90_000));
         let first = NOW.plus_ms(60_000 + rules().leeway_ms);
         assert_eq!(roster.next_token_end(), Some(first));
     }

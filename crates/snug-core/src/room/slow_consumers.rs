@@ -28,34 +28,79 @@ impl<S: Store> Room<S> {
 
     /// Returns true if the room's clients leave so much unread that no client gets old messages.
     pub(super) fn has_too_much_unread(&self) -> bool {
-        self.unread_bytes > UNREAD_BYTES_MAX
+        let waiting = self.linked.unread_bytes();
+        self.unread_bytes.saturating_add(waiting) > UNREAD_BYTES_MAX
     }
 
-    /// Returns the user's sockets, including those that are being closed.
+    /// Returns the user's connections, and sockets that are being closed.
     pub fn sockets_of(&self, user: &UserId) -> impl Iterator<Item = ConnectionId> {
         self.roster.sockets_of(user)
     }
 
     /// Closes connections that are too slow for themselves, for their user or for the room, the
     /// slowest first. The runtime keeps what a socket that is being closed has not read, so it counts.
-    pub(super) fn close_slow(&mut self, mut queued: BTreeMap<ConnectionId, u64>) {
-        let mut total = queued.values().sum::<u64>();
-        let mut slowest: Vec<_> = queued.iter().map(|(id, bytes)| (*id, *bytes)).collect();
-        slowest.sort_by_key(|(_, bytes)| Reverse(*bytes));
-        for (id, bytes) in slowest {
-            let Some(connection) = self.roster.get(id) else {
-                continue;
-            };
-            let own = self.sockets_of(&connection.subscription.user);
-            let of_user = own.filter_map(|id| queued.get(&id)).sum::<u64>();
-            if bytes > QUEUE_BYTES_MAX
-                || of_user > USER_QUEUE_BYTES_MAX
-                || total > ROOM_QUEUE_BYTES_MAX
-            {
-                queued.remove(&id);
-                total = total.saturating_sub(bytes);
-                self.close(id, CloseCode::TooSlow);
-            }
+    pub(super) fn close_slow(&mut self, queued: BTreeMap<ConnectionId, u64>) {
+        for id in too_slow(queued, |id| self.roster.owner_of(id)) {
+            self.close(id, CloseCode::TooSlow);
         }
     }
+}
+
+/// The user of a socket.
+pub(crate) struct Owner {
+    user: UserId,
+    is_closing: bool,
+}
+
+impl Owner {
+    /// The user of an open socket.
+    pub(crate) fn open(user: UserId) -> Self {
+        Self {
+            user,
+            is_closing: false,
+        }
+    }
+
+    /// The user of a socket that is being closed.
+    pub(crate) fn closing(user: UserId) -> Self {
+        Self {
+            user,
+            is_closing: true,
+        }
+    }
+}
+
+/// Returns the sockets that are too slow for themselves, for their user or for the object, the slowest
+/// first. What is queued for a socket that is being closed counts until its end is reported.
+pub(crate) fn too_slow(
+    queued: BTreeMap<ConnectionId, u64>,
+    owner_of: impl Fn(ConnectionId) -> Option<Owner>,
+) -> Vec<ConnectionId> {
+    let mut total = queued.values().sum::<u64>();
+    let mut of_users = BTreeMap::<UserId, u64>::new();
+    let mut open = Vec::new();
+    for (id, bytes) in queued {
+        let Some(Owner { user, is_closing }) = owner_of(id) else {
+            continue;
+        };
+        let of_user = of_users.entry(user.clone()).or_default();
+        *of_user = of_user.saturating_add(bytes);
+        if !is_closing {
+            open.push((id, bytes, user));
+        }
+    }
+    open.sort_by_key(|(_, bytes, _)| Reverse(*bytes));
+    let mut slow = Vec::new();
+    for (id, bytes, user) in open {
+        let of_user = of_users.entry(user).or_default();
+        if bytes > QUEUE_BYTES_MAX
+            || *of_user > USER_QUEUE_BYTES_MAX
+            || total > ROOM_QUEUE_BYTES_MAX
+        {
+            *of_user = of_user.saturating_sub(bytes);
+            total = total.saturating_sub(bytes);
+            slow.push(id);
+        }
+    }
+    slow
 }

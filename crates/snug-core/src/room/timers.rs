@@ -31,6 +31,8 @@ pub enum Wake {
     Delivery,
     /// Dead events are no longer kept.
     DeadEventsEnd,
+    /// A gateway has to learn that a link has ended.
+    LinkEnd,
     /// A room that holds nothing is removed.
     Removal,
 }
@@ -65,6 +67,7 @@ impl<S: Store> Room<S> {
             vacated,
             delivery,
             dead_events,
+            self.linked.next_due(),
             removal,
         ]
         .into_iter()

@@ -2,7 +2,8 @@
 
 use crate::{
     backend::webhook::{Delivery, EventRow, EventState, OldestRow, OutgoingEvent, StoredEvents},
-    ids::{Epoch, Offset, TaskId, Timestamp, UserId},
+    ids::{ConnectionId, Epoch, GatewayName, LinkId, Offset, TaskId, Timestamp, UserId},
+    link::links::StoredLink,
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     storage::{
         batch::{Batch, Page},
@@ -89,6 +90,21 @@ pub trait Store {
 
     /// Deletes the entry about a user's ended tokens, which have all expired.
     fn delete_ended_tokens(&mut self, user: &UserId);
+
+    /// Stores a link, replacing its previous state.
+    fn store_link(&mut self, link: &StoredLink<GatewayName>) -> Result<(), StorageFault>;
+
+    /// Deletes a link.
+    fn delete_link(&mut self, link: LinkId);
+
+    /// Stores a member behind a link, replacing its previous state.
+    fn store_member(&mut self, member: &StoredMember) -> Result<(), StorageFault>;
+
+    /// Deletes a member behind a link.
+    fn delete_member(&mut self, id: ConnectionId);
+
+    /// Stores whether something is under way to gateways. If that fails, a crash amid calls is not noticed.
+    fn note_calls(&mut self, is_amid_calls: bool);
 }
 
 /// A call to the storage failed.
@@ -125,6 +141,17 @@ impl EventWrite {
     }
 }
 
+/// A member behind a link, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredMember {
+    /// Its connection.
+    pub id: ConnectionId,
+    /// Its link.
+    pub link: LinkId,
+    /// The text that the attachment of a socket would hold.
+    pub record: String,
+}
+
 /// The stored state of a room.
 #[derive(Clone, Debug)]
 pub struct RoomSnapshot {
@@ -146,6 +173,12 @@ pub struct RoomSnapshot {
     pub ended_tokens: Vec<EndedTokens>,
     /// Webhook events, and the progress of their delivery.
     pub events: StoredEvents,
+    /// The links to gateways.
+    pub links: Vec<StoredLink<GatewayName>>,
+    /// The members behind them.
+    pub members: Vec<StoredMember>,
+    /// True if something was under way to gateways: see [`Store::note_calls`].
+    pub is_amid_calls: bool,
     /// The id of the room's first task: a random one.
     pub first_task: TaskId,
     /// The time for which the alarm is set: the current time if it is ringing, `None` if there is none.

@@ -1179,6 +1179,7 @@ impl TestRoom {
                     socket.closed = Some(code.number());
                     closed.push(connection);
                 }
+                Output::AnswerCall(_) | Output::CallGateway(_) => panic!("there is no gateway"),
                 Output::Log(line) => self.log.push(line.to_json()),
             }
         }

@@ -7,18 +7,20 @@ use std::{
 };
 
 use snug_core::{
-    Epoch, Offset, RoomSnapshot, StorageFault, Store, TaskId, Timestamp, UserId,
+    ConnectionId, Epoch, GatewayName, LinkId, Offset, RoomSnapshot, StorageFault, Store, TaskId,
+    Timestamp, UserId,
     backend::webhook::{
         Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents, dead_page,
     },
     limits::{DEAD_EVENTS_BYTES_MAX, DEAD_EVENTS_MAX, EVENTS_ROW_BYTES_MAX, KEYS_MAX},
+    link::links::StoredLink,
     protocol::command::PageStart,
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     storage::{
         batch::{Batch, Page},
         idempotency::{KeyFloor, StoredKey},
         retention::{Floor, OldestMessages, TRIM_ROWS_MAX},
-        store::EventWrite,
+        store::{EventWrite, StoredMember},
     },
 };
 
@@ -35,6 +37,9 @@ pub struct MemoryStore {
     pub event_state: Option<EventState>,
     event_shares: BTreeMap<UserId, u64>,
     notified: BTreeSet<UserId>,
+    pub links: BTreeMap<LinkId, StoredLink<GatewayName>>,
+    pub members: BTreeMap<ConnectionId, StoredMember>,
+    is_amid_calls: bool,
     /// The highest offset so far, erased or not.
     pub highest: Offset,
     /// The number of times that it was erased.
@@ -84,6 +89,9 @@ impl MemoryStore {
             bans: self.bans.values().cloned().collect(),
             ended_tokens: self.ended_tokens.values().cloned().collect(),
             events: self.stored_events(),
+            links: self.links.values().cloned().collect(),
+            members: self.members.values().cloned().collect(),
+            is_amid_calls: self.is_amid_calls,
             first_task: TaskId(0),
             alarm: self.alarm,
         }
@@ -397,6 +405,35 @@ impl Store for MemoryStore {
         self.record(format_args!("delete ended tokens of {user:?}"));
         let removed = self.ended_tokens.remove(user);
         assert!(removed.is_some(), "the user had no ended tokens");
+    }
+
+    fn store_link(&mut self, link: &StoredLink<GatewayName>) -> Result<(), StorageFault> {
+        self.fail_if_due()?;
+        self.links.insert(link.id, link.clone());
+        Ok(())
+    }
+
+    fn delete_link(&mut self, link: LinkId) {
+        self.links.remove(&link);
+    }
+
+    fn store_member(&mut self, member: &StoredMember) -> Result<(), StorageFault> {
+        self.fail_if_due()?;
+        assert!(
+            self.links.contains_key(&member.link),
+            "the link is not stored"
+        );
+        self.members.insert(member.id, member.clone());
+        Ok(())
+    }
+
+    fn delete_member(&mut self, id: ConnectionId) {
+        self.members.remove(&id);
+    }
+
+    fn note_calls(&mut self, is_amid_calls: bool) {
+        assert_ne!(self.is_amid_calls, is_amid_calls, "noted already");
+        self.is_amid_calls = is_amid_calls;
     }
 }
 

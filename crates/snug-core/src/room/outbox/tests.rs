@@ -7,6 +7,7 @@ use crate::{
 };
 
 use super::*;
+use crate::link::Via;
 
 const ANN: ConnectionId = ConnectionId(1);
 const BOB: ConnectionId = ConnectionId(2);
@@ -156,9 +157,9 @@ fn does_not_copy_long_lines_for_each_addressee() {
     outbox.push_line(Audience::these(crowd.clone()), signal.as_str().into());
     assert!(outbox.is_full(0));
     outbox.push_ack(ANN, Some(id(1)), at(1));
-    let connections = crowd.iter().chain(&[ANN]).map(|id| (*id, connection(*id)));
     let mut outputs = VecDeque::new();
-    outbox.deliver("".into(), &connections.collect(), &mut outputs);
+    let roster = roster(crowd.iter().copied().chain([ANN]));
+    outbox.deliver("".into(), &roster, &mut outputs, |_, _| {});
     let mut received: BTreeMap<ConnectionId, String> = BTreeMap::new();
     let mut texts: Vec<Rc<str>> = Vec::new();
     for output in outputs {
@@ -221,14 +222,22 @@ type Sent = Vec<(Vec<ConnectionId>, Rc<str>)>;
 
 /// Delivers the outbox to three connections. Returns the number of frames, and the frames.
 fn delivered(outbox: Outbox, body: Rc<str>) -> (usize, Sent) {
-    let connections = [ANN, BOB, CHO].map(|id| (id, connection(id)));
     let mut outputs = VecDeque::new();
-    let frames = outbox.deliver(body, &connections.into(), &mut outputs);
+    let roster = roster([ANN, BOB, CHO]);
+    let frames = outbox.deliver(body, &roster, &mut outputs, |_, _| {});
     let sends = outputs.into_iter().filter_map(|output| match output {
         Output::Send { to, text } => Some((to, text)),
         _ => None,
     });
     (frames, sends.collect())
+}
+
+fn roster(ids: impl IntoIterator<Item = ConnectionId>) -> Roster {
+    let (mut roster, rules) = (Roster::default(), RoomRules::by_default());
+    for id in ids {
+        roster.add(connection(id), None, &rules);
+    }
+    roster
 }
 
 fn at(offset: u64) -> Stored {
@@ -265,5 +274,12 @@ fn connection(id: ConnectionId) -> Connection {
         origin: None,
     };
     let rules = RoomRules::by_default();
-    Connection::new(id, admission, Timestamp(0), &rules, Timestamp(0))
+    Connection::new(
+        id,
+        Via::Socket,
+        admission,
+        Timestamp(0),
+        &rules,
+        Timestamp(0),
+    )
 }

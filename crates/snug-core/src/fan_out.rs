@@ -1,4 +1,4 @@
-//! The fan-out: the frames that the lines of a flush become, and the sockets that each goes to.
+//! The fan-out: the frames that lines become, and the sockets that each goes to. A room and a gateway share it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,37 +6,46 @@ use std::{
     rc::Rc,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{ids::ConnectionId, limits::MERGE_BYTES_MAX, protocol::wire::Wire};
 
 /// The recipients of a line.
-#[derive(Debug)]
-pub(super) enum Audience {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
     /// Connections that receive messages.
-    Messages { except: Option<ConnectionId> },
+    Messages {
+        /// One that does not receive the line.
+        except: Option<ConnectionId>,
+    },
     /// Connections that receive presence.
-    Presence { except: Option<ConnectionId> },
+    Presence {
+        /// One that does not receive the line.
+        except: Option<ConnectionId>,
+    },
     /// These connections, in ascending order.
     These(Vec<ConnectionId>),
 }
 
 /// Connections that get the same lines, except for lines that name a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Class {
-    pub(super) receives_messages: bool,
-    pub(super) receives_presence: bool,
-    pub(super) wire: Wire,
+pub(crate) struct Class {
+    pub(crate) receives_messages: bool,
+    pub(crate) receives_presence: bool,
+    pub(crate) wire: Wire,
 }
 
 /// The text of a line.
 #[derive(Debug)]
-pub(super) enum Text {
+pub(crate) enum Text {
     Line(Rc<str>),
     /// A message, as a part of the body of the flush.
     Message(Range<usize>),
 }
 
 /// The sockets of a room.
-pub(super) trait Recipients {
+pub(crate) trait Recipients {
     /// Returns all connections.
     fn all(&self) -> impl Iterator<Item = (ConnectionId, Class)>;
 
@@ -46,14 +55,14 @@ pub(super) trait Recipients {
 
 /// The lines of a flush, or those between two breaks.
 #[derive(Debug)]
-pub(super) struct FanOut {
-    pub(super) lines: Vec<(Text, Audience)>,
+pub(crate) struct FanOut {
+    pub(crate) lines: Vec<(Text, Audience)>,
     /// The messages of the whole flush, one per line.
-    pub(super) body: Rc<str>,
+    pub(crate) body: Rc<str>,
     /// The number of messages in the body.
-    pub(super) messages: usize,
+    pub(crate) messages: usize,
     /// Connections that do not get the same lines as the rest of their class.
-    pub(super) named: BTreeSet<ConnectionId>,
+    pub(crate) named: BTreeSet<ConnectionId>,
 }
 
 impl FanOut {
@@ -62,7 +71,7 @@ impl FanOut {
     ///
     /// Looks at all connections only if a line is for more than those that it names: a reply in a large
     /// room costs the same as in a small one.
-    pub(super) fn frames(
+    pub(crate) fn frames(
         &self,
         recipients: &impl Recipients,
         mut send: impl FnMut(&[ConnectionId], Rc<str>),
@@ -125,10 +134,7 @@ impl FanOut {
     }
 
     fn text<'a>(&'a self, text: &'a Text) -> &'a str {
-        match text {
-            Text::Line(text) => text,
-            Text::Message(range) => self.body.get(range.clone()).unwrap_or_default(),
-        }
+        text.of(&self.body)
     }
 
     /// Returns true if a connection's own lines, which all precede the shared ones, should be sent
@@ -149,20 +155,38 @@ impl FanOut {
     }
 }
 
+impl Text {
+    /// Returns the line; `body` is that of its flush.
+    pub(crate) fn of<'a>(&'a self, body: &'a str) -> &'a str {
+        match self {
+            Self::Line(text) => text,
+            Self::Message(range) => body.get(range.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Returns the line as a text of its own.
+    pub(crate) fn to_line(&self, body: &str) -> Rc<str> {
+        match self {
+            Self::Line(text) => text.clone(),
+            text @ Self::Message(_) => text.of(body).into(),
+        }
+    }
+}
+
 impl Audience {
     /// Returns the audience of one connection.
-    pub(super) fn one(id: ConnectionId) -> Self {
+    pub(crate) fn one(id: ConnectionId) -> Self {
         Self::These(vec![id])
     }
 
     /// Returns the audience of these connections.
-    pub(super) fn these(ids: impl IntoIterator<Item = ConnectionId>) -> Self {
+    pub(crate) fn these(ids: impl IntoIterator<Item = ConnectionId>) -> Self {
         let ids: BTreeSet<_> = ids.into_iter().collect();
         Self::These(ids.into_iter().collect())
     }
 
     /// Returns the connections that it names.
-    pub(super) fn named(&self) -> &[ConnectionId] {
+    pub(crate) fn named(&self) -> &[ConnectionId] {
         match self {
             Self::These(ids) => ids,
             Self::Messages { except } | Self::Presence { except } => except.as_slice(),
@@ -182,7 +206,8 @@ impl Audience {
         matches!(self, Self::These(ids) if ids.binary_search(&id).is_ok())
     }
 
-    fn reaches(&self, id: ConnectionId, class: Class) -> bool {
+    /// Returns true if a connection of this class is among the recipients.
+    pub(crate) fn reaches(&self, id: ConnectionId, class: Class) -> bool {
         match self {
             Self::Messages { except } | Self::Presence { except } => {
                 self.is_for_all(class) && *except != Some(id)

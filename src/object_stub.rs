@@ -1,9 +1,11 @@
-//! Sends requests to the objects of rooms.
+//! Sends requests to objects: rooms and gateways.
 
 use std::sync::Once;
 
 use js_sys::{Object, Reflect};
-use snug_core::{Refusal, RoomName, config::Placement};
+use snug_core::{
+    GatewayName, Refusal, RoomName, config::Placement, limits::LINK_CALL_MS_MAX, link::call::Answer,
+};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use worker::{Env, Error, console_warn, wasm_bindgen_futures, web_sys};
 
@@ -36,11 +38,15 @@ pub const CLOCK_STOPPED: &str = "the object's clock has stopped";
 
 /// The binding of the Durable Object namespace of rooms.
 const ROOMS: &str = "ROOMS";
+/// The binding of the namespace of gateways.
+const GATEWAYS: &str = "GATEWAYS";
 
 /// The path of a join request to an object.
 pub const JOIN_PATH: &str = "/join";
 /// The path of a request of the HTTP API to an object.
 pub const API_PATH: &str = "/api";
+/// The path of a call over a link.
+pub const CALL_PATH: &str = "/call";
 
 /// A request to an object. It has no headers of a client, so that no client can forge them.
 pub struct ObjectRequest<'a> {
@@ -48,6 +54,17 @@ pub struct ObjectRequest<'a> {
     pub headers: Vec<(&'a str, &'a str)>,
     /// A body makes it a POST request.
     pub body: Option<&'a JsValue>,
+}
+
+impl<'a> ObjectRequest<'a> {
+    /// Creates the request of a call over a link.
+    pub fn call(body: &'a JsValue) -> Self {
+        Self {
+            path: CALL_PATH,
+            headers: Vec::new(),
+            body: Some(body),
+        }
+    }
 }
 
 /// Sends a request to the object of a room.
@@ -58,18 +75,67 @@ pub struct ObjectRequest<'a> {
 ///
 /// `overloaded` if the object has too many requests or restarts. The request must not be resent at once, because
 /// that would make it worse. Otherwise the platform's error, if the object did not respond.
-pub async fn fetch(
+pub async fn fetch_room(
     env: &Env,
     room: &RoomName,
     request: &ObjectRequest<'_>,
 ) -> Result<web_sys::Response, Problem> {
     let placement = config::load(env)?.placement;
-    let stub = stub_of(room, placement, env).map_err(Error::from)?;
+    let namespace = namespace_of(ROOMS, env).map_err(Error::from)?;
+    fetch(namespace, room.as_str(), placement, request).await
+}
+
+/// Sends a request to the object of a gateway, which is created in `region` if it is new.
+///
+/// # Errors
+///
+/// `misconfigured` if the deployment has no gateways; else the errors of [`fetch_room`].
+pub async fn fetch_gateway(
+    env: &Env,
+    gateway: &GatewayName,
+    region: Option<&'static str>,
+    request: &ObjectRequest<'_>,
+) -> Result<web_sys::Response, Problem> {
+    let placement = config::load(env)?.placement;
+    let placement = Placement {
+        location_hint: placement.location_hint.or(region),
+        ..placement
+    };
+    let namespace = namespace_of(GATEWAYS, env).map_err(Error::from)?;
+    if namespace.is_undefined() {
+        return Err(Refusal::Misconfigured(NO_GATEWAYS.into()).into());
+    }
+    fetch(namespace, gateway.as_str(), placement, request).await
+}
+
+/// The fault of a deployment that was configured for an earlier version.
+const NO_GATEWAYS: &str = "GATEWAYS is missing: add the binding and the migration of the class Gateway to wrangler.toml, as Snug's has them";
+
+/// Makes a call over a link; returns `None` if there is no answer.
+pub async fn answer_of(
+    call: impl Future<Output = Result<web_sys::Response, Problem>>,
+) -> Option<(Answer, web_sys::Response)> {
+    let text = async {
+        let response = call.await.ok()?;
+        let text = wasm_bindgen_futures::JsFuture::from(response.text().ok()?);
+        let text = text.await.ok()?.as_string()?;
+        Some((Answer::decode(&text)?, response))
+    };
+    platform::within_ms(LINK_CALL_MS_MAX.into(), text).await?
+}
+
+async fn fetch(
+    namespace: RawNamespace,
+    name: &str,
+    placement: Placement,
+    request: &ObjectRequest<'_>,
+) -> Result<web_sys::Response, Problem> {
+    let stub = stub_of(namespace, name, placement).map_err(Error::from)?;
     let now = platform::now().0.to_string();
     let headers = request.headers.iter().copied();
     let headers = headers.chain([(TIME_HEADER, now.as_str())]);
     let init = request_init(headers, request.body).map_err(Error::from)?;
-    let url = format!("https://room{}", request.path);
+    let url = format!("https://object{}", request.path);
     match stub.fetch(&url, &init).await {
         Ok(response) => Ok(response.unchecked_into()),
         Err(error) if is_overload(&error) || is_restart(&error) => Err(Refusal::Overloaded.into()),
@@ -77,8 +143,11 @@ pub async fn fetch(
     }
 }
 
-fn stub_of(room: &RoomName, placement: Placement, env: &Env) -> Result<RawStub, JsValue> {
-    let namespace: RawNamespace = Reflect::get(env, &ROOMS.into())?.unchecked_into();
+fn namespace_of(binding: &str, env: &Env) -> Result<RawNamespace, JsValue> {
+    Ok(Reflect::get(env, &binding.into())?.unchecked_into())
+}
+
+fn stub_of(namespace: RawNamespace, name: &str, placement: Placement) -> Result<RawStub, JsValue> {
     let namespace = match placement.jurisdiction {
         Some(name) => within_jurisdiction(namespace, name)?,
         None => namespace,
@@ -91,7 +160,7 @@ fn stub_of(room: &RoomName, placement: Placement, env: &Env) -> Result<RawStub, 
         }
         None => JsValue::UNDEFINED,
     };
-    namespace.get_by_name(room.as_str(), &options)
+    namespace.get_by_name(name, &options)
 }
 
 /// Returns the part of a namespace that is restricted to a jurisdiction.

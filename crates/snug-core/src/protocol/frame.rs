@@ -4,19 +4,19 @@ use crate::{ids::ConnectionId, protocol::wire::Wire, secret::Secret};
 
 /// A text frame, and how far its commands have been processed.
 #[derive(Debug)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     /// The sender.
-    pub(super) from: ConnectionId,
+    pub(crate) from: ConnectionId,
     text: Secret,
     wire: Wire,
     next: usize,
     /// True if the remaining commands are to be rejected.
-    pub(super) is_rejected: bool,
+    pub(crate) is_rejected: bool,
 }
 
 impl Frame {
     /// Wraps a frame: one command, or one per line.
-    pub(super) fn new(from: ConnectionId, text: String, wire: Wire) -> Self {
+    pub(crate) fn new(from: ConnectionId, text: String, wire: Wire) -> Self {
         Self {
             from,
             text: Secret(text),
@@ -27,7 +27,7 @@ impl Frame {
     }
 
     /// Marks the remaining commands as to be rejected.
-    pub(super) fn rejected(self) -> Self {
+    pub(crate) fn rejected(self) -> Self {
         Self {
             is_rejected: true,
             ..self
@@ -35,12 +35,12 @@ impl Frame {
     }
 
     /// Returns the start of the next command, for [`Self::go_back`].
-    pub(super) fn next_start(&self) -> usize {
+    pub(crate) fn next_start(&self) -> usize {
         self.next
     }
 
     /// Rewinds to an earlier start of a command, and drops the text before it.
-    pub(super) fn go_back(&mut self, start: usize) {
+    pub(crate) fn go_back(&mut self, start: usize) {
         if self.text.0.is_char_boundary(start) {
             self.text.0.drain(..start);
             self.next = 0;
@@ -48,7 +48,7 @@ impl Frame {
     }
 
     /// Returns the bytes of the text that is still kept.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.text.0.len()
     }
 
@@ -60,14 +60,14 @@ impl Frame {
     }
 
     /// Returns the bytes of the next command; 0 if there is none.
-    pub(super) fn next_len(&self) -> usize {
+    pub(crate) fn next_len(&self) -> usize {
         let rest = self.text.0.get(self.next..).unwrap_or_default();
         self.end_of_command(rest).unwrap_or(rest.len())
     }
 
     /// Returns the next command's text. An empty frame holds one empty command; a line break at the
     /// end of the frame does not start another command.
-    pub(super) fn next_line(&mut self) -> Option<&str> {
+    pub(crate) fn next_line(&mut self) -> Option<&str> {
         let start = self.next;
         let rest = self
             .text

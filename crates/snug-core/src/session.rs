@@ -4,6 +4,7 @@ use crate::{
     config::RoomRules,
     ids::{ConnectionId, Origin, Timestamp},
     limits::{ERROR_WINDOW_MS, ERRORS_MAX},
+    link::Via,
     protocol::wire::Wire,
 };
 
@@ -12,6 +13,8 @@ use crate::{
 pub struct Session {
     /// The connection's id.
     pub id: ConnectionId,
+    /// The way to it.
+    pub via: Via,
     /// The form in which the socket receives objects.
     pub wire: Wire,
     /// Expiry of the token.
@@ -20,8 +23,8 @@ pub struct Session {
     pub issued: Timestamp,
     /// The origin of the page that opened the connection, for the log.
     pub origin: Option<Origin>,
-    pub(super) seen: Timestamp,
-    pub(super) errors: Vec<Timestamp>,
+    pub(crate) seen: Timestamp,
+    pub(crate) errors: Vec<Timestamp>,
     /// True while a new token is being checked.
     pub is_refreshing: bool,
 }
@@ -34,7 +37,7 @@ const SEEN_STEPS: u64 = 4;
 
 impl Session {
     /// Replaces the token's times with those of a new token.
-    pub(super) fn refresh(&mut self, issued: Timestamp, expires: Timestamp) {
+    pub(crate) fn refresh(&mut self, issued: Timestamp, expires: Timestamp) {
         (self.issued, self.expires) = (issued, expires);
     }
 
@@ -119,6 +122,7 @@ mod tests {
     fn session() -> Session {
         Session {
             id: ConnectionId(7),
+            via: Via::Socket,
             wire: Wire::Lines,
             expires: NOW.plus_ms(60_000),
             issued: NOW,

@@ -1,0 +1,297 @@
+//! A gateway as a state machine: it holds the sessions of many users, each of which may be in many rooms.
+//!
+//! A gateway knows nothing of what happens in a room. It checks what belongs to the connection (the token,
+//! the pings, the rate, the form of commands), passes commands on over the room's link, and sends the lines
+//! that come back to the sessions for which they are.
+
+mod close;
+mod commands;
+pub mod io;
+mod links;
+pub mod placement;
+mod session;
+pub mod store;
+mod timers;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    rc::Rc,
+};
+
+use crate::{
+    auth::room_guard::RoomGuard,
+    config::GatewayRules,
+    ids::{ConnectionId, LinkId, RoomName, Timestamp, UserId},
+    limits::{GATEWAY_JOIN_RATE, LINK_BEAT_MS, QUEUE_BYTES_MAX},
+    link::{Via, event::ToRoom, links::Links, note::BusyNote},
+    protocol::{
+        push::{Hello, Push},
+        refusal::Refusal,
+    },
+    room::{closing_socket::ClosingSocket, io::RestoredSocket},
+};
+
+use self::{
+    io::{Input, Output, SessionAdmission},
+    session::{GatewaySession, Subscription},
+    store::{GatewaySnapshot, Store},
+};
+
+/// A gateway as a state machine without clock or randomness, whose only I/O is its [`Store`].
+///
+/// After each [`Self::handle_input`], call [`Self::poll_output`] until it returns `None`.
+#[derive(Debug)]
+pub struct Gateway<S> {
+    store: S,
+    rules: Rc<GatewayRules>,
+    sessions: BTreeMap<ConnectionId, GatewaySession>,
+    /// The connections of each user.
+    users: BTreeMap<UserId, BTreeSet<ConnectionId>>,
+    /// Sockets that the gateway has closed and whose disconnect has not been reported yet.
+    closing: BTreeMap<ConnectionId, ClosingSocket>,
+    /// The end of each session's token, soonest first.
+    token_ends: BTreeSet<(Timestamp, ConnectionId)>,
+    /// The rooms that sessions are in.
+    rooms: BTreeMap<RoomName, Room>,
+    links: Links<RoomName, ToRoom>,
+    note: BusyNote,
+    /// The id of the next link.
+    next_link: u64,
+    /// Keeps users from creating rooms without bound.
+    guard: RoomGuard,
+    /// The gateway's time, which never goes back.
+    now: Timestamp,
+    /// The clock's time, by which tokens end.
+    clock: Timestamp,
+    /// A time before which no session exceeds the idle timeout.
+    sweep_at: Option<Timestamp>,
+    /// The time of the next wake while there are links.
+    beat_at: Timestamp,
+    outputs: VecDeque<Output>,
+}
+
+/// A room that sessions are in.
+#[derive(Debug)]
+struct Room {
+    link: LinkId,
+    members: BTreeSet<ConnectionId>,
+}
+
+impl<S: Store> Gateway<S> {
+    /// Builds a gateway from storage and the sockets' attachments: a new one, or one that wakes.
+    pub fn restore(
+        rules: Rc<GatewayRules>,
+        store: S,
+        stored: GatewaySnapshot,
+        sockets: impl IntoIterator<Item = RestoredSocket>,
+        now: Timestamp,
+    ) -> Self {
+        let mut gateway = Self {
+            store,
+            rules,
+            sessions: BTreeMap::new(),
+            users: BTreeMap::new(),
+            closing: BTreeMap::new(),
+            token_ends: BTreeSet::new(),
+            rooms: BTreeMap::new(),
+            links: Links::restore(stored.links, now),
+            note: BusyNote::new(stored.is_amid_calls),
+            next_link: stored.first_link,
+            guard: RoomGuard::new(),
+            now,
+            clock: now,
+            sweep_at: None,
+            beat_at: now.plus_ms(LINK_BEAT_MS),
+            outputs: VecDeque::new(),
+        };
+        for socket in sockets {
+            if let Some(session) = GatewaySession::restore(&socket.attachment, &gateway.rules.room)
+            {
+                gateway.add(session, socket.answered);
+            } else if let Some(closing) = ClosingSocket::restore(&socket.attachment) {
+                gateway.closing.insert(socket.connection, closing);
+            } else {
+                gateway.close_unreadable(socket.connection);
+            }
+        }
+        gateway.restore_subscriptions(stored.subscriptions);
+        gateway
+    }
+
+    /// Returns true if the gateway has no place for another session: the Worker tries the next one.
+    pub fn is_full(&self) -> bool {
+        let sockets = self.sessions.len().saturating_add(self.closing.len());
+        sockets >= self.rules.connections_max
+    }
+
+    /// Checks that the user does not have too many sessions, and reads what they have received.
+    ///
+    /// `unread_bytes` is the total number of bytes queued for the user's sockets ([`Self::sockets_of`]).
+    ///
+    /// # Errors
+    ///
+    /// `too_many_connections`, `rate_limited`.
+    pub fn admit(&self, user: &UserId, unread_bytes: u64) -> Result<(), Refusal> {
+        if self.sockets_of(user).count() >= self.rules.room.connections_per_user_max {
+            return Err(Refusal::TooManyConnections);
+        }
+        if unread_bytes > QUEUE_BYTES_MAX {
+            return Err(Refusal::RateLimited { seconds: 1 });
+        }
+        Ok(())
+    }
+
+    /// Returns the user's sockets, including those that are being closed.
+    pub fn sockets_of(&self, user: &UserId) -> impl Iterator<Item = ConnectionId> {
+        let closing = self.closing.iter();
+        let closing = closing.filter(|(_, one)| one.closing.as_ref() == Some(user));
+        let own = self.users.get(user).into_iter().flatten().copied();
+        own.chain(closing.map(|(id, _)| *id))
+    }
+
+    /// Returns the store.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Returns the store, mutably.
+    pub fn store_mut(&mut self) -> &mut S {
+        &mut self.store
+    }
+
+    /// Processes one input. Never fails: errors in the input result in outputs.
+    pub fn handle_input(&mut self, input: Input, now: Timestamp) {
+        self.now = self.now.max(now);
+        self.clock = now;
+        // A connection that has just disconnected cannot receive a `closing` push.
+        if !matches!(input, Input::Disconnect { .. }) {
+            self.close_expired();
+        }
+        match input {
+            Input::Connect {
+                connection,
+                admission,
+            } => self.connect(connection, admission),
+            Input::Receive { from, text } => self.receive(from, &text),
+            Input::ReceiveTooLong { from } => self.close_too_large(from),
+            Input::ReceiveBinary { from } => self.close(from, crate::CloseCode::UnsupportedData),
+            Input::Disconnect { connection, clean } => {
+                self.closing.remove(&connection);
+                self.end_session(connection, clean);
+            }
+            Input::Timeout { answered } => self.on_timeout(answered.as_ref()),
+            Input::Call(call) => self.receive_call(call),
+            Input::CallSettled {
+                call,
+                answer,
+                found,
+            } => self.call_settled(call, answer, found),
+            Input::TokenChecked {
+                connection,
+                check,
+                outcome,
+            } => self.token_checked(connection, check, outcome),
+            Input::Flush => {}
+            Input::SlowConsumers { queued } => self.close_slow(queued),
+        }
+    }
+
+    /// Returns the next output; `None` if the input is fully processed.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        if let Some(call) = self.next_call() {
+            return Some(Output::CallRoom(call));
+        }
+        self.end_turn();
+        // Ending a turn may have ended a link.
+        self.outputs.pop_front()
+    }
+
+    /// Returns the milliseconds until [`Input::Flush`] is due; `None` if nothing waits for it.
+    pub fn poll_flush(&self) -> Option<u64> {
+        self.note.quiet_from().map(|at| at.ms_since(self.now))
+    }
+
+    fn end_turn(&mut self) {
+        let has_links = self.links.opened().next().is_some();
+        let is_checking = self.sessions.values().any(GatewaySession::is_joining);
+        let is_busy = (has_links && self.links.are_busy()) || is_checking;
+        if let Some(is_amid_calls) = self.note.update(is_busy, self.now) {
+            self.store.note_calls(is_amid_calls);
+        }
+    }
+
+    fn connect(&mut self, id: ConnectionId, admission: SessionAdmission) {
+        let session = GatewaySession::new(id, admission, &self.rules.room, self.now);
+        self.outputs.push_back(Output::Attach {
+            connection: id,
+            attachment: session.attachment(),
+        });
+        let hello = Push::Hello(Hello {
+            protocol: crate::auth::SUBPROTOCOL,
+            connection: id,
+            user: &session.user,
+            expires: session.socket.expires,
+            ping_ms: self.rules.room.ping_ms,
+            rooms_max: crate::limits::ROOMS_PER_SESSION_MAX,
+            limits: session.limits(),
+        });
+        let text = hello.to_line();
+        self.outputs.push_back(Output::Send { to: vec![id], text });
+        self.add(session, None);
+    }
+
+    fn add(&mut self, mut session: GatewaySession, answered: Option<Timestamp>) {
+        let rules = &self.rules.room;
+        let id = session.socket.id;
+        let idle = session.socket.idle_deadline(rules, answered);
+        self.sweep_at = Some(self.sweep_at.map_or(idle, |at| at.min(idle)));
+        self.token_ends
+            .insert((session.socket.token_deadline(rules), id));
+        let others = self.users.entry(session.user.clone()).or_default();
+        // A user's sessions share their rates.
+        if let Some(other) = others.iter().find_map(|id| self.sessions.get(id)) {
+            other.commands.merge(&session.commands);
+            session.commands = other.commands.clone();
+            other.joins.merge(&session.joins);
+            session.joins = other.joins.clone();
+        }
+        others.insert(id);
+        self.sessions.insert(id, session);
+    }
+
+    fn attach(&mut self, id: ConnectionId) {
+        if let Some(session) = self.sessions.get(&id) {
+            self.outputs.push_back(Output::Attach {
+                connection: id,
+                attachment: session.attachment(),
+            });
+        }
+    }
+
+    /// Sends a line to one connection.
+    fn send(&mut self, to: ConnectionId, push: &Push<'_>) {
+        let text = push.to_line();
+        self.outputs.push_back(Output::Send { to: vec![to], text });
+    }
+
+    /// Takes a join from a user's rate.
+    ///
+    /// # Errors
+    ///
+    /// The milliseconds to wait if the rate is exceeded.
+    fn take_join(&self, id: ConnectionId) -> Result<(), u64> {
+        self.sessions.get(&id).map_or(Ok(()), |session| {
+            session.joins.take(GATEWAY_JOIN_RATE, self.now)
+        })
+    }
+
+    fn subscription_mut(&mut self, id: ConnectionId, room: &RoomName) -> Option<&mut Subscription> {
+        self.sessions.get_mut(&id)?.rooms.get_mut(room)
+    }
+}
+
+/// The way to every session of a gateway.
+const SOCKET: Via = Via::Socket;

@@ -1,0 +1,250 @@
+//! A session that a gateway holds: one client's connection, and the rooms that it is in.
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{SOCKET, io::SessionAdmission, store::StoredSubscription};
+use crate::{
+    Admission,
+    auth::{
+        JoinOptions,
+        token::{ClaimedLimits, Claims},
+    },
+    capability::{Capabilities, Grants},
+    config::RoomRules,
+    ids::{ConnectionId, Origin, RoomName, Timestamp, UserId},
+    limits::{ATTACHMENT_BYTES_MAX, ERRORS_MAX, ORIGIN_BYTES_MAX, TOKEN_BYTES_MAX},
+    protocol::{command::CommandId, push::ConnectionLimits, wire::Wire},
+    rate::{Rate, SharedBucket},
+    session::Session,
+};
+
+/// The `v` of attachments.
+const VERSION: u8 = 1;
+
+/// One client's connection.
+#[derive(Clone, Debug)]
+pub(super) struct GatewaySession {
+    /// The part that any socket has.
+    pub(super) socket: Session,
+    pub(super) user: UserId,
+    info: Option<Rc<RawValue>>,
+    grants: Grants,
+    claimed: ClaimedLimits,
+    /// The rate of commands.
+    pub(super) rate: Rate,
+    /// The most bytes of one command.
+    pub(super) message_bytes_max: usize,
+    /// The commands of the user's sessions.
+    pub(super) commands: SharedBucket,
+    /// The joins of the user's sessions.
+    pub(super) joins: SharedBucket,
+    /// Rate-limited commands minus accepted ones.
+    pub(super) throttled: u32,
+    /// The tokens of `join` commands that are being checked.
+    pub(super) join_checks: usize,
+    /// The rooms that it is in.
+    pub(super) rooms: BTreeMap<RoomName, Subscription>,
+}
+
+/// The place of a session in a room.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Subscription {
+    /// The joins that the room has not ended yet.
+    pub(super) joins: u32,
+    /// The ids of `join` commands that the room has not answered.
+    pub(super) unanswered: Vec<Option<CommandId>>,
+    /// True if it receives messages.
+    pub(super) messages: bool,
+    /// True if it receives presence pushes.
+    pub(super) presence: bool,
+    /// True if it has a token of its own, which the session's does not replace.
+    pub(super) has_own_token: bool,
+}
+
+/// The attachment.
+#[derive(Serialize, Deserialize)]
+struct Attachment {
+    /// Distinguishes the attachment of a session from others.
+    session: u8,
+    id: ConnectionId,
+    user: UserId,
+    info: Option<Rc<RawValue>>,
+    grants: Grants,
+    limits: ClaimedLimits,
+    expires: Timestamp,
+    issued: Timestamp,
+    lines: bool,
+    commands: SharedBucket,
+    joins: SharedBucket,
+    seen: Timestamp,
+    errors: Vec<Timestamp>,
+    origin: Option<Origin>,
+}
+
+// An attachment contains the claims of a token, which base64 makes a third longer, an origin and some numbers
+// (1,024 bytes, and 20 error times of 14 digits). It is stored in UTF-16 if any character needs that.
+const _: () = assert!(
+    2 * (TOKEN_BYTES_MAX / 4 * 3 + 6 * ORIGIN_BYTES_MAX + ERRORS_MAX * 15) < ATTACHMENT_BYTES_MAX
+);
+
+impl GatewaySession {
+    /// Creates a session.
+    pub(super) fn new(
+        id: ConnectionId,
+        admission: SessionAdmission,
+        rules: &RoomRules,
+        now: Timestamp,
+    ) -> Self {
+        let socket = Session {
+            id,
+            via: SOCKET,
+            wire: Wire::of(admission.lines),
+            expires: admission.expires,
+            issued: admission.issued.min(now),
+            origin: admission.origin,
+            seen: now,
+            errors: Vec::new(),
+            is_refreshing: false,
+        };
+        Self {
+            socket,
+            user: admission.user,
+            info: admission.info,
+            grants: admission.grants,
+            claimed: admission.limits,
+            rate: admission.limits.tighten(rules.rate),
+            message_bytes_max: admission.limits.message_bytes_max(rules.message_bytes_max),
+            commands: SharedBucket::default(),
+            joins: SharedBucket::default(),
+            throttled: 0,
+            join_checks: 0,
+            rooms: BTreeMap::new(),
+        }
+    }
+
+    /// Replaces what the token says.
+    pub(super) fn refresh(&mut self, claims: Claims, rules: &RoomRules, now: Timestamp) {
+        self.socket.refresh(claims.issued.min(now), claims.expires);
+        self.info = claims.info;
+        self.grants = claims.grants;
+        self.claimed = claims.limits;
+        self.rate = claims.limits.tighten(rules.rate);
+        self.message_bytes_max = claims.limits.message_bytes_max(rules.message_bytes_max);
+    }
+
+    /// Returns the limits for `hello`.
+    pub(super) fn limits(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            message_bytes: self.message_bytes_max,
+            messages_per_second: self.rate.per_second,
+        }
+    }
+
+    /// Returns what the session's token grants in a room; `None` if it grants nothing.
+    pub(super) fn admission(&self, room: &RoomName, options: JoinOptions) -> Option<Admission> {
+        let claims = Claims {
+            user: self.user.clone(),
+            expires: self.socket.expires,
+            issued: self.socket.issued,
+            grants: Grants::default(),
+            info: self.info.clone(),
+            limits: self.claimed,
+        };
+        let can = self.grants.for_room(room)?;
+        Some(admission(claims, can, options, self.socket.origin.clone()))
+    }
+
+    /// Returns true if the token of a `join` is being checked.
+    pub(super) fn is_joining(&self) -> bool {
+        self.join_checks > 0
+    }
+
+    /// Returns the attachment.
+    pub(super) fn attachment(&self) -> String {
+        let attachment = Attachment {
+            session: VERSION,
+            id: self.socket.id,
+            user: self.user.clone(),
+            info: self.info.clone(),
+            grants: self.grants.clone(),
+            limits: self.claimed,
+            expires: self.socket.expires,
+            issued: self.socket.issued,
+            lines: self.socket.wire == Wire::Lines,
+            commands: self.commands.clone(),
+            joins: self.joins.clone(),
+            seen: self.socket.seen,
+            errors: self.socket.errors.clone(),
+            origin: self.socket.origin.clone(),
+        };
+        serde_json::to_string(&attachment).unwrap_or_default()
+    }
+
+    /// Reads an attachment; `None` if it is not that of a session.
+    pub(super) fn restore(attachment: &str, rules: &RoomRules) -> Option<Self> {
+        let kept: Attachment = serde_json::from_str(attachment).ok()?;
+        let admission = SessionAdmission {
+            user: kept.user,
+            info: kept.info,
+            grants: kept.grants,
+            expires: kept.expires,
+            issued: kept.issued,
+            limits: kept.limits,
+            lines: kept.lines,
+            origin: kept.origin,
+        };
+        let mut session = Self::new(kept.id, admission, rules, kept.seen);
+        // A session that was just confirmed counts as issued then, which is not later.
+        session.socket.issued = kept.issued;
+        session.socket.errors = kept.errors;
+        (session.commands, session.joins) = (kept.commands, kept.joins);
+        Some(session)
+    }
+}
+
+/// Returns the admission of a user to a room.
+pub(super) fn admission(
+    claims: Claims,
+    can: Capabilities,
+    options: JoinOptions,
+    origin: Option<Origin>,
+) -> Admission {
+    Admission {
+        user: claims.user,
+        info: claims.info,
+        can,
+        expires: claims.expires,
+        issued: claims.issued,
+        limits: claims.limits,
+        options,
+        origin,
+    }
+}
+
+impl Subscription {
+    /// Returns the form that is stored.
+    pub(super) fn stored(&self, member: ConnectionId, room: &RoomName) -> StoredSubscription {
+        StoredSubscription {
+            member,
+            room: room.clone(),
+            joins: self.joins,
+            messages: self.messages,
+            presence: self.presence,
+            has_own_token: self.has_own_token,
+        }
+    }
+
+    /// Reads the stored form.
+    pub(super) fn restore(stored: &StoredSubscription) -> Self {
+        Self {
+            joins: stored.joins,
+            unanswered: Vec::new(),
+            messages: stored.messages,
+            presence: stored.presence,
+            has_own_token: stored.has_own_token,
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The links of a room or of a gateway: the open ones, and those that have ended here and whose other end
+//! has not heard it yet.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    call::{Answer, Batch, Call, CallNumber, Content},
+    event::Event,
+    port::{Overflow, Port},
+};
+use crate::{
+    ids::{LinkId, Timestamp},
+    limits::{LINK_END_RETRY_MS_MAX, LINK_END_RETRY_MS_MIN},
+};
+
+/// The links of one object. `P` identifies the object at the other end, and `E` is what is sent to it.
+#[derive(Debug)]
+pub struct Links<P, E> {
+    open: BTreeMap<LinkId, Open<P, E>>,
+    ending: BTreeMap<LinkId, Ending<P>>,
+    /// The time at which this object woke.
+    woken: Timestamp,
+}
+
+#[derive(Debug)]
+struct Open<P, E> {
+    peer: P,
+    port: Port<E>,
+}
+
+#[derive(Debug)]
+struct Ending<P> {
+    peer: P,
+    /// The time of the next call.
+    due: Timestamp,
+    /// The pause after that, if it fails.
+    pause_ms: u64,
+    is_calling: bool,
+}
+
+/// A link, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredLink<P> {
+    /// The link.
+    pub id: LinkId,
+    /// The object at its other end.
+    pub peer: P,
+    /// True if the link has ended, and the other end has not heard it yet.
+    pub is_ending: bool,
+}
+
+/// A call to make. The result is reported with its [`CallId`].
+#[derive(Clone, Debug)]
+pub struct OutgoingCall<P, E> {
+    /// The object to call.
+    pub to: P,
+    /// The link.
+    pub link: LinkId,
+    /// The call's content.
+    pub content: Content<E>,
+}
+
+/// Identifies a call whose result is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallId {
+    /// The link.
+    pub link: LinkId,
+    /// The number of the batch; `None` for the news that the link has ended.
+    pub number: Option<CallNumber>,
+}
+
+/// The meaning of a call that was received.
+pub enum Received<E> {
+    /// The next events.
+    Events(Vec<E>),
+    /// There is no such open link.
+    Unknown,
+    /// The call is not the next one of the link, which has to end.
+    OutOfOrder,
+    /// The other end has ended the link.
+    Ended,
+}
+
+/// The meaning of the result of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Nothing has to be done.
+    Nothing,
+    /// The link is lost, and the other end knows: it has to be forgotten.
+    Forgotten,
+    /// The link is lost, and the other end may not know: it has to end.
+    Lost,
+    /// The room has refused the link: its joins are refused, and it has to be forgotten.
+    Refused,
+}
+
+impl<P: Clone, E: Event> Links<P, E> {
+    /// Creates the links of an object that has just woken.
+    pub fn restore(stored: impl IntoIterator<Item = StoredLink<P>>, now: Timestamp) -> Self {
+        let mut links = Self {
+            open: BTreeMap::new(),
+            ending: BTreeMap::new(),
+            woken: now,
+        };
+        for link in stored {
+            if link.is_ending {
+                links.ending.insert(link.id, Ending::new(link.peer, now));
+            } else {
+                links.open(link.id, link.peer);
+            }
+        }
+        links
+    }
+
+    /// Opens a link.
+    pub fn open(&mut self, id: LinkId, peer: P) {
+        let port = Port::new(self.woken);
+        self.open.insert(id, Open { peer, port });
+    }
+
+    /// Returns true if the link is open.
+    pub fn is_open(&self, id: LinkId) -> bool {
+        self.open.contains_key(&id)
+    }
+
+    /// Returns true if nothing waits for the other end of a link, and no call to it is under way.
+    pub fn is_quiet(&self, id: LinkId) -> bool {
+        self.open.get(&id).is_none_or(|link| link.port.is_quiet())
+    }
+
+    /// Returns the object at the other end of an open link.
+    pub fn peer(&self, id: LinkId) -> Option<&P> {
+        self.open.get(&id).map(|link| &link.peer)
+    }
+
+    /// Returns the open links.
+    pub fn opened(&self) -> impl Iterator<Item = (LinkId, &P)> {
+        self.open.iter().map(|(id, link)| (*id, &link.peer))
+    }
+
+    /// Returns true if there is no link, open or ending.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.ending.is_empty()
+    }
+
+    /// Adds an event for the other end. Nothing happens if the link has ended.
+    ///
+    /// # Errors
+    ///
+    /// Too much waits: the link has to end.
+    pub fn send(&mut self, id: LinkId, event: E) -> Result<(), Overflow> {
+        self.open
+            .get_mut(&id)
+            .map_or(Ok(()), |link| link.port.push(event))
+    }
+
+    /// Returns the next call to make; `None` if there is none now.
+    pub fn next_call(&mut self, now: Timestamp) -> Option<OutgoingCall<P, E>> {
+        for (id, link) in &mut self.open {
+            if let Some(batch) = link.port.next_batch() {
+                return Some(OutgoingCall {
+                    to: link.peer.clone(),
+                    link: *id,
+                    content: Content::Batch(batch),
+                });
+            }
+        }
+        let is_due = |one: &Ending<P>| !one.is_calling && one.due <= now;
+        let (id, ending) = self.ending.iter_mut().find(|(_, one)| is_due(one))?;
+        ending.is_calling = true;
+        Some(OutgoingCall {
+            to: ending.peer.clone(),
+            link: *id,
+            content: Content::End,
+        })
+    }
+
+    /// Takes the result of a call; `None` if it failed or timed out.
+    pub fn settle(&mut self, call: CallId, answer: Option<Answer>, now: Timestamp) -> Settled {
+        let Some(number) = call.number else {
+            return self.settle_end(call.link, answer.is_some(), now);
+        };
+        let Some(link) = self.open.get_mut(&call.link) else {
+            return Settled::Nothing;
+        };
+        match answer {
+            Some(Answer::Accepted) if link.port.confirm(number) => Settled::Nothing,
+            _ if !link.port.is_call(number) => Settled::Nothing,
+            Some(Answer::Unknown) => Settled::Forgotten,
+            Some(Answer::Refused) => Settled::Refused,
+            _ => Settled::Lost,
+        }
+    }
+
+    fn settle_end(&mut self, id: LinkId, is_heard: bool, now: Timestamp) -> Settled {
+        let Some(ending) = self.ending.get_mut(&id) else {
+            return Settled::Nothing;
+        };
+        if is_heard {
+            return Settled::Forgotten;
+        }
+        ending.is_calling = false;
+        ending.due = now.plus_ms(ending.pause_ms);
+        ending.pause_ms = ending.pause_ms.saturating_mul(2).min(LINK_END_RETRY_MS_MAX);
+        Settled::Nothing
+    }
+
+    /// Takes a call from the other end.
+    pub fn receive<Q, F>(&mut self, call: Call<Q, F>) -> Received<F> {
+        match call.content {
+            Content::End => Received::Ended,
+            Content::Batch(Batch { number, events }) => match self.open.get_mut(&call.link) {
+                None => Received::Unknown,
+                Some(link) => match link.port.accept(number) {
+                    true => Received::Events(events),
+                    false => Received::OutOfOrder,
+                },
+            },
+        }
+    }
+
+    /// Ends a link from here: from now on, the other end is called until it has heard of it. Returns what has
+    /// to be stored; `None` if the link is not open.
+    pub fn end(&mut self, id: LinkId, now: Timestamp) -> Option<StoredLink<P>> {
+        let link = self.open.remove(&id)?;
+        let stored = StoredLink {
+            id,
+            peer: link.peer.clone(),
+            is_ending: true,
+        };
+        self.ending.insert(id, Ending::new(link.peer, now));
+        Some(stored)
+    }
+
+    /// Forgets a link, whose other end has forgotten it as well. Returns false if there was none.
+    pub fn forget(&mut self, id: LinkId) -> bool {
+        let was_open = self.open.remove(&id).is_some();
+        self.ending.remove(&id).is_some() || was_open
+    }
+
+    /// Returns true if events wait, or a batch has no result.
+    pub fn are_busy(&self) -> bool {
+        self.open.values().any(|link| !link.port.is_quiet())
+    }
+
+    /// Returns the bytes that wait.
+    pub fn bytes(&self) -> usize {
+        self.open.values().map(|link| link.port.bytes()).sum()
+    }
+
+    /// Returns the time of the next call about a link that has ended; `None` if there is none.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let waiting = self.ending.values().filter(|one| !one.is_calling);
+        waiting.map(|one| one.due).min()
+    }
+}
+
+impl<P> Ending<P> {
+    fn new(peer: P, now: Timestamp) -> Self {
+        Self {
+            peer,
+            due: now,
+            pause_ms: LINK_END_RETRY_MS_MIN,
+            is_calling: false,
+        }
+    }
+}
+
+impl<P, E> OutgoingCall<P, E> {
+    /// Returns the call as the other end receives it.
+    pub fn into_call<Q>(self, from: Q) -> Call<Q, E> {
+        Call {
+            from,
+            link: self.link,
+            content: self.content,
+        }
+    }
+
+    /// Returns the id with which its result is reported.
+    pub fn id(&self) -> CallId {
+        let number = match &self.content {
+            Content::Batch(batch) => Some(batch.number),
+            Content::End => None,
+        };
+        CallId {
+            link: self.link,
+            number,
+        }
+    }
+}
