@@ -63,6 +63,24 @@ fn a_message_after_a_flush_waits_for_the_next_one() {
 }
 
 #[test]
+fn only_a_flush_of_several_frames_or_with_messages_opens_a_window() {
+    gathering_scenario(|room| {
+        let [ann, _, _] = ["ann", "bob", "cho"].map(|user| room.join(user));
+        room.settles();
+        room.sends(ann, json!({ "type": "signal", "data": 1, "to": ["bob"] }));
+        assert!(!room.is_gathering(), "one frame");
+        room.sends(
+            ann,
+            json!({ "type": "signal", "data": 1, "to": ["bob", "cho"] }),
+        );
+        assert!(room.is_gathering(), "two frames");
+        room.settles();
+        room.publishes(ann, 1);
+        assert!(room.is_gathering(), "a message");
+    });
+}
+
+#[test]
 fn plain_sockets_get_one_object_per_frame() {
     gathering_scenario(|room| {
         let ann = room.admit(TestUser::named("ann").plain());

@@ -6,7 +6,8 @@ use snug_core::{
     backend::api::ApiOperation,
     config::{PublishFallback, RoomRules},
     limits::{
-        FRAME_BYTES_MAX, HOOK_BYTES_MAX, HOOK_MESSAGES_MAX, PENDING_BYTES_MAX, PENDING_MESSAGES_MAX,
+        FRAME_BYTES_MAX, HOOK_BYTES_MAX, HOOK_MESSAGES_MAX, PENDING_BYTES_MAX,
+        PENDING_MESSAGES_MAX, PENDING_OVERHEAD_BYTES,
     },
 };
 
@@ -719,6 +720,29 @@ fn a_hook_request_is_limited_in_bytes_except_for_a_single_message() {
         room.sends(clients[0], publish(1, most));
         room.hook_allows_all();
         room.receives(clients[0], json!({ "type": "ack" }));
+    });
+}
+
+#[test]
+fn a_hook_request_holds_as_many_bytes_as_its_limit_and_no_more() {
+    let long = |rules: &mut RoomRules| {
+        with_hook_and_no_rate_limit(rules);
+        rules.message_bytes_max = FRAME_BYTES_MAX;
+    };
+    scenario_with(long, |room| {
+        let [ann, bob, cho] = ["a", "b", "c"].map(|user| room.join(user));
+        // Each user id may be escaped to six bytes, and the data has quotes.
+        let half = HOOK_BYTES_MAX / 2 - PENDING_OVERHEAD_BYTES - 6 - 2;
+        for (more, together) in [(0, 2), (1, 1)] {
+            room.publishes(ann, "first");
+            room.publishes(bob, "x".repeat(half));
+            room.publishes(cho, "x".repeat(half + more));
+            room.hook_allows_all();
+            assert_eq!(room.hook_data().len(), together);
+            while !room.has_no_hook_request() {
+                room.hook_allows_all();
+            }
+        }
     });
 }
 

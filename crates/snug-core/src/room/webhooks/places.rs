@@ -273,7 +273,10 @@ mod tests {
         assert!(row.lines.text().starts_with('\n'), "its seq stays reserved");
         // Ann's events are delivered, so that she finds a place again.
         let delivered = row.events("room", 0).collect::<Vec<_>>();
-        assert_eq!(places.release(&state, &delivered).len(), 1);
+        let released = places.release(&state, &delivered);
+        let bob = released.iter().next().cloned().unwrap();
+        assert_eq!((bob.as_str(), released.len()), ("bob", 1));
+        assert_eq!(places.shares_of(&released), [(bob, 0)]);
         assert!(places.removed(&state, None), "the queue is short again");
         state.shares_from = 0;
         let write = store(&mut places, &mut state, &[line("ann", 100)]);
