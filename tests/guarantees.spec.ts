@@ -4,10 +4,11 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, it, onTestFinished } from "vitest";
-import { type Client, connect } from "./support/client.js";
-import { newRoom } from "./support/join-request.js";
-import { startWorker } from "./support/worker.js";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { type Client, connect as connectDirectly } from "./support/client.js";
+import { connectOverGateway } from "./support/gateway.js";
+import { type JoinRequest, newRoom, WAYS, type Way } from "./support/join-request.js";
+import { startWorker, type Worker } from "./support/worker.js";
 
 const protocol = readFileSync(new URL("../PROTOCOL.md", import.meta.url), "utf8");
 const [, section = ""] = protocol.split("## Guarantees\n");
@@ -15,13 +16,22 @@ const [list = ""] = section.split("\n## ");
 const guarantees = [...list.matchAll(/^\d+\. (.+)$/gm)].map(([, words = ""]) => words);
 const tested = new Set<number>();
 
-/** Defines the test of a guarantee, whose text must begin with these words. */
-function guarantee(number: number, beginning: string, test: () => Promise<void>) {
+/** Joins a room the way that is tested. */
+type Connect = (at: Worker, room: string, request?: JoinRequest) => Promise<Client>;
+
+/** Defines the test of a guarantee, whose text must begin with these words, for each way into a room. */
+function guarantee(number: number, beginning: string, test: (connect: Connect, way: Way) => Promise<void>) {
   const words = guarantees[number - 1] ?? "";
   tested.add(number);
-  it(`${number}. ${words}`, async () => {
-    expect(words.startsWith(beginning)).toBe(true);
-    await test();
+  describe(`${number}. ${words}`, () => {
+    it.each(WAYS)("over %s", async (way) => {
+      expect(words.startsWith(beginning)).toBe(true);
+      const direct = way === "a socket of its own";
+      await test(
+        (at, room, request = {}) => (direct ? connectDirectly : connectOverGateway)(at, room, request),
+        way,
+      );
+    });
   });
 }
 
@@ -43,7 +53,7 @@ async function nextMessages(client: Client, count: number): Promise<[number, unk
   return received;
 }
 
-guarantee(1, "`welcome` comes first; then, when resuming", async () => {
+guarantee(1, "`welcome` comes first; then, when resuming", async (connect) => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const { epoch } = ann.welcome;
@@ -57,7 +67,7 @@ guarantee(1, "`welcome` comes first; then, when resuming", async () => {
   await Promise.all(published);
 });
 
-guarantee(2, "All members receive the same messages in the same order", async () => {
+guarantee(2, "All members receive the same messages in the same order", async (connect) => {
   const room = newRoom();
   const clients = await Promise.all(["ann", "bob", "cho"].map((user) => connect(worker, room, { user })));
   for (const [writer, client] of clients.entries()) {
@@ -68,7 +78,7 @@ guarantee(2, "All members receive the same messages in the same order", async ()
   for (const other of others) expect(other).toEqual(first);
 });
 
-guarantee(3, "An `ack` with an `offset` means that the message is stored", async () => {
+guarantee(3, "An `ack` with an `offset` means that the message is stored", async (connect) => {
   const storage = await mkdtemp(join(tmpdir(), "snug-"));
   onTestFinished(() => rm(storage, { recursive: true }));
   let acked: number;
@@ -86,7 +96,7 @@ guarantee(3, "An `ack` with an `offset` means that the message is stored", async
   expect(messages).toMatchObject([{ offset: acked, data: "stored" }]);
 });
 
-guarantee(4, "Recovery is complete or reported as failed", async () => {
+guarantee(4, "Recovery is complete or reported as failed", async (connect) => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const { epoch } = ann.welcome;
@@ -99,7 +109,7 @@ guarantee(4, "Recovery is complete or reported as failed", async () => {
   expect((await not.drain()).filter(({ type }) => type === "message")).toEqual([]);
 });
 
-guarantee(5, "The same `key` from the same user is stored once", async () => {
+guarantee(5, "The same `key` from the same user is stored once", async (connect) => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const first = await ann.request({ ...publish(1), key: "k" });
@@ -108,7 +118,7 @@ guarantee(5, "The same `key` from the same user is stored once", async () => {
   expect((await ann.request({ type: "history" })).messages).toHaveLength(1);
 });
 
-guarantee(6, "The end of a user's last connection is announced exactly once", async () => {
+guarantee(6, "The end of a user's last connection is announced exactly once", async (connect) => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const bob = await connect(worker, room, { user: "bob" });
@@ -129,7 +139,7 @@ guarantee(6, "The end of a user's last connection is announced exactly once", as
   expect(await ann.drain()).toEqual([]);
 });
 
-guarantee(7, "An invalid command closes no connection", async () => {
+guarantee(7, "An invalid command closes no connection", async (connect) => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const bob = await connect(worker, room, { user: "bob" });
@@ -140,7 +150,7 @@ guarantee(7, "An invalid command closes no connection", async () => {
   expect(await ann.drain()).toEqual([]);
 });
 
-guarantee(8, "Hibernation is invisible to clients", async () => {
+guarantee(8, "Hibernation is invisible to clients", async (connect) => {
   const room = newRoom();
   const ann = await connect(worker, room);
   const bob = await connect(worker, room, { user: "bob" });

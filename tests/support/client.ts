@@ -33,7 +33,7 @@ export class Client {
 
   constructor(socket: WebSocket) {
     this.#socket = socket;
-    socket.on("message", (frame) => this.#receive(frame.toString()));
+    socket.on("message", (frame) => this.receive(frame.toString()));
     socket.on("error", () => {}); // 'close' follows.
     this.#closed = new Promise((resolve) => {
       socket.on("close", (code, reason) => {
@@ -139,7 +139,8 @@ export class Client {
     this.#socket.terminate();
   }
 
-  #receive(frame: string) {
+  /** Handles a received frame. */
+  protected receive(frame: string) {
     this.frames.push(frame);
     for (const line of frame.split("\n")) {
       const push: Push = JSON.parse(line);

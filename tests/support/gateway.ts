@@ -41,6 +41,64 @@ export class Session extends Client {
   }
 }
 
+/** A room on a connection that can have many, as if the connection were the room's. */
+class RoomOverGateway extends Client {
+  readonly #room: string;
+  readonly #options: object;
+  #hello: AnyPush | undefined;
+
+  constructor(socket: WebSocket, room: string, options: object) {
+    super(socket);
+    this.#room = room;
+    this.#options = options;
+  }
+
+  override send(...content: [string | Uint8Array] | object[]) {
+    const [first] = content;
+    if (typeof first === "string" || first instanceof Uint8Array) return super.send(first);
+    super.send(...(content as object[]).map((command) => ({ ...command, room: this.#room })));
+  }
+
+  protected override receive(frame: string) {
+    const lines = frame.split("\n").flatMap((line) => this.#translate(JSON.parse(line)));
+    if (lines.length > 0) super.receive(lines.map((line) => JSON.stringify(line)).join("\n"));
+  }
+
+  /** Returns what a room's own socket would have received. */
+  #translate(push: AnyPush): object[] {
+    const { room: _, ...rest } = push;
+    if (push.type === "hello") {
+      this.#hello = push;
+      super.send({ type: "join", room: this.#room, ...this.#options });
+      return [];
+    }
+    if (push.type === "left") return [{ ...rest, type: "closing" }];
+    if (push.type !== "welcome") return [rest];
+    const { protocol, connection, user, expires, ping_ms, limits } = this.#hello as AnyPush;
+    return [{ ...rest, protocol, room: this.#room, connection, user, expires, ping_ms, limits }];
+  }
+}
+
+/** Joins a room over a connection that can have many, and waits for the `welcome`. */
+export async function connectOverGateway(
+  worker: Worker,
+  room: string,
+  request: JoinRequest,
+): Promise<Client> {
+  const { query, ...rest } = request;
+  const { url, protocols, headers } = await requestOf(worker, undefined, rest);
+  const { echo, presence, ...others } = query ?? {};
+  const options = {
+    ...others,
+    ...(echo !== undefined && { echo: echo !== 0 }),
+    ...(presence !== undefined && { presence: presence !== 0 }),
+  };
+  const client = new RoomOverGateway(new WebSocket(url, protocols, { headers }), room, options);
+  onTestFinished(() => client.drop());
+  client.welcome = await client.next("welcome");
+  return client;
+}
+
 /** Returns the name of a user's first gateway. Without Cloudflare, no continent is known. */
 export function firstGatewayOf(user: string): string {
   let hash = 0xcbf29ce484222325n;

@@ -19,6 +19,11 @@ export interface JoinRequest {
   headers?: Record<string, string>;
 }
 
+/** The ways into a room: a socket of its own, or a connection that can have many rooms. */
+export const WAYS = ["a socket of its own", "a gateway"] as const;
+
+export type Way = (typeof WAYS)[number];
+
 /** The parts of the HTTP request. */
 export interface JoinRequestParts {
   url: string;
