@@ -54,6 +54,8 @@ pub struct Gateway<S> {
     /// The rooms that sessions are in.
     rooms: BTreeMap<RoomName, Room>,
     links: Links<RoomName, ToRoom>,
+    /// The tokens of `join` commands that are being checked.
+    join_checks: usize,
     note: BusyNote,
     /// The id of the next link.
     next_link: u64,
@@ -95,6 +97,7 @@ impl<S: Store> Gateway<S> {
             token_ends: BTreeSet::new(),
             rooms: BTreeMap::new(),
             links: Links::restore(stored.links, now),
+            join_checks: 0,
             note: BusyNote::new(stored.is_amid_calls),
             next_link: stored.first_link,
             guard: RoomGuard::new(),
@@ -216,8 +219,7 @@ impl<S: Store> Gateway<S> {
 
     fn end_turn(&mut self) {
         let has_links = self.links.opened().next().is_some();
-        let is_checking = self.sessions.values().any(GatewaySession::is_joining);
-        let is_busy = (has_links && self.links.are_busy()) || is_checking;
+        let is_busy = (has_links && self.links.are_busy()) || self.join_checks > 0;
         if let Some(is_amid_calls) = self.note.update(is_busy, self.now) {
             self.store.note_calls(is_amid_calls);
         }

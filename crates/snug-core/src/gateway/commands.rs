@@ -218,6 +218,7 @@ impl<S: Store> Gateway<S> {
             return Err(Fault::later(ErrorCode::RateLimited.name(), message, 1_000));
         }
         session.join_checks = session.join_checks.saturating_add(1);
+        self.join_checks = self.join_checks.saturating_add(1);
         self.outputs.push_back(Output::CheckToken {
             connection: from,
             check: TokenCheck::Join(join),
@@ -311,6 +312,9 @@ impl<S: Store> Gateway<S> {
         check: TokenCheck,
         outcome: Result<Claims, Refusal>,
     ) {
+        if matches!(check, TokenCheck::Join(_)) {
+            self.join_checks = self.join_checks.saturating_sub(1);
+        }
         let Some(session) = self.sessions.get_mut(&from) else {
             return;
         };

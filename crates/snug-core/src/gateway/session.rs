@@ -157,11 +157,6 @@ impl GatewaySession {
         Some(admission(claims, can, options, self.socket.origin.clone()))
     }
 
-    /// Returns true if the token of a `join` is being checked.
-    pub(super) fn is_joining(&self) -> bool {
-        self.join_checks > 0
-    }
-
     /// Returns the attachment.
     pub(super) fn attachment(&self) -> String {
         let attachment = Attachment {

@@ -1,7 +1,7 @@
 //! The links of a room or of a gateway: the open ones, and those that have ended here and whose other end
 //! has not heard it yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,9 @@ use crate::{
 #[derive(Debug)]
 pub struct Links<P, E> {
     open: BTreeMap<LinkId, Open<P, E>>,
+    /// The open links for which events wait, or whose batch has no result. A gateway may have thousands of
+    /// links, and few are busy.
+    busy: BTreeSet<LinkId>,
     ending: BTreeMap<LinkId, Ending<P>>,
     /// The time at which this object woke.
     woken: Timestamp,
@@ -101,6 +104,7 @@ impl<P: Clone, E: Event> Links<P, E> {
     pub fn restore(stored: impl IntoIterator<Item = StoredLink<P>>, now: Timestamp) -> Self {
         let mut links = Self {
             open: BTreeMap::new(),
+            busy: BTreeSet::new(),
             ending: BTreeMap::new(),
             woken: now,
         };
@@ -151,15 +155,18 @@ impl<P: Clone, E: Event> Links<P, E> {
     ///
     /// Too much waits: the link has to end.
     pub fn send(&mut self, id: LinkId, event: E) -> Result<(), Overflow> {
-        self.open
-            .get_mut(&id)
-            .map_or(Ok(()), |link| link.port.push(event))
+        let Some(link) = self.open.get_mut(&id) else {
+            return Ok(());
+        };
+        self.busy.insert(id);
+        link.port.push(event)
     }
 
     /// Returns the next call to make; `None` if there is none now.
     pub fn next_call(&mut self, now: Timestamp) -> Option<OutgoingCall<P, E>> {
-        for (id, link) in &mut self.open {
-            if let Some(batch) = link.port.next_batch() {
+        for id in &self.busy {
+            let link = self.open.get_mut(id);
+            if let Some((link, batch)) = link.and_then(Open::next_batch) {
                 return Some(OutgoingCall {
                     to: link.peer.clone(),
                     link: *id,
@@ -186,7 +193,12 @@ impl<P: Clone, E: Event> Links<P, E> {
             return Settled::Nothing;
         };
         match answer {
-            Some(Answer::Accepted) if link.port.confirm(number) => Settled::Nothing,
+            Some(Answer::Accepted) if link.port.confirm(number) => {
+                if link.port.is_quiet() {
+                    self.busy.remove(&call.link);
+                }
+                Settled::Nothing
+            }
             _ if !link.port.is_call(number) => Settled::Nothing,
             Some(Answer::Unknown) => Settled::Forgotten,
             Some(Answer::Refused) => Settled::Refused,
@@ -225,6 +237,7 @@ impl<P: Clone, E: Event> Links<P, E> {
     /// to be stored; `None` if the link is not open.
     pub fn end(&mut self, id: LinkId, now: Timestamp) -> Option<StoredLink<P>> {
         let link = self.open.remove(&id)?;
+        self.busy.remove(&id);
         let stored = StoredLink {
             id,
             peer: link.peer.clone(),
@@ -237,23 +250,33 @@ impl<P: Clone, E: Event> Links<P, E> {
     /// Forgets a link, whose other end has forgotten it as well. Returns false if there was none.
     pub fn forget(&mut self, id: LinkId) -> bool {
         let was_open = self.open.remove(&id).is_some();
+        self.busy.remove(&id);
         self.ending.remove(&id).is_some() || was_open
     }
 
     /// Returns true if events wait, or a batch has no result.
     pub fn are_busy(&self) -> bool {
-        self.open.values().any(|link| !link.port.is_quiet())
+        !self.busy.is_empty()
     }
 
     /// Returns the bytes that wait.
     pub fn bytes(&self) -> usize {
-        self.open.values().map(|link| link.port.bytes()).sum()
+        let busy = self.busy.iter().filter_map(|id| self.open.get(id));
+        busy.map(|link| link.port.bytes()).sum()
     }
 
     /// Returns the time of the next call about a link that has ended; `None` if there is none.
     pub fn next_due(&self) -> Option<Timestamp> {
         let waiting = self.ending.values().filter(|one| !one.is_calling);
         waiting.map(|one| one.due).min()
+    }
+}
+
+impl<P, E: Event> Open<P, E> {
+    /// Returns the link with its next batch; `None` if there is none now.
+    fn next_batch(&mut self) -> Option<(&Self, Batch<E>)> {
+        let batch = self.port.next_batch()?;
+        Some((self, batch))
     }
 }
 
