@@ -20,7 +20,7 @@ export function start(settings) {
     }),
   };
   const snug = /** @type {Script} */ ({ type: "esm", contents: read("build/index.js").toString() });
-  if (needsToken) return runWorker({ "index.js": snug, ...wasm }, settings);
+  if (needsToken) return runWorker({ "index.js": snug, ...wasm }, settings, true);
   const noAuth = /** @type {Script} */ ({
     type: "esm",
     contents: read("bench/workers/no-auth.js").toString(),

@@ -14,8 +14,9 @@ const fromRoot = (/** @type {string} */ path) => fileURLToPath(new URL(`../../${
  * Runs a Worker that exports the Durable Object class `Room`.
  * @param {{ "index.js": Module } & Record<string, Module>} modules `index.js` is the main module
  * @param {Record<string, string | number | boolean>} settings
+ * @param {boolean} hasGateways true if it also exports the class `Gateway`
  */
-export async function runWorker(modules, settings) {
+export async function runWorker(modules, settings, hasGateways = false) {
   // Inside the repository: a temporary folder may be in memory, where writes cost nothing.
   mkdirSync(fromRoot("target/bench"), { recursive: true });
   const storage = mkdtempSync(fromRoot("target/bench/storage-"));
@@ -34,8 +35,14 @@ export async function runWorker(modules, settings) {
               Object.entries(settings).map(([key, value]) => [key, { type: "json", value }]),
             ),
             ROOMS: { type: "durable-object", worker: "bench", exportName: "Room" },
+            ...(hasGateways && {
+              GATEWAYS: { type: "durable-object", worker: "bench", exportName: "Gateway" },
+            }),
           },
-          exports: { Room: { type: "durable-object", storage: "sqlite" } },
+          exports: {
+            Room: { type: "durable-object", storage: "sqlite" },
+            ...(hasGateways && { Gateway: { type: "durable-object", storage: "sqlite" } }),
+          },
         },
         // Bypasses the proxy Worker that Miniflare puts in front, since deployments have none.
         dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },

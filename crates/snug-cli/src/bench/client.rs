@@ -111,9 +111,12 @@ impl Client {
             number,
             due,
         };
-        let frame = self
-            .protocol
-            .publish(&payload, self.layout.bytes, self.layout.acks);
+        let frame = self.protocol.publish(
+            &self.room.name,
+            &payload,
+            self.layout.bytes,
+            self.layout.acks,
+        );
         socket.queue(frame).await
     }
 }

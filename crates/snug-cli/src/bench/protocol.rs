@@ -13,6 +13,8 @@ static OFFSET: LazyLock<Finder> = LazyLock::new(|| Finder::new(br#""offset":"#))
 pub enum ServerProtocol {
     /// `snug.v1`: one JSON object per line.
     Snug,
+    /// The same, on a connection that can have many rooms.
+    SnugGateway,
     /// Each frame is one message, unchanged.
     Plain,
     /// As `Plain`, with PartyServer's URLs.
@@ -47,6 +49,7 @@ impl ServerProtocol {
         match self {
             Self::Snug if presence => format!("/v1/rooms/{room}/socket"),
             Self::Snug => format!("/v1/rooms/{room}/socket?presence=0"),
+            Self::SnugGateway => "/v1/socket".into(),
             Self::Plain => format!("/{room}"),
             Self::PartyServer => format!("/parties/rooms/{room}"),
             Self::SocketIo => format!("/socket.io/?EIO=4&transport=websocket&room={room}"),
@@ -55,15 +58,24 @@ impl ServerProtocol {
 
     /// Returns the WebSocket subprotocol to request.
     pub fn subprotocol(self) -> Option<&'static str> {
-        (self == Self::Snug).then_some("snug.v1")
+        matches!(self, Self::Snug | Self::SnugGateway).then_some("snug.v1")
     }
 
-    /// Returns the frame that publishes a message of `bytes`. `ack` requests an ack.
-    pub fn publish(self, payload: &Payload, bytes: usize, ack: bool) -> String {
+    /// Returns the frame that joins a room, if the path does not.
+    pub fn join(self, room: &str, presence: bool) -> Option<String> {
+        let join = || format!(r#"{{"type":"join","room":"{room}","presence":{presence}}}"#);
+        (self == Self::SnugGateway).then(join)
+    }
+
+    /// Returns the frame that publishes a message of `bytes` in a room. `ack` requests an ack.
+    pub fn publish(self, room: &str, payload: &Payload, bytes: usize, ack: bool) -> String {
         let mut frame = String::with_capacity(bytes + 64);
         match self {
-            Self::Snug => {
+            Self::Snug | Self::SnugGateway => {
                 frame.push_str(r#"{"type":"publish","#);
+                if self == Self::SnugGateway {
+                    let _ = write!(frame, r#""room":"{room}","#);
+                }
                 if ack {
                     // Writing to a String does not fail.
                     let _ = write!(frame, r#""id":{},"#, payload.number);
@@ -85,7 +97,7 @@ impl ServerProtocol {
     /// Calls `on_event` with each event in a frame.
     pub fn read(self, frame: &[u8], mut on_event: impl FnMut(ServerEvent)) {
         match self {
-            Self::Snug => lines(frame).filter_map(snug).for_each(on_event),
+            Self::Snug | Self::SnugGateway => lines(frame).filter_map(snug).for_each(on_event),
             Self::Plain | Self::PartyServer => {
                 if let Some(payload) = Payload::find(frame) {
                     on_event(ServerEvent::Delivery {
@@ -117,7 +129,10 @@ fn snug(line: &[u8]) -> Option<ServerEvent> {
         Some(ServerEvent::Welcome { offset })
     } else if contains(line, r#""type":"presence""#) {
         number_after(&Finder::new(r#""count":"#), line).map(ServerEvent::MemberCount)
-    } else if contains(line, r#""type":"error""#) || contains(line, r#""type":"closing""#) {
+    } else if contains(line, r#""type":"error""#)
+        || contains(line, r#""type":"closing""#)
+        || contains(line, r#""type":"left""#)
+    {
         Some(ServerEvent::Error(
             String::from_utf8_lossy(line).into_owned(),
         ))
@@ -182,7 +197,7 @@ mod tests {
     }
 
     fn stamped() -> String {
-        ServerProtocol::Plain.publish(&STAMP, 60, false)
+        ServerProtocol::Plain.publish("r", &STAMP, 60, false)
     }
 
     fn delivery(offset: Option<u64>) -> ServerEvent {
@@ -196,12 +211,16 @@ mod tests {
     fn writes_a_publish_command_with_and_without_an_id() {
         let data = stamped();
         assert_eq!(
-            ServerProtocol::Snug.publish(&STAMP, 60, false),
+            ServerProtocol::Snug.publish("r", &STAMP, 60, false),
             format!(r#"{{"type":"publish","data":{data}}}"#)
         );
         assert_eq!(
-            ServerProtocol::Snug.publish(&STAMP, 60, true),
+            ServerProtocol::Snug.publish("r", &STAMP, 60, true),
             format!(r#"{{"type":"publish","id":2,"data":{data}}}"#)
+        );
+        assert_eq!(
+            ServerProtocol::SnugGateway.publish("r", &STAMP, 60, true),
+            format!(r#"{{"type":"publish","room":"r","id":2,"data":{data}}}"#)
         );
     }
 
@@ -253,7 +272,7 @@ mod tests {
             events(r#"42["welcome"]"#),
             [ServerEvent::Welcome { offset: None }]
         );
-        let published = ServerProtocol::SocketIo.publish(&STAMP, 60, false);
+        let published = ServerProtocol::SocketIo.publish("r", &STAMP, 60, false);
         assert_eq!(published, format!(r#"42["message",{}]"#, stamped()));
         assert_eq!(events(&published), [delivery(None)]);
     }

@@ -13,6 +13,7 @@ use super::{
     measure::{Config, Outcome},
     metric::Metric::{self, *},
     process,
+    protocol::ServerProtocol,
     scenario::{MESSAGE_BYTES, Row, Variant, Workload},
     server::{Server, ServerKind},
     socket::{JoinOptions, Socket},
@@ -268,7 +269,10 @@ impl Run<'_> {
     fn endpoint(&self) -> Endpoint<'_> {
         Endpoint {
             url: &self.server.url,
-            protocol: self.row.server.protocol(),
+            protocol: match self.row.variant {
+                Variant::Gateway => ServerProtocol::SnugGateway,
+                _ => self.row.server.protocol(),
+            },
             credentials: self.credentials,
             presence: match self.row.variant {
                 Variant::NoPresence => Presence::None,

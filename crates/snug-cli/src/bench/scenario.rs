@@ -66,6 +66,8 @@ pub enum Variant {
     Signed(&'static str),
     /// Clients do not receive joins and leaves.
     NoPresence,
+    /// Clients have connections that can have many rooms.
+    Gateway,
 }
 
 impl Row {
@@ -83,6 +85,7 @@ impl Row {
             Variant::Acks => format!("{server}, with acks"),
             Variant::NoAuth => format!("{server}, no authentication"),
             Variant::Signed(algorithm) => format!("{server}, {algorithm}"),
+            Variant::Gateway => format!("{server}, over gateways"),
             Variant::NoPresence => format!("{server}, without presence"),
         }
     }
@@ -112,6 +115,10 @@ const SNUG_WITHOUT_PRESENCE: Row = Row {
     server: ServerKind::Snug,
     variant: Variant::NoPresence,
 };
+const SNUG_OVER_GATEWAYS: Row = Row {
+    server: ServerKind::Snug,
+    variant: Variant::Gateway,
+};
 const PARTYSERVER_NO_AUTH: Row = Row {
     server: ServerKind::PartyServer,
     variant: Variant::NoAuth,
@@ -124,6 +131,7 @@ const SNUG_NO_AUTH: Row = Row {
 
 const ALL_SERVERS: &[Row] = &[
     SNUG,
+    SNUG_OVER_GATEWAYS,
     PARTYSERVER,
     Row::usual(ServerKind::DurableObject),
     Row::usual(ServerKind::Ws),
@@ -152,6 +160,7 @@ pub const SCENARIOS: &[Scenario] = &[
         rows: &[
             SNUG,
             SNUG_WITH_ACKS,
+            SNUG_OVER_GATEWAYS,
             PARTYSERVER,
             Row::usual(ServerKind::DurableObject),
             Row::usual(ServerKind::Ws),

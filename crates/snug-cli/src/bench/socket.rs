@@ -76,6 +76,9 @@ impl Socket {
             protocol,
             offset: None,
         };
+        if let Some(join) = protocol.join(room, presence) {
+            socket.stream.send(Message::text(join)).await?;
+        }
         loop {
             let mut welcome = None;
             let mut events = Vec::new();

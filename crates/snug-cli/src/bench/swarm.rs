@@ -72,7 +72,7 @@ pub struct Swarm {
 
 /// A room, and the check of its deliveries.
 pub struct Room {
-    name: String,
+    pub name: String,
     pub deliveries: RefCell<DeliveryCheck>,
 }
 

@@ -243,3 +243,35 @@ impl Subscription {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The attachments of every version so far.
+    const EARLIER: [&str; 1] = [
+        r#"{"session":1,"id":"0000000000000007","user":"ann","info":{"name":"Ann"},"grants":{"team:*":["receive","publish"]},"limits":{"messages_per_second":5,"message_bytes":null},"expires":1800003600000,"issued":1800000000000,"lines":true,"commands":{"full_at_us":1},"joins":{"full_at_us":2},"seen":1800000000000,"errors":[1800000000000],"origin":"https://a.example"}"#,
+    ];
+
+    #[test]
+    fn restores_the_attachments_of_every_version_so_far() {
+        let rules = RoomRules::by_default();
+        for text in EARLIER {
+            let session = GatewaySession::restore(text, &rules).unwrap();
+            assert_eq!((session.user.as_str(), session.rate.per_second), ("ann", 5));
+            let room = |name: &str| RoomName::parse(name).unwrap();
+            let options = JoinOptions::default;
+            let admission = session.admission(&room("team:7"), options()).unwrap();
+            assert_eq!(admission.expires, Timestamp(1_800_003_600_000));
+            assert!(session.admission(&room("other"), options()).is_none());
+            assert_eq!(session.attachment(), text);
+        }
+    }
+
+    #[test]
+    fn the_attachment_of_a_room_is_not_one_of_a_session() {
+        for text in [r#"{"v":1,"closing":"ann"}"#, "", "{}"] {
+            assert!(GatewaySession::restore(text, &RoomRules::by_default()).is_none());
+        }
+    }
+}

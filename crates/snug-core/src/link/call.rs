@@ -147,3 +147,126 @@ impl Answer {
         serde_json::from_str(text).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ids::{ConnectionId, GatewayName},
+        link::event::{ToGateway, ToRoom},
+        secret::Secret,
+    };
+
+    /// Calls of every version so far. A gateway and a room may run two versions for a while.
+    const CALLS: [&str; 2] = [
+        concat!(
+            r#"{"v":1,"from":"weur-4-1","link":"00000000000000aa","number":{"life":1800000000000,"seq":1},"events":["#,
+            r#"{"join":{"member":"0000000000000007","id":1,"admission":{"user":"ann","info":{"name":"Ann"},"can":["receive"],"#,
+            r#""expires":1800003600000,"issued":1800000000000,"limits":{},"options":{"lines":true,"echo":true,"presence":true,"#,
+            r#""resume":{"epoch":"e","offset":4},"last":null},"origin":"https://a.example"},"has_own_token":true,"may_create":true}},"#,
+            r#"{"command":{"member":"0000000000000007"}},"#,
+            r#"{"refresh":{"member":"0000000000000007","admission":null}},"#,
+            r#"{"leave":{"member":"0000000000000007","is_clean":true}}]}"#,
+            "\n",
+            r#"{"type":"ping","room":"a"}"#
+        ),
+        r#"{"v":1,"from":"weur-4-1","link":"00000000000000aa"}"#,
+    ];
+
+    type RoomCall = Call<GatewayName, ToRoom>;
+
+    #[test]
+    fn reads_the_calls_of_every_version_so_far() {
+        let [batch, end] = CALLS.map(|text| RoomCall::decode(text).unwrap());
+        assert_eq!(
+            (batch.from.as_str(), batch.link),
+            ("weur-4-1", LinkId(0xaa))
+        );
+        let Content::Batch(Batch { number, events }) = &batch.content else {
+            panic!("{:?}", batch.content)
+        };
+        assert_eq!((number.life, number.seq), (1_800_000_000_000, 1));
+        let [
+            ToRoom::Join { admission, .. },
+            ToRoom::Command { text, .. },
+            _,
+            _,
+        ] = &events[..]
+        else {
+            panic!("{events:?}")
+        };
+        assert_eq!(admission.user.as_str(), "ann");
+        assert_eq!(text.0, r#"{"type":"ping","room":"a"}"#);
+        assert!(events.iter().all(|event| event.member() == ConnectionId(7)));
+        assert!(matches!(end.content, Content::End));
+    }
+
+    #[test]
+    fn reads_what_it_writes() {
+        for text in CALLS {
+            let call = RoomCall::decode(text).unwrap();
+            let again = RoomCall::decode(&call.encode()).unwrap();
+            assert_eq!(
+                format!("{:?}", again.content),
+                format!("{:?}", call.content)
+            );
+        }
+        for answer in [Answer::Accepted, Answer::Unknown, Answer::Refused] {
+            assert_eq!(Answer::decode(&answer.encode()), Some(answer));
+        }
+    }
+
+    #[test]
+    fn a_profile_may_have_line_breaks() {
+        let text = CALLS[0].replace(r#"{"name":"Ann"}"#, r#"{"name": "Ann"}"#);
+        let mut call = RoomCall::decode(&text).unwrap();
+        let Content::Batch(Batch { events, .. }) = &mut call.content else {
+            panic!("{:?}", call.content)
+        };
+        let Some(ToRoom::Join { admission, .. }) = events.first_mut() else {
+            panic!("{events:?}")
+        };
+        let info = serde_json::value::RawValue::from_string("{\n\"name\":\n\"Ann\"}".into());
+        admission.info = Some(info.unwrap().into());
+        assert!(RoomCall::decode(&call.encode()).is_some());
+    }
+
+    #[test]
+    fn rejects_what_is_not_a_call_of_a_known_version() {
+        for bad in [
+            "",
+            "{}",
+            &CALLS[0].replace(r#""v":1"#, r#""v":2"#),
+            &CALLS[0].replace("leave", "dance"),
+            // A text is missing, or there is one too many.
+            CALLS[0].split('\n').next().unwrap(),
+            &format!("{}\nmore", CALLS[0]),
+        ] {
+            assert!(RoomCall::decode(bad).is_none(), "{bad}");
+        }
+        assert_eq!(Answer::decode("{}"), None);
+    }
+
+    #[test]
+    fn texts_are_not_escaped() {
+        let line = r#"{"type":"message","data":"\"x\""}"#;
+        let text = ToGateway::Line {
+            to: crate::fan_out::Audience::Messages { except: None },
+            text: line.into(),
+        };
+        let call = Call {
+            from: GatewayName::new("a"),
+            link: LinkId(1),
+            content: Content::Batch(Batch {
+                number: CallNumber { life: 1, seq: 1 },
+                events: vec![text],
+            }),
+        };
+        assert!(call.encode().ends_with(&format!("\n{line}")));
+        let command = ToRoom::Command {
+            member: ConnectionId(1),
+            text: Secret("s3cr3t".into()),
+        };
+        assert!(!format!("{command:?}").contains("s3cr3t"));
+    }
+}

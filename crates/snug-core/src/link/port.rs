@@ -129,3 +129,80 @@ impl<E: Event> Port<E> {
 fn weight(event: &impl Event) -> usize {
     LINK_EVENT_BYTES.saturating_add(event.text().map_or(0, str::len))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ids::ConnectionId, link::event::ToRoom, secret::Secret};
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+    /// Returns an event that counts this many bytes.
+    fn event(bytes: usize) -> ToRoom {
+        ToRoom::Command {
+            member: ConnectionId(1),
+            text: Secret("x".repeat(bytes.saturating_sub(LINK_EVENT_BYTES))),
+        }
+    }
+
+    fn number(life: u64, seq: u64) -> CallNumber {
+        CallNumber { life, seq }
+    }
+
+    #[test]
+    fn only_the_next_call_is_accepted() {
+        let mut port = Port::<ToRoom>::new(NOW);
+        // An end that has slept does not know which call is the next one.
+        assert!(port.accept(number(5, 57)));
+        assert!(port.accept(number(5, 58)));
+        assert!(!port.accept(number(5, 58)), "repeated");
+        assert!(!port.accept(number(5, 60)), "one is missing");
+        assert!(
+            !port.accept(number(6, 2)),
+            "the first of a new life is missing"
+        );
+        assert!(port.accept(number(6, 1)));
+        assert!(!port.accept(number(5, 59)), "late");
+    }
+
+    #[test]
+    fn one_call_is_under_way_at_a_time() {
+        let mut port = Port::new(NOW);
+        assert!(port.is_quiet() && port.next_batch().is_none());
+        port.push(event(200)).unwrap();
+        let first = port.next_batch().unwrap();
+        assert_eq!((first.number, first.events.len()), (number(NOW.0, 1), 1));
+        port.push(event(200)).unwrap();
+        port.push(event(200)).unwrap();
+        assert!(port.next_batch().is_none());
+        assert!(!port.confirm(number(NOW.0, 2)), "another call");
+        assert!(port.confirm(first.number) && !port.confirm(first.number));
+        let second = port.next_batch().unwrap();
+        assert_eq!((second.number, second.events.len()), (number(NOW.0, 2), 2));
+        assert!(!port.is_quiet() && port.bytes() == 0);
+        assert!(port.confirm(second.number) && port.is_quiet());
+    }
+
+    #[test]
+    fn a_call_has_as_many_bytes_as_its_limit_or_one_event() {
+        let half = LINK_CALL_BYTES_MAX / 2;
+        for (more, events) in [(0, 2), (1, 1)] {
+            let mut port = Port::new(NOW);
+            port.push(event(half)).unwrap();
+            port.push(event(half + more)).unwrap();
+            assert_eq!(port.next_batch().unwrap().events.len(), events);
+        }
+        let mut port = Port::new(NOW);
+        port.push(event(LINK_CALL_BYTES_MAX + 1)).unwrap();
+        assert_eq!(port.next_batch().unwrap().events.len(), 1);
+    }
+
+    #[test]
+    fn as_many_bytes_as_the_limit_wait_and_no_more() {
+        let mut port = Port::new(NOW);
+        port.push(event(LINK_QUEUE_BYTES_MAX - LINK_EVENT_BYTES))
+            .unwrap();
+        assert_eq!(port.push(event(LINK_EVENT_BYTES)), Ok(()));
+        assert_eq!(port.push(event(LINK_EVENT_BYTES)), Err(Overflow));
+    }
+}

@@ -116,15 +116,15 @@ impl<S: Store> Room<S> {
                 None => self.store.delete_member(id),
             }
         }
-        let links: BTreeSet<_> = self.roster.links().collect();
-        for link in links {
-            if self.linked.note.is_stored() || !self.linked.links.is_open(link) {
-                self.end_link(link);
-            }
-        }
-        if self.linked.note.is_stored() {
-            let empty: Vec<_> = self.linked.links.opened().map(|(link, _)| link).collect();
-            for link in empty {
+        let was_amid_calls = self.linked.note.is_stored();
+        let open: BTreeSet<_> = (self.linked.links.opened()).map(|(link, _)| link).collect();
+        for link in self
+            .roster
+            .links()
+            .chain(open.iter().copied())
+            .collect::<BTreeSet<_>>()
+        {
+            if was_amid_calls || !open.contains(&link) {
                 self.end_link(link);
             }
         }

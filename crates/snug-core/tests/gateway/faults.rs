@@ -483,6 +483,51 @@ fn a_call_that_fails_ends_the_link_and_the_client_resumes() {
 }
 
 #[test]
+fn a_session_can_join_again_before_the_room_hears_of_the_lost_link() {
+    let mut world = World::new(|rules| rules.window_ms_max = 0);
+    let ann = world.connects("g1", "ann");
+    world.sends(ann, json!({ "type": "join", "room": "a" }));
+    world.settles();
+    // The command is lost, and so is the news that the link has ended.
+    let mut fates = vec![Fate::IsLost, Fate::IsLost];
+    world.fate = Box::new(move || fates.pop().unwrap_or(Fate::Arrives));
+    world.sends(ann, json!({ "type": "ping", "room": "a" }));
+    world.settles();
+    world.received(ann);
+    world.sends(ann, json!({ "type": "join", "id": 1, "room": "a" }));
+    world.receives(ann, &[json!({ "type": "welcome", "id": 1, "count": 1 })]);
+    world.pass_ms(10_000);
+    assert_eq!(world.members("a"), ["ann"]);
+    world.sends(
+        ann,
+        json!({ "type": "publish", "id": 2, "room": "a", "data": 1 }),
+    );
+    world.settles();
+    assert_eq!(world.received(ann).len(), 2);
+}
+
+#[test]
+fn a_session_that_is_lost_while_its_gateway_sleeps_leaves_its_rooms() {
+    let mut world = World::new(|_| {});
+    let [ann, ben] = ["ann", "ben"].map(|user| world.connects("g1", user));
+    for client in [ann, ben] {
+        world.sends(client, json!({ "type": "join", "room": "a" }));
+    }
+    world.pass_ms(10_000);
+    world.received(ben);
+    if let Some(client) = world.clients.get_mut(&ann) {
+        client.is_open = false;
+    }
+    world.loses_gateway(&GatewayName::new("g1"), false);
+    world.pass_ms(5_000);
+    assert_eq!(world.members("a"), ["ben"]);
+    world.receives(
+        ben,
+        &[json!({ "type": "presence", "leaves": ["ann"], "count": 1 })],
+    );
+}
+
+#[test]
 fn a_gateway_that_crashes_leaves_no_member_for_longer_than_a_minute_and_the_grace() {
     let mut world = World::new(|_| {});
     let ann = world.connects("g1", "ann");

@@ -1,7 +1,10 @@
 //! Joining, using and leaving rooms over a gateway, while nothing fails.
 
 use serde_json::json;
-use snug_core::{ConnectionId, limits::ROOMS_PER_SESSION_MAX};
+use snug_core::{
+    ConnectionId,
+    limits::{JOIN_CHECKS_MAX, ROOMS_PER_SESSION_MAX},
+};
 
 use super::world::{World, claims};
 
@@ -329,6 +332,33 @@ fn a_session_can_be_in_128_rooms_and_not_in_more() {
     );
     world.sends(ann, json!({ "type": "join", "id": 2, "room": "r5" }));
     world.receives(ann, &[json!({ "type": "welcome", "id": 2, "room": "r5" })]);
+}
+
+#[test]
+fn eight_tokens_of_joins_are_checked_at_once_and_not_more() {
+    let mut world = world();
+    let ann = world.connects("g1", "ann");
+    for number in 0..JOIN_CHECKS_MAX {
+        let room = format!("r{number}");
+        world.sends(ann, json!({ "type": "join", "room": room, "token": "t" }));
+    }
+    skip(&mut world);
+    world.sends(
+        ann,
+        json!({ "type": "join", "id": 1, "room": "more", "token": "t" }),
+    );
+    world.receives(
+        ann,
+        &[json!({ "type": "error", "id": 1, "code": "rate_limited" })],
+    );
+    world.token_is_checked(Ok(claims("ann", json!(["*"]))));
+    world.settles();
+    skip(&mut world);
+    world.sends(
+        ann,
+        json!({ "type": "join", "id": 2, "room": "more", "token": "t" }),
+    );
+    world.receives(ann, &[]);
 }
 
 #[test]
