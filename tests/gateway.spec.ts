@@ -5,7 +5,7 @@ import { connect } from "./support/client.js";
 import { connectToRooms, firstGatewayOf } from "./support/gateway.js";
 import { newRoom } from "./support/join-request.js";
 import { token } from "./support/tokens.js";
-import { startWorker } from "./support/worker.js";
+import { startWithObjects, startWorker } from "./support/worker.js";
 
 const worker = await startWorker({ PRESENCE_GRACE_MS: 200 });
 afterAll(() => worker.dispose());
@@ -102,6 +102,29 @@ describe("a connection with several rooms", () => {
     expect(await bob.next("presence")).toMatchObject({ leaves: ["lost"], count: 1 });
   });
 
+  it("is told of a room that is lost amid a call, and resumes", async () => {
+    await using losable = await startWithObjects(LOSABLE);
+    const [room, other] = [newRoom(), newRoom()];
+    const ann = await connectToRooms(losable);
+    const { epoch } = await ann.join(room);
+    await ann.join(other);
+    await ann.ask({ type: "publish", room, data: 1 });
+    ann.send({ type: "publish", room, data: "lose the room" });
+    expect(await ann.nextPush("left")).toMatchObject({
+      room,
+      code: 4005,
+      reason: "interrupted",
+      reconnect: true,
+    });
+    const again = await ann.join(room, { epoch, offset: 1 });
+    expect(again).toMatchObject({ type: "welcome", recovered: true });
+    // The other room is not affected.
+    expect(await ann.ask({ type: "publish", room: other, data: 1 })).toMatchObject({
+      type: "ack",
+      offset: 1,
+    });
+  });
+
   it("is in the next gateway if one is full, and is refused if all are", async () => {
     await using narrow = await startWorker({ GATEWAY_CONNECTIONS_MAX: 1 });
     const sessions = [];
@@ -127,3 +150,21 @@ describe("a connection with several rooms", () => {
     expect(error).toMatchObject({ type: "error", room: "other", code: "room_forbidden", retryable: false });
   });
 });
+
+/** A room that the runtime loses before it answers a call with certain data. */
+const LOSABLE = `
+  import { Room as Built } from "./snug.js";
+  export class Room extends Built {
+    constructor(context, env) {
+      super(context, env);
+      const fetch = this.fetch.bind(this);
+      this.fetch = async (request) => {
+        const isFatal = (await request.clone().text()).includes("lose the room");
+        const response = await fetch(request);
+        if (isFatal) context.abort("the room is lost");
+        return response;
+      };
+    }
+  }
+  export default {};
+`;

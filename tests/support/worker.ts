@@ -261,7 +261,10 @@ function workerOptions(
                 mainModule: "index.js",
                 modules: { ...built, "index.js": { type: "esm" as const, contents: objects } },
               },
-              env: Object.fromEntries(variables),
+              env: {
+                ...Object.fromEntries(variables),
+                GATEWAYS: { type: "durable-object", worker: name, exportName: "Gateway" },
+              },
               exports: { Room: { type: "durable-object" as const, storage: "sqlite" as const } },
             },
           },
