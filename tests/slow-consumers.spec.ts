@@ -2,8 +2,9 @@
 // core.
 
 import { afterAll, expect, it } from "vitest";
-import { type Client, connect } from "./support/client.js";
-import { newRoom } from "./support/join-request.js";
+import { type Client, connect as connectDirectly } from "./support/client.js";
+import { connectOverGateway } from "./support/gateway.js";
+import { newRoom, WAYS } from "./support/join-request.js";
 import { anyReference, type Message } from "./support/wire.js";
 import { startWorker } from "./support/worker.js";
 
@@ -32,54 +33,59 @@ async function nextMessages(client: Client, count: number): Promise<Message[]> {
   return messages;
 }
 
-it("a slow consumer is closed with 4002 above the limit, does not delay others, and can recover", {
-  timeout: 60_000,
-}, async () => {
-  const room = newRoom();
-  const noPresence = { presence: 0 };
-  const ann = await connect(worker, room, { query: { echo: 0 } });
-  const bob = await connect(worker, room, { user: "bob", query: noPresence });
-  const slow = await connect(worker, room, { user: "slow", query: noPresence });
-  await ann.drain();
-  slow.pause();
-  const { epoch } = slow.welcome;
-  const isOpen = async () => {
-    const { members } = await ann.request({ type: "members" });
-    return members.some(({ user, connections }) => user === "slow" && connections === 1);
-  };
-  let newest = 0;
-  while (await isOpen()) {
-    newest = (await ann.request(long("before"))).offset;
-    expect(newest).toBeLessThan(FAR_TOO_MANY);
-  }
-  expect(newest).toBeGreaterThan(QUEUED_MAX);
-  const last = (await ann.request({ type: "publish", data: "after" })).offset;
-  expect((await nextMessages(bob, last)).map(({ offset }) => offset)).toEqual(numbers(1, last));
-  expect(await ann.next("presence")).toMatchObject({ leaves: ["slow"], count: 2 });
-  expect(slow.frames).toHaveLength(1);
+it.each(WAYS)(
+  "a slow consumer is closed with 4002 above the limit, does not delay others, and can recover, over %s",
+  {
+    timeout: 60_000,
+  },
+  async (way) => {
+    const connect = way === "a gateway" ? connectOverGateway : connectDirectly;
+    const room = newRoom();
+    const noPresence = { presence: 0 };
+    const ann = await connect(worker, room, { query: { echo: 0 } });
+    const bob = await connect(worker, room, { user: "bob", query: noPresence });
+    const slow = await connect(worker, room, { user: "slow", query: noPresence });
+    await ann.drain();
+    slow.pause();
+    const { epoch } = slow.welcome;
+    const isOpen = async () => {
+      const { members } = await ann.request({ type: "members" });
+      return members.some(({ user, connections }) => user === "slow" && connections === 1);
+    };
+    let newest = 0;
+    while (await isOpen()) {
+      newest = (await ann.request(long("before"))).offset;
+      expect(newest).toBeLessThan(FAR_TOO_MANY);
+    }
+    expect(newest).toBeGreaterThan(QUEUED_MAX);
+    const last = (await ann.request({ type: "publish", data: "after" })).offset;
+    expect((await nextMessages(bob, last)).map(({ offset }) => offset)).toEqual(numbers(1, last));
+    expect(await ann.next("presence")).toMatchObject({ leaves: ["slow"], count: 2 });
+    expect(slow.frames).toHaveLength(1);
 
-  slow.resume();
-  const code = 4002;
-  const reason = "too_slow";
-  expect(await slow.next("closing")).toEqual({
-    type: "closing",
-    code,
-    reason,
-    reconnect: true,
-    ref: anyReference(),
-  });
-  expect(await slow.closed()).toEqual({ code, reason });
-  const [, ...pushes] = slow.pushes;
-  expect(pushes.pop()).toMatchObject({ type: "closing" });
-  const offsets = pushes.map((push) => (push.type === "message" ? push.offset : push));
-  expect(offsets).toEqual(numbers(1, offsets.length));
-  expect(offsets.length).toBeLessThan(last);
+    slow.resume();
+    const code = 4002;
+    const reason = "too_slow";
+    expect(await slow.next("closing")).toEqual({
+      type: "closing",
+      code,
+      reason,
+      reconnect: true,
+      ref: anyReference(),
+    });
+    expect(await slow.closed()).toEqual({ code, reason });
+    const [, ...pushes] = slow.pushes;
+    expect(pushes.pop()).toMatchObject({ type: "closing" });
+    const offsets = pushes.map((push) => (push.type === "message" ? push.offset : push));
+    expect(offsets).toEqual(numbers(1, offsets.length));
+    expect(offsets.length).toBeLessThan(last);
 
-  const query = { epoch, offset: offsets.length };
-  const back = await connect(worker, room, { user: "slow", query });
-  expect(back.welcome).toMatchObject({ recovered: true, offset: last });
-  const missed = await nextMessages(back, last - offsets.length);
-  expect(missed.map(({ offset }) => offset)).toEqual(numbers(offsets.length + 1, last));
-  expect(missed.at(-1)?.data).toBe("after");
-  expect((await ann.next("presence")).joins).toMatchObject([{ user: "slow" }]);
-});
+    const query = { epoch, offset: offsets.length };
+    const back = await connect(worker, room, { user: "slow", query });
+    expect(back.welcome).toMatchObject({ recovered: true, offset: last });
+    const missed = await nextMessages(back, last - offsets.length);
+    expect(missed.map(({ offset }) => offset)).toEqual(numbers(offsets.length + 1, last));
+    expect(missed.at(-1)?.data).toBe("after");
+    expect((await ann.next("presence")).joins).toMatchObject([{ user: "slow" }]);
+  },
+);
