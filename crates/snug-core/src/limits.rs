@@ -273,6 +273,9 @@ pub const LINK_EVENT_BYTES: usize = 128;
 /// The bytes that wait at one end of a link. If more wait, the link ends. A room can replay
 /// [`RECOVERY_BYTES_MAX`] for each of a few sessions that join at once.
 pub const LINK_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The bytes that wait at all links of a gateway or a room: an isolate has 128 MB. If more wait, the link whose
+/// event exceeds them ends.
+pub const LINKS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The time after which a call over a link has failed.
 pub const LINK_CALL_MS_MAX: u32 = 10_000;
 /// The pause after a first failed attempt to tell the other end that a link has ended. It doubles with each.

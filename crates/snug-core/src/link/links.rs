@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     ids::{LinkId, Timestamp},
-    limits::{LINK_END_RETRY_MS_MAX, LINK_END_RETRY_MS_MIN},
+    limits::{LINK_END_RETRY_MS_MAX, LINK_END_RETRY_MS_MIN, LINKS_BYTES_MAX},
 };
 
 /// The links of one object. `P` identifies the object at the other end, and `E` is what is sent to it.
@@ -23,6 +23,8 @@ pub struct Links<P, E> {
     /// links, and few are busy.
     busy: BTreeSet<LinkId>,
     ending: BTreeMap<LinkId, Ending<P>>,
+    /// The bytes that wait at all open links.
+    bytes: usize,
     /// The time at which this object woke.
     woken: Timestamp,
 }
@@ -106,6 +108,7 @@ impl<P: Clone, E: Event> Links<P, E> {
             open: BTreeMap::new(),
             busy: BTreeSet::new(),
             ending: BTreeMap::new(),
+            bytes: 0,
             woken: now,
         };
         for link in stored {
@@ -159,14 +162,25 @@ impl<P: Clone, E: Event> Links<P, E> {
             return Ok(());
         };
         self.busy.insert(id);
-        link.port.push(event)
+        let before = link.port.bytes();
+        let pushed = link.port.push(event);
+        let more = link.port.bytes().saturating_sub(before);
+        self.bytes = self.bytes.saturating_add(more);
+        pushed?;
+        if self.bytes > LINKS_BYTES_MAX {
+            return Err(Overflow);
+        }
+        Ok(())
     }
 
     /// Returns the next call to make; `None` if there is none now.
     pub fn next_call(&mut self, now: Timestamp) -> Option<OutgoingCall<P, E>> {
         for id in &self.busy {
             let link = self.open.get_mut(id);
+            let before = link.as_ref().map_or(0, |link| link.port.bytes());
             if let Some((link, batch)) = link.and_then(Open::next_batch) {
+                let fewer = before.saturating_sub(link.port.bytes());
+                self.bytes = self.bytes.saturating_sub(fewer);
                 return Some(OutgoingCall {
                     to: link.peer.clone(),
                     link: *id,
@@ -236,8 +250,7 @@ impl<P: Clone, E: Event> Links<P, E> {
     /// Ends a link from here: from now on, the other end is called until it has heard of it. Returns what has
     /// to be stored; `None` if the link is not open.
     pub fn end(&mut self, id: LinkId, now: Timestamp) -> Option<StoredLink<P>> {
-        let link = self.open.remove(&id)?;
-        self.busy.remove(&id);
+        let link = self.close(id)?;
         let stored = StoredLink {
             id,
             peer: link.peer.clone(),
@@ -247,10 +260,16 @@ impl<P: Clone, E: Event> Links<P, E> {
         Some(stored)
     }
 
+    fn close(&mut self, id: LinkId) -> Option<Open<P, E>> {
+        let link = self.open.remove(&id)?;
+        self.busy.remove(&id);
+        self.bytes = self.bytes.saturating_sub(link.port.bytes());
+        Some(link)
+    }
+
     /// Forgets a link, whose other end has forgotten it as well. Returns false if there was none.
     pub fn forget(&mut self, id: LinkId) -> bool {
-        let was_open = self.open.remove(&id).is_some();
-        self.busy.remove(&id);
+        let was_open = self.close(id).is_some();
         self.ending.remove(&id).is_some() || was_open
     }
 
@@ -261,8 +280,7 @@ impl<P: Clone, E: Event> Links<P, E> {
 
     /// Returns the bytes that wait.
     pub fn bytes(&self) -> usize {
-        let busy = self.busy.iter().filter_map(|id| self.open.get(id));
-        busy.map(|link| link.port.bytes()).sum()
+        self.bytes
     }
 
     /// Returns the time of the next call about a link that has ended; `None` if there is none.
@@ -311,5 +329,69 @@ impl<P, E> OutgoingCall<P, E> {
             link: self.link,
             number,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ids::{ConnectionId, RoomName},
+        limits::{LINK_EVENT_BYTES, LINK_QUEUE_BYTES_MAX},
+        link::event::ToRoom,
+        secret::Secret,
+    };
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+    fn event(bytes: usize) -> ToRoom {
+        ToRoom::Command {
+            member: ConnectionId(1),
+            text: Secret("x".repeat(bytes.saturating_sub(LINK_EVENT_BYTES))),
+        }
+    }
+
+    #[test]
+    fn as_many_bytes_wait_at_all_links_as_the_limit_and_no_more() {
+        let mut links = Links::restore([], NOW);
+        let count = (LINKS_BYTES_MAX / LINK_QUEUE_BYTES_MAX) as u64;
+        for id in 0..=count {
+            links.open(LinkId(id), RoomName::parse("a").unwrap());
+        }
+        for id in 0..count {
+            assert_eq!(links.send(LinkId(id), event(LINK_QUEUE_BYTES_MAX)), Ok(()));
+        }
+        assert_eq!(links.bytes(), LINKS_BYTES_MAX);
+        assert_eq!(
+            links.send(LinkId(count), event(LINK_EVENT_BYTES)),
+            Err(Overflow)
+        );
+        // A link that ends makes room, and so does a call.
+        assert!(links.forget(LinkId(count)) && links.bytes() == LINKS_BYTES_MAX);
+        links.next_call(NOW).unwrap();
+        assert_eq!(links.bytes(), LINKS_BYTES_MAX - LINK_QUEUE_BYTES_MAX);
+        links.end(LinkId(1), NOW).unwrap();
+        assert_eq!(links.bytes(), LINKS_BYTES_MAX - 2 * LINK_QUEUE_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_room_is_called_about_an_ended_link_with_growing_pauses_until_it_answers() {
+        let mut links = Links::<RoomName, ToRoom>::restore([], NOW);
+        links.open(LinkId(1), RoomName::parse("a").unwrap());
+        links.end(LinkId(1), NOW).unwrap();
+        let (mut now, mut pause_ms) = (NOW, LINK_END_RETRY_MS_MIN);
+        for _ in 0..12 {
+            let call = links.next_call(now).unwrap();
+            assert!(links.next_call(now).is_none() && links.next_due().is_none());
+            assert_eq!(links.settle(call.id(), None, now), Settled::Nothing);
+            let due = now.plus_ms(pause_ms);
+            assert_eq!(links.next_due(), Some(due));
+            assert!(links.next_call(Timestamp(due.0 - 1)).is_none());
+            (now, pause_ms) = (due, (2 * pause_ms).min(LINK_END_RETRY_MS_MAX));
+        }
+        let call = links.next_call(now).unwrap();
+        let heard = links.settle(call.id(), Some(Answer::Unknown), now);
+        assert_eq!(heard, Settled::Forgotten);
+        assert!(links.forget(LinkId(1)) && links.is_empty());
     }
 }
