@@ -101,7 +101,7 @@ impl Gateway {
 
     /// Handles the alarm.
     pub fn alarm(&self) -> std::result::Result<(), JsValue> {
-        Ok(self.object.ring(|awake| self.object.timeout(awake))?)
+        Ok(self.object.ring()?)
     }
 
     /// Handles a frame.
@@ -161,6 +161,7 @@ impl Object {
         let admission: SessionAdmission = serde_json::from_str(&admission).map_err(Error::from)?;
         (requester.user, requester.origin) =
             (Some(admission.user.clone()), admission.origin.clone());
+        self.sweep_if_due()?;
         if self.with_awake(|awake| awake.machine.is_full())? {
             let full = ResponseBuilder::new().with_status(503);
             return Ok(full.with_header(FULL_HEADER, "1")?.empty());
@@ -205,27 +206,6 @@ impl Object {
         Ok(ResponseBuilder::new().fixed(answer.encode().into_bytes()))
     }
 
-    /// Returns the input for the alarm. Only a look for dead sockets needs to ask each for its last ping.
-    fn timeout(&self, awake: &Awake) -> Input {
-        let is_sweep = awake.machine.is_sweep_due(platform::now());
-        Input::Timeout {
-            answered: is_sweep.then(|| awake.sockets.answered(self.state())),
-        }
-    }
-
-    /// Disconnects a socket, on the first event that reports its end.
-    fn on_socket_gone(self: &Rc<Self>, socket: &WebSocket, clean: bool) -> Result<()> {
-        let Some(connection) = sockets::id_of(self.state(), socket) else {
-            return Ok(());
-        };
-        self.turn(|awake| {
-            awake.sockets.remove(connection);
-            Input::Disconnect { connection, clean }
-        })?;
-        sockets::clear_attachment(socket);
-        Ok(())
-    }
-
     fn state(&self) -> &State {
         &self.shell.state
     }
@@ -262,6 +242,18 @@ impl object::Machine for Machine {
 
     fn flush() -> Input {
         Input::Flush
+    }
+
+    fn is_sweep_due(&self, now: Timestamp) -> bool {
+        Self::is_sweep_due(self, now)
+    }
+
+    fn timeout(answered: Option<BTreeMap<ConnectionId, Timestamp>>) -> Input {
+        Input::Timeout { answered }
+    }
+
+    fn disconnect(connection: ConnectionId, clean: bool) -> Input {
+        Input::Disconnect { connection, clean }
     }
 
     fn slow_consumers(queued: BTreeMap<ConnectionId, u64>) -> Input {

@@ -16,7 +16,7 @@ use std::{
 };
 
 use snug_core::{ConnectionId, Timestamp};
-use worker::{Error, Result, State, console_error};
+use worker::{Error, Result, State, WebSocket, console_error};
 
 use self::sockets::Sockets;
 use crate::platform;
@@ -43,6 +43,16 @@ pub trait Machine {
 
     /// Returns the input for the end of the wait of [`Self::poll_flush`].
     fn flush() -> Self::Input;
+
+    /// Returns true if a socket may be dead by now.
+    fn is_sweep_due(&self, now: Timestamp) -> bool;
+
+    /// Returns the input for the alarm. `answered` is the time of each connection's last answered ping, if a
+    /// sweep is due.
+    fn timeout(answered: Option<BTreeMap<ConnectionId, Timestamp>>) -> Self::Input;
+
+    /// Returns the input for the end of a connection, which is clean if the client closed it on purpose.
+    fn disconnect(connection: ConnectionId, is_clean: bool) -> Self::Input;
 
     /// Returns the input for the bytes that the runtime queues, by connection, when they are many.
     fn slow_consumers(queued: BTreeMap<ConnectionId, u64>) -> Self::Input;
@@ -198,15 +208,40 @@ pub trait Host: Sized + 'static {
         Ok(done)
     }
 
+    /// Returns the input for the alarm. Only a look for dead sockets needs to ask each for its last ping.
+    fn timeout(&self, awake: &Awake<Self::Machine>) -> <Self::Machine as Machine>::Input {
+        let is_sweep = awake.machine.is_sweep_due(platform::now());
+        let answered = is_sweep.then(|| awake.sockets.answered(&self.shell().state));
+        Self::Machine::timeout(answered)
+    }
+
+    /// Closes dead sockets if there may be any, so that the next request neither counts nor lists them.
+    fn sweep_if_due(self: &Rc<Self>) -> Result<()> {
+        if self.with_awake(|awake| awake.machine.is_sweep_due(platform::now()))? {
+            self.turn(|awake| self.timeout(awake))?;
+        }
+        Ok(())
+    }
+
+    /// Disconnects a socket, on the first event that reports its end.
+    fn on_socket_gone(self: &Rc<Self>, socket: &WebSocket, is_clean: bool) -> Result<()> {
+        let Some(connection) = sockets::id_of(&self.shell().state, socket) else {
+            return Ok(());
+        };
+        self.turn(|awake| {
+            awake.sockets.remove(connection);
+            Self::Machine::disconnect(connection, is_clean)
+        })?;
+        sockets::clear_attachment(socket);
+        Ok(())
+    }
+
     /// Runs the turn of an alarm.
-    fn ring(
-        self: &Rc<Self>,
-        input: impl FnOnce(&mut Awake<Self::Machine>) -> <Self::Machine as Machine>::Input,
-    ) -> Result<()> {
+    fn ring(self: &Rc<Self>) -> Result<()> {
         let shell = self.shell();
         shell.alarm.set(None);
         shell.is_ringing.set(true);
-        let turned = self.turn(input);
+        let turned = self.turn(|awake| self.timeout(awake));
         shell.is_ringing.set(false);
         // The runtime retries a failed alarm a few times, then gives up. If the machine cannot wake for
         // now, for example because of an invalid setting, it would never have an alarm again.

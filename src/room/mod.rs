@@ -135,7 +135,7 @@ impl Room {
 
     /// Handles the alarm.
     pub fn alarm(&self) -> std::result::Result<(), JsValue> {
-        Ok(self.object.ring(|awake| self.object.timeout(awake))?)
+        Ok(self.object.ring()?)
     }
 
     /// Handles a frame.
@@ -332,35 +332,6 @@ impl Object {
         Ok(!self.shell.is_awake() && Store::is_new(self.state().storage())?)
     }
 
-    /// Closes dead sockets if there may be any, so that the next request neither counts nor lists them.
-    fn sweep_if_due(self: &Rc<Self>) -> Result<()> {
-        if self.with_awake(|awake| awake.machine.is_sweep_due(platform::now()))? {
-            self.turn(|awake| self.timeout(awake))?;
-        }
-        Ok(())
-    }
-
-    /// Returns the input for the alarm. Only a look for dead sockets needs to ask each for its last ping.
-    fn timeout(&self, awake: &Awake) -> Input {
-        let is_sweep = awake.machine.is_sweep_due(platform::now());
-        Input::Timeout {
-            answered: is_sweep.then(|| awake.sockets.answered(self.state())),
-        }
-    }
-
-    /// Disconnects a socket, on the first event that reports its end.
-    fn on_socket_gone(self: &Rc<Self>, socket: &WebSocket, clean: bool) -> Result<()> {
-        let Some(connection) = sockets::id_of(self.state(), socket) else {
-            return Ok(());
-        };
-        self.turn(|awake| {
-            awake.sockets.remove(connection);
-            Input::Disconnect { connection, clean }
-        })?;
-        sockets::clear_attachment(socket);
-        Ok(())
-    }
-
     fn state(&self) -> &State {
         &self.shell.state
     }
@@ -411,6 +382,18 @@ impl object::Machine for Machine {
 
     fn flush() -> Input {
         Input::Flush
+    }
+
+    fn is_sweep_due(&self, now: Timestamp) -> bool {
+        Self::is_sweep_due(self, now)
+    }
+
+    fn timeout(answered: Option<BTreeMap<ConnectionId, Timestamp>>) -> Input {
+        Input::Timeout { answered }
+    }
+
+    fn disconnect(connection: ConnectionId, clean: bool) -> Input {
+        Input::Disconnect { connection, clean }
     }
 
     fn slow_consumers(queued: BTreeMap<ConnectionId, u64>) -> Input {
