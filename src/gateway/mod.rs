@@ -169,7 +169,7 @@ impl Object {
         self.with_awake(|awake| {
             let own = awake.machine.sockets_of(&admission.user);
             let unread_bytes = awake.sockets.unread_bytes_of(own);
-            awake.machine.admit(&admission.user, unread_bytes)
+            awake.machine.admit(&admission, unread_bytes)
         })??;
         if !is_upgrade(request) {
             return Err(Refusal::UpgradeRequired.into());

@@ -282,6 +282,7 @@ impl Object {
             None => Answer::Unknown,
             Some(call) if is_unused && !may_create(&call) => Answer::Refused,
             Some(call) => {
+                self.sweep_if_due()?;
                 self.turn(|_| Input::Call(call))?;
                 self.answer.take().unwrap_or(Answer::Unknown)
             }
@@ -498,7 +499,7 @@ fn check_creation(request: &Request) -> std::result::Result<(), Problem> {
 fn may_create(call: &Call<GatewayName, ToRoom>) -> bool {
     match &call.content {
         Content::Batch(batch) => batch.events.iter().any(ToRoom::may_create),
-        Content::End => false,
+        Content::End | Content::Unreadable => false,
     }
 }
 

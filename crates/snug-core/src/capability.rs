@@ -1,6 +1,6 @@
 //! Capabilities, and the room patterns with which a token grants them.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -98,6 +98,33 @@ fn specificity(pattern: &str, room: &str) -> Option<usize> {
 
 /// The error of a pattern that a map has twice.
 pub(crate) const DUPLICATE_PATTERN: &str = "duplicate room pattern";
+
+/// Grants in a form that is about as short as in a token: the patterns of each set of capabilities, whose names
+/// are separated by spaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupedGrants(BTreeMap<String, Vec<String>>);
+
+impl From<Grants> for GroupedGrants {
+    fn from(grants: Grants) -> Self {
+        let mut groups = BTreeMap::<String, Vec<String>>::new();
+        for (pattern, can) in grants.0 {
+            let granted = Capability::ALL.iter().filter(|one| can.has(**one));
+            let names: Vec<_> = granted.map(|one| one.name()).collect();
+            groups.entry(names.join(" ")).or_default().push(pattern);
+        }
+        Self(groups)
+    }
+}
+
+impl From<GroupedGrants> for Grants {
+    fn from(groups: GroupedGrants) -> Self {
+        let grants = groups.0.into_iter().flat_map(|(names, patterns)| {
+            let can: Capabilities = names.split(' ').filter_map(Capability::named).collect();
+            patterns.into_iter().map(move |pattern| (pattern, can))
+        });
+        Self(grants.collect())
+    }
+}
 
 impl Serialize for Grants {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -19,15 +19,21 @@ use std::{
 };
 
 use crate::{
-    auth::room_guard::RoomGuard,
+    auth::room_guard::{RoomGuard, RoomRates},
     config::GatewayRules,
     ids::{ConnectionId, LinkId, RoomName, Timestamp, UserId},
     limits::{GATEWAY_JOIN_RATE, LINK_BEAT_MS, QUEUE_BYTES_MAX},
-    link::{Via, event::ToRoom, links::Links, note::BusyNote},
+    link::{
+        Via,
+        event::{ToGateway, ToRoom},
+        links::Links,
+        note::BusyNote,
+    },
     protocol::{
         push::{Hello, Push},
         refusal::Refusal,
     },
+    rate::SharedBucket,
     room::{closing_socket::ClosingSocket, io::RestoredSocket},
 };
 
@@ -57,6 +63,12 @@ pub struct Gateway<S> {
     /// The tokens of `join` commands that are being checked.
     join_checks: usize,
     note: BusyNote,
+    /// The places of all sessions in rooms.
+    subscriptions: usize,
+    /// The events of rooms that have not been applied yet.
+    incoming: VecDeque<(RoomName, VecDeque<ToGateway>)>,
+    /// The rates of users who have left and may come back.
+    departed: BTreeMap<UserId, (SharedBucket, SharedBucket)>,
     /// The id of the next link.
     next_link: u64,
     /// Keeps users from creating rooms without bound.
@@ -77,6 +89,8 @@ pub struct Gateway<S> {
 struct Room {
     link: LinkId,
     members: BTreeSet<ConnectionId>,
+    /// The user whose join opened the link, and the rates for rooms that are not in use.
+    opened_by: Option<(UserId, RoomRates)>,
 }
 
 impl<S: Store> Gateway<S> {
@@ -99,6 +113,9 @@ impl<S: Store> Gateway<S> {
             links: Links::restore(stored.links, now),
             join_checks: 0,
             note: BusyNote::new(stored.is_amid_calls),
+            subscriptions: 0,
+            incoming: VecDeque::new(),
+            departed: BTreeMap::new(),
             next_link: stored.first_link,
             guard: RoomGuard::new(),
             now,
@@ -127,14 +144,21 @@ impl<S: Store> Gateway<S> {
         sockets >= self.rules.connections_max
     }
 
-    /// Checks that the user does not have too many sessions, and reads what they have received.
+    /// Checks that the claims can be kept, that the user does not have too many sessions, and that they read
+    /// what they receive.
     ///
     /// `unread_bytes` is the total number of bytes queued for the user's sockets ([`Self::sockets_of`]).
     ///
     /// # Errors
     ///
-    /// `too_many_connections`, `rate_limited`.
-    pub fn admit(&self, user: &UserId, unread_bytes: u64) -> Result<(), Refusal> {
+    /// `token_invalid`, `too_many_connections`, `rate_limited`.
+    pub fn admit(&self, admission: &SessionAdmission, unread_bytes: u64) -> Result<(), Refusal> {
+        let id = ConnectionId(u64::MAX);
+        let session = GatewaySession::new(id, admission.clone(), &self.rules.room, self.now);
+        if !session.fits() {
+            return Err(Refusal::ClaimInvalid(CLAIMS_TOO_LONG.into()));
+        }
+        let user = &admission.user;
         if self.sockets_of(user).count() >= self.rules.room.connections_per_user_max {
             return Err(Refusal::TooManyConnections);
         }
@@ -201,6 +225,7 @@ impl<S: Store> Gateway<S> {
 
     /// Returns the next output; `None` if the input is fully processed.
     pub fn poll_output(&mut self) -> Option<Output> {
+        while self.outputs.is_empty() && self.send_next_lines() {}
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
         }
@@ -254,11 +279,12 @@ impl<S: Store> Gateway<S> {
             .insert((session.socket.token_deadline(rules), id));
         let others = self.users.entry(session.user.clone()).or_default();
         // A user's sessions share their rates.
-        if let Some(other) = others.iter().find_map(|id| self.sessions.get(id)) {
-            other.commands.merge(&session.commands);
-            session.commands = other.commands.clone();
-            other.joins.merge(&session.joins);
-            session.joins = other.joins.clone();
+        let other = others.iter().find_map(|id| self.sessions.get(id));
+        let rates = other.map(|one| (one.commands.clone(), one.joins.clone()));
+        if let Some((commands, joins)) = rates.or_else(|| self.departed.remove(&session.user)) {
+            commands.merge(&session.commands);
+            joins.merge(&session.joins);
+            (session.commands, session.joins) = (commands, joins);
         }
         others.insert(id);
         self.sessions.insert(id, session);
@@ -284,16 +310,24 @@ impl<S: Store> Gateway<S> {
     /// # Errors
     ///
     /// The milliseconds to wait if the rate is exceeded.
-    fn take_join(&self, id: ConnectionId) -> Result<(), u64> {
-        self.sessions.get(&id).map_or(Ok(()), |session| {
-            session.joins.take(GATEWAY_JOIN_RATE, self.now)
-        })
+    fn take_join(&mut self, id: ConnectionId) -> Result<(), u64> {
+        let Some(session) = self.sessions.get(&id) else {
+            return Ok(());
+        };
+        session.joins.take(GATEWAY_JOIN_RATE, self.now)?;
+        if session.joins.outlasts_hibernation(self.now) {
+            self.attach(id);
+        }
+        Ok(())
     }
 
     fn subscription_mut(&mut self, id: ConnectionId, room: &RoomName) -> Option<&mut Subscription> {
         self.sessions.get_mut(&id)?.rooms.get_mut(room)
     }
 }
+
+/// The error text of claims that the runtime cannot keep.
+const CLAIMS_TOO_LONG: &str = "'rooms' and 'info' are too long for a connection with many rooms: use patterns that end in '*', or give each 'join' a token";
 
 /// The way to every session of a gateway.
 const SOCKET: Via = Via::Socket;

@@ -260,10 +260,14 @@ pub const GATEWAY_JOIN_RATE: Rate = Rate {
     per_second: 10,
     burst: 2 * ROOMS_PER_SESSION_MAX as u32,
 };
+/// The places of all sessions of a gateway in rooms. All are read when it wakes.
+pub const SUBSCRIPTIONS_MAX: usize = 64 * 1024;
 /// The tokens of `join` commands of one session that are checked at once.
 pub const JOIN_CHECKS_MAX: usize = 8;
-/// The time within which sessions come back to a room after its link has ended.
-pub const INTERRUPTED_DELAY_MS_MAX: u64 = 1_000;
+/// The time within which a few sessions come back to a room after its link has ended.
+pub const INTERRUPTED_DELAY_MS_MIN: u64 = 1_000;
+/// The additional time for each session that comes back.
+pub const INTERRUPTED_DELAY_MS: u64 = 5;
 /// The time after which a gateway that has links wakes, to find whether it has lost sessions.
 pub const LINK_BEAT_MS: u64 = 60_000;
 /// The events of one call over a link, although it has at least one.
@@ -280,6 +284,10 @@ pub const LINKS_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const LINK_CALL_MS_MAX: u32 = 10_000;
 /// The pause after a first failed attempt to tell the other end that a link has ended. It doubles with each.
 pub const LINK_END_RETRY_MS_MIN: u64 = 1_000;
+/// The time after which an end no longer calls the other one about it.
+pub const LINK_END_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+/// The calls over links that an object makes at once: the platform lets six requests wait for a response.
+pub const LINK_CALLS_MAX: usize = 6;
 /// The longest such pause.
 pub const LINK_END_RETRY_MS_MAX: u64 = 15 * 60 * 1_000;
 /// The time without news for its links after which an object no longer counts as amid calls. Shorter than

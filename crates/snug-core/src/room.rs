@@ -21,7 +21,7 @@ pub mod presence;
 mod presence_diff;
 mod publish;
 mod publish_hook;
-mod refresh;
+pub(crate) mod refresh;
 mod removal;
 mod replies;
 mod roster;
@@ -511,8 +511,10 @@ impl<S: Store> Room<S> {
         };
         let sees_members = connection.subscription.can.has(crate::Capability::Presence);
         let count = self.roster.presence().count();
-        let listed = sees_members.then(|| self.roster.list());
+        // With many rooms, only those that want presence get the list.
         let is_socket = connection.session.via == Via::Socket;
+        let listed = (sees_members && (is_socket || connection.subscription.presence))
+            .then(|| self.roster.list());
         // The token of a session is that of `hello`.
         let has_own_token = is_socket || join.has_own_token;
         let welcome = Push::Welcome(Welcome {

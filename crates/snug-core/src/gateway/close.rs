@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Gateway, io::Output, store::Store};
+use super::{Gateway, io::Output, session::GatewaySession, store::Store};
 use crate::{
     ids::{ConnectionId, Reference, UserId},
+    limits::USER_RATES_MIN,
     log::{LogEvent, LogLine},
     protocol::{error::CloseCode, push::Push},
+    rate::SharedBucket,
     room::{
         closing_socket::ClosingSocket,
         slow_consumers::{Owner, too_slow},
@@ -69,12 +71,33 @@ impl<S: Store> Gateway<S> {
             own.remove(&id);
             if own.is_empty() {
                 self.users.remove(&session.user);
+                self.remember_rates(&session);
             }
         }
         if self.sessions.is_empty() {
             self.sweep_at = None;
         }
         self.leave_all(&session, is_clean);
+    }
+
+    /// Keeps the rates of a user who has left, until they are full again.
+    fn remember_rates(&mut self, session: &GatewaySession) {
+        let now = self.now;
+        let is_full = |(commands, joins): &(SharedBucket, SharedBucket)| {
+            commands.is_full(now) && joins.is_full(now)
+        };
+        let rates = (session.commands.clone(), session.joins.clone());
+        if is_full(&rates) {
+            return;
+        }
+        if self.departed.len() >= USER_RATES_MIN {
+            self.departed.retain(|_, rates| !is_full(rates));
+        }
+        // With too many, all of them start anew.
+        if self.departed.len() >= USER_RATES_MIN {
+            self.departed.clear();
+        }
+        self.departed.insert(session.user.clone(), rates);
     }
 
     /// Closes sessions that are too slow for themselves, for their user or for the gateway.

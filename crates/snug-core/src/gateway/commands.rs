@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Gateway,
+    CLAIMS_TOO_LONG, Gateway,
     io::{JoinRoom, Output, TokenCheck},
     session::admission,
     store::Store,
@@ -27,6 +27,7 @@ use crate::{
         push::{Outcome, Push, with_room},
         refusal::Refusal,
     },
+    room::refresh::error_of,
     secret::Secret,
 };
 
@@ -137,20 +138,30 @@ impl<S: Store> Gateway<S> {
             }
             return true;
         };
+        self.throttle(from, line, "too many commands", retry_after_ms);
+        false
+    }
+
+    /// Rejects a command that comes too fast. A flood of them closes the connection.
+    fn throttle(
+        &mut self,
+        from: ConnectionId,
+        line: &str,
+        message: &'static str,
+        retry_after_ms: u64,
+    ) {
+        let Some(session) = self.sessions.get_mut(&from) else {
+            return;
+        };
         session.throttled = session.throttled.saturating_add(1);
         let flood = session.rate.burst.max(ERRORS_MAX as u32);
         let is_flood = session.throttled >= flood;
         let (id, room) = id_and_room(line);
-        let fault = Fault::later(
-            ErrorCode::RateLimited.name(),
-            "too many commands",
-            retry_after_ms,
-        );
+        let fault = Fault::later(ErrorCode::RateLimited.name(), message, retry_after_ms);
         self.reject(from, id.as_ref(), room.as_ref(), &fault);
         if is_flood {
             self.close(from, CloseCode::TooManyErrors);
         }
-        false
     }
 
     fn handle_command(
@@ -169,13 +180,12 @@ impl<S: Store> Gateway<S> {
         let room = envelope.room.map(read_room).transpose()?;
         match (&*envelope.kind, room) {
             ("join", Some(room)) => self.join(from, id, room, line),
-            ("leave", Some(room)) => self.leave(from, id, &room),
             ("ping", None) => {
                 self.send(from, &Push::Pong { id: id.as_ref() });
                 Ok(())
             }
             ("refresh", None) => self.refresh(from, id, line),
-            (kind, Some(room)) => self.pass_on(from, &room, kind, line),
+            (_, Some(room)) => self.pass_on(from, &room, line),
             (_, None) => Err(Fault::new(ErrorCode::BadCommand, NO_ROOM)),
         }
     }
@@ -187,13 +197,10 @@ impl<S: Store> Gateway<S> {
         room: RoomName,
         line: &str,
     ) -> Result<(), Fault> {
-        self.take_join(from).map_err(|retry_after_ms| {
-            Fault::later(
-                ErrorCode::RateLimited.name(),
-                "too many joins",
-                retry_after_ms,
-            )
-        })?;
+        if let Err(retry_after_ms) = self.take_join(from) {
+            self.throttle(from, line, "too many joins", retry_after_ms);
+            return Ok(());
+        }
         let fields: JoinFields<'_> = serde_json::from_str(line).map_err(|_| {
             Fault::new(
                 ErrorCode::BadCommand,
@@ -205,7 +212,7 @@ impl<S: Store> Gateway<S> {
             return Ok(());
         };
         if !session.rooms.contains_key(&room) && session.rooms.len() >= ROOMS_PER_SESSION_MAX {
-            return Err(Fault::refused("too_many_rooms", TOO_MANY_ROOMS));
+            return Err(Fault::too_many_rooms());
         }
         let join = JoinRoom { id, room, options };
         let Some(token) = fields.token else {
@@ -227,35 +234,11 @@ impl<S: Store> Gateway<S> {
         Ok(())
     }
 
-    fn leave(
-        &mut self,
-        from: ConnectionId,
-        id: Option<CommandId>,
-        room: &RoomName,
-    ) -> Result<(), Fault> {
-        let leave = ToRoom::Leave {
-            member: from,
-            id,
-            is_clean: true,
-        };
-        self.send_to_room(from, room, leave)
-    }
-
     /// Passes a command on to its room.
-    fn pass_on(
-        &mut self,
-        from: ConnectionId,
-        room: &RoomName,
-        kind: &str,
-        line: &str,
-    ) -> Result<(), Fault> {
+    fn pass_on(&mut self, from: ConnectionId, room: &RoomName, line: &str) -> Result<(), Fault> {
         // Line breaks are possible only between the parts of an object.
         let text = Secret(line.replace(['\n', '\r'], " "));
-        self.send_to_room(from, room, ToRoom::Command { member: from, text })?;
-        if kind == "refresh" {
-            self.keep_own_token(from, room);
-        }
-        Ok(())
+        self.send_to_room(from, room, ToRoom::Command { member: from, text })
     }
 
     fn send_to_room(
@@ -270,15 +253,6 @@ impl<S: Store> Gateway<S> {
         }
         self.send_over(room, event);
         Ok(())
-    }
-
-    fn keep_own_token(&mut self, from: ConnectionId, room: &RoomName) {
-        let Some(subscription) = self.subscription_mut(from, room) else {
-            return;
-        };
-        if !std::mem::replace(&mut subscription.has_own_token, true) {
-            self.keep_subscription(from, room);
-        }
     }
 
     fn refresh(
@@ -325,7 +299,16 @@ impl<S: Store> Gateway<S> {
                 ErrorCode::TokenInvalid,
                 "'sub' differs from the connection's user",
             )),
-            Err(refusal) => Err(Fault::from(&refusal)),
+            Err(refusal) => Err(match check {
+                TokenCheck::Refresh { .. } => {
+                    let (code, message) = error_of(&refusal);
+                    Fault {
+                        message: message.to_owned().into(),
+                        ..Fault::new(code, "")
+                    }
+                }
+                TokenCheck::Join(_) => Fault::from(&refusal),
+            }),
         };
         match check {
             TokenCheck::Refresh { id } => {
@@ -360,7 +343,13 @@ impl<S: Store> Gateway<S> {
         };
         let before = session.socket.token_deadline(&rules.room);
         let expires = claims.expires;
-        session.refresh(claims, &rules.room, clock);
+        let mut refreshed = session.clone();
+        refreshed.refresh(claims, &rules.room, clock);
+        if !refreshed.fits() {
+            let fault = Fault::new(ErrorCode::TooLarge, CLAIMS_TOO_LONG);
+            return self.reject(id, command, None, &fault);
+        }
+        *session = refreshed;
         self.token_ends.remove(&(before, id));
         let after = session.socket.token_deadline(&rules.room);
         self.token_ends.insert((after, id));
@@ -469,6 +458,11 @@ impl Fault {
             retry_after_ms: None,
             counts: false,
         }
+    }
+
+    /// The fault of a join beyond the maximum.
+    pub(super) fn too_many_rooms() -> Self {
+        Self::refused("too_many_rooms", TOO_MANY_ROOMS)
     }
 
     fn later(code: &'static str, message: &'static str, retry_after_ms: u64) -> Self {

@@ -13,8 +13,11 @@ use crate::{
     Admission,
     auth::room_guard::{RoomRates, RoomUse},
     fan_out::{Audience, Class, FanOut, Recipients, Text},
-    ids::{ConnectionId, LinkId, Reference, RoomName},
-    limits::INTERRUPTED_DELAY_MS_MAX,
+    ids::{ConnectionId, LinkId, Reference, RoomName, UserId},
+    limits::{
+        FLUSH_COPIES_BYTES, INTERRUPTED_DELAY_MS, INTERRUPTED_DELAY_MS_MIN, ROOMS_PER_SESSION_MAX,
+        SUBSCRIPTIONS_MAX,
+    },
     link::{
         call::{Answer, Call},
         event::{ToGateway, ToRoom},
@@ -62,8 +65,12 @@ impl<S: Store> Gateway<S> {
             .map(|(link, room)| (link, room.clone()))
             .collect();
         for (link, name) in links {
-            let members = BTreeSet::new();
-            self.rooms.insert(name, Room { link, members });
+            let room = Room {
+                link,
+                members: BTreeSet::new(),
+                opened_by: None,
+            };
+            self.rooms.insert(name, room);
         }
         for one in stored {
             let is_linked = self.rooms.contains_key(&one.room);
@@ -71,19 +78,19 @@ impl<S: Store> Gateway<S> {
                 Some(session) if is_linked => {
                     let subscription = Subscription::restore(&one);
                     session.rooms.insert(one.room.clone(), subscription);
+                    self.subscriptions = self.subscriptions.saturating_add(1);
                     if let Some(room) = self.rooms.get_mut(&one.room) {
                         room.members.insert(one.member);
                     }
                 }
                 Some(_) => {
                     self.store.delete_subscription(one.member, &one.room);
-                    self.send_left(one.member, &one.room);
+                    self.send_left(one.member, &one.room, INTERRUPTED_DELAY_MS_MIN);
                 }
                 None => {
                     self.store.delete_subscription(one.member, &one.room);
                     let leave = ToRoom::Leave {
                         member: one.member,
-                        id: None,
                         is_clean: false,
                     };
                     self.send_over(&one.room, leave);
@@ -121,13 +128,25 @@ impl<S: Store> Gateway<S> {
         has_own_token: bool,
     ) -> Result<(), Fault> {
         let JoinRoom { id, room, .. } = join;
+        if let Some(session) = self.sessions.get(&from)
+            && !session.rooms.contains_key(&room)
+        {
+            // Checked again, because a token may have been checked in the meantime.
+            if session.rooms.len() >= ROOMS_PER_SESSION_MAX {
+                return Err(Fault::too_many_rooms());
+            }
+            if self.subscriptions >= SUBSCRIPTIONS_MAX {
+                return Err(Fault::from(&Refusal::Overloaded));
+            }
+            self.subscriptions = self.subscriptions.saturating_add(1);
+        }
         let may_create = match self.rooms.contains_key(&room) {
             true => true,
             false => {
                 let rates = RoomRates::new(admission.can);
                 let checked = self.guard.check(&admission.user, rates, self.now);
                 let may_create = checked.map_err(|refusal| Fault::from(&refusal))?;
-                let opened = self.open_link(&room);
+                let opened = self.open_link(&room, (admission.user.clone(), rates));
                 opened.map_err(|refusal| Fault::from(&refusal))?;
                 may_create
             }
@@ -154,7 +173,11 @@ impl<S: Store> Gateway<S> {
         Ok(())
     }
 
-    fn open_link(&mut self, room: &RoomName) -> Result<(), Refusal> {
+    fn open_link(
+        &mut self,
+        room: &RoomName,
+        opened_by: (UserId, RoomRates),
+    ) -> Result<(), Refusal> {
         let link = LinkId(self.next_link);
         self.next_link = self.next_link.wrapping_add(1);
         let stored = StoredLink {
@@ -166,8 +189,12 @@ impl<S: Store> Gateway<S> {
             .store_link(&stored)
             .map_err(|_| Refusal::Internal)?;
         self.links.open(link, room.clone());
-        let members = BTreeSet::new();
-        self.rooms.insert(room.clone(), Room { link, members });
+        let opened = Room {
+            link,
+            members: BTreeSet::new(),
+            opened_by: Some(opened_by),
+        };
+        self.rooms.insert(room.clone(), opened);
         Ok(())
     }
 
@@ -208,20 +235,11 @@ impl<S: Store> Gateway<S> {
         }
     }
 
-    /// Counts a room that a call found unused, for the users whose joins it carried.
+    /// Counts a room that a call found unused, for the user who opened the link.
     fn count_use(&mut self, room: &RoomName, found: RoomUse) {
-        let members = self
-            .rooms
-            .get(room)
-            .into_iter()
-            .flat_map(|room| &room.members);
-        let first = members.filter_map(|id| self.sessions.get(id)).next();
-        let Some(session) = first else {
-            return;
-        };
-        if let Some(admission) = session.admission(room, Default::default()) {
-            let rates = RoomRates::new(admission.can);
-            self.guard.count(&session.user, rates, found, self.now);
+        let opened_by = self.rooms.get(room).and_then(|room| room.opened_by.clone());
+        if let Some((user, rates)) = opened_by {
+            self.guard.count(&user, rates, found, self.now);
         }
     }
 
@@ -243,7 +261,7 @@ impl<S: Store> Gateway<S> {
         let (link, room) = (call.link, call.from.clone());
         let answer = match self.links.receive(call) {
             Received::Events(events) => {
-                self.apply(&room, events);
+                self.incoming.push_back((room.clone(), events.into()));
                 Answer::Accepted
             }
             Received::Unknown => Answer::Unknown,
@@ -259,30 +277,44 @@ impl<S: Store> Gateway<S> {
         self.outputs.push_back(Output::AnswerCall(answer));
     }
 
-    /// Sends the lines of a room to the sessions that they are for.
-    fn apply(&mut self, room: &RoomName, events: Vec<ToGateway>) {
-        let mut lines = Vec::new();
-        for event in events {
-            match event {
-                ToGateway::Line { to, text } => {
-                    lines.push((Text::Line(with_room(&text, room)), to));
-                }
-                ToGateway::Receives {
+    /// Sends the next lines of a room to the sessions that they are for; returns false if there are none.
+    ///
+    /// A session that a line names gets a copy of all lines. So a long call is sent in parts, each of which is
+    /// polled before the next one is made.
+    pub(super) fn send_next_lines(&mut self) -> bool {
+        let Some((room, mut events)) = self.incoming.pop_front() else {
+            return false;
+        };
+        let (mut lines, mut bytes) = (Vec::new(), 0_usize);
+        let mut named = BTreeSet::<ConnectionId>::new();
+        while bytes.saturating_mul(named.len()) < FLUSH_COPIES_BYTES
+            && let Some(ToGateway::Line { .. }) = events.front()
+            && let Some(ToGateway::Line { to, text }) = events.pop_front()
+        {
+            named.extend(to.named());
+            bytes = bytes.saturating_add(text.len());
+            lines.push((Text::Line(with_room(&text, &room)), to));
+        }
+        if !lines.is_empty() {
+            self.send_lines(&room, lines);
+        } else {
+            match events.pop_front() {
+                Some(ToGateway::Receives {
                     member,
                     messages,
                     presence,
-                } => {
-                    self.send_lines(room, std::mem::take(&mut lines));
-                    self.set_class(member, room, messages, presence);
-                }
-                ToGateway::Left { member } => {
-                    self.send_lines(room, std::mem::take(&mut lines));
-                    self.on_left(member, room);
-                }
+                    has_own_token,
+                }) => self.set_class(member, &room, (messages, presence), has_own_token),
+                Some(ToGateway::Left { member }) => self.on_left(member, &room),
+                Some(ToGateway::Line { .. }) | None => {}
             }
         }
-        self.send_lines(room, lines);
-        self.end_if_unused(room);
+        if events.is_empty() {
+            self.end_if_unused(&room);
+        } else {
+            self.incoming.push_front((room, events));
+        }
+        true
     }
 
     fn send_lines(&mut self, room: &RoomName, lines: Vec<(Text, Audience)>) {
@@ -305,12 +337,23 @@ impl<S: Store> Gateway<S> {
         self.outputs.extend(sends);
     }
 
-    fn set_class(&mut self, member: ConnectionId, room: &RoomName, messages: bool, presence: bool) {
-        if let Some(subscription) = self.subscription_mut(member, room) {
-            if !subscription.unanswered.is_empty() {
-                subscription.unanswered.remove(0);
-            }
-            (subscription.messages, subscription.presence) = (messages, presence);
+    fn set_class(
+        &mut self,
+        member: ConnectionId,
+        room: &RoomName,
+        class: (bool, bool),
+        has_own_token: bool,
+    ) {
+        let Some(subscription) = self.subscription_mut(member, room) else {
+            return;
+        };
+        if !subscription.unanswered.is_empty() {
+            subscription.unanswered.remove(0);
+        }
+        let before = subscription.stored(member, room);
+        (subscription.messages, subscription.presence) = class;
+        subscription.has_own_token |= has_own_token;
+        if subscription.stored(member, room) != before {
             self.keep_subscription(member, room);
         }
     }
@@ -324,6 +367,8 @@ impl<S: Store> Gateway<S> {
         let waits = usize::try_from(subscription.joins).unwrap_or(usize::MAX);
         let answered = subscription.unanswered.len().saturating_sub(waits);
         subscription.unanswered.drain(..answered);
+        // Until the next join is answered, it receives nothing.
+        (subscription.messages, subscription.presence) = (false, false);
         if subscription.joins > 0 {
             return self.keep_subscription(member, room);
         }
@@ -388,9 +433,13 @@ impl<S: Store> Gateway<S> {
 
     /// Removes all sessions from a room, and sends them `left`.
     fn interrupt(&mut self, room: &RoomName) {
-        for member in self.take_members(room) {
+        let members = self.take_members(room);
+        // Otherwise all sessions would join at the same moment.
+        let more = INTERRUPTED_DELAY_MS.saturating_mul(members.len() as u64);
+        let within_ms = INTERRUPTED_DELAY_MS_MIN.saturating_add(more);
+        for member in members {
             self.remove_subscription(member, room);
-            self.send_left(member, room);
+            self.send_left(member, room, within_ms);
         }
     }
 
@@ -408,19 +457,19 @@ impl<S: Store> Gateway<S> {
     ) -> Option<Vec<Option<crate::protocol::command::CommandId>>> {
         let session = self.sessions.get_mut(&member)?;
         let subscription = session.rooms.remove(room)?;
+        self.subscriptions = self.subscriptions.saturating_sub(1);
         self.store.delete_subscription(member, room);
         Some(subscription.unanswered)
     }
 
-    fn send_left(&mut self, member: ConnectionId, room: &RoomName) {
+    fn send_left(&mut self, member: ConnectionId, room: &RoomName, within_ms: u64) {
         let code = CloseCode::Interrupted;
         let reference = Reference::of((member, room, self.now));
         let left = Push::Left {
             code: code.number(),
             reason: code.reason(),
             reconnect: true,
-            // Otherwise all sessions would join at the same moment.
-            delay_ms: Some(reference.below(INTERRUPTED_DELAY_MS_MAX)),
+            delay_ms: Some(reference.below(within_ms)),
             reference: None,
         };
         let text = with_room(&left.to_line(), room);
@@ -431,13 +480,10 @@ impl<S: Store> Gateway<S> {
     /// Removes a session that has ended from its rooms.
     pub(super) fn leave_all(&mut self, session: &GatewaySession, is_clean: bool) {
         let member = session.socket.id;
+        self.subscriptions = self.subscriptions.saturating_sub(session.rooms.len());
         for name in session.rooms.keys() {
             self.store.delete_subscription(member, name);
-            let leave = ToRoom::Leave {
-                member,
-                id: None,
-                is_clean,
-            };
+            let leave = ToRoom::Leave { member, is_clean };
             self.send_over(name, leave);
             if let Some(room) = self.rooms.get_mut(name) {
                 room.members.remove(&member);

@@ -12,10 +12,10 @@ use crate::{
         JoinOptions,
         token::{ClaimedLimits, Claims},
     },
-    capability::{Capabilities, Grants},
+    capability::{Capabilities, Grants, GroupedGrants},
     config::RoomRules,
     ids::{ConnectionId, Origin, RoomName, Timestamp, UserId},
-    limits::{ATTACHMENT_BYTES_MAX, ERRORS_MAX, ORIGIN_BYTES_MAX, TOKEN_BYTES_MAX},
+    limits::{ATTACHMENT_BYTES_MAX, ERRORS_MAX},
     protocol::{command::CommandId, push::ConnectionLimits, wire::Wire},
     rate::{Rate, SharedBucket},
     session::Session,
@@ -72,7 +72,7 @@ struct Attachment {
     id: ConnectionId,
     user: UserId,
     info: Option<Rc<RawValue>>,
-    grants: Grants,
+    grants: GroupedGrants,
     limits: ClaimedLimits,
     expires: Timestamp,
     issued: Timestamp,
@@ -84,11 +84,8 @@ struct Attachment {
     origin: Option<Origin>,
 }
 
-// An attachment contains the claims of a token, which base64 makes a third longer, an origin and some numbers
-// (1,024 bytes, and 20 error times of 14 digits). It is stored in UTF-16 if any character needs that.
-const _: () = assert!(
-    2 * (TOKEN_BYTES_MAX / 4 * 3 + 6 * ORIGIN_BYTES_MAX + ERRORS_MAX * 15) < ATTACHMENT_BYTES_MAX
-);
+/// The bytes that an attachment may still grow by: 20 error times of 14 digits, rates, and its framing.
+const SLACK_BYTES: usize = ERRORS_MAX * 15 + 128;
 
 impl GatewaySession {
     /// Creates a session.
@@ -157,6 +154,23 @@ impl GatewaySession {
         Some(admission(claims, can, options, self.socket.origin.clone()))
     }
 
+    /// Returns true if the runtime can keep the attachment, which has the token's claims. It is stored in UTF-16
+    /// if any character is beyond Latin-1.
+    pub(super) fn fits(&self) -> bool {
+        let text = self.attachment();
+        let is_wide = text.chars().any(|one| one > '\u{ff}');
+        let bytes = match is_wide {
+            true => text.encode_utf16().count().saturating_mul(2),
+            false => text.chars().count(),
+        };
+        let slack = if is_wide {
+            SLACK_BYTES.saturating_mul(2)
+        } else {
+            SLACK_BYTES
+        };
+        bytes.saturating_add(slack) <= ATTACHMENT_BYTES_MAX
+    }
+
     /// Returns the attachment.
     pub(super) fn attachment(&self) -> String {
         let attachment = Attachment {
@@ -164,7 +178,7 @@ impl GatewaySession {
             id: self.socket.id,
             user: self.user.clone(),
             info: self.info.clone(),
-            grants: self.grants.clone(),
+            grants: self.grants.clone().into(),
             limits: self.claimed,
             expires: self.socket.expires,
             issued: self.socket.issued,
@@ -184,7 +198,7 @@ impl GatewaySession {
         let admission = SessionAdmission {
             user: kept.user,
             info: kept.info,
-            grants: kept.grants,
+            grants: kept.grants.into(),
             expires: kept.expires,
             issued: kept.issued,
             limits: kept.limits,
@@ -250,7 +264,7 @@ mod tests {
 
     /// The attachments of every version so far.
     const EARLIER: [&str; 1] = [
-        r#"{"session":1,"id":"0000000000000007","user":"ann","info":{"name":"Ann"},"grants":{"team:*":["receive","publish"]},"limits":{"messages_per_second":5,"message_bytes":null},"expires":1800003600000,"issued":1800000000000,"lines":true,"commands":{"full_at_us":1},"joins":{"full_at_us":2},"seen":1800000000000,"errors":[1800000000000],"origin":"https://a.example"}"#,
+        r#"{"session":1,"id":"0000000000000007","user":"ann","info":{"name":"Ann"},"grants":{"receive publish":["team:*"]},"limits":{"messages_per_second":5,"message_bytes":null},"expires":1800003600000,"issued":1800000000000,"lines":true,"commands":{"full_at_us":1},"joins":{"full_at_us":2},"seen":1800000000000,"errors":[1800000000000],"origin":"https://a.example"}"#,
     ];
 
     #[test]
@@ -266,6 +280,40 @@ mod tests {
             assert!(session.admission(&room("other"), options()).is_none());
             assert_eq!(session.attachment(), text);
         }
+    }
+
+    fn with_rooms(patterns: impl IntoIterator<Item = String>) -> GatewaySession {
+        let patterns: Vec<_> = patterns.into_iter().collect();
+        let admission = SessionAdmission {
+            user: UserId::parse("ann").unwrap(),
+            info: None,
+            grants: serde_json::from_value(serde_json::json!(patterns)).unwrap(),
+            expires: Timestamp(1_800_003_600_000),
+            issued: Timestamp(1_800_000_000_000),
+            limits: ClaimedLimits::default(),
+            lines: true,
+            origin: None,
+        };
+        let now = Timestamp(1_800_000_000_000);
+        GatewaySession::new(ConnectionId(7), admission, &RoomRules::by_default(), now)
+    }
+
+    #[test]
+    fn claims_of_the_longest_token_fit_and_longer_ones_do_not() {
+        // Base64 makes claims a third longer.
+        let in_token = crate::limits::TOKEN_BYTES_MAX / 4 * 3;
+        let names = |bytes: usize| (0..bytes / 16).map(|number| format!("room {number:08}"));
+        let session = with_rooms(names(in_token));
+        assert!(session.fits());
+        let restored = GatewaySession::restore(&session.attachment(), &RoomRules::by_default());
+        assert_eq!(restored.unwrap().grants, session.grants);
+        assert!(!with_rooms(names(ATTACHMENT_BYTES_MAX)).fits());
+        let long = |bytes: usize, letter: char| with_rooms([letter.to_string().repeat(bytes)]);
+        let rest = SLACK_BYTES + with_rooms([String::new()]).attachment().len();
+        assert!(long(ATTACHMENT_BYTES_MAX - rest, 'x').fits());
+        assert!(!long(ATTACHMENT_BYTES_MAX - rest + 1, 'x').fits());
+        assert!(long(ATTACHMENT_BYTES_MAX / 2 - rest, 'ж').fits());
+        assert!(!long(ATTACHMENT_BYTES_MAX / 2 - rest + 1, 'ж').fits());
     }
 
     #[test]

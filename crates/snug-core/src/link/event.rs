@@ -54,13 +54,10 @@ pub enum ToRoom {
         /// The token's claims for the room; `None` if it grants nothing there.
         admission: Option<Box<Admission>>,
     },
-    /// A session leaves the room, or has ended.
+    /// A session has ended.
     Leave {
         /// The session's connection.
         member: ConnectionId,
-        /// The id of the `leave` command.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        id: Option<CommandId>,
         /// True if no grace period is needed.
         is_clean: bool,
     },
@@ -78,6 +75,9 @@ pub enum ToGateway {
         messages: bool,
         /// True if it receives presence pushes.
         presence: bool,
+        /// True if it has just got a new token of its own.
+        #[serde(default)]
+        has_own_token: bool,
     },
     /// A line to send.
     Line {

@@ -1,7 +1,10 @@
 //! The links of a room or of a gateway: the open ones, and those that have ended here and whose other end
 //! has not heard it yet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +15,10 @@ use super::{
 };
 use crate::{
     ids::{LinkId, Timestamp},
-    limits::{LINK_END_RETRY_MS_MAX, LINK_END_RETRY_MS_MIN, LINKS_BYTES_MAX},
+    limits::{
+        LINK_CALLS_MAX, LINK_END_MS_MAX, LINK_END_RETRY_MS_MAX, LINK_END_RETRY_MS_MIN,
+        LINKS_BYTES_MAX,
+    },
 };
 
 /// The links of one object. `P` identifies the object at the other end, and `E` is what is sent to it.
@@ -25,6 +31,10 @@ pub struct Links<P, E> {
     ending: BTreeMap<LinkId, Ending<P>>,
     /// The bytes that wait at all open links.
     bytes: usize,
+    /// The calls without a result.
+    calls: usize,
+    /// The link of the last batch: the next one is another's, if others are busy.
+    last: LinkId,
     /// The time at which this object woke.
     woken: Timestamp,
 }
@@ -38,6 +48,8 @@ struct Open<P, E> {
 #[derive(Debug)]
 struct Ending<P> {
     peer: P,
+    /// The time at which the link ended, or at which this object woke since.
+    since: Timestamp,
     /// The time of the next call.
     due: Timestamp,
     /// The pause after that, if it fails.
@@ -109,6 +121,8 @@ impl<P: Clone, E: Event> Links<P, E> {
             busy: BTreeSet::new(),
             ending: BTreeMap::new(),
             bytes: 0,
+            calls: 0,
+            last: LinkId(0),
             woken: now,
         };
         for link in stored {
@@ -130,6 +144,16 @@ impl<P: Clone, E: Event> Links<P, E> {
     /// Returns true if the link is open.
     pub fn is_open(&self, id: LinkId) -> bool {
         self.open.contains_key(&id)
+    }
+
+    /// Returns true if the link is open, or has ended and the other end may not know it.
+    pub fn is_known(&self, id: LinkId) -> bool {
+        self.is_open(id) || self.ending.contains_key(&id)
+    }
+
+    /// Returns the bytes that wait at a link.
+    pub fn bytes_of(&self, id: LinkId) -> usize {
+        self.open.get(&id).map_or(0, |link| link.port.bytes())
     }
 
     /// Returns true if nothing waits for the other end of a link, and no call to it is under way.
@@ -175,12 +199,19 @@ impl<P: Clone, E: Event> Links<P, E> {
 
     /// Returns the next call to make; `None` if there is none now.
     pub fn next_call(&mut self, now: Timestamp) -> Option<OutgoingCall<P, E>> {
-        for id in &self.busy {
+        if self.calls >= LINK_CALLS_MAX {
+            return None;
+        }
+        let after = (Bound::Excluded(self.last), Bound::Unbounded);
+        let in_turn = self.busy.range(after).chain(self.busy.range(..=self.last));
+        for id in in_turn {
             let link = self.open.get_mut(id);
             let before = link.as_ref().map_or(0, |link| link.port.bytes());
             if let Some((link, batch)) = link.and_then(Open::next_batch) {
                 let fewer = before.saturating_sub(link.port.bytes());
                 self.bytes = self.bytes.saturating_sub(fewer);
+                self.calls = self.calls.saturating_add(1);
+                self.last = *id;
                 return Some(OutgoingCall {
                     to: link.peer.clone(),
                     link: *id,
@@ -191,6 +222,7 @@ impl<P: Clone, E: Event> Links<P, E> {
         let is_due = |one: &Ending<P>| !one.is_calling && one.due <= now;
         let (id, ending) = self.ending.iter_mut().find(|(_, one)| is_due(one))?;
         ending.is_calling = true;
+        self.calls = self.calls.saturating_add(1);
         Some(OutgoingCall {
             to: ending.peer.clone(),
             link: *id,
@@ -200,6 +232,7 @@ impl<P: Clone, E: Event> Links<P, E> {
 
     /// Takes the result of a call; `None` if it failed or timed out.
     pub fn settle(&mut self, call: CallId, answer: Option<Answer>, now: Timestamp) -> Settled {
+        self.calls = self.calls.saturating_sub(1);
         let Some(number) = call.number else {
             return self.settle_end(call.link, answer.is_some(), now);
         };
@@ -224,7 +257,8 @@ impl<P: Clone, E: Event> Links<P, E> {
         let Some(ending) = self.ending.get_mut(&id) else {
             return Settled::Nothing;
         };
-        if is_heard {
+        // An object that no longer exists would be called forever.
+        if is_heard || now.ms_since(ending.since) >= LINK_END_MS_MAX {
             return Settled::Forgotten;
         }
         ending.is_calling = false;
@@ -237,6 +271,10 @@ impl<P: Clone, E: Event> Links<P, E> {
     pub fn receive<Q, F>(&mut self, call: Call<Q, F>) -> Received<F> {
         match call.content {
             Content::End => Received::Ended,
+            Content::Unreadable => match self.is_open(call.link) {
+                true => Received::OutOfOrder,
+                false => Received::Unknown,
+            },
             Content::Batch(Batch { number, events }) => match self.open.get_mut(&call.link) {
                 None => Received::Unknown,
                 Some(link) => match link.port.accept(number) {
@@ -302,6 +340,7 @@ impl<P> Ending<P> {
     fn new(peer: P, now: Timestamp) -> Self {
         Self {
             peer,
+            since: now,
             due: now,
             pause_ms: LINK_END_RETRY_MS_MIN,
             is_calling: false,
@@ -323,7 +362,7 @@ impl<P, E> OutgoingCall<P, E> {
     pub fn id(&self) -> CallId {
         let number = match &self.content {
             Content::Batch(batch) => Some(batch.number),
-            Content::End => None,
+            Content::End | Content::Unreadable => None,
         };
         CallId {
             link: self.link,
@@ -370,7 +409,7 @@ mod tests {
         assert!(links.forget(LinkId(count)) && links.bytes() == LINKS_BYTES_MAX);
         links.next_call(NOW).unwrap();
         assert_eq!(links.bytes(), LINKS_BYTES_MAX - LINK_QUEUE_BYTES_MAX);
-        links.end(LinkId(1), NOW).unwrap();
+        links.end(LinkId(2), NOW).unwrap();
         assert_eq!(links.bytes(), LINKS_BYTES_MAX - 2 * LINK_QUEUE_BYTES_MAX);
     }
 

@@ -105,6 +105,8 @@ pub enum Command<'a> {
     },
     /// Request a `pong`. The runtime answers the exact text [`PING`](super::push::PING) itself.
     Ping,
+    /// Leave the room, on a connection that can have many.
+    Leave,
 }
 
 impl Command<'_> {
@@ -116,14 +118,14 @@ impl Command<'_> {
             Self::State { .. } | Self::Members => Some(Capability::Presence),
             Self::History(_) => Some(Capability::History),
             Self::Kick { .. } => Some(Capability::Moderate),
-            Self::Refresh { .. } | Self::Ping => None,
+            Self::Refresh { .. } | Self::Ping | Self::Leave => None,
         }
     }
 
     /// Returns true if the command shows that the room is in use. A `refresh` or a `ping` does not,
     /// because clients send them by themselves.
     pub fn is_use(&self) -> bool {
-        !matches!(self, Self::Refresh { .. } | Self::Ping)
+        !matches!(self, Self::Refresh { .. } | Self::Ping | Self::Leave)
     }
 }
 
@@ -262,6 +264,8 @@ impl Command<'_> {
     }
 }
 
+/// The error text of a `type` that does not exist.
+pub(crate) const UNKNOWN_COMMAND: &str = "unknown command 'type'";
 /// The error text of an `event` over its limit.
 pub(crate) const EVENT_TOO_LONG: &str = "'event' must be at most 64 bytes";
 /// The error text of a `key` that is empty or over its limit.
@@ -302,7 +306,8 @@ impl<'a> Fields<'a> {
             "refresh" => self.refresh(),
             "kick" => self.kick(),
             "ping" => Ok(Command::Ping),
-            _ => Err((ErrorCode::UnknownCommand, "unknown command 'type'")),
+            "leave" => Ok(Command::Leave),
+            _ => Err((ErrorCode::UnknownCommand, UNKNOWN_COMMAND)),
         }
     }
 

@@ -9,8 +9,9 @@ use crate::{
     fan_out::Audience,
     ids::{ConnectionId, UserId},
     limits::QUEUE_CHECK_MS,
+    link::Via,
     protocol::{
-        command::{Command, CommandId},
+        command::{Command, CommandId, UNKNOWN_COMMAND},
         error::ErrorCode,
         json,
         push::Push,
@@ -60,7 +61,7 @@ impl<S: Store> Room<S> {
                 self.set_state(from, data);
                 self.reply_with(from, id.as_ref(), &Reply::Done);
             }
-            Command::History(_) if self.has_too_much_unread() => {
+            Command::History(_) if self.has_too_much_unread() || self.is_crowded(from) => {
                 let throttled = Throttled {
                     retry_after_ms: QUEUE_CHECK_MS,
                     is_flood: false,
@@ -87,7 +88,16 @@ impl<S: Store> Room<S> {
                 self.kick(ReplyTo::Command { from, id }, kick, ban_seconds);
             }
             Command::Refresh { token } => self.refresh(from, id, token),
+            Command::Leave => self.leave(from, id.as_ref()),
             Command::Ping => self.reply(from, &Push::Pong { id: id.as_ref() }),
+        }
+    }
+
+    /// Removes a member behind a link. A socket of its own leaves by its end.
+    fn leave(&mut self, from: ConnectionId, id: Option<&CommandId>) {
+        match self.roster.get(from).map(|one| one.session.via) {
+            Some(Via::Link(link)) => self.leave_over(from, link, id),
+            _ => self.refuse(from, id, ErrorCode::UnknownCommand, UNKNOWN_COMMAND),
         }
     }
 

@@ -47,7 +47,7 @@ impl<S: Store> Room<S> {
             Some(request) if is_recovery && self.messages.are_all_before(request.from) => {
                 self.welcome(to, Some(true), join);
             }
-            Some(_) if self.has_too_much_unread() => {
+            Some(_) if self.has_too_much_unread() || self.is_crowded(to) => {
                 self.welcome(to, is_recovery.then_some(false), join);
             }
             Some(request) => {
@@ -57,6 +57,12 @@ impl<S: Store> Room<S> {
             }
             None => self.welcome(to, is_recovery.then_some(false), join),
         }
+    }
+
+    /// Returns true if so much waits for the connection's gateway that a replay might not fit.
+    pub(super) fn is_crowded(&self, to: ConnectionId) -> bool {
+        let via = self.roster.get(to).map(|one| one.session.via);
+        matches!(via, Some(Via::Link(link)) if self.linked.is_crowded(link))
     }
 
     fn read_page(&mut self, request: PageRequest) -> Result<Page, StorageFault> {

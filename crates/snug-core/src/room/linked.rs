@@ -10,6 +10,7 @@ use crate::{
     Admission,
     fan_out::Audience,
     ids::{ConnectionId, GatewayName, LinkId, Timestamp},
+    limits::LINK_QUEUE_BYTES_MAX,
     link::{
         Via,
         call::{Answer, Call, CallNumber, Content},
@@ -39,6 +40,8 @@ pub(super) struct Linked {
     changed: BTreeSet<ConnectionId>,
     /// Links for which too much waits.
     overflown: Vec<LinkId>,
+    /// New tokens of members that are being checked.
+    pub(super) token_checks: usize,
     /// The note in storage that something is under way to gateways.
     note: BusyNote,
 }
@@ -53,6 +56,7 @@ impl Linked {
             inbox: VecDeque::new(),
             changed: BTreeSet::new(),
             overflown: Vec::new(),
+            token_checks: 0,
             note: BusyNote::new(stored.is_amid_calls),
         }
     }
@@ -80,6 +84,11 @@ impl Linked {
     /// Records that the member's row has to be written at the end of the turn.
     pub(super) fn record_change(&mut self, member: ConnectionId) {
         self.changed.insert(member);
+    }
+
+    /// Returns true if so much waits for the gateway that the replay to one more session might not fit.
+    pub(super) fn is_crowded(&self, link: LinkId) -> bool {
+        self.links.bytes_of(link) > LINK_QUEUE_BYTES_MAX / 2
     }
 
     /// Returns the bytes that wait for gateways.
@@ -113,7 +122,11 @@ impl<S: Store> Room<S> {
                 Some(connection) => {
                     self.add(connection, None);
                 }
-                None => self.store.delete_member(id),
+                // Its client would wait in vain, so its gateway has to know.
+                None => {
+                    self.store.delete_member(id);
+                    self.end_link(link);
+                }
             }
         }
         let was_amid_calls = self.linked.note.is_stored();
@@ -135,7 +148,7 @@ impl<S: Store> Room<S> {
     /// Accepts a call of a gateway. Its events are processed one by one as outputs are polled.
     pub(super) fn receive_call(&mut self, call: Call<GatewayName, ToRoom>) {
         let link = call.link;
-        if !self.linked.links.is_open(link) && starts_a_link(&call) {
+        if !self.linked.links.is_known(link) && starts_a_link(&call) {
             let stored = StoredLink {
                 id: link,
                 peer: call.from.clone(),
@@ -203,16 +216,9 @@ impl<S: Store> Room<S> {
             ToRoom::Refresh { member, admission } if is_member => {
                 self.refresh_over(link, member, admission.map(|one| *one));
             }
-            ToRoom::Leave {
-                member,
-                id,
-                is_clean,
-            } if is_member => self.leave_over(link, member, id.as_ref(), is_clean),
-            ToRoom::Leave {
-                member,
-                id: Some(id),
-                ..
-            } => self.refuse_stranger(link, member, Some(&id)),
+            ToRoom::Leave { member, is_clean } if is_member => {
+                self.drop_connection(member, is_clean);
+            }
             ToRoom::Join { member, id, .. } => {
                 self.send_refusal(link, member, id.as_ref(), &Refusal::Internal);
                 self.linked.send(link, ToGateway::Left { member });
@@ -246,13 +252,15 @@ impl<S: Store> Room<S> {
         }
         let rejoins = self.roster.get(member).is_some();
         // The place of a connection that joins again is its own.
-        if let Err(refusal) = self.admit_again(&admission, rejoins) {
+        let admitted = match self.linked.is_crowded(link) {
+            true => Err(Refusal::Overloaded),
+            false => self.admit_again(&admission, rejoins),
+        };
+        if let Err(refusal) = admitted {
             self.send_refusal(link, member, join.id.as_ref(), &refusal);
-            if rejoins {
-                self.drop_connection(member, false);
-                self.linked.send(link, ToGateway::Left { member });
-            }
-            return self.linked.send(link, ToGateway::Left { member });
+            self.linked.send(link, ToGateway::Left { member });
+            // A member that may not join again stays in the room as it was.
+            return self.send_class(link, member, false);
         }
         let options = admission.options.clone();
         if rejoins {
@@ -261,7 +269,7 @@ impl<S: Store> Room<S> {
         } else {
             self.arrive(member, Via::Link(link), admission);
         }
-        self.send_class(link, member);
+        self.send_class(link, member, false);
         self.start_with(member, &options, join);
     }
 
@@ -299,15 +307,15 @@ impl<S: Store> Room<S> {
         }
         let (can, claims) = admission.into_claims();
         self.replace_token(member, can, claims);
-        self.send_class(link, member);
+        self.send_class(link, member, false);
     }
 
-    fn leave_over(
+    /// Removes a member at its own request.
+    pub(super) fn leave_over(
         &mut self,
-        link: LinkId,
         member: ConnectionId,
+        link: LinkId,
         id: Option<&CommandId>,
-        is_clean: bool,
     ) {
         // A member gets what was sent before it left.
         if !self.outbox.is_empty() {
@@ -315,24 +323,30 @@ impl<S: Store> Room<S> {
         }
         self.reply_with(member, id, &Reply::Done);
         self.outbox.push_left(member, link);
-        self.drop_connection(member, is_clean);
+        self.drop_connection(member, true);
     }
 
     // Lines to gateways.
 
-    /// Reports to a member's gateway what the member receives from now on.
-    pub(super) fn send_class(&mut self, link: LinkId, member: ConnectionId) {
+    /// Reports to a member's gateway what the member receives from now on, and whether it has a new token of
+    /// its own.
+    pub(super) fn send_class(&mut self, link: LinkId, member: ConnectionId, has_own_token: bool) {
         if let Some(connection) = self.roster.get(member) {
             let event = ToGateway::Receives {
                 member,
                 messages: connection.subscription.receives_messages(),
                 presence: connection.subscription.receives_presence(),
+                has_own_token,
             };
             self.linked.send(link, event);
         }
     }
 
     fn refuse_stranger(&mut self, link: LinkId, member: ConnectionId, id: Option<&CommandId>) {
+        // The error must not overtake a `left` that waits.
+        if self.outbox.names(member) {
+            self.flush();
+        }
         let code = ErrorCode::NotJoined;
         self.send_error(link, member, id, code.name(), NOT_JOINED, None);
     }
@@ -439,7 +453,8 @@ impl<S: Store> Room<S> {
             && (self.linked.links.are_busy()
                 || !self.outbox.is_empty()
                 || !self.presence_diff.is_empty()
-                || !self.hook_queue.is_empty());
+                || !self.hook_queue.is_empty()
+                || self.linked.token_checks > 0);
         if let Some(is_amid_calls) = self.linked.note.update(is_busy, self.now) {
             self.store.note_calls(is_amid_calls);
         }

@@ -27,6 +27,9 @@ impl<S: Store> Room<S> {
             let message = "the previous 'refresh' is still pending";
             return self.refuse(from, id.as_ref(), ErrorCode::RateLimited, message);
         }
+        if connection.session.via != Via::Socket {
+            self.linked.token_checks = self.linked.token_checks.saturating_add(1);
+        }
         self.outputs.push_back(Output::CheckToken {
             connection: from,
             id,
@@ -41,6 +44,8 @@ impl<S: Store> Room<S> {
         id: Option<CommandId>,
         outcome: Result<Claims, Refusal>,
     ) {
+        // The check of a direct connection makes the count too low for a moment at most.
+        self.linked.token_checks = self.linked.token_checks.saturating_sub(1);
         let Some(connection) = self.roster.get_mut(from) else {
             return;
         };
@@ -77,7 +82,7 @@ impl<S: Store> Room<S> {
         let expires = claims.expires;
         self.replace_token(id, can, claims);
         if let Some(Via::Link(link)) = self.roster.get(id).map(|one| one.session.via) {
-            self.send_class(link, id);
+            self.send_class(link, id, true);
         }
         self.reply_with(id, command, &Reply::Refreshed { expires });
     }
@@ -96,7 +101,7 @@ impl<S: Store> Room<S> {
 }
 
 /// Returns the code and text of the error for a rejected token.
-fn error_of(refusal: &Refusal) -> (ErrorCode, &str) {
+pub(crate) fn error_of(refusal: &Refusal) -> (ErrorCode, &str) {
     match refusal {
         Refusal::TokenExpired => (ErrorCode::TokenExpired, "the token has expired"),
         Refusal::TokenNotYetValid => (ErrorCode::TokenInvalid, "the token is not valid yet"),

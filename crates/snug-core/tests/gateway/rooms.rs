@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use snug_core::{
-    ConnectionId,
+    ConnectionId, Refusal,
     limits::{JOIN_CHECKS_MAX, ROOMS_PER_SESSION_MAX},
 };
 
@@ -523,4 +523,185 @@ fn a_tokens_end_closes_the_session() {
     assert_eq!(world.members("a"), ["ann"]);
     world.pass_ms(5_000);
     assert!(world.members("a").is_empty());
+}
+
+#[test]
+fn a_member_whose_next_join_is_refused_stays_in_the_room() {
+    let mut world = world();
+    let ann = joined(&mut world, "g1", "ann", &["a"]);
+    let ben = joined(&mut world, "g2", "ben", &["a"]);
+    let mut refused = 0;
+    // Joins of one room have a rate, which is lower than that of all joins.
+    while refused == 0 {
+        world.sends(ann, json!({ "type": "join", "room": "a" }));
+        world.settles();
+        let received = world.received(ann);
+        refused += received
+            .iter()
+            .filter(|one| one["code"] == "rate_limited")
+            .count();
+    }
+    skip(&mut world);
+    world.sends(ben, json!({ "type": "publish", "room": "a", "data": 1 }));
+    world.receives(ann, &[json!({ "type": "message", "room": "a", "data": 1 })]);
+    world.sends(ann, json!({ "type": "leave", "id": 1, "room": "a" }));
+    world.receives(ann, &[json!({ "type": "ack", "id": 1 })]);
+    assert_eq!(world.members("a"), ["ben"]);
+}
+
+#[test]
+fn nothing_of_a_room_comes_between_leave_and_the_next_welcome() {
+    let mut world = world();
+    let [ann, ben] = ["ann", "ben"].map(|user| joined(&mut world, "g1", user, &["a"]));
+    let cho = joined(&mut world, "g2", "cho", &["a"]);
+    skip(&mut world);
+    world.sends(ann, json!({ "type": "leave", "id": 1, "room": "a" }));
+    world.sends(ann, json!({ "type": "join", "id": 2, "room": "a" }));
+    world.sends(cho, json!({ "type": "publish", "room": "a", "data": 1 }));
+    world.settles();
+    let kinds = world.received(ann);
+    let kinds: Vec<_> = kinds
+        .iter()
+        .map(|one| one["type"].as_str().unwrap())
+        .collect();
+    let left = kinds.iter().position(|kind| *kind == "ack").unwrap();
+    assert_eq!(kinds[left + 1], "welcome", "{kinds:?}");
+    assert!(
+        world
+            .received(ben)
+            .iter()
+            .any(|one| one["type"] == "message")
+    );
+}
+
+#[test]
+fn a_leave_waits_for_the_replies_to_what_was_sent_before() {
+    let mut world = World::new(|rules| {
+        rules.window_ms_max = 0;
+        rules.publish_fallback = Some(snug_core::config::PublishFallback::Refuse);
+    });
+    let ann = joined(&mut world, "g1", "ann", &["a"]);
+    world.sends(
+        ann,
+        json!({ "type": "publish", "id": 1, "room": "a", "data": 1 }),
+    );
+    world.sends(ann, json!({ "type": "members", "id": 2, "room": "a" }));
+    world.sends(ann, json!({ "type": "leave", "id": 3, "room": "a" }));
+    world.receives(ann, &[]);
+    world.hook_allows();
+    world.settles();
+    let ids: Vec<_> = world
+        .received(ann)
+        .into_iter()
+        .map(|one| one["id"].clone())
+        .collect();
+    assert_eq!(ids, [json!(1), json!(null), json!(2), json!(3)]);
+}
+
+#[test]
+fn only_a_refresh_that_succeeds_gives_a_room_a_token_of_its_own() {
+    let mut world = world();
+    let ann = joined(&mut world, "g1", "ann", &["a"]);
+    let refresh = |id: u64| json!({ "type": "refresh", "id": id, "room": "a", "token": "t" });
+    world.sends(ann, refresh(1));
+    world.settles();
+    world.room_checks_token(Err(Refusal::TokenExpired));
+    world.receives(
+        ann,
+        &[json!({ "type": "error", "id": 1, "code": "token_expired" })],
+    );
+    let subscription = |world: &World| {
+        let gateway = world.gateways.values().next().unwrap();
+        let one = gateway.store().subscriptions.values().next().unwrap();
+        one.has_own_token
+    };
+    assert!(!subscription(&world));
+    world.sends(ann, refresh(2));
+    world.settles();
+    world.room_checks_token(Ok(claims("ann", json!(["a"]))));
+    world.receives(ann, &[json!({ "type": "ack", "id": 2, "room": "a" })]);
+    assert!(subscription(&world));
+}
+
+#[test]
+fn a_welcome_without_presence_has_no_members() {
+    let mut world = world();
+    let ann = world.connects("g1", "ann");
+    skip(&mut world);
+    world.sends(
+        ann,
+        json!({ "type": "join", "room": "a", "presence": false }),
+    );
+    world.settles();
+    let welcome = world.received(ann).remove(0);
+    assert_eq!(
+        (welcome.get("members"), &welcome["count"]),
+        (None, &json!(1))
+    );
+}
+
+#[test]
+fn a_flood_of_joins_closes_the_connection() {
+    let mut world = world();
+    let ann = world.connects("g1", "ann");
+    for _ in 0..2 * ROOMS_PER_SESSION_MAX {
+        world.sends(ann, json!({ "type": "join", "room": "a" }));
+    }
+    for _ in 1..100 {
+        world.sends(ann, json!({ "type": "join", "room": "a" }));
+    }
+    assert!(world.clients[&ann].is_open);
+    world.sends(ann, json!({ "type": "join", "room": "a" }));
+    assert_eq!(world.clients[&ann].closed, Some(4103));
+}
+
+#[test]
+fn the_rates_of_a_user_outlive_the_connection() {
+    let mut world = world();
+    let ann = world.connects("g1", "ann");
+    for _ in 0..2 * ROOMS_PER_SESSION_MAX {
+        world.sends(ann, json!({ "type": "join", "room": "a" }));
+    }
+    world.disconnects(ann, true);
+    let again = world.connects("g1", "ann");
+    skip(&mut world);
+    world.sends(again, json!({ "type": "join", "id": 1, "room": "a" }));
+    world.settles();
+    let first = world.received(again).remove(0);
+    assert_eq!(
+        (&first["type"], &first["code"]),
+        (&json!("error"), &json!("rate_limited"))
+    );
+}
+
+#[test]
+fn rooms_beyond_the_maximum_are_refused_also_after_the_check_of_a_token() {
+    let mut world = world();
+    let ann = world.connects("g1", "ann");
+    for number in 1..ROOMS_PER_SESSION_MAX {
+        world.sends(ann, json!({ "type": "join", "room": format!("r{number}") }));
+    }
+    world.settles();
+    skip(&mut world);
+    for id in [1, 2] {
+        let room = format!("own-{id}");
+        world.sends(
+            ann,
+            json!({ "type": "join", "id": id, "room": room, "token": "t" }),
+        );
+    }
+    for _ in 0..2 {
+        world.token_is_checked(Ok(claims("ann", json!(["*"]))));
+    }
+    world.settles();
+    let received = world.received(ann);
+    let has = |id: u64, field: &str, value: &str| {
+        received
+            .iter()
+            .any(|one| one["id"] == id && one[field] == value)
+    };
+    assert!(
+        has(1, "type", "welcome") && has(2, "code", "too_many_rooms"),
+        "{received:?}"
+    );
 }

@@ -15,8 +15,9 @@ mod store;
 use serde_json::{Value, json};
 use snug_core::{
     CloseCode, Config, ConnectionId, GatewayName, LinkId, Refusal, Room, RoomName, StorageFault,
-    Timestamp, UserId,
+    TaskId, Timestamp, UserId,
     auth::token::{ClaimedLimits, Claims},
+    backend::publish_hook::{Decision, HookRequest},
     config::{GatewayRules, RoomRules},
     gateway::{
         Gateway, io as gateway_io,
@@ -28,6 +29,7 @@ use snug_core::{
         event::{ToGateway, ToRoom},
         links::{CallId, OutgoingCall, StoredLink},
     },
+    protocol::command::CommandId,
     room::io::{self as room_io, RestoredSocket},
 };
 
@@ -134,6 +136,10 @@ pub struct World {
     pub fate: Box<dyn FnMut() -> Fate>,
     /// The tokens that are being checked.
     pub checks: Vec<(GatewayName, ConnectionId, TokenCheck)>,
+    /// The requests to the publish hook without a response.
+    pub hook_requests: Vec<(RoomName, TaskId, HookRequest)>,
+    /// The tokens that rooms check.
+    pub room_checks: Vec<(RoomName, ConnectionId, Option<CommandId>)>,
     connected: u64,
     restored: u64,
     /// The number of calls between objects.
@@ -157,6 +163,8 @@ impl World {
             gateway_timers: BTreeMap::new(),
             fate: Box::new(|| Fate::Arrives),
             checks: Vec::new(),
+            hook_requests: Vec::new(),
+            room_checks: Vec::new(),
             connected: 0,
             restored: 0,
             calls: 0,
@@ -239,6 +247,26 @@ impl World {
             outcome,
         };
         self.feed_gateway(&gateway, input);
+    }
+
+    /// The publish hook allows the messages of the oldest request.
+    pub fn hook_allows(&mut self) {
+        let (room, task, request) = self.hook_requests.remove(0);
+        let body: Value = serde_json::from_str(&request.body("now")).expect("JSON");
+        let messages = body["data"]["messages"].as_array().expect("messages").len();
+        let decisions = Some(vec![Decision::Allow; messages]);
+        self.feed_room(&room, room_io::Input::HookDecided { task, decisions });
+    }
+
+    /// Ends the oldest check of a token by a room.
+    pub fn room_checks_token(&mut self, outcome: Result<Claims, Refusal>) {
+        let (room, connection, id) = self.room_checks.remove(0);
+        let input = room_io::Input::TokenChecked {
+            connection,
+            id,
+            outcome,
+        };
+        self.feed_room(&room, input);
     }
 
     // Objects.
@@ -376,6 +404,12 @@ impl World {
                     });
                 }
                 Output::Log(_) => {}
+                Output::CallPublishHook { task, request } => {
+                    self.hook_requests.push((name.clone(), task, request));
+                }
+                Output::CheckToken { connection, id, .. } => {
+                    self.room_checks.push((name.clone(), connection, id));
+                }
                 other => panic!("a room without sockets: {other:?}"),
             }
         }
