@@ -8,13 +8,7 @@ export type { Gap } from "./offset-tracker.js";
 export type { PublishOptions, RoomOptions, SignalOptions } from "./options.js";
 export type { Members } from "./presence.js";
 export type * from "./protocol.js";
-export {
-  type ConnectionStatus,
-  joinRoom,
-  Room,
-  type RoomEvents,
-  type StatusChange,
-} from "./room.js";
+export { joinRoom, Room, type RoomEvents } from "./room.js";
 export type {
   MembersOf,
   MessageOf,
@@ -26,3 +20,4 @@ export type {
 } from "./room-types.js";
 export type { Published } from "./send-queue.js";
 export type * from "./session-protocol.js";
+export type { ConnectionStatus, StatusChange } from "./transport.js";

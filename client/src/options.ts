@@ -40,6 +40,9 @@ export interface RoomOptions {
   WebSocket?: unknown;
 }
 
+/** The options that concern the connection. */
+export type ConnectionOptions = Pick<RoomOptions, "getToken" | "timeoutMs" | "backoff" | "WebSocket">;
+
 /** Options of `Room.publish`. */
 export interface PublishOptions {
   /** Event name: a label for the application. */

@@ -3,8 +3,9 @@
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import type { RoomOptions } from "./options.js";
 import type { Message } from "./protocol.js";
-import { joinRoom, type Room, type StatusChange } from "./room.js";
+import { joinRoom, type Room } from "./room.js";
 import type { MembersOf, MessageOf, RoomTypes } from "./room-types.js";
+import type { StatusChange } from "./transport.js";
 
 /** State of a room for rendering. */
 export interface RoomView<Types extends RoomTypes = RoomTypes> extends StatusChange {

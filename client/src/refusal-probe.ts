@@ -1,22 +1,22 @@
-// The address of a room's WebSocket, and the request that finds out why it was refused.
+// The addresses of WebSockets, and the request that finds out why it was refused.
 
 import { SnugError } from "./error.js";
 import type { Position, Problem } from "./protocol.js";
 
 /** Parameters of a join request. */
 export interface JoinParameters {
-  resume?: Position;
+  resume?: Position | undefined;
   /** Number of newest messages to replay on a first join. */
-  last?: number;
-  presence?: boolean;
-  echo?: boolean;
+  last?: number | undefined;
+  presence?: boolean | undefined;
+  echo?: boolean | undefined;
 }
 
 /**
  * Returns the address of a room's WebSocket, with an HTTP scheme. Throws a `TypeError` if `base` is not an
  * HTTP or WebSocket URL.
  */
-export function socketUrl(base: string, room: string, parameters: JoinParameters): string {
+export function roomSocketUrl(base: string, room: string, parameters: JoinParameters): string {
   const { resume, last, presence, echo } = parameters;
   const url = new URL(base);
   url.protocol = url.protocol.replace("ws", "http");
@@ -61,26 +61,18 @@ export async function probeRefusal(
         : { headers: { authorization: `Bearer ${token}` } }),
       signal: abort.signal,
     });
-    if (response.status === 426) return undefined;
+    const { status } = response;
+    if (status === 426) return undefined;
     const { code, detail, ref }: Partial<Problem> = await response.json();
     // Without a code, the response is from a proxy or another server, not from Snug.
     if (!code) return undefined;
     const seconds = Number(response.headers.get("retry-after"));
-    return refusalOf(response.status, code, detail, seconds > 0 ? seconds * 1000 : undefined, ref);
+    const retryAfterMs = seconds > 0 ? seconds * 1000 : undefined;
+    const next = status === 401 ? "renew" : status === 429 || status >= 500 ? "retry" : "stop";
+    return { error: new SnugError(code, detail ?? code, next !== "stop", retryAfterMs, ref), next };
   } catch {
     return undefined;
   } finally {
     clearTimeout(timer);
   }
-}
-
-function refusalOf(
-  status: number,
-  code: string,
-  detail = code,
-  retryAfterMs?: number,
-  ref?: string,
-): JoinRefusal {
-  const next = status === 401 ? "renew" : status === 429 || status >= 500 ? "retry" : "stop";
-  return { error: new SnugError(code, detail, next !== "stop", retryAfterMs, ref), next };
 }

@@ -3,6 +3,7 @@
 
 import { SnugError } from "./error.js";
 import type { Ack, Command, HistoryReply, MembersReply, Pong, Replies } from "./protocol.js";
+import type { Transport } from "./transport.js";
 
 /** Any reply except an error. */
 export type Reply = Ack | MembersReply | HistoryReply | Pong;
@@ -28,17 +29,12 @@ const LOSSES_MAX = 4;
 /** Pending requests by command id. */
 export class Requests {
   readonly #requests = new Map<number, Request>();
-  readonly #transmitLine: (id: number, line: string) => void;
-  readonly #settled: (id: number) => void;
+  readonly #transport: Pick<Transport, "send" | "settle">;
   #lastId = 0;
 
-  /**
-   * `send` sends a command if connected; other commands are sent by `onConnected`. `settled` is called when a
-   * reply is no longer expected.
-   */
-  constructor(send: (id: number, line: string) => void, settled: (id: number) => void) {
-    this.#transmitLine = send;
-    this.#settled = settled;
+  /** Commands that `transport` does not send, because it is not connected, are sent by `onConnected`. */
+  constructor(transport: Pick<Transport, "send" | "settle">) {
+    this.#transport = transport;
   }
 
   /** Id of the newest request. */
@@ -88,7 +84,7 @@ export class Requests {
     const request = this.#requests.get(id);
     if (!request || error.code !== "rate_limited") return this.#reject(id, error);
     request.isDelayed = true;
-    this.#settled(id);
+    this.#transport.settle(id);
     setTimeout(() => {
       if (request.isDelayed && this.#requests.has(id)) this.#transmit(id, request);
     }, error.retryAfterMs ?? 1000);
@@ -111,7 +107,7 @@ export class Requests {
 
   #transmit(id: number, request: Request): void {
     request.isDelayed = false;
-    this.#transmitLine(id, request.line);
+    this.#transport.send(request.line, id);
   }
 
   #reject(id: number, error: SnugError): void {
@@ -121,7 +117,7 @@ export class Requests {
   #remove(id: number): Request | undefined {
     const request = this.#requests.get(id);
     this.#requests.delete(id);
-    this.#settled(id);
+    this.#transport.settle(id);
     return request;
   }
 }

@@ -1,17 +1,14 @@
 // A room: stays joined until `leave`, and reconnects as needed.
 
-import { type Backoff, delayMs } from "./backoff.js";
-import { Connection } from "./connection.js";
-import { Credentials, TIMER_MS_MAX } from "./credentials.js";
 import { Emitter, throwLater } from "./emitter.js";
 import { SnugError } from "./error.js";
 import { type HistoryOptions, readHistory } from "./history.js";
-import { isOffline, watchNetwork } from "./network.js";
+import { Lifeline } from "./lifeline.js";
 import { type Gap, OffsetTracker } from "./offset-tracker.js";
 import type { PublishOptions, RoomOptions, SignalOptions } from "./options.js";
 import { applyDiff, Roster } from "./presence.js";
 import type { Capability, ErrorPush, JsonObject, Message, Position, Push, Welcome } from "./protocol.js";
-import { type JoinRefusal, probeRefusal, socketUrl } from "./refusal-probe.js";
+import { type JoinParameters, roomSocketUrl } from "./refusal-probe.js";
 import { Requests } from "./requests.js";
 import { roomNameFault } from "./room-name.js";
 import type {
@@ -24,18 +21,7 @@ import type {
   StateOf,
 } from "./room-types.js";
 import { type Published, SendQueue } from "./send-queue.js";
-
-/** State of the connection: alternates between `connecting` and `connected`; `disconnected` is final. */
-export type ConnectionStatus = "connecting" | "connected" | "disconnected";
-
-/** A change of the connection's state. */
-export interface StatusChange {
-  status: ConnectionStatus;
-  /** The reason why the connection was lost or refused, if known. */
-  error?: SnugError;
-  /** Time of the next attempt, in Unix ms. `undefined` while the client waits for the network to return. */
-  retryAt?: number;
-}
+import type { ConnectionStatus, StatusChange, Transport } from "./transport.js";
 
 /** Events of a room and their arguments. */
 export interface RoomEvents<Types extends RoomTypes = RoomTypes> {
@@ -56,18 +42,6 @@ export interface RoomEvents<Types extends RoomTypes = RoomTypes> {
   error: SnugError;
 }
 
-/** A connection that lasts this long resets the backoff. */
-const STABLE_MS = 5_000;
-/** After this many failures in a row, one without a known reason makes the client request a new token. */
-const UNEXPLAINED_MAX = 3;
-/** Deadline for the ping that checks the connection when the page becomes visible or the network returns. */
-const PROBE_MS = 3_000;
-const noNetwork = () => new SnugError("offline", "No network", true);
-/** Returns true for close codes after which the client does not reconnect. */
-const isFinal = (code: number) => code >= 4100 && code < 4200;
-/** Codes of closes whose `reason` is free text from a moderator. */
-const CODES_OF_CLOSES: Record<number, string> = { 4100: "kicked", 4101: "banned" };
-
 /**
  * Joins a room. Returns immediately; messages published before the connection is open wait in the send queue.
  *
@@ -87,37 +61,15 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   /** Name of the room. */
   readonly name: string;
   readonly #options: RoomOptions;
-  readonly #WebSocket: typeof WebSocket;
-  readonly #timeoutMs: number;
-  readonly #backoff: Backoff;
-  readonly #credentials: Credentials;
+  readonly #transport: Transport;
   readonly #offsets = new OffsetTracker();
   readonly #roster = new Roster();
   readonly #queue: SendQueue;
-  readonly #requests = new Requests(
-    (id, line) => {
-      if (!this.#isConnected) return;
-      this.#connection?.expect(id);
-      this.#connection?.send(line);
-    },
-    (id) => this.#connection?.settle(id),
-  );
-  readonly #stopWatching: () => void;
+  readonly #requests: Requests;
   /** Prefix of generated idempotency keys, unique to this object. */
   readonly #keyPrefix = `${randomText()}${randomText()}`;
   #keysGenerated = 0;
-  #status: ConnectionStatus = "connecting";
-  #connection: Connection | undefined;
   #welcome: Welcome | undefined;
-  #welcomedAt = 0;
-  /** Number of the current connection attempt. Results of earlier attempts are ignored. */
-  #attempt = 0;
-  #failures = 0;
-  /** True between connection attempts. */
-  #isWaiting = false;
-  #retryTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Number of consecutive tokens rejected for a reason other than their time. */
-  #rejectedTokens = 0;
   /** While missed messages are being replayed, their last offset. Nothing is published until then. */
   #replayUntil: number | undefined;
   /** True if the room has rate-limited this client; queued messages are then sent at the room's rate. */
@@ -128,38 +80,33 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   #unattributedError: SnugError | undefined;
   #state: JsonObject | undefined;
   #isSendingState = false;
-  #endedBy: SnugError | undefined;
   #hasWarned = false;
 
   constructor(options: RoomOptions) {
     super();
-    const { room, url = globalThis.location?.origin, timeoutMs = 10_000, queueMax } = options;
-    const socket = options.WebSocket ?? globalThis.WebSocket;
+    const { room, url = globalThis.location?.origin } = options;
     const fault = roomNameFault(room);
     if (!url) throw new TypeError("url is required");
-    if (!socket) throw new TypeError("No WebSocket: pass that of 'ws'");
     this.name = room;
-    this.#options = { ...options, url };
-    this.#WebSocket = socket as typeof WebSocket;
-    this.#timeoutMs = timeoutMs;
-    this.#backoff = options.backoff ?? { minMs: 500, maxMs: 30_000 };
-    this.#credentials = new Credentials(options.getToken);
-    this.#queue = new SendQueue(queueMax);
-    // Throws a `TypeError` if the URL is invalid.
-    this.#socketUrl();
-    this.#stopWatching = watchNetwork(
-      () => this.#onNetworkBack(),
-      () => this.#onNetworkLost(),
-    );
-    // Anything else is delayed, so that the application can add listeners.
-    if (fault) queueMicrotask(() => this.#stop(new SnugError("bad_room", fault)));
-    else if (isOffline()) queueMicrotask(() => this.#onNetworkLost());
-    else this.#connect();
+    this.#options = options;
+    this.#queue = new SendQueue(options.queueMax);
+    this.#transport = new Lifeline(options, {
+      url: () => roomSocketUrl(url, room, this.#joinParameters()),
+      push: (push) => this.#onPush(push),
+      lost: (isStable) => this.#onLost(isStable),
+      status: (change, isProblem) => this.#onStatus(change, isProblem),
+      error: (error) => this.#emitError(error),
+      refresh: (token) => this.#request({ type: "refresh", token }),
+    });
+    this.#requests = new Requests(this.#transport);
+    // Delayed, so that the application can add listeners.
+    if (fault) queueMicrotask(() => this.#transport.stop(new SnugError("bad_room", fault)));
+    else this.#transport.start();
   }
 
   /** State of the connection. */
   get status(): ConnectionStatus {
-    return this.#status;
+    return this.#transport.status;
   }
 
   /** Members by user id. While disconnected, the last known ones. */
@@ -222,7 +169,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   signal(...args: SignalArguments<Types>): boolean;
   signal(data: unknown, { event, to }: SignalOptions = {}): boolean {
     if (!this.#isConnected) return false;
-    this.#connection?.send(JSON.stringify({ type: "signal", event, to, data }));
+    this.#transport.send(JSON.stringify({ type: "signal", event, to, data }));
     return true;
   }
 
@@ -254,9 +201,9 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
    * for a warning on the console.
    */
   reconnect(): void {
-    if (this.#endedBy) this.#warn(`reconnect() has no effect (${this.#endedBy.code}): call joinRoom again`);
-    this.#failures = 0;
-    if (this.#isWaiting) this.#connect();
+    const { endedBy } = this.#transport;
+    if (endedBy) this.#warn(`reconnect() has no effect (${endedBy.code}): call joinRoom again`);
+    this.#transport.reconnect();
   }
 
   /**
@@ -264,15 +211,16 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
    * need no handler.
    */
   leave(): void {
-    this.#stop(new SnugError("left", "leave() was called"), 1000);
+    this.#transport.stop(new SnugError("left", "leave() was called"), 1000);
   }
 
   get #isConnected(): boolean {
-    return this.#status === "connected";
+    return this.status === "connected";
   }
 
   async #publish(data: unknown, { event, key }: PublishOptions): Promise<Published> {
-    if (this.#endedBy) throw this.#endedBy;
+    const { endedBy } = this.#transport;
+    if (endedBy) throw endedBy;
     const messageKey = `${key ?? `${this.#keyPrefix}.${++this.#keysGenerated}`}`;
     const isQueued = this.#queue.has(messageKey);
     const outcome = this.#queue.add({ key: messageKey, event, data });
@@ -282,151 +230,36 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   }
 
   readonly #request: Requests["send"] = (command) => {
-    if (this.#endedBy) return Promise.reject(this.#endedBy);
-    return this.#requests.send(command);
+    const { endedBy } = this.#transport;
+    return endedBy ? Promise.reject(endedBy) : this.#requests.send(command);
   };
 
-  #socketUrl(): string {
-    const { url = "", last, presence, echo } = this.#options;
+  #joinParameters(): JoinParameters {
+    const { last, presence, echo } = this.#options;
     // A client without the capability `receive` has not missed any messages.
     const canReceive = !this.#welcome || this.#welcome.can.includes("receive");
     const resume = canReceive ? this.#offsets.position : undefined;
-    return socketUrl(url, this.name, { resume, last, presence, echo });
+    return { resume, last, presence, echo };
   }
 
-  async #connect(): Promise<void> {
-    const attempt = ++this.#attempt;
-    clearTimeout(this.#retryTimer);
-    this.#isWaiting = false;
-    this.#setStatus("connecting");
-    let token: string | undefined;
-    try {
-      token = await this.#credentials.token();
-    } catch (error) {
-      if (attempt !== this.#attempt) return;
-      // Scheduled before the event, because a listener may leave the room.
-      this.#scheduleReconnect(error as SnugError);
-      this.#emitError(error as SnugError);
-      return;
-    }
-    if (attempt !== this.#attempt) return;
-    const url = this.#socketUrl();
-    const protocols = token === undefined ? ["snug.v1"] : ["snug.v1", `bearer.${token}`];
-    let socket: WebSocket;
-    try {
-      socket = new this.#WebSocket(url.replace("http", "ws"), protocols);
-    } catch (error) {
-      // For example an unencrypted WebSocket on an HTTPS page.
-      return this.#stop(new SnugError("unreachable", `${error}`));
-    }
-    this.#connection = new Connection(socket, this.#timeoutMs, {
-      push: (push) => this.#onPush(push),
-      lost: async (isOpened, code) => {
-        if (isOpened) return this.#onClosed(code, "connection_lost", !isFinal(code));
-        this.#connection = undefined;
-        const refusal = await probeRefusal(url, token, this.#timeoutMs);
-        if (attempt === this.#attempt) this.#onRefusal(refusal);
-      },
-    });
-  }
-
-  /** Schedules the next attempt: after `waitMs` and a random delay, or when the network returns. */
-  #scheduleReconnect(error?: SnugError, waitMs = 0): void {
-    clearTimeout(this.#retryTimer);
-    this.#isWaiting = true;
-    if (isOffline()) return this.#setStatus("connecting", noNetwork());
-    const ms = Math.min(waitMs + delayMs(this.#failures++, this.#backoff), TIMER_MS_MAX);
-    this.#retryTimer = setTimeout(() => this.#connect(), ms);
-    this.#setStatus("connecting", error, Date.now() + ms);
-  }
-
-  #onRefusal(refusal: JoinRefusal | undefined): void {
-    if (!refusal) {
-      // The token may be the reason, even though nothing says so.
-      if (this.#failures % UNEXPLAINED_MAX === UNEXPLAINED_MAX - 1) {
-        this.#credentials.discard();
-        this.#rejectedTokens = 0;
-      }
-      return this.#scheduleReconnect(
-        new SnugError("unreachable", "No reply, or none that this page may read", true),
-      );
-    }
-    const { error, next } = refusal;
-    if (next === "retry") return this.#scheduleReconnect(error, error.retryAfterMs);
-    if (next === "stop" || !this.#credentials.canRenew) return this.#stop(error);
-    this.#credentials.discard();
-    // A new token can fix an expiry or a wrong clock. After two tokens in a row that were rejected for other
-    // reasons, stop.
-    const isAboutTime = error.code === "token_expired" || error.code === "token_not_yet_valid";
-    this.#rejectedTokens = isAboutTime ? 0 : this.#rejectedTokens + 1;
-    if (this.#rejectedTokens > 1) this.#stop(error);
-    else this.#scheduleReconnect(error);
-  }
-
-  #onClosed(code: number, reason: string, reconnect: boolean, delayMs?: number, ref?: string): void {
-    const error = new SnugError(CODES_OF_CLOSES[code] ?? reason, reason, reconnect, undefined, ref);
-    if (code === 4001) this.#credentials.discard();
-    if (reconnect) this.#onConnectionLost(error, delayMs);
-    else this.#stop(error);
-  }
-
-  /** Handles a lost connection: schedules a reconnection unless one is already scheduled. */
-  #onConnectionLost(error: SnugError, waitMs?: number): void {
-    if (this.#endedBy || this.#isWaiting) return;
-    if (this.#isConnected && performance.now() - this.#welcomedAt >= STABLE_MS) {
-      this.#failures = 0;
-      this.#offsets.settle();
-    }
-    this.#disconnect();
-    this.#scheduleReconnect(error, waitMs);
-  }
-
-  #disconnect(code?: number): void {
-    this.#attempt++;
+  #onLost(isStable: boolean): void {
+    if (isStable) this.#offsets.settle();
     if (this.#isConnected) this.#requests.onDisconnected();
-    this.#connection?.close(code);
-    this.#connection = undefined;
     clearTimeout(this.#pauseTimer);
     this.#pauseTimer = undefined;
     this.#unattributedError = undefined;
     this.#replayUntil = undefined;
-    this.#credentials.cancel();
     this.#queue.onDisconnected();
     this.#roster.reset();
   }
 
-  #stop(error: SnugError, code?: number): void {
-    if (this.#endedBy) return;
-    this.#endedBy = error;
-    this.#disconnect(code);
-    clearTimeout(this.#retryTimer);
-    this.#isWaiting = false;
-    this.#stopWatching();
-    this.#queue.close(error);
-    this.#requests.close(error);
-    this.#setStatus("disconnected", error);
-  }
-
-  /**
-   * Handles a returning network or a page that becomes visible: reconnects immediately, or checks that the
-   * connection is alive.
-   */
-  #onNetworkBack(): void {
-    if (isOffline()) return;
-    this.reconnect();
-    if (this.#isConnected) this.#connection?.ping(PROBE_MS);
-  }
-
-  #onNetworkLost(): void {
-    if (this.#isWaiting) this.#scheduleReconnect(noNetwork());
-    else this.#onConnectionLost(noNetwork());
-  }
-
-  #setStatus(status: ConnectionStatus, error?: SnugError, retryAt?: number): void {
-    // A lost connection alone is no problem: the client resumes it.
-    const isProblem = error && (status === "disconnected" || !this.#isConnected);
-    this.#status = status;
-    if (!this.emit("status", { status, error, retryAt }) && isProblem) this.#warnOnce(error);
+  #onStatus(change: StatusChange, isProblem: boolean): void {
+    const { status, error } = change;
+    if (status === "disconnected" && error) {
+      this.#queue.close(error);
+      this.#requests.close(error);
+    }
+    if (!this.emit("status", change) && isProblem && error) this.#warnOnce(error);
   }
 
   #emitError(error: SnugError): void {
@@ -464,8 +297,6 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
         return this.#onReply(push.id, push);
       case "error":
         return this.#onError(push);
-      case "closing":
-        return this.#onClosed(push.code, push.reason, push.reconnect, push.delay_ms, push.ref);
     }
   }
 
@@ -473,20 +304,19 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     const { user = this.#options.user } = this;
     // Whatever waits was written by the user who joined.
     if (user !== undefined && user !== welcome.user) {
-      return this.#stop(new SnugError("user_changed", "Another user has signed in: join again"), 1000);
+      return this.#transport.stop(
+        new SnugError("user_changed", "Another user has signed in: join again"),
+        1000,
+      );
     }
     const previous = this.#offsets.position;
     const gap = this.#offsets.welcome(welcome, Boolean(this.#options.last));
     this.#welcome = welcome;
-    this.#welcomedAt = performance.now();
-    this.#rejectedTokens = 0;
     this.#roster.snapshot(welcome.members ?? [], welcome.count, welcome.truncated === true);
-    this.#setStatus("connected");
+    this.#transport.connected(welcome);
     // A listener may have left the room.
-    if (this.#endedBy) return;
+    if (!this.#isConnected) return;
     this.emit("members", this.members);
-    this.#connection?.startPings(welcome.ping_ms);
-    this.#scheduleRenewal(welcome.expires);
     this.#requests.onConnected();
     this.#sendState();
     if (welcome.recovered === false && gap && !this.emit("gap", gap)) {
@@ -508,7 +338,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     const place = this.#offsets.accept(message.offset);
     if (place === "duplicate") return;
     if (place === "missing")
-      return this.#onConnectionLost(new SnugError("missing_message", "A message is missing", true));
+      return this.#transport.lose(new SnugError("missing_message", "A message is missing", true));
     const isOwn = this.#queue.onMessage(message);
     // A replay contains own messages even without echo.
     if (!isOwn || this.#options.echo !== false) this.emit("message", message as MessageOf<Types>);
@@ -528,8 +358,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
       this.#isRateLimited &&= this.#queue.size > 0;
       return;
     }
-    this.#connection?.expect("publish");
-    this.#connection?.send(frame);
+    this.#transport.send(frame, "publish");
     // Wait until the room's rate limit allows as many messages again.
     if (this.#isRateLimited)
       this.#pausePublishing((this.#queue.inFlight * 1000) / welcome.limits.messages_per_second);
@@ -591,7 +420,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   /** Continues publishing once the frame in flight is answered completely. */
   #onFrameProgress(): void {
     if (this.#queue.inFlight > 0) return;
-    this.#connection?.settle("publish");
+    this.#transport.settle("publish");
     this.#sendQueued();
   }
 
@@ -636,31 +465,9 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
       });
   }
 
-  /** Renews the token on the open connection before it expires. */
-  async #renewToken(): Promise<void> {
-    try {
-      const token = await this.#credentials.renew();
-      if (token === undefined || !this.#isConnected) return;
-      const { expires } = await this.#request({ type: "refresh", token });
-      this.#scheduleRenewal(expires);
-    } catch (error) {
-      const { code } = error as SnugError;
-      // The next connection uses the new token.
-      if (code === "connection_lost") return;
-      // If no new token is available, the current one may still be valid.
-      if (code !== "token_unavailable") this.#credentials.discard();
-      this.#reportError(error as SnugError);
-      this.#scheduleRenewal();
-    }
-  }
-
-  #scheduleRenewal(expires?: number): void {
-    if (this.#isConnected) this.#credentials.schedule(() => this.#renewToken(), expires);
-  }
-
   /** Emits `error`, unless the cause is that the room was left. */
   #reportError(error: SnugError): void {
-    if (error !== this.#endedBy) this.#emitError(error);
+    if (error !== this.#transport.endedBy) this.#emitError(error);
   }
 }
 
