@@ -20,9 +20,11 @@ export interface ConnectionEvents {
   push(push: Push): void;
   /** Called once when the connection has ended. `code` is the close code, or 1006 if there was none. */
   lost(isOpened: boolean, code: number): void;
+  /** Called if the deadline of a reply has passed. If it returns true, the connection does not count as lost. */
+  late?: ((name: string | number) => boolean) | undefined;
 }
 
-/** An open or opening WebSocket to a room. */
+/** An open or opening WebSocket to a room, or to many. */
 export class Connection {
   readonly #socket: WebSocket;
   readonly #events: ConnectionEvents;
@@ -93,6 +95,7 @@ export class Connection {
   close(code = WILL_RECONNECT): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#deadlines.clear();
     clearTimeout(this.#timer);
     clearInterval(this.#pingTimer);
     this.#socket.onmessage = null;
@@ -106,8 +109,9 @@ export class Connection {
       if (this.#isClosed) return;
       try {
         const push: Push = JSON.parse(line);
-        const { type } = push;
-        if (type === "welcome" || (type === "pong" && push.id === undefined)) this.settle(type);
+        const { type, id } = push as { type: string; id?: unknown };
+        // No deadline has the name of another push without an id.
+        if (id === undefined) this.settle(type === "hello" ? "welcome" : type);
         this.#events.push(push);
       } catch {
         // Not JSON, or not an object of the protocol.
@@ -129,8 +133,14 @@ export class Connection {
   #checkDeadlines(): void {
     this.#observe();
     const now = performance.now();
-    if ([...this.#deadlines.values()].some((deadline) => deadline <= now)) this.#onLost();
-    else this.#startTimer();
+    for (const [name, deadline] of this.#deadlines) {
+      if (deadline > now) continue;
+      this.settle(name);
+      if (!this.#events.late?.(name)) return this.#onLost();
+      // Only a part of the server may hang.
+      this.ping(this.#timeoutMs / 3);
+    }
+    this.#startTimer();
   }
 
   /** Extends the deadlines if a frame is being transmitted, however slowly. */

@@ -5,7 +5,13 @@ export type { GetToken } from "./credentials.js";
 export { SnugError } from "./error.js";
 export type { HistoryOptions } from "./history.js";
 export type { Gap } from "./offset-tracker.js";
-export type { PublishOptions, RoomOptions, SignalOptions } from "./options.js";
+export type {
+  PublishOptions,
+  RoomOptions,
+  RoomSettings,
+  SessionOptions,
+  SignalOptions,
+} from "./options.js";
 export type { Members } from "./presence.js";
 export type * from "./protocol.js";
 export { joinRoom, Room, type RoomEvents } from "./room.js";
@@ -19,5 +25,6 @@ export type {
   StateOf,
 } from "./room-types.js";
 export type { Published } from "./send-queue.js";
+export { createSnug, Session, type SessionEvents } from "./session.js";
 export type * from "./session-protocol.js";
 export type { ConnectionStatus, StatusChange } from "./transport.js";

@@ -5,19 +5,19 @@ import { Connection } from "./connection.js";
 import { Credentials, TIMER_MS_MAX } from "./credentials.js";
 import { SnugError } from "./error.js";
 import { isOffline, watchNetwork } from "./network.js";
-import type { ConnectionOptions } from "./options.js";
+import type { SessionOptions } from "./options.js";
 import type { Closing, Welcome } from "./protocol.js";
-import { type JoinRefusal, probeRefusal } from "./refusal-probe.js";
+import { probeRefusal } from "./refusal-probe.js";
 import type { ConnectionStatus, Transport, TransportEvents } from "./transport.js";
 
 /** A connection that lasts this long resets the backoff. */
-const STABLE_MS = 5_000;
+export const STABLE_MS = 5_000;
 /** After this many failures in a row, one without a known reason makes the client request a new token. */
 const UNEXPLAINED_MAX = 3;
 /** Deadline for the ping that checks the connection when the page becomes visible or the network returns. */
 const PROBE_MS = 3_000;
 /** Default bounds of the random delay before a reconnection attempt. */
-const BACKOFF = { minMs: 500, maxMs: 30_000 };
+export const BACKOFF = { minMs: 500, maxMs: 30_000 };
 const noNetwork = () => new SnugError("offline", "No network", true);
 /** Returns true for close codes after which the client does not reconnect. */
 const isFinal = (code: number) => code >= 4100 && code < 4200;
@@ -27,12 +27,17 @@ const CODES_OF_CLOSES: Record<number, string> = { 4100: "kicked", 4101: "banned"
 export const errorOfClose = ({ code, reason, reconnect, ref }: Omit<Closing, "type">) =>
   new SnugError(CODES_OF_CLOSES[code] ?? reason, reason, reconnect, undefined, ref);
 
+/** Returns true for rejections of the token. */
+export const isAboutToken = ({ code }: SnugError) => code.startsWith("token_");
+/** Returns true for rejections of tokens that a new token or a later attempt can fix. */
+export const isAboutTime = ({ code }: SnugError) => /expired|not_yet/.test(code);
+
 /** Callbacks of a lifeline. */
 export interface LifelineEvents extends TransportEvents {
-  /** Returns the address of the next connection. Throws a `TypeError` if the URL is invalid. */
-  url(): string;
   /** Sends a new token on the open connection, and returns its expiry. */
   refresh(token: string): Promise<{ expires: number }>;
+  /** Called if a reply is late. If it returns true, the connection does not count as lost. */
+  late?: (name: string | number) => boolean;
 }
 
 /** A client's connections to one address, one after the other, each on a WebSocket of its own. */
@@ -40,6 +45,7 @@ export class Lifeline implements Transport {
   status: ConnectionStatus = "connecting";
   endedBy: SnugError | undefined;
   readonly #events: LifelineEvents;
+  readonly #url: () => string;
   readonly #WebSocket: typeof WebSocket;
   readonly #timeoutMs: number;
   readonly #backoff: Backoff;
@@ -56,7 +62,8 @@ export class Lifeline implements Transport {
   /** Number of consecutive tokens rejected for a reason other than their time. */
   #rejectedTokens = 0;
 
-  constructor(options: ConnectionOptions, events: LifelineEvents) {
+  /** `url` returns the address of the next connection, and throws a `TypeError` if it is invalid. */
+  constructor(options: SessionOptions, events: LifelineEvents, url: () => string) {
     const { timeoutMs = 10_000, backoff = BACKOFF, getToken } = options;
     const socket = options.WebSocket ?? globalThis.WebSocket;
     if (!socket) throw new TypeError("No WebSocket: pass that of 'ws'");
@@ -65,8 +72,8 @@ export class Lifeline implements Transport {
     this.#timeoutMs = timeoutMs;
     this.#backoff = backoff;
     this.#credentials = new Credentials(getToken);
-    // Throws a `TypeError` if the URL is invalid.
-    events.url();
+    this.#url = url;
+    url();
     this.#stopWatching = watchNetwork(
       () => this.#onNetworkBack(),
       () => this.#onNetworkLost(),
@@ -119,6 +126,24 @@ export class Lifeline implements Transport {
     this.#setStatus("disconnected", error);
   }
 
+  /** Renews the token on the open connection, also before it expires. */
+  async renewToken(): Promise<void> {
+    try {
+      const token = await this.#credentials.renew();
+      if (token === undefined || !this.#isConnected) return;
+      const { expires } = await this.#events.refresh(token);
+      this.#scheduleRenewal(expires);
+    } catch (error) {
+      const { code } = error as SnugError;
+      // The next connection uses the new token.
+      if (code === "connection_lost") return;
+      // If no new token is available, the current one may still be valid.
+      if (code !== "token_unavailable") this.#credentials.discard();
+      if (error !== this.endedBy) this.#events.error(error as SnugError);
+      this.#scheduleRenewal();
+    }
+  }
+
   get #isConnected(): boolean {
     return this.status === "connected";
   }
@@ -137,7 +162,7 @@ export class Lifeline implements Transport {
       return;
     }
     if (attempt !== this.#attempt) return;
-    const url = this.#events.url();
+    const url = this.#url();
     const protocols = token === undefined ? ["snug.v1"] : ["snug.v1", `bearer.${token}`];
     let socket: WebSocket;
     try {
@@ -157,6 +182,7 @@ export class Lifeline implements Transport {
         const refusal = await probeRefusal(url, token, this.#timeoutMs);
         if (attempt === this.#attempt) this.#onRefusal(refusal);
       },
+      late: this.#events.late,
     });
   }
 
@@ -169,26 +195,25 @@ export class Lifeline implements Transport {
     this.#setStatus("connecting", error, Date.now() + ms);
   }
 
-  #onRefusal(refusal: JoinRefusal | undefined): void {
-    if (!refusal) {
+  #onRefusal(error: SnugError | undefined): void {
+    if (!error) {
       // The token may be the reason, even though nothing says so.
       if (this.#failures % UNEXPLAINED_MAX === UNEXPLAINED_MAX - 1) {
         this.#credentials.discard();
         this.#rejectedTokens = 0;
       }
-      return this.#scheduleReconnect(
-        new SnugError("unreachable", "No reply, or none that this page may read", true),
-      );
+      return this.#scheduleReconnect(new SnugError("unreachable", "No reply that this page may read", true));
     }
-    const { error, next } = refusal;
-    if (next === "retry") return this.#scheduleReconnect(error, error.retryAfterMs);
-    if (next === "stop" || !this.#credentials.canRenew) return this.stop(error);
+    if (!isAboutToken(error)) {
+      if (error.retryable) this.#scheduleReconnect(error, error.retryAfterMs);
+      else this.stop(error);
+      return;
+    }
     this.#credentials.discard();
     // A new token can fix an expiry or a wrong clock. After two tokens in a row that were rejected for other
     // reasons, stop.
-    const isAboutTime = error.code === "token_expired" || error.code === "token_not_yet_valid";
-    this.#rejectedTokens = isAboutTime ? 0 : this.#rejectedTokens + 1;
-    if (this.#rejectedTokens > 1) this.stop(error);
+    this.#rejectedTokens = isAboutTime(error) ? 0 : this.#rejectedTokens + 1;
+    if (this.#rejectedTokens > 1 || !this.#credentials.canRenew) this.stop(error);
     else this.#scheduleReconnect(error);
   }
 
@@ -238,25 +263,7 @@ export class Lifeline implements Transport {
     this.#events.status({ status, error, retryAt }, isProblem);
   }
 
-  /** Renews the token on the open connection before it expires. */
-  async #renewToken(): Promise<void> {
-    try {
-      const token = await this.#credentials.renew();
-      if (token === undefined || !this.#isConnected) return;
-      const { expires } = await this.#events.refresh(token);
-      this.#scheduleRenewal(expires);
-    } catch (error) {
-      const { code } = error as SnugError;
-      // The next connection uses the new token.
-      if (code === "connection_lost") return;
-      // If no new token is available, the current one may still be valid.
-      if (code !== "token_unavailable") this.#credentials.discard();
-      if (error !== this.endedBy) this.#events.error(error as SnugError);
-      this.#scheduleRenewal();
-    }
-  }
-
   #scheduleRenewal(expires?: number): void {
-    if (this.#isConnected) this.#credentials.schedule(() => this.#renewToken(), expires);
+    if (this.#isConnected) this.#credentials.schedule(() => this.renewToken(), expires);
   }
 }

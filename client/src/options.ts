@@ -40,8 +40,14 @@ export interface RoomOptions {
   WebSocket?: unknown;
 }
 
-/** The options that concern the connection. */
-export type ConnectionOptions = Pick<RoomOptions, "getToken" | "timeoutMs" | "backoff" | "WebSocket">;
+/** Options of `createSnug`: those that concern the connection. */
+export type SessionOptions = Pick<
+  RoomOptions,
+  "url" | "getToken" | "user" | "timeoutMs" | "backoff" | "WebSocket"
+>;
+
+/** Options of `Session.room`: those that concern one room. */
+export type RoomSettings = Pick<RoomOptions, "last" | "presence" | "echo" | "queueMax">;
 
 /** Options of `Room.publish`. */
 export interface PublishOptions {

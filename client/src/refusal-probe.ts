@@ -13,15 +13,19 @@ export interface JoinParameters {
 }
 
 /**
- * Returns the address of a room's WebSocket, with an HTTP scheme. Throws a `TypeError` if `base` is not an
- * HTTP or WebSocket URL.
+ * Returns the address of the WebSocket in a folder of the API, with an HTTP scheme. `base` is the page's origin by
+ * default. Throws a `TypeError` if it is not an HTTP or WebSocket URL.
  */
-export function roomSocketUrl(base: string, room: string, parameters: JoinParameters): string {
-  const { resume, last, presence, echo } = parameters;
+export function socketUrl(
+  base = globalThis.location?.origin,
+  folder = "",
+  { resume, last, presence, echo }: JoinParameters = {},
+): string {
+  if (!base) throw new TypeError("url is required");
   const url = new URL(base);
   url.protocol = url.protocol.replace("ws", "http");
   if (!/^http/.test(url.protocol)) throw new TypeError(`url must be HTTP or WebSocket: ${base}`);
-  url.pathname = `${url.pathname.replace(/\/$/, "")}/v1/rooms/${encodeURIComponent(room)}/socket`;
+  url.pathname = `${url.pathname.replace(/\/$/, "")}/v1/${folder}socket`;
   url.search = "";
   url.hash = "";
   if (resume) {
@@ -33,23 +37,16 @@ export function roomSocketUrl(base: string, room: string, parameters: JoinParame
   return url.href;
 }
 
-/** A refused join request. */
-export interface JoinRefusal {
-  error: SnugError;
-  /** The next step: retry later, retry with a new token, or stop. */
-  next: "retry" | "renew" | "stop";
-}
-
 /**
  * Requests the WebSocket's address without `Upgrade`, because a failed WebSocket does not expose the HTTP
- * response. Returns `undefined` if the server would accept the connection, if it cannot be reached, or if the
+ * response. Returns the refusal, or `undefined` if the server would accept the connection, if it cannot be reached, or if the
  * response cannot be read, for example because of the page's Content-Security-Policy.
  */
 export async function probeRefusal(
   url: string,
   token: string | undefined,
   timeoutMs: number,
-): Promise<JoinRefusal | undefined> {
+): Promise<SnugError | undefined> {
   // `AbortSignal.timeout` is missing in Safari before 16 and in React Native.
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), timeoutMs);
@@ -68,8 +65,8 @@ export async function probeRefusal(
     if (!code) return undefined;
     const seconds = Number(response.headers.get("retry-after"));
     const retryAfterMs = seconds > 0 ? seconds * 1000 : undefined;
-    const next = status === 401 ? "renew" : status === 429 || status >= 500 ? "retry" : "stop";
-    return { error: new SnugError(code, detail ?? code, next !== "stop", retryAfterMs, ref), next };
+    const isRetryable = status === 401 || status === 429 || status >= 500;
+    return new SnugError(code, detail ?? code, isRetryable, retryAfterMs, ref);
   } catch {
     return undefined;
   } finally {

@@ -8,7 +8,7 @@ import { type Gap, OffsetTracker } from "./offset-tracker.js";
 import type { PublishOptions, RoomOptions, SignalOptions } from "./options.js";
 import { applyDiff, Roster } from "./presence.js";
 import type { Capability, ErrorPush, JsonObject, Message, Position, Push, Welcome } from "./protocol.js";
-import { type JoinParameters, roomSocketUrl } from "./refusal-probe.js";
+import { type JoinParameters, socketUrl } from "./refusal-probe.js";
 import { Requests } from "./requests.js";
 import { roomNameFault } from "./room-name.js";
 import type {
@@ -21,7 +21,7 @@ import type {
   StateOf,
 } from "./room-types.js";
 import { type Published, SendQueue } from "./send-queue.js";
-import type { ConnectionStatus, StatusChange, Transport } from "./transport.js";
+import type { ConnectionStatus, RoomTransportEvents, StatusChange, Transport } from "./transport.js";
 
 /** Events of a room and their arguments. */
 export interface RoomEvents<Types extends RoomTypes = RoomTypes> {
@@ -53,8 +53,12 @@ export interface RoomEvents<Types extends RoomTypes = RoomTypes> {
  * code `bad_room`.
  */
 export function joinRoom<Types extends RoomTypes = RoomTypes>(options: RoomOptions): Room<Types> {
-  return new Room(options);
+  // The application may use the same object for another room.
+  return new Room({ ...options });
 }
+
+/** Creates the way to a room. */
+type OpenTransport = (events: RoomTransportEvents) => Transport;
 
 /** A joined room. Create one with `joinRoom`. */
 export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvents<Types>> {
@@ -82,20 +86,26 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   #isSendingState = false;
   #hasWarned = false;
 
-  constructor(options: RoomOptions) {
+  /** Without `open`, the room gets a socket of its own. */
+  constructor(
+    options: RoomOptions,
+    open: OpenTransport = (events) =>
+      new Lifeline(options, events, () =>
+        socketUrl(options.url, `rooms/${options.room}/`, events.parameters()),
+      ),
+  ) {
     super();
-    const { room, url = globalThis.location?.origin } = options;
+    const { room } = options;
     const fault = roomNameFault(room);
-    if (!url) throw new TypeError("url is required");
     this.name = room;
     this.#options = options;
     this.#queue = new SendQueue(options.queueMax);
-    this.#transport = new Lifeline(options, {
-      url: () => roomSocketUrl(url, room, this.#joinParameters()),
-      push: (push) => this.#onPush(push),
-      lost: (isStable) => this.#onLost(isStable),
-      status: (change, isProblem) => this.#onStatus(change, isProblem),
-      error: (error) => this.#emitError(error),
+    this.#transport = open({
+      parameters: this.#joinParameters,
+      push: this.#onPush,
+      lost: this.#onLost,
+      status: this.#onStatus,
+      error: this.#emitError,
       refresh: (token) => this.#request({ type: "refresh", token }),
     });
     this.#requests = new Requests(this.#transport);
@@ -201,8 +211,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
    * for a warning on the console.
    */
   reconnect(): void {
-    const { endedBy } = this.#transport;
-    if (endedBy) this.#warn(`reconnect() has no effect (${endedBy.code}): call joinRoom again`);
+    if (this.#endedBy) this.#warn(`reconnect() has no effect (${this.#endedBy.code}): call joinRoom again`);
     this.#transport.reconnect();
   }
 
@@ -218,9 +227,12 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     return this.status === "connected";
   }
 
+  get #endedBy(): SnugError | undefined {
+    return this.#transport.endedBy;
+  }
+
   async #publish(data: unknown, { event, key }: PublishOptions): Promise<Published> {
-    const { endedBy } = this.#transport;
-    if (endedBy) throw endedBy;
+    if (this.#endedBy) throw this.#endedBy;
     const messageKey = `${key ?? `${this.#keyPrefix}.${++this.#keysGenerated}`}`;
     const isQueued = this.#queue.has(messageKey);
     const outcome = this.#queue.add({ key: messageKey, event, data });
@@ -230,19 +242,18 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   }
 
   readonly #request: Requests["send"] = (command) => {
-    const { endedBy } = this.#transport;
-    return endedBy ? Promise.reject(endedBy) : this.#requests.send(command);
+    return this.#endedBy ? Promise.reject(this.#endedBy) : this.#requests.send(command);
   };
 
-  #joinParameters(): JoinParameters {
+  readonly #joinParameters = (): JoinParameters => {
     const { last, presence, echo } = this.#options;
     // A client without the capability `receive` has not missed any messages.
     const canReceive = !this.#welcome || this.#welcome.can.includes("receive");
     const resume = canReceive ? this.#offsets.position : undefined;
     return { resume, last, presence, echo };
-  }
+  };
 
-  #onLost(isStable: boolean): void {
+  readonly #onLost = (isStable: boolean): void => {
     if (isStable) this.#offsets.settle();
     if (this.#isConnected) this.#requests.onDisconnected();
     clearTimeout(this.#pauseTimer);
@@ -251,20 +262,20 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     this.#replayUntil = undefined;
     this.#queue.onDisconnected();
     this.#roster.reset();
-  }
+  };
 
-  #onStatus(change: StatusChange, isProblem: boolean): void {
-    const { status, error } = change;
-    if (status === "disconnected" && error) {
+  readonly #onStatus = (change: StatusChange, isProblem: boolean): void => {
+    const error = change.error as SnugError;
+    if (change.status === "disconnected") {
       this.#queue.close(error);
       this.#requests.close(error);
     }
-    if (!this.emit("status", change) && isProblem && error) this.#warnOnce(error);
-  }
+    if (!this.emit("status", change) && isProblem) this.#warnOnce(error);
+  };
 
-  #emitError(error: SnugError): void {
+  readonly #emitError = (error: SnugError): void => {
     if (!this.emit("error", error)) this.#warnOnce(error);
-  }
+  };
 
   /** Logs the first problem that no listener hears of. */
   #warnOnce({ code, message }: SnugError): void {
@@ -277,7 +288,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     console.warn(`snug-client, room '${this.name}': ${text}.`);
   }
 
-  #onPush(push: Push): void {
+  readonly #onPush = (push: Push): void => {
     switch (push.type) {
       case "welcome":
         return this.#onWelcome(push);
@@ -298,7 +309,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
       case "error":
         return this.#onError(push);
     }
-  }
+  };
 
   #onWelcome(welcome: Welcome): void {
     const { user = this.#options.user } = this;
@@ -467,7 +478,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
 
   /** Emits `error`, unless the cause is that the room was left. */
   #reportError(error: SnugError): void {
-    if (error !== this.#transport.endedBy) this.#emitError(error);
+    if (error !== this.#endedBy) this.#emitError(error);
   }
 }
 

@@ -56,4 +56,6 @@ export interface TransportEvents {
 export interface RoomTransportEvents extends TransportEvents {
   /** Returns with which options and from which position the room joins. */
   parameters(): JoinParameters;
+  /** Sends a new token on the open connection, and returns its expiry. */
+  refresh(token: string): Promise<{ expires: number }>;
 }

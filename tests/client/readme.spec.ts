@@ -33,7 +33,8 @@ it("runs the examples of the client's README", async () => {
       waiters.push({ line, done });
       if (line.test(printed.join("\n"))) done();
     });
-  const moderator = { rooms: { lobby: ["receive", "publish", "signal", "presence", "history", "moderate"] } };
+  const capabilities = ["receive", "publish", "signal", "presence", "history", "moderate"];
+  const moderator = { rooms: { lobby: capabilities, "team:*": capabilities } };
   const WEBHOOK_SECRET = `whsec_${Buffer.from(SECRET).toString("base64")}`;
   const received = async (type: string, data: object) => {
     const [body, id, now] = [JSON.stringify({ type, data }), "msg-1", new Date()];
@@ -52,6 +53,7 @@ it("runs the examples of the client's README", async () => {
     process: { env: { JWT_SECRET: SECRET, WEBHOOK_SECRET } },
     received,
     joinRoom: (options: client.RoomOptions) => client.joinRoom({ ...options, url: worker.origin }),
+    createSnug: (options: client.SessionOptions) => client.createSnug({ ...options, url: worker.origin }),
     fetch: async (path: string) => new Response(path === "/chat-token" ? await token(moderator) : undefined),
     botToken: () => token({ sub: "bot" }),
     console: { log },
@@ -63,12 +65,14 @@ it("runs the examples of the client's README", async () => {
   const afterExample: Record<number, string> = {
     6: "await wait(/here: .*Bob/);",
     7: 'bob.signal({}, { event: "typing" }); await wait(/bob is typing/);',
-    13: `await receive(await received("room.events", { events: [{ seq: 7, type: "member.joined" }] }));
+    14: `await receive(await received("room.events", { events: [{ seq: 7, type: "member.joined" }] }));
       const proposed = { messages: [{ data: "spam" }, { data: "hello" }] };
       console.log(await (await receive(await received("room.publish", proposed))).json(), annsToken);`,
   };
   const code = examples
     .map((example, index) => example.replace(/^import .*$/gm, "") + (afterExample[index] ?? ""))
+    // Another example calls its own object "snug", too.
+    .map((example) => (example.includes("createSnug(") ? `{ ${example} }` : example))
     .join("\n");
   const names = Object.keys(globals);
   const run = new Function(...names, `return (async () => { ${code} })();`);
@@ -87,6 +91,11 @@ it("runs the examples of the client's README", async () => {
   const [annsToken = ""] = printed.flatMap((line) => line.split(`${JSON.stringify(response)} `)[1] ?? []);
   await joinAndConnect(worker.origin, "news", { getToken: () => annsToken });
   expect(printed).toContain("ended: left");
+  expect(printed).toContain("general: ann says hello");
+  expect(printed.filter((line) => line.startsWith("connection:"))).toEqual([
+    "connection: connected ",
+    "connection: disconnected left",
+  ]);
   expect(printed.filter((line) => /refused|not stored|lost/.test(line))).toEqual([]);
   expect([...bob.members.keys()]).toContain("bob");
   const { value } = await bob.history().next();
@@ -109,11 +118,13 @@ function fields(source: string, name: string): string[] {
 const sources = (...files: string[]) => files.map((file) => read(`src/${file}.ts`)).join("\n");
 
 it("documents every option, event and error code of the client", () => {
-  const source = sources("options", "room", "send-queue", "credentials", "history");
+  const files = ["options", "room", "send-queue", "credentials", "history"];
+  const source = sources(...files, "lifeline", "multiplexer", "session", "subscription");
   const options = fields(source, "RoomOptions");
   expect(options).toHaveLength(11);
   expect(rows("Options").sort()).toEqual(options.sort());
   for (const name of fields(source, "RoomEvents")) expect(readme).toContain(`room.on("${name}"`);
+  for (const name of fields(source, "SessionEvents")) expect(readme).toContain(`snug.on("${name}"`);
   const codes = [...source.matchAll(/new SnugError\(\s*"(\w+)"/g)].map(([, code = ""]) => code);
   expect(codes.length).toBeGreaterThan(5);
   for (const code of codes)

@@ -22,7 +22,9 @@ const quick = { timeoutMs: 1_000, backoff: { minMs: 5, maxMs: 20 } };
 
 /** A connection, as the server sees it. */
 interface Peer {
-  /** The path and query of the join request. */
+  /** The path of the join request. */
+  path: string;
+  /** Its query. */
   query: URLSearchParams;
   protocols: string[];
   sends(...pushes: object[]): void;
@@ -56,8 +58,10 @@ async function startScriptedServer() {
         else listeners.splice(index, 1)[0]?.take(command as never);
       }
     });
+    const { pathname, searchParams } = new URL(request.url ?? "", "http://server");
     const peer: Peer = {
-      query: new URL(request.url ?? "", "http://server").searchParams,
+      path: pathname,
+      query: searchParams,
       protocols: (request.headers["sec-websocket-protocol"] ?? "").split(", "),
       sends: (...pushes) => socket.send(pushes.map((push) => JSON.stringify(push)).join("\n")),
       receives: (type) =>
@@ -200,6 +204,15 @@ it("the client logs a warning if it is to reconnect after it has left", async ()
   expect(warnings).toEqual([
     "snug-client, room 'lobby': reconnect() has no effect (left): call joinRoom again.",
   ]);
+});
+
+it("the client joins its room again if the application uses its options for another one", async () => {
+  const server = await startScriptedServer();
+  const options = { url: server.url, room: "lobby", getToken: () => "a.b.c", ...quick };
+  const room = joinRoom(options);
+  onTestFinished(() => room.leave());
+  options.room = "elsewhere";
+  expect((await server.connection()).path).toBe("/v1/rooms/lobby/socket");
 });
 
 it("the client ignores unknown pushes and fields", async () => {

@@ -1,0 +1,118 @@
+// Many rooms over one connection.
+
+import { Emitter } from "./emitter.js";
+import { SnugError } from "./error.js";
+import { Multiplexer } from "./multiplexer.js";
+import type { RoomSettings, SessionOptions } from "./options.js";
+import { Room } from "./room.js";
+import type { RoomTypes } from "./room-types.js";
+import type { ConnectionStatus, StatusChange } from "./transport.js";
+
+/** Events of a session and their arguments. */
+export interface SessionEvents {
+  /** State of the connection. Each room has its own, too. */
+  status: StatusChange;
+  /** An error about the connection that no promise reports, such as a failed `getToken`. The session goes on. */
+  error: SnugError;
+}
+
+/**
+ * Connects to the server, for many rooms over one connection. Returns immediately.
+ *
+ * Throws a `TypeError` if `url` is missing or invalid, or if the platform has no `WebSocket` and none was passed.
+ */
+export function createSnug(options: SessionOptions = {}): Session {
+  // The application may change the object later.
+  return new Session({ ...options });
+}
+
+/** A connection with many rooms. Create one with `createSnug`. */
+export class Session extends Emitter<SessionEvents> {
+  readonly #multiplexer: Multiplexer;
+  readonly #options: SessionOptions;
+  readonly #rooms = new Map<string, SharedRoom>();
+  #hasWarned = false;
+
+  constructor(options: SessionOptions = {}) {
+    super();
+    this.#options = options;
+    this.#multiplexer = new Multiplexer(options, {
+      status: (change, isProblem) => {
+        const { error } = change;
+        if (!this.emit("status", change) && isProblem && error) this.#warnOnce(error);
+      },
+      error: (error) => {
+        if (!this.emit("error", error)) this.#warnOnce(error);
+      },
+      left: (room) => this.#rooms.delete(room),
+    });
+    this.#multiplexer.start();
+  }
+
+  /** State of the connection. */
+  get status(): ConnectionStatus {
+    return this.#multiplexer.status;
+  }
+
+  /** Own user id, once connected. */
+  get user(): string | undefined {
+    return this.#multiplexer.hello?.user;
+  }
+
+  /**
+   * Joins a room, and returns it immediately. If it is joined already, returns the same object, and the options have
+   * no effect. The client leaves the room when `leave` was called as often as this.
+   *
+   * Throws a `TypeError` if `name` is not a string. If it is invalid, the room ends with the code `bad_room`.
+   */
+  room<Types extends RoomTypes = RoomTypes>(name: string, options: RoomSettings = {}): Room<Types> {
+    const joined = this.#rooms.get(name);
+    if (joined) return joined.share() as Room as Room<Types>;
+    const { last, presence, echo, queueMax } = options;
+    const { user } = this.#options;
+    const room = new SharedRoom({ room: name, last, presence, echo, queueMax, user }, (events) =>
+      this.#multiplexer.open(name, events),
+    );
+    this.#rooms.set(name, room);
+    return room as Room as Room<Types>;
+  }
+
+  /**
+   * Reconnects, and joins all rooms, immediately instead of waiting for the next attempt, even if the browser says
+   * that it is offline. The client does this itself when the network returns.
+   */
+  reconnect(): void {
+    this.#multiplexer.reconnect();
+  }
+
+  /** Leaves all rooms and closes the connection permanently. */
+  close(): void {
+    this.#multiplexer.stop(new SnugError("left", "close() was called"), 1000);
+  }
+
+  /** Logs the first problem that no listener hears of. */
+  #warnOnce({ code, message }: SnugError): void {
+    if (this.#hasWarned || code === "left") return;
+    this.#hasWarned = true;
+    console.warn(`snug-client: ${code}: ${message}. Listen to 'status' and 'error' to handle this.`);
+  }
+}
+
+/** A room that is left when all who use it have left it. */
+class SharedRoom extends Room {
+  #uses = 1;
+
+  share(): this {
+    this.#uses++;
+    return this;
+  }
+
+  override reconnect(): void {
+    if (this.status !== "disconnected") super.reconnect();
+    else console.warn(`snug-client, room '${this.name}': reconnect() has no effect: call room() again.`);
+  }
+
+  override leave(): void {
+    if (--this.#uses <= 0) super.leave();
+  }
+}
