@@ -1,10 +1,21 @@
-// The React hook.
+// The React hook, and the provider of a connection with many rooms.
 
-import { useEffect, useRef, useState, useSyncExternalStore } from "react";
-import type { RoomOptions } from "./options.js";
+import {
+  createContext,
+  createElement,
+  type ReactNode,
+  useContext,
+  useEffect,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from "react";
+import type { GetToken } from "./credentials.js";
+import type { RoomOptions, RoomSettings, SessionOptions } from "./options.js";
 import type { Message } from "./protocol.js";
 import { joinRoom, type Room } from "./room.js";
 import type { MembersOf, MessageOf, RoomTypes } from "./room-types.js";
+import { createSnug, type Session } from "./session.js";
 import type { StatusChange } from "./transport.js";
 
 /** State of a room for rendering. */
@@ -32,6 +43,32 @@ export interface UseRoomOptions extends Omit<RoomOptions, "room"> {
   keep?: number;
 }
 
+/** Settings of `useRoom` inside `SnugProvider`: those of `Session.room`, and `keep`. */
+export interface UseRoomSettings extends RoomSettings {
+  /** Maximum number of messages in `messages`. Default: 200. */
+  keep?: number;
+}
+
+/** Properties of `SnugProvider`: a session, or the options for one. */
+export interface SnugProviderProps {
+  /** A session of `createSnug`. The provider does not close it. */
+  snug?: Session;
+  /** Options of a session that is created when the provider mounts, and closed when it unmounts. */
+  options?: SessionOptions;
+  children?: ReactNode;
+}
+
+/** State of a connection with many rooms for rendering. */
+export interface SnugView extends StatusChange {
+  /** The connection. `undefined` until the provider has mounted. */
+  snug: Session | undefined;
+  /** Own user id, once connected. */
+  user: string | undefined;
+}
+
+/** State before the provider has mounted. */
+const initialSnugView: SnugView = { snug: undefined, user: undefined, status: "connecting" };
+
 /** State before the join. */
 const initialView: RoomView = {
   room: undefined,
@@ -41,38 +78,101 @@ const initialView: RoomView = {
   count: 0,
 };
 
+/** The rooms of the provider. `null` until it has mounted, and `undefined` without one. */
+const SharedRooms = createContext<SharedStores | null | undefined>(undefined);
+
 /**
- * Joins a room while the component is mounted, and leaves it on unmount. Waits while `room` is `undefined` or
+ * Gives all components inside it one connection for their rooms: `useRoom(name)`.
+ *
+ * If `url` or `user` in `options` changes, the provider connects again. A new `getToken` function takes effect with
+ * the next token. Changes to other options have no effect.
+ */
+export function SnugProvider({ snug, options = {}, children }: SnugProviderProps) {
+  const latest = useRef(options);
+  latest.current = options;
+  const [own, setOwn] = useState<{ session: Session; url: unknown; user: unknown }>();
+  const { url, user } = options;
+  useEffect(() => {
+    if (snug) return undefined;
+    const { getToken, ...others } = latest.current;
+    const session = createSnug({ ...others, url, user, getToken: getToken && latestToken(latest) });
+    setOwn({ session, url, user });
+    return () => session.close();
+  }, [snug, url, user]);
+  // Until the effect has run, the session is that of the previous user.
+  const isCurrent = own !== undefined && own.url === url && own.user === user;
+  const session = snug ?? (isCurrent ? own.session : undefined);
+  return createElement(SharedRooms.Provider, { value: session ? storesOf(session) : null }, children);
+}
+
+/** Returns the connection of the `SnugProvider`, and renders again when its state changes. */
+export function useSnug(): SnugView {
+  const stores = useContext(SharedRooms);
+  if (stores === undefined) throw new Error("useSnug needs a SnugProvider around it");
+  const view = stores?.getView ?? (() => initialSnugView);
+  return useSyncExternalStore(stores?.subscribe ?? subscribeToNothing, view, view);
+}
+
+/**
+ * Joins a room while the component is mounted, and leaves it on unmount. Waits while the room's name is `undefined` or
  * `null`.
  *
- * If `room`, `url` or `user` changes, the hook leaves and joins again. A new `getToken` function takes effect
- * with the next token. Changes to other options have no effect after the join. If messages are lost and
- * cannot be recovered, `messages` is cleared and reloaded with the newest ones.
+ * With a name, the room is one of the `SnugProvider` around the component. Components that use the same room share it
+ * and its messages, and the settings of the first hold. The client leaves the room when the last of them unmounts.
+ *
+ * With options, the room has a connection of its own. If `room`, `url` or `user` changes, the hook leaves and joins
+ * again. A new `getToken` function takes effect with the next token. Changes to other options have no effect after the
+ * join.
+ *
+ * If messages are lost and cannot be recovered, `messages` is cleared and reloaded with the newest ones.
  */
-export function useRoom<Types extends RoomTypes = RoomTypes>(options: UseRoomOptions): RoomView<Types> {
+export function useRoom<Types extends RoomTypes = RoomTypes>(
+  name: string | null | undefined,
+  settings?: UseRoomSettings,
+): RoomView<Types>;
+export function useRoom<Types extends RoomTypes = RoomTypes>(options: UseRoomOptions): RoomView<Types>;
+export function useRoom(
+  nameOrOptions: string | null | undefined | UseRoomOptions,
+  settings: UseRoomSettings = {},
+): RoomView {
+  const isShared = typeof nameOrOptions !== "object" || nameOrOptions === null;
+  const options: UseRoomOptions = isShared ? { ...settings, room: nameOrOptions } : nameOrOptions;
+  const provided = useContext(SharedRooms);
+  if (isShared && provided === undefined)
+    throw new Error("useRoom with a name needs a SnugProvider around it");
+  const stores = isShared ? provided : undefined;
   const latest = useRef(options);
   latest.current = options;
   const [store, setStore] = useState<Store>();
   const { room, url, user } = options;
   // The other options are read from `latest` when they are needed.
   useEffect(() => {
-    if (room === undefined || room === null) return undefined;
+    if (room === undefined || room === null || stores === null) return undefined;
     const { keep, getToken, ...others } = latest.current;
-    const current = () =>
-      latest.current.getToken?.() ?? Promise.reject(new Error("getToken is no longer set"));
-    const joined = new Store(joinRoom({ ...others, room, url, user, getToken: getToken && current }), {
-      url,
-      user,
-      keep,
-    });
+    const joined = stores
+      ? stores.open(room, latest.current)
+      : new Store(joinRoom({ ...others, room, url, user, getToken: getToken && latestToken(latest) }), {
+          url,
+          user,
+          keep,
+        });
     setStore(joined);
     return () => joined.leave();
-  }, [room, url, user]);
+  }, [room, url, user, stores]);
   // Until the effect has run, the store still belongs to the previous room.
-  const isCurrent = store !== undefined && store.name === room && store.url === url && store.user === user;
+  const isCurrent =
+    store !== undefined &&
+    store.name === room &&
+    store.url === url &&
+    store.user === user &&
+    store.owner === (stores ?? undefined);
   const view = () => (isCurrent ? store.view : initialView);
-  return useSyncExternalStore(store?.subscribe ?? subscribeToNothing, view, view) as RoomView<Types>;
+  return useSyncExternalStore(store?.subscribe ?? subscribeToNothing, view, view);
 }
+
+/** Returns a function that calls the newest `getToken`. */
+const latestToken = (latest: { current: { getToken?: GetToken | undefined } }) => () =>
+  latest.current.getToken?.() ?? Promise.reject(new Error("getToken is no longer set"));
 
 const subscribeToNothing = () => () => {};
 
@@ -83,13 +183,20 @@ class Store {
   readonly name: string;
   readonly url: string | undefined;
   readonly user: string | undefined;
+  /** The stores that it is one of, if components share it. */
+  readonly owner: SharedStores | undefined;
   readonly #keep: number;
   readonly #listeners = new Set<() => void>();
   /** Number of gaps so far. A reload that started before the latest gap is discarded. */
   #gaps = 0;
 
-  constructor(room: Room, { url, user, keep = 200 }: Pick<UseRoomOptions, "url" | "user" | "keep">) {
+  constructor(
+    room: Room,
+    { url, user, keep = 200 }: Pick<UseRoomOptions, "url" | "user" | "keep">,
+    owner?: SharedStores,
+  ) {
     this.#room = room;
+    this.owner = owner;
     this.name = room.name;
     this.url = url;
     this.user = user;
@@ -109,6 +216,12 @@ class Store {
   };
 
   leave() {
+    if (this.owner) this.owner.release(this);
+    else this.#room.leave();
+  }
+
+  /** Leaves the room for all components. */
+  end() {
     this.#room.leave();
   }
 
@@ -140,4 +253,57 @@ class Store {
     this.view = { ...this.view, ...change };
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** The stores of a session's rooms, which components share. */
+class SharedStores {
+  readonly #session: Session;
+  readonly #uses = new Map<Store, number>();
+  #view = initialSnugView;
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  readonly getView = () => {
+    const { status, user } = this.#session;
+    const isCurrent = this.#view.snug !== undefined && this.#view.status === status;
+    if (!isCurrent) this.#view = { snug: this.#session, user, status };
+    return this.#view;
+  };
+
+  readonly subscribe = (listener: () => void) =>
+    this.#session.on("status", (change) => {
+      this.#view = { snug: this.#session, user: this.#session.user, ...change };
+      listener();
+    });
+
+  /** Returns the store of a room, joining it if necessary. Each user must call `leave` of the store. */
+  open(name: string, { keep, last, presence, echo, queueMax }: UseRoomSettings): Store {
+    // A room that has ended is joined again.
+    const isOpen = (store: Store) => store.name === name && store.view.status !== "disconnected";
+    const open = [...this.#uses.keys()].find(isOpen);
+    const store =
+      open ?? new Store(this.#session.room(name, { last, presence, echo, queueMax }), { keep }, this);
+    this.#uses.set(store, (this.#uses.get(store) ?? 0) + 1);
+    return store;
+  }
+
+  /** Leaves a store's room if no component uses it any more. */
+  release(store: Store) {
+    const uses = (this.#uses.get(store) ?? 0) - 1;
+    this.#uses.set(store, uses);
+    if (uses > 0) return;
+    this.#uses.delete(store);
+    store.end();
+  }
+}
+
+const storesBySession = new WeakMap<Session, SharedStores>();
+
+/** Returns the stores of a session, which several providers can have. */
+function storesOf(session: Session): SharedStores {
+  const stores = storesBySession.get(session) ?? new SharedStores(session);
+  storesBySession.set(session, stores);
+  return stores;
 }

@@ -13,7 +13,7 @@ import { token } from "../support/tokens.js";
 import { startWorker, type Worker } from "../support/worker.js";
 
 const readme = readFileSync(new URL("../../client/README.md", import.meta.url), "utf8");
-const [, component = ""] = /^```jsx\n(.*?)^```$/ms.exec(readme) ?? [];
+const [component = "", sidebar = ""] = [...readme.matchAll(/^```jsx\n(.*?)^```$/gms)].map(([, text]) => text);
 
 /** Returns the page's script: the component inside a small application. */
 const script = (url: string, jwt: string) => `
@@ -70,6 +70,40 @@ const scriptOfUsers = (url: string, tokens: Record<string, string>) => `
   createRoot(document.getElementById("root")).render(<StrictMode><Page /></StrictMode>);
 `;
 
+/** Returns the script of a page with two panels, which show rooms over one connection. */
+const scriptOfPanels = (url: string, tokens: Record<string, string>) => `
+  import { StrictMode, useState } from "react";
+  import { createRoot } from "react-dom/client";
+  import { SnugProvider, useRoom, useSnug } from "snug-client/react";
+  const tokens = ${JSON.stringify(tokens)};
+  function Panel({ title, name }) {
+    const { room, status, messages, count } = useRoom(name, { last: 10 });
+    return <section aria-label={title}>
+      <p>{String(room?.name)}: {status}, {count}</p>
+      <ul>{messages.map(({ offset, data }) => <li key={offset}>{data}</li>)}</ul>
+    </section>;
+  }
+  function Connection() {
+    const { snug, status, user } = useSnug();
+    return <p>connection: {snug?.status}, {status}, {user}</p>;
+  }
+  function Page() {
+    const [user, setUser] = useState("ann");
+    const [panels, setPanels] = useState(1);
+    const [name, setName] = useState("shared");
+    return <SnugProvider options={{ url: ${JSON.stringify(url)}, user, getToken: () => tokens[user] }}>
+      <Connection />
+      <Panel title="side" name="side" />
+      {panels > 0 && <Panel title="left" name={name} />}
+      {panels > 1 && <Panel title="right" name="shared" />}
+      {[0, 1, 2].map((count) => <button key={count} onClick={() => setPanels(count)}>{count} panels</button>)}
+      <button onClick={() => setName("another")}>Show another room</button>
+      <button onClick={() => setUser("bob")}>Sign in as bob</button>
+    </SnugProvider>;
+  }
+  createRoot(document.getElementById("root")).render(<StrictMode><Page /></StrictMode>);
+`;
+
 const here = new URL("../..", import.meta.url).pathname;
 
 async function bundle(contents: string, globalName?: string) {
@@ -97,6 +131,35 @@ it.each(["undefined", "null", '"lobby"'])("useRoom renders on the server for the
   );
   const html: string = new Function(`${code}; return page.html;`)();
   expect(html.replaceAll("<!-- -->", "")).toBe("<p>undefined, connecting, 0, 0</p>");
+});
+
+it("the README's sidebar renders on the server", async () => {
+  const code = await bundle(
+    `import { renderToString } from "react-dom/server.edge";
+    ${sidebar}
+    export const html = renderToString(<Sidebar getToken={() => ""} user="ann" rooms={["one", "two"]} />);`,
+    "page",
+  );
+  const html: string = new Function(`${code}; return page.html;`)();
+  expect(html.replaceAll("<!-- -->", "")).toBe("<p>connecting </p><b>one: 0</b><b>two: 0</b>");
+});
+
+it("useRoom with a name renders on the server, and needs a provider", async () => {
+  const code = await bundle(
+    `import { renderToString } from "react-dom/server.edge";
+    import { SnugProvider, useRoom } from "snug-client/react";
+    function Page() {
+      const { room, status } = useRoom("lobby");
+      return <p>{String(room)}, {status}</p>;
+    }
+    export const html = renderToString(<SnugProvider><Page /></SnugProvider>);
+    export let error = "";
+    try { renderToString(<Page />); } catch ({ message }) { error = message; }`,
+    "page",
+  );
+  const { html, error } = new Function(`${code}; return page;`)();
+  expect(html.replaceAll("<!-- -->", "")).toBe("<p>undefined, connecting</p>");
+  expect(error).toBe("useRoom with a name needs a SnugProvider around it");
 });
 
 describe.skipIf(!hasChromium)("useRoom", () => {
@@ -191,5 +254,51 @@ describe.skipIf(!hasChromium)("useRoom", () => {
     await page.getByRole("button", { name: "Sign in as bob" }).click();
     await page.getByText("bob: connected as bob").waitFor();
     expectNoConsoleErrors(page, /a request to \S+/);
+  });
+
+  it("shares one connection and each room between the components of a provider", async () => {
+    const tokens = { ann: await token({ sub: "ann" }), bob: await token({ sub: "bob" }) };
+    code = await bundle(scriptOfPanels(line.origin, tokens));
+    const witness = await joinAndConnect(worker.origin, "shared", { user: "witness" });
+    await witness.publish("first");
+    const page = await newContext(browser).then((context) => open(context, "about:blank"));
+    const sockets: string[] = [];
+    page.on("websocket", (socket) => sockets.push(new URL(socket.url()).pathname));
+    await page.goto(site.origin);
+    const panel = (name: string) => page.getByRole("region", { name });
+    const click = (name: string) => page.getByRole("button", { name }).click();
+    const here = (user: string) => [...witness.members.keys()].includes(user);
+    await panel("side").getByText("side: connected, 1").waitFor();
+    await page.getByText("connection: connected, connected, ann").waitFor();
+    await panel("left").getByText("shared: connected, 2").waitFor();
+    await panel("left").getByText("first").waitFor();
+    // The second component gets what the first has received.
+    await click("2 panels");
+    await panel("right").getByText("shared: connected, 2").waitFor();
+    await panel("right").getByText("first").waitFor();
+    // Strict mode mounts the provider twice.
+    expect(sockets.filter((path) => path === "/v1/socket")).toEqual(sockets);
+    expect(sockets.length).toBeLessThanOrEqual(2);
+
+    line.drop();
+    await witness.publish("meanwhile");
+    for (const name of ["left", "right"]) {
+      await panel(name).getByText("meanwhile").waitFor();
+      expect(await panel(name).getByRole("listitem").allTextContents()).toEqual(["first", "meanwhile"]);
+    }
+
+    await click("Show another room");
+    await panel("left").getByText("another: connected, 1").waitFor();
+    expect(here("ann")).toBe(true);
+    await click("0 panels");
+    while (here("ann")) await new Promise((resolve) => witness.on("members", resolve));
+    await panel("side").getByText("side: connected, 1").waitFor();
+    await click("2 panels");
+    await panel("right").getByText("shared: connected, 2").waitFor();
+    await click("Sign in as bob");
+    while (!here("bob") || here("ann")) await new Promise((resolve) => witness.on("members", resolve));
+    await panel("right").getByText("shared: connected, 2").waitFor();
+    await page.getByText("connection: connected, connected, bob").waitFor();
+    expectNoConsoleErrors(page, /WebSocket|ERR_|Failed to|CORS|a request to \S+/);
   });
 });

@@ -173,8 +173,8 @@ describe("the types", () => {
 
   it("of a room's data follow from its events", () => {
     const code = `
-      import { joinRoom, type MessageOf, type Room } from "snug-client";
-      import { useRoom } from "snug-client/react";
+      import { createSnug, joinRoom, type MessageOf, type Room, type Session } from "snug-client";
+      import { SnugProvider, useRoom, useSnug } from "snug-client/react";
       interface Lobby {
         messages: { chat: { text: string }; poll: { options: readonly string[] }; "": number };
         signals: { typing: { isTyping: boolean } };
@@ -199,7 +199,13 @@ describe("the types", () => {
       room.signal({ isTyping: true }, { event: "typing", to: ["bob"] });
       room.setState({ cursor: [1, 2] });
       export const texts = async () => { for await (const message of room.history()) show(message); };
-      export const View = () => useRoom<Lobby>({ room: "lobby" as string | undefined | null }).messages.map(show);`;
+      const snug: Session = createSnug({ url: undefined, getToken: undefined });
+      const shared: Room<Lobby> = snug.room<Lobby>("lobby", { last: 5 });
+      shared.on("message", show);
+      export const View = () => useRoom<Lobby>({ room: "lobby" as string | undefined | null }).messages.map(show);
+      export const Shared = () => useRoom<Lobby>("lobby" as string | undefined | null, { keep: 9 }).messages.map(show);
+      export const status = () => useSnug().status.trim();
+      export const provided = [SnugProvider({ snug }), SnugProvider({ options: { user: "ann" }, children: "text" })];`;
     expect(check(code)).toBe("");
   });
 
