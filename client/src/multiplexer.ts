@@ -11,6 +11,12 @@ import type { Hello, SessionPush } from "./session-protocol.js";
 import { Subscription } from "./subscription.js";
 import type { ConnectionStatus, RoomTransportEvents, Transport, TransportEvents } from "./transport.js";
 
+/**
+ * Joins that wait for a reply at the same time. With all rooms at once, the replies and the replayed messages of the
+ * first would delay the replies of the last beyond their deadline.
+ */
+const JOINS_MAX = 16;
+
 /** Callbacks of a multiplexer. */
 export interface MultiplexerEvents extends Pick<TransportEvents, "status" | "error"> {
   /** Called when a room has ended, before its status changes. */
@@ -30,6 +36,9 @@ export class Multiplexer {
   readonly #lifeline: Lifeline;
   readonly #requests: Requests;
   readonly #subscriptions = new Map<string, Subscription>();
+  /** Rooms that wait for the reply to their `join`, and those that may not send it yet. */
+  readonly #joining = new Set<Subscription>();
+  readonly #queue = new Set<Subscription>();
   #joins = 0;
   #renewal: Promise<void> | undefined;
 
@@ -96,6 +105,18 @@ export class Multiplexer {
     this.#events.left(room);
   }
 
+  /** Makes a room send its `join` when it is its turn. */
+  join(subscription: Subscription): void {
+    this.#queue.add(subscription);
+    this.#joinNext();
+  }
+
+  /** Handles that a room does not wait for the reply to its `join` any more. */
+  joined(subscription: Subscription): void {
+    this.#queue.delete(subscription);
+    if (this.#joining.delete(subscription)) this.#joinNext();
+  }
+
   send(frame: string, reply?: string): void {
     this.#lifeline.send(frame, reply);
   }
@@ -127,7 +148,18 @@ export class Multiplexer {
     for (const subscription of [...this.#subscriptions.values()]) apply(subscription);
   }
 
+  #joinNext(): void {
+    for (const subscription of this.#queue) {
+      if (this.#joining.size >= JOINS_MAX) return;
+      this.#queue.delete(subscription);
+      this.#joining.add(subscription);
+      subscription.sendJoin();
+    }
+  }
+
   #onLost(): void {
+    this.#joining.clear();
+    this.#queue.clear();
     this.#requests.onDisconnected();
     this.#each((one) => one.disconnect());
   }

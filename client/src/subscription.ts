@@ -108,17 +108,21 @@ export class Subscription implements Transport {
 
   /** Joins the room, if there is a connection. */
   join(): void {
-    const { isConnected, nextJoinId } = this.#multiplexer;
-    if (!isConnected) return;
+    if (!this.#multiplexer.isConnected) return;
     const wasWaiting = this.#isWaiting;
     this.#endAttempt();
-    const { resume, ...options } = this.#events.parameters();
-    const join: JoinCommand = { type: "join", id: nextJoinId, room: this.room, ...options, ...resume };
-    if (resume) delete join.last;
-    this.#joinId = nextJoinId;
+    this.#multiplexer.join(this);
+    if (wasWaiting) this.#setStatus("connecting");
+  }
+
+  /** Sends the `join`, now that it is the room's turn. */
+  sendJoin(): void {
+    const id = this.#multiplexer.nextJoinId;
+    const { resume, last, ...options } = this.#events.parameters();
+    const join: JoinCommand = { type: "join", id, room: this.room, ...(resume ?? { last }), ...options };
+    this.#joinId = id;
     this.#mayBeIn = true;
     this.#transmit(JSON.stringify(join), "join");
-    if (wasWaiting) this.#setStatus("connecting");
   }
 
   /** Handles a new connection. */
@@ -142,6 +146,7 @@ export class Subscription implements Transport {
       if (push.type === "error") return this.#onRefused(push);
       this.settle("join");
       this.#joinId = undefined;
+      this.#multiplexer.joined(this);
       this.#events.push({ ...this.#multiplexer.hello, ...push, limits: this.#limits } as Welcome);
     } else if (push.type === "error" && push.code === "not_joined") {
       this.#mayBeIn = false;
@@ -161,6 +166,7 @@ export class Subscription implements Transport {
     for (const name of this.#expected) this.#multiplexer.settle(name);
     this.#expected.clear();
     this.#multiplexer.rate.drop(this);
+    this.#multiplexer.joined(this);
     this.#events.lost(isStable);
   }
 

@@ -365,6 +365,26 @@ describe("a session", () => {
     expect(ScriptedSocket.sockets).toHaveLength(2);
   });
 
+  it("joins many rooms a few at a time", async () => {
+    const { snug, socket } = await connect();
+    const names = Array.from({ length: 40 }, (_, index) => `r${index}`);
+    const rooms = names.map((name) => snug.room(name));
+    expect(socket.commands.map(({ room }) => room)).toEqual(names.slice(0, 16));
+    // A room that is left makes room for the next one, and one in the queue never joins.
+    rooms[0]?.leave();
+    rooms[20]?.leave();
+    expect(socket.commands.map(({ room }) => room)).toEqual([...names.slice(0, 16), "r0", "r16"]);
+    const rest = names.filter((name) => name !== "r0" && name !== "r20");
+    for (const name of rest) await socket.welcomes(name);
+    expect(rooms.filter(({ status }) => status === "connected")).toHaveLength(38);
+    const next = nextSocket();
+    socket.drops();
+    const second = (await next).greets();
+    expect(second.commands).toHaveLength(16);
+    for (const name of rest) await second.welcomes(name, { recovered: true });
+    expect(rooms.filter(({ status }) => status === "connected")).toHaveLength(38);
+  });
+
   it("sends the commands of all rooms no faster than the connection allows", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     onTestFinished(() => {
