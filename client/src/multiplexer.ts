@@ -83,7 +83,7 @@ export class Multiplexer {
   }
 
   /** Returns an id for a `join`. Rooms count their own commands from 1. */
-  get nextJoinId(): number {
+  nextJoinId(): number {
     return Number.MAX_SAFE_INTEGER - ++this.#joins;
   }
 

@@ -93,7 +93,7 @@ export class Subscription implements Transport {
     this.hurry();
   }
 
-  stop(error: SnugError, code?: number): void {
+  stop(error: SnugError, code?: number, isProblem = true): void {
     if (this.endedBy) return;
     this.endedBy = error;
     if (code !== undefined && this.#mayBeIn) {
@@ -101,7 +101,7 @@ export class Subscription implements Transport {
     }
     this.disconnect();
     this.#multiplexer.remove(this);
-    this.#setStatus("disconnected", error);
+    this.#setStatus("disconnected", error, undefined, isProblem);
   }
 
   // What the connection calls.
@@ -117,7 +117,7 @@ export class Subscription implements Transport {
 
   /** Sends the `join`, now that it is the room's turn. */
   sendJoin(): void {
-    const id = this.#multiplexer.nextJoinId;
+    const id = this.#multiplexer.nextJoinId();
     const { resume, last, ...options } = this.#events.parameters();
     const join: JoinCommand = { type: "join", id, room: this.room, ...(resume ?? { last }), ...options };
     this.#joinId = id;
@@ -174,7 +174,7 @@ export class Subscription implements Transport {
   onStatus({ status, error, retryAt }: StatusChange): void {
     this.#mayBeIn = false;
     if (this.endedBy) return;
-    if (status === "disconnected" && error) this.stop(error);
+    if (status === "disconnected" && error) this.stop(error, undefined, false);
     else this.#setStatus(status, error, retryAt, false);
   }
 
@@ -264,10 +264,14 @@ export class Subscription implements Transport {
   }
 
   /** `isProblem` is false for what the connection itself reports. */
-  #setStatus(status: ConnectionStatus, error?: SnugError, retryAt?: number, isProblem?: boolean): void {
-    const wasConnected = this.status === "connected";
+  #setStatus(
+    status: ConnectionStatus,
+    error?: SnugError,
+    retryAt?: number,
+    // A lost place alone is no problem: the client resumes it.
+    isProblem = error !== undefined && this.status !== "connected",
+  ): void {
     this.status = status;
-    isProblem ??= error !== undefined && (status === "disconnected" || !wasConnected);
     this.#events.status({ status, error, retryAt }, isProblem);
   }
 }

@@ -338,6 +338,25 @@ describe("a session", () => {
     ]);
   });
 
+  it("logs its own end once, and each problem of a single room", async () => {
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+    onTestFinished(() => warn.mockRestore());
+    const next = nextSocket();
+    const snug = createSnug({ url: "https://snug.test", getToken: () => "a.b.c", WebSocket: ScriptedSocket });
+    const rooms = ["one", "two", "three"].map((name) => snug.room(name));
+    const socket = (await next).greets();
+    await socket.welcomes("one");
+    socket.sends({ type: "left", room: "one", code: 4100, reason: "no spam", reconnect: false });
+    socket.sends({ type: "closing", code: 4103, reason: "too_many_errors", reconnect: false });
+    expect(rooms.map(({ status }) => status)).toEqual(Array(3).fill("disconnected"));
+    rooms[1]?.reconnect();
+    expect(warn.mock.calls.map(([text]) => text)).toEqual([
+      "snug-client, room 'one': kicked: no spam. Listen to 'status' and 'error' to handle this.",
+      "snug-client: too_many_errors: too_many_errors. Listen to 'status' and 'error' to handle this.",
+      "snug-client, room 'two': reconnect() has no effect: call room() again.",
+    ]);
+  });
+
   it("makes no attempts while the browser is offline", async () => {
     const listeners: Record<string, () => void> = {};
     vi.stubGlobal("addEventListener", (name: string, listener: () => void) => {
