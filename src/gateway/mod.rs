@@ -84,6 +84,7 @@ impl Gateway {
     /// Handles a request of the Worker for a session, or a call of a room.
     pub fn fetch(&self, request: web_sys::Request) -> std::result::Result<JsValue, JsValue> {
         let request = Request::from(request);
+        self.object.check_clock(&request)?;
         if request.path() == CALL_PATH {
             let object = self.object.clone();
             return Ok(future_to_promise(async move {

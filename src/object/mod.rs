@@ -15,11 +15,14 @@ use std::{
     rc::Rc,
 };
 
-use snug_core::{ConnectionId, Timestamp};
-use worker::{Error, Result, State, WebSocket, console_error};
+use snug_core::{ConnectionId, Timestamp, clock::ClockWatch};
+use worker::{Error, Request, Result, State, WebSocket, console_error};
 
 use self::sockets::Sockets;
-use crate::platform;
+use crate::{
+    object_stub::{CLOCK_STOPPED, TIME_HEADER},
+    platform,
+};
 
 /// A state machine of the core.
 pub trait Machine {
@@ -85,6 +88,8 @@ pub struct Shell<M> {
     flushes_at: Cell<Option<Timestamp>>,
     /// True if a timer runs that will read the queues of all sockets.
     checks_queues: Cell<bool>,
+    /// The object's clock, compared with that of the Worker and of other objects.
+    clock: Cell<ClockWatch>,
     /// `None` until the first event after the object started.
     awake: RefCell<Option<Awake<M>>>,
 }
@@ -109,6 +114,7 @@ impl<M> Shell<M> {
             is_ringing: Cell::new(false),
             flushes_at: Cell::new(None),
             checks_queues: Cell::new(false),
+            clock: Cell::default(),
             awake: RefCell::new(None),
         }
     }
@@ -233,6 +239,22 @@ pub trait Host: Sized + 'static {
             Self::Machine::disconnect(connection, is_clean)
         })?;
         sockets::clear_attachment(socket);
+        Ok(())
+    }
+
+    /// Ends the object if its clock has stopped, because then its timers have, too.
+    fn check_clock(&self, request: &Request) -> Result<()> {
+        let worker = request.headers().get(TIME_HEADER)?;
+        let Some(worker) = worker.and_then(|time| time.parse().ok()).map(Timestamp) else {
+            return Ok(());
+        };
+        let mut watch = self.shell().clock.get();
+        let has_stopped = watch.has_stopped(platform::now(), worker);
+        self.shell().clock.set(watch);
+        if has_stopped {
+            console_error!("{CLOCK_STOPPED}: all clients have to reconnect");
+            platform::abort(&self.shell().state, CLOCK_STOPPED)?;
+        }
         Ok(())
     }
 

@@ -14,7 +14,6 @@ use snug_core::{
     Admission, ApiRequest, ApiRequestId, ApiResponse, ConnectionId, GatewayName, Input, Output,
     Refusal, Reply, RoomName, Timestamp,
     auth::{SUBPROTOCOL, room_guard::RoomUse},
-    clock::ClockWatch,
     link::{
         call::{Answer, Call, Content},
         event::ToRoom,
@@ -42,7 +41,7 @@ use crate::{
         self, Due, Host, Shell,
         sockets::{self, Frame, Sockets},
     },
-    object_stub::{API_PATH, CALL_PATH, CLOCK_STOPPED, JOIN_PATH, TIME_HEADER},
+    object_stub::{API_PATH, CALL_PATH, JOIN_PATH},
     platform,
     problem::Problem,
     room_guard::{NO_NEW_ROOM_HEADER, ROOM_USE_HEADER},
@@ -61,8 +60,6 @@ const SPAWN: Spawn<'_> = &|task| spawn_local(task);
 struct Object {
     shell: Shell<Machine>,
     env: Env,
-    /// The object's clock, compared with the Worker's.
-    clock: Cell<ClockWatch>,
     /// The number of API requests since the object started.
     api_requests: Cell<u64>,
     /// The answer to the call of a gateway.
@@ -90,7 +87,6 @@ impl Room {
         let object = Rc::new(Object {
             shell: Shell::new(state),
             env,
-            clock: Cell::default(),
             api_requests: Cell::new(0),
             answer: Cell::default(),
             pending: RefCell::default(),
@@ -297,22 +293,6 @@ impl Object {
             ..requester
         };
         problem.into_response(&requester, SPAWN)
-    }
-
-    /// Ends the object if its clock has stopped, because then its timers have, too.
-    fn check_clock(&self, request: &Request) -> Result<()> {
-        let worker = request.headers().get(TIME_HEADER)?;
-        let Some(worker) = worker.and_then(|time| time.parse().ok()).map(Timestamp) else {
-            return Ok(());
-        };
-        let mut watch = self.clock.get();
-        let has_stopped = watch.has_stopped(platform::now(), worker);
-        self.clock.set(watch);
-        if has_stopped {
-            console_error!("{CLOCK_STOPPED}: all clients have to reconnect");
-            platform::abort(self.state(), CLOCK_STOPPED)?;
-        }
-        Ok(())
     }
 
     /// Reports to the Worker if the room was not in use.
