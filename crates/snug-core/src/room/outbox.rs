@@ -305,10 +305,11 @@ impl Outbox {
             roster,
             left: &self.left,
         };
+        let has_members = roster.links().next().is_some() || !self.left.is_empty();
         let mut called = BTreeSet::new();
         for (lines, named) in parts.into_iter().rev() {
             let lines: Vec<_> = lines.into_iter().filter_map(Line::ready).collect();
-            for line in &lines {
+            for line in lines.iter().filter(|_| has_members) {
                 members.send(line, &body, |link, event| {
                     called.insert(link);
                     send_over(link, event);
