@@ -226,7 +226,7 @@ mod tests {
     const ANN: ConnectionId = ConnectionId(1);
     const BOB: ConnectionId = ConnectionId(2);
 
-    /// A room whose connections all have the same class. Counts the connections that are looked at.
+    /// A room in which all connections have the same class. It counts how many of them are looked at.
     #[derive(Default)]
     struct Crowd {
         size: u64,

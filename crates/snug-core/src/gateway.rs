@@ -43,7 +43,7 @@ use self::{
     store::{GatewaySnapshot, Store},
 };
 
-/// A gateway as a state machine without clock or randomness, whose only I/O is its [`Store`].
+/// A gateway: a state machine without a clock or randomness. Its [`Store`] is its only I/O.
 ///
 /// After each [`Self::handle_input`], call [`Self::poll_output`] until it returns `None`.
 #[derive(Debug)]

@@ -71,7 +71,7 @@ use self::{
     publish_hook::PublishHookQueue, roster::Roster, user_rates::UserRates, webhooks::WebhookQueue,
 };
 
-/// A room as a state machine without clock or randomness, whose only I/O is its [`Store`].
+/// A room: a state machine without a clock or randomness. Its [`Store`] is its only I/O.
 ///
 /// After each [`Self::handle_input`], call [`Self::poll_output`] until it returns `None`. The room does its
 /// work there, step by step, so that the texts of one flush are sent before the next one is made.

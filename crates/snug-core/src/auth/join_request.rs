@@ -70,7 +70,7 @@ pub struct JoinRequest {
     options: JoinOptions,
 }
 
-/// A request for a connection with several rooms, whose form and origin have been checked.
+/// A request to open a connection for many rooms. Its form and origin are already checked.
 #[derive(Clone, Debug)]
 pub struct ConnectRequest {
     /// The credential that identifies the user.

@@ -235,7 +235,7 @@ impl<S: Store> Gateway<S> {
         }
     }
 
-    /// Counts a room that a call found unused, for the user who opened the link.
+    /// Counts a new or unused room towards the limits of the user who opened the link to it.
     fn count_use(&mut self, room: &RoomName, found: RoomUse) {
         let opened_by = self.rooms.get(room).and_then(|room| room.opened_by.clone());
         if let Some((user, rates)) = opened_by {

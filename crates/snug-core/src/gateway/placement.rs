@@ -1,6 +1,6 @@
 //! The gateway that a user's session is in.
 //!
-//! Users are spread over gateways by their ids, so that a user's sessions meet in one, near where they are.
+//! A user's id selects the gateway, so all sessions that a user has in one region share a gateway there.
 //! The number of gateways grows with the load: a gateway that is full refuses, and the next one of a larger
 //! set is tried.
 

@@ -57,8 +57,8 @@ impl<S: Store> Gateway<S> {
         }
     }
 
-    /// Closes connections whose token has expired. This runs before every input, so that a late alarm
-    /// makes no difference.
+    /// Closes the connections with an expired token. This runs before every input, so a late alarm does
+    /// no harm.
     pub(super) fn close_expired(&mut self) {
         while let Some((at, id)) = self.token_ends.first().copied()
             && at <= self.clock

@@ -1,7 +1,7 @@
 //! The note in an object's storage that something is under way over its links.
 //!
-//! An object that is lost amid calls cannot know which of them arrived, and one that only slept had none.
-//! The note distinguishes them. It is written once in a busy period, and not for each call.
+//! An object that restarts after a crash cannot know which of its calls arrived. An object that only slept
+//! had no calls under way. The note distinguishes the two. It is written once per busy period, not per call.
 
 use crate::{ids::Timestamp, limits::LINK_QUIET_MS};
 

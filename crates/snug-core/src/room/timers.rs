@@ -101,8 +101,8 @@ impl<S: Store> Room<S> {
         }
     }
 
-    /// Closes connections whose token has expired. This runs before every input, so that a late
-    /// alarm makes no difference.
+    /// Closes the connections with an expired token. This runs before every input, so a late alarm does
+    /// no harm.
     pub(super) fn close_expired(&mut self) {
         while let Some(id) = self.roster.pop_ended_token(self.clock) {
             self.close(id, CloseCode::TokenExpired);

@@ -12,7 +12,7 @@ fn world() -> World {
     World::new(|rules| rules.window_ms_max = 0)
 }
 
-/// Connects a user and joins rooms. Skips what is received.
+/// Connects a user, joins the rooms, and discards everything received so far.
 fn joined(world: &mut World, gateway: &str, user: &str, rooms: &[&str]) -> ConnectionId {
     let client = world.connects(gateway, user);
     for room in rooms {
