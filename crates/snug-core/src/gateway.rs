@@ -6,12 +6,14 @@
 
 mod close;
 mod commands;
+mod fault;
 pub mod io;
 mod links;
 pub mod placement;
 mod session;
 pub mod store;
 mod timers;
+mod tokens;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Gateway, Room,
-    commands::Fault,
+    fault::Fault,
     io::{JoinRoom, Output},
     session::{GatewaySession, Subscription},
     store::{Store, StoredSubscription},
