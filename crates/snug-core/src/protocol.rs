@@ -5,6 +5,7 @@ pub mod command;
 pub mod error;
 pub(crate) mod frame;
 pub(crate) mod json;
+pub mod page;
 pub mod push;
 pub mod refusal;
 pub mod wire;

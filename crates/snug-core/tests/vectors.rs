@@ -27,7 +27,8 @@ use snug_core::{
     limits::{PAGE_BYTES_MAX, ROOMS_PER_SESSION_MAX},
     log::{LogLine, Requester},
     protocol::{
-        command::{Command, CommandId, PageRequest, PageStart},
+        command::{Command, CommandId},
+        page::{PageRequest, PageStart},
         push::{
             ConnectionLimits, Hello, Member, Message, PING, PONG, PresenceChange, Push,
             StateChange, Stored, Welcome, WelcomeToConnection, reply_line, with_room,

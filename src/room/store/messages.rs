@@ -4,7 +4,7 @@ use js_sys::JsString;
 use snug_core::{
     Offset, Timestamp,
     limits::KEYS_MAX,
-    protocol::command::PageStart,
+    protocol::page::PageStart,
     storage::{
         batch::{Batch, Page},
         idempotency::{KeyFloor, StoredKey},

@@ -9,7 +9,7 @@ use snug_core::{
     backend::webhook::{Delivery, EventRow, EventState, Lines, OutgoingEvent},
     link::links::StoredLink,
     protocol::{
-        command::{PageRequest, PageStart},
+        page::{PageRequest, PageStart},
         push::Stored,
     },
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},

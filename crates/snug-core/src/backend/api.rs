@@ -22,11 +22,9 @@ use crate::{
         REASON_BYTES_MAX, UNKNOWN_NAME_CHARS_MAX,
     },
     protocol::{
-        command::{
-            BAN_TOO_LONG, EVENT_TOO_LONG, KEY_OUT_OF_BOUNDS, LIMIT_OUT_OF_BOUNDS, PageRequest,
-            REASON_TOO_LONG,
-        },
+        command::{BAN_TOO_LONG, EVENT_TOO_LONG, KEY_OUT_OF_BOUNDS, REASON_TOO_LONG},
         json,
+        page::{LIMIT_OUT_OF_BOUNDS, PageRequest},
         refusal::Refusal,
     },
     reply::{HistoryPage, MemberList, Reply, RoomStatus, WebhookCounts},

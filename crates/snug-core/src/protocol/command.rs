@@ -9,11 +9,10 @@ use crate::{
     capability::Capability,
     ids::{Offset, UserId},
     limits::{
-        BAN_SECONDS_MAX, COMMAND_ID_BYTES_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, PAGE_BYTES_MAX,
-        PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX, REASON_BYTES_MAX, SAFE_INTEGER_MAX,
-        SIGNAL_TO_MAX, STATE_BYTES_MAX,
+        BAN_SECONDS_MAX, COMMAND_ID_BYTES_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, REASON_BYTES_MAX,
+        SAFE_INTEGER_MAX, SIGNAL_TO_MAX, STATE_BYTES_MAX,
     },
-    protocol::{error::ErrorCode, json},
+    protocol::{error::ErrorCode, json, page::PageRequest},
     secret::Secret,
 };
 
@@ -129,59 +128,6 @@ impl Command<'_> {
     }
 }
 
-/// A request for a page of stored messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PageRequest {
-    /// The start of the page.
-    pub from: PageStart,
-    /// The most messages; 1 or more.
-    pub limit: u32,
-    /// The most bytes, although a page contains at least one message.
-    pub bytes_max: usize,
-}
-
-impl PageRequest {
-    /// Builds the request from a command's or a query's options.
-    ///
-    /// # Errors
-    ///
-    /// A description of the invalid option, for a developer.
-    pub fn read(
-        after: Option<Offset>,
-        before: Option<Offset>,
-        limit: Option<u32>,
-    ) -> Result<Self, &'static str> {
-        let from = match (after, before) {
-            (Some(_), Some(_)) => return Err("'after' and 'before' cannot be used together"),
-            (Some(after), None) => PageStart::After(after),
-            (None, Some(before)) => PageStart::Before(before),
-            (None, None) => PageStart::Before(Offset::END),
-        };
-        let (PageStart::After(Offset(offset)) | PageStart::Before(Offset(offset))) = from;
-        if offset > SAFE_INTEGER_MAX {
-            return Err("'after' and 'before' must be at most 2^53-1");
-        }
-        let limit = limit.unwrap_or(PAGE_MESSAGES_DEFAULT);
-        if !(1..=PAGE_MESSAGES_MAX).contains(&limit) {
-            return Err(LIMIT_OUT_OF_BOUNDS);
-        }
-        Ok(Self {
-            from,
-            limit,
-            bytes_max: PAGE_BYTES_MAX,
-        })
-    }
-}
-
-/// The start of a page. Either way, the page is in offset order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PageStart {
-    /// The oldest messages with a higher offset.
-    After(Offset),
-    /// The newest messages with a lower offset.
-    Before(Offset),
-}
-
 /// The error of a line that is not a valid command.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadCommand {
@@ -270,8 +216,6 @@ pub(crate) const UNKNOWN_COMMAND: &str = "unknown command 'type'";
 pub(crate) const EVENT_TOO_LONG: &str = "'event' must be at most 64 bytes";
 /// The error text of a `key` that is empty or over its limit.
 pub(crate) const KEY_OUT_OF_BOUNDS: &str = "'key' must have 1 to 64 bytes";
-/// The error text of a `limit` out of range.
-pub(crate) const LIMIT_OUT_OF_BOUNDS: &str = "'limit' must be from 1 to 100";
 /// The error text of a `reason` over its limit.
 pub(crate) const REASON_TOO_LONG: &str = "'reason' must be at most 256 bytes";
 /// The error text of a ban over its limit.
@@ -394,7 +338,8 @@ fn malformed(line: &str) -> BadCommand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::NESTING_MAX;
+    use crate::limits::{NESTING_MAX, PAGE_MESSAGES_MAX};
+    use crate::protocol::page::PageStart;
 
     fn refused(line: &str) -> (Option<CommandId>, ErrorCode) {
         let bad = Command::parse(line).unwrap_err();

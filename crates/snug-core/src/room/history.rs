@@ -12,7 +12,7 @@ use crate::{
     },
     link::Via,
     protocol::{
-        command::{PageRequest, PageStart},
+        page::{PageRequest, PageStart},
         refusal::Refusal,
         wire::Wire,
     },

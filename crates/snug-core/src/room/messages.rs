@@ -5,7 +5,7 @@ use crate::{
     ids::{Epoch, Offset, Timestamp, UserId},
     limits::{PAGE_BYTES_MAX, RECOVERY_BYTES_MAX, RECOVERY_MESSAGES_MAX},
     protocol::{
-        command::{PageRequest, PageStart},
+        page::{PageRequest, PageStart},
         push::Stored,
     },
     storage::{

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::{
     ids::{Offset, Timestamp},
-    protocol::command::{PageRequest, PageStart},
+    protocol::page::{PageRequest, PageStart},
     storage::{idempotency::StoredKey, message::StoredMessage, retention::Floor},
 };
 

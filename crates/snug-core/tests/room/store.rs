@@ -14,7 +14,7 @@ use snug_core::{
     },
     limits::{DEAD_EVENTS_BYTES_MAX, DEAD_EVENTS_MAX, EVENTS_ROW_BYTES_MAX, KEYS_MAX},
     link::links::StoredLink,
-    protocol::command::PageStart,
+    protocol::page::PageStart,
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     storage::{
         batch::{Batch, Page},
