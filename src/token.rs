@@ -6,8 +6,9 @@ use snug_core::{
     auth::token::{Claims, Step, TokenRules, Verification},
     secret::Secret,
 };
+use worker::Env;
 
-use crate::{jwks, platform, signature};
+use crate::{config, jwks, platform, signature};
 
 /// Verifies a token and returns its claims. `run_to_end` runs a task to its end, even if its request ends
 /// first.
@@ -41,4 +42,19 @@ pub async fn verify(
             Step::Done(result) => return result,
         }
     }
+}
+
+/// Verifies a token that a connected client sent, by the deployment's settings of now. `run_to_end` is that
+/// of [`verify`].
+///
+/// # Errors
+///
+/// Those of [`verify`], and `misconfigured`.
+pub async fn verify_new(
+    env: &Env,
+    token: &Secret,
+    run_to_end: impl Fn(LocalBoxFuture<'static, ()>),
+) -> Result<Claims, Refusal> {
+    let config = config::load(env)?;
+    verify(token, &config.admission.tokens, run_to_end).await
 }

@@ -15,7 +15,6 @@ use worker::{console_error, web_sys};
 
 use super::Object;
 use crate::{
-    config,
     object::Host,
     object_stub::{self, ObjectRequest},
     room_guard::ROOM_USE_HEADER,
@@ -32,13 +31,8 @@ impl Object {
     ) {
         let object = self.clone();
         self.state().wait_until(async move {
-            let outcome = match config::load(&object.env) {
-                Ok(config) => {
-                    let rules = &config.admission.tokens;
-                    token::verify(&token, rules, |task| object.state().wait_until(task)).await
-                }
-                Err(refusal) => Err(refusal),
-            };
+            let run_to_end = |task| object.state().wait_until(task);
+            let outcome = token::verify_new(&object.env, &token, run_to_end).await;
             let checked = Input::TokenChecked {
                 connection,
                 check,

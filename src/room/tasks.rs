@@ -32,13 +32,8 @@ impl Object {
     ) {
         let object = self.clone();
         self.state().wait_until(async move {
-            let outcome = match config::load(&object.env) {
-                Ok(config) => {
-                    let rules = &config.admission.tokens;
-                    token::verify(&token, rules, |task| object.state().wait_until(task)).await
-                }
-                Err(refusal) => Err(refusal),
-            };
+            let run_to_end = |task| object.state().wait_until(task);
+            let outcome = token::verify_new(&object.env, &token, run_to_end).await;
             let checked = Input::TokenChecked {
                 connection,
                 id,
