@@ -2,13 +2,13 @@
 // a gap.
 
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
 import { startFaultyLine } from "../support/faults.js";
 import { newRoom } from "../support/join-request.js";
+import { freePort } from "../support/ports.js";
 import {
   collect,
   dataOf,
@@ -108,11 +108,9 @@ describe("a lost connection", () => {
   });
 
   it("is retried with growing delays, which status reports", async () => {
-    const unused = createServer().listen(0, "127.0.0.1");
-    await new Promise((resolve) => unused.once("listening", resolve));
-    const { port } = unused.address() as { port: number };
-    unused.close();
-    const room = join(`http://127.0.0.1:${port}`, newRoom(), { backoff: { minMs: 8, maxMs: 64 } });
+    const room = join(`http://127.0.0.1:${await freePort()}`, newRoom(), {
+      backoff: { minMs: 8, maxMs: 64 },
+    });
     const waits: number[] = [];
     for (let attempt = 0; attempt < 8; attempt++) {
       const { error, retryAt = 0 } = await nextEvent(room, "status", ({ retryAt }) => retryAt !== undefined);
