@@ -103,6 +103,23 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     expectNoConsoleErrors(ann.page);
   });
 
+  it("shows a user as typing who began to type before the connection was open", async () => {
+    const room = newRoom();
+    const ann = await joinAs("Ann", room);
+    const context = await newContext(browser, DESKTOP);
+    const released = Promise.withResolvers<void>();
+    await context.routeWebSocket(/\/v1\//, async (socket) => {
+      await released.promise;
+      socket.connectToServer();
+    });
+    const page = await open(context, `${worker.origin}/#${room}`);
+    await page.locator("input[name=name]").fill("Bob");
+    await page.keyboard.press("Enter");
+    await messageField(page).pressSequentially("hm");
+    released.resolve();
+    await ann.page.getByTestId("typing").getByText("Bob is typing…").waitFor();
+  });
+
   it("shows HTML, Markdown and other data as plain text", async () => {
     const room = newRoom();
     const ann = await joinAs("Ann", room);

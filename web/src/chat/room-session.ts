@@ -86,6 +86,8 @@ export class RoomSession {
   /** Incremented when history is restarted. Pages requested before are discarded. */
   #historyGeneration = 0;
   #typingSentAt = 0;
+  /** Time at which the user last typed without being connected, to be signalled on connecting. */
+  #typedOfflineAt = 0;
   /** Publishes in flight. They resolve on success and on failure. */
   readonly #publishing = new Set<Promise<void>>();
 
@@ -111,6 +113,7 @@ export class RoomSession {
 
   send(text: string): void {
     this.#typingSentAt = 0;
+    this.#typedOfflineAt = 0;
     this.#publish(newKey(), text);
   }
 
@@ -126,6 +129,11 @@ export class RoomSession {
   /** Signals to the others that the user is typing, or has stopped. */
   setTyping(isTyping: boolean): void {
     const now = Date.now();
+    if (this.state.status.status !== "connected") {
+      this.#typedOfflineAt = isTyping ? now : 0;
+      this.#typingSentAt = 0;
+      return;
+    }
     if (!this.state.can.has("signal") || (isTyping && now - this.#typingSentAt < TYPING_INTERVAL_MS)) return;
     if (!isTyping && this.#typingSentAt === 0) return;
     this.#typingSentAt = isTyping ? now : 0;
@@ -182,6 +190,8 @@ export class RoomSession {
     if (status.status === "connected") this.#activeUsers.clear();
     const wasConnected = this.state.status.status === "connected";
     this.#update({ status, user, can });
+    if (status.status === "connected" && Date.now() - this.#typedOfflineAt < TYPING_INTERVAL_MS)
+      this.setTyping(true);
     if (status.status === "disconnected" && (code === "kicked" || code === "banned")) {
       // The message of a refused join is not a moderator's.
       this.#onRemoved(code, wasConnected && message !== code ? message : undefined);
