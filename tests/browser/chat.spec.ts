@@ -467,6 +467,76 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     expectNoConsoleErrors(page);
   });
 
+  it("keeps 50 rooms joined over one connection, with unread counts in the list and the title", async () => {
+    const names = Array.from({ length: 50 }, newRoom);
+    const [first = "", second = "", third = ""] = names;
+    const context = await newContext(browser, DESKTOP);
+    await context.addInitScript(`sessionStorage.setItem("snug.rooms", '${JSON.stringify(names)}')`);
+    const page = await open(context, `${worker.origin}/#${first}`);
+    let sockets = 0;
+    page.on("websocket", () => sockets++);
+    await page.locator("input[name=name]").fill("Ann");
+    await page.keyboard.press("Enter");
+    const rooms = page.getByRole("navigation", { name: "Rooms" });
+    await page.getByText("1 person here").waitFor();
+    const bots = await Promise.all(names.map((name) => joinAndConnect(worker.origin, name, { user: "bot" })));
+    await expect.poll(() => bots.every((bot) => bot.members.has("Ann")), { timeout: 20_000 }).toBe(true);
+    await Promise.all(
+      bots.map((bot, n) => Promise.all([bot.publish({ text: `news ${n}` }), bot.publish({})])),
+    );
+
+    // The messages of the room on the screen are read.
+    await waitForMessage(page, "news 0");
+    const badges = rooms.getByText("2 unread messages", { exact: true });
+    await expect.poll(() => badges.count()).toBe(49);
+    expect(await page.title()).toBe(`(98) ${first} · Snug`);
+    await expectAccessible(page);
+    const linkTo = (room: string) => rooms.locator(`[href="#${room}"]`);
+    await linkTo(second).click();
+    await waitForMessage(page, "news 1");
+    await expect.poll(() => badges.count()).toBe(48);
+    expect(await page.title()).toBe(`(96) ${second} · Snug`);
+
+    // While the page is hidden, its room counts too.
+    const setHidden = (isHidden: boolean) =>
+      page.evaluate(`Object.defineProperty(document, "hidden", { value: ${isHidden}, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"))`);
+    await setHidden(true);
+    await bots[1]?.publish({ text: "while you looked away" });
+    await waitForMessage(page, "while you looked away");
+    await expect.poll(() => page.title()).toBe(`(97) ${second} · Snug`);
+    await setHidden(false);
+    await expect.poll(() => page.title()).toBe(`(96) ${second} · Snug`);
+
+    // A room that was left is not in the list, and is not joined.
+    await linkTo(third).hover();
+    await rooms.getByRole("button", { name: `Leave ${third}`, exact: true }).click();
+    await expect.poll(() => bots[2]?.members.has("Ann")).toBe(false);
+    expect(await rooms.getByRole("listitem").count()).toBe(49);
+    expect(sockets).toBe(1);
+    expectNoConsoleErrors(page);
+  });
+
+  it("counts the messages of a reload as unread, and none before the first visit", async () => {
+    const [first, second] = [newRoom(), newRoom()];
+    const bot = await joinAndConnect(worker.origin, second, { user: "bot" });
+    await bot.publish({ text: "before" });
+    const { page } = await joinAs("Ann", first);
+    const rooms = page.getByRole("navigation", { name: "Rooms" });
+    await page.goto(`${worker.origin}/#${second}`);
+    await waitForMessage(page, "before");
+    await page.goto(`${worker.origin}/#${first}`);
+    await page.getByText("No messages yet").waitFor();
+    await page.goto("about:blank");
+    await bot.publish({ text: "meanwhile" });
+    await page.goto(`${worker.origin}/#${first}`);
+    await rooms.getByText("1 unread message", { exact: true }).waitFor();
+    await rooms.getByRole("link", { name: second }).click();
+    await waitForMessage(page, "meanwhile");
+    await rooms.getByText("1 unread message", { exact: true }).waitFor({ state: "detached" });
+    expectNoConsoleErrors(page);
+  });
+
   it("accepts a pasted token if the server issues none, and never puts it into the URL", async () => {
     await using deployed = await startWithPages();
     const page = await open(await newContext(browser, DESKTOP), deployed.origin);

@@ -4,45 +4,44 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Banner } from "./Banner";
 import { BottomSheet } from "./BottomSheet";
 import { Composer } from "./Composer";
+import { type ListedRoom, sumOfUnread } from "./chat-session";
 import { MemberList } from "./MemberList";
 import { MessageList } from "./MessageList";
+import { useStateOf } from "./observable";
 import { RoomList } from "./RoomList";
-import { RoomSession } from "./room-session";
-import { savedReadOffset } from "./scroll-anchor";
+import type { RoomSession } from "./room-session";
 import { strings } from "./strings";
-import type { Identity } from "./tab-state";
+import { UnreadBadge } from "./UnreadBadge";
 
 interface Props {
-  identity: Identity;
+  session: RoomSession;
   room: string;
+  /** Name of the user, if it is known before the room is joined. */
+  name: string;
+  rooms: readonly ListedRoom[];
   go(room: string): void;
+  /** Leaves a room and removes it from the list. */
+  remove(room: string): void;
   /** Joins the room again. */
   rejoin(): void;
   leave(): void;
 }
 
-export function Chat({ identity, room, go, rejoin, leave }: Props) {
-  const [session] = useState(() => new RoomSession(room, identity, savedReadOffset(room)));
-  const [state, setState] = useState(session.state);
-  useEffect(() => {
-    session.onChange = () => setState(session.state);
-    session.onChange();
-    return () => session.leave();
-  }, [session]);
+export function Chat({ session, room, name, rooms, go, remove, rejoin, leave }: Props) {
+  const state = useStateOf(session);
 
   const isWide = useMedia("(min-width: 60rem)");
   const [sheet, setSheet] = useState<"rooms" | "people">();
   const field = useRef<HTMLTextAreaElement>(null);
-  useUnreadTitle(room, state.timeline.stored.at(-1)?.offset ?? 0);
   useUnsentWarning(state.timeline.pending.length > 0);
 
   const { user, names, count, hasGap } = state;
   const { status } = state.status;
   // After leaving, the member list is no longer up to date.
   const isEnded = status === "disconnected";
-  const name = identity.by === "name" ? identity.name : "";
   const me = user === undefined ? name : (names.get(user) ?? user);
-  const rooms = <RoomList {...{ room, me, go, leave }} />;
+  const list = <RoomList {...{ room, rooms, me, go, remove, leave }} />;
+  const unreadElsewhere = sumOfUnread(rooms.filter((one) => one.name !== room));
   const people = <MemberList state={state} />;
   const close = () => setSheet(undefined);
   return (
@@ -64,7 +63,7 @@ export function Chat({ identity, room, go, rejoin, leave }: Props) {
         {!isWide && (
           <>
             <button type="button" class="button" onClick={() => setSheet("rooms")} aria-haspopup="dialog">
-              {strings.rooms}
+              {strings.rooms} <UnreadBadge count={unreadElsewhere} />
             </button>
             {!isEnded && (
               <button
@@ -83,7 +82,7 @@ export function Chat({ identity, room, go, rejoin, leave }: Props) {
       {isWide && (
         <nav class="sidebar" aria-label={strings.rooms}>
           <h2>{strings.rooms}</h2>
-          {rooms}
+          {list}
         </nav>
       )}
       <main>
@@ -109,7 +108,7 @@ export function Chat({ identity, room, go, rejoin, leave }: Props) {
       )}
       {!isWide && sheet && (
         <BottomSheet title={strings[sheet]} close={close}>
-          {sheet === "rooms" ? <nav aria-label={strings.rooms}>{rooms}</nav> : people}
+          {sheet === "rooms" ? <nav aria-label={strings.rooms}>{list}</nav> : people}
         </BottomSheet>
       )}
     </div>
@@ -125,21 +124,6 @@ function useMedia(query: string): boolean {
     return () => list.removeEventListener("change", follow);
   }, [query]);
   return matches;
-}
-
-/** Shows the number of unread messages in the tab's title while the page is hidden. */
-function useUnreadTitle(room: string, newest: number): void {
-  const seen = useRef(0);
-  useEffect(() => {
-    const show = () => {
-      if (!document.hidden || seen.current === 0) seen.current = newest;
-      const unseen = Math.max(0, newest - seen.current);
-      document.title = `${unseen > 0 ? `(${unseen}) ` : ""}${room} · Snug`;
-    };
-    show();
-    document.addEventListener("visibilitychange", show);
-    return () => document.removeEventListener("visibilitychange", show);
-  }, [room, newest]);
 }
 
 /** Asks for confirmation before the page closes with unsent messages. */

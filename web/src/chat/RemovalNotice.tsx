@@ -1,8 +1,10 @@
 // Says that a moderator removed the user, and for how long. After a kick, a reload shows it again instead of joining,
 // so that a user does not return without noticing.
 
+import type { ListedRoom } from "./chat-session";
 import { formatUntil } from "./dates";
 import { RejoinButtons } from "./RejoinButtons";
+import { RoomLinks } from "./RoomLinks";
 import { strings } from "./strings";
 import type { Removal } from "./tab-state";
 
@@ -20,12 +22,15 @@ export function RemovalText({ removal: { code, reason, until } }: { removal: Rem
 interface Props {
   room: string;
   removal: Removal;
+  rooms: readonly ListedRoom[];
+  go(room: string): void;
+  remove(room: string): void;
   rejoin(): void;
   leave(): void;
 }
 
 /** The page after a reload. */
-export function RemovalNotice({ room, removal, rejoin, leave }: Props) {
+export function RemovalNotice({ room, removal, rooms, go, remove, rejoin, leave }: Props) {
   return (
     <main class="join-page">
       <div class="join-card">
@@ -35,6 +40,12 @@ export function RemovalNotice({ room, removal, rejoin, leave }: Props) {
           <RemovalText removal={removal} />
         </div>
         <RejoinButtons {...{ rejoin, leave }} />
+        {rooms.length > 1 && (
+          <nav aria-label={strings.rooms}>
+            <h2>{strings.rooms}</h2>
+            <RoomLinks {...{ room, rooms, go, remove }} />
+          </nav>
+        )}
       </div>
     </main>
   );

@@ -1,40 +1,27 @@
-// The rooms visited in this tab, and a form to join another.
+// The rooms opened in this tab, a form to join another, and the user.
 
 import { useId, useState } from "preact/hooks";
+import type { ListedRoom } from "./chat-session";
+import { RoomLinks } from "./RoomLinks";
 import { strings } from "./strings";
-import { isValidRoom, visitedRooms } from "./tab-state";
+import { isValidRoom } from "./tab-state";
 
 interface Props {
   room: string;
+  rooms: readonly ListedRoom[];
   me: string;
   go(room: string): void;
+  remove(room: string): void;
   leave(): void;
 }
 
-export function RoomList({ room, me, go, leave }: Props) {
+export function RoomList({ room, rooms, me, go, remove, leave }: Props) {
   const id = useId();
   const [other, setOther] = useState("");
   const [isWrong, setWrong] = useState(false);
-  const visited = visitedRooms();
-  const rooms = visited.includes(room) ? visited : [...visited, room];
   return (
     <>
-      <ul class="room-list">
-        {rooms.map((one) => (
-          <li key={one}>
-            <a
-              href={`#${one}`}
-              aria-current={one === room ? "page" : undefined}
-              onClick={(event) => {
-                event.preventDefault();
-                go(one);
-              }}
-            >
-              {one}
-            </a>
-          </li>
-        ))}
-      </ul>
+      <RoomLinks {...{ room, rooms, go, remove }} />
       <form
         class="form-field"
         noValidate

@@ -1,18 +1,28 @@
-// A session in one room: its state from joining to leaving, and the user's actions.
+// A user's place in one room: its state from joining to leaving, and the user's actions.
 
 import {
   type Capability,
-  type GetToken,
-  joinRoom,
   type Member,
   type Members,
   type Message,
+  type Position,
   type Room,
   SnugError,
   type StatusChange,
 } from "snug-client";
 import { requestAdmission } from "../common/admission";
-import { type Identity, loadDraft, type Removal, saveDraft, saveKick, tokenProvider } from "./tab-state";
+import { Observable } from "./observable";
+import { savedReadOffset } from "./scroll-anchor";
+import {
+  type Identity,
+  loadDraft,
+  loadSeen,
+  type Removal,
+  saveDraft,
+  saveKick,
+  saveSeen,
+  tokenProvider,
+} from "./tab-state";
 import {
   emptyTimeline,
   type SendFailure,
@@ -48,7 +58,25 @@ export interface RoomState {
   hasGap: boolean;
   /** User ids. */
   typing: readonly string[];
+  /** Number of messages by others that the user has not seen. */
+  unread: number;
 }
+
+const INITIAL: RoomState = {
+  status: { status: "connecting" },
+  removal: undefined,
+  user: undefined,
+  can: new Set(),
+  members: new Map(),
+  count: 0,
+  isTruncated: false,
+  names: new Map(),
+  timeline: emptyTimeline,
+  historyStatus: "loading",
+  hasGap: false,
+  typing: [],
+  unread: 0,
+};
 
 const PAGE_MESSAGES = 50;
 /** Above this number of messages, the oldest are dropped while the user is at the end, down to `KEPT_MESSAGES`. */
@@ -61,25 +89,13 @@ const LEAVE_TIMEOUT_MS = 5_000;
 /** Messages loaded above the restored scroll position. */
 const CONTEXT_MESSAGES = 15;
 
-export class RoomSession {
-  state: RoomState = {
-    status: { status: "connecting" },
-    removal: undefined,
-    user: undefined,
-    can: new Set(),
-    members: new Map(),
-    count: 0,
-    isTruncated: false,
-    names: new Map(),
-    timeline: emptyTimeline,
-    historyStatus: "loading",
-    hasGap: false,
-    typing: [],
-  };
-  /** Called after every change of `state`. */
-  onChange = () => {};
+let sessions = 0;
+
+export class RoomSession extends Observable<RoomState> {
+  /** Unique in the page. */
+  readonly id = sessions++;
   readonly #room: Room;
-  readonly #typingUsers = new TypingUsers((typing) => this.#update({ typing }));
+  readonly #typingUsers = new TypingUsers((typing) => this.update({ typing }));
   /** Users active since connecting. The room does not announce a return within the grace period. */
   readonly #activeUsers = new Set<string>();
   #incoming: Message[] = [];
@@ -91,15 +107,20 @@ export class RoomSession {
   /** Publishes in flight. They resolve on success and on failure. */
   readonly #publishing = new Set<Promise<void>>();
 
-  readonly #getToken: GetToken | undefined;
-  readonly #canRenew: boolean;
+  readonly #identity: Identity;
+  /** True from the first time that the room is shown. Until then, messages are only counted. */
+  #isOpen = false;
+  #isSeen = false;
+  /** Position up to which the user has seen the messages. */
+  #seen: Position | undefined;
+  /** Number of the user's own messages after `#seen`. */
+  #ownUnseen = 0;
 
-  /** `readOffset` is the offset at which the user was reading before a reload. */
-  constructor(name: string, identity: Identity, readOffset: number | undefined) {
-    this.#getToken = tokenProvider(identity);
-    const room = joinRoom({ room: name, getToken: this.#getToken });
+  constructor(room: Room, identity: Identity) {
+    super(INITIAL);
     this.#room = room;
-    this.#canRenew = identity.by !== "token";
+    this.#identity = identity;
+    this.#seen = loadSeen(room.name);
     room.on("status", (status) => this.#onStatus(status));
     room.on("members", (members) => this.#onMembers(members));
     room.on("message", (message) => this.#onMessage(message));
@@ -107,8 +128,20 @@ export class RoomSession {
       if (signal.user !== room.user) this.#typingUsers.onSignal(signal);
       this.#markActive(signal.user);
     });
-    room.on("gap", () => this.#restartHistory({ hasGap: true }));
-    this.#loadHistory(undefined, readOffset);
+    room.on("gap", () => this.#isOpen && this.#restartHistory({ hasGap: true }));
+  }
+
+  /** Loads the messages around the position at which the user was reading before a reload. */
+  load(): void {
+    if (this.#isOpen) return;
+    this.#isOpen = true;
+    this.#loadHistory(undefined, savedReadOffset(this.#room.name));
+  }
+
+  /** Records that the user sees the newest messages now, or does not any more. */
+  setSeen(isSeen: boolean): void {
+    this.#isSeen = isSeen;
+    this.#countUnread();
   }
 
   send(text: string): void {
@@ -123,7 +156,7 @@ export class RoomSession {
   }
 
   discard(key: string): void {
-    this.#update({ timeline: withoutPending(this.state.timeline, key) });
+    this.update({ timeline: withoutPending(this.state.timeline, key) });
   }
 
   /** Signals to the others that the user is typing, or has stopped. */
@@ -151,12 +184,12 @@ export class RoomSession {
     const { historyStatus, timeline } = this.state;
     // A page that is being loaded must join the oldest message.
     if (historyStatus === "loading" || timeline.stored.length <= TRIM_ABOVE_MESSAGES) return;
-    this.#update({ timeline: withNewest(timeline, KEPT_MESSAGES), historyStatus: "more" });
+    this.update({ timeline: withNewest(timeline, KEPT_MESSAGES), historyStatus: "more" });
   }
 
   /** Hides the notice about missed messages. */
   dismissGap(): void {
-    this.#update({ hasGap: false });
+    this.update({ hasGap: false });
   }
 
   reconnectNow(): void {
@@ -165,7 +198,6 @@ export class RoomSession {
 
   /** Leaves the room, after waiting briefly for publishes in flight. */
   async leave(): Promise<void> {
-    this.onChange = () => {};
     this.#typingUsers.dispose();
     const timeout = new Promise((resolve) => setTimeout(resolve, LEAVE_TIMEOUT_MS));
     await Promise.race([Promise.all(this.#publishing), timeout]);
@@ -173,23 +205,19 @@ export class RoomSession {
     this.#room.leave();
   }
 
-  #update(changes: Partial<RoomState>): void {
-    this.state = { ...this.state, ...changes };
-    this.onChange();
-  }
-
   #onStatus(status: StatusChange): void {
     const { user, can } = this.#room;
     const { code, message } = status.error ?? {};
-    if (status.status === "connecting" && code === "token_expired" && !this.#canRenew) {
+    if (status.status === "connecting" && code === "token_expired" && this.#identity.by === "token") {
       // The client would ask for another token for ever, and get the same one.
       this.#room.leave();
-      this.#update({ status: { ...status, status: "disconnected" } });
+      this.update({ status: { ...status, status: "disconnected" } });
       return;
     }
     if (status.status === "connected") this.#activeUsers.clear();
     const wasConnected = this.state.status.status === "connected";
-    this.#update({ status, user, can });
+    this.update({ status, user, can });
+    this.#countUnread();
     if (status.status === "connected" && Date.now() - this.#typedOfflineAt < TYPING_INTERVAL_MS)
       this.setTyping(true);
     if (status.status === "disconnected" && (code === "kicked" || code === "banned")) {
@@ -200,13 +228,13 @@ export class RoomSession {
 
   async #onRemoved(code: Removal["code"], reason: string | undefined): Promise<void> {
     const removal = { code, reason };
-    this.#update({ removal });
+    this.update({ removal });
     if (code === "kicked") return saveKick(this.#room.name, removal);
     // The close code does not say how long the ban lasts, but the refusal of another join does.
-    const token = await this.#getToken?.();
+    const token = await tokenProvider(this.#identity)?.();
     const { code: refusal, retryAfterMs } = await requestAdmission(this.#room.name, token);
     if (refusal !== "banned" || retryAfterMs === undefined) return;
-    this.#update({ removal: { ...removal, until: Date.now() + retryAfterMs } });
+    this.update({ removal: { ...removal, until: Date.now() + retryAfterMs } });
   }
 
   #onMembers(known: Members): void {
@@ -217,7 +245,7 @@ export class RoomSession {
       names.set(member.user, nameOf(member));
       if (this.#activeUsers.has(member.user)) members.set(member.user, { ...member, connections: 1 });
     }
-    this.#update({ members, count, isTruncated, names });
+    this.update({ members, count, isTruncated, names });
     for (const user of this.state.typing)
       if (!isTruncated && !members.has(user)) this.#typingUsers.remove(user);
   }
@@ -239,21 +267,39 @@ export class RoomSession {
         this.#typingUsers.remove(user);
         this.#markActive(user);
       }
-      if (messages.length > 0) this.#update({ timeline: withStored(this.state.timeline, messages) });
+      if (messages.length === 0) return;
+      if (this.#isOpen) this.update({ timeline: withStored(this.state.timeline, messages) });
+      this.#ownUnseen += messages.filter(({ user }) => user === this.#room.user).length;
+      this.#countUnread();
+      if (!this.#isSeen) this.trimOldMessages();
     });
+  }
+
+  #countUnread(): void {
+    const { position } = this.#room;
+    if (!position) return;
+    if (this.#isSeen || !this.#seen) {
+      this.#seen = position;
+      this.#ownUnseen = 0;
+      saveSeen(this.#room.name, position);
+    }
+    const { epoch, offset } = this.#seen;
+    const unseen = epoch === position.epoch ? position.offset - offset - this.#ownUnseen : position.offset;
+    const unread = Math.max(0, unseen);
+    if (unread !== this.state.unread) this.update({ unread });
   }
 
   #publish(key: string, text: string): void {
     const event = "chat";
     const data = { text };
     const time = Date.now();
-    this.#update({ timeline: withPending(this.state.timeline, { key, text, time }) });
+    this.update({ timeline: withPending(this.state.timeline, { key, text, time }) });
     const publishing = this.#room.publish(data, { event, key }).then(
       ({ offset, time, duplicate }) => {
         const message = { offset, time, user: this.#room.user ?? "", event, data, key };
-        this.#update({ timeline: withAcknowledged(this.state.timeline, message, duplicate === true) });
+        this.update({ timeline: withAcknowledged(this.state.timeline, message, duplicate === true) });
       },
-      (error) => this.#update({ timeline: withFailure(this.state.timeline, key, toSendFailure(error)) }),
+      (error) => this.update({ timeline: withFailure(this.state.timeline, key, toSendFailure(error)) }),
     );
     this.#publishing.add(publishing);
     publishing.finally(() => this.#publishing.delete(publishing));
@@ -263,14 +309,14 @@ export class RoomSession {
   #restartHistory(changes: Partial<RoomState>): void {
     this.#historyGeneration++;
     this.#incoming = [];
-    this.#update({ ...changes, timeline: withoutStored(this.state.timeline) });
+    this.update({ ...changes, timeline: withoutStored(this.state.timeline) });
     this.#loadHistory();
   }
 
   /** Loads a page of older messages. The first page extends to `readOffset`. */
   async #loadHistory(before?: number, readOffset = Number.POSITIVE_INFINITY): Promise<void> {
     const generation = this.#historyGeneration;
-    this.#update({ historyStatus: "loading" });
+    this.update({ historyStatus: "loading" });
     const page: Message[] = [];
     let historyStatus: HistoryStatus = "beginning";
     try {
@@ -291,7 +337,7 @@ export class RoomSession {
       historyStatus = code === "forbidden" ? code : "failed";
     }
     if (generation !== this.#historyGeneration) return;
-    this.#update({ historyStatus, timeline: withStored(this.state.timeline, page) });
+    this.update({ historyStatus, timeline: withStored(this.state.timeline, page) });
   }
 
   /** Adds pending messages to the draft when leaving. */

@@ -25,6 +25,9 @@ export const strings = localized({
     skipToMessage: "Skip to message field",
     rooms: "Rooms",
     otherRoom: "Join another room",
+    leaveRoom: (room: string) => `Leave ${room}`,
+    notJoined: "not joined",
+    unread: (count: number) => (count === 1 ? "1 unread message" : `${count} unread messages`),
     people: "People",
     memberCount: (count: number) => (count === 1 ? "1 person here" : `${count} people here`),
     you: "you",
@@ -33,7 +36,7 @@ export const strings = localized({
     copyLink: "Copy room link",
     copied: "Copied",
     joinedAs: "Joined as",
-    leave: "Leave",
+    leave: "Leave chat",
     close: "Close",
 
     messages: "Messages",
@@ -105,6 +108,7 @@ export const strings = localized({
       token_missing: "Sign in or provide a token to join.",
       token_expired: "Your token has expired. Use a new one.",
       bad_room: "This room name isn't valid.",
+      too_many_rooms: "You have too many rooms open. Leave one, then join again.",
     },
     /** By error code: why a message was not sent. Follows "Not sent: ". */
     sendErrors: {
@@ -141,6 +145,9 @@ export const strings = localized({
     skipToMessage: "跳到消息输入框",
     rooms: "房间",
     otherRoom: "加入其他房间",
+    leaveRoom: (room) => `退出 ${room}`,
+    notJoined: "未加入",
+    unread: (count) => `${count} 条未读消息`,
     people: "成员",
     memberCount: (count) => `${count} 人在线`,
     you: "你",
@@ -149,7 +156,7 @@ export const strings = localized({
     copyLink: "复制房间链接",
     copied: "已复制",
     joinedAs: "当前身份",
-    leave: "退出",
+    leave: "退出聊天",
     close: "关闭",
 
     messages: "消息",
@@ -218,6 +225,7 @@ export const strings = localized({
       token_missing: "请登录或提供令牌。",
       token_expired: "令牌已过期，请更换令牌。",
       bad_room: "房间名无效。",
+      too_many_rooms: "打开的房间过多。请先退出一个，再重新加入。",
     },
     sendErrors: {
       too_large: "消息过长",

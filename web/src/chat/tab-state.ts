@@ -1,6 +1,6 @@
 // The state of this tab: identity, visited rooms, drafts. Each tab is a user of its own, and reloads keep the state.
 
-import type { GetToken } from "snug-client";
+import type { GetToken, Position } from "snug-client";
 import { devToken } from "../common/dev-token";
 import { strings } from "./strings";
 
@@ -89,13 +89,13 @@ export function randomName(): string {
   return /^\w/.test(animal) ? `${adjective} ${animal}` : `${adjective}的${animal}`;
 }
 
-/** Returns the rooms visited in this tab, oldest first. */
-export const visitedRooms = (): string[] => tabStorage.read<string[]>("rooms")?.filter(isValidRoom) ?? [];
+/** The rooms opened in this tab, oldest first. */
+export const loadRooms = (): string[] => tabStorage.read<string[]>("rooms")?.filter(isValidRoom) ?? [];
+export const saveRooms = (rooms: string[]) => tabStorage.write("rooms", rooms);
 
-export function rememberRoom(room: string): void {
-  const rooms = visitedRooms();
-  if (!rooms.includes(room)) tabStorage.write("rooms", [...rooms, room]);
-}
+/** The position up to which the user has seen a room's messages. */
+export const loadSeen = (room: string) => tabStorage.read<Position>(`seen.${room}`);
+export const saveSeen = (room: string, position: Position) => tabStorage.write(`seen.${room}`, position);
 
 export const loadDraft = (room: string) => tabStorage.get(`draft.${room}`) ?? "";
 export const saveDraft = (room: string, text: string) => tabStorage.set(`draft.${room}`, text || undefined);
