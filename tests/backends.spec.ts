@@ -183,7 +183,7 @@ describe.each([
   { ...NODE, isInstalled: true },
   { ...PYTHON, isInstalled: has("python3") },
   { ...SHELL, isInstalled: has("curl", "jq", "openssl") },
-])("docs/$page.md", ({ isInstalled, ...language }) => {
+])("the programs in docs: $page", ({ isInstalled, ...language }) => {
   let worker: Worker;
   beforeAll(async () => {
     worker = await startWorker({ PRESENCE_GRACE_MS: 0 });
@@ -224,7 +224,7 @@ const RECEIVERS = [
   { ...PYTHON, isInstalled: has("python3") },
 ];
 
-describe.each(RECEIVERS)("the receiver in docs/$page.md", ({ isInstalled, ...language }) => {
+describe.each(RECEIVERS)("the receiver in docs: $page", ({ isInstalled, ...language }) => {
   const BODY = JSON.stringify({
     type: "room.events",
     timestamp: "2027-01-15T08:00:05.000Z",
@@ -290,7 +290,7 @@ describe.each(RECEIVERS)("the receiver in docs/$page.md", ({ isInstalled, ...lan
       const link = { type: "publish", data: "https://spam.example" };
       expect(await ann.requestError(link)).toMatchObject({ code: "refused", message: "no links, please" });
       await ann.close();
-      await until(() => receiver.printed().includes("room.vacated"));
+      await until(() => receiver.printed().length >= receiver.expected.length);
       expect(receiver.printed()).toBe(receiver.expected);
     },
     30_000,
