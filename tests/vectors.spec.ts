@@ -58,6 +58,8 @@ it("a conversation consists of the examples", async () => {
   ann.send(frame("command_publish"));
   expect(await ann.next("ack", ({ id }) => id === 7)).toEqual(example("reply_ack_stored"));
   expect(await bob.next("message")).toEqual(example("push_message"));
+  for (const own of [ann, tab])
+    expect(await own.next("message", ({ offset }) => offset === 41)).toEqual(example("push_message_own"));
 
   ann.send(frame("command_signal"));
   expect(await ann.next("ack", ({ id }) => id === 8)).toEqual(example("reply_ack"));

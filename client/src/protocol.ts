@@ -36,6 +36,8 @@ export interface Message<Data = Json> {
   /** Id of the sender's connection. Missing if the message was published over HTTP. */
   connection?: string;
   event?: string;
+  /** Idempotency key of the publish. Only in copies of own messages that are not replayed. */
+  key?: string;
   data: Data;
 }
 

@@ -101,6 +101,7 @@ const TYPES: Record<string, string> = {
   push_left: "Left",
   push_message: "MessagePush",
   push_message_in_room: "MessageInRoom",
+  push_message_own: "MessagePush",
   push_presence: "Presence",
   push_signal: "Signal",
   push_welcome: "Welcome",
@@ -169,6 +170,23 @@ describe("the types", () => {
     const types = { ...TYPES, ...SERVER_TYPES };
     expect(known.sort()).toEqual(Object.keys(types).sort());
     expect(compile(known.map((name) => [name, types[name] ?? "", read(name)]))).toBe("");
+  });
+
+  it("have each capability and error code of the core", () => {
+    const namesOf = (file: string, type: string) => {
+      const source = readFileSync(join(root, "crates/snug-core/src", file), "utf8");
+      const [, variants = ""] = new RegExp(`pub enum ${type} \\{([^}]*)\\}`).exec(source) ?? [];
+      return [...variants.matchAll(/= "(\w+)"/g)].map(([, name = ""]) => name);
+    };
+    const capabilities = namesOf("capability.rs", "Capability");
+    const errors = namesOf("protocol/error.rs", "ErrorCode");
+    expect(capabilities).toContain("serve");
+    expect(errors).toContain("internal");
+    const code = `
+      import type { Capability, ErrorCode } from "snug-client";
+      export const all: Record<Capability, true> = { ${capabilities.map((name) => `${name}: true`)} };
+      export const some: ErrorCode[] = ${JSON.stringify(errors)};`;
+    expect(check(code)).toBe("");
   });
 
   it("of a room's data follow from its events", () => {

@@ -63,9 +63,9 @@ it("runs the examples of the client's README", async () => {
   };
   // Code that runs after the example with this index: other users act, or the test waits.
   const afterExample: Record<number, string> = {
-    6: "await wait(/here: .*Bob/);",
-    7: 'bob.signal({}, { event: "typing" }); await wait(/bob is typing/);',
-    14: `await receive(await received("room.events", { events: [{ seq: 7, type: "member.joined" }] }));
+    7: "await wait(/here: .*Bob/);",
+    8: 'bob.signal({}, { event: "typing" }); await wait(/bob is typing/);',
+    15: `await receive(await received("room.events", { events: [{ seq: 7, type: "member.joined" }] }));
       const proposed = { messages: [{ data: "spam" }, { data: "hello" }] };
       console.log(await (await receive(await received("room.publish", proposed))).json(), annsToken);`,
   };
@@ -81,6 +81,7 @@ it("runs the examples of the client's README", async () => {
   expect(printed).toContain("ann says hello");
   expect(printed.join("\n")).toMatch(/stored at 2 on \w+/);
   expect(printed.filter((line) => /^\d /.test(line))).toEqual([
+    '4 {"text":"Hi again!"}',
     '3 {"amount":20}',
     '2 {"text":"Hi!"}',
     "1 hello",

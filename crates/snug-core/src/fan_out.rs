@@ -16,16 +16,56 @@ use crate::{ids::ConnectionId, limits::MERGE_BYTES_MAX, protocol::wire::Wire};
 pub enum Audience {
     /// Connections that receive messages.
     Messages {
-        /// One that does not receive the line.
-        except: Option<ConnectionId>,
+        /// Those that do not receive the line.
+        except: Except,
     },
     /// Connections that receive presence.
     Presence {
-        /// One that does not receive the line.
-        except: Option<ConnectionId>,
+        /// Those that do not receive the line.
+        except: Except,
     },
     /// These connections, in ascending order.
     These(Vec<ConnectionId>),
+}
+
+/// Connections that do not receive a line, in ascending order.
+///
+/// Between objects, one is written as its id, and none as `null`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenExcept", into = "WrittenExcept")]
+pub struct Except(Vec<ConnectionId>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WrittenExcept {
+    AtMostOne(Option<ConnectionId>),
+    Several(Vec<ConnectionId>),
+}
+
+impl From<WrittenExcept> for Except {
+    fn from(written: WrittenExcept) -> Self {
+        match written {
+            WrittenExcept::AtMostOne(id) => id.into_iter().collect(),
+            WrittenExcept::Several(ids) => ids.into_iter().collect(),
+        }
+    }
+}
+
+impl From<Except> for WrittenExcept {
+    fn from(Except(ids): Except) -> Self {
+        match ids.as_slice() {
+            [] => Self::AtMostOne(None),
+            [id] => Self::AtMostOne(Some(*id)),
+            _ => Self::Several(ids),
+        }
+    }
+}
+
+impl FromIterator<ConnectionId> for Except {
+    fn from_iter<T: IntoIterator<Item = ConnectionId>>(ids: T) -> Self {
+        let ids: BTreeSet<_> = ids.into_iter().collect();
+        Self(ids.into_iter().collect())
+    }
 }
 
 /// Connections that get the same lines, except for lines that name a connection.
@@ -189,11 +229,11 @@ impl Audience {
     pub(crate) fn named(&self) -> &[ConnectionId] {
         match self {
             Self::These(ids) => ids,
-            Self::Messages { except } | Self::Presence { except } => except.as_slice(),
+            Self::Messages { except } | Self::Presence { except } => &except.0,
         }
     }
 
-    /// Returns true if it contains the whole class, except one connection at most.
+    /// Returns true if it contains the whole class, except the connections that it names.
     fn is_for_all(&self, class: Class) -> bool {
         match self {
             Self::Messages { .. } => class.receives_messages,
@@ -210,7 +250,7 @@ impl Audience {
     pub(crate) fn reaches(&self, id: ConnectionId, class: Class) -> bool {
         match self {
             Self::Messages { except } | Self::Presence { except } => {
-                self.is_for_all(class) && *except != Some(id)
+                self.is_for_all(class) && except.0.binary_search(&id).is_err()
             }
             Self::These(_) => self.names(id),
         }
@@ -285,7 +325,9 @@ mod tests {
 
     #[test]
     fn a_shared_line_looks_at_each_connection_once() {
-        let all = || Audience::Messages { except: None };
+        let all = || Audience::Messages {
+            except: Except::default(),
+        };
         assert_eq!(cost(1_000, [all()]), (1_000, 1_000));
         let replies = [Audience::one(ANN), all(), Audience::one(BOB)];
         assert_eq!(cost(1_000, replies), (1_002, 1_000));

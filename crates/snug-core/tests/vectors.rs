@@ -269,14 +269,18 @@ fn sent() -> Named<String> {
         },
     ]
     .map(|member| Rc::from(member.to_json()));
-    let message = Push::Message(Message {
-        offset: Offset(41),
-        time: START.plus_ms(5000),
-        user: &ann,
-        connection: Some(ANN_DESKTOP),
-        event: Some("chat"),
-        data: raw(r#"{"text":"你好 👋"}"#),
-    });
+    let message = |key| {
+        Push::Message(Message {
+            offset: Offset(41),
+            time: START.plus_ms(5000),
+            user: &ann,
+            connection: Some(ANN_DESKTOP),
+            event: Some("chat"),
+            key,
+            data: raw(r#"{"text":"你好 👋"}"#),
+        })
+        .to_line()
+    };
     let id = CommandId::Number;
     let stored = Stored::new(Offset(41), START.plus_ms(5000));
     let published = |stored| Reply::Published {
@@ -322,7 +326,7 @@ fn sent() -> Named<String> {
                 &Reply::History(HistoryPage {
                     epoch: Some(epoch.clone()),
                     messages: vec![
-                        StoredMessage::new(message.to_line()),
+                        StoredMessage::new(message(None)),
                         StoredMessage::new(
                             r#"{"type":"message","offset":42,"time":1800000006150,"user":"bob","connection":"5d20c9f7e81ab364","data":{"text":"Hi Ann!"}}"#
                                 .into(),
@@ -405,6 +409,7 @@ fn sent() -> Named<String> {
                     user: &ann,
                     connection: None,
                     event: None,
+                    key: None,
                     data: raw(r#"{"text":"hi"}"#),
                 })
                 .to_line(),
@@ -425,7 +430,8 @@ fn sent() -> Named<String> {
                 &room,
             ),
         ),
-        ("push_message", message.to_line()),
+        ("push_message", message(None)),
+        ("push_message_own", message(Some("d1f0c2"))),
         (
             "push_signal",
             Push::Signal {
@@ -487,7 +493,7 @@ fn sent() -> Named<String> {
             }))
             .body,
         ),
-        ("webhook_events", webhook_body(&room, &message.to_line()).into()),
+        ("webhook_events", webhook_body(&room, &message(None)).into()),
         (
             "push_closing",
             Push::Closing {

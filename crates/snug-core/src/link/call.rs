@@ -272,7 +272,9 @@ mod tests {
     fn texts_are_not_escaped() {
         let line = r#"{"type":"message","data":"\"x\""}"#;
         let text = ToGateway::Line {
-            to: crate::fan_out::Audience::Messages { except: None },
+            to: crate::fan_out::Audience::Messages {
+                except: crate::fan_out::Except::default(),
+            },
             text: line.into(),
         };
         let call = Call {

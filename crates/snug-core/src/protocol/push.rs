@@ -200,6 +200,9 @@ pub struct Message<'a> {
     /// The event name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<&'a str>,
+    /// The idempotency key of its publish, in the author's own copies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<&'a str>,
     /// The content.
     pub data: &'a RawValue,
 }

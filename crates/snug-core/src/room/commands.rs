@@ -127,7 +127,9 @@ impl<S: Store> Room<S> {
         }
         .to_line();
         let to = match to {
-            None => Audience::Messages { except: Some(from) },
+            None => Audience::Messages {
+                except: [from].into_iter().collect(),
+            },
             Some(users) => {
                 let users: BTreeSet<_> = users.iter().collect();
                 let ids = users

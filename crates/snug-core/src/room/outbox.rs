@@ -78,6 +78,8 @@ enum Content {
         id: Option<CommandId>,
         stored: Stored,
     },
+    /// A message as its author's connections receive it, once it is stored.
+    OwnCopy(Rc<str>),
     /// The end of a subscription, for its gateway.
     Left,
 }
@@ -179,13 +181,14 @@ impl Outbox {
         self.push(Audience::one(to), ack);
     }
 
-    /// Adds a message to the draft.
+    /// Adds a message to the draft. `own` is the copy of the author's connections, if it differs.
     pub(super) fn push_message(
         &mut self,
         at: Stored,
         line: &str,
         except: Option<ConnectionId>,
         key: Option<StoredKey>,
+        own: Option<(Vec<ConnectionId>, Rc<str>)>,
     ) {
         let draft = self.draft.get_or_insert_with(|| Draft {
             first: at.offset,
@@ -203,8 +206,15 @@ impl Outbox {
         draft.time = at.time;
         draft.keys.extend(key);
         let message = Text::Message(start..draft.body.len());
+        let with_own_copy = own.iter().flat_map(|(to, _)| to).copied();
+        let except = except.into_iter().chain(with_own_copy).collect();
         self.push(Audience::Messages { except }, Content::Text(message));
         self.reserve(line.len());
+        if let Some((to, text)) = own {
+            let bytes = text.len();
+            self.push(Audience::these(to), Content::OwnCopy(text));
+            self.reserve(bytes);
+        }
     }
 
     /// Holds an API request until the draft is stored.
@@ -267,6 +277,7 @@ impl Outbox {
                     self.shared_lines = self.shared_lines.saturating_sub(1);
                     false
                 }
+                (Content::OwnCopy(_), _) => false,
                 (Content::Ack { id, stored }, Audience::These(to)) if stored.offset > newest => {
                     unstored.extend(to.iter().map(|to| (*to, id.take())));
                     false
@@ -308,7 +319,10 @@ impl Outbox {
         let has_members = roster.links().next().is_some() || !self.left.is_empty();
         let mut called = BTreeSet::new();
         for (lines, named) in parts.into_iter().rev() {
-            let lines: Vec<_> = lines.into_iter().filter_map(Line::ready).collect();
+            let lines: Vec<_> = lines
+                .into_iter()
+                .filter_map(|line| line.ready(roster))
+                .collect();
             for line in lines.iter().filter(|_| has_members) {
                 members.send(line, &body, |link, event| {
                     called.insert(link);
@@ -354,9 +368,17 @@ impl Draft {
 impl Line {
     /// Returns the line, once the messages are stored; `None` for a command without an id, which gets no
     /// reply.
-    fn ready(self) -> Option<ReadyLine> {
+    fn ready(self, roster: &Roster) -> Option<ReadyLine> {
         let text = match self.content {
             Content::Text(text) => text,
+            Content::OwnCopy(text) => {
+                // A connection may have lost the capability in the meantime.
+                let receives = |id: &&ConnectionId| {
+                    (roster.get(**id)).is_some_and(|one| one.subscription.receives_messages())
+                };
+                let to = self.to.named().iter().filter(receives).copied();
+                return Some(ReadyLine::Text(Text::Line(text), Audience::these(to)));
+            }
             Content::Ack { id, stored } => {
                 let (id, outcome) = (&id?, Some(Outcome::Stored(stored)));
                 Text::Line(Push::Ack { id, outcome }.to_line())

@@ -123,6 +123,7 @@ impl<S: Store> Room<S> {
             Originator::One(id) => Some(id),
             Originator::None | Originator::Several => None,
         };
+        let except = except.into_iter().collect();
         let text = Push::Presence(push).to_line();
         self.outbox.push_line(Audience::Presence { except }, text);
     }

@@ -215,15 +215,19 @@ impl<S: Store> Room<S> {
 
     /// Adds a message to the draft, which the next flush stores and sends.
     fn draft(&mut self, author: &Author, publication: &Publication<'_>, stored: Stored) {
-        let line = Push::Message(Message {
-            offset: stored.offset,
-            time: stored.time,
-            user: &author.user,
-            connection: author.connection,
-            event: publication.event.as_deref(),
-            data: &json::one_line(&publication.data),
-        })
-        .to_line();
+        let data = json::one_line(&publication.data);
+        let line_with = |key| {
+            let message = Message {
+                offset: stored.offset,
+                time: stored.time,
+                user: &author.user,
+                connection: author.connection,
+                event: publication.event.as_deref(),
+                key,
+                data: &data,
+            };
+            Push::Message(message).to_line()
+        };
         let key = publication.key.as_deref().map(|key| StoredKey {
             user: author.user.clone(),
             key: key.into(),
@@ -233,7 +237,22 @@ impl<S: Store> Room<S> {
             let floor = self.key_floor();
             self.messages.remember_key(key.clone(), floor);
         }
-        self.outbox.push_message(stored, &line, author.except, key);
+        let own = key.as_ref().and_then(|key| {
+            let of_author = self.own_receivers(author);
+            (!of_author.is_empty()).then(|| (of_author, line_with(Some(&key.key))))
+        });
+        self.outbox
+            .push_message(stored, &line_with(None), author.except, key, own);
+    }
+
+    /// Returns the author's connections that receive the message.
+    fn own_receivers(&self, author: &Author) -> Vec<ConnectionId> {
+        let connections = self.roster.presence().connections_of(&author.user);
+        let receives = |id: &ConnectionId| {
+            Some(*id) != author.except
+                && (self.roster.get(*id)).is_some_and(|one| one.subscription.receives_messages())
+        };
+        connections.filter(receives).collect()
     }
 
     /// Stores the draft, then sends all lines of the outbox.

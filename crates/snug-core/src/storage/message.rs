@@ -56,6 +56,7 @@ mod tests {
             user: &UserId::parse("ann").unwrap(),
             connection: None,
             event: None,
+            key: None,
             data: RawValue::NULL,
         })
         .to_line();

@@ -257,6 +257,13 @@ impl Model {
         self.keys.get(&(user, key.into()))
     }
 
+    /// Returns the key with which a user published this data.
+    pub fn key_of(&self, user: &str, data: &Value) -> Option<&str> {
+        let mut keys = self.keys.iter();
+        let ((_, key), _) = keys.find(|((author, _), under)| author == user && *under == data)?;
+        Some(key)
+    }
+
     /// Records the data that a user published with a key.
     pub fn publish_under(&mut self, from: Client, key: &str, data: &Value) {
         let user = self.tabs[&from].user.clone();

@@ -213,6 +213,14 @@ impl View {
         assert!(time >= self.newest_time, "time went back: {message}");
         self.newest_time = time;
         let mut message = timeless(message);
+        let key = message.as_object_mut().unwrap().remove("key");
+        // Copies that are replayed have no key.
+        let is_own_copy =
+            message["user"] == self.user && message["offset"].as_u64() > Some(self.settings.offset);
+        let published = is_own_copy
+            .then(|| model.key_of(&self.user, &message["data"]))
+            .flatten();
+        assert_eq!(key, published.map(Value::from), "the key of {message}");
         assert_eq!(
             Some(&message),
             model.message_at(&message["offset"]),

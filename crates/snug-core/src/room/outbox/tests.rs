@@ -7,7 +7,7 @@ use crate::{
 };
 
 use super::*;
-use crate::link::Via;
+use crate::{fan_out::Except, link::Via};
 
 const ANN: ConnectionId = ConnectionId(1);
 const BOB: ConnectionId = ConnectionId(2);
@@ -16,8 +16,8 @@ const CHO: ConnectionId = ConnectionId(3);
 #[test]
 fn a_draft_becomes_one_batch_with_its_keys() {
     let mut outbox = Outbox::default();
-    outbox.push_message(at(5), "one", None, None);
-    outbox.push_message(at(6), "zwei ü", None, Some(key(6)));
+    outbox.push_message(at(5), "one", None, None, None);
+    outbox.push_message(at(6), "zwei ü", None, Some(key(6)), None);
     assert_eq!(outbox.draft().map(Draft::next), Some(Offset(7)));
     let (batch, body) = outbox.take_draft(100).unwrap();
     assert_eq!(
@@ -36,9 +36,9 @@ fn a_draft_becomes_one_batch_with_its_keys() {
 fn sends_each_connection_its_lines_in_order_and_shares_equal_texts() {
     let mut outbox = Outbox::default();
     outbox.push_ack(ANN, Some(id(7)), at(1));
-    outbox.push_message(at(1), "one", None, None);
+    outbox.push_message(at(1), "one", None, None, None);
     outbox.push_line(Audience::one(ANN), "for ann".into());
-    outbox.push_message(at(2), "two", None, None);
+    outbox.push_message(at(2), "two", None, None, None);
     let (_, body) = outbox.take_draft(0).unwrap();
     let (frames, sent) = delivered(outbox, body.clone());
     assert_eq!(frames, 3);
@@ -51,8 +51,8 @@ fn sends_each_connection_its_lines_in_order_and_shares_equal_texts() {
 #[test]
 fn a_connection_excluded_from_one_line_gets_the_others() {
     let mut outbox = Outbox::default();
-    outbox.push_message(at(1), "one", Some(BOB), None);
-    outbox.push_message(at(2), "two", None, None);
+    outbox.push_message(at(1), "one", Some(BOB), None, None);
+    outbox.push_message(at(2), "two", None, None, None);
     // A command without an id gets no reply.
     outbox.push_ack(CHO, None, at(2));
     let (_, body) = outbox.take_draft(0).unwrap();
@@ -66,11 +66,16 @@ fn drops_unstored_messages_with_their_acks() {
     let mut outbox = Outbox::default();
     outbox.push_ack(ANN, Some(id(1)), at(4).again());
     outbox.push_ack(ANN, Some(id(2)), at(5));
-    outbox.push_message(at(5), "one", None, None);
+    outbox.push_message(at(5), "one", None, None, None);
     outbox.push_ack(BOB, None, at(6));
-    outbox.push_message(at(6), "two", None, None);
+    outbox.push_message(at(6), "two", None, None, None);
     outbox.push_ack(CHO, Some(id(3)), at(5).again());
-    outbox.push_line(Audience::Messages { except: None }, "signal".into());
+    outbox.push_line(
+        Audience::Messages {
+            except: Except::default(),
+        },
+        "signal".into(),
+    );
     let _lost = outbox.take_draft(0);
     let unstored = outbox.drop_unstored(Offset(4));
     assert_eq!(
@@ -87,10 +92,41 @@ fn drops_unstored_messages_with_their_acks() {
 }
 
 #[test]
+fn the_author_gets_copies_of_its_own_and_the_others_share_the_stored_text() {
+    let mut outbox = Outbox::default();
+    outbox.push_ack(ANN, Some(id(1)), at(1));
+    let own = Some((vec![ANN, BOB], "one of mine".into()));
+    outbox.push_message(at(1), "one", None, Some(key(1)), own);
+    outbox.push_message(at(2), "two", None, None, None);
+    let (_, body) = outbox.take_draft(0).unwrap();
+    let (_, sent) = delivered(outbox, body.clone());
+    let ack = r#"{"type":"ack","id":1,"offset":1,"time":1001}"#;
+    let for_ann: Rc<str> = format!("{ack}\none of mine\ntwo").into();
+    let for_bob: Rc<str> = "one of mine\ntwo".into();
+    let others = (vec![CHO], body);
+    assert_eq!(sent, [(vec![ANN], for_ann), (vec![BOB], for_bob), others]);
+}
+
+#[test]
+fn drops_the_authors_copies_of_unstored_messages() {
+    let mut outbox = Outbox::default();
+    let own = Some((vec![ANN], "one of mine".into()));
+    outbox.push_message(at(1), "one", None, Some(key(1)), own);
+    let _lost = outbox.take_draft(0);
+    outbox.drop_unstored(Offset(0));
+    assert_eq!(delivered(outbox, "".into()), (0, Vec::new()));
+}
+
+#[test]
 fn closed_and_unknown_connections_get_no_shared_lines() {
     let mut outbox = Outbox::default();
     let gone = ConnectionId(9);
-    outbox.push_line(Audience::Messages { except: Some(gone) }, "to all".into());
+    outbox.push_line(
+        Audience::Messages {
+            except: [gone].into_iter().collect(),
+        },
+        "to all".into(),
+    );
     outbox.push_line(Audience::one(gone), "to the gone connection".into());
     let closed = ConnectionId(8);
     outbox.push_line(Audience::one(closed), "goodbye".into());
@@ -113,10 +149,12 @@ fn is_full_at_the_maximum_of_lines_or_bytes() {
     assert!(outbox.is_full(0));
     let mut outbox = Outbox::default();
     outbox.push_line(
-        Audience::Messages { except: None },
+        Audience::Messages {
+            except: Except::default(),
+        },
         "x".repeat(FLUSH_BYTES - 2).into(),
     );
-    outbox.push_message(at(1), "x", None, None);
+    outbox.push_message(at(1), "x", None, None, None);
     assert!(!outbox.is_full(0) && !outbox.is_full(1));
     assert!(outbox.is_full(2));
     outbox.reserve(1);
@@ -128,7 +166,9 @@ fn is_full_before_too_many_connections_need_a_copy() {
     let mut outbox = Outbox::default();
     let copies = FLUSH_COPIES_BYTES.div_ceil(60 * 1024);
     outbox.push_line(
-        Audience::Messages { except: None },
+        Audience::Messages {
+            except: Except::default(),
+        },
         "x".repeat(60 * 1024).into(),
     );
     for number in 1..copies {
@@ -151,7 +191,12 @@ fn does_not_copy_long_lines_for_each_addressee() {
     let crowd: Vec<_> = (100..740).map(ConnectionId).collect();
     let mut outbox = Outbox::default();
     let before = "b".repeat(FLUSH_BYTES - 1);
-    outbox.push_line(Audience::Messages { except: None }, before.as_str().into());
+    outbox.push_line(
+        Audience::Messages {
+            except: Except::default(),
+        },
+        before.as_str().into(),
+    );
     assert!(!outbox.is_full(0));
     let signal = "s".repeat(FLUSH_BYTES);
     outbox.push_line(Audience::these(crowd.clone()), signal.as_str().into());
@@ -187,7 +232,7 @@ fn counts_each_connection_that_does_not_get_a_shared_line() {
     let mut count = 0;
     while !outbox.is_full(0) {
         count += 1;
-        let except = Some(ConnectionId(count));
+        let except = [ConnectionId(count)].into_iter().collect();
         outbox.push_line(Audience::Messages { except }, line.clone());
     }
     let copies = (count * count * 127) as usize;
@@ -201,9 +246,9 @@ fn counts_each_connection_that_does_not_get_a_shared_line() {
 fn messages_before_and_after_a_break_arrive_in_order() {
     let mut outbox = Outbox::default();
     let text = "1".repeat(FLUSH_COPIES_BYTES / 2);
-    outbox.push_message(at(1), &text, None, None);
+    outbox.push_message(at(1), &text, None, None, None);
     outbox.push_line(Audience::these([ANN, BOB]), "signal".into());
-    outbox.push_message(at(2), "2", None, None);
+    outbox.push_message(at(2), "2", None, None, None);
     let (_, body) = outbox.take_draft(0).unwrap();
     let (_, sent) = delivered(outbox, body);
     let received = |id| {
