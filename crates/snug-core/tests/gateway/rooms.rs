@@ -108,6 +108,33 @@ fn messages_reach_all_members_over_both_ways_with_their_room() {
 }
 
 #[test]
+fn only_the_authors_sessions_receive_the_key_of_a_message() {
+    let mut world = world();
+    let ann = joined(&mut world, "g1", "ann", &["a"]);
+    let ben = joined(&mut world, "g1", "ben", &["a"]);
+    let second = joined(&mut world, "g2", "ann", &["a"]);
+    let third = joined(&mut world, "g2", "ann", &["a"]);
+    skip(&mut world);
+    world.sends(
+        ann,
+        json!({ "type": "publish", "room": "a", "data": 1, "key": "k" }),
+    );
+    world.settles();
+    for (session, key) in [(ann, json!("k")), (second, json!("k")), (third, json!("k"))]
+        .into_iter()
+        .chain([(ben, json!(null))])
+    {
+        let received = world.received(session);
+        let messages: Vec<_> = received
+            .iter()
+            .filter(|one| one["type"] == "message")
+            .collect();
+        assert_eq!(messages.len(), 1, "{received:?}");
+        assert_eq!(messages[0]["key"], key, "{received:?}");
+    }
+}
+
+#[test]
 fn signals_states_and_lists_work_as_on_a_rooms_socket() {
     let mut world = world();
     let ann = joined(&mut world, "g1", "ann", &["a"]);
