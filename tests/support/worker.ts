@@ -1,9 +1,12 @@
 // Starts the built Worker in its own Miniflare. Each spec file starts at least one, so that files share no rooms.
 
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Miniflare, type MiniflareOptions } from "miniflare";
 import { SECRET } from "./tokens.js";
+
+const fromRoot = (path: string) => new URL(`../../${path}`, import.meta.url);
 
 /** The operator's settings. `undefined` omits a default setting. */
 export type Settings = Record<string, string | number | boolean | undefined>;
@@ -130,12 +133,13 @@ async function start(settings: Settings = {}, options: StartOptions): Promise<Wo
 }
 
 async function startAll(settings: Settings[], { storage, ...options }: StartOptions): Promise<Worker[]> {
+  const objects = options.objects ?? (ROOMS_BUILD === BUILD ? undefined : ROOMS);
   const names = settings.map((_, index) => (index === 0 ? NAME : `${NAME}-${index}`));
   const isNamed = names.length > 1;
   const lines: string[] = [];
   const miniflare = new Miniflare({
     workers: settings.flatMap((one, index) =>
-      workerOptions(names[index] as string, { JWT_SECRET: SECRET, ...one }, { ...options, isNamed }),
+      workerOptions(names[index] as string, { JWT_SECRET: SECRET, ...one }, { ...options, objects, isNamed }),
     ),
     resourcePersistencePath: storage,
     handleStructuredLogs({ level, message }: { level: string; message: string }) {
@@ -157,7 +161,7 @@ async function startAll(settings: Settings[], { storage, ...options }: StartOpti
       origin: (await miniflare.unsafeGetDirectURL(name)).origin,
       log: () => (isNamed ? linesOf(name, lines) : lines).join("\n"),
       hibernate: (room: string) =>
-        miniflare.unsafeEvictDurableObject(options.objects ? OBJECTS : name, "Room", {
+        miniflare.unsafeEvictDurableObject(objects ? objectsOf(name) : name, "Room", {
           name: room,
           webSockets: "hibernate",
         }),
@@ -178,14 +182,35 @@ function linesOf(name: string, lines: string[]): string[] {
 }
 
 const NAME = "snug";
-const OBJECTS = "objects";
+
+/** Returns the name of the Worker that has the rooms of another one. */
+const objectsOf = (name: string) => `${name}-objects`;
+
+/** Rooms of another build. */
+const ROOMS = `
+  export { Room } from "./snug.js";
+  export default {};
+`;
+
+/**
+ * The folders of the build, and of the one that has the rooms. `SNUG_BUILD` and `SNUG_ROOMS_BUILD` name others, to run
+ * tests with objects of two versions.
+ */
+const BUILD = process.env.SNUG_BUILD ?? fileURLToPath(fromRoot("build"));
+const ROOMS_BUILD = process.env.SNUG_ROOMS_BUILD ?? BUILD;
+
+const modulesOf = (build: string) => ({
+  "snug.js": { type: "esm" as const, contents: readFileSync(join(build, "index.js"), "utf8") },
+  "index_bg.wasm": {
+    type: "wasm" as const,
+    contents: new Uint8Array(readFileSync(join(build, "index_bg.wasm"))),
+  },
+});
 
 /** Log lines of a panic or an uncaught exception, except those of the runtime, which clients can cause. */
 const FAILURE = /panicked|RuntimeError|Uncaught (?!exception: kj\/compat\/http)/;
 
 type MiniflareWorker = MiniflareOptions["workers"][number];
-
-const fromRoot = (path: string) => new URL(`../../${path}`, import.meta.url);
 
 /** Converts wrangler.toml to Miniflare's options. */
 function workerOptions(
@@ -196,7 +221,7 @@ function workerOptions(
     objects,
     isMeasured,
     isNamed,
-  }: Pick<StartOptions, "hasPages" | "objects" | "isMeasured"> & { isNamed: boolean },
+  }: Pick<StartOptions, "hasPages" | "isMeasured"> & { objects: string | undefined; isNamed: boolean },
 ): MiniflareWorker[] {
   const toml = readFileSync(fromRoot("wrangler.toml"), "utf8");
   const [, compatibilityDate = ""] = /^compatibility_date = "(.+)"$/m.exec(toml) ?? [];
@@ -208,12 +233,7 @@ function workerOptions(
       name,
       typeof value === "string" ? { type: "text", value } : { type: "json", value },
     ]);
-  const script = { type: "esm" as const, contents: readFileSync(fromRoot("build/index.js"), "utf8") };
-  const wasm = {
-    type: "wasm" as const,
-    contents: new Uint8Array(readFileSync(fromRoot("build/index_bg.wasm"))),
-  };
-  const built = { "snug.js": script, "index_bg.wasm": wasm };
+  const built = modulesOf(BUILD);
   return [
     {
       config: {
@@ -235,11 +255,11 @@ function workerOptions(
                   "index.js": { type: "esm", contents: NAMED },
                   "name-lines.js": { type: "esm", contents: nameLines(name) },
                 }
-              : { "index.js": script, "index_bg.wasm": wasm },
+              : { "index.js": built["snug.js"], "index_bg.wasm": built["index_bg.wasm"] },
         },
         env: {
           ...Object.fromEntries(variables),
-          ROOMS: { type: "durable-object", worker: objects ? OBJECTS : name, exportName: "Room" },
+          ROOMS: { type: "durable-object", worker: objects ? objectsOf(name) : name, exportName: "Room" },
           GATEWAYS: { type: "durable-object", worker: name, exportName: "Gateway" },
         },
         exports: {
@@ -254,12 +274,15 @@ function workerOptions(
       ? [
           {
             config: {
-              name: OBJECTS,
+              name: objectsOf(name),
               compatibilityDate,
               compatibilityFlags: JSON.parse(flags),
               manifest: {
                 mainModule: "index.js",
-                modules: { ...built, "index.js": { type: "esm" as const, contents: objects } },
+                modules: {
+                  ...modulesOf(ROOMS_BUILD),
+                  "index.js": { type: "esm" as const, contents: objects },
+                },
               },
               env: {
                 ...Object.fromEntries(variables),
