@@ -71,7 +71,13 @@ export class Lifeline implements Transport {
     this.#WebSocket = socket as typeof WebSocket;
     this.#timeoutMs = timeoutMs;
     this.#backoff = backoff;
-    this.#credentials = new Credentials(getToken);
+    this.#credentials = new Credentials(getToken, {
+      isOpen: () => this.#isConnected,
+      refresh: events.refresh,
+      error: (error) => {
+        if (error !== this.endedBy) events.error(error);
+      },
+    });
     this.#url = url;
     url();
     this.#stopWatching = watchNetwork(
@@ -93,7 +99,7 @@ export class Lifeline implements Transport {
     // A listener may have left.
     if (!this.#isConnected) return;
     this.#connection?.startPings(ping_ms);
-    this.#scheduleRenewal(expires);
+    this.#credentials.schedule(expires);
   }
 
   send(frame: string, reply?: string | number): void {
@@ -127,21 +133,8 @@ export class Lifeline implements Transport {
   }
 
   /** Renews the token on the open connection, also before it expires. */
-  async renewToken(): Promise<void> {
-    try {
-      const token = await this.#credentials.renew();
-      if (token === undefined || !this.#isConnected) return;
-      const { expires } = await this.#events.refresh(token);
-      this.#scheduleRenewal(expires);
-    } catch (error) {
-      const { code } = error as SnugError;
-      // The next connection uses the new token.
-      if (code === "connection_lost") return;
-      // If no new token is available, the current one may still be valid.
-      if (code !== "token_unavailable") this.#credentials.discard();
-      if (error !== this.endedBy) this.#events.error(error as SnugError);
-      this.#scheduleRenewal();
-    }
+  renewToken(): Promise<void> {
+    return this.#credentials.replace();
   }
 
   get #isConnected(): boolean {
@@ -261,9 +254,5 @@ export class Lifeline implements Transport {
     const isProblem = error !== undefined && (status === "disconnected" || !this.#isConnected);
     this.status = status;
     this.#events.status({ status, error, retryAt }, isProblem);
-  }
-
-  #scheduleRenewal(expires?: number): void {
-    if (this.#isConnected) this.#credentials.schedule(() => this.renewToken(), expires);
   }
 }

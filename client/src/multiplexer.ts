@@ -1,6 +1,7 @@
 // One connection for many rooms: the sockets, one after the other, and the rooms' places on them.
 
 import { CommandRate } from "./command-rate.js";
+import type { GetToken } from "./credentials.js";
 import { SnugError } from "./error.js";
 import { BACKOFF, Lifeline, type LifelineEvents } from "./lifeline.js";
 import type { SessionOptions } from "./options.js";
@@ -91,10 +92,10 @@ export class Multiplexer {
     this.#lifeline.start();
   }
 
-  /** Adds a room, which must not be there yet. */
-  open(room: string, events: RoomTransportEvents): Transport {
+  /** Adds a room, which must not be there yet. `getToken` is for a token of its own. */
+  open(room: string, events: RoomTransportEvents, getToken: GetToken | undefined): Transport {
     const { backoff = BACKOFF } = this.#options;
-    const subscription = new Subscription(this, room, backoff, events);
+    const subscription = new Subscription(this, { room, backoff, getToken }, events);
     this.#subscriptions.set(room, subscription);
     return subscription;
   }

@@ -46,8 +46,11 @@ export type SessionOptions = Pick<
   "url" | "getToken" | "user" | "timeoutMs" | "backoff" | "WebSocket"
 >;
 
-/** Options of `Session.room`: those that concern one room. */
-export type RoomSettings = Pick<RoomOptions, "last" | "presence" | "echo" | "queueMax">;
+/**
+ * Options of `Session.room`: those that concern one room. `getToken` is for a room that the token of the connection does
+ * not grant. The token must be for the same user.
+ */
+export type RoomSettings = Pick<RoomOptions, "getToken" | "last" | "presence" | "echo" | "queueMax">;
 
 /** Options of `Room.publish`. */
 export interface PublishOptions {

@@ -149,13 +149,10 @@ export function useRoom(
   useEffect(() => {
     if (room === undefined || room === null || stores === null) return undefined;
     const { keep, getToken, ...others } = latest.current;
+    const given = { ...others, getToken: getToken && latestToken(latest) };
     const joined = stores
-      ? stores.open(room, latest.current)
-      : new Store(joinRoom({ ...others, room, url, user, getToken: getToken && latestToken(latest) }), {
-          url,
-          user,
-          keep,
-        });
+      ? stores.open(room, { ...given, keep })
+      : new Store(joinRoom({ ...given, room, url, user }), { url, user, keep });
     setStore(joined);
     return () => joined.leave();
   }, [room, url, user, stores]);
@@ -279,12 +276,11 @@ class SharedStores {
     });
 
   /** Returns the store of a room, joining it if necessary. Each user must call `leave` of the store. */
-  open(name: string, { keep, last, presence, echo, queueMax }: UseRoomSettings): Store {
+  open(name: string, { keep, ...settings }: UseRoomSettings): Store {
     // A room that has ended is joined again.
     const isOpen = (store: Store) => store.name === name && store.view.status !== "disconnected";
     const open = [...this.#uses.keys()].find(isOpen);
-    const store =
-      open ?? new Store(this.#session.room(name, { last, presence, echo, queueMax }), { keep }, this);
+    const store = open ?? new Store(this.#session.room(name, settings), { keep }, this);
     this.#uses.set(store, (this.#uses.get(store) ?? 0) + 1);
     return store;
   }

@@ -35,7 +35,7 @@ export interface JoinCommand {
   id?: CommandId;
   room: string;
   /** A token for this room, of the same user. Default: the connection's. */
-  token?: string;
+  token?: string | undefined;
   epoch?: string;
   offset?: number;
   last?: number;

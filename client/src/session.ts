@@ -68,10 +68,10 @@ export class Session extends Emitter<SessionEvents> {
   room<Types extends RoomTypes = RoomTypes>(name: string, options: RoomSettings = {}): Room<Types> {
     const joined = this.#rooms.get(name);
     if (joined) return joined.share() as Room as Room<Types>;
-    const { last, presence, echo, queueMax } = options;
+    const { last, presence, echo, queueMax, getToken } = options;
     const { user } = this.#options;
     const room = new SharedRoom({ room: name, last, presence, echo, queueMax, user }, (events) =>
-      this.#multiplexer.open(name, events),
+      this.#multiplexer.open(name, events, getToken),
     );
     this.#rooms.set(name, room);
     return room as Room as Room<Types>;

@@ -1,7 +1,7 @@
 // A room's place on a connection with many rooms: joins, joins again if the place is lost, and leaves.
 
 import { type Backoff, delayMs } from "./backoff.js";
-import { TIMER_MS_MAX } from "./credentials.js";
+import { Credentials, type GetToken, TIMER_MS_MAX } from "./credentials.js";
 import { SnugError } from "./error.js";
 import { errorOfClose, isAboutTime, isAboutToken, STABLE_MS } from "./lifeline.js";
 import type { Multiplexer } from "./multiplexer.js";
@@ -11,6 +11,13 @@ import type { ConnectionStatus, RoomTransportEvents, StatusChange, Transport } f
 
 const encoder = new TextEncoder();
 
+interface SubscriptionOptions {
+  room: string;
+  backoff: Backoff;
+  /** Returns a token of the room's own. */
+  getToken: GetToken | undefined;
+}
+
 /** The place of one room. It is connected while the room has sent a welcome on the current connection. */
 export class Subscription implements Transport {
   status: ConnectionStatus = "connecting";
@@ -19,6 +26,8 @@ export class Subscription implements Transport {
   readonly #multiplexer: Multiplexer;
   readonly #backoff: Backoff;
   readonly #events: RoomTransportEvents;
+  /** The room's own token, if it has one. */
+  readonly #credentials: Credentials;
   /** Names of the replies that have a deadline. */
   readonly #expected = new Set<string>();
   /** Id of the `join` that waits for its reply. */
@@ -35,11 +44,18 @@ export class Subscription implements Transport {
   /** Number of consecutive tokens that the room rejected for a reason other than their time. */
   #rejectedTokens = 0;
 
-  constructor(multiplexer: Multiplexer, room: string, backoff: Backoff, events: RoomTransportEvents) {
+  constructor(multiplexer: Multiplexer, options: SubscriptionOptions, events: RoomTransportEvents) {
     this.#multiplexer = multiplexer;
-    this.room = room;
-    this.#backoff = backoff;
+    this.room = options.room;
+    this.#backoff = options.backoff;
     this.#events = events;
+    this.#credentials = new Credentials(options.getToken, {
+      isOpen: () => this.status === "connected",
+      refresh: events.refresh,
+      error: (error) => {
+        if (error !== this.endedBy) events.error(error);
+      },
+    });
   }
 
   // What the room calls.
@@ -111,15 +127,24 @@ export class Subscription implements Transport {
     if (!this.#multiplexer.isConnected) return;
     const wasWaiting = this.#isWaiting;
     this.#endAttempt();
-    this.#multiplexer.join(this);
+    if (this.#credentials.canRenew) this.#joinWithToken();
+    else this.#multiplexer.join(this);
     if (wasWaiting) this.#setStatus("connecting");
   }
 
   /** Sends the `join`, now that it is the room's turn. */
   sendJoin(): void {
     const id = this.#multiplexer.nextJoinId();
+    const token = this.#credentials.current;
     const { resume, last, ...options } = this.#events.parameters();
-    const join: JoinCommand = { type: "join", id, room: this.room, ...(resume ?? { last }), ...options };
+    const join: JoinCommand = {
+      type: "join",
+      id,
+      room: this.room,
+      token,
+      ...(resume ?? { last }),
+      ...options,
+    };
     this.#joinId = id;
     this.#mayBeIn = true;
     this.#transmit(JSON.stringify(join), "join");
@@ -148,6 +173,7 @@ export class Subscription implements Transport {
       this.#joinId = undefined;
       this.#multiplexer.joined(this);
       this.#events.push({ ...this.#multiplexer.hello, ...push, limits: this.#limits } as Welcome);
+      if ("expires" in push) this.#credentials.schedule(push.expires);
     } else if (push.type === "error" && push.code === "not_joined") {
       this.#mayBeIn = false;
       this.lose(new SnugError("interrupted", push.message, true));
@@ -163,6 +189,7 @@ export class Subscription implements Transport {
     const isStable = this.status === "connected" && performance.now() - this.#joinedAt >= STABLE_MS;
     if (isStable) this.#failures = 0;
     this.#joinId = undefined;
+    this.#credentials.cancel();
     for (const name of this.#expected) this.#multiplexer.settle(name);
     this.#expected.clear();
     this.#multiplexer.rate.drop(this);
@@ -217,6 +244,19 @@ export class Subscription implements Transport {
     queueMicrotask(() => this.status === "connected" && this.#events.push(error));
   }
 
+  /** Joins the room once it has a token of its own. */
+  async #joinWithToken(): Promise<void> {
+    const attempt = this.#attempt;
+    try {
+      await this.#credentials.token();
+      if (attempt === this.#attempt) this.#multiplexer.join(this);
+    } catch (error) {
+      if (attempt !== this.#attempt) return;
+      this.lose(error as SnugError);
+      this.#events.error(error as SnugError);
+    }
+  }
+
   #endAttempt(): void {
     clearTimeout(this.#retryTimer);
     this.#isWaiting = false;
@@ -248,18 +288,23 @@ export class Subscription implements Transport {
     const isLeaving = code === "too_many_rooms" && !this.#multiplexer.isFull;
     if (retryable || isLeaving) return this.#retry(error, retry_after_ms);
     this.#rejectedTokens = isAboutTime(error) ? 0 : this.#rejectedTokens + 1;
-    const canRenew = isAboutToken(error) && this.#rejectedTokens < 2 && this.#multiplexer.canRenew;
+    const canRenew = isAboutToken(error) && this.#rejectedTokens < 2 && this.#canRenew;
     if (canRenew) this.#renew(error);
     else this.stop(error);
   }
 
-  /** Joins again with a new token of the connection. */
+  get #canRenew(): boolean {
+    return this.#credentials.canRenew || this.#multiplexer.canRenew;
+  }
+
+  /** Joins again with a new token: the room's own, or the connection's. */
   async #renew(error: SnugError): Promise<void> {
     this.disconnect();
     const attempt = this.#attempt;
     this.#isWaiting = true;
     this.#setStatus("connecting", error);
-    await this.#multiplexer.renewToken();
+    if (this.#credentials.canRenew) this.#credentials.discard();
+    else await this.#multiplexer.renewToken();
     if (attempt === this.#attempt) this.#retry(error);
   }
 

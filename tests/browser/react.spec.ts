@@ -76,8 +76,8 @@ const scriptOfPanels = (url: string, tokens: Record<string, string>) => `
   import { createRoot } from "react-dom/client";
   import { SnugProvider, useRoom, useSnug } from "snug-client/react";
   const tokens = ${JSON.stringify(tokens)};
-  function Panel({ title, name }) {
-    const { room, status, messages, count } = useRoom(name, { last: 10 });
+  function Panel({ title, name, getToken }) {
+    const { room, status, messages, count } = useRoom(name, { last: 10, getToken });
     return <section aria-label={title}>
       <p>{String(room?.name)}: {status}, {count}</p>
       <ul>{messages.map(({ offset, data }) => <li key={offset}>{data}</li>)}</ul>
@@ -93,7 +93,7 @@ const scriptOfPanels = (url: string, tokens: Record<string, string>) => `
     const [name, setName] = useState("shared");
     return <SnugProvider options={{ url: ${JSON.stringify(url)}, user, getToken: () => tokens[user] }}>
       <Connection />
-      <Panel title="side" name="side" />
+      <Panel title="side" name="side" getToken={() => tokens["side of " + user]} />
       {panels > 0 && <Panel title="left" name={name} />}
       {panels > 1 && <Panel title="right" name="shared" />}
       {[0, 1, 2].map((count) => <button key={count} onClick={() => setPanels(count)}>{count} panels</button>)}
@@ -257,7 +257,12 @@ describe.skipIf(!hasChromium)("useRoom", () => {
   });
 
   it("shares one connection and each room between the components of a provider", async () => {
-    const tokens = { ann: await token({ sub: "ann" }), bob: await token({ sub: "bob" }) };
+    // The connection's token does not grant the room at the side, which has a token of its own.
+    const tokens: Record<string, string> = {};
+    for (const sub of ["ann", "bob"]) {
+      tokens[sub] = await token({ sub, rooms: ["shared", "another"] });
+      tokens[`side of ${sub}`] = await token({ sub, rooms: ["side"] });
+    }
     code = await bundle(scriptOfPanels(line.origin, tokens));
     const witness = await joinAndConnect(worker.origin, "shared", { user: "witness" });
     await witness.publish("first");

@@ -111,6 +111,58 @@ describe("the token", () => {
     await kept.publish("still here");
   });
 
+  it("of one room grants what the connection's does not, and is renewed by itself", async () => {
+    const [common, own] = newRooms(2) as [string, string];
+    let tokensRequested = 0;
+    const { promise: second, resolve } = Promise.withResolvers<void>();
+    const snug = connect(strict.origin, { claims: { rooms: [common] } });
+    const refused = snug.room(own);
+    expect(await untilDisconnected(refused)).toBe("room_forbidden");
+    const room = snug.room(own, {
+      getToken: () => {
+        if (++tokensRequested === 2) resolve();
+        return token({ rooms: [own], exp: inSeconds(tokensRequested === 1 ? RENEWABLE_SECONDS : 3600) });
+      },
+    });
+    await untilConnected(room);
+    const [kept] = (await enter(snug, common)) as [Room];
+    const changes = [recordEvents(room, "status"), recordEvents(kept, "status")];
+    await second;
+    for (const one of [room, kept]) await one.publish("still here");
+    expect([changes, tokensRequested]).toEqual([[[], []], 2]);
+  });
+
+  it("of one room that has expired is replaced, and one of another user ends that room alone", async () => {
+    const [common, own] = newRooms(2) as [string, string];
+    const snug = connect(strict.origin, { claims: { rooms: [common] } });
+    const [kept] = (await enter(snug, common)) as [Room];
+    const expiries = [-60, 3600];
+    const room = snug.room(own, { getToken: () => token({ exp: inSeconds(expiries.shift() ?? 0) }) });
+    await untilConnected(room);
+    expect(expiries).toEqual([]);
+    room.leave();
+    const ofBob = snug.room(newRoom(), { getToken: () => token({ sub: "bob" }) });
+    expect(await untilDisconnected(ofBob)).toBe("token_invalid");
+    await kept.publish("still here");
+  });
+
+  it("of one room that cannot be had is asked for again, and the others stay", async () => {
+    const [common, own] = newRooms(2) as [string, string];
+    const snug = connect(url, { claims: { rooms: [common] } });
+    const [kept] = (await enter(snug, common)) as [Room];
+    let isDown = true;
+    const getToken = () => {
+      if (!isDown) return token();
+      isDown = false;
+      throw new Error("down");
+    };
+    const room = snug.room(own, { getToken });
+    const error = nextEvent(room, "error");
+    await untilConnected(room);
+    expect((await error).code).toBe("token_unavailable");
+    await Promise.all([room, kept].map((one) => one.publish("here")));
+  });
+
   it("of another user ends all rooms and publishes nothing under the new name", async () => {
     await using line = await startFaultyLine(url);
     const names = newRooms(3);
