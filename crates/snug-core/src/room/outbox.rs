@@ -372,7 +372,6 @@ impl Line {
         let text = match self.content {
             Content::Text(text) => text,
             Content::OwnCopy(text) => {
-                // A connection may have lost the capability in the meantime.
                 let receives = |id: &&ConnectionId| {
                     (roster.get(**id)).is_some_and(|one| one.subscription.receives_messages())
                 };

@@ -245,14 +245,13 @@ impl<S: Store> Room<S> {
             .push_message(stored, &line_with(None), author.except, key, own);
     }
 
-    /// Returns the author's connections that receive the message.
+    /// Returns the author's connections, except one that does not receive its own messages. Which of them
+    /// may receive the message is known when it is sent.
     fn own_receivers(&self, author: &Author) -> Vec<ConnectionId> {
         let connections = self.roster.presence().connections_of(&author.user);
-        let receives = |id: &ConnectionId| {
-            Some(*id) != author.except
-                && (self.roster.get(*id)).is_some_and(|one| one.subscription.receives_messages())
-        };
-        connections.filter(receives).collect()
+        connections
+            .filter(|id| Some(*id) != author.except)
+            .collect()
     }
 
     /// Stores the draft, then sends all lines of the outbox.
