@@ -3,23 +3,28 @@
 import { useRef, useState } from "preact/hooks";
 import type { Json } from "snug-client";
 import { CopyAs } from "./CopyAs.js";
-import { useUpdates } from "./change-notifier.js";
-import type { Connection } from "./copy-as.js";
+import type { ProgramOptions } from "./copy-as.js";
 import { formatDuration, formatNumber } from "./format.js";
-import { BURST_MAX, type InspectorSession } from "./inspector-session.js";
+import type { InspectedRoom } from "./inspected-room.js";
+import { BURST_MAX, type InspectorConnection, useRoom } from "./inspector-connection.js";
 import { isObject, tryParse } from "./json.js";
 import { Panel } from "./Panel.js";
 import { type BurstProgress, dropSocket, sendBurst, testHibernation } from "./room-actions.js";
 import { t } from "./strings.js";
 
-export function Actions({ session, connection }: { session: InspectorSession; connection: Connection }) {
-  useUpdates(session.roomChanges);
+interface Props {
+  connection: InspectorConnection;
+  options: ProgramOptions;
+}
+
+export function Actions({ connection, options }: Props) {
+  const room = useRoom(connection, options.room);
   const [isBusy, setIsBusy] = useState(false);
-  const isReady = session.isConnected && !isBusy;
-  const shared = { session, isReady, setIsBusy };
+  const isReady = room?.isJoined === true && !isBusy;
+  const shared = { connection, room, isReady, setIsBusy };
   return (
     <Panel id="actions" title={t.actions}>
-      <CommandForm {...shared} connection={connection} />
+      <CommandForm {...shared} options={options} />
       <h3>{t.faults}</h3>
       <DropSocket {...shared} />
       <HibernationTest {...shared} />
@@ -28,9 +33,10 @@ export function Actions({ session, connection }: { session: InspectorSession; co
   );
 }
 
-interface Props {
-  session: InspectorSession;
-  /** True if connected and no other test is running. */
+interface ActionProps {
+  connection: InspectorConnection;
+  room: InspectedRoom | undefined;
+  /** True if the room is joined and no other test is running. */
   isReady: boolean;
   setIsBusy: (isBusy: boolean) => void;
 }
@@ -54,7 +60,7 @@ const DEFAULTS: Record<string, string> = {
   text: '{"type":"publish","id":"x","data":',
 };
 
-function CommandForm({ session, isReady, connection }: Props & { connection: Connection }) {
+function CommandForm({ connection, room, isReady, options }: ActionProps & { options: ProgramOptions }) {
   const [kind, setKind] = useState<CommandKind>("publish");
   const [values, setValues] = useState(DEFAULTS);
   const [outcome, setOutcome] = useState("");
@@ -62,7 +68,7 @@ function CommandForm({ session, isReady, connection }: Props & { connection: Con
   const submit = async () => {
     try {
       setOutcome("…");
-      setOutcome(await runCommand(session, kind, values));
+      setOutcome(await runCommand(connection, room, kind, values));
     } catch (error) {
       const { code, message } = error as { code?: string; message: string };
       setOutcome(code ? `${code}: ${message}` : message);
@@ -121,7 +127,7 @@ function CommandForm({ session, isReady, connection }: Props & { connection: Con
       </div>
       {text !== undefined && (
         <div class="full-width">
-          <CopyAs connection={connection} text={text} />
+          <CopyAs options={options} text={text} />
           {kind === "publish" && <span class="note">{t.needsServe}</span>}
         </div>
       )}
@@ -154,12 +160,13 @@ function fieldJson(name: string, value: string): unknown {
 
 /** Runs the command. Returns its result as a text. */
 async function runCommand(
-  session: InspectorSession,
+  connection: InspectorConnection,
+  inspected: InspectedRoom | undefined,
   kind: CommandKind,
   values: Record<string, string>,
 ): Promise<string> {
-  const { room } = session;
-  if (!room) return t.notConnected;
+  if (!inspected) return t.notConnected;
+  const room = inspected.client;
   const { event = "", to = "", data = "", limit = "", user = "", text = "" } = values;
   const eventField = event ? { event } : {};
   const value = tryParse(data) as Json | undefined;
@@ -194,16 +201,17 @@ async function runCommand(
       return t.closed(await room.kick(user, seconds ? { banSeconds: Number(seconds) } : {}));
     }
     case "raw":
-      return session.sendRaw(text) ? t.sent : t.notConnected;
+      return connection.sendRaw(text) ? t.sent : t.notConnected;
   }
 }
 
-function DropSocket({ session, isReady, setIsBusy }: Props) {
+function DropSocket({ connection, room, isReady, setIsBusy }: ActionProps) {
   const [outcome, setOutcome] = useState("");
   const start = async () => {
+    if (!room) return;
     setIsBusy(true);
     setOutcome("…");
-    const dropped = await dropSocket(session);
+    const dropped = await dropSocket(connection, room);
     const missed = dropped ? Math.max(0, dropped.welcome.offset - dropped.from) : 0;
     setOutcome(
       dropped ? t.dropped(formatDuration(dropped.ms), dropped.welcome.recovered, missed) : t.notReconnected,
@@ -211,7 +219,7 @@ function DropSocket({ session, isReady, setIsBusy }: Props) {
     setIsBusy(false);
   };
   const ping = async () => {
-    const reply = await session.request({ type: "ping" });
+    const reply = await connection.request({ type: "ping" });
     setOutcome(reply ? `pong: ${formatDuration(reply.latencyMs)}` : t.notConnected);
   };
   return (
@@ -232,7 +240,7 @@ function DropSocket({ session, isReady, setIsBusy }: Props) {
   );
 }
 
-function HibernationTest({ session, isReady, setIsBusy }: Props) {
+function HibernationTest({ connection, isReady, setIsBusy }: ActionProps) {
   const [part, setPart] = useState<number>();
   const [outcome, setOutcome] = useState("");
   const stop = useRef<AbortController>(undefined);
@@ -241,7 +249,7 @@ function HibernationTest({ session, isReady, setIsBusy }: Props) {
     stop.current = abort;
     setIsBusy(true);
     setOutcome("");
-    const result = await testHibernation(session, setPart, abort.signal);
+    const result = await testHibernation(connection, setPart, abort.signal);
     setPart(undefined);
     setIsBusy(false);
     if (!result) return;
@@ -276,19 +284,20 @@ function HibernationTest({ session, isReady, setIsBusy }: Props) {
   );
 }
 
-function BurstTest({ session, isReady, setIsBusy }: Props) {
+function BurstTest({ connection, room, isReady, setIsBusy }: ActionProps) {
   const [type, setType] = useState<"publish" | "signal">("publish");
   const [count, setCount] = useState(100);
   const [bypassesClient, setIsStraight] = useState(false);
   const [progress, setProgress] = useState<BurstProgress>();
   const [isRunning, setIsRunning] = useState(false);
   const start = async () => {
+    if (!room) return;
     setIsBusy(true);
     setIsRunning(true);
     let last: BurstProgress | undefined;
     // Progress is reported for each message, and rendered ten times a second.
     const timer = setInterval(() => last && setProgress({ ...last }), 100);
-    await sendBurst(session, { type, count, bypassesClient }, (progress) => {
+    await sendBurst(connection, room, { type, count, bypassesClient }, (progress) => {
       last = progress;
     });
     clearInterval(timer);

@@ -3,10 +3,9 @@
 import { useEffect, useState } from "preact/hooks";
 import { type Admission, requestAdmission } from "../common/admission.js";
 import { CopyAs } from "./CopyAs.js";
-import { useUpdates } from "./change-notifier.js";
-import type { Connection } from "./copy-as.js";
+import type { ProgramOptions } from "./copy-as.js";
 import { formatDuration } from "./format.js";
-import type { InspectorSession } from "./inspector-session.js";
+import { type InspectorConnection, useRoom } from "./inspector-connection.js";
 import { Panel } from "./Panel.js";
 import { t } from "./strings.js";
 import type { TokenCheck } from "./token-check.js";
@@ -21,14 +20,14 @@ interface ServerResponse extends Admission {
 }
 
 interface Props {
-  session: InspectorSession;
+  connection: InspectorConnection;
   check: TokenCheck;
-  connection: Connection;
+  options: ProgramOptions;
 }
 
-export function AdmissionCheck({ session, check: { rejection }, connection }: Props) {
-  useUpdates(session.roomChanges);
-  const { room, token = "" } = connection;
+export function AdmissionCheck({ connection, check: { rejection }, options }: Props) {
+  const { room, token = "" } = options;
+  const joined = useRoom(connection, room);
   const [last, setLast] = useState<ServerResponse>();
   /** Incremented by the button. */
   const [request, setRequest] = useState(0);
@@ -37,7 +36,7 @@ export function AdmissionCheck({ session, check: { rejection }, connection }: Pr
     const admission = await requestAdmission(room, token, signal);
     if (!signal?.aborted) setLast({ ...admission, token, room, ms: performance.now() - start });
   };
-  // Asked again when time has changed the result of the local check, and when a session begins or ends.
+  // Asked again when time has changed the result of the local check, and when the room is joined or ends.
   const localCode = rejection?.code;
   // biome-ignore lint/correctness/useExhaustiveDependencies: `ask` depends on the same values
   useEffect(() => {
@@ -50,7 +49,7 @@ export function AdmissionCheck({ session, check: { rejection }, connection }: Pr
       clearTimeout(timer);
       abort.abort();
     };
-  }, [token, room, localCode, request, session.room]);
+  }, [token, room, localCode, request, joined, joined?.hasEnded]);
   const response = last?.token === token && last.room === room ? last : undefined;
   const isAsked = token !== "" || request > 0;
   return (
@@ -82,7 +81,7 @@ export function AdmissionCheck({ session, check: { rejection }, connection }: Pr
             <p class="muted">{isAsked ? t.checking : t.noResponse}</p>
           )}
         </div>
-        <CopyAs connection={connection} />
+        <CopyAs options={options} />
       </div>
     </Panel>
   );

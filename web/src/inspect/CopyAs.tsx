@@ -2,19 +2,19 @@
 
 import { useState } from "preact/hooks";
 import { CopyButton } from "./CopyButton.js";
-import { type Connection, programsFor } from "./copy-as.js";
+import { type ProgramOptions, programsFor } from "./copy-as.js";
 import { t } from "./strings.js";
 
 interface Props {
-  connection: Connection;
+  options: ProgramOptions;
   /** The command. Without one, the programs only connect. */
   text?: string;
 }
 
-export function CopyAs({ connection, text }: Props) {
+export function CopyAs({ options, text }: Props) {
   const [hasToken, setHasToken] = useState(false);
-  const { token } = connection;
-  const shown = { ...connection, token: hasToken && token ? token : undefined };
+  const { token } = options;
+  const shown = { ...options, token: hasToken && token ? token : undefined };
   return (
     <fieldset class="copy-as" aria-label={t.copyAs}>
       <span class="muted">{t.copyAs}</span>

@@ -6,7 +6,7 @@ import { CopyButton } from "./CopyButton.js";
 import { useUpdates } from "./change-notifier.js";
 import { formatClock, formatDuration, formatNumber } from "./format.js";
 import { type Direction, type Filter, type Frame, matchesFilter, toJsonLines } from "./frame-log.js";
-import type { InspectorSession } from "./inspector-session.js";
+import type { InspectorConnection } from "./inspector-connection.js";
 import { Json } from "./Json.js";
 import { Panel, scrollable } from "./Panel.js";
 import { Splitter, useSplit } from "./Splitter.js";
@@ -17,9 +17,9 @@ const ROWS_STEP = 100;
 /** Distance from the end, in pixels, that counts as scrolled to the end. */
 const AT_END_PX = 8;
 
-export function Frames({ session }: { session: InspectorSession }) {
-  useUpdates(session.trafficChanges);
-  const { log } = session;
+export function Frames({ connection }: { connection: InspectorConnection }) {
+  useUpdates(connection.trafficChanges);
+  const { log } = connection;
   const [filter, setFilter] = useState<Filter>({ direction: "", type: "-ping pong", text: "" });
   const [rowsMax, setRowsMax] = useState(ROWS_STEP);
   const [selected, setSelected] = useState<Frame>();

@@ -1,7 +1,7 @@
 // The form that joins a room, and the connection status.
 
 import { useNow, useUpdates } from "./change-notifier.js";
-import type { InspectorSession } from "./inspector-session.js";
+import type { InspectorConnection } from "./inspector-connection.js";
 import { ErrorText } from "./RoomInfo.js";
 import { t } from "./strings.js";
 
@@ -12,23 +12,23 @@ export interface JoinSettings {
 }
 
 interface Props {
-  session: InspectorSession;
-  wish: JoinSettings;
-  setSettings: (wish: JoinSettings) => void;
+  connection: InspectorConnection;
+  settings: JoinSettings;
+  setSettings: (settings: JoinSettings) => void;
   token: () => string;
 }
 
-export function JoinForm({ session, wish, setSettings, token }: Props) {
-  useUpdates(session.roomChanges);
-  const isJoined = session.room !== undefined;
+export function JoinForm({ connection, settings, setSettings, token }: Props) {
+  useUpdates(connection.roomChanges);
+  const { isOpen } = connection;
   return (
     <form
       class="join"
       aria-label={t.join}
       onSubmit={(event) => {
         event.preventDefault();
-        if (isJoined) session.leave();
-        else session.join({ ...wish, last: Number(wish.last), token });
+        if (isOpen) connection.disconnect();
+        else connection.connect({ ...settings, last: Number(settings.last), token });
       }}
     >
       <label class="address">
@@ -40,9 +40,9 @@ export function JoinForm({ session, wish, setSettings, token }: Props) {
           spellcheck={false}
           autocomplete="off"
           autocapitalize="off"
-          readOnly={isJoined}
-          value={wish.room}
-          onInput={({ currentTarget: { value } }) => setSettings({ ...wish, room: value })}
+          readOnly={isOpen}
+          value={settings.room}
+          onInput={({ currentTarget: { value } }) => setSettings({ ...settings, room: value })}
         />
       </label>
       <label>
@@ -52,31 +52,31 @@ export function JoinForm({ session, wish, setSettings, token }: Props) {
           type="number"
           min={0}
           max={100}
-          readOnly={isJoined}
-          value={wish.last}
-          onInput={({ currentTarget: { value } }) => setSettings({ ...wish, last: value })}
+          readOnly={isOpen}
+          value={settings.last}
+          onInput={({ currentTarget: { value } }) => setSettings({ ...settings, last: value })}
         />
       </label>
       <label class="checkbox">
         <input
           type="checkbox"
-          disabled={isJoined}
-          checked={wish.presence}
-          onChange={({ currentTarget: { checked } }) => setSettings({ ...wish, presence: checked })}
+          disabled={isOpen}
+          checked={settings.presence}
+          onChange={({ currentTarget: { checked } }) => setSettings({ ...settings, presence: checked })}
         />
         <span>{t.presence}</span>
       </label>
-      <button type="submit" class={`button ${isJoined ? "" : "primary"}`}>
-        {isJoined ? t.leave : t.join}
+      <button type="submit" class={`button ${isOpen ? "" : "primary"}`}>
+        {isOpen ? t.leave : t.join}
       </button>
     </form>
   );
 }
 
 /** The connection status and the last error. */
-export function Status({ session }: { session: InspectorSession }) {
-  useUpdates(session.roomChanges);
-  const { status = "none", error, retryAt } = session.status ?? {};
+export function Status({ connection }: { connection: InspectorConnection }) {
+  useUpdates(connection.roomChanges);
+  const { status = "none", error, retryAt } = connection.status ?? {};
   return (
     <div class={`status ${status}`}>
       <p role="status">

@@ -3,14 +3,23 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useUpdates } from "./change-notifier.js";
 import { formatClock, formatDuration, formatNumber } from "./format.js";
-import type { InspectorSession } from "./inspector-session.js";
-import { axisTicks, type Sample, type Series, summarize } from "./latency-samples.js";
+import type { InspectorConnection } from "./inspector-connection.js";
+import { axisTicks, LatencySamples, type Sample, type Series, summarize } from "./latency-samples.js";
 import { Panel, scrollable } from "./Panel.js";
 import { t } from "./strings.js";
 
-export function Latency({ session }: { session: InspectorSession }) {
-  useUpdates(session.trafficChanges);
-  const { isMeasuring } = session;
+interface Props {
+  connection: InspectorConnection;
+  roomName: string;
+}
+
+/** Shown before a room is joined. */
+const NO_SAMPLES = new LatencySamples();
+
+export function Latency({ connection, roomName }: Props) {
+  useUpdates(connection.trafficChanges);
+  const { isMeasuring } = connection;
+  const { samples } = connection.rooms.get(roomName) ?? { samples: NO_SAMPLES };
   return (
     <Panel
       id="latency"
@@ -20,13 +29,13 @@ export function Latency({ session }: { session: InspectorSession }) {
           type="button"
           class="tool-button"
           aria-pressed={isMeasuring}
-          onClick={() => session.measure(!isMeasuring)}
+          onClick={() => connection.measure(!isMeasuring)}
         >
           {t.measure}
         </button>
       }
     >
-      <Chart {...session.samples} />
+      <Chart {...samples} />
       <div class="scroller" {...scrollable(t.latency)}>
         <table class="summary">
           <caption class="visually-hidden">{t.chart}</caption>
@@ -41,8 +50,8 @@ export function Latency({ session }: { session: InspectorSession }) {
             </tr>
           </thead>
           <tbody>
-            <Row series="ping" samples={session.samples.ping} />
-            <Row series="publish" samples={session.samples.publish} />
+            <Row series="ping" samples={samples.ping} />
+            <Row series="publish" samples={samples.publish} />
           </tbody>
         </table>
       </div>

@@ -1,15 +1,19 @@
 // The room's members, with their presence state by connection.
 
-import { useUpdates } from "./change-notifier.js";
 import { formatClock, formatNumber } from "./format.js";
-import type { InspectorSession } from "./inspector-session.js";
+import { type InspectorConnection, useRoom } from "./inspector-connection.js";
 import { Json } from "./Json.js";
 import { Panel, scrollable } from "./Panel.js";
 import { t } from "./strings.js";
 
-export function Members({ session }: { session: InspectorSession }) {
-  useUpdates(session.roomChanges);
-  const { room, welcome } = session;
+interface Props {
+  connection: InspectorConnection;
+  roomName: string;
+}
+
+export function Members({ connection, roomName }: Props) {
+  const { client, welcome, hasEnded } = useRoom(connection, roomName) ?? {};
+  const room = hasEnded ? undefined : client;
   const members = [...(room?.members.values() ?? [])];
   return (
     <Panel id="members" title={t.members} aside={room && <b class="count">{formatNumber(room.count)}</b>}>

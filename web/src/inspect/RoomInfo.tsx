@@ -1,15 +1,21 @@
 // Details of the joined room and connection, and the errors so far.
 
-import { useNow, useUpdates } from "./change-notifier.js";
+import { useNow } from "./change-notifier.js";
 import { formatClock, formatDuration, formatNumber, formatRelativeTime } from "./format.js";
-import type { InspectorSession } from "./inspector-session.js";
+import { type InspectorConnection, useRoom } from "./inspector-connection.js";
 import { Panel } from "./Panel.js";
 import { t } from "./strings.js";
 
-export function RoomInfo({ session }: { session: InspectorSession }) {
-  useUpdates(session.roomChanges);
+interface Props {
+  connection: InspectorConnection;
+  roomName: string;
+}
+
+export function RoomInfo({ connection, roomName }: Props) {
+  const room = useRoom(connection, roomName);
   const now = useNow();
-  const { welcome, room, reconnects, gaps, errors } = session;
+  const { errors } = connection;
+  const { welcome, client } = room ?? {};
   return (
     <Panel id="room" title={t.room} aside={<code class="muted">{welcome?.room}</code>}>
       {welcome ? (
@@ -17,8 +23,10 @@ export function RoomInfo({ session }: { session: InspectorSession }) {
           <InfoRow name={t.roomInfo.user}>{welcome.user}</InfoRow>
           <InfoRow name={t.roomInfo.connection}>{welcome.connection}</InfoRow>
           <InfoRow name={t.roomInfo.can}>{welcome.can.join(", ") || "–"}</InfoRow>
-          <InfoRow name={t.roomInfo.epoch}>{room?.position?.epoch ?? welcome.epoch}</InfoRow>
-          <InfoRow name={t.roomInfo.offset}>{formatNumber(room?.position?.offset ?? welcome.offset)}</InfoRow>
+          <InfoRow name={t.roomInfo.epoch}>{client?.position?.epoch ?? welcome.epoch}</InfoRow>
+          <InfoRow name={t.roomInfo.offset}>
+            {formatNumber(client?.position?.offset ?? welcome.offset)}
+          </InfoRow>
           <InfoRow name={t.roomInfo.recovered}>
             {welcome.recovered === null ? t.notRequested : `${welcome.recovered}`}
           </InfoRow>
@@ -30,8 +38,8 @@ export function RoomInfo({ session }: { session: InspectorSession }) {
             {t.limitsText(formatNumber(welcome.limits.message_bytes), welcome.limits.messages_per_second)}
           </InfoRow>
           <InfoRow name={t.roomInfo.pings}>{formatDuration(welcome.ping_ms)}</InfoRow>
-          <InfoRow name={t.roomInfo.reconnects}>{reconnects}</InfoRow>
-          <InfoRow name={t.roomInfo.gaps}>{gaps}</InfoRow>
+          <InfoRow name={t.roomInfo.reconnects}>{room?.reconnects}</InfoRow>
+          <InfoRow name={t.roomInfo.gaps}>{room?.gaps}</InfoRow>
         </dl>
       ) : (
         <p class="muted padded">{t.notJoined}</p>

@@ -2,7 +2,8 @@
 
 import { singleLine, tryParse } from "./json.js";
 
-export interface Connection {
+/** Options of the connection that a program opens. */
+export interface ProgramOptions {
   room: string;
   last: number;
   presence: boolean;
@@ -21,7 +22,7 @@ const literal = (value: unknown) => JSON.stringify(value).replace(/([{,])"__prot
  * admission. The HTTP API and the client do not have all commands.
  */
 export function programsFor(
-  { room, last, presence, token }: Connection,
+  { room, last, presence, token }: ProgramOptions,
   origin: string,
   text?: string,
 ): Record<string, string> {

@@ -8,9 +8,9 @@ import { Actions } from "./Actions.js";
 import { AdmissionCheck } from "./AdmissionCheck.js";
 import { Claims } from "./Claims.js";
 import { useNow } from "./change-notifier.js";
-import type { Connection } from "./copy-as.js";
+import type { ProgramOptions } from "./copy-as.js";
 import { Frames } from "./Frames.js";
-import { InspectorSession } from "./inspector-session.js";
+import { InspectorConnection } from "./inspector-connection.js";
 import { JoinForm, type JoinSettings, Status } from "./JoinForm.js";
 import { Latency } from "./Latency.js";
 import { Members } from "./Members.js";
@@ -25,7 +25,7 @@ const STORAGE_KEYS = { token: "snug.inspect.token", room: "snug.inspect.room" };
 
 const sections = ["token", "admission", "claims", "room", "members", "actions", "frames", "latency"] as const;
 
-function Inspector({ session }: { session: InspectorSession }) {
+function Inspector({ connection }: { connection: InspectorConnection }) {
   const [token, setToken] = useTabStorage(STORAGE_KEYS.token, "");
   const [room, setRoom] = useTabStorage(STORAGE_KEYS.room, "lobby");
   const [percent, setPercent] = useSplit("side", 28);
@@ -37,7 +37,7 @@ function Inspector({ session }: { session: InspectorSession }) {
     setRoom(room);
     setOptions(options);
   };
-  const connection = { room, token, presence: options.presence, last: Number(options.last) };
+  const programOptions = { room, token, presence: options.presence, last: Number(options.last) };
   return (
     <>
       <header>
@@ -45,12 +45,12 @@ function Inspector({ session }: { session: InspectorSession }) {
           <a href="/">Snug</a> <span>{t.title}</span>
         </h1>
         <JoinForm
-          session={session}
-          wish={{ room, ...options }}
+          connection={connection}
+          settings={{ room, ...options }}
           setSettings={setSettings}
           token={() => current.current}
         />
-        <Status session={session} />
+        <Status connection={connection} />
       </header>
       <nav aria-label={t.sections}>
         {sections.map((id) => (
@@ -62,15 +62,15 @@ function Inspector({ session }: { session: InspectorSession }) {
       <main style={{ "--split": `${percent}%` }}>
         <div class="column" id="side-pane">
           <Token token={token} setToken={setToken} room={room} />
-          <TokenPanels session={session} connection={connection} />
-          <RoomInfo session={session} />
-          <Members session={session} />
-          <Actions session={session} connection={connection} />
+          <TokenPanels connection={connection} options={programOptions} />
+          <RoomInfo connection={connection} roomName={room} />
+          <Members connection={connection} roomName={room} />
+          <Actions connection={connection} options={programOptions} />
         </div>
         <Splitter pane="side-pane" percent={percent} setPercent={setPercent} />
         <div class="column main-column">
-          <Frames session={session} />
-          <Latency session={session} />
+          <Frames connection={connection} />
+          <Latency connection={connection} roomName={room} />
         </div>
       </main>
     </>
@@ -78,17 +78,17 @@ function Inspector({ session }: { session: InspectorSession }) {
 }
 
 interface TokenPanelsProps {
-  session: InspectorSession;
-  connection: Connection & { token: string };
+  connection: InspectorConnection;
+  options: ProgramOptions & { token: string };
 }
 
-function TokenPanels({ session, connection }: TokenPanelsProps) {
-  const { token, room } = connection;
+function TokenPanels({ connection, options }: TokenPanelsProps) {
+  const { token, room } = options;
   const now = useNow();
   const check = useMemo(() => checkToken(token, room, now), [token, room, now]);
   return (
     <>
-      <AdmissionCheck session={session} check={check} connection={connection} />
+      <AdmissionCheck connection={connection} check={check} options={options} />
       <Claims check={check} room={room} token={token} now={now} />
     </>
   );
@@ -106,4 +106,4 @@ function useTabStorage(name: string, first: string): [string, (value: string) =>
 }
 
 document.title = `${t.title} – Snug`;
-render(<Inspector session={new InspectorSession()} />, document.body);
+render(<Inspector connection={new InspectorConnection()} />, document.body);

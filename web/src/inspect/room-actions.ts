@@ -1,7 +1,8 @@
 // Tests that the inspector runs against a room: reconnection, hibernation, bursts.
 
 import { SnugError, type Welcome } from "snug-client";
-import type { InspectorSession } from "./inspector-session.js";
+import type { InspectedRoom } from "./inspected-room.js";
+import type { InspectorConnection } from "./inspector-connection.js";
 import { preciseNow } from "./observed-websocket.js";
 
 /** A close code that announces a reconnection, so that the room does not announce a leave at once. */
@@ -15,13 +16,18 @@ export interface DropResult {
 }
 
 /** Drops the socket and waits until the client has reconnected. Resolves to `undefined` if it does not. */
-export async function dropSocket(session: InspectorSession): Promise<DropResult | undefined> {
+export async function dropSocket(
+  connection: InspectorConnection,
+  room: InspectedRoom,
+): Promise<DropResult | undefined> {
   const start = preciseNow();
-  const from = session.room?.position?.offset ?? 0;
+  const from = room.client.position?.offset ?? 0;
   const ended = new Promise<undefined>((resolve) => {
-    session.room?.on("status", ({ status }) => status === "disconnected" && resolve(undefined));
+    room.client.on("status", ({ status }) => status === "disconnected" && resolve(undefined));
   });
-  const welcome = await Promise.race([session.drop(RESUME_CLOSE_CODE), ended]);
+  const welcomed = room.nextWelcome();
+  connection.drop(RESUME_CLOSE_CODE);
+  const welcome = await Promise.race([welcomed, ended]);
   return welcome && { ms: preciseNow() - start, welcome, from };
 }
 
@@ -41,22 +47,22 @@ export interface HibernationResult {
  * such as those that measure latency, without waking the room.
  */
 export async function testHibernation(
-  session: InspectorSession,
+  connection: InspectorConnection,
   report: (part: number) => void,
   signal: AbortSignal,
 ): Promise<HibernationResult | undefined> {
   const start = preciseNow();
-  const before = session.log.count;
+  const before = connection.log.count;
   while (preciseNow() - start < HIBERNATION_WAIT_MS) {
     await new Promise((resolve) => setTimeout(resolve, 100));
     if (signal.aborted) return undefined;
     report((preciseNow() - start) / HIBERNATION_WAIT_MS);
   }
-  const meanwhile = session.log.frames.filter(({ n, types }) => {
+  const meanwhile = connection.log.frames.filter(({ n, types }) => {
     return n > before && types.some((type) => type !== "ping" && type !== "pong");
   });
-  const first = await session.request({ type: "ping" });
-  const second = await session.request({ type: "ping" });
+  const first = await connection.request({ type: "ping" });
+  const second = await connection.request({ type: "ping" });
   return {
     firstMs: first?.latencyMs,
     secondMs: second?.latencyMs,
@@ -81,7 +87,8 @@ export interface BurstProgress {
 
 /** Sends many messages at once. Reports progress until each has a reply. */
 export async function sendBurst(
-  session: InspectorSession,
+  connection: InspectorConnection,
+  room: InspectedRoom,
   { type, count, bypassesClient }: BurstOptions,
   report: (progress: BurstProgress) => void,
 ): Promise<void> {
@@ -92,15 +99,14 @@ export async function sendBurst(
   };
   const sendOne = async (number: number) => {
     const data = { number };
-    const { room } = session;
     try {
       if (bypassesClient || type === "signal") {
-        const reply = await session.request({ type, event: "burst", data });
+        const reply = await connection.request({ type, event: "burst", data });
         if (reply?.reply.type === "error") reject(`${reply.reply.code}`);
         else if (reply) progress.done++;
         else reject("connection_lost");
-      } else if (room) {
-        await room.publish(data, { event: "burst" });
+      } else {
+        await room.client.publish(data, { event: "burst" });
         progress.done++;
       }
     } catch (error) {

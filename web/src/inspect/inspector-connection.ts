@@ -1,12 +1,12 @@
-// A session in one room, and everything the inspector records of it: frames, details, errors, latency.
+// The inspector's connection, and everything recorded about it: its frames, rooms and errors.
 
-import { joinRoom, type Room, type SnugError, type StatusChange, type Welcome } from "snug-client";
-import { ChangeNotifier } from "./change-notifier.js";
+import { joinRoom, type SnugError, type StatusChange, type Welcome } from "snug-client";
+import { ChangeNotifier, useUpdates } from "./change-notifier.js";
 import { FrameLog, type MatchedReply } from "./frame-log.js";
-import { LatencySamples } from "./latency-samples.js";
+import { InspectedRoom } from "./inspected-room.js";
 import { observedWebSocket, preciseNow } from "./observed-websocket.js";
 
-export interface JoinOptions {
+export interface ConnectOptions {
   room: string;
   /** Returns the current token; empty if there is none. */
   token: () => string;
@@ -30,76 +30,62 @@ export const BURST_MAX = 1000;
 const PING = '{"type":"ping"}';
 const PING_EVERY_MS = 1000;
 
-export class InspectorSession {
+export class InspectorConnection {
   readonly log = new FrameLog();
-  readonly samples = new LatencySamples();
   /** Notifies of frames and latency samples, which are frequent. */
   readonly trafficChanges = new ChangeNotifier();
   /** Notifies of all other changes. */
   readonly roomChanges = new ChangeNotifier();
-  room: Room | undefined;
-  status: StatusChange | undefined;
-  welcome: Welcome | undefined;
-  reconnects = 0;
-  gaps = 0;
+  /** Rooms by name: those of the current connection, or of the last one. */
+  readonly rooms = new Map<string, InspectedRoom>();
   errors: ErrorEntry[] = [];
   #isMeasuring = true;
   #socket: WebSocket | undefined;
   #lastId = 0;
   /** Pending requests by id. They resolve to `undefined` if the socket closes first. */
   readonly #requests = new Map<string, (reply: MatchedReply | undefined) => void>();
-  readonly #welcomed = new Set<(welcome: Welcome) => void>();
 
   constructor() {
     setInterval(() => this.#isMeasuring && this.sendRaw(PING), PING_EVERY_MS);
   }
 
-  join({ room, token, last, presence }: JoinOptions): void {
-    this.leave();
-    this.welcome = undefined;
-    this.reconnects = 0;
-    this.gaps = 0;
+  /** State of the connection; `undefined` before the first one. */
+  get status(): StatusChange | undefined {
+    return [...this.rooms.values()][0]?.status;
+  }
+
+  /** True until the connection has ended for good. */
+  get isOpen(): boolean {
+    return this.status !== undefined && this.status.status !== "disconnected";
+  }
+
+  get isMeasuring(): boolean {
+    return this.#isMeasuring;
+  }
+
+  connect({ room, token, last, presence }: ConnectOptions): void {
+    this.disconnect();
+    this.rooms.clear();
     this.errors = [];
-    // Without a token, the server may accept the user's session cookies.
-    const getToken = token() === "" ? undefined : () => token();
-    const joined = joinRoom({
+    const client = joinRoom({
       room,
-      getToken,
+      // Without a token, the server may accept the user's session cookies.
+      getToken: token() === "" ? undefined : () => token(),
       last,
       presence,
       queueMax: BURST_MAX,
       WebSocket: this.#webSocketClass(),
     });
-    this.room = joined;
-    this.status = { status: "connecting" };
-    joined.on("status", (change) => {
-      // Leaving the room is not an error.
-      const error = change.error?.code === "left" ? undefined : change.error;
-      this.status = { ...change, error };
-      if (error) this.#recordError(error);
-      if (change.status === "disconnected") this.room = undefined;
-      this.roomChanges.changed();
-    });
-    joined.on("message", () => this.roomChanges.changed());
-    joined.on("members", () => this.roomChanges.changed());
-    joined.on("error", (error) => this.#recordError(error));
-    joined.on("gap", () => {
-      this.gaps++;
-      this.roomChanges.changed();
-    });
+    const events = {
+      changed: () => this.roomChanges.changed(),
+      error: (error: SnugError) => this.#recordError(error),
+    };
+    this.rooms.set(room, new InspectedRoom(client, events));
     this.roomChanges.changed();
   }
 
-  leave(): void {
-    this.room?.leave();
-  }
-
-  get isConnected(): boolean {
-    return this.room?.status === "connected";
-  }
-
-  get isMeasuring(): boolean {
-    return this.#isMeasuring;
+  disconnect(): void {
+    for (const { client } of this.rooms.values()) client.leave();
   }
 
   /** Starts or stops a ping every second. */
@@ -126,12 +112,9 @@ export class InspectorSession {
     });
   }
 
-  /** Closes the client's socket. Resolves to the `welcome` of the reconnection. */
-  drop(code: number): Promise<Welcome> {
-    return new Promise((resolve) => {
-      this.#welcomed.add(resolve);
-      this.#socket?.close(code);
-    });
+  /** Closes the client's socket. */
+  drop(code: number): void {
+    this.#socket?.close(code);
   }
 
   #webSocketClass() {
@@ -157,27 +140,24 @@ export class InspectorSession {
 
   #onReceived(text: string, time: number): void {
     const { objects, replies } = this.log.received(text, time);
-    for (const reply of replies) {
-      const { to, latencyMs, reply: object } = reply;
-      const isDone = object.type !== "error";
-      if (isDone && (to === "ping" || to === "publish")) this.samples.add(to, { time, ms: latencyMs });
-      if (isDone && to === "refresh" && this.welcome) {
-        this.welcome = { ...this.welcome, expires: Number(object.expires) };
-        this.roomChanges.changed();
-      }
-      this.#resolve(`${reply.id}`, reply);
+    for (const reply of replies) this.#onReply(reply);
+    for (const object of objects) {
+      if (object.type !== "welcome") continue;
+      const welcome = object as unknown as Welcome;
+      this.rooms.get(welcome.room)?.onWelcome(welcome);
     }
-    for (const object of objects)
-      if (object.type === "welcome") this.#onWelcome(object as unknown as Welcome);
     this.trafficChanges.changed();
   }
 
-  #onWelcome(welcome: Welcome): void {
-    if (this.welcome) this.reconnects++;
-    this.welcome = welcome;
-    for (const resolve of this.#welcomed) resolve(welcome);
-    this.#welcomed.clear();
-    this.roomChanges.changed();
+  #onReply(reply: MatchedReply): void {
+    const { to, time, latencyMs, reply: object } = reply;
+    if (object.type !== "error") {
+      for (const room of this.rooms.values()) {
+        if (to === "ping" || to === "publish") room.samples.add(to, { time, ms: latencyMs });
+        if (to === "refresh") room.onRefreshed(Number(object.expires));
+      }
+    }
+    this.#resolve(`${reply.id}`, reply);
   }
 
   #resolve(id: string, reply: MatchedReply | undefined): void {
@@ -190,4 +170,10 @@ export class InspectorSession {
     this.errors = [...this.errors, { n, time: Date.now(), code, message }].slice(-ERRORS_MAX);
     this.roomChanges.changed();
   }
+}
+
+/** Returns the room with this name, and renders the component again when a room changes. */
+export function useRoom(connection: InspectorConnection, roomName: string): InspectedRoom | undefined {
+  useUpdates(connection.roomChanges);
+  return connection.rooms.get(roomName);
 }
