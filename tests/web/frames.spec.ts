@@ -4,18 +4,25 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { closeCodesEn, closeCodesZh } from "../../web/src/inspect/close-codes.js";
 import {
+  CONNECTION,
   type Filter,
   FRAMES_MAX,
   FrameLog,
+  filterFrames,
   MASK,
   maskTokens,
-  matchesFilter,
   toJsonLines,
 } from "../../web/src/inspect/frame-log.js";
 import { prettyPrint } from "../../web/src/inspect/json.js";
 import { axisTicks, LatencySamples, SAMPLES_MAX, summarize } from "../../web/src/inspect/latency-samples.js";
 
-const only = (filter: Partial<Filter>): Filter => ({ direction: "", type: "", text: "", ...filter });
+const only = (filter: Partial<Filter>): Filter => ({
+  room: "",
+  direction: "",
+  type: "",
+  text: "",
+  ...filter,
+});
 
 describe("the frame log: frames", () => {
   it("records a frame's size in UTF-8 bytes, its number of objects and their types", () => {
@@ -87,8 +94,63 @@ describe("the frame log: latency", () => {
   it("does not match replies to commands of an earlier socket", () => {
     const log = new FrameLog();
     log.sent('{"type":"ping"}\n{"type":"publish","id":1}', 0);
-    log.socket("close", "1006", 1);
+    log.socket("open", "snug.v1", 1);
     expect(log.received('{"type":"pong"}\n{"type":"ack","id":1}', 9).replies).toHaveLength(0);
+  });
+});
+
+describe("the frame log: rooms", () => {
+  it("records the rooms that a frame concerns, and the connection for objects without a room", () => {
+    const log = new FrameLog();
+    log.socket("open", "snug.v1", 0);
+    log.received('{"type":"hello"}', 0);
+    log.sent('{"type":"join","id":1,"room":"a"}\n{"type":"join","id":1,"room":"b"}', 0);
+    log.sent('{"type":"join","room":7}', 0);
+    expect(log.frames.map(({ rooms }) => rooms)).toEqual([
+      [CONNECTION],
+      [CONNECTION],
+      ["a", "b"],
+      [CONNECTION],
+    ]);
+  });
+
+  it("records the room of a socket for all of its frames", () => {
+    const log = new FrameLog();
+    log.socket("open", "snug.v1", 0, "a");
+    log.received('{"type":"welcome","room":"a"}\n{"type":"message"}', 0);
+    log.sent("not JSON", 0);
+    log.socket("close", "1006", 0, "a");
+    expect(log.frames.map(({ rooms }) => rooms)).toEqual([["a"], ["a"], ["a"], ["a"]]);
+  });
+
+  it("keeps the room of the current socket when an earlier one closes", () => {
+    const log = new FrameLog();
+    log.socket("open", "snug.v1", 0, "a");
+    log.socket("open", "snug.v1", 0, "b");
+    log.sent('{"type":"publish","id":1}', 0);
+    log.socket("close", "1000", 0, "a");
+    expect(log.received('{"type":"ack","id":1}', 5).replies).toMatchObject([{ room: "b" }]);
+    expect(log.frames.map(({ rooms }) => rooms)).toEqual([["a"], ["b"], ["b"], ["a"], ["b"]]);
+  });
+
+  it("matches replies by room, because each room has ids of its own", () => {
+    const log = new FrameLog();
+    log.sent('{"type":"publish","id":1,"room":"a"}', 0);
+    log.sent('{"type":"history","id":1,"room":"b"}', 10);
+    log.sent('{"type":"refresh","id":1}', 20);
+    const frame = ["b", "a"].map((room) => `{"type":"ack","id":1,"room":"${room}"}`).join("\n");
+    const { replies } = log.received(`${frame}\n{"type":"ack","id":1}`, 50);
+    expect(replies.map(({ to, room, latencyMs }) => [to, room, latencyMs])).toEqual([
+      ["history", "b", 40],
+      ["publish", "a", 50],
+      ["refresh", CONNECTION, 30],
+    ]);
+  });
+
+  it("marks the end of a place in a room, with its code", () => {
+    const log = new FrameLog();
+    log.received('{"type":"left","room":"a","code":4102,"reason":"room_forbidden","reconnect":false}', 0);
+    expect(log.frames[0]).toMatchObject({ closeCode: 4102, isError: true });
   });
 });
 
@@ -155,7 +217,7 @@ describe("the frame filter", () => {
   log.sent('{"type":"publish","data":"Hello"}', 0);
   log.received('{"type":"pong"}\n{"type":"message","data":"hello"}', 0);
   const numbersMatching = (filter: Partial<Filter>) =>
-    log.frames.filter((frame) => matchesFilter(frame, only(filter))).map(({ n }) => n);
+    filterFrames(log.frames, only(filter)).map(({ n }) => n);
 
   it("matches frames by direction, type and text", () => {
     expect(numbersMatching({})).toEqual([1, 2, 3, 4]);
@@ -163,6 +225,39 @@ describe("the frame filter", () => {
     expect(numbersMatching({ type: "message" })).toEqual([4]);
     expect(numbersMatching({ text: "HELLO" })).toEqual([3, 4]);
     expect(numbersMatching({ direction: "received", text: "hello", type: "pong" })).toEqual([4]);
+  });
+
+  it("shows the part of a frame that concerns the filter's room", () => {
+    const log = new FrameLog();
+    log.sent('{"type":"publish","id":1,"room":"a"}', 0);
+    const lines = [
+      '{"type":"pong"}',
+      '{"type":"message","room":"a","data":"é"}',
+      '{"type":"error","room":"b"}',
+      '{"type":"ack","id":1,"room":"a"}',
+    ];
+    log.received(lines.join("\n"), 5);
+    const inRoom = (room: string) => filterFrames(log.frames, only({ room, direction: "received" }));
+    expect(inRoom("")).toMatchObject([{ n: 2, objects: 4, isError: true, latencyMs: 5 }]);
+    expect(inRoom("a")).toMatchObject([
+      {
+        n: 2,
+        rooms: ["a"],
+        objects: 2,
+        types: ["message", "ack"],
+        bytes: 41 + 1 + 32,
+        latencyMs: 5,
+        isError: false,
+        text: `${lines[1]}\n${lines[3]}`,
+      },
+    ]);
+    expect(inRoom("b")).toMatchObject([{ types: ["error"], isError: true }]);
+    expect(inRoom("b")[0]).not.toHaveProperty("latencyMs");
+    expect(inRoom(CONNECTION)).toMatchObject([{ types: ["pong"] }]);
+    expect(inRoom("c")).toEqual([]);
+    // The text and the type are those of the part, too.
+    expect(filterFrames(log.frames, only({ room: "b", text: "é" }))).toEqual([]);
+    expect(filterFrames(log.frames, only({ room: "b", type: "ack" }))).toEqual([]);
   });
 
   it("hides frames that contain only excluded types", () => {

@@ -5,7 +5,7 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { CopyButton } from "./CopyButton.js";
 import { useUpdates } from "./change-notifier.js";
 import { formatClock, formatDuration, formatNumber } from "./format.js";
-import { type Direction, type Filter, type Frame, matchesFilter, toJsonLines } from "./frame-log.js";
+import { type Direction, type Filter, type Frame, filterFrames, toJsonLines } from "./frame-log.js";
 import type { InspectorConnection } from "./inspector-connection.js";
 import { Json } from "./Json.js";
 import { Panel, scrollable } from "./Panel.js";
@@ -20,7 +20,7 @@ const AT_END_PX = 8;
 export function Frames({ connection }: { connection: InspectorConnection }) {
   useUpdates(connection.trafficChanges);
   const { log } = connection;
-  const [filter, setFilter] = useState<Filter>({ direction: "", type: "-ping pong", text: "" });
+  const [filter, setFilter] = useState<Filter>({ room: "", direction: "", type: "-ping pong", text: "" });
   const [rowsMax, setRowsMax] = useState(ROWS_STEP);
   const [selected, setSelected] = useState<Frame>();
   const [percent, setPercent] = useSplit("frames", 55);
@@ -36,7 +36,7 @@ export function Frames({ connection }: { connection: InspectorConnection }) {
     setRowsMax(ROWS_STEP);
   };
   const available = snapshot?.frames ?? log.frames;
-  const filtered = available.filter((frame) => matchesFilter(frame, filter));
+  const filtered = filterFrames(available, filter);
   const rows = filtered.slice(-rowsMax);
   const types = [...new Set(log.frames.flatMap((frame) => frame.types))].sort();
 

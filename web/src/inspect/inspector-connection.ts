@@ -74,7 +74,7 @@ export class InspectorConnection {
       last,
       presence,
       queueMax: BURST_MAX,
-      WebSocket: this.#webSocketClass(),
+      WebSocket: this.#webSocketClass(room),
     });
     const events = {
       changed: () => this.roomChanges.changed(),
@@ -117,11 +117,12 @@ export class InspectorConnection {
     this.#socket?.close(code);
   }
 
-  #webSocketClass() {
+  /** `room` is the room that has the sockets to itself. */
+  #webSocketClass(room: string) {
     return observedWebSocket({
       opened: (socket) => {
         this.#socket = socket;
-        this.log.socket("open", `${socket.url}  ${socket.protocol}`, preciseNow());
+        this.log.socket("open", `${socket.url}  ${socket.protocol}`, preciseNow(), room);
         this.trafficChanges.changed();
       },
       sent: (text, time) => {
@@ -132,7 +133,7 @@ export class InspectorConnection {
       closed: (socket, code, reason) => {
         if (this.#socket === socket) this.#socket = undefined;
         for (const id of this.#requests.keys()) this.#resolve(id, undefined);
-        this.log.socket("close", `${code} ${reason}`.trim(), preciseNow());
+        this.log.socket("close", `${code} ${reason}`.trim(), preciseNow(), room);
         this.trafficChanges.changed();
       },
     });
