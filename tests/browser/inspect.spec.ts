@@ -25,6 +25,16 @@ const button = (page: Page, name: string) => page.getByRole("button", { name, ex
 const status = (page: Page, text: string) =>
   page.getByRole("status").getByText(text, { exact: true }).waitFor();
 
+/** Chooses a connection with many rooms, and fills in their names. */
+async function nameRooms(page: Page, ...rooms: string[]) {
+  await page.getByRole("radio", { name: "Many rooms" }).check();
+  await page.getByRole("textbox", { name: "Rooms", exact: true }).fill(rooms.join(", "));
+}
+
+/** Waits for a room's status on a connection with many rooms. */
+const roomStatus = (page: Page, room: string, text: string) =>
+  region(page, "Rooms").getByRole("status").filter({ hasText: room }).getByText(text).waitFor();
+
 /** Fills in the room's name and joins it. */
 async function join(page: Page, room: string) {
   await page.getByRole("textbox", { name: "Room", exact: true }).fill(room);
@@ -71,6 +81,16 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
     await createToken(page);
     await join(page, room);
     await status(page, "Connected");
+    return page;
+  }
+
+  /** Opens the inspector, creates a token for the rooms and connects to them. */
+  async function connectTo(...rooms: string[]) {
+    const page = await openInspector();
+    await nameRooms(page, ...rooms);
+    await createToken(page);
+    await button(page, "Connect").click();
+    for (const room of rooms) await roomStatus(page, room, "Joined");
     return page;
   }
 
@@ -320,12 +340,167 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
     expectNoConsoleErrors(page, REFUSED);
   });
 
-  it.each([
-    ["light, on a desktop, in English", { ...DESKTOP, colorScheme: "light" as const }],
-    ["dark, on a desktop, in Chinese", { ...DESKTOP, colorScheme: "dark" as const, locale: "zh-CN" }],
+  it("joins many rooms over one connection, and shows the members of the selected one", async () => {
+    const [first, second] = [newRoom(), newRoom()];
+    await joinAndConnect(worker.origin, first, { user: "bob" });
+    await joinAndConnect(worker.origin, second, { user: "cho" });
+    const page = await openInspector();
+    const sockets: string[] = [];
+    page.on("websocket", (socket) => sockets.push(new URL(socket.url()).pathname));
+    await nameRooms(page, first, second);
+    await createToken(page);
+    await button(page, "Connect").click();
+    await status(page, "Connected");
+    for (const room of [first, second]) await roomStatus(page, room, "Joined");
+    expect(sockets).toEqual(["/v1/socket"]);
+    const member = (name: RegExp) => region(page, "Members").getByRole("rowheader", { name });
+    await member(/bob/).waitFor();
+    expect(await member(/cho/).count()).toBe(0);
+    await page.getByRole("radio", { name: second }).check();
+    await member(/cho/).waitFor();
+    expect(await member(/bob/).count()).toBe(0);
+    await region(page, "Claims").getByText(`Checked for room ${second}, now`).waitFor();
+    await region(page, "Admission check").getByText("The server accepts it").waitFor();
+    await button(page, "Disconnect").click();
+    await status(page, "Disconnected");
+    for (const room of [first, second]) await roomStatus(page, room, "Left");
+    expectNoConsoleErrors(page, REFUSED);
+  });
+
+  it("joins another room while connected, leaves a room and joins it again", async () => {
+    const [first, second] = [newRoom(), newRoom()];
+    const bob = await joinAndConnect(worker.origin, second, { user: "bob" });
+    const page = await openInspector();
+    await nameRooms(page, first, second);
+    await createToken(page);
+    await page.getByRole("textbox", { name: "Rooms", exact: true }).fill(first);
+    await button(page, "Connect").click();
+    await roomStatus(page, first, "Joined");
+    const rooms = region(page, "Rooms");
+    await rooms.getByRole("textbox", { name: "Another room" }).fill(second);
+    await rooms.getByRole("button", { name: "Join", exact: true }).click();
+    await roomStatus(page, second, "Joined");
+    expect(await page.getByRole("radio", { name: second }).isChecked()).toBe(true);
+    await expect.poll(() => [...bob.members.keys()]).toEqual(["bob", "ann"]);
+    await button(page, `Leave ${second}`).click();
+    await roomStatus(page, second, "Left");
+    await expect.poll(() => [...bob.members.keys()]).toEqual(["bob"]);
+    await roomStatus(page, first, "Joined");
+    await button(page, `Join ${second}`).click();
+    await roomStatus(page, second, "Joined");
+    await expect.poll(() => [...bob.members.keys()]).toEqual(["bob", "ann"]);
+    expectNoConsoleErrors(page, REFUSED);
+  });
+
+  it("shows why a room was refused or ended, and stays in the others", async () => {
+    const [first, second] = [newRoom(), newRoom()];
+    const page = await connectTo(first, second);
+    const another = page.getByRole("textbox", { name: "Another room" });
+    await another.fill("forbidden no/room");
+    await another.press("Enter");
+    await roomStatus(page, "forbidden", "Not joined");
+    await roomStatus(page, "forbidden", "room_forbidden");
+    await roomStatus(page, "no/room", "bad_room");
+    const moe = await joinAndConnect(worker.origin, second, {
+      user: "moe",
+      claims: { rooms: { [second]: ["moderate"] } },
+    });
+    await moe.kick("ann", { reason: "no spam, please" });
+    await roomStatus(page, second, "Left");
+    await roomStatus(page, second, "4100");
+    await roomStatus(page, second, "kicked");
+    await roomStatus(page, second, "no spam, please");
+    await roomStatus(page, first, "Joined");
+    await status(page, "Connected");
+    await page.getByRole("radio", { name: second }).check();
+    const errors = page.getByRole("log", { name: "Errors" });
+    await errors.getByText("kicked").waitFor();
+    expect(await errors.getByText("bad_room").count()).toBe(0);
+    expectNoConsoleErrors(page, REFUSED);
+  });
+
+  it("sends actions to the selected room of many", async () => {
+    const [first, second] = [newRoom(), newRoom()];
+    const bob = await joinAndConnect(worker.origin, second, { user: "bob" });
+    const page = await connectTo(first, second);
+    await page.getByRole("radio", { name: second }).check();
+    await sendCommand(page, "publish", { event: "chat", data: '"from here"' });
+    await page.getByText(/Stored at offset 1 in \d/).waitFor();
+    await expect.poll(() => bob.position?.offset).toBe(1);
+    await button(page, "Ping").click();
+    await page.getByText(/^pong: \d/).waitFor();
+    await page.getByRole("checkbox", { name: "Bypass client" }).check();
+    await region(page, "Actions").getByLabel("Number of messages").selectOption("10");
+    await button(page, "Send burst").click();
+    await page.getByText(/10 of 10 succeeded/).waitFor();
+    await expect.poll(() => bob.position?.offset).toBe(11);
+    await button(page, "Drop connection").click();
+    await page.getByText(/Reconnected after .*recovered: true/).waitFor();
+    const room = region(page, "Room");
+    await room.getByRole("definition").filter({ hasText: /^11$/ }).waitFor();
+    const acks = region(page, "Latency")
+      .getByRole("row", { name: /publish → ack/ })
+      .getByRole("cell")
+      .first();
+    await expect.poll(() => acks.textContent()).toBe("11");
+    // The results belong to the room.
+    await page.getByRole("radio", { name: first }).check();
+    await expect.poll(() => acks.textContent()).toBe("0");
+    for (const result of [/Stored at/, /10 of 10/, /Reconnected/])
+      expect(await page.getByText(result).count()).toBe(0);
+    expectNoConsoleErrors(page, REFUSED);
+  });
+
+  it("keeps the kind of connection and the rooms when the page is reloaded", async () => {
+    const [first, second] = [newRoom(), newRoom()];
+    const page = await connectTo(first, second);
+    await page.reload();
+    expect(await page.getByRole("radio", { name: "Many rooms" }).isChecked()).toBe(true);
+    await button(page, "Connect").click();
+    for (const room of [first, second]) await roomStatus(page, room, "Joined");
+    await button(page, "Disconnect").click();
+    await page.getByRole("radio", { name: second }).check();
+    await page.getByRole("radio", { name: "One room" }).press("Space");
+    expect(await page.getByRole("textbox", { name: "Room", exact: true }).inputValue()).toBe(second);
+    await button(page, "Join").click();
+    await status(page, "Connected");
+    expectNoConsoleErrors(page, REFUSED);
+  });
+
+  const screens: [string, BrowserContextOptions][] = [
+    ["light, on a desktop, in English", { ...DESKTOP, colorScheme: "light" }],
+    ["dark, on a desktop, in Chinese", { ...DESKTOP, colorScheme: "dark", locale: "zh-CN" }],
     ["light, on a phone, in Chinese", { viewport: { width: 390, height: 844 }, locale: "zh-CN" }],
-    ["dark, on a small phone", { viewport: { width: 320, height: 568 }, colorScheme: "dark" as const }],
-  ])("is accessible and fits the screen: %s", async (_, options) => {
+    ["dark, on a small phone", { viewport: { width: 320, height: 568 }, colorScheme: "dark" }],
+  ];
+
+  it.each(screens)("is accessible and fits the screen with many rooms: %s", async (_, options) => {
+    const page = await openInspector(options);
+    const fits = () => page.evaluate("document.documentElement.scrollWidth <= innerWidth");
+    await page.locator("form.join .kinds input").nth(1).check();
+    await page.locator("form.join .address input").fill("lobby, team:7:general");
+    await page.locator("#token select").selectOption("moderator");
+    await page.locator("#token button[type=submit]").click();
+    await page.locator("#claims table").first().waitFor();
+    await expectAccessible(page);
+    await page.locator("form.join button[type=submit]").click();
+    await page.locator(".room-item .connected").nth(1).waitFor();
+    const another = page.locator(".join-another input");
+    await another.fill(`forbidden ${"long-name-".repeat(12)}`);
+    await another.press("Enter");
+    await page.locator(".room-item .error").nth(1).waitFor();
+    await page.locator(".room-item input").first().check();
+    await page.locator("#actions form button[type=submit]").click();
+    await page.locator("#frames").getByText("ack, message").first().waitFor();
+    await expectAccessible(page);
+    expect(await fits()).toBe(true);
+    await page.locator("form.join button[type=submit]").click();
+    await page.locator("header .status.disconnected").waitFor();
+    await expectAccessible(page);
+    expectNoConsoleErrors(page, REFUSED);
+  });
+
+  it.each(screens)("is accessible and fits the screen: %s", async (_, options) => {
     const page = await openInspector(options);
     await page.locator("#token button[type=submit]").click();
     await page.locator("#claims table").first().waitFor();

@@ -23,7 +23,7 @@ export function Actions({ connection, options }: Props) {
   const isReady = room?.isJoined === true && !isBusy;
   const shared = { connection, room, isReady, setIsBusy };
   return (
-    <Panel id="actions" title={t.actions}>
+    <Panel id="actions" title={t.actions} aside={<code class="muted">{options.room}</code>}>
       <CommandForm {...shared} options={options} />
       <h3>{t.faults}</h3>
       <DropSocket {...shared} />
@@ -63,7 +63,7 @@ const DEFAULTS: Record<string, string> = {
 function CommandForm({ connection, room, isReady, options }: ActionProps & { options: ProgramOptions }) {
   const [kind, setKind] = useState<CommandKind>("publish");
   const [values, setValues] = useState(DEFAULTS);
-  const [outcome, setOutcome] = useState("");
+  const [outcome, setOutcome] = useRoomState(room, "");
   const text = commandText(kind, values);
   const submit = async () => {
     try {
@@ -205,8 +205,14 @@ async function runCommand(
   }
 }
 
+/** Returns a state of the room that was shown when it was set. Another room has the first value. */
+function useRoomState<T>(room: InspectedRoom | undefined, first: T): [T, (value: T) => void] {
+  const [state, setState] = useState({ room, value: first });
+  return [state.room === room ? state.value : first, (value) => setState({ room, value })];
+}
+
 function DropSocket({ connection, room, isReady, setIsBusy }: ActionProps) {
-  const [outcome, setOutcome] = useState("");
+  const [outcome, setOutcome] = useRoomState(room, "");
   const start = async () => {
     if (!room) return;
     setIsBusy(true);
@@ -219,7 +225,8 @@ function DropSocket({ connection, room, isReady, setIsBusy }: ActionProps) {
     setIsBusy(false);
   };
   const ping = async () => {
-    const reply = await connection.request({ type: "ping" });
+    if (!room) return;
+    const reply = await connection.request(room, { type: "ping" });
     setOutcome(reply ? `pong: ${formatDuration(reply.latencyMs)}` : t.notConnected);
   };
   return (
@@ -240,16 +247,17 @@ function DropSocket({ connection, room, isReady, setIsBusy }: ActionProps) {
   );
 }
 
-function HibernationTest({ connection, isReady, setIsBusy }: ActionProps) {
+function HibernationTest({ connection, room, isReady, setIsBusy }: ActionProps) {
   const [part, setPart] = useState<number>();
-  const [outcome, setOutcome] = useState("");
+  const [outcome, setOutcome] = useRoomState(room, "");
   const stop = useRef<AbortController>(undefined);
   const start = async () => {
+    if (!room) return;
     const abort = new AbortController();
     stop.current = abort;
     setIsBusy(true);
     setOutcome("");
-    const result = await testHibernation(connection, setPart, abort.signal);
+    const result = await testHibernation(connection, room, setPart, abort.signal);
     setPart(undefined);
     setIsBusy(false);
     if (!result) return;
@@ -288,7 +296,7 @@ function BurstTest({ connection, room, isReady, setIsBusy }: ActionProps) {
   const [type, setType] = useState<"publish" | "signal">("publish");
   const [count, setCount] = useState(100);
   const [bypassesClient, setIsStraight] = useState(false);
-  const [progress, setProgress] = useState<BurstProgress>();
+  const [progress, setProgress] = useRoomState<BurstProgress | undefined>(room, undefined);
   const [isRunning, setIsRunning] = useState(false);
   const start = async () => {
     if (!room) return;

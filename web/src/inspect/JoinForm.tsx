@@ -1,26 +1,36 @@
-// The form that joins a room, and the connection status.
+// The form that opens a connection, and the connection status.
 
 import { useNow, useUpdates } from "./change-notifier.js";
-import type { InspectorConnection } from "./inspector-connection.js";
+import type { ConnectionKind, InspectorConnection } from "./inspector-connection.js";
 import { ErrorText } from "./RoomInfo.js";
 import { t } from "./strings.js";
 
 export interface JoinSettings {
-  room: string;
+  kind: ConnectionKind;
+  /** The room's name, or the names of many rooms. */
+  rooms: string;
   last: string;
   presence: boolean;
 }
+
+/** Splits a list of room names. */
+export const splitNames = (list: string) => [...new Set(list.split(/[\s,，、]+/).filter(Boolean))];
 
 interface Props {
   connection: InspectorConnection;
   settings: JoinSettings;
   setSettings: (settings: JoinSettings) => void;
-  token: () => string;
+  connect: () => void;
 }
 
-export function JoinForm({ connection, settings, setSettings, token }: Props) {
+export function JoinForm({ connection, settings, setSettings, connect }: Props) {
   useUpdates(connection.roomChanges);
   const { isOpen } = connection;
+  const { kind, rooms, last, presence } = settings;
+  const hasManyRooms = kind === "session";
+  // Rooms can be joined later with other options.
+  const isFixed = isOpen && !hasManyRooms;
+  const buttonLabels = hasManyRooms ? [t.connect, t.disconnect] : [t.join, t.leave];
   return (
     <form
       class="join"
@@ -28,21 +38,35 @@ export function JoinForm({ connection, settings, setSettings, token }: Props) {
       onSubmit={(event) => {
         event.preventDefault();
         if (isOpen) connection.disconnect();
-        else connection.connect({ ...settings, last: Number(settings.last), token });
+        else connect();
       }}
     >
+      <fieldset class="kinds" aria-label={t.connection} disabled={isOpen}>
+        <span>{t.connection}</span>
+        {(["room", "session"] as const).map((one) => (
+          <label key={one}>
+            <input
+              type="radio"
+              name="kind"
+              checked={one === kind}
+              onChange={() => setSettings({ ...settings, kind: one })}
+            />
+            <span>{t.kinds[one]}</span>
+          </label>
+        ))}
+      </fieldset>
       <label class="address">
-        <span>{t.room}</span>
+        <span>{hasManyRooms ? t.roomList : t.room}</span>
         <input
           class="field"
-          required
-          maxLength={128}
+          required={!hasManyRooms}
+          placeholder={hasManyRooms ? t.roomListPlaceholder : ""}
           spellcheck={false}
           autocomplete="off"
           autocapitalize="off"
           readOnly={isOpen}
-          value={settings.room}
-          onInput={({ currentTarget: { value } }) => setSettings({ ...settings, room: value })}
+          value={rooms}
+          onInput={({ currentTarget: { value } }) => setSettings({ ...settings, rooms: value })}
         />
       </label>
       <label>
@@ -52,22 +76,22 @@ export function JoinForm({ connection, settings, setSettings, token }: Props) {
           type="number"
           min={0}
           max={100}
-          readOnly={isOpen}
-          value={settings.last}
+          readOnly={isFixed}
+          value={last}
           onInput={({ currentTarget: { value } }) => setSettings({ ...settings, last: value })}
         />
       </label>
       <label class="checkbox">
         <input
           type="checkbox"
-          disabled={isOpen}
-          checked={settings.presence}
+          disabled={isFixed}
+          checked={presence}
           onChange={({ currentTarget: { checked } }) => setSettings({ ...settings, presence: checked })}
         />
         <span>{t.presence}</span>
       </label>
       <button type="submit" class={`button ${isOpen ? "" : "primary"}`}>
-        {isOpen ? t.leave : t.join}
+        {buttonLabels[Number(isOpen)]}
       </button>
     </form>
   );

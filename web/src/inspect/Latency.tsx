@@ -25,14 +25,17 @@ export function Latency({ connection, roomName }: Props) {
       id="latency"
       title={t.latency}
       aside={
-        <button
-          type="button"
-          class="tool-button"
-          aria-pressed={isMeasuring}
-          onClick={() => connection.measure(!isMeasuring)}
-        >
-          {t.measure}
-        </button>
+        <>
+          <code class="muted">{roomName}</code>
+          <button
+            type="button"
+            class="tool-button"
+            aria-pressed={isMeasuring}
+            onClick={() => connection.measure(!isMeasuring)}
+          >
+            {t.measure}
+          </button>
+        </>
       }
     >
       <Chart {...samples} />
@@ -55,6 +58,7 @@ export function Latency({ connection, roomName }: Props) {
           </tbody>
         </table>
       </div>
+      {connection.hasManyRooms && <p class="note padded">{t.pingsOfConnection}</p>}
     </Panel>
   );
 }

@@ -16,7 +16,18 @@ export function Members({ connection, roomName }: Props) {
   const room = hasEnded ? undefined : client;
   const members = [...(room?.members.values() ?? [])];
   return (
-    <Panel id="members" title={t.members} aside={room && <b class="count">{formatNumber(room.count)}</b>}>
+    <Panel
+      id="members"
+      title={t.members}
+      aside={
+        room && (
+          <>
+            <code class="muted">{roomName}</code>
+            <b class="count">{formatNumber(room.count)}</b>
+          </>
+        )
+      }
+    >
       {members.length === 0 ? (
         <p class="muted padded">{t.noMembers}</p>
       ) : (

@@ -2,6 +2,7 @@
 
 import { useNow } from "./change-notifier.js";
 import { formatClock, formatDuration, formatNumber, formatRelativeTime } from "./format.js";
+import { CONNECTION } from "./frame-log.js";
 import { type InspectorConnection, useRoom } from "./inspector-connection.js";
 import { Panel } from "./Panel.js";
 import { t } from "./strings.js";
@@ -14,10 +15,10 @@ interface Props {
 export function RoomInfo({ connection, roomName }: Props) {
   const room = useRoom(connection, roomName);
   const now = useNow();
-  const { errors } = connection;
+  const errors = connection.errors.filter(({ room }) => room === CONNECTION || room === roomName);
   const { welcome, client } = room ?? {};
   return (
-    <Panel id="room" title={t.room} aside={<code class="muted">{welcome?.room}</code>}>
+    <Panel id="room" title={t.room} aside={<code class="muted">{roomName}</code>}>
       {welcome ? (
         <dl class="info-list">
           <InfoRow name={t.roomInfo.user}>{welcome.user}</InfoRow>

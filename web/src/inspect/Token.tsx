@@ -11,10 +11,10 @@ import { cleanToken } from "./token-check.js";
 interface Props {
   token: string;
   setToken: (token: string) => void;
-  room: string;
+  roomNames: string[];
 }
 
-export function Token({ token, setToken, room }: Props) {
+export function Token({ token, setToken, roomNames }: Props) {
   const [isShown, setIsShown] = useState(false);
   return (
     <Panel
@@ -50,7 +50,7 @@ export function Token({ token, setToken, room }: Props) {
         value={token}
         onInput={(event) => setToken(cleanToken(event.currentTarget.value))}
       />
-      <TokenForm room={room} setToken={setToken} />
+      <TokenForm roomNames={roomNames} setToken={setToken} />
     </Panel>
   );
 }
@@ -66,11 +66,14 @@ interface TokenFields {
 
 type Preset = keyof typeof t.presets;
 
-function presetOf(preset: Preset, room: string): TokenFields {
-  const grants = (...capabilities: string[]) => JSON.stringify({ [room || "lobby"]: capabilities });
+function presetOf(preset: Preset, roomNames: string[]): TokenFields {
+  const named = roomNames.filter(Boolean);
+  const rooms = named.length > 0 ? named : ["lobby"];
+  const grants = (...capabilities: string[]) =>
+    JSON.stringify(Object.fromEntries(rooms.map((room) => [room, capabilities])));
   const member = {
     user: "ann",
-    rooms: room || "lobby",
+    rooms: rooms.join(", "),
     info: '{"name":"Ann"}',
     seconds: "3600",
     otherClaims: "",
@@ -116,9 +119,9 @@ function claimsOf({
   return isObject(more) ? { ...claims, ...more } : t.notObject(t.otherClaims);
 }
 
-function TokenForm({ room, setToken }: Omit<Props, "token">) {
+function TokenForm({ roomNames, setToken }: Omit<Props, "token">) {
   const [preset, setPreset] = useState<Preset>("member");
-  const [fields, setFields] = useState(() => presetOf("member", room));
+  const [fields, setFields] = useState(() => presetOf("member", roomNames));
   const [outcome, setOutcome] = useState("");
   const [isAvailable, setIsAvailable] = useState(true);
   const claims = claimsOf(fields);
@@ -159,7 +162,7 @@ function TokenForm({ room, setToken }: Omit<Props, "token">) {
           value={preset}
           onChange={({ currentTarget: { value } }) => {
             setPreset(value as Preset);
-            setFields(presetOf(value as Preset, room));
+            setFields(presetOf(value as Preset, roomNames));
           }}
         >
           {Object.entries(t.presets).map(([name, label]) => (

@@ -1,7 +1,7 @@
 // The meaning of each close code, in English and Chinese.
 
 export const closeCodesEn: Record<number, string> = {
-  1000: "Closed normally: the client has left the room.",
+  1000: "Closed normally: the client has left.",
   1001: "The page was closed or left.",
   1003: "The client sent a binary frame. Commands are text.",
   1005: "Closed without a code.",
@@ -22,7 +22,7 @@ export const closeCodesEn: Record<number, string> = {
 };
 
 export const closeCodesZh: Record<number, string> = {
-  1000: "正常关闭：客户端已退出房间。",
+  1000: "正常关闭：客户端已退出。",
   1001: "页面已关闭或跳转。",
   1003: "客户端发送了二进制帧，命令必须是文本。",
   1005: "关闭时未带代码。",

@@ -1,6 +1,6 @@
 // A room on the inspector's connection, and everything recorded about it: its status, details and latency.
 
-import type { Room, SnugError, StatusChange, Welcome } from "snug-client";
+import type { Left, Room, SnugError, StatusChange, Welcome } from "snug-client";
 import { LatencySamples } from "./latency-samples.js";
 
 /** Callbacks of a room. */
@@ -19,6 +19,8 @@ export class InspectedRoom {
   welcome: Welcome | undefined;
   reconnects = 0;
   gaps = 0;
+  /** The code of the last `left`, until the room is joined again. */
+  leftCode: number | undefined;
   readonly #events: InspectedRoomEvents;
   readonly #welcomed = new Set<(welcome: Welcome) => void>();
 
@@ -41,6 +43,10 @@ export class InspectedRoom {
     });
   }
 
+  get name(): string {
+    return this.client.name;
+  }
+
   get isJoined(): boolean {
     return this.status.status === "connected";
   }
@@ -59,9 +65,15 @@ export class InspectedRoom {
   onWelcome(welcome: Welcome): void {
     if (this.welcome) this.reconnects++;
     this.welcome = welcome;
+    this.leftCode = undefined;
     for (const resolve of this.#welcomed) resolve(welcome);
     this.#welcomed.clear();
     this.#events.changed();
+  }
+
+  /** Records a `left` that the server has sent. The client reports the change of the status. */
+  onLeft({ code }: Left): void {
+    this.leftCode = code;
   }
 
   /** Records that a new token has changed the expiry. */

@@ -10,34 +10,53 @@ import { Claims } from "./Claims.js";
 import { useNow } from "./change-notifier.js";
 import type { ProgramOptions } from "./copy-as.js";
 import { Frames } from "./Frames.js";
-import { InspectorConnection } from "./inspector-connection.js";
-import { JoinForm, type JoinSettings, Status } from "./JoinForm.js";
+import { type ConnectionKind, InspectorConnection } from "./inspector-connection.js";
+import { JoinForm, type JoinSettings, Status, splitNames } from "./JoinForm.js";
 import { Latency } from "./Latency.js";
 import { Members } from "./Members.js";
 import { RoomInfo } from "./RoomInfo.js";
+import { Rooms } from "./Rooms.js";
 import { Splitter, useSplit } from "./Splitter.js";
 import { t } from "./strings.js";
 import { Token } from "./Token.js";
 import { checkToken } from "./token-check.js";
 
 /** Keys in sessionStorage: kept across reloads until the tab is closed. */
-const STORAGE_KEYS = { token: "snug.inspect.token", room: "snug.inspect.room" };
+const STORAGE_KEYS = {
+  token: "snug.inspect.token",
+  kind: "snug.inspect.kind",
+  rooms: "snug.inspect.rooms",
+};
 
 const sections = ["token", "admission", "claims", "room", "members", "actions", "frames", "latency"] as const;
 
 function Inspector({ connection }: { connection: InspectorConnection }) {
   const [token, setToken] = useTabStorage(STORAGE_KEYS.token, "");
-  const [room, setRoom] = useTabStorage(STORAGE_KEYS.room, "lobby");
+  const [kind, setKind] = useTabStorage<ConnectionKind>(STORAGE_KEYS.kind, "room");
+  const [rooms, setRooms] = useTabStorage(STORAGE_KEYS.rooms, "lobby");
+  const [lastSelected, setLastSelected] = useState("");
   const [percent, setPercent] = useSplit("side", 28);
   const [options, setOptions] = useState({ last: "20", presence: true });
   // The client requests a token whenever it connects, and gets the one that is current then.
   const current = useRef(token);
   current.current = token;
-  const setSettings = ({ room, ...options }: JoinSettings) => {
-    setRoom(room);
+  const roomNames = kind === "session" ? splitNames(rooms) : [rooms];
+  /** The room that the panels show. */
+  const room = roomNames.includes(lastSelected) ? lastSelected : (roomNames[0] ?? "");
+  const setSettings = ({ kind: nextKind, rooms: nextRooms, ...options }: JoinSettings) => {
+    // A room's own socket is for one of the rooms.
+    setRooms(kind === "session" && nextKind === "room" ? room : nextRooms);
+    setKind(nextKind);
     setOptions(options);
   };
-  const programOptions = { room, token, presence: options.presence, last: Number(options.last) };
+  const joinOptions = { last: Number(options.last), presence: options.presence };
+  const connect = () => connection.connect({ kind, roomNames, token: () => current.current, ...joinOptions });
+  const join = (names: string[]) => {
+    for (const name of names) connection.join(name, joinOptions);
+    setRooms([...new Set([...roomNames, ...names])].join(", "));
+    setLastSelected(names[0] ?? room);
+  };
+  const programOptions = { room, token, ...joinOptions };
   return (
     <>
       <header>
@@ -46,12 +65,21 @@ function Inspector({ connection }: { connection: InspectorConnection }) {
         </h1>
         <JoinForm
           connection={connection}
-          settings={{ room, ...options }}
+          settings={{ kind, rooms, ...options }}
           setSettings={setSettings}
-          token={() => current.current}
+          connect={connect}
         />
         <Status connection={connection} />
       </header>
+      {kind === "session" && (
+        <Rooms
+          connection={connection}
+          roomNames={roomNames}
+          selected={room}
+          select={setLastSelected}
+          join={join}
+        />
+      )}
       <nav aria-label={t.sections}>
         {sections.map((id) => (
           <a key={id} href={`#${id}`}>
@@ -61,7 +89,7 @@ function Inspector({ connection }: { connection: InspectorConnection }) {
       </nav>
       <main style={{ "--split": `${percent}%` }}>
         <div class="column" id="side-pane">
-          <Token token={token} setToken={setToken} room={room} />
+          <Token token={token} setToken={setToken} roomNames={roomNames} />
           <TokenPanels connection={connection} options={programOptions} />
           <RoomInfo connection={connection} roomName={room} />
           <Members connection={connection} roomName={room} />
@@ -94,8 +122,11 @@ function TokenPanels({ connection, options }: TokenPanelsProps) {
   );
 }
 
-function useTabStorage(name: string, first: string): [string, (value: string) => void] {
-  const [value, setValue] = useState(() => sessionStorage.getItem(name) ?? first);
+function useTabStorage<Text extends string = string>(
+  name: string,
+  first: NoInfer<Text>,
+): [Text, (value: Text) => void] {
+  const [value, setValue] = useState(() => (sessionStorage.getItem(name) ?? first) as Text);
   return [
     value,
     (next) => {

@@ -48,6 +48,7 @@ export interface HibernationResult {
  */
 export async function testHibernation(
   connection: InspectorConnection,
+  room: InspectedRoom,
   report: (part: number) => void,
   signal: AbortSignal,
 ): Promise<HibernationResult | undefined> {
@@ -58,11 +59,13 @@ export async function testHibernation(
     if (signal.aborted) return undefined;
     report((preciseNow() - start) / HIBERNATION_WAIT_MS);
   }
-  const meanwhile = connection.log.frames.filter(({ n, types }) => {
-    return n > before && types.some((type) => type !== "ping" && type !== "pong");
+  const meanwhile = connection.log.frames.filter(({ n, rooms, types }) => {
+    return (
+      n > before && rooms.includes(room.name) && types.some((type) => type !== "ping" && type !== "pong")
+    );
   });
-  const first = await connection.request({ type: "ping" });
-  const second = await connection.request({ type: "ping" });
+  const first = await connection.request(room, { type: "ping" });
+  const second = await connection.request(room, { type: "ping" });
   return {
     firstMs: first?.latencyMs,
     secondMs: second?.latencyMs,
@@ -101,7 +104,7 @@ export async function sendBurst(
     const data = { number };
     try {
       if (bypassesClient || type === "signal") {
-        const reply = await connection.request({ type, event: "burst", data });
+        const reply = await connection.request(room, { type, event: "burst", data });
         if (reply?.reply.type === "error") reject(`${reply.reply.code}`);
         else if (reply) progress.done++;
         else reject("connection_lost");

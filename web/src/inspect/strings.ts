@@ -2,6 +2,7 @@
 
 import { localized } from "../common/language.js";
 import { closeCodesEn, closeCodesZh } from "./close-codes.js";
+import type { ConnectionKind } from "./inspector-connection.js";
 import type { ProblemReason } from "./token-check.js";
 
 const reasonsEn: Record<ProblemReason, string> = {
@@ -119,12 +120,27 @@ export const t = localized({
     frames: "Frames",
     latency: "Latency",
 
+    connection: "Connection",
+    kinds: { room: "One room", session: "Many rooms" } as Record<ConnectionKind, string>,
     join: "Join",
     leave: "Leave",
+    connect: "Connect",
+    disconnect: "Disconnect",
     replay: "Replay last",
     presence: "Receive presence",
-    status: {
+    roomList: "Rooms",
+    roomListPlaceholder: "Separated by commas or spaces",
+    selectedRoom: "Selected room",
+    noRooms: "No rooms yet",
+    anotherRoom: "Another room",
+    roomStatus: {
       none: "Not joined",
+      connecting: "Joining…",
+      connected: "Joined",
+      disconnected: "Left",
+    } as Record<string, string>,
+    status: {
+      none: "Not connected",
       connecting: "Connecting…",
       connected: "Connected",
       disconnected: "Disconnected",
@@ -280,6 +296,7 @@ export const t = localized({
     chart: "Round-trip time in milliseconds",
     noSamples: "Join a room to measure its latency.",
     series: { ping: "ping → pong", publish: "publish → ack" },
+    pingsOfConnection: "The gateway of the connection answers these pings; messages go through the room.",
     samples: "Count",
     min: "Min",
     median: "Median",
@@ -299,12 +316,27 @@ export const t = localized({
     frames: "帧",
     latency: "延迟",
 
+    connection: "连接方式",
+    kinds: { room: "单个房间", session: "多个房间" },
     join: "加入",
     leave: "退出",
+    connect: "连接",
+    disconnect: "断开",
     replay: "回放最近",
     presence: "接收在线状态",
-    status: {
+    roomList: "房间列表",
+    roomListPlaceholder: "用逗号或空格分隔",
+    selectedRoom: "当前房间",
+    noRooms: "还没有房间",
+    anotherRoom: "其他房间",
+    roomStatus: {
       none: "未加入",
+      connecting: "加入中…",
+      connected: "已加入",
+      disconnected: "已退出",
+    },
+    status: {
+      none: "未连接",
       connecting: "连接中…",
       connected: "已连接",
       disconnected: "已断开",
@@ -455,6 +487,7 @@ export const t = localized({
     measure: "测量",
     chart: "往返延迟（毫秒）",
     noSamples: "加入房间后开始测量延迟。",
+    pingsOfConnection: "这些 ping 由连接的网关响应，消息则经过房间。",
     series: { ping: "ping → pong", publish: "publish → ack" },
     samples: "次数",
     min: "最小",
