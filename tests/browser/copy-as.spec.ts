@@ -68,10 +68,11 @@ describe.skipIf(!hasChromium)("the programs that the inspector copies", { timeou
   });
 
   /** Opens the inspector with a token, without joining. */
-  async function openInspector(room: string, jwt: string, locale = "en-GB") {
+  async function openInspector(room: string, jwt: string, locale = "en-GB", kind = "One room") {
     const context = await newContext(browser, { locale, viewport: { width: 1280, height: 800 } });
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     const page = await open(context, `${worker.origin}/inspect`);
+    if (kind === "Many rooms") await page.getByRole("radio", { name: kind }).check();
     await page.locator("form.join .address input").fill(room);
     await page.locator("#token textarea").first().fill(jwt);
     await page.locator("#admission .success").waitFor();
@@ -196,6 +197,32 @@ describe.skipIf(!hasChromium)("the programs that the inspector copies", { timeou
     expect((await ended).error?.code).toBe("banned");
     await choose(page, "kick", { user, ban_seconds: "0" });
     await runInNode(await copy(page, "#actions", "JavaScript"), { TOKEN: jwt }).output(/^0$/m);
+  });
+
+  it("join a room on a connection with many rooms: wscat and JavaScript", async () => {
+    const room = newRoom();
+    const bob = await joinAndConnect(worker.origin, room, { user: "bob" });
+    const jwt = await serve(room);
+    const page = await openInspector(`${room}, other`, jwt, "en-GB", "Many rooms");
+    await choose(page, "publish", { event: EVENT, data: NASTY });
+    const wscat = await copy(page, "#actions", "wscat");
+    expect(wscat).toContain("/v1/socket'");
+    await expectMessage(bob, () => runInShell(wscat, { TOKEN: jwt }));
+    const code = await copy(page, "#actions", "JavaScript");
+    expect(code).toContain("createSnug");
+    await expectMessage(bob, () => runInNode(code, { TOKEN: jwt }));
+    const curl = await copy(page, "#actions", "curl");
+    await expectMessage(bob, () => runInShell(curl, { TOKEN: jwt }));
+
+    await choose(page, "raw", { text: `{"type":"history","id":1,\n"limit":1,"room":"${room}"}` });
+    await runInShell(await copy(page, "#actions", "wscat"), { TOKEN: jwt }).output(/"type":"history"/);
+
+    // Without a command, they join the room.
+    const joinOnly = await copy(page, "#admission", "wscat");
+    await runInShell(joinOnly, { TOKEN: jwt }).output(new RegExp(`"welcome","room":"${room}"`));
+    await runInNode(await copy(page, "#admission", "JavaScript"), { TOKEN: jwt }).output(/status.*connected/);
+    await expectAccessible(page);
+    expectNoConsoleErrors(page, /Failed to load resource/);
   });
 
   it("are not offered while the data is not JSON", async () => {

@@ -56,7 +56,7 @@ function Inspector({ connection }: { connection: InspectorConnection }) {
     setRooms([...new Set([...roomNames, ...names])].join(", "));
     setLastSelected(names[0] ?? room);
   };
-  const programOptions = { room, token, ...joinOptions };
+  const programOptions = { kind, room, token, ...joinOptions };
   return (
     <>
       <header>
