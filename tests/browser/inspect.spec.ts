@@ -11,7 +11,7 @@ import {
   startBrowser,
 } from "../support/browser.js";
 import { newRoom } from "../support/join-request.js";
-import { joinAndConnect } from "../support/rooms.js";
+import { joinAndConnect, untilOffset } from "../support/rooms.js";
 import { token } from "../support/tokens.js";
 import { startWithPages, type Worker } from "../support/worker.js";
 
@@ -188,6 +188,8 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
     for (const type of ["received welcome", "received message", "sent publish", "received ack, message"]) {
       await row(type).waitFor();
     }
+    // All frames are those of one room.
+    expect(await frames.getByRole("combobox", { name: "Room" }).count()).toBe(0);
     await page.getByText(/Stored at offset 2 in \d/).waitFor();
     await region(page, "Room").getByText("2", { exact: true }).first().waitFor();
 
@@ -426,14 +428,14 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
     await page.getByRole("radio", { name: second }).check();
     await sendCommand(page, "publish", { event: "chat", data: '"from here"' });
     await page.getByText(/Stored at offset 1 in \d/).waitFor();
-    await expect.poll(() => bob.position?.offset).toBe(1);
+    await untilOffset(bob, 1);
     await button(page, "Ping").click();
     await page.getByText(/^pong: \d/).waitFor();
     await page.getByRole("checkbox", { name: "Bypass client" }).check();
     await region(page, "Actions").getByLabel("Number of messages").selectOption("10");
     await button(page, "Send burst").click();
     await page.getByText(/10 of 10 succeeded/).waitFor();
-    await expect.poll(() => bob.position?.offset).toBe(11);
+    await untilOffset(bob, 11);
     await button(page, "Drop connection").click();
     await page.getByText(/Reconnected after .*recovered: true/).waitFor();
     const room = region(page, "Room");
@@ -448,6 +450,42 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
     await expect.poll(() => acks.textContent()).toBe("0");
     for (const result of [/Stored at/, /10 of 10/, /Reconnected/])
       expect(await page.getByText(result).count()).toBe(0);
+    expectNoConsoleErrors(page, REFUSED);
+  });
+
+  it("shows the frames of all rooms, of one room or of the connection itself", async () => {
+    const [first, second] = [newRoom(), newRoom()];
+    const page = await connectTo(first, second);
+    const commands = [first, second].map((room, at) =>
+      JSON.stringify({ type: "publish", id: `${at}`, room, data: `to room ${at}` }),
+    );
+    await sendCommand(page, "raw", { text: commands.join("\n") });
+    const frames = region(page, "Frames");
+    const row = (type: string) => frames.getByRole("row").filter({ hasText: type });
+    await row("sent publish").getByText(`${first}, ${second}`).waitFor();
+    await row("received hello").getByText("(connection)").waitFor();
+    await row(`sent join${first}`).waitFor();
+
+    const filter = frames.getByRole("combobox", { name: "Room" });
+    await filter.selectOption(second);
+    await expect.poll(() => row(first).count()).toBe(0);
+    for (const type of ["sent join", "received welcome", "received ack, message"]) await row(type).waitFor();
+    expect(await row("received hello").count()).toBe(0);
+    await row("sent publish").getByRole("button").click();
+    const content = frames.getByRole("group", { name: "Content" });
+    await content.getByText('"to room 1"').waitFor();
+    expect(await content.textContent()).not.toContain(first);
+    await expectAccessible(page);
+
+    await filter.selectOption("(connection)");
+    for (const type of ["socket open", "received hello"]) await row(type).waitFor();
+    expect(await row("sent join").count()).toBe(0);
+    await frames.getByRole("combobox", { name: "Type" }).selectOption("All types");
+    for (const type of ["sent ping", "received pong"]) await row(type).first().waitFor();
+
+    // The filter stays when its frames are gone.
+    await frames.getByRole("button", { name: "Clear" }).click();
+    await filter.selectOption("All rooms");
     expectNoConsoleErrors(page, REFUSED);
   });
 
@@ -492,6 +530,11 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
     await page.locator(".room-item input").first().check();
     await page.locator("#actions form button[type=submit]").click();
     await page.locator("#frames").getByText("ack, message").first().waitFor();
+    await expectAccessible(page);
+    expect(await fits()).toBe(true);
+    await page.locator("#frames .filters select").first().selectOption("lobby");
+    await page.locator("#frames tbody button").first().click();
+    await page.locator("#frames .details").waitFor();
     await expectAccessible(page);
     expect(await fits()).toBe(true);
     await page.locator("form.join button[type=submit]").click();

@@ -5,7 +5,14 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { CopyButton } from "./CopyButton.js";
 import { useUpdates } from "./change-notifier.js";
 import { formatClock, formatDuration, formatNumber } from "./format.js";
-import { type Direction, type Filter, type Frame, filterFrames, toJsonLines } from "./frame-log.js";
+import {
+  CONNECTION,
+  type Direction,
+  type Filter,
+  type Frame,
+  filterFrames,
+  toJsonLines,
+} from "./frame-log.js";
 import type { InspectorConnection } from "./inspector-connection.js";
 import { Json } from "./Json.js";
 import { Panel, scrollable } from "./Panel.js";
@@ -39,6 +46,11 @@ export function Frames({ connection }: { connection: InspectorConnection }) {
   const filtered = filterFrames(available, filter);
   const rows = filtered.slice(-rowsMax);
   const types = [...new Set(log.frames.flatMap((frame) => frame.types))].sort();
+  const rooms = new Set(log.frames.flatMap((frame) => frame.rooms));
+  // The selected option stays when its frames are gone.
+  if (filter.room) rooms.add(filter.room);
+  const hasRoomFilter = rooms.size > 1 || filter.room !== "";
+  const showsRooms = hasRoomFilter && filter.room === "";
 
   useLayoutEffect(() => {
     if (!snapshot && scroller.current) scroller.current.scrollTop = scroller.current.scrollHeight;
@@ -67,7 +79,7 @@ export function Frames({ connection }: { connection: InspectorConnection }) {
     setSelected(frame);
     scroller.current?.querySelector<HTMLElement>(`[data-n="${frame.n}"] button`)?.focus();
   };
-  const tabStop = rows.includes(selected as Frame) ? selected : rows.at(-1);
+  const tabStop = rows.find(({ n }) => n === selected?.n) ?? rows.at(-1);
 
   return (
     <Panel
@@ -109,6 +121,21 @@ export function Frames({ connection }: { connection: InspectorConnection }) {
       }
     >
       <div class="filters">
+        {hasRoomFilter && (
+          <select
+            class="field"
+            aria-label={t.room}
+            value={filter.room}
+            onChange={({ currentTarget: { value } }) => setFilter({ ...filter, room: value })}
+          >
+            <option value="">{t.allRooms}</option>
+            {[...rooms].sort().map((room) => (
+              <option key={room} value={room}>
+                {roomLabel(room)}
+              </option>
+            ))}
+          </select>
+        )}
         <select
           class="field"
           aria-label={t.direction}
@@ -160,18 +187,39 @@ export function Frames({ connection }: { connection: InspectorConnection }) {
             <caption class="visually-hidden">{t.framesHint}</caption>
             <thead>
               <tr>
-                <th scope="col">{t.time}</th>
-                <th scope="col">{t.type}</th>
+                <th scope="col" class="time">
+                  {t.time}
+                </th>
+                <th scope="col" class="type">
+                  {t.type}
+                </th>
+                {showsRooms && (
+                  <th scope="col" class="room">
+                    {t.room}
+                  </th>
+                )}
                 <th scope="col" class="content">
                   {t.content}
                 </th>
-                <th scope="col">{t.objects}</th>
-                <th scope="col">{t.size}</th>
-                <th scope="col">{t.took}</th>
+                <th scope="col" class="objects">
+                  {t.objects}
+                </th>
+                <th scope="col" class="size">
+                  {t.size}
+                </th>
+                <th scope="col" class="latency">
+                  {t.took}
+                </th>
               </tr>
             </thead>
             <tbody onClick={({ target }) => setSelected(frameAt(target))} onKeyDown={onKeyDown}>
-              {rows.map((frame) => rowOf(frame, frame === selected, frame === tabStop))}
+              {rows.map((frame) =>
+                rowOf(frame, {
+                  isSelected: frame.n === selected?.n,
+                  isTabStop: frame === tabStop,
+                  showsRooms,
+                }),
+              )}
             </tbody>
           </table>
           {log.frames.length === 0 && <p class="muted padded">{t.noFrames}</p>}
@@ -191,16 +239,24 @@ export function Frames({ connection }: { connection: InspectorConnection }) {
 const DIRECTION_ICONS: Record<Direction, string> = { sent: "→", received: "←", socket: "○" };
 /** Characters of a frame shown in its row. */
 const PREVIEW_LENGTH = 300;
-/** The start of a frame that its row omits: the type has its own column, and ids add little. */
-const OMITTED_START = /^\{"type":"\w+",?("id":("[^"]*"|\d+),?)?("key":"[^"]*",?)?/;
+/** The start of a frame that its row omits: the type and the room have columns, and ids add little. */
+const OMITTED_START = /^\{("(type|room|id|key)":("[^"]*"|\d+),?)+/;
 /** The last row rendered for each frame. Preact skips the diff if it gets the same element. */
 const rowCache = new WeakMap<Frame, { row: VNode; state: string }>();
 
-function rowOf(frame: Frame, isSelected: boolean, isTabStop: boolean): VNode {
-  const state = `${isSelected} ${isTabStop}`;
+const roomLabel = (room: string) => (room === CONNECTION ? t.connectionItself : room);
+
+interface RowState {
+  isSelected: boolean;
+  isTabStop: boolean;
+  showsRooms: boolean;
+}
+
+function rowOf(frame: Frame, { isSelected, isTabStop, showsRooms }: RowState): VNode {
+  const state = `${isSelected} ${isTabStop} ${showsRooms}`;
   const last = rowCache.get(frame);
   if (last?.state === state) return last.row;
-  const { n, direction, time, types, text, objects, bytes, latencyMs, isError } = frame;
+  const { n, direction, time, rooms, types, text, objects, bytes, latencyMs, isError } = frame;
   const meaning = direction === "socket" ? closeMeaning(frame) : undefined;
   const row = (
     <tr
@@ -208,10 +264,10 @@ function rowOf(frame: Frame, isSelected: boolean, isTabStop: boolean): VNode {
       data-n={n}
       class={`${direction} ${isError ? "has-error" : ""} ${isSelected ? "selected" : ""}`}
     >
-      <td>
+      <td class="time">
         <time>{formatClock(time)}</time>
       </td>
-      <th scope="row">
+      <th scope="row" class="type">
         <button type="button" tabIndex={isTabStop ? 0 : -1} aria-pressed={isSelected}>
           <span class="direction" aria-hidden="true">
             {DIRECTION_ICONS[direction]}
@@ -219,13 +275,14 @@ function rowOf(frame: Frame, isSelected: boolean, isTabStop: boolean): VNode {
           <span class="visually-hidden">{t.directions[direction]}</span> {types.join(", ")}
         </button>
       </th>
+      {showsRooms && <td class="room">{rooms.map(roomLabel).join(", ")}</td>}
       <td class="content">
         {text.slice(0, PREVIEW_LENGTH).replace(OMITTED_START, "{")}
         {meaning && ` – ${meaning}`}
       </td>
-      <td>{objects > 1 ? formatNumber(objects) : ""}</td>
-      <td>{direction === "socket" ? "" : formatNumber(bytes)}</td>
-      <td>{latencyMs === undefined ? "" : formatDuration(latencyMs)}</td>
+      <td class="objects">{objects > 1 ? formatNumber(objects) : ""}</td>
+      <td class="size">{direction === "socket" ? "" : formatNumber(bytes)}</td>
+      <td class="latency">{latencyMs === undefined ? "" : formatDuration(latencyMs)}</td>
     </tr>
   );
   rowCache.set(frame, { row, state });

@@ -267,6 +267,8 @@ export const t = localized({
     rejected: "rejected",
 
     direction: "Direction",
+    allRooms: "All rooms",
+    connectionItself: "(connection)",
     both: "Both directions",
     sentOnly: "→ Sent",
     receivedOnly: "← Received",
@@ -459,6 +461,8 @@ export const t = localized({
     rejected: "条被拒绝",
 
     direction: "方向",
+    allRooms: "全部房间",
+    connectionItself: "（连接）",
     both: "双向",
     sentOnly: "→ 发送",
     receivedOnly: "← 接收",
