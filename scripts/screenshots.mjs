@@ -38,6 +38,12 @@ const conversation = /** @type {const} */ ([
   [2, "我来！🍜"],
 ]);
 
+/** Other rooms in which Ann has messages to read, and how many. */
+const otherRooms = /** @type {const} */ ([
+  ["design", 2],
+  ["support:order-1842", 1],
+]);
+
 let isConversationSent = false;
 
 await main(async () => {
@@ -108,6 +114,17 @@ async function send(page, text) {
 }
 
 /**
+ * Shows another room.
+ * @param {Page} page
+ * @param {string} room
+ */
+async function goTo(page, room) {
+  await page.evaluate(`location.hash = ${JSON.stringify(room)}`);
+  await page.locator("h1", { hasText: room }).waitFor();
+  await page.locator("textarea").waitFor();
+}
+
+/**
  * @param {string} name
  * @param {Page} page
  * @param {[Page, Page]} others
@@ -118,6 +135,16 @@ async function captureChat(name, page, [bob, cho]) {
     for (const [author, text] of conversation) await send([page, bob, cho][author] ?? page, text);
   isConversationSent = true;
   await page.locator(".message", { hasText: "🍜" }).waitFor();
+  for (const [room] of otherRooms) await goTo(page, room);
+  await goTo(page, "lobby");
+  let unread = 0;
+  for (const [room, count] of otherRooms) {
+    await goTo(bob, room);
+    for (let n = 0; n < count; n++) await send(bob, `${name} ${n}`);
+    unread += count;
+    while (!(await page.title()).startsWith(`(${unread})`)) await sleep(20);
+  }
+  await goTo(bob, "lobby");
   await bob.locator("textarea").fill("");
   await bob.locator("textarea").pressSequentially("Me too");
   await page.getByTestId("typing").filter({ hasText: "Bob" }).waitFor();
