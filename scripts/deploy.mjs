@@ -63,7 +63,7 @@ async function checkSettings(args) {
   const [config, env, name] = [text(values.config), text(values.env), text(values.name)];
   // Imported here, because a fresh clone has no packages before the build.
   const { unstable_readConfig: readConfig } = await import("wrangler");
-  const { vars, compatibility_date: date = "" } = readConfig({ config, env });
+  const { vars, services, compatibility_date: date = "" } = readConfig({ config, env });
   const given = /** @type {string[]} */ (values.var).map((one) => one.split(/:(.*)/s));
   const names =
     secretNames({ config, env, name }) ?? Object.keys(STAND_INS).filter((one) => /SECRET/.test(one));
@@ -71,6 +71,7 @@ async function checkSettings(args) {
   const error = await settingsError(
     { ...Object.fromEntries(secrets), ...vars, ...Object.fromEntries(given) },
     date,
+    /** @type {{ binding: string }[]} */ (services ?? []).map(({ binding }) => binding),
   );
   if (!error) return;
   throw new Failure(

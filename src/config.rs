@@ -3,7 +3,10 @@
 use std::{cell::OnceCell, rc::Rc};
 
 use js_sys::{JSON, Reflect};
-use snug_core::{Config, Refusal, config::ConfigError};
+use snug_core::{
+    Config, Refusal,
+    config::{ConfigError, Value},
+};
 use wasm_bindgen::JsValue;
 use worker::{Env, console_error};
 
@@ -39,13 +42,23 @@ pub fn read(env: &Env) -> Result<Rc<Config>, ConfigError> {
     })
 }
 
-/// Returns a setting as text. In wrangler.toml, `vars` may also be numbers, booleans and objects.
-fn setting(env: &Env, name: &str) -> Option<String> {
+/// Returns a setting. In wrangler.toml, `vars` may also be numbers, booleans and objects.
+fn setting(env: &Env, name: &str) -> Option<Value> {
     let value = Reflect::get(env, &JsValue::from_str(name)).ok()?;
     if value.is_undefined() {
         return None;
     }
-    value
+    if is_service(&value) {
+        return Some(Value::Service);
+    }
+    let text = value
         .as_string()
-        .or_else(|| JSON::stringify(&value).ok()?.as_string())
+        .or_else(|| JSON::stringify(&value).ok()?.as_string());
+    text.map(Value::Text)
+}
+
+/// Returns true for a service binding: it has a method that an object of `vars` cannot have.
+fn is_service(value: &JsValue) -> bool {
+    let fetch = Reflect::get(value, &JsValue::from_str("fetch"));
+    value.is_object() && fetch.is_ok_and(|fetch| fetch.is_function())
 }

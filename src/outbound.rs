@@ -2,10 +2,13 @@
 //! that Snug sends data only to the configured addresses.
 
 use js_sys::{Object, Reflect};
-use snug_core::service_url::ServiceUrl;
+use snug_core::{
+    application::{Application, Place},
+    service_url::ServiceUrl,
+};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use web_sys::{AbortSignal, RequestInit, RequestRedirect, Response};
-use worker::wasm_bindgen_futures;
+use worker::{Env, wasm_bindgen_futures};
 
 use crate::body;
 
@@ -13,7 +16,15 @@ use crate::body;
 extern "C" {
     #[wasm_bindgen(catch)]
     async fn fetch(url: &str, init: &RequestInit) -> Result<JsValue, JsValue>;
+
+    /// A service binding. worker-rs's does not take a signal.
+    type Service;
+
+    #[wasm_bindgen(method, catch, js_name = fetch)]
+    async fn call(this: &Service, url: &str, init: &RequestInit) -> Result<JsValue, JsValue>;
 }
+
+const UNREACHED: &str = "could not be reached, or took too long";
 
 const USER_AGENT: &str = concat!("Snug/", env!("CARGO_PKG_VERSION"));
 
@@ -39,7 +50,7 @@ pub struct ServiceResponse {
     pub retry_after_s: Option<u64>,
 }
 
-/// Sends a request.
+/// Sends a request to a URL.
 ///
 /// # Errors
 ///
@@ -49,12 +60,45 @@ pub async fn send(
     address: &ServiceUrl,
     request: ServiceRequest<'_>,
 ) -> Result<ServiceResponse, &'static str> {
-    const UNREACHED: &str = "could not be reached, or took too long";
     let init = to_init(&request).map_err(|_| UNREACHED)?;
-    let response = fetch(address.as_str(), &init)
-        .await
-        .map_err(|_| UNREACHED)?;
-    let response: Response = response.unchecked_into();
+    read(fetch(address.as_str(), &init).await, &request).await
+}
+
+/// Sends a request to the application.
+///
+/// # Errors
+///
+/// A reason for the log if there is no usable response.
+pub async fn call(
+    application: &Application,
+    env: &Env,
+    request: ServiceRequest<'_>,
+) -> Result<ServiceResponse, String> {
+    let response = match &application.place {
+        Place::Url(address) => send(address, request).await,
+        Place::Binding => call_binding(application.setting, env, request).await,
+    };
+    response.map_err(|why| format!("{} {why}", application.setting))
+}
+
+async fn call_binding(
+    name: &str,
+    env: &Env,
+    request: ServiceRequest<'_>,
+) -> Result<ServiceResponse, &'static str> {
+    let init = to_init(&request).map_err(|_| UNREACHED)?;
+    let service = Reflect::get(env, &name.into()).map_err(|_| UNREACHED)?;
+    let service: Service = service.unchecked_into();
+    // No server has this name (RFC 6761, section 6.4). The path says what is called.
+    let url = format!("https://snug.invalid/{}", name.to_ascii_lowercase());
+    read(service.call(&url, &init).await, &request).await
+}
+
+async fn read(
+    response: Result<JsValue, JsValue>,
+    request: &ServiceRequest<'_>,
+) -> Result<ServiceResponse, &'static str> {
+    let response: Response = response.map_err(|_| UNREACHED)?.unchecked_into();
     let status = response.status();
     let retry_after = response.headers().get("retry-after").ok().flatten();
     let retry_after_s = retry_after.and_then(|seconds| seconds.parse().ok());

@@ -1,11 +1,11 @@
-//! Calls the publish hook: the application at `PUBLISH_URL` decides about messages.
+//! Calls the publish hook: the application decides about messages.
 
 use snug_core::{
     Config,
     backend::publish_hook::{Decision, HookRequest},
     limits::{HOOK_RESPONSE_BYTES_MAX, HOOK_TIMEOUT_MS},
 };
-use worker::console_error;
+use worker::{Env, console_error};
 
 use crate::{
     outbound::{self, ServiceRequest},
@@ -13,22 +13,25 @@ use crate::{
 };
 
 /// Calls the publish hook and returns its decisions, or logs why there are none.
-pub async fn call(config: &Config, request: &HookRequest) -> Option<Vec<Decision>> {
-    let called = try_call(config, request).await;
-    called
-        .inspect_err(|why| console_error!("PUBLISH_URL {why}"))
-        .ok()
+pub async fn call(config: &Config, env: &Env, request: &HookRequest) -> Option<Vec<Decision>> {
+    let called = try_call(config, env, request).await;
+    called.inspect_err(|why| console_error!("{why}")).ok()
 }
 
-async fn try_call(config: &Config, request: &HookRequest) -> Result<Vec<Decision>, String> {
+async fn try_call(
+    config: &Config,
+    env: &Env,
+    request: &HookRequest,
+) -> Result<Vec<Decision>, String> {
     let backend = &config.backend;
-    let (Some(address), Some(signer)) = (&backend.publish_hook, &backend.signer) else {
-        return Err("is not set".into());
+    let Some(application) = &backend.publish_hook else {
+        return Err("PUBLISH_URL is not set".into());
     };
+    let name = application.setting;
     let now = platform::now();
-    let id = platform::random().map_err(|error| format!("was not called: {error}"))?;
+    let id = platform::random().map_err(|error| format!("{name} was not called: {error}"))?;
     let body = request.body(&platform::iso(now));
-    let signed = signer.headers(&format!("{id:016x}"), &body, now);
+    let signed = backend.signer.headers(&format!("{id:016x}"), &body, now);
     let mut headers = vec![
         ("content-type", "application/json"),
         ("accept", "application/json"),
@@ -40,6 +43,7 @@ async fn try_call(config: &Config, request: &HookRequest) -> Result<Vec<Decision
         bytes_max: HOOK_RESPONSE_BYTES_MAX,
         timeout_ms: HOOK_TIMEOUT_MS,
     };
-    let response = outbound::send(address, outbound).await?;
-    request.read_response(response.status, &response.body)
+    let response = outbound::call(application, env, outbound).await?;
+    let decisions = request.read_response(response.status, &response.body);
+    decisions.map_err(|why| format!("{name} {why}"))
 }

@@ -1,16 +1,16 @@
-//! Cookie sessions: the application at `AUTH_URL` identifies the user.
+//! Cookie sessions: the application identifies the user.
 
 use std::cell::RefCell;
 
 use snug_core::{
     Refusal, RoomName,
+    application::Application,
     auth::{
         session_cookie::{SessionError, SessionRequest, read_response},
         session_guard::{SessionAsker, SessionGuard},
         token::Claims,
     },
     limits::{ANSWER_MS_MAX, SESSION_BYTES_MAX},
-    service_url::ServiceUrl,
 };
 use worker::Error;
 
@@ -33,7 +33,7 @@ thread_local! {
 /// The application's refusal, `rate_limited` if it is asked too often, or `auth_unavailable` if its response cannot be used.
 pub async fn authenticate(
     incoming: &Incoming<'_>,
-    application: &ServiceUrl,
+    application: &Application,
     room: Option<&RoomName>,
     leeway_ms: u64,
 ) -> Result<Claims, Problem> {
@@ -63,14 +63,17 @@ pub async fn authenticate(
         bytes_max: SESSION_BYTES_MAX,
         timeout_ms: ANSWER_MS_MAX,
     };
-    let error = match outbound::send(application, outbound).await {
+    let error = match outbound::call(application, incoming.env, outbound).await {
         Ok(response) => {
             match read_response(response.status, &response.body, leeway_ms, platform::now()) {
                 Ok(claims) => return Ok(claims),
-                Err(error) => error,
+                Err(SessionError::Unusable(why)) => {
+                    SessionError::Unusable(format!("{} {why}", application.setting))
+                }
+                Err(refused) => refused,
             }
         }
-        Err(why) => SessionError::Unusable(why.into()),
+        Err(why) => SessionError::Unusable(why),
     };
     Err(match error {
         SessionError::Refused(refusal) => {
@@ -78,6 +81,6 @@ pub async fn authenticate(
             GUARD.with_borrow_mut(|guard| guard.remember(&asker, &refusal, now));
             refusal.into()
         }
-        SessionError::Unusable(why) => Refusal::SessionUnusable(format!("AUTH_URL {why}")).into(),
+        SessionError::Unusable(why) => Refusal::SessionUnusable(why).into(),
     })
 }

@@ -18,12 +18,12 @@ pub async fn send(env: &Env, room: &RoomName, delivery: &Delivery) -> DeliveryOu
         return failed(None);
     };
     let backend = &config.backend;
-    let (Some(address), Some(signer)) = (&backend.webhook, &backend.signer) else {
+    let Some(application) = &backend.webhook else {
         return failed(None);
     };
     let now = platform::now();
     let body = delivery.body(room, &platform::iso(now));
-    let signed = signer.headers(&delivery.id(), &body, now);
+    let signed = backend.signer.headers(&delivery.id(), &body, now);
     let mut headers = vec![("content-type", "application/json")];
     headers.extend(signed.iter().map(|(name, value)| (*name, value.as_str())));
     let request = ServiceRequest {
@@ -33,10 +33,10 @@ pub async fn send(env: &Env, room: &RoomName, delivery: &Delivery) -> DeliveryOu
         bytes_max: 0,
         timeout_ms: DELIVERY_MS_MAX,
     };
-    match outbound::send(address, request).await {
+    match outbound::call(application, env, request).await {
         Ok(response) if (200..300).contains(&response.status) => DeliveryOutcome::Accepted,
         Ok(response) => {
-            console_warn!("WEBHOOK_URL answered {}", response.status);
+            console_warn!("{} answered {}", application.setting, response.status);
             failed(
                 response
                     .retry_after_s
@@ -44,7 +44,7 @@ pub async fn send(env: &Env, room: &RoomName, delivery: &Delivery) -> DeliveryOu
             )
         }
         Err(why) => {
-            console_warn!("WEBHOOK_URL {why}");
+            console_warn!("{why}");
             failed(None)
         }
     }

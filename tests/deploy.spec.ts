@@ -2,8 +2,9 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { type Site, startSite } from "./support/site.js";
 
 const root = new URL("..", import.meta.url).pathname;
@@ -68,6 +69,18 @@ describe("`npm run deploy`", { timeout: 120_000 }, () => {
     expect(output).toContain("npx wrangler secret put NAME");
     expect(code).toBe(1);
     expect(requests).toEqual([SECRETS]);
+  });
+
+  it("checks service bindings with the other settings", async () => {
+    secrets = [];
+    const folder = mkdtempSync(`${root}target/deploy-`);
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const config = `${folder}/wrangler.toml`;
+    const binding = '\n[[services]]\nbinding = "AUTH"\nservice = "my-application"\n';
+    writeFileSync(config, readFileSync(`${root}wrangler.toml`, "utf8") + binding);
+    const { output } = await deploy("--config", config, "--var", "AUTH_URL:https://app.example/auth");
+    // Without the binding, the settings would be valid.
+    expect(output).toContain("snug: AUTH and AUTH_URL are both set: keep one of them");
   });
 
   it("goes on to deploy if the settings and the names of the secrets are valid", async () => {

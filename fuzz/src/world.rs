@@ -177,7 +177,7 @@ pub struct Kind {
 
 impl World {
     pub fn new(kind: Kind) -> Self {
-        let secret = |name: &str| (name == "JWT_SECRET").then(|| "s".repeat(32));
+        let secret = |name: &str| (name == "JWT_SECRET").then(|| "s".repeat(32).into());
         let config = Config::read(&secret, &|_| None).unwrap_or_else(|error| panic!("{error}"));
         let mut rules = (*config.room).clone();
         rules.publish_fallback = kind.publish_hook;

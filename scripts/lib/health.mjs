@@ -7,9 +7,10 @@ import { inRoot } from "./paths.mjs";
  * Returns what is wrong with the settings, or undefined if nothing is.
  * @param {Record<string, unknown>} settings
  * @param {string} compatibilityDate
+ * @param {string[]} services The names of the service bindings.
  * @returns {Promise<string | undefined>}
  */
-export async function settingsError(settings, compatibilityDate) {
+export async function settingsError(settings, compatibilityDate, services) {
   const { Miniflare } = await import("miniflare");
   const file = (/** @type {string} */ name) => readFileSync(inRoot("build", name));
   const env = Object.fromEntries(
@@ -33,7 +34,11 @@ export async function settingsError(settings, compatibilityDate) {
               "index_bg.wasm": { type: "wasm", contents: new Uint8Array(file("index_bg.wasm")) },
             },
           },
-          env,
+          // The settings are read without a call of these Workers.
+          env: {
+            ...env,
+            ...Object.fromEntries(services.map((name) => [name, { type: "worker", worker: "snug" }])),
+          },
           exports: { Room: { type: "durable-object", storage: "sqlite" } },
         },
       },

@@ -93,7 +93,7 @@ impl Object {
         let object = self.clone();
         self.state().wait_until(async move {
             let decisions = match config::load(&object.env) {
-                Ok(config) => publish_hook::call(&config, &request).await,
+                Ok(config) => publish_hook::call(&config, &object.env, &request).await,
                 Err(_) => None,
             };
             if let Err(error) = object.turn(|_| Input::HookDecided { task, decisions }) {

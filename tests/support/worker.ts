@@ -47,6 +47,16 @@ export const startWithPages = (settings?: Settings): Promise<Worker> => start(se
 export const startWithObjects = (code: string, settings?: Settings): Promise<Worker> =>
   start(settings, { objects: code });
 
+/**
+ * Starts the Worker with another Worker that it calls through service bindings with these names. `code` is the module of
+ * that Worker.
+ */
+export const startWithApplication = (
+  code: string,
+  bindings: string[],
+  settings?: Settings,
+): Promise<Worker> => start(settings, { application: { code, bindings } });
+
 /** Starts the Worker with objects that fail as the runtime reports an object with too many requests. */
 export const startOverloaded = (settings?: Settings): Promise<Worker> =>
   startWithObjects(OVERLOADED, settings);
@@ -125,6 +135,7 @@ interface StartOptions {
   storage?: string | undefined;
   hasPages?: boolean;
   objects?: string;
+  application?: { code: string; bindings: string[] };
 }
 
 async function start(settings: Settings = {}, options: StartOptions): Promise<Worker> {
@@ -182,6 +193,7 @@ function linesOf(name: string, lines: string[]): string[] {
 }
 
 const NAME = "snug";
+const APPLICATION = "application";
 
 /** Returns the name of the Worker that has the rooms of another one. */
 const objectsOf = (name: string) => `${name}-objects`;
@@ -219,9 +231,13 @@ function workerOptions(
   {
     hasPages,
     objects,
+    application,
     isMeasured,
     isNamed,
-  }: Pick<StartOptions, "hasPages" | "isMeasured"> & { objects: string | undefined; isNamed: boolean },
+  }: Pick<StartOptions, "hasPages" | "isMeasured" | "application"> & {
+    objects: string | undefined;
+    isNamed: boolean;
+  },
 ): MiniflareWorker[] {
   const toml = readFileSync(fromRoot("wrangler.toml"), "utf8");
   const [, compatibilityDate = ""] = /^compatibility_date = "(.+)"$/m.exec(toml) ?? [];
@@ -261,6 +277,12 @@ function workerOptions(
           ...Object.fromEntries(variables),
           ROOMS: { type: "durable-object", worker: objects ? objectsOf(name) : name, exportName: "Room" },
           GATEWAYS: { type: "durable-object", worker: name, exportName: "Gateway" },
+          ...Object.fromEntries(
+            (application?.bindings ?? []).map((binding) => [
+              binding,
+              { type: "worker", worker: APPLICATION },
+            ]),
+          ),
         },
         exports: {
           Room: { type: "durable-object", storage: "sqlite" },
@@ -270,6 +292,20 @@ function workerOptions(
       // Bypasses Miniflare's own entry Worker, which deployments do not have.
       dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
     },
+    ...(application
+      ? [
+          {
+            config: {
+              name: APPLICATION,
+              compatibilityDate,
+              manifest: {
+                mainModule: "index.js",
+                modules: { "index.js": { type: "esm" as const, contents: application.code } },
+              },
+            },
+          },
+        ]
+      : []),
     ...(objects
       ? [
           {

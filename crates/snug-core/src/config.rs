@@ -8,6 +8,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 
 use self::settings::*;
 use crate::{
+    application::{Application, Place},
     auth::{
         AdmissionRules, AllowedOrigins,
         token::{DevTokenIssuer, HmacAlgorithm, Key, KeySet, TokenRules},
@@ -50,15 +51,15 @@ pub struct Placement {
     pub location_hint: Option<&'static str>,
 }
 
-/// The URLs of the application's back end, and the signer of requests to them.
+/// The application's back end, and the signer of requests to it.
 #[derive(Default)]
 pub struct Backend {
-    /// Signs the requests; present if either URL is set.
-    pub signer: Option<Signer>,
-    /// The webhook's URL.
-    pub webhook: Option<ServiceUrl>,
-    /// The publish hook's URL.
-    pub publish_hook: Option<ServiceUrl>,
+    /// Signs the requests. It has a secret if either is a URL.
+    pub signer: Signer,
+    /// The application that receives events.
+    pub webhook: Option<Application>,
+    /// The application that decides about messages.
+    pub publish_hook: Option<Application>,
 }
 
 /// The treatment of a message without a timely decision.
@@ -112,6 +113,21 @@ pub struct GatewayRules {
     pub connections_max: usize,
 }
 
+/// The value of a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A variable or a secret.
+    Text(String),
+    /// A service binding.
+    Service,
+}
+
+impl<T: Into<String>> From<T> for Value {
+    fn from(text: T) -> Self {
+        Self::Text(text.into())
+    }
+}
+
 /// An invalid setting. Contains its name and the fault, never its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -128,25 +144,25 @@ impl std::fmt::Display for ConfigError {
 }
 
 impl Config {
-    /// Reads the settings; `lookup` returns a setting's text, or `None` if it is not set, and
+    /// Reads the settings; `lookup` returns a setting's value, or `None` if it is not set, and
     /// `origin_of` a URL's origin: see [`AllowedOrigins::parse`].
     ///
     /// # Errors
     ///
     /// The first invalid setting.
     pub fn read(
-        lookup: &dyn Fn(&str) -> Option<String>,
+        lookup: &dyn Fn(&str) -> Option<Value>,
         origin_of: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let settings = Settings { lookup, origin_of };
         let ping_ms = settings.number(&PING_MS)?;
         let leeway_seconds = settings.number(&JWT_LEEWAY_SECONDS)?;
-        let application = settings.address(&AUTH_URL)?;
+        let application = settings.application(&AUTH_URL, &AUTH)?;
         let tokens = settings.tokens(leeway_seconds)?;
         let dev_token_issuer = settings.dev_token_issuer(&tokens)?;
         let backend = settings.backend()?;
         if !tokens.has_keys() && application.is_none() {
-            let message = "is not set, and neither is JWT_JWKS, JWKS_URL or AUTH_URL: set one of them so that users can join";
+            let message = "is not set, and neither is JWT_JWKS, JWKS_URL, AUTH_URL or AUTH: set one of them so that users can join";
             return Err(config_error(&JWT_SECRET, message));
         }
         let room = Rc::new(RoomRules {
@@ -213,7 +229,8 @@ impl RoomRules {
 impl RoomRules {
     /// Returns the rules if the operator sets nothing but a secret.
     pub(crate) fn by_default() -> Self {
-        let secret = |name: &str| (name == "JWT_SECRET").then(|| "s".repeat(SECRET_BYTES_MIN));
+        let secret =
+            |name: &str| (name == "JWT_SECRET").then(|| "s".repeat(SECRET_BYTES_MIN).into());
         (*Config::read(&secret, &|_| None)
             .unwrap_or_else(|error| panic!("{error}"))
             .room)
@@ -222,14 +239,14 @@ impl RoomRules {
 }
 
 struct Settings<'a> {
-    lookup: &'a dyn Fn(&str) -> Option<String>,
+    lookup: &'a dyn Fn(&str) -> Option<Value>,
     origin_of: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl Settings<'_> {
     /// Reads a text. An empty one is rejected, because it is probably a mistake.
     fn text(&self, setting: &Setting) -> Result<Option<String>, ConfigError> {
-        match (self.lookup)(setting.name) {
+        match self.value(setting) {
             Some(text) if text.is_empty() => Err(config_error(setting, "is set but empty")),
             text => Ok(text),
         }
@@ -251,7 +268,7 @@ impl Settings<'_> {
         };
         let min = own_min.max(min);
         // The default can be out of range, too, if another setting determines the range.
-        (self.lookup)(setting.name)
+        self.value(setting)
             .map_or(Some(default), |text| text.parse().ok())
             .filter(|number| (min..=max).contains(number))
             .ok_or_else(|| {
@@ -261,7 +278,7 @@ impl Settings<'_> {
     }
 
     fn flag(&self, setting: &Setting) -> Result<bool, ConfigError> {
-        match (self.lookup)(setting.name).as_deref() {
+        match self.value(setting).as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(_) => Err(config_error(setting, "must be true or false")),
@@ -337,9 +354,44 @@ impl Settings<'_> {
         self.text(setting)?.map(parse).transpose()
     }
 
+    /// Reads the place of the application, from two settings that exclude each other.
+    fn application(
+        &self,
+        url: &Setting,
+        binding: &Setting,
+    ) -> Result<Option<Application>, ConfigError> {
+        let address = self.address(url)?;
+        let (setting, place) = match ((self.lookup)(binding.name), address) {
+            (None, None) => return Ok(None),
+            (None, Some(address)) => (url, Place::Url(address)),
+            (Some(Value::Service), None) => (binding, Place::Binding),
+            (Some(Value::Service), Some(_)) => {
+                let message = format!("and {} are both set: keep one of them", url.name);
+                return Err(config_error(binding, message));
+            }
+            (Some(Value::Text(_)), _) => {
+                let message = "must be a service binding, and not a variable";
+                return Err(config_error(binding, message));
+            }
+        };
+        Ok(Some(Application {
+            setting: setting.name,
+            place,
+        }))
+    }
+
+    /// Returns what a setting was set to, if it was.
+    fn value(&self, setting: &Setting) -> Option<String> {
+        match (self.lookup)(setting.name)? {
+            Value::Text(text) => Some(text),
+            // No setting accepts this text.
+            Value::Service => Some("a service binding".into()),
+        }
+    }
+
     /// Reads a secret: the text's bytes, or the decoded part after `base64url:`.
     fn secret(&self, setting: &Setting) -> Result<Option<Vec<u8>>, ConfigError> {
-        let Some(text) = (self.lookup)(setting.name) else {
+        let Some(text) = self.value(setting) else {
             return Ok(None);
         };
         let bytes = match text.strip_prefix("base64url:") {
@@ -360,7 +412,7 @@ impl Settings<'_> {
         let secret = |setting: &Setting| {
             let message = "must be 'whsec_' followed by the base64 of 24 to 64 bytes";
             let read = |text: String| Signer::read_secret(&text);
-            let text = (self.lookup)(setting.name);
+            let text = self.value(setting);
             text.map(|text| read(text).ok_or_else(|| config_error(setting, message)))
                 .transpose()
         };
@@ -370,21 +422,25 @@ impl Settings<'_> {
             let message = "is not set, though WEBHOOK_SECRET_PREVIOUS is";
             return Err(config_error(&WEBHOOK_SECRET, message));
         }
-        let (webhook, publish_hook) = (self.address(&WEBHOOK_URL)?, self.address(&PUBLISH_URL)?);
-        if current.is_none() && (webhook.is_some() || publish_hook.is_some()) {
+        let webhook = self.application(&WEBHOOK_URL, &WEBHOOK)?;
+        let publish_hook = self.application(&PUBLISH_URL, &PUBLISH)?;
+        // An application at a URL has to verify that Snug calls. A binding can be called by the Worker alone.
+        let has_url =
+            |one: &Option<Application>| matches!(one, Some(one) if one.place != Place::Binding);
+        if current.is_none() && (has_url(&webhook) || has_url(&publish_hook)) {
             let message = "is not set, though WEBHOOK_URL or PUBLISH_URL is";
             return Err(config_error(&WEBHOOK_SECRET, message));
         }
         let secrets: Vec<_> = current.into_iter().chain(previous).collect();
         Ok(Backend {
-            signer: (!secrets.is_empty()).then(|| Signer::new(&secrets)),
+            signer: Signer::new(&secrets),
             webhook,
             publish_hook,
         })
     }
 
     fn events(&self, backend: &Backend) -> Result<EventKinds, ConfigError> {
-        let events = match (self.lookup)(WEBHOOK_EVENTS.name) {
+        let events = match self.value(&WEBHOOK_EVENTS) {
             None => EventKinds::by_default(),
             Some(list) => EventKinds::parse(&list).ok_or_else(|| {
                 let names: Vec<_> = EventKind::ALL.iter().map(|kind| kind.name()).collect();
@@ -419,7 +475,7 @@ impl Settings<'_> {
     }
 
     fn listed_origins(&self) -> Result<AllowedOrigins, ConfigError> {
-        let Some(text) = (self.lookup)(ALLOWED_ORIGINS.name) else {
+        let Some(text) = self.value(&ALLOWED_ORIGINS) else {
             return Ok(AllowedOrigins::default());
         };
         AllowedOrigins::parse(&text, self.origin_of)

@@ -16,6 +16,7 @@
 #[cfg(test)]
 extern crate self as snug_core;
 
+pub mod application;
 pub mod auth;
 pub mod backend;
 pub mod capability;

@@ -47,7 +47,7 @@ fn defaults_are_within_their_ranges() {
                     setting.name
                 );
             }
-            Kind::Flag | Kind::Text | Kind::Secret => {}
+            Kind::Flag | Kind::Text | Kind::Secret | Kind::Service => {}
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
+    application::Application,
     auth::{
         origins::AllowedOrigins,
         token::{ClaimedLimits, Claims, TokenRules},
@@ -20,7 +21,6 @@ use crate::{
     limits::{EPOCH_BYTES_MAX, QUERY_BYTES_MAX, SAFE_INTEGER_MAX},
     protocol::refusal::Refusal,
     secret::Secret,
-    service_url::ServiceUrl,
 };
 
 /// The WebSocket subprotocol. A client that offers it may receive several objects in one frame,
@@ -31,8 +31,8 @@ pub const SUBPROTOCOL: &str = "snug.v1";
 pub struct AdmissionRules {
     /// The rules for tokens.
     pub tokens: TokenRules,
-    /// The URL (`AUTH_URL`) that identifies the user of a request without a token by its cookies.
-    pub application: Option<ServiceUrl>,
+    /// The application that identifies the user of a request without a token by its cookies.
+    pub application: Option<Application>,
     /// The origins whose pages may connect.
     pub origins: AllowedOrigins,
     /// True if a token may be in the query (`?token=`).
@@ -85,8 +85,8 @@ pub struct ConnectRequest {
 pub enum Credential {
     /// A token, from the first place that contains one.
     Token(Secret),
-    /// A cookie session, which the application at this URL resolves to a user.
-    Session(ServiceUrl),
+    /// A cookie session, which the application resolves to a user.
+    Session(Application),
 }
 
 /// The options of a connection.

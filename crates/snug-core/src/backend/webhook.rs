@@ -11,7 +11,7 @@ use crate::names::{named_enum, set_of};
 pub use self::{
     dead_events::dead_page,
     delivery::{Delivery, Event, EventRow, Lines, OutgoingEvent},
-    signature::{SignedHeaders, Signer},
+    signature::Signer,
     state::{EventState, OldestRow, StoredEvents},
 };
 

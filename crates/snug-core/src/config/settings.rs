@@ -37,6 +37,8 @@ pub enum Kind {
     Text,
     /// A text that is never shown.
     Secret,
+    /// A service binding.
+    Service,
 }
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -71,6 +73,7 @@ settings! {
     JWT_AUDIENCE: Kind::Text,
     JWT_LEEWAY_SECONDS: number(5, 0, 3600),
     AUTH_URL: Kind::Text,
+    AUTH: Kind::Service,
     ALLOWED_ORIGINS: Kind::Text,
     TOKEN_IN_QUERY: Kind::Flag,
     DEV_TOKENS: Kind::Flag,
@@ -90,10 +93,12 @@ settings! {
     HISTORY_SECONDS_MAX: number(604_800, 1, SAFE_INTEGER_MAX),
     HISTORY_BYTES_MAX: number(67_108_864, 1, SAFE_INTEGER_MAX),
     WEBHOOK_URL: Kind::Text,
+    WEBHOOK: Kind::Service,
     WEBHOOK_SECRET: Kind::Secret,
     WEBHOOK_SECRET_PREVIOUS: Kind::Secret,
     WEBHOOK_EVENTS: Kind::Text,
     PUBLISH_URL: Kind::Text,
+    PUBLISH: Kind::Service,
     PUBLISH_FALLBACK: choice(&["refuse", "allow"], Some("refuse")),
     // Source: https://developers.cloudflare.com/durable-objects/reference/data-location/
     JURISDICTION: choice(&["eu", "us", "fedramp", "fedramp-high"], None),
@@ -110,7 +115,7 @@ impl Setting {
             Kind::Number { default, .. } => Some(default.to_string()),
             Kind::Flag => Some("`false`".to_owned()),
             Kind::Choice { default, .. } => default.map(|value| format!("`{value}`")),
-            Kind::Text | Kind::Secret => None,
+            Kind::Text | Kind::Secret | Kind::Service => None,
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::{Timestamp, auth::token};
 use super::*;
 
 const SECRET: &str = "an hmac secret of 32 bytes or so";
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
 #[test]
 fn only_a_secret_is_required() {
@@ -47,6 +48,48 @@ fn only_a_secret_is_required() {
 }
 
 #[test]
+fn a_service_binding_takes_the_place_of_a_url_and_needs_no_secret() {
+    let config = read(&[
+        ("AUTH", Value::Service),
+        ("PUBLISH", Value::Service),
+        ("WEBHOOK", Value::Service),
+    ])
+    .unwrap();
+    let bound = |setting| {
+        let place = Place::Binding;
+        Some(Application { setting, place })
+    };
+    assert_eq!(config.admission.application, bound("AUTH"));
+    assert_eq!(config.backend.publish_hook, bound("PUBLISH"));
+    assert_eq!(config.backend.webhook, bound("WEBHOOK"));
+    assert_eq!(config.room.publish_fallback, Some(PublishFallback::Refuse));
+    assert_eq!(config.room.events, EventKinds::by_default());
+    // The receiver knows who calls, and needs the id to handle a delivery once.
+    let headers = config.backend.signer.headers("7", "{}", NOW);
+    let expected = [("webhook-id", "7"), ("webhook-timestamp", "1800000000")];
+    assert_eq!(headers, expected.map(|(name, value)| (name, value.into())));
+}
+
+#[test]
+fn a_service_binding_excludes_the_url_and_is_no_variable() {
+    let url = || Value::from("https://app.example/");
+    for (binding, address) in [
+        ("AUTH", "AUTH_URL"),
+        ("PUBLISH", "PUBLISH_URL"),
+        ("WEBHOOK", "WEBHOOK_URL"),
+    ] {
+        let error = refused(&[(binding, Value::Service), (address, url())]);
+        let message = format!("{binding} and {address} are both set: keep one of them");
+        assert_eq!(error.to_string(), message);
+        let error = refused(&[(binding, url())]);
+        let message = format!("{binding} must be a service binding, and not a variable");
+        assert_eq!(error.to_string(), message);
+    }
+    let error = refused(&[("MESSAGE_BYTES_MAX", Value::Service)]);
+    assert_eq!(error.name, "MESSAGE_BYTES_MAX");
+}
+
+#[test]
 fn parses_every_jurisdiction_and_location_hint() {
     let values_of = |setting: Setting| match setting.kind {
         Kind::Choice { values, .. } => values,
@@ -76,11 +119,13 @@ fn back_end_urls_require_a_signing_secret() {
         read(&[&secret, more].concat()).unwrap()
     };
     let config = set(&[("WEBHOOK_URL", url), ("PUBLISH_URL", url)]);
-    let address =
-        |address: &Option<ServiceUrl>| address.as_ref().map(|one| one.as_str().to_owned());
-    assert_eq!(address(&config.backend.webhook), Some(url.into()));
-    assert_eq!(address(&config.backend.publish_hook), Some(url.into()));
-    assert!(config.backend.signer.is_some());
+    let at_url = |setting| {
+        let place = Place::Url(ServiceUrl::parse(url).unwrap());
+        Some(Application { setting, place })
+    };
+    assert_eq!(config.backend.webhook, at_url("WEBHOOK_URL"));
+    assert_eq!(config.backend.publish_hook, at_url("PUBLISH_URL"));
+    assert_eq!(config.backend.signer.headers("id", "", NOW).len(), 3);
     assert_eq!(config.room.events, EventKinds::by_default());
     assert_eq!(config.room.publish_fallback, Some(PublishFallback::Refuse));
     let config = set(&[
@@ -244,7 +289,7 @@ fn requires_a_way_to_authenticate_users() {
     let nothing = Config::read(&|_| None, &|_| None).err().unwrap();
     assert_eq!(
         nothing.to_string(),
-        "JWT_SECRET is not set, and neither is JWT_JWKS, JWKS_URL or AUTH_URL: set one of them so that users can join"
+        "JWT_SECRET is not set, and neither is JWT_JWKS, JWKS_URL, AUTH_URL or AUTH: set one of them so that users can join"
     );
     let only_previous = |name: &str| (name == "JWT_SECRET_PREVIOUS").then(|| SECRET.into());
     let error = Config::read(&only_previous, &|_| None).err().unwrap();
@@ -451,7 +496,7 @@ fn value_of(name: &str) -> fn(&Config) -> u64 {
 }
 
 /// Reads these settings, with a secret if they contain none.
-fn read<T: Into<String> + Clone>(settings: &[(&str, T)]) -> Result<Config, ConfigError> {
+fn read<T: Into<Value> + Clone>(settings: &[(&str, T)]) -> Result<Config, ConfigError> {
     let lookup = |name: &str| {
         let set = settings.iter().find(|(set, _)| *set == name);
         set.map(|(_, value)| value.clone().into())
@@ -462,6 +507,6 @@ fn read<T: Into<String> + Clone>(settings: &[(&str, T)]) -> Result<Config, Confi
 }
 
 #[track_caller]
-fn refused<T: Into<String> + Clone>(settings: &[(&str, T)]) -> ConfigError {
+fn refused<T: Into<Value> + Clone>(settings: &[(&str, T)]) -> ConfigError {
     read(settings).err().expect("a setting that cannot be used")
 }

@@ -148,7 +148,7 @@ pub struct World {
 
 impl World {
     pub fn new(change: impl Fn(&mut RoomRules)) -> Self {
-        let secret = |name: &str| (name == "JWT_SECRET").then(|| "s".repeat(32));
+        let secret = |name: &str| (name == "JWT_SECRET").then(|| "s".repeat(32).into());
         let config = Config::read(&secret, &|_| None).unwrap_or_else(|error| panic!("{error}"));
         let mut rules = (*config.room).clone();
         change(&mut rules);

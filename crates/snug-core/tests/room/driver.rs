@@ -1289,7 +1289,7 @@ impl Socket {
 /// Returns the default rules without a flush window, so that the room sends its output to one input
 /// before the next.
 pub fn default_rules() -> RoomRules {
-    let secret = |name: &str| (name == "JWT_SECRET").then(|| "s".repeat(32));
+    let secret = |name: &str| (name == "JWT_SECRET").then(|| "s".repeat(32).into());
     let config = Config::read(&secret, &|_| None);
     let config = config.unwrap_or_else(|error| panic!("{error}"));
     let mut rules = (*config.room).clone();

@@ -9,6 +9,7 @@ use crate::{
 };
 
 use super::*;
+use crate::application::Place;
 
 #[test]
 fn finds_the_token_in_the_header_the_subprotocol_and_the_query() {
@@ -400,7 +401,10 @@ fn accepts_cookies_from_its_own_and_listed_origins_but_not_by_a_star() {
 
 fn rules_with_application(list: &str) -> AdmissionRules {
     AdmissionRules {
-        application: ServiceUrl::parse("https://app.example/auth"),
+        application: Some(Application {
+            setting: "AUTH",
+            place: Place::Binding,
+        }),
         origins: origins(list),
         ..rules()
     }

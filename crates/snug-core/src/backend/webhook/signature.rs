@@ -16,12 +16,10 @@ const SECRET_BYTES_MIN: usize = 24;
 const SECRET_BYTES_MAX: usize = 64;
 
 /// Signs requests to the back end.
+#[derive(Default)]
 pub struct Signer {
     keys: Vec<Hs256Key>,
 }
-
-/// The headers of a signed request, besides the content type.
-pub type SignedHeaders = [(&'static str, String); 3];
 
 impl Signer {
     /// Creates a signer that signs with each secret, so that a receiver with any of them can verify.
@@ -39,8 +37,9 @@ impl Signer {
         fits.then_some(secret)
     }
 
-    /// Returns the headers of a request that is sent now. `id` stays the same for retries.
-    pub fn headers(&self, id: &str, body: &str, now: Timestamp) -> SignedHeaders {
+    /// Returns the headers of a request that is sent now, besides the content type. `id` stays the same for
+    /// retries. Without a secret, nothing is signed.
+    pub fn headers(&self, id: &str, body: &str, now: Timestamp) -> Vec<(&'static str, String)> {
         let seconds = (now.0 / 1000).to_string();
         let signed = format!("{id}.{seconds}.{body}");
         let signatures = self.keys.iter().map(|key| {
@@ -48,11 +47,14 @@ impl Signer {
             format!("v1,{}", Base64::encode_string(&signature.as_bytes()))
         });
         let signatures: Vec<_> = signatures.collect();
-        [
+        let mut headers = vec![
             ("webhook-id", id.to_owned()),
             ("webhook-timestamp", seconds),
-            ("webhook-signature", signatures.join(" ")),
-        ]
+        ];
+        if !signatures.is_empty() {
+            headers.push(("webhook-signature", signatures.join(" ")));
+        }
+        headers
     }
 }
 
