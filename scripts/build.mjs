@@ -1,4 +1,5 @@
-// `npm run build`: builds the Worker and its pages into build/, and the client into client/dist.
+// `npm run build`: builds the Worker and its pages into build/, the client into client/dist, and snug-worker, which
+// contains both, into packages/snug-worker/dist.
 // Skips a part whose sources and output are unchanged; `--force` builds everything.
 
 import { readFileSync } from "node:fs";
@@ -47,9 +48,30 @@ const worker = {
   build: (run) => buildWorker(run, []),
 };
 
+/** @type {import("./lib/artifact.mjs").Artifact} */
+const library = {
+  name: "snug-worker",
+  step: {
+    title: "snug-worker",
+    purpose: "compiles TypeScript to packages/snug-worker/dist",
+    duration: "1 s",
+  },
+  sources: [
+    ...worker.sources,
+    ...client.sources,
+    "web",
+    "packages/snug-worker/build.mjs",
+    "packages/snug-worker/package.json",
+    "packages/snug-worker/tsconfig.json",
+    "packages/snug-worker/src",
+  ],
+  outputs: ["packages/snug-worker/dist"],
+  build: (run) => run("node", ["packages/snug-worker/build.mjs"]),
+};
+
 const usage = `Usage: npm run build [-- --force]
 
-Builds the Worker and its pages into build/, and the client into client/dist.
+Builds the Worker and its pages into build/, the client into client/dist, and snug-worker into packages/.
 
   --force  build everything, even if no source has changed`;
 
@@ -58,7 +80,7 @@ await main(async () => {
   await setUp();
   const force = process.argv.includes("--force");
   // The build of the Worker empties build/, so the pages come after it.
-  for (const artifact of [client, worker, pages]) await build(artifact, force);
+  for (const artifact of [client, worker, pages, library]) await build(artifact, force);
   const content = readFileSync(inRoot(wasm));
   const kilobytes = (/** @type {Buffer} */ bytes) => `${(bytes.length / 1000).toFixed(1)} kB`;
   console.error(`  ${wasm}: ${kilobytes(content)}, ${kilobytes(gzipSync(content))} gzipped`);

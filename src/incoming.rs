@@ -18,6 +18,8 @@ pub struct Incoming<'a> {
     pub request: &'a Request,
     pub env: &'a Env,
     pub context: &'a Context,
+    /// True if the application's own Worker sent it, within its process.
+    pub is_trusted: bool,
     /// The method, as it was sent: worker-rs turns unknown ones into GET.
     pub method: String,
     /// The `Origin` header, which browsers send with all requests of a page that Snug answers.
@@ -33,10 +35,19 @@ impl<'a> Incoming<'a> {
             request,
             env,
             context,
+            is_trusted: false,
             method: request.inner().method(),
             origin: request.headers().get("origin")?,
             config: config::load(env),
             url: platform::url(request),
+        })
+    }
+
+    /// Reads a request of the application's own Worker.
+    pub fn read_trusted(request: &'a Request, env: &'a Env, context: &'a Context) -> Result<Self> {
+        Ok(Self {
+            is_trusted: true,
+            ..Self::read(request, env, context)?
         })
     }
 

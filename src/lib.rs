@@ -30,11 +30,33 @@ mod signature;
 mod token;
 mod webhook;
 
-use worker::{Context, Env, Request, Result, event, web_sys};
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use worker::{Context, Env, Request, Result, event, wasm_bindgen_futures, web_sys, worker_sys};
 
 use self::incoming::Incoming;
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> Result<web_sys::Response> {
     router::route(&Incoming::read(&request, &env, &context)?).await
+}
+
+/// Handles a request that the application's own Worker, in which Snug is a library, sends to the HTTP API. It has the
+/// rights of a back end and needs no token.
+///
+/// A client cannot call this, and another Worker gains nothing by it: it would have to pass the namespace of rooms, and
+/// has all rights in rooms if it has that.
+///
+/// # Errors
+///
+/// An error of the platform.
+#[wasm_bindgen(js_name = handleTrusted)]
+pub async fn handle_trusted(
+    request: web_sys::Request,
+    env: Env,
+    context: worker_sys::Context,
+) -> std::result::Result<web_sys::Response, JsValue> {
+    let request = Request::from(request);
+    let context = Context::new(context);
+    let incoming = Incoming::read_trusted(&request, &env, &context)?;
+    Ok(router::route(&incoming).await?)
 }

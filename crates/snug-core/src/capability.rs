@@ -71,6 +71,14 @@ impl<'de> Deserialize<'de> for Capabilities {
 pub struct Grants(Vec<(String, Capabilities)>);
 
 impl Grants {
+    /// Returns a grant of everything in all rooms.
+    pub fn everything() -> Self {
+        Self(vec![(
+            "*".into(),
+            Capability::ALL.iter().copied().collect(),
+        )])
+    }
+
     /// Returns true if any pattern grants the capability.
     pub fn has_anywhere(&self, needed: Capability) -> bool {
         self.0.iter().any(|(_, grant)| grant.has(needed))

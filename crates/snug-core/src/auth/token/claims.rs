@@ -35,6 +35,11 @@ pub struct Claims {
     pub limits: ClaimedLimits,
 }
 
+/// The author of messages that the application's own Worker publishes without a `user`.
+const APPLICATION: &str = "server";
+/// The time for which its claims hold: longer than any request.
+const APPLICATION_MS: u64 = 60_000;
+
 /// The `limits` claim. It can only tighten the operator's limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -46,6 +51,18 @@ pub struct ClaimedLimits {
 }
 
 impl Claims {
+    /// Returns the claims of the application's own Worker, which calls Snug within its process and needs no token.
+    pub fn of_application(now: Timestamp) -> Option<Self> {
+        Some(Self {
+            user: UserId::parse(APPLICATION)?,
+            expires: now.plus_ms(APPLICATION_MS),
+            issued: now,
+            grants: Grants::everything(),
+            info: None,
+            limits: ClaimedLimits::default(),
+        })
+    }
+
     /// Reads the claims of a token whose signature has been verified.
     ///
     /// # Errors
