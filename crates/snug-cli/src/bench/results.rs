@@ -42,11 +42,11 @@ pub struct RowResults {
     pub failures: Vec<String>,
 }
 
-/// Snug's figure divided by another server's, for one metric.
+/// A row's figure divided by another row's, for one metric.
 pub struct Ratio {
     pub scenario: &'static Scenario,
     pub target: &'static Target,
-    pub snug: Spread,
+    pub own: Spread,
     pub other: Spread,
     /// The spread of each round's ratio.
     pub ratio: Spread,
@@ -76,7 +76,7 @@ impl Results {
         self.scenarios[known].add(row, run);
     }
 
-    /// Returns the ratio of every target for which both servers have run.
+    /// Returns the ratio of every target for which both rows have run.
     pub fn ratios(&self) -> impl Iterator<Item = Ratio> {
         self.scenarios.iter().flat_map(|scenario| {
             let targets = scenario.scenario.targets.iter();
@@ -124,14 +124,14 @@ impl ScenarioResults {
     }
 
     fn ratio(&self, target: &'static Target) -> Option<Ratio> {
-        let snug = self.row(Row::usual(ServerKind::Snug))?;
-        let other = self.row(Row::usual(target.against))?;
+        let own = self.row(target.row)?;
+        let other = self.row(target.against)?;
         Some(Ratio {
             scenario: self.scenario,
             target,
-            snug: snug.spread(target.metric)?,
+            own: own.spread(target.metric)?,
             other: other.spread(target.metric)?,
-            ratio: snug.divided_by(other, target.metric)?,
+            ratio: own.divided_by(other, target.metric)?,
         })
     }
 
@@ -254,7 +254,7 @@ pub mod tests {
         let results = example();
         let ratios: Vec<_> = results.ratios().collect();
         let [deliveries, cpu] = &ratios[..] else {
-            panic!("two targets have both servers")
+            panic!("two targets have both rows")
         };
         let spread = |median, min, max| Spread { median, min, max };
         assert_eq!(deliveries.ratio, spread(21.0, 20.0, 25.0));

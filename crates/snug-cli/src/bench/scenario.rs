@@ -80,14 +80,24 @@ impl Row {
     /// Returns its name in the report.
     pub fn title(self) -> String {
         let server = self.server.title();
-        match self.variant {
-            Variant::Usual => server.into(),
-            Variant::Acks => format!("{server}, with acks"),
-            Variant::NoAuth => format!("{server}, no authentication"),
-            Variant::Signed(algorithm) => format!("{server}, {algorithm}"),
-            Variant::Gateway => format!("{server}, over gateways"),
-            Variant::NoPresence => format!("{server}, without presence"),
+        match self.variant.title() {
+            Some(variant) => format!("{server}, {variant}"),
+            None => server.into(),
         }
+    }
+}
+
+impl Variant {
+    /// Returns its name in the report, or none for a server's usual row.
+    pub fn title(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Usual => return None,
+            Self::Acks => "with acks",
+            Self::NoAuth => "no authentication",
+            Self::Signed(algorithm) => algorithm,
+            Self::Gateway => "over gateways",
+            Self::NoPresence => "without presence",
+        })
     }
 }
 
@@ -139,6 +149,26 @@ const ALL_SERVERS: &[Row] = &[
     Row::usual(ServerKind::UWebSockets),
 ];
 
+/// Returns a target for the ratio of Snug to PartyServer.
+const fn snug_to_partyserver(metric: Metric, bound: Bound) -> Target {
+    Target {
+        metric,
+        row: SNUG,
+        against: PARTYSERVER,
+        bound,
+    }
+}
+
+/// Returns a target for the ratio of Snug over gateways to Snug with a socket for each room.
+const fn gateways_to_direct(metric: Metric, bound: Bound) -> Target {
+    Target {
+        metric,
+        row: SNUG_OVER_GATEWAYS,
+        against: SNUG,
+        bound,
+    }
+}
+
 const DELIVERIES: &[Metric] = &[DeliveriesPerSecond, CpuMicrosPerDelivery];
 const MESSAGES: &[Metric] = &[MessagesPerSecond, CpuMicrosPerMessage];
 
@@ -170,12 +200,19 @@ pub const SCENARIOS: &[Scenario] = &[
         baseline: None,
         metrics: DELIVERIES,
         targets: &[
-            Target::against_partyserver(DeliveriesPerSecond, Bound::AtLeast(20.0)),
-            Target::against_partyserver(CpuMicrosPerDelivery, Bound::AtMost(1.0 / 20.0)),
+            snug_to_partyserver(DeliveriesPerSecond, Bound::AtLeast(20.0)),
+            snug_to_partyserver(CpuMicrosPerDelivery, Bound::AtMost(1.0 / 20.0)),
             Target {
                 metric: DeliveriesPerSecond,
-                against: ServerKind::UWebSockets,
+                row: SNUG,
+                against: Row::usual(ServerKind::UWebSockets),
                 bound: Bound::AtLeast(1.0),
+            },
+            Target {
+                metric: DeliveriesPerSecond,
+                row: SNUG_OVER_GATEWAYS,
+                against: PARTYSERVER,
+                bound: Bound::AtLeast(8.0),
             },
         ],
         rounds_max: usize::MAX,
@@ -193,7 +230,7 @@ pub const SCENARIOS: &[Scenario] = &[
         rows: ALL_SERVERS,
         baseline: None,
         metrics: DELIVERIES,
-        targets: &[Target::against_partyserver(
+        targets: &[snug_to_partyserver(
             DeliveriesPerSecond,
             Bound::AtLeast(10.0),
         )],
@@ -212,10 +249,7 @@ pub const SCENARIOS: &[Scenario] = &[
         rows: ALL_SERVERS,
         baseline: None,
         metrics: MESSAGES,
-        targets: &[Target::against_partyserver(
-            CpuMicrosPerMessage,
-            Bound::AtMost(1.5),
-        )],
+        targets: &[snug_to_partyserver(CpuMicrosPerMessage, Bound::AtMost(1.5))],
         rounds_max: usize::MAX,
     },
     Scenario {
@@ -231,7 +265,7 @@ pub const SCENARIOS: &[Scenario] = &[
         rows: ALL_SERVERS,
         baseline: None,
         metrics: DELIVERIES,
-        targets: &[Target::against_partyserver(
+        targets: &[snug_to_partyserver(
             DeliveriesPerSecond,
             Bound::AtLeast(4.0),
         )],
@@ -249,9 +283,10 @@ pub const SCENARIOS: &[Scenario] = &[
         baseline: None,
         metrics: &[LatencyP50Millis, LatencyP99Millis, CpuMicrosPerDelivery],
         targets: &[
-            Target::against_partyserver(LatencyP50Millis, Bound::AtMost(1.1)),
-            Target::against_partyserver(LatencyP99Millis, Bound::AtMost(1.1)),
-            Target::against_partyserver(CpuMicrosPerDelivery, Bound::AtMost(1.1)),
+            snug_to_partyserver(LatencyP50Millis, Bound::AtMost(1.1)),
+            snug_to_partyserver(LatencyP99Millis, Bound::AtMost(1.1)),
+            snug_to_partyserver(CpuMicrosPerDelivery, Bound::AtMost(1.1)),
+            gateways_to_direct(LatencyP50Millis, Bound::AtMost(2.0)),
         ],
         rounds_max: usize::MAX,
     },
@@ -268,10 +303,7 @@ pub const SCENARIOS: &[Scenario] = &[
         ],
         baseline: None,
         metrics: &[JoinsPerSecond],
-        targets: &[Target::against_partyserver(
-            JoinsPerSecond,
-            Bound::AtLeast(0.9),
-        )],
+        targets: &[snug_to_partyserver(JoinsPerSecond, Bound::AtLeast(0.9))],
         rounds_max: usize::MAX,
     },
     Scenario {
@@ -304,8 +336,8 @@ pub const SCENARIOS: &[Scenario] = &[
             MemoryKilobytesPerHibernatingSocket,
         ],
         targets: &[
-            Target::against_partyserver(MemoryKilobytesPerSocket, Bound::AtMost(1.1)),
-            Target::against_partyserver(MemoryKilobytesPerHibernatingSocket, Bound::AtMost(1.1)),
+            snug_to_partyserver(MemoryKilobytesPerSocket, Bound::AtMost(1.1)),
+            snug_to_partyserver(MemoryKilobytesPerHibernatingSocket, Bound::AtMost(1.1)),
         ],
         rounds_max: 2,
     },

@@ -1,11 +1,13 @@
-//! The targets that Snug should meet, as ratios to other servers.
+//! The targets that Snug should meet, as ratios to other servers or to another way of using Snug.
 
-use super::{metric::Metric, server::ServerKind};
+use super::{metric::Metric, scenario::Row};
 
-/// A target for Snug's figure divided by that of another server, in the same round.
+/// A target for a row's figure divided by that of another row, in the same round.
 pub struct Target {
     pub metric: Metric,
-    pub against: ServerKind,
+    /// A row of Snug.
+    pub row: Row,
+    pub against: Row,
     pub bound: Bound,
 }
 
@@ -14,18 +16,6 @@ pub struct Target {
 pub enum Bound {
     AtLeast(f64),
     AtMost(f64),
-}
-
-impl Target {
-    /// Returns a target for the ratio to PartyServer.
-    pub const fn against_partyserver(metric: Metric, bound: Bound) -> Self {
-        let against = ServerKind::PartyServer;
-        Self {
-            metric,
-            against,
-            bound,
-        }
-    }
 }
 
 impl Bound {

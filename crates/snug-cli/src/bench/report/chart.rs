@@ -51,7 +51,7 @@ struct Line {
 pub fn write(results: &Results) -> String {
     let lines: Vec<_> = results
         .ratios()
-        .filter(|ratio| ratio.target.against == ServerKind::PartyServer)
+        .filter(|ratio| ratio.target.against.server == ServerKind::PartyServer)
         .map(|ratio| Line::new(&ratio))
         .collect();
     let scale = Scale::over(&lines);
@@ -95,8 +95,13 @@ impl Line {
         };
         let metric = ratio.target.metric.title();
         let metric = metric.split_once(" (").map_or(metric, |(name, _unit)| name);
+        let scenario = ratio.scenario.title;
+        let scenario = match ratio.target.row.variant.title() {
+            Some(variant) => format!("{scenario}, {variant}"),
+            None => scenario.into(),
+        };
         Self {
-            label: format!("{}: {metric}", ratio.scenario.title),
+            label: format!("{scenario}: {metric}"),
             better,
             target,
         }

@@ -18,7 +18,7 @@ pub fn write(results: &Results) -> String {
             "scenario",
             "metric",
             "Snug",
-            "other server",
+            "compared with",
             "ratio",
             "target",
             "result",
@@ -55,11 +55,15 @@ fn head(setup: &Setup) -> String {
 }
 
 fn ratio_row(ratio: &Ratio) -> Vec<String> {
+    let own = format_figure(ratio.own.median);
     let other = ratio.target.against.title();
     vec![
         ratio.scenario.title.into(),
         ratio.target.metric.title().into(),
-        format_figure(ratio.snug.median),
+        match ratio.target.row.variant.title() {
+            Some(variant) => format!("{own} ({variant})"),
+            None => own,
+        },
         format!("{} ({other})", format_figure(ratio.other.median)),
         format!(
             "**{}×**{}",
