@@ -253,8 +253,8 @@ pub const SCENARIOS: &[Scenario] = &[
         rounds_max: usize::MAX,
     },
     Scenario {
-        name: "many-rooms",
-        title: "Many rooms",
+        name: "busy-rooms",
+        title: "Busy rooms",
         about: "100 rooms of 10 connections, 16 messages outstanding in each",
         workload: Workload::ClosedLoop {
             rooms: 100,
