@@ -1,8 +1,8 @@
-//! One client of a swarm: it publishes on request, and records what it receives.
+//! One client of a swarm: a connection that publishes on request, and records what it receives.
 
 use std::rc::Rc;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
@@ -13,21 +13,31 @@ use super::{
     swarm::{Layout, Room},
 };
 
-/// A client in a room.
+/// A client in its rooms.
 pub struct Client {
-    /// Its index within its room.
-    pub index: usize,
-    /// Its index among the room's senders, if it is one.
-    pub sender: Option<usize>,
-    pub room: Rc<Room>,
+    /// At least one.
+    pub places: Vec<Place>,
     pub layout: Layout,
     pub protocol: ServerProtocol,
     pub counters: Rc<Counters>,
 }
 
+/// A client's place in a room.
+pub struct Place {
+    pub room: Rc<Room>,
+    /// The index among the room's members.
+    pub member: usize,
+    /// The index among the room's senders, if the client is one.
+    pub sender: Option<usize>,
+}
+
 /// The next action of a client.
 pub enum Action {
-    Publish { due: u64 },
+    /// Publishes to the room with this number.
+    Publish {
+        room: usize,
+        due: u64,
+    },
     Leave,
 }
 
@@ -45,26 +55,28 @@ impl Client {
         mut actions: UnboundedReceiver<Action>,
     ) -> Result<()> {
         loop {
-            let (mut own, mut now) = (0, None);
+            // The places of own messages.
+            let (mut own, mut now) = (Vec::new(), None);
             let record = |event| {
                 // Reads the clock once a frame, which may contain hundreds of messages.
                 let now = *now.get_or_insert_with(|| self.counters.now());
-                own += self.record(event, now);
+                own.extend(self.record(event, now));
             };
             tokio::select! {
                 received = socket.receive(record) => {
                     received?;
-                    self.counters.messages.update(|messages| messages + own);
-                    if self.counters.is_sending.get() && own > 0 {
-                        for _ in 0..own {
-                            self.publish(&mut socket, self.counters.now()).await?;
+                    self.counters.messages.update(|messages| messages + own.len() as u64);
+                    if self.counters.is_sending.get() && !own.is_empty() {
+                        for place in own {
+                            self.publish(&mut socket, place, self.counters.now()).await?;
                         }
                         socket.flush().await?;
                     }
                 }
                 action = actions.recv() => match action {
-                    Some(Action::Publish { due }) => {
-                        self.publish(&mut socket, due).await?;
+                    Some(Action::Publish { room, due }) => {
+                        let place = self.place_in(room).context("this client is not in the room")?;
+                        self.publish(&mut socket, place, due).await?;
                         socket.flush().await?;
                     }
                     Some(Action::Leave) => return socket.leave().await,
@@ -74,8 +86,8 @@ impl Client {
         }
     }
 
-    /// Records an event, and returns how many of the client's own messages it delivers: 0 or 1.
-    fn record(&self, event: ServerEvent, now: u64) -> u64 {
+    /// Records an event. If it delivers one of the client's own messages, returns the place that sent it.
+    fn record(&self, event: ServerEvent, now: u64) -> Option<&Place> {
         let counters = &self.counters;
         match event {
             ServerEvent::Delivery { payload, offset } => {
@@ -85,11 +97,19 @@ impl Client {
                     .latency
                     .borrow_mut()
                     .record(now.saturating_sub(payload.due));
-                self.room
+                let Some(place) = self.place_in(payload.room as usize) else {
+                    let room = payload.room;
+                    counters.record_error(format!(
+                        "a client received a message of room {room}, in which it is not"
+                    ));
+                    return None;
+                };
+                place
+                    .room
                     .deliveries
                     .borrow_mut()
-                    .receive(self.index, &payload, offset);
-                return u64::from(self.sender == Some(payload.sender as usize));
+                    .receive(place.member, &payload, offset);
+                return (place.sender == Some(payload.sender as usize)).then_some(place);
             }
             ServerEvent::Ack => counters.acks.update(|acks| acks + 1),
             ServerEvent::MemberCount(members) => counters.members.set(Some(members)),
@@ -98,21 +118,26 @@ impl Client {
             }
             ServerEvent::Welcome { .. } | ServerEvent::ReplyNow(_) => {}
         }
-        0
+        None
     }
 
-    async fn publish(&self, socket: &mut Socket, due: u64) -> Result<()> {
-        let Some(sender) = self.sender else {
+    fn place_in(&self, room: usize) -> Option<&Place> {
+        self.places.iter().find(|place| place.room.number == room)
+    }
+
+    async fn publish(&self, socket: &mut Socket, place: &Place, due: u64) -> Result<()> {
+        let Some(sender) = place.sender else {
             bail!("this client is not a sender");
         };
-        let number = self.room.deliveries.borrow_mut().send(sender);
+        let number = place.room.deliveries.borrow_mut().send(sender);
         let payload = Payload {
             sender: u32::try_from(sender)?,
+            room: u32::try_from(place.room.number)?,
             number,
             due,
         };
         let frame = self.protocol.publish(
-            &self.room.name,
+            &place.room.name,
             &payload,
             self.layout.bytes,
             self.layout.acks,

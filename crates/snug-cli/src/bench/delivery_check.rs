@@ -160,6 +160,7 @@ mod tests {
         for &number in numbers {
             let payload = Payload {
                 sender: 0,
+                room: 0,
                 number,
                 due: 0,
             };
@@ -230,6 +231,7 @@ mod tests {
             let number = deliveries.send(0);
             let payload = Payload {
                 sender: 0,
+                room: 0,
                 number,
                 due: 0,
             };

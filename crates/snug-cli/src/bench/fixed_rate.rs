@@ -7,10 +7,11 @@ use std::{
 
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::swarm::Swarm;
+use super::swarm::{Layout, Swarm};
 
-/// Publishes to the first room at a fixed rate for some time. The room's senders take turns.
-pub async fn publish(swarm: &Swarm, senders: usize, per_second: u32, time: Duration) {
+/// Publishes at a fixed rate for some time. The rooms take turns, and so do the senders of each.
+pub async fn publish(swarm: &Swarm, per_second: u32, time: Duration) {
+    let Layout { rooms, senders, .. } = *swarm.layout();
     let (tick, mut ticks) = unbounded_channel();
     let start = swarm.counters().now();
     // Tokio's timers have a resolution of one millisecond, so a thread keeps the time.
@@ -30,6 +31,7 @@ pub async fn publish(swarm: &Swarm, senders: usize, per_second: u32, time: Durat
     });
     while let Some((turn, due)) = ticks.recv().await {
         let due = start + u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
-        swarm.publish(0, turn as usize % senders, due);
+        let (round, room) = (turn as usize / rooms, turn as usize % rooms);
+        swarm.publish(room, round % senders, due);
     }
 }

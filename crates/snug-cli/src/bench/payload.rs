@@ -7,11 +7,13 @@ use memchr::memmem::Finder;
 /// The beginning of every payload. No server writes it by itself.
 static START: LazyLock<Finder> = LazyLock::new(|| Finder::new(br#"{"sender":"#));
 
-/// The sender of a message, its number, and the time when it was due.
+/// The sender of a message, its room and number, and the time when it was due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload {
+    /// The index among the senders of the room.
     pub sender: u32,
-    /// Counts each sender's messages, starting with 1.
+    pub room: u32,
+    /// Counts each sender's messages in the room, starting with 1.
     pub number: u32,
     /// In nanoseconds since the run began. Latency counts from here, even if the message is sent later.
     pub due: u64,
@@ -22,6 +24,7 @@ impl Payload {
     pub fn write(&self, bytes: usize, out: &mut String) {
         let Self {
             sender,
+            room,
             number,
             due,
         } = self;
@@ -29,7 +32,7 @@ impl Payload {
         // Writing to a String does not fail.
         let _ = write!(
             out,
-            r#"{{"sender":{sender},"number":{number},"due":{due},"filler":""#
+            r#"{{"sender":{sender},"room":{room},"number":{number},"due":{due},"filler":""#
         );
         let end = r#""}"#;
         let filler = bytes.saturating_sub(out.len() - start + end.len());
@@ -47,7 +50,8 @@ impl Payload {
             Some(number)
         };
         Some(Self {
-            sender: u32::try_from(next(br#","number":"#)?).ok()?,
+            sender: u32::try_from(next(br#","room":"#)?).ok()?,
+            room: u32::try_from(next(br#","number":"#)?).ok()?,
             number: u32::try_from(next(br#","due":"#)?).ok()?,
             due: next(b",")?,
         })
@@ -68,6 +72,7 @@ mod tests {
 
     const STAMP: Payload = Payload {
         sender: 3,
+        room: 400,
         number: 17,
         due: 1_234_567,
     };
@@ -97,7 +102,12 @@ mod tests {
 
     #[test]
     fn finds_no_payload_in_other_text() {
-        for text in ["", "{}", r#"{"sender":"#, r#"{"sender":1,"number":2}"#] {
+        for text in [
+            "",
+            "{}",
+            r#"{"sender":"#,
+            r#"{"sender":1,"room":2,"number":3}"#,
+        ] {
             assert_eq!(Payload::find(text.as_bytes()), None, "{text}");
         }
     }

@@ -56,6 +56,11 @@ impl ServerProtocol {
         }
     }
 
+    /// Returns true if one connection can be in many rooms.
+    pub fn has_many_rooms(self) -> bool {
+        self == Self::SnugGateway
+    }
+
     /// Returns the WebSocket subprotocol to request.
     pub fn subprotocol(self) -> Option<&'static str> {
         matches!(self, Self::Snug | Self::SnugGateway).then_some("snug.v1")
@@ -64,7 +69,7 @@ impl ServerProtocol {
     /// Returns the frame that joins a room, if the path does not.
     pub fn join(self, room: &str, presence: bool) -> Option<String> {
         let join = || format!(r#"{{"type":"join","room":"{room}","presence":{presence}}}"#);
-        (self == Self::SnugGateway).then(join)
+        self.has_many_rooms().then(join)
     }
 
     /// Returns the frame that publishes a message of `bytes` in a room. `ack` requests an ack.
@@ -73,7 +78,7 @@ impl ServerProtocol {
         match self {
             Self::Snug | Self::SnugGateway => {
                 frame.push_str(r#"{"type":"publish","#);
-                if self == Self::SnugGateway {
+                if self.has_many_rooms() {
                     let _ = write!(frame, r#""room":"{room}","#);
                 }
                 if ack {
@@ -186,6 +191,7 @@ mod tests {
 
     const STAMP: Payload = Payload {
         sender: 1,
+        room: 0,
         number: 2,
         due: 3,
     };
@@ -197,7 +203,7 @@ mod tests {
     }
 
     fn stamped() -> String {
-        ServerProtocol::Plain.publish("r", &STAMP, 60, false)
+        ServerProtocol::Plain.publish("r", &STAMP, 70, false)
     }
 
     fn delivery(offset: Option<u64>) -> ServerEvent {
@@ -211,15 +217,15 @@ mod tests {
     fn writes_a_publish_command_with_and_without_an_id() {
         let data = stamped();
         assert_eq!(
-            ServerProtocol::Snug.publish("r", &STAMP, 60, false),
+            ServerProtocol::Snug.publish("r", &STAMP, 70, false),
             format!(r#"{{"type":"publish","data":{data}}}"#)
         );
         assert_eq!(
-            ServerProtocol::Snug.publish("r", &STAMP, 60, true),
+            ServerProtocol::Snug.publish("r", &STAMP, 70, true),
             format!(r#"{{"type":"publish","id":2,"data":{data}}}"#)
         );
         assert_eq!(
-            ServerProtocol::SnugGateway.publish("r", &STAMP, 60, true),
+            ServerProtocol::SnugGateway.publish("r", &STAMP, 70, true),
             format!(r#"{{"type":"publish","room":"r","id":2,"data":{data}}}"#)
         );
     }
@@ -272,7 +278,7 @@ mod tests {
             events(r#"42["welcome"]"#),
             [ServerEvent::Welcome { offset: None }]
         );
-        let published = ServerProtocol::SocketIo.publish("r", &STAMP, 60, false);
+        let published = ServerProtocol::SocketIo.publish("r", &STAMP, 70, false);
         assert_eq!(published, format!(r#"42["message",{}]"#, stamped()));
         assert_eq!(events(&published), [delivery(None)]);
     }

@@ -16,7 +16,7 @@ use super::{
     protocol::ServerProtocol,
     scenario::{MESSAGE_BYTES, Row, Variant, Workload},
     server::{Server, ServerKind},
-    socket::{JoinOptions, Socket},
+    socket::{JoinOptions, RoomToJoin, Socket},
     stats::median,
     swarm::{Endpoint, Layout, Presence, Swarm},
     token::Credentials,
@@ -56,9 +56,20 @@ impl Run<'_> {
                 self.closed_loop(layout, outstanding).await
             }
             Workload::FixedRate {
-                sockets,
+                users,
+                rooms,
+                rooms_per_user,
                 per_second,
-            } => self.fixed_rate(sockets, per_second).await,
+            } => {
+                let members = users * rooms_per_user / rooms;
+                let layout = Layout {
+                    rooms,
+                    rooms_per_user,
+                    senders: members,
+                    ..self.layout(members)
+                };
+                self.fixed_rate(layout, per_second).await
+            }
             Workload::Join { sockets } => self.join(sockets).await,
             Workload::Idle { sockets } => self.idle(sockets).await,
             Workload::JoinAndLeave { sockets } => self.join_and_leave(sockets).await,
@@ -85,14 +96,10 @@ impl Run<'_> {
         self.finish(&swarm).await
     }
 
-    async fn fixed_rate(&mut self, sockets: usize, per_second: u32) -> Result<()> {
-        let layout = Layout {
-            senders: sockets,
-            ..self.layout(sockets)
-        };
+    async fn fixed_rate(&mut self, layout: Layout, per_second: u32) -> Result<()> {
         let swarm = Swarm::connect(&self.endpoint(), layout).await?;
-        fixed_rate::publish(&swarm, sockets, per_second, self.config.warm_up).await;
-        let window = fixed_rate::publish(&swarm, sockets, per_second, self.config.window);
+        fixed_rate::publish(&swarm, per_second, self.config.warm_up).await;
+        let window = fixed_rate::publish(&swarm, per_second, self.config.window);
         self.measure(&swarm, window).await?;
         self.finish(&swarm).await?;
         self.set_latency(&swarm);
@@ -144,7 +151,7 @@ impl Run<'_> {
         let mut swarm = Swarm::connect(&endpoint, layout).await?;
         self.set(JoinSeconds, swarm.joining.as_secs_f64());
         let messages = Duration::from_secs(MESSAGES.into());
-        let window = fixed_rate::publish(&swarm, SENDERS, 1, messages);
+        let window = fixed_rate::publish(&swarm, 1, messages);
         self.measure(&swarm, window).await?;
         self.finish(&swarm).await?;
         self.set_latency(&swarm);
@@ -255,13 +262,15 @@ impl Run<'_> {
     /// Joins as another user than the swarm's.
     async fn join_once(&self, room: &str) -> Result<Socket> {
         let endpoint = self.endpoint();
-        let token = endpoint.credentials.token(usize::MAX, room)?;
+        let token = endpoint.credentials.token(usize::MAX)?;
         Socket::join(JoinOptions {
             url: endpoint.url,
             protocol: endpoint.protocol,
-            room,
             token: token.as_deref(),
-            presence: true,
+            rooms: &[RoomToJoin {
+                name: room,
+                presence: true,
+            }],
         })
         .await
     }
@@ -285,10 +294,11 @@ impl Run<'_> {
     }
 
     /// Returns the layout of one room without senders.
-    fn layout(&self, sockets: usize) -> Layout {
+    fn layout(&self, members_per_room: usize) -> Layout {
         Layout {
             rooms: 1,
-            sockets,
+            members_per_room,
+            rooms_per_user: 1,
             senders: 0,
             bytes: MESSAGE_BYTES,
             acks: self.row.variant == Variant::Acks,

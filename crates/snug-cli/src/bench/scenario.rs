@@ -33,8 +33,13 @@ pub enum Workload {
         outstanding: usize,
         bytes: usize,
     },
-    /// Sends messages at a fixed rate, even if earlier ones are not delivered yet.
-    FixedRate { sockets: usize, per_second: u32 },
+    /// Sends messages at a fixed rate, even if earlier ones are not delivered yet. Users share the rooms.
+    FixedRate {
+        users: usize,
+        rooms: usize,
+        rooms_per_user: usize,
+        per_second: u32,
+    },
     /// Joins one room with all clients.
     Join { sockets: usize },
     /// Joins one room with all clients, and sends nothing.
@@ -276,7 +281,9 @@ pub const SCENARIOS: &[Scenario] = &[
         title: "Quiet room",
         about: "1 room of 100 connections, 50 messages/s at a fixed rate",
         workload: Workload::FixedRate {
-            sockets: 100,
+            users: 100,
+            rooms: 1,
+            rooms_per_user: 1,
             per_second: 50,
         },
         rows: ALL_SERVERS,

@@ -1,4 +1,4 @@
-//! A WebSocket that has joined a room.
+//! A WebSocket that has joined a room, or several.
 
 use std::time::Duration;
 
@@ -19,37 +19,47 @@ pub struct JoinOptions<'a> {
     /// The server's URL.
     pub url: &'a str,
     pub protocol: ServerProtocol,
-    pub room: &'a str,
     pub token: Option<&'a str>,
+    /// More than one only if the protocol has many rooms on a connection.
+    pub rooms: &'a [RoomToJoin<'a>],
+}
+
+/// A room to join.
+pub struct RoomToJoin<'a> {
+    pub name: &'a str,
     /// True if the client receives joins and leaves.
     pub presence: bool,
 }
 
-/// A WebSocket in a room.
+/// A WebSocket in its rooms.
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
     protocol: ServerProtocol,
-    /// The offset of the newest stored message at the time of the join, if the server sends it.
+    /// The offset of the newest stored message of the last room at the time of the join, if the server sends it.
     pub offset: Option<u64>,
 }
 
 impl Socket {
-    /// Connects, and waits for the welcome.
+    /// Connects, and waits for the welcome of each room.
     pub async fn join(options: JoinOptions<'_>) -> Result<Self> {
         timeout(JOIN_TIMEOUT, Self::try_join(options))
             .await
-            .with_context(|| format!("the server sent no welcome within {JOIN_TIMEOUT:?}"))?
+            .with_context(|| {
+                format!("the server did not send every welcome within {JOIN_TIMEOUT:?}")
+            })?
     }
 
     async fn try_join(options: JoinOptions<'_>) -> Result<Self> {
         let JoinOptions {
             url,
             protocol,
-            room,
             token,
-            presence,
+            rooms,
         } = options;
-        let uri: Uri = format!("{url}{}", protocol.path(room, presence)).parse()?;
+        let [first, ..] = rooms else {
+            bail!("a client joins at least one room");
+        };
+        let uri: Uri = format!("{url}{}", protocol.path(first.name, first.presence)).parse()?;
         let host = uri
             .authority()
             .context("the server's URL has no host")?
@@ -76,24 +86,28 @@ impl Socket {
             protocol,
             offset: None,
         };
-        if let Some(join) = protocol.join(room, presence) {
-            socket.stream.send(Message::text(join)).await?;
+        for room in rooms {
+            if let Some(join) = protocol.join(room.name, room.presence) {
+                socket.queue(join).await?;
+            }
         }
-        loop {
-            let mut welcome = None;
+        socket.flush().await?;
+        let mut welcomes = 0;
+        while welcomes < rooms.len() {
             let mut events = Vec::new();
             socket.receive(|event| events.push(event)).await?;
             for event in events {
                 match event {
-                    ServerEvent::Welcome { offset } => welcome = Some(offset),
+                    ServerEvent::Welcome { offset } => {
+                        socket.offset = offset;
+                        welcomes += 1;
+                    }
                     ServerEvent::Error(text) => bail!("the server sent an error: {text}"),
                     _ => {}
                 }
             }
-            if let Some(offset) = welcome {
-                return Ok(Self { offset, ..socket });
-            }
         }
+        Ok(socket)
     }
 
     /// Waits for a frame, passes each of its events to `on_event`, and sends the reply that the server expects, if

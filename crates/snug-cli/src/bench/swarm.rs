@@ -1,7 +1,8 @@
-//! The clients of a run: rooms full of WebSockets, all on one thread.
+//! The clients of a run: users in rooms, all on one thread.
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -15,11 +16,11 @@ use tokio::{
 };
 
 use super::{
-    client::{Action, Client},
+    client::{Action, Client, Place},
     counters::Counters,
     delivery_check::{DeliveryCheck, Faults},
     protocol::ServerProtocol,
-    socket::{JoinOptions, Socket},
+    socket::{JoinOptions, RoomToJoin, Socket},
     token::Credentials,
 };
 
@@ -39,7 +40,7 @@ pub struct Endpoint<'a> {
 pub enum Presence {
     All,
     None,
-    /// Only the last client of each room.
+    /// Only the last member of each room.
     LastOfRoom,
 }
 
@@ -47,9 +48,9 @@ pub enum Presence {
 #[derive(Clone, Copy)]
 pub struct Layout {
     pub rooms: usize,
-    /// Clients in each room.
-    pub sockets: usize,
-    /// Clients in each room that send messages.
+    pub members_per_room: usize,
+    pub rooms_per_user: usize,
+    /// Members of each room that send messages.
     pub senders: usize,
     /// Bytes of a message.
     pub bytes: usize,
@@ -63,6 +64,7 @@ pub struct Layout {
 pub struct Swarm {
     layout: Layout,
     rooms: Vec<Rc<Room>>,
+    /// The client of each member, first those of room 0.
     clients: Vec<UnboundedSender<Action>>,
     tasks: Vec<JoinHandle<()>>,
     counters: Rc<Counters>,
@@ -72,6 +74,7 @@ pub struct Swarm {
 
 /// A room, and the check of its deliveries.
 pub struct Room {
+    pub number: usize,
     pub name: String,
     pub deliveries: RefCell<DeliveryCheck>,
 }
@@ -83,55 +86,26 @@ impl Swarm {
         let rooms: Vec<_> = (0..layout.rooms)
             .map(|room| Rc::new(Room::new(room, &layout)))
             .collect();
-        let users: Vec<_> = (0..layout.rooms * layout.sockets)
-            .map(|user| {
-                let room = Rc::clone(&rooms[user / layout.sockets]);
-                let token = endpoint.credentials.token(user, &room.name)?;
-                Ok((user, room, token))
-            })
-            .collect::<Result<_>>()?;
-
+        let connections = connections(endpoint, &layout, &rooms)?;
+        let rooms_each = layout.places() / connections.len();
         let began = Instant::now();
-        let mut joined: Vec<_> = stream::iter(users)
-            .map(|(user, room, token)| {
-                let counters = Rc::clone(&counters);
-                async move {
-                    let index = user % layout.sockets;
-                    let socket = Socket::join(JoinOptions {
-                        url: endpoint.url,
-                        protocol: endpoint.protocol,
-                        room: &room.name,
-                        token: token.as_deref(),
-                        presence: match endpoint.presence {
-                            Presence::All => true,
-                            Presence::None => false,
-                            Presence::LastOfRoom => index == layout.sockets - 1,
-                        },
-                    })
-                    .await?;
-                    let client = Client {
-                        index,
-                        sender: layout.sender_at(index),
-                        room,
-                        layout,
-                        protocol: endpoint.protocol,
-                        counters,
-                    };
-                    // The client receives from now on, so that the joins of others do not fill its buffers.
-                    let (actions, inbox) = unbounded_channel();
-                    anyhow::Ok((user, actions, spawn_local(client.run(socket, inbox))))
-                }
-            })
-            .buffer_unordered(layout.concurrent_joins)
+        let joined: Vec<_> = stream::iter(connections)
+            .map(|connection| connection.join(endpoint, layout, &counters))
+            .buffer_unordered((layout.concurrent_joins / rooms_each).max(1))
             .try_collect()
             .await?;
         let joining = began.elapsed();
 
-        joined.sort_by_key(|(user, ..)| *user);
-        let (clients, tasks) = joined
-            .into_iter()
-            .map(|(_, actions, task)| (actions, task))
-            .unzip();
+        // Connections are ready in any order.
+        let (mut clients, mut tasks) = (BTreeMap::new(), BTreeMap::new());
+        for (places, actions, task) in joined {
+            tasks.insert(places[0], task);
+            clients.extend(places.into_iter().map(|place| (place, actions.clone())));
+        }
+        let (clients, tasks) = (
+            clients.into_values().collect(),
+            tasks.into_values().collect(),
+        );
         Ok(Self {
             layout,
             rooms,
@@ -140,6 +114,11 @@ impl Swarm {
             counters,
             joining,
         })
+    }
+
+    /// Returns the number of rooms, and the load in each.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// Returns the counters of all clients.
@@ -159,9 +138,9 @@ impl Swarm {
 
     /// Sends one message.
     pub fn publish(&self, room: usize, sender: usize, due: u64) {
-        let user = room * self.layout.sockets + self.layout.index_of(sender);
+        let member = room * self.layout.members_per_room + self.layout.member_at(sender);
         // If the client's task has ended, it has recorded an error.
-        let _ = self.clients[user].send(Action::Publish { due });
+        let _ = self.clients[member].send(Action::Publish { room, due });
     }
 
     /// Stops sending, and waits until all messages are delivered, or until deliveries stop.
@@ -217,7 +196,7 @@ impl Swarm {
             .map(|room| (room.name.as_str(), room.deliveries.borrow().sent()))
     }
 
-    /// Closes every connection except the last, and waits until the server has confirmed each close.
+    /// Closes every connection except the last, if each has one room, and waits until the server has confirmed each close.
     pub async fn leave_all_but_last(&mut self) -> Result<()> {
         let leaving = self.clients.len() - 1;
         for client in self.clients.drain(..leaving) {
@@ -237,22 +216,161 @@ impl Swarm {
     }
 }
 
+/// A connection to open.
+struct Connection {
+    token: Option<String>,
+    places: Vec<Place>,
+}
+
+/// Returns the connections of all users: one for each user if the protocol has many rooms on a connection, else one
+/// for each of the user's rooms.
+fn connections(
+    endpoint: &Endpoint<'_>,
+    layout: &Layout,
+    rooms: &[Rc<Room>],
+) -> Result<Vec<Connection>> {
+    let mut connections = Vec::new();
+    for user in 0..layout.users() {
+        let token = endpoint.credentials.token(user)?;
+        let places = layout.places_of(user).map(|(room, member)| Place {
+            room: Rc::clone(&rooms[room]),
+            member,
+            sender: layout.sender_at(member),
+        });
+        let connection = |places| Connection {
+            token: token.clone(),
+            places,
+        };
+        if endpoint.protocol.has_many_rooms() {
+            connections.push(connection(places.collect()));
+        } else {
+            connections.extend(places.map(|place| connection(vec![place])));
+        }
+    }
+    Ok(connections)
+}
+
+/// A client that has joined: its rooms, in each of which it is the member with this index, its actions, and its task.
+type Joined = (Vec<(usize, usize)>, UnboundedSender<Action>, JoinHandle<()>);
+
+impl Connection {
+    /// Connects, joins, and starts the client.
+    async fn join(
+        self,
+        endpoint: &Endpoint<'_>,
+        layout: Layout,
+        counters: &Rc<Counters>,
+    ) -> Result<Joined> {
+        let rooms = self.places.iter().map(|place| RoomToJoin {
+            name: &place.room.name,
+            presence: layout.has_presence(endpoint.presence, place.member),
+        });
+        let socket = Socket::join(JoinOptions {
+            url: endpoint.url,
+            protocol: endpoint.protocol,
+            token: self.token.as_deref(),
+            rooms: &rooms.collect::<Vec<_>>(),
+        })
+        .await?;
+        let places = self.places.iter();
+        let places = places.map(|place| (place.room.number, place.member));
+        let places = places.collect();
+        let client = Client {
+            places: self.places,
+            layout,
+            protocol: endpoint.protocol,
+            counters: Rc::clone(counters),
+        };
+        // The client receives from now on, so that the joins of others do not fill its buffers.
+        let (actions, inbox) = unbounded_channel();
+        Ok((places, actions, spawn_local(client.run(socket, inbox))))
+    }
+}
+
 impl Layout {
-    /// Returns the index of a room's nth sender: senders are spread over the room.
-    fn index_of(&self, sender: usize) -> usize {
-        sender * self.sockets / self.senders
+    /// Returns the number of places that users have in rooms.
+    fn places(&self) -> usize {
+        self.rooms * self.members_per_room
     }
 
-    fn sender_at(&self, index: usize) -> Option<usize> {
-        (0..self.senders).find(|&sender| self.index_of(sender) == index)
+    /// Returns the number of users.
+    fn users(&self) -> usize {
+        self.places() / self.rooms_per_user
+    }
+
+    /// Returns the rooms of a user, in each of which the user has the index that follows it.
+    fn places_of(&self, user: usize) -> impl Iterator<Item = (usize, usize)> {
+        let members = self.members_per_room;
+        // Members of a room are consecutive users, so no user is in a room twice.
+        let places = (user..self.places()).step_by(self.users());
+        places.map(move |place| (place / members, place % members))
+    }
+
+    fn has_presence(&self, presence: Presence, member: usize) -> bool {
+        match presence {
+            Presence::All => true,
+            Presence::None => false,
+            Presence::LastOfRoom => member == self.members_per_room - 1,
+        }
+    }
+
+    /// Returns the member that is a room's nth sender: senders are spread over the room.
+    fn member_at(&self, sender: usize) -> usize {
+        sender * self.members_per_room / self.senders
+    }
+
+    fn sender_at(&self, member: usize) -> Option<usize> {
+        (0..self.senders).find(|&sender| self.member_at(sender) == member)
     }
 }
 
 impl Room {
     fn new(number: usize, layout: &Layout) -> Self {
         Self {
+            number,
             name: format!("room-{number}"),
-            deliveries: RefCell::new(DeliveryCheck::new(layout.sockets, layout.senders)),
+            deliveries: RefCell::new(DeliveryCheck::new(layout.members_per_room, layout.senders)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(rooms: usize, members_per_room: usize, rooms_per_user: usize) -> Layout {
+        Layout {
+            rooms,
+            members_per_room,
+            rooms_per_user,
+            senders: members_per_room,
+            bytes: 0,
+            acks: false,
+            concurrent_joins: 1,
+        }
+    }
+
+    #[test]
+    fn every_place_belongs_to_one_user_who_is_in_each_room_once() {
+        for (rooms, members, each) in [(1, 5, 1), (3, 4, 1), (10, 50, 10), (400, 10, 20), (6, 3, 2)]
+        {
+            let layout = layout(rooms, members, each);
+            let mut places = Vec::new();
+            for user in 0..layout.users() {
+                let own: BTreeMap<_, _> = layout.places_of(user).collect();
+                assert_eq!(own.len(), each);
+                places.extend(own);
+            }
+            places.sort_unstable();
+            let all = (0..rooms).flat_map(|room| (0..members).map(move |member| (room, member)));
+            assert_eq!(places, all.collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn with_one_room_each_users_fill_one_room_after_the_other() {
+        let layout = layout(2, 3, 1);
+        let places: Vec<_> = (0..6).flat_map(|user| layout.places_of(user)).collect();
+        assert_eq!(places, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]);
     }
 }
