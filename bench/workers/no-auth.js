@@ -1,7 +1,7 @@
 // Snug's rooms behind a Worker that verifies no token, to measure the cost of a join without authentication.
 // For the benchmark only: every client gets every permission.
 
-export { Room } from "./snug.js";
+export { Room } from "./built.js";
 
 let users = 0;
 

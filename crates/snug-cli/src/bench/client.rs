@@ -77,6 +77,7 @@ impl Client {
                     Some(Action::Publish { room, due }) => {
                         let place = self.place_in(room).context("this client is not in the room")?;
                         self.publish(&mut socket, place, due).await?;
+                        self.counters.queued.update(|queued| queued - 1);
                         socket.flush().await?;
                     }
                     Some(Action::Leave) => return socket.leave().await,

@@ -13,6 +13,8 @@ pub struct Counters {
     began: Instant,
     /// True if a client sends another message when it receives its own.
     pub is_sending: Cell<bool>,
+    /// Messages that clients were asked to publish, and have not published yet.
+    pub queued: Cell<u64>,
     /// Copies of messages that clients received.
     pub deliveries: Cell<u64>,
     /// Messages whose senders received their own copy.
@@ -32,6 +34,7 @@ impl Counters {
         Ok(Self {
             began: Instant::now(),
             is_sending: Cell::new(false),
+            queued: Cell::new(0),
             deliveries: Cell::new(0),
             messages: Cell::new(0),
             acks: Cell::new(0),

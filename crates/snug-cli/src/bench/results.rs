@@ -151,10 +151,12 @@ impl RowResults {
         Spread::of(self.figures(metric).flatten())
     }
 
-    /// Returns the spread of a metric divided by another row's in the same round.
+    /// Returns the spread of a metric divided by another row's in the same round, unless that is 0.
     fn divided_by(&self, other: &Self, metric: Metric) -> Option<Spread> {
         let rounds = self.figures(metric).zip(other.figures(metric));
-        Spread::of(rounds.filter_map(|(own, other)| Some(own? / other?)))
+        Spread::of(
+            rounds.filter_map(|(own, other)| Some(own? / other.filter(|&other| other > 0.0)?)),
+        )
     }
 
     /// Returns the sum of the faults of all rounds.
@@ -280,6 +282,27 @@ pub mod tests {
         assert_eq!(
             results.problems(),
             ["busy, Snug: the server refused the WebSocket upgrade"]
+        );
+    }
+
+    #[test]
+    fn divides_nothing_by_zero() {
+        let scenario = SCENARIOS.iter().find(|one| one.name == "sidebar").unwrap();
+        let mut results = Results::new(Setup::example());
+        for (row, calls) in scenario.rows.iter().zip([0.0, 0.1]) {
+            let outcome = Outcome {
+                figures: BTreeMap::from([(CallsPerDelivery, calls)]),
+                faults: Faults::default(),
+                generator_cpu: None,
+            };
+            results.add(scenario, *row, Ok(outcome));
+        }
+        let sidebar = &results.scenarios[0];
+        let gateways = &sidebar.rows[1];
+        assert_eq!(gateways.spread(CallsPerDelivery).unwrap().median, 0.1);
+        assert_eq!(
+            sidebar.relative_to_baseline(gateways, CallsPerDelivery),
+            None
         );
     }
 

@@ -89,7 +89,7 @@ impl Run<'_> {
     }
 
     async fn closed_loop(&mut self, layout: Layout, outstanding: usize) -> Result<()> {
-        let swarm = Swarm::connect(&self.endpoint(), layout).await?;
+        let swarm = self.connect(layout).await?;
         swarm.start_sending(outstanding);
         sleep(self.config.warm_up).await;
         self.measure(&swarm, sleep(self.config.window)).await?;
@@ -97,10 +97,23 @@ impl Run<'_> {
     }
 
     async fn fixed_rate(&mut self, layout: Layout, per_second: u32) -> Result<()> {
-        let swarm = Swarm::connect(&self.endpoint(), layout).await?;
-        fixed_rate::publish(&swarm, per_second, self.config.warm_up).await;
+        self.warm_up().await?;
+        let before = process::cpu_time(self.server.pid)?;
+        let swarm = self.connect(layout).await?;
+        let cpu = process::cpu_time(self.server.pid)? - before;
+        self.set(JoinSeconds, swarm.joining.as_secs_f64());
+        self.set_cpu_per_join(cpu, layout.places());
+        // Long enough for a message in each room, so that none has to wake later.
+        let round = Duration::from_secs(layout.rooms as u64) / per_second;
+        fixed_rate::publish(&swarm, per_second, round.max(self.config.warm_up)).await;
+        let (calls, deliveries) = (self.calls().await?, swarm.counters().deliveries.get());
         let window = fixed_rate::publish(&swarm, per_second, self.config.window);
         self.measure(&swarm, window).await?;
+        if let Some((before, after)) = calls.zip(self.calls().await?) {
+            let deliveries = swarm.counters().deliveries.get() - deliveries;
+            let calls = (after - before) as f64;
+            self.set(CallsPerDelivery, calls / deliveries as f64);
+        }
         self.finish(&swarm).await?;
         self.set_latency(&swarm);
         Ok(())
@@ -109,19 +122,19 @@ impl Run<'_> {
     async fn join(&mut self, sockets: usize) -> Result<()> {
         self.warm_up().await?;
         let (own, server) = (self.own_cpu_time()?, process::cpu_time(self.server.pid)?);
-        let swarm = Swarm::connect(&self.endpoint(), self.layout(sockets)).await?;
+        let swarm = self.connect(self.layout(sockets)).await?;
         let cost = process::cpu_time(self.server.pid)? - server;
         self.outcome.generator_cpu =
             Some((self.own_cpu_time()? - own).div_duration_f64(swarm.joining));
         self.set(JoinsPerSecond, sockets as f64 / swarm.joining.as_secs_f64());
-        self.set(CpuMicrosPerJoin, cost.as_secs_f64() * 1e6 / sockets as f64);
+        self.set_cpu_per_join(cost, sockets);
         self.finish(&swarm).await
     }
 
     async fn idle(&mut self, sockets: usize) -> Result<()> {
         self.warm_up().await?;
         let before = process::resident_memory(self.server.pid)?;
-        let swarm = Swarm::connect(&self.endpoint(), self.layout(sockets)).await?;
+        let swarm = self.connect(self.layout(sockets)).await?;
         let gained = |after: u64| after.saturating_sub(before) as f64 / 1000.0 / sockets as f64;
         self.set(
             MemoryKilobytesPerSocket,
@@ -174,7 +187,7 @@ impl Run<'_> {
         let mut millis = Vec::new();
         for room in 0..rooms {
             let began = Instant::now();
-            let _socket = self.join_once(&format!("new-{room}")).await?;
+            let _socket = join_once(&self.endpoint(), &format!("new-{room}")).await?;
             millis.push(began.elapsed().as_secs_f64() * 1000.0);
         }
         self.set(FirstResponseMillis, median(&millis));
@@ -194,11 +207,7 @@ impl Run<'_> {
             .trim()
             .parse()
             .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
-        let newest = self
-            .join_once("room-0")
-            .await?
-            .offset
-            .context("Snug sent no offset in its welcome")?;
+        let newest = self.newest_offset("room-0").await?;
         self.set(RowsPerMessage, rows / newest as f64);
         Ok(())
     }
@@ -233,15 +242,23 @@ impl Run<'_> {
         self.outcome.faults = swarm.faults()?;
         if self.row.server == ServerKind::Snug {
             for (room, sent) in swarm.sent_by_room() {
-                let stored = self
-                    .join_once(room)
-                    .await?
-                    .offset
-                    .context("Snug sent no offset in its welcome")?;
+                let stored = self.newest_offset(room).await?;
                 self.outcome.faults.unstored += sent.abs_diff(stored);
             }
         }
         Ok(())
+    }
+
+    /// Returns the calls between objects so far, if the server counts them.
+    async fn calls(&self) -> Result<Option<u64>> {
+        Ok(match self.row.server {
+            ServerKind::Snug => Some(self.server.counts().await?.calls),
+            _ => None,
+        })
+    }
+
+    fn set_cpu_per_join(&mut self, cpu: Duration, joins: usize) {
+        self.set(CpuMicrosPerJoin, cpu.as_secs_f64() * 1e6 / joins as f64);
     }
 
     fn set_latency(&mut self, swarm: &Swarm) {
@@ -254,25 +271,32 @@ impl Run<'_> {
     /// Joins some rooms, so that the server has loaded its code before the measurement.
     async fn warm_up(&self) -> Result<()> {
         for room in 0..10 {
-            self.join_once(&format!("warm_room-{room}")).await?;
+            join_once(&self.endpoint(), &format!("warm_room-{room}")).await?;
         }
         Ok(())
     }
 
-    /// Joins as another user than the swarm's.
-    async fn join_once(&self, room: &str) -> Result<Socket> {
+    /// Returns the offset of the newest message that Snug has stored in a room.
+    async fn newest_offset(&self, room: &str) -> Result<u64> {
+        let endpoint = Endpoint {
+            // A gateway limits the rate at which one user joins rooms.
+            protocol: self.row.server.protocol(),
+            ..self.endpoint()
+        };
+        let socket = join_once(&endpoint, room).await?;
+        socket.offset.context("Snug sent no offset in its welcome")
+    }
+
+    /// Connects all clients, if the limit of open files allows it.
+    async fn connect(&self, layout: Layout) -> Result<Swarm> {
         let endpoint = self.endpoint();
-        let token = endpoint.credentials.token(usize::MAX)?;
-        Socket::join(JoinOptions {
-            url: endpoint.url,
-            protocol: endpoint.protocol,
-            token: token.as_deref(),
-            rooms: &[RoomToJoin {
-                name: room,
-                presence: true,
-            }],
-        })
-        .await
+        let connections = layout.connections(endpoint.protocol);
+        let max = self.config.sockets_max();
+        ensure!(
+            connections <= max,
+            "{connections} connections are more than the limit of open files allows, which is {max}: raise it with `ulimit -n`"
+        );
+        Swarm::connect(&endpoint, layout).await
     }
 
     fn endpoint(&self) -> Endpoint<'_> {
@@ -313,4 +337,19 @@ impl Run<'_> {
     fn set(&mut self, metric: Metric, figure: f64) {
         self.outcome.figures.insert(metric, figure);
     }
+}
+
+/// Joins as another user than the swarm's.
+async fn join_once(endpoint: &Endpoint<'_>, room: &str) -> Result<Socket> {
+    let token = endpoint.credentials.token(usize::MAX)?;
+    Socket::join(JoinOptions {
+        url: endpoint.url,
+        protocol: endpoint.protocol,
+        token: token.as_deref(),
+        rooms: &[RoomToJoin {
+            name: room,
+            presence: true,
+        }],
+    })
+    .await
 }

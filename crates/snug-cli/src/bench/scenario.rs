@@ -110,9 +110,9 @@ impl Scenario {
     /// Returns about how many seconds a run takes in addition to the measured ones.
     pub fn overhead_seconds(&self) -> u64 {
         match self.workload {
-            Workload::ClosedLoop { .. }
-            | Workload::FixedRate { .. }
-            | Workload::CountRows { .. } => 5,
+            Workload::ClosedLoop { .. } | Workload::CountRows { .. } => 5,
+            // Most of it is for the joins.
+            Workload::FixedRate { rooms, .. } => 5 + rooms as u64 / 10,
             Workload::Join { .. } | Workload::NewRooms { .. } => 6,
             Workload::Idle { .. } => 25,
             Workload::JoinAndLeave { .. } => 40,
@@ -175,6 +175,14 @@ const fn gateways_to_direct(metric: Metric, bound: Bound) -> Target {
 }
 
 const DELIVERIES: &[Metric] = &[DeliveriesPerSecond, CpuMicrosPerDelivery];
+const SESSIONS: &[Metric] = &[
+    LatencyP50Millis,
+    LatencyP99Millis,
+    CpuMicrosPerDelivery,
+    CallsPerDelivery,
+    JoinSeconds,
+    CpuMicrosPerJoin,
+];
 const MESSAGES: &[Metric] = &[MessagesPerSecond, CpuMicrosPerMessage];
 
 /// The size of a typical chat message.
@@ -295,6 +303,38 @@ pub const SCENARIOS: &[Scenario] = &[
             snug_to_partyserver(CpuMicrosPerDelivery, Bound::AtMost(1.1)),
             gateways_to_direct(LatencyP50Millis, Bound::AtMost(2.0)),
         ],
+        rounds_max: usize::MAX,
+    },
+    Scenario {
+        name: "sidebar",
+        title: "Sidebar",
+        about: "50 users, all in the same 10 rooms, 20 messages/s at a fixed rate; each user has a connection for each room, or one over gateways",
+        workload: Workload::FixedRate {
+            users: 50,
+            rooms: 10,
+            rooms_per_user: 10,
+            per_second: 20,
+        },
+        rows: &[SNUG, SNUG_OVER_GATEWAYS, PARTYSERVER],
+        baseline: Some(SNUG),
+        metrics: SESSIONS,
+        targets: &[],
+        rounds_max: usize::MAX,
+    },
+    Scenario {
+        name: "many-rooms",
+        title: "Many rooms",
+        about: "200 users, each in 20 of 400 rooms of 10, 100 messages/s at a fixed rate; each user has a connection for each room, or one over gateways",
+        workload: Workload::FixedRate {
+            users: 200,
+            rooms: 400,
+            rooms_per_user: 20,
+            per_second: 100,
+        },
+        rows: &[SNUG, SNUG_OVER_GATEWAYS, PARTYSERVER],
+        baseline: Some(SNUG),
+        metrics: SESSIONS,
+        targets: &[],
         rounds_max: usize::MAX,
     },
     Scenario {

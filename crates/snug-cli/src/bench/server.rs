@@ -11,7 +11,8 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
     process::{Child, ChildStdin},
     time::timeout,
 };
@@ -115,6 +116,13 @@ struct Ready {
     storage: Option<String>,
 }
 
+/// The counts of bench/workers/snug.js.
+#[derive(Clone, Copy, Deserialize)]
+pub struct Counts {
+    /// Calls from object to object.
+    pub calls: u64,
+}
+
 impl Server {
     /// Starts a server. Its log goes to a file.
     pub async fn start(root: &Path, kind: ServerKind, settings: &Value) -> Result<Self> {
@@ -158,6 +166,19 @@ impl Server {
             process,
             stdin,
         })
+    }
+
+    /// Returns the counts of Snug's objects so far.
+    pub async fn counts(&self) -> Result<Counts> {
+        let host = self.url.trim_start_matches("ws://");
+        let mut stream = TcpStream::connect(host).await?;
+        let request = format!("GET /counts HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await?;
+        let body = response.split_once("\r\n\r\n").map(|(_, body)| body);
+        serde_json::from_str(body.unwrap_or_default())
+            .with_context(|| format!("the server sent no counts: {response}"))
     }
 
     /// Stops the server, and deletes what it stored.

@@ -12,6 +12,8 @@ use super::protocol::{ServerEvent, ServerProtocol};
 
 /// Long enough for a join that waits for thousands of others.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// The joins of one connection that wait for their welcome, as many as those of Snug's client.
+const JOINS_AT_ONCE: usize = 16;
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The options of a join.
@@ -86,14 +88,17 @@ impl Socket {
             protocol,
             offset: None,
         };
-        for room in rooms {
-            if let Some(join) = protocol.join(room.name, room.presence) {
-                socket.queue(join).await?;
-            }
-        }
-        socket.flush().await?;
+        let mut joins = rooms
+            .iter()
+            .filter_map(|room| protocol.join(room.name, room.presence));
         let mut welcomes = 0;
+        let mut joining = 0;
         while welcomes < rooms.len() {
+            for join in joins.by_ref().take(welcomes + JOINS_AT_ONCE - joining) {
+                socket.queue(join).await?;
+                joining += 1;
+            }
+            socket.flush().await?;
             let mut events = Vec::new();
             socket.receive(|event| events.push(event)).await?;
             for event in events {

@@ -56,7 +56,7 @@ pub struct Layout {
     pub bytes: usize,
     /// True if senders request an ack for each message.
     pub acks: bool,
-    /// Joins at the same time.
+    /// Connections that join at the same time.
     pub concurrent_joins: usize,
 }
 
@@ -87,11 +87,10 @@ impl Swarm {
             .map(|room| Rc::new(Room::new(room, &layout)))
             .collect();
         let connections = connections(endpoint, &layout, &rooms)?;
-        let rooms_each = layout.places() / connections.len();
         let began = Instant::now();
         let joined: Vec<_> = stream::iter(connections)
             .map(|connection| connection.join(endpoint, layout, &counters))
-            .buffer_unordered((layout.concurrent_joins / rooms_each).max(1))
+            .buffer_unordered(layout.concurrent_joins)
             .try_collect()
             .await?;
         let joining = began.elapsed();
@@ -139,6 +138,7 @@ impl Swarm {
     /// Sends one message.
     pub fn publish(&self, room: usize, sender: usize, due: u64) {
         let member = room * self.layout.members_per_room + self.layout.member_at(sender);
+        self.counters.queued.update(|queued| queued + 1);
         // If the client's task has ended, it has recorded an error.
         let _ = self.clients[member].send(Action::Publish { room, due });
     }
@@ -157,8 +157,10 @@ impl Swarm {
     }
 
     fn is_drained(&self) -> bool {
+        let all_published = self.counters.queued.get() == 0;
         let all_acks = !self.layout.acks || self.counters.acks.get() == self.sent();
-        all_acks
+        all_published
+            && all_acks
             && self
                 .rooms
                 .iter()
@@ -222,8 +224,7 @@ struct Connection {
     places: Vec<Place>,
 }
 
-/// Returns the connections of all users: one for each user if the protocol has many rooms on a connection, else one
-/// for each of the user's rooms.
+/// Returns the connections of all users.
 fn connections(
     endpoint: &Endpoint<'_>,
     layout: &Layout,
@@ -289,13 +290,22 @@ impl Connection {
 
 impl Layout {
     /// Returns the number of places that users have in rooms.
-    fn places(&self) -> usize {
+    pub fn places(&self) -> usize {
         self.rooms * self.members_per_room
     }
 
     /// Returns the number of users.
     fn users(&self) -> usize {
         self.places() / self.rooms_per_user
+    }
+
+    /// Returns the number of connections: one for each user if the protocol has many rooms on a connection, else one
+    /// for each of the user's rooms.
+    pub fn connections(&self, protocol: ServerProtocol) -> usize {
+        match protocol.has_many_rooms() {
+            true => self.users(),
+            false => self.places(),
+        }
     }
 
     /// Returns the rooms of a user, in each of which the user has the index that follows it.
