@@ -88,6 +88,8 @@ fn settings(workload: Workload, row: Row, credentials: &Credentials) -> Value {
     if row.server == ServerKind::Snug {
         settings["MESSAGES_PER_SECOND"] = 1_000_000.into();
         settings["MESSAGES_BURST"] = 1_000_000.into();
+        // Clients send no pings.
+        settings["IDLE_TIMEOUT_MS"] = 3_600_000.into();
         settings["MESSAGE_BYTES_MAX"] = (1 << 20).into();
         if let Workload::CountRows { .. } = workload {
             settings["HISTORY_MESSAGES_MAX"] = 100_000_000.into();

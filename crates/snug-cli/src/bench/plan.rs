@@ -139,7 +139,7 @@ impl Plan {
             let rows = self.rows(scenario, &results);
             for round in 0..self.rounds(scenario) {
                 for &row in &rows {
-                    let seconds = self.run_seconds(scenario);
+                    let seconds = self.run_seconds(scenario, row);
                     progress.begin(scenario, row, round, self.rounds(scenario));
                     let outcome = bench.measure(scenario, row).await;
                     progress.end(scenario, row, seconds, &outcome);
@@ -175,16 +175,17 @@ impl Plan {
         self.rounds.min(scenario.rounds_max)
     }
 
-    fn run_seconds(&self, scenario: &Scenario) -> u64 {
-        scenario.overhead_seconds() + self.seconds.ceil() as u64
+    fn run_seconds(&self, scenario: &Scenario, row: Row) -> u64 {
+        scenario.overhead_seconds(row) + self.seconds.ceil() as u64
     }
 
     fn total_seconds(&self, results: &Results) -> u64 {
         let scenarios = self.scenarios.iter();
         scenarios
             .map(|scenario| {
-                let runs = self.rows(scenario, results).len() * self.rounds(scenario);
-                runs as u64 * self.run_seconds(scenario)
+                let rows = self.rows(scenario, results).into_iter();
+                let round: u64 = rows.map(|row| self.run_seconds(scenario, row)).sum();
+                round * self.rounds(scenario) as u64
             })
             .sum()
     }

@@ -25,8 +25,12 @@ use super::{
 /// The number of handshakes at the same time.
 const CONCURRENT_JOINS: usize = 64;
 
-/// Long enough for a room to hibernate, which it does after ten idle seconds.
-const HIBERNATION: Duration = Duration::from_secs(15);
+/// Long enough for objects to hibernate: an object waits up to five seconds for more over its links, and the runtime
+/// keeps an idle object for ten.
+const HIBERNATION: Duration = Duration::from_secs(20);
+
+/// The gateways of the first set, over which users are spread.
+const GATEWAYS: usize = 4;
 
 /// A run in progress.
 pub struct Run<'a> {
@@ -132,9 +136,17 @@ impl Run<'_> {
     }
 
     async fn idle(&mut self, sockets: usize) -> Result<()> {
+        let rooms = self.row.variant.rooms();
+        let layout = Layout {
+            rooms,
+            rooms_per_user: rooms,
+            senders: 1,
+            ..self.layout(sockets)
+        };
         self.warm_up().await?;
         let before = process::resident_memory(self.server.pid)?;
-        let swarm = self.connect(self.layout(sockets)).await?;
+        let swarm = self.connect(layout).await?;
+        self.set(JoinSeconds, swarm.joining.as_secs_f64());
         let gained = |after: u64| after.saturating_sub(before) as f64 / 1000.0 / sockets as f64;
         self.set(
             MemoryKilobytesPerSocket,
@@ -145,7 +157,30 @@ impl Run<'_> {
             MemoryKilobytesPerHibernatingSocket,
             gained(process::resident_memory(self.server.pid)?),
         );
+        if self.row.server == ServerKind::Snug {
+            self.wake(&swarm).await?;
+        }
         self.finish(&swarm).await
+    }
+
+    /// Wakes all objects with a message in each room, to find how many of them hibernated.
+    async fn wake(&mut self, swarm: &Swarm) -> Result<()> {
+        let rooms = swarm.layout().rooms;
+        let gateways = match self.endpoint().protocol.has_many_rooms() {
+            true => GATEWAYS,
+            false => 0,
+        };
+        let before = self.server.counts().await?.starts;
+        for room in 0..rooms {
+            swarm.publish(room, 0, swarm.counters().now());
+        }
+        swarm.drain().await;
+        let woken = self.server.counts().await?.starts - before;
+        self.set(
+            ObjectsHibernatingPercent,
+            100.0 * woken as f64 / (rooms + gateways) as f64,
+        );
+        Ok(())
     }
 
     async fn join_and_leave(&mut self, sockets: usize) -> Result<()> {
@@ -303,12 +338,12 @@ impl Run<'_> {
         Endpoint {
             url: &self.server.url,
             protocol: match self.row.variant {
-                Variant::Gateway => ServerProtocol::SnugGateway,
+                Variant::Gateway | Variant::GatewayRooms(_) => ServerProtocol::SnugGateway,
                 _ => self.row.server.protocol(),
             },
             credentials: self.credentials,
             presence: match self.row.variant {
-                Variant::NoPresence => Presence::None,
+                Variant::NoPresence | Variant::GatewayRooms(_) => Presence::None,
                 // Presence would add to the cost of authentication, which these rows compare.
                 Variant::Signed(_) => Presence::None,
                 Variant::NoAuth if self.row.server == ServerKind::Snug => Presence::None,

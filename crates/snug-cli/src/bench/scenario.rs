@@ -42,7 +42,7 @@ pub enum Workload {
     },
     /// Joins one room with all clients.
     Join { sockets: usize },
-    /// Joins one room with all clients, and sends nothing.
+    /// Joins with all clients, and sends nothing. All are in the same room, or in as many rooms as the row has.
     Idle { sockets: usize },
     /// Joins one room with all clients, delivers a few messages, and leaves.
     JoinAndLeave { sockets: usize },
@@ -73,6 +73,8 @@ pub enum Variant {
     NoPresence,
     /// Clients have connections that can have many rooms.
     Gateway,
+    /// The same, in this many rooms and without presence.
+    GatewayRooms(usize),
 }
 
 impl Row {
@@ -93,28 +95,38 @@ impl Row {
 }
 
 impl Variant {
+    /// Returns the number of rooms that each client is in, if the scenario leaves it to the row.
+    pub fn rooms(self) -> usize {
+        match self {
+            Self::GatewayRooms(rooms) => rooms,
+            _ => 1,
+        }
+    }
+
     /// Returns its name in the report, or none for a server's usual row.
-    pub fn title(self) -> Option<&'static str> {
+    pub fn title(self) -> Option<String> {
         Some(match self {
             Self::Usual => return None,
-            Self::Acks => "with acks",
-            Self::NoAuth => "no authentication",
-            Self::Signed(algorithm) => algorithm,
-            Self::Gateway => "over gateways",
-            Self::NoPresence => "without presence",
+            Self::Acks => "with acks".into(),
+            Self::NoAuth => "no authentication".into(),
+            Self::Signed(algorithm) => algorithm.into(),
+            Self::Gateway => "over gateways".into(),
+            Self::GatewayRooms(1) => "over gateways, in 1 room".into(),
+            Self::GatewayRooms(rooms) => format!("over gateways, in {rooms} rooms"),
+            Self::NoPresence => "without presence".into(),
         })
     }
 }
 
 impl Scenario {
     /// Returns about how many seconds a run takes in addition to the measured ones.
-    pub fn overhead_seconds(&self) -> u64 {
+    pub fn overhead_seconds(&self, row: Row) -> u64 {
         match self.workload {
             Workload::ClosedLoop { .. } | Workload::CountRows { .. } => 5,
             // Most of it is for the joins.
             Workload::FixedRate { rooms, .. } => 5 + rooms as u64 / 10,
             Workload::Join { .. } | Workload::NewRooms { .. } => 6,
-            Workload::Idle { .. } => 25,
+            Workload::Idle { sockets } => 30 + (sockets * (row.variant.rooms() - 1) / 700) as u64,
             Workload::JoinAndLeave { .. } => 40,
         }
     }
@@ -171,6 +183,24 @@ const fn gateways_to_direct(metric: Metric, bound: Bound) -> Target {
         row: SNUG_OVER_GATEWAYS,
         against: SNUG,
         bound,
+    }
+}
+
+/// Returns the row of Snug over gateways with clients in this many rooms.
+const fn in_rooms(rooms: usize) -> Row {
+    Row {
+        server: ServerKind::Snug,
+        variant: Variant::GatewayRooms(rooms),
+    }
+}
+
+/// Returns the target for the memory of a sleeping connection over gateways, relative to a socket for one room.
+const fn sleeping_to_direct(row: Row) -> Target {
+    Target {
+        metric: MemoryKilobytesPerHibernatingSocket,
+        row,
+        against: SNUG_WITHOUT_PRESENCE,
+        bound: Bound::AtMost(1.3),
     }
 }
 
@@ -387,6 +417,31 @@ pub const SCENARIOS: &[Scenario] = &[
             snug_to_partyserver(MemoryKilobytesPerHibernatingSocket, Bound::AtMost(1.1)),
         ],
         rounds_max: 2,
+    },
+    Scenario {
+        name: "sleeping",
+        title: "Sleeping connections",
+        about: "1,000 users in the same room or rooms, without messages and presence, until all objects hibernate; with connections to the room, or over gateways",
+        workload: Workload::Idle { sockets: 1000 },
+        rows: &[
+            SNUG_WITHOUT_PRESENCE,
+            in_rooms(1),
+            in_rooms(20),
+            in_rooms(128),
+        ],
+        baseline: Some(SNUG_WITHOUT_PRESENCE),
+        metrics: &[
+            MemoryKilobytesPerSocket,
+            MemoryKilobytesPerHibernatingSocket,
+            ObjectsHibernatingPercent,
+            JoinSeconds,
+        ],
+        targets: &[
+            sleeping_to_direct(in_rooms(1)),
+            sleeping_to_direct(in_rooms(20)),
+            sleeping_to_direct(in_rooms(128)),
+        ],
+        rounds_max: 3,
     },
     Scenario {
         name: "ten-thousand",

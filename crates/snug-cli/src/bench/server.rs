@@ -121,6 +121,8 @@ struct Ready {
 pub struct Counts {
     /// Calls from object to object.
     pub calls: u64,
+    /// Times that an object was started or woke.
+    pub starts: u64,
 }
 
 impl Server {
