@@ -255,6 +255,8 @@ impl Simulation {
         };
         self.views
             .insert(client, View::new(client, user, lines, settings));
+        // If the alarm is late, the join makes the room look for idle connections.
+        self.record_idle_closes();
     }
 
     /// Returns a token with all or some capabilities and a random expiry.
@@ -735,6 +737,12 @@ impl Simulation {
         for client in self.end_tokens() {
             assert!(!self.room.is_open(client), "its token has ended");
         }
+        self.record_idle_closes();
+        self.model.pass_to_ms(now_ms);
+    }
+
+    fn record_idle_closes(&mut self) {
+        let now_ms = self.room.now_ms();
         for client in self.clients() {
             let silent_ms = now_ms - self.model.tabs[&client].last_active_ms;
             if !self.room.is_open(client) {
@@ -747,7 +755,6 @@ impl Simulation {
                 assert!(silent_ms <= self.model.longest_silence_ms(), "{silent_ms}");
             }
         }
-        self.model.pass_to_ms(now_ms);
     }
 
     /// Marks connections with an expired token as closed, and returns them.
