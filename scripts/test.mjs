@@ -12,6 +12,7 @@ import { chromium } from "./requirements/chromium.mjs";
 import { commandLine } from "./requirements/command-line.mjs";
 import { next } from "./requirements/next.mjs";
 import { php } from "./requirements/php.mjs";
+import { phpFrameworks } from "./requirements/php-frameworks.mjs";
 import { schemathesis } from "./requirements/schemathesis.mjs";
 
 /** @typedef {{ passed: number, failed: number }} Count */
@@ -84,7 +85,16 @@ async function endToEndTests() {
 const withFailedRun = ({ passed, failed }, code) => ({ passed, failed: failed || Number(code !== 0) });
 
 await main(async () => {
-  await setUp([...buildRequirements, php, commandLine, chromium, schemathesis, next, bundlers]);
+  await setUp([
+    ...buildRequirements,
+    php,
+    phpFrameworks,
+    commandLine,
+    chromium,
+    schemathesis,
+    next,
+    bundlers,
+  ]);
   const rust = await rustTests();
   const built = await runScript("build.mjs");
   if (built !== 0) return built;

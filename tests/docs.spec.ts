@@ -16,7 +16,8 @@ const documents = [
   ...["", "docs/"].flatMap((folder) =>
     readdirSync(join(root, folder)).flatMap((file) => (file.endsWith(".md") ? folder + file : [])),
   ),
-  ...["client/README.md", "docs/upstream/README.md", "php/README.md", "php/example/README.md"],
+  ...["client/README.md", "docs/upstream/README.md"],
+  ...["php/README.md", "php/example/README.md", "php-laravel/README.md"],
 ];
 const reports = readdirSync(join(root, "docs/upstream")).flatMap((file) =>
   file.endsWith(".md") && file !== "README.md" ? `docs/upstream/${file}` : [],

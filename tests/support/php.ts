@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { hasPhpTools } from "../../scripts/requirements/php.mjs";
+import { hasPhpFrameworks } from "../../scripts/requirements/php-frameworks.mjs";
 import { freePort } from "./ports.js";
 import type { Seen } from "./site.js";
 
@@ -15,6 +16,9 @@ export const hasPhp = Boolean(process.env.CI) || spawnSync("php", ["--version"])
 
 /** True if tests that also need PHP's tools and packages run. */
 export const hasPhpPackages = Boolean(process.env.CI) || hasPhpTools();
+
+/** True if tests that also need Laravel or Symfony run. */
+export const hasFrameworks = hasPhpPackages && (Boolean(process.env.CI) || hasPhpFrameworks());
 
 /** A running site. */
 export interface PhpSite extends AsyncDisposable {

@@ -1,0 +1,21 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Snug\Laravel\Events;
+
+use Snug\RoomEvent;
+
+/** Fired when a room has been empty for five seconds. */
+final class RoomVacated
+{
+    public function __construct(
+        /** The room's name. */
+        public readonly string $room,
+        /** The full name of its channel, such as `private-orders.1`. Null if the room is not a channel. */
+        public readonly ?string $channel,
+        /** The event as Snug sent it, with its id and time. */
+        public readonly RoomEvent $event,
+    ) {
+    }
+}

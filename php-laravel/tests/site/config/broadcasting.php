@@ -1,0 +1,8 @@
+<?php
+
+declare(strict_types=1);
+
+return [
+    'default' => env('BROADCAST_CONNECTION', 'snug'),
+    'connections' => ['log' => ['driver' => 'log'], 'null' => ['driver' => 'null']],
+];
