@@ -59,6 +59,11 @@ export class Session extends Emitter<SessionEvents> {
     return this.#multiplexer.hello?.user;
   }
 
+  /** Id of the current connection, or of the last one. */
+  get connection(): string | undefined {
+    return this.#multiplexer.hello?.connection;
+  }
+
   /**
    * Joins a room, and returns it immediately. If it is joined already, returns the same object, and the options have
    * no effect. The client leaves the room when `leave` was called as often as this.

@@ -227,6 +227,25 @@ describe("the types", () => {
     expect(check(code)).toBe("");
   });
 
+  it("of the connector fit Laravel Echo", () => {
+    const code = `
+      import Echo from "laravel-echo";
+      import { type ChannelError, SnugConnector, type SnugEchoOptions } from "snug-client/echo";
+      const options: SnugEchoOptions = { url: "https://chat.example.com", namespace: "App.Events" };
+      const echo = new Echo<"function">({ broadcaster: SnugConnector, ...options });
+      echo.private("orders.1").listen("OrderShipped", ({ order }: { order: number }) => order.toFixed());
+      const connector = new SnugConnector(options);
+      connector.presenceChannel("chat.1").here((members: { name: string }[]) => members[0]?.name.trim())
+        .error(({ status, code }: ChannelError) => code.trim() + status)
+        .whisper("typing", {}).room.setState({ x: 1 });`;
+    // Without the types of Echo's other connectors, which are optional.
+    expect(
+      check(code)
+        .replace(/^.*error TS2307: Cannot find module 'pusher-js'.*$/gm, "")
+        .trim(),
+    ).toBe("");
+  });
+
   it("of a room's data reject what its events do not allow", () => {
     const code = `
       import { joinRoom } from "snug-client";
