@@ -1,0 +1,176 @@
+// scripts/split-php.mjs writes repositories that Composer installs.
+
+import { spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { hasPhpPackages } from "./support/php.js";
+import { SECRET } from "./support/tokens.js";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const SOURCE = "https://github.example/you/snug";
+const folder = mkdtempSync(join(tmpdir(), "snug-split-test-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function run(program: string, args: string[], cwd = root) {
+  const env = {
+    ...process.env,
+    COMPOSER_HOME: join(folder, "composer-home"),
+    COMPOSER_ALLOW_SUPERUSER: "1",
+    COMPOSER_NO_INTERACTION: "1",
+    GIT_AUTHOR_NAME: "Test",
+    GIT_AUTHOR_EMAIL: "test@example.com",
+    GIT_COMMITTER_NAME: "Test",
+    GIT_COMMITTER_EMAIL: "test@example.com",
+  };
+  const { status, stdout, stderr } = spawnSync(program, args, { cwd, env, encoding: "utf8" });
+  return { status, stdout, output: stdout + stderr };
+}
+
+const split = (...args: string[]) => run(process.execPath, ["scripts/split-php.mjs", ...args]);
+
+/** Runs a program that must succeed, and returns its output. */
+function expectRun(program: string, args: string[], cwd: string): string {
+  const { status, stdout, output } = run(program, args, cwd);
+  expect(status, output).toBe(0);
+  return stdout.trim();
+}
+
+/** Describes packages that the registry has, without their files. */
+const known = (...packages: [name: string, version: string][]) => ({
+  type: "package",
+  package: packages.map(([name, version]) => ({ name, version, type: "metapackage" })),
+});
+
+const VERSIONS = { "^7.4": "7.4.5", "^1.0": "1.0.0", "^1.0 || ^2.0": "1.0.0" } as Record<string, string>;
+
+describe.skipIf(!hasPhpPackages)("scripts/split-php.mjs", { timeout: 60_000 }, () => {
+  const out = join(folder, "out");
+  const packages = ["snug", "laravel"].map((name) => join(out, name));
+  const manifest = (path: string) => JSON.parse(readFileSync(join(path, "composer.json"), "utf8"));
+
+  beforeAll(() => {
+    const { status, output } = split("--out", out, "--source", SOURCE, "--tag", "v0.1.0");
+    expect(status, output).toBe(0);
+  }, 60_000);
+
+  it("prints what it would write with --dry-run", () => {
+    const other = join(folder, "dry");
+    const { status, stdout } = split("--out", other, "--source", `${SOURCE}/`, "--dry-run", "php");
+    expect(status).toBe(0);
+    expect(stdout).toContain(`php -> ${join(other, "snug")} (snug/snug)`);
+    expect(stdout).toContain("  src/TokenIssuer.php\n");
+    expect(stdout).toMatch(
+      /link: \.\.\/README\.md -> https:\/\/github\.example\/you\/snug\/blob\/[0-9a-f]{40}\/README\.md/,
+    );
+    expect(stdout).not.toContain("laravel");
+    expect(existsSync(other)).toBe(false);
+  });
+
+  it("explains itself and what is wrong", () => {
+    expect(split("--help")).toMatchObject({ status: 0, stdout: expect.stringContaining("Usage:") });
+    const rest = ["--out", out, "--source", SOURCE];
+    for (const [args, message] of [
+      [[], "--out and --source are required"],
+      [["--out", out, "--source", "git@example.com:snug"], "--source must be an https address"],
+      [[...rest, "--tag", "0.1"], "--tag must be like v0.1.0"],
+      [[...rest, "client"], "client is not one of: php, php-laravel"],
+      [[...rest, "--push"], "Unknown option '--push'"],
+      [[...rest, "--tag", "v0.1.0"], "`git tag v0.1.0` failed"],
+    ] as const) {
+      const { status, output } = split(...args);
+      expect(status).toBe(1);
+      expect(output).toContain(message);
+    }
+  });
+
+  it("writes files at the root, with a license and without tests", () => {
+    expect(packages.map((path) => readdirSync(path).sort())).toEqual([
+      [".git", "LICENSE", "README.md", "composer.json", "src"],
+      [".git", "LICENSE", "README.md", "composer.json", "config", "routes", "src", "stubs"],
+    ]);
+    for (const path of packages) {
+      expect(manifest(path)).toMatchObject({ license: "MIT", support: { source: SOURCE } });
+      expect(Object.keys(manifest(path))).not.toContain("require-dev");
+      expectRun("composer", ["validate", "--strict"], path);
+      expect(expectRun("git", ["tag"], path)).toBe("v0.1.0");
+      expect(expectRun("git", ["log", "--format=%s %b"], path)).toMatch(
+        /^Release v0\.1\.0 From https:\/\/github\.example\/you\/snug\/tree\/[0-9a-f]{40}\/php/,
+      );
+    }
+  });
+
+  it("links to files that exist in the source, and says how to install the package", () => {
+    for (const path of packages) {
+      const text = readFileSync(join(path, "README.md"), "utf8");
+      const links = [...text.matchAll(/\]\(([^)]+)\)/g)].map(([, link = ""]) => link);
+      expect(links.length).toBeGreaterThan(3);
+      for (const link of links) {
+        const [, file] = new RegExp(`^${SOURCE}/blob/[0-9a-f]{40}/([^#]+)`).exec(link) ?? [];
+        if (file) expect(existsSync(join(root, file)), link).toBe(true);
+        else expect(link).toMatch(/^(https:\/\/|#)/);
+      }
+      expect(text).toContain(`composer require snug/snug`);
+      expect(text).not.toMatch(/@dev|repositories\.|## Tests/);
+    }
+  });
+
+  it("commits only changes", () => {
+    const before = packages.map((path) => expectRun("git", ["rev-parse", "HEAD"], path));
+    const { status, stdout } = split("--out", out, "--source", SOURCE);
+    expect(status).toBe(0);
+    expect(stdout.match(/: unchanged in /g)).toHaveLength(2);
+    expect(packages.map((path) => expectRun("git", ["rev-parse", "HEAD"], path))).toEqual(before);
+  });
+
+  it("refuses to overwrite changes that are not committed", () => {
+    const other = join(folder, "changed");
+    expect(split("--out", other, "--source", SOURCE, "php").status).toBe(0);
+    writeFileSync(join(other, "snug", "README.md"), "mine");
+    const { status, output } = split("--out", other, "--source", SOURCE, "php");
+    expect(status).toBe(1);
+    expect(output).toContain("has changes that are not committed");
+    expect(readFileSync(join(other, "snug", "README.md"), "utf8")).toBe("mine");
+  });
+
+  it("writes packages that Composer installs by their tags", () => {
+    const project = join(folder, "project");
+    mkdirSync(project);
+    const required = packages.flatMap((path) =>
+      Object.entries(manifest(path).require as Record<string, string>),
+    );
+    const others = required
+      .filter(([name]) => name.includes("/") && !name.startsWith("snug/"))
+      .map(([name, range]) => [name, VERSIONS[range] ?? "8.83.26"] as [string, string]);
+    const json = {
+      repositories: [
+        { "packagist.org": false },
+        ...packages.map((path) => ({ type: "vcs", url: path })),
+        known(...new Map(others)),
+      ],
+      require: { "snug/laravel": "^0.1" },
+    };
+    writeFileSync(join(project, "composer.json"), JSON.stringify(json));
+    expectRun("composer", ["update", "--no-progress"], project);
+    const lock = JSON.parse(readFileSync(join(project, "composer.lock"), "utf8"));
+    const versions = lock.packages.map(({ name, version }: { name: string; version: string }) => [
+      name,
+      version,
+    ]);
+    expect(versions).toContainEqual(["snug/snug", "v0.1.0"]);
+    expect(versions).toContainEqual(["snug/laravel", "v0.1.0"]);
+    const code = `require 'vendor/autoload.php';
+      echo (new Snug\\TokenIssuer('${SECRET}'))->mint('ann', [Snug\\Laravel\\ChannelName::toRoom('news')]);`;
+    expect(expectRun("php", ["-r", code], project)).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+$/);
+  });
+});
