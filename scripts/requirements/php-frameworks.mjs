@@ -5,12 +5,18 @@ import { installPackages } from "../lib/apt.mjs";
 import { inRoot } from "../lib/paths.mjs";
 import { Failure, outputOf } from "../lib/run.mjs";
 
-const DEBIAN_PACKAGES = ["php-laravel-framework", "php-symfony-framework-bundle"];
+const DEBIAN_PACKAGES = [
+  "php-laravel-framework",
+  "php-symfony-framework-bundle",
+  "php-symfony-mercure",
+  "php-symfony-security-bundle",
+  "php-symfony-yaml",
+];
 
 /** Returns true if Laravel and Symfony are installed. */
 export const hasPhpFrameworks = () => {
-  const kernel = "Symfony/Bundle/FrameworkBundle/autoload.php";
-  const code = `require ${JSON.stringify(inRoot("php-laravel", "autoload.php"))}; require ${JSON.stringify(kernel)};`;
+  const bundle = "Symfony/Bundle/SecurityBundle/autoload.php";
+  const code = `require ${JSON.stringify(inRoot("php-laravel", "autoload.php"))}; require ${JSON.stringify(bundle)};`;
   return outputOf("php", ["-r", code]) !== undefined;
 };
 
