@@ -331,6 +331,9 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
   it("shows why a moderator banned the user and until when, and returns to the join page", async () => {
     const room = newRoom();
     const { page } = await joinAs("Ann", room);
+    // A ban of a user who is not in the room yet reaches the page without its reason.
+    await send(page, "hello");
+    await waitForMessage(page, "hello");
     const moe = await joinAndConnect(worker.origin, room, {
       user: "moe",
       claims: { rooms: { [room]: ["moderate"] } },
