@@ -20,14 +20,15 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(TICK * (user + system))
 }
 
-/// Returns the resident memory of a process, in bytes.
+/// Returns the resident memory of a process, in bytes, without that of files: the kernel drops pages of the program
+/// when they are idle, and reads them again when they are used.
 pub fn resident_memory(pid: u32) -> Result<u64> {
     let status = read(pid, "status")?;
     let kilobytes: u64 = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix("RssAnon:"))
         .and_then(|size| size.trim().strip_suffix(" kB")?.parse().ok())
-        .with_context(|| format!("/proc/{pid}/status has no VmRSS"))?;
+        .with_context(|| format!("/proc/{pid}/status has no RssAnon"))?;
     Ok(kilobytes * 1024)
 }
 
