@@ -1,6 +1,8 @@
 //! Tests of `config.rs`.
 
-use crate::{Timestamp, auth::token};
+use base64ct::{Base64UrlUnpadded, Encoding};
+
+use crate::{Timestamp, auth::token, service_url::ServiceUrl};
 
 use super::*;
 
