@@ -1,17 +1,20 @@
 //! Commands from clients, each parsed from one line of JSON.
 
+mod fields;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::value::RawValue;
 
+use self::fields::Fields;
+pub(crate) use self::fields::{
+    BAN_TOO_LONG, EVENT_TOO_LONG, KEY_OUT_OF_BOUNDS, REASON_TOO_LONG, UNKNOWN_COMMAND,
+};
 use crate::{
     capability::Capability,
-    ids::{Offset, UserId},
-    limits::{
-        BAN_SECONDS_MAX, COMMAND_ID_BYTES_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, REASON_BYTES_MAX,
-        SAFE_INTEGER_MAX, SIGNAL_TO_MAX, STATE_BYTES_MAX,
-    },
+    ids::UserId,
+    limits::{COMMAND_ID_BYTES_MAX, SAFE_INTEGER_MAX},
     protocol::{error::ErrorCode, json, page::PageRequest},
     secret::Secret,
 };
@@ -139,34 +142,6 @@ pub struct BadCommand {
     pub message: &'static str,
 }
 
-/// All fields of all commands. [`Fields::command`] picks those of the `type`.
-#[derive(Deserialize)]
-struct Fields<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    id: Option<CommandId>,
-    #[serde(borrow, default, deserialize_with = "json::some_raw")]
-    data: Option<&'a RawValue>,
-    #[serde(borrow)]
-    event: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    key: Option<Cow<'a, str>>,
-    to: Option<Vec<UserId>>,
-    #[serde(default, deserialize_with = "json::optional_whole")]
-    after: Option<Offset>,
-    #[serde(default, deserialize_with = "json::optional_whole")]
-    before: Option<Offset>,
-    #[serde(default, deserialize_with = "json::optional_whole")]
-    limit: Option<u32>,
-    #[serde(borrow)]
-    token: Option<Cow<'a, str>>,
-    user: Option<UserId>,
-    #[serde(borrow)]
-    reason: Option<Cow<'a, str>>,
-    #[serde(default, deserialize_with = "json::optional_whole")]
-    ban_seconds: Option<u64>,
-}
-
 impl<'a> Command<'a> {
     /// Parses one line.
     ///
@@ -210,122 +185,6 @@ impl Command<'_> {
     }
 }
 
-/// The error text of a `type` that does not exist.
-pub(crate) const UNKNOWN_COMMAND: &str = "unknown command 'type'";
-/// The error text of an `event` over its limit.
-pub(crate) const EVENT_TOO_LONG: &str = "'event' must be at most 64 bytes";
-/// The error text of a `key` that is empty or over its limit.
-pub(crate) const KEY_OUT_OF_BOUNDS: &str = "'key' must have 1 to 64 bytes";
-/// The error text of a `reason` over its limit.
-pub(crate) const REASON_TOO_LONG: &str = "'reason' must be at most 256 bytes";
-/// The error text of a ban over its limit.
-pub(crate) const BAN_TOO_LONG: &str = "'ban_seconds' must be at most 315,360,000 (ten years)";
-
-type Fault = (ErrorCode, &'static str);
-
-const fn bad(message: &'static str) -> Fault {
-    (ErrorCode::BadCommand, message)
-}
-
-impl<'a> Fields<'a> {
-    fn command(self) -> Result<Command<'a>, Fault> {
-        if self.id.as_ref().is_some_and(|id| !id.is_within_limits()) {
-            return Err(bad(
-                "'id' must be a string of at most 64 bytes or an integer from 0 to 2^53-1",
-            ));
-        }
-        if self
-            .event
-            .as_ref()
-            .is_some_and(|event| event.len() > EVENT_BYTES_MAX)
-        {
-            return Err(bad(EVENT_TOO_LONG));
-        }
-        match &*self.kind {
-            "publish" => self.publish(),
-            "signal" => self.signal(),
-            "state" => self.state(),
-            "members" => Ok(Command::Members),
-            "history" => self.history(),
-            "refresh" => self.refresh(),
-            "kick" => self.kick(),
-            "ping" => Ok(Command::Ping),
-            "leave" => Ok(Command::Leave),
-            _ => Err((ErrorCode::UnknownCommand, UNKNOWN_COMMAND)),
-        }
-    }
-
-    fn publish(self) -> Result<Command<'a>, Fault> {
-        if self
-            .key
-            .as_ref()
-            .is_some_and(|key| !(1..=KEY_BYTES_MAX).contains(&key.len()))
-        {
-            return Err(bad(KEY_OUT_OF_BOUNDS));
-        }
-        let data = self.data.ok_or(bad("'publish' needs 'data'"))?;
-        Ok(Command::Publish {
-            data,
-            event: self.event,
-            key: self.key,
-        })
-    }
-
-    fn signal(self) -> Result<Command<'a>, Fault> {
-        if self.to.as_ref().is_some_and(|to| to.len() > SIGNAL_TO_MAX) {
-            return Err(bad("'to' must name at most 32 users"));
-        }
-        let data = self.data.ok_or(bad("'signal' needs 'data'"))?;
-        Ok(Command::Signal {
-            data,
-            event: self.event,
-            to: self.to,
-        })
-    }
-
-    fn state(self) -> Result<Command<'a>, Fault> {
-        let data = self.data.ok_or(bad("'state' needs 'data'"))?;
-        if !json::is_object(data) {
-            return Err(bad("'data' of 'state' must be an object"));
-        }
-        if data.get().len() > STATE_BYTES_MAX {
-            return Err((
-                ErrorCode::TooLarge,
-                "'data' of 'state' must be at most 2,048 bytes",
-            ));
-        }
-        Ok(Command::State { data })
-    }
-
-    fn history(self) -> Result<Command<'a>, Fault> {
-        PageRequest::read(self.after, self.before, self.limit)
-            .map(Command::History)
-            .map_err(bad)
-    }
-
-    fn refresh(self) -> Result<Command<'a>, Fault> {
-        let token = self.token.ok_or(bad("'refresh' needs 'token'"))?;
-        let token = Secret(token.into_owned());
-        Ok(Command::Refresh { token })
-    }
-
-    fn kick(self) -> Result<Command<'a>, Fault> {
-        let user = self.user.ok_or(bad("'kick' needs 'user'"))?;
-        let is_long = |reason: &Cow<'_, str>| reason.len() > REASON_BYTES_MAX;
-        if self.reason.as_ref().is_some_and(is_long) {
-            return Err(bad(REASON_TOO_LONG));
-        }
-        if self.ban_seconds.is_some_and(|ban| ban > BAN_SECONDS_MAX) {
-            return Err(bad(BAN_TOO_LONG));
-        }
-        Ok(Command::Kick {
-            user,
-            reason: self.reason,
-            ban_seconds: self.ban_seconds,
-        })
-    }
-}
-
 /// Returns the error of JSON that is not a command.
 fn malformed(line: &str) -> BadCommand {
     BadCommand {
@@ -338,8 +197,14 @@ fn malformed(line: &str) -> BadCommand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{NESTING_MAX, PAGE_MESSAGES_MAX};
-    use crate::protocol::page::PageStart;
+    use crate::{
+        ids::Offset,
+        limits::{
+            BAN_SECONDS_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, NESTING_MAX, PAGE_MESSAGES_MAX,
+            REASON_BYTES_MAX, SIGNAL_TO_MAX, STATE_BYTES_MAX,
+        },
+        protocol::page::PageStart,
+    };
 
     fn refused(line: &str) -> (Option<CommandId>, ErrorCode) {
         let bad = Command::parse(line).unwrap_err();
