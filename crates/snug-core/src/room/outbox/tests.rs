@@ -1,13 +1,17 @@
 //! Tests of the draft, the limits of the outbox, and the fan-out.
 
+use std::collections::VecDeque;
+
 use crate::{
     Admission, UserId,
     auth::{JoinOptions, token::ClaimedLimits},
     config::RoomRules,
+    fan_out::Except,
+    link::Via,
+    room::{connection::Connection, io::Output, roster::Roster},
 };
 
 use super::*;
-use crate::{fan_out::Except, link::Via};
 
 const ANN: ConnectionId = ConnectionId(1);
 const BOB: ConnectionId = ConnectionId(2);
