@@ -1,6 +1,6 @@
 //! Reading stored messages: pages of history, and replay for new connections.
 
-use super::{JoinCommand, ReplyTo, Room};
+use super::{ReplyTo, Room, join::JoinCommand};
 use crate::{
     Capability,
     auth::JoinOptions,

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::{Frame, JoinCommand, Room, timers::Wake};
+use super::{Frame, Room, join::JoinCommand, timers::Wake};
 use crate::{
     Admission,
     fan_out::Audience,
