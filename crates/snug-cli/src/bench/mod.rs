@@ -15,6 +15,7 @@ mod report;
 mod results;
 mod run;
 mod scenario;
+mod scenarios;
 mod server;
 mod setup;
 mod socket;

@@ -15,7 +15,8 @@ use super::{
     progress::Progress,
     report,
     results::Results,
-    scenario::{Row, SCENARIOS, Scenario},
+    scenario::{Row, Scenario},
+    scenarios::SCENARIOS,
     server::{self, ServerKind},
     setup::Setup,
 };

@@ -199,7 +199,7 @@ pub mod tests {
     use anyhow::anyhow;
 
     use super::*;
-    use crate::bench::{metric::Metric::*, scenario::SCENARIOS};
+    use crate::bench::{metric::Metric::*, scenarios::SCENARIOS};
 
     const BUSY: &Scenario = &SCENARIOS[0];
 
