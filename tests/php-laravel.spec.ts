@@ -1,9 +1,9 @@
 // Runs the PHPUnit tests of the package in php-laravel/ against the built Worker, and reports each as a test.
 
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe } from "vitest";
 import { hasFrameworks } from "./support/php.js";
-import { PhpUnit, titleOf } from "./support/phpunit.js";
+import { PhpUnit, reportPackage } from "./support/phpunit.js";
 import { SECRET } from "./support/tokens.js";
 import { startWorker, type Worker } from "./support/worker.js";
 
@@ -18,20 +18,5 @@ describe.skipIf(!hasFrameworks)("Laravel package", () => {
   }, 180_000);
   afterAll(() => worker?.dispose());
 
-  it.each(tests.map((name) => [titleOf(name), name] as const))("%s", (_title, name) => {
-    phpunit.expectPassed(name);
-  });
-
-  it("runs every test without warnings from PHPUnit", () => {
-    expect(tests.length).toBeGreaterThan(80);
-    phpunit.expectComplete(tests);
-  });
-
-  it("passes `composer validate`", () => {
-    phpunit.execute("composer", "validate", "--strict", "--no-interaction");
-  });
-
-  it("consists of valid PHP in PSR-12 style", () => {
-    expect(phpunit.expectStyle()).toBeGreaterThan(40);
-  });
+  reportPackage(phpunit, tests, { tests: 80, files: 40 });
 });

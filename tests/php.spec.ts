@@ -2,9 +2,9 @@
 
 import { createHmac, randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe } from "vitest";
 import { hasPhpPackages } from "./support/php.js";
-import { PhpUnit, titleOf } from "./support/phpunit.js";
+import { PhpUnit, reportPackage } from "./support/phpunit.js";
 import { inSeconds, SECRET } from "./support/tokens.js";
 import { startWorker, type Worker } from "./support/worker.js";
 
@@ -61,20 +61,5 @@ describe.skipIf(!hasPhpPackages)("PHP package", () => {
   }, 180_000);
   afterAll(() => Promise.all(workers.map((worker) => worker.dispose())));
 
-  it.each(tests.map((name) => [titleOf(name), name] as const))("%s", (_title, name) => {
-    phpunit.expectPassed(name);
-  });
-
-  it("runs every test without warnings from PHPUnit", () => {
-    expect(tests.length).toBeGreaterThan(80);
-    phpunit.expectComplete(tests);
-  });
-
-  it("passes `composer validate`", () => {
-    phpunit.execute("composer", "validate", "--strict", "--no-interaction");
-  });
-
-  it("consists of valid PHP in PSR-12 style", () => {
-    expect(phpunit.expectStyle()).toBeGreaterThan(30);
-  });
+  reportPackage(phpunit, tests, { tests: 80, files: 30 });
 });

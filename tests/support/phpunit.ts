@@ -7,7 +7,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { expect } from "vitest";
+import { expect, it } from "vitest";
 
 /** A folder with PHPUnit tests. */
 export class PhpUnit {
@@ -95,8 +95,34 @@ export class PhpUnit {
   }
 }
 
+/** The least numbers of tests and of PHP files, so that a package without any does not pass. */
+interface PackageSize {
+  tests: number;
+  files: number;
+}
+
+/** Reports each PHPUnit test of a package as a test, and checks its manifest and style. Call it in a `describe` that runs them first. */
+export function reportPackage(phpunit: PhpUnit, tests: string[], least: PackageSize): void {
+  it.each(tests.map((name) => [titleOf(name), name] as const))("%s", (_title, name) => {
+    phpunit.expectPassed(name);
+  });
+
+  it("runs every test without warnings from PHPUnit", () => {
+    expect(tests.length).toBeGreaterThan(least.tests);
+    phpunit.expectComplete(tests);
+  });
+
+  it("passes `composer validate`", () => {
+    phpunit.execute("composer", "validate", "--strict", "--no-interaction");
+  });
+
+  it("consists of valid PHP in PSR-12 style", () => {
+    expect(phpunit.expectStyle()).toBeGreaterThan(least.files);
+  });
+}
+
 /** Turns `SnugTest::testAMessageIsStored"with a key"` into `Snug: a message is stored (with a key)`. */
-export function titleOf(name: string): string {
+function titleOf(name: string): string {
   const [, subject, method = "", dataSet] = /^(\w+)Test::test(\w+)(?:"(.*)")?$/s.exec(name) ?? [];
   const words = method.replace(/(?<=[a-z])(?=[A-Z\d])|(?<=\d|A)(?=[A-Z])/g, " ").toLowerCase();
   return `${subject}: ${words}${dataSet === undefined ? "" : ` (${dataSet})`}`;
