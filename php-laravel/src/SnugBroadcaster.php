@@ -130,8 +130,8 @@ final class SnugBroadcaster extends Broadcaster
     }
 
     /**
-     * Returns an id for a user who is not signed in: the same one for all requests of an Echo connector, which sends
-     * a random secret. The hash keeps others from using the id.
+     * Returns the id of a guest: a hash of the random secret that the Echo connector sends with each request, so that
+     * the id stays the same and other users, who see only the id, cannot take it over.
      *
      * @param Request $request
      */

@@ -30,7 +30,7 @@ pub enum Audience {
 
 /// Connections that do not receive a line, in ascending order.
 ///
-/// Between objects, one is written as its id, and none as `null`.
+/// In a call between objects, a single connection is encoded as its id, and no connection as `null`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "WrittenExcept", into = "WrittenExcept")]
 pub struct Except(Vec<ConnectionId>);

@@ -22,8 +22,8 @@ use Snug\WebhookVerificationException;
 /**
  * Receives webhooks, and fires an event of Laravel for each event in them.
  *
- * Snug repeats a delivery until the response is 2xx. Events whose listeners have finished are remembered in the cache,
- * so that a repeated delivery continues with the others.
+ * Snug retries a delivery until it gets a 2xx response. The cache records each event once its listeners have finished,
+ * so that a retry handles only the remaining events.
  */
 final class WebhookController
 {

@@ -18,8 +18,8 @@ use Snug\Message;
 /**
  * A Worker in memory, for the tests of an application. Get it from `Snug::fake()`.
  *
- * It stores what is published and returns it as history, and it records kicks and bans. It checks no tokens and no
- * limits except names of rooms, sends nothing to browsers, and keeps no user out.
+ * Published messages are stored and returned as history; kicks and bans are recorded, but not enforced. Room names are
+ * checked, but tokens and limits are not. Nothing is sent to browsers.
  */
 final class SnugFake implements ClientInterface
 {

@@ -61,7 +61,7 @@ impl ServerKind {
         }
     }
 
-    /// Returns its name in the report.
+    /// Returns the server's name in the report.
     pub fn title(self) -> &'static str {
         match self {
             Self::Snug => "Snug",

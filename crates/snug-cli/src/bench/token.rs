@@ -44,7 +44,7 @@ struct RoomClaims {
 }
 
 impl Credentials {
-    /// Returns a user's token for all rooms, or none if clients join without authentication.
+    /// Returns a user's token for all rooms; `None` if clients join without authentication.
     pub fn token(&self, user: usize) -> Result<Option<String>> {
         match self {
             Self::None => Ok(None),

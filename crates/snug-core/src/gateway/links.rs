@@ -235,7 +235,7 @@ impl<S: Store> Gateway<S> {
         }
     }
 
-    /// Counts a new or unused room towards the limits of the user who opened the link to it.
+    /// Counts a new or unused room against the rate limits of the user who opened the link.
     fn count_use(&mut self, room: &RoomName, found: RoomUse) {
         let opened_by = self.rooms.get(room).and_then(|room| room.opened_by.clone());
         if let Some((user, rates)) = opened_by {
