@@ -505,6 +505,19 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
     expectNoConsoleErrors(page, REFUSED);
   });
 
+  it("fills in the rooms of a new token from the header until the user edits them", async () => {
+    const page = await openInspector(DESKTOP);
+    const rooms = region(page, "Token").getByRole("textbox", { name: "Rooms" });
+    await page.getByRole("radio", { name: "Many rooms" }).check();
+    const header = page.getByRole("textbox", { name: "Rooms", exact: true });
+    await header.fill("one, two");
+    await expect.poll(() => rooms.inputValue()).toBe("one, two");
+    await rooms.fill("three");
+    await header.fill("one");
+    expect(await rooms.inputValue()).toBe("three");
+    expectNoConsoleErrors(page, REFUSED);
+  });
+
   const screens: [string, BrowserContextOptions][] = [
     ["light, on a desktop, in English", { ...DESKTOP, colorScheme: "light" }],
     ["dark, on a desktop, in Chinese", { ...DESKTOP, colorScheme: "dark", locale: "zh-CN" }],

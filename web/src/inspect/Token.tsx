@@ -121,7 +121,9 @@ function claimsOf({
 
 function TokenForm({ roomNames, setToken }: Omit<Props, "token">) {
   const [preset, setPreset] = useState<Preset>("member");
-  const [fields, setFields] = useState(() => presetOf("member", roomNames));
+  /** The fields that the user has changed. The others follow the preset and the rooms in the header. */
+  const [edits, setEdits] = useState<Partial<TokenFields>>({});
+  const fields = { ...presetOf(preset, roomNames), ...edits };
   const [outcome, setOutcome] = useState("");
   const [isAvailable, setIsAvailable] = useState(true);
   const claims = claimsOf(fields);
@@ -132,7 +134,7 @@ function TokenForm({ roomNames, setToken }: Omit<Props, "token">) {
     autocomplete: "off" as const,
     value: fields[name],
     onInput: (event: { currentTarget: { value: string } }) =>
-      setFields({ ...fields, [name]: event.currentTarget.value }),
+      setEdits({ ...edits, [name]: event.currentTarget.value }),
   });
   const create = async () => {
     if (typeof claims === "string") return;
@@ -162,7 +164,7 @@ function TokenForm({ roomNames, setToken }: Omit<Props, "token">) {
           value={preset}
           onChange={({ currentTarget: { value } }) => {
             setPreset(value as Preset);
-            setFields(presetOf(value as Preset, roomNames));
+            setEdits({});
           }}
         >
           {Object.entries(t.presets).map(([name, label]) => (
