@@ -11,43 +11,34 @@ import {
   useSyncExternalStore,
 } from "react";
 import type { GetToken } from "./credentials.js";
-import type { RoomOptions, RoomSettings, SessionOptions } from "./options.js";
-import type { Message } from "./protocol.js";
-import { joinRoom, type Room } from "./room.js";
-import type { MembersOf, MessageOf, RoomTypes } from "./room-types.js";
+import type { RoomOptions, SessionOptions } from "./options.js";
+import { joinRoom } from "./room.js";
+import type { RoomTypes } from "./room-types.js";
+import {
+  initialSnugView,
+  initialView,
+  RoomStore,
+  type RoomView,
+  type RoomViewSettings,
+  type SessionStores,
+  type SnugView,
+  storesOf,
+} from "./room-view.js";
 import { createSnug, type Session } from "./session.js";
-import type { StatusChange } from "./transport.js";
 
-/** State of a room for rendering. */
-export interface RoomView<Types extends RoomTypes = RoomTypes> extends StatusChange {
-  /**
-   * The room, for publishing and adding listeners. `undefined` until the component has mounted and the room's
-   * name is known.
-   */
-  room: Room<Types> | undefined;
-  /** The newest messages, oldest first and without a gap. */
-  messages: readonly MessageOf<Types>[];
-  members: MembersOf<Types>;
-  /** Total number of members. In a large room, `members` does not list all of them. */
-  count: number;
-}
+export type { RoomView, SnugView } from "./room-view.js";
 
 /** Options of `useRoom`: those of `joinRoom`, and `keep`. */
-export interface UseRoomOptions extends Omit<RoomOptions, "room"> {
+export interface UseRoomOptions extends Omit<RoomOptions, "room">, Pick<RoomViewSettings, "keep"> {
   /**
    * Name of the room. While it is `undefined` or `null`, for example because the page's address is not known
    * yet, the hook waits.
    */
   room: string | null | undefined;
-  /** Maximum number of messages in `messages`. Default: 200. */
-  keep?: number;
 }
 
 /** Settings of `useRoom` inside `SnugProvider`: those of `Session.room`, and `keep`. */
-export interface UseRoomSettings extends RoomSettings {
-  /** Maximum number of messages in `messages`. Default: 200. */
-  keep?: number;
-}
+export interface UseRoomSettings extends RoomViewSettings {}
 
 /** Properties of `SnugProvider`: a session, or the options for one. */
 export interface SnugProviderProps {
@@ -58,28 +49,8 @@ export interface SnugProviderProps {
   children?: ReactNode;
 }
 
-/** State of a connection with many rooms for rendering. */
-export interface SnugView extends StatusChange {
-  /** The connection. `undefined` until the provider has mounted. */
-  snug: Session | undefined;
-  /** Own user id, once connected. */
-  user: string | undefined;
-}
-
-/** State before the provider has mounted. */
-const initialSnugView: SnugView = { snug: undefined, user: undefined, status: "connecting" };
-
-/** State before the join. */
-const initialView: RoomView = {
-  room: undefined,
-  status: "connecting",
-  messages: [],
-  members: new Map(),
-  count: 0,
-};
-
 /** The rooms of the provider. `null` until it has mounted, and `undefined` without one. */
-const SharedRooms = createContext<SharedStores | null | undefined>(undefined);
+const SharedRooms = createContext<SessionStores | null | undefined>(undefined);
 
 /**
  * Gives all components inside it one connection for their rooms: `useRoom(name)`.
@@ -143,7 +114,7 @@ export function useRoom(
   const stores = isShared ? provided : undefined;
   const latest = useRef(options);
   latest.current = options;
-  const [store, setStore] = useState<Store>();
+  const [store, setStore] = useState<RoomStore>();
   const { room, url, user } = options;
   // The other options are read from `latest` when they are needed.
   useEffect(() => {
@@ -152,7 +123,7 @@ export function useRoom(
     const given = { ...others, getToken: getToken && latestToken(latest) };
     const joined = stores
       ? stores.open(room, { ...given, keep })
-      : new Store(joinRoom({ ...given, room, url, user }), { url, user, keep });
+      : new RoomStore(joinRoom({ ...given, room, url, user }), { url, user, keep });
     setStore(joined);
     return () => joined.leave();
   }, [room, url, user, stores]);
@@ -172,134 +143,3 @@ const latestToken = (latest: { current: { getToken?: GetToken | undefined } }) =
   latest.current.getToken?.() ?? Promise.reject(new Error("getToken is no longer set"));
 
 const subscribeToNothing = () => () => {};
-
-/** Holds a room and an immutable view of it for rendering. */
-class Store {
-  view: RoomView;
-  readonly #room: Room;
-  readonly name: string;
-  readonly url: string | undefined;
-  readonly user: string | undefined;
-  /** The stores that it is one of, if components share it. */
-  readonly owner: SharedStores | undefined;
-  readonly #keep: number;
-  readonly #listeners = new Set<() => void>();
-  /** Number of gaps so far. A reload that started before the latest gap is discarded. */
-  #gaps = 0;
-
-  constructor(
-    room: Room,
-    { url, user, keep = 200 }: Pick<UseRoomOptions, "url" | "user" | "keep">,
-    owner?: SharedStores,
-  ) {
-    this.#room = room;
-    this.owner = owner;
-    this.name = room.name;
-    this.url = url;
-    this.user = user;
-    this.#keep = Math.max(1, keep);
-    this.view = { ...initialView, room };
-    room.on("status", ({ status, error, retryAt }) => this.#update({ status, error, retryAt }));
-    room.on("members", (members) => this.#update({ members, count: room.count }));
-    room.on("message", (message) => this.#add([message]));
-    room.on("gap", () => this.#reload());
-  }
-
-  readonly subscribe = (listener: () => void) => {
-    this.#listeners.add(listener);
-    return () => {
-      this.#listeners.delete(listener);
-    };
-  };
-
-  leave() {
-    if (this.owner) this.owner.release(this);
-    else this.#room.leave();
-  }
-
-  /** Leaves the room for all components. */
-  end() {
-    this.#room.leave();
-  }
-
-  /** Clears the messages and reloads the newest ones after a gap. */
-  async #reload() {
-    const gap = ++this.#gaps;
-    this.#update({ messages: [] });
-    const newest: Message[] = [];
-    try {
-      for await (const message of this.#room.history()) {
-        if (newest.unshift(message) === this.#keep) break;
-      }
-    } catch {
-      // Without the capability `history`, only new messages are shown.
-      return;
-    }
-    if (gap === this.#gaps) this.#add(newest);
-  }
-
-  #add(messages: Message[]) {
-    const byOffset = new Map(
-      [...this.view.messages, ...messages].map((message) => [message.offset, message]),
-    );
-    const sorted = [...byOffset.values()].sort((a, b) => a.offset - b.offset);
-    this.#update({ messages: sorted.slice(-this.#keep) });
-  }
-
-  #update(change: Partial<RoomView>) {
-    this.view = { ...this.view, ...change };
-    for (const listener of this.#listeners) listener();
-  }
-}
-
-/** The stores of a session's rooms, which components share. */
-class SharedStores {
-  readonly #session: Session;
-  readonly #uses = new Map<Store, number>();
-  #view = initialSnugView;
-
-  constructor(session: Session) {
-    this.#session = session;
-  }
-
-  readonly getView = () => {
-    const { status, user } = this.#session;
-    const isCurrent = this.#view.snug !== undefined && this.#view.status === status;
-    if (!isCurrent) this.#view = { snug: this.#session, user, status };
-    return this.#view;
-  };
-
-  readonly subscribe = (listener: () => void) =>
-    this.#session.on("status", (change) => {
-      this.#view = { snug: this.#session, user: this.#session.user, ...change };
-      listener();
-    });
-
-  /** Returns the store of a room, joining it if necessary. Each user must call `leave` of the store. */
-  open(name: string, { keep, ...settings }: UseRoomSettings): Store {
-    // A room that has ended is joined again.
-    const isOpen = (store: Store) => store.name === name && store.view.status !== "disconnected";
-    const open = [...this.#uses.keys()].find(isOpen);
-    const store = open ?? new Store(this.#session.room(name, settings), { keep }, this);
-    this.#uses.set(store, (this.#uses.get(store) ?? 0) + 1);
-    return store;
-  }
-
-  /** Leaves a store's room if no component uses it any more. */
-  release(store: Store) {
-    const uses = (this.#uses.get(store) ?? 0) - 1;
-    this.#uses.set(store, uses);
-    if (uses > 0) return;
-    this.#uses.delete(store);
-    store.end();
-  }
-}
-
-const storesBySession = new WeakMap<Session, SharedStores>();
-
-/** Returns the stores of a session, which several providers can have. */
-function storesOf(session: Session): SharedStores {
-  const stores = storesBySession.get(session) ?? new SharedStores(session);
-  storesBySession.set(session, stores);
-  return stores;
-}
