@@ -193,6 +193,8 @@ describe("the types", () => {
     const code = `
       import { createSnug, joinRoom, type MessageOf, type Room, type Session } from "snug-client";
       import { SnugProvider, useRoom, useSnug } from "snug-client/react";
+      import * as vue from "snug-client/vue";
+      import { createApp, ref } from "vue";
       interface Lobby {
         messages: { chat: { text: string }; poll: { options: readonly string[] }; "": number };
         signals: { typing: { isTyping: boolean } };
@@ -223,6 +225,17 @@ describe("the types", () => {
       export const View = () => useRoom<Lobby>({ room: "lobby" as string | undefined | null }).messages.map(show);
       export const Shared = () => useRoom<Lobby>("lobby" as string | undefined | null, { keep: 9 }).messages.map(show);
       export const status = () => useSnug().status.trim();
+      export const inVue = () => {
+        const { messages, room } = vue.useRoom<Lobby>({ room: () => "lobby", url: ref<string>(), user: "ann", keep: 9 });
+        room.value?.publish({ text: "hi" }, { event: "chat" });
+        const shared = vue.useRoom<Lobby>(ref<string | null>(), { last: 5 });
+        const { snug, status } = vue.useSnug();
+        snug.value?.room<Lobby>("lobby").on("message", show);
+        vue.provideSnug({ snug: createSnug() });
+        vue.provideSnug({ user: () => "ann", getToken: undefined });
+        return [messages.value.map(show), shared.error.value?.code.trim(), status.value.trim()];
+      };
+      createApp({}).use(vue.snugPlugin, { url: "https://chat.example.com" });
       export const provided = [SnugProvider({ snug }), SnugProvider({ options: { user: "ann" }, children: "text" })];`;
     expect(check(code)).toBe("");
   });

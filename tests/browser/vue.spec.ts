@@ -1,0 +1,317 @@
+// The Vue composables in a browser, on a page of another origin: the components from the client's README; and on a server.
+
+import { readFileSync } from "node:fs";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { expectNoConsoleErrors, hasChromium, newContext, open, startBrowser } from "../support/browser.js";
+import { type Application, bundle, render } from "../support/components.js";
+import { type FaultyLine, startFaultyLine } from "../support/faults.js";
+import { joinAndConnect } from "../support/rooms.js";
+import { type Site, startSite } from "../support/site.js";
+import { token } from "../support/tokens.js";
+import { startWorker, type Worker } from "../support/worker.js";
+
+const readme = readFileSync(new URL("../../client/README.md", import.meta.url), "utf8");
+const [lobby = "", sidebar = "", badge = ""] = [...readme.matchAll(/^```vue\n(.*?)^```$/gms)].map(
+  ([, text = ""]) => text,
+);
+
+/** Returns the component of the README in a page that can unmount it. */
+const pageOfLobby = (url: string, jwt: string): Application => ({
+  components: {
+    "Lobby.vue": lobby
+      .replace('room: "lobby"', 'room: "lobby", url, backoff, timeoutMs: 500, keep: 3')
+      .replace(
+        "<script setup>",
+        `<script setup>
+      const url = ${JSON.stringify(url)};
+      const backoff = { minMs: 20, maxMs: 100 };`,
+      ),
+    "Page.vue": `
+      <script setup>
+      import { ref } from "vue";
+      import Lobby from "./Lobby.vue";
+      const isMounted = ref(true);
+      const getToken = () => ${JSON.stringify(jwt)};
+      </script>
+      <template>
+        <Lobby v-if="isMounted" :get-token="getToken" />
+        <button @click="isMounted = !isMounted">Mount or unmount</button>
+      </template>`,
+  },
+  script: 'import { createApp } from "vue"; import Page from "./Page.vue"; createApp(Page).mount("#root");',
+});
+
+/** Returns a page whose room's name and user change, and which keeps the room in reactive state. */
+const pageOfChanges = (url: string, tokens: Record<string, string>): Application => ({
+  components: {
+    "Page.vue": `
+      <script setup>
+      import { computed, reactive, ref } from "vue";
+      import { useRoom } from "snug-client/vue";
+      const tokens = ${JSON.stringify(tokens)};
+      const name = ref();
+      const user = ref("ann");
+      const view = reactive(useRoom({
+        room: computed(() => name.value), user, url: () => ${JSON.stringify(url)},
+        getToken: () => tokens[user.value], last: 9,
+      }));
+      const say = () => view.room.publish("hello of " + user.value);
+      </script>
+      <template>
+        <p>{{ view.room ? view.room.name : "no room" }}: {{ view.status }}, {{ view.count }}, {{ view.room?.user }}</p>
+        <ul><li v-for="{ offset, data } in view.messages" :key="offset">{{ data }}</li></ul>
+        <button v-for="next in ['lobby', 'other', null]" @click="name = next">Go to {{ String(next) }}</button>
+        <button @click="user = 'bob'">Sign in as bob</button>
+        <button @click="say">Say hello</button>
+      </template>`,
+  },
+  script: 'import { createApp } from "vue"; import Page from "./Page.vue"; createApp(Page).mount("#root");',
+});
+
+/** Returns a page with two panels, which show rooms over one connection: of a component, or of the plugin. */
+const pageOfPanels = (url: string, tokens: Record<string, string>, isPlugin: boolean): Application => ({
+  components: {
+    "Panel.vue": `
+      <script setup>
+      import { useRoom } from "snug-client/vue";
+      const props = defineProps(["title", "name", "getToken"]);
+      const { room, status, messages, count } = useRoom(() => props.name, { last: 10, getToken: props.getToken });
+      </script>
+      <template>
+        <section :aria-label="title">
+          <p>{{ room?.name }}: {{ status }}, {{ count }}</p>
+          <ul><li v-for="{ offset, data } in messages" :key="offset">{{ data }}</li></ul>
+        </section>
+      </template>`,
+    "Connection.vue": `
+      <script setup>
+      import { useSnug } from "snug-client/vue";
+      const { snug, status, user } = useSnug();
+      </script>
+      <template><p>connection: {{ snug?.status }}, {{ status }}, {{ user }}</p></template>`,
+    "Page.vue": `
+      <script setup>
+      import { ref } from "vue";
+      import { provideSnug } from "snug-client/vue";
+      import Connection from "./Connection.vue";
+      import Panel from "./Panel.vue";
+      import { options, tokens, user } from "state";
+      const panels = ref(1);
+      const name = ref("shared");
+      ${isPlugin ? "" : "const { status } = provideSnug(options);"}
+      </script>
+      <template>
+        ${isPlugin ? "" : "<p>provided: {{ status }}</p>"}
+        <Connection />
+        <Panel title="side" name="side" :get-token="() => tokens['side of ' + user]" />
+        <Panel v-if="panels > 0" title="left" :name="name" />
+        <Panel v-if="panels > 1" title="right" name="shared" />
+        <button v-for="count in [0, 1, 2]" @click="panels = count">{{ count }} panels</button>
+        <button @click="name = 'another'">Show another room</button>
+        <button @click="user = 'bob'">Sign in as bob</button>
+      </template>`,
+  },
+  modules: {
+    state: `
+      import { ref } from "vue";
+      export const tokens = ${JSON.stringify(tokens)};
+      export const user = ref("ann");
+      export const options = { url: ${JSON.stringify(url)}, user, getToken: () => tokens[user.value] };`,
+  },
+  script: `
+    import { createApp } from "vue";
+    import { snugPlugin } from "snug-client/vue";
+    import Page from "./Page.vue";
+    import { options } from "state";
+    const app = createApp(Page);
+    ${isPlugin ? "app.use(snugPlugin, options);" : ""}
+    app.mount("#root");
+    window.end = () => app.unmount();`,
+});
+
+/** Renders a page on a server. */
+async function renderPage(components: Record<string, string>, app = "createSSRApp(Page)"): Promise<string> {
+  const script = `
+    import { createSSRApp } from "vue";
+    import { renderToString } from "vue/server-renderer";
+    import { snugPlugin } from "snug-client/vue";
+    import Page from "./Page.vue";
+    export const html = renderToString(${app});`;
+  return render(await bundle({ components, script }, "server"));
+}
+
+describe("on a server", () => {
+  it.each(["undefined", "null", "'lobby'"])("useRoom renders for the room %s", async (name) => {
+    const page = `
+      <script setup>
+      import { useRoom } from "snug-client/vue";
+      const { room, status, messages, count, members } = useRoom({ room: ${name}, url: "https://snug.example" });
+      </script>
+      <template><p>{{ String(room) }}, {{ status }}, {{ messages.length }}, {{ count }}, {{ members.size }}</p></template>`;
+    expect(await renderPage({ "Page.vue": page })).toBe("<p>undefined, connecting, 0, 0, 0</p>");
+  });
+
+  it("the README's sidebar renders", async () => {
+    const page = `
+      <script setup>import Sidebar from "./Sidebar.vue";</script>
+      <template><Sidebar :get-token="() => ''" user="ann" :rooms="['one', 'two']" /></template>`;
+    const html = await renderPage({ "Page.vue": page, "Sidebar.vue": sidebar, "Badge.vue": badge });
+    expect(html).toBe("<p>connecting </p><b>one: 0</b><b>two: 0</b>");
+  });
+
+  it("useRoom with a name renders with the plugin, and needs a connection", async () => {
+    const page = `
+      <script setup>
+      import { useRoom } from "snug-client/vue";
+      const { room, status } = useRoom("lobby");
+      </script>
+      <template><p>{{ String(room) }}, {{ status }}</p></template>`;
+    const components = { "Page.vue": page };
+    const app = 'createSSRApp(Page).use(snugPlugin, { url: "https://snug.example" })';
+    expect(await renderPage(components, app)).toBe("<p>undefined, connecting</p>");
+    // Vue warns of the error.
+    vi.spyOn(console, "warn").mockImplementationOnce(() => {});
+    await expect(renderPage(components)).rejects.toThrow(
+      "useRoom with a name needs snugPlugin, or provideSnug in a component around it",
+    );
+  });
+});
+
+describe.skipIf(!hasChromium)("in a browser", () => {
+  let browser: Browser;
+  let worker: Worker;
+  let line: FaultyLine;
+  let site: Site;
+  let code = "";
+
+  beforeAll(async () => {
+    site = await startSite(({ path }) =>
+      path === "/page.js"
+        ? { headers: { "content-type": "text/javascript" }, body: code }
+        : {
+            headers: { "content-type": "text/html" },
+            body: '<!doctype html><link rel="icon" href="data:,"><div id="root"></div><script src="/page.js"></script>',
+          },
+    );
+    worker = await startWorker({
+      ALLOWED_ORIGINS: site.origin,
+      HISTORY_MESSAGES_MAX: 5,
+      PRESENCE_GRACE_MS: 0,
+    });
+    line = await startFaultyLine(worker.origin);
+    browser = await startBrowser();
+  });
+  afterAll(async () => {
+    await browser.close();
+    await line[Symbol.asyncDispose]();
+    await site.close();
+    await worker.dispose();
+  });
+
+  it("useRoom renders a room, keeps its newest messages after lost connections, and leaves on unmount", async () => {
+    code = await bundle(pageOfLobby(line.origin, await token({ sub: "ann" })), "browser");
+    const bob = await joinAndConnect(worker.origin, "lobby", { user: "bob" });
+    await bob.publish("before");
+    const page = await open(await newContext(browser), site.origin);
+    await page.getByText("connected: ann, bob").waitFor();
+    await page.getByText("bob: before").waitFor();
+    await page.getByRole("button", { name: "Say hello" }).click();
+    await page.getByText("ann: hello").waitFor();
+    const items = () => page.getByRole("listitem").allTextContents();
+
+    // More messages than the room stores: the rendered list has no gap.
+    line.refuse(true);
+    line.drop();
+    for (let n = 1; n <= 10; n++) await bob.publish(n);
+    line.refuse(false);
+    await page.getByText("bob: 10").waitFor();
+    expect(await items()).toEqual(["bob: 8", "bob: 9", "bob: 10"]);
+
+    const click = () => page.getByRole("button", { name: "Mount or unmount" }).click();
+    await click();
+    while (bob.members.has("ann")) await new Promise((resolve) => bob.on("members", resolve));
+    await click();
+    while (!bob.members.has("ann")) await new Promise((resolve) => bob.on("members", resolve));
+    await page.getByText("connected: ann, bob").waitFor();
+    // Only refused and dropped connections are logged to the console.
+    expectNoConsoleErrors(page, /WebSocket|ERR_|Failed to|CORS|a request to \S+/);
+  });
+
+  it("useRoom waits for the room's name, follows it, and joins again for another user", async () => {
+    const tokens = { ann: await token({ sub: "ann" }), bob: await token({ sub: "bob" }) };
+    code = await bundle(pageOfChanges(worker.origin, tokens), "browser");
+    const page = await open(await newContext(browser), site.origin);
+    const click = (name: string) => page.getByRole("button", { name }).click();
+    await page.getByText("no room: connecting, 0").waitFor();
+    await click("Go to lobby");
+    await page.getByText("lobby: connected, 1, ann").waitFor();
+    const witness = await joinAndConnect(worker.origin, "lobby", { user: "witness" });
+    await page.getByText("lobby: connected, 2, ann").waitFor();
+    await click("Go to other");
+    await page.getByText("other: connected, 1, ann").waitFor();
+    while (witness.members.has("ann")) await new Promise((resolve) => witness.on("members", resolve));
+    await click("Say hello");
+    await page.getByText("hello of ann").waitFor();
+    await click("Sign in as bob");
+    await page.getByText("other: connected, 1, bob").waitFor();
+    await click("Say hello");
+    await page.getByText("hello of bob").waitFor();
+    expect(await page.getByRole("listitem").allTextContents()).toEqual(["hello of ann", "hello of bob"]);
+    await click("Go to null");
+    await page.getByText("no room: connecting, 0").waitFor();
+    expectNoConsoleErrors(page, /a request to \S+/);
+  });
+
+  it.each([
+    ["provideSnug", false],
+    ["snugPlugin", true],
+  ])("%s shares one connection and each room between components", async (_, isPlugin) => {
+    // The connection's token does not grant the room at the side, which has a token of its own.
+    const tokens: Record<string, string> = {};
+    for (const sub of ["ann", "bob"]) {
+      tokens[sub] = await token({ sub, rooms: ["shared", "another"] });
+      tokens[`side of ${sub}`] = await token({ sub, rooms: ["side"] });
+    }
+    code = await bundle(pageOfPanels(line.origin, tokens, isPlugin), "browser");
+    const witness = await joinAndConnect(worker.origin, "shared", { user: "witness" });
+    await witness.publish("first");
+    const page = await newContext(browser).then((context) => open(context, "about:blank"));
+    const sockets: string[] = [];
+    page.on("websocket", (socket) => sockets.push(new URL(socket.url()).pathname));
+    await page.goto(site.origin);
+    const panel = (name: string) => page.getByRole("region", { name });
+    const click = (name: string) => page.getByRole("button", { name }).click();
+    const here = (user: string) => [...witness.members.keys()].includes(user);
+    await panel("side").getByText("side: connected, 1").waitFor();
+    await page.getByText("connection: connected, connected, ann").waitFor();
+    if (!isPlugin) await page.getByText("provided: connected").waitFor();
+    await panel("left").getByText("shared: connected, 2").waitFor();
+    await panel("left").getByText("first").first().waitFor();
+    // The second component gets what the first has received.
+    await click("2 panels");
+    await panel("right").getByText("shared: connected, 2").waitFor();
+    await panel("right").getByText("first").first().waitFor();
+    expect(sockets).toEqual(["/v1/socket"]);
+
+    line.drop();
+    await witness.publish("meanwhile");
+    for (const name of ["left", "right"]) await panel(name).getByText("meanwhile").first().waitFor();
+
+    await click("Show another room");
+    await panel("left").getByText("another: connected, 1").waitFor();
+    expect(here("ann")).toBe(true);
+    await click("0 panels");
+    while (here("ann")) await new Promise((resolve) => witness.on("members", resolve));
+    await panel("side").getByText("side: connected, 1").waitFor();
+    await click("2 panels");
+    await panel("right").getByText("shared: connected, 2").waitFor();
+    await click("Sign in as bob");
+    while (!here("bob") || here("ann")) await new Promise((resolve) => witness.on("members", resolve));
+    await panel("right").getByText("shared: connected, 2").waitFor();
+    await page.getByText("connection: connected, connected, bob").waitFor();
+    await page.evaluate("end()");
+    while (here("bob")) await new Promise((resolve) => witness.on("members", resolve));
+    expectNoConsoleErrors(page, /WebSocket|ERR_|Failed to|CORS|a request to \S+/);
+  });
+});
