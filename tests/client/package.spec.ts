@@ -193,7 +193,9 @@ describe("the types", () => {
     const code = `
       import { createSnug, joinRoom, type MessageOf, type Room, type Session } from "snug-client";
       import { SnugProvider, useRoom, useSnug } from "snug-client/react";
+      import * as svelte from "snug-client/svelte";
       import * as vue from "snug-client/vue";
+      import { derived, type Readable } from "svelte/store";
       import { createApp, ref } from "vue";
       interface Lobby {
         messages: { chat: { text: string }; poll: { options: readonly string[] }; "": number };
@@ -236,6 +238,13 @@ describe("the types", () => {
         return [messages.value.map(show), shared.error.value?.code.trim(), status.value.trim()];
       };
       createApp({}).use(vue.snugPlugin, { url: "https://chat.example.com" });
+      const connection = svelte.snugStore({ url: undefined, user: "ann" });
+      const stores: Readable<svelte.RoomView<Lobby>>[] = [
+        svelte.roomStore<Lobby>({ room: "lobby" as string | null, keep: 9 }),
+        connection.room<Lobby>("lobby", { last: 5 }),
+      ];
+      export const inSvelte = derived([...stores], (views) => views.map(({ messages }) => messages.map(show)));
+      export const inStatus = derived(connection, ({ status, snug }) => snug?.status ?? status.trim());
       export const provided = [SnugProvider({ snug }), SnugProvider({ options: { user: "ann" }, children: "text" })];`;
     expect(check(code)).toBe("");
   });

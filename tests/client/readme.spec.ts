@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import * as client from "snug-client";
 import * as server from "snug-client/server";
+import { type SnugStoreOptions, snugStore } from "snug-client/svelte";
 import { Webhook } from "standardwebhooks";
 import { afterAll, expect, it } from "vitest";
 import { WebSocket } from "ws";
@@ -55,6 +56,8 @@ it("runs the examples of the client's README", async () => {
     joinRoom: (options: client.RoomOptions) => client.joinRoom({ ...options, url: worker.origin }),
     createSnug: (options: client.SessionOptions) => client.createSnug({ ...options, url: worker.origin }),
     fetch: async (path: string) => new Response(path === "/chat-token" ? await token(moderator) : undefined),
+    snugStore: (options: SnugStoreOptions) => snugStore({ ...options, url: worker.origin }),
+    getToken: () => token(moderator),
     botToken: () => token({ sub: "bot" }),
     console: { log },
     WebSocket,
@@ -65,14 +68,18 @@ it("runs the examples of the client's README", async () => {
   const afterExample: Record<number, string> = {
     7: "await wait(/here: .*Bob/);",
     8: 'bob.signal({}, { event: "typing" }); await wait(/bob is typing/);',
-    15: `await receive(await received("room.events", { events: [{ seq: 7, type: "member.joined" }] }));
+    16: `await receive(await received("room.events", { events: [{ seq: 7, type: "member.joined" }] }));
       const proposed = { messages: [{ data: "spam" }, { data: "hello" }] };
       console.log(await (await receive(await received("room.publish", proposed))).json(), annsToken);`,
   };
   const code = examples
-    .map((example, index) => example.replace(/^import .*$/gm, "") + (afterExample[index] ?? ""))
+    .map(
+      (example, index) =>
+        example.replace(/^import .*$/gm, "").replaceAll("export const", "const") +
+        (afterExample[index] ?? ""),
+    )
     // Another example calls its own object "snug", too.
-    .map((example) => (example.includes("createSnug(") ? `{ ${example} }` : example))
+    .map((example) => (/createSnug\(|snugStore\(/.test(example) ? `{ ${example} }` : example))
     .join("\n");
   const names = Object.keys(globals);
   const run = new Function(...names, `return (async () => { ${code} })();`);

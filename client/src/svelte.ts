@@ -1,0 +1,162 @@
+// Svelte stores of rooms and connections. They need no code of Svelte, and work with any of its versions.
+
+import type { RoomOptions, SessionOptions } from "./options.js";
+import { joinRoom } from "./room.js";
+import type { RoomTypes } from "./room-types.js";
+import {
+  initialSnugView,
+  initialView,
+  RoomStore,
+  type RoomView,
+  type RoomViewSettings,
+  type SessionStores,
+  type SnugView,
+  storesOf,
+} from "./room-view.js";
+import { createSnug, type Session } from "./session.js";
+
+export type { RoomView, SnugView } from "./room-view.js";
+
+/** A store that can be read: that of `svelte/store`. */
+export interface Readable<T> {
+  /** Calls `run` with the value now and after each change, until the returned function is called. */
+  subscribe(this: void, run: (value: T) => void, invalidate?: () => void): () => void;
+}
+
+/** Options of `roomStore`: those of `joinRoom`, and `keep`. */
+export interface RoomStoreOptions extends Omit<RoomOptions, "room">, Pick<RoomViewSettings, "keep"> {
+  /**
+   * Name of the room. If it is `undefined` or `null`, for example because the page's address is not known yet, the
+   * store waits: for another store with a name.
+   */
+  room: string | null | undefined;
+}
+
+/** Settings of `SnugStore.room`: those of `Session.room`, and `keep`. */
+export interface RoomStoreSettings extends RoomViewSettings {}
+
+/** A session, or the options for one. */
+export interface SnugStoreOptions extends SessionOptions {
+  /** A session of `createSnug`, which the store does not close. Other options then have no effect. */
+  snug?: Session;
+}
+
+/** A store of a connection with many rooms. */
+export interface SnugStore extends Readable<SnugView> {
+  /** Returns a store of a room on this connection. Stores of the same room share it and its messages. */
+  room<Types extends RoomTypes = RoomTypes>(
+    this: void,
+    name: string | null | undefined,
+    settings?: RoomStoreSettings,
+  ): Readable<RoomView<Types>>;
+}
+
+/**
+ * Returns a store of a room, which has a connection of its own. It joins the room after the first subscription, and
+ * leaves it after the last one has ended. On a server, nothing connects.
+ *
+ * If messages are lost and cannot be recovered, `messages` is cleared and reloaded with the newest ones.
+ */
+export function roomStore<Types extends RoomTypes = RoomTypes>(
+  options: RoomStoreOptions,
+): Readable<RoomView<Types>> {
+  const store = storeOf(initialView, (set) => {
+    const { room, keep, ...others } = options;
+    if (room === undefined || room === null) return undefined;
+    return show(new RoomStore(joinRoom({ ...others, room }), { keep }), set);
+  });
+  return store as Readable<RoomView> as Readable<RoomView<Types>>;
+}
+
+/**
+ * Returns a store of a connection for many rooms: `snug.room(name)`. It connects after the first subscription to it or
+ * to one of its rooms, and closes the connection after the last one has ended. On a server, nothing connects.
+ */
+export function snugStore({ snug, ...options }: SnugStoreOptions = {}): SnugStore {
+  let session: Session | undefined;
+  let uses = 0;
+  const open = (): SessionStores => {
+    uses++;
+    session ??= snug ?? createSnug(options);
+    return storesOf(session);
+  };
+  const close = () => {
+    uses--;
+    // Another component may subscribe in the same task.
+    queueMicrotask(() => {
+      if (uses > 0) return;
+      if (!snug) session?.close();
+      session = undefined;
+    });
+  };
+  const { subscribe } = storeOf(initialSnugView, (set) => {
+    const stores = open();
+    set(stores.getView());
+    const unsubscribe = stores.subscribe(() => set(stores.getView()));
+    return () => {
+      unsubscribe();
+      close();
+    };
+  });
+  const room: SnugStore["room"] = (name, settings = {}) => {
+    const store = storeOf(initialView, (set) => {
+      if (name === undefined || name === null) return undefined;
+      const leave = show(open().open(name, settings), set);
+      return () => {
+        leave();
+        close();
+      };
+    });
+    return store as Readable<never>;
+  };
+  return { subscribe, room };
+}
+
+/** Passes a room's views to `set`. Returns a function that leaves the room. */
+function show(store: RoomStore, set: (view: RoomView) => void): () => void {
+  set(store.view);
+  const unsubscribe = store.subscribe(() => set(store.view));
+  return () => {
+    unsubscribe();
+    store.leave();
+  };
+}
+
+/**
+ * Returns a store that starts after the first subscription, and stops after the last one has ended.
+ *
+ * Both are delayed until the current task has ended: a page first renders the same as the server, and a component that
+ * follows another one continues with its room. A server has no `document`, and starts nothing.
+ */
+function storeOf<T>(initial: T, start: (set: (value: T) => void) => (() => void) | undefined): Readable<T> {
+  let value = initial;
+  let stop: (() => void) | undefined;
+  let isStarted = false;
+  const subscribers = new Set<{ run: (value: T) => void }>();
+  const set = (next: T) => {
+    value = next;
+    for (const { run } of [...subscribers]) run(value);
+  };
+  const update = () => {
+    const isNeeded = subscribers.size > 0 && typeof document !== "undefined";
+    if (isNeeded === isStarted) return;
+    isStarted = isNeeded;
+    if (isStarted) stop = start(set);
+    else {
+      stop?.();
+      value = initial;
+    }
+  };
+  return {
+    subscribe(run) {
+      const subscriber = { run };
+      subscribers.add(subscriber);
+      run(value);
+      queueMicrotask(update);
+      return () => {
+        subscribers.delete(subscriber);
+        queueMicrotask(update);
+      };
+    },
+  };
+}

@@ -1,0 +1,292 @@
+// The Svelte stores in a browser, on a page of another origin: the component from the client's README; and on a server.
+
+import { readFileSync } from "node:fs";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { expectNoConsoleErrors, hasChromium, newContext, open, startBrowser } from "../support/browser.js";
+import { type Application, bundle, render } from "../support/components.js";
+import { type FaultyLine, startFaultyLine } from "../support/faults.js";
+import { joinAndConnect } from "../support/rooms.js";
+import { type Site, startSite } from "../support/site.js";
+import { token } from "../support/tokens.js";
+import { startWorker, type Worker } from "../support/worker.js";
+
+const readme = readFileSync(new URL("../../client/README.md", import.meta.url), "utf8");
+const [lobby = ""] = [...readme.matchAll(/^```svelte\n(.*?)^```$/gms)].map(([, text = ""]) => text);
+
+const MOUNT = `
+  import { mount } from "svelte";
+  import Page from "./Page.svelte";
+  mount(Page, { target: document.getElementById("root") });`;
+
+const MOUNT_4 = `
+  import Page from "./Page.svelte";
+  new Page({ target: document.getElementById("root") });`;
+
+/** Returns the component of the README in a page that can unmount it. */
+const pageOfLobby = (url: string, jwt: string): Application => ({
+  components: {
+    "Lobby.svelte": lobby.replace(
+      'room: "lobby"',
+      `room: "lobby", url: "${url}", backoff: { minMs: 20, maxMs: 100 }, timeoutMs: 500, keep: 3`,
+    ),
+    "Page.svelte": `
+      <script>
+        import Lobby from "./Lobby.svelte";
+        let isMounted = $state(true);
+      </script>
+      {#if isMounted}<Lobby getToken={() => ${JSON.stringify(jwt)}} />{/if}
+      <button onclick={() => (isMounted = !isMounted)}>Mount or unmount</button>`,
+  },
+  script: MOUNT,
+});
+
+/** Returns a page whose room's name and user change. */
+const pageOfChanges = (url: string, tokens: Record<string, string>): Application => ({
+  components: {
+    "Page.svelte": `
+      <script>
+        import { roomStore } from "snug-client/svelte";
+        const tokens = ${JSON.stringify(tokens)};
+        let name = $state();
+        let user = $state("ann");
+        const view = $derived(roomStore({
+          room: name, user, url: ${JSON.stringify(url)}, getToken: () => tokens[user], last: 9,
+        }));
+      </script>
+      <p>{$view.room ? $view.room.name : "no room"}: {$view.status}, {$view.count}, {$view.room?.user}</p>
+      <ul>{#each $view.messages as { offset, data } (offset)}<li>{data}</li>{/each}</ul>
+      {#each ["lobby", "other", null] as next}
+        <button onclick={() => (name = next)}>Go to {String(next)}</button>
+      {/each}
+      <button onclick={() => (user = "bob")}>Sign in as bob</button>
+      <button onclick={() => $view.room.publish("hello of " + user)}>Say hello</button>`,
+  },
+  script: MOUNT,
+});
+
+/** Returns the same page for Svelte 4. */
+const pageOfChangesIn4 = (url: string, tokens: Record<string, string>): Application => {
+  const { components } = pageOfChanges(url, tokens);
+  const page = (components["Page.svelte"] ?? "")
+    .replace(/\$state\((.*?)\)/g, "$1")
+    .replace("let name = ;", "let name;")
+    .replace(/const view = \$derived\((.*?\}\))\);/s, "$: view = $1;")
+    .replaceAll("onclick=", "on:click=");
+  return { components: { "Page.svelte": page }, script: MOUNT_4, svelte: 4 };
+};
+
+/** Returns a page with two panels, which show rooms over one connection. */
+const pageOfPanels = (url: string, tokens: Record<string, string>): Application => ({
+  components: {
+    "Panel.svelte": `
+      <script>
+        import { snug } from "state";
+        let { title, name, getToken } = $props();
+        const view = $derived(snug.room(name, { last: 10, getToken }));
+      </script>
+      <section aria-label={title}>
+        <p>{$view.room?.name}: {$view.status}, {$view.count}</p>
+        <ul>{#each $view.messages as { offset, data } (offset)}<li>{data}</li>{/each}</ul>
+      </section>`,
+    "Page.svelte": `
+      <script>
+        import Panel from "./Panel.svelte";
+        import { snug, tokens } from "state";
+        let panels = $state(1);
+        let name = $state("shared");
+        let hasConnection = $state(true);
+      </script>
+      {#if hasConnection}<p>connection: {$snug.snug?.status}, {$snug.status}, {$snug.user}</p>{/if}
+      {#if hasConnection}<Panel title="side" name="side" getToken={() => tokens.side} />{/if}
+      {#if panels > 0}<Panel title="left" {name} />{/if}
+      {#if panels > 1}<Panel title="right" name="shared" />{/if}
+      {#each [0, 1, 2] as count}<button onclick={() => (panels = count)}>{count} panels</button>{/each}
+      <button onclick={() => (name = "another")}>Show another room</button>
+      <button onclick={() => (hasConnection = false)}>Hide the connection</button>`,
+  },
+  modules: {
+    state: `
+      import { snugStore } from "snug-client/svelte";
+      export const tokens = ${JSON.stringify(tokens)};
+      export const snug = snugStore({ url: ${JSON.stringify(url)}, user: "ann", getToken: () => tokens.ann });`,
+  },
+  script: MOUNT,
+});
+
+/** Renders a page on a server. */
+async function renderPage(page: string, svelte: 4 | 5 = 5): Promise<string> {
+  const scripts = {
+    4: 'import Page from "./Page.svelte"; export const { html } = Page.render();',
+    5: `
+      import { render } from "svelte/server";
+      import Page from "./Page.svelte";
+      export const html = render(Page).body;`,
+  };
+  const application = { components: { "Page.svelte": page }, script: scripts[svelte], svelte };
+  return render(await bundle(application, "server"));
+}
+
+describe.each([4, 5] as const)("on a server, with Svelte %i", (version) => {
+  it.each(["undefined", "null", '"lobby"'])("roomStore renders for the room %s", async (name) => {
+    const page = `
+      <script>
+        import { roomStore } from "snug-client/svelte";
+        const view = roomStore({ room: ${name}, url: "https://snug.example" });
+        const end = view.subscribe(() => {});
+        view.subscribe(() => {});
+        end();
+      </script>
+      <p>{String($view.room)}, {$view.status}, {$view.messages.length}, {$view.count}</p>`;
+    expect(await renderPage(page, version)).toBe("<p>undefined, connecting, 0, 0</p>");
+  });
+
+  it("snugStore renders with its rooms", async () => {
+    const page = `
+      <script>
+        import { snugStore } from "snug-client/svelte";
+        const snug = snugStore({ url: "https://snug.example" });
+        const view = snug.room("lobby");
+      </script>
+      <p>{$snug.status}, {$view.status}, {$view.messages.length}</p>`;
+    expect(await renderPage(page, version)).toBe("<p>connecting, connecting, 0</p>");
+  });
+});
+
+describe.skipIf(!hasChromium)("in a browser", () => {
+  let browser: Browser;
+  let worker: Worker;
+  let line: FaultyLine;
+  let site: Site;
+  let code = "";
+
+  beforeAll(async () => {
+    site = await startSite(({ path }) =>
+      path === "/page.js"
+        ? { headers: { "content-type": "text/javascript" }, body: code }
+        : {
+            headers: { "content-type": "text/html" },
+            body: '<!doctype html><link rel="icon" href="data:,"><div id="root"></div><script src="/page.js"></script>',
+          },
+    );
+    worker = await startWorker({
+      ALLOWED_ORIGINS: site.origin,
+      HISTORY_MESSAGES_MAX: 5,
+      PRESENCE_GRACE_MS: 0,
+    });
+    line = await startFaultyLine(worker.origin);
+    browser = await startBrowser();
+  });
+  afterAll(async () => {
+    await browser.close();
+    await line[Symbol.asyncDispose]();
+    await site.close();
+    await worker.dispose();
+  });
+
+  it("roomStore shows a room, keeps its newest messages after lost connections, and leaves on unmount", async () => {
+    code = await bundle(pageOfLobby(line.origin, await token({ sub: "ann" })), "browser");
+    const bob = await joinAndConnect(worker.origin, "lobby", { user: "bob" });
+    await bob.publish("before");
+    const page = await open(await newContext(browser), site.origin);
+    await page.getByText("connected: ann, bob").waitFor();
+    await page.getByText("bob: before").waitFor();
+    await page.getByRole("button", { name: "Say hello" }).click();
+    await page.getByText("ann: hello").waitFor();
+    const items = () => page.getByRole("listitem").allTextContents();
+
+    // More messages than the room stores: the rendered list has no gap.
+    line.refuse(true);
+    line.drop();
+    for (let n = 1; n <= 10; n++) await bob.publish(n);
+    line.refuse(false);
+    await page.getByText("bob: 10").waitFor();
+    expect(await items()).toEqual(["bob: 8", "bob: 9", "bob: 10"]);
+
+    const click = () => page.getByRole("button", { name: "Mount or unmount" }).click();
+    await click();
+    while (bob.members.has("ann")) await new Promise((resolve) => bob.on("members", resolve));
+    await click();
+    while (!bob.members.has("ann")) await new Promise((resolve) => bob.on("members", resolve));
+    await page.getByText("connected: ann, bob").waitFor();
+    // Only refused and dropped connections are logged to the console.
+    expectNoConsoleErrors(page, /WebSocket|ERR_|Failed to|CORS|a request to \S+/);
+  });
+
+  it.each([
+    [5, pageOfChanges],
+    [4, pageOfChangesIn4],
+  ])("stores follow the room's name and the user in Svelte %i", async (_, pageOf) => {
+    const tokens = { ann: await token({ sub: "ann" }), bob: await token({ sub: "bob" }) };
+    code = await bundle(pageOf(worker.origin, tokens), "browser");
+    const page = await open(await newContext(browser), site.origin);
+    const click = (name: string) => page.getByRole("button", { name }).click();
+    await page.getByText("no room: connecting, 0").waitFor();
+    await click("Go to lobby");
+    await page.getByText("lobby: connected, 1, ann").waitFor();
+    const witness = await joinAndConnect(worker.origin, "lobby", { user: "witness" });
+    await page.getByText("lobby: connected, 2, ann").waitFor();
+    await click("Go to other");
+    await page.getByText("other: connected, 1, ann").waitFor();
+    while (witness.members.has("ann")) await new Promise((resolve) => witness.on("members", resolve));
+    await click("Say hello");
+    await page.getByText("hello of ann").last().waitFor();
+    await click("Sign in as bob");
+    await page.getByText("other: connected, 1, bob").waitFor();
+    await click("Say hello");
+    await page.getByText("hello of bob").last().waitFor();
+    await click("Go to null");
+    await page.getByText("no room: connecting, 0").waitFor();
+    expectNoConsoleErrors(page, /a request to \S+/);
+  });
+
+  it("snugStore shares one connection and each room between components", async () => {
+    // The connection's token does not grant the room at the side, which has a token of its own.
+    const tokens = {
+      ann: await token({ sub: "ann", rooms: ["shared", "another"] }),
+      side: await token({ sub: "ann", rooms: ["side"] }),
+    };
+    code = await bundle(pageOfPanels(line.origin, tokens), "browser");
+    const witness = await joinAndConnect(worker.origin, "shared", { user: "witness" });
+    await witness.publish("first");
+    const page = await newContext(browser).then((context) => open(context, "about:blank"));
+    const sockets: string[] = [];
+    page.on("websocket", (socket) => sockets.push(new URL(socket.url()).pathname));
+    await page.goto(site.origin);
+    const panel = (name: string) => page.getByRole("region", { name });
+    const click = (name: string) => page.getByRole("button", { name }).click();
+    const untilLeft = async () => {
+      while (witness.members.has("ann")) await new Promise((resolve) => witness.on("members", resolve));
+    };
+    await panel("side").getByText("side: connected, 1").waitFor();
+    await page.getByText("connection: connected, connected, ann").waitFor();
+    await panel("left").getByText("shared: connected, 2").waitFor();
+    await panel("left").getByText("first").waitFor();
+    // The second component gets what the first has received.
+    await click("2 panels");
+    await panel("right").getByText("shared: connected, 2").waitFor();
+    await panel("right").getByText("first").waitFor();
+    expect(sockets).toEqual(["/v1/socket"]);
+
+    line.drop();
+    await witness.publish("meanwhile");
+    for (const name of ["left", "right"]) {
+      await panel(name).getByText("meanwhile").waitFor();
+      expect(await panel(name).getByRole("listitem").allTextContents()).toEqual(["first", "meanwhile"]);
+    }
+
+    await click("Show another room");
+    await panel("left").getByText("another: connected, 1").waitFor();
+    expect([...witness.members.keys()]).toContain("ann");
+    await click("0 panels");
+    await untilLeft();
+    await page.getByText("connection: connected, connected, ann").waitFor();
+    // A room alone holds the connection, too, which closes after the last one.
+    await click("2 panels");
+    await click("Hide the connection");
+    await panel("right").getByText("shared: connected, 2").waitFor();
+    await click("0 panels");
+    await untilLeft();
+    expectNoConsoleErrors(page, /WebSocket|ERR_|Failed to|CORS|a request to \S+/);
+  });
+});
