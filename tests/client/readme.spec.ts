@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import * as client from "snug-client";
 import * as server from "snug-client/server";
 import { type SnugStoreOptions, snugStore } from "snug-client/svelte";
+import { TestServer } from "snug-client/testing";
 import { Webhook } from "standardwebhooks";
 import { afterAll, expect, it } from "vitest";
 import { WebSocket } from "ws";
@@ -56,6 +57,7 @@ it("runs the examples of the client's README", async () => {
     joinRoom: (options: client.RoomOptions) => client.joinRoom({ ...options, url: worker.origin }),
     createSnug: (options: client.SessionOptions) => client.createSnug({ ...options, url: worker.origin }),
     fetch: async (path: string) => new Response(path === "/chat-token" ? await token(moderator) : undefined),
+    TestServer,
     snugStore: (options: SnugStoreOptions) => snugStore({ ...options, url: worker.origin }),
     getToken: () => token(moderator),
     botToken: () => token({ sub: "bot" }),
@@ -79,7 +81,7 @@ it("runs the examples of the client's README", async () => {
         (afterExample[index] ?? ""),
     )
     // Another example calls its own object "snug", too.
-    .map((example) => (/createSnug\(|snugStore\(/.test(example) ? `{ ${example} }` : example))
+    .map((example) => (/createSnug\(|snugStore\(|TestServer\(/.test(example) ? `{ ${example} }` : example))
     .join("\n");
   const names = Object.keys(globals);
   const run = new Function(...names, `return (async () => { ${code} })();`);
@@ -94,6 +96,7 @@ it("runs the examples of the client's README", async () => {
     "1 hello",
     "1 server We are open",
     "7 member.joined",
+    "2 messages of ann",
   ]);
   const response = { decisions: [{ allow: false, reason: "no spam, please" }, { allow: true }] };
   const [annsToken = ""] = printed.flatMap((line) => line.split(`${JSON.stringify(response)} `)[1] ?? []);

@@ -1,0 +1,632 @@
+// The server in memory of `snug-client/testing`: the same scripts give the same results on it and on the Worker.
+
+import { createSnug, joinRoom, type Room, type RoomOptions, type SessionOptions } from "snug-client";
+import { Snug } from "snug-client/server";
+import { TestServer, type TestTokenOptions } from "snug-client/testing";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { type FaultyLine, startFaultyLine } from "../support/faults.js";
+import { newRoom } from "../support/join-request.js";
+import {
+  collect,
+  dataOf,
+  errorCodeOf,
+  nextEvent,
+  recordEvents,
+  untilConnected,
+  untilDisconnected,
+  untilOffset,
+} from "../support/rooms.js";
+import { SECRET, token } from "../support/tokens.js";
+import { startWorker, type Worker } from "../support/worker.js";
+
+/** A server under test. */
+interface Backend {
+  /** Options with which a user connects. */
+  options(user: string, claims?: TestTokenOptions): SessionOptions;
+  /** Publishes as the application's back end. */
+  publish(
+    room: string,
+    message: { data: string; user: string; event?: string; key?: string },
+  ): Promise<unknown>;
+  kick(room: string, user: string, reason: string): Promise<unknown>;
+  ban(room: string, user: string): Promise<unknown>;
+  unban(room: string, user: string): Promise<unknown>;
+  members(room: string): Promise<string[]>;
+  /** Drops all connections. */
+  disconnect(): void;
+}
+
+let worker: Worker;
+let line: FaultyLine;
+beforeAll(async () => {
+  worker = await startWorker({ PRESENCE_GRACE_MS: 0 });
+  line = await startFaultyLine(worker.origin);
+});
+afterAll(async () => {
+  await line[Symbol.asyncDispose]();
+  await worker.dispose();
+});
+
+const backoff = { minMs: 5, maxMs: 20 };
+const quick = { backoff, timeoutMs: 5_000 };
+
+function realBackend(): Backend {
+  const snug = new Snug({ url: worker.origin, secret: SECRET });
+  return {
+    options: (user, claims) => ({
+      ...quick,
+      url: line.origin,
+      getToken: () => token({ sub: user, ...claims }),
+    }),
+    publish: (room, message) => snug.publish(room, message),
+    kick: (room, user, reason) => snug.kick(room, user, { reason }),
+    ban: (room, user) => snug.ban(room, user, { seconds: 60 }),
+    unban: (room, user) => snug.unban(room, user),
+    members: async (room) => (await snug.members(room)).members.map(({ user }) => user),
+    disconnect: () => line.drop(),
+  };
+}
+
+function testBackend(server = new TestServer()): Backend {
+  return {
+    options: (user, claims) => ({
+      ...quick,
+      url: "https://snug.example",
+      getToken: server.tokenFor(user, claims),
+      WebSocket: server.WebSocket,
+    }),
+    publish: async (room, message) => server.room(room).publish(message),
+    kick: async (room, user, reason) => server.room(room).kick(user, { reason }),
+    ban: async (room, user) => server.room(room).ban(user, { seconds: 60 }),
+    unban: async (room, user) => server.room(room).unban(user),
+    members: async (room) => server.room(room).members.map(({ user }) => user),
+    disconnect: () => server.disconnect(),
+  };
+}
+
+const BACKENDS = { "the Worker": realBackend, TestServer: () => testBackend() };
+const WAYS = ["a socket of its own", "a connection with many rooms"] as const;
+const CASES = Object.keys(BACKENDS).flatMap((name) =>
+  WAYS.map((way) => [name as keyof typeof BACKENDS, way] as const),
+);
+
+describe.each(CASES)("%s, with %s,", (name, way) => {
+  let backend: Backend;
+  let roomName = "";
+  beforeEach(() => {
+    backend = BACKENDS[name]();
+    roomName = newRoom();
+  });
+
+  /** Joins the room, until the test ends. */
+  function join(user: string, options: Partial<RoomOptions> = {}, claims?: TestTokenOptions): Room {
+    const given = { ...backend.options(user, claims), ...options };
+    let room: Room;
+    if (way === WAYS[0]) room = joinRoom({ ...given, room: roomName });
+    else {
+      const session = createSnug(given);
+      session.on("error", () => {});
+      session.on("status", () => {});
+      onTestFinished(() => session.close());
+      room = session.room(roomName, options);
+    }
+    room.on("status", () => {});
+    room.on("error", () => {});
+    onTestFinished(() => room.leave());
+    return room;
+  }
+
+  async function joined(
+    user: string,
+    options?: Partial<RoomOptions>,
+    claims?: TestTokenOptions,
+  ): Promise<Room> {
+    const room = join(user, options, claims);
+    await untilConnected(room);
+    return room;
+  }
+
+  it("numbers, acknowledges and delivers messages, with the key only to their author", async () => {
+    const [ann, bob] = [await joined("ann"), await joined("bob")];
+    const [toAnn, toBob] = [recordEvents(ann, "message"), recordEvents(bob, "message")];
+    expect(await ann.publish({ text: "one" }, { event: "chat", key: "k" })).toMatchObject({ offset: 1 });
+    expect(await bob.publish("two")).toMatchObject({ offset: 2 });
+    await Promise.all([untilOffset(ann, 2), untilOffset(bob, 2)]);
+    const first = {
+      offset: 1,
+      user: "ann",
+      event: "chat",
+      data: { text: "one" },
+      connection: ann.connection,
+    };
+    expect(toAnn[0]).toMatchObject({ ...first, key: "k" });
+    expect(toBob[0]).toMatchObject(first);
+    expect(toBob[0]).not.toHaveProperty("key");
+    expect(toAnn[1]).toMatchObject({ offset: 2, user: "bob", data: "two" });
+    expect(toAnn[1]).not.toHaveProperty("event");
+  });
+
+  it("stores a message with the same key once for each user", async () => {
+    const ann = await joined("ann");
+    const first = await ann.publish("one", { key: "k" });
+    expect(await ann.publish("again", { key: "k" })).toEqual({ ...first, duplicate: true });
+    expect((await (await joined("bob")).publish("other", { key: "k" })).offset).toBe(2);
+    await backend.publish(roomName, { user: "ann", data: "over HTTP", key: "k" });
+    await backend.publish(roomName, { user: "cho", data: "three", key: "k" });
+    expect(dataOf(await collect(ann.history({ after: 0 })))).toEqual(["one", "other", "three"]);
+  });
+
+  it("delivers messages of the back end without a connection", async () => {
+    const ann = await joined("ann");
+    const message = nextEvent(ann, "message");
+    await backend.publish(roomName, { user: "bot", data: "hi", event: "news", key: "k" });
+    expect(await message).toEqual({
+      type: "message",
+      offset: 1,
+      time: expect.any(Number),
+      user: "bot",
+      event: "news",
+      data: "hi",
+    });
+  });
+
+  it("sends no own messages without echo, and all after a lost connection", async () => {
+    const ann = await joined("ann", { echo: false });
+    const received = recordEvents(ann, "message");
+    await ann.publish("own");
+    await backend.publish(roomName, { user: "bob", data: "other" });
+    await untilOffset(ann, 2);
+    expect(dataOf(received)).toEqual(["other"]);
+  });
+
+  it("replays missed messages after a lost connection, each once", async () => {
+    const ann = await joined("ann");
+    const received = recordEvents(ann, "message");
+    await ann.publish(1);
+    await untilOffset(ann, 1);
+    const lost = nextEvent(ann, "status");
+    backend.disconnect();
+    expect(await lost).toMatchObject({ status: "connecting", error: { code: "connection_lost" } });
+    await backend.publish(roomName, { user: "bob", data: "2" });
+    await ann.publish(3);
+    await untilOffset(ann, 3);
+    expect(dataOf(received)).toEqual([1, "2", 3]);
+    expect(received.map((message) => message.key !== undefined)).toEqual([true, false, true]);
+  });
+
+  it("replays the newest messages on a first join", async () => {
+    for (const data of ["1", "2", "3"]) await backend.publish(roomName, { user: "bob", data });
+    const ann = join("ann", { last: 2 });
+    const received = recordEvents(ann, "message");
+    await untilOffset(ann, 3);
+    expect(dataOf(received)).toEqual(["2", "3"]);
+    const cho = await joined("cho", { last: 2 }, { rooms: { "*": ["receive", "publish"] } });
+    const toCho = recordEvents(cho, "message");
+    await cho.publish("4");
+    await untilOffset(cho, 4);
+    expect(dataOf(toCho)).toEqual(["4"]);
+  });
+
+  it("returns history in pages, in both directions", async () => {
+    for (const data of ["1", "2", "3", "4", "5"]) await backend.publish(roomName, { user: "bob", data });
+    const ann = await joined("ann");
+    const read = async (options: object) => dataOf(await collect(ann.history({ pageSize: 2, ...options })));
+    expect(await read({})).toEqual(["5", "4", "3", "2", "1"]);
+    expect(await read({ before: 3 })).toEqual(["2", "1"]);
+    expect(await read({ after: 2 })).toEqual(["3", "4", "5"]);
+    expect(await read({ after: 5 })).toEqual([]);
+  });
+
+  it("announces members with their profiles and states", async () => {
+    const ann = await joined("ann", {}, { info: { name: "Ann" } });
+    const bob = join("bob", {}, { info: { name: "Bob" } });
+    while (!ann.members.has("bob")) await nextEvent(ann, "members");
+    await untilConnected(bob);
+    expect([...bob.members.keys()]).toEqual(["ann", "bob"]);
+    expect(ann.members.get("bob")).toEqual({
+      user: "bob",
+      info: { name: "Bob" },
+      since: expect.any(Number),
+      connections: 1,
+      state: {},
+    });
+    expect(ann.count).toBe(2);
+    bob.setState({ typing: true });
+    await nextEvent(ann, "members");
+    expect(ann.members.get("bob")?.state).toEqual({ [`${bob.connection}`]: { typing: true } });
+    // A second connection is no second member, and shows the state of the first.
+    const second = await joined("bob");
+    expect(second.members.get("bob")).toMatchObject({ connections: 2, info: {} });
+    expect(Object.values(second.members.get("bob")?.state ?? {})).toEqual([{ typing: true }]);
+    bob.leave();
+    while (Object.keys(ann.members.get("bob")?.state ?? {}).length > 0) await nextEvent(ann, "members");
+    expect(await backend.members(roomName)).toEqual(["ann", "bob"]);
+    second.leave();
+    while (ann.members.has("bob")) await nextEvent(ann, "members");
+    expect(ann.count).toBe(1);
+  });
+
+  it("announces a leave when the connection is lost, and the state again after it", async () => {
+    const ann = await joined("ann");
+    ann.setState({ x: 1 });
+    await nextEvent(ann, "members");
+    backend.disconnect();
+    await nextEvent(ann, "status", ({ status }) => status === "connected");
+    await nextEvent(ann, "members", (members) => Object.keys(members.get("ann")?.state ?? {}).length > 0);
+    expect(Object.values(ann.members.get("ann")?.state ?? {})).toEqual([{ x: 1 }]);
+  });
+
+  it("sends signals to other connections, or to some users", async () => {
+    const [ann, bob, cho] = [await joined("ann"), await joined("bob"), await joined("cho")];
+    const [toAnn, toBob, toCho] = [ann, bob, cho].map((room) => recordEvents(room, "signal"));
+    ann.signal({ on: true }, { event: "typing" });
+    ann.signal("psst", { to: ["cho"] });
+    await ann.publish("after");
+    await Promise.all([untilOffset(bob, 1), untilOffset(cho, 1)]);
+    const signal = { type: "signal", user: "ann", connection: ann.connection };
+    expect(toAnn).toEqual([]);
+    expect(toBob).toEqual([{ ...signal, event: "typing", data: { on: true } }]);
+    expect(toCho).toEqual([
+      { ...signal, event: "typing", data: { on: true } },
+      { ...signal, data: "psst" },
+    ]);
+  });
+
+  it("grants what the token says, by the most specific pattern", async () => {
+    const rooms = { "*": [], "room:*": ["receive", "history"] } as const;
+    const ann = await joined("ann", {}, { rooms });
+    expect([...ann.can].sort()).toEqual(["history", "receive"]);
+    expect(ann.members.size).toBe(0);
+    expect(await errorCodeOf(ann.publish("no"))).toBe("forbidden");
+    expect(await errorCodeOf(ann.kick("bob"))).toBe("forbidden");
+    const error = nextEvent(ann, "error");
+    ann.setState({ x: 1 });
+    expect((await error).code).toBe("forbidden");
+    const other = join("bob", {}, { rooms: { "*": ["receive"], [roomName]: [] } });
+    expect(await untilDisconnected(other)).toBe("room_forbidden");
+    expect(await untilDisconnected(join("cho", {}, { rooms: ["other"] }))).toBe("room_forbidden");
+  });
+
+  it("closes the connections of a kicked user, who can return, and refuses a banned one", async () => {
+    const [ann, bob] = [await joined("ann"), await joined("bob")];
+    const ended = nextEvent(bob, "status");
+    await backend.kick(roomName, "bob", "no spam, please");
+    expect((await ended).error).toMatchObject({ code: "kicked", message: "no spam, please" });
+    while (ann.members.has("bob")) await nextEvent(ann, "members");
+    const again = await joined("bob");
+    const banned = untilDisconnected(again);
+    await backend.ban(roomName, "bob");
+    expect(await banned).toBe("banned");
+    expect(await untilDisconnected(join("bob"))).toBe("banned");
+    await backend.unban(roomName, "bob");
+    await joined("bob");
+  });
+
+  it("lets a moderator kick", async () => {
+    const rooms = { "*": ["receive", "moderate"] } as const;
+    const ann = await joined("ann", {}, { rooms });
+    const bob = await joined("bob");
+    const ended = untilDisconnected(bob);
+    expect(await ann.kick("bob", { banSeconds: 60 })).toBe(1);
+    expect(await ended).toBe("banned");
+    expect(await ann.kick("nemo")).toBe(0);
+  });
+
+  it("refuses data that is not JSON, and a state that is no object", async () => {
+    const ann = await joined("ann");
+    expect(await errorCodeOf(ann.publish(undefined))).toBe("bad_command");
+    expect(await errorCodeOf(ann.publish("x".repeat(70_000)))).toBe("too_large");
+  });
+});
+
+/** Sends commands as they are, and records everything that comes back. */
+class Wire {
+  readonly #socket: WebSocket;
+  readonly #pushes: Record<string, unknown>[] = [];
+  #received = () => {};
+  #pings = 0;
+
+  constructor(Socket: typeof WebSocket, url: string, jwt: string) {
+    this.#socket = new Socket(url.replace("http", "ws"), ["snug.v1", `bearer.${jwt}`]);
+    this.#socket.onmessage = ({ data }) => {
+      for (const line of data.split("\n")) this.#pushes.push(JSON.parse(line));
+      this.#received();
+    };
+    onTestFinished(() => this.#socket.close());
+  }
+
+  send(line: object | string): void {
+    this.#socket.send(typeof line === "string" ? line : JSON.stringify(line));
+  }
+
+  /** Waits until the server has sent an object with these fields, and returns everything up to it. */
+  async take(fields: { type?: string; id?: string }): Promise<object[]> {
+    const found = () =>
+      this.#pushes.findIndex((push) => Object.entries(fields).every(([name, value]) => push[name] === value));
+    while (found() < 0) {
+      await new Promise<void>((resolve) => {
+        this.#received = resolve;
+      });
+    }
+    return this.#pushes.splice(0, found() + 1);
+  }
+
+  /** Returns everything that the server has sent by now, except the reply to this. */
+  async drain(more: object = {}): Promise<object[]> {
+    const id = `ping ${++this.#pings}`;
+    this.send({ type: "ping", id, ...more });
+    return (await this.take({ id })).slice(0, -1);
+  }
+}
+
+/** Replaces values that differ between runs, and texts for people. */
+function normalized(transcript: object[]): unknown {
+  const connections: string[] = [];
+  const nameOf = (id: string) => {
+    if (!connections.includes(id)) connections.push(id);
+    return `connection ${connections.indexOf(id) + 1}`;
+  };
+  const text = JSON.stringify(transcript, (name, value) => {
+    if (["time", "since", "expires"].includes(name)) return "a time";
+    if (name === "epoch") return "an epoch";
+    if (name === "message" || name === "limits" || name === "ref") return undefined;
+    return value;
+  });
+  return JSON.parse(text.replace(/"[0-9a-f]{16}"/g, (id) => JSON.stringify(nameOf(JSON.parse(id)))));
+}
+
+describe("on the wire", () => {
+  /** Runs a script on both servers, and compares what each sends. */
+  async function expectSame(
+    script: (
+      open: (path: string, user?: string) => Promise<Wire>,
+      tokenOf: typeof token,
+    ) => Promise<object[]>,
+  ) {
+    const server = new TestServer();
+    const room = newRoom();
+    const jwt = (claims = {}) => token({ info: { name: "A" }, ...claims });
+    const path = (text: string) => text.replace("ROOM", room);
+    const real = await script(
+      async (text, sub) => new Wire(WebSocket, `${worker.origin}${path(text)}`, await jwt({ sub })),
+      jwt,
+    );
+    const TestWebSocket = server.WebSocket as unknown as typeof WebSocket;
+    const tested = await script(
+      async (text, sub) => new Wire(TestWebSocket, `https://snug.example${path(text)}`, await jwt({ sub })),
+      jwt,
+    );
+    expect(real.length).toBeGreaterThan(20);
+    expect(normalized(tested)).toEqual(normalized(real));
+  }
+
+  const COMMANDS: (object | string)[] = [
+    { type: "publish", id: 1, event: "chat", key: "k", data: { text: "one" } },
+    { type: "publish", id: "again", event: "other", key: "k", data: "another" },
+    { type: "publish", data: null },
+    { type: "publish", id: 2 },
+    { type: "publish", id: 3, data: 3, unknown: true },
+    { type: "signal", id: 4, event: "typing", data: true },
+    { type: "signal", data: "to nobody", to: ["nemo"] },
+    { type: "signal", id: 5 },
+    { type: "state", id: 6, data: { x: 1 } },
+    { type: "state", id: 7, data: [1] },
+    { type: "members", id: 8 },
+    { type: "members" },
+    { type: "history", id: 9 },
+    { type: "history", id: 10, limit: 1 },
+    { type: "history", id: 11, after: 0, limit: 2 },
+    { type: "history", id: 12, before: 2 },
+    { type: "history", before: 1 },
+    { type: "kick", id: 13, user: "bob" },
+    { type: "ping", id: 14 },
+    { type: "nonsense", id: 15 },
+    { type: "refresh", id: 16, token: "not.a-token" },
+    { id: 17 },
+  ];
+
+  it("a room's own socket gets the same objects", async () => {
+    await expectSame(async (open, tokenOf) => {
+      const transcript: object[] = [];
+      const ann = await open("/v1/rooms/ROOM/socket?last=5", "ann");
+      transcript.push(...(await ann.take({ type: "welcome" })));
+      const bob = await open("/v1/rooms/ROOM/socket", "bob");
+      transcript.push(...(await bob.take({ type: "welcome" })), ...(await ann.take({ type: "presence" })));
+      const quiet = await open("/v1/rooms/ROOM/socket?presence=0&echo=0", "cho");
+      transcript.push(...(await quiet.take({ type: "welcome" })), ...(await ann.take({ type: "presence" })));
+      for (const command of [...COMMANDS, "not JSON", { type: "join", id: 18, room: "other" }]) {
+        ann.send(command);
+        transcript.push({ command }, ...(await ann.drain()), { bob: await bob.drain() });
+      }
+      quiet.send({ type: "publish", id: 1, data: "without echo" });
+      transcript.push({ quiet: await quiet.drain() }, ...(await ann.drain()));
+      ann.send({
+        type: "refresh",
+        id: 19,
+        token: await tokenOf({ sub: "ann", rooms: { "*": ["receive"] } }),
+      });
+      transcript.push(...(await ann.take({ type: "ack" })));
+      ann.send({ type: "publish", id: 20, data: "not any more" });
+      transcript.push(...(await ann.drain()));
+      const again = await open("/v1/rooms/ROOM/socket?last=2", "bob");
+      await again.take({ type: "welcome" });
+      transcript.push(...(await again.drain()));
+      return transcript;
+    });
+  });
+
+  it("a connection with many rooms gets the same objects", async () => {
+    await expectSame(async (open) => {
+      const transcript: object[] = [];
+      const room = "shared";
+      const ann = await open("/v1/socket", "ann");
+      transcript.push(...(await ann.take({ type: "hello" })));
+      for (const type of ["publish", "leave", "ping", "refresh"]) {
+        ann.send({ type, id: type, room, data: 1, token: "not.a-token" });
+        transcript.push({ type }, ...(await ann.drain()));
+      }
+      ann.send({ type: "join", id: 0, room, last: 5 });
+      transcript.push(...(await ann.take({ type: "welcome" })));
+      const bob = await open("/v1/rooms/shared/socket", "bob");
+      transcript.push(...(await bob.take({ type: "welcome" })), ...(await ann.take({ type: "presence" })));
+      for (const command of [
+        ...COMMANDS,
+        { type: "join", id: 18, room, last: 2 },
+        { type: "leave", id: 19 },
+      ]) {
+        ann.send({ room, ...(command as object) });
+        // The room's reply follows what it has sent before, and so does the connection's.
+        transcript.push(
+          { command },
+          ...(await ann.drain({ room: command === COMMANDS[99] ? undefined : room })),
+        );
+        transcript.push({ bob: await bob.drain() });
+      }
+      return transcript;
+    });
+  });
+});
+
+describe("TestServer", () => {
+  let server: TestServer;
+  let options: SessionOptions;
+  beforeEach(() => {
+    server = new TestServer();
+    options = {
+      url: "https://snug.example",
+      getToken: server.tokenFor("ann"),
+      WebSocket: server.WebSocket,
+      ...quick,
+    };
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  function join(more: Partial<RoomOptions> = {}) {
+    const room = joinRoom({ room: "lobby", ...options, ...more });
+    room.on("status", () => {});
+    onTestFinished(() => room.leave());
+    return room;
+  }
+
+  it("is settled when everything is delivered, without a timer", async () => {
+    vi.useFakeTimers();
+    const room = join();
+    const received = recordEvents(room, "message");
+    room.publish("one");
+    await server.settled();
+    expect(room.status).toBe("connected");
+    server.room("lobby").publish({ data: "two", user: "bob" });
+    await server.settled();
+    expect(dataOf(received)).toEqual(["one", "two"]);
+    expect(dataOf([...server.room("lobby").messages])).toEqual(["one", "two"]);
+    // The client's pings are answered, although the test gives them no time.
+    vi.advanceTimersByTime(120_000);
+    expect(room.status).toBe("connected");
+  });
+
+  it("reconnects clients when their timers say so", async () => {
+    vi.useFakeTimers();
+    const room = join();
+    await server.settled();
+    server.disconnect();
+    await server.settled();
+    expect([room.status, server.connections]).toEqual(["connecting", 0]);
+    expect(server.room("lobby").members).toEqual([]);
+    await vi.advanceTimersByTimeAsync(backoff.maxMs);
+    await server.settled();
+    expect([room.status, server.connections]).toEqual(["connected", 1]);
+  });
+
+  it("emits a gap if missed messages are deleted", async () => {
+    const room = join();
+    await room.publish("one");
+    const gap = nextEvent(room, "gap");
+    server.disconnect();
+    server.room("lobby").publish({ data: "two" });
+    server.room("lobby").deleteMessages();
+    expect(await gap).toMatchObject({ from: { offset: 1 }, to: { offset: 2 } });
+  });
+
+  it("refuses connections and joins, without a request", async () => {
+    const fetch = vi.spyOn(globalThis, "fetch");
+    onTestFinished(() => fetch.mockRestore());
+    server.refuseNext("origin_forbidden", "not from here");
+    const status = nextEvent(join(), "status");
+    expect((await status).error).toMatchObject({ code: "origin_forbidden", message: "not from here" });
+    server.room("lobby").refuseNext("room_full");
+    const room = join();
+    expect((await nextEvent(room, "status", ({ error }) => error !== undefined)).error).toMatchObject({
+      code: "room_full",
+      retryable: true,
+    });
+    await untilConnected(room);
+    server.stop();
+    expect(
+      (await nextEvent(room, "status", ({ error }) => error?.code === "unreachable")).error,
+    ).toBeDefined();
+    server.start();
+    await untilConnected(room);
+    const anonymous = join({ getToken: undefined });
+    expect(await untilDisconnected(anonymous)).toBe("token_missing");
+    expect(await untilDisconnected(join({ getToken: () => "not.a-token" }))).toBe("token_invalid");
+    expect(await untilDisconnected(join({ getToken: server.tokenFor("ann", { rooms: ["other"] }) }))).toBe(
+      "room_forbidden",
+    );
+    expect(fetch).not.toHaveBeenCalled();
+    expect(globalThis.fetch).toBe(fetch);
+  });
+
+  it("refuses a room of a connection with many, which goes on", async () => {
+    const snug = createSnug(options);
+    onTestFinished(() => snug.close());
+    server.room("lobby").refuseNext("room_forbidden");
+    expect(await untilDisconnected(snug.room("lobby"))).toBe("room_forbidden");
+    await untilConnected(snug.room("lobby"));
+    await untilConnected(snug.room("other"));
+    expect(server.connections).toBe(1);
+  });
+
+  it("identifies a user without a token, and installs its WebSocket", async () => {
+    const before = globalThis.WebSocket;
+    server = new TestServer({ user: "ann" });
+    const restore = server.install();
+    const room = join({ getToken: undefined, WebSocket: undefined });
+    await untilConnected(room);
+    expect(room.user).toBe("ann");
+    restore();
+    expect(globalThis.WebSocket).toBe(before);
+  });
+
+  it("has members without a client", async () => {
+    const lobby = server.room("lobby");
+    const bob = lobby.join("bob", { info: { name: "Bob" } });
+    const room = join();
+    await untilConnected(room);
+    expect(room.members.get("bob")).toMatchObject({ info: { name: "Bob" }, connections: 1 });
+    const received = [recordEvents(room, "message"), recordEvents(room, "signal")] as const;
+    bob.publish({ text: "hi" }, { event: "chat" });
+    bob.signal({ on: true }, { event: "typing" });
+    bob.setState({ x: 1 });
+    room.signal("back", { to: ["bob"] });
+    await server.settled();
+    expect(received[0]).toMatchObject([{ user: "bob", event: "chat", data: { text: "hi" } }]);
+    expect(received[1]).toMatchObject([{ user: "bob", event: "typing", data: { on: true } }]);
+    expect(Object.values(room.members.get("bob")?.state ?? {})).toEqual([{ x: 1 }]);
+    expect(lobby.signals).toMatchObject([{ user: "bob" }, { user: "ann", to: ["bob"], data: "back" }]);
+    bob.leave();
+    await server.settled();
+    expect([...room.members.keys()]).toEqual(["ann"]);
+  });
+
+  it("renews tokens", async () => {
+    vi.useFakeTimers();
+    const getToken = vi.fn(server.tokenFor("ann", { expiresIn: 60 }));
+    const room = join({ getToken });
+    await server.settled();
+    await vi.advanceTimersByTimeAsync(55_000);
+    expect(getToken).toHaveBeenCalledTimes(2);
+    expect(room.status).toBe("connected");
+  });
+});
