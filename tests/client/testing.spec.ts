@@ -291,7 +291,10 @@ describe.each(CASES)("%s, with %s,", (name, way) => {
     const [ann, bob] = [await joined("ann"), await joined("bob")];
     const ended = nextEvent(bob, "status");
     await backend.kick(roomName, "bob", "no spam, please");
-    expect((await ended).error).toMatchObject({ code: "kicked", message: "no spam, please" });
+    expect(await ended).toMatchObject({
+      status: "disconnected",
+      error: { code: "kicked", message: "no spam, please" },
+    });
     while (ann.members.has("bob")) await nextEvent(ann, "members");
     const again = await joined("bob");
     const banned = untilDisconnected(again);
