@@ -22,19 +22,16 @@ export function socketUrl(
   { resume, last, presence, echo }: JoinParameters = {},
 ): string {
   if (!base) throw new TypeError("url is required");
-  const url = new URL(base);
-  url.protocol = url.protocol.replace("ws", "http");
-  if (!/^http/.test(url.protocol)) throw new TypeError(`url must be HTTP or WebSocket: ${base}`);
-  url.pathname = `${url.pathname.replace(/\/$/, "")}/v1/${folder}socket`;
-  url.search = "";
-  url.hash = "";
-  if (resume) {
-    url.searchParams.set("epoch", resume.epoch);
-    url.searchParams.set("offset", `${resume.offset}`);
-  } else if (last) url.searchParams.set("last", `${last}`);
-  if (presence === false) url.searchParams.set("presence", "0");
-  if (echo === false) url.searchParams.set("echo", "0");
-  return url.href;
+  // React Native's `URL` checks nothing, and its parts cannot be set.
+  const [, address] = /^(?:http|ws)(s?:\/\/[^?#]+?)\/?(?:[?#]|$)/i.exec(new URL(base).href) ?? [];
+  if (!address) throw new TypeError(`url must be HTTP or WebSocket: ${base}`);
+  const options = {
+    ...(resume ? { epoch: resume.epoch, offset: resume.offset } : last && { last }),
+    ...(presence === false && { presence: 0 }),
+    ...(echo === false && { echo: 0 }),
+  };
+  const query = Object.entries(options).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
+  return `http${address}/v1/${folder}socket${query[0] ? "?" : ""}${query.join("&")}`;
 }
 
 /**
