@@ -1,4 +1,4 @@
-// The packed client in the tools that load packages: each one finds the three entry points and their types.
+// The packed client in the tools that load packages: each one finds the entry points and their types.
 
 import { execFile, execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -17,25 +17,30 @@ const tool = (path: string) => join(packages, path);
 /** Publishes a message through each entry point, with the settings from `globalThis.settings`. */
 const APP = `
   const { url, room, secret } = globalThis.settings;
+  const bindings = typeof (useRoom && roomStore && TestServer);
   const getToken = () => mintToken({ secret, user: "ann", rooms: [room] });
   async function run() {
     const { offset } = await new Snug({ url, secret }).publish(room, { data: 1 });
-    if (!globalThis.WebSocket) return [offset, typeof joinRoom, typeof useRoom];
+    if (!globalThis.WebSocket) return [offset, typeof joinRoom, bindings];
     const joined = joinRoom({ url, room, getToken });
     const message = await joined.publish(2);
     joined.leave();
-    return [offset, message.offset, typeof useRoom];
+    return [offset, message.offset, bindings];
   }`;
 const PRINT = "run().then((result) => console.log(result.join()));";
 
 const IMPORTS = `
   import { joinRoom } from "snug-client";
   import { useRoom } from "snug-client/react";
-  import { mintToken, Snug } from "snug-client/server";`;
+  import { mintToken, Snug } from "snug-client/server";
+  import { roomStore } from "snug-client/svelte";
+  import { TestServer } from "snug-client/testing";`;
 const REQUIRES = `
   const { joinRoom } = require("snug-client");
   const { useRoom } = require("snug-client/react");
-  const { mintToken, Snug } = require("snug-client/server");`;
+  const { mintToken, Snug } = require("snug-client/server");
+  const { roomStore } = require("snug-client/svelte");
+  const { TestServer } = require("snug-client/testing");`;
 const JEST = `test("publishes", async () => expect(await run()).toEqual([1, 2, "function"]));`;
 
 const WEBPACK = `
@@ -108,6 +113,10 @@ const TYPES = `
   import { joinRoom, type Message, type Room } from "snug-client";
   import { type RoomView, useRoom } from "snug-client/react";
   import { mintToken, type TokenOptions, verifyWebhook } from "snug-client/server";
+  import { roomStore } from "snug-client/svelte";
+  import { TestServer } from "snug-client/testing";
+  export const members: number = new TestServer().room("lobby").members.length;
+  export const unsubscribe = roomStore({ room: "lobby" }).subscribe(({ status }) => status.trim());
   export const room: Room = joinRoom({ room: "lobby" });
   export const view = (): RoomView => useRoom({ room: "lobby" });
   export const token = (options: TokenOptions): Promise<string> => mintToken(options);
@@ -117,7 +126,11 @@ const TYPES = `
   // @ts-expect-error
   useRoom({ room: 1 });
   // @ts-expect-error
-  mintToken({});`;
+  mintToken({});
+  // @ts-expect-error
+  roomStore({ room: 1 });
+  // @ts-expect-error
+  new TestServer().room(1);`;
 
 describe.skipIf(!process.env.CI && !bundlers.isInstalled())("the packed client", () => {
   let worker: Worker;

@@ -4,6 +4,8 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { buildSync } from "esbuild";
 import { afterAll, describe, expect, it } from "vitest";
 import { newRoom } from "../support/join-request.js";
 import { token } from "../support/tokens.js";
@@ -74,6 +76,28 @@ describe("the package", () => {
       const room = joinRoom({ url: URL, room: ROOM, getToken: () => TOKEN });
       room.publish("x".repeat(100_000));`;
     expect(await run(process.execPath, [], code)).toContain("too_large");
+  });
+
+  it("has the sizes that its README lists", () => {
+    const sizeOf = (module: string, names: string) => {
+      const { outputFiles } = buildSync({
+        stdin: { contents: `export ${names} from "${module}";`, resolveDir: root },
+        external: ["react", "vue"],
+        bundle: true,
+        minify: true,
+        format: "esm",
+        write: false,
+      });
+      return outputFiles.reduce((sum, { contents }) => sum + gzipSync(contents).length, 0);
+    };
+    const readme = readFileSync(join(root, "client", "README.md"), "utf8");
+    const rows = [...readme.matchAll(/^\| `(snug-client\S*)` \| (.*) \| ([\d.]+) KiB \|$/gm)];
+    expect(rows).toHaveLength(5);
+    for (const [row, module = "", purpose = "", size] of rows) {
+      const bytes = sizeOf(module, purpose.includes("joinRoom") ? "{ joinRoom }" : "*");
+      // To within a tenth of a KiB.
+      expect(Math.abs(bytes / 1024 - Number(size)), `${bytes} bytes: ${row}`).toBeLessThan(0.15);
+    }
   });
 
   it("has no dependencies", () => {
