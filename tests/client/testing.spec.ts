@@ -282,6 +282,9 @@ describe.each(CASES)("%s, with %s,", (name, way) => {
     const error = nextEvent(ann, "error");
     ann.setState({ x: 1 });
     expect((await error).code).toBe("forbidden");
+    // The exact name counts, although the prefix is longer.
+    const dan = await joined("dan", {}, { rooms: { [`${roomName}*`]: [], [roomName]: ["receive"] } });
+    expect([...dan.can]).toEqual(["receive"]);
     const other = join("bob", {}, { rooms: { "*": ["receive"], [roomName]: [] } });
     expect(await untilDisconnected(other)).toBe("room_forbidden");
     expect(await untilDisconnected(join("cho", {}, { rooms: ["other"] }))).toBe("room_forbidden");
