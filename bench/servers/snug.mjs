@@ -1,4 +1,4 @@
-// Snug, as `npm run build` built it, with a count of the calls between its objects.
+// Snug, as `npm run build` built it, with counts of what its objects do.
 
 import { readFileSync } from "node:fs";
 import { runWorker } from "./worker.mjs";
@@ -22,7 +22,11 @@ export function start(settings) {
   const script = (/** @type {string} */ file) =>
     /** @type {Script} */ ({ type: "esm", contents: read(file).toString() });
   const built = { "built.js": script("build/index.js"), ...wasm };
-  if (needsToken) return runWorker({ "index.js": script("bench/workers/snug.js"), ...built }, settings, true);
+  const counting = {
+    "index.js": script("bench/workers/snug.js"),
+    "wasm-memory.js": script("bench/workers/wasm-memory.js"),
+  };
+  if (needsToken) return runWorker({ ...counting, ...built }, settings, true);
   // The rooms read the settings too, and refuse to run without a key.
   const key = { JWT_SECRET: "unused, because no-auth.js verifies no tokens" };
   const noAuth = script("bench/workers/no-auth.js");

@@ -1,7 +1,10 @@
-// Snug with a count of the calls between its objects, and of the times that an object was started or woke. The product
-// does not count them. `GET /counts` returns both.
+// Snug with counts that the product does not keep: the calls between its objects, the times that an object was started
+// or woke, and the size of the Wasm memory. `GET /counts` returns them.
 
+// Comes first: it has to run before the Worker creates its Wasm instance.
+import "./wasm-memory.js";
 import Built, { Gateway as BuiltGateway, Room as BuiltRoom } from "./built.js";
+import { wasmMemory } from "./wasm-memory.js";
 
 const counts = { calls: 0, starts: 0 };
 
@@ -24,6 +27,8 @@ export const Gateway = counted(BuiltGateway);
 
 export default class extends Built {
   fetch(request) {
-    return new URL(request.url).pathname === "/counts" ? Response.json(counts) : super.fetch(request);
+    return new URL(request.url).pathname === "/counts"
+      ? Response.json({ ...counts, wasmMemory: wasmMemory() })
+      : super.fetch(request);
   }
 }

@@ -145,19 +145,26 @@ impl Run<'_> {
         };
         self.warm_up().await?;
         let before = process::resident_memory(self.server.pid)?;
+        let is_snug = self.row.server == ServerKind::Snug;
+        let wasm_before = match is_snug {
+            true => self.server.counts().await?.wasm_memory,
+            false => 0,
+        };
         let swarm = self.connect(layout).await?;
         self.set(JoinSeconds, swarm.joining.as_secs_f64());
-        let gained = |after: u64| after.saturating_sub(before) as f64 / 1000.0 / sockets as f64;
-        self.set(
-            MemoryKilobytesPerSocket,
-            gained(process::resident_memory(self.server.pid)?),
-        );
+        let per_socket =
+            |before: u64, after: u64| after.saturating_sub(before) as f64 / 1000.0 / sockets as f64;
+        let awake = process::resident_memory(self.server.pid)?;
+        self.set(MemoryKilobytesPerSocket, per_socket(before, awake));
         sleep(HIBERNATION).await;
+        let asleep = process::resident_memory(self.server.pid)?;
         self.set(
             MemoryKilobytesPerHibernatingSocket,
-            gained(process::resident_memory(self.server.pid)?),
+            per_socket(before, asleep),
         );
-        if self.row.server == ServerKind::Snug {
+        if is_snug {
+            let wasm = self.server.counts().await?.wasm_memory;
+            self.set(WasmKilobytesPerSocket, per_socket(wasm_before, wasm));
             self.wake(&swarm).await?;
         }
         self.finish(&swarm).await

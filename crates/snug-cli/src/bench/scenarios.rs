@@ -305,6 +305,7 @@ pub const SCENARIOS: &[Scenario] = &[
         metrics: &[
             MemoryKilobytesPerSocket,
             MemoryKilobytesPerHibernatingSocket,
+            WasmKilobytesPerSocket,
             ObjectsHibernatingPercent,
             JoinSeconds,
         ],

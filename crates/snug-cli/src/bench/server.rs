@@ -118,11 +118,14 @@ struct Ready {
 
 /// The counts of bench/workers/snug.js.
 #[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Counts {
     /// Calls from object to object.
     pub calls: u64,
     /// Times that an object was started or woke.
     pub starts: u64,
+    /// Bytes of the Wasm memory, which all objects share, and which never shrinks.
+    pub wasm_memory: u64,
 }
 
 impl Server {
