@@ -2,7 +2,7 @@
 
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { PackageTree } from "./lib/package-tree.mjs";
+import { PackageTree, PHP_PACKAGES } from "./lib/package-tree.mjs";
 import { Failure, main } from "./lib/run.mjs";
 
 const usage = `Usage: node scripts/split-php.mjs --out DIR --source URL [--tag VERSION] [--dry-run] [FOLDER...]
@@ -18,8 +18,6 @@ The copies have no tests and no settings for development, and links in README.md
   --tag VERSION  also tags the commits, such as v0.1.0
   --dry-run      prints the files and links that would be written, and writes nothing`;
 
-const FOLDERS = ["php", "php-laravel"];
-
 await main(async () => {
   const { values, positionals } = parse();
   if (values.help) return console.log(usage);
@@ -30,9 +28,9 @@ await main(async () => {
     throw new Failure(`--source must be an https address: ${source}`);
   if (tag !== undefined && !/^v\d+\.\d+\.\d+$/.test(tag))
     throw new Failure(`--tag must be like v0.1.0: ${tag}`);
-  const unknown = positionals.find((folder) => !FOLDERS.includes(folder));
-  if (unknown !== undefined) throw new Failure(`${unknown} is not one of: ${FOLDERS.join(", ")}`);
-  for (const folder of positionals.length > 0 ? positionals : FOLDERS) {
+  const unknown = positionals.find((folder) => !PHP_PACKAGES.includes(folder));
+  if (unknown !== undefined) throw new Failure(`${unknown} is not one of: ${PHP_PACKAGES.join(", ")}`);
+  for (const folder of positionals.length > 0 ? positionals : PHP_PACKAGES) {
     const tree = new PackageTree(folder, source.replace(/\/$/, ""));
     try {
       if (isDryRun) tree.print(resolve(out));

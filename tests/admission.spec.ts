@@ -2,6 +2,7 @@
 
 import { generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 import { afterAll, describe, expect, it } from "vitest";
+import { currentVersion } from "../scripts/lib/versions.mjs";
 import {
   expectSameRefusal,
   type HttpResponse,
@@ -421,7 +422,7 @@ describe("paths and methods", () => {
   it("returns its health without authentication", async () => {
     const { status, headers, body } = await httpRequest(`${worker.origin}/healthz`);
     expect({ status, type: headers["content-type"] }).toEqual({ status: 200, type: "application/json" });
-    expect(JSON.parse(body)).toEqual({ status: "ok", version: "0.1.0" });
+    expect(JSON.parse(body)).toEqual({ status: "ok", version: currentVersion() });
     expect(await httpRequest(`${worker.origin}/healthz`, {}, "HEAD")).toMatchObject({
       status: 200,
       body: "",

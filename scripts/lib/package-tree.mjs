@@ -12,7 +12,11 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, posix } from "node:path";
+import { withAbsoluteLinks } from "./readme-links.mjs";
 import { Failure, outputOf } from "./run.mjs";
+
+/** The folders of the packages. */
+export const PHP_PACKAGES = ["php", "php-laravel"];
 
 /** The files of one package, in a temporary folder. */
 export class PackageTree {
@@ -41,18 +45,22 @@ export class PackageTree {
     this.name = name;
   }
 
+  /** Returns the paths of the files. */
+  files() {
+    return readdirSync(this.path, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => posix.join(entry.parentPath, entry.name).slice(this.path.length + 1));
+  }
+
   /** @param {string} out */
   print(out) {
     console.log(`${this.folder} -> ${this.#repositoryIn(out)} (${this.name})`);
-    for (const file of readdirSync(this.path, { recursive: true, withFileTypes: true })) {
-      if (file.isFile())
-        console.log(`  ${posix.join(file.parentPath, file.name).slice(this.path.length + 1)}`);
-    }
+    for (const file of this.files()) console.log(`  ${file}`);
     for (const link of this.links) console.log(`  link: ${link}`);
   }
 
   /**
-   * Commits the files to the package's repository, if they differ from those that it has.
+   * Commits the files to the package's repository, if they differ from those that it has, and returns its path.
    * @param {string} out
    * @param {string | undefined} tag
    */
@@ -76,9 +84,12 @@ export class PackageTree {
       const body = `From ${this.source}/tree/${this.head}/${this.folder}`;
       git(["commit", "--quiet", "--message", subject, "--message", body], repository);
     }
-    if (tag !== undefined) git(["tag", tag], repository);
+    const isTagged =
+      tag !== undefined && git(["tag", "--points-at", "HEAD"], repository).split("\n").includes(tag);
+    if (tag !== undefined && !isTagged) git(["tag", tag], repository);
     const state = isChanged ? "committed" : "unchanged";
     console.log(`${this.name}: ${state} in ${repository}${tag === undefined ? "" : `, tagged ${tag}`}`);
+    return repository;
   }
 
   dispose() {
@@ -104,12 +115,10 @@ export class PackageTree {
    * @param {string} text
    */
   #readme(text) {
-    const linked = text.replace(/(?<=\]\()(?!https?:|#)([^)#]*)(#[^)]*)?(?=\))/g, (_, path, hash = "") => {
-      const target = posix.join(this.folder, path);
-      const absolute = `${this.source}/blob/${this.head}/${target}${hash}`;
-      this.links.push(`${path}${hash} -> ${absolute}`);
-      return absolute;
-    });
+    const blob = `${this.source}/blob/${this.head}`;
+    const linked = withAbsoluteLinks(text, this.folder, blob, (before, after) =>
+      this.links.push(`${before} -> ${after}`),
+    );
     return linked
       .replace(/^composer config repositories\..*\n/gm, "")
       .replace(/^composer require .*$/gm, (line) => line.replaceAll(":@dev", ""))

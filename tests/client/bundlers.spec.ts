@@ -5,12 +5,14 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } fr
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { currentVersion } from "../../scripts/lib/versions.mjs";
 import { bundlers } from "../../scripts/requirements/bundlers.mjs";
 import { newRoom } from "../support/join-request.js";
 import { SECRET } from "../support/tokens.js";
 import { startWorker, type Worker } from "../support/worker.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
+const archive = `snug-client-${currentVersion()}.tgz`;
 const packages = join(bundlers.folder, "node_modules");
 const tool = (path: string) => join(packages, path);
 
@@ -147,7 +149,7 @@ describe.skipIf(!process.env.CI && !bundlers.isInstalled())("the packed client",
     // Other tests use the built client meanwhile, so packing must not build it again.
     const pack = ["pack", "--workspace", "client", "--ignore-scripts", "--pack-destination", folder];
     execFileSync("npm", pack, { cwd: root, stdio: "ignore" });
-    const unpack = ["-xzf", "snug-client-0.1.0.tgz", "--strip-components", "1", "-C", installed];
+    const unpack = ["-xzf", archive, "--strip-components", "1", "-C", installed];
     execFileSync("tar", unpack, { cwd: folder });
     // Metro reads only files inside the project.
     cpSync(tool("react"), join(project, "node_modules", "react"), { recursive: true });
@@ -223,7 +225,7 @@ describe.skipIf(!process.env.CI && !bundlers.isInstalled())("the packed client",
   describe.concurrent("has types", { timeout: 120_000 }, () => {
     it("without a problem for @arethetypeswrong/cli", async () => {
       const program = tool("@arethetypeswrong/cli/dist/index.js");
-      expect(await run([program, join(folder, "snug-client-0.1.0.tgz")])).toContain("No problems found");
+      expect(await run([program, join(folder, archive)])).toContain("No problems found");
     });
 
     it("and fields without a problem for publint", async () => {
