@@ -13,6 +13,7 @@ import { commandLine } from "./requirements/command-line.mjs";
 import { next } from "./requirements/next.mjs";
 import { php } from "./requirements/php.mjs";
 import { phpFrameworks } from "./requirements/php-frameworks.mjs";
+import { registry } from "./requirements/registry.mjs";
 import { schemathesis } from "./requirements/schemathesis.mjs";
 
 /** @typedef {{ passed: number, failed: number }} Count */
@@ -94,6 +95,7 @@ await main(async () => {
     schemathesis,
     next,
     bundlers,
+    registry,
   ]);
   const rust = await rustTests();
   const built = await runScript("build.mjs");

@@ -11,7 +11,11 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const run = promisify(execFile);
 
 /** The folder of each package. */
-const FOLDERS = { "snug-client": "client", "snug-worker": "packages/snug-worker" };
+export const FOLDERS = {
+  "snug-client": "client",
+  "snug-worker": "packages/snug-worker",
+  "create-snug": "packages/create-snug",
+};
 
 /** An installed application. */
 export interface Application extends AsyncDisposable {
