@@ -311,15 +311,23 @@ describe.skipIf(!hasRegistry)("create-snug from a registry", { timeout: 400_000 
   }
 
   /** Starts a command that ends with a running project, in a process group of its own. */
-  async function start(cwd: string, text: string): Promise<Running> {
+  async function start(
+    cwd: string,
+    text: string,
+    environment: Registry["environment"] = registry.environment,
+  ): Promise<Running> {
     const [name = "", ...args] = text.split(" ");
-    const env = { ...registry.environment } as NodeJS.ProcessEnv;
+    const env = { ...environment } as NodeJS.ProcessEnv;
     const child = spawn(name, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
     onTestFinished(async () => {
       const closed = child.exitCode === null ? once(child, "close") : undefined;
-      if (child.pid) process.kill(-child.pid, "SIGTERM");
+      try {
+        if (child.pid) process.kill(-child.pid, "SIGTERM");
+      } catch {
+        // It has ended.
+      }
       await closed;
     });
     for (;;) {
@@ -355,6 +363,20 @@ describe.skipIf(!hasRegistry)("create-snug from a registry", { timeout: 400_000 
     for (const page of [one, two]) expectNoConsoleErrors(page);
     expect(output()).toContain("✓ Installed: npm install");
     expect(output()).toContain("npx wrangler secret put JWT_SECRET");
+  });
+
+  it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("ends the project on %s", async (signal) => {
+    const project = await createProject("worker");
+    // A program of npm's name that starts another one and ends before it, as npm can.
+    const folder = await emptyFolder();
+    const npm = `#!/bin/sh\n[ "$1" = install ] && exit\ncd "${project}" && npx wrangler dev &\nwait\n`;
+    writeFileSync(join(folder, "npm"), npm, { mode: 0o755 });
+    const environment = { ...registry.environment, PATH: `${folder}:${registry.environment.PATH}` };
+    const { child, chat } = await start(folder, `node ${program} x`, environment);
+    expect((await fetch(chat)).status).toBe(200);
+    child.kill(signal);
+    await once(child, "close");
+    await expect(fetch(chat)).rejects.toThrow();
   });
 
   it.each(["worker", "worker-hooks"])("creates %s, which deploys", async (template) => {

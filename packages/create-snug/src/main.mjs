@@ -35,7 +35,7 @@ export async function main(args) {
     return 0;
   } catch (error) {
     if (error instanceof Canceled) {
-      printFailure("Canceled: nothing was written");
+      printFailure(error.message);
       return INTERRUPTED;
     }
     if (!(error instanceof Failure)) throw error;
@@ -146,12 +146,17 @@ function addresses({ template: name, pages }, output) {
   const [first] = ready;
   const app = addressIn(first);
   const server = addressIn(worker) ?? app;
-  const chat = `Chat       ${link(`${app}/`)}   ${dim("open it in two tabs")}`;
-  const inspector = `Inspector  ${link(`${server}/inspect`)}   ${dim("shows every frame on the wire")}`;
   const hasChat = pages || worker || servesPages === "never";
-  return [hasChat && chat, pages && inspector, `Server     ${link(`${server}`)}`].filter(
-    (line) => line !== false && line !== undefined,
-  );
+  const lines = [
+    hasChat && ["Chat", `${app}/`, "open it in two tabs"],
+    pages && ["Inspector", `${server}/inspect`, "shows every frame on the wire"],
+    ["Server", `${server}`, ""],
+  ].filter((line) => Array.isArray(line));
+  const width = Math.max(...lines.map(([, address = ""]) => address.length));
+  return lines.map(([title = "", address = "", hint = ""]) => {
+    const space = " ".repeat(hint ? width - address.length + 3 : 0);
+    return `${title.padEnd(11)}${link(address)}${space}${dim(hint)}`;
+  });
 }
 
 /**

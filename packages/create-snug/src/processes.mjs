@@ -3,8 +3,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
-import { Failure } from "./failure.mjs";
+import { Canceled, Failure } from "./failure.mjs";
 
 /** The number of lines that an error quotes from a program's output. */
 const QUOTED_LINES_MAX = 25;
@@ -14,18 +15,46 @@ const QUIET_MS_MAX = 30_000;
 
 /** @typedef {import("node:child_process").ChildProcess} Child */
 
+/** The time that the programs of a group have to end after the one that started them. */
+const END_MS_MAX = 5_000;
+
 /** @type {Set<Child>} */
 const running = new Set();
 
-/** Ends the running programs when this one is ended. Ctrl-C reaches them without help. */
+/** Ends the running programs when this one is ended. This one ends after them. */
 export function forwardSignals() {
-  for (const signal of /** @type {const} */ (["SIGTERM", "SIGHUP"])) {
+  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
     process.on(signal, () => {
-      for (const child of running) child.kill(signal);
+      for (const child of running) signalGroup(child, signal);
     });
   }
-  // The programs end by themselves, and this one ends after them.
-  process.on("SIGINT", () => {});
+}
+
+/** On Windows, there are no process groups. */
+const hasGroups = process.platform !== "win32";
+
+/**
+ * Sends a signal to a program and to everything that it has started, even if the program has ended: package managers
+ * can end without ending the programs that they run. Returns false if all have ended.
+ * @param {Child} child
+ * @param {NodeJS.Signals | 0} signal
+ */
+function signalGroup(child, signal) {
+  try {
+    return hasGroups && child.pid ? process.kill(-child.pid, signal) : child.kill(signal);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Waits until a group has ended, and ends it if that takes long.
+ * @param {Child} child
+ */
+async function endGroup(child) {
+  const deadline = performance.now() + END_MS_MAX;
+  while (signalGroup(child, 0) && performance.now() < deadline) await sleep(50);
+  signalGroup(child, "SIGKILL");
 }
 
 /**
@@ -40,8 +69,9 @@ function start(command, cwd, onOutput) {
     cwd,
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...(process.stdout.isTTY && !process.env.NO_COLOR && { FORCE_COLOR: "1" }) },
+    detached: hasGroups,
     // On Windows, package managers are scripts.
-    shell: process.platform === "win32",
+    shell: !hasGroups,
   });
   running.add(child);
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", onOutput);
@@ -54,8 +84,13 @@ function start(command, cwd, onOutput) {
  * @returns {Promise<number>}
  */
 async function exitCode(child) {
+  const closed = once(child, "close");
+  closed.catch(() => {});
   try {
-    const [code, signal] = await once(child, "close");
+    const [code, signal] = await once(child, "exit");
+    await endGroup(child);
+    // All of the output has arrived.
+    await closed;
     return code ?? 128 + (signal ? constants.signals[/** @type {NodeJS.Signals} */ (signal)] : 0);
   } finally {
     running.delete(child);
@@ -76,6 +111,7 @@ export async function run(command, cwd) {
       }),
     );
     if (code === 0) return;
+    if (isStop(code)) throw new Canceled(`Stopped: \`${command}\` is not complete`);
     throw new Failure(`\`${command}\` failed with exit code ${code}\n\n${endOf(output)}`);
   } catch (error) {
     if (/** @type {NodeJS.ErrnoException} */ (error).code !== "ENOENT") throw error;

@@ -123,7 +123,7 @@ const askInstall = ({ start }) =>
  */
 async function answered(question) {
   const answer = await question;
-  if (isCancel(answer)) throw new Canceled();
+  if (isCancel(answer)) throw new Canceled("Canceled: nothing was written");
   return /** @type {Exclude<Answer, symbol>} */ (answer);
 }
 
