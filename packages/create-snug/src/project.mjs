@@ -1,7 +1,7 @@
 // Writes a project: a template's files, with the user's choices.
 
 import { randomBytes } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { authOf, hasAddress, templateOf } from "./options.mjs";
@@ -42,6 +42,7 @@ const IGNORED = [
   ".next/",
   "next-env.d.ts",
   "vendor/",
+  ".yarn/",
   "*.tsbuildinfo",
 ];
 
@@ -73,8 +74,7 @@ export const templateFolder = (template) =>
  */
 export function writeProject({ path, name, template, auth, authUrl, pages }, manager) {
   const { secrets } = templateOf(template);
-  mkdirSync(path, { recursive: true });
-  cpSync(templateFolder(template), path, { recursive: true, filter: isPartOfProject });
+  copyFolder(templateFolder(template), path);
 
   /**
    * @param {string} file
@@ -106,14 +106,33 @@ export function writeProject({ path, name, template, auth, authUrl, pages }, man
   return filesOf(path);
 }
 
+/** Names in a template that belong to no project: it may have been tried in a clone of the repository. */
+const LEFT_OVER = new Set([
+  "node_modules",
+  ".wrangler",
+  ".next",
+  "dist",
+  "vendor",
+  ".dev.vars",
+  ".env.local",
+  "next-env.d.ts",
+]);
+
 /**
- * Returns true for what a template contains in a clone of the repository, where it may have been tried.
- * @param {string} source
+ * Copies the files of a template. Each is read and written, because yarn runs this program from an archive, in which
+ * Node's `cpSync` finds nothing.
+ * @param {string} from
+ * @param {string} to
  */
-const isPartOfProject = (source) =>
-  !/(?:^|[\\/])(?:node_modules|\.wrangler|\.next|dist|vendor|\.dev\.vars|\.env\.local)$/.test(
-    relative(templateFolder(""), source),
-  );
+function copyFolder(from, to) {
+  mkdirSync(to, { recursive: true });
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [source, copy] = [join(from, entry.name), join(to, entry.name)];
+    if (LEFT_OVER.has(entry.name)) continue;
+    if (entry.isDirectory()) copyFolder(source, copy);
+    else writeFileSync(copy, readFileSync(source));
+  }
+}
 
 /**
  * Sets the address of the keys, or of the application that names the user.
