@@ -8,7 +8,7 @@ import { withAbsoluteLinks } from "./readme-links.mjs";
 import { Failure, outputOf } from "./run.mjs";
 
 /** The folders of the packages. A package comes after those that it depends on. */
-export const NPM_PACKAGES = ["client", "packages/snug-worker"];
+export const NPM_PACKAGES = ["client", "packages/snug-worker", "packages/create-snug"];
 
 /**
  * The settings under which a CI job can get a signed statement of where a package was built: GitHub's with

@@ -14,6 +14,9 @@ import { root } from "./paths.mjs";
 
 /** @typedef {{ file: string, replace: (text: string, edit: (what: string, version: string) => string) => string }} Format */
 
+/** The version of what has none, such as a template. */
+const UNVERSIONED = "0.0.0";
+
 /** Our packages that others of ours depend on. */
 const LIBRARIES = ["snug-client", "snug-worker"];
 
@@ -24,7 +27,8 @@ const LIBRARIES = ["snug-client", "snug-worker"];
  * @param {string} [name]
  */
 function editManifest(manifest, edit, name = manifest.name) {
-  if (manifest.version !== undefined) manifest.version = edit(name, manifest.version);
+  if (manifest.version !== undefined && manifest.version !== UNVERSIONED)
+    manifest.version = edit(name, manifest.version);
   for (const kind of ["dependencies", "devDependencies"]) {
     for (const library of LIBRARIES) {
       const version = manifest[kind]?.[library];
@@ -65,7 +69,7 @@ const inCargoManifest = (text, edit) =>
 const inCargoLock = (text, edit) =>
   text.replace(
     /^(name = "(.+)"\nversion = ")(.+)(?="\n(?!source))/gm,
-    (_, before, name, version) => before + (version === "0.0.0" ? version : edit(name, version)),
+    (_, before, name, version) => before + (version === UNVERSIONED ? version : edit(name, version)),
   );
 
 /** @type {Format["replace"]} */
