@@ -42,6 +42,9 @@ export async function startRegistry(): Promise<Registry> {
   const url = `http://127.0.0.1:${port}`;
   const upstream = (await run("npm", ["config", "get", "registry"])).stdout.trim();
   await mkdir(DOWNLOADED, { recursive: true });
+  // The registry takes the folder of a package's storage to be in its own.
+  await mkdir(join(folder, "storage"));
+  await symlink(DOWNLOADED, join(folder, "storage", "downloaded"));
   await writeFile(join(folder, "config.yaml"), configuration(upstream));
   // npm publishes nothing without a token, but the registry reads none.
   await writeFile(join(folder, "npmrc"), `registry=${url}/\n//127.0.0.1:${port}/:_authToken=none\n`);
@@ -93,7 +96,7 @@ ${Object.keys(FOLDERS)
   "**":
     access: $all
     proxy: upstream
-    storage: ${DOWNLOADED}
+    storage: downloaded
 max_body_size: 100mb
 log: { type: stdout, format: pretty, level: error }
 `;
