@@ -27,10 +27,10 @@ const snug = createWorker<Env>({
   publish: ({ messages }) =>
     messages.map(({ data }) =>
       data === "spam" ? { allow: false, reason: "no spam" } : { allow: true, data: data + "!" }),
-  async webhook({ id, room, events }, env) {
+  async webhook({ room, events }, env) {
     for (const event of events)
       if (event.type === "member.joined")
-        await rooms(env).room(room).publish({ data: "welcome " + event.user, key: id });
+        await rooms(env).room(room).publish({ data: "welcome " + event.user, key: event.id });
   },
 });
 
@@ -63,6 +63,22 @@ export default {
     }
   },
 };
+`;
+
+const TWICE = `
+import { createWorker } from "snug-worker";
+
+createWorker();
+export const { Room, Gateway } = createWorker({ publish: () => [] });
+
+let message = "no error";
+try {
+  createWorker({ publish: () => [] });
+} catch (error) {
+  message = (error as Error).message;
+}
+
+export default { fetch: () => new Response(message) };
 `;
 
 const config = (settings: object) =>
@@ -107,6 +123,8 @@ describe("snug-worker", { timeout: 60_000 }, () => {
     app = await install(["snug-client", "snug-worker"], {
       "index.ts": WORKER,
       "wrangler.json": config({ vars: { JWT_SECRET: SECRET } }),
+      "twice.ts": TWICE,
+      "twice.json": config({ main: "twice.ts" }),
       "both.json": config({ vars: { JWT_SECRET: SECRET, AUTH: "a variable" } }),
       ...EXAMPLES,
       ...CONFIGS,
@@ -128,13 +146,13 @@ describe("snug-worker", { timeout: 60_000 }, () => {
   };
   const call = async (path: string) => (await fetch(`${origin}${path}`)).json();
   /** Joins the lobby by a cookie. */
-  const join = (user: string) => {
+  const join = (user: string, url = origin) => {
     class WithCookie extends WebSocket {
-      constructor(url: string, protocols: string[]) {
-        super(url, protocols, { headers: { cookie: `user=${user}`, origin } });
+      constructor(address: string, protocols: string[]) {
+        super(address, protocols, { headers: { cookie: `user=${user}`, origin: url } });
       }
     }
-    return joinRoom({ url: origin, room: "lobby", WebSocket: WithCookie, last: 10 });
+    return joinRoom({ url, room: "lobby", WebSocket: WithCookie, last: 10 });
   };
 
   it("has types with which an application compiles", async () => {
@@ -178,6 +196,29 @@ describe("snug-worker", { timeout: 60_000 }, () => {
     const kicked = new Promise((resolve) => ann.on("status", ({ error }) => error && resolve(error.code)));
     expect(await call("/kick")).toEqual({ closed: 1 });
     expect(await kicked).toBe("kicked");
+  });
+
+  it("calls hooks as functions, too, if the application's own code uses a room first", async () => {
+    const fresh = await start("wrangler.json");
+    const { origin } = await fresh.url;
+    await fetch(`${origin}/publish`);
+    const ann = join("ann", origin);
+    const welcome = new Promise((resolve) => {
+      ann.on("message", ({ user, data }) => `${data}`.startsWith("welcome") && resolve([user, data]));
+    });
+    await expect(ann.publish("spam")).rejects.toMatchObject({ code: "refused" });
+    expect(await welcome).toEqual(["server", "welcome ann"]);
+    ann.leave();
+    await fresh.dispose();
+  });
+
+  it("refuses a second set of hooks", async () => {
+    const twice = await start("twice.json");
+    const response = await fetch(new URL("/twice", await twice.url));
+    expect(await response.text()).toBe(
+      "snug-worker: createWorker was called twice with hooks, and a Worker has one set of them",
+    );
+    await twice.dispose();
   });
 
   it("mints tokens for the users of the application", async () => {

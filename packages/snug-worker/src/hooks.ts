@@ -43,9 +43,23 @@ export interface EventDelivery {
 /** Lifetime of what `auth` returns, unless it says another. */
 const SECONDS = 3_600;
 
+/** The hooks of this Worker. There is one set, because Snug reads its settings once for all rooms and requests. */
+let installed: Hooks<never> = {};
+
+/** Sets the hooks of this Worker. Throws if there are others already. */
+export function install<E extends Env>(hooks: Hooks<E>): void {
+  const isEmpty = (some: Hooks<never>) => !some.auth && !some.publish && !some.webhook;
+  if (isEmpty(hooks)) return;
+  if (!isEmpty(installed))
+    throw new TypeError(
+      "snug-worker: createWorker was called twice with hooks, and a Worker has one set of them",
+    );
+  installed = hooks;
+}
+
 /** Returns the environment with a service for each hook. Throws if the environment has one already. */
-export function withHooks<E extends Env>(env: E, hooks: Hooks<E>): E {
-  const { auth, publish, webhook } = hooks;
+export function withHooks<E extends Env>(env: E): E {
+  const { auth, publish, webhook } = installed as Hooks<E>;
   const services: Partial<Record<"AUTH" | "PUBLISH" | "WEBHOOK", Service>> = {};
   if (auth) {
     services.AUTH = service("auth", async (request) => {

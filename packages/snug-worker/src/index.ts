@@ -1,7 +1,7 @@
 // Snug as a library of a Worker.
 
 import type { Context, Env } from "./env.js";
-import { type Hooks, withHooks } from "./hooks.js";
+import { type Hooks, install, withHooks } from "./hooks.js";
 import Worker, { Gateway as BuiltGateway, Room as BuiltRoom } from "./snug.js";
 
 export type { Context, Env, ObjectNamespace, Service } from "./env.js";
@@ -20,20 +20,22 @@ export interface SnugWorker<E extends Env = Env> {
 
 /**
  * Returns Snug with hooks: functions of the application that identify users, decide about messages and receive events.
- * The Worker must export the classes that it returns, in place of those of this package.
+ * The Worker must export the classes that it returns, in place of those of this package. Throws if it was called with
+ * hooks before.
  */
 export function createWorker<E extends Env = Env>(hooks: Hooks<E> = {}): SnugWorker<E> {
+  install(hooks);
   return {
     // A new object for each request, as the platform creates one.
-    fetch: async (request, env, context) => new Worker(context, withHooks(env, hooks)).fetch(request),
+    fetch: async (request, env, context) => new Worker(context, withHooks(env)).fetch(request),
     Room: class Room extends BuiltRoom {
       constructor(state: unknown, env: Env) {
-        super(state, withHooks(env as E, hooks));
+        super(state, withHooks(env));
       }
     },
     Gateway: class Gateway extends BuiltGateway {
       constructor(state: unknown, env: Env) {
-        super(state, withHooks(env as E, hooks));
+        super(state, withHooks(env));
       }
     },
   };

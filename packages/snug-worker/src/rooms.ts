@@ -23,6 +23,7 @@ import {
   type TokenOptions,
 } from "snug-client/server";
 import type { Context, Env } from "./env.js";
+import { withHooks } from "./hooks.js";
 import Worker from "./snug.js";
 
 /** Options of `Rooms.mintToken`. The secret and its settings come from the environment. */
@@ -49,7 +50,7 @@ export class Rooms {
       url: "https://snug.invalid",
       // Snug reads no token here, but the client wants the form of one.
       getToken: () => "no.token.needed",
-      fetch: async (input, init) => handleTrusted(new Request(input, init), env),
+      fetch: async (input, init) => handleTrusted(new Request(input, init), withHooks(env)),
     });
   }
 

@@ -17,13 +17,11 @@ export const hooks: Hooks<Env> = {
     ),
 
   /** Receives events, in order and at least once: a message with a known key is not stored again. */
-  async webhook({ id, room, events }, env) {
+  async webhook({ room, events }, env) {
     for (const event of events) {
       if (event.type !== "member.joined") continue;
       const data = { text: `Welcome, ${event.user}!` };
-      await rooms(env)
-        .room(room)
-        .publish({ data, key: `${id}-${event.seq}` });
+      await rooms(env).room(room).publish({ data, key: event.id });
     }
   },
 };
