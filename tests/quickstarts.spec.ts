@@ -1,231 +1,89 @@
-// The quick starts for Vite and Next.js: the test runs their commands, writes their files, builds the projects, and
-// chats in two browser tabs. Commands that would need the network are replaced, see COMMANDS.
+// Follows each quick start with our packages from a registry on this machine, and chats in two browser tabs.
 
-import { execFileSync, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { parseEnv } from "node:util";
-import type { Browser, Page } from "playwright-core";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { next } from "../scripts/requirements/next.mjs";
-import { hasChromium, startBrowser } from "./support/browser.js";
-import { freePort } from "./support/ports.js";
-import { SECRET } from "./support/tokens.js";
-import { startWorker } from "./support/worker.js";
+import { hasChromium, newContext, open, startBrowser } from "./support/browser.js";
+import { composerEnvironment } from "./support/composer.js";
+import { hasPhpPackages } from "./support/php.js";
+import { chatInTwoTabs, QuickStart } from "./support/quick-start.js";
+import { hasRegistry, type Registry, startRegistry } from "./support/registry.js";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
+/** The quick starts, with the address that the reader opens, and commands that must succeed afterwards. */
+const QUICK_STARTS = [
+  {
+    document: "docs/quickstart-html.md",
+    address: "http://localhost:8787",
+    afterwards: ["npx wrangler deploy --dry-run"],
+  },
+  {
+    document: "docs/quickstart-vite-react.md",
+    address: "http://localhost:5173",
+    afterwards: ["npm run build"],
+  },
+  { document: "docs/quickstart-nextjs.md", address: "http://localhost:3000", afterwards: ["npm run build"] },
+  { document: "docs/quickstart-vue.md", address: "http://localhost:5173", afterwards: ["npm run build"] },
+];
 
-interface QuickStart {
-  document: string;
-  /** The folder whose `node_modules` has the packages that the guide installs. */
-  packages: string;
-  /** The port of the development server in the guide. */
-  port: string;
-  /** The environment variable that holds the Worker's address. */
-  urlVariable: string;
-}
-
-const VITE: QuickStart = {
-  document: "docs/vite.md",
-  packages: root,
-  port: "5173",
-  urlVariable: "VITE_SNUG_URL",
-};
-const NEXT: QuickStart = {
-  document: "docs/nextjs.md",
-  packages: next.folder,
-  port: "3000",
-  urlVariable: "NEXT_PUBLIC_SNUG_URL",
-};
-
-/**
- * Replaces `npm` in the guides' commands: `start` and `run` do nothing, `pack` does not rebuild the client, which
- * other tests use meanwhile, and `install` unpacks the client and records the names of the other packages.
- */
-const COMMANDS = `
-npm() {
-  case "$1" in
-    start | run) ;;
-    pack) (destination=$(cd .. && pwd); cd "$ROOT" && command npm "$@" --ignore-scripts --pack-destination "$destination") ;;
-    install)
-      shift
-      for package in "$@"; do
-        case "$package" in
-          -*) ;;
-          *.tgz) mkdir -p node_modules/snug-client; tar -xzf "$package" --strip-components 1 -C node_modules/snug-client ;;
-          *) echo "$package" >> ../installed.txt ;;
-        esac
-      done ;;
-    *) command npm "$@" ;;
-  esac
-}
-`;
-
-/** Returns the shell commands of a guide's numbered section. */
-function commands(guide: string, section: number): string {
-  const [, text = ""] = new RegExp(`^## ${section}\\. (.*?)(?=^## )`, "ms").exec(guide) ?? [];
-  const [, code = ""] = /^```sh\n(.*?)^```$/ms.exec(text) ?? [];
-  expect(code, `the commands of section ${section}`).not.toBe("");
-  return code;
-}
-
-/** Follows a guide up to its development server. Returns its workspace, its project and the Worker's settings. */
-function follow({ document, packages }: QuickStart) {
-  const guide = readFileSync(join(root, document), "utf8");
-  const parent = join(packages, "target");
-  mkdirSync(parent, { recursive: true });
-  const workspace = mkdtempSync(join(parent, "quick-start-"));
-  const snug = join(workspace, "snug");
-  mkdirSync(snug);
-  writeFileSync(join(snug, ".dev.vars"), `JWT_SECRET="${SECRET}"\n`);
-  const run = (code: string, cwd: string) =>
-    execFileSync("sh", ["-euc", `${COMMANDS}\n${code}`], {
-      cwd,
-      env: { ...process.env, ROOT: root },
-      stdio: ["ignore", "ignore", "pipe"],
-    });
-  run(commands(guide, 1), snug);
-  run(commands(guide, 2), snug);
-  run(commands(guide, 3), workspace);
-
-  const installed = readFileSync(join(workspace, "installed.txt"), "utf8").trim().split("\n");
-  expect(installed).toContain("react-dom");
-  for (const name of installed) {
-    expect(existsSync(join(packages, "node_modules", name)), `the package ${name}`).toBe(true);
-  }
-  const project = join(workspace, "chat");
-  const files = [...guide.matchAll(/^`([\w./-]+)`:\n\n```\w+\n(.*?)^```$/gms)];
-  expect(files).toHaveLength(4);
-  for (const [, path = "", content = ""] of files) {
-    mkdirSync(dirname(join(project, path)), { recursive: true });
-    writeFileSync(join(project, path), content);
-  }
-  return { workspace, project, settings: parseEnv(readFileSync(join(snug, ".dev.vars"), "utf8")) };
-}
-
-/** Copies a project for one test. */
-function copyOf(project: string): string {
-  const copy = mkdtempSync(`${project}-`);
-  cpSync(project, copy, { recursive: true });
-  return copy;
-}
-
-/** Runs a script of the project's package.json, which must succeed. */
-function runScript(project: string, name: string) {
-  execFileSync("npm", ["run", name], { cwd: project, env: environment(), encoding: "utf8" });
-}
-
-/** An environment in which no tool takes this for a test, sends statistics or colors its output. */
-function environment(variables: Record<string, string> = {}): Record<string, string | undefined> {
-  const { NODE_ENV: _, VITEST: __, FORCE_COLOR: ___, ...env } = process.env;
-  return { ...env, NEXT_TELEMETRY_DISABLED: "1", NO_COLOR: "1", ...variables };
-}
-
-/** Starts the development server of a project, and waits until it responds. */
-async function startDevelopmentServer(project: string, port: number, variables: Record<string, string>) {
-  const child = spawn("npm", ["run", "dev", "--", "--port", `${port}`], {
-    cwd: project,
-    env: environment(variables),
-    stdio: ["ignore", "pipe", "pipe"],
-    // In a process group of its own, so that the tools that npm starts can be ended with it.
-    detached: true,
-  });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (chunk) => {
-      output += chunk;
-    });
-  }
-  const { pid } = child;
-  if (pid !== undefined) onTestFinished(() => endGroup(pid));
-  const url = `http://localhost:${port}`;
-  // Both tools print their URL when they listen. Without it, another program may have responded.
-  while (!output.includes(url) || !(await fetch(url).catch(() => undefined))) {
-    if (child.exitCode !== null) throw new Error(`the development server ended:\n${output}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  return url;
-}
-
-/** Ends a process group, and waits up to 5 s for its processes, which may still write files. */
-async function endGroup(id: number) {
-  const signal = (name: "SIGTERM" | 0) => {
-    try {
-      return process.kill(-id, name);
-    } catch {
-      return false;
-    }
-  };
-  signal("SIGTERM");
-  for (let tries = 0; tries < 250 && signal(0); tries++)
-    await new Promise((resolve) => setTimeout(resolve, 20));
-}
-
-/** Opens a page and records its uncaught errors. */
-async function open(browser: Browser, url: string, errors: string[]): Promise<Page> {
-  const context = await browser.newContext();
-  onTestFinished(() => context.close());
-  const page = await context.newPage();
-  page.on("pageerror", (error) => errors.push(`${error}`));
-  await page.goto(url);
-  return page;
-}
-
-async function send(page: Page, text: string) {
-  await page.getByLabel("Message").fill(text);
-  await page.getByRole("button", { name: "Send" }).click();
-}
-
-describe.each([
-  { ...VITE, isInstalled: true },
-  { ...NEXT, isInstalled: Boolean(process.env.CI) || next.isInstalled() },
-])("$document", ({ isInstalled, ...quickStart }) => {
+describe.skipIf(!hasRegistry)("the quick start", { timeout: 240_000 }, () => {
+  let registry: Registry;
   let browser: Browser | undefined;
-  let followed: ReturnType<typeof follow> | undefined;
   beforeAll(async () => {
-    if (isInstalled) followed = follow(quickStart);
-    if (isInstalled && hasChromium) browser = await startBrowser();
-  }, 60_000);
+    registry = await startRegistry();
+    if (hasChromium) browser = await startBrowser();
+  }, 120_000);
   afterAll(async () => {
     await browser?.close();
-    if (followed) rmSync(followed.workspace, { recursive: true, maxRetries: 10 });
-  });
-  const result = () => {
-    if (!followed) throw new Error("the guide was not followed");
-    return followed;
-  };
-
-  it.skipIf(!isInstalled)("creates a project that builds", { timeout: 180_000 }, () => {
-    runScript(copyOf(result().project), "build");
+    await registry?.[Symbol.asyncDispose]();
   });
 
-  it.skipIf(!isInstalled || !hasChromium)(
-    "creates a chat in which two tabs exchange messages",
-    { timeout: 180_000 },
-    async () => {
-      const { project, settings } = result();
-      const port = await freePort();
-      await using worker = await startWorker({
-        ...settings,
-        ALLOWED_ORIGINS: settings.ALLOWED_ORIGINS?.replace(quickStart.port, `${port}`),
-        DEV_TOKENS: true,
-      });
-      const url = await startDevelopmentServer(copyOf(project), port, {
-        [quickStart.urlVariable]: worker.origin,
-      });
-      if (!browser) throw new Error("there is no browser");
-      const errors: string[] = [];
-      const ann = await open(browser, `${url}/?name=ann`, errors);
-      const bob = await open(browser, `${url}/?name=bob`, errors);
-      // Members are in the order in which the page has learned of them.
-      const both = /^connected\. Members: (ann, bob|bob, ann)$/;
-      for (const page of [ann, bob]) await page.getByText(both).waitFor();
-      await send(ann, "hello");
-      await bob.getByText("ann: hello").waitFor();
-      await send(bob, "hello, ann");
-      for (const page of [ann, bob]) await page.getByText("bob: hello, ann").waitFor();
-      expect(errors).toEqual([]);
-    },
-  );
+  it.skipIf(!hasPhpPackages)("docs/quickstart-php.md works as it is written", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "snug-composer-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const environment = composerEnvironment(folder);
+    await using quickStart = await QuickStart.follow("docs/quickstart-php.md", registry, environment);
+    const address = quickStart.address("http://localhost:8000");
+    if (browser) await chatInTwoTabs(browser, address);
+    // Without a session, there is no token.
+    expect((await fetch(`${address}/token.php`)).status).toBe(401);
+  });
+
+  it("docs/quickstart-worker.md works as it is written", async () => {
+    await using quickStart = await QuickStart.follow("docs/quickstart-worker.md", registry);
+    await quickStart.run("npm run check");
+    await quickStart.run("npx wrangler deploy --dry-run");
+    const address = quickStart.address("http://localhost:8787");
+    if (!browser) return;
+    const context = await newContext(browser);
+    const [ann, bob] = [await open(context, address), await open(context, address)];
+    for (const [page, name] of [
+      [ann, "ann"],
+      [bob, "bob"],
+    ] as const) {
+      await page.locator("input[name=name]").fill(name);
+      await page.locator("input[name=name]").press("Enter");
+      await page.getByRole("log").getByText(`Welcome, ${name}!`, { exact: true }).waitFor();
+    }
+    // The commands of the guide have published this before the joins.
+    await ann.getByRole("log").getByText("We are open", { exact: true }).waitFor();
+    const say = async (text: string) => {
+      await ann.getByRole("textbox", { name: "Message" }).fill(text);
+      await ann.keyboard.press("Enter");
+    };
+    await say("hello");
+    await bob.getByRole("log").getByText("hello", { exact: true }).waitFor();
+    await say("spam");
+    await ann.getByText("no spam, please").waitFor();
+    const { members } = (await (await fetch(`${address}/api/members`)).json()) as { members: unknown[] };
+    expect(members).toHaveLength(2);
+    await context.close();
+  });
+
+  it.each(QUICK_STARTS)("$document works as it is written", async ({ document, address, afterwards }) => {
+    await using quickStart = await QuickStart.follow(document, registry);
+    if (browser) await chatInTwoTabs(browser, quickStart.address(address));
+    for (const command of afterwards) expect(await quickStart.run(command)).toBeDefined();
+  });
 });

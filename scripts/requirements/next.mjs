@@ -1,4 +1,4 @@
-// Next.js, for the test of docs/nextjs.md. Without it, that test is skipped.
+// Next.js, for the test of docs/quickstart-nextjs.md. Without it, that test is skipped.
 
 import { pinnedPackages } from "./pinned-packages.mjs";
 

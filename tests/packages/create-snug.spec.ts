@@ -16,6 +16,7 @@ import { packageManager } from "../../packages/create-snug/src/package-manager.m
 import { gitignore, templateFolder } from "../../packages/create-snug/src/project.mjs";
 import { AUTHS, TEMPLATES } from "../../packages/create-snug/src/templates.mjs";
 import { expectNoConsoleErrors, hasChromium, newContext, open, startBrowser } from "../support/browser.js";
+import { composerEnvironment } from "../support/composer.js";
 import { hasPhpPackages, startPhp } from "../support/php.js";
 import { hasRegistry, type Registry, startRegistry } from "../support/registry.js";
 
@@ -247,29 +248,6 @@ describe("the templates", () => {
   });
 });
 
-/** Composer's settings: the package of this repository in place of Packagist's, and its interfaces without their files. */
-const composer = {
-  repositories: [
-    {
-      type: "path",
-      url: join(root, "php"),
-      options: {
-        versions: { "snug/snug": readJson(join(root, "client/package.json")).version },
-        symlink: false,
-      },
-    },
-    {
-      type: "package",
-      package: ["client", "factory", "message"].map((name) => ({
-        name: `psr/http-${name}`,
-        version: "1.1.0",
-        type: "metapackage",
-      })),
-    },
-    { "packagist.org": false },
-  ],
-};
-
 /** A running project. */
 interface Running {
   child: ChildProcess;
@@ -386,9 +364,7 @@ describe.skipIf(!hasRegistry)("create-snug from a registry", { timeout: 400_000 
   });
 
   it.skipIf(!hasPhpPackages)("creates php, whose site signs tokens, and which deploys", async () => {
-    const home = await emptyFolder();
-    writeFileSync(join(home, "config.json"), JSON.stringify(composer));
-    const project = await createProject("php", { COMPOSER_HOME: home });
+    const project = await createProject("php", composerEnvironment(await emptyFolder()));
     const { stdout } = await command(project, "npx wrangler deploy --dry-run");
     expect(stdout).toContain("--dry-run: exiting now");
 

@@ -30,7 +30,10 @@ export interface Registry extends AsyncDisposable {
 }
 
 /** Programs that the tools of a project may call. */
-const PROGRAMS = ["npm", "npx", "sh", "env", "dirname", "sed", "uname", "ps", "php", "composer", "unzip"];
+const PROGRAMS = [
+  ...["npm", "npx", "sh", "env", "dirname", "sed", "uname", "ps", "cat", "cp", "curl", "grep", "mkdir", "rm"],
+  ...["php", "composer", "unzip"],
+];
 
 /** Packages of other authors, which a later run need not download again. */
 const DOWNLOADED = inRoot("target", "registry");
