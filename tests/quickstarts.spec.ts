@@ -75,7 +75,7 @@ describe.skipIf(!hasRegistry)("the quick start", { timeout: 240_000 }, () => {
     await say("hello");
     await bob.getByRole("log").getByText("hello", { exact: true }).waitFor();
     await say("spam");
-    await ann.getByText("no spam, please").waitFor();
+    await ann.getByRole("log").getByText("Not sent: no spam, please", { exact: true }).waitFor();
     const { members } = (await (await fetch(`${address}/api/members`)).json()) as { members: unknown[] };
     expect(members).toHaveLength(2);
     await context.close();
