@@ -3,14 +3,11 @@
 
 import { readFileSync } from "node:fs";
 import { build } from "esbuild";
-import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { expectNoConsoleErrors, hasChromium, newContext, open, startBrowser } from "../support/browser.js";
-import { type FaultyLine, startFaultyLine } from "../support/faults.js";
+import { expectNoConsoleErrors, hasChromium, newContext, open } from "../support/browser.js";
+import { ComponentSite, checkLobby, LOST, untilGone } from "../support/component-page.js";
 import { joinAndConnect } from "../support/rooms.js";
-import { type Site, startSite } from "../support/site.js";
 import { token } from "../support/tokens.js";
-import { startWorker, type Worker } from "../support/worker.js";
 
 const readme = readFileSync(new URL("../../client/README.md", import.meta.url), "utf8");
 const [component = "", sidebar = ""] = [...readme.matchAll(/^```jsx\n(.*?)^```$/gms)].map(([, text]) => text);
@@ -163,83 +160,29 @@ it("useRoom with a name renders on the server, and needs a provider", async () =
 });
 
 describe.skipIf(!hasChromium)("useRoom", () => {
-  let browser: Browser;
-  let worker: Worker;
-  let line: FaultyLine;
-  let site: Site;
-  let code = "";
-
+  let components: ComponentSite;
   beforeAll(async () => {
-    site = await startSite(({ path }) =>
-      path === "/page.js"
-        ? { headers: { "content-type": "text/javascript" }, body: code }
-        : {
-            headers: { "content-type": "text/html" },
-            body: '<!doctype html><link rel="icon" href="data:,"><div id="root"></div><script src="/page.js"></script>',
-          },
-    );
-    worker = await startWorker({
-      ALLOWED_ORIGINS: site.origin,
-      HISTORY_MESSAGES_MAX: 5,
-      PRESENCE_GRACE_MS: 0,
-    });
-    line = await startFaultyLine(worker.origin);
-    browser = await startBrowser();
+    components = await ComponentSite.start();
   });
-  afterAll(async () => {
-    await browser.close();
-    await line[Symbol.asyncDispose]();
-    await site.close();
-    await worker.dispose();
-  });
+  afterAll(() => components[Symbol.asyncDispose]());
 
   it("renders a room, keeps its newest messages after lost connections, and leaves on unmount", async () => {
-    code = await bundle(script(line.origin, await token({ sub: "ann" })));
-    const bob = await joinAndConnect(worker.origin, "lobby", { user: "bob" });
-    await bob.publish("before");
-    const page = await open(await newContext(browser), site.origin);
-    await page.getByText("connected: ann, bob").waitFor();
-    // `last` replays messages published before the join.
-    await page.getByText("bob: before").waitFor();
-    await page.getByRole("button", { name: "Say hello" }).click();
-    await page.getByText("ann: hello").waitFor();
-    const items = () => page.getByRole("listitem").allTextContents();
-
-    line.drop();
-    await bob.publish("meanwhile");
-    await page.getByText("bob: meanwhile").waitFor();
-    expect(await items()).toEqual(["bob: before", "ann: hello", "bob: meanwhile"]);
-
-    // More messages than the room stores: the rendered list has no gap.
-    line.refuse(true);
-    line.drop();
-    for (let n = 1; n <= 10; n++) await bob.publish(n);
-    line.refuse(false);
-    await page.getByText("bob: 10").waitFor();
-    expect(await items()).toEqual(["bob: 8", "bob: 9", "bob: 10"]);
-
-    await page.getByRole("button", { name: "Mount or unmount" }).click();
-    while (bob.members.has("ann")) await new Promise((resolve) => bob.on("members", resolve));
-    await page.getByRole("button", { name: "Mount or unmount" }).click();
-    while (!bob.members.has("ann")) await new Promise((resolve) => bob.on("members", resolve));
-    await page.getByText("connected: ann, bob").waitFor();
-    // Only refused and dropped connections are logged to the console.
-    const lost = /WebSocket|ERR_|Failed to|CORS|a request to http:\/\/127\.0\.0\.1:\d+\/v1/;
-    expectNoConsoleErrors(page, lost);
+    components.code = await bundle(script(components.line.origin, await token({ sub: "ann" })));
+    await checkLobby(components);
   });
 
   it("waits for the room's name, follows it, and leaves when it is gone", async () => {
-    code = await bundle(scriptOfLateName(worker.origin, await token({ sub: "cho" })));
-    const page = await open(await newContext(browser), site.origin);
+    components.code = await bundle(scriptOfLateName(components.worker.origin, await token({ sub: "cho" })));
+    const page = await components.open();
     const go = (name: string) => page.getByRole("button", { name: `Go to ${name}` }).click();
     await page.getByText("undefined: connecting, 0").waitFor();
     await go("lobby");
     await page.getByText("lobby: connected, 1").waitFor();
-    const bob = await joinAndConnect(worker.origin, "lobby", { user: "bob" });
+    const bob = await joinAndConnect(components.worker.origin, "lobby", { user: "bob" });
     expect([...bob.members.keys()]).toContain("cho");
     await go("other");
     await page.getByText("other: connected, 1").waitFor();
-    while (bob.members.has("cho")) await new Promise((resolve) => bob.on("members", resolve));
+    await untilGone(bob, "cho");
     await go("null");
     await page.getByText("undefined: connecting, 0").waitFor();
     const requests = /a request to \S+/;
@@ -248,8 +191,8 @@ describe.skipIf(!hasChromium)("useRoom", () => {
 
   it("joins again when another user signs in", async () => {
     const tokens = { ann: await token({ sub: "ann" }), bob: await token({ sub: "bob" }) };
-    code = await bundle(scriptOfUsers(worker.origin, tokens));
-    const page = await open(await newContext(browser), site.origin);
+    components.code = await bundle(scriptOfUsers(components.worker.origin, tokens));
+    const page = await components.open();
     await page.getByText("ann: connected as ann").waitFor();
     await page.getByRole("button", { name: "Sign in as bob" }).click();
     await page.getByText("bob: connected as bob").waitFor();
@@ -263,13 +206,13 @@ describe.skipIf(!hasChromium)("useRoom", () => {
       tokens[sub] = await token({ sub, rooms: ["shared", "another"] });
       tokens[`side of ${sub}`] = await token({ sub, rooms: ["side"] });
     }
-    code = await bundle(scriptOfPanels(line.origin, tokens));
-    const witness = await joinAndConnect(worker.origin, "shared", { user: "witness" });
+    components.code = await bundle(scriptOfPanels(components.line.origin, tokens));
+    const witness = await joinAndConnect(components.worker.origin, "shared", { user: "witness" });
     await witness.publish("first");
-    const page = await newContext(browser).then((context) => open(context, "about:blank"));
+    const page = await newContext(components.browser).then((context) => open(context, "about:blank"));
     const sockets: string[] = [];
     page.on("websocket", (socket) => sockets.push(new URL(socket.url()).pathname));
-    await page.goto(site.origin);
+    await page.goto(components.site.origin);
     const panel = (name: string) => page.getByRole("region", { name });
     const click = (name: string) => page.getByRole("button", { name }).click();
     const here = (user: string) => [...witness.members.keys()].includes(user);
@@ -285,7 +228,7 @@ describe.skipIf(!hasChromium)("useRoom", () => {
     expect(sockets.filter((path) => path === "/v1/socket")).toEqual(sockets);
     expect(sockets.length).toBeLessThanOrEqual(2);
 
-    line.drop();
+    components.line.drop();
     await witness.publish("meanwhile");
     for (const name of ["left", "right"]) {
       await panel(name).getByText("meanwhile").waitFor();
@@ -304,6 +247,6 @@ describe.skipIf(!hasChromium)("useRoom", () => {
     while (!here("bob") || here("ann")) await new Promise((resolve) => witness.on("members", resolve));
     await panel("right").getByText("shared: connected, 2").waitFor();
     await page.getByText("connection: connected, connected, bob").waitFor();
-    expectNoConsoleErrors(page, /WebSocket|ERR_|Failed to|CORS|a request to \S+/);
+    expectNoConsoleErrors(page, LOST);
   });
 });

@@ -1,15 +1,12 @@
 // The Svelte stores in a browser, on a page of another origin: the component from the client's README; and on a server.
 
 import { readFileSync } from "node:fs";
-import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { expectNoConsoleErrors, hasChromium, newContext, open, startBrowser } from "../support/browser.js";
+import { expectNoConsoleErrors, hasChromium, newContext, open } from "../support/browser.js";
+import { ComponentSite, checkLobby, LOST, untilGone } from "../support/component-page.js";
 import { type Application, bundle, render } from "../support/components.js";
-import { type FaultyLine, startFaultyLine } from "../support/faults.js";
 import { joinAndConnect } from "../support/rooms.js";
-import { type Site, startSite } from "../support/site.js";
 import { token } from "../support/tokens.js";
-import { startWorker, type Worker } from "../support/worker.js";
 
 const readme = readFileSync(new URL("../../client/README.md", import.meta.url), "utf8");
 const [lobby = ""] = [...readme.matchAll(/^```svelte\n(.*?)^```$/gms)].map(([, text = ""]) => text);
@@ -154,63 +151,18 @@ describe.each([4, 5] as const)("on a server, with Svelte %i", (version) => {
 });
 
 describe.skipIf(!hasChromium)("in a browser", () => {
-  let browser: Browser;
-  let worker: Worker;
-  let line: FaultyLine;
-  let site: Site;
-  let code = "";
-
+  let components: ComponentSite;
   beforeAll(async () => {
-    site = await startSite(({ path }) =>
-      path === "/page.js"
-        ? { headers: { "content-type": "text/javascript" }, body: code }
-        : {
-            headers: { "content-type": "text/html" },
-            body: '<!doctype html><link rel="icon" href="data:,"><div id="root"></div><script src="/page.js"></script>',
-          },
-    );
-    worker = await startWorker({
-      ALLOWED_ORIGINS: site.origin,
-      HISTORY_MESSAGES_MAX: 5,
-      PRESENCE_GRACE_MS: 0,
-    });
-    line = await startFaultyLine(worker.origin);
-    browser = await startBrowser();
+    components = await ComponentSite.start();
   });
-  afterAll(async () => {
-    await browser.close();
-    await line[Symbol.asyncDispose]();
-    await site.close();
-    await worker.dispose();
-  });
+  afterAll(() => components[Symbol.asyncDispose]());
 
   it("roomStore shows a room, keeps its newest messages after lost connections, and leaves on unmount", async () => {
-    code = await bundle(pageOfLobby(line.origin, await token({ sub: "ann" })), "browser");
-    const bob = await joinAndConnect(worker.origin, "lobby", { user: "bob" });
-    await bob.publish("before");
-    const page = await open(await newContext(browser), site.origin);
-    await page.getByText("connected: ann, bob").waitFor();
-    await page.getByText("bob: before").waitFor();
-    await page.getByRole("button", { name: "Say hello" }).click();
-    await page.getByText("ann: hello").waitFor();
-    const items = () => page.getByRole("listitem").allTextContents();
-
-    // More messages than the room stores: the rendered list has no gap.
-    line.refuse(true);
-    line.drop();
-    for (let n = 1; n <= 10; n++) await bob.publish(n);
-    line.refuse(false);
-    await page.getByText("bob: 10").waitFor();
-    expect(await items()).toEqual(["bob: 8", "bob: 9", "bob: 10"]);
-
-    const click = () => page.getByRole("button", { name: "Mount or unmount" }).click();
-    await click();
-    while (bob.members.has("ann")) await new Promise((resolve) => bob.on("members", resolve));
-    await click();
-    while (!bob.members.has("ann")) await new Promise((resolve) => bob.on("members", resolve));
-    await page.getByText("connected: ann, bob").waitFor();
-    // Only refused and dropped connections are logged to the console.
-    expectNoConsoleErrors(page, /WebSocket|ERR_|Failed to|CORS|a request to \S+/);
+    components.code = await bundle(
+      pageOfLobby(components.line.origin, await token({ sub: "ann" })),
+      "browser",
+    );
+    await checkLobby(components);
   });
 
   it.each([
@@ -218,17 +170,17 @@ describe.skipIf(!hasChromium)("in a browser", () => {
     [4, pageOfChangesIn4],
   ])("stores follow the room's name and the user in Svelte %i", async (_, pageOf) => {
     const tokens = { ann: await token({ sub: "ann" }), bob: await token({ sub: "bob" }) };
-    code = await bundle(pageOf(worker.origin, tokens), "browser");
-    const page = await open(await newContext(browser), site.origin);
+    components.code = await bundle(pageOf(components.worker.origin, tokens), "browser");
+    const page = await components.open();
     const click = (name: string) => page.getByRole("button", { name }).click();
     await page.getByText("no room: connecting, 0").waitFor();
     await click("Go to lobby");
     await page.getByText("lobby: connected, 1, ann").waitFor();
-    const witness = await joinAndConnect(worker.origin, "lobby", { user: "witness" });
+    const witness = await joinAndConnect(components.worker.origin, "lobby", { user: "witness" });
     await page.getByText("lobby: connected, 2, ann").waitFor();
     await click("Go to other");
     await page.getByText("other: connected, 1, ann").waitFor();
-    while (witness.members.has("ann")) await new Promise((resolve) => witness.on("members", resolve));
+    await untilGone(witness, "ann");
     await click("Say hello");
     await page.getByText("hello of ann").last().waitFor();
     await click("Sign in as bob");
@@ -246,17 +198,17 @@ describe.skipIf(!hasChromium)("in a browser", () => {
       ann: await token({ sub: "ann", rooms: ["shared", "another"] }),
       side: await token({ sub: "ann", rooms: ["side"] }),
     };
-    code = await bundle(pageOfPanels(line.origin, tokens), "browser");
-    const witness = await joinAndConnect(worker.origin, "shared", { user: "witness" });
+    components.code = await bundle(pageOfPanels(components.line.origin, tokens), "browser");
+    const witness = await joinAndConnect(components.worker.origin, "shared", { user: "witness" });
     await witness.publish("first");
-    const page = await newContext(browser).then((context) => open(context, "about:blank"));
+    const page = await newContext(components.browser).then((context) => open(context, "about:blank"));
     const sockets: string[] = [];
     page.on("websocket", (socket) => sockets.push(new URL(socket.url()).pathname));
-    await page.goto(site.origin);
+    await page.goto(components.site.origin);
     const panel = (name: string) => page.getByRole("region", { name });
     const click = (name: string) => page.getByRole("button", { name }).click();
     const untilLeft = async () => {
-      while (witness.members.has("ann")) await new Promise((resolve) => witness.on("members", resolve));
+      await untilGone(witness, "ann");
     };
     await panel("side").getByText("side: connected, 1").waitFor();
     await page.getByText("connection: connected, connected, ann").waitFor();
@@ -268,7 +220,7 @@ describe.skipIf(!hasChromium)("in a browser", () => {
     await panel("right").getByText("first").waitFor();
     expect(sockets).toEqual(["/v1/socket"]);
 
-    line.drop();
+    components.line.drop();
     await witness.publish("meanwhile");
     for (const name of ["left", "right"]) {
       await panel(name).getByText("meanwhile").waitFor();
@@ -287,6 +239,6 @@ describe.skipIf(!hasChromium)("in a browser", () => {
     await panel("right").getByText("shared: connected, 2").waitFor();
     await click("0 panels");
     await untilLeft();
-    expectNoConsoleErrors(page, /WebSocket|ERR_|Failed to|CORS|a request to \S+/);
+    expectNoConsoleErrors(page, LOST);
   });
 });
