@@ -47,11 +47,23 @@ export class NpmPackage {
     this.name = manifest.name;
     /** @type {string} */
     this.version = manifest.version;
-    if (source === undefined) return;
+    // npm would run them in this folder, and the package is built.
+    delete manifest.scripts;
+    if (source !== undefined) this.#linkTo(source, ref, manifest);
+    writeFileSync(join(this.path, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+  }
+
+  /**
+   * Adds where the source is to the manifest, and makes the README's links lead there.
+   * @param {string} source
+   * @param {string} ref
+   * @param {any} manifest
+   */
+  #linkTo(source, ref, manifest) {
+    const { folder } = this;
     manifest.homepage = `${source}/tree/${ref}/${folder}`;
     manifest.repository = { type: "git", url: `git+${source}.git`, directory: folder };
     manifest.bugs = `${source}/issues`;
-    writeFileSync(join(this.path, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
     const readme = join(this.path, "README.md");
     const text = readFileSync(readme, "utf8");
     writeFileSync(readme, withAbsoluteLinks(text, folder, `${source}/blob/${ref}`));

@@ -8,6 +8,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
+import { NPM_PACKAGES, NpmPackage } from "../../scripts/lib/npm-package.mjs";
 import { inRoot } from "../../scripts/lib/paths.mjs";
 import { registry } from "../../scripts/requirements/registry.mjs";
 import { FOLDERS } from "./packages.js";
@@ -38,7 +39,7 @@ const PROGRAMS = [
 /** Packages of other authors, which a later run need not download again. */
 const DOWNLOADED = inRoot("target", "registry");
 
-/** Starts a registry with all of our packages, which must be built. */
+/** Starts a registry with all of our packages, which must be built. They are published as a release publishes them. */
 export async function startRegistry(): Promise<Registry> {
   const folder = await mkdtemp(join(tmpdir(), "snug-registry-"));
   const port = await freePort();
@@ -72,8 +73,10 @@ export async function startRegistry(): Promise<Registry> {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     const environment = environmentIn(folder);
-    for (const path of Object.values(FOLDERS)) {
-      await run("npm", ["publish", "--ignore-scripts"], { cwd: inRoot(path), env: environment });
+    for (const path of NPM_PACKAGES) {
+      const npmPackage = new NpmPackage(path, { source: "https://github.example/you/snug" });
+      await run("npm", npmPackage.publishArguments(), { env: environment });
+      npmPackage.dispose();
     }
     return { url, environment, [Symbol.asyncDispose]: dispose };
   } catch (error) {
