@@ -9,7 +9,7 @@ import { joinAndConnect } from "./rooms.js";
 import { type Site, startSite } from "./site.js";
 import { startWorker, type Worker } from "./worker.js";
 
-/** What a browser logs about connections that a test refuses or drops. */
+/** Matches errors that a browser logs about connections that a test refuses or drops. */
 export const LOST = /WebSocket|ERR_|Failed to|CORS|a request to \S+/;
 
 /** A site whose page runs a bundle, with a Worker behind a line that can fail. */

@@ -1,4 +1,4 @@
-//! Who users are: secrets, public keys, sessions and development tokens.
+//! Identity: secrets, public keys, sessions and development tokens.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The services of the application: addresses and bindings.
+//! Services of the application: addresses and bindings.
 
 use super::*;
 
