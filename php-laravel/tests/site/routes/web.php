@@ -22,6 +22,11 @@ Route::get('/sign-out', static function (): string {
     return 'signed out';
 });
 
+Route::post('/dissolve', static function (): string {
+    touch(getenv('APP_DATA') . '/dissolved');
+    return 'dissolved';
+});
+
 Route::post('/ship/{order}', static function (Request $request, int $order): string {
     $kinds = ['public' => Channel::class, 'private' => PrivateChannel::class, 'presence' => PresenceChannel::class];
     $channels = [];
