@@ -64,7 +64,7 @@ export const startOverloaded = (settings?: Settings): Promise<Worker> =>
 const OVERLOADED = `
   export class Room {
     fetch(request) {
-      console.log("requested: " + request.method);
+      console.log("requested: " + new URL(request.url).pathname);
       throw Object.assign(new Error("Durable Object is overloaded."), { overloaded: true });
     }
   }
