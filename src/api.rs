@@ -8,7 +8,10 @@ use snug_core::{
     Origin, Refusal, RoomName,
     auth::{self, room_guard::RoomRates, token::Claims},
     backend::{
-        api::{ApiOperation, ApiRequest, BODY_TOO_LONG, MultiRoomPublish, check_no_options},
+        api::{
+            ApiOperation, ApiRequest, BODY_TOO_LONG, MultiRoomPublish, RequestedAction,
+            check_no_options,
+        },
         body_reads::BodyReads,
     },
     limits::{BODY_MS_MAX, FRAME_BYTES_MAX},
@@ -37,6 +40,9 @@ pub const API_REQUEST_HEADER: &str = "x-snug-api-request";
 pub enum Endpoint {
     Publish,
     Messages,
+    Edit,
+    Append,
+    Delete,
     Members,
     Kick,
     Describe,
@@ -44,7 +50,7 @@ pub enum Endpoint {
     DeadEvents,
 }
 
-/// Handles a request about one room. `user` is the path's segment with a user id, if it has one.
+/// Handles a request about one room. `item` is the path's segment with a user id or an offset, if it has one.
 ///
 /// # Errors
 ///
@@ -52,7 +58,7 @@ pub enum Endpoint {
 pub async fn handle(
     incoming: &Incoming<'_>,
     room: &str,
-    user: &str,
+    item: &str,
     endpoint: Endpoint,
     requester: &mut Requester,
 ) -> Result<web_sys::Response, Problem> {
@@ -62,15 +68,28 @@ pub async fn handle(
     let operation = match endpoint {
         Endpoint::Publish => ApiOperation::Publish.without_options(&query)?,
         Endpoint::Messages => ApiOperation::messages(&query)?,
+        Endpoint::Edit | Endpoint::Append | Endpoint::Delete => {
+            let if_match = incoming.header("if-match")?;
+            let if_match = if_match.as_deref();
+            match endpoint {
+                Endpoint::Edit => {
+                    ApiOperation::change(item, RequestedAction::Edit, if_match, &query)?
+                }
+                Endpoint::Append => {
+                    ApiOperation::change(item, RequestedAction::Append, if_match, &query)?
+                }
+                _ => ApiOperation::delete(item, if_match, &query)?,
+            }
+        }
         Endpoint::Members => ApiOperation::Members.without_options(&query)?,
-        Endpoint::Kick => ApiOperation::kick(auth::parse_user_id(user)?, &query)?,
+        Endpoint::Kick => ApiOperation::kick(auth::parse_user_id(item)?, &query)?,
         Endpoint::Describe => ApiOperation::Describe.without_options(&query)?,
         Endpoint::Erase => ApiOperation::Erase.without_options(&query)?,
         Endpoint::DeadEvents => ApiOperation::dead_events(&query)?,
     };
     let claims = authenticate(incoming).await?;
     requester.user = Some(claims.user.clone());
-    let has_body = operation == ApiOperation::Publish;
+    let has_body = operation.has_body();
     let api_request = ApiRequest::admit(claims, &room, operation, requester.origin.clone())?;
     let body = match has_body {
         // Bytes and not the stream: the runtime resends a request that did not reach the object,

@@ -45,6 +45,11 @@ fn methods_of(segments: &[&str]) -> Option<Methods> {
             ("GET", Api(Endpoint::Messages)),
             ("POST", Api(Endpoint::Publish)),
         ],
+        ["v1", "rooms", _, "messages", _] => &[
+            ("DELETE", Api(Endpoint::Delete)),
+            ("PATCH", Api(Endpoint::Edit)),
+        ],
+        ["v1", "rooms", _, "messages", _, "append"] => &[("POST", Api(Endpoint::Append))],
         ["v1", "rooms", _, "members"] => &[("GET", Api(Endpoint::Members))],
         ["v1", "rooms", _, "members", _] => &[("DELETE", Api(Endpoint::Kick))],
         ["v1", "rooms", _, "webhooks", "dead"] => &[("GET", Api(Endpoint::DeadEvents))],
@@ -99,8 +104,8 @@ async fn dispatch(
         Handler::Join => join::join(incoming, room, requester).await?,
         Handler::Connect => connect::connect(incoming, requester).await?,
         Handler::Api(endpoint) => {
-            let user = segments.get(4).copied().unwrap_or_default();
-            api::handle(incoming, room, user, *endpoint, requester).await?
+            let item = segments.get(4).copied().unwrap_or_default();
+            api::handle(incoming, room, item, *endpoint, requester).await?
         }
         Handler::DevToken => dev_token::handle(incoming).await?.into(),
     })

@@ -50,6 +50,7 @@ async function compare(seed: number, operations: number): Promise<Record<string,
 it("SQLite and memory return the same for each call of a store", async () => {
   expect(Object.keys(await compare(1, 800))).toEqual([
     "append",
+    "changed_messages",
     "dead_events",
     "delete_absence",
     "delete_ban",

@@ -8,7 +8,7 @@ from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.openapi.checks import MissingHeaderNotRejected, RejectedPositiveData
 
 # Limits in bytes; a schema can only limit characters.
-QUERY = {"reason": 256, "epoch": 64}
+QUERY = {"reason": 256, "epoch": 64, "key": 64}
 USER = 128
 MESSAGE = {"event": 64, "key": 64, "user": USER}
 

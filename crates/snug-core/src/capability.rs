@@ -25,6 +25,14 @@ named_enum! {
         Presence = "presence",
         /// Read stored messages.
         History = "history",
+        /// Edit one's own messages, and append to them.
+        Edit = "edit",
+        /// Delete one's own messages.
+        Delete = "delete",
+        /// Edit every user's messages, and append to them.
+        EditAny = "edit_any",
+        /// Delete every user's messages.
+        DeleteAny = "delete_any",
         /// Kick and ban users.
         Moderate = "moderate",
         /// Full server access, for the application's back end.
@@ -38,10 +46,11 @@ set_of! {
 }
 
 impl Capabilities {
-    /// Returns what a plain list of rooms grants: `receive`, `publish`, `signal`, `presence`, `history`.
+    /// Returns what a plain list of rooms grants: `receive`, `publish`, `signal`, `presence`, `history`, `edit`
+    /// and `delete`.
     pub fn default_grant() -> Self {
-        use Capability::{History, Presence, Publish, Receive, Signal};
-        [Receive, Publish, Signal, Presence, History]
+        use Capability::{Delete, Edit, History, Presence, Publish, Receive, Signal};
+        [Receive, Publish, Signal, Presence, History, Edit, Delete]
             .into_iter()
             .collect()
     }
@@ -186,11 +195,11 @@ mod tests {
     }
 
     #[test]
-    fn a_list_grants_the_five_default_capabilities() {
+    fn a_list_grants_the_default_capabilities() {
         let can = grant(r#"["lobby"]"#, "lobby").unwrap();
         assert_eq!(
             serde_json::to_string(&can).unwrap(),
-            r#"["receive","publish","signal","presence","history"]"#
+            r#"["receive","publish","signal","presence","history","edit","delete"]"#
         );
     }
 

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::{
     ids::{Epoch, Offset, RoomName, Timestamp},
     protocol::push::Stored,
-    storage::message::StoredMessage,
+    storage::entry::StoredEntry,
 };
 
 /// The result of a command or an API request that succeeded.
@@ -25,6 +25,13 @@ pub enum Reply {
         epoch: Epoch,
         /// The messages' positions.
         messages: Vec<Stored>,
+    },
+    /// A message is changed.
+    Changed {
+        /// The epoch of the offsets.
+        epoch: Epoch,
+        /// The change's position, with the message's version.
+        change: Stored,
     },
     /// A page of stored messages.
     History(HistoryPage),
@@ -57,7 +64,7 @@ pub struct HistoryPage {
     /// The epoch of the offsets; `None` if the room has never been used.
     pub epoch: Option<Epoch>,
     /// The messages.
-    pub messages: Vec<StoredMessage>,
+    pub messages: Vec<StoredEntry>,
     /// True if there are more messages in the requested direction.
     pub more: bool,
 }
@@ -109,6 +116,17 @@ pub struct WebhookCounts {
 pub enum Failure {
     /// A limit of the room is reached.
     TooLarge(&'static str),
+    /// The room has no such message, or none any more.
+    NotFound,
+    /// The caller may not change the message, which is another user's.
+    Forbidden,
+    /// The message has this version, which is not the expected one.
+    Conflict {
+        /// The version.
+        version: u64,
+    },
+    /// The change cannot be made to what the message contains.
+    Unsuitable(&'static str),
     /// An internal error: nothing was done.
     Internal(&'static str),
 }
@@ -117,11 +135,12 @@ impl Reply {
     /// Returns the bytes of what the reply lists; 0 if it is not a list.
     pub fn listed_bytes(&self) -> usize {
         match self {
-            Self::History(page) => page.messages.iter().map(StoredMessage::listed_bytes).sum(),
+            Self::History(page) => page.messages.iter().map(StoredEntry::listed_bytes).sum(),
             Self::Members(list) => list.members.iter().map(|one| one.get().len()).sum(),
             Self::DeadEvents { events, .. } => events.iter().map(String::len).sum(),
             Self::Done
             | Self::Published { .. }
+            | Self::Changed { .. }
             | Self::Closed { .. }
             | Self::Refreshed { .. }
             | Self::Status(_) => 0,

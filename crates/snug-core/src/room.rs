@@ -3,6 +3,7 @@
 mod actor;
 mod api;
 pub mod bans;
+mod change;
 mod close;
 pub mod closing_socket;
 mod commands;

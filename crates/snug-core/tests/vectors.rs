@@ -8,6 +8,7 @@
 )]
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
@@ -27,16 +28,17 @@ use snug_core::{
     limits::{PAGE_BYTES_MAX, ROOMS_PER_SESSION_MAX},
     log::{LogLine, Requester},
     protocol::{
+        change::{ActionKind, Change, ChangeAction},
         command::{Command, CommandId},
         page::{PageRequest, PageStart},
         push::{
-            ConnectionLimits, Hello, Member, Message, PING, PONG, PresenceChange, Push,
+            self, ConnectionLimits, Hello, Member, Message, PING, PONG, PresenceChange, Push,
             StateChange, Stored, Welcome, WelcomeToConnection, reply_line, with_room,
         },
     },
     reply::{HistoryPage, MemberList, RoomStatus, WebhookCounts},
     secret::Secret,
-    storage::message::StoredMessage,
+    storage::{changed::ChangedMessage, entry::StoredEntry},
 };
 
 #[test]
@@ -149,6 +151,38 @@ fn commands() -> Named<(Option<CommandId>, Command<'static>)> {
                 event: Some("chat".into()),
                 key: Some("d1f0c2".into()),
             },
+        ),
+        (
+            "command_edit",
+            number(17),
+            Command::Change(Change {
+                of: Offset(41),
+                action: ChangeAction::Edit(Cow::Borrowed(raw(r#"{"text":"你好, all 👋"}"#))),
+                if_version: Some(1),
+                key: None,
+            }),
+        ),
+        (
+            "command_append",
+            number(18),
+            Command::Change(Change {
+                of: Offset(42),
+                action: ChangeAction::Append(" How are you?".into()),
+                if_version: None,
+                key: Some("d1f0c3".into()),
+            }),
+        ),
+        (
+            "command_delete",
+            number(19),
+            Command::Change(Change {
+                of: Offset(43),
+                action: ChangeAction::Delete {
+                    reason: Some("spam".into()),
+                },
+                if_version: None,
+                key: None,
+            }),
         ),
         (
             "command_signal",
@@ -289,7 +323,81 @@ fn sent() -> Named<String> {
     };
     let reply = |number, reply: &Reply| reply_line(Some(&id(number)), reply).expect("a reply");
     let closing = CloseCode::PingTimeout;
+    let cho = user("cho");
+    let changed_at = START.plus_ms(9000);
+    let change = |offset, of, action, user| push::Change {
+        offset: Offset(offset),
+        time: changed_at,
+        of: Offset(of),
+        version: 2,
+        action,
+        user,
+        connection: None,
+        reason: None,
+        text: None,
+        data: None,
+    };
+    let edit = Push::Change(push::Change {
+        connection: Some(ANN_DESKTOP),
+        data: Some(raw(r#"{"text":"你好, all 👋"}"#)),
+        ..change(57, 41, ActionKind::Edit, &ann)
+    })
+    .to_line();
+    let append = push::Change {
+        connection: Some(BOB),
+        text: Some(" How are you?"),
+        ..change(58, 42, ActionKind::Append, &bob)
+    };
+    let delete = Push::Change(push::Change {
+        reason: Some("spam"),
+        ..change(59, 43, ActionKind::Delete, &cho)
+    })
+    .to_line();
+    let now = |message, last, change: &Rc<str>, row: &str| {
+        let changed = ChangedMessage {
+            message: Offset(message),
+            last: Offset(last),
+            change: change.clone(),
+        };
+        let row = StoredEntry::new(row.into());
+        changed.apply_to(&row).push().clone()
+    };
+    let deleted = r#"{"type":"message","offset":43,"time":1800000007000,"user":"cho"}"#;
+    let changed = Stored {
+        version: Some(2),
+        ..Stored::new(Offset(57), changed_at)
+    };
+    let changed = Reply::Changed {
+        epoch: epoch.clone(),
+        change: changed,
+    };
+    let conflict = Push::Error {
+        id: Some(&id(17)),
+        code: ErrorCode::Conflict.name(),
+        message: "the message has another version than 'if_version'",
+        retryable: false,
+        retry_after_ms: None,
+        version: Some(2),
+    };
     let pushes = [
+        (
+            "push_message_changed",
+            now(41, 57, &edit, &message(None)),
+        ),
+        (
+            "push_message_deleted",
+            now(43, 59, &delete, deleted),
+        ),
+        ("push_change", edit),
+        ("push_change_append", Push::Change(append).to_line()),
+        ("push_change_delete", delete),
+        (
+            "push_change_superseded",
+            StoredEntry::bare_change(Offset(57), Offset(41)).into(),
+        ),
+        ("reply_ack_changed", reply(17, &changed)),
+        ("push_error_conflict", conflict.to_line()),
+        ("http_change_response", ApiResponse::from(&changed).body),
         (
             "reply_ack",
             reply(8, &Reply::Done),
@@ -326,8 +434,8 @@ fn sent() -> Named<String> {
                 &Reply::History(HistoryPage {
                     epoch: Some(epoch.clone()),
                     messages: vec![
-                        StoredMessage::new(message(None)),
-                        StoredMessage::new(
+                        StoredEntry::new(message(None)),
+                        StoredEntry::new(
                             r#"{"type":"message","offset":42,"time":1800000006150,"user":"bob","connection":"5d20c9f7e81ab364","data":{"text":"Hi Ann!"}}"#
                                 .into(),
                         ),
@@ -472,6 +580,7 @@ fn sent() -> Named<String> {
                 message: "too many commands",
                 retryable: ErrorCode::RateLimited.is_retryable(),
                 retry_after_ms: Some(20),
+                version: None,
             }
             .to_line(),
         ),
@@ -549,8 +658,10 @@ fn hook_request() -> publish_hook::HookRequest {
     let proposed = |user, connection, event, data| ProposedMessage {
         user,
         connection,
+        of: None,
+        action: None,
         event,
-        data: raw(data),
+        data: Cow::Borrowed(raw(data)),
         bytes_max: 65_536,
     };
     let (ann, bob, cho) = (user("ann"), user("bob"), user("cho"));

@@ -136,6 +136,12 @@ impl Database {
             )",
             [oldest.0.max(lowest_row), lowest_kept, newest, TRIM_ROWS_MAX].map(number),
         )?;
+        self.run(
+            "DELETE FROM changed_messages WHERE message IN (
+                SELECT message FROM changed_messages WHERE message < ? ORDER BY message LIMIT ?
+            )",
+            [lowest_kept, TRIM_ROWS_MAX].map(number),
+        )?;
         self.oldest_messages(oldest)
     }
 

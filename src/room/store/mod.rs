@@ -1,5 +1,6 @@
 //! The room's storage: the core's port to it, on SQLite.
 
+mod changed;
 mod events;
 mod links;
 mod messages;
@@ -14,7 +15,8 @@ use snug_core::{
     link::links::StoredLink,
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     storage::{
-        batch::{Batch, Page},
+        batch::{Batch, Page, Wanted},
+        changed::{ChangeWrite, ChangedMessage},
         idempotency::{KeyFloor, StoredKey},
         retention::{Floor, OldestMessages},
         store::{EventWrite, StoredMember},
@@ -69,19 +71,32 @@ impl Store {
 }
 
 impl snug_core::Store for Store {
-    fn append(&mut self, batch: &Batch, events: Option<&EventWrite>) -> Outcome<()> {
+    fn append(
+        &mut self,
+        batch: &Batch,
+        changes: &[ChangeWrite],
+        events: Option<&EventWrite>,
+    ) -> Outcome<()> {
         let Self { database, texts } = self;
-        let Some(write) = events else {
+        if changes.is_empty() && events.is_none() {
             return logged("append", database.append(batch, texts.keep(&batch.json)));
-        };
+        }
         let json = texts.keep(&batch.json).clone();
         // If messages are retained, this is the same text, which is encoded only once.
-        let lines = write.row.as_ref().map(|row| texts.keep(row.lines.text()));
+        let row = events.and_then(|write| write.row.as_ref());
+        let lines = row.map(|row| texts.keep(row.lines.text()));
         let appended = platform::transaction(&database.storage, || {
             database.append(batch, &json)?;
-            database.write_events(write, lines)
+            if let Some(write) = events {
+                database.write_events(write, lines)?;
+            }
+            (changes.iter()).try_for_each(|change| database.write_change(change))
         });
         logged("append", appended)
+    }
+
+    fn changed_messages(&mut self, wanted: &Wanted) -> Outcome<Vec<ChangedMessage>> {
+        logged("changes", self.database.changed_messages(wanted))
     }
 
     fn fill_page(&mut self, page: &mut Page) -> Outcome<()> {

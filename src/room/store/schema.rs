@@ -1,7 +1,7 @@
 //! The schema of the room's database.
 
 /// The migrations of the schema, one for each version. Only append to this list.
-pub const MIGRATIONS: [&str; 10] = [
+pub const MIGRATIONS: [&str; 11] = [
     "
     CREATE TABLE messages (offset INTEGER PRIMARY KEY, time INTEGER NOT NULL, json TEXT NOT NULL);
     CREATE TABLE absences (user TEXT PRIMARY KEY, since INTEGER NOT NULL, info TEXT, until INTEGER NOT NULL) WITHOUT ROWID;
@@ -47,5 +47,8 @@ pub const MIGRATIONS: [&str; 10] = [
     "
     CREATE TABLE links (id TEXT PRIMARY KEY, gateway TEXT NOT NULL, is_ending INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE members (id TEXT PRIMARY KEY, link TEXT NOT NULL, record TEXT NOT NULL) WITHOUT ROWID;
+    ",
+    "
+    CREATE TABLE changed_messages (message INTEGER PRIMARY KEY, last INTEGER NOT NULL, change TEXT NOT NULL);
     ",
 ];

@@ -20,6 +20,7 @@ impl Database {
             newest_time,
             bytes,
             oldest: self.oldest_messages(Offset::default())?,
+            has_changed: self.has_changed_messages()?,
             absences: self.absences()?,
             bans: self.bans()?,
             ended_tokens: self.ended_tokens()?,
@@ -32,11 +33,12 @@ impl Database {
         })
     }
 
-    /// Erases messages, absences, bans, ended tokens and dead events, and begins a new epoch.
+    /// Erases messages, their changes, absences, bans, ended tokens and dead events, and begins a new epoch.
     pub fn erase(&self, epoch: &str) -> Result<Epoch> {
         platform::transaction(&self.storage, || {
             for table in [
                 "messages",
+                "changed_messages",
                 "absences",
                 "bans",
                 "ended_tokens",

@@ -14,7 +14,9 @@ use snug_core::{
     },
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     storage::{
-        batch::{Batch, Page},
+        batch::{Batch, Page, Wanted},
+        changed::{ChangeWrite, ChangedMessage},
+        entry::{StoredEntry, is_change},
         idempotency::{KeyFloor, StoredKey},
         retention::Floor,
         store::{EventWrite, StoredMember},
@@ -65,7 +67,7 @@ impl<'a> Operations<'a> {
     /// Makes one call to both stores, and compares the results and what the stores hold.
     pub fn run_next(&mut self) -> Outcome {
         self.now = self.now.plus_ms(self.random.up_to(40_000));
-        match self.random.up_to(19) {
+        match self.random.up_to(20) {
             0..=4 => self.append()?,
             5..=6 => self.fill_page()?,
             7 => self.read_keys()?,
@@ -79,6 +81,7 @@ impl<'a> Operations<'a> {
             16 => self.read_dead()?,
             17 => self.change_link()?,
             18 => self.change_member()?,
+            19 => self.read_changed()?,
             _ if self.random.one_in(4) => self.erase()?,
             _ => self.reopen()?,
         }
@@ -129,7 +132,12 @@ impl<'a> Operations<'a> {
                 r#"{{"type":"message","offset":{offset},"time":{time},"user":"ann","data":{data}}}"#
             )
         };
-        let lines: Vec<_> = offsets.iter().map(line).collect();
+        let mut lines: Vec<_> = offsets.iter().map(line).collect();
+        let changes: Vec<_> = self.some_change(first, time).into_iter().collect();
+        // A change takes the place of the first message.
+        for (line, change) in lines.iter_mut().zip(&changes) {
+            *line = StoredEntry::bare_change(first, change.now.message);
+        }
         let text: Rc<str> = lines.join("\n").into();
         let keys = offsets.iter().filter(|_| self.random.one_in(6));
         let keys: Vec<_> = keys
@@ -158,10 +166,72 @@ impl<'a> Operations<'a> {
                 count,
             )
         });
-        let sqlite = self.sqlite.append(&batch, events.as_ref());
+        let sqlite = self.sqlite.append(&batch, &changes, events.as_ref());
         self.sqlite.texts.clear();
-        let memory = self.memory.append(&batch, events.as_ref());
+        let memory = self.memory.append(&batch, &changes, events.as_ref());
         compare("append", &sqlite, &memory)
+    }
+
+    /// Returns a change of a random message, if one is stored and it is time for one.
+    fn some_change(&mut self, offset: Offset, time: Timestamp) -> Option<ChangeWrite> {
+        let rows = self.memory.rows.values();
+        let lines = rows.flat_map(|row| row.json.split('\n').map(str::to_owned));
+        let messages: Vec<_> = lines
+            .filter(|line| !line.is_empty() && !is_change(line))
+            .collect();
+        let count = messages.len() as u64;
+        if count == 0 || !self.random.one_in(2) {
+            return None;
+        }
+        let row_before = messages[(self.random.next() % count) as usize].clone();
+        let fields: serde_json::Value = serde_json::from_str(&row_before).ok()?;
+        let (of, user) = (fields["offset"].as_u64()?, &fields["user"]);
+        let is_deletion = self.random.one_in(3);
+        let row = match is_deletion {
+            true => format!(r#"{{"type":"message","offset":{of},"user":{user}}}"#),
+            false => match row_before.split_once(r#","data":"#) {
+                Some((head, _)) => format!("{head}}}"),
+                None => row_before.clone(),
+            },
+        };
+        let version = self.random.up_to(9);
+        let change = format!(
+            r#"{{"type":"change","offset":{},"time":{},"of":{of},"version":{version},"data":"ü"}}"#,
+            offset.0, time.0,
+        );
+        Some(ChangeWrite {
+            now: ChangedMessage {
+                message: Offset(of),
+                last: offset,
+                change: change.into(),
+            },
+            row_before: row_before.into(),
+            row: row.into(),
+            is_deletion,
+        })
+    }
+
+    /// Reads the changed messages from one random offset to another, and some others.
+    fn read_changed(&mut self) -> Outcome {
+        self.count("changed_messages");
+        let newest = self.memory.newest().0;
+        let from = self.random.up_to(newest);
+        let to = from + self.random.up_to(newest - from);
+        let others = (0..self.random.up_to(4)).map(|_| self.random.up_to(newest));
+        let mut others: Vec<_> = others.filter(|of| !(from..=to).contains(of)).collect();
+        others.sort_unstable();
+        others.dedup();
+        let wanted = Wanted {
+            from: Offset(from),
+            to: Offset(to),
+            others: others.into_iter().map(Offset).collect(),
+        };
+        let sqlite = self.sqlite.changed_messages(&wanted);
+        compare(
+            "changed_messages",
+            &sqlite,
+            &self.memory.changed_messages(&wanted),
+        )
     }
 
     /// Returns a write of a row of events, with random changes of the state.

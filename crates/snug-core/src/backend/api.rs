@@ -22,6 +22,7 @@ use crate::{
         REASON_BYTES_MAX, UNKNOWN_NAME_CHARS_MAX,
     },
     protocol::{
+        change::{Change, ChangeAction},
         command::{BAN_TOO_LONG, EVENT_TOO_LONG, KEY_OUT_OF_BOUNDS, REASON_TOO_LONG},
         json,
         page::{LIMIT_OUT_OF_BOUNDS, PageRequest},
@@ -67,6 +68,8 @@ pub struct Caller {
 pub enum ApiOperation {
     /// Store the messages in the body as one batch, and send them to all.
     Publish,
+    /// Change a message, as the body says.
+    Change(ChangeRequest),
     /// A page of stored messages.
     Messages(PageRequest),
     /// List the members.
@@ -94,6 +97,37 @@ pub enum ApiOperation {
         after: u64,
         /// The most events.
         limit: u32,
+    },
+}
+
+/// A request to change a message, without its body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeRequest {
+    /// The offset of the message.
+    pub message: Offset,
+    /// The action.
+    pub action: RequestedAction,
+    /// The version that the message must have.
+    #[serde(default)]
+    pub if_version: Option<u64>,
+}
+
+/// See [`ChangeRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RequestedAction {
+    /// Replace the content.
+    Edit,
+    /// Append to the content.
+    Append,
+    /// Take the content away.
+    Delete {
+        /// The reason, for the members.
+        reason: Option<String>,
+        /// The user who deletes it; the token's user if absent.
+        user: Option<UserId>,
+        /// The idempotency key.
+        #[serde(default)]
+        key: Option<String>,
     },
 }
 
@@ -136,6 +170,9 @@ impl ApiRequest {
             ApiOperation::Publish => {
                 read_messages(body, self.caller.message_bytes_max(rules)).map(drop)
             }
+            ApiOperation::Change(ref request) => {
+                read_change_body(request, body, self.caller.message_bytes_max(rules)).map(drop)
+            }
             _ => Ok(()),
         }
     }
@@ -151,12 +188,23 @@ impl ApiOperation {
     /// Returns the required capability.
     pub fn needs(&self) -> Capability {
         match self {
-            Self::Publish | Self::Describe | Self::Erase | Self::DeadEvents { .. } => {
-                Capability::Serve
-            }
+            Self::Publish
+            | Self::Change(_)
+            | Self::Describe
+            | Self::Erase
+            | Self::DeadEvents { .. } => Capability::Serve,
             Self::Messages(_) => Capability::History,
             Self::Members => Capability::Presence,
             Self::Kick { .. } => Capability::Moderate,
+        }
+    }
+
+    /// Returns true if the request has a body.
+    pub fn has_body(&self) -> bool {
+        match self {
+            Self::Publish => true,
+            Self::Change(request) => !matches!(request.action, RequestedAction::Delete { .. }),
+            _ => false,
         }
     }
 
@@ -189,6 +237,71 @@ impl ApiOperation {
         let limit = limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
         let page = PageRequest::read(after.map(Offset), before.map(Offset), limit);
         page.map(Self::Messages).map_err(Refusal::BadRequest)
+    }
+
+    /// Reads a request to edit a message, or to append to it. `if_match` is the header of that name.
+    ///
+    /// # Errors
+    ///
+    /// `bad_request` if the offset, the header or the query is invalid; `not_found` if no message can have the
+    /// offset.
+    pub fn change(
+        message: &str,
+        action: RequestedAction,
+        if_match: Option<&str>,
+        query: &str,
+    ) -> Result<Self, Refusal> {
+        check_no_options(query)?;
+        Self::change_of(message, action, if_match)
+    }
+
+    /// Reads a request to delete a message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::change`].
+    pub fn delete(message: &str, if_match: Option<&str>, query: &str) -> Result<Self, Refusal> {
+        let (mut reason, mut user, mut key) = (None, None, None);
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "reason" if value.len() > REASON_BYTES_MAX => {
+                    return Err(Refusal::BadRequest(REASON_TOO_LONG));
+                }
+                "reason" => reason = Some(value.into_owned()),
+                "user" => {
+                    let parsed = UserId::parse(&value);
+                    user = Some(parsed.ok_or(Refusal::BadRequest(BAD_AUTHOR))?);
+                }
+                "key" if !(1..=KEY_BYTES_MAX).contains(&value.len()) => {
+                    return Err(Refusal::BadRequest(KEY_OUT_OF_BOUNDS));
+                }
+                "key" => key = Some(value.into_owned()),
+                _ => return Err(unknown_option(&name, "'key', 'reason' and 'user'")),
+            }
+        }
+        let action = RequestedAction::Delete { reason, user, key };
+        Self::change_of(message, action, if_match)
+    }
+
+    fn change_of(
+        message: &str,
+        action: RequestedAction,
+        if_match: Option<&str>,
+    ) -> Result<Self, Refusal> {
+        let message = parse_integer(message, "The message's offset must be a whole number")?;
+        let version = |text: &str| {
+            let quoted = text.trim().strip_prefix('"');
+            let number = quoted.and_then(|rest| rest.strip_suffix('"'));
+            number.unwrap_or(text.trim()).parse().ok()
+        };
+        let if_version = if_match
+            .map(|text| version(text).ok_or(Refusal::BadRequest(BAD_IF_MATCH)))
+            .transpose()?;
+        Ok(Self::Change(ChangeRequest {
+            message: Offset(message),
+            action,
+            if_version,
+        }))
     }
 
     /// Reads a request for a page of dead events from a query.
@@ -260,6 +373,7 @@ impl ApiOperation {
     pub fn reply_if_unused(&self, room: &RoomName) -> Option<Reply> {
         match self {
             Self::Publish => None,
+            Self::Change(_) => None,
             Self::Kick { ban_seconds, .. } if ban_seconds.is_some_and(|ban| ban > 0) => None,
             Self::Kick { .. } | Self::Erase => Some(Reply::Closed { closed: 0 }),
             Self::Messages(_) => Some(Reply::History(HistoryPage {
@@ -285,6 +399,10 @@ impl ApiOperation {
         }
     }
 }
+
+const BAD_AUTHOR: &str = "'user' must be a user id of 1 to 128 bytes";
+const BAD_IF_MATCH: &str = "'If-Match' must be a message's version";
+const NOT_A_CHANGE: &str = "The body must be an object with 'data', for an edit, or 'text', for an append, and, optionally, 'key' and 'user'";
 
 const ISSUED_BEFORE_ALONE: Refusal = Refusal::BadRequest(
     "'issued_before' needs 'ban_seconds', 1 or more: the longest life of a token",
@@ -351,8 +469,72 @@ pub struct NewMessage<'a> {
     pub time: Option<Timestamp>,
 }
 
+/// Reads the body of a request that changes a message. Returns the change, and the user who makes it if that
+/// is not the caller.
+///
+/// # Errors
+///
+/// `bad_request` or `too_large`.
+pub fn read_change_body<'a>(
+    request: &ChangeRequest,
+    body: &'a str,
+    message_bytes_max: usize,
+) -> Result<(Change<'a>, Option<UserId>), Refusal> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body<'a> {
+        #[serde(borrow, default, deserialize_with = "json::some_raw")]
+        data: Option<&'a RawValue>,
+        #[serde(borrow)]
+        text: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        key: Option<Cow<'a, str>>,
+        user: Option<UserId>,
+    }
+    let change = |action, key| Change {
+        of: request.message,
+        action,
+        if_version: request.if_version,
+        key,
+    };
+    if let RequestedAction::Delete { reason, user, key } = &request.action {
+        let reason = reason.clone().map(Cow::Owned);
+        let key = key.clone().map(Cow::Owned);
+        return Ok((change(ChangeAction::Delete { reason }, key), user.clone()));
+    }
+    let body = json::without_bom(body);
+    if body.len() > message_bytes_max {
+        return Err(MESSAGE_TOO_LONG);
+    }
+    let whole: &RawValue = serde_json::from_str(body).map_err(|_| NOT_JSON)?;
+    if !json::is_object(whole) {
+        return Err(Refusal::BadRequest(NOT_A_CHANGE));
+    }
+    if !json::is_readable(body) {
+        return Err(UNREADABLE);
+    }
+    let fields: Body<'_> = serde_json::from_str(whole.get()).map_err(|_| {
+        let unknown = json::unknown_field(whole.get(), &["data", "text", "key", "user"]);
+        unknown.map_or(Refusal::BadRequest(NOT_A_CHANGE), |name| {
+            unknown_field(&name, "a change has 'data' or 'text', 'key' and 'user'")
+        })
+    })?;
+    let is_key = |key: &Cow<'_, str>| (1..=KEY_BYTES_MAX).contains(&key.len());
+    if !fields.key.as_ref().is_none_or(is_key) {
+        return Err(Refusal::BadRequest(KEY_OUT_OF_BOUNDS));
+    }
+    let action = match (&request.action, fields.data, fields.text) {
+        (RequestedAction::Edit, Some(data), None) => ChangeAction::Edit(Cow::Borrowed(data)),
+        (RequestedAction::Append, None, Some(text)) => ChangeAction::Append(text),
+        _ => return Err(Refusal::BadRequest(NOT_A_CHANGE)),
+    };
+    Ok((change(action, fields.key), fields.user))
+}
+
 /// The refusal of a body longer than [`FRAME_BYTES_MAX`].
 pub const BODY_TOO_LONG: Refusal = Refusal::TooLarge("The body must not exceed 1 MiB");
+const MESSAGE_TOO_LONG: Refusal =
+    Refusal::TooLarge("A message exceeds MESSAGE_BYTES_MAX or the token's 'message_bytes'");
 const NOT_JSON: Refusal = Refusal::BadRequest("The body is not JSON");
 const INVALID_MESSAGES: Refusal =
     Refusal::BadRequest("The body must be a message, or an array of 1 to 100 messages");
@@ -394,9 +576,7 @@ impl<'a> NewMessage<'a> {
     fn read(raw: &'a RawValue, bytes_max: usize) -> Result<Self, Refusal> {
         let text = raw.get();
         if text.len() > bytes_max {
-            return Err(Refusal::TooLarge(
-                "A message exceeds MESSAGE_BYTES_MAX or the token's 'message_bytes'",
-            ));
+            return Err(MESSAGE_TOO_LONG);
         }
         if !json::is_object(raw) {
             return Err(INVALID_MESSAGE);

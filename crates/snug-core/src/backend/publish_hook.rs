@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    ids::{ConnectionId, RoomName, UserId},
+    ids::{ConnectionId, Offset, RoomName, UserId},
     limits::REASON_BYTES_MAX,
-    protocol::json,
+    protocol::{change::ActionKind, json},
 };
 
 /// A publish hook request about messages of a room, in order.
@@ -22,17 +22,23 @@ pub struct HookRequest {
 }
 
 /// A message that awaits a decision.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct ProposedMessage<'a> {
     /// The author.
     pub user: &'a UserId,
     /// The author's connection.
     pub connection: ConnectionId,
+    /// The message that would be changed; `None` for a new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<Offset>,
+    /// The action on that message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<ActionKind>,
     /// The event name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<&'a str>,
-    /// The content.
-    pub data: &'a RawValue,
+    /// The content, or the text to append.
+    pub data: Cow<'a, RawValue>,
     /// The most bytes of the data after a replacement.
     #[serde(skip)]
     pub bytes_max: usize,
@@ -152,9 +158,9 @@ mod tests {
     fn the_request_has_exactly_these_fields() {
         let (ann, data) = (user("ann"), raw(r#"{"a": "ü"}"#));
         let mut proposed = proposed(&ann, &data);
-        let plain = request(&[proposed]).body("2027-01-15T08:00:05.000Z");
+        let plain = request(&[proposed.clone()]).body("2027-01-15T08:00:05.000Z");
         proposed.event = Some("chat\"");
-        let both = request(&[proposed, proposed]).body("");
+        let both = request(&[proposed.clone(), proposed]).body("");
         assert_eq!(
             plain,
             r#"{"type":"room.publish","timestamp":"2027-01-15T08:00:05.000Z","data":{"room":"team:7:general","messages":[{"user":"ann","connection":"0000000000000007","data":{"a": "ü"}}]}}"#
@@ -238,7 +244,7 @@ mod tests {
         let (ann, data) = (user("ann"), raw("1"));
         let one = proposed(&ann, &data);
         for messages in [1, 3] {
-            let request = request(&vec![one; messages]);
+            let request = request(&vec![one.clone(); messages]);
             for count in 0..5 {
                 let decisions = vec![r#"{"allow":true}"#; count].join(",");
                 let body = format!(r#"{{"decisions":[{decisions}]}}"#);
@@ -259,7 +265,7 @@ mod tests {
     #[test]
     fn one_invalid_decision_makes_the_response_invalid() {
         let (ann, data) = (user("ann"), raw("1"));
-        let request = request(&[proposed(&ann, &data); 2]);
+        let request = request(&vec![proposed(&ann, &data); 2]);
         let body = br#"{"decisions":[{"allow":true},{"allow":7}]}"#;
         let why = request.read_response(200, body).map(|all| all.len());
         assert_eq!(why, Err("returned an invalid decision 1: malformed".into()));
@@ -301,8 +307,10 @@ mod tests {
         ProposedMessage {
             user,
             connection: ConnectionId(7),
+            of: None,
+            action: None,
             event: None,
-            data,
+            data: Cow::Borrowed(data),
             bytes_max: 100,
         }
     }

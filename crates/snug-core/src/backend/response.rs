@@ -23,6 +23,7 @@ impl From<&Reply> for ApiResponse {
     fn from(reply: &Reply) -> Self {
         match reply {
             Reply::Published { epoch, messages } => Self::of(201, &Published { epoch, messages }),
+            Reply::Changed { epoch, change } => Self::of(200, &Changed { epoch, change }),
             Reply::History(page) => Self::page(page),
             Reply::Members(list) => Self::of(200, list),
             Reply::Closed { closed } => Self::of(200, &Closed { closed: *closed }),
@@ -41,6 +42,13 @@ impl From<&Reply> for ApiResponse {
 struct Published<'a> {
     epoch: &'a Epoch,
     messages: &'a [Stored],
+}
+
+#[derive(Serialize)]
+struct Changed<'a> {
+    epoch: &'a Epoch,
+    #[serde(flatten)]
+    change: &'a Stored,
 }
 
 #[derive(Serialize)]

@@ -5,6 +5,7 @@ mod dead_events;
 mod delivery;
 mod signature;
 mod state;
+mod without_content;
 
 use crate::names::{named_enum, set_of};
 
@@ -13,6 +14,7 @@ pub use self::{
     delivery::{Delivery, Event, EventRow, Lines, OutgoingEvent},
     signature::Signer,
     state::{EventState, OldestRow, StoredEvents},
+    without_content::{dead_without_content, without_content},
 };
 
 named_enum! {
@@ -28,6 +30,8 @@ named_enum! {
         MemberLeft = "member.left",
         /// A message was stored.
         MessagePublished = "message.published",
+        /// A message was edited, appended to or deleted.
+        MessageChanged = "message.changed",
     }
 }
 
@@ -36,13 +40,18 @@ set_of! {
     pub struct EventKinds(EventKind);
 }
 
+impl EventKind {
+    /// Returns true if the event reports an entry of the room's history.
+    fn is_about_messages(self) -> bool {
+        matches!(self, Self::MessagePublished | Self::MessageChanged)
+    }
+}
+
 impl EventKinds {
-    /// Returns the default: all kinds but messages, which may be far more frequent.
+    /// Returns the default: all kinds but messages and their changes, which may be far more frequent.
     pub fn by_default() -> Self {
         let kinds = EventKind::ALL.iter().copied();
-        kinds
-            .filter(|kind| *kind != EventKind::MessagePublished)
-            .collect()
+        kinds.filter(|kind| !kind.is_about_messages()).collect()
     }
 
     /// Parses `*`, or names separated by commas; `None` if a name is unknown.

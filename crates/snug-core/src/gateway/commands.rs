@@ -272,6 +272,7 @@ impl<S: Store> Gateway<S> {
             message: &fault.message,
             retryable: fault.retry_after_ms.is_some(),
             retry_after_ms: fault.retry_after_ms,
+            version: None,
         };
         let line = error.to_line();
         let text = room.map_or(line.clone(), |room| with_room(&line, room));

@@ -15,7 +15,12 @@ use crate::{
     capability::Capability,
     ids::UserId,
     limits::{COMMAND_ID_BYTES_MAX, SAFE_INTEGER_MAX},
-    protocol::{error::ErrorCode, json, page::PageRequest},
+    protocol::{
+        change::{Change, ChangeAction},
+        error::ErrorCode,
+        json,
+        page::PageRequest,
+    },
     secret::Secret,
 };
 
@@ -72,6 +77,8 @@ pub enum Command<'a> {
         /// The idempotency key, under which the message is stored once.
         key: Option<Cow<'a, str>>,
     },
+    /// Change a stored message.
+    Change(Change<'a>),
     /// Send a signal to all or to some users, without storing it.
     Signal {
         /// The signal's content.
@@ -120,6 +127,8 @@ impl Command<'_> {
             Self::State { .. } | Self::Members => Some(Capability::Presence),
             Self::History(_) => Some(Capability::History),
             Self::Kick { .. } => Some(Capability::Moderate),
+            // Depends on whose message it is.
+            Self::Change(_) => None,
             Self::Refresh { .. } | Self::Ping | Self::Leave => None,
         }
     }
@@ -169,9 +178,17 @@ impl<'a> Command<'a> {
 }
 
 impl Command<'_> {
-    /// Returns true if the line is a valid `publish` command.
-    pub fn is_publish(line: &str) -> bool {
-        matches!(Command::parse(line), Ok((_, Command::Publish { .. })))
+    /// Returns the capability with which a command is passed to the publish hook; `None` if it is not valid, or is not
+    /// about the content of a message.
+    pub fn hooked_with(line: &str) -> Option<Capability> {
+        match Command::parse(line).ok()?.1 {
+            Command::Publish { .. } => Some(Capability::Publish),
+            Command::Change(change) => match change.action {
+                ChangeAction::Edit(_) | ChangeAction::Append(_) => Some(Capability::Edit),
+                ChangeAction::Delete { .. } => None,
+            },
+            _ => None,
+        }
     }
 
     /// Returns true if the line is a `refresh`, which may exceed the connection's limit for commands.
@@ -292,6 +309,18 @@ mod tests {
                 r#"{"type":"kick","user":"bob","ban_seconds":1.5}"#,
                 BadCommand,
             ),
+            (r#"{"type":"edit","data":1}"#, BadCommand),
+            (r#"{"type":"edit","of":1}"#, BadCommand),
+            (r#"{"type":"edit","of":"1","data":1}"#, BadCommand),
+            (r#"{"type":"edit","of":1.5,"data":1}"#, BadCommand),
+            (r#"{"type":"edit","of":1,"data":1,"key":""}"#, BadCommand),
+            (
+                r#"{"type":"edit","of":1,"data":1,"if_version":"1"}"#,
+                BadCommand,
+            ),
+            (r#"{"type":"append","of":1}"#, BadCommand),
+            (r#"{"type":"append","of":1,"text":7}"#, BadCommand),
+            (r#"{"type":"delete"}"#, BadCommand),
             (r#"{"type":"ping","id":-1}"#, BadCommand),
             (r#"{"type":"ping","id":{}}"#, BadCommand),
             (r#"{"type":"dance"}"#, UnknownCommand),
@@ -299,6 +328,12 @@ mod tests {
         ] {
             assert_eq!(Command::parse(line).unwrap_err().code, code, "{line}");
         }
+    }
+
+    #[test]
+    fn fields_of_changes_are_ignored_in_other_commands() {
+        let line = r#"{"type":"publish","data":1,"of":"x","text":7,"if_version":[]}"#;
+        assert!(Command::parse(line).is_ok());
     }
 
     #[test]
@@ -326,6 +361,10 @@ mod tests {
             )
         };
         let kick = |field: &str| format!(r#"{{"type":"kick","user":"bob",{field}}}"#);
+        let delete = |n: usize| {
+            let reason = text("reason", n);
+            format!(r#"{{"type":"delete","of":1,{reason}}}"#)
+        };
         let ban = |n: u64| kick(&format!(r#""ban_seconds":{n}"#));
         let page = |n: u32| format!(r#"{{"type":"history","limit":{n}}}"#);
         let deep = |n: usize| {
@@ -355,6 +394,7 @@ mod tests {
             (state(STATE_BYTES_MAX), state(STATE_BYTES_MAX + 1)),
             (page(PAGE_MESSAGES_MAX), page(PAGE_MESSAGES_MAX + 1)),
             (page(1), page(0)),
+            (delete(REASON_BYTES_MAX), delete(REASON_BYTES_MAX + 1)),
             (ban(BAN_SECONDS_MAX), ban(BAN_SECONDS_MAX + 1)),
             (
                 kick(&text("reason", REASON_BYTES_MAX)),

@@ -21,6 +21,10 @@ named_enum! {
         TokenExpired = "token_expired",
         /// A size limit is exceeded.
         TooLarge = "too_large",
+        /// The room has no such message, or none any more.
+        NotFound = "not_found",
+        /// The message's version is not the expected one, but `version`.
+        Conflict = "conflict",
         /// The publish hook refused the message.
         Refused = "refused",
         /// The rate limit is exceeded; `retry_after_ms` is the time to wait.
@@ -38,9 +42,14 @@ impl ErrorCode {
 
     /// Returns true if the error counts towards the limit that closes a connection. Rate-limited
     /// commands have their own limit, internal errors are not the client's fault, and a client
-    /// cannot know in advance whether the publish hook refuses a message, or whether it has just lost a room.
+    /// cannot know in advance whether the publish hook refuses a message, whether it has just lost a room, or
+    /// whether a message has just been changed or deleted.
     pub fn counts(self) -> bool {
-        !self.is_retryable() && !matches!(self, Self::Refused | Self::NotJoined)
+        !self.is_retryable()
+            && !matches!(
+                self,
+                Self::Refused | Self::NotJoined | Self::NotFound | Self::Conflict
+            )
     }
 }
 

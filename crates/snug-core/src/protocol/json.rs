@@ -233,6 +233,23 @@ pub(crate) fn some_raw<'de, D: Deserializer<'de>>(
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
+/// Returns a text as a JSON string.
+pub(crate) fn string(text: &str) -> Box<RawValue> {
+    // Serializing a string cannot fail.
+    serde_json::value::to_raw_value(text).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// Returns the `data` of an object; `None` if it has none.
+pub(crate) fn data_of(object: &str) -> Option<Box<RawValue>> {
+    #[derive(Deserialize)]
+    struct OnlyData<'a> {
+        #[serde(borrow, default, deserialize_with = "some_raw")]
+        data: Option<&'a RawValue>,
+    }
+    let only: OnlyData<'_> = serde_json::from_str(object).ok()?;
+    only.data.map(ToOwned::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::{
     capability::Capabilities,
     ids::{ConnectionId, Epoch, Offset, Reference, RoomName, Timestamp, UserId},
-    protocol::command::CommandId,
+    protocol::{change::ActionKind, command::CommandId},
     reply::{HistoryPage, MemberList, Reply},
 };
 
@@ -22,6 +22,8 @@ pub enum Push<'a> {
     Welcome(Welcome<'a>),
     /// A stored message.
     Message(Message<'a>),
+    /// A change of a stored message.
+    Change(Change<'a>),
     /// A signal, which is not stored.
     Signal {
         /// The sender.
@@ -50,6 +52,9 @@ pub enum Push<'a> {
         /// The time to wait before a retry, if known.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
+        /// The message's version, if it is not the expected one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        version: Option<u64>,
     },
     /// The room is about to close the connection.
     Closing {
@@ -207,11 +212,40 @@ pub struct Message<'a> {
     pub data: &'a RawValue,
 }
 
+/// See [`Push::Change`].
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Change<'a> {
+    /// The change's own offset.
+    pub offset: Offset,
+    /// The time at which it was stored.
+    pub time: Timestamp,
+    /// The offset of the message.
+    pub of: Offset,
+    /// The message's version after it. A message begins at version 1.
+    pub version: u64,
+    /// The action.
+    pub action: ActionKind,
+    /// The user who did it.
+    pub user: &'a UserId,
+    /// That user's connection; `None` if it was done over the HTTP API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<ConnectionId>,
+    /// The reason of a deletion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+    /// The text to append.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<&'a str>,
+    /// The new content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<&'a RawValue>,
+}
+
 /// The result of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Outcome {
-    /// A message was published.
+    /// A message was published or changed.
     Stored(Stored),
     /// The connection has a new token.
     Refreshed {
@@ -225,13 +259,16 @@ pub enum Outcome {
     },
 }
 
-/// The offset and time of a stored message.
+/// The place of a stored message or change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Stored {
-    /// The message's offset.
+    /// Its offset.
     pub offset: Offset,
     /// The time at which it was stored.
     pub time: Timestamp,
+    /// The version of the message that was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
     /// True if it had been stored before under the same idempotency key.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub duplicate: bool,
@@ -243,6 +280,7 @@ impl Stored {
         Self {
             offset,
             time,
+            version: None,
             duplicate: false,
         }
     }
@@ -323,6 +361,7 @@ pub fn reply_line(id: Option<&CommandId>, reply: &Reply) -> Option<Rc<str>> {
         Reply::Members(list) => return Some(Push::Members { id, list }.to_line()),
         Reply::History(page) => return Some(history_line(id, page)),
         Reply::Published { messages, .. } => messages.first().copied().map(Outcome::Stored),
+        Reply::Changed { change, .. } => Some(Outcome::Stored(*change)),
         Reply::Closed { closed } => Some(Outcome::Kicked { closed: *closed }),
         Reply::Refreshed { expires } => Some(Outcome::Refreshed { expires: *expires }),
         // No command has the last two.

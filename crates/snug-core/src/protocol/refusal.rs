@@ -42,6 +42,15 @@ pub enum Refusal {
     NotFound,
     /// The path does not support the method; these are allowed.
     MethodNotAllowed(Vec<&'static str>),
+    /// The room has no such message, or none any more.
+    MessageNotFound,
+    /// The message has this version, which `If-Match` does not name.
+    VersionConflict {
+        /// The version.
+        version: u64,
+    },
+    /// No text can be appended to the message; the text says why.
+    NotAppendable(&'static str),
     /// A body or a message exceeds its size limit; the text names it.
     TooLarge(&'static str),
     /// The join request is valid, but is not a WebSocket upgrade.
@@ -81,6 +90,11 @@ impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::TooLarge(message) => Self::TooLarge(message),
+            Failure::NotFound => Self::MessageNotFound,
+            // Its callers may change every message.
+            Failure::Forbidden => Self::NotGranted(Capability::Serve),
+            Failure::Conflict { version } => Self::VersionConflict { version },
+            Failure::Unsuitable(message) => Self::NotAppendable(message),
             Failure::Internal(_) => Self::Internal,
         }
     }
@@ -109,8 +123,10 @@ impl Refusal {
             | Self::NotGranted(_)
             | Self::Banned { .. }
             | Self::OriginForbidden(_) => 403,
-            Self::NotFound => 404,
+            Self::NotFound | Self::MessageNotFound => 404,
             Self::MethodNotAllowed(_) => 405,
+            Self::NotAppendable(_) => 409,
+            Self::VersionConflict { .. } => 412,
             Self::TooLarge(_) => 413,
             Self::UpgradeRequired => 426,
             Self::TooManyConnections | Self::RateLimited { .. } => 429,
@@ -135,7 +151,9 @@ impl Refusal {
             Self::RoomForbidden | Self::NotGranted(_) => "room_forbidden",
             Self::Banned { .. } => "banned",
             Self::OriginForbidden(_) => "origin_forbidden",
-            Self::NotFound => "not_found",
+            Self::NotFound | Self::MessageNotFound => "not_found",
+            Self::NotAppendable(_) => "not_appendable",
+            Self::VersionConflict { .. } => "conflict",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::TooLarge(_) => "too_large",
             Self::UpgradeRequired => "upgrade_required",
@@ -157,6 +175,8 @@ impl Refusal {
             403 => "Forbidden",
             404 => "Not Found",
             405 => "Method Not Allowed",
+            409 => "Conflict",
+            412 => "Precondition Failed",
             413 => "Content Too Large",
             426 => "Upgrade Required",
             429 => "Too Many Requests",
@@ -171,9 +191,10 @@ impl Refusal {
             Self::BadRoom => {
                 "A room name must be 1 to 128 characters of A-Z a-z 0-9 _ - . : @ ~, but not '.' or '..'"
             }
-            Self::BadRequest(detail) | Self::TokenInvalid(detail) | Self::TooLarge(detail) => {
-                detail
-            }
+            Self::BadRequest(detail)
+            | Self::TokenInvalid(detail)
+            | Self::NotAppendable(detail)
+            | Self::TooLarge(detail) => detail,
             Self::TokenMissing => {
                 "Send a token: as 'Authorization: Bearer <jwt>' or, to join a room, as the WebSocket subprotocol 'bearer.<jwt>' along with 'snug.v1'"
             }
@@ -187,6 +208,10 @@ impl Refusal {
             Self::NotGranted(needed) => not_granted(*needed),
             Self::Banned { .. } => "The user is banned from this room; see 'Retry-After'",
             Self::NotFound => "This path does not exist",
+            Self::MessageNotFound => "The room has no message with this offset, or none any more",
+            Self::VersionConflict { .. } => {
+                "The message has another version than 'If-Match' names: see 'version'"
+            }
             Self::MethodNotAllowed(_) => "This path does not support this method; see 'Allow'",
             Self::UpgradeRequired => {
                 "The token and the room are valid: connect with a WebSocket ('Upgrade: websocket')"
@@ -254,6 +279,10 @@ impl Refusal {
             status: self.status(),
             detail: self.detail(),
             code: self.code(),
+            version: match self {
+                Self::VersionConflict { version } => Some(*version),
+                _ => None,
+            },
             reference,
         }
     }
@@ -266,6 +295,10 @@ fn not_granted(needed: Capability) -> &'static str {
         Capability::Signal => "The token does not grant 'signal' in this room",
         Capability::Presence => "The token does not grant 'presence' in this room",
         Capability::History => "The token does not grant 'history' in this room",
+        Capability::Edit => "The token does not grant 'edit' in this room",
+        Capability::Delete => "The token does not grant 'delete' in this room",
+        Capability::EditAny => "The token does not grant 'edit_any' in this room",
+        Capability::DeleteAny => "The token does not grant 'delete_any' in this room",
         Capability::Moderate => "The token does not grant 'moderate' in this room",
         Capability::Serve => "The token does not grant 'serve' in this room",
     }
@@ -281,6 +314,8 @@ pub struct Problem<'a> {
     status: u16,
     detail: &'a str,
     code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
     #[serde(rename = "ref")]
     reference: Reference,
 }
@@ -295,6 +330,14 @@ mod tests {
         let later = Some("retry-after: 10");
         for (refusal, status, code, header) in [
             (Refusal::BadRoom, 400, "bad_room", None),
+            (Refusal::MessageNotFound, 404, "not_found", None),
+            (Refusal::NotAppendable("why"), 409, "not_appendable", None),
+            (
+                Refusal::VersionConflict { version: 2 },
+                412,
+                "conflict",
+                None,
+            ),
             (Refusal::BadRequest("why"), 400, "bad_request", None),
             (
                 Refusal::InvalidInput("why".into()),

@@ -47,6 +47,7 @@ impl<S: Store> Room<S> {
         self.callers.0.insert(id, (bucket, rate));
         match operation {
             ApiOperation::Publish => self.publish_for(id, &caller, body)?,
+            ApiOperation::Change(request) => self.change_by_request(id, &caller, &request, body)?,
             ApiOperation::Messages(page) => {
                 self.send_page(&ReplyTo::Api(id), page);
             }

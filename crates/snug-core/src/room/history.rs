@@ -19,7 +19,7 @@ use crate::{
     reply::{Failure, HistoryPage, Reply},
     storage::{
         batch::Page,
-        message::StoredMessage,
+        entry::StoredEntry,
         store::{StorageFault, Store},
     },
 };
@@ -150,7 +150,7 @@ fn newest(last: u64) -> PageRequest {
 }
 
 /// Puts messages into frames: one message per frame, or several as lines.
-fn frames(messages: &[StoredMessage], wire: Wire) -> Vec<String> {
+fn frames(messages: &[StoredEntry], wire: Wire) -> Vec<String> {
     let mut frames: Vec<String> = Vec::new();
     for message in messages {
         match frames.last_mut() {

@@ -377,6 +377,7 @@ impl<S: Store> Room<S> {
             message,
             retryable: retry_after_ms.is_some(),
             retry_after_ms,
+            version: None,
         };
         let (to, text) = (Audience::one(member), error.to_line());
         self.linked.send(link, ToGateway::Line { to, text });

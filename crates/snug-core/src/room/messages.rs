@@ -1,5 +1,7 @@
 //! The room's stored messages: their positions, their idempotency keys, and which are retained.
 
+use std::collections::BTreeMap;
+
 use crate::{
     auth::Position,
     ids::{Epoch, Offset, Timestamp, UserId},
@@ -9,7 +11,9 @@ use crate::{
         push::Stored,
     },
     storage::{
-        batch::{Batch, Page},
+        batch::{Batch, Page, Wanted},
+        changed::{ChangeWrite, ChangedMessage},
+        entry::StoredEntry,
         idempotency::{KeyFloor, Keys, StoredKey},
         retention::{Floor, OldestMessages, Retention, TRIM_PAUSE_MS, TRIM_RETRY_MS},
         store::{EventWrite, RoomSnapshot, StorageFault, Store},
@@ -31,6 +35,11 @@ pub(super) struct Messages {
     trim_at: Option<Timestamp>,
     /// The idempotency keys; `None` until the first use loads them.
     keys: Option<Keys>,
+    /// True if any message has been changed, trimmed or not.
+    has_changed: bool,
+    /// The messages that the last flush has changed, with their texts in their rows: a message to which text
+    /// is appended again and again need not be read each time.
+    recent: BTreeMap<Offset, (StoredEntry, ChangedMessage)>,
 }
 
 impl Messages {
@@ -45,6 +54,8 @@ impl Messages {
             oldest: None,
             trim_at: None,
             keys: None,
+            has_changed: stored.has_changed,
+            recent: BTreeMap::new(),
         };
         messages.set_oldest(stored.oldest);
         messages
@@ -95,14 +106,21 @@ impl Messages {
         &mut self,
         store: &mut impl Store,
         batch: &Batch,
+        changes: &[ChangeWrite],
         events: Option<&EventWrite>,
     ) -> Result<bool, StorageFault> {
-        if let Err(fault) = store.append(batch, events) {
+        if let Err(fault) = store.append(batch, changes, events) {
             self.keys = None;
             return Err(fault);
         }
         let before = std::mem::replace(&mut self.newest, batch.last());
         (self.newest_time, self.bytes) = (batch.time, batch.bytes_after());
+        self.has_changed |= !changes.is_empty();
+        let recent = changes.iter().map(|change| {
+            let row = StoredEntry::new(change.row.clone());
+            (change.now.message, (row, change.now.clone()))
+        });
+        self.recent = recent.collect();
         if self.trim_at.is_none() && self.retention.keeps_any() {
             let (offset, time) = (batch.first, batch.time);
             self.set_oldest(Some(OldestMessages { offset, time }));
@@ -112,6 +130,7 @@ impl Messages {
 
     /// Deletes some of the messages below the floor.
     pub(super) fn trim(&mut self, store: &mut impl Store, now: Timestamp) {
+        self.recent.clear();
         let oldest = self.oldest.map(|oldest| oldest.offset);
         let oldest = oldest.unwrap_or(self.newest.next());
         let keys = KeyFloor::new(self.newest, now);
@@ -144,6 +163,8 @@ impl Messages {
         self.newest_time = Timestamp::default();
         self.set_oldest(None);
         self.keys = Some(Keys::default());
+        self.has_changed = false;
+        self.recent.clear();
     }
 
     // Idempotency keys.
@@ -193,7 +214,62 @@ impl Messages {
     ) -> Result<Page, StorageFault> {
         let mut page = Page::new(request, self.floor(now));
         store.fill_page(&mut page)?;
+        if self.has_changed
+            && let Some(wanted) = page.wanted()
+        {
+            page.show(store.changed_messages(&wanted)?);
+        }
         Ok(page)
+    }
+
+    /// Returns a message's text in its row, and what it is now if it has been changed. `None` if the offset is
+    /// that of a change, or of nothing that is retained.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the storage does.
+    pub(super) fn find(
+        &self,
+        store: &mut impl Store,
+        message: Offset,
+        now: Timestamp,
+    ) -> Result<Option<(StoredEntry, Option<ChangedMessage>)>, StorageFault> {
+        let floor = self.floor(now);
+        let is_retained = |row: &StoredEntry| {
+            let time = row.read().and_then(|fields| fields.time);
+            message >= floor.offset && time >= Some(floor.time)
+        };
+        if let Some((row, changed)) = self.recent.get(&message)
+            && is_retained(row)
+        {
+            return Ok(Some((row.clone(), Some(changed.clone()))));
+        }
+        let Some(before) = message.0.checked_sub(1).filter(|_| message <= self.newest) else {
+            return Ok(None);
+        };
+        let request = PageRequest {
+            from: PageStart::After(Offset(before)),
+            limit: 1,
+            bytes_max: PAGE_BYTES_MAX,
+        };
+        let mut page = Page::new(request, floor);
+        store.fill_page(&mut page)?;
+        let is_found = page.first() == Some(message);
+        let (entries, _) = page.finish();
+        let row = entries.into_iter().next();
+        let Some(row) = row.filter(|row| is_found && !row.is_change()) else {
+            return Ok(None);
+        };
+        if !self.has_changed {
+            return Ok(Some((row, None)));
+        }
+        let wanted = Wanted {
+            from: message,
+            to: message,
+            others: Vec::new(),
+        };
+        let changed = store.changed_messages(&wanted)?;
+        Ok(Some((row, changed.into_iter().next())))
     }
 
     /// Returns the number of retained messages.
@@ -298,7 +374,7 @@ mod tests {
         assert!(!messages.has_any());
         for bytes in [10, 20] {
             let next = batch(&messages, bytes);
-            assert_eq!(messages.append(&mut store, &next, None), Ok(false));
+            assert_eq!(messages.append(&mut store, &next, &[], None), Ok(false));
             let restored = Messages::restore(&store.stored(), RETENTION);
             assert_eq!(format!("{messages:?}"), format!("{restored:?}"));
         }
@@ -315,7 +391,7 @@ mod tests {
         messages.remember_key(key(next.first), ALL_KEYS);
         assert!(messages.find_key(&ann(), "key 1", ALL_KEYS).is_some());
         store.faults = 1;
-        let appended = messages.append(&mut store, &next, None);
+        let appended = messages.append(&mut store, &next, &[], None);
         assert_eq!(appended, Err(StorageFault));
         assert_eq!(messages.newest(), Offset(0));
         // The message was not stored, so that its key has to be free.
@@ -328,7 +404,7 @@ mod tests {
         let mut store = MemoryStore::new();
         let mut messages = messages(&store);
         let next = batch(&messages, 10);
-        messages.append(&mut store, &next, None).unwrap();
+        messages.append(&mut store, &next, &[], None).unwrap();
         messages.load_keys(&mut store, ALL_KEYS).unwrap();
         store.faults = 1;
         assert_eq!(messages.load_keys(&mut store, ALL_KEYS), Ok(()));
@@ -341,7 +417,7 @@ mod tests {
         let mut store = MemoryStore::new();
         let mut messages = messages(&store);
         let next = batch(&messages, 10);
-        messages.append(&mut store, &next, None).unwrap();
+        messages.append(&mut store, &next, &[], None).unwrap();
         let due = messages.trim_at().unwrap();
         messages.trim(&mut store, due);
         assert!(!messages.has_any() && messages.trim_at().is_none());
@@ -354,7 +430,7 @@ mod tests {
         let mut store = MemoryStore::new();
         let mut messages = messages(&store);
         let next = batch(&messages, 10);
-        messages.append(&mut store, &next, None).unwrap();
+        messages.append(&mut store, &next, &[], None).unwrap();
         let due = messages.trim_at().unwrap();
         store.faults = 1;
         messages.trim(&mut store, due);
@@ -367,7 +443,7 @@ mod tests {
         let mut messages = messages(&store);
         for _ in 0..3 {
             let next = batch(&messages, 10);
-            messages.append(&mut store, &next, None).unwrap();
+            messages.append(&mut store, &next, &[], None).unwrap();
         }
         let missed = |epoch: &str, offset| {
             let (epoch, offset) = (epoch.into(), Offset(offset));

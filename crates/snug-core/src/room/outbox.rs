@@ -1,6 +1,7 @@
 //! The lines that wait for the next flush, in order.
 
 mod delivery;
+mod draft;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,20 +11,23 @@ use std::{
 use crate::{
     backend::api::ApiRequestId,
     fan_out::{Audience, Text},
-    ids::{ConnectionId, LinkId, Offset, Timestamp},
+    ids::{ConnectionId, LinkId, Offset, UserId},
     limits::{FLUSH_BYTES, FLUSH_COPIES_BYTES, FLUSH_LINES},
     protocol::{command::CommandId, error::CloseCode, push::Stored, wire::Wire},
-    storage::{batch::Batch, idempotency::StoredKey},
+    reply::Reply,
+    storage::idempotency::StoredKey,
 };
+
+pub(super) use self::draft::{Draft, PendingAction, PendingChange, Taken, Texts};
 
 /// The lines that the next flush sends.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     lines: Vec<Line>,
-    /// The messages among them, which are not stored yet.
+    /// The messages and changes among them, which are not stored yet.
     draft: Option<Draft>,
-    /// API requests that wait for the draft to be stored, and the positions of their messages.
-    api_requests: Vec<(ApiRequestId, Vec<Stored>)>,
+    /// API requests that wait for the draft to be stored, and their responses.
+    api_requests: Vec<(ApiRequestId, Reply)>,
     /// Sockets to close after their lines are sent.
     closes: BTreeMap<ConnectionId, Closed>,
     /// The links of connections that are no longer members, for lines that name them.
@@ -38,16 +42,6 @@ pub(super) struct Outbox {
     named: BTreeSet<ConnectionId>,
     /// Number of lines for all connections, rather than for named ones.
     shared_lines: usize,
-}
-
-/// Messages that the next flush stores as one row.
-#[derive(Debug)]
-pub(super) struct Draft {
-    first: Offset,
-    count: u64,
-    pub(super) time: Timestamp,
-    body: String,
-    keys: Vec<StoredKey>,
 }
 
 /// The start of another frame.
@@ -68,6 +62,8 @@ struct Line {
 #[derive(Debug)]
 enum Content {
     Text(Text),
+    /// A change, as its index in the draft. Its text is known once the draft is taken.
+    Change(usize),
     /// The reply to a publish, which becomes an `ack` once the message is stored.
     Ack {
         id: Option<CommandId>,
@@ -179,22 +175,8 @@ impl Outbox {
         key: Option<StoredKey>,
         own: Option<(Vec<ConnectionId>, Rc<str>)>,
     ) {
-        let draft = self.draft.get_or_insert_with(|| Draft {
-            first: at.offset,
-            count: 0,
-            time: at.time,
-            body: String::new(),
-            keys: Vec::new(),
-        });
-        if draft.count > 0 {
-            draft.body.push('\n');
-        }
-        let start = draft.body.len();
-        draft.body.push_str(line);
-        draft.count = draft.count.saturating_add(1);
-        draft.time = at.time;
-        draft.keys.extend(key);
-        let message = Text::Message(start..draft.body.len());
+        let draft = self.draft.get_or_insert_with(|| Draft::at(at));
+        let message = Text::Message(draft.push_message(at, line, key));
         let with_own_copy = own.iter().flat_map(|(to, _)| to).copied();
         let except = except.into_iter().chain(with_own_copy).collect();
         self.push(Audience::Messages { except }, Content::Text(message));
@@ -206,13 +188,44 @@ impl Outbox {
         }
     }
 
+    /// Adds a change to the draft.
+    pub(super) fn push_change(
+        &mut self,
+        at: Stored,
+        change: PendingChange,
+        except: Option<ConnectionId>,
+        key: Option<StoredKey>,
+    ) {
+        let bytes = change.bytes();
+        let draft = self.draft.get_or_insert_with(|| Draft::at(at));
+        let index = draft.push_change(change, key);
+        let except = except.into_iter().collect();
+        self.push(Audience::Messages { except }, Content::Change(index));
+        self.reserve(bytes);
+    }
+
+    /// Records that an author has published a message: see [`Draft::close_changes_of`].
+    pub(super) fn close_changes_of(&mut self, user: &UserId, connection: Option<ConnectionId>) {
+        if let Some(draft) = &mut self.draft {
+            draft.close_changes_of(user, connection);
+        }
+    }
+
+    /// Appends text with the last change of a message in the draft, which is an append already.
+    pub(super) fn append_more(&mut self, of: Offset, text: &str, key: Option<StoredKey>) {
+        if let Some(draft) = &mut self.draft {
+            draft.append_more(of, text, key);
+        }
+        self.reserve(text.len());
+    }
+
     /// Holds an API request until the draft is stored.
-    pub(super) fn respond_when_stored(&mut self, id: ApiRequestId, positions: Vec<Stored>) {
-        self.api_requests.push((id, positions));
+    pub(super) fn respond_when_stored(&mut self, id: ApiRequestId, reply: Reply) {
+        self.api_requests.push((id, reply));
     }
 
     /// Takes the API requests that waited for the draft.
-    pub(super) fn take_api_requests(&mut self) -> Vec<(ApiRequestId, Vec<Stored>)> {
+    pub(super) fn take_api_requests(&mut self) -> Vec<(ApiRequestId, Reply)> {
         std::mem::take(&mut self.api_requests)
     }
 
@@ -238,19 +251,9 @@ impl Outbox {
         self.left.insert(id, link);
     }
 
-    /// Takes the draft, as the batch to store and its whole text.
-    pub(super) fn take_draft(&mut self, bytes_before: u64) -> Option<(Batch, Rc<str>)> {
-        let draft = self.draft.take()?;
-        let body: Rc<str> = draft.body.into();
-        let batch = Batch {
-            first: draft.first,
-            count: draft.count,
-            time: draft.time,
-            bytes_before,
-            json: body.clone(),
-            keys: draft.keys,
-        };
-        Some((batch, body))
+    /// Takes the draft: what to store, and the texts to send.
+    pub(super) fn take_draft(&mut self, bytes_before: u64) -> Option<Taken> {
+        self.draft.take().map(|draft| draft.take(bytes_before))
     }
 
     /// Drops the messages that could not be stored. Returns the sender and command id of each
@@ -262,7 +265,7 @@ impl Outbox {
         let mut unstored = Vec::new();
         self.lines
             .retain_mut(|line| match (&mut line.content, &line.to) {
-                (Content::Text(Text::Message(_)), _) => {
+                (Content::Text(Text::Message(_)) | Content::Change(_), _) => {
                     self.shared_lines = self.shared_lines.saturating_sub(1);
                     false
                 }
@@ -276,18 +279,6 @@ impl Outbox {
         self.breaks.clear();
         self.named = self.lines.iter().flat_map(Line::named).copied().collect();
         unstored
-    }
-}
-
-impl Draft {
-    /// Returns the offset after the last message.
-    pub(super) fn next(&self) -> Offset {
-        Offset(self.first.0.saturating_add(self.count))
-    }
-
-    /// Returns the offset of the last message.
-    pub(super) fn last(&self) -> Offset {
-        Offset(self.next().0.saturating_sub(1))
     }
 }
 

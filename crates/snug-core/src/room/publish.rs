@@ -1,10 +1,14 @@
 //! The path of a message from a `publish` command or API request until it is stored and sent.
 
-use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde_json::value::RawValue;
 
-use super::{Room, outbox::Draft};
+use super::{
+    Room,
+    outbox::{Draft, Taken, Texts},
+    publish_hook::Proposal,
+};
 use crate::{
     backend::api::ApiRequestId,
     ids::{ConnectionId, Timestamp, UserId},
@@ -16,7 +20,7 @@ use crate::{
         refusal::Refusal,
     },
     reply::Reply,
-    room::io::Output,
+    room::{connection::Connection, io::Output},
     storage::{
         idempotency::{KeyFloor, StoredKey},
         store::{EventWrite, StorageFault, Store},
@@ -39,7 +43,27 @@ pub(super) struct Author {
     pub(super) user: UserId,
     pub(super) connection: Option<ConnectionId>,
     /// A connection that does not receive the message: the sender, if it joined without echo.
-    except: Option<ConnectionId>,
+    pub(super) except: Option<ConnectionId>,
+}
+
+impl Author {
+    pub(super) fn of(connection: &Connection) -> Self {
+        let id = connection.session.id;
+        Self {
+            user: connection.subscription.user.clone(),
+            connection: Some(id),
+            except: (!connection.subscription.echo).then_some(id),
+        }
+    }
+
+    /// Creates the author of what the back end publishes.
+    pub(super) fn without_connection(user: UserId) -> Self {
+        Self {
+            user,
+            connection: None,
+            except: None,
+        }
+    }
 }
 
 impl Publication<'_> {
@@ -69,18 +93,15 @@ impl<S: Store> Room<S> {
         let Some(connection) = self.roster.get(from) else {
             return;
         };
-        let author = Author {
-            user: connection.subscription.user.clone(),
-            connection: Some(from),
-            except: (!connection.subscription.echo).then_some(from),
-        };
-        match self.find_key(&author.user, &publication) {
+        let author = Author::of(connection);
+        match self.find_key(&author.user, publication.key.as_deref()) {
             // The reply must not overtake those to the connection's earlier messages.
             Some(stored) if !self.hook_queue.has_messages_of(from) => {
                 self.outbox.push_ack(from, id, stored);
             }
             _ if self.rules.publish_fallback.is_some() => {
-                self.await_decision(from, id, author, publication)
+                let message = Proposal::Message(publication.into_owned());
+                self.await_decision(from, id, author, message);
             }
             _ => self.draft_and_ack(from, id, &author, &publication),
         }
@@ -117,45 +138,39 @@ impl<S: Store> Room<S> {
         self.flush_presence();
         let mut positions = Vec::new();
         for (user, publication) in publications {
-            let position = self.find_key(&user, &publication).unwrap_or_else(|| {
+            let known = self.find_key(&user, publication.key.as_deref());
+            let position = known.unwrap_or_else(|| {
                 let stored = self.next_position(publication.time);
-                let author = Author {
-                    user,
-                    connection: None,
-                    except: None,
-                };
+                let author = Author::without_connection(user);
                 self.draft(&author, &publication, stored);
                 stored
             });
             positions.push(position);
         }
+        let epoch = self.messages.epoch().clone();
+        let messages = positions;
+        let reply = Reply::Published { epoch, messages };
         if self.outbox.draft().is_some() {
-            self.outbox.respond_when_stored(id, positions);
+            self.outbox.respond_when_stored(id, reply);
         } else {
-            self.respond(id, Ok(self.published(positions)));
+            self.respond(id, Ok(reply));
         }
     }
 
-    fn published(&self, messages: Vec<Stored>) -> Reply {
-        let epoch = self.messages.epoch().clone();
-        Reply::Published { epoch, messages }
-    }
-
     /// Reads the keys from storage if that has not happened yet.
-    fn load_keys(&mut self) -> Result<(), StorageFault> {
+    pub(super) fn load_keys(&mut self) -> Result<(), StorageFault> {
         let floor = self.key_floor();
         self.messages.load_keys(&mut self.store, floor)
     }
 
-    /// Returns the position of a message that the user has stored with the same key.
-    pub(super) fn find_key(&self, user: &UserId, publication: &Publication<'_>) -> Option<Stored> {
-        let key = publication.key.as_ref()?;
-        let stored = self.messages.find_key(user, key, self.key_floor());
+    /// Returns the position of what the user has stored with the same key.
+    pub(super) fn find_key(&self, user: &UserId, key: Option<&str>) -> Option<Stored> {
+        let stored = self.messages.find_key(user, key?, self.key_floor());
         stored.map(Stored::again)
     }
 
     /// Returns the lower bound of remembered keys.
-    fn key_floor(&self) -> KeyFloor {
+    pub(super) fn key_floor(&self) -> KeyFloor {
         let newest = (self.outbox.draft()).map_or(self.messages.newest(), Draft::last);
         KeyFloor::new(newest, self.now)
     }
@@ -171,7 +186,8 @@ impl<S: Store> Room<S> {
         for (user, publication) in publications {
             let is_repeated =
                 (publication.key.as_ref()).is_some_and(|key| !keys.insert((user, key)));
-            if is_repeated || self.find_key(user, publication).is_some() {
+            let key = publication.key.as_deref();
+            if is_repeated || self.find_key(user, key).is_some() {
                 continue;
             }
             let now = newest.max(self.now);
@@ -206,7 +222,7 @@ impl<S: Store> Room<S> {
 
     /// Returns the offset and time of the next message, which gets the given time or the current
     /// one.
-    fn next_position(&self, time: Option<Timestamp>) -> Stored {
+    pub(super) fn next_position(&self, time: Option<Timestamp>) -> Stored {
         let draft = self.outbox.draft();
         let offset = draft.map_or(self.messages.newest().next(), Draft::next);
         let now = self.now.max(self.latest_time());
@@ -243,6 +259,8 @@ impl<S: Store> Room<S> {
         });
         self.outbox
             .push_message(stored, &line_with(None), author.except, key, own);
+        self.outbox
+            .close_changes_of(&author.user, author.connection);
     }
 
     /// Returns the author's connections, except one that does not receive its own messages. Which of them
@@ -265,21 +283,27 @@ impl<S: Store> Room<S> {
         if is_due || is_shared || !self.roster.presence().is_truncated() {
             self.flush_presence();
         }
-        let Some((mut batch, body)) = self.outbox.take_draft(self.messages.bytes()) else {
-            return self.deliver("".into());
+        let Some(taken) = self.outbox.take_draft(self.messages.bytes()) else {
+            return self.deliver(Texts::default());
         };
-        let events =
-            self.events
-                .enqueue_messages(self.messages.epoch(), &body, batch.count, self.now);
+        let Taken {
+            mut batch,
+            writes,
+            texts,
+        } = taken;
+        let epoch = self.messages.epoch();
+        let events = self.events.enqueue_entries(epoch, &batch, &texts, self.now);
         if !self.messages.are_retained() {
             batch.json = "".into();
         }
         match self
             .messages
-            .append(&mut self.store, &batch, events.as_ref())
+            .append(&mut self.store, &batch, &writes, events.as_ref())
         {
             Ok(is_trim_due) => {
-                self.announce(body, events);
+                let epoch = self.messages.epoch();
+                self.events.forget_contents_of(&writes, epoch);
+                self.announce(texts, events);
                 if is_trim_due {
                     self.messages.trim(&mut self.store, self.now);
                 }
@@ -296,14 +320,14 @@ impl<S: Store> Room<S> {
     }
 
     /// Sends the messages that have just been stored.
-    fn announce(&mut self, body: Rc<str>, events: Option<EventWrite>) {
+    fn announce(&mut self, texts: Texts, events: Option<EventWrite>) {
         if let Some(events) = events {
             self.events.written(events);
         }
         let requests = self.outbox.take_api_requests();
-        self.deliver(body);
-        for (id, positions) in requests {
-            self.respond(id, Ok(self.published(positions)));
+        self.deliver(texts);
+        for (id, reply) in requests {
+            self.respond(id, Ok(reply));
         }
     }
 
@@ -318,16 +342,16 @@ impl<S: Store> Room<S> {
         for (to, id) in self.outbox.drop_unstored(self.messages.newest()) {
             self.reject_unstored(to, id.as_ref());
         }
-        self.deliver("".into());
+        self.deliver(Texts::default());
     }
 
-    fn deliver(&mut self, body: Rc<str>) {
+    fn deliver(&mut self, texts: Texts) {
         let outbox = std::mem::take(&mut self.outbox);
-        let stores_nothing = body.is_empty();
+        let stores_nothing = texts.is_empty();
         let (lines, has_presence) = (outbox.shared_lines(), outbox.has_presence());
         let linked = &mut self.linked;
         let send_over = |link, event| linked.send(link, event);
-        let frames = outbox.deliver(body, &self.roster, &mut self.outputs, send_over);
+        let frames = outbox.deliver(&texts, &self.roster, &mut self.outputs, send_over);
         let window_ms_max = self.rules.window_ms_max;
         // A single frame costs about as much as the timer of a flush window.
         if frames > 1 || !stores_nothing {

@@ -8,6 +8,8 @@ use std::{
     collections::{BTreeMap, VecDeque},
 };
 
+use serde_json::value::RawValue;
+
 use super::{
     Frame, Room,
     publish::{Author, Publication},
@@ -22,8 +24,10 @@ use crate::{
         PENDING_OVERHEAD_BYTES,
     },
     protocol::{
+        change::{Change, ChangeAction},
         command::{Command, CommandId},
         error::ErrorCode,
+        json,
     },
     room::io::Output,
     storage::store::Store,
@@ -60,9 +64,18 @@ struct PendingMessage {
     from: ConnectionId,
     id: Option<CommandId>,
     author: Author,
-    publication: Publication<'static>,
+    proposal: Proposal,
     data_bytes_max: usize,
     bytes: usize,
+}
+
+/// The subject of a decision.
+#[derive(Debug)]
+pub(super) enum Proposal {
+    /// A message.
+    Message(Publication<'static>),
+    /// A change of a message's content.
+    Change(Change<'static>),
 }
 
 /// The messages and frames of a connection that wait.
@@ -95,9 +108,11 @@ impl<S: Store> Room<S> {
             return Scheduling::Now;
         }
         let waiting = self.hook_queue.messages_of(from);
-        let needs_decision = connection.subscription.can.has(Capability::Publish)
-            && line.len() <= connection.subscription.message_bytes_max
-            && Command::is_publish(line);
+        let can = connection.subscription.can;
+        let needs_decision = line.len() <= connection.subscription.message_bytes_max
+            && Command::hooked_with(line).is_some_and(|needed| {
+                can.has(needed) || needed == Capability::Edit && can.has(Capability::EditAny)
+            });
         match needs_decision {
             false if waiting == 0 => Scheduling::Now,
             false => Scheduling::Later,
@@ -114,7 +129,7 @@ impl<S: Store> Room<S> {
         from: ConnectionId,
         id: Option<CommandId>,
         author: Author,
-        publication: Publication<'_>,
+        proposal: Proposal,
     ) {
         // Waiting messages would be lost.
         if self.is_restarting {
@@ -127,9 +142,9 @@ impl<S: Store> Room<S> {
         self.hook_queue.add(PendingMessage {
             from,
             id,
-            bytes: weight(&author.user, &publication),
+            bytes: proposal.weight(&author.user),
             author,
-            publication: publication.into_owned(),
+            proposal,
             data_bytes_max: bytes_max.unwrap_or_default(),
         });
     }
@@ -158,9 +173,9 @@ impl<S: Store> Room<S> {
             return false;
         };
         let (from, id) = (message.from, message.id);
-        let (author, mut publication) = (message.author, message.publication);
+        let (author, mut proposal) = (message.author, message.proposal);
         // A message with the same key may have been stored in the meantime.
-        if let Some(stored) = self.find_key(&author.user, &publication) {
+        if let Some(stored) = self.find_key(&author.user, proposal.key()) {
             self.outbox.push_ack(from, id, stored);
             return true;
         }
@@ -171,7 +186,10 @@ impl<S: Store> Room<S> {
         let is_allowed = match decision {
             Some(Decision::Allow) => true,
             Some(Decision::Replace(data)) => {
-                publication.data = Cow::Owned(data);
+                if !proposal.replace(data) {
+                    self.refuse(from, id.as_ref(), ErrorCode::Internal, NO_DECISION);
+                    return true;
+                }
                 true
             }
             Some(Decision::Refuse(reason)) => {
@@ -183,7 +201,15 @@ impl<S: Store> Room<S> {
             None => self.rules.publish_fallback == Some(PublishFallback::Allow),
         };
         if is_allowed {
-            self.draft_and_ack(from, id, &author, &publication);
+            match &proposal {
+                Proposal::Message(publication) => {
+                    self.draft_and_ack(from, id, &author, publication);
+                }
+                Proposal::Change(change) => {
+                    let bytes_max = message.data_bytes_max;
+                    self.change_as_decided(from, id, &author, change, bytes_max);
+                }
+            }
         } else {
             self.refuse(from, id.as_ref(), ErrorCode::Internal, NO_DECISION);
         }
@@ -317,7 +343,7 @@ impl PublishHookQueue {
         let (message, decision) = self.decided.front()?;
         Some(match decision {
             Some(Decision::Replace(data)) => data.get().len(),
-            _ => message.publication.data.get().len(),
+            _ => message.proposal.len(),
         })
     }
 
@@ -413,28 +439,92 @@ impl PublishHookQueue {
 
 impl PendingMessage {
     fn proposed(&self) -> ProposedMessage<'_> {
+        let (of, action) = match &self.proposal {
+            Proposal::Message(_) => (None, None),
+            Proposal::Change(change) => (Some(change.of), Some(change.action.kind())),
+        };
         ProposedMessage {
             user: &self.author.user,
             connection: self.from,
-            event: self.publication.event.as_deref(),
-            data: &self.publication.data,
+            of,
+            action,
+            event: self.proposal.event(),
+            data: self.proposal.data(),
             bytes_max: self.data_bytes_max,
         }
     }
 }
 
-/// Returns the bytes that a message counts for: an upper bound of its JSON, with every character
-/// escaped.
-fn weight(user: &UserId, publication: &Publication<'_>) -> usize {
-    let escaped = |text: &str| text.len().saturating_mul(6);
-    let event = publication.event.as_deref().map_or(0, escaped);
-    publication
-        .data
-        .get()
-        .len()
-        .saturating_add(escaped(user.as_str()))
-        .saturating_add(event)
-        .saturating_add(PENDING_OVERHEAD_BYTES)
+impl Proposal {
+    fn key(&self) -> Option<&str> {
+        match self {
+            Self::Message(message) => message.key.as_deref(),
+            Self::Change(change) => change.key.as_deref(),
+        }
+    }
+
+    fn event(&self) -> Option<&str> {
+        match self {
+            Self::Message(message) => message.event.as_deref(),
+            Self::Change(_) => None,
+        }
+    }
+
+    /// Returns the content. That of an append is the text to append.
+    fn data(&self) -> Cow<'_, RawValue> {
+        match self {
+            Self::Message(message) => Cow::Borrowed(&message.data),
+            Self::Change(change) => match &change.action {
+                ChangeAction::Edit(data) => Cow::Borrowed(data),
+                ChangeAction::Append(text) => Cow::Owned(json::string(text)),
+                ChangeAction::Delete { .. } => Cow::Borrowed(RawValue::NULL),
+            },
+        }
+    }
+
+    /// Replaces the content; returns false if it has the wrong type.
+    fn replace(&mut self, data: Box<RawValue>) -> bool {
+        match self {
+            Self::Message(message) => message.data = Cow::Owned(data),
+            Self::Change(change) => match &mut change.action {
+                ChangeAction::Edit(edited) => *edited = Cow::Owned(data),
+                ChangeAction::Append(text) => match serde_json::from_str(data.get()) {
+                    Ok(replaced) => *text = Cow::Owned(replaced),
+                    Err(_) => return false,
+                },
+                ChangeAction::Delete { .. } => {}
+            },
+        }
+        true
+    }
+
+    /// Returns the bytes of the content.
+    fn len(&self) -> usize {
+        match self {
+            Self::Message(message) => message.data.get().len(),
+            Self::Change(change) => match &change.action {
+                ChangeAction::Edit(data) => data.get().len(),
+                ChangeAction::Append(text) => text.len(),
+                ChangeAction::Delete { .. } => 0,
+            },
+        }
+    }
+
+    /// Returns the bytes that it counts for: an upper bound of its JSON, with every character escaped.
+    fn weight(&self, user: &UserId) -> usize {
+        let escaped = |text: &str| text.len().saturating_mul(6);
+        let content = match self {
+            Self::Change(Change {
+                action: ChangeAction::Append(text),
+                ..
+            }) => escaped(text),
+            _ => self.len(),
+        };
+        content
+            .saturating_add(escaped(user.as_str()))
+            .saturating_add(self.event().map_or(0, escaped))
+            .saturating_add(PENDING_OVERHEAD_BYTES)
+    }
 }
 
 fn frame_weight(frame: &Frame) -> usize {

@@ -17,6 +17,10 @@ use crate::{
     storage::store::Store,
 };
 
+const NO_MESSAGE: &str = "the room has no message with this offset, or none any more";
+const NOT_YOURS: &str = "the token does not grant this change of the message";
+const OTHER_VERSION: &str = "the message has another version than 'if_version'";
+
 /// The `retry_after_ms` of errors that are retryable.
 pub(super) const RETRY_MS: u64 = 1000;
 
@@ -28,11 +32,7 @@ impl<S: Store> Room<S> {
                 self.reply_with(*from, id.as_ref(), &reply);
             }
             (ReplyTo::Command { from, id }, Err(failure)) => {
-                let (code, message) = match failure {
-                    Failure::TooLarge(message) => (ErrorCode::TooLarge, message),
-                    Failure::Internal(message) => (ErrorCode::Internal, message),
-                };
-                self.refuse(*from, id.as_ref(), code, message);
+                self.refuse_with(*from, id.as_ref(), failure);
             }
             (ReplyTo::Api(id), result) => self.respond(*id, result.map_err(Refusal::from)),
         }
@@ -65,11 +65,37 @@ impl<S: Store> Room<S> {
                 message,
                 retryable: ErrorCode::RateLimited.is_retryable(),
                 retry_after_ms: Some(throttled.retry_after_ms),
+                version: None,
             },
         );
         if throttled.is_flood {
             self.close(from, CloseCode::TooManyErrors);
         }
+    }
+
+    /// Rejects a command that has failed.
+    fn refuse_with(&mut self, from: ConnectionId, id: Option<&CommandId>, failure: Failure) {
+        let (code, message) = match failure {
+            Failure::TooLarge(message) => (ErrorCode::TooLarge, message),
+            Failure::NotFound => (ErrorCode::NotFound, NO_MESSAGE),
+            Failure::Forbidden => (ErrorCode::Forbidden, NOT_YOURS),
+            Failure::Unsuitable(message) => (ErrorCode::BadCommand, message),
+            Failure::Internal(message) => (ErrorCode::Internal, message),
+            Failure::Conflict { version } => {
+                return self.reply(
+                    from,
+                    &Push::Error {
+                        id,
+                        code: ErrorCode::Conflict.name(),
+                        message: OTHER_VERSION,
+                        retryable: false,
+                        retry_after_ms: None,
+                        version: Some(version),
+                    },
+                );
+            }
+        };
+        self.refuse(from, id, code, message);
     }
 
     /// Rejects a command. Too many errors close the connection.
@@ -90,6 +116,7 @@ impl<S: Store> Room<S> {
                 message,
                 retryable,
                 retry_after_ms,
+                version: None,
             },
         );
         if !code.counts() {

@@ -1,32 +1,34 @@
 //! Batches of messages that one flush stores, and pages of history.
 
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
 use crate::{
     ids::{Offset, Timestamp},
     protocol::page::{PageRequest, PageStart},
-    storage::{idempotency::StoredKey, message::StoredMessage, retention::Floor},
+    storage::{
+        changed::ChangedMessage, entry::StoredEntry, idempotency::StoredKey, retention::Floor,
+    },
 };
 
-/// The messages of one flush, stored as one row.
+/// The entries of one flush, messages and changes, stored as one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// The offset of the first message.
+    /// The offset of the first entry.
     pub first: Offset,
-    /// The number of messages; 1 or more.
+    /// The number of entries; 1 or more.
     pub count: u64,
-    /// The time of the last message.
+    /// The time of the last entry.
     pub time: Timestamp,
-    /// The stored bytes of all earlier batches of the epoch.
+    /// The stored bytes of all earlier batches of the epoch, and of what this one's changes store elsewhere.
     pub bytes_before: u64,
-    /// The messages' pushes, one per line; empty if none are retained.
+    /// The texts of the entries, one per line; empty if none are retained.
     pub json: Rc<str>,
-    /// The messages' idempotency keys.
+    /// The entries' idempotency keys.
     pub keys: Vec<StoredKey>,
 }
 
 impl Batch {
-    /// Returns the offset of the last message.
+    /// Returns the offset of the last entry.
     pub fn last(&self) -> Offset {
         Offset(self.first.0.saturating_add(self.count.saturating_sub(1)))
     }
@@ -37,7 +39,7 @@ impl Batch {
         self.bytes_before.saturating_add(bytes)
     }
 
-    /// Returns the messages above the floor with their offsets, in order.
+    /// Returns the entries above the floor with their offsets, in order.
     fn retained(&self, floor: Floor) -> Vec<(Offset, &str)> {
         if self.json.is_empty() {
             return Vec::new();
@@ -56,26 +58,24 @@ impl Batch {
     }
 }
 
-/// A page of stored messages that is being read.
+/// A page of stored entries that is being read.
 #[derive(Clone, Debug)]
 pub struct Page {
     request: PageRequest,
     floor: Floor,
-    messages: Vec<StoredMessage>,
-    /// The offset of the message that was added first.
-    first: Option<Offset>,
+    /// The entries in the order in which they were read, with their offsets.
+    entries: Vec<(Offset, StoredEntry)>,
     bytes: usize,
     more: bool,
 }
 
 impl Page {
-    /// Creates an empty page for messages above the floor.
+    /// Creates an empty page for entries above the floor.
     pub fn new(request: PageRequest, floor: Floor) -> Self {
         Self {
             request,
             floor,
-            messages: Vec::new(),
-            first: None,
+            entries: Vec::new(),
             bytes: 0,
             more: false,
         }
@@ -90,12 +90,17 @@ impl Page {
         }
     }
 
+    /// Returns the most entries.
+    pub fn limit(&self) -> u32 {
+        self.request.limit
+    }
+
     /// Returns the floor. Rows entirely below it need not be read.
     pub fn floor(&self) -> Floor {
         self.floor
     }
 
-    /// Adds the messages of the next batch that belong to the page. Returns true if the page needs more.
+    /// Adds the entries of the next batch that belong to the page. Returns true if the page needs more.
     pub fn take(&mut self, batch: &Batch) -> bool {
         let retained = batch.retained(self.floor);
         match self.request.from {
@@ -114,34 +119,86 @@ impl Page {
         }
     }
 
-    fn take_all<'a>(&mut self, messages: impl Iterator<Item = (Offset, &'a str)>) -> bool {
-        for (offset, message) in messages {
-            let bytes = self.bytes.saturating_add(message.len());
-            let is_full = self.messages.len() >= self.request.limit as usize
-                || (bytes > self.request.bytes_max && !self.messages.is_empty());
-            if is_full {
+    fn take_all<'a>(&mut self, entries: impl Iterator<Item = (Offset, &'a str)>) -> bool {
+        for (offset, text) in entries {
+            let is_full = self.entries.len() >= self.request.limit as usize;
+            if is_full || !self.fits(text) {
                 self.more = true;
                 return false;
             }
-            self.bytes = bytes;
-            self.first.get_or_insert(offset);
-            self.messages.push(StoredMessage::new(message.into()));
+            self.bytes = self.bytes.saturating_add(text.len());
+            self.entries.push((offset, StoredEntry::new(text.into())));
         }
         true
     }
 
-    /// Returns the offset of the message that was added first.
-    pub fn first(&self) -> Option<Offset> {
-        self.first
+    /// Returns true if the page takes this entry, too. The first one may have any length.
+    fn fits(&self, text: &str) -> bool {
+        let bytes = self.bytes.saturating_add(text.len());
+        bytes <= self.request.bytes_max || self.entries.is_empty()
     }
 
-    /// Returns the messages in offset order, and whether there are more in the requested direction.
-    pub fn finish(mut self) -> (Vec<StoredMessage>, bool) {
-        if matches!(self.request.from, PageStart::Before(_)) {
-            self.messages.reverse();
-        }
-        (self.messages, self.more)
+    /// Returns the offset of the entry that was read first.
+    pub fn first(&self) -> Option<Offset> {
+        self.entries.first().map(|(offset, _)| *offset)
     }
+
+    /// Returns which changed messages belong to the page; `None` if it is empty.
+    pub(crate) fn wanted(&self) -> Option<Wanted> {
+        let (first, last) = (self.entries.first()?.0, self.entries.last()?.0);
+        let (from, to) = (first.min(last), first.max(last));
+        let changes = self.entries.iter().filter(|(_, entry)| entry.is_change());
+        let of = changes.filter_map(|(_, entry)| entry.read()?.of);
+        let mut others: Vec<_> = of.filter(|of| !(from..=to).contains(of)).collect();
+        others.sort_unstable();
+        others.dedup();
+        Some(Wanted { from, to, others })
+    }
+
+    /// Shows each message as it is now. Of its changes, only the last keeps its content.
+    ///
+    /// The page ends earlier if it would become too long.
+    pub(crate) fn show(&mut self, changed: Vec<ChangedMessage>) {
+        let of_message = |one: ChangedMessage| (one.message, one);
+        let changed: BTreeMap<_, _> = changed.into_iter().map(of_message).collect();
+        let by_last: BTreeMap<_, _> = changed.values().map(|one| (one.last, one)).collect();
+        let stored = std::mem::take(&mut self.entries);
+        self.bytes = 0;
+        for (offset, entry) in stored {
+            let shown = match (changed.get(&offset), by_last.get(&offset)) {
+                (Some(message), _) => message.apply_to(&entry),
+                (None, Some(message)) => StoredEntry::new(message.change.clone()),
+                (None, None) => entry,
+            };
+            if !self.fits(shown.push()) {
+                self.more = true;
+                return;
+            }
+            self.bytes = self.bytes.saturating_add(shown.push().len());
+            self.entries.push((offset, shown));
+        }
+    }
+
+    /// Returns the entries in offset order, and whether there are more in the requested direction.
+    pub fn finish(mut self) -> (Vec<StoredEntry>, bool) {
+        if matches!(self.request.from, PageStart::Before(_)) {
+            self.entries.reverse();
+        }
+        let entries = self.entries.into_iter().map(|(_, entry)| entry);
+        (entries.collect(), self.more)
+    }
+}
+
+/// The changed messages that a page needs: those from one offset to another, and some that changes in the page
+/// name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The lowest offset.
+    pub from: Offset,
+    /// The highest offset.
+    pub to: Offset,
+    /// Offsets outside, in ascending order.
+    pub others: Vec<Offset>,
 }
 
 #[cfg(test)]

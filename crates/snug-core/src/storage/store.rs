@@ -6,7 +6,8 @@ use crate::{
     link::links::StoredLink,
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     storage::{
-        batch::{Batch, Page},
+        batch::{Batch, Page, Wanted},
+        changed::{ChangeWrite, ChangedMessage},
         idempotency::{KeyFloor, StoredKey},
         retention::{Floor, OldestMessages},
     },
@@ -22,9 +23,20 @@ use crate::{
 /// A call fails if the storage does, and then nothing of it is stored. An error carries no reason, because
 /// the room only needs to know that there was one: the implementation logs it.
 pub trait Store {
-    /// Stores messages as one row, in one transaction with their webhook events.
-    /// Also fails if an offset is taken, because another object has become this room.
-    fn append(&mut self, batch: &Batch, events: Option<&EventWrite>) -> Result<(), StorageFault>;
+    /// Stores messages and changes as one row, in one transaction with what the changes replace, and with
+    /// their webhook events. Also fails if an offset is taken, because another object has become this room.
+    ///
+    /// A deletion also takes the message's content out of the events that wait, and out of dead ones: see
+    /// [`crate::backend::webhook::without_content`].
+    fn append(
+        &mut self,
+        batch: &Batch,
+        changes: &[ChangeWrite],
+        events: Option<&EventWrite>,
+    ) -> Result<(), StorageFault>;
+
+    /// Reads the changed messages that a page needs.
+    fn changed_messages(&mut self, wanted: &Wanted) -> Result<Vec<ChangedMessage>, StorageFault>;
 
     /// Fills a page, batch by batch from [`Page::start`] on, until [`Page::take`] returns that it is
     /// complete.
@@ -36,7 +48,8 @@ pub trait Store {
 
     /// Deletes some of the oldest rows that are entirely below the floor, and returns the oldest row that
     /// still holds messages. From the newest row, which determines the next offset, and from rows with
-    /// keys, since the oldest remembered one, deletes only the messages.
+    /// keys, since the oldest remembered one, deletes only the messages. Also deletes some of the changed
+    /// messages that stood in such rows.
     ///
     /// `oldest` is the offset of the oldest row that holds messages: earlier rows need not be read for them.
     fn trim(
@@ -165,6 +178,8 @@ pub struct RoomSnapshot {
     pub bytes: u64,
     /// The oldest row that holds messages.
     pub oldest: Option<OldestMessages>,
+    /// True if there are changed messages.
+    pub has_changed: bool,
     /// Members within the grace period.
     pub absences: Vec<Absence>,
     /// Banned users.

@@ -954,6 +954,24 @@ impl TestRoom {
         appended.into_iter().map(row).collect()
     }
 
+    /// Returns the number of changed messages in storage.
+    pub fn changed_count(&self) -> usize {
+        self.room.store().changed.len()
+    }
+
+    /// Returns the offset of the newest entry.
+    pub fn newest(&self) -> u64 {
+        self.room.store().newest().0
+    }
+
+    /// Returns all texts of messages and changes in storage.
+    pub fn stored_messages(&self) -> String {
+        let store = self.room.store();
+        let rows = store.rows.values().map(|row| row.json.to_string());
+        let changed = store.changed.values().map(|one| one.change.to_string());
+        rows.chain(changed).collect::<Vec<_>>().join("\n")
+    }
+
     /// Returns the number of stored rows.
     pub fn stored_count(&self) -> usize {
         self.room.store().rows.len()

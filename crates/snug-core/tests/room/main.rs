@@ -9,6 +9,7 @@
 
 mod api;
 mod broadcast;
+mod changes;
 mod connect;
 mod delivery;
 #[allow(dead_code)]

@@ -11,13 +11,15 @@ use snug_core::{
     Timestamp, UserId,
     backend::webhook::{
         Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents, dead_page,
+        dead_without_content, without_content,
     },
     limits::{DEAD_EVENTS_BYTES_MAX, DEAD_EVENTS_MAX, EVENTS_ROW_BYTES_MAX, KEYS_MAX},
     link::links::StoredLink,
     protocol::page::PageStart,
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     storage::{
-        batch::{Batch, Page},
+        batch::{Batch, Page, Wanted},
+        changed::{ChangeWrite, ChangedMessage},
         idempotency::{KeyFloor, StoredKey},
         retention::{Floor, OldestMessages, TRIM_ROWS_MAX},
         store::{EventWrite, StoredMember},
@@ -28,6 +30,7 @@ use snug_core::{
 #[derive(Default)]
 pub struct MemoryStore {
     pub rows: BTreeMap<Offset, Batch>,
+    pub changed: BTreeMap<Offset, ChangedMessage>,
     absences: BTreeMap<UserId, Absence>,
     pub bans: BTreeMap<UserId, Ban>,
     pub ended_tokens: BTreeMap<UserId, EndedTokens>,
@@ -60,7 +63,7 @@ impl MemoryStore {
     pub fn append_row(&mut self, batch: Batch) {
         let next = self.newest().next();
         assert_eq!(batch.first, next, "an offset is repeated or skipped");
-        assert_eq!(batch.bytes_before, self.bytes());
+        assert!(batch.bytes_before >= self.bytes());
         let before = self.stored().newest_time;
         assert!(batch.time >= before, "the time decreased");
         let lines = batch.json.split('\n').count() as u64;
@@ -85,6 +88,7 @@ impl MemoryStore {
             newest_time: newest.map(|row| row.time).unwrap_or_default(),
             bytes: self.bytes(),
             oldest: self.oldest_messages(),
+            has_changed: !self.changed.is_empty(),
             absences: self.absences.values().cloned().collect(),
             bans: self.bans.values().cloned().collect(),
             ended_tokens: self.ended_tokens.values().cloned().collect(),
@@ -208,6 +212,40 @@ impl MemoryStore {
         }
     }
 
+    /// Replaces a message's text in its row, and keeps what has become of it.
+    fn write_change(&mut self, change: &ChangeWrite) {
+        let message = change.now.message;
+        let row = self.rows.range_mut(..=message).next_back();
+        let (_, row) = row.expect("the message is in a row");
+        assert!(row.json.split('\n').any(|line| *line == *change.row_before));
+        let replaced = row.json.replacen(&*change.row_before, &change.row, 1);
+        let shrunk = row.json.len() - replaced.len();
+        (row.json, row.bytes_before) = (replaced.into(), row.bytes_before + shrunk as u64);
+        self.changed.insert(message, change.now.clone());
+        if change.is_deletion {
+            self.forget_content_of(message);
+        }
+    }
+
+    fn forget_content_of(&mut self, message: Offset) {
+        let now = self.epoch();
+        for row in self.events.values_mut() {
+            if let Lines::Messages { epoch, pushes } = &row.lines
+                && *epoch == now
+                && let Some(stripped) = without_content(pushes, message)
+            {
+                // The bytes of later rows stay as they are.
+                row.bytes_before = row.bytes_after() - stripped.len() as u64;
+                row.lines = row.lines.clone().with_text(stripped.into());
+            }
+        }
+        for event in self.dead_events.values_mut() {
+            if let Some(stripped) = dead_without_content(&event.json, message, &now) {
+                event.json = stripped;
+            }
+        }
+    }
+
     fn oldest_messages(&self) -> Option<OldestMessages> {
         let mut rows = self.rows.values();
         let oldest = rows.find(|row| !row.json.is_empty());
@@ -237,8 +275,13 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn append(&mut self, batch: &Batch, events: Option<&EventWrite>) -> Result<(), StorageFault> {
-        self.record(format_args!("append {batch:?} {events:?}"));
+    fn append(
+        &mut self,
+        batch: &Batch,
+        changes: &[ChangeWrite],
+        events: Option<&EventWrite>,
+    ) -> Result<(), StorageFault> {
+        self.record(format_args!("append {batch:?} {changes:?} {events:?}"));
         let outcome = self.fail_if_due();
         self.appended.push((batch.clone(), outcome.is_ok()));
         outcome?;
@@ -246,11 +289,24 @@ impl Store for MemoryStore {
             self.write_events(write);
         }
         self.append_row(batch.clone());
+        changes.iter().for_each(|change| self.write_change(change));
         Ok(())
     }
 
+    fn changed_messages(&mut self, wanted: &Wanted) -> Result<Vec<ChangedMessage>, StorageFault> {
+        self.fail_if_due()?;
+        let within = self.changed.range(wanted.from..=wanted.to);
+        let within = within.map(|(_, one)| one.clone());
+        let others = wanted.others.iter();
+        let others = others.filter_map(|of| self.changed.get(of).cloned());
+        Ok(within.chain(others).collect())
+    }
+
     fn fill_page(&mut self, page: &mut Page) -> Result<(), StorageFault> {
-        self.record(format_args!("page {page:?}"));
+        // A restored room reads a message again that it has just changed.
+        if page.limit() > 1 {
+            self.record(format_args!("page {page:?}"));
+        }
         self.fail_if_due()?;
         let mut rows: Box<dyn Iterator<Item = &Batch>> = match page.start() {
             PageStart::After(offset) => {
@@ -313,6 +369,9 @@ impl Store for MemoryStore {
             row.bytes_before = row.bytes_after();
             row.json = "".into();
         }
+        let trimmed = self.changed.range(..lowest_kept);
+        let trimmed: Vec<_> = trimmed.map(|(of, _)| *of).take(some).collect();
+        self.changed.retain(|of, _| !trimmed.contains(of));
         Ok(self.oldest_messages())
     }
 
@@ -324,6 +383,7 @@ impl Store for MemoryStore {
         self.record(format_args!("erase"));
         self.fail_if_due()?;
         self.rows.clear();
+        self.changed.clear();
         self.absences.clear();
         self.bans.clear();
         self.ended_tokens.clear();

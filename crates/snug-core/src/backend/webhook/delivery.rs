@@ -5,11 +5,11 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::EventKind;
+use super::{EventKind, dead_without_content};
 use crate::{
-    ids::{Epoch, RoomName, Timestamp, UserId},
+    ids::{Epoch, Offset, RoomName, Timestamp, UserId},
     limits::{DELIVERY_BYTES_MAX, DELIVERY_EVENTS_MAX},
-    storage::message::fields_of,
+    storage::entry::{fields_of, is_change},
 };
 
 /// Events that were stored together, one per line.
@@ -32,11 +32,11 @@ pub struct EventRow {
 pub enum Lines {
     /// Events, without their ids.
     Events(Rc<str>),
-    /// Messages.
+    /// Messages, and changes of messages.
     Messages {
         /// The epoch of their offsets, which may have ended since.
         epoch: Epoch,
-        /// Their pushes, the same text as in the table of messages.
+        /// Their pushes. If there are only messages, the same text as in the table of messages.
         pushes: Rc<str>,
     },
 }
@@ -96,8 +96,13 @@ impl EventRow {
                 let epoch = epoch.as_str();
                 let time = time.unwrap_or(self.time).0;
                 let fields = fields_of(line);
+                let (kind, name) = match is_change(line) {
+                    true => (EventKind::MessageChanged, "change"),
+                    false => (EventKind::MessagePublished, "message"),
+                };
+                let kind = kind.name();
                 format!(
-                    r#"{head},"type":"message.published","time":{time},"epoch":"{epoch}","message":{{{fields}}}"#
+                    r#"{head},"type":"{kind}","time":{time},"epoch":"{epoch}","{name}":{{{fields}}}"#
                 )
             }
         };
@@ -157,6 +162,15 @@ pub struct OutgoingEvent {
     pub json: String,
 }
 
+impl OutgoingEvent {
+    /// Takes the content of a deleted message out, if the event is about it.
+    pub(crate) fn forget_content_of(&mut self, message: Offset, epoch: &Epoch) {
+        if let Some(json) = dead_without_content(&self.json, message, epoch) {
+            self.json = json;
+        }
+    }
+}
+
 /// A webhook request with the next events, at most [`DELIVERY_EVENTS_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
@@ -214,6 +228,13 @@ impl Delivery {
         }
         self.last = self.last.max(row.last().min(self.up_to));
         row.last() < self.up_to
+    }
+
+    /// Takes the content of a deleted message out of the events.
+    pub(crate) fn forget_content_of(&mut self, message: Offset, epoch: &Epoch) {
+        for event in &mut self.events {
+            event.forget_content_of(message, epoch);
+        }
     }
 
     /// Returns the events.

@@ -12,7 +12,12 @@ use crate::{
         BAN_SECONDS_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, REASON_BYTES_MAX, SIGNAL_TO_MAX,
         STATE_BYTES_MAX,
     },
-    protocol::{error::ErrorCode, json, page::PageRequest},
+    protocol::{
+        change::{Change, ChangeAction},
+        error::ErrorCode,
+        json,
+        page::PageRequest,
+    },
     secret::Secret,
 };
 
@@ -20,6 +25,12 @@ use crate::{
 pub(crate) const UNKNOWN_COMMAND: &str = "unknown command 'type'";
 /// The error text of an `event` over its limit.
 pub(crate) const EVENT_TOO_LONG: &str = "'event' must be at most 64 bytes";
+/// The error text of a change without `of`.
+const NO_OF: &str = "'of' must be the offset of the message";
+/// The error text of an `if_version` that is not a number.
+const BAD_VERSION: &str = "'if_version' must be a whole number";
+/// The error text of an `append` without `text`.
+const NO_TEXT: &str = "'append' needs 'text', a string";
 /// The error text of a `key` that is empty or over its limit.
 pub(crate) const KEY_OUT_OF_BOUNDS: &str = "'key' must have 1 to 64 bytes";
 /// The error text of a `reason` over its limit.
@@ -40,6 +51,13 @@ pub(super) struct Fields<'a> {
     #[serde(borrow)]
     key: Option<Cow<'a, str>>,
     to: Option<Vec<UserId>>,
+    // Other commands may have fields of these names, which are ignored as unknown ones are.
+    #[serde(borrow)]
+    of: Option<&'a RawValue>,
+    #[serde(borrow)]
+    if_version: Option<&'a RawValue>,
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "json::optional_whole")]
     after: Option<Offset>,
     #[serde(default, deserialize_with = "json::optional_whole")]
@@ -83,6 +101,9 @@ impl<'a> Fields<'a> {
         }
         match &*self.kind {
             "publish" => self.publish(),
+            "edit" => self.edit(),
+            "append" => self.append(),
+            "delete" => self.delete(),
             "signal" => self.signal(),
             "state" => self.state(),
             "members" => Ok(Command::Members),
@@ -95,14 +116,53 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn publish(self) -> Result<Command<'a>, Fault> {
-        if self
-            .key
-            .as_ref()
-            .is_some_and(|key| !(1..=KEY_BYTES_MAX).contains(&key.len()))
-        {
-            return Err(bad(KEY_OUT_OF_BOUNDS));
+    fn check_key(&self) -> Result<(), Fault> {
+        let is_key = |key: &Cow<'_, str>| (1..=KEY_BYTES_MAX).contains(&key.len());
+        match self.key.as_ref().is_none_or(is_key) {
+            true => Ok(()),
+            false => Err(bad(KEY_OUT_OF_BOUNDS)),
         }
+    }
+
+    fn edit(self) -> Result<Command<'a>, Fault> {
+        let data = self.data.ok_or(bad("'edit' needs 'data'"))?;
+        self.change(ChangeAction::Edit(Cow::Borrowed(data)))
+    }
+
+    fn append(self) -> Result<Command<'a>, Fault> {
+        let text = self
+            .text
+            .and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let text = text.ok_or(bad(NO_TEXT))?;
+        self.change(ChangeAction::Append(text))
+    }
+
+    fn delete(mut self) -> Result<Command<'a>, Fault> {
+        let reason = self.reason.take();
+        let is_long = |reason: &Cow<'_, str>| reason.len() > REASON_BYTES_MAX;
+        if reason.as_ref().is_some_and(is_long) {
+            return Err(bad(REASON_TOO_LONG));
+        }
+        self.change(ChangeAction::Delete { reason })
+    }
+
+    fn change(self, action: ChangeAction<'a>) -> Result<Command<'a>, Fault> {
+        self.check_key()?;
+        let of = self.of.and_then(json::whole_number).ok_or(bad(NO_OF))?;
+        let if_version = match self.if_version {
+            Some(raw) => Some(json::whole_number(raw).ok_or(bad(BAD_VERSION))?),
+            None => None,
+        };
+        Ok(Command::Change(Change {
+            of: Offset(of),
+            action,
+            if_version,
+            key: self.key,
+        }))
+    }
+
+    fn publish(self) -> Result<Command<'a>, Fault> {
+        self.check_key()?;
         let data = self.data.ok_or(bad("'publish' needs 'data'"))?;
         Ok(Command::Publish {
             data,

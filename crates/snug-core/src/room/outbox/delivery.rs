@@ -1,11 +1,8 @@
 //! The way of the lines from the outbox to sockets and gateways, once the messages are stored.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    rc::Rc,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{Break, Closed, Content, Line, Outbox};
+use super::{Break, Closed, Content, Line, Outbox, Texts};
 use crate::{
     fan_out::{Audience, Class, FanOut, Recipients, Text},
     ids::{ConnectionId, LinkId},
@@ -27,11 +24,12 @@ impl Outbox {
     /// sessions one by one. Returns the number of frames, and of those that the events for gateways compare to.
     pub(in crate::room) fn deliver(
         self,
-        body: Rc<str>,
+        texts: &Texts,
         roster: &Roster,
         outputs: &mut VecDeque<Output>,
         mut send_over: impl FnMut(LinkId, ToGateway),
     ) -> usize {
+        let body = &texts.body;
         let is_message = |line: &&Line| matches!(line.content, Content::Text(Text::Message(_)));
         let messages = self.lines.iter().filter(is_message).count();
         let mut frames = 0_usize;
@@ -54,17 +52,17 @@ impl Outbox {
         for (lines, named) in parts.into_iter().rev() {
             let lines: Vec<_> = lines
                 .into_iter()
-                .filter_map(|line| line.ready(roster))
+                .filter_map(|line| line.ready(texts, roster))
                 .collect();
             for line in lines.iter().filter(|_| has_members) {
-                members.send(line, &body, |link, event| {
+                members.send(line, body, |link, event| {
                     called.insert(link);
                     send_over(link, event);
                 });
             }
-            let texts = lines.into_iter().filter_map(ReadyLine::text);
+            let lines = lines.into_iter().filter_map(ReadyLine::text);
             let fan_out = FanOut {
-                lines: texts.collect(),
+                lines: lines.collect(),
                 body: body.clone(),
                 messages,
                 named,
@@ -89,9 +87,10 @@ impl Outbox {
 impl Line {
     /// Returns the line, once the messages are stored; `None` for a command without an id, which gets no
     /// reply.
-    fn ready(self, roster: &Roster) -> Option<ReadyLine> {
+    fn ready(self, texts: &Texts, roster: &Roster) -> Option<ReadyLine> {
         let text = match self.content {
             Content::Text(text) => text,
+            Content::Change(index) => Text::Line(texts.changes.get(index)?.clone()),
             Content::OwnCopy(text) => {
                 let receives = |id: &&ConnectionId| {
                     (roster.get(**id)).is_some_and(|one| one.subscription.receives_messages())

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::{
-    Admission, UserId,
+    Admission, Timestamp, UserId,
     auth::{JoinOptions, token::ClaimedLimits},
     config::RoomRules,
     fan_out::Except,
@@ -23,7 +23,7 @@ fn a_draft_becomes_one_batch_with_its_keys() {
     outbox.push_message(at(5), "one", None, None, None);
     outbox.push_message(at(6), "zwei ü", None, Some(key(6)), None);
     assert_eq!(outbox.draft().map(Draft::next), Some(Offset(7)));
-    let (batch, body) = outbox.take_draft(100).unwrap();
+    let Taken { batch, texts, .. } = outbox.take_draft(100).unwrap();
     assert_eq!(
         (batch.first, batch.last(), batch.count),
         (Offset(5), Offset(6), 2)
@@ -31,7 +31,7 @@ fn a_draft_becomes_one_batch_with_its_keys() {
     assert_eq!(batch.time, at(6).time);
     assert_eq!((&*batch.json, batch.bytes_after()), ("one\nzwei ü", 111));
     assert_eq!(batch.keys, [key(6)]);
-    assert!(Rc::ptr_eq(&batch.json, &body));
+    assert!(Rc::ptr_eq(&batch.json, &texts.body));
     assert!(outbox.draft().is_none() && outbox.take_draft(100).is_none());
     assert!(!outbox.is_empty(), "the messages still have to be sent");
 }
@@ -43,7 +43,7 @@ fn sends_each_connection_its_lines_in_order_and_shares_equal_texts() {
     outbox.push_message(at(1), "one", None, None, None);
     outbox.push_line(Audience::one(ANN), "for ann".into());
     outbox.push_message(at(2), "two", None, None, None);
-    let (_, body) = outbox.take_draft(0).unwrap();
+    let body = outbox.take_draft(0).unwrap().texts.body;
     let (frames, sent) = delivered(outbox, body.clone());
     assert_eq!(frames, 3);
     let ack = r#"{"type":"ack","id":7,"offset":1,"time":1001}"#;
@@ -59,7 +59,7 @@ fn a_connection_excluded_from_one_line_gets_the_others() {
     outbox.push_message(at(2), "two", None, None, None);
     // A command without an id gets no reply.
     outbox.push_ack(CHO, None, at(2));
-    let (_, body) = outbox.take_draft(0).unwrap();
+    let body = outbox.take_draft(0).unwrap().texts.body;
     let (_, sent) = delivered(outbox, body);
     let both = (vec![ANN, CHO], "one\ntwo".into());
     assert_eq!(sent, [(vec![BOB], "two".into()), both]);
@@ -102,7 +102,7 @@ fn the_author_gets_copies_of_its_own_and_the_others_share_the_stored_text() {
     let own = Some((vec![ANN, BOB], "one of mine".into()));
     outbox.push_message(at(1), "one", None, Some(key(1)), own);
     outbox.push_message(at(2), "two", None, None, None);
-    let (_, body) = outbox.take_draft(0).unwrap();
+    let body = outbox.take_draft(0).unwrap().texts.body;
     let (_, sent) = delivered(outbox, body.clone());
     let ack = r#"{"type":"ack","id":1,"offset":1,"time":1001}"#;
     let for_ann: Rc<str> = format!("{ack}\none of mine\ntwo").into();
@@ -208,7 +208,7 @@ fn does_not_copy_long_lines_for_each_addressee() {
     outbox.push_ack(ANN, Some(id(1)), at(1));
     let mut outputs = VecDeque::new();
     let roster = roster(crowd.iter().copied().chain([ANN]));
-    outbox.deliver("".into(), &roster, &mut outputs, |_, _| {});
+    outbox.deliver(&Texts::default(), &roster, &mut outputs, |_, _| {});
     let mut received: BTreeMap<ConnectionId, String> = BTreeMap::new();
     let mut texts: Vec<Rc<str>> = Vec::new();
     for output in outputs {
@@ -253,7 +253,7 @@ fn messages_before_and_after_a_break_arrive_in_order() {
     outbox.push_message(at(1), &text, None, None, None);
     outbox.push_line(Audience::these([ANN, BOB]), "signal".into());
     outbox.push_message(at(2), "2", None, None, None);
-    let (_, body) = outbox.take_draft(0).unwrap();
+    let body = outbox.take_draft(0).unwrap().texts.body;
     let (_, sent) = delivered(outbox, body);
     let received = |id| {
         let own = sent.iter().filter(|(to, _)| to.contains(&id));
@@ -273,7 +273,11 @@ type Sent = Vec<(Vec<ConnectionId>, Rc<str>)>;
 fn delivered(outbox: Outbox, body: Rc<str>) -> (usize, Sent) {
     let mut outputs = VecDeque::new();
     let roster = roster([ANN, BOB, CHO]);
-    let frames = outbox.deliver(body, &roster, &mut outputs, |_, _| {});
+    let texts = Texts {
+        body,
+        changes: Vec::new(),
+    };
+    let frames = outbox.deliver(&texts, &roster, &mut outputs, |_, _| {});
     let sends = outputs.into_iter().filter_map(|output| match output {
         Output::Send { to, text } => Some((to, text)),
         _ => None,

@@ -15,8 +15,13 @@ use crate::{
     },
     ids::{Epoch, TaskId, Timestamp, UserId},
     limits::{DELIVERY_EVENTS_MAX, DELIVERY_LOST_MS, DELIVERY_WINDOW_MS, EVENT_MS_MAX, VACATED_MS},
-    room::io::DeliveryOutcome,
-    storage::store::{EventWrite, StorageFault, Store},
+    room::{io::DeliveryOutcome, outbox::Texts},
+    storage::{
+        batch::Batch,
+        changed::ChangeWrite,
+        entry::is_change,
+        store::{EventWrite, StorageFault, Store},
+    },
 };
 
 /// The room's webhook events, and the progress of their delivery.
@@ -108,10 +113,14 @@ impl WebhookQueue {
         self.kinds.has(EventKind::RoomOccupied) || self.kinds.has(EventKind::RoomVacated)
     }
 
+    fn reports_messages(&self) -> bool {
+        self.kinds.has(EventKind::MessagePublished) || self.kinds.has(EventKind::MessageChanged)
+    }
+
     /// Returns true if messages have to be stored first, because events are delivered in order.
     pub(in crate::room) fn follows_messages(&self) -> bool {
         let has_events = !self.unwritten.lines.is_empty();
-        self.kinds.has(EventKind::MessagePublished) && has_events && !self.has_failed
+        self.reports_messages() && has_events && !self.has_failed
     }
 
     /// Returns the time at which `room.vacated` is due.
@@ -243,22 +252,60 @@ impl WebhookQueue {
 
     // What is stored and sent.
 
-    /// Returns what to store about messages that are about to be stored.
-    pub(in crate::room) fn enqueue_messages(
+    /// Returns what to store about messages and changes that are about to be stored.
+    pub(in crate::room) fn enqueue_entries(
         &self,
         epoch: &Epoch,
-        body: &Rc<str>,
-        count: u64,
+        batch: &Batch,
+        texts: &Texts,
         time: Timestamp,
     ) -> Option<EventWrite> {
-        if !self.kinds.has(EventKind::MessagePublished) {
+        let (pushes, count) = if texts.changes.is_empty() {
+            (texts.body.clone(), batch.count)
+        } else {
+            self.reported(batch, texts)
+        };
+        if !self.reports_messages()
+            || count == 0
+            || texts.changes.is_empty() && !self.reports_published()
+        {
             return None;
         }
         let lines = Lines::Messages {
             epoch: epoch.clone(),
-            pushes: body.clone(),
+            pushes,
         };
         Some(self.places.enqueue(&self.state, lines, count, time))
+    }
+
+    fn reports_published(&self) -> bool {
+        self.kinds.has(EventKind::MessagePublished)
+    }
+
+    /// Returns the entries that are reported, one per line, as they are sent; and their number.
+    fn reported(&self, batch: &Batch, texts: &Texts) -> (Rc<str>, u64) {
+        let mut changes = texts.changes.iter();
+        let lines: Vec<&str> = batch
+            .json
+            .split('\n')
+            .filter_map(|line| match is_change(line) {
+                true => {
+                    let change = changes.next().map(|change| &**change);
+                    change.filter(|_| self.kinds.has(EventKind::MessageChanged))
+                }
+                false => self.reports_published().then_some(line),
+            })
+            .collect();
+        let count = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+        (lines.join("\n").into(), count)
+    }
+
+    /// Takes the contents of deleted messages out of events that are being sent: those that are given up are
+    /// stored as they were sent.
+    pub(in crate::room) fn forget_contents_of(&mut self, writes: &[ChangeWrite], epoch: &Epoch) {
+        for write in writes.iter().filter(|write| write.is_deletion) {
+            self.sending.forget_content_of(write.now.message, epoch);
+        }
     }
 
     /// Records that events are stored.

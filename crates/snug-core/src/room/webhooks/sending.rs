@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     backend::webhook::{Delivery, OutgoingEvent},
-    ids::{TaskId, Timestamp, UserId},
+    ids::{Epoch, Offset, TaskId, Timestamp, UserId},
 };
 
 /// The state of the next delivery. A room sends one at a time, which keeps the order of events.
@@ -41,6 +41,19 @@ pub(super) struct Settled {
 }
 
 impl Sending {
+    /// Takes the content of a deleted message out of the events.
+    pub(super) fn forget_content_of(&mut self, message: Offset, epoch: &Epoch) {
+        match self {
+            Self::InFlight(in_flight) => in_flight.delivery.forget_content_of(message, epoch),
+            Self::Settling(settled) => {
+                for event in &mut settled.dead {
+                    event.forget_content_of(message, epoch);
+                }
+            }
+            Self::Idle | Self::Due => {}
+        }
+    }
+
     /// Takes the delivery whose result arrives; `None` if the result is not that of the latest delivery.
     pub(super) fn take_in_flight(&mut self, task: TaskId) -> Option<Delivery> {
         match self {

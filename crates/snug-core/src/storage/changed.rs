@@ -1,0 +1,234 @@
+//! Changed messages: what has become of each since it was published.
+
+use std::{borrow::Cow, fmt::Write, rc::Rc};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::entry::{EntryFields, StoredEntry};
+use crate::{
+    ids::{Offset, Timestamp},
+    protocol::json,
+};
+
+/// A message that has been changed, as it is now.
+///
+/// A room stores it apart from the message's row, and takes the content out of the row: so each change replaces
+/// the earlier content, wherever in the history the message stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedMessage {
+    /// The message's offset.
+    pub message: Offset,
+    /// The offset of its last change.
+    pub last: Offset,
+    /// The last change, as a client receives it that was away: with the whole content, or without any if the
+    /// message is deleted. See [`crate::protocol::push::Change`].
+    pub change: Rc<str>,
+}
+
+/// The fields of a change that Snug reads again.
+#[derive(Debug, Deserialize)]
+pub(crate) struct LastChange<'a> {
+    pub(crate) time: Timestamp,
+    pub(crate) version: u64,
+    /// The whole content, which may be `null`; `None` if the message is deleted.
+    #[serde(borrow, default, deserialize_with = "json::some_raw")]
+    pub(crate) data: Option<&'a RawValue>,
+}
+
+/// A change to store, along with the entry of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeWrite {
+    /// The message as it is now.
+    pub now: ChangedMessage,
+    /// The message's text in its row until now.
+    pub row_before: Rc<str>,
+    /// The text that replaces it there.
+    pub row: Rc<str>,
+    /// True if the message is deleted.
+    pub is_deletion: bool,
+}
+
+impl ChangedMessage {
+    /// Returns what Snug reads of the last change; `None` if the text cannot be read.
+    pub(crate) fn read(&self) -> Option<LastChange<'_>> {
+        serde_json::from_str(&self.change).ok()
+    }
+
+    /// Returns the message as it is now; `row` is its text in its row.
+    pub fn apply_to(&self, row: &StoredEntry) -> StoredEntry {
+        let Some(change) = self.read() else {
+            return row.clone();
+        };
+        let mut text = without_data(row.push());
+        text.pop();
+        // Writing to a string cannot fail.
+        let _written = match change.data {
+            Some(data) => write!(text, r#","data":{data}"#),
+            None => write!(text, r#","deleted":true"#),
+        };
+        let (version, time) = (change.version, change.time.0);
+        let _written = write!(text, r#","version":{version},"changed":{time}}}"#);
+        StoredEntry::new(text.into())
+    }
+}
+
+/// Returns a message's text without its content, which is its last field.
+pub(crate) fn without_data(message: &str) -> String {
+    let Some(data) = json::data_of(message) else {
+        return message.to_owned();
+    };
+    let end = format!(r#","data":{data}}}"#);
+    let head = message.strip_suffix(end.as_str());
+    head.map_or_else(|| message.to_owned(), |head| format!("{head}}}"))
+}
+
+/// Returns the text of a deleted message in its row: only its place is left, and its author.
+pub(crate) fn emptied(fields: &EntryFields) -> Option<String> {
+    let (offset, time, user) = (fields.offset.0, fields.time?.0, fields.user.as_ref()?);
+    // Serializing a string cannot fail.
+    let user = serde_json::to_string(user).unwrap_or_default();
+    Some(format!(
+        r#"{{"type":"message","offset":{offset},"time":{time},"user":{user}}}"#
+    ))
+}
+
+/// A content that text can be appended to: a string, or an object with a string `text`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Appendable {
+    data: String,
+    /// The index at which the next text is inserted: that of the closing quote.
+    end: usize,
+}
+
+impl Appendable {
+    /// Reads a content; `None` if no text can be appended to it.
+    pub(crate) fn read(data: &RawValue) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct OnlyText<'a> {
+            #[serde(borrow)]
+            text: &'a RawValue,
+        }
+        let whole = data.get();
+        let text = match whole.as_bytes().first()? {
+            b'"' => whole,
+            b'{' => serde_json::from_str::<OnlyText<'_>>(whole).ok()?.text.get(),
+            _ => return None,
+        };
+        if !text.starts_with('"') {
+            return None;
+        }
+        // The text is a part of the content.
+        let start = text.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+        let end = start.checked_add(text.len())?.checked_sub(1)?;
+        Some(Self {
+            data: whole.to_owned(),
+            end,
+        })
+    }
+
+    /// Returns the bytes of the content after an append.
+    pub(crate) fn bytes_with(&self, text: &str) -> usize {
+        self.data.len().saturating_add(escaped(text).len())
+    }
+
+    /// Appends text.
+    pub(crate) fn append(&mut self, text: &str) {
+        let escaped = escaped(text);
+        self.data.insert_str(self.end, &escaped);
+        self.end = self.end.saturating_add(escaped.len());
+    }
+
+    /// Returns the content.
+    pub(crate) fn into_data(self) -> Box<RawValue> {
+        RawValue::from_string(self.data).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    }
+}
+
+/// Returns text as it stands in a JSON string.
+fn escaped(text: &str) -> Cow<'_, str> {
+    // Serializing a string cannot fail.
+    let json = serde_json::to_string(text).unwrap_or_default();
+    let inner = json
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    match inner {
+        Some(inner) if inner == text => Cow::Borrowed(text),
+        inner => Cow::Owned(inner.unwrap_or_default().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> Box<RawValue> {
+        RawValue::from_string(json.into()).unwrap()
+    }
+
+    fn appended(data: &str, text: &str) -> Option<String> {
+        let mut content = Appendable::read(&raw(data))?;
+        let bytes = content.bytes_with(text);
+        content.append(text);
+        let data = content.into_data();
+        assert_eq!(data.get().len(), bytes);
+        Some(data.get().to_owned())
+    }
+
+    #[test]
+    fn text_is_appended_to_a_string_or_to_the_text_of_an_object() {
+        for (data, text, expected) in [
+            (r#""a""#, "b", Some(r#""ab""#)),
+            (r#""""#, "\"\n", Some(r#""\"\n""#)),
+            (
+                r#"{"text":"a","by":1}"#,
+                "ü",
+                Some(r#"{"text":"aü","by":1}"#),
+            ),
+            (
+                r#"{"x": {"text":"n"}, "text" : "a\\"}"#,
+                "b",
+                Some(r#"{"x": {"text":"n"}, "text" : "a\\b"}"#),
+            ),
+            ("1", "b", None),
+            ("[\"a\"]", "b", None),
+            (r#"{"text":1}"#, "b", None),
+            (r#"{"tex":"a"}"#, "b", None),
+            (r#"{"text":"a","text":"b"}"#, "b", None),
+            ("null", "b", None),
+        ] {
+            assert_eq!(appended(data, text).as_deref(), expected, "{data}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_shown_as_it_is_now() {
+        let row =
+            r#"{"type":"message","offset":4,"time":1,"user":"ann","event":"e","data":{"a": 1}}"#;
+        let bare = without_data(row);
+        assert_eq!(
+            bare,
+            r#"{"type":"message","offset":4,"time":1,"user":"ann","event":"e"}"#
+        );
+        assert_eq!(without_data(&bare), bare);
+        let changed = |change: &str| ChangedMessage {
+            message: Offset(4),
+            last: Offset(9),
+            change: change.into(),
+        };
+        let edit = r#"{"type":"change","offset":9,"time":5,"of":4,"version":2,"action":"edit","user":"ann","data":null}"#;
+        let now = changed(edit).apply_to(&StoredEntry::new(row.into()));
+        assert_eq!(
+            &**now.push(),
+            r#"{"type":"message","offset":4,"time":1,"user":"ann","event":"e","data":null,"version":2,"changed":5}"#
+        );
+        let fields = StoredEntry::new(row.into()).read().unwrap();
+        let emptied = emptied(&fields).unwrap();
+        let delete = r#"{"type":"change","offset":9,"time":5,"of":4,"version":3,"action":"delete","user":"ann"}"#;
+        let now = changed(delete).apply_to(&StoredEntry::new(emptied.into()));
+        assert_eq!(
+            &**now.push(),
+            r#"{"type":"message","offset":4,"time":1,"user":"ann","deleted":true,"version":3,"changed":5}"#
+        );
+    }
+}
