@@ -13,13 +13,23 @@ export class SnugError extends Error {
   readonly retryAfterMs: number | undefined;
   /** Reference by which the operator finds the server's log line, if the server sent one. */
   readonly ref: string | undefined;
+  /** Version of the message, with the code `conflict`. */
+  readonly version: number | undefined;
 
-  constructor(code: string, message: string, retryable = false, retryAfterMs?: number, ref?: string) {
+  constructor(
+    code: string,
+    message: string,
+    retryable = false,
+    retryAfterMs?: number,
+    ref?: string,
+    version?: number,
+  ) {
     super(message);
     this.code = code;
     this.retryable = retryable;
     this.retryAfterMs = retryAfterMs;
     this.ref = ref;
+    this.version = version;
   }
 
   // Not a field: the stack trace begins with the name that the object has before its fields are set.

@@ -40,7 +40,7 @@ export async function* readHistory(
     epoch ??= page.epoch;
     if (page.epoch !== epoch) throw new SnugError("epoch_changed", "The room was erased");
     const messages = isUpward ? page.messages : [...page.messages].reverse();
-    yield* messages;
+    for (const entry of messages) if (!("of" in entry)) yield entry;
     const last = messages.at(-1)?.offset;
     if (!page.more || last === undefined) return;
     range = isUpward ? { after: last } : { before: last };

@@ -1,11 +1,14 @@
 // The Snug client for browsers and Node.
 
 export type { Backoff } from "./backoff.js";
+export { applyChange } from "./change.js";
 export type { GetToken } from "./credentials.js";
 export { SnugError } from "./error.js";
 export type { HistoryOptions } from "./history.js";
 export type { Gap } from "./offset-tracker.js";
 export type {
+  DeleteOptions,
+  EditOptions,
   PublishOptions,
   RoomOptions,
   RoomSettings,
@@ -16,6 +19,8 @@ export type { Members } from "./presence.js";
 export type * from "./protocol.js";
 export { joinRoom, Room, type RoomEvents } from "./room.js";
 export type {
+  ChangeOf,
+  DataOf,
   MembersOf,
   MessageOf,
   PublishArguments,
@@ -24,7 +29,7 @@ export type {
   SignalOf,
   StateOf,
 } from "./room-types.js";
-export type { Published } from "./send-queue.js";
+export type { Changed, Published } from "./send-queue.js";
 export { createSnug, Session, type SessionEvents } from "./session.js";
 export type * from "./session-protocol.js";
 export type { ConnectionStatus, StatusChange } from "./transport.js";

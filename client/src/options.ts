@@ -24,8 +24,8 @@ export interface RoomOptions {
   /** Set to `false` to receive no presence updates. Default: `true`. */
   presence?: boolean;
   /**
-   * Set to `false` to emit no `message` events for messages that this object published; `publish` resolves when they
-   * are stored. Default: `true`.
+   * Set to `false` to emit no `message` and `change` events for what this object published and changed; the promises
+   * resolve when it is stored. Default: `true`.
    */
   echo?: boolean;
   /** Maximum number of messages in the send queue. Default: 500. */
@@ -58,6 +58,18 @@ export interface PublishOptions {
   event?: string;
   /** Idempotency key: a message with the same key is stored once. Default: a random key. */
   key?: string;
+}
+
+/** Options of `Room.edit`. */
+export interface EditOptions {
+  /** The version that the message must have. Otherwise, the change is rejected with `conflict`. */
+  ifVersion?: number | undefined;
+}
+
+/** Options of `Room.delete`. */
+export interface DeleteOptions extends EditOptions {
+  /** Reason sent to the other members, at most 256 bytes. */
+  reason?: string | undefined;
 }
 
 /** Options of `Room.signal`. */

@@ -7,7 +7,18 @@ export type Json = string | number | boolean | null | Json[] | { [name: string]:
 export type JsonObject = { [name: string]: Json };
 
 /** Capabilities that a token can grant in a room. */
-export type Capability = "receive" | "publish" | "signal" | "presence" | "history" | "moderate" | "serve";
+export type Capability =
+  | "receive"
+  | "publish"
+  | "signal"
+  | "presence"
+  | "history"
+  | "edit"
+  | "delete"
+  | "edit_any"
+  | "delete_any"
+  | "moderate"
+  | "serve";
 
 /** Position in a room's message history. Offsets increase by one within an epoch. */
 export interface Position {
@@ -38,7 +49,43 @@ export interface Message<Data = Json> {
   event?: string;
   /** Idempotency key of the publish. Only in copies of own messages that are not replayed. */
   key?: string;
+  /** Version, if the message was changed. A message begins at version 1. */
+  version?: number;
+  /** Time of the last change, in Unix ms. */
+  changed?: number;
+  /** Present if the message was deleted. `data` and `event` are then `undefined`. */
+  deleted?: true;
   data: Data;
+}
+
+/** A change of a message. It has an offset of its own. */
+export type Change<Data = Json> = ChangeFields &
+  (
+    | { action: "edit"; data: Data }
+    | { action: "append"; text: string }
+    | { action: "delete"; reason?: string }
+  );
+
+/** The fields of every change. */
+export interface ChangeFields {
+  offset: number;
+  /** Time of the change, in Unix ms. */
+  time: number;
+  /** Offset of the message. */
+  of: number;
+  /** Version of the message after the change. */
+  version: number;
+  /** The user who made the change. */
+  user: string;
+  /** Id of that user's connection. Missing if the change was made over HTTP. */
+  connection?: string;
+}
+
+/** A change that a later one has replaced. */
+export interface SupersededChange {
+  offset: number;
+  /** Offset of the message. */
+  of: number;
 }
 
 /** Id echoed in the reply to a command: a string of at most 64 bytes, or an integer from 0 to 2^53-1. */
@@ -51,6 +98,34 @@ export interface PublishCommand {
   event?: string;
   key?: string;
   data: Json;
+}
+
+/** Fields of the commands that change a message. */
+export interface ChangeCommand {
+  id?: CommandId;
+  /** Offset of the message. */
+  of: number;
+  /** The version that the message must have. */
+  if_version?: number;
+  key?: string;
+}
+
+/** Replaces the data of a message. */
+export interface EditCommand extends ChangeCommand {
+  type: "edit";
+  data: Json;
+}
+
+/** Appends to the data of a message: to a string, or to the `text` of an object. */
+export interface AppendCommand extends ChangeCommand {
+  type: "append";
+  text: string;
+}
+
+/** Deletes the data of a message. */
+export interface DeleteCommand extends ChangeCommand {
+  type: "delete";
+  reason?: string;
 }
 
 /** Sends a signal. */
@@ -109,6 +184,9 @@ export interface PingCommand {
 /** Any command that a client sends. */
 export type Command =
   | PublishCommand
+  | EditCommand
+  | AppendCommand
+  | DeleteCommand
   | SignalCommand
   | StateCommand
   | MembersCommand
@@ -144,6 +222,9 @@ export interface Welcome extends Position {
 export interface MessagePush extends Message {
   type: "message";
 }
+
+/** A change of a message, as pushed to members. */
+export type ChangePush = { type: "change" } & (Change | SupersededChange);
 
 /** A signal from another connection. */
 export interface Signal<Data = Json> {
@@ -184,6 +265,7 @@ export type ErrorCode =
   | "refused"
   | "rate_limited"
   | "not_found"
+  | "conflict"
   | "unrecoverable_position"
   | "token_invalid"
   | "token_expired"
@@ -197,6 +279,8 @@ export interface ErrorPush {
   message: string;
   retryable: boolean;
   retry_after_ms?: number;
+  /** Version of the message, with the code `conflict`. */
+  version?: number;
 }
 
 /** Announces that the room is closing the connection. */
@@ -214,9 +298,11 @@ export interface Closing {
 export interface Ack {
   type: "ack";
   id: CommandId;
-  /** Offset of the stored message. */
+  /** Offset of the stored message or change. */
   offset?: number;
   time?: number;
+  /** Version of the message after the change. */
+  version?: number;
   /** Present if the message was already stored under the same key. */
   duplicate?: true;
   /** Expiry of the new token, in Unix ms. */
@@ -239,7 +325,8 @@ export interface HistoryReply {
   type: "history";
   id?: CommandId;
   epoch: string;
-  messages: Message[];
+  /** Messages and changes, in the order of offsets. Only changes have `of`. */
+  messages: (Message | Change | SupersededChange)[];
   more: boolean;
 }
 
@@ -253,6 +340,7 @@ export interface Pong {
 export type Push =
   | Welcome
   | MessagePush
+  | ChangePush
   | Signal
   | Presence
   | ErrorPush
@@ -265,6 +353,9 @@ export type Push =
 /** Reply to each command, unless it is an error. */
 export interface Replies {
   publish: Ack & { offset: number; time: number };
+  edit: Ack & { offset: number; time: number };
+  append: Ack & { offset: number; time: number };
+  delete: Ack & { offset: number; time: number };
   signal: Ack;
   state: Ack;
   members: MembersReply;
@@ -281,6 +372,8 @@ export interface Problem {
   status: number;
   detail: string;
   code: string;
+  /** Version of the message, with the code `conflict`. */
+  version?: number;
   /** Reference of the server's log line. */
   ref?: string;
 }

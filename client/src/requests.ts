@@ -8,7 +8,7 @@ import type { Transport } from "./transport.js";
 /** Any reply except an error. */
 export type Reply = Ack | MembersReply | HistoryReply | Pong;
 
-type Requestable = Exclude<Command["type"], "publish" | "signal">;
+type Requestable = Exclude<Command["type"], "publish" | "edit" | "append" | "delete" | "signal">;
 type CommandOf<T extends Requestable> = Omit<Extract<Command, { type: T }>, "id">;
 
 interface Request {

@@ -2,7 +2,7 @@
 
 import type { PublishOptions, SignalOptions } from "./options.js";
 import type { Members } from "./presence.js";
-import type { JsonObject, Message, Signal } from "./protocol.js";
+import type { Change, JsonObject, Message, Signal } from "./protocol.js";
 
 /** Types of the data in a room. All are optional, and none is checked at run time. */
 export interface RoomTypes {
@@ -23,6 +23,16 @@ type Labeled<Event> = Event extends "" ? { event?: undefined } : { event: Event 
 export type MessageOf<Types extends RoomTypes> = Types extends { messages: infer Map }
   ? { [Event in keyof Map & string]: Message<Map[Event]> & Labeled<Event> }[keyof Map & string]
   : Message;
+
+/** A change of a message in a room with these types. */
+export type ChangeOf<Types extends RoomTypes> = Types extends { messages: infer Map }
+  ? Change<Map[keyof Map & string]>
+  : Change;
+
+/** New data of a message in a room with these types. */
+export type DataOf<Types extends RoomTypes> = Types extends { messages: infer Map }
+  ? Map[keyof Map & string]
+  : unknown;
 
 /** A signal in a room with these types: one of a union that `event` discriminates. */
 export type SignalOf<Types extends RoomTypes> = Types extends { signals: infer Map }

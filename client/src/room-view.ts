@@ -1,8 +1,9 @@
 // Rooms for rendering, whatever the framework: an immutable view of each room, and one for all who use the same room of a
 // session.
 
+import { applyChange } from "./change.js";
 import type { RoomOptions, RoomSettings } from "./options.js";
-import type { Message } from "./protocol.js";
+import type { Change, Message } from "./protocol.js";
 import type { Room } from "./room.js";
 import type { MembersOf, MessageOf, RoomTypes } from "./room-types.js";
 import type { Session } from "./session.js";
@@ -15,7 +16,7 @@ export interface RoomView<Types extends RoomTypes = RoomTypes> extends StatusCha
    * the room's name is known.
    */
   room: Room<Types> | undefined;
-  /** The newest messages, oldest first and without a gap. */
+  /** The newest messages as they are now, oldest first and without a gap. Deleted ones have `deleted`. */
   messages: readonly MessageOf<Types>[];
   members: MembersOf<Types>;
   /** Total number of members. In a large room, `members` does not list all of them. */
@@ -61,6 +62,8 @@ export class RoomStore {
   readonly #listeners = new Set<() => void>();
   /** Number of gaps so far. A reload that started before the latest gap is discarded. */
   #gaps = 0;
+  /** Changes since a reload began, which its pages may not contain. */
+  #changes: Change[] | undefined;
 
   constructor(
     room: Room,
@@ -77,6 +80,10 @@ export class RoomStore {
     room.on("status", ({ status, error, retryAt }) => this.#update({ status, error, retryAt }));
     room.on("members", (members) => this.#update({ members, count: room.count }));
     room.on("message", (message) => this.#add([message]));
+    room.on("change", (change) => {
+      this.#changes?.push(change);
+      this.#update({ messages: this.view.messages.map((message) => applyChange(message, change)) });
+    });
     room.on("gap", () => this.#reload());
   }
 
@@ -100,6 +107,8 @@ export class RoomStore {
   /** Clears the messages and reloads the newest ones after a gap. */
   async #reload() {
     const gap = ++this.#gaps;
+    const changes: Change[] = [];
+    this.#changes = changes;
     this.#update({ messages: [] });
     const newest: Message[] = [];
     try {
@@ -108,9 +117,11 @@ export class RoomStore {
       }
     } catch {
       // Without the capability `history`, only new messages are shown.
-      return;
+      newest.length = 0;
     }
-    if (gap === this.#gaps) this.#add(newest);
+    if (gap !== this.#gaps) return;
+    this.#changes = undefined;
+    this.#add(newest.map((message) => changes.reduce(applyChange, message)));
   }
 
   #add(messages: Message[]) {

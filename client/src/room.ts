@@ -5,13 +5,25 @@ import { SnugError } from "./error.js";
 import { type HistoryOptions, readHistory } from "./history.js";
 import { Lifeline } from "./lifeline.js";
 import { type Gap, OffsetTracker } from "./offset-tracker.js";
-import type { PublishOptions, RoomOptions, SignalOptions } from "./options.js";
+import type { DeleteOptions, EditOptions, PublishOptions, RoomOptions, SignalOptions } from "./options.js";
 import { applyDiff, Roster } from "./presence.js";
-import type { Capability, ErrorPush, JsonObject, Message, Position, Push, Welcome } from "./protocol.js";
+import type {
+  Ack,
+  Capability,
+  ChangePush,
+  ErrorPush,
+  JsonObject,
+  MessagePush,
+  Position,
+  Push,
+  Welcome,
+} from "./protocol.js";
 import { type JoinParameters, socketUrl } from "./refusal-probe.js";
 import { Requests } from "./requests.js";
 import { roomNameFault } from "./room-name.js";
 import type {
+  ChangeOf,
+  DataOf,
   MembersOf,
   MessageOf,
   PublishArguments,
@@ -20,7 +32,7 @@ import type {
   SignalOf,
   StateOf,
 } from "./room-types.js";
-import { type Published, SendQueue } from "./send-queue.js";
+import { type Changed, type Published, type QueuedCommand, SendQueue } from "./send-queue.js";
 import type { ConnectionStatus, RoomTransportEvents, StatusChange, Transport } from "./transport.js";
 
 /** Events of a room and their arguments. */
@@ -28,6 +40,8 @@ export interface RoomEvents<Types extends RoomTypes = RoomTypes> {
   status: StatusChange;
   /** A stored message. Each is emitted once, in the order of offsets. */
   message: MessageOf<Types>;
+  /** A change of a stored message, in the same order. After a lost connection, only the last one of each message. */
+  change: ChangeOf<Types>;
   /** A signal: a message that is not stored. */
   signal: SignalOf<Types>;
   /** The members, after a change. */
@@ -173,6 +187,41 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   }
 
   /**
+   * Replaces the data of a message, and returns the position of the change once it is stored. `offset` is that of the
+   * message. Needs the capability `edit` for own messages, and `edit_any` for others.
+   *
+   * Like a message, a change is made once, even if the connection is lost, and after everything published or changed
+   * before it. The codes are those of `publish`, and `not_found` and `conflict`.
+   */
+  edit(offset: number, data: DataOf<Types>, { ifVersion }: EditOptions = {}): Promise<Changed> {
+    return this.#change({ type: "edit", of: offset, data, if_version: ifVersion });
+  }
+
+  /** Appends to the data of a message, like `edit`: to a string, or to the `text` of an object. */
+  append(offset: number, text: string, { ifVersion }: EditOptions = {}): Promise<Changed> {
+    return this.#change({ type: "append", of: offset, text, if_version: ifVersion });
+  }
+
+  /**
+   * Appends a stream of texts to a message, such as the answer of a model while it is written. Texts that arrive while
+   * an append is under way are sent together, so the room's rate limit holds.
+   *
+   * Returns the position of the last change, or `undefined` if there was no text. Ends the stream and throws as
+   * `append` does if an append fails.
+   */
+  appendAll(offset: number, texts: AsyncIterable<string> | Iterable<string>): Promise<Changed | undefined> {
+    return quietOnLeave(this.#appendAll(offset, texts));
+  }
+
+  /**
+   * Deletes the data of a message for good, like `edit`. Its place and its author remain. Needs the capability
+   * `delete` for own messages, and `delete_any` for others.
+   */
+  delete(offset: number, { reason, ifVersion }: DeleteOptions = {}): Promise<Changed> {
+    return this.#change({ type: "delete", of: offset, reason, if_version: ifVersion });
+  }
+
+  /**
    * Sends a signal to all other connections in the room, or to the users in `to`. Returns false, and sends
    * nothing, if there is no connection.
    */
@@ -232,13 +281,53 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   }
 
   async #publish(data: unknown, { event, key }: PublishOptions): Promise<Published> {
-    if (this.#endedBy) throw this.#endedBy;
-    const messageKey = `${key ?? `${this.#keyPrefix}.${++this.#keysGenerated}`}`;
+    const messageKey = `${key ?? this.#newKey()}`;
     const isQueued = this.#queue.has(messageKey);
-    const outcome = this.#queue.add({ key: messageKey, event, data });
+    const outcome = this.#enqueue({ key: messageKey, event, data });
+    return isQueued ? { ...(await outcome), duplicate: true } : outcome;
+  }
+
+  #change(command: Omit<QueuedCommand, "key">): Promise<Changed> {
+    return quietOnLeave(this.#enqueue({ ...command, key: this.#newKey() }));
+  }
+
+  async #appendAll(offset: number, texts: AsyncIterable<string> | Iterable<string>) {
+    let waiting = "";
+    let changed: Changed | undefined;
+    let error: unknown;
+    let sending: Promise<void> | undefined;
+    const send = async () => {
+      try {
+        while (waiting) {
+          const text = waiting;
+          waiting = "";
+          changed = await this.append(offset, text);
+        }
+      } catch (cause) {
+        error = cause;
+      }
+      sending = undefined;
+    };
+    for await (const text of texts) {
+      if (error) break;
+      waiting += text;
+      if (waiting) sending ??= send();
+    }
+    await sending;
+    if (error) throw error;
+    return changed;
+  }
+
+  #newKey(): string {
+    return `${this.#keyPrefix}.${++this.#keysGenerated}`;
+  }
+
+  async #enqueue(command: QueuedCommand): Promise<Changed> {
+    if (this.#endedBy) throw this.#endedBy;
+    const outcome = this.#queue.add(command);
     // Delayed, so that messages published in the same task share a frame.
     queueMicrotask(() => this.#sendQueued());
-    return isQueued ? { ...(await outcome), duplicate: true } : outcome;
+    return outcome;
   }
 
   readonly #request: Requests["send"] = (command) => {
@@ -293,6 +382,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
       case "welcome":
         return this.#onWelcome(push);
       case "message":
+      case "change":
         return this.#onMessage(push);
       case "signal":
         this.emit("signal", push as SignalOf<Types>);
@@ -345,14 +435,17 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     this.#sendQueued();
   }
 
-  #onMessage(message: Message): void {
+  #onMessage(message: MessagePush | ChangePush): void {
     const place = this.#offsets.accept(message.offset);
     if (place === "duplicate") return;
     if (place === "missing")
       return this.#transport.lose(new SnugError("missing_message", "A message is missing", true));
-    const isOwn = this.#queue.onMessage(message);
-    // A replay contains own messages even without echo.
-    if (!isOwn || this.#options.echo !== false) this.emit("message", message as MessageOf<Types>);
+    // A change without an action was replaced by a later one.
+    if (message.type === "message" || "action" in message) {
+      const isOwn = this.#queue.onMessage(message);
+      // A replay contains own messages even without echo.
+      if (!isOwn || this.#options.echo !== false) this.emit(message.type, message as never);
+    }
     if (this.#replayUntil !== undefined && message.offset >= this.#replayUntil) this.#onReplayComplete();
   }
 
@@ -378,17 +471,17 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   #onReply(id: string | number | undefined, reply: Parameters<Requests["onReply"]>[1]): void {
     if (typeof id === "number") this.#requests.onReply(id, reply);
     else if (id !== undefined && reply.type === "ack") {
-      const { offset = 0, time = 0, duplicate } = reply;
+      const { type: _, id: __, ...stored } = reply as Ack & Changed;
       // Without echo, the ack takes the message's place among the received ones.
-      if (this.#options.echo === false && !duplicate) this.#offsets.accept(offset);
-      this.#queue.settle(id, duplicate ? { offset, time, duplicate } : { offset, time });
+      if (this.#options.echo === false && !stored.duplicate) this.#offsets.accept(stored.offset);
+      this.#queue.settle(id, stored);
       this.#onFrameProgress();
     }
   }
 
   #onError(push: ErrorPush): void {
-    const { id, code, message, retryable, retry_after_ms } = push;
-    const error = new SnugError(code, message, retryable, retry_after_ms);
+    const { id, code, message, retryable, retry_after_ms, version } = push;
+    const error = new SnugError(code, message, retryable, retry_after_ms, undefined, version);
     if (typeof id === "number") this.#requests.onError(id, error);
     else if (id === undefined) {
       this.#attributeError(error);

@@ -1,12 +1,13 @@
-// The send queue: published messages that the room has not acknowledged yet. It is bounded and ordered, and
-// each message has an idempotency key, so that sending it again stores it once.
+// The send queue: published messages, and changes of messages, that the room has not acknowledged yet. It is
+// bounded and ordered, and each has an idempotency key, so that sending it again stores it once. Below, changes are
+// messages, too, unless they are named.
 //
 // One frame of messages is in flight at a time; messages published meanwhile go into the next one. A room
 // handles a frame at once. If it rejects some of its messages with `rate_limited`, those are the last ones of
 // the frame, so sending them again keeps the order.
 
 import { SnugError } from "./error.js";
-import type { Json, Message, Position, PublishCommand } from "./protocol.js";
+import type { Change, Message, Position } from "./protocol.js";
 
 /** Result of a publish: where the message is stored. */
 export interface Published {
@@ -15,6 +16,32 @@ export interface Published {
   time: number;
   /** Present if the message was already stored under the same key. */
   duplicate?: true;
+}
+
+/** Result of a change: where it is stored. */
+export interface Changed extends Published {
+  /**
+   * Version of the message after the change. Missing if the change was already stored, and the reply to an earlier
+   * attempt was lost.
+   */
+  version?: number;
+}
+
+/** Fields of a command or a push by which a message is recognized. */
+interface Content {
+  event?: string | undefined;
+  of?: number;
+  data?: unknown;
+  text?: string;
+  reason?: string | undefined;
+}
+
+/** A command for the queue. */
+export interface QueuedCommand extends Content {
+  /** Default: `publish`. */
+  type?: "publish" | "edit" | "append" | "delete";
+  key: string;
+  if_version?: number | undefined;
 }
 
 /** Default capacity, in messages. */
@@ -49,10 +76,12 @@ interface QueuedMessage {
   /** The serialized command. */
   readonly line: string;
   readonly bytes: number;
-  /** Event name and data, serialized, to recognize the message when it is received. */
+  /** Type and content, serialized, to recognize the message when it is received. */
   readonly content: string;
-  readonly outcome: Promise<Published>;
-  readonly settle: (outcome: Published | SnugError) => void;
+  /** False for a change, which cannot be recognized in a replay if a later one has replaced it. */
+  readonly isRecognizable: boolean;
+  readonly outcome: Promise<Changed>;
+  readonly settle: (outcome: Changed | SnugError) => void;
   /** The moment when the message was last sent. */
   sentAt?: Moment | undefined;
   /** If set, the message may have been stored after this moment: its reply was lost with a connection. */
@@ -61,7 +90,8 @@ interface QueuedMessage {
   readonly sentBy: Set<string>;
 }
 
-const content = ({ event, data }: { event?: string; data: Json }) => JSON.stringify([event, data]);
+const contentOf = (type: string, { event, of, data, text, reason }: Content) =>
+  JSON.stringify([type, event, of, data, text, reason]);
 /**
  * Returns how many messages may have been stored between two positions. In a new epoch, all of them may have
  * been.
@@ -79,7 +109,7 @@ const mayBeForgotten = ({ position: from, clocks }: Moment, position: Position) 
 const encoder = new TextEncoder();
 const outcomeUnknown = () => new SnugError("outcome_unknown", "It may be stored");
 
-/** Queue of published messages without a final result. */
+/** Queue of messages without a final result. */
 export class SendQueue {
   /** Keys in the order in which the messages were published. */
   readonly #entries = new Map<string, QueuedMessage>();
@@ -117,27 +147,28 @@ export class SendQueue {
    * Adds a message and returns its result. If a message with the same key is already queued, returns the
    * result of that one.
    */
-  add({ key, event, data }: { key: string; event?: string; data: unknown }): Promise<Published> {
-    const command: PublishCommand = { type: "publish", id: key, key, event, data: data as Json };
+  add(command: QueuedCommand): Promise<Changed> {
+    const { type = "publish", key } = command;
     const queued = this.#entries.get(key);
     if (queued) return queued.outcome;
-    if (JSON.stringify(data) === undefined) {
+    if ("data" in command && JSON.stringify(command.data) === undefined) {
       return Promise.reject(new SnugError("bad_command", "data is not JSON"));
     }
-    const line = JSON.stringify(command);
+    const line = JSON.stringify({ type, id: key, ...command });
     const bytes = encoder.encode(line).length;
     if (this.#entries.size >= this.#messagesMax || this.#bytes + bytes > QUEUE_BYTES_MAX) {
       return Promise.reject(new SnugError("queue_full", "The queue is full", true));
     }
     let settle: QueuedMessage["settle"] = () => {};
-    const outcome = new Promise<Published>((resolve, reject) => {
+    const outcome = new Promise<Changed>((resolve, reject) => {
       settle = (result) => (result instanceof SnugError ? reject(result) : resolve(result));
     });
     this.#entries.set(key, {
       key,
       line,
       bytes,
-      content: content(command),
+      content: contentOf(type, command),
+      isRecognizable: type === "publish",
       outcome,
       settle,
       sentBy: new Set(),
@@ -175,11 +206,15 @@ export class SendQueue {
   }
 
   /** Handles the room's reply to a message: its position or a final error. */
-  settle(key: string, outcome: Published | SnugError): void {
+  settle(key: string, outcome: Changed | SnugError): void {
     this.#inFlight.delete(key);
     const entry = this.#entries.get(key);
     if (entry) this.#finish(entry, outcome);
-    if (!(outcome instanceof SnugError || outcome.duplicate)) this.#ackedTo = outcome.offset;
+    if (!(outcome instanceof SnugError || outcome.duplicate)) {
+      const { offset, version } = outcome;
+      // An append may join an earlier one.
+      this.#ackedTo = version ? Math.max(this.#ackedTo, offset) : offset;
+    }
     if (this.inFlight === 0)
       this.#frameMessagesMax = Math.min(this.#frameMessagesMax + 1, FRAME_MESSAGES_MAX);
   }
@@ -205,13 +240,14 @@ export class SendQueue {
    * Handles a received message. If it is one that a lost connection sent, it is stored and is not sent again, and
    * this returns true.
    */
-  onMessage(message: Message): boolean {
-    const { connection, offset, time } = message;
+  onMessage(message: Message | Change): boolean {
+    const { connection, offset, time, version } = message;
+    const content = contentOf("action" in message ? message.action : "publish", message);
     if (offset <= this.#ackedTo) return false;
     for (const entry of this.#entries.values()) {
       const isOurs = connection !== undefined && entry.sentBy.has(connection);
-      if (isOurs && !this.#inFlight.has(entry.key) && entry.content === content(message)) {
-        this.#finish(entry, { offset, time });
+      if (isOurs && !this.#inFlight.has(entry.key) && entry.content === content) {
+        this.#finish(entry, "of" in message ? { offset, time, version } : { offset, time });
         return true;
       }
     }
@@ -237,7 +273,10 @@ export class SendQueue {
     for (const entry of this.#entries.values()) {
       const { position } = entry.unackedFrom ?? {};
       const isCovered =
-        position && received?.from.epoch === position.epoch && received.from.offset <= position.offset;
+        entry.isRecognizable &&
+        position &&
+        received?.from.epoch === position.epoch &&
+        received.from.offset <= position.offset;
       if (isCovered) entry.unackedFrom = momentAt(received.to);
     }
   }
@@ -247,7 +286,7 @@ export class SendQueue {
     for (const entry of this.#entries.values()) this.#finish(entry, error);
   }
 
-  #finish(entry: QueuedMessage, outcome: Published | SnugError): void {
+  #finish(entry: QueuedMessage, outcome: Changed | SnugError): void {
     this.#entries.delete(entry.key);
     this.#bytes -= entry.bytes;
     entry.settle(outcome);

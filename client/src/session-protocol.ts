@@ -2,6 +2,7 @@
 
 import type {
   Ack,
+  ChangePush,
   Closing,
   Command,
   CommandId,
@@ -88,4 +89,4 @@ export type SessionPush =
   | (ErrorPush & { room?: string })
   | (Ack & { room?: string })
   | (Pong & { room?: string })
-  | InRoom<MessagePush | Signal | Presence | MembersReply | HistoryReply>;
+  | InRoom<MessagePush | ChangePush | Signal | Presence | MembersReply | HistoryReply>;

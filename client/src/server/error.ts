@@ -18,10 +18,12 @@ export class SnugApiError extends SnugError {
       retryable?: boolean;
       retryAfterMs?: number | undefined;
       ref?: string | undefined;
+      version?: number | undefined;
       cause?: unknown;
     } = {},
   ) {
-    super(code, detail, options.retryable ?? isTemporary(status, code), options.retryAfterMs, options.ref);
+    const { retryable = isTemporary(status, code), retryAfterMs, ref, version } = options;
+    super(code, detail, retryable, retryAfterMs, ref, version);
     this.status = status;
     this.detail = detail;
     if (options.cause !== undefined) this.cause = options.cause;
@@ -32,8 +34,11 @@ export class SnugApiError extends SnugError {
   }
 
   /** Creates the error from a problem document. `retryAfter` is the value of the `Retry-After` header. */
-  static fromProblem({ status, code, detail, ref }: Problem, retryAfter: string | null = null): SnugApiError {
-    return new SnugApiError(status, code, detail, { retryAfterMs: retryAfterMsOf(retryAfter), ref });
+  static fromProblem(
+    { status, code, detail, ref, version }: Problem,
+    retryAfter: string | null = null,
+  ): SnugApiError {
+    return new SnugApiError(status, code, detail, { retryAfterMs: retryAfterMsOf(retryAfter), ref, version });
   }
 }
 

@@ -5,13 +5,24 @@ export type { Backoff } from "../backoff.js";
 export type { GetToken } from "../credentials.js";
 export { SnugError } from "../error.js";
 export type { HistoryOptions } from "../history.js";
-export type { Capability, Json, JsonObject, Member, Message, Position, Problem } from "../protocol.js";
-export type { Published } from "../send-queue.js";
+export type {
+  Capability,
+  Change,
+  Json,
+  JsonObject,
+  Member,
+  Message,
+  Position,
+  Problem,
+} from "../protocol.js";
+export type { Changed, Published } from "../send-queue.js";
 export { SnugApiError } from "./error.js";
 export type * from "./protocol.js";
 export { type DecideMessage, type DecisionLike, decide } from "./publish-hook.js";
 export {
   type BanOptions,
+  type ChangeOptions,
+  type DeleteOptions,
   type EndTokensOptions,
   type KickOptions,
   type MessagesOptions,

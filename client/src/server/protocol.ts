@@ -1,7 +1,7 @@
 // Types of the HTTP API, webhooks and the publish hook. See PROTOCOL.md.
 
-import type { Json, JsonObject, Member, Message, Problem } from "../protocol.js";
-import type { Published } from "../send-queue.js";
+import type { Change, Json, JsonObject, Member, Message, Problem } from "../protocol.js";
+import type { Changed, Published } from "../send-queue.js";
 
 /** A message to publish. */
 export interface NewMessage<Data = unknown> {
@@ -28,12 +28,22 @@ export interface PublishToResponse {
   results: (({ room: string } & PublishResponse) | { room: string; error: Problem })[];
 }
 
+/** Response to a request that changes a message. */
+export interface ChangeResponse extends Changed {
+  epoch: string;
+}
+
 /** A page of stored messages. */
 export interface HistoryPage<Data = Json> {
   /** `null` if the room has never been used. */
   epoch: string | null;
-  /** Messages in ascending order of offsets. */
+  /** Messages as they are now, in ascending order of offsets. */
   messages: Message<Data>[];
+  /**
+   * The next page's `after`, or its `before` if you read downward. It differs from the last message's offset where the
+   * page ends with changes, of which it has no list. Missing if the page is empty.
+   */
+  cursor?: number;
   /** True if there are more messages in the requested direction. */
   more: boolean;
 }
@@ -112,8 +122,22 @@ export interface MessagePublished extends Event {
   message: Message;
 }
 
+/** A message was edited, appended to or deleted. */
+export interface MessageChanged extends Event {
+  type: "message.changed";
+  /** Epoch of the offsets. */
+  epoch: string;
+  change: Change;
+}
+
 /** Any webhook event of a room. */
-export type RoomEvent = RoomOccupied | RoomVacated | MemberJoined | MemberLeft | MessagePublished;
+export type RoomEvent =
+  | RoomOccupied
+  | RoomVacated
+  | MemberJoined
+  | MemberLeft
+  | MessagePublished
+  | MessageChanged;
 
 /** Body of a request to `WEBHOOK_URL`: events of one room, in order. */
 export interface RoomEventsWebhook {
@@ -123,10 +147,14 @@ export interface RoomEventsWebhook {
   data: { room: string; events: RoomEvent[] };
 }
 
-/** A message that a member wants to publish, awaiting a decision. */
+/** A message that a member wants to publish or change, awaiting a decision. */
 export interface ProposedMessage {
   user: string;
   connection: string;
+  /** Offset of the message, if it is to be changed. */
+  of?: number;
+  /** Present if a message is to be changed. `data` is then the new data, or the text to append. */
+  action?: "edit" | "append";
   event?: string;
   data: Json;
 }

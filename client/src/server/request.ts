@@ -19,10 +19,12 @@ export interface Transport {
 
 /** An HTTP API request. */
 export interface ApiRequest {
-  method: "GET" | "POST" | "DELETE";
+  method: "GET" | "POST" | "PATCH" | "DELETE";
   path: string;
   query?: { [name: string]: string | number | undefined };
   body?: unknown;
+  /** The version that the message must have. */
+  ifMatch?: number | undefined;
   /** True if the request can safely be sent again after its response was lost. */
   isIdempotent: boolean;
   signal?: AbortSignal | undefined;
@@ -92,7 +94,7 @@ export function pause(milliseconds: number, signal: AbortSignal | undefined): Pr
  * Sends the request once and returns the response's body or the error. Throws only if `signal` is aborted.
  */
 async function attempt<T>(
-  { method, path, query = {}, signal }: ApiRequest,
+  { method, path, query = {}, ifMatch, signal }: ApiRequest,
   body: string | undefined,
   token: string,
   transport: Transport,
@@ -118,6 +120,7 @@ async function attempt<T>(
       headers: {
         authorization: `Bearer ${token}`,
         ...(body !== undefined && { "content-type": "application/json" }),
+        ...(ifMatch !== undefined && { "if-match": `"${ifMatch}"` }),
       },
       ...(body !== undefined && { body }),
       // Snug never redirects, and the token must not be sent to another server.
@@ -147,10 +150,18 @@ async function readResponse<T>(response: Response): Promise<T | SnugApiError> {
   } catch {}
   const isObject = typeof body === "object" && body !== null;
   if (ok && isObject) return body as T;
-  const { code, detail = "", ref } = (isObject ? body : {}) as Partial<Problem>;
+  const { code, detail = "", version, ref } = (isObject ? body : {}) as Partial<Problem>;
   const retryAfter = headers.get("retry-after");
   if (!ok && code) {
-    const problem = { type: "", title: "", status, code, detail, ...(ref && { ref }) };
+    const problem = {
+      type: "",
+      title: "",
+      status,
+      code,
+      detail,
+      ...(version && { version }),
+      ...(ref && { ref }),
+    };
     return SnugApiError.fromProblem(problem, retryAfter);
   }
   // Without a code, the response is from a proxy or another server, not from Snug.

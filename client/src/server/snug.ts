@@ -3,11 +3,12 @@
 import type { Backoff } from "../backoff.js";
 import type { GetToken } from "../credentials.js";
 import { type HistoryOptions, readHistory } from "../history.js";
-import type { Json, Message } from "../protocol.js";
+import type { HistoryReply, Json, Message } from "../protocol.js";
 import { roomNameFault } from "../room-name.js";
 import type { Published } from "../send-queue.js";
 import { SnugApiError } from "./error.js";
 import type {
+  ChangeResponse,
   Closed,
   DeadEventsPage,
   HistoryPage,
@@ -79,6 +80,22 @@ export interface PageOptions extends RequestOptions {
 
 /** Range and direction of an iteration over stored messages. */
 export interface MessagesOptions extends HistoryOptions, RequestOptions {}
+
+/** Options of `Snug.edit` and `Snug.append`. */
+export interface ChangeOptions extends RequestOptions {
+  /** The version that the message must have. Otherwise, the change is rejected with `conflict`. */
+  ifVersion?: number | undefined;
+  /** Idempotency key, 1 to 64 bytes. Default: a random key. */
+  key?: string | undefined;
+  /** The user who makes the change. Default: the token's user. */
+  user?: string | undefined;
+}
+
+/** Options of `Snug.delete`. */
+export interface DeleteOptions extends Omit<ChangeOptions, "key"> {
+  /** Reason sent to the members, at most 256 bytes. */
+  reason?: string | undefined;
+}
 
 /** Options of `Snug.kick`. */
 export interface KickOptions extends RequestOptions {
@@ -218,12 +235,58 @@ export class Snug {
     }
   }
 
-  /** Reads a page of stored messages. Needs the capability `history`. */
-  async history<Data = Json>(
+  /**
+   * Replaces the data of a message, and returns the position of the change. Needs the capability `serve`.
+   *
+   * Like a published message, a change gets a random idempotency key, so that retries make it once.
+   */
+  async edit(
     room: string,
-    { after, before, limit, signal }: PageOptions = {},
-  ): Promise<HistoryPage<Data>> {
-    return this.#get(`${pathOf(room)}/messages`, { after, before, limit }, signal);
+    offset: number,
+    data: unknown,
+    options: ChangeOptions = {},
+  ): Promise<ChangeResponse> {
+    return this.#change("PATCH", messagePath(room, offset), { data }, options);
+  }
+
+  /**
+   * Appends to the data of a message, like `edit`: to a string, or to the `text` of an object. Needs the capability
+   * `serve`.
+   */
+  async append(
+    room: string,
+    offset: number,
+    text: string,
+    options: ChangeOptions = {},
+  ): Promise<ChangeResponse> {
+    return this.#change("POST", `${messagePath(room, offset)}/append`, { text }, options);
+  }
+
+  /**
+   * Deletes the data of a message for good. Its place and its author remain. Needs the capability `serve`.
+   *
+   * Retried like the other operations, but without a key: if the response to the first attempt was lost, it may reject
+   * with `not_found` although it has deleted the message.
+   */
+  async delete(
+    room: string,
+    offset: number,
+    { reason, user, ifVersion, signal }: DeleteOptions = {},
+  ): Promise<ChangeResponse> {
+    const path = messagePath(room, offset);
+    const query = { reason, user };
+    return this.#send({ method: "DELETE", path, query, ifMatch: ifVersion, isIdempotent: true, signal });
+  }
+
+  /** Reads a page of stored messages. Needs the capability `history`. */
+  async history<Data = Json>(room: string, options: PageOptions = {}): Promise<HistoryPage<Data>> {
+    const { messages, ...page } = await this.#page(room, options);
+    const last = options.after === undefined ? messages[0] : messages.at(-1);
+    return {
+      ...page,
+      messages: messages.filter((entry): entry is Message => !("of" in entry)) as Message<Data>[],
+      ...(last && { cursor: last.offset }),
+    };
   }
 
   /**
@@ -237,7 +300,7 @@ export class Snug {
     { signal, ...options }: MessagesOptions = {},
   ): AsyncGenerator<Message<Data>, void> {
     const messages = readHistory(async ({ after, before, limit }) => {
-      const { epoch, ...page } = await this.history(room, { after, before, limit, signal });
+      const { epoch, ...page } = await this.#page(room, { after, before, limit, signal });
       // An unused room has no second page, so its missing epoch is never compared.
       return { type: "history", epoch: epoch ?? "", ...page };
     }, options);
@@ -318,6 +381,23 @@ export class Snug {
     return this.#get(`${pathOf(room)}/webhooks/dead`, { after, limit }, signal);
   }
 
+  #change(
+    method: "PATCH" | "POST",
+    path: string,
+    content: object,
+    { key = crypto.randomUUID(), user, ifVersion, signal }: ChangeOptions,
+  ): Promise<ChangeResponse> {
+    const body = { ...content, key, user };
+    return this.#send({ method, path, body, ifMatch: ifVersion, isIdempotent: true, signal });
+  }
+
+  #page(
+    room: string,
+    { after, before, limit, signal }: PageOptions,
+  ): Promise<{ epoch: string | null } & Pick<HistoryReply, "messages" | "more">> {
+    return this.#get(`${pathOf(room)}/messages`, { after, before, limit }, signal);
+  }
+
   #removeMember(
     room: string,
     user: string,
@@ -368,6 +448,12 @@ function pathOf(room: string): string {
   const fault = roomNameFault(room);
   if (fault) throw new TypeError(fault);
   return `/v1/rooms/${encodeURIComponent(room)}`;
+}
+
+/** Returns the path of a message. Throws a `TypeError` for an invalid offset. */
+function messagePath(room: string, offset: number): string {
+  if (!Number.isSafeInteger(offset) || offset < 1) throw new TypeError("offset must be a positive integer");
+  return `${pathOf(room)}/messages/${offset}`;
 }
 
 /**

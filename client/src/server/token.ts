@@ -52,6 +52,10 @@ const CAPABILITIES: { readonly [capability in Capability]: true } = {
   signal: true,
   presence: true,
   history: true,
+  edit: true,
+  delete: true,
+  edit_any: true,
+  delete_any: true,
   moderate: true,
   serve: true,
 };

@@ -23,7 +23,15 @@ export interface Claims {
 }
 
 /** Capabilities that a list of rooms grants. */
-const DEFAULT_CAPABILITIES: Capability[] = ["receive", "publish", "signal", "presence", "history"];
+const DEFAULT_CAPABILITIES: Capability[] = [
+  "receive",
+  "publish",
+  "signal",
+  "presence",
+  "history",
+  "edit",
+  "delete",
+];
 
 const encode = (value: object) => toBase64url(utf8(JSON.stringify(value)));
 
