@@ -40,8 +40,8 @@ export interface HistoryPage<Data = Json> {
   /** Messages as they are now, in ascending order of offsets. */
   messages: Message<Data>[];
   /**
-   * The next page's `after`, or its `before` if you read downward. It differs from the last message's offset where the
-   * page ends with changes, of which it has no list. Missing if the page is empty.
+   * The next page's `after`, or its `before` if you read downward. It may differ from the last message's offset, because
+   * changes have offsets, too. Missing if nothing was found.
    */
   cursor?: number;
   /** True if there are more messages in the requested direction. */

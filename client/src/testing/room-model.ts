@@ -1,8 +1,14 @@
 // A room as PROTOCOL.md describes it: its messages, its members, and the replies to commands.
 
+import { applyChange } from "../change.js";
+import { SnugError } from "../error.js";
 import type {
+  AppendCommand,
   Capability,
+  Change,
   Command,
+  DeleteCommand,
+  EditCommand,
   ErrorCode,
   HistoryCommand,
   JsonObject,
@@ -14,8 +20,10 @@ import type {
   PublishCommand,
   Signal,
   SignalCommand,
+  SupersededChange,
 } from "../protocol.js";
 import type { JoinParameters } from "../refusal-probe.js";
+import { utf8 } from "../server/bytes.js";
 
 /** A connection's place in the room. */
 export interface Place {
@@ -41,7 +49,18 @@ export interface Author {
   connection?: string;
 }
 
-type Replied<T> = T | { error: ErrorCode; message: string };
+/** The reason why a command is refused. */
+export interface Refused {
+  error: ErrorCode;
+  message: string;
+  version?: number;
+}
+
+/** A command that changes a message. */
+export type ChangeRequest = EditCommand | AppendCommand | DeleteCommand;
+
+type Replied<T> = T | Refused;
+type Entry = Message | Change | SupersededChange;
 
 /** The capability that each command needs. */
 const NEEDED: { [type in Command["type"]]?: Capability } = {
@@ -54,15 +73,27 @@ const NEEDED: { [type in Command["type"]]?: Capability } = {
 };
 
 const LAST_MAX = 100;
+/** The most bytes of a message. */
+export const MESSAGE_BYTES_MAX = 65_536;
+
+/** Capabilities of a back end. */
+export const SERVER_CAPABILITIES: readonly Capability[] = ["edit_any", "delete_any"];
+
+/** Returns a change. Throws a `SnugError` if it was refused. */
+export function changeOf(replied: Replied<Change>): Change {
+  if (!("error" in replied)) return replied;
+  const { error, message, version } = replied;
+  throw new SnugError(error, message, false, undefined, undefined, version);
+}
 
 /** A room's state and rules. */
 export class RoomModel {
   readonly name: string;
   readonly epoch = "0000test";
-  /** Offset of the newest message. */
+  /** Offset of the newest message or change. */
   offset = 0;
-  /** The stored messages, oldest first. */
-  messages: Message[] = [];
+  /** The stored messages, as they are now, and changes, oldest first. */
+  entries: Entry[] = [];
   /** All signals so far, with their recipients. */
   readonly signals: (Omit<Signal, "type"> & { to?: string[] })[] = [];
   readonly places = new Set<Place>();
@@ -71,10 +102,16 @@ export class RoomModel {
   /** Times at which members joined, in Unix ms. */
   readonly #since = new Map<string, number>();
   /** Stored messages by user and key. */
-  readonly #keys = new Map<string, Message>();
+  readonly #keys = new Map<string, Message | Change>();
+  #lastTime = 0;
 
   constructor(name: string) {
     this.name = name;
+  }
+
+  /** The stored messages, oldest first. */
+  get messages(): Message[] {
+    return this.entries.filter((entry) => !("of" in entry));
   }
 
   /** The members, by user id. */
@@ -111,11 +148,11 @@ export class RoomModel {
       ...extra,
     });
     const replayed = recovered
-      ? this.messages.filter(({ offset }) => offset > (resume?.offset ?? 0))
+      ? this.entries.filter(({ offset }) => offset > (resume?.offset ?? 0))
       : canReplay && !resume && last > 0
-        ? this.messages.slice(-Math.min(last, LAST_MAX))
+        ? this.entries.slice(-Math.min(last, LAST_MAX))
         : [];
-    for (const message of replayed) place.push({ type: "message", ...message });
+    for (const entry of replayed) place.push({ type: "of" in entry ? "change" : "message", ...entry });
     if (isNew) this.#announce({ joins: [this.#member(user)] }, place);
   }
 
@@ -135,8 +172,8 @@ export class RoomModel {
     const reply = this.#process(place, command);
     if (!reply) return;
     if ("error" in reply) {
-      const { error: code, message } = reply;
-      place.push({ type: "error", id, code, message, retryable: false });
+      const { error: code, ...rest } = reply as Refused;
+      place.push({ type: "error", id, code, ...rest, retryable: false });
     } else if (id !== undefined || type === "members" || type === "history") {
       place.push({ type: "ack", id, ...reply });
     }
@@ -148,26 +185,76 @@ export class RoomModel {
     { event, key, data }: Pick<PublishCommand, "event" | "key" | "data">,
     stored: (message: Message, isDuplicate: boolean) => void = () => {},
   ): Message {
-    const name = JSON.stringify([user, key]);
-    const earlier = key === undefined ? undefined : this.#keys.get(name);
+    const earlier = this.#findKey(user, key);
     if (earlier) {
-      stored(earlier, true);
-      return earlier;
+      stored(earlier as Message, true);
+      return earlier as Message;
     }
-    const time = Math.max(Date.now(), this.messages.at(-1)?.time ?? 0);
     // A copy, as a real room has: the application may change its object later.
-    const message: Message = JSON.parse(
-      JSON.stringify({ offset: ++this.offset, time, user, connection, event, data }),
-    );
-    this.messages.push(message);
-    if (key !== undefined) this.#keys.set(name, message);
+    const message: Message = copyOf({ ...this.#nextPlace(), user, connection, event, data });
+    this.entries.push(message);
+    this.#remember(user, key, message);
     stored(message, false);
-    for (const place of this.places) {
-      const isSender = connection !== undefined && place.connection === connection;
-      if (!place.can.includes("receive") || (isSender && !place.echo)) continue;
+    for (const place of this.#receiversOf(connection)) {
       place.push({ type: "message", ...message, ...(place.user === user && { key }) });
     }
     return message;
+  }
+
+  /** Changes a message, unless the author has made a change with the same key. Returns the change, or the reason. */
+  change(
+    { user, connection }: Author,
+    can: readonly Capability[],
+    command: ChangeRequest,
+    stored: (change: Change, isDuplicate: boolean) => void = () => {},
+  ): Replied<Change> {
+    const { type: action, of, if_version, key } = command;
+    const earlier = this.#findKey(user, key);
+    if (earlier) {
+      stored(earlier as Change, true);
+      return earlier as Change;
+    }
+    const index = this.entries.findIndex((entry) => entry.offset === of && !("of" in entry));
+    const message = this.entries[index] as Message | undefined;
+    if (!message) return { error: "not_found", message: "the room has no such message" };
+    const needed = action === "delete" ? "delete" : "edit";
+    const isGranted = can.includes(`${needed}_any`) || (message.user === user && can.includes(needed));
+    if (!isGranted) return { error: "forbidden", message: `the token does not grant '${needed}_any'` };
+    if (message.deleted) return { error: "not_found", message: "the message is deleted" };
+    const { version = 1, data } = message;
+    if (if_version !== undefined && if_version !== version) {
+      return { error: "conflict", message: `the message has the version ${version}`, version };
+    }
+    if (action === "append" && typeof data !== "string" && typeof textOf(data) !== "string") {
+      return { error: "bad_command", message: "text can be appended to a string, or to an object's 'text'" };
+    }
+    const head = { of, version: version + 1, action, user, connection };
+    const content =
+      action === "edit"
+        ? { data: command.data }
+        : action === "append"
+          ? { text: command.text }
+          : { reason: command.reason };
+    const place = { offset: this.offset + 1, time: this.#time() };
+    const change: Change = copyOf({ ...place, ...head, ...content });
+    const changed = applyChange(message, change);
+    if (utf8(JSON.stringify(changed.data ?? "")).length > MESSAGE_BYTES_MAX) {
+      return { error: "too_large", message: `a message has at most ${MESSAGE_BYTES_MAX} bytes` };
+    }
+    this.#nextPlace();
+    this.entries[index] = changed;
+    this.entries = this.entries.map((entry) =>
+      "of" in entry && entry.of === of ? { offset: entry.offset, of } : entry,
+    );
+    // Clients that were away get the whole data.
+    const { data: whole } = changed;
+    this.entries.push(
+      action === "append" ? { ...place, ...copyOf({ ...head, action: "edit", data: whole }) } : change,
+    );
+    this.#remember(user, key, change);
+    stored(change, false);
+    for (const receiver of this.#receiversOf(connection)) receiver.push({ type: "change", ...change });
+    return change;
   }
 
   /** Sends a signal to all other connections, or to those of the users in `to`. */
@@ -214,6 +301,16 @@ export class RoomModel {
           place.push({ type: "ack", id: command.id, offset, time, ...(duplicate && { duplicate }) });
         });
         return undefined;
+      case "edit":
+      case "append":
+      case "delete": {
+        const changed = this.change(place, place.can, command, ({ offset, time, version }, duplicate) => {
+          const { id } = command;
+          if (id === undefined) return;
+          place.push({ type: "ack", id, offset, time, ...(duplicate ? { duplicate } : { version }) });
+        });
+        return "error" in changed ? changed : undefined;
+      }
       case "signal":
         this.signal(place.user, place.connection, command);
         return {};
@@ -233,10 +330,37 @@ export class RoomModel {
 
   #history({ after, before, limit = 50 }: HistoryCommand) {
     const { epoch } = this;
-    const newer = this.messages.filter(({ offset }) => offset > (after ?? -1));
+    const newer = this.entries.filter(({ offset }) => offset > (after ?? -1));
     const range = newer.filter(({ offset }) => offset < (before ?? Number.POSITIVE_INFINITY));
     const messages = after === undefined ? range.slice(-limit) : range.slice(0, limit);
     return { epoch, messages, more: range.length > messages.length };
+  }
+
+  #time(): number {
+    this.#lastTime = Math.max(Date.now(), this.#lastTime);
+    return this.#lastTime;
+  }
+
+  /** Takes the next offset. */
+  #nextPlace() {
+    return { offset: ++this.offset, time: this.#time() };
+  }
+
+  /** Returns what a user has stored with a key. */
+  #findKey(user: string, key: string | undefined): Message | Change | undefined {
+    return key === undefined ? undefined : this.#keys.get(JSON.stringify([user, key]));
+  }
+
+  #remember(user: string, key: string | undefined, stored: Message | Change): void {
+    if (key !== undefined) this.#keys.set(JSON.stringify([user, key]), stored);
+  }
+
+  /** Returns the places that receive what a connection, or the back end, has stored. */
+  #receiversOf(connection: string | undefined): Place[] {
+    return [...this.places].filter((place) => {
+      const isSender = connection !== undefined && place.connection === connection;
+      return place.can.includes("receive") && (place.echo || !isSender);
+    });
   }
 
   #member(user: string): Member {
@@ -253,7 +377,7 @@ export class RoomModel {
 
   /** Returns true if all messages after a position are stored. */
   #isStoredAfter({ epoch, offset }: Position): boolean {
-    const oldest = this.messages[0]?.offset ?? this.offset + 1;
+    const oldest = this.entries[0]?.offset ?? this.offset + 1;
     return epoch === this.epoch && offset <= this.offset && offset >= oldest - 1;
   }
 
@@ -269,12 +393,18 @@ export class RoomModel {
   }
 }
 
+/** Returns a copy without undefined fields. */
+const copyOf = <T>(value: object): T => JSON.parse(JSON.stringify(value));
+const textOf = (data: unknown) => (data as { text?: unknown } | null)?.text;
+
 /** Returns the fault of a command. The client makes none, so only the fields that an application fills are checked. */
 function faultOf(command: Command): string | undefined {
   const { type } = command;
   if (typeof type !== "string") return "'type' is missing";
   const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
   if ((type === "publish" || type === "signal") && command.data === undefined) return "'data' is missing";
+  if (type === "edit" && command.data === undefined) return "'data' is missing";
+  if (type === "append" && typeof command.text !== "string") return "'text' must be a string";
   if (type === "state" && !isObject(command.data)) return "'data' must be an object";
   if (type === "kick" && typeof command.user !== "string") return "'user' must be a string";
   return undefined;

@@ -3,7 +3,7 @@
 import type { Capability, Command, CommandId, ErrorCode, Problem } from "../protocol.js";
 import type { JoinParameters } from "../refusal-probe.js";
 import type { SessionCommand } from "../session-protocol.js";
-import type { Place, RoomModel } from "./room-model.js";
+import { MESSAGE_BYTES_MAX, type Place, type RoomModel } from "./room-model.js";
 import type { TestSocket } from "./test-socket.js";
 import { type Claims, grantOf, readToken } from "./test-token.js";
 
@@ -15,7 +15,7 @@ export interface Rooms {
   refusalOf(room: RoomModel, user: string): Problem | undefined;
 }
 
-const LIMITS = { message_bytes: 65_536, messages_per_second: 1_000 };
+const LIMITS = { message_bytes: MESSAGE_BYTES_MAX, messages_per_second: 1_000 };
 const ROOMS_MAX = 128;
 
 /** Close codes after which a client does not reconnect. */

@@ -1,7 +1,7 @@
 // A member that a test controls, without a connection.
 
-import type { JsonObject, Message } from "../protocol.js";
-import type { Place, RoomModel } from "./room-model.js";
+import type { Change, Json, JsonObject, Message } from "../protocol.js";
+import { type ChangeRequest, changeOf, type Place, type RoomModel } from "./room-model.js";
 
 /** Another user in the room. Create one with `TestRoom.join`. */
 export class TestMember {
@@ -17,7 +17,7 @@ export class TestMember {
       connection,
       user,
       info,
-      can: ["presence"],
+      can: ["presence", "edit", "delete"],
       presence: false,
       echo: false,
       push: ignore,
@@ -29,6 +29,21 @@ export class TestMember {
   /** Publishes a message, and returns it. */
   publish(data: unknown, { event, key }: { event?: string; key?: string } = {}): Message {
     return this.#room.publish(this.#place, { data: data as Message["data"], event, key } as never);
+  }
+
+  /** Replaces the data of an own message, and returns the change. `offset` is that of the message. */
+  edit(offset: number, data: unknown): Change {
+    return this.#change({ type: "edit", of: offset, data: data as Json });
+  }
+
+  /** Appends to the data of an own message, and returns the change. */
+  append(offset: number, text: string): Change {
+    return this.#change({ type: "append", of: offset, text });
+  }
+
+  /** Deletes the data of an own message, and returns the change. */
+  delete(offset: number, { reason }: { reason?: string } = {}): Change {
+    return this.#change({ type: "delete", of: offset, ...(reason !== undefined && { reason }) });
   }
 
   /** Sends a signal to all other connections, or to those of the users in `to`. */
@@ -44,5 +59,9 @@ export class TestMember {
 
   leave(): void {
     this.#room.leave(this.#place);
+  }
+
+  #change(command: ChangeRequest): Change {
+    return changeOf(this.#room.change(this.#place, this.#place.can, command));
   }
 }

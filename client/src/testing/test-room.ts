@@ -1,7 +1,7 @@
 // A room as a test sees it.
 
-import type { JsonObject, Member, Message, Problem } from "../protocol.js";
-import type { RoomModel } from "./room-model.js";
+import type { Change, Json, JsonObject, Member, Message, Problem } from "../protocol.js";
+import { type ChangeRequest, changeOf, type RoomModel, SERVER_CAPABILITIES } from "./room-model.js";
 import { TestMember } from "./test-member.js";
 
 /** A message from your back end. */
@@ -11,6 +11,13 @@ export interface TestMessage {
   key?: string;
   /** Author. Default: `server`. */
   user?: string;
+}
+
+/** Options of a change by your back end. */
+export interface TestChangeOptions {
+  /** The user who makes the change. Default: `server`. */
+  user?: string;
+  ifVersion?: number;
 }
 
 /** A signal that was sent to the room. */
@@ -43,7 +50,7 @@ export class TestRoom {
     return this.#model.name;
   }
 
-  /** The stored messages, oldest first. */
+  /** The stored messages as they are now, oldest first. */
   get messages(): readonly Message[] {
     return this.#model.messages;
   }
@@ -61,6 +68,21 @@ export class TestRoom {
   /** Publishes a message as your back end does, and returns it. */
   publish({ user = "server", data, event, key }: TestMessage): Message {
     return this.#model.publish({ user }, { data, event, key } as never);
+  }
+
+  /** Replaces the data of a message as your back end does, and returns the change. */
+  edit(offset: number, data: unknown, options: TestChangeOptions = {}): Change {
+    return this.#change({ type: "edit", of: offset, data: data as Json }, options);
+  }
+
+  /** Appends to the data of a message as your back end does, and returns the change. */
+  append(offset: number, text: string, options: TestChangeOptions = {}): Change {
+    return this.#change({ type: "append", of: offset, text }, options);
+  }
+
+  /** Deletes the data of a message as your back end does, and returns the change. */
+  delete(offset: number, { reason, ...options }: TestChangeOptions & { reason?: string } = {}): Change {
+    return this.#change({ type: "delete", of: offset, ...(reason !== undefined && { reason }) }, options);
   }
 
   /** Adds another user, who has no client. */
@@ -90,6 +112,11 @@ export class TestRoom {
 
   /** Forgets all stored messages, as a room does after some time: a client that has missed some emits `gap`. */
   deleteMessages(): void {
-    this.#model.messages.splice(0);
+    this.#model.entries.splice(0);
+  }
+
+  #change(command: ChangeRequest, { user = "server", ifVersion }: TestChangeOptions): Change {
+    const request = { ...command, ...(ifVersion !== undefined && { if_version: ifVersion }) };
+    return changeOf(this.#model.change({ user }, SERVER_CAPABILITIES, request));
   }
 }
