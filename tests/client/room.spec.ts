@@ -28,7 +28,7 @@ describe("joining", () => {
     await untilConnected(room);
     expect(changes.map(({ status }) => status)).toEqual(["connected"]);
     expect(room).toMatchObject({ user: "ann", count: 1, isTruncated: false });
-    expect([...room.can]).toEqual(["receive", "publish", "signal", "presence", "history"]);
+    expect([...room.can]).toEqual(["receive", "publish", "signal", "presence", "history", "edit", "delete"]);
     expect(room.connection).toMatch(/^[0-9a-f]{16}$/);
   });
 

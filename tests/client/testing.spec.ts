@@ -28,18 +28,23 @@ interface Backend {
     room: string,
     message: { data: string; user: string; event?: string; key?: string },
   ): Promise<unknown>;
+  edit(room: string, offset: number, data: unknown, ifVersion?: number): Promise<unknown>;
+  append(room: string, offset: number, text: string): Promise<unknown>;
+  delete(room: string, offset: number, reason: string): Promise<unknown>;
   kick(room: string, user: string, reason: string): Promise<unknown>;
   ban(room: string, user: string): Promise<unknown>;
   unban(room: string, user: string): Promise<unknown>;
   members(room: string): Promise<string[]>;
   /** Drops all connections. */
   disconnect(): void;
+  /** Drops all connections, and refuses new ones until it is called with `false`. */
+  goOffline(isOffline: boolean): void;
 }
 
 let worker: Worker;
 let line: FaultyLine;
 beforeAll(async () => {
-  worker = await startWorker({ PRESENCE_GRACE_MS: 0 });
+  worker = await startWorker({ PRESENCE_GRACE_MS: 0, MESSAGES_BURST: 1_000 });
   line = await startFaultyLine(worker.origin);
 });
 afterAll(async () => {
@@ -59,11 +64,18 @@ function realBackend(): Backend {
       getToken: () => token({ sub: user, ...claims }),
     }),
     publish: (room, message) => snug.publish(room, message),
+    edit: (room, offset, data, ifVersion) => snug.edit(room, offset, data, { ifVersion }),
+    append: (room, offset, text) => snug.append(room, offset, text),
+    delete: (room, offset, reason) => snug.delete(room, offset, { reason }),
     kick: (room, user, reason) => snug.kick(room, user, { reason }),
     ban: (room, user) => snug.ban(room, user, { seconds: 60 }),
     unban: (room, user) => snug.unban(room, user),
     members: async (room) => (await snug.members(room)).members.map(({ user }) => user),
     disconnect: () => line.drop(),
+    goOffline: (isOffline) => {
+      line.refuse(isOffline);
+      if (isOffline) line.drop();
+    },
   };
 }
 
@@ -76,11 +88,16 @@ function testBackend(server = new TestServer()): Backend {
       WebSocket: server.WebSocket,
     }),
     publish: async (room, message) => server.room(room).publish(message),
+    edit: async (room, offset, data, ifVersion) =>
+      server.room(room).edit(offset, data, ifVersion === undefined ? {} : { ifVersion }),
+    append: async (room, offset, text) => server.room(room).append(offset, text),
+    delete: async (room, offset, reason) => server.room(room).delete(offset, { reason }),
     kick: async (room, user, reason) => server.room(room).kick(user, { reason }),
     ban: async (room, user) => server.room(room).ban(user, { seconds: 60 }),
     unban: async (room, user) => server.room(room).unban(user),
     members: async (room) => server.room(room).members.map(({ user }) => user),
     disconnect: () => server.disconnect(),
+    goOffline: (isOffline) => (isOffline ? server.stop() : server.start()),
   };
 }
 
@@ -192,6 +209,168 @@ describe.each(CASES)("%s, with %s,", (name, way) => {
     await untilOffset(ann, 3);
     expect(dataOf(received)).toEqual([1, "2", 3]);
     expect(received.map((message) => message.key !== undefined)).toEqual([true, false, true]);
+  });
+
+  it("edits, appends to and deletes messages, and pushes the changes", async () => {
+    const [ann, bob] = [await joined("ann"), await joined("bob")];
+    const [toAnn, toBob] = [recordEvents(ann, "change"), recordEvents(bob, "change")];
+    const { offset } = await ann.publish({ text: "one" }, { event: "chat" });
+    const { time, ...edited } = await ann.edit(offset, { text: "two", by: "ann" });
+    expect(edited).toEqual({ offset: 2, version: 2 });
+    expect(await ann.append(offset, " more")).toMatchObject({ offset: 3, version: 3 });
+    await Promise.all([untilOffset(ann, 3), untilOffset(bob, 3)]);
+    const [read] = await collect(bob.history());
+    expect(read).toMatchObject({
+      offset: 1,
+      version: 3,
+      event: "chat",
+      data: { text: "two more", by: "ann" },
+    });
+    expect(await ann.delete(offset, { reason: "typo" })).toMatchObject({ offset: 4, version: 4 });
+    await Promise.all([untilOffset(ann, 4), untilOffset(bob, 4)]);
+    const head = { type: "change", of: 1, user: "ann", connection: ann.connection };
+    const times = expect.any(Number);
+    expect(toBob).toEqual([
+      { ...head, offset: 2, time, version: 2, action: "edit", data: { text: "two", by: "ann" } },
+      { ...head, offset: 3, time: times, version: 3, action: "append", text: " more" },
+      { ...head, offset: 4, time: times, version: 4, action: "delete", reason: "typo" },
+    ]);
+    expect(toAnn).toEqual(toBob);
+    expect(await collect(bob.history())).toEqual([
+      { offset: 1, time: times, user: "ann", deleted: true, version: 4, changed: toBob[2]?.time },
+    ]);
+    // The next message follows the changes.
+    expect(await bob.publish("five")).toMatchObject({ offset: 5 });
+  });
+
+  it("keeps the order of messages and changes that are published together", async () => {
+    const ann = await joined("ann");
+    const first = await ann.publish("a");
+    const places = await Promise.all([
+      ann.publish("x"),
+      ann.edit(first.offset, "b"),
+      ann.publish("y"),
+      ann.delete(first.offset),
+    ]);
+    expect(places.map(({ offset }) => offset)).toEqual([2, 3, 4, 5]);
+  });
+
+  it("refuses changes that the author may not make, or that are not possible", async () => {
+    const [ann, bob] = [await joined("ann"), await joined("bob")];
+    const { offset } = await ann.publish(["no text"]);
+    expect(await errorCodeOf(bob.edit(offset, "mine"))).toBe("forbidden");
+    expect(await errorCodeOf(bob.delete(offset))).toBe("forbidden");
+    expect(await errorCodeOf(ann.edit(7, "nothing"))).toBe("not_found");
+    expect(await errorCodeOf(ann.append(offset, "x"))).toBe("bad_command");
+    expect(await errorCodeOf(ann.edit(offset, undefined))).toBe("bad_command");
+    await ann.edit(offset, "text", { ifVersion: 1 });
+    const conflict = await ann.edit(offset, "again", { ifVersion: 1 }).catch((error) => error);
+    expect(conflict).toMatchObject({ name: "SnugError", code: "conflict", version: 2, retryable: false });
+    await ann.append(offset, "x".repeat(65_400));
+    expect(await errorCodeOf(ann.append(offset, "x".repeat(65_400)))).toBe("too_large");
+    // A change is no message.
+    expect(await errorCodeOf(ann.delete(2))).toBe("not_found");
+    await ann.delete(offset);
+    expect(await errorCodeOf(ann.edit(offset, "again"))).toBe("not_found");
+    const moderator = await joined("cho", {}, { rooms: { "*": ["publish", "edit_any", "delete_any"] } });
+    const { offset: other } = await bob.publish("bob's");
+    await moderator.edit(other, "edited");
+    await moderator.delete(other);
+  });
+
+  it("changes messages for the back end", async () => {
+    const ann = await joined("ann");
+    const changes = recordEvents(ann, "change");
+    await ann.publish("a");
+    await backend.edit(roomName, 1, "b", 1);
+    await expect(backend.edit(roomName, 1, "c", 1)).rejects.toMatchObject({ code: "conflict", version: 2 });
+    await expect(backend.edit(roomName, 9, "c")).rejects.toMatchObject({ code: "not_found" });
+    await backend.append(roomName, 1, "c");
+    await backend.delete(roomName, 1, "spam");
+    await untilOffset(ann, 4);
+    expect(changes).toMatchObject([
+      { offset: 2, of: 1, version: 2, action: "edit", data: "b", user: "server" },
+      { offset: 3, of: 1, version: 3, action: "append", text: "c" },
+      { offset: 4, of: 1, version: 4, action: "delete", reason: "spam" },
+    ]);
+    for (const change of changes) expect(change).not.toHaveProperty("connection");
+  });
+
+  it("replays missed changes, and only the last one of each message", async () => {
+    const ann = await joined("ann");
+    const [messages, changes] = [recordEvents(ann, "message"), recordEvents(ann, "change")];
+    for (const data of ["a", "b"]) await ann.publish(data);
+    await untilOffset(ann, 2);
+    const lost = nextEvent(ann, "status");
+    backend.goOffline(true);
+    await lost;
+    await backend.edit(roomName, 1, "a2");
+    await backend.append(roomName, 2, "2");
+    await backend.append(roomName, 1, "3");
+    await backend.publish(roomName, { user: "bob", data: "c" });
+    await backend.delete(roomName, 6, "spam");
+    backend.goOffline(false);
+    await untilOffset(ann, 7);
+    expect(messages.slice(2)).toMatchObject([{ offset: 6, deleted: true, version: 2 }]);
+    expect(messages[2]?.data).toBeUndefined();
+    expect(changes).toMatchObject([
+      { offset: 4, of: 2, version: 2, action: "edit", data: "b2" },
+      { offset: 5, of: 1, version: 3, action: "edit", data: "a23" },
+      { offset: 7, of: 6, version: 2, action: "delete", reason: "spam" },
+    ]);
+    expect(ann.position?.offset).toBe(7);
+  });
+
+  it("reads messages as they are now, in pages with changes between them", async () => {
+    const ann = await joined("ann");
+    for (const data of ["1", "2"]) await ann.publish(data);
+    for (const text of ["a", "b", "c", "d", "e"]) await ann.append(1, text);
+    for (const data of ["3", "4"]) await ann.publish(data);
+    const read = async (options: object) => dataOf(await collect(ann.history({ pageSize: 2, ...options })));
+    expect(await read({})).toEqual(["4", "3", "2", "1abcde"]);
+    expect(await read({ after: 0 })).toEqual(["1abcde", "2", "3", "4"]);
+  });
+
+  it("sends no own changes without echo", async () => {
+    const ann = await joined("ann", { echo: false });
+    const received = recordEvents(ann, "change");
+    await ann.publish("own");
+    await ann.edit(1, "mine");
+    await ann.append(1, "!");
+    await backend.edit(roomName, 1, "other");
+    await untilOffset(ann, 4);
+    expect(received).toMatchObject([{ offset: 4, data: "other" }]);
+  });
+
+  it("appends a stream of texts, and ends it with the first error", async () => {
+    const ann = await joined("ann");
+    const { offset } = await ann.publish({ text: "", model: "m" });
+    async function* words(count: number) {
+      for (let n = 1; n <= count; n++) {
+        yield `${n} `;
+        if (n % 10 === 0) await new Promise((resolve) => setTimeout(resolve));
+      }
+    }
+    const { version = 0 } = (await ann.appendAll(offset, words(100))) ?? {};
+    expect(version).toBeGreaterThan(1);
+    expect(version).toBeLessThan(100);
+    const text = Array.from({ length: 100 }, (_, n) => `${n + 1} `).join("");
+    expect(await collect(ann.history())).toMatchObject([{ data: { text, model: "m" } }]);
+    expect(await ann.appendAll(offset, ["", ""])).toBeUndefined();
+    await ann.delete(offset);
+    let isEnded = false;
+    async function* endless() {
+      try {
+        for (;;) {
+          yield "x";
+          await new Promise((resolve) => setTimeout(resolve));
+        }
+      } finally {
+        isEnded = true;
+      }
+    }
+    expect(await errorCodeOf(ann.appendAll(offset, endless()))).toBe("not_found");
+    expect(isEnded).toBe(true);
   });
 
   it("replays the newest messages on a first join", async () => {
@@ -373,7 +552,7 @@ function normalized(transcript: object[]): unknown {
     return `connection ${connections.indexOf(id) + 1}`;
   };
   const text = JSON.stringify(transcript, (name, value) => {
-    if (["time", "since", "expires"].includes(name)) return "a time";
+    if (["time", "changed", "since", "expires"].includes(name)) return "a time";
     if (name === "epoch") return "an epoch";
     if (name === "message" || name === "limits" || name === "ref") return undefined;
     return value;
@@ -424,6 +603,20 @@ describe("on the wire", () => {
     { type: "history", id: 11, after: 0, limit: 2 },
     { type: "history", id: 12, before: 2 },
     { type: "history", before: 1 },
+    { type: "edit", id: "e", of: 1, data: { text: "two" }, key: "e" },
+    { type: "edit", id: "e again", of: 1, data: { text: "three" }, key: "e" },
+    { type: "append", id: "a", of: 1, text: " more" },
+    { type: "append", id: "no text", of: 2, text: " more" },
+    { type: "append", id: "no field", of: 1 },
+    { type: "edit", id: "conflict", of: 1, data: 1, if_version: 2 },
+    { type: "edit", id: "of a change", of: 4, data: 1 },
+    { type: "edit", id: "no data", of: 1 },
+    { type: "edit", id: "no of", data: 1 },
+    { type: "delete", of: 2 },
+    { type: "delete", id: "again", of: 2 },
+    { type: "edit", id: "deleted", of: 2, data: 1, if_version: 1 },
+    { type: "history", id: "changed", limit: 5 },
+    { type: "history", id: "changed up", after: 0, limit: 4 },
     { type: "kick", id: 13, user: "bob" },
     { type: "ping", id: 14 },
     { type: "nonsense", id: 15 },

@@ -51,9 +51,10 @@ export async function untilConnected(room: Room): Promise<void> {
   if (room.status !== "connected") await nextEvent(room, "status", ({ status }) => status === "connected");
 }
 
-/** Waits until the client has received the message at an offset. */
+/** Waits until the client has received the message or change at an offset. */
 export async function untilOffset(room: Room, offset: number): Promise<void> {
-  while ((room.position?.offset ?? 0) < offset) await nextEvent(room, "message");
+  while ((room.position?.offset ?? 0) < offset)
+    await Promise.race([nextEvent(room, "message"), nextEvent(room, "change")]);
 }
 
 /** Waits until the client is disconnected for good, and returns the code of its error. */

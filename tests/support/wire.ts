@@ -1,6 +1,6 @@
 // Types of the Worker's pushes and replies: the client's, which client/package.spec.ts checks against PROTOCOL.md.
 
-import type { Push } from "snug-client";
+import type { Replies as AllReplies, HistoryReply, MessagePush, Push } from "snug-client";
 import { expect } from "vitest";
 
 export type {
@@ -9,9 +9,13 @@ export type {
   Member,
   MessagePush as Message,
   Push,
-  Replies,
   Welcome,
 } from "snug-client";
+
+/** The reply to each command. Pages are those of rooms without changes. */
+export interface Replies extends Omit<AllReplies, "history"> {
+  history: Omit<HistoryReply, "messages"> & { messages: Omit<MessagePush, "type">[] };
+}
 
 /** The push or reply with this `type`. */
 export type PushOf<T extends Push["type"]> = Extract<Push, { type: T }>;

@@ -111,7 +111,7 @@ export class RoomModel {
 
   /** The stored messages, oldest first. */
   get messages(): Message[] {
-    return this.entries.filter((entry) => !("of" in entry));
+    return this.entries.filter((entry): entry is Message => !("of" in entry));
   }
 
   /** The members, by user id. */
@@ -403,6 +403,8 @@ function faultOf(command: Command): string | undefined {
   if (typeof type !== "string") return "'type' is missing";
   const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
   if ((type === "publish" || type === "signal") && command.data === undefined) return "'data' is missing";
+  const isChange = type === "edit" || type === "append" || type === "delete";
+  if (isChange && !Number.isSafeInteger(command.of)) return "'of' is missing";
   if (type === "edit" && command.data === undefined) return "'data' is missing";
   if (type === "append" && typeof command.text !== "string") return "'text' must be a string";
   if (type === "state" && !isObject(command.data)) return "'data' must be an object";
