@@ -35,7 +35,7 @@ it("runs the examples of the client's README", async () => {
       waiters.push({ line, done });
       if (line.test(printed.join("\n"))) done();
     });
-  const capabilities = ["receive", "publish", "signal", "presence", "history", "moderate"];
+  const capabilities = ["receive", "publish", "signal", "presence", "history", "edit", "delete", "moderate"];
   const moderator = { rooms: { lobby: capabilities, "team:*": capabilities } };
   const WEBHOOK_SECRET = `whsec_${Buffer.from(SECRET).toString("base64")}`;
   const received = async (type: string, data: object) => {
@@ -47,6 +47,7 @@ it("runs the examples of the client's README", async () => {
   };
   const globals = {
     ...server,
+    applyChange: client.applyChange,
     Snug: class extends server.Snug {
       constructor(options: server.SnugOptions) {
         super({ ...options, url: worker.origin });
@@ -68,9 +69,9 @@ it("runs the examples of the client's README", async () => {
   };
   // Code that runs after the example with this index: other users act, or the test waits.
   const afterExample: Record<number, string> = {
-    7: "await wait(/here: .*Bob/);",
-    8: 'bob.signal({}, { event: "typing" }); await wait(/bob is typing/);',
-    16: `await receive(await received("room.events", { events: [{ seq: 7, type: "member.joined" }] }));
+    11: "await wait(/here: .*Bob/);",
+    12: 'bob.signal({}, { event: "typing" }); await wait(/bob is typing/);',
+    20: `await receive(await received("room.events", { events: [{ seq: 7, type: "member.joined" }] }));
       const proposed = { messages: [{ data: "spam" }, { data: "hello" }] };
       console.log(await (await receive(await received("room.publish", proposed))).json(), annsToken);`,
   };
@@ -98,6 +99,7 @@ it("runs the examples of the client's README", async () => {
     "7 member.joined",
     "2 messages of ann",
   ]);
+  expect(printed).toContain("edited to version 2 and then conflict: 2");
   const response = { decisions: [{ allow: false, reason: "no spam, please" }, { allow: true }] };
   const [annsToken = ""] = printed.flatMap((line) => line.split(`${JSON.stringify(response)} `)[1] ?? []);
   await joinAndConnect(worker.origin, "news", { getToken: () => annsToken });
@@ -147,7 +149,7 @@ it("documents every operation, option and error code of the server package", () 
   const operations = Object.getOwnPropertyNames(server.Snug.prototype).filter(
     (name) => name !== "constructor",
   );
-  expect(operations).toHaveLength(12);
+  expect(operations).toHaveLength(15);
   expect(rows("Back ends").sort()).toEqual([...operations, ...fields(source, "SnugOptions")].sort());
   const codes = [...source.matchAll(/(?:Error\(\s*(?:0,\s*)?|code: )"(\w+)"/g)].map(([, code = ""]) => code);
   expect(new Set(codes).size).toBe(9);

@@ -20,7 +20,9 @@ export function Announcements({ state: { timeline, historyStatus, names, user } 
   if (isLoading && stored.length === 0) loaded.current = undefined;
   else if (!isLoading) loaded.current ??= stored.at(-1)?.offset ?? 0;
   const from = loaded.current ?? Number.POSITIVE_INFINITY;
-  const messages = stored.filter(({ offset }) => offset > from).slice(-ANNOUNCEMENTS_MAX);
+  const messages = stored
+    .filter(({ offset, deleted }) => offset > from && !deleted)
+    .slice(-ANNOUNCEMENTS_MAX);
   return (
     <div class="visually-hidden" aria-live="polite" data-testid="announcements">
       {messages.map(({ offset, user: author, data }) => (

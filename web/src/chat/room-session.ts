@@ -1,7 +1,9 @@
 // A user's place in one room: its state from joining to leaving, and the user's actions.
 
 import {
+  applyChange,
   type Capability,
+  type Change,
   type Member,
   type Members,
   type Message,
@@ -28,6 +30,7 @@ import {
   type SendFailure,
   type Timeline,
   withAcknowledged,
+  withChange,
   withFailure,
   withNewest,
   withoutPending,
@@ -99,6 +102,8 @@ export class RoomSession extends Observable<RoomState> {
   /** Users active since connecting. The room does not announce a return within the grace period. */
   readonly #activeUsers = new Set<string>();
   #incoming: Message[] = [];
+  /** Changes since a page was requested, which it may not contain. */
+  #changes: Change[] = [];
   /** Incremented when history is restarted. Pages requested before are discarded. */
   #historyGeneration = 0;
   #typingSentAt = 0;
@@ -113,7 +118,7 @@ export class RoomSession extends Observable<RoomState> {
   #isSeen = false;
   /** Position up to which the user has seen the messages. */
   #seen: Position | undefined;
-  /** Number of the user's own messages after `#seen`. */
+  /** Number of the user's own messages, and of changes, after `#seen`. */
   #ownUnseen = 0;
 
   constructor(room: Room, identity: Identity) {
@@ -124,6 +129,7 @@ export class RoomSession extends Observable<RoomState> {
     room.on("status", (status) => this.#onStatus(status));
     room.on("members", (members) => this.#onMembers(members));
     room.on("message", (message) => this.#onMessage(message));
+    room.on("change", (change) => this.#onChange(change));
     room.on("signal", (signal) => {
       if (signal.user !== room.user) this.#typingUsers.onSignal(signal);
       this.#markActive(signal.user);
@@ -275,6 +281,14 @@ export class RoomSession extends Observable<RoomState> {
     });
   }
 
+  #onChange(change: Change): void {
+    this.#incoming = this.#incoming.map((message) => applyChange(message, change));
+    if (this.state.historyStatus === "loading") this.#changes.push(change);
+    if (this.#isOpen) this.update({ timeline: withChange(this.state.timeline, change) });
+    this.#ownUnseen++;
+    this.#countUnread();
+  }
+
   #countUnread(): void {
     const { position } = this.#room;
     if (!position) return;
@@ -316,6 +330,7 @@ export class RoomSession extends Observable<RoomState> {
   /** Loads a page of older messages. The first page extends to `readOffset`. */
   async #loadHistory(before?: number, readOffset = Number.POSITIVE_INFINITY): Promise<void> {
     const generation = this.#historyGeneration;
+    this.#changes = [];
     this.update({ historyStatus: "loading" });
     const page: Message[] = [];
     let historyStatus: HistoryStatus = "beginning";
@@ -337,7 +352,8 @@ export class RoomSession extends Observable<RoomState> {
       historyStatus = code === "forbidden" ? code : "failed";
     }
     if (generation !== this.#historyGeneration) return;
-    this.update({ historyStatus, timeline: withStored(this.state.timeline, page) });
+    const messages = page.map((message) => this.#changes.reduce(applyChange, message));
+    this.update({ historyStatus, timeline: withStored(this.state.timeline, messages) });
   }
 
   /** Adds pending messages to the draft when leaving. */

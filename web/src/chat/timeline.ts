@@ -1,6 +1,6 @@
 // The message list's data: pages of history, received messages and pending messages. Independent of the DOM.
 
-import type { Message } from "snug-client";
+import { applyChange, type Change, type Message } from "snug-client";
 
 /** A message that the room has stored. */
 export type StoredMessage = Message & {
@@ -48,6 +48,11 @@ export function withStored(timeline: Timeline, messages: readonly StoredMessage[
   if (isNext) return { ...timeline, stored: [...stored, ...messages] };
   const byOffset = new Map([...messages, ...stored].map((message) => [message.offset, message]));
   return { ...timeline, stored: [...byOffset.values()].sort((a, b) => a.offset - b.offset) };
+}
+
+/** Applies a change to the message that it is for, if that is shown. */
+export function withChange(timeline: Timeline, change: Change): Timeline {
+  return { ...timeline, stored: timeline.stored.map((message) => applyChange(message, change)) };
 }
 
 /** Adds a pending message. A retried message moves to the end, as it will in the room. */
@@ -113,6 +118,7 @@ export function timelineRows({ stored, pending }: Timeline, me: string | undefin
     return startsGroup;
   };
   for (const message of stored) {
+    if (message.deleted) continue;
     const { user, time, offset, key = `${offset}` } = message;
     const startsGroup = isStart(user, time, key);
     rows.push({ kind: "stored", key, isOwn: user === me, isGroupStart: startsGroup, message });
