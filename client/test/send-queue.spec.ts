@@ -436,3 +436,79 @@ describe("any sequence of faults", () => {
     await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40 }), check), { numRuns: 400 });
   });
 });
+
+describe("changes", () => {
+  const change = { of: 1, version: 2, user: "ann", connection: "c", time: 5 };
+
+  it("wait in the same queue, in order with messages", () => {
+    const queue = new SendQueue();
+    queue.add({ key: "a", data: 1 });
+    queue.add({ type: "edit", key: "b", of: 1, data: 2, if_version: 1 });
+    queue.add({ type: "append", key: "c", of: 1, text: "x" });
+    queue.add({ type: "delete", key: "d", of: 1 });
+    const lines = (queue.next("c", START, BYTES_MAX) ?? "").split("\n").map((line) => JSON.parse(line));
+    expect(lines).toEqual([
+      { type: "publish", id: "a", key: "a", data: 1 },
+      { type: "edit", id: "b", key: "b", of: 1, data: 2, if_version: 1 },
+      { type: "append", id: "c", key: "c", of: 1, text: "x" },
+      { type: "delete", id: "d", key: "d", of: 1 },
+    ]);
+  });
+
+  it("are rejected if their data is not JSON", async () => {
+    const queue = new SendQueue();
+    expect(await codeOf(queue.add({ type: "edit", key: "a", of: 1, data: undefined }))).toBe("bad_command");
+    expect(await codeSoFar(queue.add({ type: "delete", key: "b", of: 1 }))).toBe("pending");
+  });
+
+  it("resolve with the version, and are not sent again if they are received", async () => {
+    const queue = new SendQueue();
+    const acked = queue.add({ type: "edit", key: "a", of: 1, data: 1 });
+    queue.next("c", START, BYTES_MAX);
+    queue.settle("a", { offset: 2, time: 1, version: 2 });
+    expect(await acked).toEqual({ offset: 2, time: 1, version: 2 });
+    const edit = queue.add({ type: "edit", key: "b", of: 1, data: { x: 1 } });
+    const deletion = queue.add({ type: "delete", key: "d", of: 3, reason: "spam" });
+    queue.next("c", START, BYTES_MAX);
+    queue.onDisconnected();
+    expect(queue.onMessage({ ...change, offset: 3, of: 2, action: "edit", data: { x: 1 } })).toBe(false);
+    expect(queue.onMessage({ ...change, offset: 4, action: "append", text: "x" })).toBe(false);
+    expect(queue.onMessage({ ...change, offset: 5, action: "edit", data: { x: 1 } })).toBe(true);
+    expect(queue.onMessage({ ...change, offset: 6, of: 3, action: "delete", reason: "spam" })).toBe(true);
+    expect(await edit).toEqual({ offset: 5, time: 5, version: 2 });
+    expect(await deletion).toEqual({ offset: 6, time: 5, version: 2 });
+    expect(queue.size).toBe(0);
+  });
+
+  it("that a replay does not contain may be stored all the same", async () => {
+    const queue = new SendQueue();
+    const publish = queue.add({ key: "a", data: 1 });
+    // A replay contains an append as an edit, and nothing of a change that another one has replaced.
+    const append = queue.add({ type: "append", key: "b", of: 1, text: "x" });
+    queue.next("c", START, BYTES_MAX);
+    queue.onDisconnected();
+    waits(KEY_MS);
+    const now = { epoch: "e", offset: 1000 };
+    queue.onConnected({ from: START, to: now });
+    expect(keysOf(queue.next("d", now, BYTES_MAX))).toEqual(["a"]);
+    expect(await codeOf(append)).toBe("outcome_unknown");
+    expect(await codeSoFar(publish)).toBe("pending");
+  });
+
+  it("that join an earlier append do not hide later messages of the replay", async () => {
+    const queue = new SendQueue();
+    queue.add({ type: "append", key: "a", of: 1, text: "x" });
+    queue.add({ key: "m", data: "same" });
+    queue.add({ type: "append", key: "b", of: 1, text: "y" });
+    const again = queue.add({ key: "n", data: "same" });
+    queue.next("c", START, BYTES_MAX);
+    queue.settle("a", { offset: 57, time: 1, version: 2 });
+    queue.settle("m", { offset: 58, time: 1 });
+    queue.settle("b", { offset: 57, time: 1, version: 2 });
+    queue.onDisconnected();
+    const stored = { user: "ann", connection: "c", time: 1, data: "same" };
+    expect(queue.onMessage({ ...stored, offset: 58 })).toBe(false);
+    expect(queue.onMessage({ ...stored, offset: 59 })).toBe(true);
+    expect(await again).toMatchObject({ offset: 59 });
+  });
+});

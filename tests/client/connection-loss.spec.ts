@@ -73,6 +73,38 @@ describe("a lost connection", () => {
     },
   );
 
+  it("makes a change once although its reply was lost", async () => {
+    await using line = await startFaultyLine(url);
+    const name = newRoom();
+    const ann = await joinAndConnect(line.origin, name, { ...quick, timeoutMs: 5_000 });
+    const bob = await joinAndConnect(url, name, { user: "bob" });
+    const changes = recordEvents(bob, "change");
+    const { offset } = await ann.publish("a");
+    // The server receives the change, and the client no reply.
+    for (const change of [() => ann.append(offset, "b"), () => ann.edit(offset, "c", { ifVersion: 2 })]) {
+      line.freeze("down");
+      const made = nextEvent(bob, "change");
+      const outcome = change();
+      const { offset: at } = await made;
+      line.drop();
+      expect((await outcome).offset).toBe(at);
+    }
+    line.freeze("down");
+    const gone = nextEvent(bob, "change");
+    const deletion = ann.delete(offset);
+    const { offset: at } = await gone;
+    // A later message has to wait for its turn.
+    const next = ann.publish("next");
+    line.drop();
+    expect(await deletion).toEqual({ offset: at, time: expect.any(Number), version: 4 });
+    expect((await next).offset).toBe(at + 1);
+    expect(changes).toMatchObject([
+      { version: 2, action: "append", text: "b" },
+      { version: 3, action: "edit", data: "c" },
+      { version: 4, action: "delete" },
+    ]);
+  });
+
   it("does not echo an own message that the replay contains", async () => {
     await using line = await startFaultyLine(url);
     const name = newRoom();

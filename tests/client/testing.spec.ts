@@ -4,6 +4,7 @@ import { createSnug, joinRoom, type Room, type RoomOptions, type SessionOptions 
 import { Snug } from "snug-client/server";
 import { TestServer, type TestTokenOptions } from "snug-client/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { RoomStore } from "../../client/dist/room-view.js";
 import { type FaultyLine, startFaultyLine } from "../support/faults.js";
 import { newRoom } from "../support/join-request.js";
 import {
@@ -37,6 +38,8 @@ interface Backend {
   members(room: string): Promise<string[]>;
   /** Drops all connections. */
   disconnect(): void;
+  /** Options of a connection that `goOffline` leaves open, if it can. */
+  steady: Partial<RoomOptions>;
   /** Drops all connections, and refuses new ones until it is called with `false`. */
   goOffline(isOffline: boolean): void;
 }
@@ -72,6 +75,7 @@ function realBackend(): Backend {
     unban: (room, user) => snug.unban(room, user),
     members: async (room) => (await snug.members(room)).members.map(({ user }) => user),
     disconnect: () => line.drop(),
+    steady: { url: worker.origin },
     goOffline: (isOffline) => {
       line.refuse(isOffline);
       if (isOffline) line.drop();
@@ -97,6 +101,7 @@ function testBackend(server = new TestServer()): Backend {
     unban: async (room, user) => server.room(room).unban(user),
     members: async (room) => server.room(room).members.map(({ user }) => user),
     disconnect: () => server.disconnect(),
+    steady: {},
     goOffline: (isOffline) => (isOffline ? server.stop() : server.start()),
   };
 }
@@ -329,6 +334,79 @@ describe.each(CASES)("%s, with %s,", (name, way) => {
     const read = async (options: object) => dataOf(await collect(ann.history({ pageSize: 2, ...options })));
     expect(await read({})).toEqual(["4", "3", "2", "1abcde"]);
     expect(await read({ after: 0 })).toEqual(["1abcde", "2", "3", "4"]);
+  });
+
+  it("shows the same list to members who were there, away and late", async () => {
+    const listOf = (room: Room) => new RoomStore(room, {});
+    const ann = await joined("ann", backend.steady);
+    const { connection } = ann;
+    const there = listOf(ann);
+    const bob = await joined("bob");
+    const away = listOf(bob);
+    const { offset: streamed } = await ann.publish({ text: "" });
+    await ann.publish("edited", { event: "chat" });
+    await ann.publish("deleted", { event: "chat" });
+    await ann.append(streamed, "It");
+    await untilOffset(bob, 4);
+    const lost = nextEvent(bob, "status");
+    backend.goOffline(true);
+    await lost;
+    await backend.edit(roomName, 2, "better");
+    await backend.append(roomName, streamed, " is");
+    await backend.delete(roomName, 3, "spam");
+    await backend.publish(roomName, { user: "cho", data: "new" });
+    await backend.append(roomName, 8, "er");
+    backend.goOffline(false);
+    const { offset } = await ann.append(streamed, " sunny.");
+    await Promise.all([untilOffset(ann, offset), untilOffset(bob, offset)]);
+    const dan = join("dan", { last: 100 });
+    const late = listOf(dan);
+    await untilOffset(dan, offset);
+    const shown = ({ view }: RoomStore) =>
+      view.messages.map(({ key: _, ...message }) => ({ type: "message", ...message }));
+    const place = { type: "message", time: expect.any(Number), user: "ann" };
+    const changed = { version: 2, changed: expect.any(Number) };
+    expect(shown(there)).toEqual([
+      {
+        ...place,
+        ...changed,
+        offset: 1,
+        version: 4,
+        connection,
+        data: { text: "It is sunny." },
+      },
+      { ...place, ...changed, offset: 2, connection, event: "chat", data: "better" },
+      { ...place, ...changed, offset: 3, deleted: true },
+      { ...place, ...changed, offset: 8, user: "cho", data: "newer" },
+    ]);
+    expect(shown(away)).toEqual(shown(there));
+    expect(shown(late)).toEqual(shown(there));
+    expect(await collect(ann.history({ after: 0 }))).toEqual(
+      shown(there).map(({ type: _, ...message }) => message),
+    );
+  });
+
+  it("makes a change once if its reply is lost, in order with messages", async () => {
+    const ann = await joined("ann");
+    await ann.publish("a");
+    const outcomes = [
+      ann.publish("before"),
+      ann.append(1, "b"),
+      ann.append(1, "c"),
+      ann.publish("after"),
+      ann.delete(2),
+    ];
+    // The frame is sent in a microtask. Whatever was lost is sent again.
+    await undefined;
+    backend.disconnect();
+    const places = await Promise.all(outcomes);
+    const offsets = places.map(({ offset }) => offset);
+    expect(offsets).toEqual([...offsets].sort((a, b) => a - b));
+    expect(await collect(ann.history({ after: 0 }))).toMatchObject([
+      { data: "abc" },
+      { offset: 2, deleted: true, version: 2 },
+      { data: "after" },
+    ]);
   });
 
   it("sends no own changes without echo", async () => {
