@@ -184,6 +184,77 @@ describe("publishing", () => {
   });
 });
 
+describe("changing a message", () => {
+  it("edits, appends and deletes for any user, with the version as a condition", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room);
+    const { epoch, offset } = await snug.publish(room, { data: "a", user: "bob" });
+    const edited = await snug.edit(room, offset, { text: "b" }, { ifVersion: 1 });
+    expect(edited).toEqual({ epoch, offset: 2, time: expect.any(Number), version: 2 });
+    const conflict = await snug.edit(room, offset, "c", { ifVersion: 1 }).catch((error) => error);
+    expect(conflict).toBeInstanceOf(SnugApiError);
+    expect(conflict).toMatchObject({ status: 412, code: "conflict", version: 2, retryable: false });
+    await snug.append(room, offset, "c", { ifVersion: 2, user: "bob" });
+    expect(await refusal(snug.delete(room, offset, { ifVersion: 2 }))).toEqual([412, "conflict"]);
+    const options = { reason: "no spam & no ads", user: "小博 👋", ifVersion: 3 };
+    expect(await snug.delete(room, offset, options)).toMatchObject({ offset: 4, version: 4 });
+    expect(await refusal(snug.delete(room, offset))).toEqual([404, "not_found"]);
+    expect(await refusal(snug.edit(room, 9, "c"))).toEqual([404, "not_found"]);
+    await expect(snug.edit(room, 0.5, "c")).rejects.toThrow("offset must be a positive integer");
+    const head = { type: "change", time: expect.any(Number), of: 1 };
+    const pushes = await ann.drain();
+    expect(pushes.filter(({ type }) => type === "change")).toEqual([
+      { ...head, offset: 2, version: 2, action: "edit", user: "server", data: { text: "b" } },
+      { ...head, offset: 3, version: 3, action: "append", user: "bob", text: "c" },
+      { ...head, offset: 4, version: 4, action: "delete", user: "小博 👋", reason: "no spam & no ads" },
+    ]);
+  });
+
+  it("makes a change once per key, also if the response is lost", async () => {
+    const room = newRoom();
+    await snug.publish(room, { data: "a" });
+    let requests = 0;
+    const lossy: typeof fetch = async (...request) => {
+      const response = await fetch(...request);
+      requests += 1;
+      if (requests % 2 === 0) return response;
+      await response.text();
+      throw new TypeError("the connection broke");
+    };
+    const backoff = { minMs: 1, maxMs: 1_000 };
+    const lost = new Snug({ url: worker.origin, secret: SECRET, fetch: lossy, backoff });
+    expect(await lost.append(room, 1, "b")).toMatchObject({ offset: 2, duplicate: true });
+    expect(await lost.edit(room, 1, "c", { ifVersion: 2 })).toMatchObject({ offset: 3, duplicate: true });
+    expect(requests).toBe(4);
+    expect(await lost.append(room, 1, "d", { key: "k" })).toMatchObject({ offset: 4 });
+    expect(await snug.append(room, 1, "d", { key: "k" })).toMatchObject({ offset: 4, duplicate: true });
+    expect((await collect(snug.messages(room))).map(({ data }) => data)).toEqual(["cd"]);
+  });
+
+  it("leaves no changes in pages, which continue at their cursor", async () => {
+    const room = newRoom();
+    await snug.publish(room, [{ data: "1" }, { data: "2" }]);
+    for (const text of ["a", "b", "c"]) await snug.append(room, 1, text);
+    await snug.publish(room, { data: "3" });
+    const read = async (direction: "after" | "before", start?: number) => {
+      const all: unknown[] = [];
+      for (let cursor = start; ; ) {
+        const page = await snug.history(room, {
+          ...(cursor !== undefined && { [direction]: cursor }),
+          limit: 2,
+        });
+        all.push(page.messages.map(({ data }) => data));
+        cursor = page.cursor;
+        if (!page.more) return all;
+      }
+    };
+    expect(await read("before")).toEqual([["3"], [], ["1abc", "2"]]);
+    expect(await read("after", 0)).toEqual([["1abc", "2"], [], ["3"]]);
+    const downward = await collect(snug.messages(room, { pageSize: 2 }));
+    expect(downward.map(({ data }) => data)).toEqual(["3", "2", "1abc"]);
+  });
+});
+
 describe("reading", () => {
   it("pages through history in both directions", async () => {
     const room = newRoom();
@@ -305,6 +376,7 @@ describe("webhooks", () => {
       event: "chat",
       user: "bob",
     });
+    const edited = await server.edit(room, offset, { text: "再见" });
     await ann.close();
     while (!site.seen.at(-1)?.body.includes("room.vacated")) await sleep(20);
     const webhooks: Webhook[] = [];
@@ -321,12 +393,15 @@ describe("webhooks", () => {
     const common = { id: expect.any(String), time: expect.any(Number) };
     const first = events[0]?.seq ?? 0;
     const message = { offset, time, user: "bob", event: "chat", data: { text: "你好 👋" } };
+    const action = { action: "edit", data: { text: "再见" } } as const;
+    const change = { offset: 2, time: edited.time, of: offset, version: 2, user: "server", ...action };
     expect(events).toEqual([
       { ...common, seq: first, type: "room.occupied" },
       { ...common, seq: first + 1, type: "member.joined", user: "ann", info: { name: "Ann" } },
       { ...common, seq: first + 2, type: "message.published", epoch: expect.any(String), message },
-      { ...common, seq: first + 3, type: "member.left", user: "ann" },
-      { ...common, seq: first + 4, type: "room.vacated" },
+      { ...common, seq: first + 3, type: "message.changed", epoch: expect.any(String), change },
+      { ...common, seq: first + 4, type: "member.left", user: "ann" },
+      { ...common, seq: first + 5, type: "room.vacated" },
     ] satisfies RoomEvent[]);
     for (const { type, timestamp, data } of webhooks) {
       expect(type).toBe("room.events");

@@ -72,6 +72,27 @@ describe("a request", () => {
     expect((claims.exp ?? 0) - Date.now() / 1000).toBeLessThanOrEqual(300);
   });
 
+  it("that changes a message has a key, and the version as a header", async () => {
+    const { site, snug } = await startScript([
+      problem(500, "internal"),
+      json({ epoch: "8c1d5ab0", offset: 57, time: 1, version: 4 }),
+    ]);
+    await snug.edit("lobby", 41, null, { ifVersion: 3 });
+    await snug.append("lobby", 41, "more", { user: "ann", key: "k" });
+    await snug.delete("lobby", 41, { reason: "no spam", ifVersion: 4 });
+    expect(site.seen.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      "PATCH /v1/rooms/lobby/messages/41",
+      "PATCH /v1/rooms/lobby/messages/41",
+      "POST /v1/rooms/lobby/messages/41/append",
+      "DELETE /v1/rooms/lobby/messages/41?reason=no+spam",
+    ]);
+    expect(site.seen.map(({ headers }) => headers["if-match"])).toEqual(['"3"', '"3"', undefined, '"4"']);
+    const [first, again, append] = site.seen.slice(0, 3).map(({ body }) => JSON.parse(body));
+    expect(first).toEqual({ data: null, key: expect.any(String) });
+    expect(again).toEqual(first);
+    expect(append).toEqual({ text: "more", key: "k", user: "ann" });
+  });
+
   it.each(["/base", "/base/"])("is sent below the base path %s", async (base) => {
     const { site, snug } = await startScript([json({ closed: 1 })]);
     const below = new Snug({ url: `${site.origin}${base}?x=1#y`, secret: SECRET });
