@@ -141,6 +141,27 @@ describe("publishing", () => {
     expect(changes).toEqual([]);
   });
 
+  it("keeps changes within the rate limit, and in order with messages", async () => {
+    await using slow = await startWorker({ MESSAGES_PER_SECOND: 40, MESSAGES_BURST: 5 });
+    const room = await joinAndConnect(slow.origin, newRoom());
+    const changes = recordEvents(room, "status");
+    const { offset } = await room.publish("");
+    const appends: Promise<unknown>[] = [];
+    const places: Promise<{ offset: number }>[] = [];
+    for (let n = 0; n < 40; n++) {
+      if (n % 2 === 0) appends.push(room.append(offset, `${n} `));
+      else places.push(room.publish(n));
+    }
+    await Promise.all(appends);
+    const offsets = (await Promise.all(places)).map(({ offset }) => offset);
+    expect(offsets).toEqual([...offsets].sort((a, b) => a - b));
+    const words = Array.from({ length: 100 }, (_, n) => `${n} `);
+    await room.appendAll(offset, words);
+    expect(changes).toEqual([]);
+    const [first] = await collect(room.history({ after: 0 }));
+    expect(first?.data).toBe([...words.filter((_, n) => n < 40 && n % 2 === 0), ...words].join(""));
+  });
+
   it("rejects refused messages and continues with the next ones", async () => {
     const room = await joinAndConnect(url, newRoom(), { claims: { limits: { message_bytes: 1000 } } });
     const errors = recordEvents(room, "error");
