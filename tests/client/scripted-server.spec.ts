@@ -228,6 +228,26 @@ it("the client ignores unknown pushes and fields", async () => {
   expect(dataOf(messages)).toEqual([1]);
 });
 
+it("a change has an offset like a message, also if a later one has replaced it", async () => {
+  const { server, room, peer } = await joinedRoom();
+  const [messages, changes] = [recordEvents(room, "message"), recordEvents(room, "change")];
+  const change = { type: "change", time: 1, of: 1, version: 3, action: "edit", user: "bob", data: "b" };
+  const superseded = { type: "change", offset: 2, of: 1 };
+  const edit = { ...change, offset: 3 };
+  peer.sends(message(1), superseded, superseded, edit, edit, message(4), { ...change, offset: 6 });
+  const resumed = await server.connection();
+  expect(Object.fromEntries(resumed.query)).toMatchObject({ epoch: "e", offset: "4" });
+  expect(dataOf(messages)).toEqual([1, 4]);
+  expect(changes).toEqual([edit]);
+  // A replay that ends with a superseded change is complete, and the queue goes on.
+  const waiting = room.edit(1, "c");
+  resumed.sends(welcome({ recovered: true, offset: 5 }), { ...superseded, offset: 5 });
+  const { key, ...command } = await resumed.receives("edit");
+  expect(command).toEqual({ type: "edit", id: key, of: 1, data: "c" });
+  resumed.sends({ type: "ack", id: key, offset: 6, time: 9, version: 5 });
+  expect(await waiting).toEqual({ offset: 6, time: 9, version: 5 });
+});
+
 it("the client reconnects if a message is missing, and emits a repeated message once", async () => {
   const server = await startScriptedServer();
   const room = join(server.url, "lobby", quick);
