@@ -15,6 +15,6 @@ export function applyChange<Changed extends Message<unknown>>(
   const appended =
     typeof data === "string"
       ? data + change.text
-      : { ...(data as object), text: (data as { text: string }).text + change.text };
+      : { ...(data as object), text: ((data as { text?: string } | null)?.text ?? "") + change.text };
   return { ...message, version, changed, data: appended };
 }

@@ -96,6 +96,15 @@ export async function checkLobby(components: ComponentSite) {
   await page.getByText("bob: 10").waitFor();
   expect(await items()).toEqual(["bob: 8", "bob: 9", "bob: 10"]);
 
+  const { offset } = await bob.publish("spelt rong");
+  await page.getByText("bob: spelt rong").waitFor();
+  await bob.edit(offset, "spelt right");
+  await page.getByText("bob: spelt right").waitFor();
+  line.drop();
+  await bob.append(offset, ", isn't it?");
+  await page.getByText("bob: spelt right, isn't it?").waitFor();
+  expect((await items()).slice(0, 2)).toEqual(["bob: 9", "bob: 10"]);
+
   const click = () => page.getByRole("button", { name: "Mount or unmount" }).click();
   await click();
   await untilGone(bob, "ann");

@@ -241,7 +241,7 @@ export class RoomModel {
     if (utf8(JSON.stringify(changed.data ?? "")).length > MESSAGE_BYTES_MAX) {
       return { error: "too_large", message: `a message has at most ${MESSAGE_BYTES_MAX} bytes` };
     }
-    this.#nextPlace();
+    this.offset = place.offset;
     this.entries[index] = changed;
     this.entries = this.entries.map((entry) =>
       "of" in entry && entry.of === of ? { offset: entry.offset, of } : entry,
