@@ -9,6 +9,7 @@ import {
   type Timeline,
   timelineRows,
   withAcknowledged,
+  withChange,
   withFailure,
   withNewest,
   withoutPending,
@@ -48,6 +49,18 @@ describe("stored messages", () => {
     const received = withStored(emptyTimeline, [stored(3), stored(4)]);
     expect(offsets(withStored(received, [stored(3), stored(2)]))).toEqual([2, 3, 4]);
     expect(offsets(withStored(received, [stored(4), stored(5)]))).toEqual([3, 4, 5]);
+  });
+
+  it("shows messages as they are after changes, and no deleted ones", () => {
+    const before = withStored(emptyTimeline, [stored(1), stored(2), stored(3)]);
+    const head = { offset: 4, time: noon, version: 2, user: "bob" };
+    const edited = withChange(before, { ...head, of: 2, action: "edit", data: { text: "two" } });
+    const deleted = withChange(edited, { ...head, of: 1, action: "delete" });
+    const texts = timelineRows(deleted, "ann").flatMap((row) =>
+      row.kind === "stored" ? row.message.data : [],
+    );
+    expect(texts).toEqual([{ text: "two" }, { text: "3" }]);
+    expect(offsets(deleted)).toEqual([1, 2, 3]);
   });
 
   it("does not change the previous timeline when messages are added", () => {
