@@ -79,12 +79,12 @@ describe("a request", () => {
     ]);
     await snug.edit("lobby", 41, null, { ifVersion: 3 });
     await snug.append("lobby", 41, "more", { user: "ann", key: "k" });
-    await snug.delete("lobby", 41, { reason: "no spam", ifVersion: 4 });
+    await snug.delete("lobby", 41, { reason: "no spam", ifVersion: 4, key: "k2" });
     expect(site.seen.map(({ method, path }) => `${method} ${path}`)).toEqual([
       "PATCH /v1/rooms/lobby/messages/41",
       "PATCH /v1/rooms/lobby/messages/41",
       "POST /v1/rooms/lobby/messages/41/append",
-      "DELETE /v1/rooms/lobby/messages/41?reason=no+spam",
+      "DELETE /v1/rooms/lobby/messages/41?reason=no+spam&key=k2",
     ]);
     expect(site.seen.map(({ headers }) => headers["if-match"])).toEqual(['"3"', '"3"', undefined, '"4"']);
     const [first, again, append] = site.seen.slice(0, 3).map(({ body }) => JSON.parse(body));

@@ -81,7 +81,7 @@ export interface PageOptions extends RequestOptions {
 /** Range and direction of an iteration over stored messages. */
 export interface MessagesOptions extends HistoryOptions, RequestOptions {}
 
-/** Options of `Snug.edit` and `Snug.append`. */
+/** Options of every change of a message. */
 export interface ChangeOptions extends RequestOptions {
   /** The version that the message must have. Otherwise, the change is rejected with `conflict`. */
   ifVersion?: number | undefined;
@@ -92,7 +92,7 @@ export interface ChangeOptions extends RequestOptions {
 }
 
 /** Options of `Snug.delete`. */
-export interface DeleteOptions extends Omit<ChangeOptions, "key"> {
+export interface DeleteOptions extends ChangeOptions {
   /** Reason sent to the members, at most 256 bytes. */
   reason?: string | undefined;
 }
@@ -264,17 +264,14 @@ export class Snug {
 
   /**
    * Deletes the data of a message for good. Its place and its author remain. Needs the capability `serve`.
-   *
-   * Retried like the other operations, but without a key: if the response to the first attempt was lost, it may reject
-   * with `not_found` although it has deleted the message.
    */
   async delete(
     room: string,
     offset: number,
-    { reason, user, ifVersion, signal }: DeleteOptions = {},
+    { reason, key = crypto.randomUUID(), user, ifVersion, signal }: DeleteOptions = {},
   ): Promise<ChangeResponse> {
     const path = messagePath(room, offset);
-    const query = { reason, user };
+    const query = { reason, key, user };
     return this.#send({ method: "DELETE", path, query, ifMatch: ifVersion, isIdempotent: true, signal });
   }
 
