@@ -108,6 +108,9 @@ describe("the package", () => {
 
 /** Types of the examples in tests/vectors, by file name. */
 const TYPES: Record<string, string> = {
+  command_append: "AppendCommand",
+  command_delete: "DeleteCommand",
+  command_edit: "EditCommand",
   command_history: "HistoryCommand",
   command_join: "JoinCommand",
   command_kick: "KickCommand",
@@ -119,11 +122,19 @@ const TYPES: Record<string, string> = {
   command_signal: "SignalCommand",
   command_state: "StateCommand",
   problem_token_expired: "Problem",
+  push_change: "ChangePush",
+  push_change_append: "ChangePush",
+  push_change_delete: "ChangePush",
+  push_change_superseded: "ChangePush",
   push_closing: "Closing",
   push_error: "ErrorPush",
+  push_error_conflict: "ErrorPush",
   push_hello: "Hello",
   push_left: "Left",
   push_message: "MessagePush",
+  push_message_changed: "MessagePush",
+  // Without `data`, which a deleted message does not have, although its type says so.
+  push_message_deleted: 'Omit<MessagePush, "data">',
   push_message_in_room: "MessageInRoom",
   push_message_own: "MessagePush",
   push_presence: "Presence",
@@ -131,6 +142,7 @@ const TYPES: Record<string, string> = {
   push_welcome: "Welcome",
   push_welcome_to_room: "RoomWelcome",
   reply_ack: "Ack",
+  reply_ack_changed: 'Replies["edit"]',
   reply_ack_duplicate: 'Replies["publish"]',
   reply_ack_kicked: 'Replies["kick"]',
   reply_ack_refreshed: 'Replies["refresh"]',
@@ -142,6 +154,7 @@ const TYPES: Record<string, string> = {
 
 /** The same for types of `snug-client/server`. */
 const SERVER_TYPES: Record<string, string> = {
+  http_change_response: "ChangeResponse",
   http_publish_response: "PublishResponse",
   http_room_response: "RoomStatusResponse",
   http_publish_request: "NewMessage",
@@ -163,7 +176,7 @@ describe("the types", () => {
     const lines = values.map(
       ([name, type, value]) => `export const ${name}: ${type} = ${JSON.stringify(value)};`,
     );
-    const used = [...new Set(values.map(([, type]) => type.replace(/\[.*/, "")))];
+    const used = [...new Set(values.map(([, type]) => type.replace(/\[.*|^Omit<|,.*/g, "")))];
     const serverTypes = used.filter((type) => Object.values(SERVER_TYPES).includes(type));
     const imports = [
       `import type { ${used.filter((type) => !serverTypes.includes(type)).join(", ")} } from "snug-client";`,

@@ -1,0 +1,128 @@
+// Edits, appends and deletions with real storage. The core's tests have the rules.
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { httpRequest } from "./support/admission.js";
+import { connect } from "./support/client.js";
+import { newRoom } from "./support/join-request.js";
+import { roomDatabases } from "./support/storage.js";
+import { token } from "./support/tokens.js";
+import { startWorker } from "./support/worker.js";
+
+async function newStorage(): Promise<string> {
+  const storage = await mkdtemp(join(tmpdir(), "snug-"));
+  onTestFinished(() => rm(storage, { recursive: true }));
+  return storage;
+}
+
+/** Returns all rows of all tables of the rooms, as one text. */
+async function liveRows(storage: string): Promise<string> {
+  let text = "";
+  for (const room of await roomDatabases(storage)) {
+    const tables = room.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+    for (const { name } of tables) {
+      // The runtime's own tables have no data of ours.
+      if (!String(name).startsWith("_cf_")) {
+        text += JSON.stringify(room.prepare(`SELECT * FROM "${name}"`).all());
+      }
+    }
+    room.close();
+  }
+  return text;
+}
+
+/** A receiver of webhooks that refuses them all, so that the events wait. */
+async function startRefusing(): Promise<string> {
+  const server = createServer((_, response) => response.writeHead(503).end());
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+}
+
+it("what was edited or deleted is in no row, and everybody reads the same, also after hibernation and a restart", async () => {
+  const [storage, room] = [await newStorage(), newRoom()];
+  const settings = {
+    WEBHOOK_URL: await startRefusing(),
+    WEBHOOK_SECRET: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    WEBHOOK_EVENTS: "*",
+  };
+  const expected = [
+    { offset: 1, user: "ann", data: { text: "one, changed" }, version: 2 },
+    { offset: 2, user: "bob", deleted: true, version: 3 },
+    { offset: 3, user: "ann", data: "three and more", version: 3 },
+  ];
+  {
+    await using worker = await startWorker(settings, storage);
+    const ann = await connect(worker, room);
+    const bob = await connect(worker, room, { user: "bob" });
+    await ann.request({ type: "publish", data: { text: "first secret" } });
+    await bob.request({ type: "publish", data: "second secret" });
+    await ann.request({ type: "publish", data: "three" });
+    await worker.hibernate(room);
+    const edit = await ann.request({ type: "edit", of: 1, data: expected[0]?.data, if_version: 1 });
+    expect(edit).toMatchObject({ type: "ack", offset: 4, version: 2 });
+    await bob.request({ type: "edit", of: 2, data: "third secret" });
+    await ann.request({ type: "append", of: 3, text: " and" });
+    await worker.hibernate(room);
+    await ann.request({ type: "append", of: 3, text: " more" });
+    const refused = await ann.requestError({ type: "delete", of: 2 });
+    expect(refused).toMatchObject({ type: "error", code: "forbidden" });
+    expect(await bob.request({ type: "delete", of: 2 })).toMatchObject({ offset: 8, version: 3 });
+    const { messages } = await ann.request({ type: "history" });
+    expect(messages.slice(0, 3)).toMatchObject(expected);
+  }
+  const rows = await liveRows(storage);
+  expect(rows).toContain("three and more");
+  expect(rows).not.toContain("second secret");
+  expect(rows).not.toContain("third secret");
+  // The event of an edited message that waits for the back end still has the earlier text.
+  expect(rows.split("first secret")).toHaveLength(2);
+  await using worker = await startWorker(settings, storage);
+  const cho = await connect(worker, room, { user: "cho" });
+  const { messages } = await cho.request({ type: "history" });
+  expect(messages.slice(0, 3)).toMatchObject(expected);
+  expect(messages.slice(3)).toMatchObject([
+    { offset: 4, of: 1, action: "edit" },
+    { offset: 5, of: 2 },
+    { offset: 6, of: 3 },
+    { offset: 7, of: 3, data: "three and more" },
+    { offset: 8, of: 2, action: "delete" },
+  ]);
+});
+
+it("the back end edits, appends and deletes over HTTP", async () => {
+  await using worker = await startWorker();
+  const room = newRoom();
+  const ann = await connect(worker, room);
+  await ann.request({ type: "publish", data: "a" });
+  const jwt = await token({ rooms: { "*": ["serve", "history"] } });
+  const call = async (method: string, path: string, body?: unknown, ifMatch?: string) => {
+    const headers: Record<string, string> = { Authorization: `Bearer ${jwt}` };
+    if (ifMatch) headers["If-Match"] = ifMatch;
+    const url = `${worker.origin}/v1/rooms/${room}/messages/${path}`;
+    const response = await httpRequest(
+      url,
+      headers,
+      method,
+      body === undefined ? undefined : JSON.stringify(body),
+    );
+    return { status: response.status, body: JSON.parse(response.body) };
+  };
+  const edited = await call("PATCH", "1", { data: "b", user: "bot" }, '"1"');
+  expect(edited).toMatchObject({ status: 200, body: { offset: 2, version: 2 } });
+  expect(await ann.next("change")).toMatchObject({ of: 1, user: "bot", action: "edit", data: "b" });
+  const conflict = await call("PATCH", "1", { data: "c" }, '"1"');
+  expect(conflict).toMatchObject({ status: 412, body: { code: "conflict", version: 2 } });
+  expect((await call("POST", "1/append", { text: "!" })).status).toBe(200);
+  expect(await ann.next("change")).toMatchObject({ action: "append", text: "!" });
+  expect((await call("DELETE", "1?reason=rude")).status).toBe(200);
+  expect(await ann.next("change")).toMatchObject({ action: "delete", reason: "rude" });
+  expect(await call("DELETE", "1")).toMatchObject({ status: 404, body: { code: "not_found" } });
+  expect(await call("PATCH", "9007199254740991", { data: 1 })).toMatchObject({ status: 404 });
+  expect(await call("PATCH", "x", { data: 1 })).toMatchObject({ status: 400 });
+  expect(await call("GET", "1")).toMatchObject({ status: 405 });
+});
