@@ -1,6 +1,6 @@
-//! Reads the Worker's environment into a [`Config`], once per isolate.
+//! Reads the Worker's environment into a [`Config`], once for each environment.
 
-use std::{cell::OnceCell, rc::Rc};
+use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
 use js_sys::{JSON, Reflect};
 use snug_core::{
@@ -12,8 +12,21 @@ use worker::{Env, console_error};
 
 use crate::platform;
 
+/// The environments whose settings an isolate keeps.
+///
+/// The platform passes one and the same object to all requests and objects of an isolate. An application that mounts
+/// Snug in its own Worker may pass others, for example with another secret for each of its customers.
+const ENVIRONMENTS_MAX: usize = 8;
+
+/// The settings of an environment, which is the object itself and not its contents.
+struct Known {
+    env: JsValue,
+    config: Result<Rc<Config>, ConfigError>,
+}
+
 thread_local! {
-    static CONFIG: OnceCell<Result<Rc<Config>, ConfigError>> = const { OnceCell::new() };
+    /// The environments that were read last, the newest one at the end.
+    static KNOWN: RefCell<VecDeque<Known>> = const { RefCell::new(VecDeque::new()) };
 }
 
 /// Returns the settings.
@@ -25,21 +38,32 @@ pub fn load(env: &Env) -> Result<Rc<Config>, Refusal> {
     read(env).map_err(|error| Refusal::Misconfigured(error.to_string()))
 }
 
-/// Returns the settings. The first call reads them and logs an invalid one.
+/// Returns the settings. The first call with an environment reads them, and logs the first invalid one.
 ///
 /// # Errors
 ///
 /// The first invalid setting.
 pub fn read(env: &Env) -> Result<Rc<Config>, ConfigError> {
-    CONFIG.with(|config| {
-        config
-            .get_or_init(|| {
-                Config::read(&|name| setting(env, name), &platform::origin_of)
-                    .map(Rc::new)
-                    .inspect_err(|error| console_error!("misconfigured: {error}"))
-            })
-            .clone()
-    })
+    let known = KNOWN.with_borrow(|known| {
+        let same = known.iter().find(|known| known.env == **env)?;
+        Some(same.config.clone())
+    });
+    if let Some(config) = known {
+        return config;
+    }
+    let config = Config::read(&|name| setting(env, name), &platform::origin_of)
+        .map(Rc::new)
+        .inspect_err(|error| console_error!("misconfigured: {error}"));
+    KNOWN.with_borrow_mut(|known| {
+        if known.len() == ENVIRONMENTS_MAX {
+            known.pop_front();
+        }
+        known.push_back(Known {
+            env: env.into(),
+            config: config.clone(),
+        });
+    });
+    config
 }
 
 /// Returns a setting. In wrangler.toml, `vars` may also be numbers, booleans and objects.

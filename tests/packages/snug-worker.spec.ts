@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { joinRoom } from "snug-client";
+import { mintToken } from "snug-client/server";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { unstable_startWorker as startWorker } from "wrangler";
 import { WebSocket } from "ws";
@@ -81,6 +82,24 @@ try {
 export default { fetch: () => new Response(message) };
 `;
 
+/** Passes other settings than the Worker's, for each customer: by one object that it keeps, or by a new one. */
+const CUSTOMERS = `
+import snug from "snug-worker";
+export { Gateway, Room } from "snug-worker";
+
+const kept = {};
+
+export default {
+  fetch(request, env, context) {
+    const customer = request.headers.get("customer");
+    const own = () => ({ ...env, JWT_SECRET: customer.repeat(32) });
+    if (customer === null) return snug.fetch(request, env, context);
+    if (customer === "k") return snug.fetch(request, (kept.k ??= own()), context);
+    return snug.fetch(request, own(), context);
+  },
+};
+`;
+
 const config = (settings: object) =>
   JSON.stringify({
     name: "my-chat",
@@ -125,6 +144,8 @@ describe("snug-worker", { timeout: 60_000 }, () => {
       "wrangler.json": config({ vars: { JWT_SECRET: SECRET } }),
       "twice.ts": TWICE,
       "twice.json": config({ main: "twice.ts" }),
+      "customers.js": CUSTOMERS,
+      "customers.json": config({ main: "customers.js", vars: { JWT_SECRET: SECRET } }),
       "both.json": config({ vars: { JWT_SECRET: SECRET, AUTH: "a variable" } }),
       ...EXAMPLES,
       ...CONFIGS,
@@ -219,6 +240,29 @@ describe("snug-worker", { timeout: 60_000 }, () => {
       "snug-worker: createWorker was called twice with hooks, and a Worker has one set of them",
     );
     await twice.dispose();
+  });
+
+  it("reads the settings of each environment that it is passed", async () => {
+    const customers = await start("customers.json");
+    const { origin } = await customers.url;
+    /** Returns the status of a request of one customer with a token of another one. */
+    const statusOf = async (customer: string | undefined, signer: string | undefined) => {
+      const token = await mintToken({
+        secret: signer?.repeat(32) ?? SECRET,
+        user: "ann",
+        rooms: { lobby: ["serve"] },
+      });
+      const headers = { authorization: `Bearer ${token}`, ...(customer && { customer }) };
+      return (await fetch(`${origin}/v1/rooms/lobby`, { headers })).status;
+    };
+    // More customers than the environments that Snug remembers, each also after the others.
+    const all = [undefined, "k", ..."abcdefghij"];
+    for (const customer of [...all, ...all]) {
+      expect([customer, await statusOf(customer, customer)]).toEqual([customer, 200]);
+      const other = customer === "k" ? undefined : "k";
+      expect([customer, await statusOf(customer, other)]).toEqual([customer, 401]);
+    }
+    await customers.dispose();
   });
 
   it("mints tokens for the users of the application", async () => {
