@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { parseEnv, promisify } from "node:util";
 import { jwtVerify } from "jose";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { packageManager } from "../../packages/create-snug/src/package-manager.mjs";
 import { gitignore, templateFolder } from "../../packages/create-snug/src/project.mjs";
 import { AUTHS, TEMPLATES } from "../../packages/create-snug/src/templates.mjs";
@@ -405,7 +405,36 @@ describe.skipIf(!hasRegistry)("create-snug from a registry", { timeout: 400_000 
     await send(bob, "hello, ann");
     for (const page of [ann, bob]) await page.getByText("bob: hello, ann").waitFor();
     for (const page of [ann, bob]) expectNoConsoleErrors(page);
+
+    // While Vite runs, the Worker gets hooks, and then others.
+    const worker = join(project, "worker/index.ts");
+    const alerts: string[] = [];
+    ann.on("dialog", (dialog) => {
+      alerts.push(dialog.message());
+      void dialog.accept();
+    });
+    for (const reason of ["no apples", "no pears"]) {
+      writeFileSync(worker, withRefusal(readFileSync(worker, "utf8"), reason));
+      await vi.waitFor(
+        async () => {
+          await send(ann, "fruit");
+          expect(alerts.at(-1)).toBe(`The message was not sent: ${reason}`);
+        },
+        { timeout: 20_000, interval: 500 },
+      );
+    }
+    expectNoConsoleErrors(ann);
   });
+
+  /** Returns a Worker that refuses each message, in place of the one of the template or of an earlier reason. */
+  const withRefusal = (worker: string, reason: string) =>
+    worker
+      .replace("import snug, {", "import { createWorker,")
+      .replace('export { Gateway, Room } from "snug-worker";', "export const { Gateway, Room } = snug;")
+      .replace(/^const snug = .*\n|^(?=export const \{ Gateway)/m, () => {
+        const decision = JSON.stringify({ allow: false, reason });
+        return `const snug = createWorker({ publish: ({ messages }) => messages.map(() => (${decision})) });\n`;
+      });
 
   async function send(page: Page, text: string) {
     await page.getByLabel("Message").fill(text);

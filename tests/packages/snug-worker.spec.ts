@@ -3,6 +3,7 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { cp, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { joinRoom } from "snug-client";
@@ -66,20 +67,64 @@ export default {
 };
 `;
 
-const TWICE = `
+/** Calls `createWorker` more than once. Paths that begin with `/first` use what the first call returned. */
+const AGAIN = `
+import { createWorker } from "snug-worker";
+export { Gateway, Room } from "snug-worker";
+
+const refuse = (reason) => ({ publish: ({ messages }) => messages.map(() => ({ allow: false, reason })) });
+const first = createWorker(refuse("by the first"));
+const last = createWorker({ ...refuse("by the last"), auth: () => ({ user: "ann", rooms: ["*"] }) });
+createWorker();
+
+export default {
+  async fetch(request, env, context) {
+    const isFirst = new URL(request.url).pathname.startsWith("/first");
+    try {
+      return await (isFirst ? first : last).fetch(request, env, context);
+    } catch (error) {
+      return new Response(error.message, { status: 500 });
+    }
+  },
+};
+`;
+
+/** A package that depends on a copy of snug-worker of its own. */
+const PLUGIN = `
 import { createWorker } from "snug-worker";
 
-createWorker();
-export const { Room, Gateway } = createWorker({ publish: () => [] });
+export { default as snug, Gateway, Room, rooms } from "snug-worker";
+export const withHooks = () => createWorker({ webhook: () => {} });
+`;
 
-let message = "no error";
-try {
-  createWorker({ publish: () => [] });
-} catch (error) {
-  message = (error as Error).message;
-}
+/** Calls the hooks of one copy from the Worker, the rooms and the gateways of another one. */
+const COPIES = `
+import { createWorker, rooms } from "snug-worker";
+import * as plugin from "plugin";
 
-export default { fetch: () => new Response(message) };
+export const { Gateway, Room } = plugin;
+
+const before = plugin.withHooks();
+createWorker({
+  auth: ({ headers }) => ({ user: /user=(\\w+)/.exec(headers.get("cookie"))[1], rooms: ["*"] }),
+  publish: ({ messages }) =>
+    messages.map(({ data }) => (data === "spam" ? { allow: false, reason: "no spam" } : { allow: true })),
+});
+
+export default {
+  async fetch(request, env, context) {
+    switch (new URL(request.url).pathname) {
+      case "/both": {
+        await rooms(env).room("news").publish({ data: 1 });
+        await plugin.rooms(env).room("news").publish({ data: 2 });
+        const { messages } = await rooms(env).room("news").history();
+        return Response.json({ isOne: rooms === plugin.rooms, data: messages.map(({ data }) => data) });
+      }
+      case "/before": return before.fetch(request, env, context).catch(({ message }) => new Response(message));
+      default: return plugin.snug.fetch(request, env, context);
+    }
+  },
+};
 `;
 
 /** Passes other settings than the Worker's, for each customer: by one object that it keeps, or by a new one. */
@@ -133,6 +178,17 @@ const CONFIGS = Object.fromEntries(
   }),
 );
 
+/** Adds a package to an application, with its own copy of snug-worker. */
+async function addPlugin(folder: string) {
+  const plugin = `${folder}/node_modules/plugin`;
+  await cp(`${folder}/node_modules/snug-worker`, `${plugin}/node_modules/snug-worker`, { recursive: true });
+  await writeFile(
+    `${plugin}/package.json`,
+    JSON.stringify({ name: "plugin", main: "index.js", type: "module" }),
+  );
+  await writeFile(`${plugin}/index.js`, PLUGIN);
+}
+
 describe("snug-worker", { timeout: 60_000 }, () => {
   let app: Application;
   let worker: Awaited<ReturnType<typeof startWorker>>;
@@ -142,14 +198,17 @@ describe("snug-worker", { timeout: 60_000 }, () => {
     app = await install(["snug-client", "snug-worker"], {
       "index.ts": WORKER,
       "wrangler.json": config({ vars: { JWT_SECRET: SECRET } }),
-      "twice.ts": TWICE,
-      "twice.json": config({ main: "twice.ts" }),
+      "again.js": AGAIN,
+      "again.json": config({ main: "again.js" }),
+      "copies.js": COPIES,
+      "copies.json": config({ main: "copies.js" }),
       "customers.js": CUSTOMERS,
       "customers.json": config({ main: "customers.js", vars: { JWT_SECRET: SECRET } }),
       "both.json": config({ vars: { JWT_SECRET: SECRET, AUTH: "a variable" } }),
       ...EXAMPLES,
       ...CONFIGS,
     });
+    await addPlugin(app.folder);
     worker = await start("wrangler.json");
     origin = (await worker.url).origin;
   }, 60_000);
@@ -233,13 +292,30 @@ describe("snug-worker", { timeout: 60_000 }, () => {
     await fresh.dispose();
   });
 
-  it("refuses a second set of hooks", async () => {
-    const twice = await start("twice.json");
-    const response = await fetch(new URL("/twice", await twice.url));
-    expect(await response.text()).toBe(
-      "snug-worker: createWorker was called twice with hooks, and a Worker has one set of them",
-    );
-    await twice.dispose();
+  it("has one set of hooks, that of the last call, also in the classes that the package exports", async () => {
+    const again = await start("again.json");
+    const { origin } = await again.url;
+    const ann = join("ann", origin);
+    await expect(ann.publish("hi")).rejects.toMatchObject({ code: "refused", message: "by the last" });
+    ann.leave();
+    const response = await fetch(`${origin}/first`);
+    expect([response.status, await response.text()]).toEqual([
+      500,
+      "snug-worker: createWorker was called again with other hooks, and a Worker has one set of them: use what the last call returned",
+    ]);
+    await again.dispose();
+  });
+
+  it("works in two copies, which share the hooks", async () => {
+    const copies = await start("copies.json");
+    const { origin } = await copies.url;
+    expect(await (await fetch(`${origin}/both`)).json()).toEqual({ isOne: false, data: [1, 2] });
+    const ann = join("ann", origin);
+    await expect(ann.publish("spam")).rejects.toMatchObject({ code: "refused", message: "no spam" });
+    expect(await ann.publish("hi")).toMatchObject({ offset: 1 });
+    ann.leave();
+    expect(await (await fetch(`${origin}/before`)).text()).toContain("createWorker was called again");
+    await copies.dispose();
   });
 
   it("reads the settings of each environment that it is passed", async () => {

@@ -43,23 +43,50 @@ export interface EventDelivery {
 /** Lifetime of what `auth` returns, unless it says another. */
 const SECONDS = 3_600;
 
-/** The hooks of this Worker. There is one set, because Snug reads its settings once for all rooms and requests. */
-let installed: Hooks<never> = {};
-
-/** Sets the hooks of this Worker. Throws if there are others already. */
-export function install<E extends Env>(hooks: Hooks<E>): void {
-  const isEmpty = (some: Hooks<never>) => !some.auth && !some.publish && !some.webhook;
-  if (isEmpty(hooks)) return;
-  if (!isEmpty(installed))
-    throw new TypeError(
-      "snug-worker: createWorker was called twice with hooks, and a Worker has one set of them",
-    );
-  installed = hooks;
+/** The hooks of one call of `createWorker`. */
+export interface Installed {
+  readonly hooks: Hooks<never>;
+  /** The environments with a service for each hook. Snug reads the settings of an environment once. */
+  readonly environments: WeakMap<Env, Env>;
 }
 
-/** Returns the environment with a service for each hook. Throws if the environment has one already. */
-export function withHooks<E extends Env>(env: E): E {
-  const { auth, publish, webhook } = installed as Hooks<E>;
+/**
+ * The hooks of this Worker. A bundle may contain this package twice, for example if a dependency wants another version;
+ * then all copies call the same hooks.
+ */
+const INSTALLED = Symbol.for("snug-worker.hooks");
+const shared = globalThis as { [INSTALLED]?: Installed };
+
+/** Sets the hooks of this Worker, in place of those before. Returns `undefined` if there are none in `hooks`. */
+export function install<E extends Env>(hooks: Hooks<E>): Installed | undefined {
+  if (!hooks.auth && !hooks.publish && !hooks.webhook) return undefined;
+  // When a Worker is edited while Vite runs, it is evaluated again, and its hooks replace the former ones.
+  shared[INSTALLED] = { hooks, environments: new WeakMap() };
+  return shared[INSTALLED];
+}
+
+/**
+ * Returns the environment with a service for each hook, or as it is if there are none.
+ *
+ * Throws if `own`, the hooks of the caller, were replaced, or if the environment has a binding for the same purpose.
+ */
+export function withHooks<E extends Env>(env: E, own?: Installed): E {
+  const installed = shared[INSTALLED];
+  if (own && own !== installed)
+    throw new TypeError(
+      "snug-worker: createWorker was called again with other hooks, and a Worker has one set of them: use what the last call returned",
+    );
+  if (!installed) return env;
+  let environment = installed.environments.get(env);
+  if (!environment) {
+    environment = { ...env, ...servicesOf(installed.hooks as Hooks<E>, env) };
+    installed.environments.set(env, environment);
+  }
+  return environment as E;
+}
+
+/** Returns a service for each hook. */
+function servicesOf<E extends Env>({ auth, publish, webhook }: Hooks<E>, env: E) {
   const services: Partial<Record<"AUTH" | "PUBLISH" | "WEBHOOK", Service>> = {};
   if (auth) {
     services.AUTH = service("auth", async (request) => {
@@ -88,7 +115,7 @@ export function withHooks<E extends Env>(env: E): E {
         `snug-worker: there is a hook '${name.toLowerCase()}' and a binding ${name}: keep one`,
       );
   }
-  return { ...env, ...services };
+  return services;
 }
 
 /** Returns a service that answers by a function, and gives up when Snug does. */

@@ -1,7 +1,7 @@
 // Snug as a library of a Worker.
 
 import type { Context, Env } from "./env.js";
-import { type Hooks, install, withHooks } from "./hooks.js";
+import { type Hooks, type Installed, install, withHooks } from "./hooks.js";
 import Worker, { Gateway as BuiltGateway, Room as BuiltRoom } from "./snug.js";
 
 export type { Context, Env, ObjectNamespace, Service } from "./env.js";
@@ -20,32 +20,34 @@ export interface SnugWorker<E extends Env = Env> {
 
 /**
  * Returns Snug with hooks: functions of the application that identify users, decide about messages and receive events.
- * The Worker must export the classes that it returns, in place of those of this package. Throws if it was called with
- * hooks before.
+ * A Worker has one set of hooks. If this is called again with hooks, what it returned before throws when it is used.
  */
 export function createWorker<E extends Env = Env>(hooks: Hooks<E> = {}): SnugWorker<E> {
-  install(hooks);
+  return snugWith(install(hooks));
+}
+
+function snugWith<E extends Env>(own?: Installed): SnugWorker<E> {
   return {
     // A new object for each request, as the platform creates one.
-    fetch: async (request, env, context) => new Worker(context, withHooks(env)).fetch(request),
+    fetch: async (request, env, context) => new Worker(context, withHooks(env, own)).fetch(request),
     Room: class Room extends BuiltRoom {
-      constructor(state: unknown, env: Env) {
-        super(state, withHooks(env));
+      constructor(state: unknown, env: E) {
+        super(state, withHooks(env, own));
       }
     },
     Gateway: class Gateway extends BuiltGateway {
-      constructor(state: unknown, env: Env) {
-        super(state, withHooks(env));
+      constructor(state: unknown, env: E) {
+        super(state, withHooks(env, own));
       }
     },
   };
 }
 
-const snug = createWorker();
+const snug = snugWith();
 
 /** The Durable Object class of rooms. */
-export const Room = BuiltRoom;
+export const Room = snug.Room;
 /** The Durable Object class of gateways. */
-export const Gateway = BuiltGateway;
+export const Gateway = snug.Gateway;
 
 export default snug;
