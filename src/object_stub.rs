@@ -36,10 +36,20 @@ pub const TIME_HEADER: &str = "x-snug-time";
 /// The error of the requests to an object that restarts because its clock has stopped.
 pub const CLOCK_STOPPED: &str = "the object's clock has stopped";
 
-/// The binding of the Durable Object namespace of rooms.
-const ROOMS: &str = "ROOMS";
-/// The binding of the namespace of gateways.
-const GATEWAYS: &str = "GATEWAYS";
+/// The binding of a Durable Object namespace.
+struct Binding {
+    name: &'static str,
+    class: &'static str,
+}
+
+const ROOMS: Binding = Binding {
+    name: "ROOMS",
+    class: "Room",
+};
+const GATEWAYS: Binding = Binding {
+    name: "GATEWAYS",
+    class: "Gateway",
+};
 
 /// The path of a join request to an object.
 pub const JOIN_PATH: &str = "/join";
@@ -73,7 +83,7 @@ impl<'a> ObjectRequest<'a> {
 ///
 /// # Errors
 ///
-/// `overloaded` if the object has too many requests or restarts. The request must not be resent at once, because
+/// `misconfigured` if the deployment has no rooms; `overloaded` if the object has too many requests or restarts. The request must not be resent at once, because
 /// that would make it worse. Otherwise the platform's error, if the object did not respond.
 pub async fn fetch_room(
     env: &Env,
@@ -81,7 +91,7 @@ pub async fn fetch_room(
     request: &ObjectRequest<'_>,
 ) -> Result<web_sys::Response, Problem> {
     let placement = config::load(env)?.placement;
-    let namespace = namespace_of(ROOMS, env).map_err(Error::from)?;
+    let namespace = namespace_of(&ROOMS, env)?;
     fetch(namespace, room.as_str(), placement, request).await
 }
 
@@ -101,15 +111,20 @@ pub async fn fetch_gateway(
         location_hint: placement.location_hint.or(region),
         ..placement
     };
-    let namespace = namespace_of(GATEWAYS, env).map_err(Error::from)?;
-    if namespace.is_undefined() {
-        return Err(Refusal::Misconfigured(NO_GATEWAYS.into()).into());
-    }
+    let namespace = namespace_of(&GATEWAYS, env)?;
     fetch(namespace, gateway.as_str(), placement, request).await
 }
 
-/// The fault of a deployment that was configured for an earlier version.
-const NO_GATEWAYS: &str = "GATEWAYS is missing: add the binding and the migration of the class Gateway to wrangler.toml, as Snug's has them";
+/// Checks that the environment has the namespaces of both classes.
+///
+/// # Errors
+///
+/// What is missing, and what to add.
+pub fn check_bindings(env: &Env) -> Result<(), String> {
+    [ROOMS, GATEWAYS]
+        .iter()
+        .try_for_each(|binding| raw_namespace_of(binding, env).map(drop))
+}
 
 /// Makes a call over a link; returns `None` if there is no answer.
 pub async fn answer_of(
@@ -143,8 +158,24 @@ async fn fetch(
     }
 }
 
-fn namespace_of(binding: &str, env: &Env) -> Result<RawNamespace, JsValue> {
-    Ok(Reflect::get(env, &binding.into())?.unchecked_into())
+/// Returns a namespace.
+///
+/// # Errors
+///
+/// `misconfigured` if the environment has no such binding.
+fn namespace_of(binding: &Binding, env: &Env) -> Result<RawNamespace, Refusal> {
+    raw_namespace_of(binding, env).map_err(Refusal::Misconfigured)
+}
+
+fn raw_namespace_of(Binding { name, class }: &Binding, env: &Env) -> Result<RawNamespace, String> {
+    let namespace = Reflect::get(env, &(*name).into()).unwrap_or_default();
+    let method = Reflect::get(&namespace, &"getByName".into());
+    if method.is_ok_and(|method| method.is_function()) {
+        return Ok(namespace.unchecked_into());
+    }
+    Err(format!(
+        "{name} is missing: add the Durable Object binding and the migration of the class {class} to wrangler's configuration; a wrangler environment needs bindings of its own"
+    ))
 }
 
 fn stub_of(namespace: RawNamespace, name: &str, placement: Placement) -> Result<RawStub, JsValue> {

@@ -9,7 +9,7 @@ use crate::{
     cors::{self, Readers},
     dev_token,
     incoming::Incoming,
-    join,
+    join, object_stub,
     problem::Problem,
 };
 
@@ -119,9 +119,11 @@ fn description() -> Result<Response, Problem> {
     Ok(builder.fixed(OPENAPI.into()))
 }
 
-/// Returns the version if the settings are valid, so that a deployment's health check fails otherwise.
+/// Returns the version if the settings are valid and the bindings exist, so that a deployment's health check fails
+/// otherwise.
 fn health(incoming: &Incoming<'_>) -> Result<Response, Problem> {
     config::read(incoming.env).map_err(|error| Refusal::Unhealthy(error.to_string()))?;
+    object_stub::check_bindings(incoming.env).map_err(Refusal::Unhealthy)?;
     let version = env!("CARGO_PKG_VERSION");
     Ok(Response::from_json(
         &serde_json::json!({ "status": "ok", "version": version }),

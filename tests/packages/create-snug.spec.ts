@@ -389,11 +389,20 @@ describe.skipIf(!hasRegistry)("create-snug from a registry", { timeout: 400_000 
     expect(stdout).toContain("--dry-run: exiting now");
   });
 
-  it("creates vite-react, which builds and deploys, and in which two tabs chat", async () => {
+  it("creates vite-react, which builds and deploys, also to an environment, and in which two tabs chat", async () => {
     const project = await createProject("vite-react");
     await command(project, "npm run build");
     const { stdout } = await command(project, "npx wrangler deploy --dry-run");
     expect(stdout).toContain("--dry-run: exiting now");
+
+    const file = join(project, "wrangler.jsonc");
+    const { durable_objects } = readJson(file);
+    const staging = { vars: { ALLOWED_ORIGINS: "https://staging.example.com" }, durable_objects };
+    writeFileSync(file, JSON.stringify({ ...readJson(file), env: { staging } }));
+    await command(project, "npm run build", { CLOUDFLARE_ENV: "staging" });
+    const { stdout: deployed } = await command(project, "npx wrangler deploy --dry-run");
+    expect(deployed).toContain('env.ALLOWED_ORIGINS ("https://staging.example.com")');
+    expect(deployed).toContain("env.GATEWAYS (Gateway)");
     if (!browser) return;
     const { chat } = await start(project, "npm run dev");
     const context = await newContext(browser);

@@ -4,8 +4,7 @@
 // whose comment is only an address, as in `npm run dev   # http://localhost:5173`, starts a server and keeps running;
 // the commands after it are for another terminal, in the first folder.
 
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -13,6 +12,7 @@ import { promisify } from "node:util";
 import type { Browser, Page } from "playwright-core";
 import { inRoot } from "../../scripts/lib/paths.mjs";
 import { expectNoConsoleErrors, newContext, open } from "./browser.js";
+import { type Program, startProgram } from "./program.js";
 import type { Registry } from "./registry.js";
 
 const run = promisify(execFile);
@@ -62,7 +62,7 @@ export class QuickStart implements AsyncDisposable {
   /** The folder of the latest commands, and that of the latest server. */
   #folder = this.workspace;
   #serverFolder = this.workspace;
-  readonly #servers: ChildProcess[] = [];
+  readonly #servers: Program[] = [];
   /** The servers' addresses by those in the text, because a port may be taken. */
   readonly #addresses = new Map<string, string>();
   readonly #environment: Registry["environment"];
@@ -117,7 +117,11 @@ export class QuickStart implements AsyncDisposable {
         break;
       }
       case "server":
-        this.#addresses.set(step.address, await this.#start(this.#replaced(step.command)));
+        {
+          const server = await startProgram(this.#replaced(step.command), this.#folder, this.#environment);
+          this.#servers.push(server);
+          this.#addresses.set(step.address, server.address);
+        }
         this.#serverFolder = this.#folder;
         this.#folder = this.workspace;
     }
@@ -131,37 +135,8 @@ export class QuickStart implements AsyncDisposable {
     return replaced;
   }
 
-  /** Starts a server. Returns the first address that it prints, once it responds. */
-  async #start(command: string): Promise<string> {
-    const child = spawn("sh", ["-c", `exec ${command}`], {
-      cwd: this.#folder,
-      env: this.#environment,
-      detached: true,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    this.#servers.push(child);
-    let output = "";
-    for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk) => (output += chunk));
-    for (;;) {
-      if (child.exitCode !== null) throw new Error(`\`${command}\` ended:\n${output}`);
-      const address = /https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\]):\d+/.exec(output)?.[0];
-      if (address && (await fetch(address).catch(() => undefined))) return address;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
-
   async [Symbol.asyncDispose]() {
-    for (const child of this.#servers) {
-      const closed = child.exitCode === null ? once(child, "close") : undefined;
-      for (const signal of ["SIGTERM", "SIGKILL"] as const) {
-        try {
-          if (child.pid !== undefined) process.kill(-child.pid, signal);
-        } catch {
-          break;
-        }
-        await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 5000))]);
-      }
-    }
+    for (const server of this.#servers) await server[Symbol.asyncDispose]();
     rmSync(this.workspace, { recursive: true, force: true, maxRetries: 10 });
   }
 }

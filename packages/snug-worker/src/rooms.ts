@@ -34,7 +34,10 @@ export type UserToken = Omit<TokenOptions, "secret" | "issuer" | "audience" | "a
  * invalid.
  */
 export function rooms(env: Env): Rooms {
-  if (!env.ROOMS) throw new TypeError("snug-worker: the environment has no binding ROOMS");
+  if (!env.ROOMS)
+    throw new TypeError(
+      "snug-worker: ROOMS is missing: add the Durable Object binding to wrangler's configuration; a wrangler environment needs bindings of its own",
+    );
   return new Rooms(env);
 }
 
@@ -71,8 +74,7 @@ export class Rooms {
   /** Signs a token with `JWT_SECRET`, for a user's client. Rejects with a `TypeError` if there is no such secret. */
   async mintToken(token: UserToken): Promise<string> {
     const { JWT_SECRET, JWT_ISSUER, JWT_AUDIENCE, JWT_HMAC_ALGORITHM } = this.#env;
-    if (!JWT_SECRET)
-      throw new TypeError("snug-worker: JWT_SECRET is not set, so that no token can be signed");
+    if (!JWT_SECRET) throw new TypeError("snug-worker: JWT_SECRET is not set, so no token can be signed");
     return mintToken({
       ...token,
       secret: JWT_SECRET,
