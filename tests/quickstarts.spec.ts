@@ -1,13 +1,17 @@
 // Follows each quick start with our packages from a registry on this machine, and chats in two browser tabs.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseEnv } from "node:util";
 import type { Browser } from "playwright-core";
+import { Snug } from "snug-client/server";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { hasChromium, newContext, open, startBrowser } from "./support/browser.js";
+import { inRoot } from "../scripts/lib/paths.mjs";
+import { expectNoConsoleErrors, hasChromium, newContext, open, startBrowser } from "./support/browser.js";
 import { composerEnvironment } from "./support/composer.js";
 import { hasPhpPackages } from "./support/php.js";
+import { freePort } from "./support/ports.js";
 import { chatInTwoTabs, QuickStart } from "./support/quick-start.js";
 import { hasRegistry, type Registry, startRegistry } from "./support/registry.js";
 
@@ -23,9 +27,19 @@ const QUICK_STARTS = [
     address: "http://localhost:5173",
     afterwards: ["npm run build"],
   },
-  { document: "docs/quickstart-nextjs.md", address: "http://localhost:3000", afterwards: ["npm run build"] },
   { document: "docs/quickstart-vue.md", address: "http://localhost:5173", afterwards: ["npm run build"] },
 ];
+
+/** A session for the client's README, which leaves it to the application. */
+const SESSION = `
+\`app/session.ts\`:
+
+\`\`\`ts
+import { cookies } from "next/headers";
+
+export const currentUser = async () => (await cookies()).get("user")?.value;
+\`\`\`
+`;
 
 describe.skipIf(!hasRegistry)("the quick start", { timeout: 240_000 }, () => {
   let registry: Registry;
@@ -80,6 +94,48 @@ describe.skipIf(!hasRegistry)("the quick start", { timeout: 240_000 }, () => {
     expect(members).toHaveLength(2);
     await context.close();
   });
+
+  it("docs/quickstart-nextjs.md works as it is written, and so do the server components of the client's README", async () => {
+    await using quickStart = await QuickStart.follow("docs/quickstart-nextjs.md", registry);
+    const address = quickStart.address("http://localhost:3000");
+    if (browser) await chatInTwoTabs(browser, address);
+
+    const [, section = ""] = readFileSync(inRoot("client/README.md"), "utf8").split(/^## Next\.js$/m);
+    quickStart.write(section.split(/^## /m)[0] ?? "");
+    quickStart.write(SESSION);
+    const secrets = parseEnv(await quickStart.run("cat .env.local"));
+    const url = quickStart.address("http://localhost:8787");
+    const snug = new Snug({ url, secret: secrets.JWT_SECRET ?? "" });
+    await snug.publish("news", [{ data: { text: "rain" } }, { data: { text: "<b>sun</b>" } }]);
+    // React reports what it finds different in the browser: in development in words.
+    await readNews(`${address}/news`, snug, "snow");
+
+    // It is built without the Worker's messages.
+    expect(await quickStart.run("npm run build")).toMatch(/ƒ \/news$/m);
+    const production = await quickStart.start(`npm start -- --port ${await freePort()}`);
+    await readNews(`${production.address}/news`, snug, "hail");
+  });
+
+  /** Reads the news: in the server's HTML, then in a browser, which receives another message. */
+  async function readNews(address: string, snug: Snug, text: string) {
+    const { messages } = await snug.history<{ text: string }>("news");
+    const texts = messages.map(({ data }) => data.text);
+    const html = await (await fetch(address)).text();
+    expect(html).toContain("<p>connecting</p>");
+    expect(html).toContain("<li>rain</li>");
+    expect(html).toContain("<li>&lt;b&gt;sun&lt;/b&gt;</li>");
+    if (!browser) return;
+    const context = await newContext(browser);
+    await context.addCookies([{ name: "user", value: "ann", url: address }]);
+    const page = await open(context, address);
+    await page.getByText("connected", { exact: true }).waitFor();
+    expect(await page.getByRole("listitem").allTextContents()).toEqual(texts);
+    await snug.publish("news", { data: { text } });
+    await page.getByText(text, { exact: true }).waitFor();
+    expect(await page.getByRole("listitem").allTextContents()).toEqual([...texts, text]);
+    expectNoConsoleErrors(page, /^a request to http:\/\/localhost:/);
+    await context.close();
+  }
 
   it.each(QUICK_STARTS)("$document works as it is written", async ({ document, address, afterwards }) => {
     await using quickStart = await QuickStart.follow(document, registry);

@@ -103,6 +103,18 @@ export class QuickStart implements AsyncDisposable {
     return stdout;
   }
 
+  /** Writes the files of a part of another document into the folder of the latest server. */
+  write(text: string) {
+    for (const step of stepsOf(text)) if (step.kind === "file") this.#write(step, this.#serverFolder);
+  }
+
+  /** Starts another server in the folder of the latest one. */
+  async start(command: string): Promise<Program> {
+    const server = await startProgram(command, this.#serverFolder, this.#environment);
+    this.#servers.push(server);
+    return server;
+  }
+
   async #take(step: Step) {
     switch (step.kind) {
       case "commands": {
@@ -110,12 +122,9 @@ export class QuickStart implements AsyncDisposable {
         this.#folder = output.trimEnd().split("\n").at(-1) ?? this.#folder;
         break;
       }
-      case "file": {
-        const path = join(this.#folder, step.path);
-        mkdirSync(dirname(path), { recursive: true });
-        writeFileSync(path, this.#replaced(step.text));
+      case "file":
+        this.#write(step, this.#folder);
         break;
-      }
       case "server":
         {
           const server = await startProgram(this.#replaced(step.command), this.#folder, this.#environment);
@@ -125,6 +134,12 @@ export class QuickStart implements AsyncDisposable {
         this.#serverFolder = this.#folder;
         this.#folder = this.workspace;
     }
+  }
+
+  #write({ path, text }: { path: string; text: string }, folder: string) {
+    const file = join(folder, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, this.#replaced(text));
   }
 
   #replaced(text: string): string {
