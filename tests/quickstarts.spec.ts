@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vites
 import { inRoot } from "../scripts/lib/paths.mjs";
 import { expectNoConsoleErrors, hasChromium, newContext, open, startBrowser } from "./support/browser.js";
 import { composerEnvironment } from "./support/composer.js";
-import { hasPhpPackages } from "./support/php.js";
+import { hasFrameworks, hasPhpPackages } from "./support/php.js";
 import { freePort } from "./support/ports.js";
 import { chatInTwoTabs, QuickStart } from "./support/quick-start.js";
 import { hasRegistry, type Registry, startRegistry } from "./support/registry.js";
@@ -62,6 +62,33 @@ describe.skipIf(!hasRegistry)("the quick start", { timeout: 240_000 }, () => {
     if (browser) await chatInTwoTabs(browser, address);
     // Without a session, there is no token.
     expect((await fetch(`${address}/token.php`)).status).toBe(401);
+  });
+
+  // Composer gets Debian's Laravel and an application for it, which adds Blade's `@vite`: see tests/laravel.
+  it.skipIf(!hasFrameworks)("docs/quickstart-laravel.md works as it is written", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "snug-composer-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const environment = { ...composerEnvironment(folder), SERVER_PORT: `${await freePort()}` };
+    await using quickStart = await QuickStart.follow("docs/quickstart-laravel.md", registry, environment);
+    const address = quickStart.address("http://localhost:8000");
+    if (browser) await chatInTwoTabs(browser, address, { hasSessions: true });
+    expect(await quickStart.run("php artisan snug:check")).toContain("✓ events are broadcast over");
+    // Without a name, there is no user.
+    const page = await fetch(address);
+    const cookie = page.headers
+      .getSetCookie()
+      .map((line) => line.split(";")[0])
+      .join("; ");
+    const [, csrfToken = ""] = /name="csrf-token" content="(.+?)"/.exec(await page.text()) ?? [];
+    const send = (path: string, fields: Record<string, string>) =>
+      fetch(`${address}${path}`, {
+        method: "POST",
+        headers: { cookie, "x-csrf-token": csrfToken, accept: "application/json" },
+        body: new URLSearchParams(fields),
+      });
+    expect(await send("/messages", { text: "hello" })).toMatchObject({ status: 401 });
+    const channel = { channel_name: "presence-chat.lobby", socket_id: "1" };
+    expect(await send("/broadcasting/auth", channel)).toMatchObject({ status: 403 });
   });
 
   it("docs/quickstart-worker.md works as it is written", async () => {

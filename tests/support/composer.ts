@@ -5,14 +5,23 @@ import { join } from "node:path";
 import { inRoot } from "../../scripts/lib/paths.mjs";
 import { currentVersion } from "../../scripts/lib/versions.mjs";
 
-/** Composer's settings: the package of this repository in place of Packagist's, and its interfaces without their files. */
+/** Returns a repository with the package of one folder. */
+const folder = (path: string, versions: Record<string, string> = {}) => ({
+  type: "path",
+  url: inRoot(path),
+  options: { versions, symlink: false },
+});
+
+/**
+ * Composer's settings: the packages of this repository in place of Packagist's; Debian's Laravel, a new application for
+ * it, and the other dependencies without their files.
+ */
 const config = {
   repositories: [
-    {
-      type: "path",
-      url: inRoot("php"),
-      options: { versions: { "snug/snug": currentVersion() }, symlink: false },
-    },
+    folder("php", { "snug/snug": currentVersion() }),
+    folder("php-laravel", { "snug/laravel": currentVersion() }),
+    folder("tests/laravel/framework"),
+    folder("tests/laravel/skeleton", { "laravel/laravel": "8.6.12" }),
     {
       type: "package",
       package: ["client", "factory", "message"].map((name) => ({

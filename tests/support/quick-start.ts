@@ -156,11 +156,15 @@ export class QuickStart implements AsyncDisposable {
   }
 }
 
-/** Opens a chat in two tabs, as ann and bob, and has them talk. The page shows members and messages as all guides do. */
-export async function chatInTwoTabs(browser: Browser, address: string) {
+/**
+ * Opens a chat in two tabs, as ann and bob, and has them talk. The page shows members and messages as all guides do.
+ * `hasSessions` opens two browsers instead, because tabs share the cookies.
+ */
+export async function chatInTwoTabs(browser: Browser, address: string, { hasSessions = false } = {}) {
   const context = await newContext(browser);
+  const other = hasSessions ? await newContext(browser) : context;
   const ann = await open(context, `${address}/?name=ann`);
-  const bob = await open(context, `${address}/?name=bob`);
+  const bob = await open(other, `${address}/?name=bob`);
   // Members are in the order in which the page has learned of them.
   const both = /^connected\. Members: (ann, bob|bob, ann)$/;
   for (const page of [ann, bob]) await page.getByText(both).waitFor();
@@ -172,7 +176,7 @@ export async function chatInTwoTabs(browser: Browser, address: string) {
     // The page and the Worker may have different origins.
     expectNoConsoleErrors(page, /^a request to http:\/\/localhost:/);
   }
-  await context.close();
+  for (const opened of new Set([context, other])) await opened.close();
 }
 
 async function send(page: Page, text: string) {

@@ -1,0 +1,8 @@
+<?php
+
+declare(strict_types=1);
+
+return [
+    'default' => env('BROADCAST_DRIVER', 'null'),
+    'connections' => ['log' => ['driver' => 'log'], 'null' => ['driver' => 'null']],
+];
