@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
 import { afterAll, describe, expect, it } from "vitest";
+import { sizeBadge } from "../support/badges.js";
 import { newRoom } from "../support/join-request.js";
 import { token } from "../support/tokens.js";
 import { startWorker } from "../support/worker.js";
@@ -98,6 +99,8 @@ describe("the package", () => {
       // To within a tenth of a KiB.
       expect(Math.abs(bytes / 1024 - Number(size)), `${bytes} bytes: ${row}`).toBeLessThan(0.15);
     }
+    // The badge has the size of the first row.
+    expect(sizeBadge(readme)).toEqual({ label: "gzipped", kibibytes: Number(rows[0]?.[3]) });
   });
 
   it("has no dependencies", () => {
