@@ -19,10 +19,12 @@ export const npmPackages = {
     // npm writes this file last, so it is missing after an interrupted install.
     if (!existsSync(inRoot("node_modules", ".package-lock.json"))) return false;
     const installed = packages("node_modules", ".package-lock.json");
-    // Optional packages for other platforms are not installed.
-    return Object.entries(packages("package-lock.json")).every(
-      ([path, { version, optional }]) => (installed[path]?.version ?? (optional && version)) === version,
-    );
+    return Object.entries(packages("package-lock.json")).every(([path, { version, optional }]) => {
+      // A package of this repository is only linked, so its version does not matter.
+      if (!path.includes("node_modules/")) return path in installed;
+      // Optional packages for other platforms are not installed.
+      return (installed[path]?.version ?? (optional && version)) === version;
+    });
   },
 
   install: () =>
