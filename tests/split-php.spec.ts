@@ -14,11 +14,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { currentVersion } from "../scripts/lib/versions.mjs";
 import { hasPhpPackages } from "./support/php.js";
 import { SECRET } from "./support/tokens.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const SOURCE = "https://github.example/you/snug";
+const TAG = `v${currentVersion()}`;
 const folder = mkdtempSync(join(tmpdir(), "snug-split-test-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -60,7 +62,7 @@ describe.skipIf(!hasPhpPackages)("scripts/split-php.mjs", { timeout: 60_000 }, (
   const manifest = (path: string) => JSON.parse(readFileSync(join(path, "composer.json"), "utf8"));
 
   beforeAll(() => {
-    const { status, output } = split("--out", out, "--source", SOURCE, "--tag", "v0.1.0");
+    const { status, output } = split("--out", out, "--source", SOURCE, "--tag", TAG);
     expect(status, output).toBe(0);
   }, 60_000);
 
@@ -102,9 +104,9 @@ describe.skipIf(!hasPhpPackages)("scripts/split-php.mjs", { timeout: 60_000 }, (
       expect(manifest(path)).toMatchObject({ license: "MIT", support: { source: SOURCE } });
       expect(Object.keys(manifest(path))).not.toContain("require-dev");
       expectRun("composer", ["validate", "--strict"], path);
-      expect(expectRun("git", ["tag"], path)).toBe("v0.1.0");
+      expect(expectRun("git", ["tag"], path)).toBe(TAG);
       expect(expectRun("git", ["log", "--format=%s %b"], path)).toMatch(
-        /^Release v0\.1\.0 From https:\/\/github\.example\/you\/snug\/tree\/[0-9a-f]{40}\/php/,
+        new RegExp(`^Release ${TAG} From ${SOURCE}/tree/[0-9a-f]{40}/php`),
       );
     }
   });
@@ -157,7 +159,7 @@ describe.skipIf(!hasPhpPackages)("scripts/split-php.mjs", { timeout: 60_000 }, (
         ...packages.map((path) => ({ type: "vcs", url: path })),
         known(...new Map(others)),
       ],
-      require: { "snug/laravel": "^0.1" },
+      require: { "snug/laravel": `^${currentVersion()}` },
     };
     writeFileSync(join(project, "composer.json"), JSON.stringify(json));
     expectRun("composer", ["update", "--no-progress"], project);
@@ -166,8 +168,8 @@ describe.skipIf(!hasPhpPackages)("scripts/split-php.mjs", { timeout: 60_000 }, (
       name,
       version,
     ]);
-    expect(versions).toContainEqual(["snug/snug", "v0.1.0"]);
-    expect(versions).toContainEqual(["snug/laravel", "v0.1.0"]);
+    expect(versions).toContainEqual(["snug/snug", TAG]);
+    expect(versions).toContainEqual(["snug/laravel", TAG]);
     const code = `require 'vendor/autoload.php';
       echo (new Snug\\TokenIssuer('${SECRET}'))->mint('ann', [Snug\\Laravel\\ChannelName::toRoom('news')]);`;
     expect(expectRun("php", ["-r", code], project)).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+$/);

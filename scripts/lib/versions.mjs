@@ -73,6 +73,10 @@ const inCargoLock = (text, edit) =>
   );
 
 /** @type {Format["replace"]} */
+const inComposerManifest = (text, edit) =>
+  text.replace(/(?<="snug\/snug": "\^)[^"]+/, (version) => edit("snug/snug", version));
+
+/** @type {Format["replace"]} */
 const inOpenApi = (text, edit) =>
   text.replace(/(?<="title": "Snug HTTP API",\n *"version": ")[^"]+/, (version) => edit("info", version));
 
@@ -90,6 +94,8 @@ function formats(folder) {
     { file: "Cargo.lock", replace: inCargoLock },
     { file: "fuzz/Cargo.lock", replace: inCargoLock },
     { file: "openapi.json", replace: inOpenApi },
+    { file: "packages/create-snug/templates/php/site/composer.json", replace: inComposerManifest },
+    { file: "php-laravel/composer.json", replace: inComposerManifest },
     { file: "package-lock.json", replace: inNpmLock },
     ...manifests.map((file) => ({ file, replace: inManifest })),
   ];
