@@ -1,10 +1,11 @@
 // `npm run release -- VERSION`: publishes a version of every package. CONTRIBUTING.md describes the steps.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import semver from "semver";
 import { releaseChangelog, unreleased } from "./lib/changelog.mjs";
 import { bundleClient } from "./lib/client-bundle.mjs";
+import { removeFirstReleaseNotes } from "./lib/first-release.mjs";
 import { hasProvenance, NPM_PACKAGES, NpmPackage } from "./lib/npm-package.mjs";
 import { PackageTree, PHP_PACKAGES } from "./lib/package-tree.mjs";
 import { inRoot, root } from "./lib/paths.mjs";
@@ -23,7 +24,7 @@ Releases all packages with the same version:
   6. writes the Composer packages as repositories into target/release-packages, and prints how to
      push them
 
-Run it again after a failure: it goes on where it stopped.
+Run it again after a failure: it goes on where it stopped. It pushes nothing, and prints the commands for that.
 A CI job that can sign where a package was built (GitHub: permission id-token: write) publishes with provenance: push
 the tag of step 4, and run the same command there.
 
@@ -188,30 +189,40 @@ function countByFolder(files) {
 function provenanceNote() {
   return hasProvenance()
     ? "Provenance: npm will state where the packages were built."
-    : "Provenance: not available here, only in a CI job that can sign (see --help).";
+    : "Provenance: not available here, only in a CI job that can sign (see --help). npm publishes without it.";
 }
 
 /**
- * Sets the version, builds, checks, commits and tags.
+ * Sets the version, builds, checks, commits and tags. If something fails, the files are as they were, so that the
+ * command can be repeated.
  * @param {string} version
  * @param {string} tag
  */
 async function prepare(version, tag) {
-  const files = setVersion(version);
-  const today = new Date().toISOString().slice(0, 10);
-  writeFileSync(CHANGELOG, releaseChangelog(readFileSync(CHANGELOG, "utf8"), version, today));
-  if ((await runScript("build.mjs")) !== 0) throw new Failure("the build failed");
-  const problems = NPM_PACKAGES.flatMap((folder) => {
-    const npmPackage = new NpmPackage(folder);
-    const found = npmPackage.problems();
-    npmPackage.dispose();
-    return found;
-  });
-  if (problems.length > 0) throw new Failure(problems.join("\n"));
-  const client = await bundleClient(version);
-  writeFileSync(SUPPORT, withClient(readFileSync(SUPPORT, "utf8"), version));
-  await run("git", ["add", "CHANGELOG.md", "SUPPORT.md", client, ...files]);
-  await run("git", ["commit", "--quiet", "--message", `Release ${version}`]);
+  const client = `tests/clients/${version}.js`;
+  try {
+    const files = setVersion(version);
+    const today = new Date().toISOString().slice(0, 10);
+    writeFileSync(CHANGELOG, releaseChangelog(readFileSync(CHANGELOG, "utf8"), version, today));
+    if ((await runScript("build.mjs")) !== 0) throw new Failure("the build failed");
+    const problems = NPM_PACKAGES.flatMap((folder) => {
+      const npmPackage = new NpmPackage(folder);
+      const found = npmPackage.problems();
+      npmPackage.dispose();
+      return found;
+    });
+    if (problems.length > 0) throw new Failure(problems.join("\n"));
+    await bundleClient(version);
+    writeFileSync(SUPPORT, withClient(readFileSync(SUPPORT, "utf8"), version));
+    const documents = removeFirstReleaseNotes();
+    await run("git", ["add", "CHANGELOG.md", "SUPPORT.md", client, ...documents, ...files]);
+    await run("git", ["commit", "--quiet", "--message", `Release ${version}`]);
+  } catch (error) {
+    // Everything was committed before.
+    rmSync(inRoot(client), { force: true });
+    outputOf("git", ["reset", "--hard", "--quiet"]);
+    throw error;
+  }
   await run("git", ["tag", tag]);
   console.log(`✓ committed and tagged ${tag}: push it with \`git push origin HEAD ${tag}\``);
 }
@@ -221,11 +232,10 @@ async function prepare(version, tag) {
  * @param {string} support
  * @param {string} version
  */
-const withClient = (support, version) =>
-  support.replace(
-    "\n|---|---|---|\n",
-    (line) => `${line}| snug-client ${version} | ${version} and newer | |\n`,
-  );
+function withClient(support, version) {
+  const row = `| snug-client ${version} | ${version} and newer | |\n`;
+  return support.replace("\n|---|---|---|\n", (line) => line + row);
+}
 
 /**
  * Publishes the npm packages, and writes the Composer packages.

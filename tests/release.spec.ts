@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { releaseChangelog, unreleased } from "../scripts/lib/changelog.mjs";
 import { currentVersion, setVersion, versionPlaces } from "../scripts/lib/versions.mjs";
+import { cloneRepository } from "./support/clone.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const SOURCE = "https://github.example/you/snug";
@@ -37,16 +38,12 @@ const dryRun = (version = next, ...args: string[]) =>
 const clean = () => git("checkout", "--quiet", "--", ".");
 
 beforeAll(() => {
-  // Takes the files as they are here, also those that are not committed.
-  execFileSync("git", ["clone", "--quiet", "--shared", root, clone]);
-  const list = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
-  const files = execFileSync("git", list, { cwd: root, encoding: "utf8" }).split("\0").filter(Boolean);
-  for (const file of files) cpSync(join(root, file), join(clone, file), { force: true });
+  cloneRepository(clone);
   for (const built of ["client/dist", "packages/snug-worker/dist"])
     cpSync(join(root, built), join(clone, built), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(clone, "node_modules"));
   git("add", "--all");
-  git("commit", "--quiet", "--allow-empty", "--message", "The files as they are");
+  git("commit", "--quiet", "--message", "The packages of npm");
 }, 60_000);
 
 describe("the version", () => {

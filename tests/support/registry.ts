@@ -2,6 +2,7 @@
 // the registry that npm uses.
 
 import { execFile, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
@@ -50,8 +51,6 @@ export async function startRegistry(): Promise<Registry> {
   await mkdir(join(folder, "storage"));
   await symlink(DOWNLOADED, join(folder, "storage", "downloaded"));
   await writeFile(join(folder, "config.yaml"), configuration(upstream));
-  // npm publishes nothing without a token, but the registry reads none.
-  await writeFile(join(folder, "npmrc"), `registry=${url}/\n//127.0.0.1:${port}/:_authToken=none\n`);
   await linkPrograms(join(folder, "bin"));
 
   const verdaccio = join(registry.folder, "node_modules", "verdaccio", "bin", "verdaccio");
@@ -72,6 +71,8 @@ export async function startRegistry(): Promise<Registry> {
       if (child.exitCode !== null) throw new Error(`the registry ended:\n${log}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
+    const authorization = `//127.0.0.1:${port}/:_authToken=${await addUser(url)}`;
+    await writeFile(join(folder, "npmrc"), `registry=${url}/\n${authorization}\n`);
     const environment = environmentIn(folder);
     for (const path of NPM_PACKAGES) {
       const npmPackage = new NpmPackage(path, { source: "https://github.example/you/snug" });
@@ -88,6 +89,9 @@ export async function startRegistry(): Promise<Registry> {
 /** Returns the registry's configuration. What it stores of its own goes with its folder. */
 const configuration = (upstream: string) => `
 storage: ./storage
+auth:
+  htpasswd:
+    file: ./htpasswd
 web:
   enable: false
 uplinks:
@@ -97,7 +101,7 @@ uplinks:
     timeout: 60s
 packages:
 ${Object.keys(FOLDERS)
-  .map((name) => `  ${name}:\n    access: $all\n    publish: $all\n`)
+  .map((name) => `  ${name}:\n    access: $all\n    publish: $authenticated\n`)
   .join("")}
   "**":
     access: $all
@@ -106,6 +110,18 @@ ${Object.keys(FOLDERS)
 max_body_size: 100mb
 log: { type: stdout, format: pretty, level: error }
 `;
+
+/** Adds a user to the registry, and returns a token. */
+async function addUser(url: string): Promise<string> {
+  const response = await fetch(`${url}/-/user/org.couchdb.user:owner`, {
+    method: "PUT",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ name: "owner", password: randomUUID() }),
+  });
+  const { token } = (await response.json()) as { token?: string };
+  if (!token) throw new Error(`the registry refused a user: ${response.status}`);
+  return token;
+}
 
 /** Makes a folder of the programs that a project may call. */
 async function linkPrograms(folder: string) {
