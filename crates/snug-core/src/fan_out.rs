@@ -86,8 +86,11 @@ pub(crate) enum Text {
 
 /// The sockets of a room.
 pub(crate) trait Recipients {
-    /// Returns all connections.
-    fn all(&self) -> impl Iterator<Item = (ConnectionId, Class)>;
+    /// Returns the connections whose class matches.
+    fn matching(
+        &self,
+        matches: impl Fn(Class) -> bool,
+    ) -> impl Iterator<Item = (ConnectionId, Class)>;
 
     /// Returns the class of one connection, or of a socket that is being closed; `None` if it is gone.
     fn class_of(&self, id: ConnectionId) -> Option<Class>;
@@ -109,8 +112,8 @@ impl FanOut {
     /// Makes the frames: each connection gets its lines in order, in as few frames as possible, and
     /// connections with the same lines share one text.
     ///
-    /// Looks at all connections only if a line is for more than those that it names: a reply in a large
-    /// room costs the same as in a small one.
+    /// Looks only at connections that a line names, and at the classes for which a line is: a reply in a large
+    /// room costs the same as in a small one, and so does a join if no client receives presence.
     pub(crate) fn frames(
         &self,
         recipients: &impl Recipients,
@@ -122,7 +125,8 @@ impl FanOut {
         let is_shared = |(_, to): &(Text, Audience)| !matches!(to, Audience::These(_));
         let mut classes: BTreeMap<Class, Vec<ConnectionId>> = BTreeMap::new();
         if self.lines.iter().any(is_shared) {
-            for (id, class) in recipients.all() {
+            let has_line = |class| self.lines.iter().any(|(_, to)| to.is_for_all(class));
+            for (id, class) in recipients.matching(has_line) {
                 if !self.named.contains(&id) {
                     classes.entry(class).or_default().push(id);
                 }
@@ -234,7 +238,7 @@ impl Audience {
     }
 
     /// Returns true if it contains the whole class, except the connections that it names.
-    fn is_for_all(&self, class: Class) -> bool {
+    pub(crate) fn is_for_all(&self, class: Class) -> bool {
         match self {
             Self::Messages { .. } => class.receives_messages,
             Self::Presence { .. } => class.receives_presence,
@@ -266,7 +270,8 @@ mod tests {
     const ANN: ConnectionId = ConnectionId(1);
     const BOB: ConnectionId = ConnectionId(2);
 
-    /// A room in which all connections have the same class. It counts how many of them are looked at.
+    /// A room in which all connections have the same class: they receive messages, but no presence. It counts how
+    /// many of them are looked at.
     #[derive(Default)]
     struct Crowd {
         size: u64,
@@ -275,7 +280,7 @@ mod tests {
 
     const CLASS: Class = Class {
         receives_messages: true,
-        receives_presence: true,
+        receives_presence: false,
         wire: Wire::Lines,
     };
 
@@ -287,8 +292,12 @@ mod tests {
     }
 
     impl Recipients for Crowd {
-        fn all(&self) -> impl Iterator<Item = (ConnectionId, Class)> {
-            (0..self.size).map(|id| self.look(ConnectionId(id)))
+        fn matching(
+            &self,
+            matches: impl Fn(Class) -> bool,
+        ) -> impl Iterator<Item = (ConnectionId, Class)> {
+            let size = if matches(CLASS) { self.size } else { 0 };
+            (0..size).map(|id| self.look(ConnectionId(id)))
         }
 
         fn class_of(&self, id: ConnectionId) -> Option<Class> {
@@ -331,6 +340,15 @@ mod tests {
         assert_eq!(cost(1_000, [all()]), (1_000, 1_000));
         let replies = [Audience::one(ANN), all(), Audience::one(BOB)];
         assert_eq!(cost(1_000, replies), (1_002, 1_000));
+    }
+
+    #[test]
+    fn a_line_that_no_connection_receives_looks_at_none() {
+        let presence = Audience::Presence {
+            except: Except::default(),
+        };
+        assert_eq!(cost(30_000, [presence.clone()]), (0, 0));
+        assert_eq!(cost(30_000, [presence, Audience::one(ANN)]), (1, 1));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod actor;
 mod api;
 pub mod bans;
 mod change;
+mod classes;
 mod close;
 pub mod closing_socket;
 mod commands;

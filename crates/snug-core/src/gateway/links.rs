@@ -37,10 +37,14 @@ struct Subscribers<'a, S> {
 }
 
 impl<S> Recipients for Subscribers<'_, S> {
-    fn all(&self) -> impl Iterator<Item = (ConnectionId, Class)> {
+    fn matching(
+        &self,
+        matches: impl Fn(Class) -> bool,
+    ) -> impl Iterator<Item = (ConnectionId, Class)> {
         let members = self.gateway.rooms.get(self.room);
         let members = members.into_iter().flat_map(|room| &room.members);
-        members.filter_map(|id| Some((*id, self.class_of(*id)?)))
+        let members = members.filter_map(|id| Some((*id, self.class_of(*id)?)));
+        members.filter(move |(_, class)| matches(*class))
     }
 
     fn class_of(&self, id: ConnectionId) -> Option<Class> {

@@ -9,6 +9,7 @@ use crate::{
     auth::{Admission, token::Claims},
     capability::Capabilities,
     config::RoomRules,
+    fan_out::Class,
     ids::{ConnectionId, Origin, Timestamp, UserId},
     link::Via,
     protocol::wire::Wire,
@@ -131,6 +132,15 @@ impl Connection {
         self.subscription.can = can;
         self.subscription.info = claims.info;
         self.subscription.tighten(claims.limits, rules);
+    }
+
+    /// Returns the class, which determines the shared lines that it gets.
+    pub(crate) fn class(&self) -> Class {
+        Class {
+            receives_messages: self.subscription.receives_messages(),
+            receives_presence: self.subscription.receives_presence(),
+            wire: self.session.wire,
+        }
     }
 
     /// Returns the attachment.

@@ -275,13 +275,7 @@ impl<S: Store> Room<S> {
 
     /// Gives a member that joins again what its new token and options say. Its state stays.
     fn replace_subscription(&mut self, member: ConnectionId, admission: Admission) {
-        let (echo, presence) = (admission.options.echo, admission.options.presence);
-        if let Some(connection) = self.roster.get_mut(member) {
-            (
-                connection.subscription.echo,
-                connection.subscription.presence,
-            ) = (echo, presence);
-        }
+        self.roster.set_options(member, &admission.options);
         let (can, claims) = admission.into_claims();
         self.replace_token(member, can, claims);
     }
@@ -405,8 +399,7 @@ impl<S: Store> Room<S> {
 
     fn drop_members(&mut self, link: LinkId) {
         self.linked.inbox.retain(|(of, _)| *of != link);
-        let members = self.roster.members_of(link).map(|one| one.session.id);
-        for member in members.collect::<Vec<_>>() {
+        for member in self.roster.members_of(link).collect::<Vec<_>>() {
             self.drop_connection(member, false);
         }
     }

@@ -88,6 +88,15 @@ impl<S: Store> Room<S> {
         }
     }
 
+    /// Adds the changes to a flush that is under way, unless no client receives them.
+    pub(super) fn send_presence(&mut self) {
+        let has_recipients = self.roster.classes().has(|class| class.receives_presence);
+        match has_recipients {
+            true => self.flush_presence(),
+            false => self.presence_diff = PresenceDiff::default(),
+        }
+    }
+
     /// Adds the changes to the outbox as one push. In a room with more members than are listed, no
     /// client has the full list, and the push holds only the number of members.
     pub(super) fn flush_presence(&mut self) {

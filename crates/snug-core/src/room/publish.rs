@@ -281,7 +281,7 @@ impl<S: Store> Room<S> {
         let is_due = self.presence_window.from() <= self.now || self.is_restarting;
         let is_shared = self.outbox.shared_lines() > 0 || self.outbox.is_full(0);
         if is_due || is_shared || !self.roster.presence().is_truncated() {
-            self.flush_presence();
+            self.send_presence();
         }
         let Some(taken) = self.outbox.take_draft(self.messages.bytes()) else {
             return self.deliver(Texts::default());

@@ -1,15 +1,15 @@
 //! The room's connections and its members, which follow from each other.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
 
 use serde_json::value::RawValue;
 
-use super::sweep::Sweeps;
+use super::{classes::Classes, sweep::Sweeps};
 use crate::{
-    auth::token::Claims,
+    auth::{JoinOptions, token::Claims},
     capability::{Capabilities, Capability},
     config::RoomRules,
     ids::{ConnectionId, LinkId, Timestamp, UserId},
@@ -28,8 +28,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     connections: BTreeMap<ConnectionId, Connection>,
-    /// Those among them that a gateway holds, by link.
-    linked: BTreeMap<LinkId, BTreeSet<ConnectionId>>,
+    /// The same by class.
+    classes: Classes,
     /// Sockets that the room has closed and whose disconnect has not been reported yet.
     closing: BTreeMap<ConnectionId, ClosingSocket>,
     presence: Presence,
@@ -63,11 +63,9 @@ impl Roster {
                 self.sweeps.add(&connection, idle_deadline);
             }
             // Its gateway looks for dead sockets.
-            Via::Link(link) => {
-                let members = self.linked.entry(link).or_default();
-                members.insert(connection.session.id);
-            }
+            Via::Link(_) => {}
         }
+        self.classes.add(&connection);
         let token_end = connection.session.token_deadline(rules);
         self.token_ends.insert((token_end, connection.session.id));
         let arrival = self.presence.arrive(&connection);
@@ -84,17 +82,10 @@ impl Roster {
         let connection = self.connections.remove(&id)?;
         self.token_ends
             .remove(&(connection.session.token_deadline(rules), id));
-        match connection.session.via {
-            Via::Socket => self.sweeps.remove(&connection),
-            Via::Link(link) => {
-                if let Entry::Occupied(mut members) = self.linked.entry(link) {
-                    members.get_mut().remove(&id);
-                    if members.get().is_empty() {
-                        members.remove();
-                    }
-                }
-            }
+        if connection.session.via == Via::Socket {
+            self.sweeps.remove(&connection);
         }
+        self.classes.remove(&connection);
         let departure = self.presence.depart(&connection);
         Some((connection, departure))
     }
@@ -104,8 +95,8 @@ impl Roster {
         self.connections.get(&id)
     }
 
-    /// Returns a connection, for its rates and errors. Its state, its token and its use have methods of
-    /// their own, because other things are derived from them.
+    /// Returns a connection, for its rates and errors. Its state, its token, its options and its use have
+    /// methods of their own, because other things are derived from them.
     pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         self.connections.get_mut(&id)
     }
@@ -115,15 +106,29 @@ impl Roster {
         &self.connections
     }
 
+    /// Returns the connections by class.
+    pub(super) fn classes(&self) -> &Classes {
+        &self.classes
+    }
+
     /// Returns the links behind which there are connections.
     pub(super) fn links(&self) -> impl Iterator<Item = LinkId> {
-        self.linked.keys().copied()
+        self.classes.links()
     }
 
     /// Returns the connections behind a link.
-    pub(super) fn members_of(&self, link: LinkId) -> impl Iterator<Item = &Connection> {
-        let members = self.linked.get(&link).into_iter().flatten();
-        members.filter_map(|id| self.connections.get(id))
+    pub(super) fn members_of(&self, link: LinkId) -> impl Iterator<Item = ConnectionId> {
+        self.classes.behind(link, |_| true).map(|(id, _)| id)
+    }
+
+    /// Sets the options of a connection's latest join.
+    pub(super) fn set_options(&mut self, id: ConnectionId, options: &JoinOptions) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            self.classes.remove(connection);
+            connection.subscription.echo = options.echo;
+            connection.subscription.presence = options.presence;
+            self.classes.add(connection);
+        }
     }
 
     /// Sets a connection's presence state. Returns its user; `None` if the connection has ended.
@@ -145,7 +150,9 @@ impl Roster {
     ) -> Option<Refreshed> {
         let connection = self.connections.get_mut(&id)?;
         let before = connection.session.token_deadline(rules);
+        self.classes.remove(connection);
         connection.refresh(claims, can, rules, clock);
+        self.classes.add(connection);
         let hides_state =
             !can.has(Capability::Presence) && connection.subscription.state.take().is_some();
         self.token_ends.remove(&(before, id));
@@ -226,7 +233,7 @@ impl Roster {
 
     /// Returns the number of sockets, including those that are being closed.
     pub(super) fn socket_count(&self) -> usize {
-        let linked = self.linked.values().map(BTreeSet::len).sum();
+        let linked = self.classes.count_linked(|_| true);
         let sockets = self.connections.len().saturating_sub(linked);
         sockets.saturating_add(self.closing.len())
     }
@@ -293,10 +300,7 @@ impl Roster {
 
 #[cfg(test)]
 mod tests {
-    use crate::{
-        Admission,
-        auth::{JoinOptions, token::ClaimedLimits},
-    };
+    use crate::{Admission, auth::token::ClaimedLimits};
 
     use super::*;
 
@@ -399,6 +403,45 @@ mod tests {
         assert!(refreshed.hides_state);
         let first = NOW.plus_ms(60_000 + rules().leeway_ms);
         assert_eq!(roster.next_token_end(), Some(first));
+    }
+
+    #[test]
+    fn a_connection_has_the_class_of_its_latest_token_and_options() {
+        let mut roster = roster();
+        let receives_presence = |roster: &Roster| -> Vec<_> {
+            let ids = roster.classes().sockets(|class| class.receives_presence);
+            ids.map(|(id, _)| id).collect()
+        };
+        assert_eq!(receives_presence(&roster), [FIRST, SECOND]);
+        let mut options = JoinOptions {
+            lines: true,
+            echo: true,
+            presence: false,
+            resume: None,
+            last: None,
+        };
+        roster.set_options(FIRST, &options);
+        assert_eq!(receives_presence(&roster), [SECOND]);
+        let claims = Claims {
+            user: ann(),
+            info: None,
+            grants: serde_json::from_str(r#"{"*":["receive"]}"#).unwrap(),
+            expires: NOW.plus_ms(90_000),
+            issued: NOW,
+            limits: ClaimedLimits::default(),
+        };
+        let can = [Capability::Receive].into_iter().collect();
+        roster.refresh(SECOND, claims, can, &rules(), NOW);
+        assert!(!roster.classes().has(|class| class.receives_presence));
+        options.presence = true;
+        for id in [FIRST, SECOND] {
+            roster.set_options(id, &options);
+        }
+        assert_eq!(receives_presence(&roster), [FIRST]);
+        for id in [FIRST, SECOND] {
+            roster.remove(id, &rules());
+        }
+        assert!(!roster.classes().has(|_| true));
     }
 
     #[test]

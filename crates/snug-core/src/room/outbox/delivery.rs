@@ -9,7 +9,7 @@ use crate::{
     limits::LINK_CALL_FRAMES,
     link::{Via, event::ToGateway},
     protocol::push::{Outcome, Push},
-    room::{connection::Connection, io::Output, roster::Roster},
+    room::{io::Output, roster::Roster},
 };
 
 /// A line that can be sent, because the messages are stored.
@@ -40,7 +40,7 @@ impl Outbox {
         }
         parts.push((lines, named));
         let recipients = Sockets {
-            connections: roster.connections(),
+            roster,
             closes: &self.closes,
         };
         let members = Members {
@@ -147,8 +147,9 @@ impl Members<'_> {
             }
             ReadyLine::Text(text, to) => {
                 for link in self.roster.links() {
-                    let mut members = self.roster.members_of(link);
-                    if members.any(|one| to.reaches(one.session.id, one.class())) {
+                    let is_for = |class| to.is_for_all(class);
+                    let mut members = self.roster.classes().behind(link, is_for);
+                    if members.any(|(id, class)| to.reaches(id, class)) {
                         let (to, text) = (to.clone(), text.to_line(body));
                         send(link, ToGateway::Line { to, text });
                     }
@@ -168,31 +169,22 @@ impl Members<'_> {
 
 /// The room's sockets, and those that the flush closes.
 struct Sockets<'a> {
-    connections: &'a BTreeMap<ConnectionId, Connection>,
+    roster: &'a Roster,
     closes: &'a BTreeMap<ConnectionId, Closed>,
 }
 
 impl Recipients for Sockets<'_> {
-    fn all(&self) -> impl Iterator<Item = (ConnectionId, Class)> {
-        let sockets = self.connections.iter();
-        let sockets = sockets.filter(|(_, one)| one.session.via == Via::Socket);
-        sockets.map(|(id, connection)| (*id, connection.class()))
+    fn matching(
+        &self,
+        matches: impl Fn(Class) -> bool,
+    ) -> impl Iterator<Item = (ConnectionId, Class)> {
+        self.roster.classes().sockets(matches)
     }
 
     fn class_of(&self, id: ConnectionId) -> Option<Class> {
-        match self.connections.get(&id) {
+        match self.roster.get(id) {
             Some(connection) => (connection.session.via == Via::Socket).then(|| connection.class()),
             None => self.closes.get(&id).map(Closed::class),
-        }
-    }
-}
-
-impl Connection {
-    fn class(&self) -> Class {
-        Class {
-            receives_messages: self.subscription.receives_messages(),
-            receives_presence: self.subscription.receives_presence(),
-            wire: self.session.wire,
         }
     }
 }
