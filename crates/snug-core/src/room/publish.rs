@@ -360,6 +360,10 @@ impl<S: Store> Room<S> {
         }
         if has_presence {
             let only_count = self.roster.presence().is_truncated();
+            // A gateway sends a frame to each of them.
+            let behind_links =
+                (self.roster.classes()).count_linked(|class| class.receives_presence);
+            let frames = frames.saturating_add(behind_links);
             self.presence_window
                 .on_presence_sent(frames, only_count, self.now, window_ms_max);
         }

@@ -732,3 +732,16 @@ fn rooms_beyond_the_maximum_are_refused_also_after_the_check_of_a_token() {
         "{received:?}"
     );
 }
+
+#[test]
+fn presence_in_a_large_room_waits_as_if_its_members_had_sockets() {
+    let mut world = World::new(|rules| rules.window_ms_max = 10);
+    for number in 0..100 {
+        joined(&mut world, "g1", &format!("user {number}"), &["a"]);
+    }
+    // Each frame counts as 40 µs, and presence alone may take a tenth of the time.
+    let wait_ms = 10 * 100 * 40 / 1000;
+    let before = world.now;
+    joined(&mut world, "g1", "ann", &["a"]);
+    assert!(world.now >= before.plus_ms(wait_ms), "{:?}", world.now);
+}
