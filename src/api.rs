@@ -18,9 +18,7 @@ use snug_core::{
     log::Requester,
 };
 use wasm_bindgen::JsValue;
-use worker::{
-    Env, Error, Request, Response, ResponseBuilder, wasm_bindgen_futures::JsFuture, web_sys,
-};
+use worker::{Env, Error, Response, ResponseBuilder, wasm_bindgen_futures::JsFuture, web_sys};
 
 use crate::{
     body,
@@ -189,11 +187,9 @@ async fn try_publish(
 fn check_origin(incoming: &Incoming<'_>) -> Result<String, Problem> {
     let url = incoming.url()?;
     let origins = &incoming.config()?.admission.origins;
-    origins.check(incoming.origin.as_deref(), &url.host())?;
-    let query = url.search();
-    let query = query.trim_start_matches('?');
-    auth::check_query(query)?;
-    Ok(query.to_owned())
+    origins.check(incoming.origin(), &url.host)?;
+    auth::check_query(&url.query)?;
+    Ok(url.query.clone())
 }
 
 /// Verifies the caller's token. Only the header counts, so that no page can use a user's cookies.
@@ -202,8 +198,7 @@ async fn authenticate(incoming: &Incoming<'_>) -> Result<Claims, Problem> {
         let claims = Claims::of_application(platform::now());
         return claims.ok_or_else(|| Refusal::Internal.into());
     }
-    let authorization = incoming.header("authorization")?;
-    let token = auth::bearer_token(authorization.as_deref())?;
+    let token = auth::bearer_token(incoming.parts.authorization.as_deref())?;
     let rules = &incoming.config()?.admission.tokens;
     Ok(incoming.verify(&token, rules).await?)
 }
@@ -246,8 +241,9 @@ thread_local! {
 ///
 /// `too_large` if it is over the limit, `overloaded` if the isolate reads too many, `bad_request` if it
 /// is incomplete or takes too long.
-async fn read_bytes(request: &Request) -> Result<Uint8Array, Problem> {
-    let length = request.headers().get("content-length")?;
+async fn read_bytes(request: &web_sys::Request) -> Result<Uint8Array, Problem> {
+    let length = request.headers().get("content-length");
+    let length = length.map_err(Error::from)?;
     let length = length.and_then(|length| length.parse().ok());
     let started = BODY_READS.with_borrow_mut(|reads| reads.start(length, platform::now()))?;
     let body = platform::within_ms(BODY_MS_MAX, read_body(request)).await;
@@ -262,8 +258,8 @@ const BODY_TOO_SLOW: Refusal = Refusal::BadRequest("The body did not arrive with
 /// # Errors
 ///
 /// `too_large` if it is over the limit, `bad_request` if it is incomplete.
-pub async fn read_body(request: &Request) -> Result<Uint8Array, Refusal> {
-    let Some(stream) = request.inner().body() else {
+pub async fn read_body(request: &web_sys::Request) -> Result<Uint8Array, Refusal> {
+    let Some(stream) = request.body() else {
         return Ok(Uint8Array::new_with_length(0));
     };
     let body = body::read(&stream, FRAME_BYTES_MAX).await;

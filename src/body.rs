@@ -51,3 +51,13 @@ fn joined(chunks: &Array, bytes: u32) -> Uint8Array {
     }
     body
 }
+
+/// Reads the body of a request of another object as text.
+///
+/// # Errors
+///
+/// The platform's error if the body ends early.
+pub async fn text(request: &web_sys::Request) -> Result<String, JsValue> {
+    let text = wasm_bindgen_futures::JsFuture::from(request.text()?).await?;
+    Ok(text.as_string().unwrap_or_default())
+}

@@ -9,11 +9,11 @@ use snug_core::{
     },
     log::Requester,
 };
-use worker::{Error, web_sys};
+use worker::{Error, web_sys, worker_sys::ext::RequestExt};
 
 use crate::{
     incoming::Incoming,
-    join::{ascii, is_upgrade, with_parts},
+    join::{ascii, with_parts},
     object_stub::{self, JOIN_PATH, ObjectRequest},
     problem::Problem,
     session_cookie,
@@ -60,7 +60,7 @@ async fn forward(
 ) -> Result<web_sys::Response, Problem> {
     let json = ascii(&serde_json::to_string(admission).map_err(Error::from)?);
     let mut headers = vec![(SESSION_HEADER, json.as_str())];
-    if is_upgrade(incoming.request) {
+    if incoming.parts.is_upgrade {
         headers.push(("upgrade", "websocket"));
     }
     let request = ObjectRequest {
@@ -68,7 +68,8 @@ async fn forward(
         headers,
         body: None,
     };
-    let continent = incoming.request.cf().and_then(|cf| cf.continent());
+    let continent = incoming.request.cf();
+    let continent = continent.and_then(|cf| cf.continent().ok().flatten());
     let region = region_of(continent.as_deref());
     for gateway in gateways_of(user, region.unwrap_or(ANY_REGION)) {
         let response = object_stub::fetch_gateway(incoming.env, &gateway, region, &request).await?;

@@ -13,7 +13,7 @@ const MAX_AGE_SECONDS: &str = "7200";
 /// Returns true if the request is a CORS preflight.
 pub fn is_preflight(incoming: &Incoming<'_>) -> bool {
     let names_method = || incoming.header("access-control-request-method");
-    incoming.method == "OPTIONS" && names_method().is_ok_and(|name| name.is_some())
+    incoming.parts.method == "OPTIONS" && names_method().is_ok_and(|name| name.is_some())
 }
 
 /// Returns the preflight response for a path with these methods. It does not depend on the origin: a
@@ -52,7 +52,7 @@ pub fn allow_reading(
     if response.status() == 101 {
         return Ok(response);
     }
-    let Some(name) = &incoming.origin else {
+    let Some(name) = incoming.origin() else {
         return Ok(response);
     };
     let is_for_any = readers == Readers::AnyPage || is_preflight(incoming);
@@ -87,9 +87,9 @@ struct Access {
 /// Returns the access of pages of this origin, if they may connect.
 fn access_of(origin: &str, incoming: &Incoming<'_>) -> Option<Access> {
     let url = incoming.url().ok()?;
-    let own = format!("{}//{}", url.protocol(), url.host());
+    let own = format!("{}://{}", url.scheme, url.host);
     let origins = &incoming.config().ok()?.admission.origins;
-    origins.allow(origin, &url.host()).then(|| Access {
+    origins.allow(origin, &url.host).then(|| Access {
         with_cookies: uses_cookies(incoming) && origins.allow_cookies(origin, &own),
     })
 }

@@ -16,11 +16,11 @@ use crate::{body, incoming::Incoming, platform, problem::Problem};
 pub fn issuer(incoming: &Incoming<'_>) -> Option<Rc<DevTokenIssuer>> {
     // If a setting is invalid, this endpoint does not exist; a join request reports the setting.
     let issuer = incoming.config().ok()?.dev_token_issuer.clone()?;
-    let host = incoming.url().ok()?.host();
+    let host = &incoming.url().ok()?.host;
     let header = |name: &&str| incoming.header(name).ok().flatten();
     let forwarded: Vec<String> = FORWARDED_HEADERS.iter().filter_map(header).collect();
     let forwarded = forwarded.iter().map(String::as_str);
-    issuer.serves(&host, forwarded).then_some(issuer)
+    issuer.serves(host, forwarded).then_some(issuer)
 }
 
 /// Issues a token with the claims in the request's body.
@@ -34,8 +34,8 @@ pub async fn handle(incoming: &Incoming<'_>) -> Result<Response, Problem> {
     let origins = &incoming.config()?.admission.origins;
     // Under `wrangler dev`, the header MF-Original-URL can replace the request's URL and thus forge
     // a loopback host. A page can set that header, but it cannot forge its origin.
-    origins.check(incoming.origin.as_deref(), &incoming.url()?.host())?;
-    let claims = match incoming.request.inner().body() {
+    origins.check(incoming.origin(), &incoming.url()?.host)?;
+    let claims = match incoming.request.body() {
         Some(stream) => body::read(&stream, CLAIMS_BYTES_MAX)
             .await
             .map_err(|_| Refusal::BadRequest("The body ended too soon"))?

@@ -8,43 +8,46 @@ use snug_core::{
     log::Requester,
     secret::Secret,
 };
-use web_sys::Url;
-use worker::{Context, Env, Request, Result};
+use worker::{Context, Env, Result, web_sys};
 
-use crate::{config, log::Spawn, platform, token};
+use crate::{
+    config,
+    log::Spawn,
+    requests::{ClientRequest, Url},
+    token,
+};
 
 /// A request, parsed once.
 pub struct Incoming<'a> {
-    pub request: &'a Request,
+    pub request: &'a web_sys::Request,
     pub env: &'a Env,
     pub context: &'a Context,
     /// True if the application's own Worker sent it, within its process.
     pub is_trusted: bool,
-    /// The method, as it was sent: worker-rs turns unknown ones into GET.
-    pub method: String,
-    /// The `Origin` header, which browsers send with all requests of a page that Snug answers.
-    pub origin: Option<String>,
+    /// The parts that are read of each request.
+    pub parts: ClientRequest,
     config: std::result::Result<Rc<Config>, Refusal>,
-    url: Option<Url>,
 }
 
 impl<'a> Incoming<'a> {
     /// Reads a request.
-    pub fn read(request: &'a Request, env: &'a Env, context: &'a Context) -> Result<Self> {
+    pub fn read(request: &'a web_sys::Request, env: &'a Env, context: &'a Context) -> Result<Self> {
         Ok(Self {
             request,
             env,
             context,
             is_trusted: false,
-            method: request.inner().method(),
-            origin: request.headers().get("origin")?,
+            parts: ClientRequest::read(request)?,
             config: config::load(env),
-            url: platform::url(request),
         })
     }
 
     /// Reads a request of the application's own Worker.
-    pub fn read_trusted(request: &'a Request, env: &'a Env, context: &'a Context) -> Result<Self> {
+    pub fn read_trusted(
+        request: &'a web_sys::Request,
+        env: &'a Env,
+        context: &'a Context,
+    ) -> Result<Self> {
         Ok(Self {
             is_trusted: true,
             ..Self::read(request, env, context)?
@@ -66,21 +69,26 @@ impl<'a> Incoming<'a> {
     ///
     /// `bad_request` if it cannot be read.
     pub fn url(&self) -> std::result::Result<&Url, Refusal> {
-        let url = self.url.as_ref();
+        let url = self.parts.url.as_ref();
         url.ok_or(Refusal::BadRequest("The URL cannot be read"))
     }
 
     /// Returns a header.
     pub fn header(&self, name: &str) -> Result<Option<String>> {
-        self.request.headers().get(name)
+        Ok(self.request.headers().get(name)?)
     }
 
     /// Returns who sent the request, as far as it is known before the token is read.
     pub fn requester(&self) -> Requester {
         Requester {
-            origin: self.origin.as_deref().map(Origin::new),
+            origin: self.origin().map(Origin::new),
             ..Requester::default()
         }
+    }
+
+    /// Returns the `Origin` header, which browsers send with all requests of a page that Snug answers.
+    pub fn origin(&self) -> Option<&str> {
+        self.parts.origin.as_deref()
     }
 
     /// Verifies a token of this request, and returns its claims.

@@ -5,7 +5,7 @@ use snug_core::{
     auth::{self, Credential, JoinRequest, room_guard::RoomRates},
     log::Requester,
 };
-use worker::{Env, Error, Request, web_sys};
+use worker::{Env, Error, web_sys};
 
 use crate::{
     incoming::Incoming,
@@ -47,16 +47,10 @@ pub async fn join(
         &room,
         &admission,
         rates,
-        is_upgrade(incoming.request),
+        incoming.parts.is_upgrade,
         incoming.env,
     )
     .await
-}
-
-/// Returns true if the request is a WebSocket upgrade (RFC 6455, section 4.2.1).
-pub fn is_upgrade(request: &Request) -> bool {
-    let upgrade = request.headers().get("upgrade").ok().flatten();
-    upgrade.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
 }
 
 /// Calls the body with the parts of a request that are checked.
@@ -65,18 +59,15 @@ pub fn with_parts<T>(
     room: &str,
     body: impl FnOnce(&auth::RequestParts<'_>) -> Result<T, Refusal>,
 ) -> Result<T, Problem> {
-    let url = incoming.url()?;
-    let (scheme, query, host) = (url.protocol(), url.search(), url.host());
-    let authorization = incoming.header("authorization")?;
-    let protocols = incoming.header("sec-websocket-protocol")?;
+    let (url, parts) = (incoming.url()?, &incoming.parts);
     let request = auth::RequestParts {
         room,
-        query: query.trim_start_matches('?'),
-        scheme: scheme.trim_end_matches(':'),
-        host: &host,
-        origin: incoming.origin.as_deref(),
-        authorization: authorization.as_deref(),
-        protocols: protocols.as_deref(),
+        query: &url.query,
+        scheme: &url.scheme,
+        host: &url.host,
+        origin: incoming.origin(),
+        authorization: parts.authorization.as_deref(),
+        protocols: parts.protocols.as_deref(),
     };
     Ok(body(&request)?)
 }

@@ -22,6 +22,7 @@ mod outbound;
 mod platform;
 mod problem;
 mod publish_hook;
+mod requests;
 mod room;
 mod room_guard;
 mod router;
@@ -31,13 +32,31 @@ mod token;
 mod webhook;
 
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use worker::{Context, Env, Request, Result, event, wasm_bindgen_futures, web_sys, worker_sys};
+use worker::{Context, Env, Response, console_error, wasm_bindgen_futures, web_sys, worker_sys};
 
 use self::incoming::Incoming;
 
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> Result<web_sys::Response> {
-    router::route(&Incoming::read(&request, &env, &context)?).await
+/// Handles a client's request. It is exported by hand instead of by worker-rs's macro, which reads parts of the request
+/// that are not needed.
+///
+/// # Errors
+///
+/// An error of the platform.
+#[wasm_bindgen]
+pub async fn fetch(
+    request: web_sys::Request,
+    env: Env,
+    context: worker_sys::Context,
+) -> std::result::Result<web_sys::Response, JsValue> {
+    let context = Context::new(context);
+    let routed = async { router::route(&Incoming::read(&request, &env, &context)?).await };
+    match routed.await {
+        Ok(response) => Ok(response),
+        Err(error) => {
+            console_error!("{error}");
+            Ok(Response::error("INTERNAL SERVER ERROR", 500)?.into())
+        }
+    }
 }
 
 /// Handles a request that the application's own Worker, in which Snug is a library, sends to the HTTP API. It has the
@@ -55,7 +74,6 @@ pub async fn handle_trusted(
     env: Env,
     context: worker_sys::Context,
 ) -> std::result::Result<web_sys::Response, JsValue> {
-    let request = Request::from(request);
     let context = Context::new(context);
     let incoming = Incoming::read_trusted(&request, &env, &context)?;
     Ok(router::route(&incoming).await?)

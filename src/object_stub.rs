@@ -9,7 +9,7 @@ use snug_core::{
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use worker::{Env, Error, console_warn, wasm_bindgen_futures, web_sys};
 
-use crate::{config, platform, problem::Problem};
+use crate::{config, platform, problem::Problem, requests::fetch_object};
 
 #[wasm_bindgen]
 extern "C" {
@@ -17,18 +17,6 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     fn jurisdiction(this: &RawNamespace, name: &str) -> Result<RawNamespace, JsValue>;
-
-    #[wasm_bindgen(method, catch, js_name = getByName)]
-    fn get_by_name(this: &RawNamespace, name: &str, options: &JsValue) -> Result<RawStub, JsValue>;
-
-    type RawStub;
-
-    #[wasm_bindgen(method, catch)]
-    async fn fetch(
-        this: &RawStub,
-        url: &str,
-        init: &web_sys::RequestInit,
-    ) -> Result<JsValue, JsValue>;
 }
 
 /// The header with the Worker's time, in milliseconds.
@@ -145,13 +133,13 @@ async fn fetch(
     placement: Placement,
     request: &ObjectRequest<'_>,
 ) -> Result<web_sys::Response, Problem> {
-    let stub = stub_of(namespace, name, placement).map_err(Error::from)?;
+    let (namespace, options) = placed(namespace, placement).map_err(Error::from)?;
     let now = platform::now().0.to_string();
     let headers = request.headers.iter().copied();
     let headers = headers.chain([(TIME_HEADER, now.as_str())]);
-    let init = request_init(headers, request.body).map_err(Error::from)?;
     let url = format!("https://object{}", request.path);
-    match stub.fetch(&url, &init).await {
+    let fetched = fetch_object(&namespace, name, &options, &url, headers, request.body);
+    match fetched.await {
         Ok(response) => Ok(response.unchecked_into()),
         Err(error) if is_overload(&error) || is_restart(&error) => Err(Refusal::Overloaded.into()),
         Err(error) => Err(Error::from(error).into()),
@@ -178,7 +166,11 @@ fn raw_namespace_of(Binding { name, class }: &Binding, env: &Env) -> Result<RawN
     ))
 }
 
-fn stub_of(namespace: RawNamespace, name: &str, placement: Placement) -> Result<RawStub, JsValue> {
+/// Returns the part of a namespace that is in the right place, and the options for new objects.
+fn placed(
+    namespace: RawNamespace,
+    placement: Placement,
+) -> Result<(RawNamespace, JsValue), JsValue> {
     let namespace = match placement.jurisdiction {
         Some(name) => within_jurisdiction(namespace, name)?,
         None => namespace,
@@ -191,7 +183,7 @@ fn stub_of(namespace: RawNamespace, name: &str, placement: Placement) -> Result<
         }
         None => JsValue::UNDEFINED,
     };
-    namespace.get_by_name(name, &options)
+    Ok((namespace, options))
 }
 
 /// Returns the part of a namespace that is restricted to a jurisdiction.
@@ -228,21 +220,4 @@ fn is_overload(error: &JsValue) -> bool {
 fn is_restart(error: &JsValue) -> bool {
     let error = error.dyn_ref::<js_sys::Error>();
     error.is_some_and(|error| String::from(error.message()).contains(CLOCK_STOPPED))
-}
-
-fn request_init<'a>(
-    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
-    body: Option<&JsValue>,
-) -> Result<web_sys::RequestInit, JsValue> {
-    let fields = Object::new();
-    for (header, value) in headers {
-        Reflect::set(&fields, &header.into(), &value.into())?;
-    }
-    let init = web_sys::RequestInit::new();
-    init.set_headers(&fields);
-    if let Some(body) = body {
-        init.set_method("POST");
-        init.set_body(body);
-    }
-    Ok(init)
 }

@@ -76,7 +76,7 @@ async fn dispatch(
     incoming: &Incoming<'_>,
     requester: &mut Requester,
 ) -> Result<web_sys::Response, Problem> {
-    let path = incoming.request.path();
+    let path = &incoming.parts.path;
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let methods = methods_of(&segments).ok_or(Refusal::NotFound)?;
     if let ["dev", ..] = *segments
@@ -93,7 +93,9 @@ async fn dispatch(
     if cors::is_preflight(incoming) {
         return Ok(cors::preflight(incoming, &names())?.into());
     }
-    let handler = methods.iter().find(|(name, _)| incoming.method == *name);
+    let handler = methods
+        .iter()
+        .find(|(name, _)| incoming.parts.method == *name);
     let Some((_, handler)) = handler else {
         return Err(Refusal::MethodNotAllowed(names()).into());
     };

@@ -37,7 +37,7 @@ pub async fn authenticate(
     room: Option<&RoomName>,
     leeway_ms: u64,
 ) -> Result<Claims, Problem> {
-    let (cookie, origin) = (incoming.header("cookie")?, incoming.origin.as_deref());
+    let (cookie, origin) = (incoming.header("cookie")?, incoming.origin());
     let ip = incoming.header("cf-connecting-ip")?;
     let asker = SessionAsker {
         room,

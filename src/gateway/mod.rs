@@ -18,8 +18,7 @@ use snug_core::{
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{
-    Env, Error, Request, Response, ResponseBuilder, Result, State, WebSocket, WebSocketPair,
-    console_error,
+    Env, Error, Response, ResponseBuilder, Result, State, WebSocket, WebSocketPair, console_error,
     wasm_bindgen_futures::{future_to_promise, spawn_local},
     web_sys,
     worker_sys::DurableObjectState,
@@ -27,9 +26,8 @@ use worker::{
 
 use self::store::Store;
 use crate::{
-    config,
-    connect::{FULL_HEADER, SESSION_HEADER},
-    join::is_upgrade,
+    body, config,
+    connect::FULL_HEADER,
     log::{self, Spawn},
     object::{
         self, Due, Host, Shell,
@@ -39,6 +37,7 @@ use crate::{
     object_stub::CALL_PATH,
     platform,
     problem::Problem,
+    requests::{RequestToObject, upgrade_response},
 };
 
 /// The Durable Object class of gateways.
@@ -83,21 +82,24 @@ impl Gateway {
 
     /// Handles a request of the Worker for a session, or a call of a room.
     pub fn fetch(&self, request: web_sys::Request) -> std::result::Result<JsValue, JsValue> {
-        let request = Request::from(request);
-        self.object.check_clock(&request)?;
-        if request.path() == CALL_PATH {
+        let parts = RequestToObject::read(&request)?;
+        self.object.check_clock(&parts)?;
+        if parts.path == CALL_PATH {
             let object = self.object.clone();
             return Ok(future_to_promise(async move {
-                let response: web_sys::Response = object.receive_call(request).await?.into();
+                let response: web_sys::Response = object.receive_call(&request).await?.into();
                 Ok(response.into())
             })
             .into());
         }
         let mut requester = Requester::default();
-        let accepted = self.object.accept(&request, &mut requester);
-        let response = accepted.or_else(|problem| problem.into_response(&requester, SPAWN))?;
-        let response: web_sys::Response = response.into();
-        Ok(response.into())
+        match self.object.accept(&parts, &mut requester) {
+            Ok(response) => Ok(response.into()),
+            Err(problem) => {
+                let response = problem.into_response(&requester, SPAWN)?;
+                Ok(web_sys::Response::from(response).into())
+            }
+        }
     }
 
     /// Handles the alarm.
@@ -155,24 +157,24 @@ impl Object {
     /// Starts a session, unless the gateway is full or the user has too many.
     fn accept(
         self: &Rc<Self>,
-        request: &Request,
+        request: &RequestToObject,
         requester: &mut Requester,
-    ) -> std::result::Result<Response, Problem> {
-        let admission = request.headers().get(SESSION_HEADER)?.unwrap_or_default();
-        let admission: SessionAdmission = serde_json::from_str(&admission).map_err(Error::from)?;
+    ) -> std::result::Result<web_sys::Response, Problem> {
+        let admission = request.session.as_deref().unwrap_or_default();
+        let admission: SessionAdmission = serde_json::from_str(admission).map_err(Error::from)?;
         (requester.user, requester.origin) =
             (Some(admission.user.clone()), admission.origin.clone());
         self.sweep_if_due()?;
         if self.with_awake(|awake| awake.machine.is_full())? {
             let full = ResponseBuilder::new().with_status(503);
-            return Ok(full.with_header(FULL_HEADER, "1")?.empty());
+            return Ok(full.with_header(FULL_HEADER, "1")?.empty().into());
         }
         self.with_awake(|awake| {
             let own = awake.machine.sockets_of(&admission.user);
             let unread_bytes = awake.sockets.unread_bytes_of(own);
             awake.machine.admit(&admission, unread_bytes)
         })??;
-        if !is_upgrade(request) {
+        if !request.is_upgrade {
             return Err(Refusal::UpgradeRequired.into());
         }
         let WebSocketPair { client, server } = WebSocketPair::new()?;
@@ -185,18 +187,13 @@ impl Object {
         });
         // An accepted socket without a session would stay, and never be answered.
         connected.inspect_err(|_| sockets::close_unavailable(&server))?;
-        let mut response = ResponseBuilder::new()
-            .with_status(101)
-            .with_websocket(client);
-        if lines {
-            response = response.with_header("sec-websocket-protocol", SUBPROTOCOL)?;
-        }
-        Ok(response.empty())
+        let protocol = lines.then_some(SUBPROTOCOL);
+        Ok(upgrade_response(client.as_ref(), protocol)?)
     }
 
     /// Handles a call of a room.
-    async fn receive_call(self: &Rc<Self>, mut request: Request) -> Result<Response> {
-        let answer = match Call::decode(&request.text().await?) {
+    async fn receive_call(self: &Rc<Self>, request: &web_sys::Request) -> Result<Response> {
+        let answer = match Call::decode(&body::text(request).await?) {
             // It is of a version that is not known.
             None => Answer::Unknown,
             Some(call) => {

@@ -16,13 +16,10 @@ use std::{
 };
 
 use snug_core::{ConnectionId, Timestamp, clock::ClockWatch};
-use worker::{Error, Request, Result, State, WebSocket, console_error};
+use worker::{Error, Result, State, WebSocket, console_error};
 
 use self::sockets::Sockets;
-use crate::{
-    object_stub::{CLOCK_STOPPED, TIME_HEADER},
-    platform,
-};
+use crate::{object_stub::CLOCK_STOPPED, platform, requests::RequestToObject};
 
 /// A state machine of the core.
 pub trait Machine {
@@ -243,9 +240,9 @@ pub trait Host: Sized + 'static {
     }
 
     /// Ends the object if its clock has stopped, because then its timers have, too.
-    fn check_clock(&self, request: &Request) -> Result<()> {
-        let worker = request.headers().get(TIME_HEADER)?;
-        let Some(worker) = worker.and_then(|time| time.parse().ok()).map(Timestamp) else {
+    fn check_clock(&self, request: &RequestToObject) -> Result<()> {
+        let time = request.time.as_deref();
+        let Some(worker) = time.and_then(|time| time.parse().ok()).map(Timestamp) else {
             return Ok(());
         };
         let mut watch = self.shell().clock.get();

@@ -13,7 +13,8 @@ use worker::{Delay, wasm_bindgen_futures};
 
 /// Returns the current time. It does not advance while a handler runs.
 pub fn now() -> Timestamp {
-    Timestamp(worker::Date::now().as_millis())
+    // worker-rs creates a `Date` object.
+    Timestamp(Date::now() as u64)
 }
 
 /// Formats a time as ISO 8601, in UTC with milliseconds. The core has no calendar.

@@ -20,5 +20,5 @@ pub use self::{
         sockets, tag,
     },
     storage::{delete_alarm, delete_all, set_alarm, transaction},
-    url::{origin_of, url},
+    url::origin_of,
 };

@@ -1,14 +1,6 @@
 //! URLs.
 
 use web_sys::Url;
-use worker::Request;
-
-/// Parses the request's URL with the runtime's parser: one in Wasm would be a quarter of its size.
-///
-/// The parser's error is dropped, because it contains the query and thus perhaps a token.
-pub fn url(request: &Request) -> Option<Url> {
-    Url::new(&request.inner().url()).ok()
-}
 
 /// Returns the origin of a URL as browsers send it (the Fetch standard's serialization); `None` if the
 /// text is not a URL with a host. Other than `URL.origin`, includes the origins of applications, such as

@@ -24,8 +24,7 @@ use snug_core::{
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{
-    Env, Error, Request, Response, ResponseBuilder, Result, State, WebSocket, WebSocketPair,
-    console_error,
+    Env, Error, Response, ResponseBuilder, Result, State, WebSocket, WebSocketPair, console_error,
     wasm_bindgen_futures::{future_to_promise, spawn_local},
     web_sys,
     worker_sys::DurableObjectState,
@@ -33,9 +32,8 @@ use worker::{
 
 use self::store::Store;
 use crate::{
-    api::{API_REQUEST_HEADER, read_body, text},
-    config,
-    join::{ADMISSION_HEADER, is_upgrade},
+    api::{read_body, text},
+    body, config,
     log::{self, Spawn},
     object::{
         self, Due, Host, Shell,
@@ -44,7 +42,8 @@ use crate::{
     object_stub::{API_PATH, CALL_PATH, JOIN_PATH},
     platform,
     problem::Problem,
-    room_guard::{NO_NEW_ROOM_HEADER, ROOM_USE_HEADER},
+    requests::{RequestToObject, upgrade_response},
+    room_guard::ROOM_USE_HEADER,
 };
 
 /// The Durable Object class of rooms.
@@ -97,32 +96,33 @@ impl Room {
     /// Handles a request of the Worker: an admitted join request, or an API request, whose response
     /// may have to wait.
     pub fn fetch(&self, request: web_sys::Request) -> std::result::Result<JsValue, JsValue> {
-        let request = Request::from(request);
         let mut requester = Requester::default();
-        self.object.check_clock(&request)?;
+        let parts = RequestToObject::read(&request)?;
+        self.object.check_clock(&parts)?;
         let was_unused = self.object.is_unused()?;
-        if request.path() == CALL_PATH {
+        if parts.path == CALL_PATH {
             let object = self.object.clone();
             return Ok(future_to_promise(async move {
-                let response = object.receive_call(request, was_unused).await?;
-                Ok(object.respond(response, was_unused)?)
+                let response = object.receive_call(&request, was_unused).await?;
+                Ok(object.respond(response.into(), was_unused)?)
             })
             .into());
         }
         // A Worker of the version before sends no path, but only API requests with this header.
-        let is_api = match request.path().as_str() {
+        let is_api = match parts.path.as_str() {
             JOIN_PATH => false,
             API_PATH => true,
-            _ => request.headers().has(API_REQUEST_HEADER)?,
+            _ => parts.api_request.is_some(),
         };
         if !is_api {
-            let admitted = self.object.admit(&request, was_unused, &mut requester);
+            let admitted = self.object.admit(&parts, was_unused, &mut requester);
             let response = admitted.or_else(|problem| self.object.refuse(problem, requester))?;
             return Ok(self.object.respond(response, was_unused)?);
         }
         let object = self.object.clone();
         Ok(future_to_promise(async move {
-            let handled = object.handle_api_request(&request, &mut requester).await;
+            let handled = object.handle_api_request(&request, &parts, &mut requester);
+            let handled = handled.await.map(web_sys::Response::from);
             let response = handled.or_else(|problem| object.refuse(problem, requester))?;
             Ok(object.respond(response, was_unused)?)
         })
@@ -184,15 +184,15 @@ impl Object {
     /// Lets an admitted client join the room, unless the room refuses it.
     fn admit(
         self: &Rc<Self>,
-        request: &Request,
+        request: &RequestToObject,
         is_unused: bool,
         requester: &mut Requester,
-    ) -> std::result::Result<Response, Problem> {
-        let admission = request.headers().get(ADMISSION_HEADER)?.unwrap_or_default();
-        let admission: Admission = serde_json::from_str(&admission).map_err(Error::from)?;
+    ) -> std::result::Result<web_sys::Response, Problem> {
+        let admission = request.admission.as_deref().unwrap_or_default();
+        let admission: Admission = serde_json::from_str(admission).map_err(Error::from)?;
         (requester.user, requester.origin) =
             (Some(admission.user.clone()), admission.origin.clone());
-        let is_probe = !is_upgrade(request);
+        let is_probe = !request.is_upgrade;
         if is_unused {
             if is_probe {
                 return Err(Refusal::UpgradeRequired.into());
@@ -219,26 +219,19 @@ impl Object {
         });
         // An accepted socket without a connection would stay, and never be answered.
         joined.inspect_err(|_| sockets::close_unavailable(&server))?;
-        let mut response = ResponseBuilder::new()
-            .with_status(101)
-            .with_websocket(client);
-        if lines {
-            response = response.with_header("sec-websocket-protocol", SUBPROTOCOL)?;
-        }
-        Ok(response.empty())
+        let protocol = lines.then_some(SUBPROTOCOL);
+        Ok(upgrade_response(client.as_ref(), protocol)?)
     }
 
     /// Handles an API request and returns its response.
     async fn handle_api_request(
         self: &Rc<Self>,
-        request: &Request,
+        request: &web_sys::Request,
+        parts: &RequestToObject,
         requester: &mut Requester,
     ) -> std::result::Result<Response, Problem> {
-        let api_request = request
-            .headers()
-            .get(API_REQUEST_HEADER)?
-            .unwrap_or_default();
-        let api_request: ApiRequest = serde_json::from_str(&api_request).map_err(Error::from)?;
+        let api_request = parts.api_request.as_deref().unwrap_or_default();
+        let api_request: ApiRequest = serde_json::from_str(api_request).map_err(Error::from)?;
         let caller = &api_request.caller;
         (requester.user, requester.origin) = (Some(caller.user.clone()), caller.origin.clone());
         let body = text(&read_body(request).await?)?;
@@ -248,7 +241,7 @@ impl Object {
             }
             // An invalid request must not create a room.
             api_request.check(&body, &config::load(&self.env)?.room)?;
-            check_creation(request)?;
+            check_creation(parts)?;
         }
         self.sweep_if_due()?;
         let id = ApiRequestId(self.api_requests.get());
@@ -269,10 +262,10 @@ impl Object {
     /// Handles a call of a gateway.
     async fn receive_call(
         self: &Rc<Self>,
-        mut request: Request,
+        request: &web_sys::Request,
         is_unused: bool,
     ) -> Result<Response> {
-        let call = Call::decode(&request.text().await?);
+        let call = Call::decode(&body::text(request).await?);
         let answer = match call {
             // It is of a version that is not known.
             None => Answer::Unknown,
@@ -287,24 +280,23 @@ impl Object {
     }
 
     /// Logs a problem, and returns it as the response.
-    fn refuse(&self, problem: Problem, requester: Requester) -> Result<Response> {
+    fn refuse(&self, problem: Problem, requester: Requester) -> Result<web_sys::Response> {
         let requester = Requester {
             room: self.name().ok(),
             ..requester
         };
-        problem.into_response(&requester, SPAWN)
+        Ok(problem.into_response(&requester, SPAWN)?.into())
     }
 
     /// Reports to the Worker if the room was not in use.
-    fn respond(&self, mut response: Response, was_unused: bool) -> Result<JsValue> {
+    fn respond(&self, response: web_sys::Response, was_unused: bool) -> Result<JsValue> {
         if was_unused {
             let found = match self.is_unused()? {
                 true => RoomUse::Unused,
                 false => RoomUse::Created,
             };
-            response.headers_mut().set(ROOM_USE_HEADER, found.name())?;
+            response.headers().set(ROOM_USE_HEADER, found.name())?;
         }
-        let response: web_sys::Response = response.into();
         Ok(response.into())
     }
 
@@ -468,8 +460,8 @@ impl Host for Object {
 /// # Errors
 ///
 /// `rate_limited` if its user has created too many.
-fn check_creation(request: &Request) -> std::result::Result<(), Problem> {
-    match request.headers().has(NO_NEW_ROOM_HEADER)? {
+fn check_creation(request: &RequestToObject) -> std::result::Result<(), Problem> {
+    match request.must_not_create {
         true => Err(Refusal::RateLimited { seconds: 1 }.into()),
         false => Ok(()),
     }
