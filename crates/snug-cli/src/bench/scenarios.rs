@@ -247,11 +247,12 @@ pub const SCENARIOS: &[Scenario] = &[
         rows: &[
             SNUG,
             SNUG_WITHOUT_PRESENCE,
+            SNUG_OVER_GATEWAYS,
             PARTYSERVER,
             PARTYSERVER_NO_AUTH,
         ],
         baseline: None,
-        metrics: &[JoinsPerSecond],
+        metrics: &[JoinsPerSecond, CpuMicrosPerJoin],
         targets: &[snug_to_partyserver(JoinsPerSecond, Bound::AtLeast(0.9))],
         rounds_max: usize::MAX,
     },
