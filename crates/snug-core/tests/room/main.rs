@@ -11,6 +11,7 @@ mod api;
 mod broadcast;
 mod changes;
 mod connect;
+mod convergence;
 mod delivery;
 #[allow(dead_code)]
 mod driver;
