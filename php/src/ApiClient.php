@@ -35,18 +35,27 @@ final class ApiClient
      *
      * @param array<string, int|string|null> $query Parameters that are null are left out.
      * @param array<mixed>|null $body
+     * @param int|null $ifMatch The version that a message must have.
      * @return array<string, mixed>
      *
      * @throws SnugException If the request is refused, or Snug cannot be reached.
      * @throws JsonException If the body cannot be encoded as JSON.
      */
-    public function send(string $method, string $path, array $query = [], ?array $body = null): array
-    {
+    public function send(
+        string $method,
+        string $path,
+        array $query = [],
+        ?array $body = null,
+        ?int $ifMatch = null,
+    ): array {
         $search = http_build_query($query, '', '&', PHP_QUERY_RFC3986);
         $request = $this->requestFactory
             ->createRequest($method, $this->url . $path . ($search === '' ? '' : "?$search"))
             ->withHeader('Authorization', 'Bearer ' . ($this->token)())
             ->withHeader('Accept', 'application/json, application/problem+json');
+        if ($ifMatch !== null) {
+            $request = $request->withHeader('If-Match', "\"$ifMatch\"");
+        }
         if ($body !== null) {
             $request = $request
                 ->withHeader('Content-Type', 'application/json')

@@ -17,6 +17,14 @@ enum Capability: string
     case Presence = 'presence';
     /** Read stored messages. */
     case History = 'history';
+    /** Edit one's own messages, and append to them. */
+    case Edit = 'edit';
+    /** Delete one's own messages. */
+    case Delete = 'delete';
+    /** Edit the messages of all users. */
+    case EditAny = 'edit_any';
+    /** Delete the messages of all users. */
+    case DeleteAny = 'delete_any';
     /** Kick and ban users. */
     case Moderate = 'moderate';
     /** Full server access, for back ends: publish as any user, delete rooms. Never give it to a browser. */

@@ -11,13 +11,18 @@ final class HistoryPage
         /** The room's epoch. Null if the room has never been used. */
         public readonly ?string $epoch,
         /**
-         * The messages, in the order of their offsets.
+         * The messages as they are now, in the order of their offsets. A page can have fewer than you asked for,
+         * even none, because changes of messages have offsets, too.
          *
          * @var list<Message>
          */
         public readonly array $messages,
         /** True if there are more messages in the direction requested. */
         public readonly bool $hasMore,
+        /** The offset before which the page of older messages ends. Null if this page is empty. */
+        public readonly ?int $firstOffset = null,
+        /** The offset after which the page of newer messages starts. Null if this page is empty. */
+        public readonly ?int $lastOffset = null,
     ) {
     }
 
@@ -27,6 +32,14 @@ final class HistoryPage
      */
     public static function from(array $json): self
     {
-        return new self($json['epoch'], array_map(Message::from(...), $json['messages']), $json['more']);
+        $entries = $json['messages'];
+        $messages = array_values(array_filter($entries, static fn (array $entry): bool => !isset($entry['of'])));
+        return new self(
+            $json['epoch'],
+            array_map(Message::from(...), $messages),
+            $json['more'],
+            $entries[0]['offset'] ?? null,
+            $entries[count($entries) - 1]['offset'] ?? null,
+        );
     }
 }

@@ -20,9 +20,16 @@ final class Message
         public readonly ?string $event,
         /**
          * The message's data, decoded from JSON. Objects become associative arrays; an empty object becomes an
-         * `ArrayObject`, which is encoded as an object again. Whole numbers too large for PHP become strings.
+         * `ArrayObject`, which is encoded as an object again. Whole numbers too large for PHP become strings. Null if
+         * the message was deleted.
          */
         public readonly mixed $data,
+        /** The version: 1, and one more with each change. */
+        public readonly int $version = 1,
+        /** The time of the last change, in Unix milliseconds. Null if there was none. */
+        public readonly ?int $changed = null,
+        /** True if the message was deleted. */
+        public readonly bool $isDeleted = false,
     ) {
     }
 
@@ -38,7 +45,10 @@ final class Message
             $json['user'],
             $json['connection'] ?? null,
             $json['event'] ?? null,
-            $json['data'],
+            $json['data'] ?? null,
+            $json['version'] ?? 1,
+            $json['changed'] ?? null,
+            $json['deleted'] ?? false,
         );
     }
 }

@@ -18,6 +18,8 @@ final class Problem
         public readonly ?int $retryAfter = null,
         /** The reference by which the operator finds Snug's log line. Null if the response has none. */
         public readonly ?string $ref = null,
+        /** The message's version, if the code is `conflict`. Null for other codes. */
+        public readonly ?int $version = null,
     ) {
     }
 
@@ -33,6 +35,7 @@ final class Problem
             $json['detail'] ?? $json['code'],
             $retryAfter,
             $json['ref'] ?? null,
+            $json['version'] ?? null,
         );
     }
 }

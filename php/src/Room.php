@@ -67,6 +67,85 @@ final class Room
     }
 
     /**
+     * Replaces the data of a message. Its earlier data is deleted.
+     *
+     * @param int             $offset    The message's offset.
+     * @param mixed           $data      Any value that can be encoded as JSON.
+     * @param int|string|null $user      The user who makes the change. Default: the `$user` of the `Snug` client.
+     * @param int|null        $ifVersion The version that the message must have. If it has another one, the code of the
+     *                                   refusal is `conflict`.
+     * @param string|null     $key       An idempotency key of 1 to 64 bytes: Snug makes a user's change with a given key
+     *                                   only once.
+     *
+     * @throws SnugException If the request is refused, or Snug cannot be reached.
+     * @throws JsonException If `$data` cannot be encoded as JSON.
+     */
+    public function edit(
+        int $offset,
+        mixed $data,
+        int|string|null $user = null,
+        ?int $ifVersion = null,
+        ?string $key = null,
+    ): ChangedMessage {
+        $body = ['data' => $data] + self::changeOptions($user, $key);
+        return ChangedMessage::from($this->api->send('PATCH', "$this->path/messages/$offset", [], $body, $ifVersion));
+    }
+
+    /**
+     * Appends text to a message whose data is a string, or an object with a string `text`.
+     *
+     * @param int             $offset    The message's offset.
+     * @param int|string|null $user      As in `edit`.
+     * @param int|null        $ifVersion As in `edit`.
+     * @param string|null     $key       As in `edit`.
+     *
+     * @throws SnugException If the request is refused, or Snug cannot be reached.
+     * @throws JsonException If `$text` is not UTF-8.
+     */
+    public function append(
+        int $offset,
+        string $text,
+        int|string|null $user = null,
+        ?int $ifVersion = null,
+        ?string $key = null,
+    ): ChangedMessage {
+        $path = "$this->path/messages/$offset/append";
+        $body = ['text' => $text] + self::changeOptions($user, $key);
+        return ChangedMessage::from($this->api->send('POST', $path, [], $body, $ifVersion));
+    }
+
+    /**
+     * Deletes the data of a message for good. Its place, its author and its time stay.
+     *
+     * @param int             $offset    The message's offset.
+     * @param string|null     $reason    A reason that the members receive, at most 256 bytes.
+     * @param int|string|null $user      As in `edit`.
+     * @param int|null        $ifVersion As in `edit`.
+     * @param string|null     $key       As in `edit`.
+     *
+     * @throws SnugException If the request is refused, or Snug cannot be reached.
+     */
+    public function deleteMessage(
+        int $offset,
+        ?string $reason = null,
+        int|string|null $user = null,
+        ?int $ifVersion = null,
+        ?string $key = null,
+    ): ChangedMessage {
+        $query = ['reason' => $reason] + self::changeOptions($user, $key);
+        return ChangedMessage::from(
+            $this->api->send('DELETE', "$this->path/messages/$offset", $query, null, $ifVersion),
+        );
+    }
+
+    /** @return array<string, string> */
+    private static function changeOptions(int|string|null $user, ?string $key): array
+    {
+        $options = ['user' => $user === null ? null : (string) $user, 'key' => $key];
+        return array_filter($options, static fn (?string $value): bool => $value !== null);
+    }
+
+    /**
      * Reads one page of messages: the first ones after the offset `$after`, the last ones before the offset `$before`,
      * or the newest ones if neither is given.
      *
@@ -97,9 +176,9 @@ final class Room
                 throw new EpochChangedException("room '$this->name' was deleted while its messages were read");
             }
             foreach ($page->messages as $message) {
-                $after = $message->offset;
                 yield $message;
             }
+            $after = $page->lastOffset ?? $after;
         } while ($page->hasMore);
     }
 

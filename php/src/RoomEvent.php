@@ -13,7 +13,8 @@ final class RoomEvent
         /** The event's sequence number. It rises by one within a room, so you can skip events you already processed. */
         public readonly int $seq,
         /**
-         * The event's type: `room.occupied`, `room.vacated`, `member.joined`, `member.left` or `message.published`.
+         * The event's type: `room.occupied`, `room.vacated`, `member.joined`, `member.left`, `message.published` or
+         * `message.changed`.
          * Later versions of Snug may add types, so ignore those you do not know.
          */
         public readonly string $type,
@@ -31,6 +32,8 @@ final class RoomEvent
         public readonly ?string $epoch,
         /** The published message. Null for other events. */
         public readonly ?Message $message,
+        /** The change of a message. Null for other events. */
+        public readonly ?Change $change = null,
     ) {
     }
 
@@ -49,6 +52,7 @@ final class RoomEvent
             (array) ($json['info'] ?? []),
             $json['epoch'] ?? null,
             isset($json['message']) ? Message::from($json['message']) : null,
+            isset($json['change']) ? Change::from($json['change']) : null,
         );
     }
 }

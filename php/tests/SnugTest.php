@@ -164,6 +164,28 @@ final class SnugTest extends TestCase
         self::assertSame([400, 'bad_request'], [$both->status, $both->code]);
     }
 
+    public function testMessagesAreEditedAppendedToAndDeleted(): void
+    {
+        $this->room->publishAll(new NewMessage(['text' => 'one']), new NewMessage('two'), new NewMessage(3));
+        $edited = $this->room->edit(1, ['text' => 'first'], user: 42, ifVersion: 1);
+        self::assertSame([4, 2, false], [$edited->offset, $edited->version, $edited->isDuplicate]);
+        $conflict = self::refusal(fn () => $this->room->edit(1, null, ifVersion: 1));
+        self::assertSame([412, 'conflict', 2], [$conflict->status, $conflict->code, $conflict->version]);
+        $this->room->append(1, '!', key: 'k');
+        $again = $this->room->append(1, '!', key: 'k');
+        self::assertSame([5, null, true], [$again->offset, $again->version, $again->isDuplicate]);
+        self::assertSame('not_appendable', self::refusal(fn () => $this->room->append(3, '!'))->code);
+        $this->room->deleteMessage(2, 'spam', user: 'moderator');
+        self::assertSame('not_found', self::refusal(fn () => $this->room->deleteMessage(2))->code);
+        $page = $this->room->history();
+        self::assertSame([1, 6], [$page->firstOffset, $page->lastOffset]);
+        self::assertSame([['text' => 'first!'], null, 3], array_column($page->messages, 'data'));
+        self::assertSame([3, 2, 1], array_column($page->messages, 'version'));
+        self::assertSame([false, true, false], array_column($page->messages, 'isDeleted'));
+        self::assertSame([1, 2, 3], array_column([...$this->room->messages()], 'offset'));
+        self::assertSame([], $this->room->history(after: 3)->messages);
+    }
+
     public function testMessagesReadsAllPages(): void
     {
         for ($page = 0; $page < 3; $page++) {
