@@ -56,6 +56,29 @@ const known = (...packages: [name: string, version: string][]) => ({
 
 const VERSIONS = { "^7.4": "7.4.5", "^1.0": "1.0.0", "^1.0 || ^2.0": "1.0.0" } as Record<string, string>;
 
+/** Creates a project whose Composer knows what our packages depend on, and nothing of Packagist. Returns its folder. */
+function newProject(
+  name: string,
+  { repositories = [], ...rest }: { repositories?: object[]; require?: object },
+) {
+  const project = join(folder, name);
+  mkdirSync(project);
+  const required = ["php", "php-laravel"].flatMap((path): [string, string][] =>
+    Object.entries(JSON.parse(readFileSync(join(root, path, "composer.json"), "utf8")).require),
+  );
+  const others = required
+    .filter(([name]) => name.includes("/") && !name.startsWith("snug/"))
+    .map(([name, range]) => [name, VERSIONS[range] ?? "8.83.26"] as [string, string]);
+  const json = {
+    ...rest,
+    repositories: [{ "packagist.org": false }, ...repositories, known(...new Map(others))],
+  };
+  writeFileSync(join(project, "composer.json"), JSON.stringify(json));
+  return project;
+}
+
+const readme = (path: string) => readFileSync(join(root, path, "README.md"), "utf8");
+
 describe.skipIf(!hasPhpPackages)("scripts/split-php.mjs", { timeout: 60_000 }, () => {
   const out = join(folder, "out");
   const packages = ["snug", "laravel"].map((name) => join(out, name));
@@ -121,8 +144,8 @@ describe.skipIf(!hasPhpPackages)("scripts/split-php.mjs", { timeout: 60_000 }, (
         if (file) expect(existsSync(join(root, file)), link).toBe(true);
         else expect(link).toMatch(/^(https:\/\/|#)/);
       }
-      expect(text).toContain(`composer require snug/snug`);
-      expect(text).not.toMatch(/@dev|repositories\.|## Tests/);
+      expect(text).toContain(`composer require ${manifest(path).name}`);
+      expect(text).not.toMatch(/@dev|repositories\.|first release|## Tests/);
     }
   });
 
@@ -145,23 +168,10 @@ describe.skipIf(!hasPhpPackages)("scripts/split-php.mjs", { timeout: 60_000 }, (
   });
 
   it("writes packages that Composer installs by their tags", () => {
-    const project = join(folder, "project");
-    mkdirSync(project);
-    const required = packages.flatMap((path) =>
-      Object.entries(manifest(path).require as Record<string, string>),
-    );
-    const others = required
-      .filter(([name]) => name.includes("/") && !name.startsWith("snug/"))
-      .map(([name, range]) => [name, VERSIONS[range] ?? "8.83.26"] as [string, string]);
-    const json = {
-      repositories: [
-        { "packagist.org": false },
-        ...packages.map((path) => ({ type: "vcs", url: path })),
-        known(...new Map(others)),
-      ],
+    const project = newProject("project", {
+      repositories: packages.map((path) => ({ type: "vcs", url: path })),
       require: { "snug/laravel": `^${currentVersion()}` },
-    };
-    writeFileSync(join(project, "composer.json"), JSON.stringify(json));
+    });
     expectRun("composer", ["update", "--no-progress"], project);
     const lock = JSON.parse(readFileSync(join(project, "composer.lock"), "utf8"));
     const versions = lock.packages.map(({ name, version }: { name: string; version: string }) => [
@@ -175,3 +185,18 @@ describe.skipIf(!hasPhpPackages)("scripts/split-php.mjs", { timeout: 60_000 }, (
     expect(expectRun("php", ["-r", code], project)).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+$/);
   });
 });
+
+const [note = ""] = /^The packages come to Packagist .*$/m.exec(readme("php-laravel")) ?? [];
+
+it.skipIf(!hasPhpPackages || note === "")(
+  "Composer installs snug/laravel from a clone, as its README says until the release",
+  () => {
+    const project = newProject("from-clone", {});
+    const commands = [...note.matchAll(/`(composer .+?)`/g)].map(([, command = ""]) => command);
+    expect(commands).toHaveLength(2);
+    for (const command of [...commands, "composer require --no-progress snug/laravel:@dev"])
+      expectRun("sh", ["-c", command.replace("/path/to/snug/", root)], project);
+    const code = `require 'vendor/autoload.php'; echo Snug\\Laravel\\ChannelName::toRoom('news'), get_class(new Snug\\TokenIssuer('${SECRET}'));`;
+    expect(expectRun("php", ["-r", code], project)).toBe("public-newsSnug\\TokenIssuer");
+  },
+);

@@ -14,12 +14,18 @@ const DOCUMENTS = [
 
 const NOTE = /^.*(?:with the first release|第一个版本).*\n/gm;
 
-/** Removes these lines. Returns the documents that had some. */
+/**
+ * Returns a text without these lines.
+ * @param {string} text
+ */
+export const withoutFirstReleaseNotes = (text) => text.replace(NOTE, "").replace(/\n{3,}/g, "\n\n");
+
+/** Removes these lines from the documents. Returns those that had some. */
 export function removeFirstReleaseNotes() {
   return DOCUMENTS.filter((document) => {
     const path = inRoot(document);
     const text = readFileSync(path, "utf8");
-    const without = text.replace(NOTE, "").replace(/\n{3,}/g, "\n\n");
+    const without = withoutFirstReleaseNotes(text);
     if (without !== text) writeFileSync(path, without);
     return without !== text;
   });

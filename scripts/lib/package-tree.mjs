@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, posix } from "node:path";
+import { withoutFirstReleaseNotes } from "./first-release.mjs";
 import { withAbsoluteLinks } from "./readme-links.mjs";
 import { Failure, outputOf } from "./run.mjs";
 
@@ -119,7 +120,7 @@ export class PackageTree {
     const linked = withAbsoluteLinks(text, this.folder, blob, (before, after) =>
       this.links.push(`${before} -> ${after}`),
     );
-    return linked
+    return withoutFirstReleaseNotes(linked)
       .replace(/^composer config repositories\..*\n/gm, "")
       .replace(/^composer require .*$/gm, (line) => line.replaceAll(":@dev", ""))
       .replace(/\n## Tests\n(?:(?!\n## ).)*/s, "\n");
