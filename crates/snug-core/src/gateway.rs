@@ -67,6 +67,8 @@ pub struct Gateway<S> {
     note: BusyNote,
     /// The places of all sessions in rooms.
     subscriptions: usize,
+    /// Those among them that are not stored yet.
+    unstored: usize,
     /// The events of rooms that have not been applied yet.
     incoming: VecDeque<(RoomName, VecDeque<ToGateway>)>,
     /// The rates of users who have left and may come back.
@@ -116,6 +118,7 @@ impl<S: Store> Gateway<S> {
             join_checks: 0,
             note: BusyNote::new(stored.is_amid_calls),
             subscriptions: 0,
+            unstored: 0,
             incoming: VecDeque::new(),
             departed: BTreeMap::new(),
             next_link: stored.first_link,
@@ -246,7 +249,8 @@ impl<S: Store> Gateway<S> {
 
     fn end_turn(&mut self) {
         let has_links = self.links.opened().next().is_some();
-        let is_busy = (has_links && self.links.are_busy()) || self.join_checks > 0;
+        let is_busy =
+            (has_links && self.links.are_busy()) || self.join_checks > 0 || self.unstored > 0;
         if let Some(is_amid_calls) = self.note.update(is_busy, self.now) {
             self.store.note_calls(is_amid_calls);
         }
@@ -293,7 +297,22 @@ impl<S: Store> Gateway<S> {
     }
 
     fn attach(&mut self, id: ConnectionId) {
-        if let Some(session) = self.sessions.get(&id) {
+        // Room names are stored if they would make the attachment too long.
+        let unstored = self.sessions.get(&id).map(GatewaySession::unstored);
+        if unstored.as_ref().is_some_and(|rooms| !rooms.is_empty())
+            && self
+                .sessions
+                .get(&id)
+                .is_some_and(|session| !session.fits())
+        {
+            for room in unstored.into_iter().flatten() {
+                self.keep_subscription(id, &room);
+            }
+        }
+        if let Some(session) = self.sessions.get_mut(&id) {
+            for subscription in session.rooms.values_mut() {
+                subscription.is_attached = !subscription.is_stored;
+            }
             self.outputs.push_back(Output::Attach {
                 connection: id,
                 attachment: session.attachment(),

@@ -76,20 +76,31 @@ impl<S: Store> Gateway<S> {
             };
             self.rooms.insert(name, room);
         }
+        let is_row: BTreeSet<_> = (stored.iter())
+            .map(|one| (one.member, one.room.clone()))
+            .collect();
+        self.restore_joining(&is_row);
         for one in stored {
             let is_linked = self.rooms.contains_key(&one.room);
             match self.sessions.get_mut(&one.member) {
                 Some(session) if is_linked => {
-                    let subscription = Subscription::restore(&one);
+                    let subscription = Subscription {
+                        is_attached: session.rooms.contains_key(&one.room),
+                        ..Subscription::restore(&one)
+                    };
                     session.rooms.insert(one.room.clone(), subscription);
                     self.subscriptions = self.subscriptions.saturating_add(1);
                     if let Some(room) = self.rooms.get_mut(&one.room) {
                         room.members.insert(one.member);
                     }
                 }
-                Some(_) => {
+                Some(session) => {
+                    let is_attached = session.rooms.remove(&one.room).is_some();
                     self.store.delete_subscription(one.member, &one.room);
                     self.send_left(one.member, &one.room, INTERRUPTED_DELAY_MS_MIN);
+                    if is_attached {
+                        self.attach(one.member);
+                    }
                 }
                 None => {
                     self.store.delete_subscription(one.member, &one.room);
@@ -107,6 +118,31 @@ impl<S: Store> Gateway<S> {
                 self.lose_room(&room);
             } else {
                 self.end_if_unused(&room);
+            }
+        }
+    }
+
+    /// Restores the places in rooms that only the attachments of sessions list: all but those in `stored`.
+    fn restore_joining(&mut self, stored: &BTreeSet<(ConnectionId, RoomName)>) {
+        let joining = self.sessions.iter().flat_map(|(id, session)| {
+            let rooms = session.rooms.keys().cloned();
+            rooms.map(|room| (*id, room))
+        });
+        let joining: Vec<_> = joining.filter(|one| !stored.contains(one)).collect();
+        for (member, name) in joining {
+            match self.rooms.get_mut(&name) {
+                Some(room) => {
+                    room.members.insert(member);
+                    self.subscriptions = self.subscriptions.saturating_add(1);
+                    self.unstored = self.unstored.saturating_add(1);
+                }
+                None => {
+                    if let Some(session) = self.sessions.get_mut(&member) {
+                        session.rooms.remove(&name);
+                    }
+                    self.send_left(member, &name, INTERRUPTED_DELAY_MS_MIN);
+                    self.attach(member);
+                }
             }
         }
     }
@@ -158,14 +194,22 @@ impl<S: Store> Gateway<S> {
         let Some(session) = self.sessions.get_mut(&from) else {
             return Ok(());
         };
+        if !session.rooms.contains_key(&room) {
+            self.unstored = self.unstored.saturating_add(1);
+        }
         let subscription = session.rooms.entry(room.clone()).or_default();
         subscription.joins = subscription.joins.saturating_add(1);
         subscription.has_own_token = has_own_token;
         subscription.unanswered.push(id.clone());
+        let is_stored = subscription.is_stored;
         if let Some(room) = self.rooms.get_mut(&room) {
             room.members.insert(from);
         }
-        self.keep_subscription(from, &room);
+        // A row would have to be committed before the room is called.
+        match is_stored {
+            true => self.keep_subscription(from, &room),
+            false => self.attach(from),
+        }
         let event = ToRoom::Join {
             member: from,
             id,
@@ -210,7 +254,12 @@ impl<S: Store> Gateway<S> {
         };
         let stored = subscription.stored(member, room);
         if self.store.store_subscription(&stored).is_err() {
-            self.lose_room(room);
+            return self.lose_room(room);
+        }
+        if let Some(subscription) = self.subscription_mut(member, room)
+            && !std::mem::replace(&mut subscription.is_stored, true)
+        {
+            self.unstored = self.unstored.saturating_sub(1);
         }
     }
 
@@ -357,7 +406,7 @@ impl<S: Store> Gateway<S> {
         let before = subscription.stored(member, room);
         (subscription.messages, subscription.presence) = class;
         subscription.has_own_token |= has_own_token;
-        if subscription.stored(member, room) != before {
+        if subscription.stored(member, room) != before || !subscription.is_stored {
             self.keep_subscription(member, room);
         }
     }
@@ -374,7 +423,10 @@ impl<S: Store> Gateway<S> {
         // Until the next join is answered, it receives nothing.
         (subscription.messages, subscription.presence) = (false, false);
         if subscription.joins > 0 {
-            return self.keep_subscription(member, room);
+            return match subscription.is_stored {
+                true => self.keep_subscription(member, room),
+                false => self.attach(member),
+            };
         }
         self.remove_subscription(member, room);
         if let Some(room) = self.rooms.get_mut(room) {
@@ -462,8 +514,24 @@ impl<S: Store> Gateway<S> {
         let session = self.sessions.get_mut(&member)?;
         let subscription = session.rooms.remove(room)?;
         self.subscriptions = self.subscriptions.saturating_sub(1);
-        self.store.delete_subscription(member, room);
+        self.delete_subscription(member, room, &subscription);
+        if subscription.is_attached {
+            self.attach(member);
+        }
         Some(subscription.unanswered)
+    }
+
+    fn delete_subscription(
+        &mut self,
+        member: ConnectionId,
+        room: &RoomName,
+        subscription: &Subscription,
+    ) {
+        if subscription.is_stored {
+            self.store.delete_subscription(member, room);
+        } else {
+            self.unstored = self.unstored.saturating_sub(1);
+        }
     }
 
     fn send_left(&mut self, member: ConnectionId, room: &RoomName, within_ms: u64) {
@@ -485,8 +553,8 @@ impl<S: Store> Gateway<S> {
     pub(super) fn leave_all(&mut self, session: &GatewaySession, is_clean: bool) {
         let member = session.socket.id;
         self.subscriptions = self.subscriptions.saturating_sub(session.rooms.len());
-        for name in session.rooms.keys() {
-            self.store.delete_subscription(member, name);
+        for (name, subscription) in &session.rooms {
+            self.delete_subscription(member, name, subscription);
             let leave = ToRoom::Leave { member, is_clean };
             self.send_over(name, leave);
             if let Some(room) = self.rooms.get_mut(name) {

@@ -62,6 +62,10 @@ pub(super) struct Subscription {
     pub(super) presence: bool,
     /// True if it has a token of its own, which the session's does not replace.
     pub(super) has_own_token: bool,
+    /// True if it is in storage. Until the room has answered its first join, it is only in the attachment.
+    pub(super) is_stored: bool,
+    /// True if the last attachment lists it.
+    pub(super) is_attached: bool,
 }
 
 /// The attachment.
@@ -82,6 +86,17 @@ struct Attachment {
     seen: Timestamp,
     errors: Vec<Timestamp>,
     origin: Option<Origin>,
+    /// The rooms that have not answered its first join.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    joining: Vec<Joining>,
+}
+
+/// A place in a room that is not stored yet, in the attachment.
+#[derive(Serialize, Deserialize)]
+struct Joining {
+    room: RoomName,
+    joins: u32,
+    has_own_token: bool,
 }
 
 /// The bytes that an attachment may still grow by: 20 error times of 14 digits, rates, and its framing.
@@ -188,6 +203,7 @@ impl GatewaySession {
             seen: self.socket.seen,
             errors: self.socket.errors.clone(),
             origin: self.socket.origin.clone(),
+            joining: self.joining().collect(),
         };
         serde_json::to_string(&attachment).unwrap_or_default()
     }
@@ -210,7 +226,22 @@ impl GatewaySession {
         session.socket.issued = kept.issued;
         session.socket.errors = kept.errors;
         (session.commands, session.joins) = (kept.commands, kept.joins);
+        session.rooms = kept.joining.into_iter().map(Joining::restore).collect();
         Some(session)
+    }
+
+    fn joining(&self) -> impl Iterator<Item = Joining> {
+        let rooms = self.rooms.iter().filter(|(_, one)| !one.is_stored);
+        rooms.map(|(room, one)| Joining {
+            room: room.clone(),
+            joins: one.joins,
+            has_own_token: one.has_own_token,
+        })
+    }
+
+    /// Returns the rooms that are not stored yet.
+    pub(super) fn unstored(&self) -> Vec<RoomName> {
+        self.joining().map(|one| one.room).collect()
     }
 }
 
@@ -230,6 +261,18 @@ pub(super) fn admission(
         limits: claims.limits,
         options,
         origin,
+    }
+}
+
+impl Joining {
+    fn restore(self) -> (RoomName, Subscription) {
+        let subscription = Subscription {
+            joins: self.joins,
+            has_own_token: self.has_own_token,
+            is_attached: true,
+            ..Subscription::default()
+        };
+        (self.room, subscription)
     }
 }
 
@@ -254,6 +297,8 @@ impl Subscription {
             messages: stored.messages,
             presence: stored.presence,
             has_own_token: stored.has_own_token,
+            is_stored: true,
+            is_attached: false,
         }
     }
 }
@@ -263,7 +308,8 @@ mod tests {
     use super::*;
 
     /// The attachments of every version so far.
-    const EARLIER: [&str; 1] = [
+    const EARLIER: [&str; 2] = [
+        r#"{"session":1,"id":"0000000000000007","user":"ann","info":{"name":"Ann"},"grants":{"receive publish":["team:*"]},"limits":{"messages_per_second":5,"message_bytes":null},"expires":1800003600000,"issued":1800000000000,"lines":true,"commands":{"full_at_us":1},"joins":{"full_at_us":2},"seen":1800000000000,"errors":[1800000000000],"origin":"https://a.example","joining":[{"room":"team:7","joins":1,"has_own_token":false}]}"#,
         r#"{"session":1,"id":"0000000000000007","user":"ann","info":{"name":"Ann"},"grants":{"receive publish":["team:*"]},"limits":{"messages_per_second":5,"message_bytes":null},"expires":1800003600000,"issued":1800000000000,"lines":true,"commands":{"full_at_us":1},"joins":{"full_at_us":2},"seen":1800000000000,"errors":[1800000000000],"origin":"https://a.example"}"#,
     ];
 

@@ -8,9 +8,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use snug_core::{ConnectionId, GatewayName, RoomName};
+use snug_core::{ConnectionId, GatewayName, RoomName, limits::ATTACHMENT_BYTES_MAX};
 
-use super::world::{Fate, World};
+use super::world::{Fate, World, claims};
 
 /// The rooms and gateways of the simulation.
 const ROOMS: [&str; 3] = ["a", "b", "c"];
@@ -537,4 +537,58 @@ fn a_gateway_that_crashes_leaves_no_member_for_longer_than_a_minute_and_the_grac
     world.loses_gateway(&GatewayName::new("g1"), true);
     world.pass_ms(60_000 + 5_000);
     assert!(world.members("a").is_empty());
+}
+
+#[test]
+fn a_join_is_stored_once_its_room_has_answered() {
+    let mut world = World::new(|rules| rules.window_ms_max = 0);
+    let g1 = GatewayName::new("g1");
+    let ann = world.connects("g1", "ann");
+    let rows = |world: &World| world.gateways[&g1].store().subscriptions.len();
+    world.sends(ann, json!({ "type": "join", "room": "a" }));
+    assert_eq!(rows(&world), 0);
+    assert!(world.clients[&ann].attachment.contains(r#""room":"a""#));
+    world.settles();
+    assert_eq!(rows(&world), 1);
+    // The attachment may still list the room, but not once the session has left it.
+    world.sends(ann, json!({ "type": "leave", "room": "a" }));
+    world.settles();
+    assert_eq!(rows(&world), 0);
+    assert!(!world.clients[&ann].attachment.contains("joining"));
+}
+
+#[test]
+fn a_session_learns_of_a_join_that_was_lost_with_its_gateway() {
+    let mut world = World::new(|rules| rules.window_ms_max = 0);
+    let ann = world.connects("g1", "ann");
+    world.sends(ann, json!({ "type": "join", "room": "a" }));
+    world.received(ann);
+    world.loses_gateway(&GatewayName::new("g1"), false);
+    world.settles();
+    let left = json!({ "type": "left", "room": "a", "code": 4005 });
+    world.receives(ann, &[left]);
+    assert!(!world.clients[&ann].attachment.contains("joining"));
+    world.pass_ms(10_000);
+    assert!(world.members("a").is_empty());
+    world.sends(ann, json!({ "type": "join", "room": "a" }));
+    world.receives(ann, &[json!({ "type": "welcome", "count": 1 })]);
+}
+
+#[test]
+fn joins_that_do_not_fit_the_attachment_are_stored_at_once() {
+    let mut world = World::new(|rules| rules.window_ms_max = 0);
+    let patterns = (0..770).map(|number| format!("pattern {number:08}"));
+    let rooms: Vec<_> = patterns.chain(["*".into()]).collect();
+    let ann = world.connects_with("g1", claims("ann", json!(rooms)));
+    for number in 0..60 {
+        let room = format!("{number:064}");
+        world.sends(ann, json!({ "type": "join", "room": room }));
+    }
+    let gateway = world.gateways.values().next().unwrap();
+    let rows = gateway.store().subscriptions.len();
+    assert!(rows > 0 && rows < 60, "{rows}");
+    assert!(world.clients[&ann].attachment.len() <= ATTACHMENT_BYTES_MAX);
+    world.settles();
+    let gateway = world.gateways.values().next().unwrap();
+    assert_eq!(gateway.store().subscriptions.len(), 60);
 }
