@@ -44,6 +44,15 @@ async function call(request: Request, env: Env): Promise<unknown> {
     case "/publish": return lobby.publish([{ data: 1 }, { data: 2, user: "bob" }]);
     case "/history": return lobby.history({ limit: 2 });
     case "/members": return lobby.members();
+    case "/change": {
+      await lobby.publish({ data: "a" });
+      await lobby.edit(1, "b", { ifVersion: 1 });
+      await lobby.append(1, "c");
+      const [before] = (await lobby.history()).messages;
+      const { version } = await lobby.delete(1);
+      const [after] = (await lobby.history()).messages;
+      return { data: before?.data, version, deleted: after?.deleted };
+    }
     case "/kick": return lobby.kick("ann", { reason: "off topic" });
     case "/status": return lobby.status();
     case "/erase": return lobby.erase();
@@ -259,6 +268,8 @@ describe("snug-worker", { timeout: 60_000 }, () => {
     expect(await call("/status")).toMatchObject({ room: "lobby", offset: 2, messages: 2 });
     expect(await call("/several")).toMatchObject([{ room: "lobby" }, { room: "news" }]);
     expect(await call("/too-large")).toEqual({ name: "SnugApiError", code: "too_large" });
+    expect(await call("/erase")).toMatchObject({ closed: 0 });
+    expect(await call("/change")).toMatchObject({ data: "bc", version: 4, deleted: true });
     expect(await call("/erase")).toMatchObject({ closed: 0 });
     expect(await call("/status")).toMatchObject({ messages: 0 });
   });

@@ -2,8 +2,11 @@
 
 import {
   type BanOptions,
+  type ChangeOptions,
+  type ChangeResponse,
   type Closed,
   type DeadEventsPage,
+  type DeleteOptions,
   type EndTokensOptions,
   type HistoryPage,
   type Json,
@@ -104,6 +107,21 @@ export class RoomApi {
     options?: RequestOptions,
   ): Promise<PublishResponse | (Published & { epoch: string })> {
     return this.#api.publish(this.name, messages as NewMessage, options);
+  }
+
+  /** Replaces the data of a stored message. */
+  edit(offset: number, data: unknown, options?: ChangeOptions): Promise<ChangeResponse> {
+    return this.#api.edit(this.name, offset, data, options);
+  }
+
+  /** Appends text to a stored message: to a string, or to the `text` of an object. */
+  append(offset: number, text: string, options?: ChangeOptions): Promise<ChangeResponse> {
+    return this.#api.append(this.name, offset, text, options);
+  }
+
+  /** Deletes the data of a stored message for good. */
+  delete(offset: number, options?: DeleteOptions): Promise<ChangeResponse> {
+    return this.#api.delete(this.name, offset, options);
   }
 
   /** Reads a page of stored messages. */
