@@ -63,7 +63,7 @@ async function checkSettings(args) {
   const [config, env, name] = [text(values.config), text(values.env), text(values.name)];
   // Imported here, because a fresh clone has no packages before the build.
   const { unstable_readConfig: readConfig } = await import("wrangler");
-  const { vars, services, compatibility_date: date = "" } = readConfig({ config, env });
+  const { vars, services, durable_objects, compatibility_date: date = "" } = readConfig({ config, env });
   const given = /** @type {string[]} */ (values.var).map((one) => one.split(/:(.*)/s));
   const names =
     secretNames({ config, env, name }) ?? Object.keys(STAND_INS).filter((one) => /SECRET/.test(one));
@@ -71,7 +71,10 @@ async function checkSettings(args) {
   const error = await settingsError(
     { ...Object.fromEntries(secrets), ...vars, ...Object.fromEntries(given) },
     date,
-    /** @type {{ binding: string }[]} */ (services ?? []).map(({ binding }) => binding),
+    {
+      services: /** @type {{ binding: string }[]} */ (services ?? []).map(({ binding }) => binding),
+      objects: /** @type {{ name: string }[]} */ (durable_objects.bindings).map(({ name }) => name),
+    },
   );
   if (!error) return;
   throw new Failure(

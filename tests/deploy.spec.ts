@@ -83,6 +83,21 @@ describe("`npm run deploy`", { timeout: 120_000 }, () => {
     expect(output).toContain("snug: AUTH and AUTH_URL are both set: keep one of them");
   });
 
+  it("deploys nothing to an environment without bindings of its own", async () => {
+    secrets = ["JWT_SECRET"];
+    const folder = mkdtempSync(`${root}target/deploy-`);
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const config = `${folder}/wrangler.toml`;
+    writeFileSync(
+      config,
+      `${readFileSync(`${root}wrangler.toml`, "utf8")}\n[env.staging]\nname = "staging"\n`,
+    );
+    const { code, output, requests } = await deploy("--config", config, "--env", "staging");
+    expect(output).toContain("snug: ROOMS is missing: add the Durable Object binding");
+    expect(code).toBe(1);
+    expect(requests).toEqual([expect.stringMatching(/\/secrets$/)]);
+  });
+
   it("goes on to deploy if the settings and the names of the secrets are valid", async () => {
     secrets = ["JWT_SECRET", "WEBHOOK_SECRET"];
     const { output, requests } = await deploy("--var", "WEBHOOK_URL:https://app.example/hooks");

@@ -4,13 +4,13 @@ import { readFileSync } from "node:fs";
 import { inRoot } from "./paths.mjs";
 
 /**
- * Returns what is wrong with the settings, or undefined if nothing is.
+ * Returns what is wrong with the settings and the bindings, or undefined if nothing is.
  * @param {Record<string, unknown>} settings
  * @param {string} compatibilityDate
- * @param {string[]} services The names of the service bindings.
+ * @param {{ services: string[], objects: string[] }} bindings their names: of services, and of Durable Objects
  * @returns {Promise<string | undefined>}
  */
-export async function settingsError(settings, compatibilityDate, services) {
+export async function settingsError(settings, compatibilityDate, { services, objects }) {
   const { Miniflare } = await import("miniflare");
   const file = (/** @type {string} */ name) => readFileSync(inRoot("build", name));
   const env = Object.fromEntries(
@@ -34,10 +34,13 @@ export async function settingsError(settings, compatibilityDate, services) {
               "index_bg.wasm": { type: "wasm", contents: new Uint8Array(file("index_bg.wasm")) },
             },
           },
-          // The settings are read without a call of these Workers.
+          // The settings are read without a call of these Workers and objects.
           env: {
             ...env,
             ...Object.fromEntries(services.map((name) => [name, { type: "worker", worker: "snug" }])),
+            ...Object.fromEntries(
+              objects.map((name) => [name, { type: "durable-object", worker: "snug", exportName: "Room" }]),
+            ),
           },
           exports: { Room: { type: "durable-object", storage: "sqlite" } },
         },
