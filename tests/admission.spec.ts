@@ -294,8 +294,12 @@ describe("rejected join requests, with and without Upgrade", () => {
 
 describe("accepted join requests", () => {
   it.each<[unknown, string, string[]]>([
-    [["lobby:1"], "lobby:1", ["receive", "publish", "signal", "presence", "history"]],
-    [["team:7:*"], "team:7:general", ["receive", "publish", "signal", "presence", "history"]],
+    [["lobby:1"], "lobby:1", ["receive", "publish", "signal", "presence", "history", "edit", "delete"]],
+    [
+      ["team:7:*"],
+      "team:7:general",
+      ["receive", "publish", "signal", "presence", "history", "edit", "delete"],
+    ],
     [
       { "*": ["receive", "publish"], "team:8:*": ["history", "moderate", "serve"] },
       "team:8:x",
@@ -340,7 +344,7 @@ describe("accepted join requests", () => {
       room,
       connection: expect.any(String),
       user: "ann",
-      can: ["receive", "publish", "signal", "presence", "history"],
+      can: ["receive", "publish", "signal", "presence", "history", "edit", "delete"],
       epoch: expect.stringMatching(/./),
       offset: 0,
       recovered: null,

@@ -399,7 +399,7 @@ it.each([
   expect(headers.allow).toBe(allowed);
 });
 
-it.each(["/v1", "/v1/rooms", "/v1/rooms/a/messages/1", "/v1/publish/x", "/v2/publish"])(
+it.each(["/v1", "/v1/rooms", "/v1/rooms/a/messages/1/edit", "/v1/publish/x", "/v2/publish"])(
   "returns 404 for %s",
   async (path) => {
     await problem(404, "not_found", send("GET", path));

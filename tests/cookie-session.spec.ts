@@ -82,7 +82,7 @@ describe.skipIf(!hasPhp)("a PHP application with sessions", () => {
     const { welcome } = await connect(worker, "user:ann", withCookie(cookie));
     const info = { name: "安 🦀" };
     expect(welcome).toMatchObject({ user: "ann", room: "user:ann", members: [{ user: "ann", info }] });
-    expect(welcome.can).toEqual(["receive", "publish", "signal", "presence", "history"]);
+    expect(welcome.can).toEqual(["receive", "publish", "signal", "presence", "history", "edit", "delete"]);
     expect(welcome.expires).toBeGreaterThanOrEqual(first * 1000);
     expect(welcome.expires).toBeLessThanOrEqual(inSeconds(LIFE_SECONDS) * 1000);
   });

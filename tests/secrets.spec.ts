@@ -494,6 +494,9 @@ describe("a room returns errors", () => {
     expect((await bob.requestError({ type: "publish", data: 1 })).code).toBe("forbidden");
     await ann.request({ type: "publish", data: PUBLISHED });
     expect((await bob.next("message")).data).toBe(PUBLISHED);
+    const edit = { type: "edit", data: PUBLISHED };
+    expect((await ann.requestError({ ...edit, of: 99 })).code).toBe("not_found");
+    expect((await ann.requestError({ ...edit, of: 1, if_version: 9 })).code).toBe("conflict");
     await ann.request({ type: "refresh", token: await secretToken() });
     await ann.request({ type: "refresh", token: await providedToken() });
   });
@@ -588,13 +591,30 @@ describe("a room closes", () => {
 
 describe("the back end", () => {
   /** Sends an HTTP API request with a token, and with secrets in unexpected places. */
-  async function call(at: Worker, method: string, path: string, body?: string, claims: Claims = {}) {
+  async function call(
+    at: Worker,
+    method: string,
+    path: string,
+    body?: string,
+    claims: Claims = {},
+    more: Record<string, string> = {},
+  ) {
     const jwt = await secretToken({ rooms: { "*": ["serve", "moderate", "history"] }, ...claims });
-    const { headers = {} } = withSecrets({ headers: { Authorization: `Bearer ${jwt}` } });
+    const { headers = {} } = withSecrets({ headers: { Authorization: `Bearer ${jwt}`, ...more } });
     const length = body === undefined ? {} : { "Content-Length": Buffer.byteLength(body) };
     return httpRequest(`${at.origin}${path}`, { ...headers, ...length }, method, body);
   }
   const code = ({ body }: { body: string }) => JSON.parse(body).code;
+
+  it("returns refusals for changes of messages", async () => {
+    const path = `/v1/rooms/${newRoom()}/messages`;
+    expect((await call(main, "POST", path, JSON.stringify({ data: [POSTED] }))).status).toBe(201);
+    const edit = JSON.stringify({ data: POSTED });
+    expect(code(await call(main, "PATCH", `${path}/99`, edit))).toBe("not_found");
+    expect(code(await call(main, "PATCH", `${path}/1`, edit, {}, { "If-Match": '"9"' }))).toBe("conflict");
+    const append = JSON.stringify({ text: POSTED });
+    expect(code(await call(main, "POST", `${path}/1/append`, append))).toBe("not_appendable");
+  });
 
   it("the back end receives webhooks, whatever it responds", async () => {
     const served = await start({ WEBHOOK_URL, WEBHOOK_SECRET, WEBHOOK_EVENTS: "*", JWKS_URL: undefined });
