@@ -41,7 +41,7 @@ export const currentUser = async () => (await cookies()).get("user")?.value;
 \`\`\`
 `;
 
-describe.skipIf(!hasRegistry)("the quick start", { timeout: 240_000 }, () => {
+describe.skipIf(!hasRegistry)("the quick start", { timeout: 480_000 }, () => {
   let registry: Registry;
   let browser: Browser | undefined;
   beforeAll(async () => {
