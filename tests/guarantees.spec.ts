@@ -67,7 +67,7 @@ guarantee(1, "`welcome` comes first; then, when resuming", async (connect) => {
   await Promise.all(published);
 });
 
-guarantee(2, "All members receive the same messages in the same order", async (connect) => {
+guarantee(2, "All members receive the same messages and changes in the same order", async (connect) => {
   const room = newRoom();
   const clients = await Promise.all(["ann", "bob", "cho"].map((user) => connect(worker, room, { user })));
   for (const [writer, client] of clients.entries()) {

@@ -52,7 +52,12 @@ it("after a restart, a member can return within the grace period without an anno
   expect(await ann.drain()).toEqual([]);
 });
 
+const TO_VERSION_10 = `
+  DROP TABLE changed_messages;
+  UPDATE meta SET value = '10' WHERE key = 'schema';
+`;
 const TO_VERSION_9 = `
+  ${TO_VERSION_10}
   DROP TABLE links;
   DROP TABLE members;
   UPDATE meta SET value = '9' WHERE key = 'schema';
@@ -109,6 +114,7 @@ const TO_VERSION_1 = `
 `;
 
 it.each([
+  { version: 10, sql: TO_VERSION_10 },
   { version: 9, sql: TO_VERSION_9 },
   { version: 8, sql: TO_VERSION_8 },
   { version: 7, sql: TO_VERSION_7 },
@@ -137,6 +143,8 @@ it.each([
   expect(await offsets()).toEqual([2, 3]);
   expect((await ann.request({ type: "publish", data: long, key: "k" })).offset).toBe(4);
   expect(await offsets()).toEqual([3, 4]);
+  expect(await ann.request({ type: "edit", of: 4, data: "new" })).toMatchObject({ offset: 5, version: 2 });
+  expect((await ann.request({ type: "history" })).messages.at(-1)).toMatchObject({ data: "new" });
 });
 
 it("dead events stored with schema version 8 can be read", async () => {
