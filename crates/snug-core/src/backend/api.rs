@@ -3,6 +3,8 @@
 //! The Worker turns an HTTP request into an [`ApiRequest`] and passes it to the room's object along
 //! with the body. [`crate::Room`] handles it like a command.
 
+mod change;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +24,6 @@ use crate::{
         REASON_BYTES_MAX, UNKNOWN_NAME_CHARS_MAX,
     },
     protocol::{
-        change::{Change, ChangeAction},
         command::{BAN_TOO_LONG, EVENT_TOO_LONG, KEY_OUT_OF_BOUNDS, REASON_TOO_LONG},
         json,
         page::{LIMIT_OUT_OF_BOUNDS, PageRequest},
@@ -30,6 +31,8 @@ use crate::{
     },
     reply::{HistoryPage, MemberList, Reply, RoomStatus, WebhookCounts},
 };
+
+pub use self::change::{ChangeRequest, RequestedAction, read_change_body};
 
 /// Identifies an API request while it waits for its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,37 +100,6 @@ pub enum ApiOperation {
         after: u64,
         /// The most events.
         limit: u32,
-    },
-}
-
-/// A request to change a message, without its body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChangeRequest {
-    /// The offset of the message.
-    pub message: Offset,
-    /// The action.
-    pub action: RequestedAction,
-    /// The version that the message must have.
-    #[serde(default)]
-    pub if_version: Option<u64>,
-}
-
-/// See [`ChangeRequest`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RequestedAction {
-    /// Replace the content.
-    Edit,
-    /// Append to the content.
-    Append,
-    /// Take the content away.
-    Delete {
-        /// The reason, for the members.
-        reason: Option<String>,
-        /// The user who deletes it; the token's user if absent.
-        user: Option<UserId>,
-        /// The idempotency key.
-        #[serde(default)]
-        key: Option<String>,
     },
 }
 
@@ -402,7 +374,6 @@ impl ApiOperation {
 
 const BAD_AUTHOR: &str = "'user' must be a user id of 1 to 128 bytes";
 const BAD_IF_MATCH: &str = "'If-Match' must be a message's version";
-const NOT_A_CHANGE: &str = "The body must be an object with 'data', for an edit, or 'text', for an append, and, optionally, 'key' and 'user'";
 
 const ISSUED_BEFORE_ALONE: Refusal = Refusal::BadRequest(
     "'issued_before' needs 'ban_seconds', 1 or more: the longest life of a token",
@@ -467,68 +438,6 @@ pub struct NewMessage<'a> {
     /// The time that the message gets; the time of the request if absent.
     #[serde(default, deserialize_with = "json::optional_whole")]
     pub time: Option<Timestamp>,
-}
-
-/// Reads the body of a request that changes a message. Returns the change, and the user who makes it if that
-/// is not the caller.
-///
-/// # Errors
-///
-/// `bad_request` or `too_large`.
-pub fn read_change_body<'a>(
-    request: &ChangeRequest,
-    body: &'a str,
-    message_bytes_max: usize,
-) -> Result<(Change<'a>, Option<UserId>), Refusal> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Body<'a> {
-        #[serde(borrow, default, deserialize_with = "json::some_raw")]
-        data: Option<&'a RawValue>,
-        #[serde(borrow)]
-        text: Option<Cow<'a, str>>,
-        #[serde(borrow)]
-        key: Option<Cow<'a, str>>,
-        user: Option<UserId>,
-    }
-    let change = |action, key| Change {
-        of: request.message,
-        action,
-        if_version: request.if_version,
-        key,
-    };
-    if let RequestedAction::Delete { reason, user, key } = &request.action {
-        let reason = reason.clone().map(Cow::Owned);
-        let key = key.clone().map(Cow::Owned);
-        return Ok((change(ChangeAction::Delete { reason }, key), user.clone()));
-    }
-    let body = json::without_bom(body);
-    if body.len() > message_bytes_max {
-        return Err(MESSAGE_TOO_LONG);
-    }
-    let whole: &RawValue = serde_json::from_str(body).map_err(|_| NOT_JSON)?;
-    if !json::is_object(whole) {
-        return Err(Refusal::BadRequest(NOT_A_CHANGE));
-    }
-    if !json::is_readable(body) {
-        return Err(UNREADABLE);
-    }
-    let fields: Body<'_> = serde_json::from_str(whole.get()).map_err(|_| {
-        let unknown = json::unknown_field(whole.get(), &["data", "text", "key", "user"]);
-        unknown.map_or(Refusal::BadRequest(NOT_A_CHANGE), |name| {
-            unknown_field(&name, "a change has 'data' or 'text', 'key' and 'user'")
-        })
-    })?;
-    let is_key = |key: &Cow<'_, str>| (1..=KEY_BYTES_MAX).contains(&key.len());
-    if !fields.key.as_ref().is_none_or(is_key) {
-        return Err(Refusal::BadRequest(KEY_OUT_OF_BOUNDS));
-    }
-    let action = match (&request.action, fields.data, fields.text) {
-        (RequestedAction::Edit, Some(data), None) => ChangeAction::Edit(Cow::Borrowed(data)),
-        (RequestedAction::Append, None, Some(text)) => ChangeAction::Append(text),
-        _ => return Err(Refusal::BadRequest(NOT_A_CHANGE)),
-    };
-    Ok((change(action, fields.key), fields.user))
 }
 
 /// The refusal of a body longer than [`FRAME_BYTES_MAX`].
