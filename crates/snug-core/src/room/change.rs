@@ -25,7 +25,6 @@ use crate::{
     storage::{
         changed::{Appendable, emptied, without_data},
         entry::StoredEntry,
-        idempotency::StoredKey,
         store::{StorageFault, Store},
     },
 };
@@ -34,7 +33,7 @@ const NOT_READABLE: &str = "the message could not be read";
 const NOT_APPENDABLE: &str = "text can be appended only to a message whose data is a string, or an object with a string 'text'";
 const TOO_LONG: &str = "the message with the appended text would exceed the size limit";
 
-/// A change whose message is known, and which its author may make.
+/// A change that its author may make, of a message that has been found.
 #[derive(Debug)]
 pub(super) struct PlannedChange {
     stored: Stored,
@@ -314,15 +313,7 @@ impl<S: Store> Room<S> {
     /// Adds a change to the draft, which the next flush stores and sends.
     fn draft_change(&mut self, author: &Author, change: &Change<'_>, planned: PlannedChange) {
         let PlannedChange { stored, step } = planned;
-        let key = change.key.as_deref().map(|key| StoredKey {
-            user: author.user.clone(),
-            key: key.into(),
-            stored,
-        });
-        if let Some(key) = &key {
-            let floor = self.key_floor();
-            self.messages.remember_key(key.clone(), floor);
-        }
+        let key = self.remember_key(author, change.key.as_deref(), stored);
         match step {
             Step::New(pending) => {
                 self.outbox

@@ -244,15 +244,7 @@ impl<S: Store> Room<S> {
             };
             Push::Message(message).to_line()
         };
-        let key = publication.key.as_deref().map(|key| StoredKey {
-            user: author.user.clone(),
-            key: key.into(),
-            stored,
-        });
-        if let Some(key) = &key {
-            let floor = self.key_floor();
-            self.messages.remember_key(key.clone(), floor);
-        }
+        let key = self.remember_key(author, publication.key.as_deref(), stored);
         let own = key.as_ref().and_then(|key| {
             let of_author = self.own_receivers(author);
             (!of_author.is_empty()).then(|| (of_author, line_with(Some(&key.key))))
@@ -261,6 +253,23 @@ impl<S: Store> Room<S> {
             .push_message(stored, &line_with(None), author.except, key, own);
         self.outbox
             .close_changes_of(&author.user, author.connection);
+    }
+
+    /// Remembers the key of a message or change that is about to be stored, and returns it.
+    pub(super) fn remember_key(
+        &mut self,
+        author: &Author,
+        key: Option<&str>,
+        stored: Stored,
+    ) -> Option<StoredKey> {
+        let key = StoredKey {
+            user: author.user.clone(),
+            key: key?.into(),
+            stored,
+        };
+        let floor = self.key_floor();
+        self.messages.remember_key(key.clone(), floor);
+        Some(key)
     }
 
     /// Returns the author's connections, except one that does not receive its own messages. Which of them

@@ -137,7 +137,7 @@ impl Draft {
         self.changes.iter().rev().find(|one| one.of == message)
     }
 
-    /// Adds a message, and returns where it stands in the body.
+    /// Adds a message, and returns its range in the body.
     pub(super) fn push_message(
         &mut self,
         at: Stored,
@@ -231,7 +231,7 @@ impl PendingChange {
         }
     }
 
-    /// Returns the bytes that it adds to what is stored of the message.
+    /// Returns the bytes by which the stored message grows.
     pub(super) fn bytes(&self) -> usize {
         match &self.action {
             PendingAction::Edit(data) => data.get().len(),
