@@ -5,18 +5,23 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{MESSAGE_TOO_LONG, NOT_JSON, UNREADABLE, unknown_field};
+use super::{
+    ApiOperation, MESSAGE_TOO_LONG, NOT_JSON, UNREADABLE, check_no_options, read_user,
+    unknown_field, unknown_option,
+};
 use crate::{
+    auth::parse_integer,
     ids::{Offset, UserId},
-    limits::KEY_BYTES_MAX,
+    limits::{KEY_BYTES_MAX, REASON_BYTES_MAX},
     protocol::{
         change::{Change, ChangeAction},
-        command::KEY_OUT_OF_BOUNDS,
+        command::{KEY_OUT_OF_BOUNDS, REASON_TOO_LONG},
         json,
         refusal::Refusal,
     },
 };
 
+const BAD_IF_MATCH: &str = "'If-Match' must be a message's version";
 const NOT_A_CHANGE: &str = "The body must be an object with 'data', for an edit, or 'text', for an append, and, optionally, 'key' and 'user'";
 
 /// A request to change a message, without its body.
@@ -48,6 +53,70 @@ pub enum RequestedAction {
         #[serde(default)]
         key: Option<String>,
     },
+}
+
+impl ApiOperation {
+    /// Reads a request to edit a message, or to append to it. `if_match` is the header of that name.
+    ///
+    /// # Errors
+    ///
+    /// `bad_request` if the offset, the header or the query is invalid; `not_found` if no message can have the
+    /// offset.
+    pub fn change(
+        message: &str,
+        action: RequestedAction,
+        if_match: Option<&str>,
+        query: &str,
+    ) -> Result<Self, Refusal> {
+        check_no_options(query)?;
+        Self::change_of(message, action, if_match)
+    }
+
+    /// Reads a request to delete a message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::change`].
+    pub fn delete(message: &str, if_match: Option<&str>, query: &str) -> Result<Self, Refusal> {
+        let (mut reason, mut user, mut key) = (None, None, None);
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "reason" if value.len() > REASON_BYTES_MAX => {
+                    return Err(Refusal::BadRequest(REASON_TOO_LONG));
+                }
+                "reason" => reason = Some(value.into_owned()),
+                "user" => user = Some(read_user(&value)?),
+                "key" if !(1..=KEY_BYTES_MAX).contains(&value.len()) => {
+                    return Err(Refusal::BadRequest(KEY_OUT_OF_BOUNDS));
+                }
+                "key" => key = Some(value.into_owned()),
+                _ => return Err(unknown_option(&name, "'key', 'reason' and 'user'")),
+            }
+        }
+        let action = RequestedAction::Delete { reason, user, key };
+        Self::change_of(message, action, if_match)
+    }
+
+    fn change_of(
+        message: &str,
+        action: RequestedAction,
+        if_match: Option<&str>,
+    ) -> Result<Self, Refusal> {
+        let message = parse_integer(message, "The message's offset must be a whole number")?;
+        let version = |text: &str| {
+            let quoted = text.trim().strip_prefix('"');
+            let number = quoted.and_then(|rest| rest.strip_suffix('"'));
+            number.unwrap_or(text.trim()).parse().ok()
+        };
+        let if_version = if_match
+            .map(|text| version(text).ok_or(Refusal::BadRequest(BAD_IF_MATCH)))
+            .transpose()?;
+        Ok(Self::Change(ChangeRequest {
+            message: Offset(message),
+            action,
+            if_version,
+        }))
+    }
 }
 
 /// Reads the body of a request that changes a message. Returns the change, and the user whom the request names as
