@@ -2,6 +2,7 @@
 
 mod delivery;
 mod draft;
+mod pending;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +19,10 @@ use crate::{
     storage::idempotency::StoredKey,
 };
 
-pub(super) use self::draft::{Draft, PendingAction, PendingChange, Taken, Texts};
+pub(super) use self::{
+    draft::{Draft, Taken, Texts},
+    pending::{PendingAction, PendingChange},
+};
 
 /// The lines that the next flush sends.
 #[derive(Debug, Default)]
