@@ -8,10 +8,12 @@ mod close;
 mod commands;
 mod fault;
 pub mod io;
+mod lines;
 mod links;
 pub mod placement;
 mod session;
 pub mod store;
+mod subscriptions;
 mod timers;
 mod tokens;
 
