@@ -140,6 +140,7 @@ impl Client {
         let frame = self.protocol.publish(
             &place.room.name,
             &payload,
+            self.layout.form,
             self.layout.bytes,
             self.layout.acks,
         );

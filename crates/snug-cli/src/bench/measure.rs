@@ -91,7 +91,7 @@ fn settings(workload: Workload, row: Row, credentials: &Credentials) -> Value {
         // Clients send no pings.
         settings["IDLE_TIMEOUT_MS"] = 3_600_000.into();
         settings["MESSAGE_BYTES_MAX"] = (1 << 20).into();
-        if let Workload::CountRows { .. } = workload {
+        if let Workload::CountRows { .. } | Workload::Stream { .. } = workload {
             settings["HISTORY_MESSAGES_MAX"] = 100_000_000.into();
             settings["HISTORY_BYTES_MAX"] = (1_u64 << 40).into();
         }

@@ -1,11 +1,14 @@
-//! The payload of a message, by which each delivered copy is recognized.
+//! The payload of a message or of an appended text, by which each delivered copy is recognized.
 
 use std::{fmt::Write, sync::LazyLock};
 
-use memchr::memmem::Finder;
+use memchr::{memchr_iter, memmem::Finder};
 
-/// The beginning of every payload. No server writes it by itself.
+/// The beginning of every payload that is an object. No server writes it by itself.
 static START: LazyLock<Finder> = LazyLock::new(|| Finder::new(br#"{"sender":"#));
+
+/// The beginning of every payload that is a text. Snug does not write it by itself, either.
+const TEXT_START: u8 = b'<';
 
 /// The sender of a message, its room and number, and the time when it was due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +43,41 @@ impl Payload {
         out.push_str(end);
     }
 
-    /// Finds the first payload in a text.
+    /// Writes a text that needs no escapes in JSON, padded to this many bytes.
+    pub fn write_text(&self, bytes: usize, out: &mut String) {
+        let Self {
+            sender,
+            room,
+            number,
+            due,
+        } = self;
+        let start = out.len();
+        // Writing to a String does not fail.
+        let _ = write!(out, "<{sender}:{room}:{number}:{due}>");
+        let filler = bytes.saturating_sub(out.len() - start);
+        out.extend(std::iter::repeat_n('x', filler));
+    }
+
+    /// Finds all payloads that are texts: several if texts were appended together.
+    pub fn find_texts(text: &[u8]) -> impl Iterator<Item = Self> {
+        memchr_iter(TEXT_START, text).filter_map(|start| {
+            let mut rest = &text[start + 1..];
+            let mut next = |after: u8| {
+                let (number, tail) = leading_number(rest)?;
+                let (first, tail) = tail.split_first()?;
+                rest = tail;
+                (*first == after).then_some(number)
+            };
+            Some(Self {
+                sender: u32::try_from(next(b':')?).ok()?,
+                room: u32::try_from(next(b':')?).ok()?,
+                number: u32::try_from(next(b':')?).ok()?,
+                due: next(b'>')?,
+            })
+        })
+    }
+
+    /// Finds the first payload in a text that is an object.
     pub fn find(text: &[u8]) -> Option<Self> {
         let start = START.find(text)?;
         let mut rest = &text[start + START.needle().len()..];
@@ -98,6 +135,22 @@ mod tests {
         let mut text = String::new();
         STAMP.write(0, &mut text);
         assert_eq!(Payload::find(text.as_bytes()), Some(STAMP));
+    }
+
+    #[test]
+    fn finds_all_texts_that_were_appended_together() {
+        let mut text = String::from(r#"{"type":"change","text":""#);
+        STAMP.write_text(40, &mut text);
+        let next = Payload {
+            number: 18,
+            ..STAMP
+        };
+        next.write_text(40, &mut text);
+        text.push_str(r#""}"#);
+        let found: Vec<_> = Payload::find_texts(text.as_bytes()).collect();
+        assert_eq!(found, [STAMP, next]);
+        assert_eq!(text.len(), r#"{"type":"change","text":""}"#.len() + 80);
+        assert_eq!(Payload::find_texts(b"<1:2><1:2:3:4").count(), 0);
     }
 
     #[test]

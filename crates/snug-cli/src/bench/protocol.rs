@@ -23,6 +23,17 @@ pub enum ServerProtocol {
     SocketIo,
 }
 
+/// The form in which a sender's payloads reach the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Each is a message with an object.
+    Objects,
+    /// Each is a message with a text. Only Snug has it.
+    Texts,
+    /// The first is a message with a text, to which the others are appended. Only Snug has it.
+    Appends,
+}
+
 /// An event in a frame from the server.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ServerEvent {
@@ -72,12 +83,24 @@ impl ServerProtocol {
         self.has_many_rooms().then(join)
     }
 
-    /// Returns the frame that publishes a message of `bytes` in a room. `ack` requests an ack.
-    pub fn publish(self, room: &str, payload: &Payload, bytes: usize, ack: bool) -> String {
+    /// Returns the frame that publishes or appends `bytes` in a room. `ack` requests an ack.
+    pub fn publish(
+        self,
+        room: &str,
+        payload: &Payload,
+        form: Form,
+        bytes: usize,
+        ack: bool,
+    ) -> String {
         let mut frame = String::with_capacity(bytes + 64);
         match self {
             Self::Snug | Self::SnugGateway => {
-                frame.push_str(r#"{"type":"publish","#);
+                // The first message of the room has the offset 1.
+                let appends = form == Form::Appends && payload.number > 1;
+                frame.push_str(match appends {
+                    true => r#"{"type":"append","of":1,"#,
+                    false => r#"{"type":"publish","#,
+                });
                 if self.has_many_rooms() {
                     let _ = write!(frame, r#""room":"{room}","#);
                 }
@@ -85,8 +108,14 @@ impl ServerProtocol {
                     // Writing to a String does not fail.
                     let _ = write!(frame, r#""id":{},"#, payload.number);
                 }
-                frame.push_str(r#""data":"#);
-                payload.write(bytes, &mut frame);
+                frame.push_str(if appends { r#""text":"# } else { r#""data":"# });
+                if form == Form::Objects {
+                    payload.write(bytes, &mut frame);
+                } else {
+                    frame.push('"');
+                    payload.write_text(bytes, &mut frame);
+                    frame.push('"');
+                }
                 frame.push('}');
             }
             Self::Plain | Self::PartyServer => payload.write(bytes, &mut frame),
@@ -102,7 +131,11 @@ impl ServerProtocol {
     /// Calls `on_event` with each event in a frame.
     pub fn read(self, frame: &[u8], mut on_event: impl FnMut(ServerEvent)) {
         match self {
-            Self::Snug | Self::SnugGateway => lines(frame).filter_map(snug).for_each(on_event),
+            Self::Snug | Self::SnugGateway => {
+                for line in lines(frame) {
+                    snug(line, &mut on_event);
+                }
+            }
             Self::Plain | Self::PartyServer => {
                 if let Some(payload) = Payload::find(frame) {
                     on_event(ServerEvent::Delivery {
@@ -122,11 +155,26 @@ impl ServerProtocol {
     }
 }
 
-fn snug(line: &[u8]) -> Option<ServerEvent> {
+fn snug(line: &[u8], mut on_event: impl FnMut(ServerEvent)) {
     if let Some(payload) = Payload::find(line) {
         let offset = number_after(&OFFSET, line);
-        return Some(ServerEvent::Delivery { payload, offset });
+        return on_event(ServerEvent::Delivery { payload, offset });
     }
+    let mut texts = Payload::find_texts(line).peekable();
+    if texts.peek().is_some() {
+        // Texts that were appended together have one offset.
+        let mut offset = number_after(&OFFSET, line);
+        for payload in texts {
+            let offset = offset.take();
+            on_event(ServerEvent::Delivery { payload, offset });
+        }
+    } else if let Some(event) = other_of_snug(line) {
+        on_event(event);
+    }
+}
+
+/// Returns the event of a line that delivers nothing.
+fn other_of_snug(line: &[u8]) -> Option<ServerEvent> {
     if contains(line, r#""type":"ack""#) {
         Some(ServerEvent::Ack)
     } else if contains(line, r#""type":"welcome""#) {
@@ -203,7 +251,7 @@ mod tests {
     }
 
     fn stamped() -> String {
-        ServerProtocol::Plain.publish("r", &STAMP, 70, false)
+        ServerProtocol::Plain.publish("r", &STAMP, Form::Objects, 70, false)
     }
 
     fn delivery(offset: Option<u64>) -> ServerEvent {
@@ -217,16 +265,44 @@ mod tests {
     fn writes_a_publish_command_with_and_without_an_id() {
         let data = stamped();
         assert_eq!(
-            ServerProtocol::Snug.publish("r", &STAMP, 70, false),
+            ServerProtocol::Snug.publish("r", &STAMP, Form::Objects, 70, false),
             format!(r#"{{"type":"publish","data":{data}}}"#)
         );
         assert_eq!(
-            ServerProtocol::Snug.publish("r", &STAMP, 70, true),
+            ServerProtocol::Snug.publish("r", &STAMP, Form::Objects, 70, true),
             format!(r#"{{"type":"publish","id":2,"data":{data}}}"#)
         );
         assert_eq!(
-            ServerProtocol::SnugGateway.publish("r", &STAMP, 70, true),
+            ServerProtocol::SnugGateway.publish("r", &STAMP, Form::Objects, 70, true),
             format!(r#"{{"type":"publish","room":"r","id":2,"data":{data}}}"#)
+        );
+    }
+
+    #[test]
+    fn appends_to_the_first_text() {
+        let first = Payload { number: 1, ..STAMP };
+        let publish = |payload, form| ServerProtocol::Snug.publish("r", payload, form, 12, true);
+        assert_eq!(
+            publish(&first, Form::Appends),
+            r#"{"type":"publish","id":1,"data":"<1:0:1:3>xxx"}"#
+        );
+        assert_eq!(
+            publish(&STAMP, Form::Appends),
+            r#"{"type":"append","of":1,"id":2,"text":"<1:0:2:3>xxx"}"#
+        );
+        assert_eq!(
+            publish(&STAMP, Form::Texts),
+            r#"{"type":"publish","id":2,"data":"<1:0:2:3>xxx"}"#
+        );
+    }
+
+    #[test]
+    fn reads_texts_that_were_appended_together() {
+        let line = r#"{"type":"change","offset":4,"of":1,"action":"append","text":"<1:0:2:3>x<1:0:2:3>x"}"#;
+        let frame = format!("{line}\n{}", r#"{"type":"ack","id":2,"offset":4}"#);
+        assert_eq!(
+            events(ServerProtocol::Snug, &frame),
+            [delivery(Some(4)), delivery(None), ServerEvent::Ack]
         );
     }
 
@@ -278,7 +354,7 @@ mod tests {
             events(r#"42["welcome"]"#),
             [ServerEvent::Welcome { offset: None }]
         );
-        let published = ServerProtocol::SocketIo.publish("r", &STAMP, 70, false);
+        let published = ServerProtocol::SocketIo.publish("r", &STAMP, Form::Objects, 70, false);
         assert_eq!(published, format!(r#"42["message",{}]"#, stamped()));
         assert_eq!(events(&published), [delivery(None)]);
     }

@@ -47,6 +47,13 @@ pub enum Workload {
     JoinAndLeave { sockets: usize },
     /// Joins new rooms, one after the other.
     NewRooms { rooms: usize },
+    /// Sends texts from one connection of a room at a fixed rate: as messages, or into one message. Each gets an ack.
+    /// Counts the rows in the database afterwards.
+    Stream {
+        sockets: usize,
+        per_second: u32,
+        bytes: usize,
+    },
     /// As `ClosedLoop` in one room. Counts the rows in the database afterwards.
     CountRows { sockets: usize, outstanding: usize },
 }
@@ -64,6 +71,8 @@ pub enum Variant {
     Usual,
     /// Senders request an ack for each message.
     Acks,
+    /// Appends each text to one message.
+    Appends,
     /// Clients join without authentication.
     NoAuth,
     /// Tokens are signed with this algorithm (RFC 7518, section 3.1).
@@ -107,6 +116,7 @@ impl Variant {
         Some(match self {
             Self::Usual => return None,
             Self::Acks => "with acks".into(),
+            Self::Appends => "appends to one message".into(),
             Self::NoAuth => "no authentication".into(),
             Self::Signed(algorithm) => algorithm.into(),
             Self::Gateway => "over gateways".into(),
@@ -121,7 +131,7 @@ impl Scenario {
     /// Returns about how many seconds a run takes in addition to the measured ones.
     pub fn overhead_seconds(&self, row: Row) -> u64 {
         match self.workload {
-            Workload::ClosedLoop { .. } | Workload::CountRows { .. } => 5,
+            Workload::ClosedLoop { .. } | Workload::CountRows { .. } | Workload::Stream { .. } => 5,
             // Most of it is for the joins.
             Workload::FixedRate { rooms, .. } => 5 + rooms as u64 / 10,
             Workload::Join { .. } | Workload::NewRooms { .. } => 6,

@@ -7,11 +7,18 @@ use super::{
     target::{Bound, Target},
 };
 
+/// The size of a text that is sent as it is generated: a few words.
+const TEXT_BYTES: usize = 40;
+
 const SNUG: Row = Row::usual(ServerKind::Snug);
 const PARTYSERVER: Row = Row::usual(ServerKind::PartyServer);
 const SNUG_WITH_ACKS: Row = Row {
     server: ServerKind::Snug,
     variant: Variant::Acks,
+};
+const SNUG_APPENDS: Row = Row {
+    server: ServerKind::Snug,
+    variant: Variant::Appends,
 };
 const SNUG_WITHOUT_PRESENCE: Row = Row {
     server: ServerKind::Snug,
@@ -61,6 +68,14 @@ const fn gateways_to_direct(metric: Metric, bound: Bound) -> Target {
     }
 }
 
+/// The target for texts that are appended to one message, relative to as many messages.
+const APPENDS_TO_MESSAGES: Target = Target {
+    metric: CpuMicrosPerDelivery,
+    row: SNUG_APPENDS,
+    against: SNUG,
+    bound: Bound::AtMost(1.5),
+};
+
 /// Returns the row of Snug over gateways with clients in this many rooms.
 const fn in_rooms(rooms: usize) -> Row {
     Row {
@@ -87,6 +102,12 @@ const SESSIONS: &[Metric] = &[
     CallsPerDelivery,
     JoinSeconds,
     CpuMicrosPerJoin,
+];
+const STREAM: &[Metric] = &[
+    CpuMicrosPerDelivery,
+    LatencyP50Millis,
+    LatencyP99Millis,
+    RowsPerMessage,
 ];
 const MESSAGES: &[Metric] = &[MessagesPerSecond, CpuMicrosPerMessage];
 
@@ -205,6 +226,36 @@ pub const SCENARIOS: &[Scenario] = &[
             snug_to_partyserver(CpuMicrosPerDelivery, Bound::AtMost(1.1)),
             gateways_to_direct(LatencyP50Millis, Bound::AtMost(2.0)),
         ],
+        rounds_max: usize::MAX,
+    },
+    Scenario {
+        name: "append-stream",
+        title: "Stream of text",
+        about: "1 room of 100 connections, one of which sends 50 texts of 40 bytes a second: each as a message, or appended to one message",
+        workload: Workload::Stream {
+            sockets: 100,
+            per_second: 50,
+            bytes: TEXT_BYTES,
+        },
+        rows: &[SNUG, SNUG_APPENDS],
+        baseline: Some(SNUG),
+        metrics: STREAM,
+        targets: &[APPENDS_TO_MESSAGES],
+        rounds_max: usize::MAX,
+    },
+    Scenario {
+        name: "append-burst",
+        title: "Fast stream of text",
+        about: "the same with 500 texts a second, several of which the room gathers",
+        workload: Workload::Stream {
+            sockets: 100,
+            per_second: 500,
+            bytes: TEXT_BYTES,
+        },
+        rows: &[SNUG, SNUG_APPENDS],
+        baseline: Some(SNUG),
+        metrics: STREAM,
+        targets: &[APPENDS_TO_MESSAGES],
         rounds_max: usize::MAX,
     },
     Scenario {

@@ -19,7 +19,7 @@ use super::{
     client::{Action, Client, Place},
     counters::Counters,
     delivery_check::{DeliveryCheck, Faults},
-    protocol::ServerProtocol,
+    protocol::{Form, ServerProtocol},
     socket::{JoinOptions, RoomToJoin, Socket},
     token::Credentials,
 };
@@ -52,7 +52,8 @@ pub struct Layout {
     pub rooms_per_user: usize,
     /// Members of each room that send messages.
     pub senders: usize,
-    /// Bytes of a message.
+    pub form: Form,
+    /// Bytes of a message or of an appended text.
     pub bytes: usize,
     /// True if senders request an ack for each message.
     pub acks: bool,
@@ -354,6 +355,7 @@ mod tests {
             members_per_room,
             rooms_per_user,
             senders: members_per_room,
+            form: Form::Objects,
             bytes: 0,
             acks: false,
             concurrent_joins: 1,
