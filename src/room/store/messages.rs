@@ -90,7 +90,7 @@ impl Database {
                 SELECT offset FROM messages
                 WHERE offset >= ? AND offset + count > ? AND time >= ? AND bytes_before + octet_length(json) > ?
                 ORDER BY offset LIMIT 1
-            ), (SELECT max(offset) + 1 FROM messages), 0)",
+            ), (SELECT offset + count FROM messages ORDER BY offset DESC LIMIT 1), 0)",
             [
                 number(oldest.0),
                 number(floor.offset.0),
@@ -136,21 +136,30 @@ impl Database {
             )",
             [oldest.0.max(lowest_row), lowest_kept, newest, TRIM_ROWS_MAX].map(number),
         )?;
+        // A client that was away still needs the last change of a message, if that is retained.
         self.run(
             "DELETE FROM changed_messages WHERE message IN (
-                SELECT message FROM changed_messages WHERE message < ? ORDER BY message LIMIT ?
+                SELECT message FROM changed_messages WHERE message < ? AND last < ?
+                ORDER BY message LIMIT ?
             )",
-            [lowest_kept, TRIM_ROWS_MAX].map(number),
+            [lowest_kept, lowest_kept, TRIM_ROWS_MAX].map(number),
         )?;
         self.oldest_messages(oldest)
     }
 
-    /// Returns the oldest row from an offset on that holds messages.
+    /// Returns the oldest row from an offset on that holds messages; or the newest row, if there is anything else left
+    /// of messages.
     pub(super) fn oldest_messages(&self, from: Offset) -> Result<Option<OldestMessages>> {
-        let oldest = self.rows(
+        let mut oldest = self.rows(
             "SELECT offset, time FROM messages WHERE offset >= ? AND json <> '' ORDER BY offset LIMIT 1",
             [number(from.0)],
         )?;
+        if oldest.is_empty() && self.has_changed_messages()? {
+            oldest = self.rows(
+                "SELECT offset, time FROM messages ORDER BY offset DESC LIMIT 1",
+                [],
+            )?;
+        }
         let oldest = oldest.into_iter().next().map(|row| {
             let [offset, time] = columns(row)?;
             Ok(OldestMessages {

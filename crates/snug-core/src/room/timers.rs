@@ -89,6 +89,8 @@ impl<S: Store> Room<S> {
             self.close_idle(answered);
         }
         if self.messages.trim_at().is_some_and(|at| at <= self.now) {
+            // A change that waits needs the row of its message.
+            self.store_draft();
             self.messages.trim(&mut self.store, self.now);
         }
         self.remove_if_due();

@@ -47,9 +47,10 @@ pub trait Store {
     fn keys(&mut self, floor: KeyFloor) -> Result<Vec<StoredKey>, StorageFault>;
 
     /// Deletes some of the oldest rows that are entirely below the floor, and returns the oldest row that
-    /// still holds messages. From the newest row, which determines the next offset, and from rows with
-    /// keys, since the oldest remembered one, deletes only the messages. Also deletes some of the changed
-    /// messages that stood in such rows.
+    /// still holds messages; or the newest row, if only remains of messages are left to delete. From the newest
+    /// row, which determines the next offset, and from rows with keys, since the oldest remembered one, deletes
+    /// only the messages. Also deletes some of the remains of messages that stood in such rows: their changes, if
+    /// the last ones stood there, too.
     ///
     /// `oldest` is the offset of the oldest row that holds messages: earlier rows need not be read for them.
     fn trim(

@@ -10,7 +10,8 @@ use snug_core::{
 };
 
 use crate::driver::{
-    Client, EPOCH, START_MS, TestRoom, TestUser, gathering_scenario, scenario, scenario_with,
+    Client, EPOCH, START_MS, TestRoom, TestUser, gathering_scenario, gathering_scenario_with,
+    hibernating_scenario_with, scenario, scenario_with,
 };
 
 #[test]
@@ -282,6 +283,100 @@ fn a_message_below_the_floor_cannot_be_changed() {
 }
 
 #[test]
+fn the_last_change_of_a_trimmed_message_is_replayed() {
+    let rules = |rules: &mut RoomRules| {
+        rules.retention.messages_max = 100;
+        (rules.rate.per_second, rules.rate.burst) = (1_000_000, 1_000_000);
+    };
+    scenario_with(rules, |room| {
+        let ann = room.join("ann");
+        for data in 1..=90 {
+            room.publishes(ann, data);
+        }
+        room.sends(ann, json!({ "type": "edit", "of": 1, "data": "new" }));
+        room.sends(ann, json!({ "type": "delete", "of": 2 }));
+        for data in 93..=150 {
+            room.publishes(ann, data);
+        }
+        // Bob has seen both messages, which the room does not retain any more, but not their changes.
+        let bob = room.admit(TestUser::named("bob").resuming_after(90));
+        room.receives(bob, json!({ "type": "welcome", "recovered": true }));
+        room.receives(
+            bob,
+            json!({ "type": "change", "of": 1, "action": "edit", "data": "new" }),
+        );
+        room.receives(
+            bob,
+            json!({ "type": "change", "of": 2, "action": "delete" }),
+        );
+        for data in 151..=300 {
+            room.publishes(ann, data);
+        }
+        assert_eq!(room.changed_count(), 0);
+    });
+}
+
+#[test]
+fn a_quiet_room_deletes_all_its_changed_messages_in_time() {
+    let rules = |rules: &mut RoomRules| {
+        (rules.rate.per_second, rules.rate.burst) = (1_000_000, 1_000_000);
+        rules.retention.seconds_max = 3_600;
+        rules.idle_timeout_ms = 24 * 3_600_000;
+    };
+    // A restored room trims again without the pause between two trims.
+    hibernating_scenario_with(rules, |room| {
+        let ann = room.join("ann");
+        let frame = |command: &dyn Fn(u64) -> Value| (1..=300).map(command).collect::<Vec<_>>();
+        room.sends_lines(
+            ann,
+            &frame(&|data| json!({ "type": "publish", "data": data })),
+        );
+        room.sends_lines(
+            ann,
+            &frame(&|of| json!({ "type": "edit", "of": of, "data": "new" })),
+        );
+        // Few rows, but more changed messages than are deleted at a time.
+        assert!(room.stored_count() < 10 && room.changed_count() == 300);
+        room.pass_ms(2 * 3_600_000);
+        assert!(room.is_open(ann));
+        assert_eq!(room.changed_count(), 0);
+    });
+}
+
+#[test]
+fn a_change_that_waits_is_stored_before_its_message_is_trimmed() {
+    let rules = |rules: &mut RoomRules| rules.retention.seconds_max = 60;
+    gathering_scenario_with(rules, |room| {
+        let ann = room.join("ann");
+        // So many that the room gathers for more than a millisecond.
+        for user in 0..100 {
+            room.join(&format!("user {user}"));
+        }
+        room.settles();
+        room.publishes(ann, "oldest");
+        room.pass_ms(5_999);
+        room.publishes(ann, "old");
+        room.pass_ms(57_000);
+        room.gets_busy(ann);
+        // The message is 60 seconds old, and the trim a millisecond away.
+        room.sends(
+            ann,
+            json!({ "type": "edit", "id": 1, "of": 2, "data": "new" }),
+        );
+        assert!(room.gathering_ms() > 1);
+        room.pass_ms(1);
+        room.receives(ann, json!({ "type": "ack", "offset": 4, "version": 2 }));
+        let bob = room.admit(TestUser::named("bob").resuming_after(3));
+        room.receives(bob, json!({ "type": "welcome", "recovered": true }));
+        room.receives(
+            bob,
+            json!({ "type": "change", "of": 2, "action": "edit", "data": "new" }),
+        );
+        assert!(!stored_text(room).contains("old"));
+    });
+}
+
+#[test]
 fn what_has_become_of_trimmed_messages_is_deleted() {
     let rules = |rules: &mut RoomRules| {
         rules.retention.messages_max = 10;
@@ -535,7 +630,6 @@ fn changes_are_reported_and_a_deleted_text_is_in_no_event() {
             ann,
             json!({ "type": "append", "of": 1, "text": "secret 3" }),
         );
-        room.sends(ann, json!({ "type": "delete", "of": 1 }));
         let stored = room.stored_events().join("\n");
         assert!(
             !stored.contains("secret") && stored.contains("kept"),

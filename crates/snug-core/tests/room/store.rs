@@ -249,7 +249,9 @@ impl MemoryStore {
     fn oldest_messages(&self) -> Option<OldestMessages> {
         let mut rows = self.rows.values();
         let oldest = rows.find(|row| !row.json.is_empty());
-        oldest.map(|row| OldestMessages {
+        let has_remains = !self.changed.is_empty();
+        let newest = self.rows.values().last().filter(|_| has_remains);
+        oldest.or(newest).map(|row| OldestMessages {
             offset: row.first,
             time: row.time,
         })
@@ -346,7 +348,7 @@ impl Store for MemoryStore {
         let newest = self.rows.keys().last().copied().unwrap_or_default();
         let mut rows = self.rows.values();
         let kept = rows.find(|row| row.first >= oldest && is_kept(row, floor));
-        let lowest_kept = kept.map_or(newest.next(), |row| row.first);
+        let lowest_kept = kept.map_or(self.newest().next(), |row| row.first);
         let mut below = self.rows.range(..lowest_kept).map(|(_, row)| row);
         let remembered = below.find(|row| !row.keys.is_empty() && keys.keeps(row.last(), row.time));
         let lowest_row = remembered.map_or(lowest_kept, |row| row.first).min(newest);
@@ -370,6 +372,8 @@ impl Store for MemoryStore {
             row.json = "".into();
         }
         let trimmed = self.changed.range(..lowest_kept);
+        // A client that was away still needs the last change.
+        let trimmed = trimmed.filter(|(_, one)| one.last < lowest_kept);
         let trimmed: Vec<_> = trimmed.map(|(of, _)| *of).take(some).collect();
         self.changed.retain(|of, _| !trimmed.contains(of));
         Ok(self.oldest_messages())
