@@ -44,7 +44,8 @@ pub(super) struct Outbox {
     unbroken_bytes: usize,
     /// The connections that do not get the same lines since the last break as the others.
     named: BTreeSet<ConnectionId>,
-    /// Number of lines for all connections, rather than for named ones.
+    /// Number of lines for all connections, rather than for named ones, and of the texts that became a part of an
+    /// earlier one.
     shared_lines: usize,
 }
 
@@ -112,7 +113,7 @@ impl Outbox {
         !self.closes.is_empty() || !self.left.is_empty()
     }
 
-    /// Returns the number of lines for all connections.
+    /// Returns the number of lines for all connections, with those that became a part of an earlier one.
     pub(super) fn shared_lines(&self) -> usize {
         self.shared_lines
     }
@@ -136,9 +137,8 @@ impl Outbox {
     }
 
     fn push(&mut self, to: Audience, content: Content) {
-        let is_shared = !matches!(to, Audience::These(_));
-        self.shared_lines = self.shared_lines.saturating_add(is_shared.into());
         let line = Line { content, to };
+        self.shared_lines = self.shared_lines.saturating_add(line.is_shared().into());
         let is_new = |id: &&ConnectionId| !self.named.contains(id);
         if self.needs_break(line.named().iter().filter(is_new).count()) {
             self.breaks.push(Break {
@@ -220,6 +220,8 @@ impl Outbox {
         if let Some(draft) = &mut self.draft {
             draft.append_more(of, text, key);
         }
+        // It would be a line of its own, so the room is as busy as with messages.
+        self.shared_lines = self.shared_lines.saturating_add(1);
         self.reserve(text.len());
     }
 
@@ -269,11 +271,9 @@ impl Outbox {
         let mut unstored = Vec::new();
         self.lines
             .retain_mut(|line| match (&mut line.content, &line.to) {
-                (Content::Text(Text::Message(_)) | Content::Change(_), _) => {
-                    self.shared_lines = self.shared_lines.saturating_sub(1);
+                (Content::Text(Text::Message(_)) | Content::Change(_) | Content::OwnCopy(_), _) => {
                     false
                 }
-                (Content::OwnCopy(_), _) => false,
                 (Content::Ack { id, stored }, Audience::These(to)) if stored.offset > newest => {
                     unstored.extend(to.iter().map(|to| (*to, id.take())));
                     false
@@ -281,12 +281,18 @@ impl Outbox {
                 _ => true,
             });
         self.breaks.clear();
+        self.shared_lines = self.lines.iter().filter(|line| line.is_shared()).count();
         self.named = self.lines.iter().flat_map(Line::named).copied().collect();
         unstored
     }
 }
 
 impl Line {
+    /// Returns true if it is for all connections, rather than for named ones.
+    fn is_shared(&self) -> bool {
+        !matches!(self.to, Audience::These(_))
+    }
+
     /// Returns the connections that it names.
     fn named(&self) -> &[ConnectionId] {
         match &self.content {

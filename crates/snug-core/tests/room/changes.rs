@@ -148,6 +148,28 @@ fn appends_of_one_flush_are_one_change_and_one_row() {
 }
 
 #[test]
+fn a_room_with_many_appends_gathers_as_long_as_with_messages() {
+    gathering_scenario(|room| {
+        let (ann, bob) = (room.join("ann"), room.join("bob"));
+        room.publishes(ann, "a");
+        room.flushes();
+        room.gets_busy(ann);
+        let append = json!({ "type": "append", "of": 1, "text": "b" });
+        for _ in 0..4 {
+            room.sends(ann, append.clone());
+        }
+        room.flushes();
+        // The last flush held several texts, so more are expected, even after its window.
+        room.pass_ms(100);
+        room.skips_received();
+        room.sends(ann, append.clone());
+        room.receives_nothing(bob);
+        room.flushes();
+        room.receives(bob, json!({ "type": "change", "text": "b" }));
+    });
+}
+
+#[test]
 fn an_append_does_not_overtake_a_message_of_its_connection() {
     gathering_scenario(|room| {
         let (ann, bob) = (room.join("ann"), room.join("bob"));
