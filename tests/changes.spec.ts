@@ -94,6 +94,23 @@ it("what was edited or deleted is in no row, and everybody reads the same, also 
   ]);
 });
 
+it("a room still starts after a short message was deleted whose event waits", async () => {
+  const [storage, room] = [await newStorage(), newRoom()];
+  const WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+  const settings = { WEBHOOK_URL: await startRefusing(), WEBHOOK_SECRET, WEBHOOK_EVENTS: "*" };
+  const headers = { Authorization: `Bearer ${await token({ rooms: { "*": ["serve"] } })}` };
+  {
+    await using worker = await startWorker(settings, storage);
+    const url = `${worker.origin}/v1/rooms/${room}/messages`;
+    expect((await httpRequest(url, headers, "POST", '{"data":1}')).status).toBe(201);
+    expect((await httpRequest(`${url}/1`, headers, "DELETE")).status).toBe(200);
+  }
+  await using worker = await startWorker(settings, storage);
+  const { status, body } = await httpRequest(`${worker.origin}/v1/rooms/${room}`, headers);
+  expect(status).toBe(200);
+  expect(JSON.parse(body)).toMatchObject({ offset: 2, webhooks: { pending: 2 } });
+});
+
 it("the back end edits, appends and deletes over HTTP", async () => {
   await using worker = await startWorker();
   const room = newRoom();

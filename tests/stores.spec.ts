@@ -47,8 +47,18 @@ async function compare(seed: number, operations: number): Promise<Record<string,
   return JSON.parse(text);
 }
 
-it("SQLite and memory return the same for each call of a store", async () => {
-  expect(Object.keys(await compare(1, 800))).toEqual([
+/** Seeds that make every kind of call between them. */
+const FIXED = [1, 2, 3, 4, 5, 6, 7, 8];
+
+/** The kinds of calls that the fixed seeds have made. */
+const kinds = new Set<string>();
+
+it.each(FIXED)("SQLite and memory return the same for the operations of seed %d", async (seed) => {
+  for (const kind of Object.keys(await compare(seed, 200))) kinds.add(kind);
+});
+
+it("these seeds make each kind of call", () => {
+  expect([...kinds].sort()).toEqual([
     "append",
     "changed_messages",
     "dead_events",
@@ -74,8 +84,8 @@ it("SQLite and memory return the same for each call of a store", async () => {
   ]);
 });
 
-const seeds = [2, Math.floor(Math.random() * 2 ** 40)];
+const random = Math.floor(Math.random() * 2 ** 40);
 
-it.each(seeds)("SQLite and memory return the same for the operations of seed %d", async (seed) => {
-  expect((await compare(seed, 150)).append).toBeGreaterThan(0);
+it(`SQLite and memory return the same for the operations of a random seed, ${random}`, async () => {
+  expect((await compare(random, 200)).append).toBeGreaterThan(0);
 });

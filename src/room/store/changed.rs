@@ -1,8 +1,10 @@
 //! Changed messages in the room's database.
 
+use std::collections::BTreeSet;
+
 use snug_core::{
     Epoch, Offset,
-    backend::webhook::{dead_without_content, without_content},
+    backend::webhook::{dead_without_content, without_contents},
     storage::{
         batch::Wanted,
         changed::{ChangeWrite, ChangedMessage},
@@ -63,53 +65,98 @@ impl Database {
                 JsValue::from_str(&change.now.change),
             ],
         )?;
-        match change.is_deletion {
-            true => self.forget_content_of(change.now.message),
-            false => Ok(()),
-        }
+        Ok(())
     }
 
-    /// Takes the content of a deleted message out of the events that wait, and out of dead ones.
-    fn forget_content_of(&self, message: Offset) -> Result<()> {
+    /// Takes the contents of deleted messages out of the events that wait, and out of dead ones, within a transaction.
+    pub(super) fn forget_contents_of(&self, deleted: &BTreeSet<Offset>) -> Result<()> {
+        if deleted.is_empty() {
+            return Ok(());
+        }
         let epoch = self.meta("epoch")?.ok_or_else(|| corrupt("epoch"))?;
-        let epoch = Epoch::new(&epoch);
-        let place = |name| JsValue::from_str(&format!(r#""{name}":{},"#, message.0));
-        let waiting = self.rows(
-            "SELECT seq, lines FROM events
-            WHERE epoch = ? AND (instr(lines, ?) > 0 OR instr(lines, ?) > 0)",
-            [
-                JsValue::from_str(epoch.as_str()),
-                place("offset"),
-                place("of"),
-            ],
+        let (of_epoch, epoch) = (JsValue::from_str(&epoch), Epoch::new(&epoch));
+        let parts = JsValue::from_str(&serde_json::to_string(&parts_of(deleted))?);
+        let without = |lines: &str| without_contents(lines, deleted);
+        let waiting = self.seqs_of(
+            "SELECT seq, lines FROM events WHERE epoch = ?
+            AND EXISTS (SELECT 1 FROM json_each(?) WHERE instr(events.lines, value) > 0)",
+            vec![of_epoch, parts.clone()],
+            without,
         )?;
-        for row in waiting {
-            let [seq, lines] = columns(row)?;
-            let lines = text(lines)?;
-            if let Some(stripped) = without_content(&lines, message) {
-                // The bytes of later rows stay as they are.
+        for seq in waiting {
+            let row = self.rows("SELECT lines FROM events WHERE seq = ?", [number(seq)])?;
+            if let Some(stripped) = stripped(row, without)? {
+                // The bytes of later rows stay as they are. What takes the place of a short text is longer.
                 self.run(
-                    "UPDATE events SET lines = ?1, bytes_before = bytes_before + octet_length(lines) - octet_length(?1)
+                    "UPDATE events SET lines = ?1,
+                    bytes_before = max(bytes_before + octet_length(lines) - octet_length(?1), 0)
                     WHERE seq = ?2",
-                    [JsValue::from_str(&stripped), number(integer(seq)?)],
+                    [JsValue::from_str(&stripped), number(seq)],
                 )?;
             }
         }
-        let dead = self.rows(
-            "SELECT seq, json FROM dead_events WHERE instr(json, ?) > 0 OR instr(json, ?) > 0",
-            [place("offset"), place("of")],
+        let without = |json: &str| dead_without_content(json, deleted, &epoch);
+        let dead = self.seqs_of(
+            "SELECT seq, json FROM dead_events
+            WHERE EXISTS (SELECT 1 FROM json_each(?) WHERE instr(dead_events.json, value) > 0)",
+            vec![parts],
+            without,
         )?;
-        for row in dead {
-            let [seq, json] = columns(row)?;
-            if let Some(stripped) = dead_without_content(&text(json)?, message, &epoch) {
+        for seq in dead {
+            let row = self.rows("SELECT json FROM dead_events WHERE seq = ?", [number(seq)])?;
+            if let Some(stripped) = stripped(row, without)? {
                 self.run(
                     "UPDATE dead_events SET json = ? WHERE seq = ?",
-                    [JsValue::from_str(&stripped), number(integer(seq)?)],
+                    [JsValue::from_str(&stripped), number(seq)],
                 )?;
             }
         }
         Ok(())
     }
+
+    /// Returns the numbers of the events whose text has contents to take out. The texts may be long, so only one is in
+    /// memory at a time.
+    fn seqs_of(
+        &self,
+        query: &str,
+        bindings: Vec<JsValue>,
+        without: impl Fn(&str) -> Option<String>,
+    ) -> Result<Vec<u64>> {
+        let cursor = self.sql.exec_raw(query, bindings)?;
+        let mut seqs = Vec::new();
+        for row in cursor.raw() {
+            let [seq, lines] = columns(row?)?;
+            if without(&text(lines)?).is_some() {
+                seqs.push(integer(seq)?);
+            }
+        }
+        Ok(seqs)
+    }
+}
+
+/// The most deleted messages that the database looks for in the events. Each is a search through all of them, so for
+/// more, it is faster to read them all once.
+const SOUGHT_MAX: usize = 4;
+
+/// Returns texts. Each event about the messages contains one of them.
+fn parts_of(deleted: &BTreeSet<Offset>) -> Vec<String> {
+    if deleted.len() > SOUGHT_MAX {
+        // Every text contains it.
+        return vec![String::new()];
+    }
+    let parts =
+        |message: &Offset| ["offset", "of"].map(|name| format!(r#""{name}":{},"#, message.0));
+    deleted.iter().flat_map(parts).collect()
+}
+
+/// Returns the text of a row without the deleted contents; `None` if it contains none of them.
+fn stripped(
+    row: Vec<Vec<SqlStorageValue>>,
+    without: impl Fn(&str) -> Option<String>,
+) -> Result<Option<String>> {
+    let [row]: [_; 1] = row.try_into().map_err(|_| corrupt("row"))?;
+    let [lines] = columns(row)?;
+    Ok(without(&text(lines)?))
 }
 
 fn read_changed(row: Vec<SqlStorageValue>) -> Result<ChangedMessage> {

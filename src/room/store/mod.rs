@@ -16,7 +16,7 @@ use snug_core::{
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     storage::{
         batch::{Batch, Page, Wanted},
-        changed::{ChangeWrite, ChangedMessage},
+        changed::{ChangeWrite, ChangedMessage, deleted_messages},
         idempotency::{KeyFloor, StoredKey},
         retention::{Floor, OldestMessages},
         store::{EventWrite, StoredMember},
@@ -90,7 +90,8 @@ impl snug_core::Store for Store {
             if let Some(write) = events {
                 database.write_events(write, lines)?;
             }
-            (changes.iter()).try_for_each(|change| database.write_change(change))
+            (changes.iter()).try_for_each(|change| database.write_change(change))?;
+            database.forget_contents_of(&deleted_messages(changes))
         });
         logged("append", appended)
     }

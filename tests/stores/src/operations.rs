@@ -49,11 +49,14 @@ type Outcome = Result<(), String>;
 impl<'a> Operations<'a> {
     /// Opens the object's storage, which has to be new.
     pub fn new(seed: u64, state: &'a State) -> worker::Result<Self> {
+        let sqlite = Store::open(state.storage())?;
+        let mut memory = MemoryStore::default();
+        memory.given_epoch = Some(sqlite.load(SOURCE, None)?.epoch);
         Ok(Self {
             state,
             random: Random(seed | 1),
-            sqlite: Store::open(state.storage())?,
-            memory: MemoryStore::default(),
+            sqlite,
+            memory,
             now: Timestamp(START_MS),
             calls: BTreeMap::new(),
         })
@@ -95,11 +98,10 @@ impl<'a> Operations<'a> {
 
     fn sqlite_snapshot(&self) -> Result<RoomSnapshot, String> {
         let loaded = self.sqlite.load(SOURCE, None);
-        // Each store draws its own epochs and tasks.
-        let (epoch, first_task) = (self.memory.epoch(), TaskId(0));
+        // Each store draws its own tasks.
+        let first_task = TaskId(0);
         loaded
             .map(|snapshot| RoomSnapshot {
-                epoch,
                 first_task,
                 ..snapshot
             })
@@ -116,7 +118,10 @@ impl<'a> Operations<'a> {
     fn append(&mut self) -> Outcome {
         self.count("append");
         let first = self.memory.newest().next();
-        let count = 1 + self.random.up_to(3);
+        let count = match self.random.one_in(6) {
+            true => 1 + self.random.up_to(15),
+            false => 1 + self.random.up_to(3),
+        };
         let offsets: Vec<_> = (first.0..first.0 + count).map(Offset).collect();
         let before = self.memory.stored();
         // The clock of a room may have been set back, and API requests may give earlier times.
@@ -133,10 +138,12 @@ impl<'a> Operations<'a> {
             )
         };
         let mut lines: Vec<_> = offsets.iter().map(line).collect();
-        let changes: Vec<_> = self.some_change(first, time).into_iter().collect();
-        // A change takes the place of the first message.
-        for (line, change) in lines.iter_mut().zip(&changes) {
-            *line = StoredEntry::bare_change(first, change.now.message);
+        let changes = self.some_changes(&offsets, time);
+        let mut reported = lines.clone();
+        // The changes take the places of the first messages.
+        for (index, change) in changes.iter().enumerate() {
+            lines[index] = StoredEntry::bare_change(offsets[index], change.now.message);
+            reported[index] = change.now.change.to_string();
         }
         let text: Rc<str> = lines.join("\n").into();
         let keys = offsets.iter().filter(|_| self.random.one_in(6));
@@ -153,18 +160,16 @@ impl<'a> Operations<'a> {
             count,
             time,
             bytes_before: before.bytes,
-            json: if is_retained { text.clone() } else { "".into() },
+            json: if is_retained { text } else { "".into() },
             keys,
         };
         let events = self.random.one_in(2).then(|| {
-            let epoch = Epoch::new("some epoch");
-            self.event_write(
-                Lines::Messages {
-                    epoch,
-                    pushes: text,
-                },
-                count,
-            )
+            let epoch = match self.random.one_in(6) {
+                true => Epoch::new("an earlier epoch"),
+                false => self.memory.epoch(),
+            };
+            let pushes = reported.join("\n").into();
+            self.event_write(Lines::Messages { epoch, pushes }, count)
         });
         let sqlite = self.sqlite.append(&batch, &changes, events.as_ref());
         self.sqlite.texts.clear();
@@ -172,21 +177,38 @@ impl<'a> Operations<'a> {
         compare("append", &sqlite, &memory)
     }
 
-    /// Returns a change of a random message, if one is stored and it is time for one.
-    fn some_change(&mut self, offset: Offset, time: Timestamp) -> Option<ChangeWrite> {
+    /// Returns changes of random messages, each of another one.
+    fn some_changes(&mut self, offsets: &[Offset], time: Timestamp) -> Vec<ChangeWrite> {
         let rows = self.memory.rows.values();
         let lines = rows.flat_map(|row| row.json.split('\n').map(str::to_owned));
-        let messages: Vec<_> = lines
+        let mut messages: Vec<_> = lines
             .filter(|line| !line.is_empty() && !is_change(line))
             .collect();
-        let count = messages.len() as u64;
-        if count == 0 || !self.random.one_in(2) {
-            return None;
+        let only_deletions = self.random.one_in(3);
+        let mut changes = Vec::new();
+        for offset in offsets {
+            let is_last = self.random.one_in(if only_deletions { 8 } else { 2 });
+            if messages.is_empty() || is_last {
+                break;
+            }
+            let one = self.random.next() % messages.len() as u64;
+            let message = messages.swap_remove(one as usize);
+            changes.extend(self.some_change(message, *offset, time, only_deletions));
         }
-        let row_before = messages[(self.random.next() % count) as usize].clone();
+        changes
+    }
+
+    /// Returns a random change of a message, which stands in its row like this.
+    fn some_change(
+        &mut self,
+        row_before: String,
+        offset: Offset,
+        time: Timestamp,
+        is_deletion: bool,
+    ) -> Option<ChangeWrite> {
         let fields: serde_json::Value = serde_json::from_str(&row_before).ok()?;
         let (of, user) = (fields["offset"].as_u64()?, &fields["user"]);
-        let is_deletion = self.random.one_in(3);
+        let is_deletion = is_deletion || self.random.one_in(3);
         let row = match is_deletion {
             true => format!(r#"{{"type":"message","offset":{of},"user":{user}}}"#),
             false => match row_before.split_once(r#","data":"#) {
@@ -524,8 +546,9 @@ impl<'a> Operations<'a> {
 
     fn erase(&mut self) -> Outcome {
         self.count("erase");
-        let sqlite = self.sqlite.erase().map(drop);
-        compare("erase", &sqlite, &self.memory.erase().map(drop))
+        let sqlite = self.sqlite.erase();
+        self.memory.given_epoch = sqlite.clone().ok();
+        compare("erase", &sqlite, &self.memory.erase())
     }
 
     /// Opens the database again, as a room that wakes does.

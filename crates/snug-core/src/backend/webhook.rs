@@ -14,7 +14,7 @@ pub use self::{
     delivery::{Delivery, Event, EventRow, Lines, OutgoingEvent},
     signature::Signer,
     state::{EventState, OldestRow, StoredEvents},
-    without_content::{dead_without_content, without_content},
+    without_content::{dead_without_content, without_contents},
 };
 
 named_enum! {

@@ -1,6 +1,6 @@
 //! Changed messages: what has become of each since it was published.
 
-use std::{borrow::Cow, fmt::Write, rc::Rc};
+use std::{borrow::Cow, collections::BTreeSet, fmt::Write, rc::Rc};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -47,6 +47,12 @@ pub struct ChangeWrite {
     pub row: Rc<str>,
     /// True if the message is deleted.
     pub is_deletion: bool,
+}
+
+/// Returns the messages that changes delete.
+pub fn deleted_messages(changes: &[ChangeWrite]) -> BTreeSet<Offset> {
+    let deletions = changes.iter().filter(|change| change.is_deletion);
+    deletions.map(|deletion| deletion.now.message).collect()
 }
 
 impl ChangedMessage {

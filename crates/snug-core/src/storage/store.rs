@@ -27,7 +27,7 @@ pub trait Store {
     /// their webhook events. Also fails if an offset is taken, because another object has become this room.
     ///
     /// A deletion also takes the message's content out of the events that wait, and out of dead ones: see
-    /// [`crate::backend::webhook::without_content`].
+    /// [`crate::backend::webhook::without_contents`].
     fn append(
         &mut self,
         batch: &Batch,

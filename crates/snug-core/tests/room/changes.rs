@@ -652,6 +652,7 @@ fn changes_are_reported_and_a_deleted_text_is_in_no_event() {
             ann,
             json!({ "type": "append", "of": 1, "text": "secret 3" }),
         );
+        room.sends(ann, json!({ "type": "delete", "of": 1, "reason": "rude" }));
         let stored = room.stored_events().join("\n");
         assert!(
             !stored.contains("secret") && stored.contains("kept"),
@@ -666,8 +667,11 @@ fn changes_are_reported_and_a_deleted_text_is_in_no_event() {
         let (published, changed) = ("message.published", "message.changed");
         assert_eq!(kinds, [published, published, changed, changed, changed]);
         assert_eq!(events[0]["message"]["deleted"], true);
-        assert_eq!(events[4]["change"]["action"], "delete");
-        assert_eq!(events[4]["change"]["of"], 1);
+        let deletion = json!({
+            "offset": 5, "time": START_MS, "of": 1, "version": 4, "action": "delete",
+            "user": "ann", "connection": ann.id(), "reason": "rude"
+        });
+        assert_eq!(events[4]["change"], deletion);
     });
 }
 

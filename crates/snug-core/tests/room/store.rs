@@ -11,7 +11,7 @@ use snug_core::{
     Timestamp, UserId,
     backend::webhook::{
         Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents, dead_page,
-        dead_without_content, without_content,
+        dead_without_content, without_contents,
     },
     limits::{DEAD_EVENTS_BYTES_MAX, DEAD_EVENTS_MAX, EVENTS_ROW_BYTES_MAX, KEYS_MAX},
     link::links::StoredLink,
@@ -19,7 +19,7 @@ use snug_core::{
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     storage::{
         batch::{Batch, Page, Wanted},
-        changed::{ChangeWrite, ChangedMessage},
+        changed::{ChangeWrite, ChangedMessage, deleted_messages},
         idempotency::{KeyFloor, StoredKey},
         retention::{Floor, OldestMessages, TRIM_ROWS_MAX},
         store::{EventWrite, StoredMember},
@@ -45,6 +45,8 @@ pub struct MemoryStore {
     is_amid_calls: bool,
     /// The highest offset so far, erased or not.
     pub highest: Offset,
+    /// The epoch, if it is not named after the number of erasures.
+    pub given_epoch: Option<Epoch>,
     /// The number of times that it was erased.
     erasures: usize,
     /// The calls, other than those that a restored room makes at other times; `None` if they are not
@@ -103,7 +105,8 @@ impl MemoryStore {
 
     /// Returns the epoch: `e1` until the first erase.
     pub fn epoch(&self) -> Epoch {
-        Epoch::new(&format!("e{}", self.erasures + 1))
+        let numbered = || Epoch::new(&format!("e{}", self.erasures + 1));
+        self.given_epoch.clone().unwrap_or_else(numbered)
     }
 
     /// Creates an empty store in which events are numbered from 1.
@@ -222,25 +225,22 @@ impl MemoryStore {
         let shrunk = row.json.len() - replaced.len();
         (row.json, row.bytes_before) = (replaced.into(), row.bytes_before + shrunk as u64);
         self.changed.insert(message, change.now.clone());
-        if change.is_deletion {
-            self.forget_content_of(message);
-        }
     }
 
-    fn forget_content_of(&mut self, message: Offset) {
+    fn forget_contents_of(&mut self, deleted: &BTreeSet<Offset>) {
         let now = self.epoch();
         for row in self.events.values_mut() {
             if let Lines::Messages { epoch, pushes } = &row.lines
                 && *epoch == now
-                && let Some(stripped) = without_content(pushes, message)
+                && let Some(stripped) = without_contents(pushes, deleted)
             {
                 // The bytes of later rows stay as they are.
-                row.bytes_before = row.bytes_after() - stripped.len() as u64;
+                row.bytes_before = row.bytes_after().saturating_sub(stripped.len() as u64);
                 row.lines = row.lines.clone().with_text(stripped.into());
             }
         }
         for event in self.dead_events.values_mut() {
-            if let Some(stripped) = dead_without_content(&event.json, message, &now) {
+            if let Some(stripped) = dead_without_content(&event.json, deleted, &now) {
                 event.json = stripped;
             }
         }
@@ -292,6 +292,7 @@ impl Store for MemoryStore {
         }
         self.append_row(batch.clone());
         changes.iter().for_each(|change| self.write_change(change));
+        self.forget_contents_of(&deleted_messages(changes));
         Ok(())
     }
 

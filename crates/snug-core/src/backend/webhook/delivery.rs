@@ -1,6 +1,6 @@
 //! Webhook events as stored rows, and deliveries built from them.
 
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -163,9 +163,9 @@ pub struct OutgoingEvent {
 }
 
 impl OutgoingEvent {
-    /// Takes the content of a deleted message out, if the event is about it.
-    pub(crate) fn forget_content_of(&mut self, message: Offset, epoch: &Epoch) {
-        if let Some(json) = dead_without_content(&self.json, message, epoch) {
+    /// Takes the content of a deleted message out, if the event is about one of these.
+    pub(crate) fn forget_contents_of(&mut self, deleted: &BTreeSet<Offset>, epoch: &Epoch) {
+        if let Some(json) = dead_without_content(&self.json, deleted, epoch) {
             self.json = json;
         }
     }
@@ -230,10 +230,10 @@ impl Delivery {
         row.last() < self.up_to
     }
 
-    /// Takes the content of a deleted message out of the events.
-    pub(crate) fn forget_content_of(&mut self, message: Offset, epoch: &Epoch) {
+    /// Takes the contents of deleted messages out of the events.
+    pub(crate) fn forget_contents_of(&mut self, deleted: &BTreeSet<Offset>, epoch: &Epoch) {
         for event in &mut self.events {
-            event.forget_content_of(message, epoch);
+            event.forget_contents_of(deleted, epoch);
         }
     }
 

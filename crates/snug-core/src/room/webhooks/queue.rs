@@ -18,7 +18,7 @@ use crate::{
     room::{io::DeliveryOutcome, outbox::Texts},
     storage::{
         batch::Batch,
-        changed::ChangeWrite,
+        changed::{ChangeWrite, deleted_messages},
         entry::is_change,
         store::{EventWrite, StorageFault, Store},
     },
@@ -303,8 +303,9 @@ impl WebhookQueue {
     /// Takes the contents of deleted messages out of events that are being sent: those that are given up are
     /// stored as they were sent.
     pub(in crate::room) fn forget_contents_of(&mut self, writes: &[ChangeWrite], epoch: &Epoch) {
-        for write in writes.iter().filter(|write| write.is_deletion) {
-            self.sending.forget_content_of(write.now.message, epoch);
+        let deleted = deleted_messages(writes);
+        if !deleted.is_empty() {
+            self.sending.forget_contents_of(&deleted, epoch);
         }
     }
 

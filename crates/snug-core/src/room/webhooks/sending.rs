@@ -41,13 +41,13 @@ pub(super) struct Settled {
 }
 
 impl Sending {
-    /// Takes the content of a deleted message out of the events.
-    pub(super) fn forget_content_of(&mut self, message: Offset, epoch: &Epoch) {
+    /// Takes the contents of deleted messages out of the events.
+    pub(super) fn forget_contents_of(&mut self, deleted: &BTreeSet<Offset>, epoch: &Epoch) {
         match self {
-            Self::InFlight(in_flight) => in_flight.delivery.forget_content_of(message, epoch),
+            Self::InFlight(in_flight) => in_flight.delivery.forget_contents_of(deleted, epoch),
             Self::Settling(settled) => {
                 for event in &mut settled.dead {
-                    event.forget_content_of(message, epoch);
+                    event.forget_contents_of(deleted, epoch);
                 }
             }
             Self::Idle | Self::Due => {}
