@@ -1,6 +1,6 @@
 //! A frame of commands. The first byte sets the options of the sender, the rest is the frame.
 
-use super::world::{Kind, TestUser, World};
+use super::world::{DEFAULT_GRANT, Kind, TestUser, World};
 
 pub fn run(bytes: &[u8]) {
     let Some((&flags, text)) = bytes.split_first() else {
@@ -13,7 +13,11 @@ pub fn run(bytes: &[u8]) {
         lines: flags & 1 == 0,
         echo: flags & 2 == 0,
         presence: flags & 4 == 0,
-        capabilities: if flags & 8 == 0 { 31 } else { flags >> 4 },
+        capabilities: if flags & 8 == 0 {
+            DEFAULT_GRANT
+        } else {
+            (flags >> 4).into()
+        },
         ..TestUser::new(0)
     };
     let lines = if sender.lines {

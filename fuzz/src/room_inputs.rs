@@ -3,9 +3,13 @@
 //! its arguments, one character each, so that you can write a corpus file by hand: see `step`.
 //! Arguments that are missing at the end count as 0.
 
-use snug_core::{UserId, backend::api::ApiOperation, config::PublishFallback};
+use snug_core::{
+    UserId,
+    backend::api::{ApiOperation, RequestedAction},
+    config::PublishFallback,
+};
 
-use super::world::{Kind, TestUser, World};
+use super::world::{ALL, CHANGES_OWN, DEFAULT_GRANT, Kind, TestUser, World};
 
 const STEPS_MAX: usize = 200;
 
@@ -36,9 +40,13 @@ fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
             let user = bytes.digit();
             let options = bytes.digit();
             let capabilities = match bytes.digit() {
-                0 => 31,
-                15 => 63,
-                some => some | (some & 1) << 4,
+                0 => DEFAULT_GRANT,
+                15 => ALL,
+                some => {
+                    let some = u16::from(some);
+                    let changes = if some & 2 != 0 { CHANGES_OWN } else { 0 };
+                    some | (some & 1) << 4 | changes
+                }
             };
             let resume = match bytes.digit() {
                 0 => None,
@@ -73,6 +81,22 @@ fn step(world: &mut World, letter: u8, bytes: &mut Bytes<'_>) {
             let count = bytes.digit().max(1);
             let lines: Vec<_> = (0..count).map(|_| command(bytes)).collect();
             world.receive(which.into(), &lines.join("\n"));
+        }
+        // Frame of changes, and of messages with text: connection, number of commands, then the commands.
+        b'm' => {
+            let which = bytes.digit();
+            let count = bytes.digit().max(1);
+            let newest = world.newest();
+            let lines: Vec<_> = (0..count).map(|_| change(bytes, newest)).collect();
+            world.receive(which.into(), &lines.join("\n"));
+            world.check_changed();
+        }
+        // API request that changes a message: action, how far the message is behind the newest, and a number.
+        b'i' => {
+            let (kind, of, n) = (bytes.digit(), offset(bytes, world.newest()), bytes.digit());
+            let (operation, body) = api_change(kind, of, n);
+            world.send_api_request(operation, body);
+            world.check_changed();
         }
         // Frame of any text: connection, then the text up to a `|`.
         b'r' => {
@@ -140,6 +164,63 @@ fn api_request(kind: u8, n: u8) -> (ApiOperation, String) {
         _ => String::new(),
     };
     (operation, body)
+}
+
+/// Reads how far a message is behind the newest entry, and returns its offset: 15 is beyond it.
+fn offset(bytes: &mut Bytes<'_>, newest: u64) -> u64 {
+    match bytes.digit() {
+        15 => newest + 1,
+        behind => newest.saturating_sub(behind.into()),
+    }
+}
+
+/// Reads a kind, a message and an argument, and returns the command for them. Kinds from 8 on are the same with
+/// a key or a version.
+fn change(bytes: &mut Bytes<'_>, newest: u64) -> String {
+    let (kind, of, n) = (bytes.digit(), offset(bytes, newest), bytes.digit());
+    let fields = match kind & 7 {
+        0 => format!(r#""type":"edit","of":{of},"data":"e{n}""#),
+        1 => format!(r#""type":"edit","of":{of},"data":{{"text":"e{n}"}}"#),
+        2 => format!(r#""type":"edit","of":{of},"data":[{n}]"#),
+        3 => format!(r#""type":"append","of":{of},"text":"a{n}""#),
+        4 => format!(
+            r#""type":"append","of":{of},"text":"\"{}""#,
+            "y".repeat(1 << n)
+        ),
+        5 if n & 1 == 0 => format!(r#""type":"delete","of":{of}"#),
+        5 => format!(r#""type":"delete","of":{of},"reason":"r{n}""#),
+        6 => format!(r#""type":"publish","data":"t{n}""#),
+        _ => format!(r#""type":"publish","data":{{"text":"t{n}"}}"#),
+    };
+    match kind {
+        8..=12 if n & 1 == 0 => format!(r#"{{{fields},"id":{n},"if_version":{}}}"#, n / 2),
+        8.. => format!(r#"{{{fields},"id":{n},"key":"k{n}"}}"#),
+        _ => format!(r#"{{{fields},"id":{n}}}"#),
+    }
+}
+
+/// Returns the API request that changes a message.
+fn api_change(kind: u8, of: u64, n: u8) -> (ApiOperation, String) {
+    let (offset, version) = (of.to_string(), format!("\"{n}\""));
+    let if_match = (kind & 4 != 0).then_some(&*version);
+    let (action, body) = match kind & 3 {
+        0 => (RequestedAction::Edit, format!(r#"{{"data":"h{n}"}}"#)),
+        1 => (
+            RequestedAction::Append,
+            format!(r#"{{"text":"h{n}","user":"u{}"}}"#, n & 7),
+        ),
+        2 => (
+            RequestedAction::Append,
+            format!(r#"{{"text":"h","key":"k{n}"}}"#),
+        ),
+        _ => {
+            let query = if n & 1 == 0 { "" } else { "reason=r&user=u1" };
+            let operation = ApiOperation::delete(&offset, if_match, query);
+            return (operation.expect("a deletion"), String::new());
+        }
+    };
+    let operation = ApiOperation::change(&offset, action, if_match, "");
+    (operation.expect("a change"), body)
 }
 
 /// Reads a kind and an argument, and returns the command for them.

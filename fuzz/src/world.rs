@@ -20,7 +20,7 @@ use snug_core::{
     backend::{
         api::{ApiOperation, Caller},
         publish_hook::HookRequest,
-        webhook::{Delivery, EventKinds},
+        webhook::{Delivery, EventKinds, Lines},
     },
     config::{PublishFallback, RoomRules},
     limits::{
@@ -42,6 +42,26 @@ const WAKES_MAX: usize = 50;
 /// The longest wait of a presence change, in flush windows.
 const PRESENCE_WINDOWS: u64 = 100;
 
+/// The capabilities, each with a bit of its own.
+const CAPABILITIES: [&str; 10] = [
+    "receive",
+    "publish",
+    "signal",
+    "presence",
+    "history",
+    "moderate",
+    "edit",
+    "delete",
+    "edit_any",
+    "delete_any",
+];
+/// `edit` and `delete`.
+pub const CHANGES_OWN: u16 = 0b11 << 6;
+/// The default capabilities.
+pub const DEFAULT_GRANT: u16 = 31 | CHANGES_OWN;
+/// All capabilities.
+pub const ALL: u16 = (1 << CAPABILITIES.len()) - 1;
+
 /// A user that joins, with the options of the join.
 #[derive(Clone, Copy)]
 pub struct TestUser {
@@ -49,8 +69,8 @@ pub struct TestUser {
     pub lines: bool,
     pub echo: bool,
     pub presence: bool,
-    /// A bit each: receive, publish, signal, presence, history, moderate.
-    pub capabilities: u8,
+    /// A bit each: see [`CAPABILITIES`].
+    pub capabilities: u16,
     pub resume: Option<(&'static str, u64)>,
     pub last: Option<u64>,
     /// True if the token sets limits of its own.
@@ -64,7 +84,7 @@ impl TestUser {
             lines: true,
             echo: true,
             presence: true,
-            capabilities: 31,
+            capabilities: DEFAULT_GRANT,
             resume: None,
             last: None,
             has_limits: false,
@@ -73,10 +93,7 @@ impl TestUser {
 
     /// Returns the claims of the user's token.
     fn claims(self, now: Timestamp) -> Claims {
-        let names = [
-            "receive", "publish", "signal", "presence", "history", "moderate",
-        ];
-        let can: Vec<_> = (names.iter().enumerate())
+        let can: Vec<_> = (CAPABILITIES.iter().enumerate())
             .filter(|(bit, _)| self.capabilities >> bit & 1 == 1)
             .map(|(_, name)| *name)
             .collect();
@@ -128,6 +145,8 @@ struct Socket {
     is_closing: bool,
     answered: Option<Timestamp>,
     newest: Option<u64>,
+    /// The versions of the messages that it has received, by offset.
+    versions: BTreeMap<u64, u64>,
     /// The members, according to the pushes; `None` if the client does not receive presence.
     members: Option<BTreeSet<String>>,
     replies: usize,
@@ -409,7 +428,8 @@ impl World {
         self.storage_works();
         self.allow_all();
         self.settle();
-        if let Some(last) = self.connect(TestUser::new(7)) {
+        // A user of its own, whose rate is unused.
+        if let Some(last) = self.connect(TestUser::new(8)) {
             self.feed(Input::Receive {
                 from: self.ids[last],
                 text: r#"{"type":"publish","id":"after","data":1}"#.into(),
@@ -419,6 +439,7 @@ impl World {
             assert_eq!(self.acks(last), 1, "a new connection is not served");
         }
         assert!(self.waiting.is_empty(), "an API request has no response");
+        self.check_changed();
     }
 
     pub fn on_timeout(&mut self) {
@@ -447,11 +468,16 @@ impl World {
                 Ok(test_user.claims(self.now))
             }
             granted => {
+                let granted = u16::from(granted);
                 test_user.capabilities = granted << 1 | granted & 1;
+                if granted & 1 != 0 {
+                    test_user.capabilities |= CHANGES_OWN;
+                }
                 if test_user.capabilities != 0 {
                     socket.test_user = Some(test_user);
                     // The client may have missed pushes, which it has to request itself.
                     (socket.newest, socket.members) = (None, None);
+                    socket.versions.clear();
                 }
                 Ok(test_user.claims(self.now))
             }
@@ -560,6 +586,65 @@ impl World {
 
     pub fn newest(&self) -> u64 {
         self.room.store().newest().0
+    }
+
+    /// Checks that a changed message's content is only with its last change, and that of a deleted message
+    /// nowhere.
+    pub fn check_changed(&mut self) {
+        let store = self.room.store_mut();
+        let epoch = store.epoch();
+        let lines = store.rows.values().flat_map(|row| {
+            let lines = row.json.split('\n').filter(|line| !line.is_empty());
+            (row.first.0..).zip(lines)
+        });
+        let lines: BTreeMap<u64, Value> = lines.map(|(at, line)| (at, json(line))).collect();
+        for (offset, line) in &lines {
+            assert_eq!(line["offset"], *offset);
+            if line["type"] == "change" {
+                assert_eq!(
+                    line.as_object().map(|fields| fields.len()),
+                    Some(3),
+                    "{line}"
+                );
+            }
+        }
+        let mut deleted = BTreeSet::new();
+        for changed in store.changed.values() {
+            let (message, change) = (changed.message, json(&changed.change));
+            assert_eq!(
+                (&change["of"], &change["offset"]),
+                (&message.0.into(), &changed.last.0.into())
+            );
+            let is_deleted = change["action"] == "delete";
+            assert_eq!(change.get("data").is_none(), is_deleted, "{change}");
+            let row = lines.get(&message.0);
+            assert!(row.is_none_or(|row| row.get("data").is_none()), "{row:?}");
+            let last = lines.get(&changed.last.0);
+            assert!(last.is_none_or(|last| last["of"] == message.0), "{last:?}");
+            deleted.extend(is_deleted.then_some(message.0));
+        }
+        let is_of_deleted = |entry: &Value| {
+            let of = entry["of"].as_u64().or(entry["offset"].as_u64());
+            of.is_some_and(|of| deleted.contains(&of))
+        };
+        let is_empty = |entry: &Value| entry.get("data").is_none() && entry.get("text").is_none();
+        for row in store.events.values() {
+            if let Lines::Messages { epoch: of, pushes } = &row.lines
+                && *of == epoch
+            {
+                for line in pushes.split('\n').filter(|line| !line.is_empty()) {
+                    let entry = json(line);
+                    assert!(!is_of_deleted(&entry) || is_empty(&entry), "{entry}");
+                }
+            }
+        }
+        for event in store.dead_events.values() {
+            let event = json(&event.json);
+            let entry = event.get("message").or(event.get("change"));
+            if let Some(entry) = entry.filter(|_| event["epoch"] == epoch.as_str()) {
+                assert!(!is_of_deleted(entry) || is_empty(entry), "{event}");
+            }
+        }
     }
 
     /// Returns the number of replies that a connection received.
@@ -674,7 +759,7 @@ impl Socket {
         let is_first = !self.is_welcomed;
         assert_eq!(kind == "welcome", is_first, "welcome first, once");
         let test_user = self.test_user.expect("a user");
-        let can = |bit: u8| test_user.capabilities >> bit & 1 == 1;
+        let can = |bit: u16| test_user.capabilities >> bit & 1 == 1;
         let users = |list: &Value| -> Vec<String> {
             let user = |one: &Value| one["user"].as_str().or(one.as_str()).unwrap().into();
             list.as_array().unwrap().iter().map(user).collect()
@@ -695,7 +780,7 @@ impl Socket {
                     self.members = Some(members);
                 }
             }
-            "message" => {
+            "message" | "change" => {
                 assert!(can(0), "a message without 'receive'");
                 let offset = object["offset"].as_u64().unwrap();
                 assert!(offset <= appended, "sent before it was stored");
@@ -705,6 +790,7 @@ impl Socket {
                     assert!(is_next || !test_user.echo, "a gap before {offset}");
                 }
                 self.newest = Some(offset);
+                self.receive_version(object, offset);
             }
             "signal" => assert!(can(0), "a signal without 'receive'"),
             "presence" => {
@@ -727,6 +813,24 @@ impl Socket {
                 }
             }
             other => panic!("unknown: {other}"),
+        }
+    }
+
+    /// Checks that a message's version never falls.
+    fn receive_version(&mut self, entry: &Value, offset: u64) {
+        let Some(of) = entry["of"].as_u64() else {
+            let version = entry["version"].as_u64();
+            self.versions.insert(offset, version.unwrap_or(1));
+            return;
+        };
+        assert!(of < offset, "a change before its message: {entry}");
+        // A change that has been superseded has none.
+        let Some(version) = entry["version"].as_u64() else {
+            return;
+        };
+        if let Some(known) = self.versions.get_mut(&of) {
+            assert!(version >= *known, "an older version: {entry}");
+            *known = version;
         }
     }
 
@@ -756,6 +860,10 @@ impl Socket {
         }
         assert!(object["count"] == members.len() || !is_exact, "{object}");
     }
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON")
 }
 
 fn name() -> RoomName {
