@@ -4,13 +4,16 @@
 //! A failure prints its seed. `SNUG_SEED=7 cargo test -p snug-core --test room convergence` replays seed 7, and
 //! `SNUG_SEEDS=100000` runs that many seeds.
 
-use std::{collections::BTreeMap, env};
+use std::env;
 
 use fastrand::Rng;
 use serde_json::{Value, json};
 use snug_core::config::RoomRules;
 
-use crate::driver::{Client, Life, TestRoom, TestUser, default_rules};
+use crate::{
+    driver::{Client, Life, TestRoom, TestUser, default_rules},
+    picture::{Picture, applies, shown},
+};
 
 const SEEDS: u64 = 60;
 const STEPS: usize = 120;
@@ -20,9 +23,6 @@ const LIVES: [Life; 3] = [
     Life::HibernatingWhenIdle,
     Life::RestoredAfterEveryInput,
 ];
-
-/// The messages as a client shows them, by offset.
-type Picture = BTreeMap<u64, Value>;
 
 /// A client's user, who is there or away.
 struct Viewer {
@@ -71,7 +71,7 @@ fn run(seed: u64, life: Life) {
             reads(&mut room, viewer);
         }
     }
-    flush(&mut room);
+    room.flushes_if_gathering();
     for viewer in &mut viewers {
         comes_back(&mut room, viewer);
     }
@@ -79,22 +79,14 @@ fn run(seed: u64, life: Life) {
     let (expected, _) = history(&mut room, ann.client.unwrap());
     // Clients keep what the room does not any more.
     let lowest = expected.keys().next().copied().unwrap_or(u64::MAX);
-    let shown = |viewer: &Viewer| {
-        let shown = viewer.picture.range(lowest..);
-        shown
-            .map(|(offset, one)| (*offset, one.clone()))
+    let kept = |viewer: &Viewer| {
+        let kept = viewer.picture.range(lowest..);
+        kept.map(|(offset, one)| (*offset, one.clone()))
             .collect::<Picture>()
     };
-    assert_eq!(shown(ann), expected);
+    assert_eq!(kept(ann), expected);
     for viewer in others {
-        assert_eq!(shown(viewer), expected, "{}", viewer.user);
-    }
-}
-
-/// Ends the time for which the room gathers, if it does.
-fn flush(room: &mut TestRoom) {
-    while room.is_gathering() {
-        room.flushes();
+        assert_eq!(kept(viewer), expected, "{}", viewer.user);
     }
 }
 
@@ -124,7 +116,7 @@ fn next_step(room: &mut TestRoom, random: &mut Rng, viewers: &mut [Viewer; 3], s
         16 => return comes_back(room, viewer),
         17 => return room.pass_ms(random.u64(..20_000)),
         18 if random.u8(..4) == 0 => {
-            flush(room);
+            room.flushes_if_gathering();
             reads(room, viewer);
             room.crashes();
             for viewer in viewers {
@@ -133,7 +125,7 @@ fn next_step(room: &mut TestRoom, random: &mut Rng, viewers: &mut [Viewer; 3], s
             }
             return;
         }
-        18 => return flush(room),
+        18 => return room.flushes_if_gathering(),
         _ => return room.storage_fails_once(),
     };
     if let Some(client) = viewer.client.filter(|client| room.is_open(*client)) {
@@ -167,45 +159,6 @@ fn takes(viewer: &mut Viewer, push: &Value) {
     applies(&mut viewer.picture, push);
 }
 
-/// Applies a message or a change, as a client does.
-fn applies(picture: &mut Picture, push: &Value) {
-    let Some(of) = push["of"].as_u64() else {
-        picture.insert(push["offset"].as_u64().unwrap(), shown(push));
-        return;
-    };
-    let (Some(message), Some(version)) = (picture.get_mut(&of), push["version"].as_u64()) else {
-        return;
-    };
-    if version <= message["version"].as_u64().unwrap() {
-        return;
-    }
-    let data = match push["action"].as_str() {
-        Some("edit") => push["data"].clone(),
-        Some("append") => {
-            let mut data = message["data"].clone();
-            let text = match &mut data {
-                Value::String(text) => text,
-                Value::Object(fields) => match fields.get_mut("text") {
-                    Some(Value::String(text)) => text,
-                    other => panic!("{other:?}"),
-                },
-                other => panic!("{other}"),
-            };
-            text.push_str(push["text"].as_str().unwrap());
-            data
-        }
-        _ => Value::Null,
-    };
-    *message = json!({ "data": data, "version": version });
-}
-
-/// Returns what a client shows of a message.
-fn shown(message: &Value) -> Value {
-    let version = message.get("version").cloned().unwrap_or(json!(1));
-    let data = message.get("data").cloned().unwrap_or_default();
-    json!({ "data": data, "version": version })
-}
-
 /// Joins again, and resumes; or reads everything again if that is not possible.
 fn comes_back(room: &mut TestRoom, viewer: &mut Viewer) {
     reads(room, viewer);
@@ -235,7 +188,7 @@ fn history(room: &mut TestRoom, client: Client) -> (Picture, Vec<Value>) {
             client,
             json!({ "type": "history", "after": after, "limit": 7 }),
         );
-        flush(room);
+        room.flushes_if_gathering();
         let received = room.received(client).into_iter();
         let (pages, others): (Vec<_>, Vec<_>) = received.partition(|one| one["type"] == "history");
         pushes.extend(others);

@@ -34,7 +34,7 @@ use snug_core::{
         ended_tokens::EndedTokens,
         io::{DeliveryOutcome, RestoredSocket},
     },
-    storage::batch::Batch,
+    storage::{batch::Batch, changed::ChangeWrite},
 };
 
 use store::MemoryStore;
@@ -146,10 +146,12 @@ pub struct TestRoom {
 pub type HookCall = (TaskId, HookRequest);
 
 /// A row of messages that the room appended, whether the storage accepted it or failed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct AppendedRow {
     pub first: u64,
     pub count: usize,
+    /// The contents of the messages that its changes have changed, as they are now.
+    pub changed: String,
     pub is_stored: bool,
 }
 
@@ -546,6 +548,12 @@ impl TestRoom {
     pub fn stored_events(&self) -> Vec<&str> {
         let rows = self.room.store().events.values();
         rows.flat_map(|row| row.lines.text().split('\n')).collect()
+    }
+
+    /// Returns the dead events in storage.
+    pub fn dead_events(&self) -> Vec<&str> {
+        let dead = self.room.store().dead_events.values();
+        dead.map(|event| &*event.json).collect()
     }
 
     /// Stores another event, so that the stored events have `bytes` more bytes.
@@ -946,17 +954,30 @@ impl TestRoom {
     /// Returns the rows that the room appended since the last call.
     pub fn take_rows(&mut self) -> Vec<AppendedRow> {
         let appended = std::mem::take(&mut self.room.store_mut().appended);
-        let row = |(batch, is_stored): (Batch, bool)| AppendedRow {
+        let row = |(batch, changes, is_stored): (Batch, Vec<ChangeWrite>, bool)| AppendedRow {
             first: batch.first.0,
             count: batch.count as usize,
+            changed: changes.iter().map(|one| &*one.now.change).collect(),
             is_stored,
         };
         appended.into_iter().map(row).collect()
     }
 
+    /// Ends the time for which the room gathers, if it does.
+    pub fn flushes_if_gathering(&mut self) {
+        while self.is_gathering() {
+            self.flushes();
+        }
+    }
+
     /// Returns the number of changed messages in storage.
     pub fn changed_count(&self) -> usize {
         self.room.store().changed.len()
+    }
+
+    /// Returns the epoch of the offsets.
+    pub fn epoch(&self) -> String {
+        self.room.store().epoch().as_str().into()
     }
 
     /// Returns the offset of the newest entry.

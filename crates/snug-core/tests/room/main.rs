@@ -25,6 +25,7 @@ mod idle_timeout;
 mod kick;
 mod limits;
 mod log;
+mod picture;
 mod presence;
 mod presence_diffs;
 mod publish_hook;

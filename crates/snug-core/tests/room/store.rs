@@ -52,8 +52,8 @@ pub struct MemoryStore {
     /// The calls, other than those that a restored room makes at other times; `None` if they are not
     /// recorded.
     pub log: Option<Vec<String>>,
-    /// The rows that the room appended, and whether that succeeded.
-    pub appended: Vec<(Batch, bool)>,
+    /// The rows that the room appended with their changes, and whether that succeeded.
+    pub appended: Vec<(Batch, Vec<ChangeWrite>, bool)>,
     /// The time for which the alarm is set.
     pub alarm: Option<Timestamp>,
     /// The number of operations that still fail.
@@ -285,7 +285,8 @@ impl Store for MemoryStore {
     ) -> Result<(), StorageFault> {
         self.record(format_args!("append {batch:?} {changes:?} {events:?}"));
         let outcome = self.fail_if_due();
-        self.appended.push((batch.clone(), outcome.is_ok()));
+        let row = (batch.clone(), changes.to_vec(), outcome.is_ok());
+        self.appended.push(row);
         outcome?;
         if let Some(write) = events {
             self.write_events(write);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::{model::Model, view::as_pushed};
 
 /// The events so far, and the state of the room that follows from them.
 #[derive(Default)]
@@ -10,16 +12,22 @@ pub struct Backend {
     events: Vec<Value>,
     members: BTreeSet<String>,
     is_occupied: bool,
-    messages: usize,
+    /// The number of messages and changes.
+    entries: u64,
 }
 
 impl Backend {
-    /// Receives events, some of them perhaps again. `messages` are the stored ones.
-    pub fn receives(&mut self, sent_events: Vec<Value>, messages: &[Value]) {
+    /// Receives events, some of them perhaps again.
+    pub fn receives(&mut self, sent_events: Vec<Value>, model: &Model) {
         for event in sent_events {
             let seq = event["seq"].as_u64().unwrap() as usize;
             if let Some(known) = self.events.get(seq - 1) {
-                assert_eq!(&event, known, "a repeated event differs");
+                let is_stripped = entry_of(&event).is_some_and(|entry| entry["deleted"] == true);
+                assert!(
+                    &event == known || is_stripped,
+                    "a repeated event differs: {event}"
+                );
+                self.check_entry(&event, model);
                 continue;
             }
             assert_eq!(
@@ -27,12 +35,13 @@ impl Backend {
                 self.events.len() + 1,
                 "an event is missing before {event}"
             );
-            self.apply(&event, messages);
+            self.apply(&event);
+            self.check_entry(&event, model);
             self.events.push(event);
         }
     }
 
-    fn apply(&mut self, event: &Value, messages: &[Value]) {
+    fn apply(&mut self, event: &Value) {
         let user = || event["user"].as_str().unwrap().to_owned();
         match event["type"].as_str().unwrap() {
             "room.occupied" => assert!(!std::mem::replace(&mut self.is_occupied, true)),
@@ -49,17 +58,35 @@ impl Backend {
                 "{event} of a user who is not a member"
             ),
             _ => {
-                let message = &event["message"];
-                assert_eq!(message["offset"], self.messages + 1);
-                assert_eq!(message["data"], messages[self.messages]["data"]);
-                self.messages += 1;
+                self.entries += 1;
+                let offset = entry_of(event).map(|entry| entry["offset"].clone());
+                assert_eq!(offset, Some(json!(self.entries)), "{event}");
             }
         }
     }
 
-    /// Asserts that every event of an empty room has been received.
-    pub fn assert_complete(&self, messages: &[Value]) {
-        assert!(self.members.is_empty() && !self.is_occupied);
-        assert_eq!(self.messages, messages.len());
+    /// Compares a message or a change with what was stored. It has no content if the message has been
+    /// deleted meanwhile.
+    fn check_entry(&self, event: &Value, model: &Model) {
+        let Some(entry) = entry_of(event) else {
+            return;
+        };
+        let offset = &entry["offset"];
+        if entry["deleted"] == true {
+            assert!(model.is_deleted(offset), "{event} lacks its content");
+        } else {
+            assert_eq!(Some(&as_pushed(entry)), model.entry_at(offset), "{event}");
+        }
     }
+
+    /// Asserts that every event of an empty room has been received.
+    pub fn assert_complete(&self, model: &Model) {
+        assert!(self.members.is_empty() && !self.is_occupied);
+        assert_eq!(self.entries, model.newest());
+    }
+}
+
+/// Returns the message or the change that an event reports.
+fn entry_of(event: &Value) -> Option<&Value> {
+    event.get("message").or(event.get("change"))
 }

@@ -1,14 +1,15 @@
 //! Compares a room with a simple model of it, in random simulations.
 //!
-//! Users join with several tabs, leave or lose their connection, publish, send signals and states,
-//! stop sending pings, read too slowly, send malformed frames and use capabilities that they lack.
+//! Users join with several tabs, leave or lose their connection, publish, edit, append to and delete
+//! their own messages and those of others, send signals and states, stop sending pings, read too slowly, send malformed frames and use capabilities that they lack.
 //! Their tokens expire (sometimes with a late alarm), and they send new tokens with more or fewer
 //! capabilities. They kick and ban each other. Storage fails. The room has a flush window or none,
 //! is dropped and restored, and crashes with a full outbox. Some rooms have a publish hook, which
-//! allows every message at once.
+//! allows every message at once, some retain few messages, and some are erased.
 //!
-//! After every step, each client must have received the right messages, once and in order. Whenever
-//! the room is quiet, each client's view, built only from what it received, must equal the model.
+//! After every step, each client must have received the right messages and changes, once and in order.
+//! Whenever the room is quiet, each client's view, built only from what it received, now and before it was
+//! away, must equal the model. What was deleted must be in no row and in no webhook event.
 //!
 //! A failure prints its seed. `SNUG_SEED=7 cargo test -p snug-core --test simulation` replays seed 7,
 //! and `SNUG_SEEDS=100000` runs that many seeds.
@@ -25,6 +26,8 @@ mod backend;
 #[path = "../room/driver.rs"]
 mod driver;
 mod model;
+#[path = "../room/picture.rs"]
+mod picture;
 mod view;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -33,7 +36,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 use snug_core::{
     Refusal,
-    backend::webhook::EventKinds,
+    backend::{api::ApiOperation, webhook::EventKinds},
     config::PublishFallback,
     limits::{QUEUE_BYTES_MAX, WINDOW_MS_MAX},
     room::io::DeliveryOutcome,
@@ -41,21 +44,37 @@ use snug_core::{
 
 use backend::Backend;
 use driver::{Client, Life, SETTLES_MS, START_MS, TestRoom, TestUser, default_rules};
-use model::{Can, Model, Token};
-use view::{JoinSettings, PendingCommand, View, timeless};
+use model::{Can, Model, Token, content};
+use view::{Away, JoinSettings, PendingCommand, View, timeless};
 
 /// The default number of seeds, which takes a debug build a few seconds.
-const SEEDS: u64 = 80;
+const SEEDS: u64 = 50;
 const STEPS: u32 = 150;
 const TABS_MAX: usize = 10;
 const YEAR_MS: u64 = 365 * 24 * 3_600_000;
 const USERS: [&str; 5] = ["ann", "bob", "cho", "__proto__", "用户"];
-const CAPABILITIES: [&str; 6] = [
-    "receive", "publish", "signal", "presence", "history", "moderate",
+const CAPABILITIES: [&str; 10] = [
+    "receive",
+    "publish",
+    "signal",
+    "presence",
+    "history",
+    "moderate",
+    "edit",
+    "edit_any",
+    "delete",
+    "delete_any",
 ];
+/// The capabilities without which a command is rejected, whatever it is about.
+const DENIABLE: [&str; 5] = ["publish", "signal", "presence", "history", "moderate"];
+/// The number of checks between two of everything that is stored and shown.
+const CHECKS_BETWEEN_WHOLE: u32 = 16;
 /// Frames that are sent after the token has expired.
-const TOO_LATE: [&str; 6] = [
+const TOO_LATE: [&str; 9] = [
     r#"{"type":"publish","id":0,"data":"too late"}"#,
+    r#"{"type":"edit","id":0,"of":1,"data":"too late"}"#,
+    r#"{"type":"append","id":0,"of":1,"text":"too late"}"#,
+    r#"{"type":"delete","id":0,"of":1}"#,
     r#"{"type":"signal","id":0,"data":"too late"}"#,
     r#"{"type":"state","id":0,"data":{"too":"late"}}"#,
     r#"{"type":"kick","id":0,"user":"ann","ban_seconds":60}"#,
@@ -63,12 +82,14 @@ const TOO_LATE: [&str; 6] = [
     "{",
 ];
 /// Frames that cause exactly one error each.
-const NONSENSE: [&str; 7] = [
+const NONSENSE: [&str; 9] = [
     "",
     "{",
     "[]",
     r#"{"type":"dance"}"#,
     r#"{"type":"publish"}"#,
+    r#"{"type":"edit","of":1}"#,
+    r#"{"type":"append","of":1,"text":1}"#,
     r#"{"type":"signal","data":1,"to":[7]}"#,
     r#"{"type":"state","data":[]}"#,
 ];
@@ -107,8 +128,8 @@ struct Simulation {
     room: TestRoom,
     model: Model,
     views: BTreeMap<Client, View>,
-    /// Users whose connection has ended, and their position.
-    gone: Vec<(String, u64)>,
+    /// Users whose connection has ended.
+    gone: Vec<Away>,
     /// Connections that the room has just closed, with the close code.
     closed: Vec<(Client, View, u16)>,
     /// Pending token checks: the connection and the id of its refresh command.
@@ -116,6 +137,8 @@ struct Simulation {
     is_alarm_late: bool,
     window_ms_max: u64,
     numbers_used: u32,
+    checks: u32,
+    is_hooked: bool,
     /// The receiver of the webhooks, if any.
     backend: Option<Backend>,
 }
@@ -137,6 +160,9 @@ impl Simulation {
         ];
         let life = lives[random.usize(..3)];
         rules.publish_fallback = (random.u32(..3) == 0).then_some(PublishFallback::Refuse);
+        if random.u32(..3) == 0 {
+            rules.retention.messages_max = 100;
+        }
         let has_webhooks = random.u32(..3) == 0;
         if has_webhooks {
             rules.events = EventKinds::parse("*").unwrap();
@@ -155,6 +181,8 @@ impl Simulation {
             closed: Vec::new(),
             unchecked: VecDeque::new(),
             numbers_used: 0,
+            checks: 0,
+            is_hooked: rules.publish_fallback.is_some(),
             backend: has_webhooks.then(Backend::default),
         }
     }
@@ -166,7 +194,7 @@ impl Simulation {
         if self.backend.is_some() && self.random.u32(..4) == 0 {
             return self.back_end_responds();
         }
-        match self.random.u32(..120) {
+        match self.random.u32(..126) {
             0..15 => self.joins(),
             15..24 => self.leaves(client),
             24..25 => self.falls_behind(client),
@@ -186,27 +214,42 @@ impl Simulation {
             109..114 => self.a_token_is_checked(),
             114..116 => self.exceeds_capabilities(client),
             116..118 => self.a_deadline_passes(),
+            118..122 => self.sends_bad_change(client),
+            122..124 => self.changes_during_fault(client),
+            // An erased room starts its webhook events anew.
+            124 if self.backend.is_none() && self.random.u32(..4) == 0 => self.is_erased(),
             _ => self.alarm_is_late(),
         }
     }
 
     fn joins(&mut self) {
-        let newest = self.model.messages.len() as u64;
+        let newest = self.model.newest();
         // A user who reconnects, or any user, with a position or without.
-        let (user, position) = match self.random.u32(..3) {
+        match self.random.u32(..3) {
             0 if !self.gone.is_empty() => {
                 let which = self.random.usize(..self.gone.len());
-                let (user, position) = self.gone.swap_remove(which);
-                (user, Some(position))
+                let away = self.gone.swap_remove(which);
+                self.joins_as(&away.user.clone(), Some(away));
             }
-            1 => (self.some_user(), Some(self.random.u64(..newest + 2))),
-            _ => (self.some_user(), None),
-        };
-        self.joins_as(&user, position);
+            1 => {
+                let user = self.some_user();
+                let away = Away {
+                    user: user.clone(),
+                    epoch: self.room.epoch(),
+                    position: self.random.u64(..newest + 2),
+                    picture: None,
+                };
+                self.joins_as(&user, Some(away));
+            }
+            _ => {
+                let user = self.some_user();
+                self.joins_as(&user, None);
+            }
+        }
     }
 
     /// Joins, if there is a free tab. Otherwise fires a late alarm.
-    fn joins_as(&mut self, user: &str, position: Option<u64>) {
+    fn joins_as(&mut self, user: &str, away: Option<Away>) {
         if self.model.tabs.len() >= TABS_MAX {
             return self.passes_ms(0);
         }
@@ -226,8 +269,8 @@ impl Simulation {
         if !receives_presence {
             test_user = test_user.without_presence();
         }
-        if let Some(offset) = position {
-            test_user = test_user.resuming_after(offset);
+        if let Some(away) = &away {
+            test_user = test_user.resuming_in(&away.epoch, away.position);
         }
         self.record_rows();
         let admitted = self.room.try_admit(test_user);
@@ -236,12 +279,18 @@ impl Simulation {
             return self.passes_ms(0);
         }
         let client = admitted.expect("the room has room");
-        let newest = self.model.messages.len() as u64;
+        let (newest, epoch) = (self.model.newest(), self.room.epoch());
         let may_recover = token.can.contains("receive") && token.can.contains("history");
-        // A position in the future cannot be recovered.
-        let recovered = position.map(|offset| may_recover && offset <= newest);
+        // A position in the future cannot be recovered, and neither can one of another epoch.
+        let recovers = |away: &Away| {
+            may_recover && away.epoch == epoch && self.model.can_recover(away.position)
+        };
+        let recovered = away.as_ref().map(recovers);
+        let position = away.as_ref().map(|away| away.position);
         let replay = position.filter(|_| recovered == Some(true));
-        let replay = replay.unwrap_or(newest) as usize;
+        let replay = replay.unwrap_or(newest);
+        let picture = away.filter(|_| recovered == Some(true));
+        let picture = picture.and_then(|away| away.picture);
         let now_ms = self.room.now_ms();
         self.model.join(client, user, &token, echo, replay, now_ms);
         let settings = JoinSettings {
@@ -251,6 +300,8 @@ impl Simulation {
             may_repeat: self.window_ms_max > 0 || self.is_alarm_late,
             resumes_after: position,
             recovered,
+            picture,
+            epoch,
             offset: newest,
         };
         self.views
@@ -290,6 +341,13 @@ impl Simulation {
     fn sends_some(&mut self, client: Client) {
         let mut kinds = vec!["publish", "publish", "signal", "presence"];
         kinds.retain(|kind| self.model.may(client, kind));
+        let may_change = |kind: &&str| self.model.may(client, kind);
+        if ["edit", "edit_any", "delete", "delete_any"]
+            .iter()
+            .any(may_change)
+        {
+            kinds.extend(["change"; 3]);
+        }
         if kinds.is_empty() {
             return self.exceeds_capabilities(client);
         }
@@ -298,9 +356,20 @@ impl Simulation {
         for _ in 0..self.random.u32(1..=most) {
             commands.push(match kinds[self.random.usize(..kinds.len())] {
                 "publish" => self.publishes(client),
+                // The room must find the message as it is after the earlier commands, which the hook delays.
+                "change" if self.is_hooked && !commands.is_empty() => break,
+                "change" => match self.changes(client) {
+                    Some(change) if self.is_hooked => return self.sends_all(client, vec![change]),
+                    Some(change) => change,
+                    None => break,
+                },
                 "signal" => self.signals(client),
                 _ => self.shows_state(client),
             });
+        }
+        if commands.is_empty() {
+            // An empty frame is an error.
+            return self.passes_ms(0);
         }
         self.sends_all(client, commands);
     }
@@ -312,7 +381,7 @@ impl Simulation {
         }
         let kilobyte = "x".repeat(1_000);
         let commands = (0..70).map(|_| {
-            let data = json!(format!("{} {kilobyte}", self.number()));
+            let data = json!(format!("{} {kilobyte}", content(self.number())));
             self.publish_command(client, data, None)
         });
         let commands = commands.collect();
@@ -331,7 +400,7 @@ impl Simulation {
     }
 
     fn publishes(&mut self, client: Client) -> Value {
-        let data = self.something();
+        let data = self.some_data();
         let key = self.random.bool().then(|| self.random.u32(..8).to_string());
         self.publish_command(client, data, key)
     }
@@ -359,6 +428,131 @@ impl Simulation {
             Some(key) => json!({ "type": "publish", "id": id, "data": data, "key": key }),
             None => json!({ "type": "publish", "id": id, "data": data }),
         }
+    }
+
+    /// Makes a change, if one is found that can be made now.
+    fn changes(&mut self, client: Client) -> Option<Value> {
+        let key = (self.random.u32(..4) == 0).then(|| self.random.u32(..4).to_string());
+        for _ in 0..3 {
+            let (mut change, number) = self.some_change();
+            let key = key.as_ref().map(|key| format!("c{key}"));
+            let under_key = key
+                .as_deref()
+                .and_then(|key| self.model.changed_under(client, key));
+            let is_certain = self.model.is_certain(change["of"].as_u64().unwrap());
+            if under_key.is_none()
+                && (!is_certain || self.model.check_change(client, &change).is_some())
+            {
+                continue;
+            }
+            if under_key.is_none() {
+                self.model.change(client, number, &change);
+            }
+            if let Some(key) = key {
+                change["key"] = json!(key);
+                if under_key.is_none() {
+                    self.model.change_under(client, &key, number);
+                }
+            }
+            let pending = PendingCommand::Change {
+                number: under_key.unwrap_or(number),
+                is_duplicate: under_key.is_some(),
+            };
+            change["id"] = json!(self.expect_reply(client, pending));
+            return Some(change);
+        }
+        None
+    }
+
+    /// Returns a random change, mostly of a recent message, and its number.
+    fn some_change(&mut self) -> (Value, u32) {
+        let number = self.number();
+        let recent: Vec<_> = self.model.message_offsets().rev().take(12).collect();
+        let of = match self.random.u32(..8) {
+            0 => self.random.u64(..=self.model.newest() + 9),
+            _ => self.random.choice(recent).unwrap_or(1),
+        };
+        let content = content(number);
+        let mut change = match self.random.u32(..10) {
+            0..4 => json!({ "type": "edit", "of": of, "data": self.data_with(&content) }),
+            4 => {
+                let long = "y".repeat(self.random.usize(..900));
+                json!({ "type": "append", "of": of, "text": format!("{long}{content}") })
+            }
+            5..9 => json!({ "type": "append", "of": of, "text": format!(" \"{content}\"\n") }),
+            _ if self.random.bool() => json!({ "type": "delete", "of": of }),
+            _ => json!({ "type": "delete", "of": of, "reason": "spam" }),
+        };
+        if let (0, Some(version)) = (self.random.u32(..4), self.model.version_of(of)) {
+            change["if_version"] = json!(version + u64::from(self.random.u32(..4) == 0));
+        }
+        (change, number)
+    }
+
+    /// Sends a change that is rejected: of a message that is not stored, deleted or another user's, for
+    /// another version, or one that does not fit.
+    fn sends_bad_change(&mut self, client: Client) {
+        for _ in 0..8 {
+            let (mut change, _) = self.some_change();
+            if !self.model.is_certain(change["of"].as_u64().unwrap()) {
+                continue;
+            }
+            let Some(code) = self.model.check_change(client, &change) else {
+                continue;
+            };
+            change["id"] = json!(self.expect_reply(client, PendingCommand::Rejected(code)));
+            self.sends(client, change);
+            // A client cannot know of these in advance.
+            if !["not_found", "conflict"].contains(&code) {
+                self.error_closes(client);
+            }
+            return;
+        }
+    }
+
+    /// Makes a change while storage fails, so that the message cannot be read or the change not stored.
+    fn changes_during_fault(&mut self, client: Client) {
+        self.gets_quiet();
+        self.check();
+        // With webhooks, the model cannot predict which write fails.
+        if self.backend.is_some() || !self.views.contains_key(&client) {
+            return;
+        }
+        let (mut change, number) = self.some_change();
+        if self.model.check_change(client, &change).is_some() {
+            return;
+        }
+        self.model.change(client, number, &change);
+        let pending = PendingCommand::Change {
+            number,
+            is_duplicate: false,
+        };
+        change["id"] = json!(self.expect_reply(client, pending));
+        self.room.storage_fails_once();
+        self.sends(client, change);
+        self.record_rows();
+        if self.model.is_waiting(number) && !self.room.is_gathering() {
+            self.model.lose_last();
+        }
+        if self.room.is_gathering() {
+            self.passes_ms(self.window_ms_max);
+        }
+    }
+
+    /// The back end erases the room, with what waits to be stored.
+    fn is_erased(&mut self) {
+        self.passes_ms(0);
+        let back_end = TestUser::named("back end").with_capabilities(&["serve"]);
+        let connections = self.clients();
+        let response = self.room.calls_api(&back_end, ApiOperation::Erase, "");
+        assert_eq!(response, (200, json!({ "closed": connections.len() })));
+        for client in connections {
+            self.record_close(client, 4104);
+        }
+        self.record_rows();
+        self.read_last_words();
+        self.model.erase();
+        self.passes_ms(0);
     }
 
     fn signals(&mut self, client: Client) -> Value {
@@ -439,23 +633,18 @@ impl Simulation {
     }
 
     fn requests_history(&mut self, client: Client) {
-        let after = self.random.usize(..=self.model.messages.len());
+        let after = self.random.u64(..=self.model.newest());
         let limit = self.random.usize(1..=20);
-        let history = |newest| PendingCommand::History {
-            after,
-            limit,
-            newest,
-        };
-        let id = self.expect_reply(client, history(after));
+        let id = self.expect_reply(client, PendingCommand::History(Vec::new(), false));
         let command = json!({ "type": "history", "id": id, "after": after, "limit": limit });
         self.sends(client, command);
         // The history command has flushed earlier messages.
         self.record_rows();
-        let newest = self.model.messages.len();
+        let (page, more) = self.model.page(after, limit);
         self.views
             .get_mut(&client)
             .unwrap()
-            .expect_for_latest(history(newest));
+            .expect_for_latest(PendingCommand::History(page, more));
     }
 
     fn sends(&mut self, client: Client, command: Value) {
@@ -464,9 +653,8 @@ impl Simulation {
     }
 
     fn exceeds_capabilities(&mut self, client: Client) {
-        let mut denied: Vec<_> = CAPABILITIES.into();
-        // No command needs `receive`.
-        denied.retain(|one| *one != "receive" && !self.model.may(client, one));
+        let mut denied: Vec<_> = DENIABLE.into();
+        denied.retain(|one| !self.model.may(client, one));
         if denied.is_empty() {
             return;
         }
@@ -639,7 +827,7 @@ impl Simulation {
         self.room.crashes();
         self.model.crash();
         for (_, view) in std::mem::take(&mut self.views) {
-            self.gone.push((view.user.clone(), view.position()));
+            self.gone.push(view.away());
         }
     }
 
@@ -777,14 +965,19 @@ impl Simulation {
         assert!(self.model.is_idle() && self.room.stored_bans() == 0);
         self.check();
         self.deliver_remaining_events();
-        // A new client recovers all stored messages, once and in order, and nothing else.
-        let last = self.room.admit(TestUser::named("last").resuming_after(0));
+        self.check_forgotten();
+        // A new client recovers everything that is retained, once and in order, and nothing else.
+        let position = self.model.floor() - 1;
+        let last = TestUser::named("last").resuming_in(&self.room.epoch(), position);
+        let last = self.room.admit(last);
         let mut received = self.room.received(last).into_iter();
         let welcome = received.next().unwrap();
         assert_eq!(welcome["count"], 1);
-        assert_eq!(welcome["offset"], self.model.messages.len());
-        let stored: Vec<_> = received.map(|message| timeless(&message)).collect();
-        assert_eq!(stored, self.model.messages);
+        assert_eq!(welcome["offset"], self.model.newest());
+        let stored: Vec<_> = received.map(|entry| timeless(&entry)).collect();
+        let retained = self.model.floor()..=self.model.newest();
+        let retained: Vec<_> = retained.map(|offset| self.model.shown(offset)).collect();
+        assert_eq!(stored, retained);
     }
 
     /// Delivers all remaining events, and asserts that the back end has received every event.
@@ -797,9 +990,9 @@ impl Simulation {
                 self.room.back_end_responds(DeliveryOutcome::Accepted);
             }
             self.room.pass_ms(60_000);
-            backend.receives(self.room.take_sent_events(), &self.model.messages);
+            backend.receives(self.room.take_sent_events(), &self.model);
         }
-        backend.assert_complete(&self.model.messages);
+        backend.assert_complete(&self.model);
     }
 
     /// Passes received objects to every view, and compares the views with the model.
@@ -809,13 +1002,11 @@ impl Simulation {
 
     fn check_when(&mut self, is_quiet: bool) {
         self.record_rows();
-        for (client, mut view, code) in std::mem::take(&mut self.closed) {
-            for received in self.room.received(client) {
-                view.receives(&received, &self.model);
-            }
-            assert!(!self.room.is_open(client), "{} is open", client.id());
-            view.record_close(code);
-            self.gone.push((view.user.clone(), view.position()));
+        self.read_last_words();
+        self.checks += 1;
+        let is_whole = self.checks.is_multiple_of(CHECKS_BETWEEN_WHOLE);
+        if is_whole {
+            self.check_forgotten();
         }
         let members = self.model.members();
         for (client, view) in &mut self.views {
@@ -824,27 +1015,53 @@ impl Simulation {
             }
             let tab = self.model.tabs.get_mut(client).unwrap();
             view.check(&members, &mut tab.expected, is_quiet);
+            if is_quiet {
+                view.check_picture(&self.model, is_whole);
+            }
         }
         if is_quiet {
             self.model.become_quiet();
         }
         match &mut self.backend {
-            Some(backend) => backend.receives(self.room.take_sent_events(), &self.model.messages),
+            Some(backend) => backend.receives(self.room.take_sent_events(), &self.model),
             None => assert!(!self.model.is_idle() || !self.room.has_alarm()),
         }
+    }
+
+    /// Passes what closed connections have received to their views.
+    fn read_last_words(&mut self) {
+        for (client, mut view, code) in std::mem::take(&mut self.closed) {
+            for received in self.room.received(client) {
+                view.receives(&received, &self.model);
+            }
+            assert!(!self.room.is_open(client), "{} is open", client.id());
+            view.record_close(code);
+            self.gone.push(view.away());
+        }
+    }
+
+    /// Asserts that the storage holds no content that it has to forget.
+    fn check_forgotten(&mut self) {
+        let events = [self.room.stored_events(), self.room.dead_events()].concat();
+        let rows = self.room.stored_messages();
+        self.model.assert_forgotten(&rows, &events.concat());
     }
 
     /// Passes appended rows to the model.
     fn record_rows(&mut self) {
         for row in self.room.take_rows() {
-            self.model.store(row);
+            let changes = !row.changed.is_empty();
+            self.model.store(&row);
+            if changes && row.changed.contains(r#""action":"delete""#) {
+                self.check_forgotten();
+            }
         }
     }
 
     fn record_leave(&mut self, client: Client, clean: bool) {
         self.model.go(client, clean, self.room.now_ms());
         let view = self.views.remove(&client).unwrap();
-        self.gone.push((view.user.clone(), view.position()));
+        self.gone.push(view.away());
     }
 
     /// Records that the room has closed a connection.
@@ -859,8 +1076,22 @@ impl Simulation {
         self.views.get_mut(&client).unwrap().expect_reply(pending)
     }
 
+    /// Returns data for a message, mostly such that text can be appended to it.
+    fn some_data(&mut self) -> Value {
+        let content = content(self.number());
+        self.data_with(&content)
+    }
+
+    fn data_with(&mut self, content: &str) -> Value {
+        match self.random.u32(..6) {
+            0 => json!([content]),
+            1 | 2 => json!({ "by": 1, "text": content }),
+            _ => json!(content),
+        }
+    }
+
     fn something(&mut self) -> Value {
-        json!(self.number().to_string())
+        json!(content(self.number()))
     }
 
     fn number(&mut self) -> u32 {

@@ -1,11 +1,14 @@
-//! A simple model of a room: users, their tabs, and a list of messages.
+//! A simple model of a room: users, their tabs, and a list of messages and of their changes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Value, json};
 use snug_core::config::RoomRules;
 
-use crate::driver::{AppendedRow, Client};
+use crate::{
+    driver::{AppendedRow, Client},
+    picture::{data_after, text_of},
+};
 
 /// The capabilities of a token.
 pub type Can = BTreeSet<&'static str>;
@@ -22,16 +25,29 @@ pub type Members = BTreeMap<String, BTreeMap<String, Value>>;
 
 pub struct Model {
     pub tabs: BTreeMap<Client, Tab>,
-    /// The stored messages; the first has the offset 1.
-    pub messages: Vec<Value>,
-    /// Published messages that are neither stored nor rejected, and have no offset yet.
-    waiting: Vec<Value>,
-    /// The data of messages that were rejected, or lost in a crash.
-    lost: BTreeSet<String>,
+    /// The stored messages and changes as they were sent; the first has the offset 1.
+    entries: Vec<Value>,
+    /// The stored messages as they are now, by offset.
+    messages: BTreeMap<u64, Message>,
+    /// Messages and changes that are neither stored nor rejected, and have no offset yet.
+    waiting: Vec<Sent>,
+    /// The offsets of the stored messages and changes, by number. Appends can share one.
+    offsets: BTreeMap<u32, u64>,
+    /// The messages and changes that were rejected, or lost in a crash.
+    lost: BTreeSet<u32>,
+    /// The contents that changes have replaced, which no row may hold.
+    replaced: BTreeSet<u32>,
+    /// The contents of deleted messages, which nothing may hold.
+    deleted: BTreeSet<u32>,
     /// The signals to all members since the room was last quiet.
-    recent_signals: Vec<Value>,
+    recent_signals: Vec<Sent>,
     /// The data that was published with a key, by user and key.
     keys: BTreeMap<(String, String), Value>,
+    /// The changes that were made with a key, by user and key.
+    change_keys: BTreeMap<(String, String), u32>,
+    /// The number of messages and changes that are retained.
+    messages_max: u64,
+    message_bytes_max: usize,
     pub grace_ms: u64,
     pub idle_ms: u64,
     /// Users within the grace period, and the time at which it ends.
@@ -54,8 +70,28 @@ pub struct Tab {
     errors_ms: Vec<u64>,
 }
 
-/// A message without its offset and time, or a signal, that a tab has yet to receive.
+/// A message, a change or a signal, as the others receive it, without its offset and time.
+#[derive(Clone)]
+pub struct Sent {
+    /// A number that increases in the order of sending, and is in the content.
+    number: u32,
+    pub object: Value,
+}
+
+/// A stored message as it is now.
+struct Message {
+    version: u64,
+    /// The content; `None` if it is deleted.
+    data: Option<Value>,
+    /// The offset of the last change; 0 if there is none.
+    last: u64,
+    /// The numbers of all its contents.
+    numbers: Vec<u32>,
+}
+
+/// A message, a change or a signal that a tab has yet to receive.
 pub struct Expected {
+    number: u32,
     pub object: Value,
     /// True if it may have been sent before the tab joined or got `receive`.
     pub is_optional: bool,
@@ -65,11 +101,18 @@ impl Model {
     pub fn new(rules: &RoomRules) -> Self {
         Self {
             tabs: BTreeMap::new(),
-            messages: Vec::new(),
+            entries: Vec::new(),
+            messages: BTreeMap::new(),
             waiting: Vec::new(),
+            offsets: BTreeMap::new(),
             lost: BTreeSet::new(),
+            replaced: BTreeSet::new(),
+            deleted: BTreeSet::new(),
             recent_signals: Vec::new(),
             keys: BTreeMap::new(),
+            change_keys: BTreeMap::new(),
+            messages_max: rules.retention.messages_max,
+            message_bytes_max: rules.message_bytes_max,
             grace_ms: rules.presence_grace_ms,
             idle_ms: rules.idle_timeout_ms,
             away: BTreeMap::new(),
@@ -107,13 +150,16 @@ impl Model {
         user: &str,
         token: &Token,
         echo: bool,
-        replay: usize,
+        replay: u64,
         now_ms: u64,
     ) {
         self.away.remove(user);
-        let missed = self.messages[replay..].iter();
+        let missed = (replay + 1..=self.newest()).map(|offset| Sent {
+            number: 0,
+            object: unplaced(&self.shown(offset)),
+        });
         let mut tab = Tab {
-            expected: missed.map(|one| Expected::surely(unplaced(one))).collect(),
+            expected: missed.map(Expected::surely).collect(),
             last_active_ms: now_ms,
             ends_ms: token.expires_ms + self.leeway_ms,
             user: user.into(),
@@ -142,15 +188,16 @@ impl Model {
             return;
         }
         // A pending message may be sent to a tab that had `receive` when it was published, or has it now.
-        let mut waiting: Vec<_> = tab.expected.drain(..).map(|one| one.object).collect();
+        let mut waiting: Vec<_> = tab.expected.drain(..).map(Sent::from).collect();
         if tab.can.contains("receive") {
             let numbers_used = self.waiting.iter().chain(&self.recent_signals);
-            let is_own = |one: &Value| one["connection"] == client.id();
-            let is_wanted = |one: &Value| !is_own(one) || (tab.echo && one["type"] == "message");
+            let is_own = |one: &Sent| one.object["connection"] == client.id();
+            let is_signal = |one: &Sent| one.object["type"] == "signal";
+            let is_wanted = |one: &Sent| !is_own(one) || (tab.echo && !is_signal(one));
             waiting.extend(numbers_used.filter(|one| is_wanted(one)).cloned());
         }
         let mut waiting = in_order(waiting.into_iter().map(Expected::perhaps));
-        waiting.dedup_by(|next, one| next.object == one.object);
+        waiting.dedup_by(|next, one| next.number == one.number);
         tab.expected = waiting.into();
     }
 
@@ -191,7 +238,22 @@ impl Model {
     /// Removes all tabs, and loses all pending messages.
     pub fn crash(&mut self) {
         self.tabs.clear();
-        self.lose(self.waiting.len());
+        let lost = std::mem::take(&mut self.waiting);
+        self.lose(&lost);
+        self.recent_signals.clear();
+    }
+
+    /// Forgets everything that is stored. No tab is left.
+    pub fn erase(&mut self) {
+        assert!(self.tabs.is_empty() && self.waiting.is_empty());
+        let contents = self.messages.values().flat_map(|one| &one.numbers);
+        self.replaced.extend(contents);
+        self.entries.clear();
+        self.messages.clear();
+        self.keys.clear();
+        self.change_keys.clear();
+        self.away.clear();
+        self.bans.clear();
         self.recent_signals.clear();
     }
 
@@ -211,45 +273,325 @@ impl Model {
         let user = &self.tabs[&from].user;
         let message =
             json!({ "type": "message", "user": user, "connection": from.id(), "data": data });
+        self.wait(from, number_of(data), message);
+    }
+
+    /// Makes a change that [`Self::check_change`] allows.
+    pub fn change(&mut self, from: Client, number: u32, command: &Value) {
+        let user = &self.tabs[&from].user;
+        let mut change = json!({
+            "type": "change", "of": command["of"], "action": command["type"], "user": user,
+            "connection": from.id()
+        });
+        for field in ["data", "text", "reason"] {
+            if let Some(value) = command.get(field) {
+                change[field] = value.clone();
+            }
+        }
+        self.wait(from, number, change);
+    }
+
+    /// Adds a message or a change that the next row will hold.
+    fn wait(&mut self, from: Client, number: u32, object: Value) {
+        let sent = Sent { number, object };
         for (client, tab) in &mut self.tabs {
             if tab.can.contains("receive") && (tab.echo || *client != from) {
-                tab.expect(&message);
+                tab.expect(&sent);
             }
         }
-        self.waiting.push(message);
+        self.waiting.push(sent);
     }
 
-    /// Moves the oldest pending messages to the stored or the lost ones.
-    pub fn store(&mut self, row: AppendedRow) {
-        assert_eq!(row.first, self.messages.len() as u64 + 1);
+    /// Returns the code of the error that a change causes; `None` if it is made.
+    pub fn check_change(&self, from: Client, command: &Value) -> Option<&'static str> {
+        let tab = &self.tabs[&from];
+        let of = command["of"].as_u64().unwrap();
+        let action = command["type"].as_str().unwrap();
+        let (author, data) = match self.message_now(of) {
+            Some(found) if of >= self.floor() => found,
+            _ => return Some("not_found"),
+        };
+        let (own, any) = match action {
+            "delete" => ("delete", "delete_any"),
+            _ => ("edit", "edit_any"),
+        };
+        let is_own = author == tab.user;
+        let may_change = tab.can.contains(any) || (is_own && tab.can.contains(own));
+        if !may_change {
+            return Some("forbidden");
+        }
+        let Some(mut data) = data else {
+            return Some("not_found");
+        };
+        let if_version = command.get("if_version").and_then(Value::as_u64);
+        if if_version.is_some_and(|version| Some(version) != self.version_of(of)) {
+            return Some("conflict");
+        }
+        if action == "append" && text_of(&mut data).is_none() {
+            return Some("bad_command");
+        }
+        let is_too_large =
+            || data_after(&data, &as_change(command)).to_string().len() > self.message_bytes_max;
+        (action == "append" && is_too_large()).then_some("too_large")
+    }
+
+    /// Returns true if it is known what the offset is that of, and whether that is still retained, when the
+    /// room gets a command. What waits may be stored before that, and some of the appends as one.
+    pub fn is_certain(&self, of: u64) -> bool {
+        let most = self.waiting.len() as u64;
+        let is_retained_anyway = of >= self.floor_at(self.newest() + most);
+        match of.checked_sub(self.newest() + 1) {
+            None => is_retained_anyway || of < self.floor(),
+            Some(ahead) => {
+                let is_change = |one: &Sent| one.object["type"] == "change";
+                let is_known = !self.waiting.iter().any(is_change) && is_retained_anyway;
+                is_known || ahead >= most
+            }
+        }
+    }
+
+    /// Returns a message's author, and its content with the changes that wait; `None` if there is no such
+    /// message.
+    fn message_now(&self, of: u64) -> Option<(&str, Option<Value>)> {
+        let (first, mut data) = match self.messages.get(&of) {
+            Some(message) => (&self.entries[of as usize - 1], message.data.clone()),
+            None => {
+                let ahead = of.checked_sub(self.newest() + 1)?;
+                let waiting = &self.waiting.get(ahead as usize)?.object;
+                (waiting, Some(waiting["data"].clone()))
+            }
+        };
+        for change in self.waiting.iter().filter(|one| one.object["of"] == of) {
+            let change = &change.object;
+            data = data.filter(|_| change["action"] != "delete");
+            data = data.map(|data| data_after(&data, change));
+        }
+        Some((first["user"].as_str().unwrap(), data))
+    }
+
+    /// Returns a message's version, if it is known although messages and changes wait.
+    pub fn version_of(&self, of: u64) -> Option<u64> {
+        let is_changing = self.waiting.iter().any(|one| one.object["of"] == of);
+        let stored = self.messages.get(&of).map_or(1, |message| message.version);
+        (!is_changing).then_some(stored)
+    }
+
+    /// Returns the offset of the newest stored message or change.
+    pub fn newest(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    /// Returns the offsets of the stored messages.
+    pub fn message_offsets(&self) -> impl DoubleEndedIterator<Item = u64> {
+        self.messages.keys().copied()
+    }
+
+    /// Returns the lowest offset that is retained.
+    pub fn floor(&self) -> u64 {
+        self.floor_at(self.newest())
+    }
+
+    fn floor_at(&self, newest: u64) -> u64 {
+        newest.saturating_sub(self.messages_max) + 1
+    }
+
+    /// Returns true if a client can recover what followed this offset.
+    pub fn can_recover(&self, after: u64) -> bool {
+        after == self.newest() || (self.floor() - 1..=self.newest()).contains(&after)
+    }
+
+    /// Returns a page of the history, and whether there is more.
+    pub fn page(&self, after: u64, limit: usize) -> (Vec<Value>, bool) {
+        let offsets = after.max(self.floor() - 1) + 1..=self.newest();
+        let more = offsets.clone().count() > limit;
+        (
+            offsets.take(limit).map(|one| self.shown(one)).collect(),
+            more,
+        )
+    }
+
+    /// Returns what a client that was away receives at an offset: a message as it is now, or a change
+    /// with the whole content if it is the last of its message.
+    pub fn shown(&self, offset: u64) -> Value {
+        let entry = &self.entries[offset as usize - 1];
+        let of = entry["of"].as_u64();
+        let message = &self.messages[&of.unwrap_or(offset)];
+        let mut shown = entry.clone();
+        let fields = shown.as_object_mut().unwrap();
+        if of.is_none() && message.version > 1 {
+            fields.insert("version".into(), json!(message.version));
+            fields.remove("data");
+            match &message.data {
+                Some(data) => fields.insert("data".into(), data.clone()),
+                None => {
+                    fields.remove("connection");
+                    fields.insert("deleted".into(), json!(true))
+                }
+            };
+        } else if of.is_some() && message.last != offset {
+            fields.retain(|name, _| ["type", "offset", "of"].contains(&&**name));
+        } else if fields.remove("text").is_some() {
+            fields.insert("action".into(), json!("edit"));
+            fields.insert("data".into(), message.data.clone().unwrap());
+        }
+        shown
+    }
+
+    /// Returns what a client shows of a message.
+    pub fn picture_of(&self, message: u64) -> Value {
+        let message = &self.messages[&message];
+        crate::picture::shown(&json!({ "data": message.data, "version": message.version }))
+    }
+
+    /// Returns true if the message is deleted, or the one that was changed.
+    pub fn is_deleted(&self, offset: &Value) -> bool {
+        let of = self.entry_at(offset).and_then(|entry| entry["of"].as_u64());
+        let of = of.or(offset.as_u64()).unwrap();
+        (self.messages.get(&of)).is_some_and(|message| message.data.is_none())
+    }
+
+    /// Asserts that no row and no event has a content that it may not have any more.
+    pub fn assert_forgotten(&self, rows: &str, events: &str) {
+        for number in numbers_in(rows) {
+            assert!(!self.replaced.contains(&number), "{number} is in {rows}");
+        }
+        for number in numbers_in(events) {
+            assert!(!self.deleted.contains(&number), "{number} is in {events}");
+        }
+    }
+
+    /// Moves the oldest pending messages and changes to the stored or the lost ones.
+    pub fn store(&mut self, row: &AppendedRow) {
+        assert_eq!(row.first, self.newest() + 1);
+        // Each with the numbers of all appends that went with it.
+        let mut entries: Vec<(Sent, Vec<u32>)> = Vec::new();
+        let mut taken = 0;
+        for next in &self.waiting {
+            let is_full = entries.len() == row.count;
+            let is_in_row = || row.changed.contains(&content(next.number));
+            match append_before(&entries, next) {
+                Some(index) if !is_full || is_in_row() => {
+                    let (append, numbers) = &mut entries[index];
+                    let text = append.object["text"].as_str().unwrap();
+                    let more = next.object["text"].as_str().unwrap();
+                    append.object["text"] = json!(format!("{text}{more}"));
+                    numbers.push(next.number);
+                }
+                _ if is_full => break,
+                _ => entries.push((next.clone(), vec![next.number])),
+            }
+            taken += 1;
+        }
+        assert_eq!(entries.len(), row.count, "the row has more than was sent");
+        let taken: Vec<_> = self.waiting.drain(..taken).collect();
         if !row.is_stored {
-            return self.lose(row.count);
+            return self.lose(&taken);
         }
-        for mut message in self.waiting.drain(..row.count) {
-            message["offset"] = json!(self.messages.len() + 1);
-            self.messages.push(message);
+        let mut as_sent = BTreeMap::new();
+        for (mut entry, numbers) in entries {
+            let offset = self.newest() + 1;
+            self.apply(&mut entry.object, offset, &numbers);
+            for number in &numbers {
+                self.offsets.insert(*number, offset);
+                as_sent.insert(*number, None);
+            }
+            as_sent.insert(entry.number, Some(entry.object.clone()));
+            entry.object["offset"] = json!(offset);
+            self.entries.push(entry.object);
+        }
+        if taken.iter().all(|one| one.object["type"] == "message") {
+            return;
+        }
+        for tab in self.tabs.values_mut() {
+            tab.expected
+                .retain_mut(|one| match as_sent.get(&one.number) {
+                    Some(Some(entry)) => {
+                        one.object.clone_from(entry);
+                        true
+                    }
+                    // It went with another append.
+                    Some(None) => false,
+                    None => true,
+                });
         }
     }
 
-    fn lose(&mut self, count: usize) {
-        for message in self.waiting.drain(..count) {
-            let data = &message["data"];
-            self.lost.insert(data.to_string());
+    /// Applies what was stored to its message, and gives a change its version.
+    fn apply(&mut self, entry: &mut Value, offset: u64, numbers: &[u32]) {
+        let Some(of) = entry["of"].as_u64() else {
+            let message = Message {
+                version: 1,
+                data: Some(entry["data"].clone()),
+                last: 0,
+                numbers: numbers.into(),
+            };
+            self.messages.insert(offset, message);
+            return;
+        };
+        let message = self.messages.get_mut(&of).unwrap();
+        message.version += 1;
+        message.last = offset;
+        entry["version"] = json!(message.version);
+        let data = message.data.take().unwrap();
+        if entry["action"] != "append" {
+            self.replaced.extend(&message.numbers);
+        }
+        message.numbers.extend(numbers);
+        if entry["action"] == "delete" {
+            self.deleted.extend(&message.numbers);
+        } else {
+            message.data = Some(data_after(&data, entry));
+        }
+    }
+
+    fn lose(&mut self, lost: &[Sent]) {
+        for one in lost {
+            self.lost.insert(one.number);
+            let data = &one.object["data"];
             self.keys.retain(|_, under_key| under_key != data);
+            self.change_keys.retain(|_, change| *change != one.number);
             for tab in self.tabs.values_mut() {
-                tab.expected.retain(|one| one.object["data"] != *data);
+                tab.expected
+                    .retain(|expected| expected.number != one.number);
             }
         }
     }
 
-    pub fn is_lost(&self, data: &Value) -> bool {
-        self.lost.contains(&data.to_string())
+    /// Forgets the last change, which had no effect.
+    pub fn lose_last(&mut self) {
+        let last = self.waiting.pop().unwrap();
+        self.lose(&[last]);
     }
 
-    /// Returns the stored message with this offset.
-    pub fn message_at(&self, offset: &Value) -> Option<&Value> {
-        self.messages
+    pub fn is_lost(&self, number: u32) -> bool {
+        self.lost.contains(&number)
+    }
+
+    /// Returns true if it is neither stored nor lost.
+    pub fn is_waiting(&self, number: u32) -> bool {
+        self.waiting.iter().any(|one| one.number == number)
+    }
+
+    /// Returns the stored message or change with this offset.
+    pub fn entry_at(&self, offset: &Value) -> Option<&Value> {
+        self.entries
             .get((offset.as_u64()? as usize).checked_sub(1)?)
+    }
+
+    /// Returns the offset of a stored message or change.
+    pub fn offset_of(&self, number: u32) -> u64 {
+        self.offsets[&number]
+    }
+
+    pub fn changed_under(&self, from: Client, key: &str) -> Option<u32> {
+        let user = self.tabs[&from].user.clone();
+        self.change_keys.get(&(user, key.into())).copied()
+    }
+
+    /// Records the change that a user made with a key.
+    pub fn change_under(&mut self, from: Client, key: &str, number: u32) {
+        let user = self.tabs[&from].user.clone();
+        self.change_keys.insert((user, key.into()), number);
     }
 
     pub fn published_under(&self, from: Client, key: &str) -> Option<&Value> {
@@ -274,6 +616,10 @@ impl Model {
         let user = &self.tabs[&from].user;
         let signal =
             json!({ "type": "signal", "user": user, "connection": from.id(), "data": data });
+        let signal = Sent {
+            number: number_of(data),
+            object: signal,
+        };
         for (client, tab) in &mut self.tabs {
             let is_named = to.is_none_or(|to| to.contains(&&*tab.user));
             if tab.can.contains("receive") && is_named && *client != from {
@@ -309,45 +655,83 @@ impl Model {
 }
 
 impl Tab {
-    fn expect(&mut self, object: &Value) {
-        self.expected.push_back(Expected::surely(object.clone()));
+    fn expect(&mut self, sent: &Sent) {
+        self.expected.push_back(Expected::surely(sent.clone()));
     }
 }
 
 impl Expected {
-    fn surely(object: Value) -> Self {
-        let is_optional = false;
+    fn surely(sent: Sent) -> Self {
+        let Sent { number, object } = sent;
         Self {
+            number,
             object,
-            is_optional,
+            is_optional: false,
         }
     }
 
-    fn perhaps(object: Value) -> Self {
-        let is_optional = true;
+    fn perhaps(sent: Sent) -> Self {
         Self {
-            object,
-            is_optional,
+            is_optional: true,
+            ..Self::surely(sent)
         }
     }
 }
 
-/// Sorts by the numbers in the data, which increase in the order of publishing.
+impl From<Expected> for Sent {
+    fn from(Expected { number, object, .. }: Expected) -> Self {
+        Self { number, object }
+    }
+}
+
+/// Sorts by the numbers, which increase in the order of sending.
 fn in_order(waiting: impl Iterator<Item = Expected>) -> Vec<Expected> {
     let mut waiting: Vec<_> = waiting.collect();
-    waiting.sort_by_key(|one| number_of(&one.object["data"]));
+    waiting.sort_by_key(|one| one.number);
     waiting
 }
 
-/// Returns a message without its offset.
-fn unplaced(message: &Value) -> Value {
-    let mut message = message.clone();
-    message.as_object_mut().unwrap().remove("offset");
-    message
+/// Returns the index of the append with which the room makes another one, if both are in one row.
+fn append_before(entries: &[(Sent, Vec<u32>)], next: &Sent) -> Option<usize> {
+    let next = &next.object;
+    let is_same = |one: &Value, field: &str| one[field] == next[field];
+    let is_own = |one: &Value| is_same(one, "user") && is_same(one, "connection");
+    let objects = || entries.iter().map(|(entry, _)| &entry.object);
+    let index = objects().rposition(|one| is_same(one, "of"))?;
+    let (append, _) = &entries[index];
+    let is_append = |one: &Value| one["action"] == "append";
+    let mut later = objects().skip(index);
+    let has_published = later.any(|one| one["type"] == "message" && is_own(one));
+    let goes_with = is_append(next) && is_append(&append.object) && is_own(&append.object);
+    (goes_with && !has_published).then_some(index)
 }
 
-/// Returns the number at the beginning of the data, which is unique.
-fn number_of(data: &Value) -> u64 {
-    let numbers_used = data.as_str().unwrap();
-    numbers_used.split(' ').next().unwrap().parse().unwrap()
+/// Returns the change that a command makes.
+fn as_change(command: &Value) -> Value {
+    let mut change = command.clone();
+    change["action"] = command["type"].clone();
+    change
+}
+
+/// Returns an entry without its offset.
+fn unplaced(entry: &Value) -> Value {
+    let mut entry = entry.clone();
+    entry.as_object_mut().unwrap().remove("offset");
+    entry
+}
+
+/// Returns a text that nothing else contains.
+pub fn content(number: u32) -> String {
+    format!("~{number}~")
+}
+
+/// Returns the number of the first content in the data.
+pub fn number_of(data: &Value) -> u32 {
+    numbers_in(&data.to_string()).next().unwrap()
+}
+
+/// Returns the numbers of all contents in a text.
+fn numbers_in(text: &str) -> impl Iterator<Item = u32> {
+    let between = text.split('~').skip(1).step_by(2);
+    between.map(|number| number.parse().unwrap())
 }

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     driver::Client,
-    model::{Can, Expected, Members, Model, Token},
+    model::{Can, Expected, Members, Model, Token, number_of},
+    picture::{Picture, applies},
 };
 
 pub struct View {
@@ -25,11 +26,16 @@ pub struct View {
     count: usize,
     /// Its own presence state.
     state: Option<Value>,
-    messages_and_signals: VecDeque<Value>,
+    /// The received messages, changes and signals that were not compared yet.
+    received: VecDeque<Value>,
+    /// The messages that it shows; `None` if it does not receive its own.
+    picture: Option<Picture>,
+    /// The messages in the picture that were not compared yet.
+    touched: BTreeSet<u64>,
     /// The newest offset that it received, or its position when it joined.
     newest: u64,
     newest_time: u64,
-    /// True if it must have received every message up to that offset.
+    /// True if it must have received every message and change up to that offset.
     has_no_gap: bool,
     closing: Option<Value>,
     pending: BTreeMap<u64, PendingCommand>,
@@ -46,6 +52,9 @@ pub struct JoinSettings {
     pub may_repeat: bool,
     pub resumes_after: Option<u64>,
     pub recovered: Option<bool>,
+    /// The messages that it showed when it was there last.
+    pub picture: Option<Picture>,
+    pub epoch: String,
     /// The newest stored offset when it joined.
     pub offset: u64,
 }
@@ -57,16 +66,18 @@ pub enum PendingCommand {
         /// True if the user has published with the same key before.
         is_duplicate: bool,
     },
+    /// A change, with its number.
+    Change {
+        number: u32,
+        /// True if the user has made a change with the same key before, which has that number.
+        is_duplicate: bool,
+    },
     Signal,
     State(Value),
     /// The expected members, and the number of tabs of each.
     Members(Members, BTreeMap<String, usize>),
-    History {
-        after: usize,
-        limit: usize,
-        /// The number of messages that were stored at the time.
-        newest: usize,
-    },
+    /// The expected page, and whether there is more.
+    History(Vec<Value>, bool),
     Kick {
         closed: usize,
     },
@@ -78,8 +89,17 @@ pub enum PendingCommand {
     Rejected(&'static str),
 }
 
+/// A user whose connection has ended, and what it takes along when it comes back.
+pub struct Away {
+    pub user: String,
+    pub epoch: String,
+    pub position: u64,
+    pub picture: Option<Picture>,
+}
+
 impl View {
     pub fn new(client: Client, user: &str, lines: bool, settings: JoinSettings) -> Self {
+        let picture = settings.picture.clone().unwrap_or_default();
         Self {
             lines,
             user: user.into(),
@@ -89,7 +109,9 @@ impl View {
             is_settled: false,
             count: 0,
             state: None,
-            messages_and_signals: VecDeque::new(),
+            received: VecDeque::new(),
+            touched: picture.keys().copied().collect(),
+            picture: settings.echo.then_some(picture),
             newest: 0,
             newest_time: 0,
             has_no_gap: true,
@@ -101,9 +123,14 @@ impl View {
         }
     }
 
-    /// Returns the offset to resume after.
-    pub fn position(&self) -> u64 {
-        self.newest
+    /// Returns the user with its position.
+    pub fn away(self) -> Away {
+        Away {
+            user: self.user,
+            epoch: self.settings.epoch,
+            position: self.newest,
+            picture: self.picture,
+        }
     }
 
     /// Records a command, and returns its id.
@@ -127,8 +154,8 @@ impl View {
         match object["type"].as_str().unwrap() {
             "welcome" => self.read_welcome(object),
             "presence" => self.read_diff(object),
-            "message" => self.receives_message(object, model),
-            "signal" => self.messages_and_signals.push_back(object.clone()),
+            "message" | "change" => self.receives_entry(object, model),
+            "signal" => self.received.push_back(object.clone()),
             "closing" => self.closing = Some(object.clone()),
             // Errors of malformed frames have no id.
             "error" if object.get("id").is_none() => {}
@@ -140,7 +167,7 @@ impl View {
     pub fn check(&mut self, members: &Members, expected: &mut VecDeque<Expected>, is_quiet: bool) {
         let name = self.client.id();
         assert_eq!(self.closing, None, "{name} is open");
-        for received in self.messages_and_signals.drain(..) {
+        for received in self.received.drain(..) {
             let is_passed_over = |next: &Expected| next.is_optional && next.object != received;
             while expected.front().is_some_and(is_passed_over) {
                 expected.pop_front();
@@ -159,6 +186,27 @@ impl View {
         if self.receives_presence() {
             assert_eq!(self.members.as_ref(), Some(members), "{name}");
             assert_eq!(self.count, members.len(), "{name}");
+        }
+    }
+
+    /// Compares what it shows of the messages that were changed since the last comparison, or of all.
+    pub fn check_picture(&mut self, model: &Model, all: bool) {
+        let mut touched = std::mem::take(&mut self.touched);
+        let Some(picture) = &self.picture else {
+            return;
+        };
+        if all {
+            touched = picture.keys().copied().collect();
+        }
+        if !self.can.contains("receive") || !self.has_no_gap {
+            return;
+        }
+        for message in touched {
+            if let Some(shown) = picture.get(&message) {
+                let name = self.client.id();
+                let expected = model.picture_of(message);
+                assert_eq!(*shown, expected, "{name} shows {message} otherwise");
+            }
         }
     }
 
@@ -199,6 +247,7 @@ impl View {
         self.can = token.can.clone();
         assert_eq!(welcome["offset"], offset);
         assert_eq!(welcome["recovered"], json!(recovered));
+        assert_eq!(welcome["epoch"], self.settings.epoch);
         let is_resumed = recovered == Some(true);
         let position = self.settings.resumes_after.filter(|_| is_resumed);
         self.newest = position.unwrap_or(offset);
@@ -208,14 +257,22 @@ impl View {
         self.count = welcome["count"].as_u64().unwrap() as usize;
     }
 
-    fn receives_message(&mut self, message: &Value, model: &Model) {
-        let time = message["time"].as_u64().unwrap();
-        assert!(time >= self.newest_time, "time went back: {message}");
-        self.newest_time = time;
-        let mut message = timeless(message);
+    fn receives_entry(&mut self, entry: &Value, model: &Model) {
+        // A change that has been superseded has no time.
+        if let Some(time) = entry["time"].as_u64() {
+            assert!(time >= self.newest_time, "time went back: {entry}");
+            self.newest_time = time;
+        }
+        if let Some(picture) = &mut self.picture {
+            let message = entry["of"].as_u64().or(entry["offset"].as_u64());
+            self.touched.insert(message.unwrap());
+            applies(picture, entry);
+        }
+        let mut message = timeless(entry);
         let key = message.as_object_mut().unwrap().remove("key");
         let is_live = message["offset"].as_u64() > Some(self.settings.offset);
-        let is_own_copy = message["user"] == self.user && is_live;
+        let is_message = message["type"] == "message";
+        let is_own_copy = is_message && message["user"] == self.user && is_live;
         let published = is_own_copy
             .then(|| model.key_of(&self.user, &message["data"]))
             .flatten();
@@ -224,11 +281,10 @@ impl View {
         if key.is_some() || !may_lack_key {
             assert_eq!(key, published.map(Value::from), "the key of {message}");
         }
-        assert_eq!(
-            Some(&message),
-            model.message_at(&message["offset"]),
-            "no such message is stored"
-        );
+        let stored = model.entry_at(&message["offset"]).expect("a stored entry");
+        for field in ["type", "of"] {
+            assert_eq!(message[field], stored[field], "not what is stored");
+        }
         let offset = message["offset"].as_u64().unwrap();
         assert!(offset > self.newest, "received twice: {message}");
         let is_next = offset == self.newest + 1;
@@ -237,7 +293,7 @@ impl View {
         assert!(is_next || may_miss, "a gap before {message}");
         (self.newest, self.has_no_gap) = (offset, true);
         message.as_object_mut().unwrap().remove("offset");
-        self.messages_and_signals.push_back(message);
+        self.received.push_back(message);
     }
 
     fn read_diff(&mut self, change: &Value) {
@@ -312,11 +368,12 @@ impl View {
         match pending {
             PendingCommand::Publish { data, .. } if kind == "error" => {
                 assert_eq!(reply["code"], "internal");
-                assert!(model.is_lost(&data), "rejected, but stored: {data}");
+                let is_lost = model.is_lost(number_of(&data));
+                assert!(is_lost, "rejected, but stored: {data}");
             }
             PendingCommand::Publish { data, is_duplicate } => {
                 assert_eq!(kind, "ack");
-                let stored = model.message_at(&reply["offset"]).expect("a stored one");
+                let stored = model.entry_at(&reply["offset"]).expect("a stored one");
                 assert_eq!(stored["data"], data, "{reply}");
                 assert_eq!(reply["duplicate"] == true, is_duplicate, "{reply}");
                 let is_before_echo = reply["offset"].as_u64().unwrap() > self.newest;
@@ -324,6 +381,21 @@ impl View {
                     is_duplicate || is_before_echo,
                     "the ack follows the echo: {reply}"
                 );
+            }
+            PendingCommand::Change { number, .. } if kind == "error" => {
+                assert_eq!(reply["code"], "internal", "{reply}");
+                assert!(model.is_lost(number), "rejected, but stored: {number}");
+            }
+            PendingCommand::Change {
+                number,
+                is_duplicate,
+            } => {
+                assert_eq!(kind, "ack");
+                assert_eq!(reply["offset"], model.offset_of(number), "{reply}");
+                assert_eq!(reply["duplicate"] == true, is_duplicate, "{reply}");
+                let stored = model.entry_at(&reply["offset"]).expect("a stored one");
+                let version = (!is_duplicate).then(|| &stored["version"]);
+                assert_eq!(reply.get("version"), version, "{reply}");
             }
             PendingCommand::Signal => assert_eq!(reply, &json!({ "type": "ack", "id": id })),
             PendingCommand::State(state) => {
@@ -341,24 +413,10 @@ impl View {
                     assert_eq!(member["connections"], *tabs, "{member}");
                 }
             }
-            PendingCommand::History {
-                after,
-                limit,
-                newest,
-            } => {
+            PendingCommand::History(expected, more) => {
                 let page = reply["messages"].as_array().unwrap();
-                let expected_next = &model.messages[after..newest];
-                let more = expected_next.len() > limit;
-                let expected_next: Vec<_> = expected_next.iter().take(limit).cloned().collect();
-                let as_pushed: Vec<_> = page
-                    .iter()
-                    .map(|message| {
-                        let mut message = timeless(message);
-                        message["type"] = json!("message");
-                        message
-                    })
-                    .collect();
-                assert_eq!((as_pushed, &reply["more"]), (expected_next, &json!(more)));
+                let as_pushed: Vec<_> = page.iter().map(as_pushed).collect();
+                assert_eq!((as_pushed, &reply["more"]), (expected, &json!(more)));
             }
             PendingCommand::Kick { closed } => {
                 assert_eq!(reply, &json!({ "type": "ack", "id": id, "closed": closed }));
@@ -379,6 +437,10 @@ impl View {
     }
 
     fn apply_token(&mut self, can: Can) {
+        if !self.can.contains("receive") || !can.contains("receive") {
+            // It may have missed changes of the messages that it shows.
+            self.picture.iter_mut().for_each(Picture::clear);
+        }
         self.has_no_gap &= self.can.contains("receive");
         self.can = can;
         if !self.can.contains("presence") {
@@ -406,9 +468,19 @@ fn member_of(member: &Value) -> (String, BTreeMap<String, Value>) {
     )
 }
 
-/// Returns a message without its time, which the model does not predict.
-pub fn timeless(message: &Value) -> Value {
-    let mut message = message.clone();
-    message.as_object_mut().unwrap().remove("time");
-    message
+/// Returns a message or a change without its times, which the model does not predict.
+pub fn timeless(entry: &Value) -> Value {
+    let mut entry = entry.clone();
+    let fields = entry.as_object_mut().unwrap();
+    fields.remove("time");
+    fields.remove("changed");
+    entry
+}
+
+/// Returns an entry of a page without its times, and with its type.
+pub fn as_pushed(listed: &Value) -> Value {
+    let mut entry = timeless(listed);
+    let is_change = entry.get("of").is_some();
+    entry["type"] = json!(if is_change { "change" } else { "message" });
+    entry
 }
