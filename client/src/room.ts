@@ -442,9 +442,9 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
       return this.#transport.lose(new SnugError("missing_message", "A message is missing", true));
     // A change without an action was replaced by a later one.
     if (message.type === "message" || "action" in message) {
-      const isOwn = this.#queue.onMessage(message);
+      const key = this.#queue.onMessage(message);
       // A replay contains own messages even without echo.
-      if (!isOwn || this.#options.echo !== false) this.emit(message.type, message as never);
+      if (!key || this.#options.echo !== false) this.emit(message.type, message as never);
     }
     if (this.#replayUntil !== undefined && message.offset >= this.#replayUntil) this.#onReplayComplete();
   }

@@ -119,6 +119,8 @@ export class SendQueue {
    * the queue.
    */
   #ackedTo = 0;
+  /** Id of the connection of the latest frame. */
+  #connection = "";
   /** Keys of the messages in flight. */
   readonly #inFlight = new Set<string>();
   #frameMessagesMax = FRAME_MESSAGES_MAX;
@@ -183,6 +185,7 @@ export class SendQueue {
    */
   next(connection: string, position: Position, messageBytesMax: number): string | undefined {
     if (this.inFlight > 0) return undefined;
+    this.#connection = connection;
     const lines: string[] = [];
     let bytes = 0;
     for (const entry of this.#entries.values()) {
@@ -238,20 +241,22 @@ export class SendQueue {
 
   /**
    * Handles a received message. If it is one that a lost connection sent, it is stored and is not sent again, and
-   * this returns true.
+   * this returns its key.
    */
-  onMessage(message: Message | Change): boolean {
+  onMessage(message: Message | Change): string | undefined {
     const { connection, offset, time, version } = message;
     const content = contentOf("action" in message ? message.action : "publish", message);
-    if (offset <= this.#ackedTo) return false;
+    if (offset <= this.#ackedTo) return undefined;
     for (const entry of this.#entries.values()) {
       const isOurs = connection !== undefined && entry.sentBy.has(connection);
-      if (isOurs && !this.#inFlight.has(entry.key) && entry.content === content) {
+      // A frame that was delayed may be stored while its messages are sent again.
+      const isReplied = connection === this.#connection && this.#inFlight.has(entry.key);
+      if (isOurs && !isReplied && entry.content === content) {
         this.#finish(entry, "of" in message ? { offset, time, version } : { offset, time });
-        return true;
+        return entry.key;
       }
     }
-    return false;
+    return undefined;
   }
 
   /** Handles a lost connection: the replies to messages in flight will not arrive. */

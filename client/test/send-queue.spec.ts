@@ -268,13 +268,20 @@ describe("after a lost connection", () => {
     expect(await codeOf(sent)).toBe("outcome_unknown");
   });
 
-  it("a message in flight again is not matched with received messages", () => {
-    const queue = filled(1);
+  it("a message in flight again is matched with one of an earlier connection, and not of its own", async () => {
+    const queue = new SendQueue();
+    const sent = queue.add({ key: "k1", data: 1 });
     lost(queue);
     queue.onConnected({ from: START, to: START });
     again(queue, 0);
-    queue.onMessage(message(1, 1));
-    expect(queue.size).toBe(1);
+    expect(queue.onMessage(message(1, 1, "c2"))).toBe(undefined);
+    expect(queue.onMessage(message(1, 1))).toBe("k1");
+    expect(queue.onMessage(message(2, 1))).toBe(undefined);
+    expect(await sent).toEqual({ offset: 1, time: 9 });
+    // Its reply is still to come.
+    expect(queue.inFlight).toBe(1);
+    queue.settle("k1", { offset: 1, time: 1, duplicate: true });
+    expect([queue.inFlight, queue.size]).toEqual([0, 0]);
   });
 });
 
@@ -471,10 +478,10 @@ describe("changes", () => {
     const deletion = queue.add({ type: "delete", key: "d", of: 3, reason: "spam" });
     queue.next("c", START, BYTES_MAX);
     queue.onDisconnected();
-    expect(queue.onMessage({ ...change, offset: 3, of: 2, action: "edit", data: { x: 1 } })).toBe(false);
-    expect(queue.onMessage({ ...change, offset: 4, action: "append", text: "x" })).toBe(false);
-    expect(queue.onMessage({ ...change, offset: 5, action: "edit", data: { x: 1 } })).toBe(true);
-    expect(queue.onMessage({ ...change, offset: 6, of: 3, action: "delete", reason: "spam" })).toBe(true);
+    expect(queue.onMessage({ ...change, offset: 3, of: 2, action: "edit", data: { x: 1 } })).toBe(undefined);
+    expect(queue.onMessage({ ...change, offset: 4, action: "append", text: "x" })).toBe(undefined);
+    expect(queue.onMessage({ ...change, offset: 5, action: "edit", data: { x: 1 } })).toBe("b");
+    expect(queue.onMessage({ ...change, offset: 6, of: 3, action: "delete", reason: "spam" })).toBe("d");
     expect(await edit).toEqual({ offset: 5, time: 5, version: 2 });
     expect(await deletion).toEqual({ offset: 6, time: 5, version: 2 });
     expect(queue.size).toBe(0);
@@ -507,8 +514,8 @@ describe("changes", () => {
     queue.settle("b", { offset: 57, time: 1, version: 2 });
     queue.onDisconnected();
     const stored = { user: "ann", connection: "c", time: 1, data: "same" };
-    expect(queue.onMessage({ ...stored, offset: 58 })).toBe(false);
-    expect(queue.onMessage({ ...stored, offset: 59 })).toBe(true);
+    expect(queue.onMessage({ ...stored, offset: 58 })).toBe(undefined);
+    expect(queue.onMessage({ ...stored, offset: 59 })).toBe("n");
     expect(await again).toMatchObject({ offset: 59 });
   });
 });
