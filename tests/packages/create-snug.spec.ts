@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseEnv, promisify } from "node:util";
 import { jwtVerify } from "jose";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, Dialog, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { packageManager } from "../../packages/create-snug/src/package-manager.mjs";
 import { gitignore, templateFolder } from "../../packages/create-snug/src/project.mjs";
@@ -418,10 +418,12 @@ describe.skipIf(!hasRegistry)("create-snug from a registry", { timeout: 400_000 
     // While Vite runs, the Worker gets hooks, and then others.
     const worker = join(project, "worker/index.ts");
     const alerts: string[] = [];
-    ann.on("dialog", (dialog) => {
+    const accepted: Promise<void>[] = [];
+    const accept = (dialog: Dialog) => {
       alerts.push(dialog.message());
-      void dialog.accept();
-    });
+      accepted.push(dialog.accept());
+    };
+    ann.on("dialog", accept);
     for (const reason of ["no apples", "no pears"]) {
       writeFileSync(worker, withRefusal(readFileSync(worker, "utf8"), reason));
       await vi.waitFor(
@@ -433,6 +435,9 @@ describe.skipIf(!hasRegistry)("create-snug from a registry", { timeout: 400_000 
       );
     }
     expectNoConsoleErrors(ann);
+    // A message that was sent before the new hook had started may be refused late, while the page closes.
+    ann.off("dialog", accept);
+    await Promise.all(accepted);
   });
 
   /** Returns a Worker that refuses each message, in place of the one of the template or of an earlier reason. */
