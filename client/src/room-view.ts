@@ -21,6 +21,8 @@ export interface RoomView<Types extends RoomTypes = RoomTypes> extends StatusCha
   members: MembersOf<Types>;
   /** Total number of members. In a large room, `members` does not list all of them. */
   count: number;
+  /** Ids of the other users who are typing. */
+  typing: ReadonlySet<string>;
 }
 
 /** Settings of a room's view. */
@@ -47,6 +49,7 @@ export const initialView: RoomView = {
   messages: [],
   members: new Map(),
   count: 0,
+  typing: new Set(),
 };
 
 /** Holds a room and an immutable view of it for rendering. */
@@ -85,6 +88,7 @@ export class RoomStore {
       this.#update({ messages: this.view.messages.map((message) => applyChange(message, change)) });
     });
     room.on("gap", () => this.#reload());
+    room.on("typing", (typing) => this.#update({ typing }));
   }
 
   readonly subscribe = (listener: () => void) => {

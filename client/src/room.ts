@@ -34,6 +34,7 @@ import type {
 } from "./room-types.js";
 import { type Changed, type Published, type QueuedCommand, SendQueue } from "./send-queue.js";
 import type { ConnectionStatus, RoomTransportEvents, StatusChange, Transport } from "./transport.js";
+import { TYPING_INTERVAL_MS, TypingUsers } from "./typing.js";
 
 /** Events of a room and their arguments. */
 export interface RoomEvents<Types extends RoomTypes = RoomTypes> {
@@ -44,6 +45,8 @@ export interface RoomEvents<Types extends RoomTypes = RoomTypes> {
   change: ChangeOf<Types>;
   /** A signal: a message that is not stored. */
   signal: SignalOf<Types>;
+  /** The users who are typing, after a change. */
+  typing: ReadonlySet<string>;
   /** The members, after a change. */
   members: MembersOf<Types>;
   /**
@@ -96,6 +99,9 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   #pauseTimer: ReturnType<typeof setTimeout> | undefined;
   /** An error without an id, until the command that caused it is found. */
   #unattributedError: SnugError | undefined;
+  readonly #typing = new TypingUsers(() => this.emit("typing", this.typing));
+  /** Time of the last signal that this user is typing. 0 if the user has stopped since. */
+  #typingSentAt = 0;
   #state: JsonObject | undefined;
   #isSendingState = false;
   #hasWarned = false;
@@ -146,6 +152,14 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   /** True if the room has too many members to list; `members` is then incomplete or out of date. */
   get isTruncated(): boolean {
     return this.#roster.truncated;
+  }
+
+  /**
+   * Ids of the other users who are typing. The client forgets a user who publishes a message, stops or leaves, and six
+   * seconds after the last signal.
+   */
+  get typing(): ReadonlySet<string> {
+    return this.#typing.users;
   }
 
   /** Own user id, once connected. */
@@ -226,10 +240,22 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
    * nothing, if there is no connection.
    */
   signal(...args: SignalArguments<Types>): boolean;
-  signal(data: unknown, { event, to }: SignalOptions = {}): boolean {
-    if (!this.#isConnected) return false;
-    this.#transport.send(JSON.stringify({ type: "signal", event, to, data }));
-    return true;
+  signal(data: unknown, options: SignalOptions = {}): boolean {
+    return this.#signal(data, options);
+  }
+
+  /**
+   * Signals to the others that the user is typing. Call it at each input: it sends a signal with the event `typing` at
+   * most every three seconds, and after a message. Has no effect without a connection or the capability `signal`.
+   */
+  startTyping(): void {
+    // The clock may have been set back.
+    if (Math.abs(Date.now() - this.#typingSentAt) >= TYPING_INTERVAL_MS) this.#signalTyping(true);
+  }
+
+  /** Signals to the others that the user has stopped typing. A message implies it. */
+  stopTyping(): void {
+    if (this.#typingSentAt > 0) this.#signalTyping(false);
   }
 
   /** Sets the presence state of this client. It is sent again after each reconnection. */
@@ -280,7 +306,19 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     return this.#transport.endedBy;
   }
 
+  #signal(data: unknown, { event, to }: SignalOptions): boolean {
+    if (!this.#isConnected) return false;
+    this.#transport.send(JSON.stringify({ type: "signal", event, to, data }));
+    return true;
+  }
+
+  #signalTyping(typing: boolean): void {
+    const isSent = this.can.has("signal") && this.#signal({ typing }, { event: "typing" });
+    this.#typingSentAt = typing && isSent ? Date.now() : 0;
+  }
+
   async #publish(data: unknown, { event, key }: PublishOptions): Promise<Published> {
+    this.#typingSentAt = 0;
     const messageKey = `${key ?? this.#newKey()}`;
     const isQueued = this.#queue.has(messageKey);
     const outcome = this.#enqueue({ key: messageKey, event, data });
@@ -358,6 +396,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     if (change.status === "disconnected") {
       this.#queue.close(error);
       this.#requests.close(error);
+      this.#typing.clear();
     }
     if (!this.emit("status", change) && isProblem) this.#warnOnce(error);
   };
@@ -385,9 +424,14 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
       case "change":
         return this.#onMessage(push);
       case "signal":
+        if (push.event === "typing" && push.user !== this.user) {
+          const data = push.data as { typing?: unknown } | null;
+          this.#typing.set(push.user, data?.typing !== false);
+        }
         this.emit("signal", push as SignalOf<Types>);
         return;
       case "presence":
+        for (const user of push.leaves ?? []) this.#typing.set(user, false);
         if (this.#roster.apply(push)) this.#requestMembers();
         this.emit("members", this.members);
         return;
@@ -443,6 +487,9 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     // A change without an action was replaced by a later one.
     if (message.type === "message" || "action" in message) {
       const key = this.#queue.onMessage(message);
+      if (message.type === "message") {
+        this.#typing.set(message.user, false);
+      }
       // A replay contains own messages even without echo.
       if (!key || this.#options.echo !== false) this.emit(message.type, message as never);
     }

@@ -164,7 +164,7 @@ export function useRoom(
     },
     { immediate: true },
   );
-  return refsOf(view, ["room", "status", "error", "retryAt", "messages", "members", "count"]);
+  return refsOf(view, ["room", "status", "error", "retryAt", "messages", "members", "count", "typing"]);
 }
 
 /** Opens a connection when the component mounts, and again when `url` or `user` changes. */

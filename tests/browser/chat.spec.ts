@@ -103,6 +103,31 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     expectNoConsoleErrors(ann.page);
   });
 
+  it("names up to two users who are typing", async () => {
+    const room = newRoom();
+    const ann = await joinAs("Ann", room);
+    const typing = ann.page.getByTestId("typing");
+    const bots = await Promise.all(
+      ["Bob", "Cho", "Dan"].map((user) => joinAndConnect(worker.origin, room, { user })),
+    );
+    for (const [n, text] of [
+      "Bob is typing…",
+      "Bob and Cho are typing…",
+      "Several people are typing…",
+    ].entries()) {
+      bots[n]?.startTyping();
+      await typing.getByText(text, { exact: true }).waitFor();
+    }
+    await expectAccessible(ann.page);
+    bots[0]?.stopTyping();
+    await typing.getByText("Cho and Dan are typing…").waitFor();
+    await bots[1]?.publish({ text: "done" });
+    await typing.getByText("Dan is typing…").waitFor();
+    bots[2]?.leave();
+    await typing.getByText("Dan is typing…").waitFor({ state: "detached" });
+    expectNoConsoleErrors(ann.page);
+  });
+
   it("shows a user as typing who began to type before the connection was open", async () => {
     const room = newRoom();
     const ann = await joinAs("Ann", room);

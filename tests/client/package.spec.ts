@@ -259,6 +259,7 @@ describe("the types", () => {
       room.publish({ options: ["a"] }, { event: "poll", key: "k" });
       room.publish(7);
       room.signal({ isTyping: true }, { event: "typing", to: ["bob"] });
+      room.on("typing", (users: ReadonlySet<string>) => users.has("bob") && room.startTyping());
       room.setState({ cursor: [1, 2] });
       export const texts = async () => { for await (const message of room.history()) show(message); };
       const snug: Session = createSnug({ url: undefined, getToken: undefined });

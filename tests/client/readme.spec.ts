@@ -67,19 +67,22 @@ it("runs the examples of the client's README", async () => {
     wait,
     bob,
   };
-  // Code that runs after the example with this index: other users act, or the test waits.
-  const afterExample: Record<number, string> = {
-    11: "await wait(/here: .*Bob/);",
-    12: 'bob.signal({}, { event: "typing" }); await wait(/bob is typing/);',
-    20: `await receive(await received("room.events", { events: [{ seq: 7, type: "member.joined" }] }));
+  // Code that runs after the example with this text: other users act, or the test waits.
+  const afterExample: Record<string, string> = {
+    'room.on("members"': "await wait(/here: .*Bob/);",
+    'room.on("signal"': 'bob.signal({}, { event: "cursor" }); await wait(/bob sends cursor/);',
+    'room.on("typing"': "bob.startTyping(); await wait(/typing: bob/);",
+    "async function receive": `await receive(await received("room.events", { events: [{ seq: 7, type: "member.joined" }] }));
       const proposed = { messages: [{ data: "spam" }, { data: "hello" }] };
       console.log(await (await receive(await received("room.publish", proposed))).json(), annsToken);`,
   };
   const code = examples
     .map(
-      (example, index) =>
+      (example) =>
         example.replace(/^import .*$/gm, "").replaceAll("export const", "const") +
-        (afterExample[index] ?? ""),
+        Object.entries(afterExample)
+          .map(([text, after]) => (example.includes(text) ? after : ""))
+          .join(""),
     )
     // Another example calls its own object "snug", too.
     .map((example) => (/createSnug\(|snugStore\(|TestServer\(/.test(example) ? `{ ${example} }` : example))

@@ -2,10 +2,8 @@
 // server.
 
 import { once } from "node:events";
-import type { AddressInfo } from "node:net";
-import { type Command, joinRoom, type Message, type SnugError } from "snug-client";
-import { expect, it, onTestFinished, vi } from "vitest";
-import { type WebSocket, WebSocketServer } from "ws";
+import { joinRoom, type SnugError } from "snug-client";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import {
   dataOf,
   errorCodeOf,
@@ -16,114 +14,8 @@ import {
   untilDisconnected,
   untilOffset,
 } from "../support/rooms.js";
+import { joinedRoom, message, quick, startScriptedServer, welcome } from "../support/scripted-server.js";
 import { startSite } from "../support/site.js";
-
-const quick = { timeoutMs: 1_000, backoff: { minMs: 5, maxMs: 20 } };
-
-/** A connection, as the server sees it. */
-interface Peer {
-  /** The path of the join request. */
-  path: string;
-  /** Its query. */
-  query: URLSearchParams;
-  protocols: string[];
-  sends(...pushes: object[]): void;
-  /** Waits for the next command of a type. */
-  receives<T extends Command["type"]>(type: T): Promise<Extract<Command, { type: T }>>;
-  socket: WebSocket;
-}
-
-/** Starts a server that returns its connections one after the other. */
-async function startScriptedServer() {
-  const server = new WebSocketServer({ port: 0, host: "127.0.0.1", handleProtocols: () => "snug.v1" });
-  onTestFinished(() => {
-    for (const client of server.clients) client.terminate();
-    server.close();
-  });
-  await once(server, "listening");
-  const waiting: Peer[] = [];
-  const takers: ((peer: Peer) => void)[] = [];
-  server.on("connection", (socket, request) => {
-    const commands: Command[] = [];
-    const listeners: { type: string; take: (command: never) => void }[] = [];
-    socket.on("message", (frame) => {
-      for (const line of `${frame}`.split("\n")) {
-        const command: Command = JSON.parse(line);
-        if (command.type === "ping") {
-          socket.send(JSON.stringify({ type: "pong", ...(command.id !== undefined && { id: command.id }) }));
-          continue;
-        }
-        const index = listeners.findIndex(({ type }) => type === command.type);
-        if (index < 0) commands.push(command);
-        else listeners.splice(index, 1)[0]?.take(command as never);
-      }
-    });
-    const { pathname, searchParams } = new URL(request.url ?? "", "http://server");
-    const peer: Peer = {
-      path: pathname,
-      query: searchParams,
-      protocols: (request.headers["sec-websocket-protocol"] ?? "").split(", "),
-      sends: (...pushes) => socket.send(pushes.map((push) => JSON.stringify(push)).join("\n")),
-      receives: (type) =>
-        new Promise((take) => {
-          const index = commands.findIndex((command) => command.type === type);
-          if (index < 0) listeners.push({ type, take });
-          else take(commands.splice(index, 1)[0] as never);
-        }),
-      socket,
-    };
-    const taker = takers.shift();
-    if (taker) taker(peer);
-    else waiting.push(peer);
-  });
-  const { port } = server.address() as AddressInfo;
-  return {
-    url: `http://127.0.0.1:${port}`,
-    connection: () =>
-      new Promise<Peer>((take) => {
-        const peer = waiting.shift();
-        if (peer) take(peer);
-        else takers.push(take);
-      }),
-  };
-}
-
-const welcome = (fields: object = {}) => ({
-  type: "welcome",
-  protocol: "snug.v1",
-  room: "lobby",
-  connection: "c1",
-  user: "ann",
-  can: ["receive", "publish", "signal", "presence", "history"],
-  epoch: "e",
-  offset: 0,
-  recovered: null,
-  count: 0,
-  members: [],
-  expires: Date.now() + 3_600_000,
-  ping_ms: 30_000,
-  limits: { message_bytes: 65_536, messages_per_second: 50 },
-  ...fields,
-});
-
-const message = (offset: number, fields: object = {}): Message & { type: string } => ({
-  type: "message",
-  offset,
-  time: offset,
-  user: "bob",
-  data: offset,
-  ...fields,
-});
-
-/** Joins a room without other members or messages. */
-async function joinedRoom() {
-  const server = await startScriptedServer();
-  const room = join(server.url, "lobby", quick);
-  const peer = await server.connection();
-  peer.sends(welcome());
-  await untilConnected(room);
-  return { server, room, peer };
-}
 
 it.each([
   ["with a line break", "a.b.c\r\n"],
@@ -790,4 +682,70 @@ it("the client stops if the browser does not allow the WebSocket", async () => {
   const room = join("http://127.0.0.1:1", "lobby", { ...quick, WebSocket: Forbidden });
   expect(await untilDisconnected(room)).toBe("unreachable");
   expect(() => join("localhost:8787", "lobby")).toThrow("url must be HTTP or WebSocket: localhost:8787");
+});
+
+describe("typing", () => {
+  const typing = (user: string, data: unknown = { typing: true }) => {
+    return { type: "signal", user, connection: `of ${user}`, event: "typing", data };
+  };
+
+  it("lists the others who are typing, until they say something, stop or leave", async () => {
+    const { room, peer } = await joinedRoom();
+    const lists = recordEvents(room, "typing");
+    peer.sends(typing("bob"), typing("cho", {}), typing("dan", null), typing("ann"));
+    peer.sends({ ...typing("eve"), event: "cursor" });
+    peer.sends(message(1, { user: "bob" }), typing("cho", { typing: false }));
+    const gone = { type: "presence", joins: [], leaves: ["dan"], updates: [], count: 1 };
+    const departed = nextEvent(room, "members");
+    peer.sends(gone);
+    await departed;
+    expect(lists.map((users) => [...users].join())).toEqual([
+      "bob",
+      "bob,cho",
+      "bob,cho,dan",
+      "cho,dan",
+      "dan",
+      "",
+    ]);
+    expect(room.typing).toBe(lists.at(-1));
+  });
+
+  it("lists nobody after the room has ended", async () => {
+    const { room, peer } = await joinedRoom();
+    const started = nextEvent(room, "typing");
+    peer.sends(typing("bob"));
+    expect([...(await started)]).toEqual(["bob"]);
+    room.leave();
+    expect(room.typing.size).toBe(0);
+  });
+
+  it("is signaled once within the interval, and again after a message", async () => {
+    const { room, peer } = await joinedRoom();
+    for (let n = 0; n < 3; n++) room.startTyping();
+    const published = room.publish("hello");
+    const { id } = await peer.receives("publish");
+    peer.sends(message(1, { user: "ann", data: "hello" }), { type: "ack", id, offset: 1, time: 1 });
+    await published;
+    room.stopTyping();
+    room.startTyping();
+    room.stopTyping();
+    room.stopTyping();
+    room.signal("end");
+    const signals: unknown[] = [];
+    while (signals.at(-1) !== "end") signals.push((await peer.receives("signal")).data);
+    expect(signals).toEqual([{ typing: true }, { typing: true }, { typing: false }, "end"]);
+  });
+
+  it("is not signaled without a connection or the capability", async () => {
+    const server = await startScriptedServer();
+    const room = join(server.url, "lobby", quick);
+    room.startTyping();
+    const peer = await server.connection();
+    peer.sends(welcome({ can: ["receive", "presence"] }));
+    await untilConnected(room);
+    room.startTyping();
+    room.stopTyping();
+    room.signal("end");
+    expect((await peer.receives("signal")).data).toBe("end");
+  });
 });

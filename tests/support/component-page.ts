@@ -77,6 +77,8 @@ export async function checkLobby(components: ComponentSite) {
   await bob.publish("before");
   const page = await components.open();
   await page.getByText("connected: ann, bob").waitFor();
+  bob.startTyping();
+  await page.getByText("bob is typing…").waitFor();
   // `last` replays messages published before the join.
   await page.getByText("bob: before").waitFor();
   await page.getByRole("button", { name: "Say hello" }).click();

@@ -80,7 +80,7 @@ export function Composer({ room, state, session, field }: Props) {
 
 /** Shows who is typing. Screen readers are notified at most every `ANNOUNCE_INTERVAL_MS`. */
 function Typing({ state: { typing, names } }: { state: RoomState }) {
-  const users = typing.map((user) => names.get(user) ?? user);
+  const users = [...typing].map((user) => names.get(user) ?? user);
   const text = users.length > 0 ? strings.typing(users).join("") : "";
   const announced = useRef(0);
   const [spoken, speak] = useState("");

@@ -38,7 +38,6 @@ import {
   withPending,
   withStored,
 } from "./timeline";
-import { TYPING_EVENT, TYPING_INTERVAL_MS, TypingUsers } from "./typing-users";
 
 /** The status of the history above the first message shown. */
 export type HistoryStatus = "loading" | "more" | "beginning" | "failed" | "forbidden";
@@ -59,8 +58,8 @@ export interface RoomState {
   historyStatus: HistoryStatus;
   /** True if messages were missed that the client cannot replay. */
   hasGap: boolean;
-  /** User ids. */
-  typing: readonly string[];
+  /** Ids of the other users who are typing. */
+  typing: ReadonlySet<string>;
   /** Number of messages by others that the user has not seen. */
   unread: number;
 }
@@ -77,7 +76,7 @@ const INITIAL: RoomState = {
   timeline: emptyTimeline,
   historyStatus: "loading",
   hasGap: false,
-  typing: [],
+  typing: new Set(),
   unread: 0,
 };
 
@@ -92,13 +91,14 @@ const LEAVE_TIMEOUT_MS = 5_000;
 /** Messages loaded above the restored scroll position. */
 const CONTEXT_MESSAGES = 15;
 
+/** Time after an input without a connection in which connecting signals that the user is typing. */
+const TYPED_OFFLINE_MS = 3_000;
 let sessions = 0;
 
 export class RoomSession extends Observable<RoomState> {
   /** Unique in the page. */
   readonly id = sessions++;
   readonly #room: Room;
-  readonly #typingUsers = new TypingUsers((typing) => this.update({ typing }));
   /** Users active since connecting. The room does not announce a return within the grace period. */
   readonly #activeUsers = new Set<string>();
   #incoming: Message[] = [];
@@ -106,7 +106,6 @@ export class RoomSession extends Observable<RoomState> {
   #changes: Change[] = [];
   /** Incremented when history is restarted. Pages requested before are discarded. */
   #historyGeneration = 0;
-  #typingSentAt = 0;
   /** Time at which the user last typed without being connected, to be signalled on connecting. */
   #typedOfflineAt = 0;
   /** Publishes in flight. They resolve on success and on failure. */
@@ -130,11 +129,9 @@ export class RoomSession extends Observable<RoomState> {
     room.on("members", (members) => this.#onMembers(members));
     room.on("message", (message) => this.#onMessage(message));
     room.on("change", (change) => this.#onChange(change));
-    room.on("signal", (signal) => {
-      if (signal.user !== room.user) this.#typingUsers.onSignal(signal);
-      this.#markActive(signal.user);
-    });
     room.on("gap", () => this.#isOpen && this.#restartHistory({ hasGap: true }));
+    room.on("typing", (typing) => this.update({ typing }));
+    room.on("signal", ({ user }) => this.#markActive(user));
   }
 
   /** Loads the messages around the position at which the user was reading before a reload. */
@@ -151,7 +148,6 @@ export class RoomSession extends Observable<RoomState> {
   }
 
   send(text: string): void {
-    this.#typingSentAt = 0;
     this.#typedOfflineAt = 0;
     this.#publish(newKey(), text);
   }
@@ -167,16 +163,10 @@ export class RoomSession extends Observable<RoomState> {
 
   /** Signals to the others that the user is typing, or has stopped. */
   setTyping(isTyping: boolean): void {
-    const now = Date.now();
-    if (this.state.status.status !== "connected") {
-      this.#typedOfflineAt = isTyping ? now : 0;
-      this.#typingSentAt = 0;
-      return;
-    }
-    if (!this.state.can.has("signal") || (isTyping && now - this.#typingSentAt < TYPING_INTERVAL_MS)) return;
-    if (!isTyping && this.#typingSentAt === 0) return;
-    this.#typingSentAt = isTyping ? now : 0;
-    this.#room.signal({ typing: isTyping }, { event: TYPING_EVENT });
+    const isConnected = this.state.status.status === "connected";
+    this.#typedOfflineAt = isTyping && !isConnected ? Date.now() : 0;
+    if (isTyping) this.#room.startTyping();
+    else this.#room.stopTyping();
   }
 
   /** Loads messages older than the oldest one shown. */
@@ -204,7 +194,6 @@ export class RoomSession extends Observable<RoomState> {
 
   /** Leaves the room, after waiting briefly for publishes in flight. */
   async leave(): Promise<void> {
-    this.#typingUsers.dispose();
     const timeout = new Promise((resolve) => setTimeout(resolve, LEAVE_TIMEOUT_MS));
     await Promise.race([Promise.all(this.#publishing), timeout]);
     this.#savePendingAsDraft();
@@ -224,7 +213,7 @@ export class RoomSession extends Observable<RoomState> {
     const wasConnected = this.state.status.status === "connected";
     this.update({ status, user, can });
     this.#countUnread();
-    if (status.status === "connected" && Date.now() - this.#typedOfflineAt < TYPING_INTERVAL_MS)
+    if (status.status === "connected" && Date.now() - this.#typedOfflineAt < TYPED_OFFLINE_MS)
       this.setTyping(true);
     if (status.status === "disconnected" && (code === "kicked" || code === "banned")) {
       // The message of a refused join is not a moderator's.
@@ -252,8 +241,6 @@ export class RoomSession extends Observable<RoomState> {
       if (this.#activeUsers.has(member.user)) members.set(member.user, { ...member, connections: 1 });
     }
     this.update({ members, count, isTruncated, names });
-    for (const user of this.state.typing)
-      if (!isTruncated && !members.has(user)) this.#typingUsers.remove(user);
   }
 
   /** Marks a user within the grace period as active again. */
@@ -269,10 +256,7 @@ export class RoomSession extends Observable<RoomState> {
     setTimeout(() => {
       const messages = this.#incoming;
       this.#incoming = [];
-      for (const { user } of messages) {
-        this.#typingUsers.remove(user);
-        this.#markActive(user);
-      }
+      for (const { user } of messages) this.#markActive(user);
       if (messages.length === 0) return;
       if (this.#isOpen) this.update({ timeline: withStored(this.state.timeline, messages) });
       this.#ownUnseen += messages.filter(({ user }) => user === this.#room.user).length;

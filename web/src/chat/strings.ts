@@ -65,9 +65,8 @@ export const strings = localized({
     notSentBecause: (why: string) => `Not sent: ${why}`,
     tryAgain: "Try again",
     discard: "Discard",
-    typing: <Name>([first, second, third, ...more]: Name[]): (Name | string | undefined)[] => {
+    typing: <Name>([first, second, ...more]: Name[]): (Name | string | undefined)[] => {
       if (more.length > 0) return ["Several people are typing…"];
-      if (third) return [first, ", ", second, " and ", third, " are typing…"];
       return second ? [first, " and ", second, " are typing…"] : [first, " is typing…"];
     },
 
@@ -185,10 +184,10 @@ export const strings = localized({
     notSentBecause: (why) => `发送失败：${why}`,
     tryAgain: "重试",
     discard: "删除",
-    typing: (names) =>
-      names.length > 3
-        ? ["多人正在输入…"]
-        : [...names.flatMap((name, i) => (i > 0 ? ["、", name] : [name])), " 正在输入…"],
+    typing: ([first, second, ...more]) => {
+      if (more.length > 0) return ["多人正在输入…"];
+      return second ? [first, "、", second, " 正在输入…"] : [first, " 正在输入…"];
+    },
 
     connecting: "连接中…",
     offline: "网络已断开，恢复后将自动重连。",
