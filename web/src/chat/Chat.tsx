@@ -97,7 +97,7 @@ export function Chat({ session, room, name, rooms, go, remove, rejoin, leave }: 
             </div>
           )}
         </div>
-        <MessageList {...{ room, state, session }} />
+        <MessageList {...{ room, state }} conversation={session.messages} />
         <Composer {...{ room, state, session, field }} />
       </main>
       {isWide && !isEnded && (

@@ -11,9 +11,10 @@ import {
 } from "virtua";
 import { Announcements } from "./Announcements";
 import { CopyLink } from "./CopyLink";
+import type { Conversation } from "./conversation";
 import { formatDayLabel } from "./dates";
 import { MessageItem } from "./MessageItem";
-import type { RoomSession, RoomState } from "./room-session";
+import type { RoomState } from "./room-session";
 import { SendStatus } from "./SendStatus";
 import { ScrollAnchor } from "./scroll-anchor";
 import { strings } from "./strings";
@@ -22,10 +23,10 @@ import { timelineRows } from "./timeline";
 interface Props {
   room: string;
   state: RoomState;
-  session: RoomSession;
+  conversation: Conversation;
 }
 
-export function MessageList({ room, state, session }: Props) {
+export function MessageList({ room, state, conversation }: Props) {
   const { timeline, historyStatus, user, names, status } = state;
   const log = useRef<HTMLDivElement>(null);
   const list = useRef<VirtualizerHandle>(null);
@@ -46,7 +47,7 @@ export function MessageList({ room, state, session }: Props) {
     firstKey.current = rows[0]?.key;
     anchor.show(rows, historyStatus !== "loading");
     setListTop(anchor.listTop);
-    if (isAtEnd) session.trimOldMessages();
+    if (isAtEnd) conversation.trimOldMessages();
   });
   const sent = timeline.pending.at(-1)?.key;
   useLayoutEffect(() => {
@@ -57,13 +58,13 @@ export function MessageList({ room, state, session }: Props) {
   useEffect(() => {
     if (!top.current || historyStatus !== "more") return;
     const observer = new IntersectionObserver(
-      ([entry]) => entry?.isIntersecting && session.loadOlder(oldest),
+      ([entry]) => entry?.isIntersecting && conversation.loadOlder(oldest),
       // Start early, so that the user does not wait while scrolling.
       { root: log.current, rootMargin: "400px 0px 0px" },
     );
     observer.observe(top.current);
     return () => observer.disconnect();
-  }, [session, historyStatus, oldest]);
+  }, [conversation, historyStatus, oldest]);
 
   const newest = timeline.stored.at(-1)?.offset ?? 0;
   const seen = useRef(0);
@@ -105,14 +106,14 @@ export function MessageList({ room, state, session }: Props) {
         <div class="history-status" ref={top}>
           {historyStatus === "loading" && !isEnded && <p class="muted delayed">{strings.loading}</p>}
           {historyStatus === "more" && (
-            <button type="button" class="button small" onClick={() => session.loadOlder(oldest)}>
+            <button type="button" class="button small" onClick={() => conversation.loadOlder(oldest)}>
               {strings.loadOlder}
             </button>
           )}
           {historyStatus === "failed" && !isEnded && (
             <p class="muted">
               {strings.historyFailed}{" "}
-              <button type="button" class="button small" onClick={() => session.loadOlder(oldest)}>
+              <button type="button" class="button small" onClick={() => conversation.loadOlder(oldest)}>
                 {strings.tryAgain}
               </button>
             </p>
@@ -160,7 +161,7 @@ export function MessageList({ room, state, session }: Props) {
               const { text, time } = row.message;
               return (
                 <MessageItem key={key} {...shared} message={{ user: "", time, data: text }} name="" isOwn>
-                  <SendStatus pending={row.message} status={status.status} session={session} />
+                  <SendStatus pending={row.message} status={status.status} conversation={conversation} />
                 </MessageItem>
               );
             }}

@@ -1,17 +1,17 @@
 // The status of a pending message, with buttons to retry or discard it.
 
 import type { ConnectionStatus } from "snug-client";
-import type { RoomSession } from "./room-session";
+import type { Conversation } from "./conversation";
 import { strings, textFor } from "./strings";
 import type { PendingMessage, SendFailure } from "./timeline";
 
 interface Props {
   pending: PendingMessage;
   status: ConnectionStatus;
-  session: RoomSession;
+  conversation: Conversation;
 }
 
-export function SendStatus({ pending: { key, failure }, status, session }: Props) {
+export function SendStatus({ pending: { key, failure }, status, conversation }: Props) {
   if (failure === undefined) {
     const isSent = status === "connected";
     return (
@@ -26,11 +26,11 @@ export function SendStatus({ pending: { key, failure }, status, session }: Props
     <div class="send-status">
       <p class="error-text">{isEnded ? strings.notSent : strings.notSentBecause(failureText(failure))}</p>
       {!isEnded && (
-        <button type="button" class="button small" onClick={() => session.retry(key)}>
+        <button type="button" class="button small" onClick={() => conversation.retry(key)}>
           {strings.tryAgain}
         </button>
       )}
-      <button type="button" class="button small" onClick={() => session.discard(key)}>
+      <button type="button" class="button small" onClick={() => conversation.discard(key)}>
         {strings.discard}
       </button>
     </div>

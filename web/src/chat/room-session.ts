@@ -9,10 +9,10 @@ import {
   type Message,
   type Position,
   type Room,
-  SnugError,
   type StatusChange,
 } from "snug-client";
 import { requestAdmission } from "../common/admission";
+import { Conversation, type ConversationState } from "./conversation";
 import { Observable } from "./observable";
 import { savedReadOffset } from "./scroll-anchor";
 import {
@@ -25,24 +25,9 @@ import {
   saveSeen,
   tokenProvider,
 } from "./tab-state";
-import {
-  emptyTimeline,
-  type SendFailure,
-  type Timeline,
-  withAcknowledged,
-  withChange,
-  withFailure,
-  withNewest,
-  withoutPending,
-  withoutStored,
-  withPending,
-  withStored,
-} from "./timeline";
+import { emptyTimeline } from "./timeline";
 
-/** The status of the history above the first message shown. */
-export type HistoryStatus = "loading" | "more" | "beginning" | "failed" | "forbidden";
-
-export interface RoomState {
+export interface RoomState extends ConversationState {
   status: StatusChange;
   /** A moderator's removal of the user, if the session ended by one. */
   removal: Removal | undefined;
@@ -54,8 +39,6 @@ export interface RoomState {
   isTruncated: boolean;
   /** Display names by user id, including users who have left. */
   names: ReadonlyMap<string, string>;
-  timeline: Timeline;
-  historyStatus: HistoryStatus;
   /** True if messages were missed that the client cannot replay. */
   hasGap: boolean;
   /** Ids of the other users who are typing. */
@@ -80,17 +63,8 @@ const INITIAL: RoomState = {
   unread: 0,
 };
 
-const PAGE_MESSAGES = 50;
-/** Above this number of messages, the oldest are dropped while the user is at the end, down to `KEPT_MESSAGES`. */
-const TRIM_ABOVE_MESSAGES = 400;
-const KEPT_MESSAGES = 200;
-/** The most messages loaded to restore the scroll position after a reload. */
-const RESTORE_MESSAGES_MAX = 1_000;
 /** Time for which leaving waits for publishes in flight. */
 const LEAVE_TIMEOUT_MS = 5_000;
-/** Messages loaded above the restored scroll position. */
-const CONTEXT_MESSAGES = 15;
-
 /** Time after an input without a connection in which connecting signals that the user is typing. */
 const TYPED_OFFLINE_MS = 3_000;
 let sessions = 0;
@@ -98,18 +72,16 @@ let sessions = 0;
 export class RoomSession extends Observable<RoomState> {
   /** Unique in the page. */
   readonly id = sessions++;
+  /** All messages of the room. */
+  readonly messages: Conversation;
   readonly #room: Room;
   /** Users active since connecting. The room does not announce a return within the grace period. */
   readonly #activeUsers = new Set<string>();
   #incoming: Message[] = [];
-  /** Changes since a page was requested, which it may not contain. */
-  #changes: Change[] = [];
-  /** Incremented when history is restarted. Pages requested before are discarded. */
-  #historyGeneration = 0;
   /** Time at which the user last typed without being connected, to be signalled on connecting. */
   #typedOfflineAt = 0;
-  /** Publishes in flight. They resolve on success and on failure. */
-  readonly #publishing = new Set<Promise<void>>();
+  /** Messages in flight. They resolve on success and on failure. */
+  readonly #inFlight = new Set<Promise<void>>();
 
   readonly #identity: Identity;
   /** True from the first time that the room is shown. Until then, messages are only counted. */
@@ -123,22 +95,29 @@ export class RoomSession extends Observable<RoomState> {
   constructor(room: Room, identity: Identity) {
     super(INITIAL);
     this.#room = room;
+    this.messages = new Conversation(room, (publishing) => this.#track(publishing));
+    this.messages.watch(() => this.update(this.messages.state));
     this.#identity = identity;
     this.#seen = loadSeen(room.name);
     room.on("status", (status) => this.#onStatus(status));
     room.on("members", (members) => this.#onMembers(members));
     room.on("message", (message) => this.#onMessage(message));
     room.on("change", (change) => this.#onChange(change));
-    room.on("gap", () => this.#isOpen && this.#restartHistory({ hasGap: true }));
     room.on("typing", (typing) => this.update({ typing }));
     room.on("signal", ({ user }) => this.#markActive(user));
+    room.on("gap", () => {
+      if (!this.#isOpen) return;
+      this.#incoming = [];
+      this.update({ hasGap: true });
+      this.messages.restart();
+    });
   }
 
   /** Loads the messages around the position at which the user was reading before a reload. */
   load(): void {
     if (this.#isOpen) return;
     this.#isOpen = true;
-    this.#loadHistory(undefined, savedReadOffset(this.#room.name));
+    this.messages.load(savedReadOffset(this.#room.name));
   }
 
   /** Records that the user sees the newest messages now, or does not any more. */
@@ -147,18 +126,10 @@ export class RoomSession extends Observable<RoomState> {
     this.#countUnread();
   }
 
+  /** Publishes a text. */
   send(text: string): void {
     this.#typedOfflineAt = 0;
-    this.#publish(newKey(), text);
-  }
-
-  retry(key: string): void {
-    const message = this.state.timeline.pending.find((pending) => pending.key === key);
-    if (message) this.#publish(key, message.text);
-  }
-
-  discard(key: string): void {
-    this.update({ timeline: withoutPending(this.state.timeline, key) });
+    this.messages.send(text);
   }
 
   /** Signals to the others that the user is typing, or has stopped. */
@@ -167,20 +138,6 @@ export class RoomSession extends Observable<RoomState> {
     this.#typedOfflineAt = isTyping && !isConnected ? Date.now() : 0;
     if (isTyping) this.#room.startTyping();
     else this.#room.stopTyping();
-  }
-
-  /** Loads messages older than the oldest one shown. */
-  loadOlder(oldest: number | undefined): void {
-    const { historyStatus } = this.state;
-    if (historyStatus === "more" || historyStatus === "failed") this.#loadHistory(oldest);
-  }
-
-  /** Drops the oldest messages if there are very many. Call it while the user is at the end. */
-  trimOldMessages(): void {
-    const { historyStatus, timeline } = this.state;
-    // A page that is being loaded must join the oldest message.
-    if (historyStatus === "loading" || timeline.stored.length <= TRIM_ABOVE_MESSAGES) return;
-    this.update({ timeline: withNewest(timeline, KEPT_MESSAGES), historyStatus: "more" });
   }
 
   /** Hides the notice about missed messages. */
@@ -195,7 +152,7 @@ export class RoomSession extends Observable<RoomState> {
   /** Leaves the room, after waiting briefly for publishes in flight. */
   async leave(): Promise<void> {
     const timeout = new Promise((resolve) => setTimeout(resolve, LEAVE_TIMEOUT_MS));
-    await Promise.race([Promise.all(this.#publishing), timeout]);
+    await Promise.race([Promise.all(this.#inFlight), timeout]);
     this.#savePendingAsDraft();
     this.#room.leave();
   }
@@ -258,19 +215,28 @@ export class RoomSession extends Observable<RoomState> {
       this.#incoming = [];
       for (const { user } of messages) this.#markActive(user);
       if (messages.length === 0) return;
-      if (this.#isOpen) this.update({ timeline: withStored(this.state.timeline, messages) });
+      if (this.#isOpen) this.messages.add(messages);
       this.#ownUnseen += messages.filter(({ user }) => user === this.#room.user).length;
       this.#countUnread();
-      if (!this.#isSeen) this.trimOldMessages();
+      if (!this.#isSeen) this.messages.trimOldMessages();
     });
   }
 
   #onChange(change: Change): void {
     this.#incoming = this.#incoming.map((message) => applyChange(message, change));
-    if (this.state.historyStatus === "loading") this.#changes.push(change);
-    if (this.#isOpen) this.update({ timeline: withChange(this.state.timeline, change) });
+    this.#applyChange(change);
     this.#ownUnseen++;
     this.#countUnread();
+  }
+
+  #applyChange(change: Change): void {
+    if (this.#isOpen) this.messages.apply(change);
+  }
+
+  /** Lets leaving wait for a command in flight. */
+  #track(command: Promise<void>): void {
+    this.#inFlight.add(command);
+    command.finally(() => this.#inFlight.delete(command));
   }
 
   #countUnread(): void {
@@ -287,59 +253,6 @@ export class RoomSession extends Observable<RoomState> {
     if (unread !== this.state.unread) this.update({ unread });
   }
 
-  #publish(key: string, text: string): void {
-    const event = "chat";
-    const data = { text };
-    const time = Date.now();
-    this.update({ timeline: withPending(this.state.timeline, { key, text, time }) });
-    const publishing = this.#room.publish(data, { event, key }).then(
-      ({ offset, time, duplicate }) => {
-        const message = { offset, time, user: this.#room.user ?? "", event, data, key };
-        this.update({ timeline: withAcknowledged(this.state.timeline, message, duplicate === true) });
-      },
-      (error) => this.update({ timeline: withFailure(this.state.timeline, key, toSendFailure(error)) }),
-    );
-    this.#publishing.add(publishing);
-    publishing.finally(() => this.#publishing.delete(publishing));
-  }
-
-  /** Restarts from the newest messages: there may be a gap before them, or a change of epoch. */
-  #restartHistory(changes: Partial<RoomState>): void {
-    this.#historyGeneration++;
-    this.#incoming = [];
-    this.update({ ...changes, timeline: withoutStored(this.state.timeline) });
-    this.#loadHistory();
-  }
-
-  /** Loads a page of older messages. The first page extends to `readOffset`. */
-  async #loadHistory(before?: number, readOffset = Number.POSITIVE_INFINITY): Promise<void> {
-    const generation = this.#historyGeneration;
-    this.#changes = [];
-    this.update({ historyStatus: "loading" });
-    const page: Message[] = [];
-    let historyStatus: HistoryStatus = "beginning";
-    try {
-      const options = { pageSize: PAGE_MESSAGES, ...(before !== undefined && { before }) };
-      for await (const message of this.#room.history(options)) {
-        if (generation !== this.#historyGeneration) return;
-        page.push(message);
-        const isEnough = page.length >= PAGE_MESSAGES && message.offset <= readOffset - CONTEXT_MESSAGES;
-        if (message.offset > 1 && (isEnough || page.length >= RESTORE_MESSAGES_MAX)) {
-          historyStatus = "more";
-          break;
-        }
-      }
-    } catch (error) {
-      if (generation !== this.#historyGeneration) return;
-      const code = errorCode(error);
-      if (code === "epoch_changed") return this.#restartHistory({});
-      historyStatus = code === "forbidden" ? code : "failed";
-    }
-    if (generation !== this.#historyGeneration) return;
-    const messages = page.map((message) => this.#changes.reduce(applyChange, message));
-    this.update({ historyStatus, timeline: withStored(this.state.timeline, messages) });
-  }
-
   /** Adds pending messages to the draft when leaving. */
   #savePendingAsDraft(): void {
     const { pending } = this.state.timeline;
@@ -352,14 +265,3 @@ export class RoomSession extends Observable<RoomState> {
 function nameOf({ user, info }: Member): string {
   return typeof info.name === "string" && info.name.trim() ? info.name.slice(0, 128) : user;
 }
-
-/** Returns a random idempotency key. */
-function newKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join(".");
-}
-
-const toSendFailure = (error: unknown): SendFailure => ({
-  code: errorCode(error),
-  message: error instanceof Error ? error.message : "",
-});
-const errorCode = (error: unknown) => (error instanceof SnugError ? error.code : "internal");
