@@ -30,10 +30,10 @@ const variants = {
 /** The messages of three users, each with the author's index. */
 const conversation = /** @type {const} */ ([
   [1, "Has anyone tried unplugging the network cable?"],
-  [0, "Twice. It reconnected by itself, and I got everything I had missed."],
+  [0, "Twice. It reconnected **by itself**, and I got everything I had missed."],
   [0, "And what I wrote while offline arrived once, not twice 👌"],
   [2, "好的，我也试试。"],
-  [1, "The details are here: https://example.com/protocol"],
+  [1, "The details are in [the protocol](https://example.com/protocol), for example `resume`"],
   [0, "Lunch at 12:30, anyone?"],
   [2, "我来！🍜"],
 ]);
@@ -110,7 +110,9 @@ async function joinAs(page, name) {
 async function send(page, text) {
   await page.locator("textarea").fill(text);
   await page.keyboard.press("Enter");
-  await page.locator(".message", { hasText: text }).last().waitFor();
+  // The page shows the text without the signs of its Markdown.
+  const shown = text.replaceAll(/\*\*|`|\[|\]\(\S+\)/g, "");
+  await page.locator(".message", { hasText: shown }).last().waitFor();
 }
 
 /**

@@ -145,11 +145,11 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     await ann.page.getByTestId("typing").getByText("Bob is typing…").waitFor();
   });
 
-  it("shows HTML, Markdown and other data as plain text", async () => {
+  it("shows HTML and other data as plain text", async () => {
     const room = newRoom();
     const ann = await joinAs("Ann", room);
     const bot = await joinAndConnect(worker.origin, room, { user: "<i>bot</i>" });
-    const html = '<img src=x onerror="alert(1)"> **no** javascript:alert(1)';
+    const html = '<img src=x onerror="alert(1)"> <b>no</b> javascript:alert(1)';
     await bot.publish({ text: html }, { event: "chat" });
     await bot.publish({ temperature: [21.5, { text: 1 }] }, { event: "weather" });
     await bot.publish({ text: "see https://example.com/a?b=1." }, { event: "chat" });
@@ -157,7 +157,46 @@ describe.skipIf(!hasChromium)("the chat", { timeout: 60_000 }, () => {
     await log(ann.page).getByText('{"temperature":[21.5,{"text":1}]}').waitFor();
     const link = ann.page.getByRole("link", { name: "https://example.com/a?b=1" });
     expect(await link.getAttribute("rel")).toContain("noopener");
-    expect(await log(ann.page).locator("img, i, script").count()).toBe(0);
+    expect(await log(ann.page).locator("img, i, b, script").count()).toBe(0);
+    expectNoConsoleErrors(ann.page);
+  });
+
+  it("shows Markdown as elements, and links only to web and mail addresses", async () => {
+    const room = newRoom();
+    const ann = await joinAs("Ann", room);
+    const bot = await joinAndConnect(worker.origin, room, { user: "bot" });
+    const text = [
+      "**bold** *italic* ~~gone~~ `a < b`",
+      "> a quote",
+      "",
+      "2. two",
+      "3. three",
+      "",
+      "```",
+      "<script>alert(1)</script>",
+      "```",
+      "",
+      "[docs](https://example.com/docs) [run](javascript:alert(1)) ![cat](https://example.com/cat.png)",
+    ].join("\n");
+    await bot.publish({ text }, { event: "chat" });
+    const message = ann.page.locator('.message[data-offset="1"] .bubble');
+    for (const [element, content] of [
+      ["strong", "bold"],
+      ["em", "italic"],
+      ["del", "gone"],
+      ["p code", "a < b"],
+      ["blockquote", "a quote"],
+      ["ol[start='2'] li:last-child", "three"],
+      ["pre code", "<script>alert(1)</script>"],
+    ] as const)
+      await message.locator(element).getByText(content, { exact: true }).waitFor();
+    const links = await message.locator("a").evaluateAll((all) => all.map((a) => a.getAttribute("href")));
+    expect(links).toEqual(["https://example.com/docs", "https://example.com/cat.png"]);
+    const rel = await message.getByRole("link", { name: "docs" }).getAttribute("rel");
+    expect(rel).toBe("noopener noreferrer nofollow");
+    await message.getByText("[run](javascript:alert(1))").waitFor();
+    expect(await message.locator("img, script").count()).toBe(0);
+    await expectAccessible(ann.page);
     expectNoConsoleErrors(ann.page);
   });
 

@@ -6,7 +6,8 @@ import type { Json, Message } from "snug-client";
 import { formatTime } from "../common/language";
 import { Avatar, tintClass } from "./Avatar";
 import { formatFullDate } from "./dates";
-import { jsonPreview, linkify, messageText } from "./message-text";
+import { MessageText } from "./MessageText";
+import { jsonPreview, messageText } from "./message-text";
 import { strings } from "./strings";
 
 /** Characters of a long text shown at first. */
@@ -86,17 +87,7 @@ function Text({ text, isExpanded, expand }: TextProps & { text: string }) {
   const isWhole = isExpanded || text.length <= PREVIEW_LENGTH;
   return (
     <>
-      <p class="message-text" dir="auto">
-        {linkify(isWhole ? text : `${text.slice(0, PREVIEW_LENGTH)}…`).map(({ start, text, href }) =>
-          href === undefined ? (
-            text
-          ) : (
-            <a key={start} href={href} target="_blank" rel="noopener noreferrer nofollow">
-              {text}
-            </a>
-          ),
-        )}
-      </p>
+      <MessageText text={isWhole ? text : `${text.slice(0, PREVIEW_LENGTH)}…`} />
       {!isWhole && (
         <button type="button" class="button small" onClick={expand}>
           {strings.showAll}

@@ -14,6 +14,7 @@ export interface Part {
 const JSON_LENGTH_MAX = 1000;
 
 const LINK = /https?:\/\/[^\s<>"'`“”‘’「」《》，。、；！？（）【】]+/gi;
+const LINK_AT_START = new RegExp(`^${LINK.source}`, "i");
 /** Characters that end a sentence rather than a URL. */
 const TRAILING = ".,;:!?)]}*_~";
 
@@ -29,6 +30,13 @@ export function messageText(data: Json): string | undefined {
 export function jsonPreview(data: Json): string {
   const json = JSON.stringify(data);
   return json.length > JSON_LENGTH_MAX ? `${json.slice(0, JSON_LENGTH_MAX)}…` : json;
+}
+
+/** Returns the address with which a text begins, if it does. */
+export function linkAt(text: string): string | undefined {
+  const [found] = LINK_AT_START.exec(text) ?? [];
+  const address = found && withoutTrailing(found);
+  return address && URL.canParse(address) ? address : undefined;
 }
 
 /** Splits a text into links and the text between them. The parts joined are the text. */
