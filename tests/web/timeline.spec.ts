@@ -63,6 +63,26 @@ describe("stored messages", () => {
     expect(offsets(deleted)).toEqual([1, 2, 3]);
   });
 
+  it("keeps the place of deleted messages that another user may have answered, and of no others", () => {
+    const users = ["bob", "ann", "bob", "bob", "cho", "bob", "ann", "ann"];
+    const before = withStored(
+      emptyTimeline,
+      users.map((user, i) => stored(i + 1, { user, time: noon + i })),
+    );
+    const remove = (timeline: Timeline, of: number, time: number) =>
+      withChange(timeline, { offset: 100 + of, time, version: 2, user: "moe", of, action: "delete" });
+    const show = (timeline: Timeline) =>
+      timelineRows(timeline, "ann").flatMap((row) => {
+        if (row.kind === "deleted") return `${row.count} of ${row.message.user}`;
+        return row.kind === "stored" ? `${row.message.offset}` : [];
+      });
+    const all = [3, 4, 6, 7, 8].reduce((timeline, of) => remove(timeline, of, noon + 100), before);
+    expect(show(all)).toEqual(["1", "2", "2 of bob", "5"]);
+    // What was written after the deletion is no answer.
+    expect(show(remove(before, 1, noon))).toEqual(["2", "3", "4", "5", "6", "7", "8"]);
+    expect(show(remove(before, 1, noon + 1))[0]).toBe("1 of bob");
+  });
+
   it("does not change the previous timeline when messages are added", () => {
     const before = withStored(emptyTimeline, [stored(1)]);
     withStored(before, [stored(2)]);

@@ -33,7 +33,8 @@ export function Chat({ session, room, name, rooms, go, remove, rejoin, leave }: 
   const isWide = useMedia("(min-width: 60rem)");
   const [sheet, setSheet] = useState<"rooms" | "people">();
   const field = useRef<HTMLTextAreaElement>(null);
-  useUnsentWarning(state.timeline.pending.length > 0);
+  const hasEdit = [...state.changes.values()].some((change) => change.kind === "edit");
+  useUnsentWarning(hasEdit || state.timeline.pending.length > 0);
 
   const { user, names, count, hasGap } = state;
   const { status } = state.status;
@@ -97,7 +98,7 @@ export function Chat({ session, room, name, rooms, go, remove, rejoin, leave }: 
             </div>
           )}
         </div>
-        <MessageList {...{ room, state }} conversation={session.messages} />
+        <MessageList {...{ room, state, session, field }} conversation={session.messages} />
         <Composer {...{ room, state, session, field }} />
       </main>
       {isWide && !isEnded && (

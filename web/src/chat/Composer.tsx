@@ -2,6 +2,7 @@
 
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { isSubmitKey } from "./keys";
 import type { RoomSession, RoomState } from "./room-session";
 import { strings } from "./strings";
 import { loadDraft, saveDraft } from "./tab-state";
@@ -62,10 +63,9 @@ export function Composer({ room, state, session, field }: Props) {
             session.setTyping(event.currentTarget.value.trim() !== "");
           }}
           onKeyDown={(event) => {
-            // While an input method composes, Enter confirms a candidate. Safari sends that keydown after the
-            // composition has ended; only its key code, 229, tells it apart.
-            const isComposing = event.isComposing || event.keyCode === 229;
-            if (event.key !== "Enter" || event.shiftKey || isComposing) return;
+            if (event.key === "ArrowUp" && text === "" && session.startEditingNewest())
+              event.preventDefault();
+            if (!isSubmitKey(event)) return;
             event.preventDefault();
             send();
           }}

@@ -1,21 +1,29 @@
 // One message with its author, time and content.
 
 import type { ComponentChildren } from "preact";
-import { useMemo } from "preact/hooks";
-import type { Json, Message } from "snug-client";
+import { useRef } from "preact/hooks";
+import type { Message } from "snug-client";
 import { formatTime } from "../common/language";
 import { Avatar, tintClass } from "./Avatar";
 import { formatFullDate } from "./dates";
+import { useLongPress } from "./long-press";
+import { MessageEditor } from "./MessageEditor";
 import { MessageText } from "./MessageText";
+import { memo } from "./memo";
 import { jsonPreview, messageText } from "./message-text";
+import type { RoomSession } from "./room-session";
 import { strings } from "./strings";
+import { isEditing, type MessageChange, type MessageEdit } from "./timeline";
 
 /** Characters of a long text shown at first. */
 const PREVIEW_LENGTH = 1500;
 
+/** The fields of a message that are shown. */
+type Shown = Pick<Message, "data" | "event" | "version" | "changed">;
+
 interface Props {
   /** `offset` is set once the message is stored. */
-  message: Pick<Message, "user" | "time" | "event" | "data"> & { offset?: number };
+  message: Pick<Message, "user" | "time"> & Shown & { offset?: number };
   name: string;
   rowKey: string;
   /** True if a long text is shown whole. */
@@ -23,46 +31,109 @@ interface Props {
   expand(rowKey: string): void;
   /** True if the message starts a group and shows its author. */
   isGroupStart: boolean;
+  /** True if the tab key reaches this message. The arrow keys reach the others. */
+  isTabStop: boolean;
   isOwn: boolean;
+  /** A change of the message that is not stored yet. */
+  change?: MessageChange | undefined;
+  session: RoomSession;
+  /** Called when the user has saved or canceled an edit. */
+  onEdited(rowKey: string, edit: MessageEdit): void;
+  menu: MenuState;
+  /** Opens the message's menu beside its button. */
+  openMenu(rowKey: string, button: Element): void;
   /** The send status of a pending message. */
   children?: ComponentChildren;
 }
 
-/** A pending message keeps its element once it is sent, so that it is announced once and the layout does not move. */
-export function MessageItem(props: Props) {
-  const { message, name, rowKey, isExpanded, expand, isGroupStart, isOwn, children } = props;
+/** The menu of a message: none if there is nothing that the user can do with it. */
+export type MenuState = "none" | "closed" | "open";
+
+/**
+ * A pending message keeps its element once it is sent, so that it is announced once and the layout does not move.
+ * Memoized: the list renders at every step of scrolling.
+ */
+export const MessageItem = memo((props: Props) => {
+  const { message, name, rowKey, isExpanded, expand, isGroupStart, isTabStop, isOwn, children } = props;
+  const { change, session, onEdited, menu, openMenu } = props;
   const { user, time, offset } = message;
+  const isEdited = isEditing(change);
   const isUnsent = offset === undefined;
-  // Memoized: the list renders at every step of scrolling.
-  return useMemo(
-    () => (
-      <div
-        class={`message${isGroupStart ? " group-start" : ""}${isOwn ? " own" : ""}${isUnsent ? " pending" : ""}`}
-        data-offset={offset}
-      >
-        {isGroupStart && !isOwn && <Avatar user={user} name={name} />}
-        <p class={isGroupStart ? "message-meta" : "message-meta visually-hidden"}>
-          {isOwn ? (
-            <span class="visually-hidden">{strings.you}</span>
-          ) : (
-            <bdi class={tintClass(user)} title={user}>
-              {name}
-            </bdi>
-          )}{" "}
-          <time dateTime={new Date(time).toISOString()}>{formatTime(time)}</time>
-        </p>
-        <div class="bubble" title={formatFullDate(time)}>
-          <Content
-            data={message.data}
-            event={message.event}
-            isExpanded={isExpanded}
-            expand={() => expand(rowKey)}
+  const button = useRef<HTMLButtonElement>(null);
+  const open = () => button.current && openMenu(rowKey, button.current);
+  const press = useLongPress(menu === "none" ? undefined : open);
+  return (
+    <div
+      class={`message${isGroupStart ? " group-start" : ""}${isOwn ? " own" : ""}${isUnsent ? " pending" : ""}${isEdited ? " editing" : change ? " changing" : ""}`}
+      data-offset={offset}
+    >
+      <Author {...{ user, name, time, isGroupStart, isOwn }} />
+      <div class={menu === "open" ? "bubble-line menu-open" : "bubble-line"} {...press}>
+        {isEdited ? (
+          <div class="bubble">
+            <MessageEditor
+              message={message as Message}
+              edit={change}
+              session={session}
+              onDone={(edit) => onEdited(rowKey, edit)}
+            />
+          </div>
+        ) : (
+          <div class="bubble" title={formatFullDate(time)}>
+            <Content
+              message={change?.kind === "edit" ? { data: change.text } : message}
+              isExpanded={isExpanded}
+              expand={() => expand(rowKey)}
+            />
+          </div>
+        )}
+        {menu !== "none" && (
+          <button
+            type="button"
+            class="menu-button"
+            ref={button}
+            aria-haspopup="menu"
+            aria-expanded={menu === "open"}
+            aria-label={strings.messageActions}
+            tabIndex={isTabStop ? 0 : -1}
+            onClick={open}
           />
-        </div>
-        {children}
+        )}
       </div>
-    ),
-    [message, user, time, offset, isUnsent, name, rowKey, isExpanded, expand, isGroupStart, isOwn, children],
+      {children}
+    </div>
+  );
+});
+
+type AuthorProps = Pick<Message, "user" | "time"> & Pick<Props, "name" | "isGroupStart" | "isOwn">;
+
+function Author({ user, name, time, isGroupStart, isOwn }: AuthorProps) {
+  return (
+    <>
+      {isGroupStart && !isOwn && <Avatar user={user} name={name} />}
+      <p class={isGroupStart ? "message-meta" : "message-meta visually-hidden"}>
+        {isOwn ? (
+          <span class="visually-hidden">{strings.you}</span>
+        ) : (
+          <bdi class={tintClass(user)} title={user}>
+            {name}
+          </bdi>
+        )}{" "}
+        <time dateTime={new Date(time).toISOString()}>{formatTime(time)}</time>
+      </p>
+    </>
+  );
+}
+
+type DeletedProps = Pick<Props, "name" | "isGroupStart" | "isOwn"> & { message: Message; count: number };
+
+/** The place of deleted messages. */
+export function DeletedItem({ message: { user, time }, count, ...props }: DeletedProps) {
+  return (
+    <div class={`message${props.isGroupStart ? " group-start" : ""}${props.isOwn ? " own" : ""}`}>
+      <Author {...{ user, time }} {...props} />
+      <p class="deleted muted">{strings.deleted(count)}</p>
+    </div>
   );
 }
 
@@ -71,23 +142,35 @@ interface TextProps {
   expand(): void;
 }
 
-function Content({ data, event, ...props }: TextProps & { data: Json; event: string | undefined }) {
+function Content({
+  message: { data, event, version = 1, changed },
+  ...props
+}: TextProps & { message: Shown }) {
   const text = messageText(data);
-  if (text !== undefined) return <Text text={text} {...props} />;
+  const edited = version > 1 && changed !== undefined && (
+    <time
+      class="edited"
+      dateTime={new Date(changed).toISOString()}
+      title={strings.editedAt(formatFullDate(changed))}
+    >
+      {strings.edited}
+    </time>
+  );
+  if (text !== undefined) return <Text text={text} edited={edited} {...props} />;
   return (
     <p class="message-data">
       <span class="visually-hidden">{strings.data} </span>
       {event !== undefined && <strong>{event} </strong>}
-      <code>{jsonPreview(data)}</code>
+      <code>{jsonPreview(data)}</code> {edited}
     </p>
   );
 }
 
-function Text({ text, isExpanded, expand }: TextProps & { text: string }) {
+function Text({ text, edited, isExpanded, expand }: TextProps & { text: string; edited: ComponentChildren }) {
   const isWhole = isExpanded || text.length <= PREVIEW_LENGTH;
   return (
     <>
-      <MessageText text={isWhole ? text : `${text.slice(0, PREVIEW_LENGTH)}…`} />
+      <MessageText text={isWhole ? text : `${text.slice(0, PREVIEW_LENGTH)}…`}>{edited}</MessageText>
       {!isWhole && (
         <button type="button" class="button small" onClick={expand}>
           {strings.showAll}

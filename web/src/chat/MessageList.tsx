@@ -1,7 +1,7 @@
 // The list of messages. Loads older ones when scrolled up, and follows new ones at the end. Only the rows near the
 // viewport are in the document, so that a long history stays cheap; the browser's search finds only those.
 
-import { createContext } from "preact";
+import { createContext, type RefObject } from "preact";
 import { useCallback, useContext, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import {
   type CustomContainerComponentProps,
@@ -10,28 +10,35 @@ import {
   type VirtualizerHandle,
 } from "virtua";
 import { Announcements } from "./Announcements";
+import { ChangeStatus } from "./ChangeStatus";
 import { CopyLink } from "./CopyLink";
 import type { Conversation } from "./conversation";
 import { formatDayLabel } from "./dates";
-import { MessageItem } from "./MessageItem";
-import type { RoomState } from "./room-session";
+import { DeletedItem, MessageItem } from "./MessageItem";
+import { MessageMenu } from "./MessageMenu";
+import { useMessageFocus } from "./message-focus";
+import type { RoomSession, RoomState } from "./room-session";
 import { SendStatus } from "./SendStatus";
 import { ScrollAnchor } from "./scroll-anchor";
 import { strings } from "./strings";
-import { timelineRows } from "./timeline";
+import { isEditing, type Row, timelineRows } from "./timeline";
+import { useMessageActions } from "./use-message-actions";
 
 interface Props {
   room: string;
   state: RoomState;
+  session: RoomSession;
   conversation: Conversation;
+  /** The message field. */
+  field: RefObject<HTMLTextAreaElement | null>;
 }
 
-export function MessageList({ room, state, conversation }: Props) {
-  const { timeline, historyStatus, user, names, status } = state;
+export function MessageList({ room, state, session, conversation, field }: Props) {
+  const { timeline, changes, historyStatus, user, names, status } = state;
   const log = useRef<HTMLDivElement>(null);
   const list = useRef<VirtualizerHandle>(null);
   const top = useRef<HTMLDivElement>(null);
-  const rows = useMemo(() => timelineRows(timeline, user), [timeline, user]);
+  const rows = useMemo(() => timelineRows(timeline, user, changes), [timeline, user, changes]);
   const isEnded = status.status === "disconnected";
 
   const [anchor] = useState(() => new ScrollAnchor(room));
@@ -69,7 +76,9 @@ export function MessageList({ room, state, conversation }: Props) {
   const newest = timeline.stored.at(-1)?.offset ?? 0;
   const seen = useRef(0);
   if (isAtEnd || seen.current === 0) seen.current = newest;
-  const unseen = timeline.stored.filter((one) => one.offset > seen.current && one.user !== user).length;
+  const unseen = timeline.stored.filter(
+    (one) => one.offset > seen.current && one.user !== user && !one.deleted,
+  ).length;
 
   /** The keys of long messages that are shown whole. */
   const [expanded, setExpanded] = useState<ReadonlySet<string>>(new Set());
@@ -80,9 +89,17 @@ export function MessageList({ room, state, conversation }: Props) {
     },
     [anchor],
   );
-  /** The row with the focus stays in the document when it is scrolled out of view. */
-  const [focused, setFocused] = useState<string>();
-  const focusedIndex = rows.findIndex(({ key }) => key === focused);
+  const actions = useMessageActions(state, session);
+  const { actionsOf, runAction } = actions;
+  const [menu, setMenu] = useState<{ key: string; button: Element }>();
+  const openMenu = useCallback((key: string, button: Element) => setMenu({ key, button }), []);
+  const menuRow = rows.find(({ key }) => key === menu?.key);
+  const hasMenu = (row: Row) =>
+    row.kind === "stored" && !isEditing(changes.get(row.message.offset)) && actionsOf(row.message).length > 0;
+
+  const focus = useMessageFocus({ log, list, field, rows, hasMenu, session });
+  const { tabStop, onEdited } = focus;
+  const kept = rows.flatMap(({ key }, index) => (key === menu?.key || focus.isKept(key) ? [index] : []));
 
   const isEmpty = rows.length === 0 && historyStatus === "beginning";
   return (
@@ -96,12 +113,11 @@ export function MessageList({ room, state, conversation }: Props) {
         // biome-ignore lint/a11y/noNoninteractiveTabindex: keyboard users must be able to scroll it
         tabIndex={0}
         ref={log}
-        onScroll={() => anchor.update()}
-        onFocusCapture={({ target }) => {
-          const row = target instanceof Element ? target.closest("li")?.ariaPosInSet : null;
-          setFocused(rows[Number(row) - 1]?.key);
+        onScroll={() => {
+          anchor.update();
+          focus.followScroll();
         }}
-        onBlurCapture={() => setFocused(undefined)}
+        {...focus.handlers}
       >
         <div class="history-status" ref={top}>
           {historyStatus === "loading" && !isEnded && <p class="muted delayed">{strings.loading}</p>}
@@ -136,7 +152,7 @@ export function MessageList({ room, state, conversation }: Props) {
             data={rows}
             shift={isShifted}
             startMargin={listTop}
-            {...(focusedIndex >= 0 && { keepMounted: [focusedIndex] })}
+            {...(kept.length > 0 && { keepMounted: kept })}
             onResize={() => {
               setListTop(anchor.listTop);
               anchor.follow();
@@ -152,15 +168,53 @@ export function MessageList({ room, state, conversation }: Props) {
                 );
               }
               const { isGroupStart } = row;
-              const shared = { rowKey: key, isGroupStart, isExpanded: expanded.has(key), expand };
+              const isTabStop = key === tabStop;
+              const isExpanded = expanded.has(key);
+              const shared = {
+                rowKey: key,
+                isGroupStart,
+                isTabStop,
+                isExpanded,
+                expand,
+                openMenu,
+                session,
+                onEdited,
+              };
               if (row.kind === "stored") {
                 const { message, isOwn } = row;
                 const name = names.get(message.user) ?? message.user;
-                return <MessageItem key={key} {...shared} {...{ message, name, isOwn }} />;
+                const menuState = !hasMenu(row) ? "none" : key === menu?.key ? "open" : "closed";
+                const { offset } = message;
+                const change = changes.get(offset);
+                return (
+                  <MessageItem key={key} {...shared} {...{ message, name, isOwn, change }} menu={menuState}>
+                    {change && !isEditing(change) && (
+                      <ChangeStatus {...{ offset, change, session }} status={status.status} />
+                    )}
+                  </MessageItem>
+                );
+              }
+              if (row.kind === "deleted") {
+                const { message, count } = row;
+                return (
+                  <DeletedItem
+                    key={key}
+                    {...{ message, count, isGroupStart }}
+                    name={names.get(message.user) ?? message.user}
+                    isOwn={message.user === user}
+                  />
+                );
               }
               const { text, time } = row.message;
               return (
-                <MessageItem key={key} {...shared} message={{ user: "", time, data: text }} name="" isOwn>
+                <MessageItem
+                  key={key}
+                  {...shared}
+                  message={{ user: "", time, data: text }}
+                  name=""
+                  menu="none"
+                  isOwn
+                >
                   <SendStatus pending={row.message} status={status.status} conversation={conversation} />
                 </MessageItem>
               );
@@ -177,6 +231,15 @@ export function MessageList({ room, state, conversation }: Props) {
           <span aria-hidden="true">↓</span> {unseen > 0 ? strings.newMessages(unseen) : strings.jumpToLatest}
         </button>
       )}
+      {menu && menuRow?.kind === "stored" && (
+        <MessageMenu
+          actions={actionsOf(menuRow.message)}
+          button={menu.button}
+          run={(action) => runAction(action, menuRow.message)}
+          close={() => setMenu(undefined)}
+        />
+      )}
+      {actions.dialogs}
       <Announcements state={state} />
     </div>
   );

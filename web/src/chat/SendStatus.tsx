@@ -40,3 +40,6 @@ export function SendStatus({ pending: { key, failure }, status, conversation }: 
 /** The publish hook's refusals have a reason for the user. */
 export const failureText = ({ code, message }: SendFailure) =>
   code === "refused" ? message : (textFor(strings.sendErrors, code) ?? strings.rejected(code));
+
+export const changeFailureText = (failure: SendFailure) =>
+  textFor(strings.changeErrors, failure.code) ?? failureText(failure);

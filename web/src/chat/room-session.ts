@@ -4,15 +4,20 @@ import {
   applyChange,
   type Capability,
   type Change,
+  type Changed,
+  type JsonObject,
   type Member,
   type Members,
   type Message,
   type Position,
   type Room,
+  SnugError,
   type StatusChange,
 } from "snug-client";
 import { requestAdmission } from "../common/admission";
-import { Conversation, type ConversationState } from "./conversation";
+import { Conversation, type ConversationState, toSendFailure } from "./conversation";
+import { canEdit } from "./message-actions";
+import { messageText } from "./message-text";
 import { Observable } from "./observable";
 import { savedReadOffset } from "./scroll-anchor";
 import {
@@ -25,7 +30,7 @@ import {
   saveSeen,
   tokenProvider,
 } from "./tab-state";
-import { emptyTimeline } from "./timeline";
+import { emptyTimeline, isEditing, type MessageChange, type StoredMessage } from "./timeline";
 
 export interface RoomState extends ConversationState {
   status: StatusChange;
@@ -39,6 +44,8 @@ export interface RoomState extends ConversationState {
   isTruncated: boolean;
   /** Display names by user id, including users who have left. */
   names: ReadonlyMap<string, string>;
+  /** The user's changes of messages that are not stored yet, by offset. */
+  changes: ReadonlyMap<number, MessageChange>;
   /** True if messages were missed that the client cannot replay. */
   hasGap: boolean;
   /** Ids of the other users who are typing. */
@@ -57,13 +64,16 @@ const INITIAL: RoomState = {
   isTruncated: false,
   names: new Map(),
   timeline: emptyTimeline,
+  changes: new Map(),
   historyStatus: "loading",
   hasGap: false,
   typing: new Set(),
   unread: 0,
 };
 
-/** Time for which leaving waits for publishes in flight. */
+type OwnAction = Pick<Change & { action: "edit" }, "action" | "data"> | { action: "delete" };
+
+/** Time for which leaving waits for messages and changes in flight. */
 const LEAVE_TIMEOUT_MS = 5_000;
 /** Time after an input without a connection in which connecting signals that the user is typing. */
 const TYPED_OFFLINE_MS = 3_000;
@@ -80,8 +90,10 @@ export class RoomSession extends Observable<RoomState> {
   #incoming: Message[] = [];
   /** Time at which the user last typed without being connected, to be signalled on connecting. */
   #typedOfflineAt = 0;
-  /** Messages in flight. They resolve on success and on failure. */
+  /** Messages and changes in flight. They resolve on success and on failure. */
   readonly #inFlight = new Set<Promise<void>>();
+
+  #focusRequest: number | undefined;
 
   readonly #identity: Identity;
   /** True from the first time that the room is shown. Until then, messages are only counted. */
@@ -132,6 +144,92 @@ export class RoomSession extends Observable<RoomState> {
     this.messages.send(text);
   }
 
+  /** Begins to edit a message. Closes the editors in which the user has changed nothing. */
+  startEditing(message: StoredMessage, isFromField = false): void {
+    const { offset, version = 1, data } = message;
+    const before = this.#changeOf(offset);
+    if (before && !isEditing(before)) return;
+    for (const { offset: other, data: otherData } of this.state.timeline.stored) {
+      const change = this.#changeOf(other);
+      if (other !== offset && isEditing(change) && change.text === messageText(otherData))
+        this.discardChange(other);
+    }
+    const text = messageText(data) ?? "";
+    this.#focusRequest = offset;
+    this.#setChange(offset, before ?? { kind: "edit", text, version, isFromField, isSaving: false });
+  }
+
+  /** Begins to edit the user's newest message. Returns false if there is none that can be edited. */
+  startEditingNewest(): boolean {
+    const { timeline, user, can, status } = this.state;
+    const context = { user, can, isEnded: status.status === "disconnected" };
+    const newest = timeline.stored.findLast((one) => one.user === user && !one.deleted);
+    if (!newest || !canEdit(newest, context)) return false;
+    this.startEditing(newest, true);
+    return true;
+  }
+
+  /** The offset of the message whose editor is to be focused: the user has begun to edit it, or saving has failed. */
+  get focusRequest(): number | undefined {
+    return this.#focusRequest;
+  }
+
+  /** Returns true, once, if the editor of this message is to be focused. */
+  takeFocusRequest(offset: number): boolean {
+    const isRequested = this.#focusRequest === offset;
+    if (isRequested) this.#focusRequest = undefined;
+    return isRequested;
+  }
+
+  /** Records what the user has written in the editor of a message. */
+  changeEdit(offset: number, text: string): void {
+    const edit = this.#changeOf(offset);
+    if (isEditing(edit)) this.#setChange(offset, { ...edit, text });
+  }
+
+  /** Saves an edit, unless it changes nothing. */
+  saveEdit(offset: number): void {
+    const edit = this.#changeOf(offset);
+    const message = this.state.timeline.stored.find((one) => one.offset === offset);
+    if (!isEditing(edit) || !message) return;
+    const text = edit.text.trim();
+    if (text === messageText(message.data)) {
+      this.discardChange(offset);
+      return;
+    }
+    // Other fields of the data stay.
+    const data = typeof message.data === "string" ? text : { ...(message.data as JsonObject), text };
+    this.#setChange(offset, { ...edit, text, isSaving: true, failure: undefined });
+    const saving = this.#room.edit(offset, data, { ifVersion: edit.version }).then(
+      (changed) => this.#onChanged(offset, changed, { action: "edit", data }),
+      (error) => {
+        const version = (error instanceof SnugError && error.version) || edit.version;
+        this.#focusRequest = offset;
+        this.#setChange(offset, { ...edit, text, version, failure: toSendFailure(error) });
+      },
+    );
+    this.#track(saving);
+  }
+
+  /** Deletes a message. It is shown as before until the room has deleted it. */
+  deleteMessage(offset: number): void {
+    this.#setChange(offset, { kind: "delete" });
+    const deleting = this.#room.delete(offset).then(
+      (changed) => this.#onChanged(offset, changed, { action: "delete" }),
+      (error) => {
+        const failure = toSendFailure(error);
+        // Another user may have deleted it.
+        this.#setChange(offset, failure.code === "not_found" ? undefined : { kind: "delete", failure });
+      },
+    );
+    this.#track(deleting);
+  }
+
+  /** Forgets a change that is not saved, or has failed. */
+  discardChange(offset: number): void {
+    this.#setChange(offset, undefined);
+  }
+
   /** Signals to the others that the user is typing, or has stopped. */
   setTyping(isTyping: boolean): void {
     const isConnected = this.state.status.status === "connected";
@@ -149,7 +247,7 @@ export class RoomSession extends Observable<RoomState> {
     this.#room.reconnect();
   }
 
-  /** Leaves the room, after waiting briefly for publishes in flight. */
+  /** Leaves the room, after waiting briefly for what is in flight. */
   async leave(): Promise<void> {
     const timeout = new Promise((resolve) => setTimeout(resolve, LEAVE_TIMEOUT_MS));
     await Promise.race([Promise.all(this.#inFlight), timeout]);
@@ -227,10 +325,31 @@ export class RoomSession extends Observable<RoomState> {
     this.#applyChange(change);
     this.#ownUnseen++;
     this.#countUnread();
+    const edit = this.#changeOf(change.of);
+    if (change.action === "delete" && isEditing(edit))
+      this.#setChange(change.of, { ...edit, failure: { code: "not_found", message: "" } });
+  }
+
+  /** Shows a change of the user's own that is stored. Users without `receive` do not receive it. */
+  #onChanged(of: number, { offset, time, version }: Changed, action: OwnAction): void {
+    this.#setChange(of, undefined);
+    const { user = "" } = this.#room;
+    if (version !== undefined) this.#applyChange({ offset, time, user, of, version, ...action });
+  }
+
+  #changeOf(offset: number): MessageChange | undefined {
+    return this.state.changes.get(offset);
   }
 
   #applyChange(change: Change): void {
     if (this.#isOpen) this.messages.apply(change);
+  }
+
+  #setChange(offset: number, change: MessageChange | undefined): void {
+    const changes = new Map(this.state.changes);
+    if (change) changes.set(offset, change);
+    else changes.delete(offset);
+    this.update({ changes });
   }
 
   /** Lets leaving wait for a command in flight. */

@@ -26,6 +26,35 @@ export interface SendFailure {
   readonly message: string;
 }
 
+/** A change of a message by the user that is not stored yet. */
+export type MessageChange = MessageEdit | MessageDeletion;
+
+/** An edit, from the time on when the user begins it. */
+export interface MessageEdit {
+  readonly kind: "edit";
+  /** The text as the user has changed it. */
+  readonly text: string;
+  /** The version of the message that the user has seen. */
+  readonly version: number;
+  /** True if the user began in the message field, which then gets the focus back. */
+  readonly isFromField: boolean;
+  /** True from saving until the reply. */
+  readonly isSaving: boolean;
+  /** The reason for the failure, if saving has failed. */
+  readonly failure?: SendFailure | undefined;
+}
+
+export interface MessageDeletion {
+  readonly kind: "delete";
+  /** The reason for the failure, if it has failed. */
+  readonly failure?: SendFailure | undefined;
+}
+
+/** Returns true if the user is writing an edit. */
+export const isEditing = (
+  change: MessageChange | undefined,
+): change is MessageEdit & { readonly isSaving: false } => change?.kind === "edit" && !change.isSaving;
+
 export interface Timeline {
   /** Sorted by offset, without duplicates or gaps. */
   readonly stored: readonly StoredMessage[];
@@ -36,6 +65,8 @@ export interface Timeline {
 export type Row =
   | { kind: "day"; key: string; time: number }
   | { kind: "stored"; key: string; isOwn: boolean; isGroupStart: boolean; message: StoredMessage }
+  /** Deleted messages, one after another. `message` is the first of them. */
+  | { kind: "deleted"; key: string; isGroupStart: boolean; message: StoredMessage; count: number }
   | { kind: "pending"; key: string; isGroupStart: boolean; message: PendingMessage };
 
 export const emptyTimeline: Timeline = { stored: [], pending: [] };
@@ -52,7 +83,13 @@ export function withStored(timeline: Timeline, messages: readonly StoredMessage[
 
 /** Applies a change to the message that it is for, if that is shown. */
 export function withChange(timeline: Timeline, change: Change): Timeline {
-  return { ...timeline, stored: timeline.stored.map((message) => applyChange(message, change)) };
+  const stored = timeline.stored.map((message) => {
+    const { key } = message;
+    const changed = applyChange(message, change);
+    // A deletion also takes the key, but the row stays the same.
+    return key === undefined || key === changed.key ? changed : { ...changed, key };
+  });
+  return { ...timeline, stored };
 }
 
 /** Adds a pending message. A retried message moves to the end, as it will in the room. */
@@ -99,8 +136,17 @@ export function withNewest(timeline: Timeline, count: number): Timeline {
 /** After this time, the next message of the same author starts a new group. */
 const GROUP_MS = 5 * 60_000;
 
-/** Returns the rows to show to the user `me`: messages in order, with a divider before each day. */
-export function timelineRows({ stored, pending }: Timeline, me: string | undefined): Row[] {
+/**
+ * Returns the rows to show to the user `me`: messages in order, with a divider before each day.
+ *
+ * A deleted message is not shown, unless another user wrote after it and before its deletion: that may be an answer, and
+ * would seem to be one to the message before. A message in `changes` that the user is editing is always shown.
+ */
+export function timelineRows(
+  { stored, pending }: Timeline,
+  me: string | undefined,
+  changes: ReadonlyMap<number, MessageChange> = new Map(),
+): Row[] {
   const rows: Row[] = [];
   let day = "";
   let author: string | undefined;
@@ -117,11 +163,18 @@ export function timelineRows({ stored, pending }: Timeline, me: string | undefin
     until = time + GROUP_MS;
     return startsGroup;
   };
+  const answered = answeredDeletions(stored);
   for (const message of stored) {
-    if (message.deleted) continue;
-    const { user, time, offset, key = `${offset}` } = message;
-    const startsGroup = isStart(user, time, key);
-    rows.push({ kind: "stored", key, isOwn: user === me, isGroupStart: startsGroup, message });
+    const { user, time, offset, deleted, key = `${offset}` } = message;
+    if (!deleted || changes.get(offset)?.kind === "edit") {
+      const isGroupStart = isStart(user, time, key);
+      rows.push({ kind: "stored", key, isOwn: user === me, isGroupStart, message });
+    } else if (answered.has(message)) {
+      const isGroupStart = isStart(user, time, key);
+      const last = rows.at(-1);
+      if (last?.kind === "deleted" && last.message.user === user) last.count++;
+      else rows.push({ kind: "deleted", key, isGroupStart, message, count: 1 });
+    }
   }
   for (const message of pending) {
     const { key, time } = message;
@@ -130,4 +183,16 @@ export function timelineRows({ stored, pending }: Timeline, me: string | undefin
     rows.push({ kind: "pending", key, isGroupStart: startsGroup, message });
   }
   return rows;
+}
+
+/** Returns the deleted messages after which another user wrote before their deletion. */
+function answeredDeletions(stored: readonly StoredMessage[]): Set<StoredMessage> {
+  const answered = new Set<StoredMessage>();
+  let next: StoredMessage | undefined;
+  for (const message of stored.toReversed()) {
+    const { user, changed = Number.POSITIVE_INFINITY, deleted } = message;
+    if (!deleted) next = message;
+    else if (next && next.user !== user && next.time <= changed) answered.add(message);
+  }
+  return answered;
 }
