@@ -1,4 +1,4 @@
-// What people do with messages in the chat page: their menu, editing and deleting.
+// What people do with messages in the chat page: their menu, editing, deleting, and finding the new ones.
 
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
@@ -8,10 +8,12 @@ import {
   focusedOffset,
   isFocused,
   item,
+  LOOKS,
   menu,
   menuButton,
   message,
   messageField,
+  openMenu,
   PHONE,
   pressLong,
   send,
@@ -19,6 +21,7 @@ import {
 } from "../support/chat.js";
 import { newRoom } from "../support/join-request.js";
 import { joinAndConnect } from "../support/rooms.js";
+import { DEFAULT_GRANT } from "../support/tokens.js";
 
 const chat = startChat({ PRESENCE_GRACE_MS: 1_000 });
 const { joinAs } = chat;
@@ -323,3 +326,154 @@ describe.skipIf(!hasChromium)("a message", { timeout: 60_000 }, () => {
     expectNoConsoleErrors(page);
   });
 });
+
+describe.skipIf(!hasChromium)("new messages", { timeout: 60_000 }, () => {
+  const divider = (page: Page) => page.getByText("New since you left", { exact: true });
+  /** Returns what follows the divider in the list. */
+  const afterDivider = (page: Page) => page.locator("li:has(.new-divider) ~ li .bubble").allTextContents();
+  const setHidden = (page: Page, isHidden: boolean) =>
+    page.evaluate(`Object.defineProperty(document, "hidden", { value: ${isHidden}, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"))`);
+
+  it("are marked when the page is shown again, until the user answers", async () => {
+    const room = newRoom();
+    const bot = await joinAndConnect(chat.origin, room, { user: "bot" });
+    const page = await joinAs("Ann", room);
+    await bot.publish({ text: "seen" });
+    await message(page, 1).waitFor();
+    await setHidden(page, true);
+    for (const text of ["one", "two"]) await bot.publish({ text });
+    await message(page, 3).waitFor();
+    expect(await divider(page).count()).toBe(0);
+    await setHidden(page, false);
+    await divider(page).waitFor();
+    expect(await afterDivider(page)).toEqual(["one", "two"]);
+    await expectAccessible(page);
+    // What arrives now is not new since then, and the mark stays where it is.
+    await bot.publish({ text: "three" });
+    await message(page, 4).waitFor();
+    expect(await afterDivider(page)).toEqual(["one", "two", "three"]);
+    await send(page, "an answer");
+    await divider(page).waitFor({ state: "detached" });
+    // Nothing came while the user was away.
+    await setHidden(page, true);
+    await setHidden(page, false);
+    await bot.publish({ text: "four" });
+    await message(page, 6).waitFor();
+    expect(await divider(page).count()).toBe(0);
+    expectNoConsoleErrors(page);
+  });
+
+  it("are marked after a reload, and not on the first visit", async () => {
+    const room = newRoom();
+    const bot = await joinAndConnect(chat.origin, room, { user: "bot" });
+    await bot.publish({ text: "before" });
+    const page = await joinAs("Ann", room);
+    await message(page, 1).waitFor();
+    expect(await divider(page).count()).toBe(0);
+    await page.goto("about:blank");
+    await bot.publish({ text: "meanwhile" });
+    await page.goto(`${chat.origin}/#${room}`);
+    await divider(page).waitFor();
+    expect(await afterDivider(page)).toEqual(["meanwhile"]);
+    await page.reload();
+    await message(page, 2).waitFor();
+    expect(await divider(page).count()).toBe(0);
+    expectNoConsoleErrors(page);
+  });
+
+  it("are marked after a lost connection, if they were missed", async () => {
+    const room = newRoom();
+    const bot = await joinAndConnect(chat.origin, room, { user: "bot" });
+    const page = await joinAs("Ann", room);
+    await bot.publish({ text: "seen" });
+    await message(page, 1).waitFor();
+    const offline = page.getByText("You're offline. We'll reconnect.");
+    await page.context().setOffline(true);
+    await offline.waitFor();
+    await bot.publish({ text: "missed" });
+    await page.context().setOffline(false);
+    await divider(page).waitFor();
+    expect(await afterDivider(page)).toEqual(["missed"]);
+    await send(page, "an answer");
+    // Nothing was missed this time.
+    await page.context().setOffline(true);
+    await offline.waitFor();
+    await page.context().setOffline(false);
+    await offline.waitFor({ state: "detached" });
+    await send(page, "still here");
+    await bot.publish({ text: "live" });
+    await message(page, 5).waitFor();
+    expect(await divider(page).count()).toBe(0);
+  });
+
+  it("are counted while the user reads older ones, and are a click away", async () => {
+    const room = newRoom();
+    const bot = await joinAndConnect(chat.origin, room, { user: "bot" });
+    await Promise.all(Array.from({ length: 60 }, (_, n) => bot.publish({ text: `number ${n + 1}` })));
+    const page = await joinAs("Ann", room);
+    await message(page, 60).waitFor();
+    await page.getByRole("log").focus();
+    await page.keyboard.press("PageUp");
+    await page.getByRole("button", { name: "Jump to latest" }).waitFor();
+    for (const text of ["one", "two", "three"]) await bot.publish({ text });
+    const jump = page.getByRole("button", { name: /new message/ });
+    await expect.poll(() => jump.textContent()).toContain("3 new messages");
+    const moe = await joinAndConnect(chat.origin, room, {
+      user: "moe",
+      claims: { rooms: { [room]: ["delete_any"] } },
+    });
+    await moe.delete(62);
+    await expect.poll(() => jump.textContent()).toContain("2 new messages");
+    await expectAccessible(page);
+    await jump.click();
+    await message(page, 63).getByText("three").waitFor();
+    await jump.waitFor({ state: "detached" });
+    expectNoConsoleErrors(page);
+  });
+});
+
+const MARKDOWN = "> quote\n\n`code` and [link](https://example.com)\n\n- item\n\n```\nlong line ".padEnd(
+  300,
+  "x",
+);
+
+it.skipIf(!hasChromium).each(LOOKS)(
+  "every state of a message is accessible and fits the screen: %s",
+  { timeout: 60_000 },
+  async (_, look) => {
+    const room = newRoom();
+    const bot = await joinAndConnect(chat.origin, room, { user: "bot" });
+    await bot.publish({ text: MARKDOWN });
+    const page = await joinAs("Ann", room, { ...look, can: [...DEFAULT_GRANT, "delete_any"] });
+    await send(page, "short");
+    await bot.publish({ text: "answer" });
+    await message(page, 3).waitFor();
+    const check = async () => {
+      await expectAccessible(page);
+      expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
+    };
+    const items = menu(page).locator("> [role=menuitem]");
+    await check();
+    await openMenu(page, 2);
+    await check();
+    // Edit, copy, delete.
+    await items.first().click();
+    await page.locator(".message-editor textarea").fill("longer than before");
+    await check();
+    await page.locator(".message-editor [type=submit]").click();
+    await page.locator(".edited").waitFor();
+    await check();
+    for (const offset of [2, 1]) {
+      await openMenu(page, offset);
+      await items.last().click();
+      await deletion(page).waitFor();
+      await check();
+      await deletion(page).locator(".dangerous").click();
+      await message(page, offset).waitFor({ state: "detached" });
+    }
+    await page.locator(".deleted").first().waitFor();
+    await check();
+    expectNoConsoleErrors(page);
+  },
+);

@@ -6,6 +6,9 @@ import { CompactSign } from "jose";
 /** The secret, generated for each file, so that the repository contains none. */
 export const SECRET = randomBytes(32).toString("base64url");
 
+/** The capabilities that a list of rooms grants. */
+export const DEFAULT_GRANT = ["receive", "publish", "signal", "presence", "history", "edit", "delete"];
+
 /** A token's claims. `undefined` omits a default claim. */
 export interface Claims extends Record<string, unknown> {
   sub?: unknown;

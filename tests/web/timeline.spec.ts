@@ -146,11 +146,28 @@ describe("a pending message", () => {
 describe("timeline rows", () => {
   const shown = (timeline: Timeline, me = "ann") =>
     timelineRows(timeline, me).map((row) => {
-      if (row.kind === "day") return "day";
+      if (row.kind === "day" || row.kind === "new") return row.kind;
       const { message } = row;
       const name = row.kind === "stored" ? `${message.key ?? row.message.offset}` : message.key;
       return row.isGroupStart ? `first ${name}` : name;
     });
+
+  it("marks the first message of another user after the last one seen", () => {
+    const users = ["bob", "bob", "ann", "bob", "bob"];
+    const timeline = withStored(
+      emptyTimeline,
+      users.map((user, i) => stored(i + 1, { user })),
+    );
+    const kinds = (newSince: number | undefined) =>
+      timelineRows(timeline, "ann", new Map(), newSince).map((row) =>
+        row.kind === "stored" ? `${row.isGroupStart ? "first " : ""}${row.message.offset}` : row.kind,
+      );
+    expect(kinds(undefined)).toEqual(["day", "first 1", "2", "first 3", "first 4", "5"]);
+    expect(kinds(0)).toEqual(["day", "new", "first 1", "2", "first 3", "first 4", "5"]);
+    expect(kinds(2)).toEqual(["day", "first 1", "2", "first 3", "new", "first 4", "5"]);
+    expect(kinds(4)).toEqual(["day", "first 1", "2", "first 3", "first 4", "new", "first 5"]);
+    expect(kinds(5)).toEqual(kinds(undefined));
+  });
 
   it("starts a group of messages when the author changes and after five minutes", () => {
     const timeline = withStored(emptyTimeline, [

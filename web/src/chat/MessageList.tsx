@@ -34,11 +34,14 @@ interface Props {
 }
 
 export function MessageList({ room, state, session, conversation, field }: Props) {
-  const { timeline, changes, historyStatus, user, names, status } = state;
+  const { timeline, changes, newSince, historyStatus, user, names, status } = state;
   const log = useRef<HTMLDivElement>(null);
   const list = useRef<VirtualizerHandle>(null);
   const top = useRef<HTMLDivElement>(null);
-  const rows = useMemo(() => timelineRows(timeline, user, changes), [timeline, user, changes]);
+  const rows = useMemo(
+    () => timelineRows(timeline, user, changes, newSince),
+    [timeline, user, changes, newSince],
+  );
   const isEnded = status.status === "disconnected";
 
   const [anchor] = useState(() => new ScrollAnchor(room));
@@ -164,6 +167,13 @@ export function MessageList({ room, state, session, conversation, field }: Props
                 return (
                   <div key={key} class="day-divider">
                     <span>{formatDayLabel(row.time)}</span>
+                  </div>
+                );
+              }
+              if (row.kind === "new") {
+                return (
+                  <div key={key} class="day-divider new-divider">
+                    <span>{strings.newSinceLeft}</span>
                   </div>
                 );
               }

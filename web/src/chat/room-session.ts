@@ -52,6 +52,8 @@ export interface RoomState extends ConversationState {
   typing: ReadonlySet<string>;
   /** Number of messages by others that the user has not seen. */
   unread: number;
+  /** Offset of the last message that the user saw before being away, if there are newer ones by others. */
+  newSince: number | undefined;
 }
 
 const INITIAL: RoomState = {
@@ -69,6 +71,7 @@ const INITIAL: RoomState = {
   hasGap: false,
   typing: new Set(),
   unread: 0,
+  newSince: undefined,
 };
 
 type OwnAction = Pick<Change & { action: "edit" }, "action" | "data"> | { action: "delete" };
@@ -103,6 +106,11 @@ export class RoomSession extends Observable<RoomState> {
   #seen: Position | undefined;
   /** Number of the user's own messages, and of changes, after `#seen`. */
   #ownUnseen = 0;
+  /** True if the user was away: what they have not seen is new since then. Also true after a reload. */
+  #isReturning = true;
+  #wasConnected = false;
+  /** After a reconnection: the last message before it, and when it was. Messages in between are new. */
+  #disconnection: { since: number; until: number } | undefined;
 
   constructor(room: Room, identity: Identity) {
     super(INITIAL);
@@ -117,10 +125,11 @@ export class RoomSession extends Observable<RoomState> {
     room.on("change", (change) => this.#onChange(change));
     room.on("typing", (typing) => this.update({ typing }));
     room.on("signal", ({ user }) => this.#markActive(user));
-    room.on("gap", () => {
+    room.on("gap", ({ from, to }) => {
+      const newSince = from.epoch === to.epoch ? from.offset : 0;
       if (!this.#isOpen) return;
       this.#incoming = [];
-      this.update({ hasGap: true });
+      this.update({ hasGap: true, ...(this.#isSeen && { newSince }) });
       this.messages.restart();
     });
   }
@@ -134,6 +143,7 @@ export class RoomSession extends Observable<RoomState> {
 
   /** Records that the user sees the newest messages now, or does not any more. */
   setSeen(isSeen: boolean): void {
+    if (isSeen && !this.#isSeen) this.#isReturning = true;
     this.#isSeen = isSeen;
     this.#countUnread();
   }
@@ -141,6 +151,7 @@ export class RoomSession extends Observable<RoomState> {
   /** Publishes a text. */
   send(text: string): void {
     this.#typedOfflineAt = 0;
+    this.update({ newSince: undefined });
     this.messages.send(text);
   }
 
@@ -267,6 +278,11 @@ export class RoomSession extends Observable<RoomState> {
     if (status.status === "connected") this.#activeUsers.clear();
     const wasConnected = this.state.status.status === "connected";
     this.update({ status, user, can });
+    if (status.status === "connected") {
+      if (this.#wasConnected && this.#isSeen && this.#seen)
+        this.#disconnection = { since: this.#seen.offset, until: Date.now() };
+      this.#wasConnected = true;
+    }
     this.#countUnread();
     if (status.status === "connected" && Date.now() - this.#typedOfflineAt < TYPED_OFFLINE_MS)
       this.setTyping(true);
@@ -314,6 +330,7 @@ export class RoomSession extends Observable<RoomState> {
       for (const { user } of messages) this.#markActive(user);
       if (messages.length === 0) return;
       if (this.#isOpen) this.messages.add(messages);
+      this.#markMissed(messages);
       this.#ownUnseen += messages.filter(({ user }) => user === this.#room.user).length;
       this.#countUnread();
       if (!this.#isSeen) this.messages.trimOldMessages();
@@ -361,15 +378,30 @@ export class RoomSession extends Observable<RoomState> {
   #countUnread(): void {
     const { position } = this.#room;
     if (!position) return;
+    const { epoch, offset } = this.#seen ?? position;
+    const isSameEpoch = epoch === position.epoch;
+    const unseen = isSameEpoch ? position.offset - offset - this.#ownUnseen : position.offset;
+    if (this.#isSeen && this.#isReturning) {
+      this.#isReturning = false;
+      this.update({ newSince: unseen > 0 ? (isSameEpoch ? offset : 0) : undefined });
+    }
     if (this.#isSeen || !this.#seen) {
       this.#seen = position;
       this.#ownUnseen = 0;
       saveSeen(this.#room.name, position);
     }
-    const { epoch, offset } = this.#seen;
-    const unseen = epoch === position.epoch ? position.offset - offset - this.#ownUnseen : position.offset;
-    const unread = Math.max(0, unseen);
+    const unread = this.#isSeen ? 0 : Math.max(0, unseen);
     if (unread !== this.state.unread) this.update({ unread });
+  }
+
+  /** Marks the messages that were missed while the connection was lost as new. */
+  #markMissed(messages: readonly Message[]): void {
+    if (!this.#disconnection) return;
+    const { since, until } = this.#disconnection;
+    const isMissed = ({ user, time }: Message) => user !== this.#room.user && time <= until;
+    if (this.#isSeen && messages.some(isMissed)) this.update({ newSince: since });
+    // The missed messages come first.
+    if (messages.some(({ time }) => time > until)) this.#disconnection = undefined;
   }
 
   /** Adds pending messages to the draft when leaving. */

@@ -64,6 +64,8 @@ export interface Timeline {
 
 export type Row =
   | { kind: "day"; key: string; time: number }
+  /** A divider before the messages since the user was away. */
+  | { kind: "new"; key: string }
   | { kind: "stored"; key: string; isOwn: boolean; isGroupStart: boolean; message: StoredMessage }
   /** Deleted messages, one after another. `message` is the first of them. */
   | { kind: "deleted"; key: string; isGroupStart: boolean; message: StoredMessage; count: number }
@@ -137,7 +139,8 @@ export function withNewest(timeline: Timeline, count: number): Timeline {
 const GROUP_MS = 5 * 60_000;
 
 /**
- * Returns the rows to show to the user `me`: messages in order, with a divider before each day.
+ * Returns the rows to show to the user `me`: messages in order, with a divider before each day, and one before the first
+ * message of another user after the offset `newSince`.
  *
  * A deleted message is not shown, unless another user wrote after it and before its deletion: that may be an answer, and
  * would seem to be one to the message before. A message in `changes` that the user is editing is always shown.
@@ -146,11 +149,13 @@ export function timelineRows(
   { stored, pending }: Timeline,
   me: string | undefined,
   changes: ReadonlyMap<number, MessageChange> = new Map(),
+  newSince: number | undefined = undefined,
 ): Row[] {
   const rows: Row[] = [];
   let day = "";
   let author: string | undefined;
   let until = 0;
+  let isMarked = false;
   /** Returns true if a message starts a group. Adds the divider of a new day. */
   const isStart = (user: string | undefined, time: number, key: string) => {
     const date = new Date(time).toDateString();
@@ -167,7 +172,12 @@ export function timelineRows(
   for (const message of stored) {
     const { user, time, offset, deleted, key = `${offset}` } = message;
     if (!deleted || changes.get(offset)?.kind === "edit") {
-      const isGroupStart = isStart(user, time, key);
+      let isGroupStart = isStart(user, time, key);
+      if (!isMarked && newSince !== undefined && offset > newSince && user !== me) {
+        isMarked = true;
+        isGroupStart = true;
+        rows.push({ kind: "new", key: "new" });
+      }
       rows.push({ kind: "stored", key, isOwn: user === me, isGroupStart, message });
     } else if (answered.has(message)) {
       const isGroupStart = isStart(user, time, key);
