@@ -46,6 +46,8 @@ export interface Message<Data = Json> {
   user: string;
   /** Id of the sender's connection. Missing if the message was published over HTTP. */
   connection?: string;
+  /** Public profile of the author at that time. Missing if there is none. */
+  info?: JsonObject;
   event?: string;
   /** Idempotency key of the publish. Only in copies of own messages that are not replayed. */
   key?: string;

@@ -30,7 +30,8 @@ export interface Place {
   /** Id of the connection. */
   readonly connection: string;
   readonly user: string;
-  info: JsonObject;
+  /** Public profile, if the token has one. */
+  info: JsonObject | undefined;
   can: readonly Capability[];
   /** False if it receives no presence. */
   presence: boolean;
@@ -47,6 +48,7 @@ export interface Place {
 export interface Author {
   user: string;
   connection?: string;
+  info?: JsonObject | undefined;
 }
 
 /** The reason why a command is refused. */
@@ -181,7 +183,7 @@ export class RoomModel {
 
   /** Stores a message, unless the author has stored one with the same key. Returns it, and sends it after `stored`. */
   publish(
-    { user, connection }: Author,
+    { user, connection, info }: Author,
     { event, key, data }: Pick<PublishCommand, "event" | "key" | "data">,
     stored: (message: Message, isDuplicate: boolean) => void = () => {},
   ): Message {
@@ -191,7 +193,7 @@ export class RoomModel {
       return earlier as Message;
     }
     // A copy, as a real room has: the application may change its object later.
-    const message: Message = copyOf({ ...this.#nextPlace(), user, connection, event, data });
+    const message: Message = copyOf({ ...this.#nextPlace(), user, connection, info, event, data });
     this.entries.push(message);
     this.#remember(user, key, message);
     stored(message, false);

@@ -134,6 +134,7 @@ export class RoomConnection extends TestConnection {
     const claims = this.replaced(id, command.token);
     if (!claims) return;
     this.claims = claims;
+    this.#place.info = claims.info;
     this.#place.can = grantOf(claims, this.#room.name);
     if (this.#place.can.length === 0) {
       this.fail(id, "forbidden", "the token grants nothing in this room");
@@ -210,6 +211,7 @@ export class SessionConnection extends TestConnection {
     for (const [name, place] of this.#places) {
       if (room === undefined ? place.hasOwnToken : room !== name) continue;
       place.hasOwnToken = room !== undefined;
+      place.info = claims.info;
       place.can = grantOf(claims, name);
       if (place.can.length > 0) continue;
       place.end(4102, "token_revoked");
@@ -225,6 +227,6 @@ function placeOf(
   { presence = true, echo = true }: JoinParameters,
   callbacks: Pick<Place, "push" | "end">,
 ): Place {
-  const { sub: user, info = {} } = claims;
+  const { sub: user, info } = claims;
   return { connection, user, info, can: grantOf(claims, room.name), presence, echo, ...callbacks };
 }

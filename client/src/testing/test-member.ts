@@ -9,7 +9,7 @@ export class TestMember {
   readonly #room: RoomModel;
   readonly #place: Place;
 
-  constructor(room: RoomModel, connection: string, user: string, info: JsonObject) {
+  constructor(room: RoomModel, connection: string, user: string, info?: JsonObject) {
     this.user = user;
     this.#room = room;
     const ignore = () => {};

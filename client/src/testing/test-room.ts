@@ -86,7 +86,7 @@ export class TestRoom {
   }
 
   /** Adds another user, who has no client. */
-  join(user: string, { info = {} }: { info?: JsonObject } = {}): TestMember {
+  join(user: string, { info }: { info?: JsonObject } = {}): TestMember {
     return new TestMember(this.#model, this.#newConnection(), user, info);
   }
 

@@ -75,6 +75,8 @@ pub enum PublishFallback {
 /// The limits and times of a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomRules {
+    /// True if each message has its author's public profile.
+    pub messages_have_info: bool,
     /// Bytes of one command.
     pub message_bytes_max: usize,
     /// The rate of commands of one connection.
@@ -167,6 +169,7 @@ impl Config {
             return Err(config_error(&JWT_SECRET, message));
         }
         let room = Rc::new(RoomRules {
+            messages_have_info: !settings.flag(&MESSAGES_WITHOUT_INFO)?,
             message_bytes_max: settings.number(&MESSAGE_BYTES_MAX)? as usize,
             rate: Rate {
                 per_second: settings.number(&MESSAGES_PER_SECOND)? as u32,

@@ -309,6 +309,7 @@ fn sent() -> Named<String> {
             time: START.plus_ms(5000),
             user: &ann,
             connection: Some(ANN_DESKTOP),
+            info: Some(raw(r##"{"name":"Ann","color":"#c0392b"}"##)),
             event: Some("chat"),
             key,
             data: raw(r#"{"text":"你好 👋"}"#),
@@ -436,7 +437,7 @@ fn sent() -> Named<String> {
                     messages: vec![
                         StoredEntry::new(message(None)),
                         StoredEntry::new(
-                            r#"{"type":"message","offset":42,"time":1800000006150,"user":"bob","connection":"5d20c9f7e81ab364","data":{"text":"Hi Ann!"}}"#
+                            r#"{"type":"message","offset":42,"time":1800000006150,"user":"bob","connection":"5d20c9f7e81ab364","info":{"name":"小博"},"data":{"text":"Hi Ann!"}}"#
                                 .into(),
                         ),
                     ],
@@ -516,6 +517,7 @@ fn sent() -> Named<String> {
                     time: START.plus_ms(5_000),
                     user: &ann,
                     connection: None,
+                    info: None,
                     event: None,
                     key: None,
                     data: raw(r#"{"text":"hi"}"#),

@@ -39,6 +39,7 @@ export interface Env {
   ALLOWED_ORIGINS?: Text;
   TOKEN_IN_QUERY?: Flag;
   DEV_TOKENS?: Flag;
+  MESSAGES_WITHOUT_INFO?: Flag;
   MESSAGE_BYTES_MAX?: Numeric;
   MESSAGES_PER_SECOND?: Numeric;
   MESSAGES_BURST?: Numeric;

@@ -77,6 +77,7 @@ settings! {
     ALLOWED_ORIGINS: Kind::Text,
     TOKEN_IN_QUERY: Kind::Flag,
     DEV_TOKENS: Kind::Flag,
+    MESSAGES_WITHOUT_INFO: Kind::Flag,
     MESSAGE_BYTES_MAX: number(65_536, 64, FRAME_BYTES_MAX as u64),
     MESSAGES_PER_SECOND: number(50, 1, 1_000_000),
     MESSAGES_BURST: number(100, 1, 1_000_000),

@@ -16,6 +16,7 @@ const NOW: Timestamp = Timestamp(1_800_000_000_000);
 fn only_a_secret_is_required() {
     let config = read::<String>(&[]).unwrap();
     let expected = RoomRules {
+        messages_have_info: true,
         message_bytes_max: 65_536,
         rate: Rate {
             per_second: 50,
@@ -119,11 +120,17 @@ fn rejects_text_that_is_not_a_whole_number() {
 #[test]
 fn accepts_only_true_or_false_as_flags() {
     for (text, expected) in [("true", true), ("false", false)] {
-        let config = read(&[("TOKEN_IN_QUERY", text), ("DEV_TOKENS", text)]).unwrap();
+        let config = read(&[
+            ("TOKEN_IN_QUERY", text),
+            ("DEV_TOKENS", text),
+            ("MESSAGES_WITHOUT_INFO", text),
+        ])
+        .unwrap();
         assert_eq!(config.admission.token_in_query, expected);
         assert_eq!(config.dev_token_issuer.is_some(), expected);
+        assert_eq!(config.room.messages_have_info, !expected);
     }
-    for name in ["TOKEN_IN_QUERY", "DEV_TOKENS"] {
+    for name in ["TOKEN_IN_QUERY", "DEV_TOKENS", "MESSAGES_WITHOUT_INFO"] {
         for nonsense in ["", "1", "0", "yes", "TRUE", "True ", "on"] {
             let error = refused(&[(name, nonsense)]);
             assert_eq!(error.to_string(), format!("{name} must be true or false"));

@@ -202,6 +202,9 @@ pub struct Message<'a> {
     /// The author's connection; `None` if published over the HTTP API.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<ConnectionId>,
+    /// The author's public profile at that time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub info: Option<&'a RawValue>,
     /// The event name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<&'a str>,

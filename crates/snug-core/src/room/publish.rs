@@ -1,6 +1,6 @@
 //! The path of a message from a `publish` command or API request until it is stored and sent.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
 
 use serde_json::value::RawValue;
 
@@ -42,6 +42,8 @@ pub(super) struct Publication<'a> {
 pub(super) struct Author {
     pub(super) user: UserId,
     pub(super) connection: Option<ConnectionId>,
+    /// The public profile.
+    pub(super) info: Option<Rc<RawValue>>,
     /// A connection that does not receive the message: the sender, if it joined without echo.
     pub(super) except: Option<ConnectionId>,
 }
@@ -52,6 +54,7 @@ impl Author {
         Self {
             user: connection.subscription.user.clone(),
             connection: Some(id),
+            info: connection.subscription.info.clone(),
             except: (!connection.subscription.echo).then_some(id),
         }
     }
@@ -61,6 +64,7 @@ impl Author {
         Self {
             user,
             connection: None,
+            info: None,
             except: None,
         }
     }
@@ -232,12 +236,17 @@ impl<S: Store> Room<S> {
     /// Adds a message to the draft, which the next flush stores and sends.
     fn draft(&mut self, author: &Author, publication: &Publication<'_>, stored: Stored) {
         let data = json::one_line(&publication.data);
+        let info = author
+            .info
+            .as_deref()
+            .filter(|_| self.rules.messages_have_info);
         let line_with = |key| {
             let message = Message {
                 offset: stored.offset,
                 time: stored.time,
                 user: &author.user,
                 connection: author.connection,
+                info,
                 event: publication.event.as_deref(),
                 key,
                 data: &data,

@@ -96,6 +96,7 @@ mod tests {
             time: Timestamp(5),
             user: &UserId::parse("ann").unwrap(),
             connection: None,
+            info: None,
             event: None,
             key: None,
             data: RawValue::NULL,

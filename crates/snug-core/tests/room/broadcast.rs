@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::driver::{START_MS, TestUser, scenario};
+use snug_core::config::RoomRules;
+
+use crate::driver::{START_MS, TestUser, scenario, scenario_with};
 
 #[test]
 fn a_message_reaches_everyone_including_its_sender() {
@@ -25,6 +27,36 @@ fn a_message_reaches_everyone_including_its_sender() {
             );
             room.receives_nothing(receiver);
         }
+    });
+}
+
+#[test]
+fn a_message_has_its_authors_profile_of_that_time() {
+    scenario(|room| {
+        let named = |name: &str| TestUser::named("ann").with_info(json!({ "name": name }));
+        let ann = room.admit(named("Ann"));
+        room.skips_received();
+        room.publishes(ann, 1);
+        room.refreshes(ann, named("Anna"));
+        room.publishes(ann, 2);
+        room.leaves(ann);
+        let bob = room.admit(TestUser::named("bob").with_last(2));
+        room.receives(bob, json!({ "type": "welcome" }));
+        for (data, name) in [(1, "Ann"), (2, "Anna")] {
+            let message = room.receives_message(bob, data);
+            assert_eq!(message["info"], json!({ "name": name }));
+        }
+    });
+}
+
+#[test]
+fn messages_have_no_profile_if_the_operator_leaves_it_out() {
+    let without = |rules: &mut RoomRules| rules.messages_have_info = false;
+    scenario_with(without, |room| {
+        let ann = room.admit(TestUser::named("ann").with_info(json!({ "name": "Ann" })));
+        room.skips_received();
+        room.publishes(ann, 1);
+        assert!(room.receives_message(ann, 1).get("info").is_none());
     });
 }
 

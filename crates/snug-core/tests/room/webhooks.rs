@@ -54,6 +54,7 @@ fn events_cover_a_members_stay_from_join_to_leave() {
                         "time": START_MS,
                         "user": "ann",
                         "connection": ann.id(),
+                        "info": { "name": "Ann" },
                         "data": "hello",
                     },
                 }),

@@ -195,7 +195,8 @@ impl<'a> Payload<'a> {
         self.issuer()?;
         self.audience()?;
         let grants = self.grants()?;
-        let info = self.optional("info").map(profile).transpose()?;
+        let info = self.optional("info").filter(|raw| raw.get() != "false");
+        let info = info.map(profile).transpose()?;
         let limits = self.0.get("limits").map(|raw| ClaimedLimits::read(raw));
         let limits = limits.transpose()?.unwrap_or_default();
         if now >= expires.plus_ms(leeway_ms) {

@@ -332,6 +332,8 @@ fn requires_info_to_be_an_object_within_its_limits() {
     for info in [json!([]), json!("ann"), json!(7), json!(true)] {
         assert!(is_invalid(&with("info", info.clone())), "{info}");
     }
+    let without = verify_claims(&with("info", json!(false))).unwrap();
+    assert!(without.info.is_none());
 }
 
 #[test]
