@@ -294,11 +294,15 @@ describe("rejected join requests, with and without Upgrade", () => {
 
 describe("accepted join requests", () => {
   it.each<[unknown, string, string[]]>([
-    [["lobby:1"], "lobby:1", ["receive", "publish", "signal", "presence", "history", "edit", "delete"]],
+    [
+      ["lobby:1"],
+      "lobby:1",
+      ["receive", "publish", "signal", "presence", "history", "edit", "delete", "react"],
+    ],
     [
       ["team:7:*"],
       "team:7:general",
-      ["receive", "publish", "signal", "presence", "history", "edit", "delete"],
+      ["receive", "publish", "signal", "presence", "history", "edit", "delete", "react"],
     ],
     [
       { "*": ["receive", "publish"], "team:8:*": ["history", "moderate", "serve"] },
@@ -344,7 +348,7 @@ describe("accepted join requests", () => {
       room,
       connection: expect.any(String),
       user: "ann",
-      can: ["receive", "publish", "signal", "presence", "history", "edit", "delete"],
+      can: ["receive", "publish", "signal", "presence", "history", "edit", "delete", "react"],
       epoch: expect.stringMatching(/./),
       offset: 0,
       recovered: null,

@@ -154,7 +154,7 @@ describe("several matching room patterns", () => {
   );
 
   it("in a list, all patterns grant the default capabilities", async () => {
-    const defaults = ["receive", "publish", "signal", "presence", "history", "edit", "delete"];
+    const defaults = ["receive", "publish", "signal", "presence", "history", "edit", "delete", "react"];
     for (const list of [["*"], ["team:*", "lobby"], ["lobby", "*", "team:7:*", "lobby"], ["team:7:x"]]) {
       const { welcome } = await connect(worker, "team:7:x", { claims: { rooms: list } });
       expect(welcome.can).toEqual(defaults);

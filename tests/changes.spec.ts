@@ -1,4 +1,4 @@
-// Edits, appends and deletions with real storage. The core's tests have the rules.
+// Edits, appends, deletions and reactions with real storage. The core's tests have the rules.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -142,4 +142,41 @@ it("the back end edits, appends and deletes over HTTP", async () => {
   expect(await call("PATCH", "9007199254740991", { data: 1 })).toMatchObject({ status: 404 });
   expect(await call("PATCH", "x", { data: 1 })).toMatchObject({ status: 400 });
   expect(await call("GET", "1")).toMatchObject({ status: 405 });
+});
+
+it("reactions are stored with their message, also after hibernation and a restart, and end with it", async () => {
+  const [storage, room] = [await newStorage(), newRoom()];
+  const summary = { "👍": { count: 2, users: ["bob", "ann"] }, "🎉": { count: 1, users: ["bob"] } };
+  {
+    await using worker = await startWorker({}, storage);
+    const ann = await connect(worker, room);
+    const bob = await connect(worker, room, { user: "bob" });
+    await ann.request({ type: "publish", data: "one" });
+    await ann.request({ type: "publish", data: "two" });
+    expect(await bob.request({ type: "react", of: 1, name: "👍" })).toMatchObject({ offset: 3 });
+    await worker.hibernate(room);
+    await ann.request({ type: "react", of: 1, name: "👍" });
+    await bob.request({ type: "react", of: 1, name: "🎉" });
+    await bob.request({ type: "react", of: 2, name: "gone" });
+    const again = await bob.request({ type: "react", of: 1, name: "🎉" });
+    expect(again).toMatchObject({ offset: 5, duplicate: true });
+    await ann.next("reactions", ({ offset }) => offset === 5);
+  }
+  {
+    await using worker = await startWorker({}, storage);
+    const ann = await connect(worker, room);
+    await ann.request({ type: "delete", of: 2 });
+    const { messages } = await ann.request({ type: "history" });
+    expect(messages).toMatchObject([
+      { offset: 1, data: "one", reactions: summary },
+      { offset: 2, deleted: true },
+      { offset: 3, of: 1 },
+      { offset: 4, of: 1 },
+      { offset: 5, of: 1, summary },
+      { offset: 6, of: 2 },
+      { offset: 7, of: 2, action: "delete" },
+    ]);
+    expect(messages[1]).not.toHaveProperty("reactions");
+  }
+  expect(await liveRows(storage)).not.toContain("gone");
 });

@@ -16,7 +16,7 @@ import { type JoinRequest, newRoom } from "./support/join-request.js";
 import { linesIn } from "./support/log.js";
 import { hasPhp, type PhpSite, startPhp } from "./support/php.js";
 import { type Reply, type Seen, startSite } from "./support/site.js";
-import { inSeconds, token } from "./support/tokens.js";
+import { DEFAULT_GRANT, inSeconds, token } from "./support/tokens.js";
 import { anyReference } from "./support/wire.js";
 import { startWorker, startWorkers, type Worker } from "./support/worker.js";
 
@@ -82,7 +82,7 @@ describe.skipIf(!hasPhp)("a PHP application with sessions", () => {
     const { welcome } = await connect(worker, "user:ann", withCookie(cookie));
     const info = { name: "安 🦀" };
     expect(welcome).toMatchObject({ user: "ann", room: "user:ann", members: [{ user: "ann", info }] });
-    expect(welcome.can).toEqual(["receive", "publish", "signal", "presence", "history", "edit", "delete"]);
+    expect(welcome.can).toEqual(DEFAULT_GRANT);
     expect(welcome.expires).toBeGreaterThanOrEqual(first * 1000);
     expect(welcome.expires).toBeLessThanOrEqual(inSeconds(LIFE_SECONDS) * 1000);
   });

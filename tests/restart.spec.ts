@@ -52,7 +52,20 @@ it("after a restart, a member can return within the grace period without an anno
   expect(await ann.drain()).toEqual([]);
 });
 
+const TO_VERSION_12 = `
+  DROP TABLE reactions;
+  UPDATE meta SET value = '12' WHERE key = 'schema';
+`;
+const TO_VERSION_11 = `
+  ${TO_VERSION_12}
+  CREATE TABLE earlier (message INTEGER PRIMARY KEY, last INTEGER NOT NULL, change TEXT NOT NULL);
+  INSERT INTO earlier SELECT message, last, change FROM changed_messages WHERE aspect = 'content';
+  DROP TABLE changed_messages;
+  ALTER TABLE earlier RENAME TO changed_messages;
+  UPDATE meta SET value = '11' WHERE key = 'schema';
+`;
 const TO_VERSION_10 = `
+  ${TO_VERSION_11}
   DROP TABLE changed_messages;
   UPDATE meta SET value = '10' WHERE key = 'schema';
 `;
@@ -114,6 +127,8 @@ const TO_VERSION_1 = `
 `;
 
 it.each([
+  { version: 12, sql: TO_VERSION_12 },
+  { version: 11, sql: TO_VERSION_11 },
   { version: 10, sql: TO_VERSION_10 },
   { version: 9, sql: TO_VERSION_9 },
   { version: 8, sql: TO_VERSION_8 },
@@ -145,6 +160,29 @@ it.each([
   expect(await offsets()).toEqual([3, 4]);
   expect(await ann.request({ type: "edit", of: 4, data: "new" })).toMatchObject({ offset: 5, version: 2 });
   expect((await ann.request({ type: "history" })).messages.at(-1)).toMatchObject({ data: "new" });
+  expect(await ann.request({ type: "react", of: 4, name: "👍" })).toMatchObject({ offset: 6 });
+});
+
+it("changes stored with schema version 11 can be read", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "snug-"));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  {
+    await using worker = await startWorker(settings, directory);
+    const ann = await connect(worker, "old");
+    for (const data of [1, 2]) await ann.request({ type: "publish", data });
+    await ann.request({ type: "edit", of: 1, data: "new" });
+    await ann.request({ type: "delete", of: 2 });
+  }
+  await runSql(directory, TO_VERSION_11);
+  await using worker = await startWorker(settings, directory);
+  const ann = await connect(worker, "old");
+  const { messages } = await ann.request({ type: "history" });
+  expect(messages).toMatchObject([
+    { offset: 1, data: "new", version: 2 },
+    { offset: 2, deleted: true },
+    { offset: 3, action: "edit", data: "new" },
+    { offset: 4, action: "delete" },
+  ]);
 });
 
 it("dead events stored with schema version 8 can be read", async () => {

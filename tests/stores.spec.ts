@@ -73,6 +73,7 @@ it("these seeds make each kind of call", () => {
     "keys",
     "note_calls",
     "open",
+    "reactions",
     "settle_events",
     "store_absence",
     "store_ban",

@@ -17,6 +17,7 @@ export type Capability =
   | "delete"
   | "edit_any"
   | "delete_any"
+  | "react"
   | "moderate"
   | "serve";
 
@@ -57,7 +58,27 @@ export interface Message<Data = Json> {
   changed?: number;
   /** Present if the message was deleted. `data` and `event` are then `undefined`. */
   deleted?: true;
+  /** Reactions to the message, by name. Missing if there are none. */
+  reactions?: ReactionSummary;
   data: Data;
+}
+
+/** Reactions to a message: the users with each, by name, such as an emoji. */
+export interface ReactionSummary {
+  [name: string]: {
+    /** Number of all users. */
+    count: number;
+    /** Users, but not all of them if there are many. */
+    users: string[];
+  };
+}
+
+/** The reactions to a message, after some were added or taken back. They have an offset of their own. */
+export interface Reactions {
+  offset: number;
+  /** Offset of the message. */
+  of: number;
+  summary: ReactionSummary;
 }
 
 /** A change of a message. It has an offset of its own. */
@@ -130,6 +151,16 @@ export interface DeleteCommand extends ChangeCommand {
   reason?: string;
 }
 
+/** Puts a reaction on a message, or takes it back. */
+export interface ReactCommand {
+  type: "react" | "unreact";
+  id?: CommandId;
+  /** Offset of the message. */
+  of: number;
+  /** An emoji, or a name of 1 to 64 bytes. */
+  name: string;
+}
+
 /** Sends a signal. */
 export interface SignalCommand {
   type: "signal";
@@ -189,6 +220,7 @@ export type Command =
   | EditCommand
   | AppendCommand
   | DeleteCommand
+  | ReactCommand
   | SignalCommand
   | StateCommand
   | MembersCommand
@@ -227,6 +259,11 @@ export interface MessagePush extends Message {
 
 /** A change of a message, as pushed to members. */
 export type ChangePush = { type: "change" } & (Change | SupersededChange);
+
+/** The reactions to a message, as pushed to members. */
+export interface ReactionsPush extends Reactions {
+  type: "reactions";
+}
 
 /** A signal from another connection. */
 export interface Signal<Data = Json> {
@@ -327,8 +364,8 @@ export interface HistoryReply {
   type: "history";
   id?: CommandId;
   epoch: string;
-  /** Messages and changes, in the order of offsets. Only changes have `of`. */
-  messages: (Message | Change | SupersededChange)[];
+  /** Messages, and changes and reactions, in the order of offsets. Only messages have no `of`. */
+  messages: (Message | Change | Reactions | SupersededChange)[];
   more: boolean;
 }
 
@@ -343,6 +380,7 @@ export type Push =
   | Welcome
   | MessagePush
   | ChangePush
+  | ReactionsPush
   | Signal
   | Presence
   | ErrorPush
@@ -358,6 +396,8 @@ export interface Replies {
   edit: Ack & { offset: number; time: number };
   append: Ack & { offset: number; time: number };
   delete: Ack & { offset: number; time: number };
+  react: Ack & { offset: number; time: number };
+  unreact: Ack & { offset: number; time: number };
   signal: Ack;
   state: Ack;
   members: MembersReply;

@@ -12,6 +12,7 @@ import type {
   MessagePush,
   Pong,
   Presence,
+  ReactionsPush,
   Signal,
   Welcome,
 } from "./protocol.js";
@@ -89,4 +90,4 @@ export type SessionPush =
   | (ErrorPush & { room?: string })
   | (Ack & { room?: string })
   | (Pong & { room?: string })
-  | InRoom<MessagePush | ChangePush | Signal | Presence | MembersReply | HistoryReply>;
+  | InRoom<MessagePush | ChangePush | ReactionsPush | Signal | Presence | MembersReply | HistoryReply>;

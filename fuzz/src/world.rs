@@ -29,6 +29,7 @@ use snug_core::{
     },
     protocol::command::CommandId,
     room::io::{DeliveryOutcome, RestoredSocket},
+    storage::changed::Aspect,
 };
 
 use store::MemoryStore;
@@ -615,6 +616,9 @@ impl World {
                 (&change["of"], &change["offset"]),
                 (&message.0.into(), &changed.last.0.into())
             );
+            if changed.aspect != Aspect::Content {
+                continue;
+            }
             let is_deleted = change["action"] == "delete";
             assert_eq!(change.get("data").is_none(), is_deleted, "{change}");
             let row = lines.get(&message.0);

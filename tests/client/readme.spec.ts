@@ -9,7 +9,7 @@ import { Webhook } from "standardwebhooks";
 import { afterAll, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { joinAndConnect } from "../support/rooms.js";
-import { SECRET, token } from "../support/tokens.js";
+import { DEFAULT_GRANT, SECRET, token } from "../support/tokens.js";
 import { startWorker } from "../support/worker.js";
 
 const worker = await startWorker({ PRESENCE_GRACE_MS: 0 });
@@ -35,7 +35,7 @@ it("runs the examples of the client's README", async () => {
       waiters.push({ line, done });
       if (line.test(printed.join("\n"))) done();
     });
-  const capabilities = ["receive", "publish", "signal", "presence", "history", "edit", "delete", "moderate"];
+  const capabilities = [...DEFAULT_GRANT, "moderate"];
   const moderator = { rooms: { lobby: capabilities, "team:*": capabilities } };
   const WEBHOOK_SECRET = `whsec_${Buffer.from(SECRET).toString("base64")}`;
   const received = async (type: string, data: object) => {

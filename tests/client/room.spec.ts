@@ -14,6 +14,7 @@ import {
   untilDisconnected,
   untilOffset,
 } from "../support/rooms.js";
+import { DEFAULT_GRANT } from "../support/tokens.js";
 import { startWorker } from "../support/worker.js";
 
 const worker = await startWorker({ PRESENCE_GRACE_MS: 0 });
@@ -28,7 +29,7 @@ describe("joining", () => {
     await untilConnected(room);
     expect(changes.map(({ status }) => status)).toEqual(["connected"]);
     expect(room).toMatchObject({ user: "ann", count: 1, isTruncated: false });
-    expect([...room.can]).toEqual(["receive", "publish", "signal", "presence", "history", "edit", "delete"]);
+    expect([...room.can]).toEqual(DEFAULT_GRANT);
     expect(room.connection).toMatch(/^[0-9a-f]{16}$/);
   });
 

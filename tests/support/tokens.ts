@@ -7,7 +7,16 @@ import { CompactSign } from "jose";
 export const SECRET = randomBytes(32).toString("base64url");
 
 /** The capabilities that a list of rooms grants. */
-export const DEFAULT_GRANT = ["receive", "publish", "signal", "presence", "history", "edit", "delete"];
+export const DEFAULT_GRANT = [
+  "receive",
+  "publish",
+  "signal",
+  "presence",
+  "history",
+  "edit",
+  "delete",
+  "react",
+];
 
 /** A token's claims. `undefined` omits a default claim. */
 export interface Claims extends Record<string, unknown> {

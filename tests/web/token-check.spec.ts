@@ -1,15 +1,20 @@
 // The inspector's check of tokens in the browser: each rule, and that the result matches the Worker's.
 
+import { readFileSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
 import {
+  CAPABILITIES,
   type Code,
   checkToken,
   cleanToken,
+  DEFAULT_GRANT,
   LEEWAY_SECONDS,
   type ProblemReason,
   type TokenCheck,
 } from "../../web/src/inspect/token-check.js";
 import { joinWithoutUpgrade } from "../support/admission.js";
+import { connect } from "../support/client.js";
+import { newRoom } from "../support/join-request.js";
 import { inSeconds, sign, token } from "../support/tokens.js";
 import { startWorker } from "../support/worker.js";
 
@@ -228,6 +233,17 @@ describe("the local token check agrees with the Worker on", () => {
       expect(JSON.parse(answer.body).code).toBe(rejection?.code ?? "upgrade_required");
     });
   }
+});
+
+it("knows the Worker's capabilities", async () => {
+  const source = readFileSync(new URL("../../crates/snug-core/src/capability.rs", import.meta.url), "utf8");
+  expect([...source.matchAll(/^ {8}\w+ = "(\w+)",$/gm)].map(([, name]) => name)).toEqual(CAPABILITIES);
+  const granted = async (claimed: object) => {
+    const { welcome } = await connect(worker, newRoom(), { user: "ann", claims: { rooms: claimed } });
+    return welcome.can;
+  };
+  expect(await granted({ "*": CAPABILITIES })).toEqual(CAPABILITIES);
+  expect(await granted(["*"])).toEqual(DEFAULT_GRANT);
 });
 
 describe("checkToken", () => {

@@ -56,6 +56,7 @@ const CAPABILITIES: { readonly [capability in Capability]: true } = {
   delete: true,
   edit_any: true,
   delete_any: true,
+  react: true,
   moderate: true,
   serve: true,
 };

@@ -29,6 +29,8 @@ named_enum! {
         Edit = "edit",
         /// Delete one's own messages.
         Delete = "delete",
+        /// React to messages.
+        React = "react",
         /// Edit every user's messages, and append to them.
         EditAny = "edit_any",
         /// Delete every user's messages.
@@ -46,13 +48,15 @@ set_of! {
 }
 
 impl Capabilities {
-    /// Returns what a plain list of rooms grants: `receive`, `publish`, `signal`, `presence`, `history`, `edit`
-    /// and `delete`.
+    /// Returns what a plain list of rooms grants: `receive`, `publish`, `signal`, `presence`, `history`, `edit`,
+    /// `delete` and `react`.
     pub fn default_grant() -> Self {
-        use Capability::{Delete, Edit, History, Presence, Publish, Receive, Signal};
-        [Receive, Publish, Signal, Presence, History, Edit, Delete]
-            .into_iter()
-            .collect()
+        use Capability::{Delete, Edit, History, Presence, Publish, React, Receive, Signal};
+        [
+            Receive, Publish, Signal, Presence, History, Edit, Delete, React,
+        ]
+        .into_iter()
+        .collect()
     }
 }
 
@@ -199,7 +203,7 @@ mod tests {
         let can = grant(r#"["lobby"]"#, "lobby").unwrap();
         assert_eq!(
             serde_json::to_string(&can).unwrap(),
-            r#"["receive","publish","signal","presence","history","edit","delete"]"#
+            r#"["receive","publish","signal","presence","history","edit","delete","react"]"#
         );
     }
 

@@ -92,6 +92,16 @@ pub const EMPTY_ROOM_MS: u64 = 60 * 60 * 1_000;
 pub const OFFSETS_MS: u64 = 24 * 60 * 60 * 1_000;
 /// The recipients of one signal.
 pub const SIGNAL_TO_MAX: usize = 32;
+/// The name of a reaction.
+pub const REACTION_BYTES_MAX: usize = 64;
+/// The different reactions to one message.
+pub const REACTIONS_MAX: usize = 50;
+/// The reactions of one user to one message.
+pub const USER_REACTIONS_MAX: usize = 10;
+/// The users that are listed with one reaction to a message.
+pub const REACTION_USERS_MAX: usize = 20;
+/// The users that are listed with all reactions to a message.
+pub const SUMMARY_USERS_MAX: usize = 100;
 /// The reason in a `kick` command.
 pub const REASON_BYTES_MAX: usize = 256;
 /// The longest ban: ten years of 365 days.

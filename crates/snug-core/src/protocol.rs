@@ -8,5 +8,6 @@ pub(crate) mod frame;
 pub(crate) mod json;
 pub mod page;
 pub mod push;
+pub mod reaction;
 pub mod refusal;
 pub mod wire;

@@ -24,6 +24,7 @@ pub mod presence;
 mod presence_diff;
 mod publish;
 mod publish_hook;
+mod reactions;
 pub(crate) mod refresh;
 mod removal;
 mod replies;

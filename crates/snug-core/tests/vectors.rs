@@ -35,10 +35,14 @@ use snug_core::{
             self, ConnectionLimits, Hello, Member, Message, PING, PONG, PresenceChange, Push,
             StateChange, Stored, Welcome, WelcomeToConnection, reply_line, with_room,
         },
+        reaction::{Reaction, Summary},
     },
     reply::{HistoryPage, MemberList, RoomStatus, WebhookCounts},
     secret::Secret,
-    storage::{changed::ChangedMessage, entry::StoredEntry},
+    storage::{
+        changed::{Aspect, ChangedMessage, MessageChanges},
+        entry::StoredEntry,
+    },
 };
 
 #[test]
@@ -182,6 +186,24 @@ fn commands() -> Named<(Option<CommandId>, Command<'static>)> {
                 },
                 if_version: None,
                 key: None,
+            }),
+        ),
+        (
+            "command_react",
+            number(20),
+            Command::React(Reaction {
+                of: Offset(41),
+                name: "👍".into(),
+                is_on: true,
+            }),
+        ),
+        (
+            "command_unreact",
+            number(21),
+            Command::React(Reaction {
+                of: Offset(41),
+                name: "👍".into(),
+                is_on: false,
             }),
         ),
         (
@@ -355,14 +377,34 @@ fn sent() -> Named<String> {
     })
     .to_line();
     let now = |message, last, change: &Rc<str>, row: &str| {
+        let is_reactions = change.starts_with(r#"{"type":"reactions""#);
         let changed = ChangedMessage {
             message: Offset(message),
+            aspect: if is_reactions {
+                Aspect::Reactions
+            } else {
+                Aspect::Content
+            },
             last: Offset(last),
             change: change.clone(),
         };
         let row = StoredEntry::new(row.into());
-        changed.apply_to(&row).push().clone()
+        let changes = MessageChanges::from_iter([changed]);
+        changes.apply_to(&row).push().clone()
     };
+    let reactions = |offset, of, name, users: &[&str]| {
+        let mut summary = Summary::default();
+        for one in users {
+            summary.add(name, &user(one));
+        }
+        Push::Reactions(push::Reactions {
+            offset: Offset(offset),
+            of: Offset(of),
+            summary: &summary,
+        })
+        .to_line()
+    };
+    let hi = r#"{"type":"message","offset":42,"time":1800000006150,"user":"bob","data":{"text":"Hi Ann!"}}"#;
     let deleted = r#"{"type":"message","offset":43,"time":1800000007000,"user":"cho"}"#;
     let changed = Stored {
         version: Some(2),
@@ -388,6 +430,11 @@ fn sent() -> Named<String> {
         (
             "push_message_deleted",
             now(43, 59, &delete, deleted),
+        ),
+        ("push_reactions", reactions(60, 41, "👍", &["ann", "bob", "cho"])),
+        (
+            "push_message_reactions",
+            now(42, 61, &reactions(61, 42, "👋", &["ann"]), hi),
         ),
         ("push_change", edit),
         ("push_change_append", Push::Change(append).to_line()),

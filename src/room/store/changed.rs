@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use snug_core::{
-    Epoch, Offset,
+    Epoch, Offset, UserId,
     backend::webhook::{dead_without_content, without_contents},
     storage::{
         batch::Wanted,
-        changed::{ChangeWrite, ChangedMessage},
+        changed::{Aspect, ChangeWrite, ChangedMessage, ChangedRows, UserReaction},
     },
 };
 use wasm_bindgen::JsValue;
@@ -22,17 +22,26 @@ impl Database {
         Ok(!one.is_empty())
     }
 
+    /// Returns true if anything is left of messages besides their rows.
+    pub(super) fn has_remains(&self) -> Result<bool> {
+        let one = self.rows(
+            "SELECT 1 FROM changed_messages UNION ALL SELECT 1 FROM reactions LIMIT 1",
+            [],
+        )?;
+        Ok(!one.is_empty())
+    }
+
     /// Reads the changed messages that a page needs.
     pub(super) fn changed_messages(&self, wanted: &Wanted) -> Result<Vec<ChangedMessage>> {
         let mut rows = self.rows(
-            "SELECT message, last, change FROM changed_messages WHERE message BETWEEN ? AND ?",
+            "SELECT message, aspect, last, change FROM changed_messages WHERE message BETWEEN ? AND ?",
             [number(wanted.from.0), number(wanted.to.0)],
         )?;
         if !wanted.others.is_empty() {
             let others: Vec<u64> = wanted.others.iter().map(|of| of.0).collect();
             let others = JsValue::from_str(&serde_json::to_string(&others)?);
             rows.extend(self.rows(
-                "SELECT message, last, change FROM json_each(?)
+                "SELECT message, aspect, last, change FROM json_each(?)
                 JOIN changed_messages ON message = value",
                 [others],
             )?);
@@ -40,32 +49,112 @@ impl Database {
         rows.into_iter().map(read_changed).collect()
     }
 
-    /// Takes the content that a change replaces out of the message's row, and stores what the message is now,
-    /// within a transaction.
+    /// Stores an aspect as it is now, with what belongs to it, within a transaction.
     pub(super) fn write_change(&self, change: &ChangeWrite) -> Result<()> {
-        let message = number(change.now.message.0);
-        if change.row_before != change.row {
-            let (before, after) = (
-                JsValue::from_str(&change.row_before),
-                JsValue::from_str(&change.row),
-            );
-            let shrunk = change.row_before.len().saturating_sub(change.row.len());
-            let shrunk = number(u64::try_from(shrunk).unwrap_or_default());
-            self.run(
-                "UPDATE messages SET json = replace(json, ?, ?), bytes_before = bytes_before + ?
-                WHERE offset = (SELECT max(offset) FROM messages WHERE offset <= ?)",
-                [before, after, shrunk, message.clone()],
-            )?;
-        }
+        let ChangedMessage {
+            message,
+            aspect,
+            last,
+            change: text,
+        } = &change.now;
         self.run(
-            "INSERT OR REPLACE INTO changed_messages (message, last, change) VALUES (?, ?, ?)",
+            "INSERT OR REPLACE INTO changed_messages (message, aspect, last, change) VALUES (?, ?, ?, ?)",
             [
-                message,
-                number(change.now.last.0),
-                JsValue::from_str(&change.now.change),
+                number(message.0),
+                JsValue::from_str(aspect.name()),
+                number(last.0),
+                JsValue::from_str(text),
             ],
         )?;
-        Ok(())
+        match &change.along {
+            ChangedRows::Content {
+                row_before,
+                row,
+                is_deletion,
+            } => {
+                if row_before != row {
+                    self.replace_in_row(*message, row_before, row)?;
+                }
+                if !is_deletion {
+                    return Ok(());
+                }
+                self.end_reactions(*message)
+            }
+            ChangedRows::Reactions(toggled) => {
+                (toggled.iter()).try_for_each(|one| self.write_reaction(*message, one))
+            }
+        }
+    }
+
+    fn write_reaction(&self, message: Offset, reaction: &UserReaction) -> Result<()> {
+        let query = match reaction.is_on {
+            true => "INSERT OR IGNORE INTO reactions (message, user, name) VALUES (?, ?, ?)",
+            false => "DELETE FROM reactions WHERE message = ? AND user = ? AND name = ?",
+        };
+        self.run(
+            query,
+            [
+                number(message.0),
+                JsValue::from_str(reaction.user.as_str()),
+                JsValue::from_str(&reaction.name),
+            ],
+        )
+    }
+
+    fn end_reactions(&self, message: Offset) -> Result<()> {
+        let message = number(message.0);
+        self.run("DELETE FROM reactions WHERE message = ?", [message.clone()])?;
+        self.run(
+            "DELETE FROM changed_messages WHERE message = ? AND aspect = ?",
+            [message, JsValue::from_str(Aspect::Reactions.name())],
+        )
+    }
+
+    /// Reads the names of a user's reactions to a message.
+    pub(super) fn reactions_of(&self, user: &UserId, message: Offset) -> Result<Vec<String>> {
+        let names = self.rows(
+            "SELECT name FROM reactions WHERE message = ? AND user = ?",
+            [number(message.0), JsValue::from_str(user.as_str())],
+        )?;
+        let names = names.into_iter().map(|row| {
+            let [name] = columns(row)?;
+            text(name)
+        });
+        names.collect()
+    }
+
+    /// Reads some users with a reaction to a message.
+    pub(super) fn users_with(
+        &self,
+        name: &str,
+        message: Offset,
+        limit: usize,
+    ) -> Result<Vec<UserId>> {
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        let users = self.rows(
+            "SELECT user FROM reactions WHERE message = ? AND name = ? LIMIT ?",
+            [number(message.0), JsValue::from_str(name), number(limit)],
+        )?;
+        let users = users.into_iter().map(|row| {
+            let [user] = columns(row)?;
+            UserId::parse(&text(user)?).ok_or_else(|| corrupt("user"))
+        });
+        users.collect()
+    }
+
+    /// Takes replaced content out of a message's row.
+    fn replace_in_row(&self, message: Offset, before: &str, after: &str) -> Result<()> {
+        let shrunk = before.len().saturating_sub(after.len());
+        self.run(
+            "UPDATE messages SET json = replace(json, ?, ?), bytes_before = bytes_before + ?
+            WHERE offset = (SELECT max(offset) FROM messages WHERE offset <= ?)",
+            [
+                JsValue::from_str(before),
+                JsValue::from_str(after),
+                number(u64::try_from(shrunk).unwrap_or_default()),
+                number(message.0),
+            ],
+        )
     }
 
     /// Takes the contents of deleted messages out of the events that wait, and out of dead ones, within a transaction.
@@ -160,9 +249,10 @@ fn stripped(
 }
 
 fn read_changed(row: Vec<SqlStorageValue>) -> Result<ChangedMessage> {
-    let [message, last, change] = columns(row)?;
+    let [message, aspect, last, change] = columns(row)?;
     Ok(ChangedMessage {
         message: Offset(integer(message)?),
+        aspect: Aspect::named(&text(aspect)?).ok_or_else(|| corrupt("aspect"))?,
         last: Offset(integer(last)?),
         change: text(change)?.into(),
     })

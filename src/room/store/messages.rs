@@ -8,7 +8,7 @@ use snug_core::{
     storage::{
         batch::{Batch, Page},
         idempotency::{KeyFloor, StoredKey},
-        retention::{Floor, OldestMessages, TRIM_ROWS_MAX},
+        retention::{Floor, OldestMessages, REACTION_ROWS_MAX, TRIM_ROWS_MAX},
     },
 };
 use wasm_bindgen::JsValue;
@@ -138,11 +138,17 @@ impl Database {
         )?;
         // A client that was away still needs the last change of a message, if that is retained.
         self.run(
-            "DELETE FROM changed_messages WHERE message IN (
-                SELECT message FROM changed_messages WHERE message < ? AND last < ?
+            "DELETE FROM changed_messages WHERE (message, aspect) IN (
+                SELECT message, aspect FROM changed_messages WHERE message < ? AND last < ?
                 ORDER BY message LIMIT ?
             )",
             [lowest_kept, lowest_kept, TRIM_ROWS_MAX].map(number),
+        )?;
+        self.run(
+            "DELETE FROM reactions WHERE (message, user, name) IN (
+                SELECT message, user, name FROM reactions WHERE message < ? ORDER BY message LIMIT ?
+            )",
+            [lowest_kept, REACTION_ROWS_MAX].map(number),
         )?;
         self.oldest_messages(oldest)
     }
@@ -154,7 +160,7 @@ impl Database {
             "SELECT offset, time FROM messages WHERE offset >= ? AND json <> '' ORDER BY offset LIMIT 1",
             [number(from.0)],
         )?;
-        if oldest.is_empty() && self.has_changed_messages()? {
+        if oldest.is_empty() && self.has_remains()? {
             oldest = self.rows(
                 "SELECT offset, time FROM messages ORDER BY offset DESC LIMIT 1",
                 [],

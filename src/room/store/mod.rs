@@ -100,6 +100,14 @@ impl snug_core::Store for Store {
         logged("changes", self.database.changed_messages(wanted))
     }
 
+    fn reactions_of(&mut self, user: &UserId, message: Offset) -> Outcome<Vec<String>> {
+        logged("reactions", self.database.reactions_of(user, message))
+    }
+
+    fn users_with(&mut self, name: &str, message: Offset, limit: usize) -> Outcome<Vec<UserId>> {
+        logged("reactions", self.database.users_with(name, message, limit))
+    }
+
     fn fill_page(&mut self, page: &mut Page) -> Outcome<()> {
         logged("page", self.database.fill_page(page))
     }

@@ -1,7 +1,7 @@
 //! The schema of the room's database.
 
 /// The migrations of the schema, one for each version. Only append to this list.
-pub const MIGRATIONS: [&str; 11] = [
+pub const MIGRATIONS: [&str; 13] = [
     "
     CREATE TABLE messages (offset INTEGER PRIMARY KEY, time INTEGER NOT NULL, json TEXT NOT NULL);
     CREATE TABLE absences (user TEXT PRIMARY KEY, since INTEGER NOT NULL, info TEXT, until INTEGER NOT NULL) WITHOUT ROWID;
@@ -50,5 +50,14 @@ pub const MIGRATIONS: [&str; 11] = [
     ",
     "
     CREATE TABLE changed_messages (message INTEGER PRIMARY KEY, last INTEGER NOT NULL, change TEXT NOT NULL);
+    ",
+    "
+    ALTER TABLE changed_messages RENAME TO old_changed_messages;
+    CREATE TABLE changed_messages (message INTEGER, aspect TEXT, last INTEGER NOT NULL, change TEXT NOT NULL, PRIMARY KEY (message, aspect)) WITHOUT ROWID;
+    INSERT INTO changed_messages SELECT message, 'content', last, change FROM old_changed_messages;
+    DROP TABLE old_changed_messages;
+    ",
+    "
+    CREATE TABLE reactions (message INTEGER, user TEXT, name TEXT, PRIMARY KEY (message, user, name)) WITHOUT ROWID;
     ",
 ];

@@ -39,6 +39,7 @@ impl Database {
             for table in [
                 "messages",
                 "changed_messages",
+                "reactions",
                 "absences",
                 "bans",
                 "ended_tokens",

@@ -1,11 +1,15 @@
 //! Random operations on two stores, and the comparison of their results.
 
-use std::{collections::BTreeMap, fmt::Debug, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    rc::Rc,
+};
 
 use serde_json::value::RawValue;
 use snug_core::{
-    ConnectionId, Epoch, GatewayName, LinkId, Offset, RoomSnapshot, Store as _, TaskId, Timestamp,
-    UserId,
+    ConnectionId, Epoch, GatewayName, LinkId, Offset, RoomSnapshot, StorageFault, Store as _,
+    TaskId, Timestamp, UserId,
     backend::webhook::{Delivery, EventRow, EventState, Lines, OutgoingEvent},
     link::links::StoredLink,
     protocol::{
@@ -15,7 +19,7 @@ use snug_core::{
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     storage::{
         batch::{Batch, Page, Wanted},
-        changed::{ChangeWrite, ChangedMessage},
+        changed::{Aspect, ChangeWrite, ChangedMessage, ChangedRows, UserReaction},
         entry::{StoredEntry, is_change},
         idempotency::{KeyFloor, StoredKey},
         retention::Floor,
@@ -70,7 +74,7 @@ impl<'a> Operations<'a> {
     /// Makes one call to both stores, and compares the results and what the stores hold.
     pub fn run_next(&mut self) -> Outcome {
         self.now = self.now.plus_ms(self.random.up_to(40_000));
-        match self.random.up_to(20) {
+        match self.random.up_to(21) {
             0..=4 => self.append()?,
             5..=6 => self.fill_page()?,
             7 => self.read_keys()?,
@@ -85,6 +89,7 @@ impl<'a> Operations<'a> {
             17 => self.change_link()?,
             18 => self.change_member()?,
             19 => self.read_changed()?,
+            20 => self.read_reactions()?,
             _ if self.random.one_in(4) => self.erase()?,
             _ => self.reopen()?,
         }
@@ -208,6 +213,11 @@ impl<'a> Operations<'a> {
     ) -> Option<ChangeWrite> {
         let fields: serde_json::Value = serde_json::from_str(&row_before).ok()?;
         let (of, user) = (fields["offset"].as_u64()?, &fields["user"]);
+        match self.random.up_to(3) {
+            _ if is_deletion => {}
+            0 => return Some(self.some_reactions(Offset(of), offset)),
+            _ => {}
+        }
         let is_deletion = is_deletion || self.random.one_in(3);
         let row = match is_deletion {
             true => format!(r#"{{"type":"message","offset":{of},"user":{user}}}"#),
@@ -224,13 +234,62 @@ impl<'a> Operations<'a> {
         Some(ChangeWrite {
             now: ChangedMessage {
                 message: Offset(of),
+                aspect: Aspect::Content,
                 last: offset,
                 change: change.into(),
             },
-            row_before: row_before.into(),
-            row: row.into(),
-            is_deletion,
+            along: ChangedRows::Content {
+                row_before: row_before.into(),
+                row: row.into(),
+                is_deletion,
+            },
         })
+    }
+
+    /// Returns reactions of random users to a message.
+    fn some_reactions(&mut self, message: Offset, last: Offset) -> ChangeWrite {
+        let toggled = (0..=self.random.up_to(3)).map(|_| UserReaction {
+            user: user(self.random.up_to(2)),
+            name: self.some_name(),
+            is_on: !self.random.one_in(3),
+        });
+        let along = ChangedRows::Reactions(toggled.collect());
+        let change = format!(
+            r#"{{"type":"reactions","offset":{},"of":{},"summary":{{}}}}"#,
+            last.0, message.0
+        );
+        ChangeWrite {
+            now: ChangedMessage {
+                message,
+                aspect: Aspect::Reactions,
+                last,
+                change: change.into(),
+            },
+            along,
+        }
+    }
+
+    fn some_name(&mut self) -> String {
+        ["\u{1f44d}", "a", "\"%"][self.random.up_to(2) as usize].into()
+    }
+
+    /// Reads a user's reactions to a random message, and the users with one.
+    fn read_reactions(&mut self) -> Outcome {
+        self.count("reactions");
+        let message = Offset(self.random.up_to(self.memory.newest().0));
+        let (name, of_user) = (self.some_name(), user(self.random.up_to(2)));
+        let sorted = |names: Result<Vec<String>, StorageFault>| names.map(BTreeSet::from_iter);
+        compare(
+            "reactions_of",
+            &sorted(self.sqlite.reactions_of(&of_user, message)),
+            &sorted(self.memory.reactions_of(&of_user, message)),
+        )?;
+        let limit = self.random.up_to(3) as usize;
+        compare(
+            "users_with",
+            &self.sqlite.users_with(&name, message, limit),
+            &self.memory.users_with(&name, message, limit),
+        )
     }
 
     /// Reads the changed messages from one random offset to another, and some others.

@@ -6,7 +6,7 @@ import { CopyButton } from "./CopyButton.js";
 import { isObject, tryParse } from "./json.js";
 import { Panel } from "./Panel.js";
 import { t } from "./strings.js";
-import { cleanToken } from "./token-check.js";
+import { CAPABILITIES, cleanToken } from "./token-check.js";
 
 interface Props {
   token: string;
@@ -89,8 +89,8 @@ function presetOf(preset: Preset, roomNames: string[]): TokenFields {
         rooms: grants("receive", "presence", "history"),
       };
     case "moderator": {
-      const all = ["receive", "publish", "signal", "presence", "history", "moderate"];
-      return { ...member, user: "mod", info: '{"name":"Mo"}', rooms: grants(...all) };
+      const can = CAPABILITIES.filter((one) => one !== "serve");
+      return { ...member, user: "mod", info: '{"name":"Mo"}', rooms: grants(...can) };
     }
     case "expired":
       return { ...member, seconds: "-60" };

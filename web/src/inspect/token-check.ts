@@ -88,8 +88,18 @@ const USER_BYTES_MAX = 128;
 const INFO_BYTES_MAX = 1024;
 const TIME_SECONDS_MAX = 999_999_999_999;
 /** The capabilities that a list of rooms grants. */
-const DEFAULT_GRANT = ["receive", "publish", "signal", "presence", "history", "edit", "delete"];
-const CAPABILITIES = [...DEFAULT_GRANT, "edit_any", "delete_any", "moderate", "serve"];
+export const DEFAULT_GRANT = [
+  "receive",
+  "publish",
+  "signal",
+  "presence",
+  "history",
+  "edit",
+  "delete",
+  "react",
+];
+/** All capabilities, in the order of crates/snug-core/src/capability.rs. */
+export const CAPABILITIES = [...DEFAULT_GRANT, "edit_any", "delete_any", "moderate", "serve"];
 /** Signature lengths in bytes; 0 if the length depends on the key. */
 const SIGNATURE_BYTES = new Map<unknown, number>([
   ["HS256", 32],

@@ -20,6 +20,7 @@ use crate::{
         error::ErrorCode,
         json,
         page::PageRequest,
+        reaction::Reaction,
     },
     secret::Secret,
 };
@@ -79,6 +80,8 @@ pub enum Command<'a> {
     },
     /// Change a stored message.
     Change(Change<'a>),
+    /// Put a reaction on a stored message, or take it back.
+    React(Reaction<'a>),
     /// Send a signal to all or to some users, without storing it.
     Signal {
         /// The signal's content.
@@ -123,6 +126,7 @@ impl Command<'_> {
     pub fn needs(&self) -> Option<Capability> {
         match self {
             Self::Publish { .. } => Some(Capability::Publish),
+            Self::React(_) => Some(Capability::React),
             Self::Signal { .. } => Some(Capability::Signal),
             Self::State { .. } | Self::Members => Some(Capability::Presence),
             Self::History(_) => Some(Capability::History),
@@ -218,7 +222,7 @@ mod tests {
         ids::Offset,
         limits::{
             BAN_SECONDS_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, NESTING_MAX, PAGE_MESSAGES_MAX,
-            REASON_BYTES_MAX, SIGNAL_TO_MAX, STATE_BYTES_MAX,
+            REACTION_BYTES_MAX, REASON_BYTES_MAX, SIGNAL_TO_MAX, STATE_BYTES_MAX,
         },
         protocol::page::PageStart,
     };
@@ -321,6 +325,10 @@ mod tests {
             (r#"{"type":"append","of":1}"#, BadCommand),
             (r#"{"type":"append","of":1,"text":7}"#, BadCommand),
             (r#"{"type":"delete"}"#, BadCommand),
+            (r#"{"type":"react","of":1}"#, BadCommand),
+            (r#"{"type":"react","name":"a"}"#, BadCommand),
+            (r#"{"type":"react","of":1,"name":7}"#, BadCommand),
+            (r#"{"type":"unreact","of":1,"name":""}"#, BadCommand),
             (r#"{"type":"ping","id":-1}"#, BadCommand),
             (r#"{"type":"ping","id":{}}"#, BadCommand),
             (r#"{"type":"dance"}"#, UnknownCommand),
@@ -332,7 +340,7 @@ mod tests {
 
     #[test]
     fn fields_of_changes_are_ignored_in_other_commands() {
-        let line = r#"{"type":"publish","data":1,"of":"x","text":7,"if_version":[]}"#;
+        let line = r#"{"type":"publish","data":1,"of":"x","text":7,"if_version":[],"name":{}}"#;
         assert!(Command::parse(line).is_ok());
     }
 
@@ -376,7 +384,13 @@ mod tests {
         };
         let key = |n: usize| format!(r#"{{"type":"publish","data":1,{}}}"#, text("key", n));
         let offset = |n: u64| format!(r#"{{"type":"history","before":{n}}}"#);
+        let react = |n: usize| {
+            let name = text("name", n);
+            format!(r#"{{"type":"react","of":1,{name}}}"#)
+        };
         for (fits, exceeds) in [
+            (react(1), react(0)),
+            (react(REACTION_BYTES_MAX), react(REACTION_BYTES_MAX + 1)),
             (with(&to(SIGNAL_TO_MAX)), with(&to(SIGNAL_TO_MAX + 1))),
             (
                 with(&text("event", EVENT_BYTES_MAX)),

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::{
     capability::Capabilities,
     ids::{ConnectionId, Epoch, Offset, Reference, RoomName, Timestamp, UserId},
-    protocol::{change::ActionKind, command::CommandId},
+    protocol::{change::ActionKind, command::CommandId, reaction::Summary},
     reply::{HistoryPage, MemberList, Reply},
 };
 
@@ -24,6 +24,8 @@ pub enum Push<'a> {
     Message(Message<'a>),
     /// A change of a stored message.
     Change(Change<'a>),
+    /// The reactions to a stored message.
+    Reactions(Reactions<'a>),
     /// A signal, which is not stored.
     Signal {
         /// The sender.
@@ -242,6 +244,17 @@ pub struct Change<'a> {
     /// The new content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<&'a RawValue>,
+}
+
+/// See [`Push::Reactions`].
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Reactions<'a> {
+    /// Their own offset.
+    pub offset: Offset,
+    /// The offset of the message.
+    pub of: Offset,
+    /// All reactions to it.
+    pub summary: &'a Summary,
 }
 
 /// The result of a command.

@@ -6,14 +6,15 @@ use serde_json::value::RawValue;
 
 use super::{
     ReplyTo, Room,
-    outbox::{PendingAction, PendingChange},
+    messages::Found,
+    outbox::{PendingAction, PendingChange, PendingEntry},
     publish::Author,
     publish_hook::Proposal,
 };
 use crate::{
     backend::api::{ApiRequestId, Caller, ChangeRequest, read_change_body},
     capability::Capabilities,
-    ids::{ConnectionId, UserId},
+    ids::{ConnectionId, Offset, UserId},
     protocol::{
         change::{ActionKind, Change, ChangeAction},
         command::CommandId,
@@ -57,6 +58,30 @@ struct Target {
     data: Option<Box<RawValue>>,
     row_before: Rc<str>,
     row: StoredEntry,
+}
+
+impl Target {
+    /// Reads a stored message; `None` if it has no author.
+    fn of(found: Found) -> Result<Option<Self>, Failure> {
+        let Found { row, changes } = found;
+        let Some(user) = row.read().and_then(|fields| fields.user) else {
+            return Ok(None);
+        };
+        let (version, data) = match changes.content() {
+            Some(changed) => {
+                let last = changed.read().ok_or(Failure::Internal(NOT_READABLE))?;
+                (last.version, last.data.map(ToOwned::to_owned))
+            }
+            None => (1, json::data_of(row.push())),
+        };
+        Ok(Some(Self {
+            user,
+            version,
+            data,
+            row_before: row.push().clone(),
+            row,
+        }))
+    }
 }
 
 impl<S: Store> Room<S> {
@@ -163,10 +188,7 @@ impl<S: Store> Room<S> {
         change: &Change<'_>,
         bytes_max: usize,
     ) -> Result<PlannedChange, Failure> {
-        // A message that waits is stored first.
-        if (self.outbox.draft()).is_some_and(|draft| change.of >= draft.first()) {
-            self.flush();
-        }
+        self.store_draft_with(change.of);
         self.flush_presence();
         let target = self.find_target(change)?.ok_or(Failure::NotFound)?;
         let (own, any) = change.action.kind().needs();
@@ -288,26 +310,18 @@ impl<S: Store> Room<S> {
         }
         let found = self.messages.find(&mut self.store, change.of, self.now);
         let found = found.map_err(|StorageFault| Failure::Internal(NOT_READABLE))?;
-        let Some((row, changed)) = found else {
-            return Ok(None);
-        };
-        let Some(user) = row.read().and_then(|fields| fields.user) else {
-            return Ok(None);
-        };
-        let (version, data) = match &changed {
-            Some(changed) => {
-                let last = changed.read().ok_or(Failure::Internal(NOT_READABLE))?;
-                (last.version, last.data.map(ToOwned::to_owned))
-            }
-            None => (1, json::data_of(row.push())),
-        };
-        Ok(Some(Target {
-            user,
-            version,
-            data,
-            row_before: row.push().clone(),
-            row,
-        }))
+        found.map_or(Ok(None), Target::of)
+    }
+
+    /// Returns a message that is neither deleted nor about to be.
+    pub(super) fn find_undeleted(&mut self, message: Offset) -> Result<Found, Failure> {
+        let is_deleted = (self.outbox.draft())
+            .and_then(|draft| draft.change_of(message))
+            .is_some_and(PendingChange::is_deletion);
+        let found = (self.messages).find_stored(&mut self.store, message, self.now);
+        let found = found.map_err(|StorageFault| Failure::Internal(NOT_READABLE))?;
+        let found = found.filter(|found| !is_deleted && !found.changes.is_deleted());
+        found.ok_or(Failure::NotFound)
     }
 
     /// Adds a change to the draft, which the next flush stores and sends.
@@ -316,8 +330,8 @@ impl<S: Store> Room<S> {
         let key = self.remember_key(author, change.key.as_deref(), stored);
         match step {
             Step::New(pending) => {
-                self.outbox
-                    .push_change(stored, *pending, author.except, key);
+                let entry = PendingEntry::Change(*pending);
+                self.outbox.push_entry(stored, entry, author.except, key);
             }
             Step::More(text) => self.outbox.append_more(change.of, &text, key),
         }

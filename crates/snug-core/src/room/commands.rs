@@ -54,6 +54,7 @@ impl<S: Store> Room<S> {
                 self.publish(from, id, publication);
             }
             Command::Change(change) => self.change(from, id, change),
+            Command::React(reaction) => self.react(from, id, &reaction),
             Command::Signal { data, event, to } => {
                 self.signal(from, data, event.as_deref(), to.as_deref());
                 self.reply_with(from, id.as_ref(), &Reply::Done);

@@ -323,10 +323,7 @@ mod tests {
             Admission {
                 user: UserId::parse(&"\"".repeat(USER_BYTES_MAX)).unwrap(),
                 info: Some(filled(INFO_BYTES_MAX)),
-                can: serde_json::from_str(
-                    r#"["receive","publish","signal","presence","history","moderate","serve"]"#,
-                )
-                .unwrap(),
+                can: crate::Capability::ALL.iter().copied().collect(),
                 expires: far,
                 issued: far,
                 options: JoinOptions {

@@ -12,7 +12,7 @@ use crate::{
     },
     storage::{
         batch::{Batch, Page, Wanted},
-        changed::{ChangeWrite, ChangedMessage},
+        changed::{ChangeWrite, ChangedRows, MessageChanges},
         entry::StoredEntry,
         idempotency::{KeyFloor, Keys, StoredKey},
         retention::{Floor, OldestMessages, Retention, TRIM_PAUSE_MS, TRIM_RETRY_MS},
@@ -37,9 +37,18 @@ pub(super) struct Messages {
     keys: Option<Keys>,
     /// True if any message has been changed, trimmed or not.
     has_changed: bool,
-    /// The messages that the last flush has changed, with their texts in their rows: a message to which text
+    /// The messages whose content the last flush has changed, without their other aspects: a message to which text
     /// is appended again and again need not be read each time.
-    recent: BTreeMap<Offset, (StoredEntry, ChangedMessage)>,
+    recent: BTreeMap<Offset, Found>,
+}
+
+/// A stored message.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    /// Its text in its row.
+    pub(super) row: StoredEntry,
+    /// Its changes since it was published.
+    pub(super) changes: MessageChanges,
 }
 
 impl Messages {
@@ -116,11 +125,7 @@ impl Messages {
         let before = std::mem::replace(&mut self.newest, batch.last());
         (self.newest_time, self.bytes) = (batch.time, batch.bytes_after());
         self.has_changed |= !changes.is_empty();
-        let recent = changes.iter().map(|change| {
-            let row = StoredEntry::new(change.row.clone());
-            (change.now.message, (row, change.now.clone()))
-        });
-        self.recent = recent.collect();
+        self.recent = changes.iter().filter_map(recently_changed).collect();
         if self.trim_at.is_none() && self.retention.keeps_any() {
             let (offset, time) = (batch.first, batch.time);
             self.set_oldest(Some(OldestMessages { offset, time }));
@@ -222,8 +227,8 @@ impl Messages {
         Ok(page)
     }
 
-    /// Returns a message's text in its row, and what it is now if it has been changed. `None` if the offset is
-    /// that of a change, or of nothing that is retained.
+    /// Returns a message with the changes of its content. `None` if the offset is that of an entry about a message, or
+    /// of nothing that is retained.
     ///
     /// # Errors
     ///
@@ -233,17 +238,70 @@ impl Messages {
         store: &mut impl Store,
         message: Offset,
         now: Timestamp,
-    ) -> Result<Option<(StoredEntry, Option<ChangedMessage>)>, StorageFault> {
+    ) -> Result<Option<Found>, StorageFault> {
         let floor = self.floor(now);
         let is_retained = |row: &StoredEntry| {
             let time = row.read().and_then(|fields| fields.time);
             message >= floor.offset && time >= Some(floor.time)
         };
-        if let Some((row, changed)) = self.recent.get(&message)
-            && is_retained(row)
-        {
-            return Ok(Some((row.clone(), Some(changed.clone()))));
+        match self.recent.get(&message) {
+            Some(found) if is_retained(&found.row) => Ok(Some(found.clone())),
+            _ => self.find_stored(store, message, now),
         }
+    }
+
+    /// Returns a message with all that has become of it, as [`Self::find`] does.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the storage does.
+    pub(super) fn find_stored(
+        &self,
+        store: &mut impl Store,
+        message: Offset,
+        now: Timestamp,
+    ) -> Result<Option<Found>, StorageFault> {
+        let Some(row) = self.find_row(store, message, now)? else {
+            return Ok(None);
+        };
+        self.with_changes(store, message, row).map(Some)
+    }
+
+    /// Adds to a message all that has become of it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the storage does.
+    pub(super) fn with_changes(
+        &self,
+        store: &mut impl Store,
+        message: Offset,
+        row: StoredEntry,
+    ) -> Result<Found, StorageFault> {
+        if !self.has_changed {
+            let changes = MessageChanges::default();
+            return Ok(Found { row, changes });
+        }
+        let wanted = Wanted {
+            from: message,
+            to: message,
+            others: Vec::new(),
+        };
+        let changes = store.changed_messages(&wanted)?.into_iter().collect();
+        Ok(Found { row, changes })
+    }
+
+    /// Returns a message's text in its row, as [`Self::find`] does.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the storage does.
+    pub(super) fn find_row(
+        &self,
+        store: &mut impl Store,
+        message: Offset,
+        now: Timestamp,
+    ) -> Result<Option<StoredEntry>, StorageFault> {
         let Some(before) = message.0.checked_sub(1).filter(|_| message <= self.newest) else {
             return Ok(None);
         };
@@ -252,24 +310,12 @@ impl Messages {
             limit: 1,
             bytes_max: PAGE_BYTES_MAX,
         };
-        let mut page = Page::new(request, floor);
+        let mut page = Page::new(request, self.floor(now));
         store.fill_page(&mut page)?;
         let is_found = page.first() == Some(message);
         let (entries, _) = page.finish();
         let row = entries.into_iter().next();
-        let Some(row) = row.filter(|row| is_found && !row.is_change()) else {
-            return Ok(None);
-        };
-        if !self.has_changed {
-            return Ok(Some((row, None)));
-        }
-        let wanted = Wanted {
-            from: message,
-            to: message,
-            others: Vec::new(),
-        };
-        let changed = store.changed_messages(&wanted)?;
-        Ok(Some((row, changed.into_iter().next())))
+        Ok(row.filter(|row| is_found && !row.is_change()))
     }
 
     /// Returns the number of retained messages.
@@ -319,6 +365,18 @@ impl Messages {
             PageStart::Before(_) => false,
         }
     }
+}
+
+/// Returns a message whose content has just been changed.
+fn recently_changed(write: &ChangeWrite) -> Option<(Offset, Found)> {
+    let ChangedRows::Content { row, .. } = &write.along else {
+        return None;
+    };
+    let found = Found {
+        row: StoredEntry::new(row.clone()),
+        changes: [write.now.clone()].into_iter().collect(),
+    };
+    Some((write.now.message, found))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::{
 
 pub(super) use self::{
     draft::{Draft, Taken, Texts},
-    pending::{PendingAction, PendingChange},
+    pending::{PendingAction, PendingChange, PendingEntry, PendingReactions},
 };
 
 /// The lines that the next flush sends.
@@ -44,8 +44,8 @@ pub(super) struct Outbox {
     unbroken_bytes: usize,
     /// The connections that do not get the same lines since the last break as the others.
     named: BTreeSet<ConnectionId>,
-    /// Number of lines for all connections, rather than for named ones, and of the texts that became a part of an
-    /// earlier one.
+    /// Number of lines for all connections, rather than for named ones, and of the texts and reactions that became
+    /// a part of an earlier one.
     shared_lines: usize,
 }
 
@@ -67,8 +67,8 @@ struct Line {
 #[derive(Debug)]
 enum Content {
     Text(Text),
-    /// A change, as its index in the draft. Its text is known once the draft is taken.
-    Change(usize),
+    /// An entry about a message, as its index in the draft. Its text is known once the draft is taken.
+    Entry(usize),
     /// The reply to a publish, which becomes an `ack` once the message is stored.
     Ack {
         id: Option<CommandId>,
@@ -192,19 +192,28 @@ impl Outbox {
         }
     }
 
-    /// Adds a change to the draft.
-    pub(super) fn push_change(
+    /// Adds an entry about a message to the draft.
+    pub(super) fn push_entry(
         &mut self,
         at: Stored,
-        change: PendingChange,
+        entry: PendingEntry,
         except: Option<ConnectionId>,
         key: Option<StoredKey>,
     ) {
-        let bytes = change.bytes();
+        let bytes = entry.sent_bytes();
         let draft = self.draft.get_or_insert_with(|| Draft::at(at));
-        let index = draft.push_change(change, key);
+        let index = draft.push_entry(entry, key);
         let except = except.into_iter().collect();
-        self.push(Audience::Messages { except }, Content::Change(index));
+        self.push(Audience::Messages { except }, Content::Entry(index));
+        self.reserve(bytes);
+    }
+
+    /// Replaces the reactions to a message in the draft. Counts the `bytes` by which they grow.
+    pub(super) fn replace_reactions(&mut self, now: PendingReactions, bytes: usize) {
+        if let Some(draft) = &mut self.draft {
+            draft.replace_reactions(now);
+        }
+        self.shared_lines = self.shared_lines.saturating_add(1);
         self.reserve(bytes);
     }
 
@@ -271,7 +280,7 @@ impl Outbox {
         let mut unstored = Vec::new();
         self.lines
             .retain_mut(|line| match (&mut line.content, &line.to) {
-                (Content::Text(Text::Message(_)) | Content::Change(_) | Content::OwnCopy(_), _) => {
+                (Content::Text(Text::Message(_)) | Content::Entry(_) | Content::OwnCopy(_), _) => {
                     false
                 }
                 (Content::Ack { id, stored }, Audience::These(to)) if stored.offset > newest => {

@@ -6,7 +6,10 @@ use crate::{
     ids::{Offset, Timestamp},
     protocol::page::{PageRequest, PageStart},
     storage::{
-        changed::ChangedMessage, entry::StoredEntry, idempotency::StoredKey, retention::Floor,
+        changed::{ChangedMessage, MessageChanges},
+        entry::StoredEntry,
+        idempotency::StoredKey,
+        retention::Floor,
     },
 };
 
@@ -155,19 +158,22 @@ impl Page {
         Some(Wanted { from, to, others })
     }
 
-    /// Shows each message as it is now. Of its changes, only the last keeps its content.
+    /// Shows each message as it is now. Of the changes of an aspect, only the last keeps its content.
     ///
     /// The page ends earlier if it would become too long.
     pub(crate) fn show(&mut self, changed: Vec<ChangedMessage>) {
-        let of_message = |one: ChangedMessage| (one.message, one);
-        let changed: BTreeMap<_, _> = changed.into_iter().map(of_message).collect();
-        let by_last: BTreeMap<_, _> = changed.values().map(|one| (one.last, one)).collect();
+        let mut messages = BTreeMap::<_, MessageChanges>::new();
+        let mut by_last = BTreeMap::new();
+        for one in changed {
+            by_last.insert(one.last, one.change.clone());
+            messages.entry(one.message).or_default().set(one);
+        }
         let stored = std::mem::take(&mut self.entries);
         self.bytes = 0;
         for (offset, entry) in stored {
-            let shown = match (changed.get(&offset), by_last.get(&offset)) {
-                (Some(message), _) => message.apply_to(&entry),
-                (None, Some(message)) => StoredEntry::new(message.change.clone()),
+            let shown = match (messages.get(&offset), by_last.get(&offset)) {
+                (Some(changes), _) => changes.apply_to(&entry),
+                (None, Some(change)) => StoredEntry::new(change.clone()),
                 (None, None) => entry,
             };
             if !self.fits(shown.push()) {

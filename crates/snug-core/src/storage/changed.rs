@@ -7,23 +7,43 @@ use serde_json::value::RawValue;
 
 use super::entry::{EntryFields, StoredEntry};
 use crate::{
-    ids::{Offset, Timestamp},
-    protocol::json,
+    ids::{Offset, Timestamp, UserId},
+    names::named_enum,
+    protocol::{json, reaction::Summary},
 };
 
-/// A message that has been changed, as it is now.
+named_enum! {
+    /// A part of a message that changes after it was published, each without regard to the others.
+    pub enum Aspect {
+        /// The content: edited, appended to or deleted.
+        Content = "content",
+        /// The reactions to it.
+        Reactions = "reactions",
+    }
+}
+
+/// One aspect of a message, as it is now.
 ///
-/// A room stores it apart from the message's row, and takes the content out of the row: so each change replaces
-/// the earlier content, wherever in the history the message stands.
+/// A room stores it apart from the message's row, and takes changed content out of the row: so each change
+/// replaces the earlier content, wherever in the history the message stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangedMessage {
     /// The message's offset.
     pub message: Offset,
+    /// The aspect.
+    pub aspect: Aspect,
     /// The offset of its last change.
     pub last: Offset,
-    /// The last change, as a client receives it that was away: with the whole content, or without any if the
-    /// message is deleted. See [`crate::protocol::push::Change`].
+    /// The last change, as a client receives it that was away. A change of the content has the whole content, or
+    /// none if the message is deleted. See [`crate::protocol::push::Change`].
     pub change: Rc<str>,
+}
+
+/// The aspects of a message that have changed since it was published.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MessageChanges {
+    content: Option<ChangedMessage>,
+    reactions: Option<ChangedMessage>,
 }
 
 /// The fields of a change that Snug reads again.
@@ -39,43 +59,140 @@ pub(crate) struct LastChange<'a> {
 /// A change to store, along with the entry of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeWrite {
-    /// The message as it is now.
+    /// The aspect as it is now.
     pub now: ChangedMessage,
-    /// The message's text in its row until now.
-    pub row_before: Rc<str>,
-    /// The text that replaces it there.
-    pub row: Rc<str>,
-    /// True if the message is deleted.
-    pub is_deletion: bool,
+    /// The rest of the write.
+    pub along: ChangedRows,
+}
+
+/// The rest of the write of a changed aspect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangedRows {
+    /// The message loses the replaced content in its row.
+    Content {
+        /// The message's text in its row until now.
+        row_before: Rc<str>,
+        /// The text that replaces it there.
+        row: Rc<str>,
+        /// True if the message is deleted.
+        is_deletion: bool,
+    },
+    /// Users have put reactions on the message, or taken them back.
+    Reactions(Vec<UserReaction>),
+}
+
+/// A reaction that a user has put on a message, or has taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserReaction {
+    /// The user.
+    pub user: UserId,
+    /// The name.
+    pub name: String,
+    /// True if it is on the message now.
+    pub is_on: bool,
+}
+
+impl ChangeWrite {
+    /// Returns true if the message is deleted.
+    pub fn is_deletion(&self) -> bool {
+        matches!(
+            self.along,
+            ChangedRows::Content {
+                is_deletion: true,
+                ..
+            }
+        )
+    }
 }
 
 /// Returns the messages that changes delete.
 pub fn deleted_messages(changes: &[ChangeWrite]) -> BTreeSet<Offset> {
-    let deletions = changes.iter().filter(|change| change.is_deletion);
+    let deletions = changes.iter().filter(|change| change.is_deletion());
     deletions.map(|deletion| deletion.now.message).collect()
 }
 
 impl ChangedMessage {
-    /// Returns what Snug reads of the last change; `None` if the text cannot be read.
+    /// Returns what Snug reads of the last change of the content; `None` if the text cannot be read.
     pub(crate) fn read(&self) -> Option<LastChange<'_>> {
         serde_json::from_str(&self.change).ok()
+    }
+}
+
+impl MessageChanges {
+    /// Adds an aspect.
+    pub fn set(&mut self, changed: ChangedMessage) {
+        match changed.aspect {
+            Aspect::Content => self.content = Some(changed),
+            Aspect::Reactions => self.reactions = Some(changed),
+        }
+    }
+
+    /// Returns the content as it is now, if it has been changed.
+    pub fn content(&self) -> Option<&ChangedMessage> {
+        self.content.as_ref()
+    }
+
+    /// Returns the reactions, if there have been any.
+    pub fn reactions(&self) -> Option<&ChangedMessage> {
+        self.reactions.as_ref()
+    }
+
+    /// Returns true if the message is deleted.
+    pub(crate) fn is_deleted(&self) -> bool {
+        let content = self.content.as_ref().and_then(ChangedMessage::read);
+        content.is_some_and(|change| change.data.is_none())
     }
 
     /// Returns the message as it is now; `row` is its text in its row.
     pub fn apply_to(&self, row: &StoredEntry) -> StoredEntry {
-        let Some(change) = self.read() else {
-            return row.clone();
+        let change = self.content.as_ref().and_then(ChangedMessage::read);
+        let mut text = match &change {
+            Some(_) => without_data(row.push()),
+            None => row.push().to_string(),
         };
-        let mut text = without_data(row.push());
         text.pop();
         // Writing to a string cannot fail.
-        let _written = match change.data {
-            Some(data) => write!(text, r#","data":{data}"#),
-            None => write!(text, r#","deleted":true"#),
-        };
-        let (version, time) = (change.version, change.time.0);
-        let _written = write!(text, r#","version":{version},"changed":{time}}}"#);
+        if let Some(change) = &change {
+            let _written = match change.data {
+                Some(data) => write!(text, r#","data":{data}"#),
+                None => write!(text, r#","deleted":true"#),
+            };
+            let (version, time) = (change.version, change.time.0);
+            let _written = write!(text, r#","version":{version},"changed":{time}"#);
+        }
+        if let Some(summary) = self.reactions.as_ref().and_then(summary_of) {
+            let _written = write!(text, r#","reactions":{summary}"#);
+        }
+        text.push('}');
         StoredEntry::new(text.into())
+    }
+}
+
+impl FromIterator<ChangedMessage> for MessageChanges {
+    fn from_iter<I: IntoIterator<Item = ChangedMessage>>(stored: I) -> Self {
+        let mut changes = Self::default();
+        stored.into_iter().for_each(|one| changes.set(one));
+        changes
+    }
+}
+
+/// Returns the reactions of a [`crate::protocol::push::Reactions`]; `None` if there are none any more.
+fn summary_of(reactions: &ChangedMessage) -> Option<&str> {
+    #[derive(Deserialize)]
+    struct OnlySummary<'a> {
+        #[serde(borrow)]
+        summary: &'a RawValue,
+    }
+    let only: OnlySummary<'_> = serde_json::from_str(&reactions.change).ok()?;
+    Some(only.summary.get()).filter(|summary| *summary != "{}")
+}
+
+impl ChangedMessage {
+    /// Returns the reactions to the message; none if the text cannot be read.
+    pub(crate) fn summary(&self) -> Summary {
+        summary_of(self)
+            .and_then(|summary| serde_json::from_str(summary).ok())
+            .unwrap_or_default()
     }
 }
 
@@ -217,17 +334,40 @@ mod tests {
             r#"{"type":"message","offset":4,"time":1,"user":"ann","event":"e"}"#
         );
         assert_eq!(without_data(&bare), bare);
-        let changed = |change: &str| ChangedMessage {
-            message: Offset(4),
-            last: Offset(9),
-            change: change.into(),
+        let changed = |change: &str| {
+            let changed = ChangedMessage {
+                message: Offset(4),
+                aspect: Aspect::Content,
+                last: Offset(9),
+                change: change.into(),
+            };
+            MessageChanges::from_iter([changed])
         };
         let edit = r#"{"type":"change","offset":9,"time":5,"of":4,"version":2,"action":"edit","user":"ann","data":null}"#;
         let now = changed(edit).apply_to(&StoredEntry::new(row.into()));
-        assert_eq!(
-            &**now.push(),
-            r#"{"type":"message","offset":4,"time":1,"user":"ann","event":"e","data":null,"version":2,"changed":5}"#
+        let edited = r#"{"type":"message","offset":4,"time":1,"user":"ann","event":"e","data":null,"version":2,"changed":5}"#;
+        assert_eq!(&**now.push(), edited);
+        let with_reactions = |summary: &str| {
+            let mut changes = changed(edit);
+            changes.set(ChangedMessage {
+                message: Offset(4),
+                aspect: Aspect::Reactions,
+                last: Offset(10),
+                change: format!(r#"{{"type":"reactions","offset":10,"of":4,"summary":{summary}}}"#)
+                    .into(),
+            });
+            changes
+                .apply_to(&StoredEntry::new(row.into()))
+                .push()
+                .to_string()
+        };
+        let summary = r#"{"a":{"count":1,"users":["ann"]}}"#;
+        let expected = edited.replace(
+            r#""changed":5}"#,
+            &format!(r#""changed":5,"reactions":{summary}}}"#),
         );
+        assert_eq!(with_reactions(summary), expected);
+        assert_eq!(with_reactions("{}"), edited);
         let fields = StoredEntry::new(row.into()).read().unwrap();
         let emptied = emptied(&fields).unwrap();
         let delete = r#"{"type":"change","offset":9,"time":5,"of":4,"version":3,"action":"delete","user":"ann"}"#;

@@ -1,4 +1,4 @@
-//! Entries: what stands at an offset of a room, as it is stored. Each is a message, or a change of one.
+//! Entries: what stands at an offset of a room, as it is stored. Each is a message, or says what becomes of one.
 
 use std::rc::Rc;
 
@@ -10,6 +10,8 @@ use crate::ids::{Offset, Timestamp, UserId};
 const MESSAGE_TAG: &str = r#"{"type":"message","#;
 /// The start of a change's text: see [`crate::protocol::push::Push::Change`].
 const CHANGE_TAG: &str = r#"{"type":"change","#;
+/// The start of a summary of reactions: see [`crate::protocol::push::Push::Reactions`].
+const REACTIONS_TAG: &str = r#"{"type":"reactions","#;
 
 /// A stored entry. Its text is a push, so that it can be sent again and listed without being parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub struct StoredEntry(Rc<str>);
 pub(crate) struct EntryFields {
     /// The entry's offset.
     pub(crate) offset: Offset,
-    /// The message that the entry changes; `None` if it is a message itself.
+    /// The message that the entry is about; `None` if it is a message itself.
     pub(crate) of: Option<Offset>,
     /// The time of a message.
     pub(crate) time: Option<Timestamp>,
@@ -55,7 +57,7 @@ impl StoredEntry {
         self.fields().len().saturating_add("{,".len())
     }
 
-    /// Returns true if it is a change.
+    /// Returns true if it is about a message, rather than one itself.
     pub fn is_change(&self) -> bool {
         is_change(&self.0)
     }
@@ -71,12 +73,13 @@ impl StoredEntry {
 pub fn fields_of(text: &str) -> &str {
     text.strip_prefix(MESSAGE_TAG)
         .or_else(|| text.strip_prefix(CHANGE_TAG))
+        .or_else(|| text.strip_prefix(REACTIONS_TAG))
         .unwrap_or("}")
 }
 
-/// Returns true if the text is that of a change.
+/// Returns true if the text is about a message, rather than one itself. In a row, all such texts are bare changes.
 pub fn is_change(text: &str) -> bool {
-    text.starts_with(CHANGE_TAG)
+    text.starts_with(CHANGE_TAG) || text.starts_with(REACTIONS_TAG)
 }
 
 #[cfg(test)]

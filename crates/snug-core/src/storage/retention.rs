@@ -48,6 +48,8 @@ pub const TRIM_RETRY_MS: u64 = 60 * 1000;
 /// The most rows deleted at a time: more than are added between two trims, but few enough not to
 /// delay the room.
 pub const TRIM_ROWS_MAX: u64 = 256;
+/// The most reactions deleted at a time. A message has several, each in a small row of its own.
+pub const REACTION_ROWS_MAX: u64 = 8 * TRIM_ROWS_MAX;
 
 const _: () = assert!(TRIM_ROWS_MAX > TRIM_EVERY);
 

@@ -26,8 +26,8 @@ pub trait Store {
     /// Stores messages and changes as one row, in one transaction with what the changes replace, and with
     /// their webhook events. Also fails if an offset is taken, because another object has become this room.
     ///
-    /// A deletion also takes the message's content out of the events that wait, and out of dead ones: see
-    /// [`crate::backend::webhook::without_contents`].
+    /// A deletion also ends the reactions to the message, and takes its content out of the events that wait, and
+    /// out of dead ones: see [`crate::backend::webhook::without_contents`].
     fn append(
         &mut self,
         batch: &Batch,
@@ -37,6 +37,18 @@ pub trait Store {
 
     /// Reads the changed messages that a page needs.
     fn changed_messages(&mut self, wanted: &Wanted) -> Result<Vec<ChangedMessage>, StorageFault>;
+
+    /// Reads the names of a user's reactions to a message.
+    fn reactions_of(&mut self, user: &UserId, message: Offset)
+    -> Result<Vec<String>, StorageFault>;
+
+    /// Reads up to `limit` users with a reaction to a message.
+    fn users_with(
+        &mut self,
+        name: &str,
+        message: Offset,
+        limit: usize,
+    ) -> Result<Vec<UserId>, StorageFault>;
 
     /// Fills a page, batch by batch from [`Page::start`] on, until [`Page::take`] returns that it is
     /// complete.
@@ -50,7 +62,7 @@ pub trait Store {
     /// still holds messages; or the newest row, if only remains of messages are left to delete. From the newest
     /// row, which determines the next offset, and from rows with keys, since the oldest remembered one, deletes
     /// only the messages. Also deletes some of the remains of messages that stood in such rows: their changes, if
-    /// the last ones stood there, too.
+    /// the last ones stood there, too, and reactions.
     ///
     /// `oldest` is the offset of the oldest row that holds messages: earlier rows need not be read for them.
     fn trim(

@@ -18,7 +18,7 @@ fn welcome_comes_first_and_has_all_fields() {
                 "room": ROOM,
                 "connection": ann.id(),
                 "user": "ann",
-                "can": ["receive", "publish", "signal", "presence", "history", "edit", "delete"],
+                "can": ["receive", "publish", "signal", "presence", "history", "edit", "delete", "react"],
                 "epoch": EPOCH,
                 "offset": 0,
                 "recovered": null,

@@ -1,5 +1,5 @@
 //! A client that was away and one that was there have the same picture of the room's messages, and so has one
-//! that reads the history: for random messages, changes, absences, crashes, storage faults and retention.
+//! that reads the history: for random messages, changes, reactions, absences, crashes, storage faults and retention.
 //!
 //! A failure prints its seed. `SNUG_SEED=7 cargo test -p snug-core --test room convergence` replays seed 7, and
 //! `SNUG_SEEDS=100000` runs that many seeds.
@@ -103,7 +103,15 @@ fn next_step(room: &mut TestRoom, random: &mut Rng, viewers: &mut [Viewer; 3], s
     let viewer = &mut viewers[random.usize(..USERS.len())];
     let of = random.u64(newest.saturating_sub(12)..=newest + 1);
     let command = match random.u8(..20) {
-        0..=6 => json!({ "type": "publish", "data": format!("{step}"), "key": format!("{step}") }),
+        0..=4 => json!({ "type": "publish", "data": format!("{step}"), "key": format!("{step}") }),
+        5 | 6 => {
+            let kind = if random.u8(..3) == 0 {
+                "unreact"
+            } else {
+                "react"
+            };
+            json!({ "type": kind, "of": of, "name": random.choice(["👍", "a"]).unwrap() })
+        }
         7..=9 => json!({ "type": "edit", "of": of, "data": { "text": format!("{step}") } }),
         10..=13 => json!({ "type": "append", "of": of, "text": format!("+{step}") }),
         14 => json!({ "type": "delete", "of": of }),
@@ -149,7 +157,10 @@ fn reads(room: &mut TestRoom, viewer: &mut Viewer) {
 /// Takes one push into a viewer's picture.
 fn takes(viewer: &mut Viewer, push: &Value) {
     let offset = push["offset"].as_u64().unwrap_or_default();
-    let is_entry = matches!(push["type"].as_str(), Some("message" | "change"));
+    let is_entry = matches!(
+        push["type"].as_str(),
+        Some("message" | "change" | "reactions")
+    );
     if !is_entry || offset <= viewer.offset {
         return;
     }

@@ -963,6 +963,11 @@ impl TestRoom {
         appended.into_iter().map(row).collect()
     }
 
+    /// Returns the number of changed messages in storage.
+    pub fn stored_reactions(&self) -> usize {
+        self.room.store().reactions.len()
+    }
+
     /// Ends the time for which the room gathers, if it does.
     pub fn flushes_if_gathering(&mut self) {
         while self.is_gathering() {
@@ -970,7 +975,6 @@ impl TestRoom {
         }
     }
 
-    /// Returns the number of changed messages in storage.
     pub fn changed_count(&self) -> usize {
         self.room.store().changed.len()
     }

@@ -30,6 +30,7 @@ mod presence;
 mod presence_diffs;
 mod publish_hook;
 mod publish_times;
+mod reactions;
 mod recovery;
 mod refresh;
 mod removal;

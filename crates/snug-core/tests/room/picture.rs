@@ -16,6 +16,9 @@ pub fn applies(picture: &mut Picture, push: &Value) {
     let Some(message) = picture.get_mut(&of) else {
         return;
     };
+    if push["type"] == "reactions" {
+        message["reactions"] = push["summary"].clone();
+    }
     let shown = message["version"].as_u64().unwrap();
     let version = push["version"].as_u64();
     let Some(version) = version.filter(|version| *version > shown) else {
@@ -23,6 +26,9 @@ pub fn applies(picture: &mut Picture, push: &Value) {
     };
     message["data"] = data_after(&message["data"], push);
     message["version"] = json!(version);
+    if push["action"] == "delete" {
+        message["reactions"] = json!({});
+    }
 }
 
 /// Returns the content of a message after a change: `null` if it is deleted.
@@ -55,8 +61,10 @@ pub fn text_of(data: &mut Value) -> Option<&mut String> {
 pub fn shown(message: &Value) -> Value {
     let version = message.get("version").cloned().unwrap_or(json!(1));
     let data = message.get("data").cloned().unwrap_or_default();
+    let reactions = message.get("reactions").cloned().unwrap_or(json!({}));
     json!({
         "data": data,
         "version": version,
+        "reactions": reactions,
     })
 }

@@ -19,9 +19,9 @@ use snug_core::{
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     storage::{
         batch::{Batch, Page, Wanted},
-        changed::{ChangeWrite, ChangedMessage, deleted_messages},
+        changed::{Aspect, ChangeWrite, ChangedMessage, ChangedRows, deleted_messages},
         idempotency::{KeyFloor, StoredKey},
-        retention::{Floor, OldestMessages, TRIM_ROWS_MAX},
+        retention::{Floor, OldestMessages, REACTION_ROWS_MAX, TRIM_ROWS_MAX},
         store::{EventWrite, StoredMember},
     },
 };
@@ -30,7 +30,8 @@ use snug_core::{
 #[derive(Default)]
 pub struct MemoryStore {
     pub rows: BTreeMap<Offset, Batch>,
-    pub changed: BTreeMap<Offset, ChangedMessage>,
+    pub changed: BTreeMap<(Offset, &'static str), ChangedMessage>,
+    pub reactions: BTreeSet<(Offset, UserId, String)>,
     absences: BTreeMap<UserId, Absence>,
     pub bans: BTreeMap<UserId, Ban>,
     pub ended_tokens: BTreeMap<UserId, EndedTokens>,
@@ -218,13 +219,37 @@ impl MemoryStore {
     /// Replaces a message's text in its row, and keeps what has become of it.
     fn write_change(&mut self, change: &ChangeWrite) {
         let message = change.now.message;
+        let aspect = change.now.aspect.name();
+        self.changed.insert((message, aspect), change.now.clone());
+        match &change.along {
+            ChangedRows::Content {
+                row_before, row, ..
+            } => {
+                self.replace_in_row(message, row_before, row);
+            }
+            ChangedRows::Reactions(toggled) => {
+                for one in toggled {
+                    let key = (message, one.user.clone(), one.name.clone());
+                    match one.is_on {
+                        true => self.reactions.insert(key),
+                        false => self.reactions.remove(&key),
+                    };
+                }
+            }
+        }
+        if change.is_deletion() {
+            self.reactions.retain(|(of, ..)| *of != message);
+            self.changed.remove(&(message, Aspect::Reactions.name()));
+        }
+    }
+
+    fn replace_in_row(&mut self, message: Offset, before: &str, after: &str) {
         let row = self.rows.range_mut(..=message).next_back();
         let (_, row) = row.expect("the message is in a row");
-        assert!(row.json.split('\n').any(|line| *line == *change.row_before));
-        let replaced = row.json.replacen(&*change.row_before, &change.row, 1);
+        assert!(row.json.split('\n').any(|line| *line == *before));
+        let replaced = row.json.replacen(before, after, 1);
         let shrunk = row.json.len() - replaced.len();
         (row.json, row.bytes_before) = (replaced.into(), row.bytes_before + shrunk as u64);
-        self.changed.insert(message, change.now.clone());
     }
 
     fn forget_contents_of(&mut self, deleted: &BTreeSet<Offset>) {
@@ -249,7 +274,7 @@ impl MemoryStore {
     fn oldest_messages(&self) -> Option<OldestMessages> {
         let mut rows = self.rows.values();
         let oldest = rows.find(|row| !row.json.is_empty());
-        let has_remains = !self.changed.is_empty();
+        let has_remains = !self.changed.is_empty() || !self.reactions.is_empty();
         let newest = self.rows.values().last().filter(|_| has_remains);
         oldest.or(newest).map(|row| OldestMessages {
             offset: row.first,
@@ -299,11 +324,34 @@ impl Store for MemoryStore {
 
     fn changed_messages(&mut self, wanted: &Wanted) -> Result<Vec<ChangedMessage>, StorageFault> {
         self.fail_if_due()?;
-        let within = self.changed.range(wanted.from..=wanted.to);
-        let within = within.map(|(_, one)| one.clone());
-        let others = wanted.others.iter();
-        let others = others.filter_map(|of| self.changed.get(of).cloned());
-        Ok(within.chain(others).collect())
+        let is_within = |one: &&ChangedMessage| (wanted.from..=wanted.to).contains(&one.message);
+        let is_other = |one: &&ChangedMessage| wanted.others.contains(&one.message);
+        let within = self.changed.values().filter(is_within);
+        let others = self.changed.values().filter(is_other);
+        Ok(within.chain(others).cloned().collect())
+    }
+
+    fn reactions_of(
+        &mut self,
+        user: &UserId,
+        message: Offset,
+    ) -> Result<Vec<String>, StorageFault> {
+        self.fail_if_due()?;
+        let of_user = |(of, one, _): &&(Offset, UserId, String)| *of == message && one == user;
+        let names = self.reactions.iter().filter(of_user);
+        Ok(names.map(|(_, _, name)| name.clone()).collect())
+    }
+
+    fn users_with(
+        &mut self,
+        name: &str,
+        message: Offset,
+        limit: usize,
+    ) -> Result<Vec<UserId>, StorageFault> {
+        self.fail_if_due()?;
+        let with = |(of, _, one): &&(Offset, UserId, String)| *of == message && one == name;
+        let users = self.reactions.iter().filter(with).map(|(_, user, _)| user);
+        Ok(users.take(limit).cloned().collect())
     }
 
     fn fill_page(&mut self, page: &mut Page) -> Result<(), StorageFault> {
@@ -373,11 +421,17 @@ impl Store for MemoryStore {
             row.bytes_before = row.bytes_after();
             row.json = "".into();
         }
-        let trimmed = self.changed.range(..lowest_kept);
+        let trimmed = self.changed.range(..(lowest_kept, ""));
         // A client that was away still needs the last change.
         let trimmed = trimmed.filter(|(_, one)| one.last < lowest_kept);
         let trimmed: Vec<_> = trimmed.map(|(of, _)| *of).take(some).collect();
         self.changed.retain(|of, _| !trimmed.contains(of));
+        let reactions = self.reactions.iter().filter(|(of, ..)| *of < lowest_kept);
+        let trimmed: Vec<_> = reactions
+            .take(REACTION_ROWS_MAX as usize)
+            .cloned()
+            .collect();
+        self.reactions.retain(|one| !trimmed.contains(one));
         Ok(self.oldest_messages())
     }
 
@@ -390,6 +444,7 @@ impl Store for MemoryStore {
         self.fail_if_due()?;
         self.rows.clear();
         self.changed.clear();
+        self.reactions.clear();
         self.absences.clear();
         self.bans.clear();
         self.ended_tokens.clear();

@@ -9,14 +9,15 @@ use super::{Command, CommandId};
 use crate::{
     ids::{Offset, UserId},
     limits::{
-        BAN_SECONDS_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, REASON_BYTES_MAX, SIGNAL_TO_MAX,
-        STATE_BYTES_MAX,
+        BAN_SECONDS_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, REACTION_BYTES_MAX, REASON_BYTES_MAX,
+        SIGNAL_TO_MAX, STATE_BYTES_MAX,
     },
     protocol::{
         change::{Change, ChangeAction},
         error::ErrorCode,
         json,
         page::PageRequest,
+        reaction::Reaction,
     },
     secret::Secret,
 };
@@ -31,6 +32,8 @@ const NO_OF: &str = "'of' must be the offset of the message";
 const BAD_VERSION: &str = "'if_version' must be a whole number";
 /// The error text of an `append` without `text`.
 const NO_TEXT: &str = "'append' needs 'text', a string";
+/// The error text of a reaction whose `name` is missing, empty or over its limit.
+const BAD_NAME: &str = "'name' must be a string of 1 to 64 bytes";
 /// The error text of a `key` that is empty or over its limit.
 pub(crate) const KEY_OUT_OF_BOUNDS: &str = "'key' must have 1 to 64 bytes";
 /// The error text of a `reason` over its limit.
@@ -58,6 +61,8 @@ pub(super) struct Fields<'a> {
     if_version: Option<&'a RawValue>,
     #[serde(borrow)]
     text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "json::optional_whole")]
     after: Option<Offset>,
     #[serde(default, deserialize_with = "json::optional_whole")]
@@ -104,6 +109,8 @@ impl<'a> Fields<'a> {
             "edit" => self.edit(),
             "append" => self.append(),
             "delete" => self.delete(),
+            "react" => self.react(true),
+            "unreact" => self.react(false),
             "signal" => self.signal(),
             "state" => self.state(),
             "members" => Ok(Command::Members),
@@ -146,15 +153,30 @@ impl<'a> Fields<'a> {
         self.change(ChangeAction::Delete { reason })
     }
 
+    fn message(&self) -> Result<Offset, Fault> {
+        let of = self.of.and_then(json::whole_number).ok_or(bad(NO_OF))?;
+        Ok(Offset(of))
+    }
+
+    fn react(self, is_on: bool) -> Result<Command<'a>, Fault> {
+        let of = self.message()?;
+        let name = self
+            .name
+            .and_then(|raw| serde_json::from_str::<Cow<'a, str>>(raw.get()).ok())
+            .filter(|name| (1..=REACTION_BYTES_MAX).contains(&name.len()))
+            .ok_or(bad(BAD_NAME))?;
+        Ok(Command::React(Reaction { of, name, is_on }))
+    }
+
     fn change(self, action: ChangeAction<'a>) -> Result<Command<'a>, Fault> {
         self.check_key()?;
-        let of = self.of.and_then(json::whole_number).ok_or(bad(NO_OF))?;
+        let of = self.message()?;
         let if_version = match self.if_version {
             Some(raw) => Some(json::whole_number(raw).ok_or(bad(BAD_VERSION))?),
             None => None,
         };
         Ok(Command::Change(Change {
-            of: Offset(of),
+            of,
             action,
             if_version,
             key: self.key,

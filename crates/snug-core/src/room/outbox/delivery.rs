@@ -90,7 +90,7 @@ impl Line {
     fn ready(self, texts: &Texts, roster: &Roster) -> Option<ReadyLine> {
         let text = match self.content {
             Content::Text(text) => text,
-            Content::Change(index) => Text::Line(texts.changes.get(index)?.clone()),
+            Content::Entry(index) => Text::Line(texts.changes.get(index)?.line.clone()),
             Content::OwnCopy(text) => {
                 let receives = |id: &&ConnectionId| {
                     (roster.get(**id)).is_some_and(|one| one.subscription.receives_messages())

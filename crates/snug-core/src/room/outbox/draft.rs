@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use super::pending::{PendingAction, PendingChange};
+use super::pending::{PendingAction, PendingChange, PendingEntry, PendingReactions};
 use crate::{
     ids::{ConnectionId, Offset, Timestamp, UserId},
     protocol::push::Stored,
@@ -20,7 +20,7 @@ pub(in crate::room) struct Draft {
     /// The texts to store, one per line, once there is a change among them; until then, they are the body.
     row: Option<String>,
     keys: Vec<StoredKey>,
-    changes: Vec<PendingChange>,
+    entries: Vec<PendingEntry>,
 }
 
 /// A draft that a flush has taken.
@@ -38,8 +38,25 @@ pub(in crate::room) struct Taken {
 pub(in crate::room) struct Texts {
     /// The messages, one per line.
     pub(in crate::room) body: Rc<str>,
-    /// The changes.
-    pub(in crate::room) changes: Vec<Rc<str>>,
+    /// The entries about messages.
+    pub(in crate::room) changes: Vec<ChangeText>,
+}
+
+/// The text of an entry about a message.
+#[derive(Clone, Debug)]
+pub(in crate::room) struct ChangeText {
+    pub(in crate::room) line: Rc<str>,
+    /// True if it is a change of the content, which the application is notified of.
+    pub(in crate::room) is_of_content: bool,
+}
+
+impl ChangeText {
+    fn of(entry: &PendingEntry) -> Self {
+        Self {
+            line: entry.line(),
+            is_of_content: matches!(entry, PendingEntry::Change(_)),
+        }
+    }
 }
 
 impl Default for Texts {
@@ -68,7 +85,7 @@ impl Draft {
             body: String::new(),
             row: None,
             keys: Vec::new(),
-            changes: Vec::new(),
+            entries: Vec::new(),
         }
     }
 
@@ -89,7 +106,18 @@ impl Draft {
 
     /// Returns the last change of a message.
     pub(in crate::room) fn change_of(&self, message: Offset) -> Option<&PendingChange> {
-        self.changes.iter().rev().find(|one| one.of == message)
+        self.entries.iter().rev().find_map(|entry| match entry {
+            PendingEntry::Change(change) if change.of == message => Some(change),
+            _ => None,
+        })
+    }
+
+    /// Returns the reactions to a message.
+    pub(in crate::room) fn reactions_to(&self, message: Offset) -> Option<&PendingReactions> {
+        self.entries.iter().find_map(|entry| match entry {
+            PendingEntry::Reactions(reactions) if reactions.of == message => Some(reactions),
+            _ => None,
+        })
     }
 
     /// Adds a message, and returns its range in the body.
@@ -111,32 +139,54 @@ impl Draft {
 
     /// Records that an author has published a message: text that it appends from now on comes after that.
     pub(super) fn close_changes_of(&mut self, user: &UserId, connection: Option<ConnectionId>) {
-        let by_author =
-            |one: &&mut PendingChange| one.user == *user && one.connection == connection;
-        for change in self.changes.iter_mut().filter(by_author) {
-            change.is_closed = true;
+        for entry in &mut self.entries {
+            if let PendingEntry::Change(change) = entry
+                && change.user == *user
+                && change.connection == connection
+            {
+                change.is_closed = true;
+            }
         }
     }
 
-    /// Adds a change, and returns its index.
-    pub(super) fn push_change(&mut self, change: PendingChange, key: Option<StoredKey>) -> usize {
+    /// Adds an entry about a message, and returns its index.
+    pub(super) fn push_entry(&mut self, entry: PendingEntry, key: Option<StoredKey>) -> usize {
         let row = self.row.get_or_insert_with(|| self.body.clone());
-        push_line(row, &StoredEntry::bare_change(change.offset, change.of));
+        push_line(row, &StoredEntry::bare_change(entry.offset(), entry.of()));
         self.count = self.count.saturating_add(1);
-        self.time = change.time;
+        self.time = entry.time();
         self.keys.extend(key);
-        let index = self.changes.len();
-        self.changes.push(change);
+        let index = self.entries.len();
+        self.entries.push(entry);
         index
+    }
+
+    /// Replaces the reactions to a message that are not stored yet.
+    pub(super) fn replace_reactions(&mut self, now: PendingReactions) {
+        for entry in &mut self.entries {
+            if let PendingEntry::Reactions(reactions) = entry
+                && reactions.of == now.of
+            {
+                *reactions = now;
+                return;
+            }
+        }
     }
 
     /// Appends more text with the last change of a message, which is an append already.
     pub(super) fn append_more(&mut self, of: Offset, more: &str, key: Option<StoredKey>) {
-        let last = self.changes.iter_mut().rev().find(|one| one.of == of);
+        let changes = self
+            .entries
+            .iter_mut()
+            .rev()
+            .filter_map(|entry| match entry {
+                PendingEntry::Change(change) if change.of == of => Some(change),
+                _ => None,
+            });
         if let Some(PendingChange {
             action: PendingAction::Append { text, whole },
             ..
-        }) = last
+        }) = changes.into_iter().next()
         {
             text.push_str(more);
             whole.append(more);
@@ -147,7 +197,7 @@ impl Draft {
     /// Returns what to store and to send.
     pub(super) fn take(self, bytes_before: u64) -> Taken {
         let body: Rc<str> = self.body.into();
-        let bytes = self.changes.iter().map(PendingChange::bytes).sum::<usize>();
+        let bytes = self.entries.iter().map(PendingEntry::bytes).sum::<usize>();
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let batch = Batch {
             first: self.first,
@@ -157,11 +207,20 @@ impl Draft {
             json: self.row.map_or_else(|| body.clone(), Into::into),
             keys: self.keys,
         };
-        let changes = self.changes.iter().map(PendingChange::line).collect();
-        let last: BTreeMap<_, _> = self.changes.into_iter().map(|one| (one.of, one)).collect();
+        let changes = self.entries.iter().map(ChangeText::of).collect();
+        let mut others = Vec::new();
+        let mut contents = BTreeMap::new();
+        for entry in self.entries {
+            match entry {
+                PendingEntry::Change(_) => drop(contents.insert(entry.of(), entry)),
+                PendingEntry::Reactions(_) => others.push(entry),
+            }
+        }
+        // A deletion ends the reactions.
+        let writes = others.into_iter().chain(contents.into_values());
         Taken {
             batch,
-            writes: last.into_values().map(PendingChange::into_write).collect(),
+            writes: writes.map(PendingEntry::into_write).collect(),
             texts: Texts { body, changes },
         }
     }

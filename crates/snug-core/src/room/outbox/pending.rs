@@ -1,6 +1,6 @@
-//! Changes of messages that the next flush stores.
+//! Changes of messages and reactions to them that the next flush stores.
 
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
 use serde_json::value::RawValue;
 
@@ -8,13 +8,21 @@ use crate::{
     ids::{ConnectionId, Offset, Timestamp, UserId},
     protocol::{
         change::ActionKind,
-        push::{Change, Push},
+        push::{Change, Push, Reactions},
+        reaction::Summary,
     },
     storage::{
-        changed::{Appendable, ChangeWrite, ChangedMessage},
+        changed::{Appendable, Aspect, ChangeWrite, ChangedMessage, ChangedRows, UserReaction},
         entry::StoredEntry,
     },
 };
+
+/// An entry about a message that is not stored yet.
+#[derive(Debug)]
+pub(in crate::room) enum PendingEntry {
+    Change(PendingChange),
+    Reactions(PendingReactions),
+}
 
 /// A change that is not stored yet.
 #[derive(Debug)]
@@ -52,7 +60,113 @@ pub(in crate::room) enum PendingAction {
     },
 }
 
+/// Reactions to a message that are not stored yet: all of a flush are one entry.
+#[derive(Clone, Debug)]
+pub(in crate::room) struct PendingReactions {
+    /// The message.
+    pub(in crate::room) of: Offset,
+    /// Their own place.
+    pub(in crate::room) offset: Offset,
+    pub(in crate::room) time: Timestamp,
+    /// All reactions to the message after them.
+    pub(in crate::room) summary: Summary,
+    /// The reactions that users have put on the message, or taken back, by user and name.
+    pub(in crate::room) toggled: BTreeMap<(UserId, String), bool>,
+}
+
+impl PendingEntry {
+    pub(in crate::room) fn of(&self) -> Offset {
+        match self {
+            Self::Change(change) => change.of,
+            Self::Reactions(reactions) => reactions.of,
+        }
+    }
+
+    pub(in crate::room) fn offset(&self) -> Offset {
+        match self {
+            Self::Change(change) => change.offset,
+            Self::Reactions(reactions) => reactions.offset,
+        }
+    }
+
+    pub(in crate::room) fn time(&self) -> Timestamp {
+        match self {
+            Self::Change(change) => change.time,
+            Self::Reactions(reactions) => reactions.time,
+        }
+    }
+
+    /// Returns the bytes by which the stored message grows.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Change(change) => change.bytes(),
+            Self::Reactions(reactions) => reactions.bytes(),
+        }
+    }
+
+    /// Returns about the bytes of the entry as it is sent.
+    pub(super) fn sent_bytes(&self) -> usize {
+        match self {
+            Self::Change(change) => change.bytes(),
+            Self::Reactions(reactions) => reactions.line().len(),
+        }
+    }
+
+    /// Returns the entry as the members receive it now.
+    pub(super) fn line(&self) -> Rc<str> {
+        match self {
+            Self::Change(change) => change.line(),
+            Self::Reactions(reactions) => reactions.line(),
+        }
+    }
+
+    pub(super) fn into_write(self) -> ChangeWrite {
+        match self {
+            Self::Change(change) => change.into_write(),
+            Self::Reactions(reactions) => reactions.into_write(),
+        }
+    }
+}
+
+impl PendingReactions {
+    fn bytes(&self) -> usize {
+        let stored = self
+            .toggled
+            .keys()
+            .map(|(user, name)| user.as_str().len().saturating_add(name.len()));
+        stored.sum()
+    }
+
+    fn line(&self) -> Rc<str> {
+        let reactions = Reactions {
+            offset: self.offset,
+            of: self.of,
+            summary: &self.summary,
+        };
+        Push::Reactions(reactions).to_line()
+    }
+
+    fn into_write(self) -> ChangeWrite {
+        let now = ChangedMessage {
+            message: self.of,
+            aspect: Aspect::Reactions,
+            last: self.offset,
+            change: self.line(),
+        };
+        let toggled = self.toggled.into_iter();
+        let toggled = toggled.map(|((user, name), is_on)| UserReaction { user, name, is_on });
+        ChangeWrite {
+            now,
+            along: ChangedRows::Reactions(toggled.collect()),
+        }
+    }
+}
+
 impl PendingChange {
+    pub(in crate::room) fn is_deletion(&self) -> bool {
+        self.kind() == ActionKind::Delete
+    }
+
     pub(in crate::room) fn kind(&self) -> ActionKind {
         match self.action {
             PendingAction::Edit(_) => ActionKind::Edit,
@@ -86,7 +200,7 @@ impl PendingChange {
     }
 
     /// Returns the change as the members receive it now.
-    pub(super) fn line(&self) -> Rc<str> {
+    fn line(&self) -> Rc<str> {
         let push = self.push();
         let push = match &self.action {
             PendingAction::Edit(data) => Change {
@@ -105,8 +219,8 @@ impl PendingChange {
         Push::Change(push).to_line()
     }
 
-    pub(super) fn into_write(self) -> ChangeWrite {
-        let is_deletion = self.kind() == ActionKind::Delete;
+    fn into_write(self) -> ChangeWrite {
+        let is_deletion = self.is_deletion();
         let (message, last) = (self.of, self.offset);
         let change = match &self.action {
             PendingAction::Append { whole, .. } => {
@@ -125,12 +239,15 @@ impl PendingChange {
         ChangeWrite {
             now: ChangedMessage {
                 message,
+                aspect: Aspect::Content,
                 last,
                 change,
             },
-            row_before: self.row_before,
-            row: self.row.push().clone(),
-            is_deletion,
+            along: ChangedRows::Content {
+                row_before: self.row_before,
+                row: self.row.push().clone(),
+                is_deletion,
+            },
         }
     }
 }

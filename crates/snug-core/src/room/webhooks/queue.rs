@@ -290,8 +290,8 @@ impl WebhookQueue {
             .split('\n')
             .filter_map(|line| match is_change(line) {
                 true => {
-                    let change = changes.next().map(|change| &**change);
-                    change.filter(|_| self.kinds.has(EventKind::MessageChanged))
+                    let change = changes.next().filter(|change| change.is_of_content)?;
+                    (self.kinds.has(EventKind::MessageChanged)).then_some(&*change.line)
                 }
                 false => self.reports_published().then_some(line),
             })
