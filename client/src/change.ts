@@ -1,15 +1,25 @@
 // Changes of messages, applied to copies of them.
 
-import type { Change, Message } from "./protocol.js";
+import type { Change, Message, Reactions } from "./protocol.js";
 
-/** Returns a message after a change, or the same object if the change is for another message, or contained in it. */
+/**
+ * Returns a message after a change or new reactions, or the same object if they are for another message, or contained in
+ * it.
+ */
 export function applyChange<Target extends Message<unknown>>(
   message: Target,
-  change: Change<unknown>,
+  change: Change<unknown> | Reactions,
 ): Target {
   const { offset, time, user, version: before = 1, data } = message;
-  const { of, version, time: changed, action } = change;
-  if (of !== offset || version <= before) return message;
+  if (change.of !== offset) return message;
+  if ("summary" in change) {
+    const { reactions: _, ...rest } = message;
+    const { summary } = change;
+    if (message.deleted) return message;
+    return Object.keys(summary).length > 0 ? { ...message, reactions: summary } : (rest as Target);
+  }
+  const { version, time: changed, action } = change;
+  if (version <= before) return message;
   if (action === "delete") return { offset, time, user, version, changed, deleted: true } as Target;
   if (action === "edit") return { ...message, version, changed, data: change.data };
   const appended =

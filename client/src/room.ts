@@ -16,6 +16,8 @@ import type {
   MessagePush,
   Position,
   Push,
+  Reactions,
+  ReactionsPush,
   Welcome,
 } from "./protocol.js";
 import { type JoinParameters, socketUrl } from "./refusal-probe.js";
@@ -43,6 +45,8 @@ export interface RoomEvents<Types extends RoomTypes = RoomTypes> {
   message: MessageOf<Types>;
   /** A change of a stored message, in the same order. After a lost connection, only the last one of each message. */
   change: ChangeOf<Types>;
+  /** All reactions to a message, after some were added or taken back; in the same order. */
+  reactions: Reactions;
   /** A signal: a message that is not stored. */
   signal: SignalOf<Types>;
   /** The users who are typing, after a change. */
@@ -236,6 +240,22 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   }
 
   /**
+   * Puts a reaction on a message: an emoji, or a name of 1 to 64 bytes. A user has each reaction to a message once.
+   * Needs the capability `react`.
+   *
+   * Throws a `SnugError` with one of these codes: `not_found`, `too_large` if there are too many reactions,
+   * `forbidden`, any other error code of the room, the reason why the room was left, or `connection_lost`.
+   */
+  react(offset: number, name: string): Promise<void> {
+    return this.#react("react", offset, name);
+  }
+
+  /** Takes a reaction of this user back, like `react`. */
+  unreact(offset: number, name: string): Promise<void> {
+    return this.#react("unreact", offset, name);
+  }
+
+  /**
    * Sends a signal to all other connections in the room, or to the users in `to`. Returns false, and sends
    * nothing, if there is no connection.
    */
@@ -327,6 +347,10 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
 
   #change(command: Omit<QueuedCommand, "key">): Promise<Changed> {
     return quietOnLeave(this.#enqueue({ ...command, key: this.#newKey() }));
+  }
+
+  #react(type: "react" | "unreact", of: number, name: string): Promise<void> {
+    return quietOnLeave(this.#request({ type, of, name }).then(() => {}));
   }
 
   async #appendAll(offset: number, texts: AsyncIterable<string> | Iterable<string>) {
@@ -422,6 +446,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
         return this.#onWelcome(push);
       case "message":
       case "change":
+      case "reactions":
         return this.#onMessage(push);
       case "signal":
         if (push.event === "typing" && push.user !== this.user) {
@@ -479,13 +504,14 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     this.#sendQueued();
   }
 
-  #onMessage(message: MessagePush | ChangePush): void {
+  #onMessage(message: MessagePush | ChangePush | ReactionsPush): void {
     const place = this.#offsets.accept(message.offset);
     if (place === "duplicate") return;
     if (place === "missing")
       return this.#transport.lose(new SnugError("missing_message", "A message is missing", true));
+    if (message.type === "reactions") this.emit("reactions", message);
     // A change without an action was replaced by a later one.
-    if (message.type === "message" || "action" in message) {
+    else if (message.type === "message" || "action" in message) {
       const key = this.#queue.onMessage(message);
       if (message.type === "message") {
         this.#typing.set(message.user, false);

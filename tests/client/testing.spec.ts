@@ -32,6 +32,8 @@ interface Backend {
   edit(room: string, offset: number, data: unknown, ifVersion?: number): Promise<unknown>;
   append(room: string, offset: number, text: string): Promise<unknown>;
   delete(room: string, offset: number, reason: string): Promise<unknown>;
+  /** Puts reactions on a message as a user who is there when all others are away. */
+  react(room: string, user: string, offset: number, names: string[]): Promise<unknown>;
   kick(room: string, user: string, reason: string): Promise<unknown>;
   ban(room: string, user: string): Promise<unknown>;
   unban(room: string, user: string): Promise<unknown>;
@@ -70,6 +72,12 @@ function realBackend(): Backend {
     edit: (room, offset, data, ifVersion) => snug.edit(room, offset, data, { ifVersion }),
     append: (room, offset, text) => snug.append(room, offset, text),
     delete: (room, offset, reason) => snug.delete(room, offset, { reason }),
+    react: async (room, user, offset, names) => {
+      const getToken = () => token({ sub: user });
+      const there = joinRoom({ url: worker.origin, room, getToken });
+      for (const name of names) await there.react(offset, name);
+      there.leave();
+    },
     kick: (room, user, reason) => snug.kick(room, user, { reason }),
     ban: (room, user) => snug.ban(room, user, { seconds: 60 }),
     unban: (room, user) => snug.unban(room, user),
@@ -96,6 +104,11 @@ function testBackend(server = new TestServer()): Backend {
       server.room(room).edit(offset, data, ifVersion === undefined ? {} : { ifVersion }),
     append: async (room, offset, text) => server.room(room).append(offset, text),
     delete: async (room, offset, reason) => server.room(room).delete(offset, { reason }),
+    react: async (room, user, offset, names) => {
+      const there = server.room(room).join(user);
+      for (const name of names) there.react(offset, name);
+      there.leave();
+    },
     kick: async (room, user, reason) => server.room(room).kick(user, { reason }),
     ban: async (room, user) => server.room(room).ban(user, { seconds: 60 }),
     unban: async (room, user) => server.room(room).unban(user),
@@ -281,6 +294,56 @@ describe.each(CASES)("%s, with %s,", (name, way) => {
     const { offset: other } = await bob.publish("bob's");
     await moderator.edit(other, "edited");
     await moderator.delete(other);
+  });
+
+  it("puts reactions on messages, takes them back, and pushes and pages the summary", async () => {
+    const [ann, bob] = [await joined("ann", { echo: false }), await joined("bob")];
+    const [toAnn, toBob] = [recordEvents(ann, "reactions"), recordEvents(bob, "reactions")];
+    const { offset } = await ann.publish("one");
+    await ann.react(offset, "👍");
+    await bob.react(offset, "👍");
+    await bob.react(offset, "🎉");
+    await bob.react(offset, "🎉");
+    await ann.unreact(offset, "👍");
+    await Promise.all([untilOffset(ann, 5), untilOffset(bob, 5)]);
+    const both = { "👍": { count: 2, users: ["ann", "bob"] } };
+    const left = { "👍": { count: 1, users: ["bob"] }, "🎉": { count: 1, users: ["bob"] } };
+    expect(toBob).toEqual([
+      { type: "reactions", offset: 2, of: 1, summary: { "👍": { count: 1, users: ["ann"] } } },
+      { type: "reactions", offset: 3, of: 1, summary: both },
+      { type: "reactions", offset: 4, of: 1, summary: { ...both, "🎉": { count: 1, users: ["bob"] } } },
+      { type: "reactions", offset: 5, of: 1, summary: left },
+    ]);
+    expect(toAnn).toEqual(toBob);
+    expect(await collect(bob.history())).toMatchObject([{ offset: 1, reactions: left }]);
+    await bob.unreact(offset, "👍");
+    await bob.unreact(offset, "🎉");
+    const [read] = await collect(bob.history());
+    expect(read).not.toHaveProperty("reactions");
+    expect(await errorCodeOf(ann.react(99, "👍"))).toBe("not_found");
+    expect(await errorCodeOf(ann.react(offset, ""))).toBe("bad_command");
+    await ann.react(offset, "é".repeat(32));
+    expect(await errorCodeOf(ann.react(offset, "é".repeat(33)))).toBe("bad_command");
+    const reader = await joined("cho", {}, { rooms: { "*": ["receive", "publish"] } });
+    expect(await errorCodeOf(reader.react(offset, "👍"))).toBe("forbidden");
+  });
+
+  it("refuses more than 10 reactions of a user to a message, and more than 50 in all", async () => {
+    const users = await Promise.all(Array.from({ length: 6 }, (_, n) => joined(`user${n}`)));
+    const [first, ...others] = users as [Room, ...Room[]];
+    const { offset } = await first.publish("one");
+    for (const [index, user] of users.slice(0, 5).entries()) {
+      for (let n = 0; n < 10; n++) await user.react(offset, `${index}.${n}`);
+    }
+    expect(await errorCodeOf(first.react(offset, "0.10"))).toBe("too_large");
+    const last = others[4] as Room;
+    expect(await errorCodeOf(last.react(offset, "another"))).toBe("too_large");
+    await last.react(offset, "0.0");
+    await first.unreact(offset, "0.1");
+    await last.react(offset, "another");
+    const [read] = await collect(last.history());
+    expect(Object.keys(read?.reactions ?? {})).toHaveLength(50);
+    expect(read?.reactions?.["0.0"]).toEqual({ count: 2, users: ["user0", "user5"] });
   });
 
   it("changes messages for the back end", async () => {

@@ -51,10 +51,13 @@ export async function untilConnected(room: Room): Promise<void> {
   if (room.status !== "connected") await nextEvent(room, "status", ({ status }) => status === "connected");
 }
 
+/** The events that take an offset. */
+const STORED = ["message", "change", "reactions"] as const;
+
 /** Waits until the client has received the message or change at an offset. */
 export async function untilOffset(room: Room, offset: number): Promise<void> {
   while ((room.position?.offset ?? 0) < offset)
-    await Promise.race([nextEvent(room, "message"), nextEvent(room, "change")]);
+    await Promise.race(STORED.map((name) => nextEvent(room, name)));
 }
 
 /** Waits until the client is disconnected for good, and returns the code of its error. */

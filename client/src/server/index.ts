@@ -14,6 +14,7 @@ export type {
   Message,
   Position,
   Problem,
+  ReactionSummary,
 } from "../protocol.js";
 export type { Changed, Published } from "../send-queue.js";
 export { SnugApiError } from "./error.js";

@@ -18,6 +18,9 @@ import type {
   Position,
   Presence,
   PublishCommand,
+  ReactCommand,
+  ReactionSummary,
+  Reactions,
   Signal,
   SignalCommand,
   SupersededChange,
@@ -48,6 +51,7 @@ export interface Place {
 export interface Author {
   user: string;
   connection?: string;
+  /** Public profile. */
   info?: JsonObject | undefined;
 }
 
@@ -62,7 +66,9 @@ export interface Refused {
 export type ChangeRequest = EditCommand | AppendCommand | DeleteCommand;
 
 type Replied<T> = T | Refused;
-type Entry = Message | Change | SupersededChange;
+type Entry = Message | Change | Reactions | SupersededChange;
+/** A part of a message that changes without regard to the others. */
+type Aspect = "content" | "reactions";
 
 /** The capability that each command needs. */
 const NEEDED: { [type in Command["type"]]?: Capability } = {
@@ -71,20 +77,31 @@ const NEEDED: { [type in Command["type"]]?: Capability } = {
   state: "presence",
   members: "presence",
   history: "history",
+  react: "react",
+  unreact: "react",
   kick: "moderate",
 };
 
 const LAST_MAX = 100;
 /** The most bytes of a message. */
 export const MESSAGE_BYTES_MAX = 65_536;
+/** The most names of reactions to a message. */
+const REACTIONS_MAX = 50;
+/** The most reactions of one user to a message. */
+const USER_REACTIONS_MAX = 10;
+/** The most bytes of a reaction's name. */
+const REACTION_BYTES_MAX = 64;
+/** The most users of a reaction that a summary lists, and of all reactions to a message. */
+const REACTION_USERS_MAX = 20;
+const SUMMARY_USERS_MAX = 100;
 
 /** Capabilities of a back end. */
 export const SERVER_CAPABILITIES: readonly Capability[] = ["edit_any", "delete_any"];
 
-/** Returns a change. Throws a `SnugError` if it was refused. */
-export function changeOf(replied: Replied<Change>): Change {
+/** Returns what was stored. Throws a `SnugError` if it was refused. */
+export function storedOf<T extends object>(replied: Replied<T>): T {
   if (!("error" in replied)) return replied;
-  const { error, message, version } = replied;
+  const { error, message, version } = replied as Refused;
   throw new SnugError(error, message, false, undefined, undefined, version);
 }
 
@@ -105,6 +122,8 @@ export class RoomModel {
   readonly #since = new Map<string, number>();
   /** Stored messages by user and key. */
   readonly #keys = new Map<string, Message | Change>();
+  /** Users with each reaction to a message, by its offset and the name. */
+  readonly #reactions = new Map<number, Map<string, Set<string>>>();
   #lastTime = 0;
 
   constructor(name: string) {
@@ -154,7 +173,7 @@ export class RoomModel {
       : canReplay && !resume && last > 0
         ? this.entries.slice(-Math.min(last, LAST_MAX))
         : [];
-    for (const entry of replayed) place.push({ type: "of" in entry ? "change" : "message", ...entry });
+    for (const entry of replayed) place.push({ type: typeOf(entry), ...entry });
     if (isNew) this.#announce({ joins: [this.#member(user)] }, place);
   }
 
@@ -186,7 +205,7 @@ export class RoomModel {
     { user, connection, info }: Author,
     { event, key, data }: Pick<PublishCommand, "event" | "key" | "data">,
     stored: (message: Message, isDuplicate: boolean) => void = () => {},
-  ): Message {
+  ): Replied<Message> {
     const earlier = this.#findKey(user, key);
     if (earlier) {
       stored(earlier as Message, true);
@@ -216,9 +235,8 @@ export class RoomModel {
       stored(earlier as Change, true);
       return earlier as Change;
     }
-    const index = this.entries.findIndex((entry) => entry.offset === of && !("of" in entry));
-    const message = this.entries[index] as Message | undefined;
-    if (!message) return { error: "not_found", message: "the room has no such message" };
+    const message = this.#find(of);
+    if (!message) return NO_MESSAGE;
     const needed = action === "delete" ? "delete" : "edit";
     const isGranted = can.includes(`${needed}_any`) || (message.user === user && can.includes(needed));
     if (!isGranted) return { error: "forbidden", message: `the token does not grant '${needed}_any'` };
@@ -244,10 +262,8 @@ export class RoomModel {
       return { error: "too_large", message: `a message has at most ${MESSAGE_BYTES_MAX} bytes` };
     }
     this.offset = place.offset;
-    this.entries[index] = changed;
-    this.entries = this.entries.map((entry) =>
-      "of" in entry && entry.of === of ? { offset: entry.offset, of } : entry,
-    );
+    this.#replace(changed, ["content", ...(action === "delete" ? (["reactions"] as const) : [])]);
+    if (action === "delete") this.#reactions.delete(of);
     // Clients that were away get the whole data.
     const { data: whole } = changed;
     this.entries.push(
@@ -257,6 +273,54 @@ export class RoomModel {
     stored(change, false);
     for (const receiver of this.#receiversOf(connection)) receiver.push({ type: "change", ...change });
     return change;
+  }
+
+  /**
+   * Puts a reaction on a message, or takes it back. Calls `stored` with the place of the message's reactions, then sends
+   * them. Returns the reactions, or the reason why this is refused.
+   */
+  react(
+    user: string,
+    { type, of, name }: Pick<ReactCommand, "type" | "of" | "name">,
+    stored: (place: { offset: number; time: number }, isDuplicate: boolean) => void = () => {},
+  ): Replied<Reactions> {
+    const message = this.#find(of);
+    if (!message || message.deleted) return NO_MESSAGE;
+    const usersByName = this.#reactions.get(of) ?? new Map<string, Set<string>>();
+    const users = usersByName.get(name) ?? new Set();
+    const isOn = type === "react";
+    const summary = copyOf<ReactionSummary>(message.reactions ?? {});
+    if (users.has(user) === isOn) {
+      const [last] = this.entries.filter((entry) => "summary" in entry && entry.of === of);
+      const offset = last?.offset ?? of;
+      stored({ offset, time: this.#time() }, true);
+      return { offset, of, summary };
+    }
+    if (isOn) {
+      const own = [...usersByName.values()].filter((others) => others.has(user)).length;
+      if (own >= USER_REACTIONS_MAX) {
+        return {
+          error: "too_large",
+          message: `a user has at most ${USER_REACTIONS_MAX} reactions to a message`,
+        };
+      }
+      if (!usersByName.has(name) && usersByName.size >= REACTIONS_MAX) {
+        return { error: "too_large", message: `a message has at most ${REACTIONS_MAX} different reactions` };
+      }
+      users.add(user);
+      usersByName.set(name, users);
+    } else {
+      users.delete(user);
+      if (users.size === 0) usersByName.delete(name);
+    }
+    this.#reactions.set(of, usersByName);
+    const place = this.#nextPlace();
+    const reactions = { offset: place.offset, of, summary: summaryOf(usersByName) };
+    this.#replace(applyChange(message, reactions), ["reactions"]);
+    this.entries.push(reactions);
+    stored(place, false);
+    for (const receiver of this.#receiversOf(undefined)) receiver.push({ type: "reactions", ...reactions });
+    return reactions;
   }
 
   /** Sends a signal to all other connections, or to those of the users in `to`. */
@@ -298,11 +362,18 @@ export class RoomModel {
     if (fault) return { error: "bad_command", message: fault };
     switch (type) {
       case "publish":
-        this.publish(place, command, ({ offset, time }, duplicate) => {
+      case "react":
+      case "unreact": {
+        const acknowledge = ({ offset, time }: { offset: number; time: number }, duplicate: boolean) => {
           if (command.id === undefined) return;
           place.push({ type: "ack", id: command.id, offset, time, ...(duplicate && { duplicate }) });
-        });
-        return undefined;
+        };
+        const stored =
+          type === "publish"
+            ? this.publish(place, command, acknowledge)
+            : this.react(place.user, command, acknowledge);
+        return "error" in stored ? stored : undefined;
+      }
       case "edit":
       case "append":
       case "delete": {
@@ -336,6 +407,19 @@ export class RoomModel {
     const range = newer.filter(({ offset }) => offset < (before ?? Number.POSITIVE_INFINITY));
     const messages = after === undefined ? range.slice(-limit) : range.slice(0, limit);
     return { epoch, messages, more: range.length > messages.length };
+  }
+
+  #find(offset: number): Message | undefined {
+    return this.messages.find((message) => message.offset === offset);
+  }
+
+  /** Replaces a message after a change, and leaves only the places of earlier changes of these aspects. */
+  #replace(changed: Message, aspects: readonly Aspect[]): void {
+    const { offset: of } = changed;
+    this.entries = this.entries.map((entry) => {
+      if (!("of" in entry)) return entry.offset === of ? changed : entry;
+      return entry.of === of && aspects.includes(aspectOf(entry)) ? { offset: entry.offset, of } : entry;
+    });
   }
 
   #time(): number {
@@ -397,6 +481,28 @@ export class RoomModel {
 
 /** Returns a copy without undefined fields. */
 const copyOf = <T>(value: object): T => JSON.parse(JSON.stringify(value));
+const NO_MESSAGE: Refused = { error: "not_found", message: "the room has no such message" };
+const aspectOf = (entry: Exclude<Entry, Message>): Aspect => {
+  if ("summary" in entry) return "reactions";
+  return "content";
+};
+/** Returns the type of the push with which an entry is replayed. */
+const typeOf = (entry: Entry) => {
+  if (!("of" in entry)) return "message";
+  return "summary" in entry ? "reactions" : "change";
+};
+
+/** Returns the reactions to a message, with as many users as a room lists. */
+function summaryOf(usersByName: ReadonlyMap<string, ReadonlySet<string>>): ReactionSummary {
+  let left = SUMMARY_USERS_MAX;
+  const tallies = [...usersByName].map(([name, users]) => {
+    const listed = [...users].slice(0, Math.min(left, REACTION_USERS_MAX));
+    left -= listed.length;
+    return [name, { count: users.size, users: listed }] as const;
+  });
+  return Object.fromEntries(tallies);
+}
+
 const textOf = (data: unknown) => (data as { text?: unknown } | null)?.text;
 
 /** Returns the fault of a command. The client makes none, so only the fields that an application fills are checked. */
@@ -405,8 +511,15 @@ function faultOf(command: Command): string | undefined {
   if (typeof type !== "string") return "'type' is missing";
   const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
   if ((type === "publish" || type === "signal") && command.data === undefined) return "'data' is missing";
-  const isChange = type === "edit" || type === "append" || type === "delete";
-  if (isChange && !Number.isSafeInteger(command.of)) return "'of' is missing";
+  const isOffset = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
+  const isReaction = type === "react" || type === "unreact";
+  const isChange = isReaction || type === "edit" || type === "append" || type === "delete";
+  if (isChange && !isOffset(command.of)) return "'of' is missing";
+  if (isReaction) {
+    const bytes = typeof command.name === "string" ? utf8(command.name).length : 0;
+    if (bytes < 1 || bytes > REACTION_BYTES_MAX)
+      return `'name' must be a string of 1 to ${REACTION_BYTES_MAX} bytes`;
+  }
   if (type === "edit" && command.data === undefined) return "'data' is missing";
   if (type === "append" && typeof command.text !== "string") return "'text' must be a string";
   if (type === "state" && !isObject(command.data)) return "'data' must be an object";

@@ -1,7 +1,7 @@
 // A member that a test controls, without a connection.
 
-import type { Change, Json, JsonObject, Message } from "../protocol.js";
-import { type ChangeRequest, changeOf, type Place, type RoomModel } from "./room-model.js";
+import type { Change, Json, JsonObject, Message, Reactions } from "../protocol.js";
+import { type ChangeRequest, type Place, type RoomModel, storedOf } from "./room-model.js";
 
 /** Another user in the room. Create one with `TestRoom.join`. */
 export class TestMember {
@@ -17,7 +17,7 @@ export class TestMember {
       connection,
       user,
       info,
-      can: ["presence", "edit", "delete"],
+      can: ["presence", "edit", "delete", "react"],
       presence: false,
       echo: false,
       push: ignore,
@@ -28,7 +28,7 @@ export class TestMember {
 
   /** Publishes a message, and returns it. */
   publish(data: unknown, { event, key }: { event?: string; key?: string } = {}): Message {
-    return this.#room.publish(this.#place, { data: data as Message["data"], event, key } as never);
+    return storedOf(this.#room.publish(this.#place, { data: data as Json, event, key } as never));
   }
 
   /** Replaces the data of an own message, and returns the change. `offset` is that of the message. */
@@ -44,6 +44,16 @@ export class TestMember {
   /** Deletes the data of an own message, and returns the change. */
   delete(offset: number, { reason }: { reason?: string } = {}): Change {
     return this.#change({ type: "delete", of: offset, ...(reason !== undefined && { reason }) });
+  }
+
+  /** Puts a reaction on a message, and returns all reactions to it. */
+  react(offset: number, name: string): Reactions {
+    return storedOf(this.#room.react(this.user, { type: "react", of: offset, name }));
+  }
+
+  /** Takes a reaction back, and returns all reactions to the message. */
+  unreact(offset: number, name: string): Reactions {
+    return storedOf(this.#room.react(this.user, { type: "unreact", of: offset, name }));
   }
 
   /** Sends a signal to all other connections, or to those of the users in `to`. */
@@ -62,6 +72,6 @@ export class TestMember {
   }
 
   #change(command: ChangeRequest): Change {
-    return changeOf(this.#room.change(this.#place, this.#place.can, command));
+    return storedOf(this.#room.change(this.#place, this.#place.can, command));
   }
 }

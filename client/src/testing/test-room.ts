@@ -1,7 +1,7 @@
 // A room as a test sees it.
 
 import type { Change, Json, JsonObject, Member, Message, Problem } from "../protocol.js";
-import { type ChangeRequest, changeOf, type RoomModel, SERVER_CAPABILITIES } from "./room-model.js";
+import { type ChangeRequest, type RoomModel, SERVER_CAPABILITIES, storedOf } from "./room-model.js";
 import { TestMember } from "./test-member.js";
 
 /** A message from your back end. */
@@ -67,7 +67,7 @@ export class TestRoom {
 
   /** Publishes a message as your back end does, and returns it. */
   publish({ user = "server", data, event, key }: TestMessage): Message {
-    return this.#model.publish({ user }, { data, event, key } as never);
+    return storedOf(this.#model.publish({ user }, { data, event, key } as never));
   }
 
   /** Replaces the data of a message as your back end does, and returns the change. */
@@ -117,6 +117,6 @@ export class TestRoom {
 
   #change(command: ChangeRequest, { user = "server", ifVersion }: TestChangeOptions): Change {
     const request = { ...command, ...(ifVersion !== undefined && { if_version: ifVersion }) };
-    return changeOf(this.#model.change({ user }, SERVER_CAPABILITIES, request));
+    return storedOf(this.#model.change({ user }, SERVER_CAPABILITIES, request));
   }
 }

@@ -31,6 +31,7 @@ const DEFAULT_CAPABILITIES: Capability[] = [
   "history",
   "edit",
   "delete",
+  "react",
 ];
 
 const encode = (value: object) => toBase64url(utf8(JSON.stringify(value)));
