@@ -11,6 +11,8 @@ import { MessageEditor } from "./MessageEditor";
 import { MessageText } from "./MessageText";
 import { memo } from "./memo";
 import { jsonPreview, messageText } from "./message-text";
+import { ReactionList } from "./ReactionList";
+import type { ReactionToggles } from "./reactions";
 import type { RoomSession } from "./room-session";
 import { strings } from "./strings";
 import { isEditing, type MessageChange, type MessageEdit } from "./timeline";
@@ -19,7 +21,7 @@ import { isEditing, type MessageChange, type MessageEdit } from "./timeline";
 const PREVIEW_LENGTH = 1500;
 
 /** The fields of a message that are shown. */
-type Shown = Pick<Message, "data" | "event" | "version" | "changed">;
+type Shown = Pick<Message, "data" | "event" | "version" | "changed" | "reactions">;
 
 interface Props {
   /** `offset` is set once the message is stored. */
@@ -42,6 +44,15 @@ interface Props {
   menu: MenuState;
   /** Opens the message's menu beside its button. */
   openMenu(rowKey: string, button: Element): void;
+  /** The user's toggles of the reactions on this page. */
+  toggles?: ReactionToggles | undefined;
+  /** The names of those who have reacted. None if there are no reactions. */
+  names?: ReadonlyMap<string, string> | undefined;
+  me?: string | undefined;
+  canReact?: boolean;
+  react?(offset: number, name: string, isOn: boolean): void;
+  /** Opens the picker of all emojis beside a button. */
+  pickReaction?(offset: number, button: Element): void;
   /** The send status of a pending message. */
   children?: ComponentChildren;
 }
@@ -55,7 +66,19 @@ export type MenuState = "none" | "closed" | "open";
  */
 export const MessageItem = memo((props: Props) => {
   const { message, name, rowKey, isExpanded, expand, isGroupStart, isTabStop, isOwn, children } = props;
-  const { change, session, onEdited, menu, openMenu } = props;
+  const {
+    change,
+    session,
+    onEdited,
+    menu,
+    openMenu,
+    toggles,
+    names,
+    me,
+    canReact = false,
+    react,
+    pickReaction,
+  } = props;
   const { user, time, offset } = message;
   const isEdited = isEditing(change);
   const isUnsent = offset === undefined;
@@ -100,6 +123,14 @@ export const MessageItem = memo((props: Props) => {
           />
         )}
       </div>
+      {names && offset !== undefined && (
+        <ReactionList
+          summary={message.reactions}
+          {...{ toggles, user: me, names, canReact, isTabStop }}
+          react={(reaction, isOn) => react?.(offset, reaction, isOn)}
+          pick={(button) => pickReaction?.(offset, button)}
+        />
+      )}
       {children}
     </div>
   );

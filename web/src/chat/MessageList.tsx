@@ -34,7 +34,7 @@ interface Props {
 }
 
 export function MessageList({ room, state, session, conversation, field }: Props) {
-  const { timeline, changes, newSince, historyStatus, user, names, status } = state;
+  const { timeline, changes, toggles, newSince, historyStatus, user, names, status } = state;
   const log = useRef<HTMLDivElement>(null);
   const list = useRef<VirtualizerHandle>(null);
   const top = useRef<HTMLDivElement>(null);
@@ -93,12 +93,14 @@ export function MessageList({ room, state, session, conversation, field }: Props
     [anchor],
   );
   const actions = useMessageActions(state, session);
-  const { actionsOf, runAction } = actions;
+  const { actionsOf, runAction, canReactTo, react, pickReaction } = actions;
   const [menu, setMenu] = useState<{ key: string; button: Element }>();
   const openMenu = useCallback((key: string, button: Element) => setMenu({ key, button }), []);
   const menuRow = rows.find(({ key }) => key === menu?.key);
   const hasMenu = (row: Row) =>
-    row.kind === "stored" && !isEditing(changes.get(row.message.offset)) && actionsOf(row.message).length > 0;
+    row.kind === "stored" &&
+    !isEditing(changes.get(row.message.offset)) &&
+    (actionsOf(row.message).length > 0 || canReactTo(row.message));
 
   const focus = useMessageFocus({ log, list, field, rows, hasMenu, session });
   const { tabStop, onEdited } = focus;
@@ -196,8 +198,18 @@ export function MessageList({ room, state, session, conversation, field }: Props
                 const menuState = !hasMenu(row) ? "none" : key === menu?.key ? "open" : "closed";
                 const { offset } = message;
                 const change = changes.get(offset);
+                const hasReactions = message.reactions !== undefined || toggles.has(offset);
                 return (
-                  <MessageItem key={key} {...shared} {...{ message, name, isOwn, change }} menu={menuState}>
+                  <MessageItem
+                    key={key}
+                    {...shared}
+                    {...{ message, name, isOwn, change, react, pickReaction }}
+                    me={user}
+                    menu={menuState}
+                    toggles={toggles.get(offset)}
+                    names={hasReactions ? names : undefined}
+                    canReact={canReactTo(message)}
+                  >
                     {change && !isEditing(change) && (
                       <ChangeStatus {...{ offset, change, session }} status={status.status} />
                     )}
@@ -244,6 +256,7 @@ export function MessageList({ room, state, session, conversation, field }: Props
       {menu && menuRow?.kind === "stored" && (
         <MessageMenu
           actions={actionsOf(menuRow.message)}
+          reactions={actions.reactionsOf(menuRow.message, menu.button)}
           button={menu.button}
           run={(action) => runAction(action, menuRow.message)}
           close={() => setMenu(undefined)}

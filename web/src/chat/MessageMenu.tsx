@@ -3,14 +3,26 @@
 import { useEffect, useRef } from "preact/hooks";
 import { AnchoredDialog } from "./AnchoredDialog";
 import type { MessageAction } from "./message-actions";
+import { QUICK_REACTIONS } from "./reactions";
 import { strings } from "./strings";
 
 interface Props {
   actions: readonly MessageAction[];
+  /** None if the user cannot react to the message. */
+  reactions: ReactionMenu | undefined;
   /** The button that opened it. */
   button: Element;
   run(action: MessageAction): void;
   close(): void;
+}
+
+/** The reactions that the menu offers. */
+export interface ReactionMenu {
+  /** Those of the user. */
+  own: ReadonlySet<string>;
+  react(name: string, isOn: boolean): void;
+  /** Opens the picker of all emojis. */
+  pick(): void;
 }
 
 export function MessageMenu({ button, close, ...items }: Props) {
@@ -21,7 +33,7 @@ export function MessageMenu({ button, close, ...items }: Props) {
   );
 }
 
-function Items({ actions, run }: Pick<Props, "actions" | "run">) {
+function Items({ actions, reactions, run }: Pick<Props, "actions" | "reactions" | "run">) {
   const menu = useRef<HTMLDivElement>(null);
   // The dialog's effect, which opens it, follows this one.
   useEffect(() => queueMicrotask(() => menu.current?.querySelector("button")?.focus()), []);
@@ -38,13 +50,44 @@ function Items({ actions, run }: Pick<Props, "actions" | "run">) {
       aria-label={strings.messageActions}
       onKeyDown={(event) => {
         const buttons: EventTarget[] = [...(menu.current?.querySelectorAll("button") ?? [])];
+        const inRow = menu.current?.querySelectorAll(".quick-reactions button").length ?? 0;
         const at = event.target ? buttons.indexOf(event.target) : -1;
-        const next = nextItem(event.key, at, buttons.length);
+        const next = nextItem(event.key, at, buttons.length, inRow);
         if (next === undefined) return;
         event.preventDefault();
         (buttons[next] as HTMLElement).focus();
       }}
     >
+      {reactions && (
+        // biome-ignore lint/a11y/useSemanticElements: a fieldset is not part of a menu
+        <div class="quick-reactions" role="group" aria-label={strings.react}>
+          {QUICK_REACTIONS.map((name) => {
+            const isOwn = reactions.own.has(name);
+            return (
+              <button
+                key={name}
+                type="button"
+                role="menuitemcheckbox"
+                aria-checked={isOwn}
+                tabIndex={-1}
+                onClick={({ currentTarget }) => choose(currentTarget, () => reactions.react(name, !isOwn))}
+              >
+                {name}
+              </button>
+            );
+          })}
+          <button
+            type="button"
+            role="menuitem"
+            class="more-reactions"
+            aria-label={strings.moreReactions}
+            tabIndex={-1}
+            onClick={({ currentTarget }) => choose(currentTarget, reactions.pick)}
+          >
+            +
+          </button>
+        </div>
+      )}
       {actions.map((action) => (
         <button
           key={action.id}
@@ -61,13 +104,19 @@ function Items({ actions, run }: Pick<Props, "actions" | "run">) {
   );
 }
 
-/** Returns the index of the item that a key leads to. */
-function nextItem(key: string, at: number, count: number): number | undefined {
+/** Returns the index of the item that a key leads to. The first `inRow` of the `count` items are in one row. */
+function nextItem(key: string, at: number, count: number, inRow: number): number | undefined {
+  const isInRow = at < inRow;
   switch (key) {
     case "ArrowDown":
-      return (at + 1) % count;
+      return isInRow ? inRow % count : (at + 1) % count;
     case "ArrowUp":
-      return at <= 0 ? count - 1 : at - 1;
+      if (isInRow) return count - 1;
+      return at === inRow ? (inRow > 0 ? 0 : count - 1) : at - 1;
+    case "ArrowRight":
+      return isInRow ? (at + 1) % inRow : undefined;
+    case "ArrowLeft":
+      return isInRow ? (at + inRow - 1) % inRow : undefined;
     case "Home":
       return 0;
     case "End":

@@ -43,3 +43,6 @@ export const failureText = ({ code, message }: SendFailure) =>
 
 export const changeFailureText = (failure: SendFailure) =>
   textFor(strings.changeErrors, failure.code) ?? failureText(failure);
+
+export const reactionFailureText = (failure: SendFailure) =>
+  textFor(strings.reactionErrors, failure.code) ?? changeFailureText(failure);

@@ -1,8 +1,9 @@
 // The messages of a room: those that arrive, older ones in pages, and the user's own until they are stored.
 
-import { applyChange, type Change, type Message, type Room, SnugError } from "snug-client";
+import { applyChange, type Message, type Room, SnugError } from "snug-client";
 import { Observable } from "./observable";
 import {
+  type AnyChange,
   emptyTimeline,
   type SendFailure,
   type Timeline,
@@ -40,7 +41,7 @@ export class Conversation extends Observable<ConversationState> {
   readonly #room: Room;
   readonly #track: Track;
   /** Changes since a page was requested, which it may not contain. */
-  #changes: Change[] = [];
+  #changes: AnyChange[] = [];
   /** Incremented when the history is restarted. Pages requested before are discarded. */
   #generation = 0;
 
@@ -75,7 +76,7 @@ export class Conversation extends Observable<ConversationState> {
   }
 
   /** Applies a change that has arrived, or one of the user's own that is stored. */
-  apply(change: Change): void {
+  apply(change: AnyChange): void {
     if (this.state.historyStatus === "loading") this.#changes.push(change);
     this.update({ timeline: withChange(this.state.timeline, change) });
   }

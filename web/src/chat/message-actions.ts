@@ -63,3 +63,7 @@ export const actionsFor = (message: StoredMessage, context: ActionContext): Mess
 export function canEdit({ user: author, data }: StoredMessage, { user, can, isEnded }: UserContext): boolean {
   return !isEnded && author === user && can.has("edit") && messageText(data) !== undefined;
 }
+
+/** Returns true if the user can react to a message. */
+export const canReact = ({ deleted }: StoredMessage, { can, isEnded }: UserContext): boolean =>
+  !isEnded && !deleted && can.has("react");

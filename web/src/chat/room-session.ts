@@ -19,6 +19,7 @@ import { Conversation, type ConversationState, toSendFailure } from "./conversat
 import { canEdit } from "./message-actions";
 import { messageText } from "./message-text";
 import { Observable } from "./observable";
+import type { ReactionToggle, ReactionToggles } from "./reactions";
 import { savedReadOffset } from "./scroll-anchor";
 import {
   type Identity,
@@ -30,7 +31,14 @@ import {
   saveSeen,
   tokenProvider,
 } from "./tab-state";
-import { emptyTimeline, isEditing, type MessageChange, type StoredMessage } from "./timeline";
+import {
+  type AnyChange,
+  emptyTimeline,
+  isEditing,
+  type MessageChange,
+  type SendFailure,
+  type StoredMessage,
+} from "./timeline";
 
 export interface RoomState extends ConversationState {
   status: StatusChange;
@@ -46,6 +54,8 @@ export interface RoomState extends ConversationState {
   names: ReadonlyMap<string, string>;
   /** The user's changes of messages that are not stored yet, by offset. */
   changes: ReadonlyMap<number, MessageChange>;
+  /** The reactions that the user has toggled on this page, by offset. */
+  toggles: ReadonlyMap<number, ReactionToggles>;
   /** True if messages were missed that the client cannot replay. */
   hasGap: boolean;
   /** Ids of the other users who are typing. */
@@ -67,6 +77,7 @@ const INITIAL: RoomState = {
   names: new Map(),
   timeline: emptyTimeline,
   changes: new Map(),
+  toggles: new Map(),
   historyStatus: "loading",
   hasGap: false,
   typing: new Set(),
@@ -123,6 +134,7 @@ export class RoomSession extends Observable<RoomState> {
     room.on("members", (members) => this.#onMembers(members));
     room.on("message", (message) => this.#onMessage(message));
     room.on("change", (change) => this.#onChange(change));
+    room.on("reactions", (reactions) => this.#onAnyChange(reactions));
     room.on("typing", (typing) => this.update({ typing }));
     room.on("signal", ({ user }) => this.#markActive(user));
     room.on("gap", ({ from, to }) => {
@@ -236,6 +248,29 @@ export class RoomSession extends Observable<RoomState> {
     this.#track(deleting);
   }
 
+  /** Puts a reaction on a message, or takes it back. Returns the reason if that fails. */
+  async react(offset: number, name: string, isOn: boolean): Promise<SendFailure | undefined> {
+    const before = this.state.toggles.get(offset)?.get(name);
+    const toggle = { isOn, isPending: true };
+    this.#setToggle(offset, name, toggle);
+    const reacting = isOn ? this.#room.react(offset, name) : this.#room.unreact(offset, name);
+    this.#track(reacting.catch(() => {}));
+    let failure: SendFailure | undefined;
+    try {
+      await reacting;
+    } catch (error) {
+      failure = toSendFailure(error);
+    }
+    // The user may have toggled it again.
+    if (this.state.toggles.get(offset)?.get(name) === toggle)
+      this.#setToggle(
+        offset,
+        name,
+        failure ? before && { ...before, isPending: false } : { isOn, isPending: false },
+      );
+    return failure;
+  }
+
   /** Forgets a change that is not saved, or has failed. */
   discardChange(offset: number): void {
     this.#setChange(offset, undefined);
@@ -338,13 +373,17 @@ export class RoomSession extends Observable<RoomState> {
   }
 
   #onChange(change: Change): void {
+    this.#onAnyChange(change);
+    const edit = this.#changeOf(change.of);
+    if (change.action === "delete" && isEditing(edit))
+      this.#setChange(change.of, { ...edit, failure: { code: "not_found", message: "" } });
+  }
+
+  #onAnyChange(change: AnyChange): void {
     this.#incoming = this.#incoming.map((message) => applyChange(message, change));
     this.#applyChange(change);
     this.#ownUnseen++;
     this.#countUnread();
-    const edit = this.#changeOf(change.of);
-    if (change.action === "delete" && isEditing(edit))
-      this.#setChange(change.of, { ...edit, failure: { code: "not_found", message: "" } });
   }
 
   /** Shows a change of the user's own that is stored. Users without `receive` do not receive it. */
@@ -358,7 +397,7 @@ export class RoomSession extends Observable<RoomState> {
     return this.state.changes.get(offset);
   }
 
-  #applyChange(change: Change): void {
+  #applyChange(change: AnyChange): void {
     if (this.#isOpen) this.messages.apply(change);
   }
 
@@ -367,6 +406,13 @@ export class RoomSession extends Observable<RoomState> {
     if (change) changes.set(offset, change);
     else changes.delete(offset);
     this.update({ changes });
+  }
+
+  #setToggle(offset: number, name: string, toggle: ReactionToggle | undefined): void {
+    const ofMessage = new Map(this.state.toggles.get(offset));
+    if (toggle) ofMessage.set(name, toggle);
+    else ofMessage.delete(name);
+    this.update({ toggles: new Map(this.state.toggles).set(offset, ofMessage) });
   }
 
   /** Lets leaving wait for a command in flight. */

@@ -76,6 +76,21 @@ export const strings = localized({
     notDeletedBecause: (why: string) => `Not deleted: ${why}`,
     deleted: (count: number) => (count === 1 ? "Message deleted" : `${count} messages deleted`),
 
+    react: "React",
+    reactions: "Reactions",
+    youFirst: "You",
+    otherUsers: (count: number) => (count === 1 ? "1 other" : `${count} others`),
+    someUsers: (count: number) => (count === 1 ? "1 person" : `${count} people`),
+    reactedWith: (who: string, name: string) => `${who} reacted with ${name}`,
+    addReaction: "Add reaction",
+    moreReactions: "More reactions",
+    chooseReaction: "Choose a reaction",
+    emojis: "Emojis",
+    searchEmojis: "Search emojis",
+    noEmojis: "No emoji found",
+    emojisFailed: "Couldn't load the emojis. Check your connection, or reload the page.",
+    notReacted: (why: string) => `Couldn't react: ${why}`,
+
     message: "Message",
     messagePlaceholder: (room: string) => `Message ${room}`,
     send: "Send",
@@ -139,6 +154,13 @@ export const strings = localized({
       rate_limited: "you're sending too fast",
       internal: "server error",
       bad_json: "it contains characters that can't be sent",
+    },
+    /** By error code: why a reaction was not stored. Otherwise, the texts of `changeErrors` apply. */
+    reactionErrors: {
+      too_large: "there are too many reactions to this message",
+      unknown: "the connection was lost",
+      outcome_unknown: "the connection was lost",
+      queue_full: "too many changes are waiting to be sent",
     },
     /** By error code: why a message was not changed. Otherwise, the texts of `sendErrors` apply. */
     changeErrors: {
@@ -224,6 +246,21 @@ export const strings = localized({
     notDeletedBecause: (why) => `删除失败：${why}`,
     deleted: (count) => (count === 1 ? "消息已删除" : `${count} 条消息已删除`),
 
+    react: "回应",
+    reactions: "表情回应",
+    youFirst: "你",
+    otherUsers: (count) => `另外 ${count} 人`,
+    someUsers: (count) => `${count} 人`,
+    reactedWith: (who, name) => `${who}回应了 ${name}`,
+    addReaction: "添加回应",
+    moreReactions: "更多表情",
+    chooseReaction: "选择表情",
+    emojis: "表情",
+    searchEmojis: "搜索表情",
+    noEmojis: "没有找到表情",
+    emojisFailed: "表情加载失败，请检查网络或刷新页面。",
+    notReacted: (why) => `回应失败：${why}`,
+
     message: "消息",
     messagePlaceholder: (room) => `发送消息到 ${room}`,
     send: "发送",
@@ -284,6 +321,12 @@ export const strings = localized({
       rate_limited: "发送过于频繁",
       internal: "服务器出错",
       bad_json: "包含无法发送的字符",
+    },
+    reactionErrors: {
+      too_large: "此消息的表情回应过多",
+      unknown: "连接中断",
+      outcome_unknown: "连接中断",
+      queue_full: "待发送的更改过多",
     },
     changeErrors: {
       conflict: "此消息已被更改",

@@ -1,12 +1,15 @@
 // The message list's data: pages of history, received messages and pending messages. Independent of the DOM.
 
-import { applyChange, type Change, type Message } from "snug-client";
+import { applyChange, type Change, type Message, type Reactions } from "snug-client";
 
 /** A message that the room has stored. */
 export type StoredMessage = Message & {
   /** Its idempotency key, if this tab published it. */
   readonly key?: string;
 };
+
+/** A change of a stored message, or of the reactions to it. */
+export type AnyChange = Change | Reactions;
 
 /** A message of the current user that is not stored yet. */
 export interface PendingMessage {
@@ -84,7 +87,7 @@ export function withStored(timeline: Timeline, messages: readonly StoredMessage[
 }
 
 /** Applies a change to the message that it is for, if that is shown. */
-export function withChange(timeline: Timeline, change: Change): Timeline {
+export function withChange(timeline: Timeline, change: AnyChange): Timeline {
   const stored = timeline.stored.map((message) => {
     const { key } = message;
     const changed = applyChange(message, change);
