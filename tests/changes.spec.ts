@@ -1,4 +1,4 @@
-// Edits, appends, deletions and reactions with real storage. The core's tests have the rules.
+// Edits, appends, deletions, reactions and threads with real storage. The core's tests have the rules.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -179,4 +179,30 @@ it("reactions are stored with their message, also after hibernation and a restar
     expect(messages[1]).not.toHaveProperty("reactions");
   }
   expect(await liveRows(storage)).not.toContain("gone");
+});
+
+it("a thread is read as it is now, also after hibernation", async () => {
+  const [storage, room] = [await newStorage(), newRoom()];
+  await using worker = await startWorker({}, storage);
+  const ann = await connect(worker, room);
+  const bob = await connect(worker, room, { user: "bob" });
+  await ann.request({ type: "publish", data: "root" });
+  await bob.request({ type: "publish", data: "first", re: 1 });
+  expect(await ann.next("change")).toMatchObject({ of: 1, action: "replies", replies: 1, last_reply: 2 });
+  await worker.hibernate(room);
+  await ann.request({ type: "publish", data: "second", re: 2 });
+  await ann.request({ type: "edit", of: 4, data: "second, changed" });
+  await bob.request({ type: "delete", of: 2 });
+  await worker.hibernate(room);
+  const { messages, more } = await ann.request({ type: "history", re: 1 });
+  expect(more).toBe(false);
+  expect(messages).toMatchObject([
+    { offset: 2, re: 1, deleted: true },
+    { offset: 4, re: 1, data: "second, changed", version: 2 },
+  ]);
+  const all = await ann.request({ type: "history" });
+  expect(all.messages[0]).toMatchObject({ data: "root", replies: 1, last_reply: 4 });
+  const headers = { Authorization: `Bearer ${await token({ rooms: { "*": ["history"] } })}` };
+  const { body } = await httpRequest(`${worker.origin}/v1/rooms/${room}/messages?re=1&limit=1`, headers);
+  expect(JSON.parse(body)).toMatchObject({ messages: [{ offset: 4 }], more: true });
 });

@@ -52,7 +52,12 @@ it("after a restart, a member can return within the grace period without an anno
   expect(await ann.drain()).toEqual([]);
 });
 
+const TO_VERSION_13 = `
+  DROP TABLE replies;
+  UPDATE meta SET value = '13' WHERE key = 'schema';
+`;
 const TO_VERSION_12 = `
+  ${TO_VERSION_13}
   DROP TABLE reactions;
   UPDATE meta SET value = '12' WHERE key = 'schema';
 `;
@@ -127,6 +132,7 @@ const TO_VERSION_1 = `
 `;
 
 it.each([
+  { version: 13, sql: TO_VERSION_13 },
   { version: 12, sql: TO_VERSION_12 },
   { version: 11, sql: TO_VERSION_11 },
   { version: 10, sql: TO_VERSION_10 },
@@ -161,6 +167,7 @@ it.each([
   expect(await ann.request({ type: "edit", of: 4, data: "new" })).toMatchObject({ offset: 5, version: 2 });
   expect((await ann.request({ type: "history" })).messages.at(-1)).toMatchObject({ data: "new" });
   expect(await ann.request({ type: "react", of: 4, name: "👍" })).toMatchObject({ offset: 6 });
+  expect(await ann.request({ type: "publish", re: 4, data: "reply" })).toMatchObject({ offset: 7 });
 });
 
 it("changes stored with schema version 11 can be read", async () => {

@@ -50,6 +50,8 @@ export interface Message<Data = Json> {
   /** Public profile of the author at that time. Missing if there is none. */
   info?: JsonObject;
   event?: string;
+  /** Offset of the first message of the thread. Missing if the message is not a reply. */
+  re?: number;
   /** Idempotency key of the publish. Only in copies of own messages that are not replayed. */
   key?: string;
   /** Version, if the message was changed. A message begins at version 1. */
@@ -60,6 +62,10 @@ export interface Message<Data = Json> {
   deleted?: true;
   /** Reactions to the message, by name. Missing if there are none. */
   reactions?: ReactionSummary;
+  /** Number of replies. Missing if there are none. */
+  replies?: number;
+  /** Offset of the newest reply. */
+  last_reply?: number;
   data: Data;
 }
 
@@ -71,6 +77,18 @@ export interface ReactionSummary {
     /** Users, but not all of them if there are many. */
     users: string[];
   };
+}
+
+/** The number of replies to a message, after it has changed. It has an offset of its own. */
+export interface RepliesChange {
+  offset: number;
+  time: number;
+  /** Offset of the message. */
+  of: number;
+  action: "replies";
+  replies: number;
+  /** Offset of the newest reply. */
+  last_reply: number;
 }
 
 /** The reactions to a message, after some were added or taken back. They have an offset of their own. */
@@ -120,6 +138,8 @@ export interface PublishCommand {
   id?: CommandId;
   event?: string;
   key?: string;
+  /** Offset of the message to which it is a reply. */
+  re?: number;
   data: Json;
 }
 
@@ -190,6 +210,8 @@ export interface HistoryCommand {
   after?: number;
   before?: number;
   limit?: number;
+  /** Reads only the replies to the message with this offset. */
+  re?: number;
 }
 
 /** Replaces the token of the connection. */
@@ -258,7 +280,7 @@ export interface MessagePush extends Message {
 }
 
 /** A change of a message, as pushed to members. */
-export type ChangePush = { type: "change" } & (Change | SupersededChange);
+export type ChangePush = { type: "change" } & (Change | RepliesChange | SupersededChange);
 
 /** The reactions to a message, as pushed to members. */
 export interface ReactionsPush extends Reactions {
@@ -365,7 +387,7 @@ export interface HistoryReply {
   id?: CommandId;
   epoch: string;
   /** Messages, and changes and reactions, in the order of offsets. Only messages have no `of`. */
-  messages: (Message | Change | Reactions | SupersededChange)[];
+  messages: (Message | Change | RepliesChange | Reactions | SupersededChange)[];
   more: boolean;
 }
 

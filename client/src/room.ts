@@ -18,6 +18,7 @@ import type {
   Push,
   Reactions,
   ReactionsPush,
+  RepliesChange,
   Welcome,
 } from "./protocol.js";
 import { type JoinParameters, socketUrl } from "./refusal-probe.js";
@@ -47,6 +48,8 @@ export interface RoomEvents<Types extends RoomTypes = RoomTypes> {
   change: ChangeOf<Types>;
   /** All reactions to a message, after some were added or taken back; in the same order. */
   reactions: Reactions;
+  /** The number of replies to a message, after it has changed; in the same order. */
+  replies: RepliesChange;
   /** A signal: a message that is not stored. */
   signal: SignalOf<Types>;
   /** The users who are typing, after a change. */
@@ -510,6 +513,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     if (place === "missing")
       return this.#transport.lose(new SnugError("missing_message", "A message is missing", true));
     if (message.type === "reactions") this.emit("reactions", message);
+    else if ("action" in message && message.action === "replies") this.emit("replies", message);
     // A change without an action was replaced by a later one.
     else if (message.type === "message" || "action" in message) {
       const key = this.#queue.onMessage(message);

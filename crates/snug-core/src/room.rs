@@ -32,6 +32,7 @@ mod roster;
 pub(crate) mod slow_consumers;
 pub mod subscription;
 mod sweep;
+mod threads;
 mod timers;
 pub mod user_entries;
 mod user_rates;

@@ -30,7 +30,7 @@ use snug_core::{
     protocol::{
         change::{ActionKind, Change, ChangeAction},
         command::{Command, CommandId},
-        page::{PageRequest, PageStart},
+        page::{PageRequest, PageStart, ThreadRequest},
         push::{
             self, ConnectionLimits, Hello, Member, Message, PING, PONG, PresenceChange, Push,
             StateChange, Stored, Welcome, WelcomeToConnection, reply_line, with_room,
@@ -154,7 +154,26 @@ fn commands() -> Named<(Option<CommandId>, Command<'static>)> {
                 data: raw(r#"{"text":"你好 👋"}"#),
                 event: Some("chat".into()),
                 key: Some("d1f0c2".into()),
+                re: None,
             },
+        ),
+        (
+            "command_publish_reply",
+            number(22),
+            Command::Publish {
+                data: raw(r#"{"text":"How are you?"}"#),
+                event: None,
+                key: None,
+                re: Some(Offset(41)),
+            },
+        ),
+        (
+            "command_history_thread",
+            number(23),
+            Command::Thread(ThreadRequest {
+                root: Offset(41),
+                page: PageRequest::read(None, None, Some(20)).unwrap(),
+            }),
         ),
         (
             "command_edit",
@@ -333,6 +352,7 @@ fn sent() -> Named<String> {
             connection: Some(ANN_DESKTOP),
             info: Some(raw(r##"{"name":"Ann","color":"#c0392b"}"##)),
             event: Some("chat"),
+            re: None,
             key,
             data: raw(r#"{"text":"你好 👋"}"#),
         })
@@ -435,6 +455,35 @@ fn sent() -> Named<String> {
         (
             "push_message_reactions",
             now(42, 61, &reactions(61, 42, "👋", &["ann"]), hi),
+        ),
+        (
+            "push_message_reply",
+            Push::Message(Message {
+                offset: Offset(63),
+                time: changed_at,
+                user: &user("bob"),
+                connection: Some(BOB),
+                info: Some(raw(r#"{"name":"小博"}"#)),
+                event: None,
+                re: Some(Offset(41)),
+                key: None,
+                data: raw(r#"{"text":"How are you?"}"#),
+            })
+            .to_line(),
+        ),
+        (
+            "push_change_replies",
+            Push::Replies(push::Replies {
+                offset: Offset(64),
+                time: changed_at,
+                of: Offset(41),
+                action: push::Replies::ACTION,
+                count: push::ReplyCount {
+                    replies: 4,
+                    last_reply: Offset(63),
+                },
+            })
+            .to_line(),
         ),
         ("push_change", edit),
         ("push_change_append", Push::Change(append).to_line()),
@@ -566,6 +615,7 @@ fn sent() -> Named<String> {
                     connection: None,
                     info: None,
                     event: None,
+                    re: None,
                     key: None,
                     data: raw(r#"{"text":"hi"}"#),
                 })
@@ -709,6 +759,7 @@ fn hook_request() -> publish_hook::HookRequest {
         connection,
         of: None,
         action: None,
+        re: None,
         event,
         data: Cow::Borrowed(raw(data)),
         bytes_max: 65_536,

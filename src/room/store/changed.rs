@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use snug_core::{
     Epoch, Offset, UserId,
     backend::webhook::{dead_without_content, without_contents},
+    protocol::page::PageStart,
     storage::{
         batch::Wanted,
         changed::{Aspect, ChangeWrite, ChangedMessage, ChangedRows, UserReaction},
@@ -25,7 +26,7 @@ impl Database {
     /// Returns true if anything is left of messages besides their rows.
     pub(super) fn has_remains(&self) -> Result<bool> {
         let one = self.rows(
-            "SELECT 1 FROM changed_messages UNION ALL SELECT 1 FROM reactions LIMIT 1",
+            "SELECT 1 FROM changed_messages UNION ALL SELECT 1 FROM reactions UNION ALL SELECT 1 FROM replies LIMIT 1",
             [],
         )?;
         Ok(!one.is_empty())
@@ -80,6 +81,12 @@ impl Database {
                 }
                 self.end_reactions(*message)
             }
+            ChangedRows::Replies(added) => added.iter().try_for_each(|reply| {
+                self.run(
+                    "INSERT INTO replies (root, reply) VALUES (?, ?)",
+                    [number(message.0), number(reply.0)],
+                )
+            }),
             ChangedRows::Reactions(toggled) => {
                 (toggled.iter()).try_for_each(|one| self.write_reaction(*message, one))
             }
@@ -108,6 +115,31 @@ impl Database {
             "DELETE FROM changed_messages WHERE message = ? AND aspect = ?",
             [message, JsValue::from_str(Aspect::Reactions.name())],
         )
+    }
+
+    /// Reads the offsets of some replies to a message.
+    pub(super) fn replies_to(
+        &self,
+        root: Offset,
+        from: PageStart,
+        limit: u32,
+    ) -> Result<Vec<Offset>> {
+        let (query, offset) = match from {
+            PageStart::After(offset) => (
+                "SELECT reply FROM replies WHERE root = ? AND reply > ? ORDER BY reply LIMIT ?",
+                offset,
+            ),
+            PageStart::Before(offset) => (
+                "SELECT reply FROM replies WHERE root = ? AND reply < ? ORDER BY reply DESC LIMIT ?",
+                offset,
+            ),
+        };
+        let rows = self.rows(query, [root.0, offset.0, u64::from(limit)].map(number))?;
+        let replies = rows.into_iter().map(|row| {
+            let [reply] = columns(row)?;
+            integer(reply).map(Offset)
+        });
+        replies.collect()
     }
 
     /// Reads the names of a user's reactions to a message.

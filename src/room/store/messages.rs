@@ -150,6 +150,12 @@ impl Database {
             )",
             [lowest_kept, REACTION_ROWS_MAX].map(number),
         )?;
+        self.run(
+            "DELETE FROM replies WHERE (root, reply) IN (
+                SELECT root, reply FROM replies WHERE root < ? ORDER BY root LIMIT ?
+            )",
+            [lowest_kept, TRIM_ROWS_MAX].map(number),
+        )?;
         self.oldest_messages(oldest)
     }
 

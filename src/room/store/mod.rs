@@ -13,6 +13,7 @@ use snug_core::{
     UserId,
     backend::webhook::{Delivery, EventState, OldestRow, OutgoingEvent},
     link::links::StoredLink,
+    protocol::page::PageStart,
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     storage::{
         batch::{Batch, Page, Wanted},
@@ -98,6 +99,10 @@ impl snug_core::Store for Store {
 
     fn changed_messages(&mut self, wanted: &Wanted) -> Outcome<Vec<ChangedMessage>> {
         logged("changes", self.database.changed_messages(wanted))
+    }
+
+    fn replies_to(&mut self, root: Offset, from: PageStart, limit: u32) -> Outcome<Vec<Offset>> {
+        logged("replies", self.database.replies_to(root, from, limit))
     }
 
     fn reactions_of(&mut self, user: &UserId, message: Offset) -> Outcome<Vec<String>> {

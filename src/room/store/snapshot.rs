@@ -40,6 +40,7 @@ impl Database {
                 "messages",
                 "changed_messages",
                 "reactions",
+                "replies",
                 "absences",
                 "bans",
                 "ended_tokens",

@@ -74,7 +74,7 @@ impl<'a> Operations<'a> {
     /// Makes one call to both stores, and compares the results and what the stores hold.
     pub fn run_next(&mut self) -> Outcome {
         self.now = self.now.plus_ms(self.random.up_to(40_000));
-        match self.random.up_to(21) {
+        match self.random.up_to(22) {
             0..=4 => self.append()?,
             5..=6 => self.fill_page()?,
             7 => self.read_keys()?,
@@ -90,6 +90,7 @@ impl<'a> Operations<'a> {
             18 => self.change_member()?,
             19 => self.read_changed()?,
             20 => self.read_reactions()?,
+            21 => self.read_replies()?,
             _ if self.random.one_in(4) => self.erase()?,
             _ => self.reopen()?,
         }
@@ -216,6 +217,7 @@ impl<'a> Operations<'a> {
         match self.random.up_to(3) {
             _ if is_deletion => {}
             0 => return Some(self.some_reactions(Offset(of), offset)),
+            1 => return Some(Self::some_replies(Offset(of), offset)),
             _ => {}
         }
         let is_deletion = is_deletion || self.random.one_in(3);
@@ -289,6 +291,23 @@ impl<'a> Operations<'a> {
             "users_with",
             &self.sqlite.users_with(&name, message, limit),
             &self.memory.users_with(&name, message, limit),
+        )
+    }
+
+    /// Reads the replies to a random message.
+    fn read_replies(&mut self) -> Outcome {
+        self.count("replies_to");
+        let newest = self.memory.newest().0;
+        let (root, offset) = (self.random.up_to(newest), self.random.up_to(newest));
+        let from = match self.random.one_in(2) {
+            true => PageStart::After(Offset(offset)),
+            false => PageStart::Before(Offset(offset)),
+        };
+        let limit = 1 + self.random.up_to(3) as u32;
+        compare(
+            "replies_to",
+            &self.sqlite.replies_to(Offset(root), from, limit),
+            &self.memory.replies_to(Offset(root), from, limit),
         )
     }
 
@@ -634,6 +653,23 @@ impl<'a> Operations<'a> {
         KeyFloor {
             offset: Offset(self.memory.newest().0.saturating_sub(kept)),
             time: Timestamp(self.now.0 - self.random.up_to(500_000)),
+        }
+    }
+
+    /// Returns a reply to a message.
+    fn some_replies(message: Offset, last: Offset) -> ChangeWrite {
+        let (offset, of) = (last.0, message.0);
+        let change = format!(
+            r#"{{"type":"change","offset":{offset},"of":{of},"action":"replies","replies":1,"last_reply":{offset}}}"#
+        );
+        ChangeWrite {
+            now: ChangedMessage {
+                message,
+                aspect: Aspect::Replies,
+                last,
+                change: change.into(),
+            },
+            along: ChangedRows::Replies(vec![last]),
         }
     }
 

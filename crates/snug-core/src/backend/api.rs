@@ -22,7 +22,7 @@ use crate::{
     },
     protocol::{
         command::{BAN_TOO_LONG, REASON_TOO_LONG},
-        page::{LIMIT_OUT_OF_BOUNDS, PageRequest},
+        page::{LIMIT_OUT_OF_BOUNDS, PageRequest, ThreadRequest},
         refusal::Refusal,
     },
     reply::{HistoryPage, MemberList, Reply, RoomStatus, WebhookCounts},
@@ -74,6 +74,8 @@ pub enum ApiOperation {
     Change(ChangeRequest),
     /// A page of stored messages.
     Messages(PageRequest),
+    /// A page of the replies to a message.
+    Thread(ThreadRequest),
     /// List the members.
     Members,
     /// Close a user's connections.
@@ -164,7 +166,7 @@ impl ApiOperation {
             | Self::Describe
             | Self::Erase
             | Self::DeadEvents { .. } => Capability::Serve,
-            Self::Messages(_) => Capability::History,
+            Self::Messages(_) | Self::Thread(_) => Capability::History,
             Self::Members => Capability::Presence,
             Self::Kick { .. } => Capability::Moderate,
         }
@@ -195,6 +197,7 @@ impl ApiOperation {
     /// `bad_request` if an option is invalid or unknown.
     pub fn messages(query: &str) -> Result<Self, Refusal> {
         let (mut after, mut before, mut limit) = (None, None, None);
+        let mut re = None;
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "after" => after = Some(parse_integer(&value, "'after' must be a whole number")?),
@@ -202,12 +205,20 @@ impl ApiOperation {
                     before = Some(parse_integer(&value, "'before' must be a whole number")?)
                 }
                 "limit" => limit = Some(parse_integer(&value, "'limit' must be a whole number")?),
-                _ => return Err(unknown_option(&name, "'after', 'before' and 'limit'")),
+                "re" => re = Some(parse_integer(&value, "'re' must be a whole number")?),
+                _ => return Err(unknown_option(&name, "'after', 'before', 'limit' and 're'")),
             }
         }
         let limit = limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
         let page = PageRequest::read(after.map(Offset), before.map(Offset), limit);
-        page.map(Self::Messages).map_err(Refusal::BadRequest)
+        let page = page.map_err(Refusal::BadRequest)?;
+        match re.map(Offset) {
+            Some(root) => {
+                let thread = ThreadRequest::read(root, page);
+                thread.map(Self::Thread).map_err(Refusal::BadRequest)
+            }
+            None => Ok(Self::Messages(page)),
+        }
     }
 
     /// Reads a request for a page of dead events from a query.
@@ -282,7 +293,7 @@ impl ApiOperation {
             Self::Change(_) => None,
             Self::Kick { ban_seconds, .. } if ban_seconds.is_some_and(|ban| ban > 0) => None,
             Self::Kick { .. } | Self::Erase => Some(Reply::Closed { closed: 0 }),
-            Self::Messages(_) => Some(Reply::History(HistoryPage {
+            Self::Messages(_) | Self::Thread(_) => Some(Reply::History(HistoryPage {
                 epoch: None,
                 messages: Vec::new(),
                 more: false,

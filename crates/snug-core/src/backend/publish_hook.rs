@@ -34,6 +34,9 @@ pub struct ProposedMessage<'a> {
     /// The action on that message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<ActionKind>,
+    /// The message to which it is a reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub re: Option<Offset>,
     /// The event name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<&'a str>,
@@ -309,6 +312,7 @@ mod tests {
             connection: ConnectionId(7),
             of: None,
             action: None,
+            re: None,
             event: None,
             data: Cow::Borrowed(data),
             bytes_max: 100,

@@ -13,13 +13,13 @@ pub(crate) use self::fields::{
 };
 use crate::{
     capability::Capability,
-    ids::UserId,
+    ids::{Offset, UserId},
     limits::{COMMAND_ID_BYTES_MAX, SAFE_INTEGER_MAX},
     protocol::{
         change::{Change, ChangeAction},
         error::ErrorCode,
         json,
-        page::PageRequest,
+        page::{PageRequest, ThreadRequest},
         reaction::Reaction,
     },
     secret::Secret,
@@ -77,6 +77,8 @@ pub enum Command<'a> {
         event: Option<Cow<'a, str>>,
         /// The idempotency key, under which the message is stored once.
         key: Option<Cow<'a, str>>,
+        /// The message to which it is a reply.
+        re: Option<Offset>,
     },
     /// Change a stored message.
     Change(Change<'a>),
@@ -100,6 +102,8 @@ pub enum Command<'a> {
     Members,
     /// Read stored messages.
     History(PageRequest),
+    /// Read the replies to a message.
+    Thread(ThreadRequest),
     /// Replace the connection's token.
     Refresh {
         /// The token.
@@ -129,7 +133,7 @@ impl Command<'_> {
             Self::React(_) => Some(Capability::React),
             Self::Signal { .. } => Some(Capability::Signal),
             Self::State { .. } | Self::Members => Some(Capability::Presence),
-            Self::History(_) => Some(Capability::History),
+            Self::History(_) | Self::Thread(_) => Some(Capability::History),
             Self::Kick { .. } => Some(Capability::Moderate),
             // Depends on whose message it is.
             Self::Change(_) => None,
@@ -241,6 +245,7 @@ mod tests {
             data,
             event: None,
             key: None,
+            re: None,
         } = command
         else {
             panic!("{command:?}")
@@ -313,6 +318,8 @@ mod tests {
                 r#"{"type":"kick","user":"bob","ban_seconds":1.5}"#,
                 BadCommand,
             ),
+            (r#"{"type":"publish","data":1,"re":"1"}"#, BadCommand),
+            (r#"{"type":"history","re":-1}"#, BadCommand),
             (r#"{"type":"edit","data":1}"#, BadCommand),
             (r#"{"type":"edit","of":1}"#, BadCommand),
             (r#"{"type":"edit","of":"1","data":1}"#, BadCommand),

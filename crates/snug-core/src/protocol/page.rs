@@ -54,6 +54,32 @@ impl PageRequest {
     }
 }
 
+/// The error text of a `re` that is not an offset.
+pub(crate) const BAD_RE: &str = "'re' must be the offset of a message";
+
+/// A request for a page of the replies to a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadRequest {
+    /// The message.
+    pub root: Offset,
+    /// The page.
+    pub page: PageRequest,
+}
+
+impl ThreadRequest {
+    /// Builds the request.
+    ///
+    /// # Errors
+    ///
+    /// A description of the invalid option, for a developer.
+    pub fn read(root: Offset, page: PageRequest) -> Result<Self, &'static str> {
+        match root.0 <= SAFE_INTEGER_MAX {
+            true => Ok(Self { root, page }),
+            false => Err(BAD_RE),
+        }
+    }
+}
+
 /// The start of a page. Either way, the page is in offset order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PageStart {

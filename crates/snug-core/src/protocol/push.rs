@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -24,6 +24,9 @@ pub enum Push<'a> {
     Message(Message<'a>),
     /// A change of a stored message.
     Change(Change<'a>),
+    /// The number of replies to a stored message, which is a change of it.
+    #[serde(rename = "change")]
+    Replies(Replies),
     /// The reactions to a stored message.
     Reactions(Reactions<'a>),
     /// A signal, which is not stored.
@@ -210,6 +213,9 @@ pub struct Message<'a> {
     /// The event name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<&'a str>,
+    /// The first message of its thread, if it is a reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub re: Option<Offset>,
     /// The idempotency key of its publish, in the author's own copies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<&'a str>,
@@ -244,6 +250,36 @@ pub struct Change<'a> {
     /// The new content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<&'a RawValue>,
+}
+
+/// See [`Push::Replies`].
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Replies {
+    /// The change's own offset.
+    pub offset: Offset,
+    /// The time at which it was stored.
+    pub time: Timestamp,
+    /// The offset of the message.
+    pub of: Offset,
+    /// [`Self::ACTION`].
+    pub action: &'static str,
+    /// The number of replies now.
+    #[serde(flatten)]
+    pub count: ReplyCount,
+}
+
+impl Replies {
+    /// The action of the change.
+    pub const ACTION: &'static str = "replies";
+}
+
+/// The number of replies to a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyCount {
+    /// The number of replies that are not deleted.
+    pub replies: u64,
+    /// The offset of the newest reply, deleted or not.
+    pub last_reply: Offset,
 }
 
 /// See [`Push::Reactions`].

@@ -52,6 +52,7 @@ impl<S: Store> Room<S> {
                 self.send_page(&ReplyTo::Api(id), page);
             }
             ApiOperation::Members => self.list_members(&ReplyTo::Api(id)),
+            ApiOperation::Thread(request) => self.send_thread(&ReplyTo::Api(id), request),
             ApiOperation::Kick {
                 user,
                 ban_seconds,
@@ -93,6 +94,7 @@ impl<S: Store> Room<S> {
                 data: Cow::Borrowed(message.data?),
                 event: message.event,
                 key: message.key,
+                re: message.re,
                 time: message.time,
             };
             let user = message.user.unwrap_or_else(|| caller.user.clone());

@@ -330,8 +330,13 @@ impl<S: Store> Room<S> {
         let key = self.remember_key(author, change.key.as_deref(), stored);
         match step {
             Step::New(pending) => {
+                let is_deletion = pending.is_deletion();
+                let root = pending.row.read().and_then(|fields| fields.re);
                 let entry = PendingEntry::Change(*pending);
                 self.outbox.push_entry(stored, entry, author.except, key);
+                if let Some(root) = root.filter(|_| is_deletion) {
+                    self.uncount_reply(root);
+                }
             }
             Step::More(text) => self.outbox.append_more(change.of, &text, key),
         }

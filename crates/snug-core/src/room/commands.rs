@@ -43,12 +43,18 @@ impl<S: Store> Room<S> {
             self.record_use(from);
         }
         match command {
-            Command::Publish { data, event, key } => {
+            Command::Publish {
+                data,
+                event,
+                key,
+                re,
+            } => {
                 let data = Cow::Borrowed(data);
                 let publication = Publication {
                     data,
                     event,
                     key,
+                    re,
                     time: None,
                 };
                 self.publish(from, id, publication);
@@ -63,7 +69,9 @@ impl<S: Store> Room<S> {
                 self.set_state(from, data);
                 self.reply_with(from, id.as_ref(), &Reply::Done);
             }
-            Command::History(_) if self.has_too_much_unread() || self.is_crowded(from) => {
+            Command::History(_) | Command::Thread(_)
+                if self.has_too_much_unread() || self.is_crowded(from) =>
+            {
                 let throttled = Throttled {
                     retry_after_ms: QUEUE_CHECK_MS,
                     is_flood: false,
@@ -73,6 +81,9 @@ impl<S: Store> Room<S> {
             Command::Members => self.list_members(&ReplyTo::Command { from, id }),
             Command::History(request) => {
                 self.send_page(&ReplyTo::Command { from, id }, request);
+            }
+            Command::Thread(request) => {
+                self.send_thread(&ReplyTo::Command { from, id }, request);
             }
             Command::Kick {
                 user,

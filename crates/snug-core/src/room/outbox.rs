@@ -21,7 +21,7 @@ use crate::{
 
 pub(super) use self::{
     draft::{Draft, Taken, Texts},
-    pending::{PendingAction, PendingChange, PendingEntry, PendingReactions},
+    pending::{PendingAction, PendingChange, PendingEntry, PendingReactions, PendingReplies},
 };
 
 /// The lines that the next flush sends.
@@ -232,6 +232,11 @@ impl Outbox {
         // It would be a line of its own, so the room is as busy as with messages.
         self.shared_lines = self.shared_lines.saturating_add(1);
         self.reserve(text.len());
+    }
+
+    /// Returns the replies to a message that the draft counts.
+    pub(super) fn replies_to(&mut self, message: Offset) -> Option<&mut PendingReplies> {
+        self.draft.as_mut()?.replies_to(message)
     }
 
     /// Holds an API request until the draft is stored.

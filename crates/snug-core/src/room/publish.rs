@@ -5,13 +5,13 @@ use std::{borrow::Cow, collections::BTreeSet, rc::Rc};
 use serde_json::value::RawValue;
 
 use super::{
-    Room,
+    ReplyTo, Room,
     outbox::{Draft, Taken, Texts},
     publish_hook::Proposal,
 };
 use crate::{
     backend::api::ApiRequestId,
-    ids::{ConnectionId, Timestamp, UserId},
+    ids::{ConnectionId, Offset, Timestamp, UserId},
     protocol::{
         command::CommandId,
         error::ErrorCode,
@@ -19,7 +19,7 @@ use crate::{
         push::{Message, Push, Stored},
         refusal::Refusal,
     },
-    reply::Reply,
+    reply::{Failure, Reply},
     room::{connection::Connection, io::Output},
     storage::{
         idempotency::{KeyFloor, StoredKey},
@@ -33,6 +33,8 @@ pub(super) struct Publication<'a> {
     pub(super) data: Cow<'a, RawValue>,
     pub(super) event: Option<Cow<'a, str>>,
     pub(super) key: Option<Cow<'a, str>>,
+    /// The message to which it is a reply.
+    pub(super) re: Option<Offset>,
     /// The time that the message gets; the time of its command or request if absent.
     pub(super) time: Option<Timestamp>,
 }
@@ -77,6 +79,7 @@ impl Publication<'_> {
             data: Cow::Owned(self.data.into_owned()),
             event: self.event.map(owned),
             key: self.key.map(owned),
+            re: self.re,
             time: self.time,
         }
     }
@@ -119,11 +122,15 @@ impl<S: Store> Room<S> {
         author: &Author,
         publication: &Publication<'_>,
     ) {
+        let root = match publication.re.map(|re| self.find_root(re)).transpose() {
+            Ok(root) => root,
+            Err(failure) => return self.answer(&ReplyTo::Command { from, id }, Err(failure)),
+        };
         self.flush_presence();
         let stored = self.next_position(publication.time);
         // The reply comes before the message.
         self.outbox.push_ack(from, id, stored);
-        self.draft(author, publication, stored);
+        self.draft(author, publication, root, stored);
     }
 
     /// Publishes the messages of an API request, which are stored together.
@@ -139,14 +146,18 @@ impl<S: Store> Room<S> {
         if let Err(refusal) = self.check_times(&publications) {
             return self.respond(id, Err(refusal));
         }
+        let roots = match self.find_roots(&publications) {
+            Ok(roots) => roots,
+            Err(failure) => return self.respond(id, Err(failure.into())),
+        };
         self.flush_presence();
         let mut positions = Vec::new();
-        for (user, publication) in publications {
+        for ((user, publication), root) in publications.into_iter().zip(roots) {
             let known = self.find_key(&user, publication.key.as_deref());
             let position = known.unwrap_or_else(|| {
                 let stored = self.next_position(publication.time);
                 let author = Author::without_connection(user);
-                self.draft(&author, &publication, stored);
+                self.draft(&author, &publication, root, stored);
                 stored
             });
             positions.push(position);
@@ -159,6 +170,19 @@ impl<S: Store> Room<S> {
         } else {
             self.respond(id, Ok(reply));
         }
+    }
+
+    /// Returns the first message of the thread of each reply that is not stored yet.
+    fn find_roots(
+        &mut self,
+        publications: &[(UserId, Publication<'_>)],
+    ) -> Result<Vec<Option<Offset>>, Failure> {
+        let roots = publications.iter().map(|(user, publication)| {
+            let known = self.find_key(user, publication.key.as_deref());
+            let re = publication.re.filter(|_| known.is_none());
+            re.map(|re| self.find_root(re)).transpose()
+        });
+        roots.collect()
     }
 
     /// Reads the keys from storage if that has not happened yet.
@@ -234,7 +258,13 @@ impl<S: Store> Room<S> {
     }
 
     /// Adds a message to the draft, which the next flush stores and sends.
-    fn draft(&mut self, author: &Author, publication: &Publication<'_>, stored: Stored) {
+    fn draft(
+        &mut self,
+        author: &Author,
+        publication: &Publication<'_>,
+        re: Option<Offset>,
+        stored: Stored,
+    ) {
         let data = json::one_line(&publication.data);
         let info = author
             .info
@@ -248,6 +278,7 @@ impl<S: Store> Room<S> {
                 connection: author.connection,
                 info,
                 event: publication.event.as_deref(),
+                re,
                 key,
                 data: &data,
             };
@@ -262,6 +293,9 @@ impl<S: Store> Room<S> {
             .push_message(stored, &line_with(None), author.except, key, own);
         self.outbox
             .close_changes_of(&author.user, author.connection);
+        if let Some(root) = re {
+            self.count_reply(root, stored.offset);
+        }
     }
 
     /// Remembers the key of a message or change that is about to be stored, and returns it.

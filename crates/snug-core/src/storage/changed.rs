@@ -9,7 +9,7 @@ use super::entry::{EntryFields, StoredEntry};
 use crate::{
     ids::{Offset, Timestamp, UserId},
     names::named_enum,
-    protocol::{json, reaction::Summary},
+    protocol::{json, push::ReplyCount, reaction::Summary},
 };
 
 named_enum! {
@@ -19,6 +19,8 @@ named_enum! {
         Content = "content",
         /// The reactions to it.
         Reactions = "reactions",
+        /// The number of replies to it.
+        Replies = "replies",
     }
 }
 
@@ -44,6 +46,7 @@ pub struct ChangedMessage {
 pub struct MessageChanges {
     content: Option<ChangedMessage>,
     reactions: Option<ChangedMessage>,
+    replies: Option<ChangedMessage>,
 }
 
 /// The fields of a change that Snug reads again.
@@ -79,6 +82,8 @@ pub enum ChangedRows {
     },
     /// Users have put reactions on the message, or taken them back.
     Reactions(Vec<UserReaction>),
+    /// The offsets of new replies to the message.
+    Replies(Vec<Offset>),
 }
 
 /// A reaction that a user has put on a message, or has taken back.
@@ -124,6 +129,7 @@ impl MessageChanges {
         match changed.aspect {
             Aspect::Content => self.content = Some(changed),
             Aspect::Reactions => self.reactions = Some(changed),
+            Aspect::Replies => self.replies = Some(changed),
         }
     }
 
@@ -135,6 +141,11 @@ impl MessageChanges {
     /// Returns the reactions, if there have been any.
     pub fn reactions(&self) -> Option<&ChangedMessage> {
         self.reactions.as_ref()
+    }
+
+    /// Returns the number of replies, if there have been any.
+    pub(crate) fn replies(&self) -> Option<ReplyCount> {
+        serde_json::from_str(&self.replies.as_ref()?.change).ok()
     }
 
     /// Returns true if the message is deleted.
@@ -162,6 +173,17 @@ impl MessageChanges {
         }
         if let Some(summary) = self.reactions.as_ref().and_then(summary_of) {
             let _written = write!(text, r#","reactions":{summary}"#);
+        }
+        if let Some(count) = self.replies().filter(|count| count.replies > 0) {
+            let ReplyCount {
+                replies,
+                last_reply,
+            } = count;
+            let _written = write!(
+                text,
+                r#","replies":{replies},"last_reply":{}"#,
+                last_reply.0
+            );
         }
         text.push('}');
         StoredEntry::new(text.into())
@@ -206,13 +228,15 @@ pub(crate) fn without_data(message: &str) -> String {
     head.map_or_else(|| message.to_owned(), |head| format!("{head}}}"))
 }
 
-/// Returns the text of a deleted message in its row: only its place is left, and its author.
+/// Returns the text of a deleted message in its row: only its place is left, its author and its thread.
 pub(crate) fn emptied(fields: &EntryFields) -> Option<String> {
     let (offset, time, user) = (fields.offset.0, fields.time?.0, fields.user.as_ref()?);
     // Serializing a string cannot fail.
     let user = serde_json::to_string(user).unwrap_or_default();
+    let re = fields.re.map(|re| format!(r#","re":{}"#, re.0));
+    let re = re.unwrap_or_default();
     Some(format!(
-        r#"{{"type":"message","offset":{offset},"time":{time},"user":{user}}}"#
+        r#"{{"type":"message","offset":{offset},"time":{time},"user":{user}{re}}}"#
     ))
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct EntryFields {
     pub(crate) time: Option<Timestamp>,
     /// The author of a message.
     pub(crate) user: Option<UserId>,
+    /// The first message of the thread, if a message is a reply.
+    pub(crate) re: Option<Offset>,
 }
 
 impl StoredEntry {
@@ -101,6 +103,7 @@ mod tests {
             connection: None,
             info: None,
             event: None,
+            re: None,
             key: None,
             data: RawValue::NULL,
         })

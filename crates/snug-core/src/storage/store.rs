@@ -4,6 +4,7 @@ use crate::{
     backend::webhook::{Delivery, EventRow, EventState, OldestRow, OutgoingEvent, StoredEvents},
     ids::{ConnectionId, Epoch, GatewayName, LinkId, Offset, TaskId, Timestamp, UserId},
     link::links::StoredLink,
+    protocol::page::PageStart,
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
     storage::{
         batch::{Batch, Page, Wanted},
@@ -38,6 +39,15 @@ pub trait Store {
     /// Reads the changed messages that a page needs.
     fn changed_messages(&mut self, wanted: &Wanted) -> Result<Vec<ChangedMessage>, StorageFault>;
 
+    /// Reads the offsets of up to `limit` replies to a message, in the order in which a page with this start reads
+    /// them.
+    fn replies_to(
+        &mut self,
+        root: Offset,
+        from: PageStart,
+        limit: u32,
+    ) -> Result<Vec<Offset>, StorageFault>;
+
     /// Reads the names of a user's reactions to a message.
     fn reactions_of(&mut self, user: &UserId, message: Offset)
     -> Result<Vec<String>, StorageFault>;
@@ -62,7 +72,7 @@ pub trait Store {
     /// still holds messages; or the newest row, if only remains of messages are left to delete. From the newest
     /// row, which determines the next offset, and from rows with keys, since the oldest remembered one, deletes
     /// only the messages. Also deletes some of the remains of messages that stood in such rows: their changes, if
-    /// the last ones stood there, too, and reactions.
+    /// the last ones stood there, too, reactions and replies.
     ///
     /// `oldest` is the offset of the oldest row that holds messages: earlier rows need not be read for them.
     fn trim(

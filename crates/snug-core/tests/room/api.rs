@@ -224,7 +224,7 @@ fn an_unknown_field_or_option_is_named() {
             .unwrap()
             .to_owned()
     };
-    let message = "; a message has 'data', 'event', 'key', 'user' and 'time'";
+    let message = "; a message has 'data', 'event', 'key', 're', 'user' and 'time'";
     for (body, name) in [
         (r#"{"data":1,"tiem":2}"#.to_owned(), "tiem".to_owned()),
         (r#"[{"data":1},{"text":"x"}]"#.into(), "text".into()),
@@ -248,7 +248,7 @@ fn an_unknown_field_or_option_is_named() {
     for (operation, known) in [
         (
             ApiOperation::messages("limit=1&afer=2"),
-            "'after', 'before' and 'limit'",
+            "'after', 'before', 'limit' and 're'",
         ),
         (
             ApiOperation::dead_events("limit=1&afer=2"),

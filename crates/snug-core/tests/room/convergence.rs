@@ -1,5 +1,5 @@
 //! A client that was away and one that was there have the same picture of the room's messages, and so has one
-//! that reads the history: for random messages, changes, reactions, absences, crashes, storage faults and retention.
+//! that reads the history: for random messages, replies, changes, reactions, absences, crashes, storage faults and retention.
 //!
 //! A failure prints its seed. `SNUG_SEED=7 cargo test -p snug-core --test room convergence` replays seed 7, and
 //! `SNUG_SEEDS=100000` runs that many seeds.
@@ -103,7 +103,14 @@ fn next_step(room: &mut TestRoom, random: &mut Rng, viewers: &mut [Viewer; 3], s
     let viewer = &mut viewers[random.usize(..USERS.len())];
     let of = random.u64(newest.saturating_sub(12)..=newest + 1);
     let command = match random.u8(..20) {
-        0..=4 => json!({ "type": "publish", "data": format!("{step}"), "key": format!("{step}") }),
+        0..=4 => {
+            let mut publish =
+                json!({ "type": "publish", "data": format!("{step}"), "key": format!("{step}") });
+            if random.u8(..3) == 0 {
+                publish["re"] = json!(of);
+            }
+            publish
+        }
         5 | 6 => {
             let kind = if random.u8(..3) == 0 {
                 "unreact"

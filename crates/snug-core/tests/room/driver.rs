@@ -968,6 +968,10 @@ impl TestRoom {
         self.room.store().reactions.len()
     }
 
+    pub fn stored_replies(&self) -> usize {
+        self.room.store().replies.len()
+    }
+
     /// Ends the time for which the room gathers, if it does.
     pub fn flushes_if_gathering(&mut self) {
         while self.is_gathering() {

@@ -37,4 +37,5 @@ mod removal;
 mod retention;
 mod slow_consumers;
 mod state;
+mod threads;
 mod webhooks;

@@ -19,6 +19,9 @@ pub fn applies(picture: &mut Picture, push: &Value) {
     if push["type"] == "reactions" {
         message["reactions"] = push["summary"].clone();
     }
+    if push["action"] == "replies" {
+        message["replies"] = push["replies"].clone();
+    }
     let shown = message["version"].as_u64().unwrap();
     let version = push["version"].as_u64();
     let Some(version) = version.filter(|version| *version > shown) else {
@@ -62,9 +65,12 @@ pub fn shown(message: &Value) -> Value {
     let version = message.get("version").cloned().unwrap_or(json!(1));
     let data = message.get("data").cloned().unwrap_or_default();
     let reactions = message.get("reactions").cloned().unwrap_or(json!({}));
+    let replies = message.get("replies").cloned().unwrap_or(json!(0));
     json!({
         "data": data,
         "version": version,
         "reactions": reactions,
+        "re": message["re"],
+        "replies": replies,
     })
 }

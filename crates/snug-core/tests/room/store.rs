@@ -32,6 +32,7 @@ pub struct MemoryStore {
     pub rows: BTreeMap<Offset, Batch>,
     pub changed: BTreeMap<(Offset, &'static str), ChangedMessage>,
     pub reactions: BTreeSet<(Offset, UserId, String)>,
+    pub replies: BTreeSet<(Offset, Offset)>,
     absences: BTreeMap<UserId, Absence>,
     pub bans: BTreeMap<UserId, Ban>,
     pub ended_tokens: BTreeMap<UserId, EndedTokens>,
@@ -227,6 +228,7 @@ impl MemoryStore {
             } => {
                 self.replace_in_row(message, row_before, row);
             }
+            ChangedRows::Replies(_) => {}
             ChangedRows::Reactions(toggled) => {
                 for one in toggled {
                     let key = (message, one.user.clone(), one.name.clone());
@@ -236,6 +238,10 @@ impl MemoryStore {
                     };
                 }
             }
+        }
+        if let ChangedRows::Replies(added) = &change.along {
+            let added = added.iter().map(|reply| (message, *reply));
+            self.replies.extend(added);
         }
         if change.is_deletion() {
             self.reactions.retain(|(of, ..)| *of != message);
@@ -274,7 +280,8 @@ impl MemoryStore {
     fn oldest_messages(&self) -> Option<OldestMessages> {
         let mut rows = self.rows.values();
         let oldest = rows.find(|row| !row.json.is_empty());
-        let has_remains = !self.changed.is_empty() || !self.reactions.is_empty();
+        let has_remains =
+            !self.changed.is_empty() || !self.reactions.is_empty() || !self.replies.is_empty();
         let newest = self.rows.values().last().filter(|_| has_remains);
         oldest.or(newest).map(|row| OldestMessages {
             offset: row.first,
@@ -329,6 +336,25 @@ impl Store for MemoryStore {
         let within = self.changed.values().filter(is_within);
         let others = self.changed.values().filter(is_other);
         Ok(within.chain(others).cloned().collect())
+    }
+
+    fn replies_to(
+        &mut self,
+        root: Offset,
+        from: PageStart,
+        limit: u32,
+    ) -> Result<Vec<Offset>, StorageFault> {
+        self.fail_if_due()?;
+        let replies = self.replies.iter().filter(|(of, _)| *of == root);
+        let replies = replies.map(|(_, reply)| *reply);
+        let limit = limit as usize;
+        Ok(match from {
+            PageStart::After(after) => replies.filter(|one| *one > after).take(limit).collect(),
+            PageStart::Before(before) => {
+                let replies = replies.filter(|one| *one < before);
+                replies.rev().take(limit).collect()
+            }
+        })
     }
 
     fn reactions_of(
@@ -432,6 +458,9 @@ impl Store for MemoryStore {
             .cloned()
             .collect();
         self.reactions.retain(|one| !trimmed.contains(one));
+        let replies = self.replies.iter().filter(|(root, _)| *root < lowest_kept);
+        let trimmed: Vec<_> = replies.take(some).copied().collect();
+        self.replies.retain(|one| !trimmed.contains(one));
         Ok(self.oldest_messages())
     }
 
@@ -445,6 +474,7 @@ impl Store for MemoryStore {
         self.rows.clear();
         self.changed.clear();
         self.reactions.clear();
+        self.replies.clear();
         self.absences.clear();
         self.bans.clear();
         self.ended_tokens.clear();

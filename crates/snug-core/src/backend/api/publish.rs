@@ -7,14 +7,15 @@ use serde_json::value::RawValue;
 
 use super::{BODY_TOO_LONG, MESSAGE_TOO_LONG, NOT_JSON, UNREADABLE, unknown_field};
 use crate::{
-    ids::{Timestamp, UserId},
+    ids::{Offset, Timestamp, UserId},
     limits::{
         API_MESSAGES_MAX, API_ROOMS_MAX, EVENT_BYTES_MAX, FRAME_BYTES_MAX, KEY_BYTES_MAX,
-        PUBLISH_TIME_MIN,
+        PUBLISH_TIME_MIN, SAFE_INTEGER_MAX,
     },
     protocol::{
         command::{EVENT_TOO_LONG, KEY_OUT_OF_BOUNDS},
         json,
+        page::BAD_RE,
         refusal::Refusal,
     },
 };
@@ -32,6 +33,9 @@ pub struct NewMessage<'a> {
     /// The idempotency key.
     #[serde(borrow)]
     pub key: Option<Cow<'a, str>>,
+    /// The message to which it is a reply.
+    #[serde(default, deserialize_with = "json::optional_whole")]
+    pub re: Option<Offset>,
     /// The author; the token's user if absent.
     pub user: Option<UserId>,
     /// The time that the message gets; the time of the request if absent.
@@ -42,7 +46,7 @@ pub struct NewMessage<'a> {
 const INVALID_MESSAGES: Refusal =
     Refusal::BadRequest("The body must be a message, or an array of 1 to 100 messages");
 const INVALID_MESSAGE: Refusal = Refusal::BadRequest(
-    "A message must be an object with 'data' and, optionally, 'event', 'key' and 'user' as strings and 'time' as a whole number",
+    "A message must be an object with 'data' and, optionally, 'event', 'key' and 'user' as strings, and 're' and 'time' as whole numbers",
 );
 const TIME_TOO_EARLY: Refusal = Refusal::BadRequest(
     "'time' must be in milliseconds since 1970, not in seconds, and not before 1973",
@@ -92,6 +96,9 @@ impl<'a> NewMessage<'a> {
         if !message.key.as_ref().is_none_or(is_key) {
             return Err(Refusal::BadRequest(KEY_OUT_OF_BOUNDS));
         }
+        if message.re.is_some_and(|re| re.0 > SAFE_INTEGER_MAX) {
+            return Err(Refusal::BadRequest(BAD_RE));
+        }
         message.data.ok_or(INVALID_MESSAGE)?;
         if message.time.is_some_and(|time| time < PUBLISH_TIME_MIN) {
             return Err(TIME_TOO_EARLY);
@@ -100,9 +107,9 @@ impl<'a> NewMessage<'a> {
     }
 
     fn invalid(text: &str) -> Refusal {
-        let unknown = json::unknown_field(text, &["data", "event", "key", "user", "time"]);
+        let unknown = json::unknown_field(text, &["data", "event", "key", "re", "user", "time"]);
         unknown.map_or(INVALID_MESSAGE, |name| {
-            let known = "a message has 'data', 'event', 'key', 'user' and 'time'";
+            let known = "a message has 'data', 'event', 'key', 're', 'user' and 'time'";
             unknown_field(&name, known)
         })
     }

@@ -16,7 +16,7 @@ use crate::{
         change::{Change, ChangeAction},
         error::ErrorCode,
         json,
-        page::PageRequest,
+        page::{BAD_RE, PageRequest, ThreadRequest},
         reaction::Reaction,
     },
     secret::Secret,
@@ -63,6 +63,8 @@ pub(super) struct Fields<'a> {
     text: Option<&'a RawValue>,
     #[serde(borrow)]
     name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    re: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "json::optional_whole")]
     after: Option<Offset>,
     #[serde(default, deserialize_with = "json::optional_whole")]
@@ -188,9 +190,15 @@ impl<'a> Fields<'a> {
         let data = self.data.ok_or(bad("'publish' needs 'data'"))?;
         Ok(Command::Publish {
             data,
+            re: self.root()?,
             event: self.event,
             key: self.key,
         })
+    }
+
+    fn root(&self) -> Result<Option<Offset>, Fault> {
+        let read = |raw| json::whole_number(raw).map(Offset).ok_or(bad(BAD_RE));
+        self.re.map(read).transpose()
     }
 
     fn signal(self) -> Result<Command<'a>, Fault> {
@@ -220,9 +228,11 @@ impl<'a> Fields<'a> {
     }
 
     fn history(self) -> Result<Command<'a>, Fault> {
-        PageRequest::read(self.after, self.before, self.limit)
-            .map(Command::History)
-            .map_err(bad)
+        let page = PageRequest::read(self.after, self.before, self.limit).map_err(bad)?;
+        Ok(match self.root()? {
+            Some(root) => Command::Thread(ThreadRequest::read(root, page).map_err(bad)?),
+            None => Command::History(page),
+        })
     }
 
     fn refresh(self) -> Result<Command<'a>, Fault> {

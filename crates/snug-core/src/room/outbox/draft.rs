@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use super::pending::{PendingAction, PendingChange, PendingEntry, PendingReactions};
+use super::pending::{
+    PendingAction, PendingChange, PendingEntry, PendingReactions, PendingReplies,
+};
 use crate::{
     ids::{ConnectionId, Offset, Timestamp, UserId},
     protocol::push::Stored,
@@ -173,6 +175,14 @@ impl Draft {
         }
     }
 
+    /// Returns the replies to a message.
+    pub(super) fn replies_to(&mut self, message: Offset) -> Option<&mut PendingReplies> {
+        self.entries.iter_mut().find_map(|entry| match entry {
+            PendingEntry::Replies(replies) if replies.of == message => Some(replies),
+            _ => None,
+        })
+    }
+
     /// Appends more text with the last change of a message, which is an append already.
     pub(super) fn append_more(&mut self, of: Offset, more: &str, key: Option<StoredKey>) {
         let changes = self
@@ -213,7 +223,7 @@ impl Draft {
         for entry in self.entries {
             match entry {
                 PendingEntry::Change(_) => drop(contents.insert(entry.of(), entry)),
-                PendingEntry::Reactions(_) => others.push(entry),
+                PendingEntry::Reactions(_) | PendingEntry::Replies(_) => others.push(entry),
             }
         }
         // A deletion ends the reactions.

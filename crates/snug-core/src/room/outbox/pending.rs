@@ -8,7 +8,7 @@ use crate::{
     ids::{ConnectionId, Offset, Timestamp, UserId},
     protocol::{
         change::ActionKind,
-        push::{Change, Push, Reactions},
+        push::{Change, Push, Reactions, Replies, ReplyCount},
         reaction::Summary,
     },
     storage::{
@@ -22,6 +22,7 @@ use crate::{
 pub(in crate::room) enum PendingEntry {
     Change(PendingChange),
     Reactions(PendingReactions),
+    Replies(PendingReplies),
 }
 
 /// A change that is not stored yet.
@@ -74,11 +75,26 @@ pub(in crate::room) struct PendingReactions {
     pub(in crate::room) toggled: BTreeMap<(UserId, String), bool>,
 }
 
+/// Replies to a message that are not stored yet: all of a flush are one entry.
+#[derive(Debug)]
+pub(in crate::room) struct PendingReplies {
+    /// The message.
+    pub(in crate::room) of: Offset,
+    /// Their own place.
+    pub(in crate::room) offset: Offset,
+    pub(in crate::room) time: Timestamp,
+    /// All replies to the message after them.
+    pub(in crate::room) count: ReplyCount,
+    /// The replies that are new.
+    pub(in crate::room) added: Vec<Offset>,
+}
+
 impl PendingEntry {
     pub(in crate::room) fn of(&self) -> Offset {
         match self {
             Self::Change(change) => change.of,
             Self::Reactions(reactions) => reactions.of,
+            Self::Replies(replies) => replies.of,
         }
     }
 
@@ -86,6 +102,7 @@ impl PendingEntry {
         match self {
             Self::Change(change) => change.offset,
             Self::Reactions(reactions) => reactions.offset,
+            Self::Replies(replies) => replies.offset,
         }
     }
 
@@ -93,6 +110,7 @@ impl PendingEntry {
         match self {
             Self::Change(change) => change.time,
             Self::Reactions(reactions) => reactions.time,
+            Self::Replies(replies) => replies.time,
         }
     }
 
@@ -101,6 +119,7 @@ impl PendingEntry {
         match self {
             Self::Change(change) => change.bytes(),
             Self::Reactions(reactions) => reactions.bytes(),
+            Self::Replies(_) => 0,
         }
     }
 
@@ -109,6 +128,7 @@ impl PendingEntry {
         match self {
             Self::Change(change) => change.bytes(),
             Self::Reactions(reactions) => reactions.line().len(),
+            Self::Replies(replies) => replies.line().len(),
         }
     }
 
@@ -117,6 +137,7 @@ impl PendingEntry {
         match self {
             Self::Change(change) => change.line(),
             Self::Reactions(reactions) => reactions.line(),
+            Self::Replies(replies) => replies.line(),
         }
     }
 
@@ -124,6 +145,7 @@ impl PendingEntry {
         match self {
             Self::Change(change) => change.into_write(),
             Self::Reactions(reactions) => reactions.into_write(),
+            Self::Replies(replies) => replies.into_write(),
         }
     }
 }
@@ -158,6 +180,32 @@ impl PendingReactions {
         ChangeWrite {
             now,
             along: ChangedRows::Reactions(toggled.collect()),
+        }
+    }
+}
+
+impl PendingReplies {
+    fn line(&self) -> Rc<str> {
+        Push::Replies(Replies {
+            offset: self.offset,
+            time: self.time,
+            of: self.of,
+            action: Replies::ACTION,
+            count: self.count,
+        })
+        .to_line()
+    }
+
+    fn into_write(self) -> ChangeWrite {
+        let now = ChangedMessage {
+            message: self.of,
+            aspect: Aspect::Replies,
+            last: self.offset,
+            change: self.line(),
+        };
+        ChangeWrite {
+            now,
+            along: ChangedRows::Replies(self.added),
         }
     }
 }

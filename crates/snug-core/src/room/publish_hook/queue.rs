@@ -280,11 +280,16 @@ impl PendingMessage {
             Proposal::Message(_) => (None, None),
             Proposal::Change(change) => (Some(change.of), Some(change.action.kind())),
         };
+        let re = match &self.proposal {
+            Proposal::Message(message) => message.re,
+            Proposal::Change(_) => None,
+        };
         ProposedMessage {
             user: &self.author.user,
             connection: self.from,
             of,
             action,
+            re,
             event: self.proposal.event(),
             data: self.proposal.data(),
             bytes_max: self.data_bytes_max,
