@@ -14,6 +14,8 @@ export interface HistoryOptions {
   before?: number;
   /** Messages per page, 1 to 100. Default: 50. */
   pageSize?: number;
+  /** Reads only the replies to the message with this offset, deleted ones included. */
+  re?: number;
 }
 
 type FetchPage = (command: Omit<HistoryCommand, "id">) => Promise<HistoryReply>;
@@ -26,7 +28,7 @@ type FetchPage = (command: Omit<HistoryCommand, "id">) => Promise<HistoryReply>;
  */
 export async function* readHistory(
   fetchPage: FetchPage,
-  { after, before, pageSize = 50 }: HistoryOptions,
+  { after, before, pageSize = 50, re }: HistoryOptions,
 ): AsyncGenerator<Message, void> {
   const isUpward = after !== undefined;
   let range: Pick<HistoryCommand, "after" | "before"> = isUpward
@@ -36,7 +38,7 @@ export async function* readHistory(
       : { before };
   let epoch: string | undefined;
   for (;;) {
-    const page = await fetchPage({ type: "history", ...range, limit: pageSize });
+    const page = await fetchPage({ type: "history", ...range, limit: pageSize, re });
     epoch ??= page.epoch;
     if (page.epoch !== epoch) throw new SnugError("epoch_changed", "The room was erased");
     const messages = isUpward ? page.messages : [...page.messages].reverse();

@@ -58,6 +58,8 @@ export interface PublishOptions {
   event?: string;
   /** Idempotency key: a message with the same key is stored once. Default: a random key. */
   key?: string;
+  /** Offset of the message to which this one is a reply. */
+  re?: number;
 }
 
 /** Options of `Room.edit`. */

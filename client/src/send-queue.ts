@@ -42,6 +42,7 @@ export interface QueuedCommand extends Content {
   type?: "publish" | "edit" | "append" | "delete";
   key: string;
   if_version?: number | undefined;
+  re?: number | undefined;
 }
 
 /** Default capacity, in messages. */

@@ -255,6 +255,48 @@ describe("changing a message", () => {
   });
 });
 
+describe("threads", () => {
+  it("publishes replies and reads them, in either direction and in pages", async () => {
+    const room = newRoom();
+    const ann = await connect(worker, room, { user: "ann", claims: { info: { name: "Ann" } } });
+    await ann.request({ type: "publish", data: "question" });
+    await snug.publish(room, [
+      { data: "a", re: 1 },
+      { data: "b", re: 1, user: "bob" },
+    ]);
+    await snug.publish(room, { data: "elsewhere" });
+    // A reply to a reply belongs to the same thread.
+    await snug.publish(room, { data: "c", re: 2 });
+    await ann.request({ type: "react", of: 1, name: "👍" });
+    const [root] = (await snug.history(room)).messages;
+    expect(root).toMatchObject({
+      info: { name: "Ann" },
+      replies: 3,
+      reactions: { "👍": { count: 1, users: ["ann"] } },
+    });
+    const read = async (options: object) =>
+      (await collect(snug.messages(room, { re: 1, ...options }))).map(({ data }) => data);
+    expect(await read({})).toEqual(["c", "b", "a"]);
+    expect(await read({ after: 0, pageSize: 1 })).toEqual(["a", "b", "c"]);
+    const page = await snug.history(room, { re: 1, limit: 2 });
+    expect(page).toMatchObject({
+      messages: [
+        { data: "b", user: "bob", re: 1 },
+        { data: "c", re: 1 },
+      ],
+      more: true,
+    });
+    const { cursor = 0 } = page;
+    expect(await snug.history(room, { re: 1, before: cursor })).toMatchObject({
+      messages: [{ data: "a" }],
+      more: false,
+    });
+    expect(await refusal(snug.publish(room, { data: "d", re: 99 }))).toEqual([404, "not_found"]);
+    const [result] = await snug.publishTo([room], { data: "d", re: 99 });
+    expect(result?.error).toMatchObject({ status: 404, code: "not_found" });
+  });
+});
+
 describe("reading", () => {
   it("pages through history in both directions", async () => {
     const room = newRoom();
@@ -434,7 +476,8 @@ describe("the publish hook", () => {
     const site = await startSite(async ({ body, headers }) => {
       const webhook = await verifyWebhook({ body, headers, secrets });
       if (webhook.type !== "room.publish") return { status: 500 };
-      const response = await decide(webhook, ({ user, event, data }, room) => {
+      const response = await decide(webhook, ({ user, event, re, data }, room) => {
+        if (data === "which") return { allow: true, data: re };
         if (data === "who") return { allow: true, data: [user, event ?? null, room] };
         return data === "long" ? "好".repeat(300) : data !== "no";
       });
@@ -451,8 +494,9 @@ describe("the publish hook", () => {
     expect(long).toMatchObject({ code: "refused", message: "好".repeat(85), retryable: false });
     const server = new Snug({ url: moderated.origin, secret: SECRET });
     await server.publish(room, { data: "no" });
+    await ann.request({ type: "publish", data: "which", re: 1 });
     const stored = await collect(server.messages(room, { after: 0 }));
-    expect(stored.map(({ data }) => data)).toEqual(["hello", ["ann", "chat", room], "no"]);
+    expect(stored.map(({ data }) => data)).toEqual(["hello", ["ann", "chat", room], "no", 1]);
   });
 });
 

@@ -27,7 +27,7 @@ interface Backend {
   /** Publishes as the application's back end. */
   publish(
     room: string,
-    message: { data: string; user: string; event?: string; key?: string },
+    message: { data: string; user: string; event?: string; key?: string; re?: number },
   ): Promise<unknown>;
   edit(room: string, offset: number, data: unknown, ifVersion?: number): Promise<unknown>;
   append(room: string, offset: number, text: string): Promise<unknown>;
@@ -344,6 +344,66 @@ describe.each(CASES)("%s, with %s,", (name, way) => {
     const [read] = await collect(last.history());
     expect(Object.keys(read?.reactions ?? {})).toHaveLength(50);
     expect(read?.reactions?.["0.0"]).toEqual({ count: 2, users: ["user0", "user5"] });
+  });
+
+  it("collects replies in threads of one level, and counts them", async () => {
+    const ann = await joined("ann", {}, { info: { name: "Ann" } });
+    const bob = await joined("bob");
+    const counts = recordEvents(ann, "replies");
+    await ann.publish("question");
+    const { offset: answer } = await bob.publish("answer", { re: 1 });
+    await untilOffset(ann, 3);
+    await ann.publish("to the answer", { re: answer, event: "chat" });
+    await untilOffset(ann, 5);
+    await backend.publish(roomName, { user: "bot", data: "from outside", re: 1 });
+    await untilOffset(ann, 7);
+    await bob.delete(answer);
+    await untilOffset(ann, 9);
+    const change = { type: "change", of: 1, action: "replies", time: expect.any(Number) };
+    expect(counts).toEqual([
+      { ...change, offset: 3, replies: 1, last_reply: 2 },
+      { ...change, offset: 5, replies: 2, last_reply: 4 },
+      { ...change, offset: 7, replies: 3, last_reply: 6 },
+      { ...change, offset: 9, replies: 2, last_reply: 6 },
+    ]);
+    const thread = [
+      { offset: 2, user: "bob", re: 1, deleted: true },
+      { offset: 4, user: "ann", re: 1, event: "chat", data: "to the answer", info: { name: "Ann" } },
+      { offset: 6, user: "bot", re: 1, data: "from outside" },
+    ];
+    const read = (options: object) => collect(bob.history({ re: 1, ...options }));
+    expect(await read({ after: 0, pageSize: 1 })).toMatchObject(thread);
+    expect((await read({ pageSize: 2 })).reverse()).toMatchObject(thread);
+    expect(await collect(bob.history({ re: answer }))).toEqual([]);
+    const [root] = await collect(bob.history({ before: 2 }));
+    expect(root).toMatchObject({ replies: 2, last_reply: 6, info: { name: "Ann" } });
+    await ann.delete(1);
+    expect(await errorCodeOf(bob.publish("late", { re: 1 }))).toBe("not_found");
+    expect(await errorCodeOf(bob.publish("late", { re: 4 }))).toBe("not_found");
+    expect(await errorCodeOf(bob.publish("nowhere", { re: 99 }))).toBe("not_found");
+    expect(await read({ after: 0 })).toMatchObject(thread);
+  });
+
+  it("replays missed reactions and replies, and only the last ones of each message", async () => {
+    const ann = await joined("ann");
+    await ann.publish("one");
+    await untilOffset(ann, 1);
+    const lost = nextEvent(ann, "status");
+    const messages = recordEvents(ann, "message");
+    const [reactions, counts] = [recordEvents(ann, "reactions"), recordEvents(ann, "replies")];
+    backend.goOffline(true);
+    await lost;
+    await backend.react(roomName, "bob", 1, ["👍", "🎉"]);
+    for (const data of ["a", "b"]) await backend.publish(roomName, { user: "bot", data, re: 1 });
+    backend.goOffline(false);
+    await untilOffset(ann, 7);
+    expect(messages).toMatchObject([
+      { offset: 4, data: "a", re: 1 },
+      { offset: 6, data: "b", re: 1 },
+    ]);
+    const byBob = { count: 1, users: ["bob"] };
+    expect(reactions).toMatchObject([{ offset: 3, of: 1, summary: { "👍": byBob, "🎉": byBob } }]);
+    expect(counts).toMatchObject([{ offset: 7, of: 1, replies: 2, last_reply: 6 }]);
   });
 
   it("changes messages for the back end", async () => {
@@ -765,6 +825,86 @@ describe("on the wire", () => {
     { id: 17 },
   ];
 
+  /** Like the above, in a room of their own, because a connection may make a limited number of errors. */
+  const REACTIONS: object[] = [
+    { type: "publish", data: "one" },
+    { type: "publish", data: "two" },
+    { type: "publish", data: "three" },
+    { type: "append", of: 1, text: "!" },
+    { type: "delete", of: 2 },
+    { type: "react", id: "r1", of: 1, name: "👍" },
+    { type: "react", id: "r again", of: 1, name: "👍" },
+    { type: "react", of: 1, name: "party" },
+    { type: "react", id: "r2", of: 3, name: "x".repeat(64) },
+    { type: "react", id: "too long", of: 1, name: "é".repeat(33) },
+    { type: "react", id: "empty", of: 1, name: "" },
+    { type: "react", id: "no name", of: 1 },
+    { type: "react", id: "no of", name: "👍" },
+    { type: "react", id: "number", of: 1, name: 7 },
+    { type: "react", id: "of a change", of: 4, name: "👍" },
+    { type: "react", id: "of a deleted one", of: 2, name: "👍" },
+    { type: "unreact", id: "u1", of: 1, name: "👍" },
+    { type: "unreact", id: "u again", of: 1, name: "👍" },
+    { type: "unreact", id: "never", of: 1, name: "never" },
+    { type: "unreact", id: "none", of: 99, name: "👍" },
+    { type: "history", id: "reactions" },
+    ...Array.from({ length: 11 }, (_, n) => ({ type: "react", id: `many ${n}`, of: 3, name: `r${n}` })),
+  ];
+  const THREADS: object[] = [
+    { type: "publish", data: "one" },
+    { type: "publish", data: "two" },
+    { type: "publish", data: "three" },
+    { type: "react", of: 3, name: "👍" },
+    { type: "delete", of: 2 },
+    { type: "publish", id: "t1", re: 1, data: "first", key: "t" },
+    { type: "publish", id: "t again", re: 99, data: "first", key: "t" },
+    { type: "publish", re: 1, data: "second" },
+    { type: "publish", id: "t none", re: 99, data: "nowhere" },
+    { type: "publish", id: "t deleted", re: 2, data: "nowhere" },
+    { type: "publish", id: "t change", re: 4, data: "nowhere" },
+    { type: "publish", id: "t text", re: "1", data: "nowhere" },
+    { type: "publish", id: "t negative", re: -1, data: "nowhere" },
+    { type: "history", id: "t2", re: 1 },
+    { type: "history", id: "t3", re: 1, limit: 1 },
+    { type: "history", id: "t4", re: 1, after: 0, limit: 1 },
+    { type: "history", id: "t5", re: 3 },
+    { type: "history", id: "t6", re: 99 },
+    { type: "history", id: "t7", re: "1" },
+    { type: "history", id: "t8", limit: 6 },
+    { type: "delete", id: "t9", of: 1 },
+    { type: "publish", id: "t closed", re: 1, data: "late" },
+    { type: "history", id: "t10", re: 1 },
+    { type: "delete", id: "reacted", of: 3 },
+    { type: "history", id: "t11" },
+  ];
+
+  it.each([
+    ["reactions", REACTIONS],
+    ["threads", THREADS],
+  ] as const)("commands for %s get the same replies and pushes", async (_, commands) => {
+    await expectSame(async (open) => {
+      const transcript: object[] = [];
+      const ann = await open("/v1/rooms/ROOM/socket", "ann");
+      transcript.push(...(await ann.take({ type: "welcome" })));
+      const quiet = await open("/v1/rooms/ROOM/socket?presence=0&echo=0", "bob");
+      transcript.push(...(await quiet.take({ type: "welcome" })), ...(await ann.take({ type: "presence" })));
+      for (const command of commands) {
+        ann.send(command);
+        transcript.push({ command }, ...(await ann.drain()), { quiet: await quiet.drain() });
+      }
+      for (const command of [
+        { type: "react", id: 1, of: 1, name: "👍" },
+        { type: "publish", id: 2, re: 3, data: "without echo" },
+      ]) {
+        quiet.send(command);
+        transcript.push({ command }, ...(await ann.drain()), { quiet: await quiet.drain() });
+      }
+      const late = await open("/v1/rooms/ROOM/socket?last=100", "cho");
+      transcript.push(...(await late.take({ type: "welcome" })), ...(await late.drain()));
+      return transcript;
+    });
+  });
+
   it("a room's own socket gets the same objects", async () => {
     await expectSame(async (open, tokenOf) => {
       const transcript: object[] = [];
@@ -955,6 +1095,12 @@ describe("TestServer", () => {
     expect(received[1]).toMatchObject([{ user: "bob", event: "typing", data: { on: true } }]);
     expect(Object.values(room.members.get("bob")?.state ?? {})).toEqual([{ x: 1 }]);
     expect(lobby.signals).toMatchObject([{ user: "bob" }, { user: "ann", to: ["bob"], data: "back" }]);
+    bob.publish("an answer", { re: 1 });
+    expect(bob.react(1, "👍").summary).toEqual({ "👍": { count: 1, users: ["bob"] } });
+    expect(bob.unreact(1, "👍").summary).toEqual({});
+    lobby.publish({ data: "another", re: 1 });
+    expect(lobby.messages[0]).toMatchObject({ info: { name: "Bob" }, replies: 2 });
+    expect(() => bob.publish("nowhere", { re: 99 })).toThrow(expect.objectContaining({ code: "not_found" }));
     bob.leave();
     await server.settled();
     expect([...room.members.keys()]).toEqual(["ann"]);

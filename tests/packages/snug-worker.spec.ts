@@ -53,6 +53,15 @@ async function call(request: Request, env: Env): Promise<unknown> {
       const [after] = (await lobby.history()).messages;
       return { data: before?.data, version, deleted: after?.deleted };
     }
+    case "/thread": {
+      const { offset } = await lobby.publish({ data: "question" });
+      await lobby.publish([{ data: "yes", re: offset }, { data: "no", re: offset, user: "bob" }]);
+      const replies: unknown[] = [];
+      for await (const { data } of lobby.messages({ re: offset })) replies.push(data);
+      const { messages } = await lobby.history({ re: offset, limit: 1 });
+      const [root] = (await lobby.history({ before: offset + 1, limit: 1 })).messages;
+      return { replies, newest: messages[0]?.data, number: root?.replies, last: root?.last_reply };
+    }
     case "/kick": return lobby.kick("ann", { reason: "off topic" });
     case "/status": return lobby.status();
     case "/erase": return lobby.erase();
@@ -272,6 +281,8 @@ describe("snug-worker", { timeout: 60_000 }, () => {
     expect(await call("/change")).toMatchObject({ data: "bc", version: 4, deleted: true });
     expect(await call("/erase")).toMatchObject({ closed: 0 });
     expect(await call("/status")).toMatchObject({ messages: 0 });
+    expect(await call("/thread")).toEqual({ replies: ["no", "yes"], newest: "no", number: 2, last: 4 });
+    expect(await call("/erase")).toMatchObject({ closed: 0 });
   });
 
   it("calls hooks as functions: identifies users, decides about messages, receives events", async () => {

@@ -52,7 +52,7 @@ export async function untilConnected(room: Room): Promise<void> {
 }
 
 /** The events that take an offset. */
-const STORED = ["message", "change", "reactions"] as const;
+const STORED = ["message", "change", "reactions", "replies"] as const;
 
 /** Waits until the client has received the message or change at an offset. */
 export async function untilOffset(room: Room, offset: number): Promise<void> {

@@ -13,6 +13,8 @@ export interface NewMessage<Data = unknown> {
   key?: string | undefined;
   /** Author's user id, 1 to 128 bytes. Default: the token's user. */
   user?: string | undefined;
+  /** Offset of the message to which this one is a reply. */
+  re?: number | undefined;
   /** Time in Unix ms, not before that of the room's newest message. Default: now. */
   time?: number | undefined;
 }
@@ -156,6 +158,8 @@ export interface ProposedMessage {
   /** Present if a message is to be changed. `data` is then the new data, or the text to append. */
   action?: "edit" | "append";
   event?: string;
+  /** Offset of the message to which this one is a reply. */
+  re?: number;
   data: Json;
 }
 

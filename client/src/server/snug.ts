@@ -76,6 +76,8 @@ export interface PageOptions extends RequestOptions {
   before?: number | undefined;
   /** Maximum number of messages, 1 to 100. Default: 50. */
   limit?: number | undefined;
+  /** Reads only the replies to the message with this offset, deleted ones included. */
+  re?: number | undefined;
 }
 
 /** Range and direction of an iteration over stored messages. */
@@ -296,8 +298,8 @@ export class Snug {
     room: string,
     { signal, ...options }: MessagesOptions = {},
   ): AsyncGenerator<Message<Data>, void> {
-    const messages = readHistory(async ({ after, before, limit }) => {
-      const { epoch, ...page } = await this.#page(room, { after, before, limit, signal });
+    const messages = readHistory(async ({ after, before, limit, re }) => {
+      const { epoch, ...page } = await this.#page(room, { after, before, limit, re, signal });
       // An unused room has no second page, so its missing epoch is never compared.
       return { type: "history", epoch: epoch ?? "", ...page };
     }, options);
@@ -373,7 +375,7 @@ export class Snug {
    */
   async deadEvents(
     room: string,
-    { after, limit, signal }: Omit<PageOptions, "before"> = {},
+    { after, limit, signal }: Omit<PageOptions, "before" | "re"> = {},
   ): Promise<DeadEventsPage> {
     return this.#get(`${pathOf(room)}/webhooks/dead`, { after, limit }, signal);
   }
@@ -390,9 +392,9 @@ export class Snug {
 
   #page(
     room: string,
-    { after, before, limit, signal }: PageOptions,
+    { after, before, limit, re, signal }: PageOptions,
   ): Promise<{ epoch: string | null } & Pick<HistoryReply, "messages" | "more">> {
-    return this.#get(`${pathOf(room)}/messages`, { after, before, limit }, signal);
+    return this.#get(`${pathOf(room)}/messages`, { after, before, limit, re }, signal);
   }
 
   #removeMember(

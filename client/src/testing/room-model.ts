@@ -21,6 +21,7 @@ import type {
   ReactCommand,
   ReactionSummary,
   Reactions,
+  RepliesChange,
   Signal,
   SignalCommand,
   SupersededChange,
@@ -66,9 +67,9 @@ export interface Refused {
 export type ChangeRequest = EditCommand | AppendCommand | DeleteCommand;
 
 type Replied<T> = T | Refused;
-type Entry = Message | Change | Reactions | SupersededChange;
+type Entry = Message | Change | Reactions | RepliesChange | SupersededChange;
 /** A part of a message that changes without regard to the others. */
-type Aspect = "content" | "reactions";
+type Aspect = "content" | "reactions" | "replies";
 
 /** The capability that each command needs. */
 const NEEDED: { [type in Command["type"]]?: Capability } = {
@@ -200,10 +201,13 @@ export class RoomModel {
     }
   }
 
-  /** Stores a message, unless the author has stored one with the same key. Returns it, and sends it after `stored`. */
+  /**
+   * Stores a message, unless the author has stored one with the same key. Returns it, and sends it after `stored`, or
+   * returns the reason why it is refused.
+   */
   publish(
     { user, connection, info }: Author,
-    { event, key, data }: Pick<PublishCommand, "event" | "key" | "data">,
+    { event, key, re, data }: Pick<PublishCommand, "event" | "key" | "re" | "data">,
     stored: (message: Message, isDuplicate: boolean) => void = () => {},
   ): Replied<Message> {
     const earlier = this.#findKey(user, key);
@@ -211,14 +215,25 @@ export class RoomModel {
       stored(earlier as Message, true);
       return earlier as Message;
     }
+    const root = re === undefined ? undefined : this.#rootOf(re);
+    if (re !== undefined && root === undefined) return NO_MESSAGE;
     // A copy, as a real room has: the application may change its object later.
-    const message: Message = copyOf({ ...this.#nextPlace(), user, connection, info, event, data });
+    const message: Message = copyOf({
+      ...this.#nextPlace(),
+      user,
+      connection,
+      info,
+      event,
+      re: root?.offset,
+      data,
+    });
     this.entries.push(message);
     this.#remember(user, key, message);
     stored(message, false);
     for (const place of this.#receiversOf(connection)) {
       place.push({ type: "message", ...message, ...(place.user === user && { key }) });
     }
+    if (root) this.#countReplies(root, (root.replies ?? 0) + 1, message.offset);
     return message;
   }
 
@@ -272,6 +287,8 @@ export class RoomModel {
     this.#remember(user, key, change);
     stored(change, false);
     for (const receiver of this.#receiversOf(connection)) receiver.push({ type: "change", ...change });
+    const root = action === "delete" && message.re !== undefined ? this.#find(message.re) : undefined;
+    if (root) this.#countReplies(root, (root.replies ?? 1) - 1, root.last_reply ?? message.offset);
     return change;
   }
 
@@ -401,9 +418,10 @@ export class RoomModel {
     }
   }
 
-  #history({ after, before, limit = 50 }: HistoryCommand) {
+  #history({ after, before, limit = 50, re }: HistoryCommand) {
     const { epoch } = this;
-    const newer = this.entries.filter(({ offset }) => offset > (after ?? -1));
+    const entries = re === undefined ? this.entries : this.messages.filter((message) => message.re === re);
+    const newer = entries.filter(({ offset }) => offset > (after ?? -1));
     const range = newer.filter(({ offset }) => offset < (before ?? Number.POSITIVE_INFINITY));
     const messages = after === undefined ? range.slice(-limit) : range.slice(0, limit);
     return { epoch, messages, more: range.length > messages.length };
@@ -411,6 +429,23 @@ export class RoomModel {
 
   #find(offset: number): Message | undefined {
     return this.messages.find((message) => message.offset === offset);
+  }
+
+  /** Returns the first message of the thread to which a reply to this message belongs, unless one is deleted. */
+  #rootOf(re: number): Message | undefined {
+    const message = this.#find(re);
+    if (!message || message.deleted) return undefined;
+    const root = message.re === undefined ? message : this.#find(message.re);
+    return root?.deleted ? undefined : root;
+  }
+
+  /** Stores and sends a new number of replies to a message. */
+  #countReplies(root: Message, replies: number, last_reply: number): void {
+    const of = root.offset;
+    const change: RepliesChange = { ...this.#nextPlace(), of, action: "replies", replies, last_reply };
+    this.#replace(applyChange(root, change), ["replies"]);
+    this.entries.push(change);
+    for (const receiver of this.#receiversOf(undefined)) receiver.push({ type: "change", ...change });
   }
 
   /** Replaces a message after a change, and leaves only the places of earlier changes of these aspects. */
@@ -484,7 +519,7 @@ const copyOf = <T>(value: object): T => JSON.parse(JSON.stringify(value));
 const NO_MESSAGE: Refused = { error: "not_found", message: "the room has no such message" };
 const aspectOf = (entry: Exclude<Entry, Message>): Aspect => {
   if ("summary" in entry) return "reactions";
-  return "content";
+  return "action" in entry && entry.action === "replies" ? "replies" : "content";
 };
 /** Returns the type of the push with which an entry is replayed. */
 const typeOf = (entry: Entry) => {
@@ -512,6 +547,8 @@ function faultOf(command: Command): string | undefined {
   const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
   if ((type === "publish" || type === "signal") && command.data === undefined) return "'data' is missing";
   const isOffset = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
+  if ((type === "publish" || type === "history") && command.re !== undefined && !isOffset(command.re))
+    return "'re' must be a whole number";
   const isReaction = type === "react" || type === "unreact";
   const isChange = isReaction || type === "edit" || type === "append" || type === "delete";
   if (isChange && !isOffset(command.of)) return "'of' is missing";

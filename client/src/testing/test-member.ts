@@ -26,9 +26,9 @@ export class TestMember {
     room.join(this.#place, {}, {});
   }
 
-  /** Publishes a message, and returns it. */
-  publish(data: unknown, { event, key }: { event?: string; key?: string } = {}): Message {
-    return storedOf(this.#room.publish(this.#place, { data: data as Json, event, key } as never));
+  /** Publishes a message, and returns it. `re` is the offset of the message to which it is a reply. */
+  publish(data: unknown, { event, key, re }: { event?: string; key?: string; re?: number } = {}): Message {
+    return storedOf(this.#room.publish(this.#place, { data: data as Json, event, key, re } as never));
   }
 
   /** Replaces the data of an own message, and returns the change. `offset` is that of the message. */

@@ -11,6 +11,8 @@ export interface TestMessage {
   key?: string;
   /** Author. Default: `server`. */
   user?: string;
+  /** Offset of the message to which this one is a reply. */
+  re?: number;
 }
 
 /** Options of a change by your back end. */
@@ -66,8 +68,8 @@ export class TestRoom {
   }
 
   /** Publishes a message as your back end does, and returns it. */
-  publish({ user = "server", data, event, key }: TestMessage): Message {
-    return storedOf(this.#model.publish({ user }, { data, event, key } as never));
+  publish({ user = "server", data, event, key, re }: TestMessage): Message {
+    return storedOf(this.#model.publish({ user }, { data, event, key, re } as never));
   }
 
   /** Replaces the data of a message as your back end does, and returns the change. */

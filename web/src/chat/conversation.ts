@@ -1,4 +1,5 @@
-// The messages of a room: those that arrive, older ones in pages, and the user's own until they are stored.
+// The messages of a room, or of one thread: those that arrive, older ones in pages, and the user's own until they are
+// stored.
 
 import { applyChange, type Message, type Room, SnugError } from "snug-client";
 import { Observable } from "./observable";
@@ -38,6 +39,8 @@ const CONTEXT_MESSAGES = 15;
 type Track = (publishing: Promise<void>) => void;
 
 export class Conversation extends Observable<ConversationState> {
+  /** Offset of the thread's first message. `undefined` if it is a whole room. */
+  readonly root: number | undefined;
   readonly #room: Room;
   readonly #track: Track;
   /** Changes since a page was requested, which it may not contain. */
@@ -45,10 +48,11 @@ export class Conversation extends Observable<ConversationState> {
   /** Incremented when the history is restarted. Pages requested before are discarded. */
   #generation = 0;
 
-  constructor(room: Room, track: Track) {
+  constructor(room: Room, track: Track, root?: number) {
     super({ timeline: emptyTimeline, historyStatus: "loading" });
     this.#room = room;
     this.#track = track;
+    this.root = root;
   }
 
   /** Loads the newest messages, and those down to `readOffset`. */
@@ -65,14 +69,16 @@ export class Conversation extends Observable<ConversationState> {
   /** Drops the oldest messages if there are very many. Call it while the user is at the end. */
   trimOldMessages(): void {
     const { historyStatus, timeline } = this.state;
-    // A page that is being loaded must join the oldest message.
-    if (historyStatus === "loading" || timeline.stored.length <= TRIM_ABOVE_MESSAGES) return;
+    // A page that is being loaded must join the oldest message. A thread would lose its first message.
+    const isBusy = historyStatus === "loading" || this.root !== undefined;
+    if (isBusy || timeline.stored.length <= TRIM_ABOVE_MESSAGES) return;
     this.update({ timeline: withNewest(timeline, KEPT_MESSAGES), historyStatus: "more" });
   }
 
   /** Adds messages that have arrived in the room. */
   add(messages: readonly Message[]): void {
-    this.update({ timeline: withStored(this.state.timeline, messages) });
+    const own = messages.filter(({ re }) => this.root === undefined || re === this.root);
+    if (own.length > 0) this.update({ timeline: withStored(this.state.timeline, own) });
   }
 
   /** Applies a change that has arrived, or one of the user's own that is stored. */
@@ -105,10 +111,11 @@ export class Conversation extends Observable<ConversationState> {
     const event = "chat";
     const data = { text };
     const time = Date.now();
+    const reply = this.root === undefined ? {} : { re: this.root };
     this.update({ timeline: withPending(this.state.timeline, { key, text, time }) });
-    const publishing = this.#room.publish(data, { event, key }).then(
+    const publishing = this.#room.publish(data, { event, key, ...reply }).then(
       ({ offset, time, duplicate }) => {
-        const message = { offset, time, user: this.#room.user ?? "", event, data, key };
+        const message = { offset, time, user: this.#room.user ?? "", event, data, key, ...reply };
         this.update({ timeline: withAcknowledged(this.state.timeline, message, duplicate === true) });
       },
       (error) => this.update({ timeline: withFailure(this.state.timeline, key, toSendFailure(error)) }),
@@ -124,8 +131,16 @@ export class Conversation extends Observable<ConversationState> {
     const page: Message[] = [];
     let historyStatus: HistoryStatus = "beginning";
     try {
+      const { root } = this;
+      if (root !== undefined && !this.state.timeline.stored.some(({ offset }) => offset === root)) {
+        for await (const message of this.#room.history({ after: root - 1, pageSize: 1 })) {
+          if (message.offset === root) page.push(message);
+          break;
+        }
+      }
       const options = { pageSize: PAGE_MESSAGES, ...(before !== undefined && { before }) };
-      for await (const message of this.#room.history(options)) {
+      const ofThread = root === undefined ? {} : { re: root };
+      for await (const message of this.#room.history({ ...options, ...ofThread })) {
         if (generation !== this.#generation) return;
         page.push(message);
         const isEnough = page.length >= PAGE_MESSAGES && message.offset <= readOffset - CONTEXT_MESSAGES;

@@ -96,7 +96,7 @@ let sessions = 0;
 export class RoomSession extends Observable<RoomState> {
   /** Unique in the page. */
   readonly id = sessions++;
-  /** All messages of the room. */
+  /** All messages of the room, replies included. */
   readonly messages: Conversation;
   readonly #room: Room;
   /** Users active since connecting. The room does not announce a return within the grace period. */
@@ -135,6 +135,7 @@ export class RoomSession extends Observable<RoomState> {
     room.on("message", (message) => this.#onMessage(message));
     room.on("change", (change) => this.#onChange(change));
     room.on("reactions", (reactions) => this.#onAnyChange(reactions));
+    room.on("replies", (replies) => this.#onAnyChange(replies));
     room.on("typing", (typing) => this.update({ typing }));
     room.on("signal", ({ user }) => this.#markActive(user));
     room.on("gap", ({ from, to }) => {

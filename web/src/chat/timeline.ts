@@ -1,6 +1,6 @@
 // The message list's data: pages of history, received messages and pending messages. Independent of the DOM.
 
-import { applyChange, type Change, type Message, type Reactions } from "snug-client";
+import { applyChange, type Change, type Message, type Reactions, type RepliesChange } from "snug-client";
 
 /** A message that the room has stored. */
 export type StoredMessage = Message & {
@@ -8,8 +8,8 @@ export type StoredMessage = Message & {
   readonly key?: string;
 };
 
-/** A change of a stored message, or of the reactions to it. */
-export type AnyChange = Change | Reactions;
+/** A change of a stored message, of its reactions or of its replies. */
+export type AnyChange = Change | Reactions | RepliesChange;
 
 /** A message of the current user that is not stored yet. */
 export interface PendingMessage {
