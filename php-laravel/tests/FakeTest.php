@@ -38,6 +38,12 @@ final class FakeTest extends LaravelTestCase
         $note($channel->history(before: 5, limit: 3));
         $note($channel->history(after: 11));
         $note(array_map(static fn (Message $message): array => (array) $message, [...$channel->messages(after: 9)]));
+        $note($channel->publishAll(new NewMessage('reply', re: 3), new NewMessage('another', re: 3, user: 'ann')));
+        $note($channel->publish('to a reply', re: 12));
+        $note($channel->history());
+        $note($channel->history(limit: 1, re: 3));
+        $note(array_map(static fn (Message $message): array => (array) $message, [...$channel->messages(re: 3)]));
+        $note(Snug::publishTo(["public-$name", "public-$name-3"], new NewMessage('reply', re: 2)));
         $note(Snug::publishTo(["public-$name-2", 'no room'], new NewMessage(['a' => []]), new NewMessage(2)));
         $note(Snug::channel("$name-2")->history());
         $note([count($channel->members()), [...$channel->members()], $channel->members()->isTruncated]);
@@ -51,6 +57,11 @@ final class FakeTest extends LaravelTestCase
         $note($channel->history());
         try {
             Snug::room('no room')->publish('refused');
+        } catch (RequestRefusedException $e) {
+            $note([$e->problem->status, $e->problem->code]);
+        }
+        try {
+            $channel->publish('refused', re: 99);
         } catch (RequestRefusedException $e) {
             $note([$e->problem->status, $e->problem->code]);
         }

@@ -25,6 +25,8 @@ enum Capability: string
     case EditAny = 'edit_any';
     /** Delete the messages of all users. */
     case DeleteAny = 'delete_any';
+    /** React to messages. */
+    case React = 'react';
     /** Kick and ban users. */
     case Moderate = 'moderate';
     /** Full server access, for back ends: publish as any user, delete rooms. Never give it to a browser. */

@@ -30,6 +30,25 @@ final class Message
         public readonly ?int $changed = null,
         /** True if the message was deleted. */
         public readonly bool $isDeleted = false,
+        /**
+         * The author's public profile when the message was published. Empty if there is none, as for messages that came
+         * over the HTTP API.
+         *
+         * @var array<string, mixed>
+         */
+        public readonly array $info = [],
+        /** The offset of the first message of the thread, if this is a reply. */
+        public readonly ?int $re = null,
+        /** The number of replies to the message, without deleted ones. */
+        public readonly int $replies = 0,
+        /** The offset of the newest reply. Null if there is none. */
+        public readonly ?int $lastReply = null,
+        /**
+         * The reactions to the message, in the order of their first use.
+         *
+         * @var list<Reaction>
+         */
+        public readonly array $reactions = [],
     ) {
     }
 
@@ -49,6 +68,11 @@ final class Message
             $json['version'] ?? 1,
             $json['changed'] ?? null,
             $json['deleted'] ?? false,
+            (array) ($json['info'] ?? []),
+            $json['re'] ?? null,
+            $json['replies'] ?? 0,
+            $json['last_reply'] ?? null,
+            Reaction::listFrom((array) ($json['reactions'] ?? [])),
         );
     }
 }

@@ -17,6 +17,7 @@ final class NewMessage implements JsonSerializable
      * @param int|string|null $user  The author's user id. Default: the `$user` of the `Snug` client.
      * @param int|null        $time  The time in Unix milliseconds, not before that of the room's newest message.
      *                               Default: now.
+     * @param int|null        $re    The offset of the message to which this one is a reply.
      */
     public function __construct(
         public readonly mixed $data,
@@ -24,6 +25,7 @@ final class NewMessage implements JsonSerializable
         public readonly ?string $key = null,
         public readonly int|string|null $user = null,
         public readonly ?int $time = null,
+        public readonly ?int $re = null,
     ) {
     }
 
@@ -31,7 +33,8 @@ final class NewMessage implements JsonSerializable
     public function jsonSerialize(): array
     {
         $user = $this->user === null ? null : (string) $this->user;
-        $fields = ['event' => $this->event, 'key' => $this->key, 'user' => $user, 'time' => $this->time];
+        $fields = ['event' => $this->event, 'key' => $this->key, 'user' => $user];
+        $fields += ['time' => $this->time, 're' => $this->re];
         return ['data' => $this->data] + array_filter($fields, static fn (mixed $field): bool => $field !== null);
     }
 }

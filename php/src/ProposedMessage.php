@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace Snug;
 
-/** A message that a member wants to publish, and that your publish hook decides on. */
+/** A message that a member wants to publish or change, and that your publish hook decides on. */
 final class ProposedMessage
 {
     public function __construct(
@@ -21,6 +21,15 @@ final class ProposedMessage
          * `ArrayObject`, which is encoded as an object again. Whole numbers too large for PHP become strings.
          */
         public readonly mixed $data,
+        /** The offset of the message to which this one is a reply, if it is one. */
+        public readonly ?int $re = null,
+        /** The offset of the message that is to be changed. Null if the message is new. */
+        public readonly ?int $of = null,
+        /**
+         * The change of the message `$of`: `edit`, whose data is the new data, or `append`, whose data is the text to
+         * append. Null if the message is new.
+         */
+        public readonly ?string $action = null,
     ) {
     }
 
@@ -30,6 +39,15 @@ final class ProposedMessage
      */
     public static function from(string $room, array $json): self
     {
-        return new self($room, $json['user'], $json['connection'], $json['event'] ?? null, $json['data']);
+        return new self(
+            $room,
+            $json['user'],
+            $json['connection'],
+            $json['event'] ?? null,
+            $json['data'],
+            $json['re'] ?? null,
+            $json['of'] ?? null,
+            $json['action'] ?? null,
+        );
     }
 }

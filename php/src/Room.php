@@ -38,6 +38,7 @@ final class Room
      * @param int|string|null $user  The author's user id. Default: the `$user` of the `Snug` client.
      * @param int|null        $time  The time in Unix milliseconds, not before that of the room's newest message.
      *                               Default: now.
+     * @param int|null        $re    The offset of the message to which this one is a reply.
      *
      * @throws SnugException If the request is refused, or Snug cannot be reached.
      * @throws JsonException If `$data` cannot be encoded as JSON.
@@ -48,8 +49,9 @@ final class Room
         ?string $key = null,
         int|string|null $user = null,
         ?int $time = null,
+        ?int $re = null,
     ): PublishedMessage {
-        return $this->publishAll(new NewMessage($data, $event, $key, $user, $time))[0];
+        return $this->publishAll(new NewMessage($data, $event, $key, $user, $time, $re))[0];
     }
 
     /**
@@ -149,29 +151,32 @@ final class Room
      * Reads one page of messages: the first ones after the offset `$after`, the last ones before the offset `$before`,
      * or the newest ones if neither is given.
      *
-     * @param int $limit The size of the page, 1 to 100.
+     * @param int             $limit The size of the page, 1 to 100.
+     * @param int|null        $re    Reads only the replies to the message with this offset, deleted ones included.
      *
      * @throws SnugException If the request is refused, or Snug cannot be reached.
      */
-    public function history(?int $after = null, ?int $before = null, int $limit = 50): HistoryPage
+    public function history(?int $after = null, ?int $before = null, int $limit = 50, ?int $re = null): HistoryPage
     {
-        $query = ['after' => $after, 'before' => $before, 'limit' => $limit];
+        $query = ['after' => $after, 'before' => $before, 'limit' => $limit, 're' => $re];
         return HistoryPage::from($this->api->send('GET', "$this->path/messages", $query));
     }
 
     /**
      * Reads all messages after an offset, oldest first. Pages are requested as you iterate.
      *
+     * @param int|null        $re   Reads only the replies to the message with this offset, deleted ones included.
+     *
      * @return Generator<int, Message>
      *
      * @throws EpochChangedException If the room is deleted while you read.
      * @throws SnugException If a request is refused, or Snug cannot be reached.
      */
-    public function messages(int $after = 0): Generator
+    public function messages(int $after = 0, ?int $re = null): Generator
     {
         $epoch = null;
         do {
-            $page = $this->history(after: $after, limit: 100);
+            $page = $this->history(after: $after, limit: 100, re: $re);
             if ($page->epoch !== ($epoch ??= $page->epoch)) {
                 throw new EpochChangedException("room '$this->name' was deleted while its messages were read");
             }

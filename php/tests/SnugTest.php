@@ -16,6 +16,7 @@ use Snug\NewMessage;
 use Snug\EpochChangedException;
 use Snug\Message;
 use Snug\Problem;
+use Snug\Reaction;
 use Snug\RequestRefusedException;
 use Snug\Room;
 use Snug\Snug;
@@ -184,6 +185,42 @@ final class SnugTest extends TestCase
         self::assertSame([false, true, false], array_column($page->messages, 'isDeleted'));
         self::assertSame([1, 2, 3], array_column([...$this->room->messages()], 'offset'));
         self::assertSame([], $this->room->history(after: 3)->messages);
+    }
+
+    public function testRepliesAreReadAsAThread(): void
+    {
+        $ann = new TestConnection($this->room->name, 'ann', info: ['name' => 'Ann']);
+        $ann->send(['type' => 'publish', 'data' => 'question']);
+        $ann->next('message');
+        $this->room->publishAll(new NewMessage('one', re: 1), new NewMessage('two', re: 1, user: 'bob'));
+        $this->room->publish('elsewhere');
+        // A reply to a reply belongs to the same thread.
+        $last = $this->room->publish('three', re: 2);
+        foreach (['👍', '7'] as $name) {
+            $ann->send(['type' => 'react', 'id' => 1, 'of' => 1, 'name' => $name]);
+            $ann->next('reactions');
+        }
+        [$question, $one] = $this->room->history()->messages;
+        self::assertSame([['name' => 'Ann'], null], [$question->info, $question->re]);
+        self::assertSame([3, $last->offset], [$question->replies, $question->lastReply]);
+        self::assertSame([['👍', 1, ['ann']], ['7', 1, ['ann']]], array_map(
+            static fn (Reaction $reaction): array => [$reaction->name, $reaction->count, $reaction->users],
+            $question->reactions,
+        ));
+        self::assertSame([[], 1, 0, null, []], [
+            $one->info,
+            $one->re,
+            $one->replies,
+            $one->lastReply,
+            $one->reactions,
+        ]);
+        self::assertSame(['one', 'two', 'three'], array_column([...$this->room->messages(re: 1)], 'data'));
+        self::assertSame(['three'], array_column([...$this->room->messages(after: $one->offset + 3, re: 1)], 'data'));
+        $page = $this->room->history(limit: 2, re: 1);
+        self::assertSame([['two', 'three'], true], [array_column($page->messages, 'data'), $page->hasMore]);
+        $older = $this->room->history(before: $page->firstOffset, re: 1);
+        self::assertSame([['one'], false], [array_column($older->messages, 'data'), $older->hasMore]);
+        self::assertSame('not_found', self::refusal(fn () => $this->room->publish('four', re: 99))->code);
     }
 
     public function testMessagesReadsAllPages(): void

@@ -85,6 +85,8 @@ final class WebhookTest extends TestCase
         foreach (['id', 'seq', 'type', 'time'] as $field) {
             self::assertSame(array_column($expected['events'], $field), array_column($delivery->events, $field));
         }
+        [$published] = array_values(array_filter($delivery->events, static fn ($event): bool => $event->message !== null));
+        self::assertSame(['name' => 'Ann', 'color' => '#c0392b'], $published->message->info);
     }
 
     /** tests/php.spec.ts signs the request with Node and a random secret. */

@@ -25,7 +25,7 @@ final class SnugFake implements ClientInterface
 {
     private const EPOCH = 'fake';
 
-    /** @var array<string, list<array<string, mixed>>> Stored messages by room. */
+    /** @var array<string, list<array<string, mixed>>> Stored messages by room, and changes, which have `of`. */
     private array $messages = [];
 
     /** @var array<string, array<string, array<string, mixed>>> Members by room and user. */
@@ -72,7 +72,7 @@ final class SnugFake implements ClientInterface
      */
     public function published(string|object $channel, ?string $event = null): array
     {
-        $messages = array_map(Message::from(...), $this->messages[self::roomOf($channel)] ?? []);
+        $messages = array_map(Message::from(...), array_values($this->messagesOf(self::roomOf($channel))));
         $isNamed = static fn (Message $message): bool => $message->event === EventName::shorten((string) $event);
         return $event === null ? $messages : array_values(array_filter($messages, $isNamed));
     }
@@ -147,7 +147,7 @@ final class SnugFake implements ClientInterface
             return self::respond($problem, $problem['status']);
         }
         return match ($request->getMethod() . ' ' . implode('/', array_slice($path, 2, 1))) {
-            'POST messages' => self::respond($this->store($room, $json, $author)),
+            'POST messages' => $this->publish($room, $json, $author),
             'GET messages' => self::respond($this->page($room, $query)),
             'GET members' => self::respond($this->list($room)),
             'GET webhooks' => self::respond(['events' => [], 'more' => false]),
@@ -158,10 +158,18 @@ final class SnugFake implements ClientInterface
         };
     }
 
+    private function publish(string $room, mixed $messages, string $author): ResponseInterface
+    {
+        $problem = $this->threadProblemOf($room, $messages);
+        return $problem === null
+            ? self::respond($this->store($room, $messages, $author))
+            : self::respond($problem, $problem['status']);
+    }
+
     /** @return array<string, mixed> */
     private function result(string $room, mixed $messages, string $author): array
     {
-        $problem = $this->problemOf($room);
+        $problem = $this->problemOf($room) ?? $this->threadProblemOf($room, $messages);
         return ['room' => $room] + ($problem ? ['error' => $problem] : $this->store($room, $messages, $author));
     }
 
@@ -174,25 +182,70 @@ final class SnugFake implements ClientInterface
         return $this->refusals[$room] ?? null;
     }
 
+    /** @return array<string, mixed>|null */
+    private function threadProblemOf(string $room, mixed $messages): ?array
+    {
+        $stored = $this->messagesOf($room);
+        foreach (array_is_list($messages) ? $messages : [$messages] as $message) {
+            if (isset($message['re']) && !isset($stored[$message['re']])) {
+                return ['status' => 404, 'code' => 'not_found', 'detail' => 'the room has no such message'];
+            }
+        }
+        return null;
+    }
+
+    /** @return array<int, array<string, mixed>> The stored messages by offset, each with the number of its replies. */
+    private function messagesOf(string $room): array
+    {
+        $messages = [];
+        foreach ($this->messages[$room] ?? [] as $entry) {
+            if (isset($entry['of'])) {
+                continue;
+            }
+            $messages[$entry['offset']] = $entry;
+            $root = $entry['re'] ?? null;
+            if ($root !== null) {
+                $messages[$root]['replies'] = ($messages[$root]['replies'] ?? 0) + 1;
+                $messages[$root]['last_reply'] = $entry['offset'];
+            }
+        }
+        return $messages;
+    }
+
     /** @return array<string, mixed> */
     private function store(string $room, mixed $messages, string $author): array
     {
         $stored = [];
+        $counted = [];
         foreach (array_is_list($messages) ? $messages : [$messages] as $message) {
             $user = $message['user'] ?? $author;
             $key = isset($message['key']) ? "$user {$message['key']}" : null;
             $known = $key === null ? null : ($this->keys[$room][$key] ?? null);
             if ($known !== null) {
-                $time = $this->messages[$room][$known - 1]['time'];
+                $time = $this->messagesOf($room)[$known]['time'];
                 $stored[] = ['offset' => $known, 'time' => $time, 'duplicate' => true];
                 continue;
             }
             $offset = count($this->messages[$room] ?? []) + 1;
             $time = $message['time'] ?? self::now();
+            $re = $message['re'] ?? null;
+            // A reply to a reply belongs to the same thread.
+            $root = $re === null ? null : ($this->messagesOf($room)[$re]['re'] ?? $re);
             $this->messages[$room][] = array_filter(
-                ['offset' => $offset, 'time' => $time, 'user' => $user, 'event' => $message['event'] ?? null],
+                [
+                    'offset' => $offset,
+                    'time' => $time,
+                    'user' => $user,
+                    'event' => $message['event'] ?? null,
+                    're' => $root,
+                ],
                 static fn (mixed $field): bool => $field !== null,
             ) + ['data' => $message['data']];
+            // One change of the number of replies counts all that are stored together.
+            if ($root !== null && !isset($counted[$root])) {
+                $counted[$root] = true;
+                $this->messages[$room][] = ['offset' => $offset + 1, 'of' => $root];
+            }
             if ($key !== null) {
                 $this->keys[$room][$key] = $offset;
             }
@@ -207,10 +260,17 @@ final class SnugFake implements ClientInterface
      */
     private function page(string $room, array $query): array
     {
-        $all = $this->messages[$room] ?? [];
+        $messages = $this->messagesOf($room);
+        $all = array_map(
+            static fn (array $entry): array => $messages[$entry['offset']] ?? $entry,
+            $this->messages[$room] ?? [],
+        );
+        $isInThread = static fn (array $entry): bool =>
+            !isset($query['re']) || ($entry['re'] ?? null) === (int) $query['re'];
         $limit = (int) ($query['limit'] ?? 50);
         $isBetween = static fn (array $message): bool => $message['offset'] > (int) ($query['after'] ?? 0)
-            && $message['offset'] < (int) ($query['before'] ?? PHP_INT_MAX);
+            && $message['offset'] < (int) ($query['before'] ?? PHP_INT_MAX)
+            && $isInThread($message);
         $matching = array_values(array_filter($all, $isBetween));
         $page = isset($query['after']) ? array_slice($matching, 0, $limit) : array_slice($matching, -$limit);
         return [
