@@ -94,6 +94,30 @@ it("what was edited or deleted is in no row, and everybody reads the same, also 
   ]);
 });
 
+// The database looks for up to 4 messages in the events that wait, and reads all of these for more.
+it.each([4, 5])(
+  "the texts of %d messages that are deleted at once are in no event that waits",
+  async (count) => {
+    const [storage, room] = [await newStorage(), newRoom()];
+    const WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const settings = { WEBHOOK_URL: await startRefusing(), WEBHOOK_SECRET, WEBHOOK_EVENTS: "*" };
+    {
+      await using worker = await startWorker(settings, storage);
+      const ann = await connect(worker, room);
+      const offsets = Array.from({ length: count }, (_, index) => index + 1);
+      for (const of of offsets) await ann.request({ type: "publish", data: `secret ${of}` });
+      await ann.request({ type: "publish", data: "kept", mentions: ["bob"] });
+      await ann.request({ type: "edit", of: 1, data: "another secret" });
+      ann.send(...offsets.map((of) => ({ type: "delete", id: `${of}`, of })));
+      for (const of of offsets) await ann.next("ack", ({ id }) => id === `${of}`);
+    }
+    const rows = await liveRows(storage);
+    expect(rows).not.toContain("secret");
+    // The message, its event, and the one about the mention.
+    expect(rows.split("kept")).toHaveLength(4);
+  },
+);
+
 it("a room still starts after a short message was deleted whose event waits", async () => {
   const [storage, room] = [await newStorage(), newRoom()];
   const WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

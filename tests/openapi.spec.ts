@@ -163,6 +163,7 @@ describe("openapi.json and the Rust sources", () => {
       [/\/(RoomPublish|Decisions)\/.*\/maxItems$/, "HOOK_MESSAGES_MAX"],
       [/\/Decisions\/.*\/reason\/maxLength$/, "REASON_BYTES_MAX"],
       [/\/Members\/.*\/maxItems$/, "MEMBERS_LISTED_MAX"],
+      [/\/mentions\/maxItems$/, "MENTIONS_MAX"],
       [/\/ReactionSummary\/.*\/maxItems$/, "REACTION_USERS_MAX"],
     ];
     for (const [pointer, limit] of found) {

@@ -60,6 +60,8 @@ export interface PublishOptions {
   key?: string;
   /** Offset of the message to which this one is a reply. */
   re?: number;
+  /** Ids of users whom the message mentions, at most 32. */
+  mentions?: string[];
 }
 
 /** Options of `Room.edit`. */

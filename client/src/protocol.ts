@@ -52,6 +52,8 @@ export interface Message<Data = Json> {
   event?: string;
   /** Offset of the first message of the thread. Missing if the message is not a reply. */
   re?: number;
+  /** Users whom the message mentions. */
+  mentions?: string[];
   /** Idempotency key of the publish. Only in copies of own messages that are not replayed. */
   key?: string;
   /** Version, if the message was changed. A message begins at version 1. */
@@ -140,6 +142,8 @@ export interface PublishCommand {
   key?: string;
   /** Offset of the message to which it is a reply. */
   re?: number;
+  /** Users whom the message mentions. */
+  mentions?: string[];
   data: Json;
 }
 

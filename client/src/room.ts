@@ -340,11 +340,11 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     this.#typingSentAt = typing && isSent ? Date.now() : 0;
   }
 
-  async #publish(data: unknown, { event, key, re }: PublishOptions): Promise<Published> {
+  async #publish(data: unknown, { event, key, re, mentions }: PublishOptions): Promise<Published> {
     this.#typingSentAt = 0;
     const messageKey = `${key ?? this.#newKey()}`;
     const isQueued = this.#queue.has(messageKey);
-    const outcome = this.#enqueue({ key: messageKey, event, re, data });
+    const outcome = this.#enqueue({ key: messageKey, event, re, mentions, data });
     return isQueued ? { ...(await outcome), duplicate: true } : outcome;
   }
 

@@ -43,6 +43,7 @@ export interface QueuedCommand extends Content {
   key: string;
   if_version?: number | undefined;
   re?: number | undefined;
+  mentions?: string[] | undefined;
 }
 
 /** Default capacity, in messages. */

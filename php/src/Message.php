@@ -21,7 +21,7 @@ final class Message
         /**
          * The message's data, decoded from JSON. Objects become associative arrays; an empty object becomes an
          * `ArrayObject`, which is encoded as an object again. Whole numbers too large for PHP become strings. Null if
-         * the message was deleted.
+         * the message was deleted, and in the event `member.mentioned` if it is longer than 4 KiB.
          */
         public readonly mixed $data,
         /** The version: 1, and one more with each change. */
@@ -49,6 +49,12 @@ final class Message
          * @var list<Reaction>
          */
         public readonly array $reactions = [],
+        /**
+         * The ids of the users whom the message mentions.
+         *
+         * @var list<string>
+         */
+        public readonly array $mentions = [],
     ) {
     }
 
@@ -73,6 +79,7 @@ final class Message
             $json['replies'] ?? 0,
             $json['last_reply'] ?? null,
             Reaction::listFrom((array) ($json['reactions'] ?? [])),
+            $json['mentions'] ?? [],
         );
     }
 }

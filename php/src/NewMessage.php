@@ -18,6 +18,7 @@ final class NewMessage implements JsonSerializable
      * @param int|null        $time  The time in Unix milliseconds, not before that of the room's newest message.
      *                               Default: now.
      * @param int|null        $re    The offset of the message to which this one is a reply.
+     * @param list<int|string> $mentions The ids of the users whom the message mentions, at most 32.
      */
     public function __construct(
         public readonly mixed $data,
@@ -26,6 +27,7 @@ final class NewMessage implements JsonSerializable
         public readonly int|string|null $user = null,
         public readonly ?int $time = null,
         public readonly ?int $re = null,
+        public readonly array $mentions = [],
     ) {
     }
 
@@ -35,6 +37,7 @@ final class NewMessage implements JsonSerializable
         $user = $this->user === null ? null : (string) $this->user;
         $fields = ['event' => $this->event, 'key' => $this->key, 'user' => $user];
         $fields += ['time' => $this->time, 're' => $this->re];
+        $fields += ['mentions' => array_map('strval', array_values($this->mentions)) ?: null];
         return ['data' => $this->data] + array_filter($fields, static fn (mixed $field): bool => $field !== null);
     }
 }

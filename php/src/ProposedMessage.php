@@ -30,6 +30,12 @@ final class ProposedMessage
          * append. Null if the message is new.
          */
         public readonly ?string $action = null,
+        /**
+         * The ids of the users whom the message mentions.
+         *
+         * @var list<string>
+         */
+        public readonly array $mentions = [],
     ) {
     }
 
@@ -48,6 +54,7 @@ final class ProposedMessage
             $json['re'] ?? null,
             $json['of'] ?? null,
             $json['action'] ?? null,
+            $json['mentions'] ?? [],
         );
     }
 }

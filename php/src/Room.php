@@ -39,6 +39,7 @@ final class Room
      * @param int|null        $time  The time in Unix milliseconds, not before that of the room's newest message.
      *                               Default: now.
      * @param int|null        $re    The offset of the message to which this one is a reply.
+     * @param list<int|string> $mentions The ids of the users whom the message mentions, at most 32.
      *
      * @throws SnugException If the request is refused, or Snug cannot be reached.
      * @throws JsonException If `$data` cannot be encoded as JSON.
@@ -50,8 +51,9 @@ final class Room
         int|string|null $user = null,
         ?int $time = null,
         ?int $re = null,
+        array $mentions = [],
     ): PublishedMessage {
-        return $this->publishAll(new NewMessage($data, $event, $key, $user, $time, $re))[0];
+        return $this->publishAll(new NewMessage($data, $event, $key, $user, $time, $re, $mentions))[0];
     }
 
     /**

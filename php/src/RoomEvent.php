@@ -13,14 +13,14 @@ final class RoomEvent
         /** The event's sequence number. It rises by one within a room, so you can skip events you already processed. */
         public readonly int $seq,
         /**
-         * The event's type: `room.occupied`, `room.vacated`, `member.joined`, `member.left`, `message.published` or
-         * `message.changed`.
+         * The event's type: `room.occupied`, `room.vacated`, `member.joined`, `member.left`, `message.published`,
+         * `message.changed` or `member.mentioned`.
          * Later versions of Snug may add types, so ignore those you do not know.
          */
         public readonly string $type,
         /** The time of the event, in Unix milliseconds. */
         public readonly int $time,
-        /** The user who joined or left. Null for other events. */
+        /** The user who joined, left or was mentioned. Null for other events. */
         public readonly ?string $user,
         /**
          * The public profile of the user who joined. Empty for other events.
@@ -30,7 +30,7 @@ final class RoomEvent
         public readonly array $info,
         /** The epoch of the message's offset. A deleted room starts a new epoch. Null for other events. */
         public readonly ?string $epoch,
-        /** The published message. Null for other events. */
+        /** The message that was published, or that mentions the user. Null for other events. */
         public readonly ?Message $message,
         /** The change of a message. Null for other events. */
         public readonly ?Change $change = null,

@@ -223,6 +223,18 @@ final class SnugTest extends TestCase
         self::assertSame('not_found', self::refusal(fn () => $this->room->publish('four', re: 99))->code);
     }
 
+    public function testMessagesMentionUsers(): void
+    {
+        $this->room->publish('hello', mentions: ['ann', 42, 'ann']);
+        $this->room->publishAll(new NewMessage('plain'), new NewMessage('again', mentions: ['bob']));
+        $mentions = array_column($this->room->history()->messages, 'mentions');
+        self::assertSame([['ann', '42'], [], ['bob']], $mentions);
+        $many = static fn (int $count): array => array_map(static fn (int $n): string => "user$n", range(1, $count));
+        $this->room->publish('to many', mentions: $many(32));
+        $refusal = self::refusal(fn () => $this->room->publish('to too many', mentions: $many(33)));
+        self::assertSame([400, 'bad_request'], [$refusal->status, $refusal->code]);
+    }
+
     public function testMessagesReadsAllPages(): void
     {
         for ($page = 0; $page < 3; $page++) {

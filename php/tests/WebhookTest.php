@@ -60,6 +60,23 @@ final class WebhookTest extends TestCase
         ]);
     }
 
+    public function testAMentionHasTheUserAndTheMessage(): void
+    {
+        $message = ['offset' => 7, 'time' => 1800000005000, 'user' => 'ann', 'mentions' => ['bob']];
+        $event = ['id' => '5b0e-7', 'seq' => 7, 'type' => 'member.mentioned', 'time' => 1800000005000];
+        $event += ['epoch' => '5b0e', 'user' => 'bob', 'message' => $message];
+        $data = ['room' => 'lobby', 'events' => [$event]];
+        $body = json_encode(['type' => 'room.events', 'timestamp' => '2027-01-15T08:00:05.000Z', 'data' => $data]);
+        [$mentioned] = (new Webhook(self::SECRET))->events($body, self::signed($body))->events;
+        self::assertSame(['member.mentioned', 'bob', '5b0e'], [$mentioned->type, $mentioned->user, $mentioned->epoch]);
+        self::assertSame([7, 'ann', ['bob'], null], [
+            $mentioned->message->offset,
+            $mentioned->message->user,
+            $mentioned->message->mentions,
+            $mentioned->message->data,
+        ]);
+    }
+
     public function testADecisionReturnsDataAsItCame(): void
     {
         $data = '{"style":{},"tags":[],"cells":{"0":{},"1":[]},"n":1.0,"id":9007199254740993}';
@@ -239,6 +256,32 @@ final class WebhookTest extends TestCase
             ['lobby', 'ann', '3f1c', 'chat'],
             ['lobby', 'bob', '5d20', null],
             ['lobby', 'cho', 'a07b', null],
+        ], $seen);
+    }
+
+    public function testDecideSeesRepliesAndChanges(): void
+    {
+        $head = ['user' => 'ann', 'connection' => '3f1c'];
+        $body = json_encode(['type' => 'room.publish', 'timestamp' => '2027-01-15T08:00:05.000Z', 'data' => [
+            'room' => 'lobby',
+            'messages' => [
+                $head + ['data' => 'a new message'],
+                $head + ['re' => 41, 'mentions' => ['bob'], 'data' => 'a reply'],
+                $head + ['of' => 42, 'action' => 'edit', 'data' => 'new data'],
+                $head + ['of' => 43, 'action' => 'append', 'data' => 'more text'],
+            ],
+        ]]);
+        $seen = [];
+        $decide = static function (ProposedMessage $message) use (&$seen): Decision {
+            $seen[] = [$message->re, $message->of, $message->action, $message->mentions];
+            return Decision::allow();
+        };
+        (new Webhook(self::SECRET))->decide($body, self::signed($body), $decide);
+        self::assertSame([
+            [null, null, null, []],
+            [41, null, null, ['bob']],
+            [null, 42, 'edit', []],
+            [null, 43, 'append', []],
         ], $seen);
     }
 

@@ -89,6 +89,18 @@ describe("publishing", () => {
     expect(await others).toMatchObject(message);
   });
 
+  it("mentions users", async () => {
+    const name = newRoom();
+    const ann = await joinAndConnect(url, name);
+    const bob = await joinAndConnect(url, name, { user: "bob" });
+    const others = nextEvent(bob, "message");
+    await ann.publish("hi", { mentions: ["bob", "cho"] });
+    expect((await others).mentions).toEqual(["bob", "cho"]);
+    const tooMany = Array.from({ length: 33 }, (_, n) => `user ${n}`);
+    expect(await errorCodeOf(ann.publish("hi", { mentions: tooMany }))).toBe("bad_command");
+    await ann.publish("hi", { mentions: tooMany.slice(1) });
+  });
+
   it("without echo emits only the messages of others, and misses none", async () => {
     const name = newRoom();
     const [ann, bob] = [

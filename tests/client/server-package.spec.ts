@@ -255,6 +255,13 @@ describe("changing a message", () => {
   });
 });
 
+it("publishes messages that mention users", async () => {
+  const room = newRoom();
+  await snug.publish(room, { data: "hello", mentions: ["ann", "bob", "ann"] });
+  const [message] = (await snug.history(room)).messages;
+  expect(message).toMatchObject({ data: "hello", mentions: ["ann", "bob"] });
+});
+
 describe("threads", () => {
   it("publishes replies and reads them, in either direction and in pages", async () => {
     const room = newRoom();

@@ -15,6 +15,8 @@ export interface NewMessage<Data = unknown> {
   user?: string | undefined;
   /** Offset of the message to which this one is a reply. */
   re?: number | undefined;
+  /** Users whom the message mentions, at most 32. */
+  mentions?: readonly string[] | undefined;
   /** Time in Unix ms, not before that of the room's newest message. Default: now. */
   time?: number | undefined;
 }
@@ -132,6 +134,17 @@ export interface MessageChanged extends Event {
   change: Change;
 }
 
+/** A message mentions a user, who may have never joined the room. */
+export interface MemberMentioned extends Event {
+  type: "member.mentioned";
+  /** Epoch of the message's offset. */
+  epoch: string;
+  /** The mentioned user. */
+  user: string;
+  /** The message; without its `data` if that is longer than 4 KiB. */
+  message: Omit<Message, "data"> & { data?: Json };
+}
+
 /** Any webhook event of a room. */
 export type RoomEvent =
   | RoomOccupied
@@ -139,7 +152,8 @@ export type RoomEvent =
   | MemberJoined
   | MemberLeft
   | MessagePublished
-  | MessageChanged;
+  | MessageChanged
+  | MemberMentioned;
 
 /** Body of a request to `WEBHOOK_URL`: events of one room, in order. */
 export interface RoomEventsWebhook {
@@ -160,6 +174,8 @@ export interface ProposedMessage {
   event?: string;
   /** Offset of the message to which this one is a reply. */
   re?: number;
+  /** Users whom the message mentions. */
+  mentions?: string[];
   data: Json;
 }
 

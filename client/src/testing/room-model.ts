@@ -95,6 +95,8 @@ const REACTION_BYTES_MAX = 64;
 /** The most users of a reaction that a summary lists, and of all reactions to a message. */
 const REACTION_USERS_MAX = 20;
 const SUMMARY_USERS_MAX = 100;
+/** The most users whom a message mentions. */
+const MENTIONS_MAX = 32;
 
 /** Capabilities of a back end. */
 export const SERVER_CAPABILITIES: readonly Capability[] = ["edit_any", "delete_any"];
@@ -207,7 +209,7 @@ export class RoomModel {
    */
   publish(
     { user, connection, info }: Author,
-    { event, key, re, data }: Pick<PublishCommand, "event" | "key" | "re" | "data">,
+    { event, key, re, mentions, data }: Pick<PublishCommand, "event" | "key" | "re" | "mentions" | "data">,
     stored: (message: Message, isDuplicate: boolean) => void = () => {},
   ): Replied<Message> {
     const earlier = this.#findKey(user, key);
@@ -225,6 +227,7 @@ export class RoomModel {
       info,
       event,
       re: root?.offset,
+      mentions: mentions?.length ? [...new Set(mentions)] : undefined,
       data,
     });
     this.entries.push(message);
@@ -549,6 +552,12 @@ function faultOf(command: Command): string | undefined {
   const isOffset = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
   if ((type === "publish" || type === "history") && command.re !== undefined && !isOffset(command.re))
     return "'re' must be a whole number";
+  if (type === "publish" && command.mentions !== undefined) {
+    const isUser = (user: unknown) => typeof user === "string" && user !== "";
+    const { mentions } = command;
+    if (!Array.isArray(mentions) || mentions.length > MENTIONS_MAX || !mentions.every(isUser))
+      return `'mentions' must be a list of at most ${MENTIONS_MAX} users`;
+  }
   const isReaction = type === "react" || type === "unreact";
   const isChange = isReaction || type === "edit" || type === "append" || type === "delete";
   if (isChange && !isOffset(command.of)) return "'of' is missing";

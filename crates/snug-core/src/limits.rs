@@ -92,6 +92,10 @@ pub const EMPTY_ROOM_MS: u64 = 60 * 60 * 1_000;
 pub const OFFSETS_MS: u64 = 24 * 60 * 60 * 1_000;
 /// The recipients of one signal.
 pub const SIGNAL_TO_MAX: usize = 32;
+/// The users whom a message mentions.
+pub const MENTIONS_MAX: usize = 32;
+/// The content of a message in the event about a mention.
+pub const MENTION_DATA_BYTES_MAX: usize = 4 * 1024;
 /// The name of a reaction.
 pub const REACTION_BYTES_MAX: usize = 64;
 /// The different reactions to one message.

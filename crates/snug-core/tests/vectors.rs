@@ -155,6 +155,7 @@ fn commands() -> Named<(Option<CommandId>, Command<'static>)> {
                 event: Some("chat".into()),
                 key: Some("d1f0c2".into()),
                 re: None,
+                mentions: Vec::new(),
             },
         ),
         (
@@ -165,6 +166,7 @@ fn commands() -> Named<(Option<CommandId>, Command<'static>)> {
                 event: None,
                 key: None,
                 re: Some(Offset(41)),
+                mentions: vec![user("ann")],
             },
         ),
         (
@@ -353,6 +355,7 @@ fn sent() -> Named<String> {
             info: Some(raw(r##"{"name":"Ann","color":"#c0392b"}"##)),
             event: Some("chat"),
             re: None,
+            mentions: &[],
             key,
             data: raw(r#"{"text":"你好 👋"}"#),
         })
@@ -466,6 +469,7 @@ fn sent() -> Named<String> {
                 info: Some(raw(r#"{"name":"小博"}"#)),
                 event: None,
                 re: Some(Offset(41)),
+                mentions: &[user("ann")],
                 key: None,
                 data: raw(r#"{"text":"How are you?"}"#),
             })
@@ -616,6 +620,7 @@ fn sent() -> Named<String> {
                     info: None,
                     event: None,
                     re: None,
+                    mentions: &[],
                     key: None,
                     data: raw(r#"{"text":"hi"}"#),
                 })
@@ -760,6 +765,7 @@ fn hook_request() -> publish_hook::HookRequest {
         of: None,
         action: None,
         re: None,
+        mentions: &[],
         event,
         data: Cow::Borrowed(raw(data)),
         bytes_max: 65_536,

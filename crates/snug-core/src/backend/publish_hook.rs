@@ -37,6 +37,9 @@ pub struct ProposedMessage<'a> {
     /// The message to which it is a reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub re: Option<Offset>,
+    /// The users whom it mentions.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub mentions: &'a [UserId],
     /// The event name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<&'a str>,
@@ -313,6 +316,7 @@ mod tests {
             of: None,
             action: None,
             re: None,
+            mentions: &[],
             event: None,
             data: Cow::Borrowed(data),
             bytes_max: 100,

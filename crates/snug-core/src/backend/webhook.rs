@@ -3,6 +3,7 @@
 
 mod dead_events;
 mod delivery;
+mod mention;
 mod signature;
 mod state;
 mod without_content;
@@ -12,6 +13,7 @@ use crate::names::{named_enum, set_of};
 pub use self::{
     dead_events::dead_page,
     delivery::{Delivery, Event, EventRow, Lines, OutgoingEvent},
+    mention::mention_line,
     signature::Signer,
     state::{EventState, OldestRow, StoredEvents},
     without_content::{dead_without_content, without_contents},
@@ -28,6 +30,8 @@ named_enum! {
         MemberJoined = "member.joined",
         /// A user left.
         MemberLeft = "member.left",
+        /// A message mentions a user.
+        MemberMentioned = "member.mentioned",
         /// A message was stored.
         MessagePublished = "message.published",
         /// A message was edited, appended to or deleted.

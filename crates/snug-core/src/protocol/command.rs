@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 
 use self::fields::Fields;
 pub(crate) use self::fields::{
-    BAN_TOO_LONG, EVENT_TOO_LONG, KEY_OUT_OF_BOUNDS, REASON_TOO_LONG, UNKNOWN_COMMAND,
+    BAD_MENTIONS, BAN_TOO_LONG, EVENT_TOO_LONG, KEY_OUT_OF_BOUNDS, REASON_TOO_LONG,
+    UNKNOWN_COMMAND, each_once,
 };
 use crate::{
     capability::Capability,
@@ -79,6 +80,8 @@ pub enum Command<'a> {
         key: Option<Cow<'a, str>>,
         /// The message to which it is a reply.
         re: Option<Offset>,
+        /// The users whom it mentions, each once.
+        mentions: Vec<UserId>,
     },
     /// Change a stored message.
     Change(Change<'a>),
@@ -225,8 +228,9 @@ mod tests {
     use crate::{
         ids::Offset,
         limits::{
-            BAN_SECONDS_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, NESTING_MAX, PAGE_MESSAGES_MAX,
-            REACTION_BYTES_MAX, REASON_BYTES_MAX, SIGNAL_TO_MAX, STATE_BYTES_MAX,
+            BAN_SECONDS_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, MENTIONS_MAX, NESTING_MAX,
+            PAGE_MESSAGES_MAX, REACTION_BYTES_MAX, REASON_BYTES_MAX, SIGNAL_TO_MAX,
+            STATE_BYTES_MAX,
         },
         protocol::page::PageStart,
     };
@@ -246,11 +250,13 @@ mod tests {
             event: None,
             key: None,
             re: None,
+            mentions,
         } = command
         else {
             panic!("{command:?}")
         };
         assert_eq!(data.get(), r#"{"b": 1.50,"a":null}"#);
+        assert!(mentions.is_empty());
     }
 
     #[test]
@@ -319,6 +325,11 @@ mod tests {
                 BadCommand,
             ),
             (r#"{"type":"publish","data":1,"re":"1"}"#, BadCommand),
+            (
+                r#"{"type":"publish","data":1,"mentions":"bob"}"#,
+                BadCommand,
+            ),
+            (r#"{"type":"publish","data":1,"mentions":[""]}"#, BadCommand),
             (r#"{"type":"history","re":-1}"#, BadCommand),
             (r#"{"type":"edit","data":1}"#, BadCommand),
             (r#"{"type":"edit","of":1}"#, BadCommand),
@@ -391,11 +402,19 @@ mod tests {
         };
         let key = |n: usize| format!(r#"{{"type":"publish","data":1,{}}}"#, text("key", n));
         let offset = |n: u64| format!(r#"{{"type":"history","before":{n}}}"#);
+        let mentions = |n: usize| {
+            let users: Vec<_> = (0..n).map(|user| format!(r#""u{user}""#)).collect();
+            format!(
+                r#"{{"type":"publish","data":1,"mentions":[{}]}}"#,
+                users.join(",")
+            )
+        };
         let react = |n: usize| {
             let name = text("name", n);
             format!(r#"{{"type":"react","of":1,{name}}}"#)
         };
         for (fits, exceeds) in [
+            (mentions(MENTIONS_MAX), mentions(MENTIONS_MAX + 1)),
             (react(1), react(0)),
             (react(REACTION_BYTES_MAX), react(REACTION_BYTES_MAX + 1)),
             (with(&to(SIGNAL_TO_MAX)), with(&to(SIGNAL_TO_MAX + 1))),

@@ -216,6 +216,9 @@ pub struct Message<'a> {
     /// The first message of its thread, if it is a reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub re: Option<Offset>,
+    /// The users whom it mentions.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub mentions: &'a [UserId],
     /// The idempotency key of its publish, in the author's own copies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<&'a str>,

@@ -8,7 +8,7 @@ use crate::{
     backend::api::{ApiOperation, ApiRequest, ApiRequestId, Caller, read_messages},
     config::RoomRules,
     ids::Timestamp,
-    protocol::refusal::Refusal,
+    protocol::{command::each_once, refusal::Refusal},
     rate::{Rate, SharedBucket},
     reply::{RoomStatus, WebhookCounts},
     storage::store::Store,
@@ -95,6 +95,7 @@ impl<S: Store> Room<S> {
                 event: message.event,
                 key: message.key,
                 re: message.re,
+                mentions: each_once(message.mentions.unwrap_or_default()),
                 time: message.time,
             };
             let user = message.user.unwrap_or_else(|| caller.user.clone());

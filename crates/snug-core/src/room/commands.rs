@@ -48,6 +48,7 @@ impl<S: Store> Room<S> {
                 event,
                 key,
                 re,
+                mentions,
             } => {
                 let data = Cow::Borrowed(data);
                 let publication = Publication {
@@ -55,6 +56,7 @@ impl<S: Store> Room<S> {
                     event,
                     key,
                     re,
+                    mentions,
                     time: None,
                 };
                 self.publish(from, id, publication);

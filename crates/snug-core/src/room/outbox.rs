@@ -192,6 +192,14 @@ impl Outbox {
         }
     }
 
+    /// Adds the event about a mention in the last message of the draft.
+    pub(super) fn push_mention(&mut self, line: String) {
+        self.reserve(line.len());
+        if let Some(draft) = &mut self.draft {
+            draft.push_mention(line);
+        }
+    }
+
     /// Adds an entry about a message to the draft.
     pub(super) fn push_entry(
         &mut self,

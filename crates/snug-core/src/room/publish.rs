@@ -10,7 +10,7 @@ use super::{
     publish_hook::Proposal,
 };
 use crate::{
-    backend::api::ApiRequestId,
+    backend::{api::ApiRequestId, webhook::mention_line},
     ids::{ConnectionId, Offset, Timestamp, UserId},
     protocol::{
         command::CommandId,
@@ -35,6 +35,7 @@ pub(super) struct Publication<'a> {
     pub(super) key: Option<Cow<'a, str>>,
     /// The message to which it is a reply.
     pub(super) re: Option<Offset>,
+    pub(super) mentions: Vec<UserId>,
     /// The time that the message gets; the time of its command or request if absent.
     pub(super) time: Option<Timestamp>,
 }
@@ -80,6 +81,7 @@ impl Publication<'_> {
             event: self.event.map(owned),
             key: self.key.map(owned),
             re: self.re,
+            mentions: self.mentions,
             time: self.time,
         }
     }
@@ -279,6 +281,7 @@ impl<S: Store> Room<S> {
                 info,
                 event: publication.event.as_deref(),
                 re,
+                mentions: &publication.mentions,
                 key,
                 data: &data,
             };
@@ -289,8 +292,14 @@ impl<S: Store> Room<S> {
             let of_author = self.own_receivers(author);
             (!of_author.is_empty()).then(|| (of_author, line_with(Some(&key.key))))
         });
+        let line = line_with(None);
         self.outbox
-            .push_message(stored, &line_with(None), author.except, key, own);
+            .push_message(stored, &line, author.except, key, own);
+        if self.events.reports_mentions() {
+            let others = publication.mentions.iter();
+            let others = others.filter(|user| **user != author.user);
+            others.for_each(|user| self.outbox.push_mention(mention_line(user, &line)));
+        }
         self.outbox
             .close_changes_of(&author.user, author.connection);
         if let Some(root) = re {

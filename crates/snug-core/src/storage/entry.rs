@@ -104,6 +104,7 @@ mod tests {
             info: None,
             event: None,
             re: None,
+            mentions: &[],
             key: None,
             data: RawValue::NULL,
         })

@@ -224,7 +224,7 @@ fn an_unknown_field_or_option_is_named() {
             .unwrap()
             .to_owned()
     };
-    let message = "; a message has 'data', 'event', 'key', 're', 'user' and 'time'";
+    let message = "; a message has 'data', 'event', 'key', 're', 'mentions', 'user' and 'time'";
     for (body, name) in [
         (r#"{"data":1,"tiem":2}"#.to_owned(), "tiem".to_owned()),
         (r#"[{"data":1},{"text":"x"}]"#.into(), "text".into()),

@@ -25,6 +25,7 @@ mod idle_timeout;
 mod kick;
 mod limits;
 mod log;
+mod mentions;
 mod picture;
 mod presence;
 mod presence_diffs;

@@ -10,10 +10,10 @@ use crate::{
     ids::{Offset, Timestamp, UserId},
     limits::{
         API_MESSAGES_MAX, API_ROOMS_MAX, EVENT_BYTES_MAX, FRAME_BYTES_MAX, KEY_BYTES_MAX,
-        PUBLISH_TIME_MIN, SAFE_INTEGER_MAX,
+        MENTIONS_MAX, PUBLISH_TIME_MIN, SAFE_INTEGER_MAX,
     },
     protocol::{
-        command::{EVENT_TOO_LONG, KEY_OUT_OF_BOUNDS},
+        command::{BAD_MENTIONS, EVENT_TOO_LONG, KEY_OUT_OF_BOUNDS},
         json,
         page::BAD_RE,
         refusal::Refusal,
@@ -36,6 +36,8 @@ pub struct NewMessage<'a> {
     /// The message to which it is a reply.
     #[serde(default, deserialize_with = "json::optional_whole")]
     pub re: Option<Offset>,
+    /// The users whom it mentions.
+    pub mentions: Option<Vec<UserId>>,
     /// The author; the token's user if absent.
     pub user: Option<UserId>,
     /// The time that the message gets; the time of the request if absent.
@@ -46,7 +48,7 @@ pub struct NewMessage<'a> {
 const INVALID_MESSAGES: Refusal =
     Refusal::BadRequest("The body must be a message, or an array of 1 to 100 messages");
 const INVALID_MESSAGE: Refusal = Refusal::BadRequest(
-    "A message must be an object with 'data' and, optionally, 'event', 'key' and 'user' as strings, and 're' and 'time' as whole numbers",
+    "A message must be an object with 'data' and, optionally, 'event', 'key' and 'user' as strings, 're' and 'time' as whole numbers, and 'mentions' as a list of users",
 );
 const TIME_TOO_EARLY: Refusal = Refusal::BadRequest(
     "'time' must be in milliseconds since 1970, not in seconds, and not before 1973",
@@ -99,6 +101,13 @@ impl<'a> NewMessage<'a> {
         if message.re.is_some_and(|re| re.0 > SAFE_INTEGER_MAX) {
             return Err(Refusal::BadRequest(BAD_RE));
         }
+        if message
+            .mentions
+            .as_ref()
+            .is_some_and(|users| users.len() > MENTIONS_MAX)
+        {
+            return Err(Refusal::BadRequest(BAD_MENTIONS));
+        }
         message.data.ok_or(INVALID_MESSAGE)?;
         if message.time.is_some_and(|time| time < PUBLISH_TIME_MIN) {
             return Err(TIME_TOO_EARLY);
@@ -107,9 +116,12 @@ impl<'a> NewMessage<'a> {
     }
 
     fn invalid(text: &str) -> Refusal {
-        let unknown = json::unknown_field(text, &["data", "event", "key", "re", "user", "time"]);
+        let unknown = json::unknown_field(
+            text,
+            &["data", "event", "key", "re", "mentions", "user", "time"],
+        );
         unknown.map_or(INVALID_MESSAGE, |name| {
-            let known = "a message has 'data', 'event', 'key', 're', 'user' and 'time'";
+            let known = "a message has 'data', 'event', 'key', 're', 'mentions', 'user' and 'time'";
             unknown_field(&name, known)
         })
     }

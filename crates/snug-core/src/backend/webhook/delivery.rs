@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, rc::Rc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{EventKind, dead_without_content};
+use super::{EventKind, dead_without_content, mention::read_mention};
 use crate::{
     ids::{Epoch, Offset, RoomName, Timestamp, UserId},
     limits::{DELIVERY_BYTES_MAX, DELIVERY_EVENTS_MAX},
@@ -32,7 +32,7 @@ pub struct EventRow {
 pub enum Lines {
     /// Events, without their ids.
     Events(Rc<str>),
-    /// Messages, and changes of messages.
+    /// Messages, changes of messages, and mentions.
     Messages {
         /// The epoch of their offsets, which may have ended since.
         epoch: Epoch,
@@ -95,15 +95,19 @@ impl EventRow {
             Lines::Messages { epoch, .. } => {
                 let epoch = epoch.as_str();
                 let time = time.unwrap_or(self.time).0;
-                let fields = fields_of(line);
-                let (kind, name) = match is_change(line) {
-                    true => (EventKind::MessageChanged, "change"),
-                    false => (EventKind::MessagePublished, "message"),
-                };
-                let kind = kind.name();
-                format!(
-                    r#"{head},"type":"{kind}","time":{time},"epoch":"{epoch}","{name}":{{{fields}}}"#
-                )
+                let tail = format!(r#""time":{time},"epoch":"{epoch}""#);
+                if let Some((to, fields)) = read_mention(line) {
+                    let kind = EventKind::MemberMentioned.name();
+                    format!(r#"{head},"type":"{kind}",{tail},"user":{to},"message":{{{fields}}}"#)
+                } else {
+                    let fields = fields_of(line);
+                    let (kind, name) = match is_change(line) {
+                        true => (EventKind::MessageChanged, "change"),
+                        false => (EventKind::MessagePublished, "message"),
+                    };
+                    let kind = kind.name();
+                    format!(r#"{head},"type":"{kind}",{tail},"{name}":{{{fields}}}"#)
+                }
             }
         };
         OutgoingEvent {

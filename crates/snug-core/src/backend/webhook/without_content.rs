@@ -16,6 +16,8 @@ use crate::{
 struct Kept<'a> {
     #[serde(borrow, rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<&'a RawValue>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    to: Option<&'a RawValue>,
     offset: &'a RawValue,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     time: Option<&'a RawValue>,
@@ -50,6 +52,8 @@ struct SentEvent<'a> {
     kind: &'a RawValue,
     time: &'a RawValue,
     epoch: &'a str,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    user: Option<&'a RawValue>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     message: Option<&'a RawValue>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
@@ -124,6 +128,7 @@ mod tests {
             r#"{"type":"message","offset":4,"time":1,"user":"ann","data":{"offset":5}}"#,
             r#"{"type":"message","offset":5,"time":1,"user":"ann","info":{"name":"A"},"data":"secret"}"#,
             r#"{"type":"change","offset":6,"time":2,"of":5,"version":2,"action":"edit","user":"ann","data":"secret"}"#,
+            r#"{"type":"mention","to":"bob","offset":5,"time":1,"user":"ann","data":"secret"}"#,
             "",
             r#"{"type":"change","offset":7,"time":2,"of":5,"version":3,"action":"delete","user":"ann","reason":"spam"}"#,
         ];
@@ -135,13 +140,14 @@ mod tests {
             lines[0],
             r#"{"type":"message","offset":5,"time":1,"user":"ann","deleted":true}"#,
             r#"{"type":"change","offset":6,"time":2,"of":5,"version":2,"action":"edit","user":"ann","deleted":true}"#,
+            r#"{"type":"mention","to":"bob","offset":5,"time":1,"user":"ann","deleted":true}"#,
             "",
-            lines[4],
+            lines[5],
         ];
         assert_eq!(without(&[5]), Some(expected.join("\n")));
         assert_eq!(without(&[6, 7]), None);
         let both = without(&[4, 5]).unwrap();
-        assert_eq!(both.matches(r#""deleted":true"#).count(), 3);
+        assert_eq!(both.matches(r#""deleted":true"#).count(), 4);
     }
 
     #[test]
@@ -156,6 +162,9 @@ mod tests {
         assert!(!stripped.contains("secret"), "{stripped}");
         assert_eq!((of(4, "e1"), of(5, "e2")), (None, None));
         let change = event.replace(r#""message":{"offset":5"#, r#""change":{"offset":9,"of":5"#);
+        let mention = event.replace(r#""message":{"#, r#""user":"bob","message":{"#);
+        let stripped = dead_without_content(&mention, &deleted, &Epoch::new("e1")).unwrap();
+        assert!(!stripped.contains("secret") && stripped.contains(r#""user":"bob","message""#));
         let stripped = dead_without_content(&change, &deleted, &Epoch::new("e1")).unwrap();
         assert!(!stripped.contains("secret") && stripped.contains(r#""deleted":true"#));
         assert_eq!(

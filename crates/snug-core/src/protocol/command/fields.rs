@@ -1,6 +1,6 @@
 //! The fields of commands, and the limits of each.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -9,8 +9,8 @@ use super::{Command, CommandId};
 use crate::{
     ids::{Offset, UserId},
     limits::{
-        BAN_SECONDS_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, REACTION_BYTES_MAX, REASON_BYTES_MAX,
-        SIGNAL_TO_MAX, STATE_BYTES_MAX,
+        BAN_SECONDS_MAX, EVENT_BYTES_MAX, KEY_BYTES_MAX, MENTIONS_MAX, REACTION_BYTES_MAX,
+        REASON_BYTES_MAX, SIGNAL_TO_MAX, STATE_BYTES_MAX,
     },
     protocol::{
         change::{Change, ChangeAction},
@@ -28,6 +28,8 @@ pub(crate) const UNKNOWN_COMMAND: &str = "unknown command 'type'";
 pub(crate) const EVENT_TOO_LONG: &str = "'event' must be at most 64 bytes";
 /// The error text of a change without `of`.
 const NO_OF: &str = "'of' must be the offset of the message";
+/// The error text of `mentions` that are not users, or too many.
+pub(crate) const BAD_MENTIONS: &str = "'mentions' must be a list of at most 32 users";
 /// The error text of an `if_version` that is not a number.
 const BAD_VERSION: &str = "'if_version' must be a whole number";
 /// The error text of an `append` without `text`.
@@ -65,6 +67,8 @@ pub(super) struct Fields<'a> {
     name: Option<&'a RawValue>,
     #[serde(borrow)]
     re: Option<&'a RawValue>,
+    #[serde(borrow)]
+    mentions: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "json::optional_whole")]
     after: Option<Offset>,
     #[serde(default, deserialize_with = "json::optional_whole")]
@@ -191,9 +195,21 @@ impl<'a> Fields<'a> {
         Ok(Command::Publish {
             data,
             re: self.root()?,
+            mentions: self.mentioned()?,
             event: self.event,
             key: self.key,
         })
+    }
+
+    fn mentioned(&self) -> Result<Vec<UserId>, Fault> {
+        let Some(raw) = self.mentions else {
+            return Ok(Vec::new());
+        };
+        let users: Vec<UserId> = serde_json::from_str(raw.get()).map_err(|_| bad(BAD_MENTIONS))?;
+        match users.len() <= MENTIONS_MAX {
+            true => Ok(each_once(users)),
+            false => Err(bad(BAD_MENTIONS)),
+        }
     }
 
     fn root(&self) -> Result<Option<Offset>, Fault> {
@@ -256,4 +272,11 @@ impl<'a> Fields<'a> {
             ban_seconds: self.ban_seconds,
         })
     }
+}
+
+/// Returns the users, each once, in the same order.
+pub(crate) fn each_once(mut users: Vec<UserId>) -> Vec<UserId> {
+    let mut seen = BTreeSet::new();
+    users.retain(|user| seen.insert(user.clone()));
+    users
 }

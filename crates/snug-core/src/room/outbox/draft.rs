@@ -23,6 +23,8 @@ pub(in crate::room) struct Draft {
     row: Option<String>,
     keys: Vec<StoredKey>,
     entries: Vec<PendingEntry>,
+    /// The events about mentions in the messages.
+    mentions: Vec<String>,
 }
 
 /// A draft that a flush has taken.
@@ -42,6 +44,8 @@ pub(in crate::room) struct Texts {
     pub(in crate::room) body: Rc<str>,
     /// The entries about messages.
     pub(in crate::room) changes: Vec<ChangeText>,
+    /// The events about mentions, which are not sent to members.
+    pub(in crate::room) mentions: Vec<String>,
 }
 
 /// The text of an entry about a message.
@@ -66,6 +70,7 @@ impl Default for Texts {
         Self {
             body: "".into(),
             changes: Vec::new(),
+            mentions: Vec::new(),
         }
     }
 }
@@ -88,6 +93,7 @@ impl Draft {
             row: None,
             keys: Vec::new(),
             entries: Vec::new(),
+            mentions: Vec::new(),
         }
     }
 
@@ -149,6 +155,11 @@ impl Draft {
                 change.is_closed = true;
             }
         }
+    }
+
+    /// Adds the event about a mention.
+    pub(super) fn push_mention(&mut self, line: String) {
+        self.mentions.push(line);
     }
 
     /// Adds an entry about a message, and returns its index.
@@ -231,7 +242,11 @@ impl Draft {
         Taken {
             batch,
             writes: writes.map(PendingEntry::into_write).collect(),
-            texts: Texts { body, changes },
+            texts: Texts {
+                body,
+                changes,
+                mentions: self.mentions,
+            },
         }
     }
 }

@@ -276,6 +276,7 @@ fn delivered(outbox: Outbox, body: Rc<str>) -> (usize, Sent) {
     let texts = Texts {
         body,
         changes: Vec::new(),
+        mentions: Vec::new(),
     };
     let frames = outbox.deliver(&texts, &roster, &mut outputs, |_, _| {});
     let sends = outputs.into_iter().filter_map(|output| match output {

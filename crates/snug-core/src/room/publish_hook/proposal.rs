@@ -88,7 +88,13 @@ impl Proposal {
             }) => escaped(text),
             _ => self.len(),
         };
+        let mentions = match self {
+            Self::Message(message) => message.mentions.iter(),
+            Self::Change(_) => [].iter(),
+        };
+        let mentions = mentions.map(|one| escaped(one.as_str()).saturating_add(r#""","#.len()));
         content
+            .saturating_add(mentions.sum())
             .saturating_add(escaped(user.as_str()))
             .saturating_add(self.event().map_or(0, escaped))
             .saturating_add(PENDING_OVERHEAD_BYTES)

@@ -280,9 +280,9 @@ impl PendingMessage {
             Proposal::Message(_) => (None, None),
             Proposal::Change(change) => (Some(change.of), Some(change.action.kind())),
         };
-        let re = match &self.proposal {
-            Proposal::Message(message) => message.re,
-            Proposal::Change(_) => None,
+        let (re, mentions) = match &self.proposal {
+            Proposal::Message(message) => (message.re, &*message.mentions),
+            Proposal::Change(_) => (None, &[][..]),
         };
         ProposedMessage {
             user: &self.author.user,
@@ -290,6 +290,7 @@ impl PendingMessage {
             of,
             action,
             re,
+            mentions,
             event: self.proposal.event(),
             data: self.proposal.data(),
             bytes_max: self.data_bytes_max,

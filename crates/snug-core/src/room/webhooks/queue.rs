@@ -113,8 +113,18 @@ impl WebhookQueue {
         self.kinds.has(EventKind::RoomOccupied) || self.kinds.has(EventKind::RoomVacated)
     }
 
+    /// Returns true if mentions are sent.
+    pub(in crate::room) fn reports_mentions(&self) -> bool {
+        self.kinds.has(EventKind::MemberMentioned)
+    }
+
     fn reports_messages(&self) -> bool {
-        self.kinds.has(EventKind::MessagePublished) || self.kinds.has(EventKind::MessageChanged)
+        let kinds = [
+            EventKind::MessagePublished,
+            EventKind::MessageChanged,
+            EventKind::MemberMentioned,
+        ];
+        kinds.into_iter().any(|kind| self.kinds.has(kind))
     }
 
     /// Returns true if messages have to be stored first, because events are delivered in order.
@@ -260,15 +270,13 @@ impl WebhookQueue {
         texts: &Texts,
         time: Timestamp,
     ) -> Option<EventWrite> {
-        let (pushes, count) = if texts.changes.is_empty() {
-            (texts.body.clone(), batch.count)
-        } else {
-            self.reported(batch, texts)
+        let only_messages = texts.changes.is_empty() && texts.mentions.is_empty();
+        let (pushes, count) = match only_messages {
+            true if !self.reports_published() => return None,
+            true => (texts.body.clone(), batch.count),
+            false => self.reported(batch, texts),
         };
-        if !self.reports_messages()
-            || count == 0
-            || texts.changes.is_empty() && !self.reports_published()
-        {
+        if count == 0 {
             return None;
         }
         let lines = Lines::Messages {
@@ -285,7 +293,7 @@ impl WebhookQueue {
     /// Returns the entries that are reported, one per line, as they are sent; and their number.
     fn reported(&self, batch: &Batch, texts: &Texts) -> (Rc<str>, u64) {
         let mut changes = texts.changes.iter();
-        let lines: Vec<&str> = batch
+        let entries = batch
             .json
             .split('\n')
             .filter_map(|line| match is_change(line) {
@@ -294,7 +302,9 @@ impl WebhookQueue {
                     (self.kinds.has(EventKind::MessageChanged)).then_some(&*change.line)
                 }
                 false => self.reports_published().then_some(line),
-            })
+            });
+        let lines: Vec<&str> = entries
+            .chain(texts.mentions.iter().map(String::as_str))
             .collect();
         let count = u64::try_from(lines.len()).unwrap_or(u64::MAX);
         (lines.join("\n").into(), count)
