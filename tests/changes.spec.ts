@@ -1,4 +1,4 @@
-// Edits, appends, deletions, reactions and threads with real storage. The core's tests have the rules.
+// Edits, appends, deletions, reactions, threads and reading with real storage. The core's tests have the rules.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -229,4 +229,30 @@ it("a thread is read as it is now, also after hibernation", async () => {
   const headers = { Authorization: `Bearer ${await token({ rooms: { "*": ["history"] } })}` };
   const { body } = await httpRequest(`${worker.origin}/v1/rooms/${room}/messages?re=1&limit=1`, headers);
   expect(JSON.parse(body)).toMatchObject({ messages: [{ offset: 4 }], more: true });
+});
+
+it("a user's position is kept, and what is unread is counted, also after hibernation and a restart", async () => {
+  const [storage, room] = [await newStorage(), newRoom()];
+  const bob = { user: "bob" };
+  {
+    await using worker = await startWorker({}, storage);
+    const ann = await connect(worker, room);
+    for (const data of [1, 2, 3]) await ann.request({ type: "publish", data });
+    await ann.request({ type: "publish", data: 4, mentions: ["bob"] });
+    const phone = await connect(worker, room, bob);
+    expect(phone.welcome).toMatchObject({ read: 0, unread: 4, mentions: 1 });
+    const desktop = await connect(worker, room, bob);
+    expect(await phone.request({ type: "read", offset: 2 })).toMatchObject({ read: 2 });
+    expect(await desktop.next("read")).toEqual({ type: "read", user: "bob", offset: 2 });
+    await worker.hibernate(room);
+    await ann.request({ type: "delete", of: 3 });
+    const tablet = await connect(worker, room, bob);
+    expect(tablet.welcome).toMatchObject({ read: 2, unread: 1, mentions: 1 });
+  }
+  await using worker = await startWorker({}, storage);
+  const later = await connect(worker, room, bob);
+  expect(later.welcome).toMatchObject({ read: 2, unread: 1, mentions: 1 });
+  const claims = { rooms: { "*": ["receive", "presence", "receipts"] } };
+  const moe = await connect(worker, room, { user: "moe", claims });
+  expect(moe.welcome.members).toMatchObject([{ user: "bob", read: 2 }, { user: "moe" }]);
 });

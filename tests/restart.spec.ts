@@ -52,7 +52,12 @@ it("after a restart, a member can return within the grace period without an anno
   expect(await ann.drain()).toEqual([]);
 });
 
+const TO_VERSION_14 = `
+  DROP TABLE reads;
+  UPDATE meta SET value = '14' WHERE key = 'schema';
+`;
 const TO_VERSION_13 = `
+  ${TO_VERSION_14}
   DROP TABLE replies;
   UPDATE meta SET value = '13' WHERE key = 'schema';
 `;
@@ -132,6 +137,7 @@ const TO_VERSION_1 = `
 `;
 
 it.each([
+  { version: 14, sql: TO_VERSION_14 },
   { version: 13, sql: TO_VERSION_13 },
   { version: 12, sql: TO_VERSION_12 },
   { version: 11, sql: TO_VERSION_11 },
@@ -168,6 +174,7 @@ it.each([
   expect((await ann.request({ type: "history" })).messages.at(-1)).toMatchObject({ data: "new" });
   expect(await ann.request({ type: "react", of: 4, name: "👍" })).toMatchObject({ offset: 6 });
   expect(await ann.request({ type: "publish", re: 4, data: "reply" })).toMatchObject({ offset: 7 });
+  expect(await ann.request({ type: "read", offset: 7 })).toMatchObject({ read: 7 });
 });
 
 it("changes stored with schema version 11 can be read", async () => {

@@ -74,6 +74,7 @@ it("these seeds make each kind of call", () => {
     "note_calls",
     "open",
     "reactions",
+    "reads",
     "replies_to",
     "settle_events",
     "store_absence",

@@ -18,6 +18,7 @@ export type Capability =
   | "edit_any"
   | "delete_any"
   | "react"
+  | "receipts"
   | "moderate"
   | "serve";
 
@@ -37,6 +38,8 @@ export interface Member<Info = JsonObject, State = JsonObject> {
   connections: number;
   /** Presence state of each connection, by connection id. */
   state: { [connection: string]: State };
+  /** Offset up to which the user has read. Only with the capability `receipts`. */
+  read?: number;
 }
 
 /** A stored message. */
@@ -185,6 +188,14 @@ export interface ReactCommand {
   name: string;
 }
 
+/** Records how far the user has read. */
+export interface ReadCommand {
+  type: "read";
+  id?: CommandId;
+  /** Offset of the last message or change that the user has read. */
+  offset: number;
+}
+
 /** Sends a signal. */
 export interface SignalCommand {
   type: "signal";
@@ -247,6 +258,7 @@ export type Command =
   | AppendCommand
   | DeleteCommand
   | ReactCommand
+  | ReadCommand
   | SignalCommand
   | StateCommand
   | MembersCommand
@@ -268,6 +280,12 @@ export interface Welcome extends Position {
    * a position.
    */
   recovered: boolean | null;
+  /** Offset of the last message or change that the user has read. Missing if the token may not read messages. */
+  read?: number;
+  /** Number of later messages of others, up to 100. */
+  unread?: number;
+  /** Number of those that mention the user. */
+  mentions?: number;
   count: number;
   /** Present with the capability `presence`. */
   members?: Member[];
@@ -289,6 +307,14 @@ export type ChangePush = { type: "change" } & (Change | RepliesChange | Supersed
 /** The reactions to a message, as pushed to members. */
 export interface ReactionsPush extends Reactions {
   type: "reactions";
+}
+
+/** A user has read on. */
+export interface ReadPush {
+  type: "read";
+  user: string;
+  /** Offset of the last message or change that the user has read. */
+  offset: number;
 }
 
 /** A signal from another connection. */
@@ -372,6 +398,8 @@ export interface Ack {
   duplicate?: true;
   /** Expiry of the new token, in Unix ms. */
   expires?: number;
+  /** Offset up to which the user has read. */
+  read?: number;
   /** Number of connections that a kick closed. */
   closed?: number;
 }
@@ -407,6 +435,7 @@ export type Push =
   | MessagePush
   | ChangePush
   | ReactionsPush
+  | ReadPush
   | Signal
   | Presence
   | ErrorPush
@@ -424,6 +453,7 @@ export interface Replies {
   delete: Ack & { offset: number; time: number };
   react: Ack & { offset: number; time: number };
   unreact: Ack & { offset: number; time: number };
+  read: Ack & { read: number };
   signal: Ack;
   state: Ack;
   members: MembersReply;

@@ -13,6 +13,7 @@ import type {
   Pong,
   Presence,
   ReactionsPush,
+  ReadPush,
   Signal,
   Welcome,
 } from "./protocol.js";
@@ -90,4 +91,6 @@ export type SessionPush =
   | (ErrorPush & { room?: string })
   | (Ack & { room?: string })
   | (Pong & { room?: string })
-  | InRoom<MessagePush | ChangePush | ReactionsPush | Signal | Presence | MembersReply | HistoryReply>;
+  | InRoom<
+      MessagePush | ChangePush | ReactionsPush | ReadPush | Signal | Presence | MembersReply | HistoryReply
+    >;

@@ -27,6 +27,8 @@ enum Capability: string
     case DeleteAny = 'delete_any';
     /** React to messages. */
     case React = 'react';
+    /** See how far the members have read. */
+    case Receipts = 'receipts';
     /** Kick and ban users. */
     case Moderate = 'moderate';
     /** Full server access, for back ends: publish as any user, delete rooms. Never give it to a browser. */

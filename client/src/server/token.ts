@@ -57,6 +57,7 @@ const CAPABILITIES: { readonly [capability in Capability]: true } = {
   edit_any: true,
   delete_any: true,
   react: true,
+  receipts: true,
   moderate: true,
   serve: true,
 };

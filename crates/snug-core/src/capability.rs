@@ -31,6 +31,8 @@ named_enum! {
         Delete = "delete",
         /// React to messages.
         React = "react",
+        /// See how far the members have read.
+        Receipts = "receipts",
         /// Edit every user's messages, and append to them.
         EditAny = "edit_any",
         /// Delete every user's messages.
@@ -57,6 +59,11 @@ impl Capabilities {
         ]
         .into_iter()
         .collect()
+    }
+
+    /// Returns true if they allow to read new messages and old ones.
+    pub fn may_read(self) -> bool {
+        self.has(Capability::Receive) && self.has(Capability::History)
     }
 }
 

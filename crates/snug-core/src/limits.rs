@@ -92,6 +92,12 @@ pub const EMPTY_ROOM_MS: u64 = 60 * 60 * 1_000;
 pub const OFFSETS_MS: u64 = 24 * 60 * 60 * 1_000;
 /// The recipients of one signal.
 pub const SIGNAL_TO_MAX: usize = 32;
+/// The messages that are counted as unread, at most.
+pub const UNREAD_MAX: usize = 100;
+/// The newest messages among which those are counted that a user has not read.
+pub const TAIL_MESSAGES_MAX: usize = 200;
+/// The time between two pushes of how far users have read.
+pub const READS_MS: u64 = 1_000;
 /// The users whom a message mentions.
 pub const MENTIONS_MAX: usize = 32;
 /// The content of a message in the event about a mention.

@@ -33,6 +33,11 @@ pub enum Reply {
         /// The change's position, with the message's version.
         change: Stored,
     },
+    /// A user's position is stored.
+    Read {
+        /// The offset up to which the user has read.
+        read: Offset,
+    },
     /// A page of stored messages.
     History(HistoryPage),
     /// A list of members.
@@ -141,6 +146,7 @@ impl Reply {
             Self::Done
             | Self::Published { .. }
             | Self::Changed { .. }
+            | Self::Read { .. }
             | Self::Closed { .. }
             | Self::Refreshed { .. }
             | Self::Status(_) => 0,

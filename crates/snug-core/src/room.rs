@@ -25,6 +25,7 @@ mod presence_diff;
 mod publish;
 mod publish_hook;
 mod reactions;
+mod reading;
 pub(crate) mod refresh;
 mod removal;
 mod replies;
@@ -65,7 +66,8 @@ pub use self::timers::Wake;
 
 use self::{
     api::Callers, linked::Linked, messages::Messages, outbox::Outbox, presence_diff::PresenceDiff,
-    publish_hook::PublishHookQueue, roster::Roster, user_rates::UserRates, webhooks::WebhookQueue,
+    publish_hook::PublishHookQueue, reading::Reading, roster::Roster, user_rates::UserRates,
+    webhooks::WebhookQueue,
 };
 
 /// A room: a state machine without a clock or randomness. Its [`Store`] is its only I/O.
@@ -107,6 +109,8 @@ pub struct Room<S> {
     server_rates: UserRates,
     /// API requests without a response.
     callers: Callers,
+    /// Users' positions among the messages.
+    reading: Reading,
     /// Webhook events.
     events: WebhookQueue,
     /// Presence changes that have not been pushed yet.
@@ -166,6 +170,7 @@ impl<S: Store> Room<S> {
             replays: Bucket::default(),
             server_rates: UserRates::default(),
             callers: Callers::default(),
+            reading: Reading::restore(stored.has_reads),
             events: WebhookQueue::restore(rules.events, stored.events, now),
             rules,
             presence_diff: PresenceDiff::default(),
@@ -331,7 +336,11 @@ impl<S: Store> Room<S> {
     ///
     /// If the room is lost before then, so are the waiting lines, which no client has seen yet.
     pub fn poll_flush(&self) -> Option<u64> {
-        let due = [self.flush_at(), self.linked.quiet_from()];
+        let due = [
+            self.flush_at(),
+            self.linked.quiet_from(),
+            self.reading.sends_at(),
+        ];
         let due = due.into_iter().flatten().min()?;
         Some(due.ms_since(self.now))
     }
@@ -345,6 +354,14 @@ impl<S: Store> Room<S> {
     /// something earlier.
     fn on_elapsed(&mut self) {
         let quiet_from = self.linked.quiet_from();
+        let is_first =
+            |at: Timestamp, other: Option<Timestamp>| other.is_none_or(|other| at < other);
+        if let Some(at) = self.reading.sends_at()
+            && is_first(at, self.flush_at())
+            && is_first(at, quiet_from)
+        {
+            return self.send_reading();
+        }
         if quiet_from.is_some_and(|at| self.flush_at().is_none_or(|flush| at < flush)) {
             return;
         }

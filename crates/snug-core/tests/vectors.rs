@@ -210,6 +210,11 @@ fn commands() -> Named<(Option<CommandId>, Command<'static>)> {
             }),
         ),
         (
+            "command_read",
+            number(24),
+            Command::Read { offset: Offset(57) },
+        ),
+        (
             "command_react",
             number(20),
             Command::React(Reaction {
@@ -454,6 +459,14 @@ fn sent() -> Named<String> {
             "push_message_deleted",
             now(43, 59, &delete, deleted),
         ),
+        (
+            "push_read",
+            Push::Read {
+                user: &ann,
+                offset: Offset(57),
+            }
+            .to_line(),
+        ),
         ("push_reactions", reactions(60, 41, "👍", &["ann", "bob", "cho"])),
         (
             "push_message_reactions",
@@ -525,6 +538,10 @@ fn sent() -> Named<String> {
             reply(10, &Reply::Members(MemberList::new(members.to_vec(), 2))),
         ),
         (
+            "reply_ack_read",
+            reply(24, &Reply::Read { read: Offset(57) }),
+        ),
+        (
             "reply_ack_duplicate",
             reply(7, &published(stored.again())),
         ),
@@ -559,6 +576,11 @@ fn sent() -> Named<String> {
                 can: Capabilities::default_grant(),
                 epoch: &epoch,
                 offset: Offset(40),
+                read: Some(push::ReadState {
+                    read: Offset(0),
+                    unread: 40,
+                    mentions: 0,
+                }),
                 recovered: None,
                 count: 2,
                 members: Some(members.to_vec()),
@@ -597,6 +619,7 @@ fn sent() -> Named<String> {
                     can: [Capability::Receive, Capability::Publish].into_iter().collect(),
                     epoch: &epoch,
                     offset: Offset(41),
+                    read: None,
                     recovered: Some(true),
                     count: 2,
                     members: None,

@@ -130,6 +130,14 @@ impl snug_core::Store for Store {
         logged("trim", self.database.trim(floor, oldest, keys))
     }
 
+    fn read_positions(&mut self, users: &[UserId]) -> Outcome<Vec<(UserId, Offset)>> {
+        logged("reads", self.database.read_positions(users))
+    }
+
+    fn store_read(&mut self, user: &UserId, offset: Offset) -> Outcome<()> {
+        logged("read", self.database.store_read(user, offset))
+    }
+
     fn bytes(&self) -> u64 {
         self.database.bytes()
     }

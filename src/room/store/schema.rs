@@ -1,7 +1,7 @@
 //! The schema of the room's database.
 
 /// The migrations of the schema, one for each version. Only append to this list.
-pub const MIGRATIONS: [&str; 14] = [
+pub const MIGRATIONS: [&str; 15] = [
     "
     CREATE TABLE messages (offset INTEGER PRIMARY KEY, time INTEGER NOT NULL, json TEXT NOT NULL);
     CREATE TABLE absences (user TEXT PRIMARY KEY, since INTEGER NOT NULL, info TEXT, until INTEGER NOT NULL) WITHOUT ROWID;
@@ -62,5 +62,8 @@ pub const MIGRATIONS: [&str; 14] = [
     ",
     "
     CREATE TABLE replies (root INTEGER, reply INTEGER, PRIMARY KEY (root, reply)) WITHOUT ROWID;
+    ",
+    "
+    CREATE TABLE reads (user TEXT PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID;
     ",
 ];

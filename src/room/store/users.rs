@@ -1,10 +1,10 @@
-//! Users in the room's database: their absences, bans and ended tokens.
+//! Users in the room's database: their absences, bans, ended tokens and positions.
 
 use std::rc::Rc;
 
 use serde_json::value::RawValue;
 use snug_core::{
-    Timestamp, UserId,
+    Offset, Timestamp, UserId,
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
 };
 use wasm_bindgen::JsValue;
@@ -26,6 +26,35 @@ impl Database {
     pub(super) fn ended_tokens(&self) -> Result<Vec<EndedTokens>> {
         let rows = self.rows("SELECT user, issued_before, until FROM ended_tokens", [])?;
         rows.into_iter().map(read_ended_tokens).collect()
+    }
+
+    /// Returns true if there are positions.
+    pub(super) fn has_reads(&self) -> Result<bool> {
+        let one = self.rows("SELECT 1 FROM reads LIMIT 1", [])?;
+        Ok(!one.is_empty())
+    }
+
+    /// Reads how far some users have read.
+    pub(super) fn read_positions(&self, users: &[UserId]) -> Result<Vec<(UserId, Offset)>> {
+        let users = JsValue::from_str(&serde_json::to_string(users)?);
+        let rows = self.rows(
+            "SELECT user, offset FROM json_each(?) JOIN reads ON user = value",
+            [users],
+        )?;
+        let positions = rows.into_iter().map(|row| {
+            let [user, offset] = columns(row)?;
+            let user = UserId::parse(&text(user)?).ok_or_else(|| corrupt("user"))?;
+            Ok((user, Offset(integer(offset)?)))
+        });
+        positions.collect()
+    }
+
+    /// Stores how far a user has read.
+    pub(super) fn store_read(&self, user: &UserId, offset: Offset) -> Result<()> {
+        self.run(
+            "INSERT OR REPLACE INTO reads (user, offset) VALUES (?, ?)",
+            [JsValue::from_str(user.as_str()), number(offset.0)],
+        )
     }
 
     /// Stores an absence: a member who is within the grace period.

@@ -74,7 +74,7 @@ impl<'a> Operations<'a> {
     /// Makes one call to both stores, and compares the results and what the stores hold.
     pub fn run_next(&mut self) -> Outcome {
         self.now = self.now.plus_ms(self.random.up_to(40_000));
-        match self.random.up_to(22) {
+        match self.random.up_to(23) {
             0..=4 => self.append()?,
             5..=6 => self.fill_page()?,
             7 => self.read_keys()?,
@@ -91,6 +91,7 @@ impl<'a> Operations<'a> {
             19 => self.read_changed()?,
             20 => self.read_reactions()?,
             21 => self.read_replies()?,
+            22 => self.change_position()?,
             _ if self.random.one_in(4) => self.erase()?,
             _ => self.reopen()?,
         }
@@ -291,6 +292,25 @@ impl<'a> Operations<'a> {
             "users_with",
             &self.sqlite.users_with(&name, message, limit),
             &self.memory.users_with(&name, message, limit),
+        )
+    }
+
+    /// Raises a random user's position, and reads those of all.
+    fn change_position(&mut self) -> Outcome {
+        self.count("reads");
+        let reader = self.user();
+        let before = self.memory.reads.get(&reader).copied().unwrap_or_default();
+        let offset = Offset(before.0 + 1 + self.random.up_to(5));
+        compare(
+            "store_read",
+            &self.sqlite.store_read(&reader, offset),
+            &self.memory.store_read(&reader, offset),
+        )?;
+        let users: Vec<_> = (0..4).map(user).collect();
+        compare(
+            "read_positions",
+            &self.sqlite.read_positions(&users),
+            &self.memory.read_positions(&users),
         )
     }
 

@@ -99,7 +99,7 @@ export const DEFAULT_GRANT = [
   "react",
 ];
 /** All capabilities, in the order of crates/snug-core/src/capability.rs. */
-export const CAPABILITIES = [...DEFAULT_GRANT, "edit_any", "delete_any", "moderate", "serve"];
+export const CAPABILITIES = [...DEFAULT_GRANT, "receipts", "edit_any", "delete_any", "moderate", "serve"];
 /** Signature lengths in bytes; 0 if the length depends on the key. */
 const SIGNATURE_BYTES = new Map<unknown, number>([
   ["HS256", 32],

@@ -33,7 +33,7 @@ impl From<&Reply> for ApiResponse {
                 Self::ok(format!(r#"{{"events":[{events}],"more":{more}}}"#))
             }
             // No API request has these.
-            Reply::Done | Reply::Refreshed { .. } => Self::ok("{}".to_owned()),
+            Reply::Done | Reply::Refreshed { .. } | Reply::Read { .. } => Self::ok("{}".to_owned()),
         }
     }
 }

@@ -87,6 +87,11 @@ pub enum Command<'a> {
     Change(Change<'a>),
     /// Put a reaction on a stored message, or take it back.
     React(Reaction<'a>),
+    /// Record how far the user has read.
+    Read {
+        /// The offset of the last message or change that the user has read.
+        offset: Offset,
+    },
     /// Send a signal to all or to some users, without storing it.
     Signal {
         /// The signal's content.
@@ -134,6 +139,7 @@ impl Command<'_> {
         match self {
             Self::Publish { .. } => Some(Capability::Publish),
             Self::React(_) => Some(Capability::React),
+            Self::Read { .. } => Some(Capability::Receive),
             Self::Signal { .. } => Some(Capability::Signal),
             Self::State { .. } | Self::Members => Some(Capability::Presence),
             Self::History(_) | Self::Thread(_) => Some(Capability::History),
@@ -343,6 +349,8 @@ mod tests {
             (r#"{"type":"append","of":1}"#, BadCommand),
             (r#"{"type":"append","of":1,"text":7}"#, BadCommand),
             (r#"{"type":"delete"}"#, BadCommand),
+            (r#"{"type":"read"}"#, BadCommand),
+            (r#"{"type":"read","offset":"1"}"#, BadCommand),
             (r#"{"type":"react","of":1}"#, BadCommand),
             (r#"{"type":"react","name":"a"}"#, BadCommand),
             (r#"{"type":"react","of":1,"name":7}"#, BadCommand),
@@ -358,7 +366,7 @@ mod tests {
 
     #[test]
     fn fields_of_changes_are_ignored_in_other_commands() {
-        let line = r#"{"type":"publish","data":1,"of":"x","text":7,"if_version":[],"name":{}}"#;
+        let line = r#"{"type":"publish","data":1,"of":"x","text":7,"if_version":[],"name":{},"offset":[]}"#;
         assert!(Command::parse(line).is_ok());
     }
 

@@ -29,6 +29,13 @@ pub enum Push<'a> {
     Replies(Replies),
     /// The reactions to a stored message.
     Reactions(Reactions<'a>),
+    /// A user has read on.
+    Read {
+        /// The user.
+        user: &'a UserId,
+        /// The offset of the last message or change that the user has read.
+        offset: Offset,
+    },
     /// A signal, which is not stored.
     Signal {
         /// The sender.
@@ -154,6 +161,9 @@ pub struct Welcome<'a> {
     pub offset: Offset,
     /// True if all missed messages follow; `None` if the client did not resume.
     pub recovered: Option<bool>,
+    /// The user's position, if the connection may read the messages.
+    #[serde(flatten)]
+    pub read: Option<ReadState>,
     /// The number of all members.
     pub count: usize,
     /// The members, up to the limit, if the connection may see them; each is a [`Member`].
@@ -171,6 +181,17 @@ pub struct Welcome<'a> {
     /// The limits of the client's commands, unless they are those of `hello`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<ConnectionLimits>,
+}
+
+/// See [`Welcome::read`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ReadState {
+    /// The offset of the last message or change that the user has read; 0 if there is none.
+    pub read: Offset,
+    /// The number of later messages of others, up to [`crate::limits::UNREAD_MAX`].
+    pub unread: usize,
+    /// The number of those that mention the user.
+    pub mentions: usize,
 }
 
 /// See [`Welcome::connection`].
@@ -307,6 +328,11 @@ pub enum Outcome {
         /// The time at which the new token expires.
         expires: Timestamp,
     },
+    /// The user's position is stored.
+    Read {
+        /// The offset up to which the user has read.
+        read: Offset,
+    },
     /// A user's connections were closed.
     Kicked {
         /// The number of closed connections.
@@ -417,6 +443,7 @@ pub fn reply_line(id: Option<&CommandId>, reply: &Reply) -> Option<Rc<str>> {
         Reply::History(page) => return Some(history_line(id, page)),
         Reply::Published { messages, .. } => messages.first().copied().map(Outcome::Stored),
         Reply::Changed { change, .. } => Some(Outcome::Stored(*change)),
+        Reply::Read { read } => Some(Outcome::Read { read: *read }),
         Reply::Closed { closed } => Some(Outcome::Kicked { closed: *closed }),
         Reply::Refreshed { expires } => Some(Outcome::Refreshed { expires: *expires }),
         // No command has the last two.

@@ -298,6 +298,7 @@ fn not_granted(needed: Capability) -> &'static str {
         Capability::Edit => "The token does not grant 'edit' in this room",
         Capability::Delete => "The token does not grant 'delete' in this room",
         Capability::React => "The token does not grant 'react' in this room",
+        Capability::Receipts => "The token does not grant 'receipts' in this room",
         Capability::EditAny => "The token does not grant 'edit_any' in this room",
         Capability::DeleteAny => "The token does not grant 'delete_any' in this room",
         Capability::Moderate => "The token does not grant 'moderate' in this room",

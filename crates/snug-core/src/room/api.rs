@@ -51,8 +51,8 @@ impl<S: Store> Room<S> {
             ApiOperation::Messages(page) => {
                 self.send_page(&ReplyTo::Api(id), page);
             }
-            ApiOperation::Members => self.list_members(&ReplyTo::Api(id)),
             ApiOperation::Thread(request) => self.send_thread(&ReplyTo::Api(id), request),
+            ApiOperation::Members => self.list_members(&ReplyTo::Api(id), caller.can),
             ApiOperation::Kick {
                 user,
                 ban_seconds,

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{ReplyTo, Room, actor::Actor, kick::Kick, publish::Publication};
 use crate::{
+    capability::{Capabilities, Capability},
     fan_out::Audience,
     ids::{ConnectionId, UserId},
     limits::QUEUE_CHECK_MS,
@@ -63,6 +64,7 @@ impl<S: Store> Room<S> {
             }
             Command::Change(change) => self.change(from, id, change),
             Command::React(reaction) => self.react(from, id, &reaction),
+            Command::Read { offset } => self.read(from, id, offset),
             Command::Signal { data, event, to } => {
                 self.signal(from, data, event.as_deref(), to.as_deref());
                 self.reply_with(from, id.as_ref(), &Reply::Done);
@@ -80,7 +82,7 @@ impl<S: Store> Room<S> {
                 };
                 self.throttle(from, id.as_ref(), throttled, TOO_MUCH_UNREAD);
             }
-            Command::Members => self.list_members(&ReplyTo::Command { from, id }),
+            Command::Members => self.list_members_for(from, id),
             Command::History(request) => {
                 self.send_page(&ReplyTo::Command { from, id }, request);
             }
@@ -171,8 +173,17 @@ impl<S: Store> Room<S> {
         }
     }
 
-    pub(super) fn list_members(&mut self, reply_to: &ReplyTo) {
+    fn list_members_for(&mut self, from: ConnectionId, id: Option<CommandId>) {
+        let can = self.roster.get(from).map(|one| one.subscription.can);
+        self.list_members(&ReplyTo::Command { from, id }, can.unwrap_or_default());
+    }
+
+    pub(super) fn list_members(&mut self, reply_to: &ReplyTo, can: Capabilities) {
         let list = self.roster.list();
+        let list = match can.has(Capability::Receipts) {
+            true => self.with_positions(list),
+            false => list,
+        };
         self.answer(reply_to, Ok(Reply::Members(list)));
     }
 }

@@ -1,6 +1,6 @@
 //! Erasing a room: all connections are closed, and a new epoch starts.
 
-use super::{Room, actor::Actor, publish_hook::PublishHookQueue};
+use super::{Room, actor::Actor, publish_hook::PublishHookQueue, reading::Reading};
 use crate::{
     backend::api::ApiRequestId,
     log::{LogEvent, LogLine},
@@ -21,6 +21,7 @@ impl<S: Store> Room<S> {
         self.close_all(by);
         self.hook_queue = PublishHookQueue::default();
         self.messages.start_epoch(epoch);
+        self.reading = Reading::default();
         self.bans = Bans::default();
         self.ended_tokens = UserEntries::default();
         self.events.forget_dead();

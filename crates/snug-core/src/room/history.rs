@@ -2,7 +2,6 @@
 
 use super::{ReplyTo, Room, join::JoinCommand};
 use crate::{
-    Capability,
     auth::JoinOptions,
     backend::api::ApiRequestId,
     ids::{ConnectionId, Offset},
@@ -32,10 +31,8 @@ impl<S: Store> Room<S> {
         options: &JoinOptions,
         join: &JoinCommand,
     ) {
-        let may_read = self.roster.get(to).is_some_and(|connection| {
-            connection.subscription.receives_messages()
-                && connection.subscription.can.has(Capability::History)
-        });
+        let connection = self.roster.get(to);
+        let may_read = connection.is_some_and(|one| one.subscription.can.may_read());
         let is_recovery = options.resume.is_some();
         let request = match (&options.resume, options.last) {
             (Some(position), _) => self.messages.missed_after(position).filter(|_| may_read),

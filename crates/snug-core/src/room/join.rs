@@ -135,6 +135,7 @@ impl<S: Store> Room<S> {
         recovered: Option<bool>,
         join: &JoinCommand,
     ) {
+        let read = self.read_state(id);
         let Some(connection) = self.roster.get(id) else {
             return;
         };
@@ -144,6 +145,13 @@ impl<S: Store> Room<S> {
         let is_socket = connection.session.via == Via::Socket;
         let listed = (sees_members && (is_socket || connection.subscription.presence))
             .then(|| self.roster.list());
+        let listed = match connection.subscription.can.has(crate::Capability::Receipts) {
+            true => listed.map(|list| self.with_positions(list)),
+            false => listed,
+        };
+        let Some(connection) = self.roster.get(id) else {
+            return;
+        };
         // The token of a session is that of `hello`.
         let has_own_token = is_socket || join.has_own_token;
         let welcome = Push::Welcome(Welcome {
@@ -158,6 +166,7 @@ impl<S: Store> Room<S> {
             epoch: self.messages.epoch(),
             offset: self.messages.newest(),
             recovered,
+            read,
             count,
             truncated: listed.as_ref().is_some_and(|list| list.truncated),
             members: listed.map(|list| list.members),

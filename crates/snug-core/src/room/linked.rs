@@ -448,6 +448,7 @@ impl<S: Store> Room<S> {
                 || !self.outbox.is_empty()
                 || !self.presence_diff.is_empty()
                 || !self.hook_queue.is_empty()
+                || self.reading.sends_at().is_some()
                 || self.linked.token_checks > 0);
         if let Some(is_amid_calls) = self.linked.note.update(is_busy, self.now) {
             self.store.note_calls(is_amid_calls);

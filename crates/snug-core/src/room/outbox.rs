@@ -16,6 +16,7 @@ use crate::{
     limits::{FLUSH_BYTES, FLUSH_COPIES_BYTES, FLUSH_LINES},
     protocol::{command::CommandId, error::CloseCode, push::Stored, wire::Wire},
     reply::Reply,
+    room::reading::Said,
     storage::idempotency::StoredKey,
 };
 
@@ -189,6 +190,13 @@ impl Outbox {
             let bytes = text.len();
             self.push(Audience::these(to), Content::OwnCopy(text));
             self.reserve(bytes);
+        }
+    }
+
+    /// Records the last message of the draft for those who have not read it.
+    pub(super) fn push_said(&mut self, said: Said) {
+        if let Some(draft) = &mut self.draft {
+            draft.push_said(said);
         }
     }
 

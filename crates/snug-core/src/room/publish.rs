@@ -8,6 +8,7 @@ use super::{
     ReplyTo, Room,
     outbox::{Draft, Taken, Texts},
     publish_hook::Proposal,
+    reading::Said,
 };
 use crate::{
     backend::{api::ApiRequestId, webhook::mention_line},
@@ -295,6 +296,15 @@ impl<S: Store> Room<S> {
         let line = line_with(None);
         self.outbox
             .push_message(stored, &line, author.except, key, own);
+        if self.reading.follows_messages() {
+            self.outbox.push_said(Said {
+                offset: stored.offset,
+                time: stored.time,
+                user: author.user.clone(),
+                mentions: publication.mentions.clone(),
+                deleted: false,
+            });
+        }
         if self.events.reports_mentions() {
             let others = publication.mentions.iter();
             let others = others.filter(|user| **user != author.user);
@@ -351,6 +361,7 @@ impl<S: Store> Room<S> {
             mut batch,
             writes,
             texts,
+            said,
         } = taken;
         let epoch = self.messages.epoch();
         let events = self.events.enqueue_entries(epoch, &batch, &texts, self.now);
@@ -364,6 +375,7 @@ impl<S: Store> Room<S> {
             Ok(is_trim_due) => {
                 let epoch = self.messages.epoch();
                 self.events.forget_contents_of(&writes, epoch);
+                self.reading.record(said, &writes);
                 self.announce(texts, events);
                 if is_trim_due {
                     self.messages.trim(&mut self.store, self.now);

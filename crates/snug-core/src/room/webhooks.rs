@@ -32,8 +32,9 @@ impl<S: Store> Room<S> {
         self.events.record_join(user, info, self.now);
     }
 
-    /// Records that a member has left.
+    /// Records that a user is no longer a member.
     pub(super) fn record_leave(&mut self, user: &UserId) {
+        self.reading.forget(user);
         let is_empty = self.roster.presence().count() == 0;
         self.events.record_leave(user, is_empty, self.now);
     }

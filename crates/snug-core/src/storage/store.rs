@@ -82,10 +82,16 @@ pub trait Store {
         keys: KeyFloor,
     ) -> Result<Option<OldestMessages>, StorageFault>;
 
+    /// Reads how far some users have read. Those who never have are left out.
+    fn read_positions(&mut self, users: &[UserId]) -> Result<Vec<(UserId, Offset)>, StorageFault>;
+
+    /// Stores how far a user has read.
+    fn store_read(&mut self, user: &UserId, offset: Offset) -> Result<(), StorageFault>;
+
     /// Returns the size of the storage in bytes.
     fn bytes(&self) -> u64;
 
-    /// Erases messages, absences, bans, ended tokens and dead events, and starts the epoch that it returns.
+    /// Erases messages, users' positions, absences, bans, ended tokens and dead events, and starts the epoch that it returns.
     fn erase(&mut self) -> Result<Epoch, StorageFault>;
 
     /// Stores all of this in one transaction.
@@ -203,6 +209,8 @@ pub struct RoomSnapshot {
     pub oldest: Option<OldestMessages>,
     /// True if there are changed messages.
     pub has_changed: bool,
+    /// True if a user has read anything.
+    pub has_reads: bool,
     /// Members within the grace period.
     pub absences: Vec<Absence>,
     /// Banned users.

@@ -22,6 +22,9 @@ fn welcome_comes_first_and_has_all_fields() {
                 "epoch": EPOCH,
                 "offset": 0,
                 "recovered": null,
+                "read": 0,
+                "unread": 0,
+                "mentions": 0,
                 "count": 1,
                 "members": [{
                     "user": "ann",

@@ -32,6 +32,7 @@ mod presence_diffs;
 mod publish_hook;
 mod publish_times;
 mod reactions;
+mod reading;
 mod recovery;
 mod refresh;
 mod removal;

@@ -13,7 +13,9 @@ use snug_core::{
         Delivery, EventRow, EventState, Lines, OldestRow, OutgoingEvent, StoredEvents, dead_page,
         dead_without_content, without_contents,
     },
-    limits::{DEAD_EVENTS_BYTES_MAX, DEAD_EVENTS_MAX, EVENTS_ROW_BYTES_MAX, KEYS_MAX},
+    limits::{
+        DEAD_EVENTS_BYTES_MAX, DEAD_EVENTS_MAX, EVENTS_ROW_BYTES_MAX, KEYS_MAX, TAIL_MESSAGES_MAX,
+    },
     link::links::StoredLink,
     protocol::page::PageStart,
     room::{bans::Ban, ended_tokens::EndedTokens, presence::Absence},
@@ -33,6 +35,7 @@ pub struct MemoryStore {
     pub changed: BTreeMap<(Offset, &'static str), ChangedMessage>,
     pub reactions: BTreeSet<(Offset, UserId, String)>,
     pub replies: BTreeSet<(Offset, Offset)>,
+    pub reads: BTreeMap<UserId, Offset>,
     absences: BTreeMap<UserId, Absence>,
     pub bans: BTreeMap<UserId, Ban>,
     pub ended_tokens: BTreeMap<UserId, EndedTokens>,
@@ -93,6 +96,7 @@ impl MemoryStore {
             bytes: self.bytes(),
             oldest: self.oldest_messages(),
             has_changed: !self.changed.is_empty(),
+            has_reads: !self.reads.is_empty(),
             absences: self.absences.values().cloned().collect(),
             bans: self.bans.values().cloned().collect(),
             ended_tokens: self.ended_tokens.values().cloned().collect(),
@@ -381,11 +385,15 @@ impl Store for MemoryStore {
     }
 
     fn fill_page(&mut self, page: &mut Page) -> Result<(), StorageFault> {
-        // A restored room reads a message again that it has just changed.
-        if page.limit() > 1 {
+        // A restored room reads a message again that it has just changed, and the newest messages when it counts
+        // those that a user has not read.
+        let is_tail = page.limit() as usize == TAIL_MESSAGES_MAX;
+        if page.limit() > 1 && !is_tail {
             self.record(format_args!("page {page:?}"));
         }
-        self.fail_if_due()?;
+        if !is_tail {
+            self.fail_if_due()?;
+        }
         let mut rows: Box<dyn Iterator<Item = &Batch>> = match page.start() {
             PageStart::After(offset) => {
                 Box::new(self.rows.values().filter(move |row| row.last() >= offset))
@@ -464,6 +472,20 @@ impl Store for MemoryStore {
         Ok(self.oldest_messages())
     }
 
+    fn read_positions(&mut self, users: &[UserId]) -> Result<Vec<(UserId, Offset)>, StorageFault> {
+        // A restored room reads them again.
+        let of = |user: &UserId| Some((user.clone(), *self.reads.get(user)?));
+        Ok(users.iter().filter_map(of).collect())
+    }
+
+    fn store_read(&mut self, user: &UserId, offset: Offset) -> Result<(), StorageFault> {
+        self.record(format_args!("store read {user:?} {offset:?}"));
+        self.fail_if_due()?;
+        let before = self.reads.insert(user.clone(), offset);
+        assert!(before < Some(offset), "the position did not rise");
+        Ok(())
+    }
+
     fn bytes(&self) -> u64 {
         self.rows.values().last().map_or(0, Batch::bytes_after)
     }
@@ -475,6 +497,7 @@ impl Store for MemoryStore {
         self.changed.clear();
         self.reactions.clear();
         self.replies.clear();
+        self.reads.clear();
         self.absences.clear();
         self.bans.clear();
         self.ended_tokens.clear();

@@ -30,6 +30,8 @@ pub(crate) const EVENT_TOO_LONG: &str = "'event' must be at most 64 bytes";
 const NO_OF: &str = "'of' must be the offset of the message";
 /// The error text of `mentions` that are not users, or too many.
 pub(crate) const BAD_MENTIONS: &str = "'mentions' must be a list of at most 32 users";
+/// The error text of a `read` without `offset`.
+const BAD_OFFSET: &str = "'read' needs 'offset', that of a message or change";
 /// The error text of an `if_version` that is not a number.
 const BAD_VERSION: &str = "'if_version' must be a whole number";
 /// The error text of an `append` without `text`.
@@ -69,6 +71,8 @@ pub(super) struct Fields<'a> {
     re: Option<&'a RawValue>,
     #[serde(borrow)]
     mentions: Option<&'a RawValue>,
+    #[serde(borrow)]
+    offset: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "json::optional_whole")]
     after: Option<Offset>,
     #[serde(default, deserialize_with = "json::optional_whole")]
@@ -117,6 +121,7 @@ impl<'a> Fields<'a> {
             "delete" => self.delete(),
             "react" => self.react(true),
             "unreact" => self.react(false),
+            "read" => self.read(),
             "signal" => self.signal(),
             "state" => self.state(),
             "members" => Ok(Command::Members),
@@ -199,6 +204,12 @@ impl<'a> Fields<'a> {
             event: self.event,
             key: self.key,
         })
+    }
+
+    fn read(self) -> Result<Command<'a>, Fault> {
+        let offset = self.offset.and_then(json::whole_number);
+        let offset = Offset(offset.ok_or(bad(BAD_OFFSET))?);
+        Ok(Command::Read { offset })
     }
 
     fn mentioned(&self) -> Result<Vec<UserId>, Fault> {

@@ -8,6 +8,7 @@ use super::pending::{
 use crate::{
     ids::{ConnectionId, Offset, Timestamp, UserId},
     protocol::push::Stored,
+    room::reading::Said,
     storage::{batch::Batch, changed::ChangeWrite, entry::StoredEntry, idempotency::StoredKey},
 };
 
@@ -25,6 +26,8 @@ pub(in crate::room) struct Draft {
     entries: Vec<PendingEntry>,
     /// The events about mentions in the messages.
     mentions: Vec<String>,
+    /// The messages, as far as they matter to those who have not read them.
+    said: Vec<Said>,
 }
 
 /// A draft that a flush has taken.
@@ -35,6 +38,8 @@ pub(in crate::room) struct Taken {
     /// The messages that the changes replace.
     pub(in crate::room) writes: Vec<ChangeWrite>,
     pub(in crate::room) texts: Texts,
+    /// The messages, if the room counts those that users have not read.
+    pub(in crate::room) said: Vec<Said>,
 }
 
 /// The texts that a flush sends.
@@ -94,6 +99,7 @@ impl Draft {
             keys: Vec::new(),
             entries: Vec::new(),
             mentions: Vec::new(),
+            said: Vec::new(),
         }
     }
 
@@ -155,6 +161,11 @@ impl Draft {
                 change.is_closed = true;
             }
         }
+    }
+
+    /// Records a message for those who have not read it.
+    pub(super) fn push_said(&mut self, said: Said) {
+        self.said.push(said);
     }
 
     /// Adds the event about a mention.
@@ -241,6 +252,7 @@ impl Draft {
         let writes = others.into_iter().chain(contents.into_values());
         Taken {
             batch,
+            said: self.said,
             writes: writes.map(PendingEntry::into_write).collect(),
             texts: Texts {
                 body,
