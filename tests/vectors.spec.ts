@@ -103,6 +103,21 @@ it("a connection with many rooms has the examples", async () => {
   const position = { epoch: ann.welcome.epoch, offset: message.offset };
   session.send({ ...JSON.parse(read("command_join")), ...position });
   expect(await session.nextPush("welcome")).toMatchObject({ id: 1, room: ROOM, recovered: true });
+
+  session.send(frame("command_join_badge"));
+  const { room } = example("push_badge");
+  const badge = await session.nextPush("badge");
+  expect(badge).toEqual({ type: "badge", room, offset: 0, unread: 0, mentions: 0 });
+  const author = await connect(worker, room, { user: "ann" });
+  const { last, ...counts } = example("push_badge");
+  const { data, mentions } = last;
+  await author.request({ type: "publish", data, mentions });
+  expect(await session.nextPush("badge")).toEqual({
+    ...counts,
+    offset: 1,
+    unread: 1,
+    last: { ...last, offset: 1, time: expect.any(Number), connection: expect.any(String) },
+  });
   session.send(frame("command_leave"));
   expect(await session.nextPush("ack", ({ id }) => id === 3)).toEqual({ type: "ack", id: 3, room: ROOM });
 });

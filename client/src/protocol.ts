@@ -317,6 +317,19 @@ export interface ReadPush {
   offset: number;
 }
 
+/** The number of new messages in a room. A `join` with the mode `badge` receives it instead of messages. */
+export interface BadgePush {
+  type: "badge";
+  /** Offset of the newest message or change. */
+  offset: number;
+  /** The number of messages that the user has not read, up to 100. */
+  unread: number;
+  /** The number of those that mention the user. */
+  mentions: number;
+  /** The newest message. Without `data` if that is long or deleted. */
+  last?: Omit<Message, "data"> & Partial<Pick<Message, "data">>;
+}
+
 /** A signal from another connection. */
 export interface Signal<Data = Json> {
   type: "signal";

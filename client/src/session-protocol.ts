@@ -2,6 +2,7 @@
 
 import type {
   Ack,
+  BadgePush,
   ChangePush,
   Closing,
   Command,
@@ -24,6 +25,9 @@ export type InRoom<T> = T & { room: string };
 /** A stored message, as pushed to members. */
 export type MessageInRoom = InRoom<MessagePush>;
 
+/** The number of new messages in a room, as pushed to badges. */
+export type BadgeInRoom = InRoom<BadgePush>;
+
 /** First push on a connection with many rooms. */
 export interface Hello
   extends Pick<Welcome, "protocol" | "connection" | "user" | "expires" | "ping_ms" | "limits"> {
@@ -44,6 +48,8 @@ export interface JoinCommand {
   last?: number;
   echo?: boolean;
   presence?: boolean;
+  /** `badge` receives only how much is new. Default: `full`. */
+  mode?: "full" | "badge";
 }
 
 /** Leaves a room. */
@@ -92,5 +98,13 @@ export type SessionPush =
   | (Ack & { room?: string })
   | (Pong & { room?: string })
   | InRoom<
-      MessagePush | ChangePush | ReactionsPush | ReadPush | Signal | Presence | MembersReply | HistoryReply
+      | MessagePush
+      | ChangePush
+      | ReactionsPush
+      | ReadPush
+      | BadgePush
+      | Signal
+      | Presence
+      | MembersReply
+      | HistoryReply
     >;

@@ -130,6 +130,7 @@ impl TestUser {
                     offset: Offset(offset),
                 }),
                 last: self.last,
+                ..JoinOptions::default()
             },
             origin: None,
         }

@@ -12,7 +12,7 @@ pub mod token;
 
 pub(crate) use self::join_request::parse_integer;
 pub use self::join_request::{
-    Admission, AdmissionRules, ConnectRequest, Credential, JoinOptions, JoinRequest, Position,
-    RequestParts, SUBPROTOCOL, bearer_token, check_query, parse_room_name, parse_user_id,
+    Admission, AdmissionRules, ConnectRequest, Credential, JoinOptions, JoinRequest, Mode,
+    Position, RequestParts, SUBPROTOCOL, bearer_token, check_query, parse_room_name, parse_user_id,
 };
 pub use self::origins::AllowedOrigins;

@@ -96,7 +96,9 @@ pub const SIGNAL_TO_MAX: usize = 32;
 pub const UNREAD_MAX: usize = 100;
 /// The newest messages among which those are counted that a user has not read.
 pub const TAIL_MESSAGES_MAX: usize = 200;
-/// The time between two pushes of how far users have read.
+/// The newest message in a badge. A longer one is sent without its data.
+pub const BADGE_LAST_BYTES_MAX: usize = 4 * 1024;
+/// The time between two pushes of how far users have read, and between two badges.
 pub const READS_MS: u64 = 1_000;
 /// The users whom a message mentions.
 pub const MENTIONS_MAX: usize = 32;

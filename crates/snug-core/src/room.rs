@@ -2,6 +2,7 @@
 
 mod actor;
 mod api;
+mod badges;
 pub mod bans;
 mod change;
 mod classes;

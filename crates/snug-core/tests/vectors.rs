@@ -32,8 +32,8 @@ use snug_core::{
         command::{Command, CommandId},
         page::{PageRequest, PageStart, ThreadRequest},
         push::{
-            self, ConnectionLimits, Hello, Member, Message, PING, PONG, PresenceChange, Push,
-            StateChange, Stored, Welcome, WelcomeToConnection, reply_line, with_room,
+            self, Badge, ConnectionLimits, Hello, Member, Message, PING, PONG, PresenceChange,
+            Push, StateChange, Stored, Welcome, WelcomeToConnection, reply_line, with_room,
         },
         reaction::{Reaction, Summary},
     },
@@ -54,6 +54,7 @@ fn every_vector_is_used_by_a_test() {
         "http_publish_request",
         "publish_hook_response",
         "command_join",
+        "command_join_badge",
         "command_leave",
     ];
     let known = commands.keys().chain(sent.keys()).chain(&read_apart);
@@ -630,6 +631,22 @@ fn sent() -> Named<String> {
                 })
                 .to_line(),
                 &room,
+            ),
+        ),
+        (
+            "push_badge",
+            with_room(
+                &Push::Badge(Badge {
+                    offset: Offset(60),
+                    unread: 3,
+                    mentions: 1,
+                    last: Some(raw(concat!(
+                        r#"{"offset":58,"time":1800000005000,"user":"ann","mentions":["bob"],"#,
+                        r#""data":{"text":"@bob Can you look at it?"}}"#
+                    ))),
+                })
+                .to_line(),
+                &RoomName::parse("team:7:random").unwrap(),
             ),
         ),
         (

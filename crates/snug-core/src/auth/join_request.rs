@@ -102,6 +102,27 @@ pub struct JoinOptions {
     pub resume: Option<Position>,
     /// The number of newest messages to replay on a first join.
     pub last: Option<u64>,
+    /// The extent of what is received. Only a session's joins can choose it.
+    #[serde(default, skip_serializing_if = "Mode::is_full")]
+    pub mode: Mode,
+}
+
+/// The extent of what a subscription receives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Everything, and its user is a member.
+    #[default]
+    Full,
+    /// The number of new messages and the newest one. Its user is not a member.
+    Badge,
+}
+
+impl Mode {
+    /// Returns true if it is the default.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full)
+    }
 }
 
 impl Default for JoinOptions {
@@ -112,6 +133,7 @@ impl Default for JoinOptions {
             presence: true,
             resume: None,
             last: None,
+            mode: Mode::Full,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
     store::Store,
 };
 use crate::{
-    auth::{JoinOptions, Position},
+    auth::{JoinOptions, Mode, Position},
     ids::{ConnectionId, Offset, RoomName},
     limits::{
         EPOCH_BYTES_MAX, ERRORS_MAX, FRAME_BYTES_MAX, JOIN_CHECKS_MAX, REFRESH_BYTES_MAX,
@@ -52,6 +52,8 @@ struct JoinFields<'a> {
     last: Option<u64>,
     echo: Option<bool>,
     presence: Option<bool>,
+    #[serde(borrow)]
+    mode: Option<Cow<'a, str>>,
 }
 
 const NOT_JOINED: &str = "join the room first";
@@ -326,13 +328,26 @@ fn read_options(fields: &JoinFields<'_>) -> Result<JoinOptions, Fault> {
         (None, None) => None,
         _ => return Err(bad("'epoch' and 'offset' must be given together")),
     };
-    Ok(JoinOptions {
+    let full = JoinOptions {
         lines: true,
         echo: fields.echo.unwrap_or(true),
         presence: fields.presence.unwrap_or(true),
         resume,
         last: fields.last,
-    })
+        mode: Mode::Full,
+    };
+    match fields.mode.as_deref() {
+        None | Some("full") => Ok(full),
+        // It receives neither messages nor presence, so there is nothing to replay.
+        Some("badge") => Ok(JoinOptions {
+            presence: false,
+            resume: None,
+            last: None,
+            mode: Mode::Badge,
+            ..full
+        }),
+        Some(_) => Err(bad("'mode' must be \"full\" or \"badge\"")),
+    }
 }
 
 /// Returns the id and the room of a line that is rejected, as far as it has valid ones.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Admission,
-    auth::room_guard::RoomRates,
+    auth::{Mode, room_guard::RoomRates},
     ids::{ConnectionId, Reference, RoomName},
     limits::{
         INTERRUPTED_DELAY_MS, INTERRUPTED_DELAY_MS_MIN, ROOMS_PER_SESSION_MAX, SUBSCRIPTIONS_MAX,
@@ -19,11 +19,14 @@ use crate::{
     link::event::ToRoom,
     protocol::{
         command::CommandId,
-        error::CloseCode,
+        error::{CloseCode, ErrorCode},
         push::{Push, with_room},
         refusal::Refusal,
     },
 };
+
+const NOT_COUNTED: &str =
+    "a badge needs the capabilities 'receive' and 'history', which the token does not grant here";
 
 impl<S: Store> Gateway<S> {
     /// Restores the sessions' places in rooms. A gateway that has lost sessions says so to their rooms, and
@@ -120,6 +123,9 @@ impl<S: Store> Gateway<S> {
         has_own_token: bool,
     ) -> Result<(), Fault> {
         let JoinRoom { id, room, .. } = join;
+        if admission.options.mode == Mode::Badge && !admission.can.may_read() {
+            return Err(Fault::new(ErrorCode::Forbidden, NOT_COUNTED));
+        }
         if let Some(session) = self.sessions.get(&from)
             && !session.rooms.contains_key(&room)
         {

@@ -36,6 +36,8 @@ pub enum Push<'a> {
         /// The offset of the last message or change that the user has read.
         offset: Offset,
     },
+    /// The number of new messages, for a subscription that receives nothing else.
+    Badge(Badge<'a>),
     /// A signal, which is not stored.
     Signal {
         /// The sender.
@@ -192,6 +194,20 @@ pub struct ReadState {
     pub unread: usize,
     /// The number of those that mention the user.
     pub mentions: usize,
+}
+
+/// See [`Push::Badge`].
+#[derive(Debug, Serialize)]
+pub struct Badge<'a> {
+    /// The offset of the newest message or change.
+    pub offset: Offset,
+    /// The number of messages that the user has not read, as in [`ReadState`].
+    pub unread: usize,
+    /// The number of those that mention the user.
+    pub mentions: usize,
+    /// The newest message as it is now; `None` if the room has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<&'a RawValue>,
 }
 
 /// See [`Welcome::connection`].

@@ -123,6 +123,18 @@ impl<S: Store> Room<S> {
     /// Removes a connection. With the user's last connection, the user leaves: now if `at_once`,
     /// else after the grace period.
     pub(super) fn drop_connection(&mut self, id: ConnectionId, at_once: bool) {
+        let Some(via) = self.roster.get(id).map(|one| one.session.via) else {
+            return;
+        };
+        self.hook_queue.drop_frames_of(id);
+        if via != Via::Socket {
+            self.store.delete_member(id);
+        }
+        self.depart(id, at_once);
+    }
+
+    /// Takes a connection out of the room, like [`Self::drop_connection`]. Its commands that wait are kept.
+    pub(super) fn depart(&mut self, id: ConnectionId, at_once: bool) {
         let Some(user) = self.roster.get(id).map(|one| one.subscription.user.clone()) else {
             return;
         };
@@ -133,9 +145,8 @@ impl<S: Store> Room<S> {
         let Some((connection, departure)) = self.roster.remove(id, &self.rules) else {
             return;
         };
-        self.hook_queue.drop_frames_of(id);
-        if connection.session.via != Via::Socket {
-            self.store.delete_member(id);
+        if departure == Departure::Unlisted && self.roster.connections_of(&user).next().is_none() {
+            self.reading.forget(&user);
         }
         if departure == Departure::Last && leaves {
             self.roster.leave(&user);

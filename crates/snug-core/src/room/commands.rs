@@ -23,6 +23,7 @@ use crate::{
 };
 
 const NOT_GRANTED: &str = "the token does not grant the capability that this command needs";
+const NOT_LISTED: &str = "a badge has no presence state: join with the mode 'full' first";
 const TOO_MUCH_UNREAD: &str = "the room's clients leave too much unread; try again later";
 
 impl<S: Store> Room<S> {
@@ -69,6 +70,9 @@ impl<S: Store> Room<S> {
                 self.signal(from, data, event.as_deref(), to.as_deref());
                 self.reply_with(from, id.as_ref(), &Reply::Done);
             }
+            Command::State { .. } if !self.is_listed(from) => {
+                self.refuse(from, id.as_ref(), ErrorCode::BadCommand, NOT_LISTED);
+            }
             Command::State { data } => {
                 self.set_state(from, data);
                 self.reply_with(from, id.as_ref(), &Reply::Done);
@@ -108,6 +112,11 @@ impl<S: Store> Room<S> {
             Command::Leave => self.leave(from, id.as_ref()),
             Command::Ping => self.reply(from, &Push::Pong { id: id.as_ref() }),
         }
+    }
+
+    fn is_listed(&self, id: ConnectionId) -> bool {
+        let connection = self.roster.get(id);
+        connection.is_some_and(|one| one.subscription.is_listed())
     }
 
     /// Removes a member behind a link. A socket of its own leaves by its end.

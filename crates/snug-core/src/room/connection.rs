@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    auth::{Admission, token::Claims},
+    auth::{Admission, Mode, token::Claims},
     capability::Capabilities,
     config::RoomRules,
     fan_out::Class,
@@ -58,6 +58,8 @@ struct Attachment {
     lines: bool,
     echo: bool,
     presence: bool,
+    #[serde(default, skip_serializing_if = "Mode::is_full")]
+    mode: Mode,
     rate: Rate,
     message_bytes_max: usize,
     bucket: SharedBucket,
@@ -107,6 +109,7 @@ impl Connection {
             state: None,
             echo: admission.options.echo,
             presence: admission.options.presence,
+            mode: admission.options.mode,
             rate: rules.rate,
             message_bytes_max: rules.message_bytes_max,
             bucket: SharedBucket::default(),
@@ -160,6 +163,7 @@ impl Connection {
             lines: session.wire == Wire::Lines,
             echo: subscription.echo,
             presence: subscription.presence,
+            mode: subscription.mode,
             rate: subscription.rate,
             message_bytes_max: subscription.message_bytes_max,
             bucket: subscription.bucket,
@@ -195,6 +199,7 @@ impl Connection {
                 state: kept.state,
                 echo: kept.echo,
                 presence: kept.presence,
+                mode: kept.mode,
                 rate: kept.rate,
                 message_bytes_max: kept.message_bytes_max,
                 bucket: kept.bucket,
@@ -373,6 +378,7 @@ mod tests {
             presence: false,
             resume: None,
             last: None,
+            mode: Default::default(),
         }
     }
 

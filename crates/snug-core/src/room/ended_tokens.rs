@@ -98,7 +98,7 @@ impl<S: Store> Room<S> {
             let connection = self.roster.get(*id);
             connection.is_some_and(|one| one.session.issued < ended.issued_before)
         };
-        let of_user = self.roster.presence().connections_of(&ended.user);
+        let of_user = self.roster.connections_of(&ended.user);
         let connections: Vec<_> = of_user.filter(is_ended).collect();
         let closed = connections.len();
         self.respond(id, Ok(Reply::Closed { closed }));

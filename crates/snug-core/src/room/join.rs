@@ -125,7 +125,7 @@ impl<S: Store> Room<S> {
                 }
             }
             Arrival::Returned => self.store.delete_absence(&user),
-            Arrival::Another => {}
+            Arrival::Another | Arrival::Unlisted => {}
         }
     }
 

@@ -79,7 +79,7 @@ impl<S: Store> Room<S> {
             LogEvent::Ban => CloseCode::Banned,
             _ => CloseCode::Kicked,
         };
-        let connections: Vec<_> = self.roster.presence().connections_of(&kick.user).collect();
+        let connections: Vec<_> = self.roster.connections_of(&kick.user).collect();
         let closed = connections.len();
         self.answer(reply_to, Ok(Reply::Closed { closed }));
         let line = LogLine {

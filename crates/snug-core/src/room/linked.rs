@@ -263,14 +263,20 @@ impl<S: Store> Room<S> {
             return self.send_class(link, member, false);
         }
         let options = admission.options.clone();
-        if rejoins {
+        let mode = self.roster.get(member).map(|one| one.subscription.mode);
+        if mode == Some(options.mode) {
             self.linked.send(link, ToGateway::Left { member });
             self.replace_subscription(member, admission);
         } else {
+            if rejoins {
+                self.linked.send(link, ToGateway::Left { member });
+                self.depart(member, true);
+            }
             self.arrive(member, Via::Link(link), admission);
         }
         self.send_class(link, member, false);
         self.start_with(member, &options, join);
+        self.send_first_badge(member);
     }
 
     /// Gives a member that joins again what its new token and options say. Its state stays.

@@ -64,6 +64,8 @@ pub enum Arrival {
     Returned,
     /// The user has other connections.
     Another,
+    /// The connection does not make its user a member.
+    Unlisted,
 }
 
 /// The effect of a connection's end on its user.
@@ -73,6 +75,8 @@ pub enum Departure {
     Last,
     /// The user has other connections.
     Another,
+    /// The connection did not make its user a member.
+    Unlisted,
 }
 
 impl Presence {
@@ -470,6 +474,7 @@ mod tests {
                 presence: true,
                 resume: None,
                 last: None,
+                mode: Default::default(),
             },
             origin: None,
         };

@@ -376,6 +376,10 @@ impl<S: Store> Room<S> {
                 let epoch = self.messages.epoch();
                 self.events.forget_contents_of(&writes, epoch);
                 self.reading.record(said, &writes);
+                if !self.roster.unlisted().is_empty() {
+                    self.reading.outdate_badges();
+                    self.send_reading_if_due();
+                }
                 self.announce(texts, events);
                 if is_trim_due {
                     self.messages.trim(&mut self.store, self.now);

@@ -18,7 +18,7 @@ use crate::{
         push::{Push, ReadState},
     },
     reply::{MemberList, Reply},
-    room::messages::Messages,
+    room::{badges::Stale, messages::Messages},
     storage::{
         changed::ChangeWrite,
         retention::Floor,
@@ -42,7 +42,9 @@ pub(super) struct Reading {
     lacks_draft: bool,
     /// The users whose new positions were not sent yet.
     unsent: BTreeSet<UserId>,
-    /// The time from which positions may be sent.
+    /// The users whose badges are out of date.
+    badges: Stale,
+    /// The time from which positions and badges may be sent.
     from: Timestamp,
 }
 
@@ -102,9 +104,14 @@ impl Reading {
         self.unsent.remove(user);
     }
 
-    /// Returns the time at which new positions are sent; `None` if there are none.
+    /// Records that each badge may have changed.
+    pub(super) fn outdate_badges(&mut self) {
+        self.badges = Stale::All;
+    }
+
+    /// Returns the time at which new positions and badges are sent; `None` if there are none.
     pub(super) fn sends_at(&self) -> Option<Timestamp> {
-        (!self.unsent.is_empty()).then_some(self.from)
+        (!self.unsent.is_empty() || !self.badges.is_none()).then_some(self.from)
     }
 }
 
@@ -188,6 +195,9 @@ impl<S: Store> Room<S> {
         self.reading.has_any = true;
         self.reading.positions.insert(user.clone(), offset);
         self.reading.unsent.insert(user.clone());
+        if self.roster.unlisted().contains_key(user) {
+            self.reading.badges.add(user);
+        }
         Ok(offset)
     }
 
@@ -251,24 +261,32 @@ impl<S: Store> Room<S> {
         self.reading.tail.as_ref()
     }
 
-    /// Sends the new positions if it is time.
+    /// Returns the offset of the newest message; `None` if there is none, or if the storage fails.
+    pub(super) fn newest_in_tail(&mut self) -> Option<Offset> {
+        self.load_tail()?.0.back().map(|one| one.offset)
+    }
+
+    /// Sends the new positions and badges if it is time.
     pub(super) fn send_reading_if_due(&mut self) {
         if self.reading.sends_at().is_some_and(|at| at <= self.now) {
             self.send_reading();
         }
     }
 
-    /// Sends the new positions.
+    /// Sends the new positions and badges.
     pub(super) fn send_reading(&mut self) {
         self.reading.from = self.now.plus_ms(READS_MS);
         self.send_reads();
+        let stale = std::mem::take(&mut self.reading.badges);
+        self.send_badges(&stale);
     }
 
     /// Sends the new positions to those who may see them, and to the users' own connections.
     fn send_reads(&mut self) {
         let connections = self.roster.connections().iter();
-        let observers =
-            connections.filter(|(_, one)| one.subscription.can.has(Capability::Receipts));
+        let observers = connections.filter(|(_, one)| {
+            one.subscription.is_listed() && one.subscription.can.has(Capability::Receipts)
+        });
         let observers: Vec<_> = observers.map(|(id, _)| *id).collect();
         for user in std::mem::take(&mut self.reading.unsent) {
             let Some(offset) = self.reading.positions.get(&user).copied() else {

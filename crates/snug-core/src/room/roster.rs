@@ -33,6 +33,8 @@ pub(super) struct Roster {
     /// Sockets that the room has closed and whose disconnect has not been reported yet.
     closing: BTreeMap<ConnectionId, ClosingSocket>,
     presence: Presence,
+    /// The connections that do not make their users members, by user.
+    unlisted: BTreeMap<UserId, BTreeSet<ConnectionId>>,
     /// The end of each connection's token, soonest first.
     token_ends: BTreeSet<(Timestamp, ConnectionId)>,
     /// The state that determines the next look for dead sockets.
@@ -68,7 +70,15 @@ impl Roster {
         self.classes.add(&connection);
         let token_end = connection.session.token_deadline(rules);
         self.token_ends.insert((token_end, connection.session.id));
-        let arrival = self.presence.arrive(&connection);
+        let arrival = match connection.subscription.is_listed() {
+            true => self.presence.arrive(&connection),
+            false => {
+                let user = connection.subscription.user.clone();
+                let of_user = self.unlisted.entry(user).or_default();
+                of_user.insert(connection.session.id);
+                Arrival::Unlisted
+            }
+        };
         self.connections.insert(connection.session.id, connection);
         arrival
     }
@@ -86,8 +96,24 @@ impl Roster {
             self.sweeps.remove(&connection);
         }
         self.classes.remove(&connection);
-        let departure = self.presence.depart(&connection);
+        let departure = match connection.subscription.is_listed() {
+            true => self.presence.depart(&connection),
+            false => {
+                self.remove_unlisted(&connection);
+                Departure::Unlisted
+            }
+        };
         Some((connection, departure))
+    }
+
+    fn remove_unlisted(&mut self, connection: &Connection) {
+        let user = &connection.subscription.user;
+        if let Some(of_user) = self.unlisted.get_mut(user) {
+            of_user.remove(&connection.session.id);
+            if of_user.is_empty() {
+                self.unlisted.remove(user);
+            }
+        }
     }
 
     /// Returns a connection; `None` if it has ended.
@@ -238,12 +264,23 @@ impl Roster {
         sockets.saturating_add(self.closing.len())
     }
 
+    /// Returns the connections that do not make their users members, by user.
+    pub(super) fn unlisted(&self) -> &BTreeMap<UserId, BTreeSet<ConnectionId>> {
+        &self.unlisted
+    }
+
+    /// Returns all of the user's connections: those of the member, and those that are not listed.
+    pub(super) fn connections_of(&self, user: &UserId) -> impl Iterator<Item = ConnectionId> {
+        let unlisted = self.unlisted.get(user).into_iter().flatten().copied();
+        self.presence.connections_of(user).chain(unlisted)
+    }
+
     /// Returns the user's connections, and sockets that are being closed.
     pub(super) fn sockets_of(&self, user: &UserId) -> impl Iterator<Item = ConnectionId> {
         let closing = self.closing.iter();
         let closing = closing.filter(|(_, one)| one.closing.as_ref() == Some(user));
         let closing = closing.map(|(id, _)| *id);
-        self.presence.connections_of(user).chain(closing)
+        self.connections_of(user).chain(closing)
     }
 
     /// Returns the user of a socket.
@@ -327,6 +364,7 @@ mod tests {
                 presence: true,
                 resume: None,
                 last: None,
+                mode: Default::default(),
             },
             origin: None,
         };
@@ -419,6 +457,7 @@ mod tests {
             presence: false,
             resume: None,
             last: None,
+            mode: Default::default(),
         };
         roster.set_options(FIRST, &options);
         assert_eq!(receives_presence(&roster), [SECOND]);

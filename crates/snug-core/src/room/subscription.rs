@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 
 use crate::{
-    auth::token::ClaimedLimits,
+    auth::{Mode, token::ClaimedLimits},
     capability::{Capabilities, Capability},
     config::RoomRules,
     ids::{Timestamp, UserId},
@@ -34,6 +34,8 @@ pub struct Subscription {
     pub echo: bool,
     /// True if it wants presence pushes.
     pub presence: bool,
+    /// The extent of what it receives.
+    pub mode: Mode,
     /// Rate limit of commands.
     pub rate: Rate,
     /// Largest number of bytes of one command.
@@ -79,12 +81,17 @@ impl Subscription {
 
     /// Returns true if it receives messages.
     pub fn receives_messages(&self) -> bool {
-        self.can.has(Capability::Receive)
+        self.is_listed() && self.can.has(Capability::Receive)
     }
 
     /// Returns true if it receives presence pushes.
     pub fn receives_presence(&self) -> bool {
-        self.presence && self.can.has(Capability::Presence)
+        self.is_listed() && self.presence && self.can.has(Capability::Presence)
+    }
+
+    /// Returns true if it makes its user a member.
+    pub fn is_listed(&self) -> bool {
+        self.mode == Mode::Full
     }
 
     /// Records that a command shows that the room is in use. Returns true if the attachment has to be
@@ -163,6 +170,7 @@ mod tests {
             state: None,
             echo: true,
             presence: true,
+            mode: Mode::Full,
             rate: rules.rate,
             message_bytes_max: rules.message_bytes_max,
             bucket: SharedBucket::default(),

@@ -8,9 +8,12 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use snug_core::{ConnectionId, GatewayName, RoomName, limits::ATTACHMENT_BYTES_MAX};
+use snug_core::{
+    ConnectionId, GatewayName, RoomName, UserId,
+    limits::{ATTACHMENT_BYTES_MAX, UNREAD_MAX},
+};
 
-use super::world::{Fate, World, claims};
+use super::world::{Fate, MemoryStore, World, claims};
 
 /// The rooms and gateways of the simulation.
 const ROOMS: [&str; 3] = ["a", "b", "c"];
@@ -31,6 +34,10 @@ struct View {
     /// The offset of the last message; `None` before the first welcome.
     offset: Option<u64>,
     members: BTreeSet<String>,
+    /// True if its place in the room is a badge.
+    is_badge: bool,
+    /// The last badge.
+    badge: Option<Value>,
 }
 
 /// A client that keeps its position in each room, and comes back after a loss.
@@ -42,6 +49,8 @@ struct Client {
     views: BTreeMap<&'static str, View>,
     /// The rooms that it wants to be in.
     wants: BTreeSet<&'static str>,
+    /// The rooms where it wants only a badge.
+    badges: BTreeSet<&'static str>,
     published: u64,
 }
 
@@ -85,6 +94,7 @@ impl Simulation {
             gateway: GATEWAYS[0],
             views: BTreeMap::new(),
             wants: BTreeSet::new(),
+            badges: BTreeSet::new(),
             published: 0,
         });
         Self {
@@ -100,7 +110,20 @@ impl Simulation {
     fn act(&mut self) {
         let at = self.random.usize(..self.clients.len());
         let room = ROOMS[self.random.usize(..ROOMS.len())];
-        match self.random.u8(..32) {
+        match self.random.u8(..36) {
+            32..=34 => {
+                let badges = &mut self.clients[at].badges;
+                if !badges.remove(room) {
+                    badges.insert(room);
+                }
+                self.come_back(at);
+            }
+            35 => {
+                let view = self.clients[at].views.get(room);
+                let offset = view.and_then(|view| view.offset).unwrap_or_default();
+                let read = json!({ "type": "read", "room": room, "id": "read", "offset": offset });
+                self.send(at, room, read);
+            }
             0..=3 => {
                 self.clients[at].wants.insert(room);
                 self.come_back(at);
@@ -202,11 +225,16 @@ impl Simulation {
         let connection = client.connection.expect("a connection");
         for room in client.wants.clone() {
             let view = client.views.entry(room).or_default();
-            if view.is_joined || view.awaits_welcome {
+            let wants_badge = client.badges.contains(room);
+            let is_there = view.is_joined && view.is_badge == wants_badge;
+            if is_there || view.awaits_welcome {
                 continue;
             }
             view.awaits_welcome = true;
             let mut join = json!({ "type": "join", "id": "join", "room": room });
+            if wants_badge {
+                join["mode"] = "badge".into();
+            }
             if let Some(offset) = view.offset {
                 join["epoch"] = view.epoch.clone().into();
                 join["offset"] = offset.into();
@@ -245,6 +273,12 @@ impl Simulation {
                 view.awaits_welcome = false;
                 view.is_joined = true;
                 let newest = line["offset"].as_u64().expect("an offset");
+                // Only a badge has no list of members here.
+                view.is_badge = line.get("members").is_none();
+                view.badge = None;
+                if view.is_badge {
+                    return;
+                }
                 let recovered = line["recovered"] == true;
                 if !recovered {
                     view.offset = Some(newest);
@@ -255,13 +289,15 @@ impl Simulation {
                 view.members = members.map(|one| name_of(&one["user"])).collect();
             }
             "message" => {
-                assert!(view.is_joined, "a message without a welcome: {line}");
+                let is_full = view.is_joined && !view.is_badge;
+                assert!(is_full, "a message without a welcome: {line}");
                 let next = view.offset.expect("a position") + 1;
                 assert_eq!(line["offset"], next, "a message is missing or repeated");
                 view.offset = Some(next);
             }
             "presence" => {
-                assert!(view.is_joined, "presence without a welcome: {line}");
+                let is_full = view.is_joined && !view.is_badge;
+                assert!(is_full, "presence without a welcome: {line}");
                 let joins = line["joins"].as_array().expect("joins").iter();
                 view.members.extend(joins.map(|one| name_of(&one["user"])));
                 // A push that waited when the client joined may repeat what its welcome says.
@@ -269,7 +305,16 @@ impl Simulation {
                     view.members.remove(&name_of(user));
                 }
             }
+            "badge" => {
+                assert!(
+                    view.is_joined && view.is_badge,
+                    "a badge without a welcome: {line}"
+                );
+                view.badge = Some(line.clone());
+            }
+            "read" => assert!(!view.is_badge, "a position for a badge: {line}"),
             "ack" if line["id"] == "leave" => view.lose(),
+            "ack" if line["id"] == "read" => {}
             "ack" => {
                 if let (Some(id), Some(offset)) = (line["id"].as_str(), line["offset"].as_u64()) {
                     let acked = (room.to_owned(), offset, self.sent[id].clone());
@@ -284,7 +329,8 @@ impl Simulation {
                 view.lose();
             }
             "error" => {
-                let expected = ["not_joined", "internal"];
+                // A badge has no presence state.
+                let expected = ["not_joined", "internal", "bad_command"];
                 assert!(
                     expected.contains(&line["code"].as_str().expect("a code")),
                     "{line}"
@@ -321,7 +367,16 @@ impl Simulation {
                 let wants = client.connection.is_some() && client.wants.contains(room);
                 assert_eq!(is_joined, wants, "{} in {room}", client.user);
                 if is_joined {
-                    users.insert(client.user.to_owned());
+                    let is_badge = client.views[room].is_badge;
+                    assert_eq!(
+                        is_badge,
+                        client.badges.contains(room),
+                        "{} in {room}",
+                        client.user
+                    );
+                    if !is_badge {
+                        users.insert(client.user.to_owned());
+                    }
                 }
             }
             let members: BTreeSet<_> = self.world.members(room).into_iter().collect();
@@ -335,6 +390,17 @@ impl Simulation {
                 let Some(view) = client.views.get(room).filter(|view| view.is_joined) else {
                     continue;
                 };
+                if view.is_badge {
+                    let badge = view.badge.as_ref().expect("a badge");
+                    let (offset, unread) = newest_and_unread(store, client.user);
+                    assert_eq!(
+                        (&badge["offset"], &badge["unread"]),
+                        (&json!(offset), &json!(unread)),
+                        "{} in {room}",
+                        client.user
+                    );
+                    continue;
+                }
                 assert_eq!(view.members, users, "what {} sees in {room}", client.user);
                 assert_eq!(
                     view.offset,
@@ -406,6 +472,18 @@ impl View {
     fn lose(&mut self) {
         (self.is_joined, self.awaits_welcome) = (false, false);
     }
+}
+
+/// Returns the newest offset of a room, and the number of its messages that a user has not read.
+fn newest_and_unread(store: &MemoryStore, user: &str) -> (u64, usize) {
+    let read = UserId::parse(user).and_then(|user| store.reads.get(&user).copied());
+    let read = read.unwrap_or_default();
+    let lines = store.rows.values().flat_map(|row| row.json.split('\n'));
+    let unread = lines.filter(|line| {
+        let message: Value = serde_json::from_str(line).expect("JSON");
+        message["user"] != user && message["offset"].as_u64() > Some(read.0)
+    });
+    (store.newest().0, unread.count().min(UNREAD_MAX))
 }
 
 fn name_of(user: &Value) -> String {

@@ -80,6 +80,14 @@ fn the_examples_of_commands_join_and_leave_a_room() {
         bob,
         &[json!({ "type": "ack", "id": 3, "room": "team:7:general" })],
     );
+    world.sends_text(bob, &vector("command_join_badge"));
+    world.receives(
+        bob,
+        &[
+            json!({ "type": "welcome", "id": 2 }),
+            json!({ "type": "badge", "room": "team:7:random" }),
+        ],
+    );
 }
 
 #[test]

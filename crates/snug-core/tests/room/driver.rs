@@ -187,6 +187,7 @@ impl TestUser {
                     presence: true,
                     resume: None,
                     last: None,
+                    mode: Default::default(),
                 },
                 origin: None,
             },

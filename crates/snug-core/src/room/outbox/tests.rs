@@ -324,6 +324,7 @@ fn connection(id: ConnectionId) -> Connection {
             presence: true,
             resume: None,
             last: None,
+            mode: Default::default(),
         },
         origin: None,
     };
