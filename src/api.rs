@@ -38,6 +38,7 @@ pub const API_REQUEST_HEADER: &str = "x-snug-api-request";
 pub enum Endpoint {
     Publish,
     Messages,
+    DeleteMessages,
     Edit,
     Append,
     Delete,
@@ -66,6 +67,7 @@ pub async fn handle(
     let operation = match endpoint {
         Endpoint::Publish => ApiOperation::Publish.without_options(&query)?,
         Endpoint::Messages => ApiOperation::messages(&query)?,
+        Endpoint::DeleteMessages => ApiOperation::delete_messages(&query)?,
         Endpoint::Edit | Endpoint::Append | Endpoint::Delete => {
             let if_match = incoming.header("if-match")?;
             let if_match = if_match.as_deref();

@@ -44,6 +44,7 @@ fn methods_of(segments: &[&str]) -> Option<Methods> {
         ["v1", "rooms", _, "messages"] => &[
             ("GET", Api(Endpoint::Messages)),
             ("POST", Api(Endpoint::Publish)),
+            ("DELETE", Api(Endpoint::DeleteMessages)),
         ],
         ["v1", "rooms", _, "messages", _] => &[
             ("DELETE", Api(Endpoint::Delete)),

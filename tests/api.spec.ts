@@ -390,7 +390,7 @@ describe.each(ENDPOINTS)("%s /v1/rooms/{room}%s", (method, path, needed) => {
 });
 
 it.each([
-  ["PUT", "/messages", "GET, POST"],
+  ["PUT", "/messages", "GET, POST, DELETE"],
   ["POST", "/members", "GET"],
   ["GET", "/members/bob", "DELETE"],
   ["POST", "", "GET, DELETE"],

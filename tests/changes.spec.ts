@@ -168,6 +168,84 @@ it("the back end edits, appends and deletes over HTTP", async () => {
   expect(await call("GET", "1")).toMatchObject({ status: 405 });
 });
 
+it("what a user has said is read and deleted over HTTP, page by page, and its text is nowhere afterwards", async () => {
+  const [storage, room] = [await newStorage(), newRoom()];
+  const WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+  const settings = { WEBHOOK_URL: await startRefusing(), WEBHOOK_SECRET, WEBHOOK_EVENTS: "*" };
+  const serve = await token({ sub: "app", rooms: { "*": ["serve"] } });
+  {
+    await using worker = await startWorker(settings, storage);
+    const url = `${worker.origin}/v1/rooms/${room}/messages`;
+    const call = async (method: string, query: string, jwt = serve, body?: unknown) => {
+      const text = body === undefined ? undefined : JSON.stringify(body);
+      const response = await httpRequest(`${url}${query}`, { Authorization: `Bearer ${jwt}` }, method, text);
+      return { status: response.status, body: JSON.parse(response.body) };
+    };
+    // A room that was never used stays unused.
+    const unused = { epoch: null, messages: [], more: false };
+    expect(await call("GET", "?user=ann")).toEqual({ status: 200, body: unused });
+    const nothing = { epoch: null, deleted: 0, more: false };
+    expect(await call("DELETE", "?user=ann")).toEqual({ status: 200, body: nothing });
+    expect(await roomDatabases(storage)).toEqual([]);
+
+    const ann = await connect(worker, room);
+    const bob = await connect(worker, room, { user: "bob" });
+    await ann.request({ type: "publish", data: "secret, and edited" });
+    await ann.request({ type: "edit", of: 1, data: "another secret" });
+    await bob.request({ type: "publish", data: 'kept: "user":"ann"' });
+    const many = Array.from({ length: 100 }, (_, index) => ({ user: "ann", data: `secret ${index}` }));
+    expect((await call("POST", "", serve, many)).status).toBe(201);
+    await worker.hibernate(room);
+
+    const page = await call("GET", "?user=ann&limit=100");
+    expect(page.body).toMatchObject({ more: true, cursor: 2 });
+    expect(page.body.messages).toHaveLength(100);
+    const rest = await call("GET", `?user=ann&limit=100&before=${page.body.cursor}`);
+    expect(rest.body).toMatchObject({ messages: [{ offset: 1, data: "another secret" }], more: false });
+    expect(rest.body).not.toHaveProperty("cursor");
+
+    await bob.drain();
+    const first = await call("DELETE", "?user=ann&reason=left");
+    expect(first).toMatchObject({ status: 200, body: { deleted: 100, more: true, cursor: 2 } });
+    const change = { action: "delete", user: "app", reason: "left" };
+    expect(await bob.next("change", ({ of }) => of === 4)).toMatchObject(change);
+    const second = await call("DELETE", `?user=ann&reason=left&before=${first.body.cursor}`);
+    expect(second.body).toMatchObject({ deleted: 1, more: false });
+    expect(await bob.next("change", ({ of }) => of === 1)).toMatchObject({ ...change, version: 3 });
+    expect((await call("DELETE", "?user=ann&before=4")).body).toMatchObject({ deleted: 0, more: false });
+    const { messages } = await bob.request({ type: "history", after: 0, limit: 4 });
+    expect(messages).toMatchObject([
+      { deleted: true },
+      {},
+      { data: 'kept: "user":"ann"' },
+      { deleted: true },
+    ]);
+
+    for (const [method, query, named] of [
+      ["DELETE", "", "'user' is missing"],
+      ["DELETE", "?reason=x", "'user' is missing"],
+      ["DELETE", "?user=", "'user' must be a user id"],
+      ["DELETE", "?user=bob&after=1", "'after' is unknown"],
+      ["GET", "?user=", "'user' must be a user id"],
+      ["GET", "?user=bob&re=1", "'re' and 'user'"],
+    ] as const) {
+      const { status, body } = await call(method, query);
+      expect([status, body.code], query).toEqual([400, "bad_request"]);
+      expect(body.detail, query).toContain(named);
+    }
+    const member = await token({ rooms: { "*": ["history", "publish", "delete", "delete_any"] } });
+    for (const method of ["GET", "DELETE"]) {
+      const refused = await call(method, "?user=bob", member);
+      expect(refused).toMatchObject({ status: 403, body: { code: "room_forbidden" } });
+    }
+    expect((await call("GET", "?user=bob")).body.messages).toHaveLength(1);
+  }
+  const rows = await liveRows(storage);
+  expect(rows).not.toContain("secret");
+  // The message, and its event.
+  expect(rows.split("kept")).toHaveLength(3);
+});
+
 it("reactions are stored with their message, also after hibernation and a restart, and end with it", async () => {
   const [storage, room] = [await newStorage(), newRoom()];
   const summary = { "👍": { count: 2, users: ["bob", "ann"] }, "🎉": { count: 1, users: ["bob"] } };

@@ -18,7 +18,8 @@ export interface HistoryOptions {
   re?: number;
 }
 
-type FetchPage = (command: Omit<HistoryCommand, "id">) => Promise<HistoryReply>;
+/** Fetches a page, with a `cursor` if the next one does not start at its last message. */
+type FetchPage = (command: Omit<HistoryCommand, "id">) => Promise<HistoryReply & { cursor?: number }>;
 
 /**
  * Yields stored messages until there are no more.
@@ -43,7 +44,7 @@ export async function* readHistory(
     if (page.epoch !== epoch) throw new SnugError("epoch_changed", "The room was erased");
     const messages = isUpward ? page.messages : [...page.messages].reverse();
     for (const entry of messages) if (!("of" in entry)) yield entry;
-    const last = messages.at(-1)?.offset;
+    const last = page.cursor ?? messages.at(-1)?.offset;
     if (!page.more || last === undefined) return;
     range = isUpward ? { after: last } : { before: last };
   }

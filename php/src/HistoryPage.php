@@ -19,9 +19,9 @@ final class HistoryPage
         public readonly array $messages,
         /** True if there are more messages in the direction requested. */
         public readonly bool $hasMore,
-        /** The offset before which the page of older messages ends. Null if this page is empty. */
+        /** The offset before which the page of older messages ends. Null if none were found. */
         public readonly ?int $firstOffset = null,
-        /** The offset after which the page of newer messages starts. Null if this page is empty. */
+        /** The offset after which the page of newer messages starts. Null if none were found. */
         public readonly ?int $lastOffset = null,
     ) {
     }
@@ -30,16 +30,20 @@ final class HistoryPage
      * @internal
      * @param array<string, mixed> $json
      */
-    public static function from(array $json): self
+    public static function from(array $json, bool $isUpward): self
     {
         $entries = $json['messages'];
+        $first = $entries[0]['offset'] ?? null;
+        $last = $entries[count($entries) - 1]['offset'] ?? null;
+        // A search for one user's messages may end at another message.
+        $cursor = $json['cursor'] ?? null;
         $messages = array_values(array_filter($entries, static fn (array $entry): bool => !isset($entry['of'])));
         return new self(
             $json['epoch'],
             array_map(Message::from(...), $messages),
             $json['more'],
-            $entries[0]['offset'] ?? null,
-            $entries[count($entries) - 1]['offset'] ?? null,
+            $isUpward ? $first : $cursor ?? $first,
+            $isUpward ? $cursor ?? $last : $last,
         );
     }
 }

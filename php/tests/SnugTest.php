@@ -187,6 +187,38 @@ final class SnugTest extends TestCase
         self::assertSame([], $this->room->history(after: 3)->messages);
     }
 
+    public function testAUsersMessagesAreReadAndDeleted(): void
+    {
+        self::assertSame(0, $this->room->deleteMessagesOf('ann'));
+        self::assertSame([], [...$this->room->messages(user: 'ann')]);
+        for ($page = 0; $page < 2; $page++) {
+            $this->room->publish('between', user: 'bob');
+            $this->room->publishAll(...array_map(
+                static fn (int $n): NewMessage => new NewMessage($n, user: 42),
+                range(1, 60),
+            ));
+        }
+        self::assertSame([...range(1, 60), ...range(1, 60)], array_column([...$this->room->messages(user: 42)], 'data'));
+        $page = $this->room->history(limit: 60, user: 42);
+        self::assertSame([range(63, 122), true], [array_column($page->messages, 'offset'), $page->hasMore]);
+        $older = $this->room->history(before: $page->firstOffset, user: 42);
+        self::assertSame([range(12, 61), true], [array_column($older->messages, 'offset'), $older->hasMore]);
+        $newer = $this->room->history(after: $older->lastOffset, limit: 1, user: 42);
+        self::assertSame([63], array_column($newer->messages, 'offset'));
+
+        $ann = new TestConnection($this->room->name, 'ann');
+        self::assertSame(120, $this->room->deleteMessagesOf(42, 'left'));
+        $change = $ann->next('change');
+        self::assertSame(['delete', 'left', 'server'], [$change['action'], $change['reason'], $change['user']]);
+        $messages = [...$this->room->messages(user: 42)];
+        self::assertCount(120, $messages);
+        self::assertSame([true], array_values(array_unique(array_column($messages, 'isDeleted'))));
+        self::assertSame([false, false], array_column([...$this->room->messages(user: 'bob')], 'isDeleted'));
+        self::assertSame(0, $this->room->deleteMessagesOf(42));
+        self::assertSame('bad_request', self::refusal(fn () => $this->room->deleteMessagesOf(''))->code);
+        self::assertSame('bad_request', self::refusal(fn () => $this->room->history(re: 1, user: 42))->code);
+    }
+
     public function testRepliesAreReadAsAThread(): void
     {
         $ann = new TestConnection($this->room->name, 'ann', info: ['name' => 'Ann']);

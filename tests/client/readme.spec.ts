@@ -152,7 +152,7 @@ it("documents every operation, option and error code of the server package", () 
   const operations = Object.getOwnPropertyNames(server.Snug.prototype).filter(
     (name) => name !== "constructor",
   );
-  expect(operations).toHaveLength(15);
+  expect(operations).toHaveLength(16);
   expect(rows("Back ends").sort()).toEqual([...operations, ...fields(source, "SnugOptions")].sort());
   const codes = [...source.matchAll(/(?:Error\(\s*(?:0,\s*)?|code: )"(\w+)"/g)].map(([, code = ""]) => code);
   expect(new Set(codes).size).toBe(9);

@@ -480,6 +480,56 @@ describe("messages", () => {
     ]);
   });
 
+  it("of one user go on at the cursor, also after a page without any", async () => {
+    const page = (offsets: number[], cursor?: number) => {
+      const messages = offsets.map((offset) => ({ offset, time: 1, user: "ann", data: offset }));
+      return json({
+        epoch: "e",
+        messages,
+        more: cursor !== undefined,
+        ...(cursor !== undefined && { cursor }),
+      });
+    };
+    const { site, snug } = await startScript([
+      page([], 900),
+      page([40, 90], 7),
+      page([]),
+      page([], 300),
+      page([301]),
+      page([], 12),
+    ]);
+    const offsets: number[] = [];
+    for await (const { offset } of snug.messages("lobby", { user: "ann" })) offsets.push(offset);
+    for await (const { offset } of snug.messages("lobby", { user: "ann", after: 5 })) offsets.push(offset);
+    expect(offsets).toEqual([90, 40, 301]);
+    const empty = { epoch: "e", messages: [], more: true, cursor: 12 };
+    expect(await snug.history("lobby", { user: "a&b", limit: 9 })).toEqual(empty);
+    expect(site.seen.map(({ path }) => path.replace(/.*\?/, ""))).toEqual([
+      "limit=50&user=ann",
+      "before=900&limit=50&user=ann",
+      "before=7&limit=50&user=ann",
+      "after=5&limit=50&user=ann",
+      "after=300&limit=50&user=ann",
+      "limit=9&user=a%26b",
+    ]);
+    await expect(snug.history("lobby", { user: "" })).rejects.toThrow("user must be");
+  });
+
+  it("of one user are deleted until there are no more", async () => {
+    const { site, snug } = await startScript([
+      json({ epoch: "e", deleted: 100, more: true, cursor: 61 }),
+      problem(503, "overloaded", { "retry-after": "0" }),
+      json({ epoch: "e", deleted: 0, more: true, cursor: 20 }),
+      json({ epoch: "e", deleted: 3, more: false }),
+    ]);
+    expect(await snug.deleteMessagesOf("lobby", "ann", { reason: "spam" })).toEqual({ deleted: 103 });
+    const paths = ["", "&before=61", "&before=61", "&before=20"];
+    expect(site.seen.map(({ method, path }) => `${method} ${path}`)).toEqual(
+      paths.map((more) => `DELETE /v1/rooms/lobby/messages?user=ann&reason=spam${more}`),
+    );
+    await expect(snug.deleteMessagesOf("lobby", "")).rejects.toThrow("user must be");
+  });
+
   it("yields nothing for an unused room", async () => {
     const { snug } = await startScript([json({ epoch: null, messages: [], more: false })]);
     expect((await snug.messages("lobby").next()).done).toBe(true);

@@ -62,6 +62,12 @@ async function call(request: Request, env: Env): Promise<unknown> {
       const [root] = (await lobby.history({ before: offset + 1, limit: 1 })).messages;
       return { replies, newest: messages[0]?.data, number: root?.replies, last: root?.last_reply };
     }
+    case "/one-user": {
+      await lobby.publish([{ data: "a", user: "bob" }, { data: "b" }, { data: "c", user: "bob" }]);
+      const { deleted } = await lobby.deleteMessagesOf("bob", { reason: "left" });
+      const { messages } = await lobby.history({ user: "bob" });
+      return { deleted, left: messages.map((message) => [message.offset, message.deleted]) };
+    }
     case "/kick": return lobby.kick("ann", { reason: "off topic" });
     case "/status": return lobby.status();
     case "/erase": return lobby.erase();
@@ -282,6 +288,9 @@ describe("snug-worker", { timeout: 60_000 }, () => {
     expect(await call("/erase")).toMatchObject({ closed: 0 });
     expect(await call("/status")).toMatchObject({ messages: 0 });
     expect(await call("/thread")).toEqual({ replies: ["no", "yes"], newest: "no", number: 2, last: 4 });
+    expect(await call("/erase")).toMatchObject({ closed: 0 });
+    const left = [1, 3].map((offset) => [offset, true]);
+    expect(await call("/one-user")).toEqual({ deleted: 2, left });
     expect(await call("/erase")).toMatchObject({ closed: 0 });
   });
 

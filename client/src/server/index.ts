@@ -23,6 +23,7 @@ export { type DecideMessage, type DecisionLike, decide } from "./publish-hook.js
 export {
   type BanOptions,
   type ChangeOptions,
+  type DeleteMessagesOptions,
   type DeleteOptions,
   type EndTokensOptions,
   type KickOptions,

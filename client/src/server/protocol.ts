@@ -37,6 +37,17 @@ export interface ChangeResponse extends Changed {
   epoch: string;
 }
 
+/** Response to a request that deletes messages of a user. */
+export interface DeletedResponse {
+  /** `null` if the room has never been used. */
+  epoch: string | null;
+  /** Number of deleted messages. */
+  deleted: number;
+  /** True if there may be more messages, below `cursor`. */
+  more: boolean;
+  cursor?: number;
+}
+
 /** A page of stored messages. */
 export interface HistoryPage<Data = Json> {
   /** `null` if the room has never been used. */
@@ -45,7 +56,7 @@ export interface HistoryPage<Data = Json> {
   messages: Message<Data>[];
   /**
    * The next page's `after`, or its `before` if you read downward. It may differ from the last message's offset, because
-   * changes have offsets, too. Missing if nothing was found.
+   * changes have offsets, too, and so do other users' messages. Missing if there is nothing to read.
    */
   cursor?: number;
   /** True if there are more messages in the requested direction. */

@@ -11,6 +11,7 @@ import type {
   ChangeResponse,
   Closed,
   DeadEventsPage,
+  DeletedResponse,
   HistoryPage,
   MembersList,
   NewMessage,
@@ -78,10 +79,18 @@ export interface PageOptions extends RequestOptions {
   limit?: number | undefined;
   /** Reads only the replies to the message with this offset, deleted ones included. */
   re?: number | undefined;
+  /**
+   * Reads only the messages of this user, deleted ones included. Needs the capability `serve`. A page may have fewer
+   * messages than `limit`, or none, although there are more.
+   */
+  user?: string | undefined;
 }
 
 /** Range and direction of an iteration over stored messages. */
-export interface MessagesOptions extends HistoryOptions, RequestOptions {}
+export interface MessagesOptions extends HistoryOptions, RequestOptions {
+  /** Reads only the messages of this user, deleted ones included. Needs the capability `serve`. */
+  user?: string | undefined;
+}
 
 /** Options of every change of a message. */
 export interface ChangeOptions extends RequestOptions {
@@ -95,6 +104,12 @@ export interface ChangeOptions extends RequestOptions {
 
 /** Options of `Snug.delete`. */
 export interface DeleteOptions extends ChangeOptions {
+  /** Reason sent to the members, at most 256 bytes. */
+  reason?: string | undefined;
+}
+
+/** Options of `Snug.deleteMessagesOf`. */
+export interface DeleteMessagesOptions extends RequestOptions {
   /** Reason sent to the members, at most 256 bytes. */
   reason?: string | undefined;
 }
@@ -277,14 +292,44 @@ export class Snug {
     return this.#send({ method: "DELETE", path, query, ifMatch: ifVersion, isIdempotent: true, signal });
   }
 
+  /**
+   * Deletes all messages that a user has published in a room, the newest first, and returns their number. Their places
+   * and their author remain. Needs the capability `serve`.
+   *
+   * Sends a request for each 100 messages. If one fails, call it again: what is deleted stays so. Messages that the user
+   * publishes meanwhile remain; `ban` the user first to prevent that.
+   */
+  async deleteMessagesOf(
+    room: string,
+    user: string,
+    { reason, signal }: DeleteMessagesOptions = {},
+  ): Promise<{ deleted: number }> {
+    checkUser(user);
+    const path = `${pathOf(room)}/messages`;
+    let deleted = 0;
+    for (let before: number | undefined; ; ) {
+      const query = { user, reason, before };
+      const response = await this.#send<DeletedResponse>({
+        method: "DELETE",
+        path,
+        query,
+        isIdempotent: true,
+        signal,
+      });
+      deleted += response.deleted;
+      before = response.cursor;
+      if (!response.more || before === undefined) return { deleted };
+    }
+  }
+
   /** Reads a page of stored messages. Needs the capability `history`. */
   async history<Data = Json>(room: string, options: PageOptions = {}): Promise<HistoryPage<Data>> {
     const { messages, ...page } = await this.#page(room, options);
     const last = options.after === undefined ? messages[0] : messages.at(-1);
     return {
+      ...(last && { cursor: last.offset }),
       ...page,
       messages: messages.filter((entry): entry is Message => !("of" in entry)) as Message<Data>[],
-      ...(last && { cursor: last.offset }),
     };
   }
 
@@ -296,10 +341,10 @@ export class Snug {
    */
   messages<Data = Json>(
     room: string,
-    { signal, ...options }: MessagesOptions = {},
+    { signal, user, ...options }: MessagesOptions = {},
   ): AsyncGenerator<Message<Data>, void> {
     const messages = readHistory(async ({ after, before, limit, re }) => {
-      const { epoch, ...page } = await this.#page(room, { after, before, limit, re, signal });
+      const { epoch, ...page } = await this.#page(room, { after, before, limit, re, user, signal });
       // An unused room has no second page, so its missing epoch is never compared.
       return { type: "history", epoch: epoch ?? "", ...page };
     }, options);
@@ -375,7 +420,7 @@ export class Snug {
    */
   async deadEvents(
     room: string,
-    { after, limit, signal }: Omit<PageOptions, "before" | "re"> = {},
+    { after, limit, signal }: Omit<PageOptions, "before" | "re" | "user"> = {},
   ): Promise<DeadEventsPage> {
     return this.#get(`${pathOf(room)}/webhooks/dead`, { after, limit }, signal);
   }
@@ -392,9 +437,10 @@ export class Snug {
 
   #page(
     room: string,
-    { after, before, limit, re, signal }: PageOptions,
-  ): Promise<{ epoch: string | null } & Pick<HistoryReply, "messages" | "more">> {
-    return this.#get(`${pathOf(room)}/messages`, { after, before, limit, re }, signal);
+    { after, before, limit, re, user, signal }: PageOptions,
+  ): Promise<{ epoch: string | null; cursor?: number } & Pick<HistoryReply, "messages" | "more">> {
+    if (user !== undefined) checkUser(user);
+    return this.#get(`${pathOf(room)}/messages`, { after, before, limit, re, user }, signal);
   }
 
   #removeMember(

@@ -218,6 +218,13 @@ pub const PAGE_MESSAGES_DEFAULT: u32 = 50;
 /// The bytes of a page of history. It ends before it exceeds this, but contains at least one message.
 pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
+/// The stored entries that a search for one user's messages examines at once: as many as a recovery reads.
+pub const SEARCH_ENTRIES_MAX: usize = RECOVERY_MESSAGES_MAX as usize;
+/// The bytes of these entries, although a search examines at least one.
+pub const SEARCH_BYTES_MAX: usize = RECOVERY_BYTES_MAX;
+/// The messages of a user that one request deletes: each takes a place in the history, and is one more write.
+pub const USER_DELETIONS_MAX: u32 = PAGE_MESSAGES_MAX;
+
 /// A reply with a list counts as one more command per this many bytes. Otherwise short commands with
 /// long replies would fill the queue of a socket that does not read.
 pub const REPLY_BYTES_PER_COMMAND: usize = 8 * 1024;

@@ -33,6 +33,15 @@ pub enum Reply {
         /// The change's position, with the message's version.
         change: Stored,
     },
+    /// Messages of a user are deleted.
+    Deleted {
+        /// The epoch of the offsets; `None` if the room has never been used.
+        epoch: Option<Epoch>,
+        /// The number of messages.
+        deleted: usize,
+        /// The offset before which there may be more; `None` if there are none.
+        cursor: Option<Offset>,
+    },
     /// A user's position is stored.
     Read {
         /// The offset up to which the user has read.
@@ -72,6 +81,9 @@ pub struct HistoryPage {
     pub messages: Vec<StoredEntry>,
     /// True if there are more messages in the requested direction.
     pub more: bool,
+    /// The offset from which to go on, if that is not the one of the last message: see
+    /// [`crate::backend::api::ApiOperation::MessagesOf`].
+    pub cursor: Option<Offset>,
 }
 
 /// The members of a room, by user id.
@@ -146,6 +158,7 @@ impl Reply {
             Self::Done
             | Self::Published { .. }
             | Self::Changed { .. }
+            | Self::Deleted { .. }
             | Self::Read { .. }
             | Self::Closed { .. }
             | Self::Refreshed { .. }

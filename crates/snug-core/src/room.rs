@@ -37,6 +37,7 @@ mod sweep;
 mod threads;
 mod timers;
 pub mod user_entries;
+mod user_messages;
 mod user_rates;
 mod webhooks;
 

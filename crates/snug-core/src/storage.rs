@@ -6,4 +6,5 @@ pub mod changed;
 pub mod entry;
 pub mod idempotency;
 pub mod retention;
+mod search;
 pub mod store;

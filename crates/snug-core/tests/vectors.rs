@@ -560,6 +560,7 @@ fn sent() -> Named<String> {
                         ),
                     ],
                     more: true,
+                    cursor: None,
                 }),
             ),
         ),

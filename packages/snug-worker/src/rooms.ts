@@ -6,6 +6,7 @@ import {
   type ChangeResponse,
   type Closed,
   type DeadEventsPage,
+  type DeleteMessagesOptions,
   type DeleteOptions,
   type EndTokensOptions,
   type HistoryPage,
@@ -122,6 +123,11 @@ export class RoomApi {
   /** Deletes the data of a stored message for good. */
   delete(offset: number, options?: DeleteOptions): Promise<ChangeResponse> {
     return this.#api.delete(this.name, offset, options);
+  }
+
+  /** Deletes all messages that a user has published, and returns their number. */
+  deleteMessagesOf(user: string, options?: DeleteMessagesOptions): Promise<{ deleted: number }> {
+    return this.#api.deleteMessagesOf(this.name, user, options);
   }
 
   /** Reads a page of stored messages. */

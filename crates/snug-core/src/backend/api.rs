@@ -18,7 +18,7 @@ use crate::{
     ids::{Offset, Origin, RoomName, Timestamp, UserId},
     limits::{
         BAN_SECONDS_MAX, PAGE_MESSAGES_DEFAULT, PAGE_MESSAGES_MAX, REASON_BYTES_MAX,
-        UNKNOWN_NAME_CHARS_MAX,
+        UNKNOWN_NAME_CHARS_MAX, USER_DELETIONS_MAX,
     },
     protocol::{
         command::{BAN_TOO_LONG, REASON_TOO_LONG},
@@ -76,6 +76,22 @@ pub enum ApiOperation {
     Messages(PageRequest),
     /// A page of the replies to a message.
     Thread(ThreadRequest),
+    /// A page of the messages of one user.
+    MessagesOf {
+        /// The user.
+        user: UserId,
+        /// The page.
+        page: PageRequest,
+    },
+    /// Delete some messages of one user.
+    DeleteMessagesOf {
+        /// The user.
+        user: UserId,
+        /// The messages, some of which may be deleted already.
+        page: PageRequest,
+        /// The reason, for the members.
+        reason: Option<String>,
+    },
     /// List the members.
     Members,
     /// Close a user's connections.
@@ -163,6 +179,8 @@ impl ApiOperation {
         match self {
             Self::Publish
             | Self::Change(_)
+            | Self::MessagesOf { .. }
+            | Self::DeleteMessagesOf { .. }
             | Self::Describe
             | Self::Erase
             | Self::DeadEvents { .. } => Capability::Serve,
@@ -197,7 +215,7 @@ impl ApiOperation {
     /// `bad_request` if an option is invalid or unknown.
     pub fn messages(query: &str) -> Result<Self, Refusal> {
         let (mut after, mut before, mut limit) = (None, None, None);
-        let mut re = None;
+        let (mut re, mut user) = (None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "after" => after = Some(parse_integer(&value, "'after' must be a whole number")?),
@@ -206,19 +224,55 @@ impl ApiOperation {
                 }
                 "limit" => limit = Some(parse_integer(&value, "'limit' must be a whole number")?),
                 "re" => re = Some(parse_integer(&value, "'re' must be a whole number")?),
-                _ => return Err(unknown_option(&name, "'after', 'before', 'limit' and 're'")),
+                "user" => user = Some(read_user(&value)?),
+                _ => {
+                    let known = "'after', 'before', 'limit', 're' and 'user'";
+                    return Err(unknown_option(&name, known));
+                }
             }
         }
         let limit = limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
         let page = PageRequest::read(after.map(Offset), before.map(Offset), limit);
         let page = page.map_err(Refusal::BadRequest)?;
-        match re.map(Offset) {
-            Some(root) => {
+        match (re.map(Offset), user) {
+            (Some(_), Some(_)) => Err(Refusal::BadRequest(
+                "'re' and 'user' cannot be used together",
+            )),
+            (Some(root), None) => {
                 let thread = ThreadRequest::read(root, page);
                 thread.map(Self::Thread).map_err(Refusal::BadRequest)
             }
-            None => Ok(Self::Messages(page)),
+            (None, Some(user)) => Ok(Self::MessagesOf { user, page }),
+            (None, None) => Ok(Self::Messages(page)),
         }
+    }
+
+    /// Reads a request to delete messages of one user from a query.
+    ///
+    /// # Errors
+    ///
+    /// `bad_request` if an option is invalid or unknown, or if there is no user.
+    pub fn delete_messages(query: &str) -> Result<Self, Refusal> {
+        let (mut user, mut before, mut reason) = (None, None, None);
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "user" => user = Some(read_user(&value)?),
+                "before" => {
+                    before = Some(parse_integer(&value, "'before' must be a whole number")?)
+                }
+                "reason" if value.len() > REASON_BYTES_MAX => {
+                    return Err(Refusal::BadRequest(REASON_TOO_LONG));
+                }
+                "reason" => reason = Some(value.into_owned()),
+                _ => return Err(unknown_option(&name, "'before', 'reason' and 'user'")),
+            }
+        }
+        let user = user.ok_or(Refusal::BadRequest(
+            "'user' is missing: the user whose messages to delete",
+        ))?;
+        let page = PageRequest::read(None, before.map(Offset), Some(USER_DELETIONS_MAX));
+        let page = page.map_err(Refusal::BadRequest)?;
+        Ok(Self::DeleteMessagesOf { user, page, reason })
     }
 
     /// Reads a request for a page of dead events from a query.
@@ -293,11 +347,19 @@ impl ApiOperation {
             Self::Change(_) => None,
             Self::Kick { ban_seconds, .. } if ban_seconds.is_some_and(|ban| ban > 0) => None,
             Self::Kick { .. } | Self::Erase => Some(Reply::Closed { closed: 0 }),
-            Self::Messages(_) | Self::Thread(_) => Some(Reply::History(HistoryPage {
+            Self::Messages(_) | Self::Thread(_) | Self::MessagesOf { .. } => {
+                Some(Reply::History(HistoryPage {
+                    epoch: None,
+                    messages: Vec::new(),
+                    more: false,
+                    cursor: None,
+                }))
+            }
+            Self::DeleteMessagesOf { .. } => Some(Reply::Deleted {
                 epoch: None,
-                messages: Vec::new(),
-                more: false,
-            })),
+                deleted: 0,
+                cursor: None,
+            }),
             Self::Members => Some(Reply::Members(MemberList::new(Vec::new(), 0))),
             Self::Describe => Some(Reply::Status(RoomStatus {
                 room: room.clone(),

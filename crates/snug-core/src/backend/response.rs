@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde::Serialize;
 
 use crate::{
-    ids::Epoch,
+    ids::{Epoch, Offset},
     protocol::push::Stored,
     reply::{HistoryPage, Reply},
 };
@@ -24,6 +24,19 @@ impl From<&Reply> for ApiResponse {
         match reply {
             Reply::Published { epoch, messages } => Self::of(201, &Published { epoch, messages }),
             Reply::Changed { epoch, change } => Self::of(200, &Changed { epoch, change }),
+            Reply::Deleted {
+                epoch,
+                deleted,
+                cursor,
+            } => Self::of(
+                200,
+                &Deleted {
+                    epoch: epoch.as_ref(),
+                    deleted: *deleted,
+                    more: cursor.is_some(),
+                    cursor: *cursor,
+                },
+            ),
             Reply::History(page) => Self::page(page),
             Reply::Members(list) => Self::of(200, list),
             Reply::Closed { closed } => Self::of(200, &Closed { closed: *closed }),
@@ -49,6 +62,15 @@ struct Changed<'a> {
     epoch: &'a Epoch,
     #[serde(flatten)]
     change: &'a Stored,
+}
+
+#[derive(Serialize)]
+struct Deleted<'a> {
+    epoch: Option<&'a Epoch>,
+    deleted: usize,
+    more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<Offset>,
 }
 
 #[derive(Serialize)]
@@ -78,11 +100,14 @@ impl ApiResponse {
         };
         let mut body = format!(r#"{{"epoch":{epoch},"messages":"#);
         page.write_messages(&mut body);
-        body.push_str(if page.more {
-            r#","more":true}"#
-        } else {
-            r#","more":false}"#
+        body.push_str(match page.more {
+            true => r#","more":true"#,
+            false => r#","more":false"#,
         });
+        if let Some(cursor) = page.cursor {
+            body.push_str(&format!(r#","cursor":{}"#, cursor.0));
+        }
+        body.push('}');
         Self::ok(body)
     }
 }

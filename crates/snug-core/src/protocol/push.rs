@@ -462,8 +462,8 @@ pub fn reply_line(id: Option<&CommandId>, reply: &Reply) -> Option<Rc<str>> {
         Reply::Read { read } => Some(Outcome::Read { read: *read }),
         Reply::Closed { closed } => Some(Outcome::Kicked { closed: *closed }),
         Reply::Refreshed { expires } => Some(Outcome::Refreshed { expires: *expires }),
-        // No command has the last two.
-        Reply::Done | Reply::Status(_) | Reply::DeadEvents { .. } => None,
+        // No command has the last three.
+        Reply::Done | Reply::Deleted { .. } | Reply::Status(_) | Reply::DeadEvents { .. } => None,
     };
     id.map(|id| Push::Ack { id, outcome }.to_line())
 }

@@ -52,6 +52,10 @@ impl<S: Store> Room<S> {
                 self.send_page(&ReplyTo::Api(id), page);
             }
             ApiOperation::Thread(request) => self.send_thread(&ReplyTo::Api(id), request),
+            ApiOperation::MessagesOf { user, page } => self.send_messages_of(id, &user, page),
+            ApiOperation::DeleteMessagesOf { user, page, reason } => {
+                self.delete_messages_of(id, &caller, &user, page, reason.as_deref());
+            }
             ApiOperation::Members => self.list_members(&ReplyTo::Api(id), caller.can),
             ApiOperation::Kick {
                 user,

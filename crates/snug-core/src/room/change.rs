@@ -197,6 +197,27 @@ impl<S: Store> Room<S> {
         if !can.is_none_or(may_change) {
             return Err(Failure::Forbidden);
         }
+        self.plan_for(author, change, target, bytes_max)
+    }
+
+    /// Plans the deletion of a message for the back end. The caller has stored the draft.
+    pub(super) fn plan_deletion(
+        &self,
+        author: &Author,
+        deletion: &Change<'_>,
+        found: Found,
+    ) -> Result<PlannedChange, Failure> {
+        let target = Target::of(found)?.ok_or(Failure::NotFound)?;
+        self.plan_for(author, deletion, target, usize::MAX)
+    }
+
+    fn plan_for(
+        &self,
+        author: &Author,
+        change: &Change<'_>,
+        target: Target,
+        bytes_max: usize,
+    ) -> Result<PlannedChange, Failure> {
         let Some(data) = target.data else {
             return Err(Failure::NotFound);
         };
@@ -325,7 +346,12 @@ impl<S: Store> Room<S> {
     }
 
     /// Adds a change to the draft, which the next flush stores and sends.
-    fn draft_change(&mut self, author: &Author, change: &Change<'_>, planned: PlannedChange) {
+    pub(super) fn draft_change(
+        &mut self,
+        author: &Author,
+        change: &Change<'_>,
+        planned: PlannedChange,
+    ) {
         let PlannedChange { stored, step } = planned;
         let key = self.remember_key(author, change.key.as_deref(), stored);
         match step {

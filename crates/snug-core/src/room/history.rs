@@ -77,6 +77,7 @@ impl<S: Store> Room<S> {
                     epoch,
                     messages,
                     more,
+                    cursor: None,
                 }))
             }
             Err(StorageFault) => Err(Failure::Internal("the history could not be read")),

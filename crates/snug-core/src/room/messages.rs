@@ -217,13 +217,48 @@ impl Messages {
         request: PageRequest,
         now: Timestamp,
     ) -> Result<Page, StorageFault> {
-        let mut page = Page::new(request, self.floor(now));
+        self.fill(store, Page::new(request, self.floor(now)))
+    }
+
+    /// Reads a page of one user's messages.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the storage does.
+    pub(super) fn read_page_of(
+        &self,
+        store: &mut impl Store,
+        user: &UserId,
+        request: PageRequest,
+        now: Timestamp,
+    ) -> Result<Page, StorageFault> {
+        self.fill(store, Page::of(user.clone(), request, self.floor(now)))
+    }
+
+    fn fill(&self, store: &mut impl Store, mut page: Page) -> Result<Page, StorageFault> {
         store.fill_page(&mut page)?;
         if self.has_changed
             && let Some(wanted) = page.wanted()
         {
             page.show(store.changed_messages(&wanted)?);
         }
+        Ok(page)
+    }
+
+    /// Finds messages of one user, deleted or not: a page that has them as they stand in their rows.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the storage does.
+    pub(super) fn search(
+        &self,
+        store: &mut impl Store,
+        user: &UserId,
+        request: PageRequest,
+        now: Timestamp,
+    ) -> Result<Page, StorageFault> {
+        let mut page = Page::of(user.clone(), request, self.floor(now));
+        store.fill_page(&mut page)?;
         Ok(page)
     }
 

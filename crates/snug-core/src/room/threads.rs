@@ -116,6 +116,7 @@ impl<S: Store> Room<S> {
             epoch,
             messages,
             more,
+            cursor: None,
         })
     }
 }

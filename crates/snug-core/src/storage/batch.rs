@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use crate::{
-    ids::{Offset, Timestamp},
+    ids::{Offset, Timestamp, UserId},
     protocol::page::{PageRequest, PageStart},
     storage::{
         changed::{ChangedMessage, MessageChanges},
         entry::StoredEntry,
         idempotency::StoredKey,
         retention::Floor,
+        search::Search,
     },
 };
 
@@ -66,6 +67,10 @@ impl Batch {
 pub struct Page {
     request: PageRequest,
     floor: Floor,
+    /// If given, the page has only the messages of one user.
+    search: Option<Search>,
+    /// The last entry that was read, whether it belongs to the page or not.
+    reached: Option<Offset>,
     /// The entries in the order in which they were read, with their offsets.
     entries: Vec<(Offset, StoredEntry)>,
     bytes: usize,
@@ -78,9 +83,20 @@ impl Page {
         Self {
             request,
             floor,
+            search: None,
+            reached: None,
             entries: Vec::new(),
             bytes: 0,
             more: false,
+        }
+    }
+
+    /// Creates an empty page for the messages of one user above the floor. It ends before it is full if it has read
+    /// as many entries as a search may.
+    pub(crate) fn of(user: UserId, request: PageRequest, floor: Floor) -> Self {
+        Self {
+            search: Some(Search::new(user)),
+            ..Self::new(request, floor)
         }
     }
 
@@ -124,13 +140,18 @@ impl Page {
 
     fn take_all<'a>(&mut self, entries: impl Iterator<Item = (Offset, &'a str)>) -> bool {
         for (offset, text) in entries {
+            let is_over = self.search.as_ref().is_some_and(Search::is_over);
+            let is_wanted = is_over || self.search.as_mut().is_none_or(|search| search.finds(text));
             let is_full = self.entries.len() >= self.request.limit as usize;
-            if is_full || !self.fits(text) {
+            if is_over || is_wanted && (is_full || !self.fits(text)) {
                 self.more = true;
                 return false;
             }
-            self.bytes = self.bytes.saturating_add(text.len());
-            self.entries.push((offset, StoredEntry::new(text.into())));
+            self.reached = Some(offset);
+            if is_wanted {
+                self.bytes = self.bytes.saturating_add(text.len());
+                self.entries.push((offset, StoredEntry::new(text.into())));
+            }
         }
         true
     }
@@ -146,8 +167,27 @@ impl Page {
         self.entries.first().map(|(offset, _)| *offset)
     }
 
+    /// Returns the entries with their offsets, in the order in which they were read.
+    pub(crate) fn entries(&self) -> &[(Offset, StoredEntry)] {
+        &self.entries
+    }
+
+    /// Returns the offset from which to go on in the requested direction; `None` if there is nothing more.
+    pub(crate) fn cursor(&self) -> Option<Offset> {
+        self.reached.filter(|_| self.more)
+    }
+
     /// Returns which changed messages belong to the page; `None` if it is empty.
     pub(crate) fn wanted(&self) -> Option<Wanted> {
+        if self.search.is_some() {
+            // Others' messages are between them.
+            let (first, others) = self.entries.split_first()?;
+            return Some(Wanted {
+                from: first.0,
+                to: first.0,
+                others: others.iter().map(|(offset, _)| *offset).collect(),
+            });
+        }
         let (first, last) = (self.entries.first()?.0, self.entries.last()?.0);
         let (from, to) = (first.min(last), first.max(last));
         let changes = self.entries.iter().filter(|(_, entry)| entry.is_change());
@@ -170,6 +210,8 @@ impl Page {
         }
         let stored = std::mem::take(&mut self.entries);
         self.bytes = 0;
+        // What does not fit any more is read again.
+        let mut reached = None;
         for (offset, entry) in stored {
             let shown = match (messages.get(&offset), by_last.get(&offset)) {
                 (Some(changes), _) => changes.apply_to(&entry),
@@ -177,11 +219,12 @@ impl Page {
                 (None, None) => entry,
             };
             if !self.fits(shown.push()) {
-                self.more = true;
+                (self.more, self.reached) = (true, reached);
                 return;
             }
             self.bytes = self.bytes.saturating_add(shown.push().len());
             self.entries.push((offset, shown));
+            reached = Some(offset);
         }
     }
 
@@ -203,7 +246,7 @@ pub struct Wanted {
     pub from: Offset,
     /// The highest offset.
     pub to: Offset,
-    /// Offsets outside, in ascending order.
+    /// Offsets outside.
     pub others: Vec<Offset>,
 }
 

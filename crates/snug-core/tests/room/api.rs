@@ -248,7 +248,7 @@ fn an_unknown_field_or_option_is_named() {
     for (operation, known) in [
         (
             ApiOperation::messages("limit=1&afer=2"),
-            "'after', 'before', 'limit' and 're'",
+            "'after', 'before', 'limit', 're' and 'user'",
         ),
         (
             ApiOperation::dead_events("limit=1&afer=2"),

@@ -40,4 +40,5 @@ mod retention;
 mod slow_consumers;
 mod state;
 mod threads;
+mod user_messages;
 mod webhooks;
