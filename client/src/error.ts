@@ -37,3 +37,15 @@ export class SnugError extends Error {
     return "SnugError";
   }
 }
+
+/**
+ * Marks rejections that `leave()` causes as handled: the application expects them, and an unhandled rejection would
+ * end a Node process. Other rejections still need a handler.
+ */
+export function quietOnLeave<T>(promise: Promise<T>): Promise<T> {
+  const result = promise.catch((error: SnugError) => {
+    if (error.code === "left") result.catch(() => {});
+    throw error;
+  });
+  return result;
+}

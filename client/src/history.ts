@@ -11,7 +11,7 @@ export interface HistoryOptions {
    * Reads downward, starting with the newest message below this offset. Default, if `after` is not set
    * either: reads downward from the newest message.
    */
-  before?: number;
+  before?: number | undefined;
   /** Messages per page, 1 to 100. Default: 50. */
   pageSize?: number;
   /** Reads only the replies to the message with this offset, deleted ones included. */

@@ -17,7 +17,7 @@ export type {
 } from "./options.js";
 export type { Members } from "./presence.js";
 export type * from "./protocol.js";
-export { joinRoom, Room, type RoomEvents } from "./room.js";
+export { joinRoom, type Publication, Room, type RoomEvents } from "./room.js";
 export type {
   ChangeOf,
   DataOf,
@@ -25,9 +25,11 @@ export type {
   MessageOf,
   PublishArguments,
   RoomTypes,
+  ShownMessageOf,
   SignalArguments,
   SignalOf,
   StateOf,
+  UnstoredMessage,
 } from "./room-types.js";
 export type { Changed, Published } from "./send-queue.js";
 export { createSnug, Session, type SessionEvents } from "./session.js";

@@ -26,6 +26,7 @@ import {
 } from "./room-view.js";
 import { createSnug, type Session } from "./session.js";
 
+export type { ShownMessageOf, UnstoredMessage } from "./room-types.js";
 export type { RoomView, SnugView } from "./room-view.js";
 
 /** Options of `useRoom`: those of `joinRoom`, and `keep`. */

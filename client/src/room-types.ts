@@ -1,8 +1,9 @@
 // The types of a room's data, which an application passes to `joinRoom` and `useRoom`.
 
+import type { SnugError } from "./error.js";
 import type { PublishOptions, SignalOptions } from "./options.js";
 import type { Members } from "./presence.js";
-import type { Change, JsonObject, Message, Signal } from "./protocol.js";
+import type { Change, Json, JsonObject, Message, Signal } from "./protocol.js";
 
 /** Types of the data in a room. All are optional, and none is checked at run time. */
 export interface RoomTypes {
@@ -23,6 +24,33 @@ type Labeled<Event> = Event extends "" ? { event?: undefined } : { event: Event 
 export type MessageOf<Types extends RoomTypes> = Types extends { messages: infer Map }
   ? { [Event in keyof Map & string]: Message<Map[Event]> & Labeled<Event> }[keyof Map & string]
   : Message;
+
+/** A message of a view, which `state` discriminates: stored, or this user's own and not stored yet. */
+export type ShownMessageOf<Types extends RoomTypes = RoomTypes> =
+  | (MessageOf<Types> & Unfailed & { state?: undefined })
+  | (Types extends { messages: infer Map }
+      ? { [Event in keyof Map & string]: UnstoredMessage<Map[Event]> & Labeled<Event> }[keyof Map & string]
+      : UnstoredMessage);
+
+/** An own message that waits to be stored, or could not be stored. */
+export type UnstoredMessage<Data = Json> = Omit<Message<Data>, "offset" | "key"> & {
+  offset?: undefined;
+  /** Idempotency key, which the stored message has, too. */
+  key: string;
+} & (({ state: "pending" } & Unfailed) | Failed);
+
+/** State of a message that could not be stored. */
+interface Failed {
+  state: "failed";
+  /** The reason: what `publish` was rejected with. */
+  error: SnugError;
+  /** Publishes the message again, with the same key. */
+  retry(this: void): void;
+  /** Removes the message from the view. */
+  discard(this: void): void;
+}
+
+type Unfailed = { [Name in Exclude<keyof Failed, "state">]?: undefined };
 
 /** A change of a message in a room with these types. */
 export type ChangeOf<Types extends RoomTypes> = Types extends { messages: infer Map }

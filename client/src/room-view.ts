@@ -1,23 +1,20 @@
 // Rooms for rendering, whatever the framework: an immutable view of each room, and one for all who use the same room of a
 // session.
 
-import { applyChange } from "./change.js";
+import { MessageList, type MessagesView } from "./message-list.js";
 import type { RoomOptions, RoomSettings } from "./options.js";
-import type { Change, Message } from "./protocol.js";
 import type { Room } from "./room.js";
-import type { MembersOf, MessageOf, RoomTypes } from "./room-types.js";
+import type { MembersOf, RoomTypes } from "./room-types.js";
 import type { Session } from "./session.js";
 import type { StatusChange } from "./transport.js";
 
 /** State of a room for rendering. */
-export interface RoomView<Types extends RoomTypes = RoomTypes> extends StatusChange {
+export interface RoomView<Types extends RoomTypes = RoomTypes> extends StatusChange, MessagesView<Types> {
   /**
    * The room, for publishing and adding listeners. `undefined` before the join: until the component has mounted and
    * the room's name is known.
    */
   room: Room<Types> | undefined;
-  /** The newest messages as they are now, oldest first and without a gap. Deleted ones have `deleted`. */
-  messages: readonly MessageOf<Types>[];
   members: MembersOf<Types>;
   /** Total number of members. In a large room, `members` does not list all of them. */
   count: number;
@@ -27,7 +24,7 @@ export interface RoomView<Types extends RoomTypes = RoomTypes> extends StatusCha
 
 /** Settings of a room's view. */
 export interface RoomViewSettings extends RoomSettings {
-  /** Maximum number of messages in `messages`. Default: 200. */
+  /** Maximum number of messages in `messages`, without those of `loadOlder`. Default: 200. */
   keep?: number;
 }
 
@@ -47,6 +44,8 @@ export const initialView: RoomView = {
   room: undefined,
   status: "connecting",
   messages: [],
+  hasOlder: false,
+  loadOlder: () => Promise.resolve(),
   members: new Map(),
   count: 0,
   typing: new Set(),
@@ -61,12 +60,8 @@ export class RoomStore {
   readonly user: string | undefined;
   /** The stores that it is one of, if components share it. */
   readonly owner: SessionStores | undefined;
-  readonly #keep: number;
+  readonly #messages: MessageList;
   readonly #listeners = new Set<() => void>();
-  /** Number of gaps so far. A reload that started before the latest gap is discarded. */
-  #gaps = 0;
-  /** Changes since a reload began, which its pages may not contain. */
-  #changes: Change[] | undefined;
 
   constructor(
     room: Room,
@@ -78,16 +73,14 @@ export class RoomStore {
     this.name = room.name;
     this.url = url;
     this.user = user;
-    this.#keep = Math.max(1, keep);
-    this.view = { ...initialView, room };
+    this.#messages = new MessageList(room, keep, user ?? "", () => this.#update({}));
+    const loadOlder = (count?: number) => this.#messages.loadOlder(count);
+    // Another part of the application may have joined it before.
+    const { status, members, count, typing } = room;
+    const { hasOlder } = this.#messages;
+    this.view = { ...initialView, room, status, members, count, typing, hasOlder, loadOlder };
     room.on("status", ({ status, error, retryAt }) => this.#update({ status, error, retryAt }));
     room.on("members", (members) => this.#update({ members, count: room.count }));
-    room.on("message", (message) => this.#add([message]));
-    room.on("change", (change) => {
-      this.#changes?.push(change);
-      this.#update({ messages: this.view.messages.map((message) => applyChange(message, change)) });
-    });
-    room.on("gap", () => this.#reload());
     room.on("typing", (typing) => this.#update({ typing }));
   }
 
@@ -108,36 +101,9 @@ export class RoomStore {
     this.#room.leave();
   }
 
-  /** Clears the messages and reloads the newest ones after a gap. */
-  async #reload() {
-    const gap = ++this.#gaps;
-    const changes: Change[] = [];
-    this.#changes = changes;
-    this.#update({ messages: [] });
-    const newest: Message[] = [];
-    try {
-      for await (const message of this.#room.history()) {
-        if (newest.unshift(message) === this.#keep) break;
-      }
-    } catch {
-      // Without the capability `history`, only new messages are shown.
-      newest.length = 0;
-    }
-    if (gap !== this.#gaps) return;
-    this.#changes = undefined;
-    this.#add(newest.map((message) => changes.reduce(applyChange, message)));
-  }
-
-  #add(messages: Message[]) {
-    const byOffset = new Map(
-      [...this.view.messages, ...messages].map((message) => [message.offset, message]),
-    );
-    const sorted = [...byOffset.values()].sort((a, b) => a.offset - b.offset);
-    this.#update({ messages: sorted.slice(-this.#keep) });
-  }
-
   #update(change: Partial<RoomView>) {
-    this.view = { ...this.view, ...change };
+    const { messages, hasOlder } = this.#messages;
+    this.view = { ...this.view, messages, hasOlder, ...change };
     for (const listener of this.#listeners) listener();
   }
 }

@@ -1,7 +1,7 @@
 // A room: stays joined until `leave`, and reconnects as needed.
 
 import { Emitter, throwLater } from "./emitter.js";
-import { SnugError } from "./error.js";
+import { quietOnLeave, SnugError } from "./error.js";
 import { type HistoryOptions, readHistory } from "./history.js";
 import { Lifeline } from "./lifeline.js";
 import { type Gap, OffsetTracker } from "./offset-tracker.js";
@@ -44,6 +44,8 @@ export interface RoomEvents<Types extends RoomTypes = RoomTypes> {
   status: StatusChange;
   /** A stored message. Each is emitted once, in the order of offsets. */
   message: MessageOf<Types>;
+  /** A message that this object publishes, before it is stored. */
+  publish: Publication;
   /** A change of a stored message, in the same order. After a lost connection, only the last one of each message. */
   change: ChangeOf<Types>;
   /** All reactions to a message, after some were added or taken back; in the same order. */
@@ -64,6 +66,17 @@ export interface RoomEvents<Types extends RoomTypes = RoomTypes> {
   gap: Gap;
   /** An error that no pending promise reports. The room stays joined. */
   error: SnugError;
+}
+
+/** A message that is being published. */
+export interface Publication
+  extends Required<Pick<QueuedCommand, "key">>,
+    Pick<QueuedCommand, "event" | "re" | "mentions"> {
+  data: unknown;
+  /** Settles as the promise of `publish`. */
+  outcome: Promise<Published>;
+  /** True if the room emits the message when it is stored. */
+  echo: boolean;
 }
 
 /**
@@ -345,7 +358,10 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     const messageKey = `${key ?? this.#newKey()}`;
     const isQueued = this.#queue.has(messageKey);
     const outcome = this.#enqueue({ key: messageKey, event, re, mentions, data });
-    return isQueued ? { ...(await outcome), duplicate: true } : outcome;
+    if (isQueued) return { ...(await outcome), duplicate: true };
+    const echo = this.#options.echo !== false;
+    this.emit("publish", { key: messageKey, event, re, mentions, data, outcome, echo });
+    return outcome;
   }
 
   #change(command: Omit<QueuedCommand, "key">): Promise<Changed> {
@@ -519,6 +535,8 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
       const key = this.#queue.onMessage(message);
       if (message.type === "message") {
         this.#typing.set(message.user, false);
+        // A replay has no keys.
+        if (key) message.key = key;
       }
       // A replay contains own messages even without echo.
       if (!key || this.#options.echo !== false) this.emit(message.type, message as never);
@@ -650,18 +668,6 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   #reportError(error: SnugError): void {
     if (error !== this.#endedBy) this.#emitError(error);
   }
-}
-
-/**
- * Marks rejections that `leave()` causes as handled: the application expects them, and an unhandled rejection would
- * end a Node process. Other rejections still need a handler.
- */
-function quietOnLeave<T>(promise: Promise<T>): Promise<T> {
-  const result = promise.catch((error: SnugError) => {
-    if (error.code === "left") result.catch(() => {});
-    throw error;
-  });
-  return result;
 }
 
 /**

@@ -15,6 +15,7 @@ import {
 } from "./room-view.js";
 import { createSnug, type Session } from "./session.js";
 
+export type { ShownMessageOf, UnstoredMessage } from "./room-types.js";
 export type { RoomView, SnugView } from "./room-view.js";
 
 /** A store that can be read: that of `svelte/store`. */

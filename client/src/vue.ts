@@ -33,6 +33,7 @@ import {
 } from "./room-view.js";
 import { createSnug, type Session } from "./session.js";
 
+export type { ShownMessageOf, UnstoredMessage } from "./room-types.js";
 export type { RoomView, SnugView } from "./room-view.js";
 
 /** State of a room as read-only refs. */
@@ -41,7 +42,12 @@ export type RoomRefs<Types extends RoomTypes = RoomTypes> = Refs<RoomView<Types>
 /** State of a connection with many rooms as read-only refs. */
 export type SnugRefs = Refs<SnugView>;
 
-type Refs<View> = { readonly [Name in keyof View]-?: Readonly<ShallowRef<View[Name]>> };
+/** A ref for each field. Functions are what they are. */
+type Refs<View> = {
+  readonly [Name in keyof View]-?: View[Name] extends (...args: never[]) => unknown
+    ? View[Name]
+    : Readonly<ShallowRef<View[Name]>>;
+};
 
 /** Options of `useRoom`: those of `joinRoom`, and `keep`. `room`, `url` and `user` can be refs or getters. */
 export interface UseRoomOptions
@@ -164,7 +170,21 @@ export function useRoom(
     },
     { immediate: true },
   );
-  return refsOf(view, ["room", "status", "error", "retryAt", "messages", "members", "count", "typing"]);
+  return {
+    ...refsOf(
+      view,
+      "room",
+      "status",
+      "error",
+      "retryAt",
+      "messages",
+      "hasOlder",
+      "members",
+      "count",
+      "typing",
+    ),
+    loadOlder: (count) => view.value.loadOlder(count),
+  };
 }
 
 /** Opens a connection when the component mounts, and again when `url` or `user` changes. */
@@ -212,14 +232,17 @@ function snugRefs(stores: Stores): SnugRefs {
     },
     { immediate: true },
   );
-  return refsOf(view, ["snug", "user", "status", "error", "retryAt"]);
+  return refsOf(view, "snug", "user", "status", "error", "retryAt");
 }
 
 /** Returns a ref for each of these fields of a view. */
-function refsOf<View extends object>(view: ShallowRef<View>, names: (keyof View)[]): Refs<View> {
-  return Object.fromEntries(
-    names.map((name) => [name, computed(() => view.value[name])]),
-  ) as object as Refs<View>;
+function refsOf<View extends object, Name extends keyof View>(
+  view: ShallowRef<View>,
+  ...names: Name[]
+): Refs<Pick<View, Name>> {
+  return Object.fromEntries(names.map((name) => [name, computed(() => view.value[name])])) as object as Refs<
+    Pick<View, Name>
+  >;
 }
 
 /**

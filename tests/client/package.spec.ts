@@ -244,7 +244,7 @@ describe("the types", () => {
 
   it("of a room's data follow from its events", () => {
     const code = `
-      import { createSnug, joinRoom, type MessageOf, type Room, type Session } from "snug-client";
+      import { createSnug, joinRoom, type MessageOf, type Room, type Session, type ShownMessageOf } from "snug-client";
       import { SnugProvider, useRoom, useSnug } from "snug-client/react";
       import * as svelte from "snug-client/svelte";
       import * as vue from "snug-client/vue";
@@ -278,8 +278,15 @@ describe("the types", () => {
       const snug: Session = createSnug({ url: undefined, getToken: undefined });
       const shared: Room<Lobby> = snug.room<Lobby>("lobby", { last: 5 });
       shared.on("message", show);
-      export const View = () => useRoom<Lobby>({ room: "lobby" as string | undefined | null }).messages.map(show);
-      export const Shared = () => useRoom<Lobby>("lobby" as string | undefined | null, { keep: 9 }).messages.map(show);
+      function showAny(message: ShownMessageOf<Lobby>): string {
+        const { key, offset, error, retry } = message;
+        if (message.state === undefined) return show(message) + message.offset.toFixed();
+        if (message.state === "failed") message.discard();
+        if (message.event === "poll") return message.data.options.join();
+        return (key ?? offset ?? "") + (error?.code ?? typeof retry);
+      }
+      export const View = () => useRoom<Lobby>({ room: "lobby" as string | undefined | null }).messages.map(showAny);
+      export const Shared = () => useRoom<Lobby>("lobby" as string | undefined | null, { keep: 9 }).messages.map(showAny);
       export const status = () => useSnug().status.trim();
       export const inVue = () => {
         const { messages, room } = vue.useRoom<Lobby>({ room: () => "lobby", url: ref<string>(), user: "ann", keep: 9 });
@@ -289,7 +296,7 @@ describe("the types", () => {
         snug.value?.room<Lobby>("lobby").on("message", show);
         vue.provideSnug({ snug: createSnug() });
         vue.provideSnug({ user: () => "ann", getToken: undefined });
-        return [messages.value.map(show), shared.error.value?.code.trim(), status.value.trim()];
+        return [messages.value.map(showAny), shared.error.value?.code.trim(), status.value.trim()];
       };
       createApp({}).use(vue.snugPlugin, { url: "https://chat.example.com" });
       const connection = svelte.snugStore({ url: undefined, user: "ann" });
@@ -297,7 +304,7 @@ describe("the types", () => {
         svelte.roomStore<Lobby>({ room: "lobby" as string | null, keep: 9 }),
         connection.room<Lobby>("lobby", { last: 5 }),
       ];
-      export const inSvelte = derived([...stores], (views) => views.map(({ messages }) => messages.map(show)));
+      export const inSvelte = derived([...stores], (views) => views.map(({ messages }) => messages.map(showAny)));
       export const inStatus = derived(connection, ({ status, snug }) => snug?.status ?? status.trim());
       export const provided = [SnugProvider({ snug }), SnugProvider({ options: { user: "ann" }, children: "text" })];`;
     expect(check(code)).toBe("");

@@ -98,6 +98,12 @@ export async function checkLobby(components: ComponentSite) {
   await page.getByText("bob: 10").waitFor();
   expect(await items()).toEqual(["bob: 8", "bob: 9", "bob: 10"]);
 
+  const older = page.getByRole("button", { name: "Show older messages" });
+  await older.click();
+  await page.getByText("bob: 6").waitFor();
+  expect(await items()).toEqual(["bob: 6", "bob: 7", "bob: 8", "bob: 9", "bob: 10"]);
+  expect(await older.count()).toBe(0);
+
   const { offset } = await bob.publish("spelt rong");
   await page.getByText("bob: spelt rong").waitFor();
   await bob.edit(offset, "spelt right");
@@ -105,7 +111,7 @@ export async function checkLobby(components: ComponentSite) {
   line.drop();
   await bob.append(offset, ", isn't it?");
   await page.getByText("bob: spelt right, isn't it?").waitFor();
-  expect((await items()).slice(0, 2)).toEqual(["bob: 9", "bob: 10"]);
+  expect((await items()).slice(0, 5)).toEqual(["bob: 6", "bob: 7", "bob: 8", "bob: 9", "bob: 10"]);
 
   const click = () => page.getByRole("button", { name: "Mount or unmount" }).click();
   await click();

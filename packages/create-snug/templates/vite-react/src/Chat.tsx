@@ -40,8 +40,8 @@ export function Chat() {
         {status}. Members: {[...members.keys()].join(", ")}
       </p>
       <ul>
-        {messages.map(({ offset, user, data }) => (
-          <li key={offset}>
+        {messages.map(({ key, offset, user, data }) => (
+          <li key={key ?? offset}>
             <b>{user}</b>: {data.text}
           </li>
         ))}
