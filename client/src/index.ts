@@ -17,6 +17,7 @@ export type {
 } from "./options.js";
 export type { Members } from "./presence.js";
 export type * from "./protocol.js";
+export type { Unread } from "./reading.js";
 export { joinRoom, type Publication, Room, type RoomEvents } from "./room.js";
 export type {
   ChangeOf,

@@ -60,11 +60,11 @@ export class Requests {
 
   /**
    * Handles a lost connection. Rejects `refresh` requests, because the next connection uses the newest token
-   * anyway.
+   * anyway, and `read` requests, because the room may have been erased.
    */
   onDisconnected(): void {
     for (const [id, request] of this.#requests) {
-      const isFinal = request.type === "refresh" || ++request.losses === LOSSES_MAX;
+      const isFinal = ["refresh", "read"].includes(request.type) || ++request.losses === LOSSES_MAX;
       if (isFinal) this.#reject(id, new SnugError("connection_lost", "No reply", true));
     }
   }

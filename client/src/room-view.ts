@@ -3,13 +3,17 @@
 
 import { MessageList, type MessagesView } from "./message-list.js";
 import type { RoomOptions, RoomSettings } from "./options.js";
+import type { Unread } from "./reading.js";
 import type { Room } from "./room.js";
 import type { MembersOf, RoomTypes } from "./room-types.js";
 import type { Session } from "./session.js";
 import type { StatusChange } from "./transport.js";
 
 /** State of a room for rendering. */
-export interface RoomView<Types extends RoomTypes = RoomTypes> extends StatusChange, MessagesView<Types> {
+export interface RoomView<Types extends RoomTypes = RoomTypes>
+  extends StatusChange,
+    MessagesView<Types>,
+    Unread {
   /**
    * The room, for publishing and adding listeners. `undefined` before the join: until the component has mounted and
    * the room's name is known.
@@ -49,6 +53,9 @@ export const initialView: RoomView = {
   members: new Map(),
   count: 0,
   typing: new Set(),
+  read: undefined,
+  unread: undefined,
+  mentions: undefined,
 };
 
 /** Holds a room and an immutable view of it for rendering. */
@@ -76,12 +83,14 @@ export class RoomStore {
     this.#messages = new MessageList(room, keep, user ?? "", () => this.#update({}));
     const loadOlder = (count?: number) => this.#messages.loadOlder(count);
     // Another part of the application may have joined it before.
-    const { status, members, count, typing } = room;
+    const { status, members, count, typing, read, unread, mentions } = room;
     const { hasOlder } = this.#messages;
-    this.view = { ...initialView, room, status, members, count, typing, hasOlder, loadOlder };
+    const own = { read, unread, mentions };
+    this.view = { ...initialView, ...own, room, status, members, count, typing, hasOlder, loadOlder };
     room.on("status", ({ status, error, retryAt }) => this.#update({ status, error, retryAt }));
     room.on("members", (members) => this.#update({ members, count: room.count }));
     room.on("typing", (typing) => this.#update({ typing }));
+    room.on("unread", (unread) => this.#update(unread));
   }
 
   readonly subscribe = (listener: () => void) => {

@@ -15,12 +15,14 @@ import type {
   JsonObject,
   MessagePush,
   Position,
+  Presence,
   Push,
   Reactions,
   ReactionsPush,
   RepliesChange,
   Welcome,
 } from "./protocol.js";
+import { READ_INTERVAL_MS, Reading, type Unread } from "./reading.js";
 import { type JoinParameters, socketUrl } from "./refusal-probe.js";
 import { Requests } from "./requests.js";
 import { roomNameFault } from "./room-name.js";
@@ -56,8 +58,10 @@ export interface RoomEvents<Types extends RoomTypes = RoomTypes> {
   signal: SignalOf<Types>;
   /** The users who are typing, after a change. */
   typing: ReadonlySet<string>;
-  /** The members, after a change. */
+  /** The members, after a change. With the capability `receipts`, also when one has read on. */
   members: MembersOf<Types>;
+  /** The position up to which this user has read, and the numbers of what is new, after a change. */
+  unread: Partial<Unread>;
   /**
    * Messages were lost and cannot be recovered. Reload your data, for example with `history`. Without a
    * listener, the client throws an uncaught error, because the application would otherwise show wrong data
@@ -105,6 +109,11 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   readonly #transport: Transport;
   readonly #offsets = new OffsetTracker();
   readonly #roster = new Roster();
+  readonly #reading = new Reading();
+  /** The latest `unread` event. */
+  #unread: Partial<Unread> = {};
+  /** While set, no position is sent. */
+  #readTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #queue: SendQueue;
   readonly #requests: Requests;
   /** Prefix of generated idempotency keys, unique to this object. */
@@ -180,6 +189,29 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
    */
   get typing(): ReadonlySet<string> {
     return this.#typing.users;
+  }
+
+  /**
+   * Offset of the last message or change that this user has read, on any device. `undefined` before the first
+   * connection, and without the capabilities `receive` and `history`.
+   */
+  get read(): number | undefined {
+    return this.#unread.read;
+  }
+
+  /**
+   * Number of messages of others after `read`, at most 100. `undefined` if `read` is.
+   *
+   * It is exact if all of them were received. Otherwise it begins with the room's count at the time of the join, and of
+   * the messages that were not received, all count until the user has read past them.
+   */
+  get unread(): number | undefined {
+    return this.#unread.unread;
+  }
+
+  /** Number of those that mention this user. */
+  get mentions(): number | undefined {
+    return this.#unread.mentions;
   }
 
   /** Own user id, once connected. */
@@ -294,6 +326,19 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     if (this.#typingSentAt > 0) this.#signalTyping(false);
   }
 
+  /**
+   * Records that this user has read everything up to an offset, by default up to the last received message. The position
+   * is kept for all devices of the user, and only rises. Needs the capability `receive`.
+   *
+   * Call it as often as you like: it sends the newest position at most every two seconds, and when the room is left. If
+   * the room refuses it, the client goes back to the position before, and emits `error`.
+   */
+  markRead(offset = this.position?.offset ?? 0): void {
+    if (offset <= this.#reading.read) return;
+    this.#reading.read = offset;
+    this.#onUnread();
+  }
+
   /** Sets the presence state of this client. It is sent again after each reconnection. */
   setState(state: StateOf<Types, object>): void {
     this.#state = { ...state } as JsonObject;
@@ -331,6 +376,9 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
    * need no handler.
    */
   leave(): void {
+    clearTimeout(this.#readTimer);
+    this.#readTimer = undefined;
+    this.#sendRead();
     this.#transport.stop(new SnugError("left", "leave() was called"), 1000);
   }
 
@@ -437,6 +485,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   readonly #onStatus = (change: StatusChange, isProblem: boolean): void => {
     const error = change.error as SnugError;
     if (change.status === "disconnected") {
+      clearTimeout(this.#readTimer);
       this.#queue.close(error);
       this.#requests.close(error);
       this.#typing.clear();
@@ -479,6 +528,13 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
         if (this.#roster.apply(push)) this.#requestMembers();
         this.emit("members", this.members);
         return;
+      case "read": {
+        const { user, offset: read } = push;
+        const member = this.#roster.members.get(user);
+        if (member) this.#applyDiff({ joins: [{ ...member, read }] });
+        if (user === this.user) this.#onRead(read);
+        return;
+      }
       case "ack":
       case "pong":
       case "members":
@@ -508,6 +564,8 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     this.emit("members", this.members);
     this.#requests.onConnected();
     this.#sendState();
+    this.#reading.onWelcome(welcome);
+    this.#onUnread();
     if (welcome.recovered === false && gap && !this.emit("gap", gap)) {
       throwLater(new SnugError("gap", "Messages are lost: listen to 'gap'"));
     }
@@ -528,6 +586,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     if (place === "duplicate") return;
     if (place === "missing")
       return this.#transport.lose(new SnugError("missing_message", "A message is missing", true));
+    this.#reading.onReceived(message as MessagePush);
     if (message.type === "reactions") this.emit("reactions", message);
     else if ("action" in message && message.action === "replies") this.emit("replies", message);
     // A change without an action was replaced by a later one.
@@ -541,6 +600,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
       // A replay contains own messages even without echo.
       if (!key || this.#options.echo !== false) this.emit(message.type, message as never);
     }
+    this.#onUnread();
     if (this.#replayUntil !== undefined && message.offset >= this.#replayUntil) this.#onReplayComplete();
   }
 
@@ -644,9 +704,46 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   /** The room does not send a state back to the connection that set it. */
   #applyOwnState(state: JsonObject): void {
     const { user = "", connection = "" } = this.#welcome ?? {};
-    const updates = [{ user, connection, state }];
-    this.#roster.members = applyDiff(this.#roster.members, { joins: [], leaves: [], updates });
+    this.#applyDiff({ updates: [{ user, connection, state }] });
+  }
+
+  #applyDiff(diff: Partial<Presence>): void {
+    this.#roster.members = applyDiff(this.#roster.members, { joins: [], leaves: [], updates: [], ...diff });
     this.emit("members", this.members);
+  }
+
+  /** Sends the position up to which the user has read, unless one was sent just before. */
+  #sendRead(): void {
+    const { read: offset, confirmed } = this.#reading;
+    if (this.#readTimer || !this.#isConnected || offset <= confirmed) return;
+    this.#readTimer = setTimeout(() => {
+      this.#readTimer = undefined;
+      this.#sendRead();
+    }, READ_INTERVAL_MS);
+    this.#request({ type: "read", offset })
+      .then(({ read }) => this.#onRead(read))
+      .catch((error) => {
+        const { read, confirmed } = this.#reading;
+        // The next connection sends it again, unless the room is erased.
+        if (!this.#isConnected || read <= confirmed) return;
+        this.#reading.read = confirmed;
+        this.#onUnread();
+        this.#emitError(error);
+      });
+  }
+
+  #onRead(read: number): void {
+    this.#reading.confirm(read);
+    this.#onUnread();
+  }
+
+  /** Emits what has changed, and sends the position. */
+  #onUnread(): void {
+    const { counts } = this.#reading;
+    const isChanged = JSON.stringify(counts) !== JSON.stringify(this.#unread);
+    this.#unread = counts;
+    if (isChanged) this.emit("unread", counts);
+    this.#sendRead();
   }
 
   #requestMembers(): void {

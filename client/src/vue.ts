@@ -182,6 +182,9 @@ export function useRoom(
       "members",
       "count",
       "typing",
+      "read",
+      "unread",
+      "mentions",
     ),
     loadOlder: (count) => view.value.loadOlder(count),
   };

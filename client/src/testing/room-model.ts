@@ -80,6 +80,7 @@ const NEEDED: { [type in Command["type"]]?: Capability } = {
   history: "history",
   react: "react",
   unreact: "react",
+  read: "receive",
   kick: "moderate",
 };
 
@@ -97,6 +98,9 @@ const REACTION_USERS_MAX = 20;
 const SUMMARY_USERS_MAX = 100;
 /** The most users whom a message mentions. */
 const MENTIONS_MAX = 32;
+/** The most messages that are counted as unread, and among which they are counted. */
+const UNREAD_MAX = 100;
+const TAIL_MESSAGES_MAX = 200;
 
 /** Capabilities of a back end. */
 export const SERVER_CAPABILITIES: readonly Capability[] = ["edit_any", "delete_any"];
@@ -127,6 +131,8 @@ export class RoomModel {
   readonly #keys = new Map<string, Message | Change>();
   /** Users with each reaction to a message, by its offset and the name. */
   readonly #reactions = new Map<number, Map<string, Set<string>>>();
+  /** Offsets up to which users have read. */
+  readonly #reads = new Map<string, number>();
   #lastTime = 0;
 
   constructor(name: string) {
@@ -167,8 +173,9 @@ export class RoomModel {
       epoch: this.epoch,
       offset: this.offset,
       recovered,
+      ...(canReplay && this.#readState(user)),
       count: this.#count,
-      ...(can.includes("presence") && { members: this.members }),
+      ...(can.includes("presence") && { members: this.#membersFor(place) }),
       ...extra,
     });
     const replayed = recovered
@@ -343,6 +350,23 @@ export class RoomModel {
     return reactions;
   }
 
+  /** Records how far a user has read, and returns the position that holds; or the reason why this is refused. */
+  read(user: string, offset: number): Replied<{ read: number }> {
+    if (offset > this.offset)
+      return { error: "bad_command", message: "'offset' is above the newest message" };
+    const before = this.#reads.get(user) ?? 0;
+    if (offset > before) this.#reads.set(user, offset);
+    return { read: Math.max(before, offset) };
+  }
+
+  /** Sends a user's position to the user's connections, and to those that may see it. */
+  #sendRead(user: string): void {
+    for (const place of this.places) {
+      const receives = place.user === user || place.can.includes("receipts");
+      if (receives) place.push({ type: "read", user, offset: this.#reads.get(user) });
+    }
+  }
+
   /** Sends a signal to all other connections, or to those of the users in `to`. */
   signal(user: string, connection: string, { event, to, data }: Omit<SignalCommand, "type">): void {
     const signal = { user, connection, event, data };
@@ -404,6 +428,17 @@ export class RoomModel {
         });
         return "error" in changed ? changed : undefined;
       }
+      case "read": {
+        const before = this.#reads.get(place.user);
+        const replied = this.read(place.user, command.offset);
+        // A room sends positions after the reply.
+        if (!("error" in replied) && replied.read !== (before ?? 0)) {
+          if (command.id !== undefined) place.push({ type: "ack", id: command.id, ...replied });
+          this.#sendRead(place.user);
+          return undefined;
+        }
+        return replied;
+      }
       case "signal":
         this.signal(place.user, place.connection, command);
         return {};
@@ -411,7 +446,7 @@ export class RoomModel {
         this.setState(place, command.data);
         return {};
       case "members":
-        return { type, members: this.members, count: this.#count, truncated: false };
+        return { type, members: this.#membersFor(place), count: this.#count, truncated: false };
       case "history":
         return { type, ...this.#history(command) };
       case "kick":
@@ -457,6 +492,23 @@ export class RoomModel {
     this.entries = this.entries.map((entry) => {
       if (!("of" in entry)) return entry.offset === of ? changed : entry;
       return entry.of === of && aspects.includes(aspectOf(entry)) ? { offset: entry.offset, of } : entry;
+    });
+  }
+
+  #readState(user: string) {
+    const read = this.#reads.get(user) ?? 0;
+    const newest = this.messages.slice(-TAIL_MESSAGES_MAX).reverse();
+    const isUnread = (message: Message) => message.offset > read && message.user !== user && !message.deleted;
+    const unread = newest.filter(isUnread).slice(0, UNREAD_MAX);
+    const mentions = unread.filter((message) => message.mentions?.includes(user));
+    return { read, unread: unread.length, mentions: mentions.length };
+  }
+
+  #membersFor({ can }: Place): Member[] {
+    if (!can.includes("receipts")) return this.members;
+    return this.members.map((member) => {
+      const read = this.#reads.get(member.user);
+      return { ...member, ...(read && { read }) };
     });
   }
 
@@ -558,6 +610,7 @@ function faultOf(command: Command): string | undefined {
     if (!Array.isArray(mentions) || mentions.length > MENTIONS_MAX || !mentions.every(isUser))
       return `'mentions' must be a list of at most ${MENTIONS_MAX} users`;
   }
+  if (type === "read" && !isOffset(command.offset)) return "'offset' must be a whole number";
   const isReaction = type === "react" || type === "unreact";
   const isChange = isReaction || type === "edit" || type === "append" || type === "delete";
   if (isChange && !isOffset(command.of)) return "'of' is missing";
