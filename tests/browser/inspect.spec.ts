@@ -158,6 +158,30 @@ describe.skipIf(!hasChromium)("the inspector", { timeout: 60_000 }, () => {
     expectNoConsoleErrors(page, REFUSED);
   });
 
+  it("shows a message with its changes in the details of any of their frames", async () => {
+    const room = newRoom();
+    const page = await joinRoom(room);
+    const ann = await joinAndConnect(worker.origin, room);
+    const { offset } = await ann.publish({ text: "helo" });
+    await ann.edit(offset, { text: "hello" });
+    await ann.react(offset, "👍");
+    const last = await ann.append(offset, " all");
+    await untilOffset(ann, last.offset);
+    ann.leave();
+    const frames = region(page, "Frames");
+    await frames.getByRole("rowheader", { name: "received message" }).getByRole("button").click();
+    const trail = frames.getByRole("region", { name: `Message ${offset} and its changes` });
+    for (const action of ["publish", "edit", "reactions", "append"]) {
+      await trail.getByRole("row").filter({ hasText: action }).waitFor();
+    }
+    await trail.getByText('"text": "hello all"').waitFor();
+    await expectAccessible(page);
+    const change = frames.getByRole("rowheader", { name: "received change" }).last();
+    await change.getByRole("button").click();
+    await trail.getByText('"text": "hello all"').waitFor();
+    expectNoConsoleErrors(page, REFUSED);
+  });
+
   it("resizes its panes with the pointer and the keyboard, and gives frames the most room", async () => {
     const page = await openInspector({ viewport: { width: 1280, height: 800 } });
     await page.getByRole("textbox", { name: "Room", exact: true }).fill(newRoom());

@@ -10,6 +10,7 @@ import {
   type Direction,
   type Filter,
   type Frame,
+  type FrameLog,
   filterFrames,
   toJsonLines,
 } from "./frame-log.js";
@@ -18,6 +19,7 @@ import { Json } from "./Json.js";
 import { Panel, scrollable } from "./Panel.js";
 import { Splitter, useSplit } from "./Splitter.js";
 import { t } from "./strings.js";
+import { Trails } from "./Trails.js";
 
 /** Rows rendered at first, and added by each "Show older". */
 const ROWS_STEP = 100;
@@ -225,7 +227,7 @@ export function Frames({ connection }: { connection: InspectorConnection }) {
           {log.frames.length === 0 && <p class="muted padded">{t.noFrames}</p>}
         </div>
         {selected && <Splitter pane="frame-list" percent={percent} setPercent={setPercent} />}
-        {selected && <Details frame={selected} close={() => setSelected(undefined)} />}
+        {selected && <Details frame={selected} log={log} close={() => setSelected(undefined)} />}
       </div>
       {snapshot && log.count > snapshot.count && (
         <button type="button" class="newer-button" onClick={follow}>
@@ -294,7 +296,13 @@ const closeMeaning = ({ closeCode = 0 }: Frame) => t.closeCodes[closeCode];
 /** Objects of a frame shown in its details. */
 const OBJECTS_MAX = 100;
 
-function Details({ frame, close }: { frame: Frame; close: () => void }) {
+interface DetailsProps {
+  frame: Frame;
+  log: FrameLog;
+  close: () => void;
+}
+
+function Details({ frame, log, close }: DetailsProps) {
   const { direction, time, text, objects, bytes, latencyMs } = frame;
   const lines = direction === "socket" || objects === 1 ? [text] : text.split("\n");
   const shown = lines.slice(0, OBJECTS_MAX).map((line, at) => ({ line, at }));
@@ -323,6 +331,7 @@ function Details({ frame, close }: { frame: Frame; close: () => void }) {
             <Json text={line} />
           </pre>
         ))}
+        <Trails frame={frame} log={log} />
       </div>
     </section>
   );

@@ -293,6 +293,11 @@ export const t = localized({
     directions: { sent: "sent", received: "received", socket: "socket" },
     close: "Close",
     details: "Frame details",
+    trail: (offset: string) => `Message ${offset} and its changes`,
+    action: "Action",
+    version: "Version",
+    asItIsNow: "As it is now",
+    notInLog: "The frames do not have the message. The command 'history' reads it.",
 
     measure: "Measure",
     chart: "Round-trip time in milliseconds",
@@ -487,6 +492,11 @@ export const t = localized({
     directions: { sent: "发送", received: "接收", socket: "连接" },
     close: "关闭",
     details: "帧详情",
+    trail: (offset: string) => `消息 ${offset} 及其更改`,
+    action: "操作",
+    version: "版本",
+    asItIsNow: "当前内容",
+    notInLog: "这些帧中没有该消息。可用 history 命令读取。",
 
     measure: "测量",
     chart: "往返延迟（毫秒）",
