@@ -15,7 +15,7 @@ export interface HistoryOptions {
   /** Messages per page, 1 to 100. Default: 50. */
   pageSize?: number;
   /** Reads only the replies to the message with this offset, deleted ones included. */
-  re?: number;
+  re?: number | undefined;
 }
 
 /** Fetches a page, with a `cursor` if the next one does not start at its last message. */

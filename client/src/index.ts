@@ -35,4 +35,5 @@ export type {
 export type { Changed, Published } from "./send-queue.js";
 export { createSnug, Session, type SessionEvents } from "./session.js";
 export type * from "./session-protocol.js";
+export type { Thread } from "./thread.js";
 export type { ConnectionStatus, StatusChange } from "./transport.js";

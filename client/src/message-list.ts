@@ -1,7 +1,7 @@
-// The messages of a room for rendering: those that arrive, older ones on demand, and own ones before they are stored.
+// The messages of a room or a thread for rendering: those that arrive, older ones on demand, and own ones before they are stored.
 
 import { applyChange } from "./change.js";
-import { quietOnLeave } from "./error.js";
+import { quietOnLeave, type SnugError } from "./error.js";
 import type { Change, Message, Reactions, RepliesChange } from "./protocol.js";
 import type { Publication, Room } from "./room.js";
 import type { RoomTypes, ShownMessageOf, UnstoredMessage } from "./room-types.js";
@@ -29,19 +29,34 @@ export interface MessagesView<Types extends RoomTypes = RoomTypes> {
   loadOlder(count?: number): Promise<void>;
 }
 
-type AnyChange = Change | Reactions | RepliesChange;
+/** Whatever changes a message. */
+export type AnyChange = Change | Reactions | RepliesChange;
 
 /** An own message that is stored. */
 type Acked = Message & { key: string; duplicate?: true };
 
 const PAGE_MESSAGES_MAX = 100;
 
-/** Collects the messages of a room. */
+/** Settings of a list of messages. */
+interface MessageListSettings {
+  /** Maximum number of stored messages, without those of `loadOlder`. */
+  keep: number;
+  /** The own user, if it is known before the first connection. */
+  user?: string | undefined;
+  /** Collects only the replies to the message with this offset. */
+  re?: number;
+}
+
+/** Collects the messages of a room, or the replies of a thread. */
 export class MessageList {
   messages: readonly ShownMessageOf[] = [];
+  /** The reason why the newest messages could not be loaded. */
+  error: SnugError | undefined;
   readonly #room: Room;
   readonly #keep: number;
   readonly #user: string;
+  readonly #re: number | undefined;
+  readonly #stops: (() => void)[];
   readonly #onChange: () => void;
   /** The stored messages, oldest first and without a gap. */
   #stored: readonly Message[] = [];
@@ -51,7 +66,7 @@ export class MessageList {
   readonly #acked = new Map<number, Acked>();
   /** Maximum number of stored messages. */
   #max: number;
-  /** True if the room has no older messages. */
+  /** True if there are no older messages. */
   #isComplete = false;
   /** Number of gaps so far. Pages that were requested before the latest gap are discarded. */
   #gaps = 0;
@@ -61,32 +76,51 @@ export class MessageList {
   /** For each load and publication in progress, the changes since it began, which the messages may not contain. */
   readonly #changes = new Set<AnyChange[]>();
 
-  /** `user` is the own user, if it is known before the first connection. */
-  constructor(room: Room, keep: number, user: string, onChange: () => void) {
+  constructor(room: Room, { keep, user = "", re }: MessageListSettings, onChange: () => void) {
     this.#room = room;
     this.#keep = this.#max = Math.max(1, keep);
     this.#user = user;
+    this.#re = re;
     this.#onChange = onChange;
-    room.on("status", ({ status }) => this.#onStatus(status));
-    room.on("publish", (publication) => this.#onPublish(publication));
-    room.on("message", (message) => this.#add([message]));
-    for (const name of ["change", "reactions", "replies"] as const) room.on(name, this.#apply);
-    room.on("gap", ({ from, to }) => {
-      this.#stored = [];
-      this.#max = this.#keep;
-      this.#isComplete = false;
-      this.#older = undefined;
-      // The room was erased: these offsets have other messages.
-      if (from.epoch !== to.epoch) this.#dropAcked();
-      this.#show();
-      this.#reload = this.#loadNewest(++this.#gaps);
-    });
+    this.#stops = [
+      room.on("status", ({ status }) => this.#onStatus(status)),
+      room.on("publish", (publication) => {
+        if (this.#includes(publication)) this.#onPublish(publication);
+      }),
+      room.on("message", (message) => {
+        if (this.#includes(message)) this.#add([message]);
+      }),
+      ...(["change", "reactions", "replies"] as const).map((name) => room.on(name, this.#apply)),
+      room.on("gap", ({ from, to }) => {
+        this.#stored = [];
+        this.#max = this.#keep;
+        this.#isComplete = false;
+        this.#older = undefined;
+        // The room was erased: these offsets have other messages.
+        if (from.epoch !== to.epoch) this.#dropAcked();
+        this.#show();
+        this.#reload = this.#loadNewest(++this.#gaps);
+      }),
+    ];
+    // A room begins with the messages that its `last` asks for.
+    if (re !== undefined) this.#reload = this.#loadNewest(this.#gaps);
   }
 
   get hasOlder(): boolean {
     const { can, position } = this.#room;
     const newest = position?.offset ?? 0;
-    return can.has("history") && !this.#isComplete && (this.#stored[0]?.offset ?? newest + 1) > 1;
+    const oldest = this.#stored[0]?.offset ?? newest + 1;
+    return can.has("history") && !this.#isComplete && oldest > (this.#re ?? 0) + 1;
+  }
+
+  /** True while the newest messages are being loaded. */
+  get isLoading(): boolean {
+    return this.#reload !== undefined;
+  }
+
+  /** Ends the list: the room is used on without it. */
+  close(): void {
+    for (const stop of this.#stops) stop();
   }
 
   loadOlder(count = 50): Promise<void> {
@@ -113,8 +147,9 @@ export class MessageList {
 
   async #loadNewest(gaps: number): Promise<void> {
     // Without the capability `history`, only new messages are shown.
-    await this.#load(this.#keep).catch(() => {});
+    const error = await this.#load(this.#keep).catch((error) => error as SnugError);
     if (gaps !== this.#gaps) return;
+    this.error = error ?? undefined;
     this.#reload = undefined;
     this.#dropAcked(this.#room.position?.offset);
   }
@@ -128,7 +163,7 @@ export class MessageList {
     try {
       // One more, to find out if there are older ones.
       const pageSize = Math.min(count + 1, PAGE_MESSAGES_MAX);
-      for await (const message of this.#room.history({ before, pageSize })) {
+      for await (const message of this.#room.history({ before, pageSize, re: this.#re })) {
         if (messages.push(message) > count) break;
       }
     } catch (error) {
@@ -139,6 +174,10 @@ export class MessageList {
     if (gaps !== this.#gaps) return;
     this.#isComplete = messages.length <= count;
     this.#add(messages.slice(0, count).map((message) => changes.reduce<Message>(applyChange, message)));
+  }
+
+  #includes({ re }: { re?: number | undefined }): boolean {
+    return this.#re === undefined || this.#re === re;
   }
 
   #add(messages: readonly Message[]): void {

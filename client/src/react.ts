@@ -12,7 +12,7 @@ import {
 } from "react";
 import type { GetToken } from "./credentials.js";
 import type { RoomOptions, SessionOptions } from "./options.js";
-import { joinRoom } from "./room.js";
+import { joinRoom, type Room } from "./room.js";
 import type { RoomTypes } from "./room-types.js";
 import {
   initialSnugView,
@@ -25,9 +25,11 @@ import {
   storesOf,
 } from "./room-view.js";
 import { createSnug, type Session } from "./session.js";
+import { initialThreadView, ThreadStore, type ThreadView, type ThreadViewSettings } from "./thread-view.js";
 
 export type { ShownMessageOf, UnstoredMessage } from "./room-types.js";
 export type { RoomView, SnugView } from "./room-view.js";
+export type { ThreadView } from "./thread-view.js";
 
 /** Options of `useRoom`: those of `joinRoom`, and `keep`. */
 export interface UseRoomOptions extends Omit<RoomOptions, "room">, Pick<RoomViewSettings, "keep"> {
@@ -40,6 +42,9 @@ export interface UseRoomOptions extends Omit<RoomOptions, "room">, Pick<RoomView
 
 /** Settings of `useRoom` inside `SnugProvider`: those of `Session.room`, and `keep`. */
 export interface UseRoomSettings extends RoomViewSettings {}
+
+/** Settings of `useThread`. */
+export interface UseThreadSettings extends ThreadViewSettings {}
 
 /** Properties of `SnugProvider`: a session, or the options for one. */
 export interface SnugProviderProps {
@@ -137,6 +142,33 @@ export function useRoom(
     store.owner === (stores ?? undefined);
   const view = () => (isCurrent ? store.view : initialView);
   return useSyncExternalStore(store?.subscribe ?? subscribeToNothing, view, view);
+}
+
+/**
+ * Shows the thread of a message while the component is mounted: the message, and the replies to it. `room` is that of
+ * `useRoom`, and `offset` that of the message. Shows nothing while one of them is `undefined` or `null`.
+ *
+ * Loads the newest replies, and those before them with `loadOlder`. If messages are lost and cannot be recovered, loads
+ * everything again.
+ */
+export function useThread<Types extends RoomTypes = RoomTypes>(
+  room: Room<Types> | undefined,
+  offset: number | null | undefined,
+  settings: UseThreadSettings = {},
+): ThreadView<Types> {
+  const latest = useRef(settings);
+  latest.current = settings;
+  const [store, setStore] = useState<ThreadStore>();
+  useEffect(() => {
+    if (room === undefined || offset === undefined || offset === null) return undefined;
+    const opened = new ThreadStore(room as Room as Room<RoomTypes>, offset, latest.current);
+    setStore(opened);
+    return () => opened.close();
+  }, [room, offset]);
+  // Until the effect has run, the store still belongs to the previous thread.
+  const isCurrent = store !== undefined && store.room === (room as unknown) && store.offset === offset;
+  const view = () => (isCurrent ? store.view : initialThreadView);
+  return useSyncExternalStore(store?.subscribe ?? subscribeToNothing, view, view) as ThreadView<Types>;
 }
 
 /** Returns a function that calls the newest `getToken`. */

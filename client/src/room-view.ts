@@ -80,7 +80,7 @@ export class RoomStore {
     this.name = room.name;
     this.url = url;
     this.user = user;
-    this.#messages = new MessageList(room, keep, user ?? "", () => this.#update({}));
+    this.#messages = new MessageList(room, { keep, user }, () => this.#update({}));
     const loadOlder = (count?: number) => this.#messages.loadOlder(count);
     // Another part of the application may have joined it before.
     const { status, members, count, typing, read, unread, mentions } = room;

@@ -38,6 +38,7 @@ import type {
   StateOf,
 } from "./room-types.js";
 import { type Changed, type Published, type QueuedCommand, SendQueue } from "./send-queue.js";
+import type { Thread } from "./thread.js";
 import type { ConnectionStatus, RoomTransportEvents, StatusChange, Transport } from "./transport.js";
 import { TYPING_INTERVAL_MS, TypingUsers } from "./typing.js";
 
@@ -349,6 +350,16 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   history(options: HistoryOptions = {}): AsyncGenerator<MessageOf<Types>, void> {
     const messages = readHistory((command) => this.#request(command), options);
     return messages as AsyncGenerator<MessageOf<Types>, void>;
+  }
+
+  /** Returns the thread of the message with this offset: its replies are published and read with it. */
+  thread(offset: number): Thread<Types> {
+    return {
+      offset,
+      publish: (...[data, options]) =>
+        this.publish(...([data, { ...options, re: offset }] as never as PublishArguments<Types>)),
+      history: (options) => this.history({ ...options, re: offset }),
+    };
   }
 
   /**

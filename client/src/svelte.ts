@@ -1,7 +1,7 @@
 // Svelte stores of rooms and connections. They need no code of Svelte, and work with any of its versions.
 
 import type { RoomOptions, SessionOptions } from "./options.js";
-import { joinRoom } from "./room.js";
+import { joinRoom, type Room } from "./room.js";
 import type { RoomTypes } from "./room-types.js";
 import {
   initialSnugView,
@@ -14,9 +14,11 @@ import {
   storesOf,
 } from "./room-view.js";
 import { createSnug, type Session } from "./session.js";
+import { initialThreadView, ThreadStore, type ThreadView, type ThreadViewSettings } from "./thread-view.js";
 
 export type { ShownMessageOf, UnstoredMessage } from "./room-types.js";
 export type { RoomView, SnugView } from "./room-view.js";
+export type { ThreadView } from "./thread-view.js";
 
 /** A store that can be read: that of `svelte/store`. */
 export interface Readable<T> {
@@ -35,6 +37,9 @@ export interface RoomStoreOptions extends Omit<RoomOptions, "room">, Pick<RoomVi
 
 /** Settings of `SnugStore.room`: those of `Session.room`, and `keep`. */
 export interface RoomStoreSettings extends RoomViewSettings {}
+
+/** Settings of `threadStore`. */
+export interface ThreadStoreSettings extends ThreadViewSettings {}
 
 /** A session, or the options for one. */
 export interface SnugStoreOptions extends SessionOptions {
@@ -111,6 +116,38 @@ export function snugStore({ snug, ...options }: SnugStoreOptions = {}): SnugStor
     return store as Readable<never>;
   };
   return { subscribe, room };
+}
+
+/**
+ * Returns a store of the thread of a message: the message, and the replies to it. `room` is the store of its room, and
+ * `offset` that of the message. If `offset` is `undefined` or `null`, the store shows nothing.
+ *
+ * It loads the newest replies after the first subscription, and those before them with `loadOlder`. If messages are lost
+ * and cannot be recovered, it loads everything again.
+ */
+export function threadStore<Types extends RoomTypes = RoomTypes>(
+  room: Readable<RoomView<Types>>,
+  offset: number | null | undefined,
+  settings: ThreadStoreSettings = {},
+): Readable<ThreadView<Types>> {
+  const store = storeOf(initialThreadView, (set) => {
+    if (offset === undefined || offset === null) return undefined;
+    let thread: ThreadStore | undefined;
+    const unsubscribe = room.subscribe((view) => {
+      const room = view.room as Room | undefined;
+      if (room === thread?.room) return;
+      thread?.close();
+      const opened = room && new ThreadStore(room, offset, settings);
+      thread = opened;
+      set(opened?.view ?? initialThreadView);
+      opened?.subscribe(() => set(opened.view));
+    });
+    return () => {
+      unsubscribe();
+      thread?.close();
+    };
+  });
+  return store as Readable<ThreadView> as Readable<ThreadView<Types>>;
 }
 
 /** Passes a room's views to `set`. Returns a function that leaves the room. */

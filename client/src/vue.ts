@@ -19,7 +19,7 @@ import {
 } from "vue";
 import type { GetToken } from "./credentials.js";
 import type { RoomOptions, SessionOptions } from "./options.js";
-import { joinRoom } from "./room.js";
+import { joinRoom, type Room } from "./room.js";
 import type { RoomTypes } from "./room-types.js";
 import {
   initialSnugView,
@@ -32,9 +32,11 @@ import {
   storesOf,
 } from "./room-view.js";
 import { createSnug, type Session } from "./session.js";
+import { initialThreadView, ThreadStore, type ThreadView, type ThreadViewSettings } from "./thread-view.js";
 
 export type { ShownMessageOf, UnstoredMessage } from "./room-types.js";
 export type { RoomView, SnugView } from "./room-view.js";
+export type { ThreadView } from "./thread-view.js";
 
 /** State of a room as read-only refs. */
 export type RoomRefs<Types extends RoomTypes = RoomTypes> = Refs<RoomView<Types>>;
@@ -66,6 +68,12 @@ export interface UseRoomOptions
 
 /** Settings of `useRoom` with a name: those of `Session.room`, and `keep`. */
 export interface UseRoomSettings extends RoomViewSettings {}
+
+/** State of a thread as read-only refs. */
+export type ThreadRefs<Types extends RoomTypes = RoomTypes> = Refs<ThreadView<Types>>;
+
+/** Settings of `useThread`. */
+export interface UseThreadSettings extends ThreadViewSettings {}
 
 /** A session, or the options for one. `url` and `user` can be refs or getters. */
 export interface SnugOptions extends Omit<SessionOptions, "url" | "user"> {
@@ -188,6 +196,45 @@ export function useRoom(
     ),
     loadOlder: (count) => view.value.loadOlder(count),
   };
+}
+
+/**
+ * Shows the thread of a message until the component unmounts or the effect scope stops: the message, and the replies to
+ * it. `room` is that of `useRoom`, and `offset` that of the message; both can be refs or getters. Shows nothing while one
+ * of them is `undefined` or `null`.
+ *
+ * Loads the newest replies, and those before them with `loadOlder`. If messages are lost and cannot be recovered, loads
+ * everything again.
+ */
+export function useThread<Types extends RoomTypes = RoomTypes>(
+  room: MaybeRefOrGetter<Room<Types> | undefined>,
+  offset: MaybeRefOrGetter<number | null | undefined>,
+  settings: UseThreadSettings = {},
+): ThreadRefs<Types> {
+  const view = shallowRef(initialThreadView);
+  watch(
+    [() => toValue(room), () => toValue(offset)] as const,
+    ([room, offset], _, onCleanup) => {
+      if (room === undefined || offset === undefined || offset === null) return;
+      const store = new ThreadStore(room as Room as Room<RoomTypes>, offset, settings);
+      const update = () => {
+        view.value = store.view;
+      };
+      update();
+      const unsubscribe = store.subscribe(update);
+      onCleanup(() => {
+        unsubscribe();
+        store.close();
+        view.value = initialThreadView;
+      });
+    },
+    { immediate: true },
+  );
+  const refs: ThreadRefs = {
+    ...refsOf(view, "thread", "first", "isLoading", "error", "messages", "hasOlder"),
+    loadOlder: (count) => view.value.loadOlder(count),
+  };
+  return refs as ThreadRefs<RoomTypes> as ThreadRefs<Types>;
 }
 
 /** Opens a connection when the component mounts, and again when `url` or `user` changes. */

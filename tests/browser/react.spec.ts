@@ -5,12 +5,14 @@ import { readFileSync } from "node:fs";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { expectNoConsoleErrors, hasChromium, newContext, open } from "../support/browser.js";
-import { ComponentSite, checkLobby, LOST, untilGone } from "../support/component-page.js";
+import { ComponentSite, checkLobby, checkThread, LOST, untilGone } from "../support/component-page.js";
 import { joinAndConnect } from "../support/rooms.js";
 import { token } from "../support/tokens.js";
 
 const readme = readFileSync(new URL("../../client/README.md", import.meta.url), "utf8");
-const [component = "", sidebar = ""] = [...readme.matchAll(/^```jsx\n(.*?)^```$/gms)].map(([, text]) => text);
+const [component = "", sidebar = "", thread = ""] = [...readme.matchAll(/^```jsx\n(.*?)^```$/gms)].map(
+  ([, text]) => text,
+);
 
 /** Returns the page's script: the component inside a small application. */
 const script = (url: string, jwt: string) => `
@@ -101,6 +103,29 @@ const scriptOfPanels = (url: string, tokens: Record<string, string>) => `
   createRoot(document.getElementById("root")).render(<StrictMode><Page /></StrictMode>);
 `;
 
+/** Returns the script of a page that opens threads with the README's component. */
+const scriptOfThreads = (url: string, jwt: string) => `
+  import { StrictMode, useState } from "react";
+  import { createRoot } from "react-dom/client";
+  import { useRoom } from "snug-client/react";
+  ${thread}
+  const options = {
+    room: "threads", url: ${JSON.stringify(url)}, getToken: () => ${JSON.stringify(jwt)},
+    backoff: { minMs: 20, maxMs: 100 }, timeoutMs: 500,
+  };
+  function Page() {
+    const { room, status } = useRoom(options);
+    const [offset, setOffset] = useState();
+    return <>
+      <p>status: {status}</p>
+      <Thread room={room} offset={offset} />
+      {[1, 4].map((offset) => <button key={offset} onClick={() => setOffset(offset)}>Open {offset}</button>)}
+      <button onClick={() => setOffset(null)}>Close</button>
+    </>;
+  }
+  createRoot(document.getElementById("root")).render(<StrictMode><Page /></StrictMode>);
+`;
+
 const here = new URL("../..", import.meta.url).pathname;
 
 async function bundle(contents: string, globalName?: string) {
@@ -169,6 +194,11 @@ describe.skipIf(!hasChromium)("useRoom", () => {
   it("renders a room, keeps its newest messages after lost connections, and leaves on unmount", async () => {
     components.code = await bundle(script(components.line.origin, await token({ sub: "ann" })));
     await checkLobby(components);
+  });
+
+  it("shows a thread with useThread", async () => {
+    components.code = await bundle(scriptOfThreads(components.line.origin, await token({ sub: "ann" })));
+    await checkThread(components);
   });
 
   it("waits for the room's name, follows it, and leaves when it is gone", async () => {

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { expectNoConsoleErrors, hasChromium, newContext, open } from "../support/browser.js";
-import { ComponentSite, checkLobby, LOST, untilGone } from "../support/component-page.js";
+import { ComponentSite, checkLobby, checkThread, LOST, untilGone } from "../support/component-page.js";
 import { type Application, bundle, render } from "../support/components.js";
 import { joinAndConnect } from "../support/rooms.js";
 import { token } from "../support/tokens.js";
@@ -58,6 +58,29 @@ const pageOfChanges = (url: string, tokens: Record<string, string>): Application
       {/each}
       <button onclick={() => (user = "bob")}>Sign in as bob</button>
       <button onclick={() => $view.room.publish("hello of " + user)}>Say hello</button>`,
+  },
+  script: MOUNT,
+});
+
+/** Returns a page that opens threads. */
+const pageOfThreads = (url: string, jwt: string): Application => ({
+  components: {
+    "Page.svelte": `
+      <script>
+        import { roomStore, threadStore } from "snug-client/svelte";
+        const room = roomStore({
+          room: "threads", url: ${JSON.stringify(url)}, getToken: () => ${JSON.stringify(jwt)},
+          backoff: { minMs: 20, maxMs: 100 }, timeoutMs: 500,
+        });
+        let offset = $state();
+        const thread = $derived(threadStore(room, offset));
+      </script>
+      <p>status: {$room.status}</p>
+      <h2>{$thread.first?.data}</h2>
+      <ol>{#each $thread.messages as { key, offset, user, data } (key ?? offset)}<li>{user}: {data}</li>{/each}</ol>
+      <button onclick={() => $thread.thread.publish("me too")}>Agree</button>
+      {#each [1, 4] as next}<button onclick={() => (offset = next)}>Open {next}</button>{/each}
+      <button onclick={() => (offset = null)}>Close</button>`,
   },
   script: MOUNT,
 });
@@ -163,6 +186,12 @@ describe.skipIf(!hasChromium)("in a browser", () => {
       "browser",
     );
     await checkLobby(components);
+  });
+
+  it("threadStore shows a thread", async () => {
+    const jwt = await token({ sub: "ann" });
+    components.code = await bundle(pageOfThreads(components.line.origin, jwt), "browser");
+    await checkThread(components);
   });
 
   it.each([

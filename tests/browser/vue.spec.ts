@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { expectNoConsoleErrors, hasChromium, newContext, open } from "../support/browser.js";
-import { ComponentSite, checkLobby, LOST, untilGone } from "../support/component-page.js";
+import { ComponentSite, checkLobby, checkThread, LOST, untilGone } from "../support/component-page.js";
 import { type Application, bundle, render } from "../support/components.js";
 import { joinAndConnect } from "../support/rooms.js";
 import { token } from "../support/tokens.js";
@@ -61,6 +61,33 @@ const pageOfChanges = (url: string, tokens: Record<string, string>): Application
         <button v-for="next in ['lobby', 'other', null]" @click="name = next">Go to {{ String(next) }}</button>
         <button @click="user = 'bob'">Sign in as bob</button>
         <button @click="say">Say hello</button>
+      </template>`,
+  },
+  script: 'import { createApp } from "vue"; import Page from "./Page.vue"; createApp(Page).mount("#root");',
+});
+
+/** Returns a page that opens threads. */
+const pageOfThreads = (url: string, jwt: string): Application => ({
+  components: {
+    "Page.vue": `
+      <script setup>
+      import { ref } from "vue";
+      import { useRoom, useThread } from "snug-client/vue";
+      const { room, status } = useRoom({
+        room: "threads", url: ${JSON.stringify(url)}, getToken: () => ${JSON.stringify(jwt)},
+        backoff: { minMs: 20, maxMs: 100 }, timeoutMs: 500,
+      });
+      const offset = ref();
+      const { thread, first, messages, hasOlder } = useThread(room, offset);
+      </script>
+      <template>
+        <p>status: {{ status }}</p>
+        <h2>{{ first?.data }}</h2>
+        <p v-if="hasOlder">There are older replies</p>
+        <ol><li v-for="{ key, offset, user, data } in messages" :key="key ?? offset">{{ user }}: {{ data }}</li></ol>
+        <button @click="thread.publish('me too')">Agree</button>
+        <button v-for="next in [1, 4]" @click="offset = next">Open {{ next }}</button>
+        <button @click="offset = null">Close</button>
       </template>`,
   },
   script: 'import { createApp } from "vue"; import Page from "./Page.vue"; createApp(Page).mount("#root");',
@@ -188,6 +215,12 @@ describe.skipIf(!hasChromium)("in a browser", () => {
       "browser",
     );
     await checkLobby(components);
+  });
+
+  it("useThread shows a thread", async () => {
+    const jwt = await token({ sub: "ann" });
+    components.code = await bundle(pageOfThreads(components.line.origin, jwt), "browser");
+    await checkThread(components);
   });
 
   it("useRoom waits for the room's name, follows it, and joins again for another user", async () => {

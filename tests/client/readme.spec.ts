@@ -128,7 +128,7 @@ const rows = (heading: string) =>
   );
 /** Returns the field names of an interface. */
 function fields(source: string, name: string): string[] {
-  const [, text = ""] = new RegExp(`interface ${name} \\{(.*?)^\\}`, "ms").exec(source) ?? [];
+  const [, text = ""] = new RegExp(`interface ${name}(?:<[^{]*>)? \\{(.*?)^\\}`, "ms").exec(source) ?? [];
   return [...text.matchAll(/^ {2}(\w+)\??:/gm)].map(([, field = ""]) => field);
 }
 const sources = (...files: string[]) => files.map((file) => read(`src/${file}.ts`)).join("\n");
@@ -139,7 +139,9 @@ it("documents every option, event and error code of the client", () => {
   const options = fields(source, "RoomOptions");
   expect(options).toHaveLength(11);
   expect(rows("Options").sort()).toEqual(options.sort());
-  for (const name of fields(source, "RoomEvents")) expect(readme).toContain(`room.on("${name}"`);
+  const events = fields(source, "RoomEvents");
+  expect(events).toHaveLength(12);
+  for (const name of events) expect(readme).toContain(`room.on("${name}"`);
   for (const name of fields(source, "SessionEvents")) expect(readme).toContain(`snug.on("${name}"`);
   const codes = [...source.matchAll(/new SnugError\(\s*"(\w+)"/g)].map(([, code = ""]) => code);
   expect(codes.length).toBeGreaterThan(5);

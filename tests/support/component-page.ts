@@ -24,7 +24,7 @@ export class ComponentSite implements AsyncDisposable {
     readonly line: FaultyLine,
   ) {}
 
-  /** Starts everything. Rooms store five messages. */
+  /** Starts everything. Rooms store twelve messages and changes. */
   static async start(): Promise<ComponentSite> {
     let started: ComponentSite | undefined;
     const site = await startSite(({ path }) =>
@@ -37,7 +37,7 @@ export class ComponentSite implements AsyncDisposable {
     );
     const worker = await startWorker({
       ALLOWED_ORIGINS: site.origin,
-      HISTORY_MESSAGES_MAX: 5,
+      HISTORY_MESSAGES_MAX: 12,
       PRESENCE_GRACE_MS: 0,
     });
     started = new ComponentSite(await startBrowser(), site, worker, await startFaultyLine(worker.origin));
@@ -93,15 +93,16 @@ export async function checkLobby(components: ComponentSite) {
   // More messages than the room stores: the rendered list has no gap.
   line.refuse(true);
   line.drop();
-  for (let n = 1; n <= 10; n++) await bob.publish(n);
+  for (let n = 1; n <= 20; n++) await bob.publish(n);
   line.refuse(false);
-  await page.getByText("bob: 10").waitFor();
-  expect(await items()).toEqual(["bob: 8", "bob: 9", "bob: 10"]);
+  await page.getByText("bob: 20").waitFor();
+  expect(await items()).toEqual(["bob: 18", "bob: 19", "bob: 20"]);
 
   const older = page.getByRole("button", { name: "Show older messages" });
   await older.click();
-  await page.getByText("bob: 6").waitFor();
-  expect(await items()).toEqual(["bob: 6", "bob: 7", "bob: 8", "bob: 9", "bob: 10"]);
+  await page.getByText("bob: 9").waitFor();
+  const loaded = Array.from({ length: 12 }, (_, n) => `bob: ${n + 9}`);
+  expect(await items()).toEqual(loaded);
   expect(await older.count()).toBe(0);
 
   const { offset } = await bob.publish("spelt rong");
@@ -111,7 +112,7 @@ export async function checkLobby(components: ComponentSite) {
   line.drop();
   await bob.append(offset, ", isn't it?");
   await page.getByText("bob: spelt right, isn't it?").waitFor();
-  expect((await items()).slice(0, 5)).toEqual(["bob: 6", "bob: 7", "bob: 8", "bob: 9", "bob: 10"]);
+  expect((await items()).slice(0, 12)).toEqual(loaded);
 
   const click = () => page.getByRole("button", { name: "Mount or unmount" }).click();
   await click();
@@ -119,5 +120,40 @@ export async function checkLobby(components: ComponentSite) {
   await click();
   await untilHere(bob, "ann");
   await page.getByText("connected: ann, bob").waitFor();
+  expectNoConsoleErrors(page, LOST);
+}
+
+/**
+ * Checks the view of a thread, on a page that shows the threads of the room `threads` at the press of a button. The page's user is `ann`, and it connects over the line.
+ */
+export async function checkThread(components: ComponentSite) {
+  const { line, worker } = components;
+  const bob = await joinAndConnect(worker.origin, "threads", { user: "bob" });
+  await bob.publish("first of one");
+  const { offset } = await bob.thread(1).publish("here");
+  const { offset: another } = await bob.publish("first of another");
+  const page = await components.open();
+  const click = (name: string) => page.getByRole("button", { name, exact: true }).click();
+  const items = () => page.getByRole("listitem").allTextContents();
+  await page.getByText("status: connected").waitFor();
+  await click("Open 1");
+  await page.getByRole("heading", { name: "first of one" }).waitFor();
+  await page.getByText("bob: here").waitFor();
+  await click("Agree");
+  await page.getByText("ann: me too").waitFor();
+  await bob.edit(1, "first, edited");
+  await page.getByRole("heading", { name: "first, edited" }).waitFor();
+  line.drop();
+  await bob.edit(offset, "here and now");
+  await page.getByText("bob: here and now").waitFor();
+  expect(await items()).toEqual(["bob: here and now", "ann: me too"]);
+  await click(`Open ${another}`);
+  await page.getByRole("heading", { name: "first of another" }).waitFor();
+  expect(await items()).toEqual([]);
+  await click("Open 1");
+  await page.getByText("ann: me too").waitFor();
+  await click("Close");
+  await page.getByText("ann: me too").waitFor({ state: "detached" });
+  expect([...bob.members.keys()]).toContain("ann");
   expectNoConsoleErrors(page, LOST);
 }
