@@ -160,6 +160,8 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     });
     this.#requests = new Requests(this.#transport);
     // Delayed, so that the application can add listeners.
+    // A hidden page may end without notice.
+    globalThis.document?.addEventListener("visibilitychange", this.#flushRead);
     if (fault) queueMicrotask(() => this.#transport.stop(new SnugError("bad_room", fault)));
     else this.#transport.start();
   }
@@ -331,8 +333,8 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
    * Records that this user has read everything up to an offset, by default up to the last received message. The position
    * is kept for all devices of the user, and only rises. Needs the capability `receive`.
    *
-   * Call it as often as you like: it sends the newest position at most every two seconds, and when the room is left. If
-   * the room refuses it, the client goes back to the position before, and emits `error`.
+   * Call it as often as you like: it sends the newest position at most every two seconds, and when the room is left or
+   * the page is hidden. If the room refuses it, the client goes back to the position before, and emits `error`.
    */
   markRead(offset = this.position?.offset ?? 0): void {
     if (offset <= this.#reading.read) return;
@@ -387,9 +389,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
    * need no handler.
    */
   leave(): void {
-    clearTimeout(this.#readTimer);
-    this.#readTimer = undefined;
-    this.#sendRead();
+    this.#flushRead();
     this.#transport.stop(new SnugError("left", "leave() was called"), 1000);
   }
 
@@ -497,6 +497,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
     const error = change.error as SnugError;
     if (change.status === "disconnected") {
       clearTimeout(this.#readTimer);
+      globalThis.document?.removeEventListener("visibilitychange", this.#flushRead);
       this.#queue.close(error);
       this.#requests.close(error);
       this.#typing.clear();
@@ -724,6 +725,13 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   }
 
   /** Sends the position up to which the user has read, unless one was sent just before. */
+  /** Sends the position without waiting, before the page or the room is gone. */
+  readonly #flushRead = (): void => {
+    clearTimeout(this.#readTimer);
+    this.#readTimer = undefined;
+    this.#sendRead();
+  };
+
   #sendRead(): void {
     const { read: offset, confirmed } = this.#reading;
     if (this.#readTimer || !this.#isConnected || offset <= confirmed) return;

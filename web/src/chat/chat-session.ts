@@ -10,6 +10,8 @@ export interface ListedRoom {
   readonly name: string;
   /** Number of messages that the user has not seen. */
   readonly unread: number;
+  /** Number of those that mention the user. */
+  readonly mentions: number;
   /** True if the user is not in the room any more, and will not be without doing something. */
   readonly isEnded: boolean;
 }
@@ -42,8 +44,9 @@ export class ChatSession extends Observable<{ readonly rooms: readonly ListedRoo
    * then the result is undefined.
    */
   open(name: string): RoomSession | undefined {
-    if (!this.#names.includes(name)) this.#setNames([...this.#names, name]);
-    const room = this.#rooms.get(name) ?? (loadKick(name) ? undefined : this.#join(name));
+    const isNew = !this.#names.includes(name);
+    if (isNew) this.#setNames([...this.#names, name]);
+    const room = this.#rooms.get(name) ?? (loadKick(name) ? undefined : this.#join(name, isNew));
     room?.load();
     this.#list();
     return room;
@@ -77,8 +80,8 @@ export class ChatSession extends Observable<{ readonly rooms: readonly ListedRoo
     this.#snug.close();
   }
 
-  #join(name: string): RoomSession {
-    const room = new RoomSession(this.#snug.room(name), this.#identity);
+  #join(name: string, isNew = false): RoomSession {
+    const room = new RoomSession(this.#snug.room(name), this.#identity, isNew);
     this.#rooms.set(name, room);
     room.watch(() => this.#list());
     return room;
@@ -99,14 +102,15 @@ export class ChatSession extends Observable<{ readonly rooms: readonly ListedRoo
     const rooms = this.#names.map((name) => {
       const room = this.#rooms.get(name);
       const isEnded = room?.state.status.status === "disconnected" || !room;
-      return { name, unread: room?.state.unread ?? 0, isEnded };
+      return { name, unread: room?.state.unread ?? 0, mentions: room?.state.mentions ?? 0, isEnded };
     });
     const before = this.state.rooms;
     const isSame =
       rooms.length === before.length &&
       rooms.every((room, i) => {
-        const { name, unread, isEnded } = before[i] as ListedRoom;
-        return room.name === name && room.unread === unread && room.isEnded === isEnded;
+        const { name, unread, mentions, isEnded } = before[i] as ListedRoom;
+        const isSameCount = room.unread === unread && room.mentions === mentions;
+        return room.name === name && isSameCount && room.isEnded === isEnded;
       });
     if (!isSame) this.update({ rooms });
   }

@@ -9,7 +9,6 @@ import {
   type Member,
   type Members,
   type Message,
-  type Position,
   type Room,
   SnugError,
   type StatusChange,
@@ -21,16 +20,7 @@ import { messageText } from "./message-text";
 import { Observable } from "./observable";
 import type { ReactionToggle, ReactionToggles } from "./reactions";
 import { savedReadOffset } from "./scroll-anchor";
-import {
-  type Identity,
-  loadDraft,
-  loadSeen,
-  type Removal,
-  saveDraft,
-  saveKick,
-  saveSeen,
-  tokenProvider,
-} from "./tab-state";
+import { type Identity, loadDraft, type Removal, saveDraft, saveKick, tokenProvider } from "./tab-state";
 import {
   type AnyChange,
   emptyTimeline,
@@ -60,8 +50,9 @@ export interface RoomState extends ConversationState {
   hasGap: boolean;
   /** Ids of the other users who are typing. */
   typing: ReadonlySet<string>;
-  /** Number of messages by others that the user has not seen. */
+  /** Number of messages by others that the user has not seen, and of those that mention the user. */
   unread: number;
+  mentions: number;
   /** Offset of the last message that the user saw before being away, if there are newer ones by others. */
   newSince: number | undefined;
 }
@@ -82,6 +73,7 @@ const INITIAL: RoomState = {
   hasGap: false,
   typing: new Set(),
   unread: 0,
+  mentions: 0,
   newSince: undefined,
 };
 
@@ -113,23 +105,21 @@ export class RoomSession extends Observable<RoomState> {
   /** True from the first time that the room is shown. Until then, messages are only counted. */
   #isOpen = false;
   #isSeen = false;
-  /** Position up to which the user has seen the messages. */
-  #seen: Position | undefined;
-  /** Number of the user's own messages, and of changes, after `#seen`. */
-  #ownUnseen = 0;
-  /** True if the user was away: what they have not seen is new since then. Also true after a reload. */
-  #isReturning = true;
+  /** True on the user's first visit, until the room is joined. What was written before is not new. */
+  #isNew: boolean;
+  /** False from connecting until the client has the numbers of what is new. */
+  #hasJoined = false;
   #wasConnected = false;
-  /** After a reconnection: the last message before it, and when it was. Messages in between are new. */
+  /** After a reconnection: the last message read before it, and when it was. Messages in between are new. */
   #disconnection: { since: number; until: number } | undefined;
 
-  constructor(room: Room, identity: Identity) {
+  constructor(room: Room, identity: Identity, isNew: boolean) {
     super(INITIAL);
     this.#room = room;
     this.messages = new Conversation(room, (publishing) => this.#track(publishing));
     this.messages.watch(() => this.update(this.messages.state));
     this.#identity = identity;
-    this.#seen = loadSeen(room.name);
+    this.#isNew = isNew;
     room.on("status", (status) => this.#onStatus(status));
     room.on("members", (members) => this.#onMembers(members));
     room.on("message", (message) => this.#onMessage(message));
@@ -138,11 +128,11 @@ export class RoomSession extends Observable<RoomState> {
     room.on("replies", (replies) => this.#onAnyChange(replies));
     room.on("typing", (typing) => this.update({ typing }));
     room.on("signal", ({ user }) => this.#markActive(user));
-    room.on("gap", ({ from, to }) => {
-      const newSince = from.epoch === to.epoch ? from.offset : 0;
+    room.on("unread", () => this.#onUnread());
+    room.on("gap", () => {
       if (!this.#isOpen) return;
       this.#incoming = [];
-      this.update({ hasGap: true, ...(this.#isSeen && { newSince }) });
+      this.update({ hasGap: true });
       this.messages.restart();
     });
   }
@@ -156,9 +146,10 @@ export class RoomSession extends Observable<RoomState> {
 
   /** Records that the user sees the newest messages now, or does not any more. */
   setSeen(isSeen: boolean): void {
-    if (isSeen && !this.#isSeen) this.#isReturning = true;
+    const isReturning = isSeen && !this.#isSeen;
     this.#isSeen = isSeen;
-    this.#countUnread();
+    if (isReturning && this.#hasJoined) this.#markNew();
+    this.#onUnread();
   }
 
   /** Publishes a text. */
@@ -279,8 +270,7 @@ export class RoomSession extends Observable<RoomState> {
 
   /** Signals to the others that the user is typing, or has stopped. */
   setTyping(isTyping: boolean): void {
-    const isConnected = this.state.status.status === "connected";
-    this.#typedOfflineAt = isTyping && !isConnected ? Date.now() : 0;
+    this.#typedOfflineAt = isTyping && !this.#isConnected ? Date.now() : 0;
     if (isTyping) this.#room.startTyping();
     else this.#room.stopTyping();
   }
@@ -312,14 +302,11 @@ export class RoomSession extends Observable<RoomState> {
       return;
     }
     if (status.status === "connected") this.#activeUsers.clear();
-    const wasConnected = this.state.status.status === "connected";
+    const wasConnected = this.#isConnected;
     this.update({ status, user, can });
-    if (status.status === "connected") {
-      if (this.#wasConnected && this.#isSeen && this.#seen)
-        this.#disconnection = { since: this.#seen.offset, until: Date.now() };
-      this.#wasConnected = true;
-    }
-    this.#countUnread();
+    this.#hasJoined = false;
+    // The client has the numbers after this event.
+    if (status.status === "connected") queueMicrotask(() => this.#onJoined());
     if (status.status === "connected" && Date.now() - this.#typedOfflineAt < TYPED_OFFLINE_MS)
       this.setTyping(true);
     if (status.status === "disconnected" && (code === "kicked" || code === "banned")) {
@@ -367,8 +354,7 @@ export class RoomSession extends Observable<RoomState> {
       if (messages.length === 0) return;
       if (this.#isOpen) this.messages.add(messages);
       this.#markMissed(messages);
-      this.#ownUnseen += messages.filter(({ user }) => user === this.#room.user).length;
-      this.#countUnread();
+      this.#onUnread();
       if (!this.#isSeen) this.messages.trimOldMessages();
     });
   }
@@ -383,8 +369,7 @@ export class RoomSession extends Observable<RoomState> {
   #onAnyChange(change: AnyChange): void {
     this.#incoming = this.#incoming.map((message) => applyChange(message, change));
     this.#applyChange(change);
-    this.#ownUnseen++;
-    this.#countUnread();
+    this.#onUnread();
   }
 
   /** Shows a change of the user's own that is stored. Users without `receive` do not receive it. */
@@ -422,23 +407,27 @@ export class RoomSession extends Observable<RoomState> {
     command.finally(() => this.#inFlight.delete(command));
   }
 
-  #countUnread(): void {
-    const { position } = this.#room;
-    if (!position) return;
-    const { epoch, offset } = this.#seen ?? position;
-    const isSameEpoch = epoch === position.epoch;
-    const unseen = isSameEpoch ? position.offset - offset - this.#ownUnseen : position.offset;
-    if (this.#isSeen && this.#isReturning) {
-      this.#isReturning = false;
-      this.update({ newSince: unseen > 0 ? (isSameEpoch ? offset : 0) : undefined });
-    }
-    if (this.#isSeen || !this.#seen) {
-      this.#seen = position;
-      this.#ownUnseen = 0;
-      saveSeen(this.#room.name, position);
-    }
-    const unread = this.#isSeen ? 0 : Math.max(0, unseen);
-    if (unread !== this.state.unread) this.update({ unread });
+  get #isConnected(): boolean {
+    return this.state.status.status === "connected";
+  }
+
+  #onJoined(): void {
+    if (!this.#isConnected) return;
+    const { read, unread } = this.#room;
+    if (this.#isNew && read === 0) this.#room.markRead();
+    else if (this.#isSeen && unread) this.#markNew();
+    // What was missed may still have to arrive.
+    if (this.#wasConnected && this.#isSeen && read !== undefined)
+      this.#disconnection = { since: read, until: Date.now() };
+    this.#isNew = false;
+    this.#hasJoined = this.#wasConnected = true;
+    this.#onUnread();
+  }
+
+  /** Marks what has arrived while the user was away. */
+  #markNew(): void {
+    const { read, unread = 0 } = this.#room;
+    this.update({ newSince: unread > 0 ? read : undefined });
   }
 
   /** Marks the messages that were missed while the connection was lost as new. */
@@ -449,6 +438,14 @@ export class RoomSession extends Observable<RoomState> {
     if (this.#isSeen && messages.some(isMissed)) this.update({ newSince: since });
     // The missed messages come first.
     if (messages.some(({ time }) => time > until)) this.#disconnection = undefined;
+  }
+
+  #onUnread(): void {
+    const isRead = this.#isSeen || this.#isNew;
+    if (this.#isSeen && this.#hasJoined && this.#room.read !== undefined) this.#room.markRead();
+    const { unread = 0, mentions = 0 } = this.#room;
+    const next = isRead ? { unread: 0, mentions: 0 } : { unread, mentions };
+    if (next.unread !== this.state.unread || next.mentions !== this.state.mentions) this.update(next);
   }
 
   /** Adds pending messages to the draft when leaving. */

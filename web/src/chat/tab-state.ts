@@ -1,6 +1,6 @@
 // The state of this tab: identity, visited rooms, drafts. Each tab is a user of its own, and reloads keep the state.
 
-import type { GetToken, Position } from "snug-client";
+import type { GetToken } from "snug-client";
 import { devToken } from "../common/dev-token";
 import { strings } from "./strings";
 
@@ -92,10 +92,6 @@ export function randomName(): string {
 /** The rooms opened in this tab, oldest first. */
 export const loadRooms = (): string[] => tabStorage.read<string[]>("rooms")?.filter(isValidRoom) ?? [];
 export const saveRooms = (rooms: string[]) => tabStorage.write("rooms", rooms);
-
-/** The position up to which the user has seen a room's messages. */
-export const loadSeen = (room: string) => tabStorage.read<Position>(`seen.${room}`);
-export const saveSeen = (room: string, position: Position) => tabStorage.write(`seen.${room}`, position);
 
 export const loadDraft = (room: string) => tabStorage.get(`draft.${room}`) ?? "";
 export const saveDraft = (room: string, text: string) => tabStorage.set(`draft.${room}`, text || undefined);
