@@ -171,6 +171,8 @@ const TYPES: Record<string, string> = {
 /** The same for types of `snug-client/server`. */
 const SERVER_TYPES: Record<string, string> = {
   http_change_response: "ChangeResponse",
+  http_deletion_response: "DeletedResponse",
+  http_user_messages_response: "HistoryPage",
   http_publish_response: "PublishResponse",
   http_room_response: "RoomStatusResponse",
   http_publish_request: "NewMessage",

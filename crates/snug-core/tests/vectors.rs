@@ -514,6 +514,28 @@ fn sent() -> Named<String> {
         ("push_error_conflict", conflict.to_line()),
         ("http_change_response", ApiResponse::from(&changed).body),
         (
+            "http_user_messages_response",
+            ApiResponse::from(&Reply::History(HistoryPage {
+                epoch: Some(epoch.clone()),
+                messages: vec![StoredEntry::new(
+                    r#"{"type":"message","offset":4121,"time":1800000005000,"user":"ann","data":{"text":"你好 👋"}}"#
+                        .into(),
+                )],
+                more: true,
+                cursor: Some(Offset(3012)),
+            }))
+            .body,
+        ),
+        (
+            "http_deletion_response",
+            ApiResponse::from(&Reply::Deleted {
+                epoch: Some(epoch.clone()),
+                deleted: 100,
+                cursor: Some(Offset(4120)),
+            })
+            .body,
+        ),
+        (
             "reply_ack",
             reply(8, &Reply::Done),
         ),
