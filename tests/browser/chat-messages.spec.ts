@@ -286,7 +286,8 @@ describe.skipIf(!hasChromium)("a message", { timeout: 60_000 }, () => {
     const page = await joinAs("Ann", room);
     await message(page, 1).hover();
     await menuButton(page, 1).click();
-    expect(await menu(page).locator("> [role=menuitem]").allTextContents()).toEqual(["Copy text"]);
+    const items = menu(page).locator("> [role=menuitem]");
+    await expect.poll(() => items.allTextContents()).toEqual(["Copy text"]);
     const can = ["receive", "publish", "history", "delete_any"];
     const moderator = await joinAs("Moe", room, { can });
     await choose(moderator, 1, "Delete");
