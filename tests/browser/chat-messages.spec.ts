@@ -73,6 +73,8 @@ describe.skipIf(!hasChromium)("a message", { timeout: 60_000 }, () => {
     await expect.poll(() => isFocused(menu(page).getByRole("menuitemcheckbox").first())).toBe(true);
     // The reactions are one row.
     await page.keyboard.press("ArrowDown");
+    expect(await isFocused(item(page, "Reply in thread"))).toBe(true);
+    await page.keyboard.press("ArrowDown");
     expect(await isFocused(item(page, "Copy text"))).toBe(true);
     await page.keyboard.press("Enter");
     await page.getByRole("status").getByText("Copied", { exact: true }).waitFor();
@@ -128,7 +130,8 @@ describe.skipIf(!hasChromium)("a message", { timeout: 60_000 }, () => {
     // Messages of others have no such item.
     await message(bob, 1).hover();
     await menuButton(bob, 1).click();
-    expect(await menu(bob).locator("> [role=menuitem]").allTextContents()).toEqual(["Copy text"]);
+    const items = menu(bob).locator("> [role=menuitem]");
+    expect(await items.allTextContents()).toEqual(["Reply in thread", "Copy text"]);
     for (const one of [page, bob]) expectNoConsoleErrors(one);
   });
 
@@ -287,7 +290,7 @@ describe.skipIf(!hasChromium)("a message", { timeout: 60_000 }, () => {
     await message(page, 1).hover();
     await menuButton(page, 1).click();
     const items = menu(page).locator("> [role=menuitem]");
-    await expect.poll(() => items.allTextContents()).toEqual(["Copy text"]);
+    await expect.poll(() => items.allTextContents()).toEqual(["Reply in thread", "Copy text"]);
     const can = ["receive", "publish", "history", "delete_any"];
     const moderator = await joinAs("Moe", room, { can });
     await choose(moderator, 1, "Delete");
@@ -461,8 +464,8 @@ it.skipIf(!hasChromium).each(LOOKS)(
     await check();
     await openMenu(page, 2);
     await check();
-    // Edit, copy, delete.
-    await items.first().click();
+    // Reply, edit, copy, delete.
+    await items.nth(1).click();
     await page.locator(".message-editor textarea").fill("longer than before");
     await check();
     await page.locator(".message-editor [type=submit]").click();

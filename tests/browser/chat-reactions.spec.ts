@@ -65,7 +65,7 @@ describe.skipIf(!hasChromium)("a reaction", { timeout: 60_000 }, () => {
     await page.keyboard.press("ArrowLeft");
     expect(await isFocused(item(page, "More reactions"))).toBe(true);
     await page.keyboard.press("ArrowDown");
-    expect(await isFocused(item(page, "Edit"))).toBe(true);
+    expect(await isFocused(item(page, "Reply in thread"))).toBe(true);
     await page.keyboard.press("ArrowUp");
     await page.keyboard.press("ArrowRight");
     expect(await isFocused(quick(page, "❤️"))).toBe(true);

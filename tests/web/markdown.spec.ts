@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Block, type Inline, parseMarkdown } from "../../web/src/chat/markdown.js";
+import { type Block, type Inline, parseMarkdown, plainText } from "../../web/src/chat/markdown.js";
 
 /** Returns parsed text in a notation of its own, on one line. */
 function show(text: string): string {
@@ -118,4 +118,13 @@ describe("a hostile text", () => {
     expect(show(short)).toMatch(/^strong/);
     expect(show(long)).toBe(long);
   });
+});
+
+it.each([
+  ["**bold** and `code`", "bold and code"],
+  ["one\ntwo\n\n> three\n\n- four\n- [five](https://example.com)", "one two three four five"],
+  ["```\na  b\n```", "a b"],
+  ["<b>", "<b>"],
+])("shortens %j to one line", (text, plain) => {
+  expect(plainText(text)).toBe(plain);
 });

@@ -6,11 +6,13 @@ import { strings } from "./strings";
 
 interface Props {
   title: string;
+  /** True if it covers the whole screen. */
+  isFull?: boolean;
   close(): void;
   children: ComponentChildren;
 }
 
-export function BottomSheet({ title, close, children }: Props) {
+export function BottomSheet({ title, isFull = false, close, children }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
@@ -22,7 +24,7 @@ export function BottomSheet({ title, close, children }: Props) {
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: Escape closes every dialog
     <dialog
-      class="bottom-sheet"
+      class={isFull ? "bottom-sheet full" : "bottom-sheet"}
       ref={dialog}
       aria-labelledby={id}
       onClose={close}

@@ -11,6 +11,7 @@ import { useStateOf } from "./observable";
 import { RoomList } from "./RoomList";
 import type { RoomSession } from "./room-session";
 import { strings } from "./strings";
+import { ThreadPane } from "./ThreadPane";
 import { UnreadBadge } from "./UnreadBadge";
 
 interface Props {
@@ -34,9 +35,9 @@ export function Chat({ session, room, name, rooms, go, remove, rejoin, leave }: 
   const [sheet, setSheet] = useState<"rooms" | "people">();
   const field = useRef<HTMLTextAreaElement>(null);
   const hasEdit = [...state.changes.values()].some((change) => change.kind === "edit");
-  useUnsentWarning(hasEdit || state.timeline.pending.length > 0);
+  useUnsentWarning(hasEdit || state.hasUnsentReply || state.timeline.pending.length > 0);
 
-  const { user, names, count, hasGap } = state;
+  const { user, names, count, hasGap, thread } = state;
   const { status } = state.status;
   // After leaving, the member list is no longer up to date.
   const isEnded = status === "disconnected";
@@ -45,6 +46,11 @@ export function Chat({ session, room, name, rooms, go, remove, rejoin, leave }: 
   const unreadElsewhere = sumOfUnread(rooms.filter((one) => one.name !== room));
   const people = <MemberList state={state} />;
   const close = () => setSheet(undefined);
+  const closeThread = () => {
+    session.closeThread();
+    if (isWide) field.current?.focus();
+  };
+  const threadPane = thread && <ThreadPane key={thread.root} {...{ room, state, session, thread }} />;
   return (
     <div class="chat">
       <header class="top-bar">
@@ -99,13 +105,36 @@ export function Chat({ session, room, name, rooms, go, remove, rejoin, leave }: 
           )}
         </div>
         <MessageList {...{ room, state, session, field }} conversation={session.messages} />
-        <Composer {...{ room, state, session, field }} />
+        <Composer {...{ room, state, session, field }} conversation={session.messages} />
       </main>
-      {isWide && !isEnded && (
+      {isWide && threadPane && (
+        <aside
+          class="thread"
+          aria-label={strings.thread}
+          onKeyDown={(event) => {
+            const isInDialog = event.target instanceof Element && event.target.closest("dialog");
+            if (event.key === "Escape" && !event.defaultPrevented && !isInDialog) closeThread();
+          }}
+        >
+          <header>
+            <h2>{strings.thread}</h2>
+            <button type="button" class="button small" onClick={closeThread}>
+              {strings.close}
+            </button>
+          </header>
+          {threadPane}
+        </aside>
+      )}
+      {isWide && !threadPane && !isEnded && (
         <aside class="sidebar" aria-label={strings.people}>
           <h2>{strings.people}</h2>
           {people}
         </aside>
+      )}
+      {!isWide && threadPane && (
+        <BottomSheet title={strings.thread} close={closeThread} isFull>
+          {threadPane}
+        </BottomSheet>
       )}
       {!isWide && sheet && (
         <BottomSheet title={strings[sheet]} close={close}>

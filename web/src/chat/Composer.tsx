@@ -2,10 +2,11 @@
 
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { Conversation } from "./conversation";
 import { isSubmitKey } from "./keys";
 import type { RoomSession, RoomState } from "./room-session";
 import { strings } from "./strings";
-import { loadDraft, saveDraft } from "./tab-state";
+import { loadDraft, placeOf, saveDraft } from "./tab-state";
 
 /** The least time between two screen reader announcements of typing. */
 const ANNOUNCE_INTERVAL_MS = 15_000;
@@ -16,21 +17,25 @@ interface Props {
   room: string;
   state: RoomState;
   session: RoomSession;
+  /** The room, or the thread in it, to which the user writes. */
+  conversation: Conversation;
   field: RefObject<HTMLTextAreaElement | null>;
 }
 
-export function Composer({ room, state, session, field }: Props) {
-  const [text, setText] = useState(() => loadDraft(room));
+export function Composer({ room, state, session, conversation, field }: Props) {
+  const isThread = conversation.root !== undefined;
+  const place = placeOf(room, conversation.root);
+  const [text, setText] = useState(() => loadDraft(place));
   const { status, can } = state;
   const change = (next: string) => {
     setText(next);
-    saveDraft(room, next);
+    saveDraft(place, next);
   };
   const send = () => {
     // Keep the field focused, so that a phone's keyboard stays open.
     field.current?.focus();
     if (!text.trim()) return;
-    session.send(text.trim());
+    session.send(text.trim(), conversation);
     change("");
   };
   useEffect(() => {
@@ -42,7 +47,7 @@ export function Composer({ room, state, session, field }: Props) {
     return <p class="composer muted">{strings.readOnly}</p>;
   return (
     <div class="composer">
-      <Typing state={state} />
+      {!isThread && <Typing state={state} />}
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -52,8 +57,8 @@ export function Composer({ room, state, session, field }: Props) {
         <textarea
           ref={field}
           class="field"
-          aria-label={strings.message}
-          placeholder={strings.messagePlaceholder(room)}
+          aria-label={isThread ? strings.reply : strings.message}
+          placeholder={isThread ? strings.replyPlaceholder : strings.messagePlaceholder(room)}
           dir="auto"
           rows={ROWS}
           enterkeyhint="send"
@@ -63,7 +68,7 @@ export function Composer({ room, state, session, field }: Props) {
             session.setTyping(event.currentTarget.value.trim() !== "");
           }}
           onKeyDown={(event) => {
-            if (event.key === "ArrowUp" && text === "" && session.startEditingNewest())
+            if (event.key === "ArrowUp" && text === "" && session.startEditingNewest(conversation))
               event.preventDefault();
             if (!isSubmitKey(event)) return;
             event.preventDefault();

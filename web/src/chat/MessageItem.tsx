@@ -21,7 +21,7 @@ import { isEditing, type MessageChange, type MessageEdit } from "./timeline";
 const PREVIEW_LENGTH = 1500;
 
 /** The fields of a message that are shown. */
-type Shown = Pick<Message, "data" | "event" | "version" | "changed" | "reactions">;
+type Shown = Pick<Message, "data" | "event" | "version" | "changed" | "reactions" | "re" | "replies">;
 
 interface Props {
   /** `offset` is set once the message is stored. */
@@ -51,6 +51,10 @@ interface Props {
   me?: string | undefined;
   canReact?: boolean;
   react?(offset: number, name: string, isOn: boolean): void;
+  /** Opens the thread of a message. None inside a thread. */
+  openThread?: ((root: number) => void) | undefined;
+  /** The message that a reply is about, shortened. None inside a thread. */
+  quote?: string | undefined;
   /** Opens the picker of all emojis beside a button. */
   pickReaction?(offset: number, button: Element): void;
   /** The send status of a pending message. */
@@ -78,8 +82,10 @@ export const MessageItem = memo((props: Props) => {
     canReact = false,
     react,
     pickReaction,
+    openThread,
+    quote,
   } = props;
-  const { user, time, offset } = message;
+  const { user, time, offset, re, replies = 0 } = message;
   const isEdited = isEditing(change);
   const isUnsent = offset === undefined;
   const button = useRef<HTMLButtonElement>(null);
@@ -91,6 +97,17 @@ export const MessageItem = memo((props: Props) => {
       data-offset={offset}
     >
       <Author {...{ user, name, time, isGroupStart, isOwn }} />
+      {re !== undefined && quote !== undefined && (
+        <button
+          type="button"
+          class="reply-quote"
+          tabIndex={isTabStop ? 0 : -1}
+          title={strings.openThread}
+          onClick={() => openThread?.(re)}
+        >
+          <span aria-hidden="true">↪</span> <span class="quote-text">{quote}</span>
+        </button>
+      )}
       <div class={menu === "open" ? "bubble-line menu-open" : "bubble-line"} {...press}>
         {isEdited ? (
           <div class="bubble">
@@ -130,6 +147,17 @@ export const MessageItem = memo((props: Props) => {
           react={(reaction, isOn) => react?.(offset, reaction, isOn)}
           pick={(button) => pickReaction?.(offset, button)}
         />
+      )}
+      {openThread && offset !== undefined && replies > 0 && (
+        <button
+          type="button"
+          class="thread-link"
+          tabIndex={isTabStop ? 0 : -1}
+          title={strings.openThread}
+          onClick={() => openThread(offset)}
+        >
+          {strings.replyCount(replies)}
+        </button>
       )}
       {children}
     </div>

@@ -16,12 +16,15 @@ import type { Conversation } from "./conversation";
 import { formatDayLabel } from "./dates";
 import { DeletedItem, MessageItem } from "./MessageItem";
 import { MessageMenu } from "./MessageMenu";
+import { plainText } from "./markdown";
 import { useMessageFocus } from "./message-focus";
+import { messageText } from "./message-text";
 import type { RoomSession, RoomState } from "./room-session";
 import { SendStatus } from "./SendStatus";
 import { ScrollAnchor } from "./scroll-anchor";
 import { strings } from "./strings";
-import { isEditing, type Row, timelineRows } from "./timeline";
+import { placeOf } from "./tab-state";
+import { isEditing, type Row, type StoredMessage, timelineRows } from "./timeline";
 import { useMessageActions } from "./use-message-actions";
 
 interface Props {
@@ -34,7 +37,10 @@ interface Props {
 }
 
 export function MessageList({ room, state, session, conversation, field }: Props) {
-  const { timeline, changes, toggles, newSince, historyStatus, user, names, status } = state;
+  const { root } = conversation;
+  const isThread = root !== undefined;
+  const { timeline, toggles, newSince, historyStatus, user, names, status } = state;
+  const changes = useMemo(() => changesShownIn(root, state.changes), [root, state.changes]);
   const log = useRef<HTMLDivElement>(null);
   const list = useRef<VirtualizerHandle>(null);
   const top = useRef<HTMLDivElement>(null);
@@ -44,7 +50,7 @@ export function MessageList({ room, state, session, conversation, field }: Props
   );
   const isEnded = status.status === "disconnected";
 
-  const [anchor] = useState(() => new ScrollAnchor(room));
+  const [anchor] = useState(() => new ScrollAnchor(placeOf(room, root)));
   const [isAtEnd, setAtEnd] = useState(anchor.isAtEnd);
   const [listTop, setListTop] = useState(0);
   useLayoutEffect(() => {
@@ -92,7 +98,7 @@ export function MessageList({ room, state, session, conversation, field }: Props
     },
     [anchor],
   );
-  const actions = useMessageActions(state, session);
+  const actions = useMessageActions(state, session, conversation);
   const { actionsOf, runAction, canReactTo, react, pickReaction } = actions;
   const [menu, setMenu] = useState<{ key: string; button: Element }>();
   const openMenu = useCallback((key: string, button: Element) => setMenu({ key, button }), []);
@@ -102,17 +108,27 @@ export function MessageList({ room, state, session, conversation, field }: Props
     !isEditing(changes.get(row.message.offset)) &&
     (actionsOf(row.message).length > 0 || canReactTo(row.message));
 
-  const focus = useMessageFocus({ log, list, field, rows, hasMenu, session });
+  const requested = session.focusRequest;
+  const focusRequest = requested !== undefined && isEditing(changes.get(requested)) ? requested : undefined;
+  const focus = useMessageFocus({ log, list, field, rows, hasMenu, focusRequest, session });
   const { tabStop, onEdited } = focus;
   const kept = rows.flatMap(({ key }, index) => (key === menu?.key || focus.isKept(key) ? [index] : []));
 
+  const openThread = useCallback((first: number) => session.openThread(first), [session]);
+  const quoteOf = ({ re }: StoredMessage) => {
+    if (re === undefined || isThread) return undefined;
+    const first = timeline.stored.find(({ offset }) => offset === re);
+    const text = first && messageText(first.data);
+    if (!first || text === undefined) return strings.inThread;
+    return strings.replyTo(names.get(first.user) ?? first.user, plainText(text.slice(0, QUOTE_LENGTH)));
+  };
   const isEmpty = rows.length === 0 && historyStatus === "beginning";
   return (
     <div class="message-pane">
       <div
         class="message-scroller"
         role="log"
-        aria-label={strings.messages}
+        aria-label={isThread ? strings.replies : strings.messages}
         // Rows come and go while the user scrolls. Announcements.tsx announces new messages instead.
         aria-live="off"
         // biome-ignore lint/a11y/noNoninteractiveTabindex: keyboard users must be able to scroll it
@@ -140,9 +156,10 @@ export function MessageList({ room, state, session, conversation, field }: Props
             </p>
           )}
           {historyStatus === "forbidden" && <p class="muted">{strings.noHistory}</p>}
-          {historyStatus === "beginning" && !isEmpty && <p class="muted">{strings.beginning}</p>}
+          {historyStatus === "beginning" && !isEmpty && !isThread && <p class="muted">{strings.beginning}</p>}
         </div>
-        {isEmpty && (
+        {isEmpty && isThread && <p class="muted empty-state">{strings.threadGone}</p>}
+        {isEmpty && !isThread && (
           <div class="empty-state">
             <p>{strings.noMessages}</p>
             <p class="muted">{strings.noMessagesHint}</p>
@@ -204,6 +221,8 @@ export function MessageList({ room, state, session, conversation, field }: Props
                     key={key}
                     {...shared}
                     {...{ message, name, isOwn, change, react, pickReaction }}
+                    openThread={isThread ? undefined : openThread}
+                    quote={quoteOf(message)}
                     me={user}
                     menu={menuState}
                     toggles={toggles.get(offset)}
@@ -263,10 +282,17 @@ export function MessageList({ room, state, session, conversation, field }: Props
         />
       )}
       {actions.dialogs}
-      <Announcements state={state} />
+      {!isThread && <Announcements state={state} />}
     </div>
   );
 }
+
+/** Characters that a reply shows of the message that it is about. */
+const QUOTE_LENGTH = 200;
+
+/** Returns the changes that a list shows: an editor is only where the user has opened it. */
+const changesShownIn = (root: number | undefined, changes: RoomState["changes"]) =>
+  new Map([...changes].filter(([, change]) => !isEditing(change) || change.root === root));
 
 /** The number of rows, or -1 if there may be more. */
 const RowCount = createContext(-1);

@@ -69,9 +69,8 @@ export class Conversation extends Observable<ConversationState> {
   /** Drops the oldest messages if there are very many. Call it while the user is at the end. */
   trimOldMessages(): void {
     const { historyStatus, timeline } = this.state;
-    // A page that is being loaded must join the oldest message. A thread would lose its first message.
-    const isBusy = historyStatus === "loading" || this.root !== undefined;
-    if (isBusy || timeline.stored.length <= TRIM_ABOVE_MESSAGES) return;
+    // A page that is being loaded must join the oldest message.
+    if (historyStatus === "loading" || timeline.stored.length <= TRIM_ABOVE_MESSAGES) return;
     this.update({ timeline: withNewest(timeline, KEPT_MESSAGES), historyStatus: "more" });
   }
 
@@ -128,16 +127,10 @@ export class Conversation extends Observable<ConversationState> {
     const generation = this.#generation;
     this.#changes = [];
     this.update({ historyStatus: "loading" });
+    const { root } = this;
     const page: Message[] = [];
     let historyStatus: HistoryStatus = "beginning";
     try {
-      const { root } = this;
-      if (root !== undefined && !this.state.timeline.stored.some(({ offset }) => offset === root)) {
-        for await (const message of this.#room.history({ after: root - 1, pageSize: 1 })) {
-          if (message.offset === root) page.push(message);
-          break;
-        }
-      }
       const options = { pageSize: PAGE_MESSAGES, ...(before !== undefined && { before }) };
       const ofThread = root === undefined ? {} : { re: root };
       for await (const message of this.#room.history({ ...options, ...ofThread })) {
@@ -146,6 +139,13 @@ export class Conversation extends Observable<ConversationState> {
         const isEnough = page.length >= PAGE_MESSAGES && message.offset <= readOffset - CONTEXT_MESSAGES;
         if (message.offset > 1 && (isEnough || page.length >= RESTORE_MESSAGES_MAX)) {
           historyStatus = "more";
+          break;
+        }
+      }
+      // A thread begins with the message that the replies are about.
+      if (root !== undefined && historyStatus === "beginning") {
+        for await (const message of this.#room.history({ after: root - 1, pageSize: 1 })) {
+          if (message.offset === root) page.push(message);
           break;
         }
       }

@@ -33,6 +33,26 @@ export function parseMarkdown(text: string): Block[] {
   return [{ kind: "paragraph", children: linked(text) }];
 }
 
+/** Returns a text in one line, without its Markdown. */
+export const plainText = (text: string): string =>
+  parseMarkdown(text).map(plainBlock).join(" ").replace(/\s+/g, " ").trim();
+
+function plainBlock(block: Block): string {
+  switch (block.kind) {
+    case "paragraph":
+      return block.children.map(plainInline).join("");
+    case "code":
+      return block.text;
+    case "quote":
+      return block.children.map(plainBlock).join(" ");
+    case "list":
+      return block.items.flat().map(plainBlock).join(" ");
+  }
+}
+
+const plainInline = (inline: Inline): string =>
+  "text" in inline ? inline.text : inline.children.map(plainInline).join("");
+
 /** Finds the subset only. What a method refuses is text. */
 class ChatTokenizer extends Tokenizer {
   override code = refuse;

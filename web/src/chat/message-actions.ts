@@ -16,6 +16,8 @@ export interface UserContext {
 /** The user, and what the page does for each action. */
 export interface ActionContext extends UserContext {
   edit(message: StoredMessage): void;
+  /** Opens the thread of a message. None inside a thread. */
+  openThread: ((root: number) => void) | undefined;
   copy(text: string): void;
   /** Deletes a message after a confirmation. */
   confirmDelete(message: StoredMessage): void;
@@ -32,6 +34,13 @@ export interface MessageAction {
 
 /** All actions, in the order of the menu. */
 const ACTIONS: readonly MessageAction[] = [
+  {
+    id: "reply",
+    label: strings.replyInThread,
+    isOffered: (_, { openThread, can, isEnded }) =>
+      openThread !== undefined && !isEnded && can.has("publish"),
+    run: ({ offset, re = offset }, { openThread }) => openThread?.(re),
+  },
   {
     id: "edit",
     label: strings.edit,

@@ -18,10 +18,12 @@ interface Options {
   rows: readonly Row[];
   /** Returns true if a row has a button. */
   hasMenu(row: Row): boolean;
+  /** Offset of the message whose editor is to be focused, if it is in this list. */
+  focusRequest: number | undefined;
   session: RoomSession;
 }
 
-export function useMessageFocus({ log, list, field, rows, hasMenu, session }: Options) {
+export function useMessageFocus({ log, list, field, rows, hasMenu, focusRequest, session }: Options) {
   /** The row with the focus. It stays in the document when it is scrolled out of view. */
   const [focused, setFocused] = useState<string>();
   /** The row whose button the tab key reaches, if it is not the newest one. */
@@ -46,7 +48,6 @@ export function useMessageFocus({ log, list, field, rows, hasMenu, session }: Op
     button.focus();
   });
 
-  const { focusRequest } = session;
   const toEdit = rows.findIndex((row) => row.kind === "stored" && row.message.offset === focusRequest);
   useLayoutEffect(() => {
     const row = rows[toEdit];

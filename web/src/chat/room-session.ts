@@ -20,7 +20,17 @@ import { messageText } from "./message-text";
 import { Observable } from "./observable";
 import type { ReactionToggle, ReactionToggles } from "./reactions";
 import { savedReadOffset } from "./scroll-anchor";
-import { type Identity, loadDraft, type Removal, saveDraft, saveKick, tokenProvider } from "./tab-state";
+import {
+  type Identity,
+  loadDraft,
+  loadThread,
+  placeOf,
+  type Removal,
+  saveDraft,
+  saveKick,
+  saveThread,
+  tokenProvider,
+} from "./tab-state";
 import {
   type AnyChange,
   emptyTimeline,
@@ -46,6 +56,10 @@ export interface RoomState extends ConversationState {
   changes: ReadonlyMap<number, MessageChange>;
   /** The reactions that the user has toggled on this page, by offset. */
   toggles: ReadonlyMap<number, ReactionToggles>;
+  /** The thread that is open beside the room. */
+  thread: Conversation | undefined;
+  /** True if a reply in a thread is not stored yet. */
+  hasUnsentReply: boolean;
   /** True if messages were missed that the client cannot replay. */
   hasGap: boolean;
   /** Ids of the other users who are typing. */
@@ -70,6 +84,8 @@ const INITIAL: RoomState = {
   changes: new Map(),
   toggles: new Map(),
   historyStatus: "loading",
+  thread: undefined,
+  hasUnsentReply: false,
   hasGap: false,
   typing: new Set(),
   unread: 0,
@@ -91,6 +107,8 @@ export class RoomSession extends Observable<RoomState> {
   /** All messages of the room, replies included. */
   readonly messages: Conversation;
   readonly #room: Room;
+  /** The open thread, and those with replies that are not stored, by the offset of their first message. */
+  readonly #threads = new Map<number, Conversation>();
   /** Users active since connecting. The room does not announce a return within the grace period. */
   readonly #activeUsers = new Set<string>();
   #incoming: Message[] = [];
@@ -133,7 +151,7 @@ export class RoomSession extends Observable<RoomState> {
       if (!this.#isOpen) return;
       this.#incoming = [];
       this.update({ hasGap: true });
-      this.messages.restart();
+      for (const conversation of this.#conversations) conversation.restart();
     });
   }
 
@@ -142,6 +160,30 @@ export class RoomSession extends Observable<RoomState> {
     if (this.#isOpen) return;
     this.#isOpen = true;
     this.messages.load(savedReadOffset(this.#room.name));
+    const thread = loadThread(this.#room.name);
+    if (thread !== undefined) this.openThread(thread);
+  }
+
+  /** Opens the thread of a message beside the room, instead of another one. */
+  openThread(root: number): void {
+    if (this.state.thread?.root === root) return;
+    this.closeThread();
+    saveThread(this.#room.name, root);
+    const kept = this.#threads.get(root);
+    const thread = kept ?? new Conversation(this.#room, (publishing) => this.#track(publishing), root);
+    this.#threads.set(root, thread);
+    this.update({ thread });
+    if (kept) return;
+    thread.watch(() => this.#onThreadChanged(thread));
+    thread.load(savedReadOffset(placeOf(this.#room.name, root)));
+  }
+
+  closeThread(): void {
+    const { thread } = this.state;
+    if (!thread) return;
+    saveThread(this.#room.name, undefined);
+    this.update({ thread: undefined });
+    this.#onThreadChanged(thread);
   }
 
   /** Records that the user sees the newest messages now, or does not any more. */
@@ -152,35 +194,36 @@ export class RoomSession extends Observable<RoomState> {
     this.#onUnread();
   }
 
-  /** Publishes a text. */
-  send(text: string): void {
+  /** Publishes a text in the room or in a thread. */
+  send(text: string, conversation: Conversation): void {
     this.#typedOfflineAt = 0;
     this.update({ newSince: undefined });
-    this.messages.send(text);
+    conversation.send(text);
   }
 
-  /** Begins to edit a message. Closes the editors in which the user has changed nothing. */
-  startEditing(message: StoredMessage, isFromField = false): void {
+  /** Begins to edit a message where it is shown. Closes the editors in which the user has changed nothing. */
+  startEditing(message: StoredMessage, { root }: Conversation, isFromField = false): void {
     const { offset, version = 1, data } = message;
     const before = this.#changeOf(offset);
     if (before && !isEditing(before)) return;
-    for (const { offset: other, data: otherData } of this.state.timeline.stored) {
+    for (const { offset: other, data: otherData } of this.#shown) {
       const change = this.#changeOf(other);
       if (other !== offset && isEditing(change) && change.text === messageText(otherData))
         this.discardChange(other);
     }
     const text = messageText(data) ?? "";
     this.#focusRequest = offset;
-    this.#setChange(offset, before ?? { kind: "edit", text, version, isFromField, isSaving: false });
+    const edit = before ?? { kind: "edit", text, version, isFromField, isSaving: false };
+    this.#setChange(offset, { ...edit, root });
   }
 
   /** Begins to edit the user's newest message. Returns false if there is none that can be edited. */
-  startEditingNewest(): boolean {
-    const { timeline, user, can, status } = this.state;
+  startEditingNewest(conversation: Conversation): boolean {
+    const { user, can, status } = this.state;
     const context = { user, can, isEnded: status.status === "disconnected" };
-    const newest = timeline.stored.findLast((one) => one.user === user && !one.deleted);
+    const newest = conversation.state.timeline.stored.findLast((one) => one.user === user && !one.deleted);
     if (!newest || !canEdit(newest, context)) return false;
-    this.startEditing(newest, true);
+    this.startEditing(newest, conversation, true);
     return true;
   }
 
@@ -205,7 +248,7 @@ export class RoomSession extends Observable<RoomState> {
   /** Saves an edit, unless it changes nothing. */
   saveEdit(offset: number): void {
     const edit = this.#changeOf(offset);
-    const message = this.state.timeline.stored.find((one) => one.offset === offset);
+    const message = this.#shown.find((one) => one.offset === offset);
     if (!isEditing(edit) || !message) return;
     const text = edit.text.trim();
     if (text === messageText(message.data)) {
@@ -352,7 +395,7 @@ export class RoomSession extends Observable<RoomState> {
       this.#incoming = [];
       for (const { user } of messages) this.#markActive(user);
       if (messages.length === 0) return;
-      if (this.#isOpen) this.messages.add(messages);
+      if (this.#isOpen) for (const conversation of this.#conversations) conversation.add(messages);
       this.#markMissed(messages);
       this.#onUnread();
       if (!this.#isSeen) this.messages.trimOldMessages();
@@ -379,12 +422,29 @@ export class RoomSession extends Observable<RoomState> {
     if (version !== undefined) this.#applyChange({ offset, time, user, of, version, ...action });
   }
 
+  get #conversations(): Conversation[] {
+    return [this.messages, ...this.#threads.values()];
+  }
+
+  /** The messages of the room and of the open thread. */
+  get #shown(): StoredMessage[] {
+    return this.#conversations.flatMap(({ state }) => state.timeline.stored);
+  }
+
+  #onThreadChanged(thread: Conversation): void {
+    const { root = 0 } = thread;
+    // A closed thread is kept until its replies are stored.
+    if (thread !== this.state.thread && !hasUnsent(thread)) this.#threads.delete(root);
+    const hasUnsentReply = [...this.#threads.values()].some(hasUnsent);
+    if (hasUnsentReply !== this.state.hasUnsentReply) this.update({ hasUnsentReply });
+  }
+
   #changeOf(offset: number): MessageChange | undefined {
     return this.state.changes.get(offset);
   }
 
   #applyChange(change: AnyChange): void {
-    if (this.#isOpen) this.messages.apply(change);
+    if (this.#isOpen) for (const conversation of this.#conversations) conversation.apply(change);
   }
 
   #setChange(offset: number, change: MessageChange | undefined): void {
@@ -450,11 +510,16 @@ export class RoomSession extends Observable<RoomState> {
 
   /** Adds pending messages to the draft when leaving. */
   #savePendingAsDraft(): void {
-    const { pending } = this.state.timeline;
-    const texts = [...pending.map(({ text }) => text), loadDraft(this.#room.name)];
-    if (pending.length > 0) saveDraft(this.#room.name, texts.join("\n").trim());
+    for (const { root, state } of this.#conversations) {
+      const { pending } = state.timeline;
+      const place = placeOf(this.#room.name, root);
+      const texts = [...pending.map(({ text }) => text), loadDraft(place)];
+      if (pending.length > 0) saveDraft(place, texts.join("\n").trim());
+    }
   }
 }
+
+const hasUnsent = ({ state }: Conversation) => state.timeline.pending.length > 0;
 
 /** Returns a member's display name: the profile's name, or the user id. */
 function nameOf({ user, info }: Member): string {

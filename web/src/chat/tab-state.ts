@@ -93,5 +93,15 @@ export function randomName(): string {
 export const loadRooms = (): string[] => tabStorage.read<string[]>("rooms")?.filter(isValidRoom) ?? [];
 export const saveRooms = (rooms: string[]) => tabStorage.write("rooms", rooms);
 
-export const loadDraft = (room: string) => tabStorage.get(`draft.${room}`) ?? "";
-export const saveDraft = (room: string, text: string) => tabStorage.set(`draft.${room}`, text || undefined);
+/** Names a room, or a thread in it, in what the tab keeps. */
+export const placeOf = (room: string, root: number | undefined) =>
+  root === undefined ? room : `${room}/${root}`;
+
+/** The thread that is open in a room: the offset of its first message. */
+export const loadThread = (room: string) => tabStorage.read<number>(`thread.${room}`);
+export const saveThread = (room: string, root: number | undefined) =>
+  tabStorage.write(`thread.${room}`, root);
+
+/** The text that the user has written in a place, and not sent. */
+export const loadDraft = (place: string) => tabStorage.get(`draft.${place}`) ?? "";
+export const saveDraft = (place: string, text: string) => tabStorage.set(`draft.${place}`, text || undefined);

@@ -35,6 +35,8 @@ export type MessageChange = MessageEdit | MessageDeletion;
 /** An edit, from the time on when the user begins it. */
 export interface MessageEdit {
   readonly kind: "edit";
+  /** Offset of the first message of the thread in which the user edits it. `undefined` in the room itself. */
+  readonly root: number | undefined;
   /** The text as the user has changed it. */
   readonly text: string;
   /** The version of the message that the user has seen. */

@@ -2,6 +2,7 @@
 
 import { useCallback, useState } from "preact/hooks";
 import { ConfirmDelete } from "./ConfirmDelete";
+import type { Conversation } from "./conversation";
 import type { ReactionMenu } from "./MessageMenu";
 import { type ActionContext, actionsFor, canReact, type MessageAction } from "./message-actions";
 import { ReactionPicker } from "./ReactionPicker";
@@ -13,7 +14,7 @@ import { Toast } from "./Toast";
 import type { StoredMessage } from "./timeline";
 
 /** Returns what the user can do with messages, and does it. */
-export function useMessageActions(state: RoomState, session: RoomSession) {
+export function useMessageActions(state: RoomState, session: RoomSession, conversation: Conversation) {
   const { user, names, can, status, toggles } = state;
   const [notice, setNotice] = useState<string>();
   const hide = useCallback(() => setNotice(undefined), []);
@@ -24,7 +25,8 @@ export function useMessageActions(state: RoomState, session: RoomSession) {
       () => setNotice(strings.copied),
       () => setNotice(strings.copyFailed),
     );
-  const edit = (message: StoredMessage) => session.startEditing(message);
+  const edit = (message: StoredMessage) => session.startEditing(message, conversation);
+  const openThread = conversation.root === undefined ? (root: number) => session.openThread(root) : undefined;
   const react = useCallback(
     async (offset: number, name: string, isOn: boolean) => {
       const failure = await session.react(offset, name, isOn);
@@ -34,7 +36,7 @@ export function useMessageActions(state: RoomState, session: RoomSession) {
   );
   const [picker, setPicker] = useState<{ offset: number; button: Element }>();
   const pickReaction = useCallback((offset: number, button: Element) => setPicker({ offset, button }), []);
-  const context: ActionContext = { user, can, isEnded, edit, copy, confirmDelete };
+  const context: ActionContext = { user, can, isEnded, edit, openThread, copy, confirmDelete };
   const nameOf = (author: string) => (author === user ? undefined : (names.get(author) ?? author));
   const canReactTo = (message: StoredMessage) => canReact(message, context);
   return {
