@@ -28,7 +28,7 @@ const stored = (offset: number, { user = "bob", time = noon + offset } = {}): St
   user,
   data: { text: `${offset}` },
 });
-const pending = (key: string, time = noon): PendingMessage => ({ key, text: key, time });
+const pending = (key: string, time = noon): PendingMessage => ({ key, text: key, mentions: [], time });
 const acknowledgement = (offset: number, key: string) => ({ ...stored(offset, { user: "ann" }), key });
 
 const offsets = (timeline: Timeline) => timeline.stored.map(({ offset }) => offset);

@@ -43,7 +43,8 @@ export function Chat({ session, room, name, rooms, go, remove, rejoin, leave }: 
   const isEnded = status === "disconnected";
   const me = user === undefined ? name : (names.get(user) ?? user);
   const list = <RoomList {...{ room, rooms, me, go, remove, leave }} />;
-  const unreadElsewhere = sumOfUnread(rooms.filter((one) => one.name !== room));
+  const elsewhere = rooms.filter((one) => one.name !== room);
+  const mentions = elsewhere.reduce((sum, one) => sum + one.mentions, 0);
   const people = <MemberList state={state} />;
   const close = () => setSheet(undefined);
   const closeThread = () => {
@@ -70,7 +71,7 @@ export function Chat({ session, room, name, rooms, go, remove, rejoin, leave }: 
         {!isWide && (
           <>
             <button type="button" class="button" onClick={() => setSheet("rooms")} aria-haspopup="dialog">
-              {strings.rooms} <UnreadBadge count={unreadElsewhere} />
+              {strings.rooms} <UnreadBadge count={sumOfUnread(elsewhere)} mentions={mentions} />
             </button>
             {!isEnded && (
               <button

@@ -4,6 +4,8 @@ import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Conversation } from "./conversation";
 import { isSubmitKey } from "./keys";
+import { MentionList } from "./MentionList";
+import { type Candidate, candidatesFor, type Query, queryBefore } from "./mentions";
 import type { RoomSession, RoomState } from "./room-session";
 import { strings } from "./strings";
 import { loadDraft, placeOf, saveDraft } from "./tab-state";
@@ -27,6 +29,32 @@ export function Composer({ room, state, session, conversation, field }: Props) {
   const place = placeOf(room, conversation.root);
   const [text, setText] = useState(() => loadDraft(place));
   const { status, can } = state;
+  /** The beginning of a mention before the cursor, unless the user has dismissed it. */
+  const [query, setQuery] = useState<Query>();
+  const dismissed = useRef<number>(undefined);
+  const lookForQuery = () => {
+    const { value = "", selectionStart = 0, selectionEnd = 0 } = field.current ?? {};
+    const found = selectionStart === selectionEnd ? queryBefore(value, selectionEnd) : undefined;
+    if (found?.start !== dismissed.current) dismissed.current = undefined;
+    setQuery(dismissed.current === undefined ? found : undefined);
+  };
+  const candidates = query
+    ? candidatesFor(query.text, state.names, (user) => state.members.has(user), state.user)
+    : [];
+  const isCompleting = candidates.length > 0;
+  const complete = ({ name }: Candidate) => {
+    if (!query || !field.current) return;
+    const { start, text: written } = query;
+    const after = text.slice(start + 1 + written.length);
+    const before = `${text.slice(0, start)}@${name} `;
+    const next = before + after.replace(/^ /, "");
+    // At once, so that the cursor can be set.
+    field.current.value = next;
+    field.current.setSelectionRange(before.length, before.length);
+    dismissed.current = start;
+    setQuery(undefined);
+    change(next);
+  };
   const change = (next: string) => {
     setText(next);
     saveDraft(place, next);
@@ -37,6 +65,7 @@ export function Composer({ room, state, session, conversation, field }: Props) {
     if (!text.trim()) return;
     session.send(text.trim(), conversation);
     change("");
+    setQuery(undefined);
   };
   useEffect(() => {
     // On phones, the keyboard would cover the messages.
@@ -48,6 +77,7 @@ export function Composer({ room, state, session, conversation, field }: Props) {
   return (
     <div class="composer">
       {!isThread && <Typing state={state} />}
+      {isCompleting && <MentionList {...{ candidates, field }} query={query?.text ?? ""} choose={complete} />}
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -63,11 +93,24 @@ export function Composer({ room, state, session, conversation, field }: Props) {
           rows={ROWS}
           enterkeyhint="send"
           value={text}
+          onClick={lookForQuery}
+          onKeyUp={lookForQuery}
+          onBlur={() => setQuery(undefined)}
           onInput={(event) => {
             change(event.currentTarget.value);
+            lookForQuery();
             session.setTyping(event.currentTarget.value.trim() !== "");
           }}
           onKeyDown={(event) => {
+            if (isCompleting) {
+              if (event.key === "Escape") {
+                event.preventDefault();
+                dismissed.current = query?.start;
+                setQuery(undefined);
+              }
+              // The list handles the other keys.
+              if (!isSubmitKey(event) || hasSelection(event.currentTarget)) return;
+            }
             if (event.key === "ArrowUp" && text === "" && session.startEditingNewest(conversation))
               event.preventDefault();
             if (!isSubmitKey(event)) return;
@@ -82,6 +125,9 @@ export function Composer({ room, state, session, conversation, field }: Props) {
     </div>
   );
 }
+
+/** Returns true if a user is selected in the list, whom the Enter key chooses. */
+const hasSelection = (field: HTMLTextAreaElement) => field.hasAttribute("aria-activedescendant");
 
 /** Shows who is typing. Screen readers are notified at most every `ANNOUNCE_INTERVAL_MS`. */
 function Typing({ state: { typing, names } }: { state: RoomState }) {

@@ -1,20 +1,18 @@
 // The room's members.
 
 import type { Member } from "snug-client";
-import { locale } from "../common/language";
+import { byName } from "../common/language";
 import { Avatar } from "./Avatar";
 import { CopyLink } from "./CopyLink";
 import type { RoomState } from "./room-session";
 import { strings } from "./strings";
-
-const byName = new Intl.Collator(locale, { numeric: true });
 
 /** Lists the current user first, then the others by name. */
 export function MemberList({ state: { members, names, count, isTruncated, user } }: { state: RoomState }) {
   const nameOf = (one: string) => names.get(one) ?? one;
   const rank = ({ user: one }: Member) => (one === user ? 0 : 1);
   const everyone = [...members.values()].sort(
-    (a, b) => rank(a) - rank(b) || byName.compare(nameOf(a.user), nameOf(b.user)),
+    (a, b) => rank(a) - rank(b) || byName(nameOf(a.user), nameOf(b.user)),
   );
   return (
     <>

@@ -21,7 +21,10 @@ import { isEditing, type MessageChange, type MessageEdit } from "./timeline";
 const PREVIEW_LENGTH = 1500;
 
 /** The fields of a message that are shown. */
-type Shown = Pick<Message, "data" | "event" | "version" | "changed" | "reactions" | "re" | "replies">;
+type Shown = Pick<
+  Message,
+  "data" | "event" | "version" | "changed" | "reactions" | "re" | "replies" | "mentions"
+>;
 
 interface Props {
   /** `offset` is set once the message is stored. */
@@ -53,6 +56,8 @@ interface Props {
   react?(offset: number, name: string, isOn: boolean): void;
   /** Opens the thread of a message. None inside a thread. */
   openThread?: ((root: number) => void) | undefined;
+  /** Names of the users that the message mentions, in lines. */
+  mentioned?: string | undefined;
   /** The message that a reply is about, shortened. None inside a thread. */
   quote?: string | undefined;
   /** Opens the picker of all emojis beside a button. */
@@ -83,17 +88,19 @@ export const MessageItem = memo((props: Props) => {
     react,
     pickReaction,
     openThread,
+    mentioned,
     quote,
   } = props;
   const { user, time, offset, re, replies = 0 } = message;
   const isEdited = isEditing(change);
   const isUnsent = offset === undefined;
+  const isMention = me !== undefined && message.mentions?.includes(me);
   const button = useRef<HTMLButtonElement>(null);
   const open = () => button.current && openMenu(rowKey, button.current);
   const press = useLongPress(menu === "none" ? undefined : open);
   return (
     <div
-      class={`message${isGroupStart ? " group-start" : ""}${isOwn ? " own" : ""}${isUnsent ? " pending" : ""}${isEdited ? " editing" : change ? " changing" : ""}`}
+      class={`message${isGroupStart ? " group-start" : ""}${isOwn ? " own" : ""}${isMention ? " mentions-me" : ""}${isUnsent ? " pending" : ""}${isEdited ? " editing" : change ? " changing" : ""}`}
       data-offset={offset}
     >
       <Author {...{ user, name, time, isGroupStart, isOwn }} />
@@ -122,6 +129,7 @@ export const MessageItem = memo((props: Props) => {
           <div class="bubble" title={formatFullDate(time)}>
             <Content
               message={change?.kind === "edit" ? { data: change.text } : message}
+              mentioned={mentioned?.split("\n")}
               isExpanded={isExpanded}
               expand={() => expand(rowKey)}
             />
@@ -197,6 +205,7 @@ export function DeletedItem({ message: { user, time }, count, ...props }: Delete
 }
 
 interface TextProps {
+  mentioned: readonly string[] | undefined;
   isExpanded: boolean;
   expand(): void;
 }
@@ -225,11 +234,19 @@ function Content({
   );
 }
 
-function Text({ text, edited, isExpanded, expand }: TextProps & { text: string; edited: ComponentChildren }) {
+function Text({
+  text,
+  edited,
+  mentioned = [],
+  isExpanded,
+  expand,
+}: TextProps & { text: string; edited: ComponentChildren }) {
   const isWhole = isExpanded || text.length <= PREVIEW_LENGTH;
   return (
     <>
-      <MessageText text={isWhole ? text : `${text.slice(0, PREVIEW_LENGTH)}…`}>{edited}</MessageText>
+      <MessageText text={isWhole ? text : `${text.slice(0, PREVIEW_LENGTH)}…`} mentioned={mentioned}>
+        {edited}
+      </MessageText>
       {!isWhole && (
         <button type="button" class="button small" onClick={expand}>
           {strings.showAll}

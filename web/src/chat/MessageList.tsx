@@ -223,6 +223,7 @@ export function MessageList({ room, state, session, conversation, field }: Props
                     {...{ message, name, isOwn, change, react, pickReaction }}
                     openThread={isThread ? undefined : openThread}
                     quote={quoteOf(message)}
+                    mentioned={message.mentions?.map((user) => names.get(user) ?? user).join("\n")}
                     me={user}
                     menu={menuState}
                     toggles={toggles.get(offset)}
@@ -246,12 +247,13 @@ export function MessageList({ room, state, session, conversation, field }: Props
                   />
                 );
               }
-              const { text, time } = row.message;
+              const { text, mentions, time } = row.message;
               return (
                 <MessageItem
                   key={key}
                   {...shared}
                   message={{ user: "", time, data: text }}
+                  mentioned={mentions.map((user) => names.get(user) ?? user).join("\n") || undefined}
                   name=""
                   menu="none"
                   isOwn

@@ -1,7 +1,7 @@
 // The reactions to a message, each with its count. A click adds the user's own or takes it back.
 
 import type { ReactionSummary } from "snug-client";
-import { locale } from "../common/language";
+import { formatList } from "../common/language";
 import { type ReactionToggles, type ShownReaction, shownReactions } from "./reactions";
 import { strings } from "./strings";
 
@@ -64,8 +64,6 @@ export function ReactionList({ summary, toggles, user, names, canReact, isTabSto
   );
 }
 
-const lists = new Intl.ListFormat(locale);
-
 /** Returns who has reacted, such as "You, Ann and 3 others reacted with 👍". */
 function reactedBy(
   { name, count, isOwn, others }: ShownReaction,
@@ -75,5 +73,5 @@ function reactedBy(
   const rest = count - listed.length - (isOwn ? 1 : 0);
   const who = [...(isOwn ? [strings.youFirst] : []), ...listed];
   if (rest > 0) who.push(who.length > 0 ? strings.otherUsers(rest) : strings.someUsers(rest));
-  return strings.reactedWith(lists.format(who), name);
+  return strings.reactedWith(formatList(who), name);
 }

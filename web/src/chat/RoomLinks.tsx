@@ -15,7 +15,7 @@ interface Props {
 export function RoomLinks({ room, rooms, go, remove }: Props) {
   return (
     <ul class="room-list">
-      {rooms.map(({ name, unread, isEnded }) => (
+      {rooms.map(({ name, unread, mentions, isEnded }) => (
         <li key={name} class={isEnded ? "ended" : undefined}>
           <a
             href={`#${name}`}
@@ -27,7 +27,7 @@ export function RoomLinks({ room, rooms, go, remove }: Props) {
           >
             <span class={unread > 0 ? "room-name unread" : "room-name"}>{name}</span>
             {isEnded && <span class="muted">{strings.notJoined}</span>}
-            <UnreadBadge count={unread} />
+            <UnreadBadge count={unread} mentions={mentions} />
           </a>
           {rooms.length > 1 && (
             <button

@@ -93,28 +93,32 @@ export class Conversation extends Observable<ConversationState> {
     this.#load();
   }
 
-  send(text: string): void {
-    this.#publish(newKey(), text);
+  /** Publishes a text that mentions these users. */
+  send(text: string, mentions: readonly string[]): void {
+    this.#publish(newKey(), text, mentions);
   }
 
   retry(key: string): void {
     const message = this.state.timeline.pending.find((pending) => pending.key === key);
-    if (message) this.#publish(key, message.text);
+    if (message) this.#publish(key, message.text, message.mentions);
   }
 
   discard(key: string): void {
     this.update({ timeline: withoutPending(this.state.timeline, key) });
   }
 
-  #publish(key: string, text: string): void {
+  #publish(key: string, text: string, mentions: readonly string[]): void {
     const event = "chat";
     const data = { text };
     const time = Date.now();
-    const reply = this.root === undefined ? {} : { re: this.root };
-    this.update({ timeline: withPending(this.state.timeline, { key, text, time }) });
-    const publishing = this.#room.publish(data, { event, key, ...reply }).then(
+    const options = {
+      ...(this.root !== undefined && { re: this.root }),
+      ...(mentions.length > 0 && { mentions: [...mentions] }),
+    };
+    this.update({ timeline: withPending(this.state.timeline, { key, text, mentions, time }) });
+    const publishing = this.#room.publish(data, { event, key, ...options }).then(
       ({ offset, time, duplicate }) => {
-        const message = { offset, time, user: this.#room.user ?? "", event, data, key, ...reply };
+        const message = { offset, time, user: this.#room.user ?? "", event, data, key, ...options };
         this.update({ timeline: withAcknowledged(this.state.timeline, message, duplicate === true) });
       },
       (error) => this.update({ timeline: withFailure(this.state.timeline, key, toSendFailure(error)) }),

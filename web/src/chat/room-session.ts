@@ -15,6 +15,7 @@ import {
 } from "snug-client";
 import { requestAdmission } from "../common/admission";
 import { Conversation, type ConversationState, toSendFailure } from "./conversation";
+import { mentionsIn } from "./mentions";
 import { canEdit } from "./message-actions";
 import { messageText } from "./message-text";
 import { Observable } from "./observable";
@@ -198,7 +199,7 @@ export class RoomSession extends Observable<RoomState> {
   send(text: string, conversation: Conversation): void {
     this.#typedOfflineAt = 0;
     this.update({ newSince: undefined });
-    conversation.send(text);
+    conversation.send(text, mentionsIn(text, this.state.names, this.state.user));
   }
 
   /** Begins to edit a message where it is shown. Closes the editors in which the user has changed nothing. */

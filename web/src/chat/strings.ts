@@ -28,6 +28,8 @@ export const strings = localized({
     leaveRoom: (room: string) => `Leave ${room}`,
     notJoined: "not joined",
     unread: (count: number) => (count === 1 ? "1 unread message" : `${count} unread messages`),
+    mentioningYou: (count: number) =>
+      count === 1 ? ", 1 of them mentions you" : `, ${count} of them mention you`,
     people: "People",
     memberCount: (count: number) => (count === 1 ? "1 person here" : `${count} people here`),
     you: "you",
@@ -209,6 +211,7 @@ export const strings = localized({
     leaveRoom: (room) => `退出 ${room}`,
     notJoined: "未加入",
     unread: (count) => `${count} 条未读消息`,
+    mentioningYou: (count) => `，其中 ${count} 条提到了你`,
     people: "成员",
     memberCount: (count) => `${count} 人在线`,
     you: "你",

@@ -16,6 +16,8 @@ export interface PendingMessage {
   /** The same on every attempt, so that the room stores the message once. */
   readonly key: string;
   readonly text: string;
+  /** Ids of the users that it mentions. */
+  readonly mentions: readonly string[];
   /** The time of writing, in Unix ms. */
   readonly time: number;
   /** The reason for the failure, if sending failed. */

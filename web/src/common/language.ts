@@ -21,3 +21,11 @@ const days = new Intl.DateTimeFormat(locale, {
 
 export const formatTime = (ms: number) => times.format(ms);
 export const formatDay = (ms: number) => days.format(ms);
+
+const lists = new Intl.ListFormat(locale);
+
+/** Returns a list in words, such as "Ann, Bob and Cho". */
+export const formatList = (items: readonly string[]): string => lists.format(items);
+
+/** Compares names for sorting. */
+export const byName = new Intl.Collator(locale, { numeric: true }).compare;
