@@ -1,4 +1,4 @@
-// Mentions in the chat page.
+// Mentions in the chat page, and who has read the user's newest message.
 
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
@@ -6,6 +6,7 @@ import { expectAccessible, expectNoConsoleErrors, hasChromium } from "../support
 import { choose, isFocused, LOOKS, message, messageField, send, startChat } from "../support/chat.js";
 import { newRoom } from "../support/join-request.js";
 import { joinAndConnect, nextEvent } from "../support/rooms.js";
+import { DEFAULT_GRANT } from "../support/tokens.js";
 
 const chat = startChat({ PRESENCE_GRACE_MS: 1_000 });
 const { joinAs } = chat;
@@ -119,5 +120,28 @@ describe.skipIf(!hasChromium)("a mention", { timeout: 60_000 }, () => {
     await expectAccessible(page);
     expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
     expectNoConsoleErrors(page);
+  });
+});
+
+describe.skipIf(!hasChromium)("the newest message of the user", { timeout: 60_000 }, () => {
+  it("shows who has seen it, if the token grants that", async () => {
+    const name = newRoom();
+    const bob = await join(name, "u1", "Bob");
+    const cho = await join(name, "u2", "Cho");
+    const page = await joinAs("Ann", name, { can: [...DEFAULT_GRANT, "receipts"] });
+    const without = await joinAs("Dee", name);
+    await send(page, "first");
+    await message(without, 1).waitFor();
+    const seenBy = (text: string) => message(page, 1).getByText(text, { exact: true });
+    await seenBy("Seen by Dee").waitFor();
+    for (const one of [bob, cho]) one.markRead();
+    await seenBy("Seen by Bob, Cho and Dee").waitFor();
+    await expectAccessible(page);
+    await send(without, "second");
+    expect(await without.getByText(/^Seen by/).count()).toBe(0);
+    await send(page, "third");
+    await message(page, 3).getByText("Seen by Dee").waitFor();
+    expect(await page.getByText(/^Seen by/).count()).toBe(1);
+    for (const one of [page, without]) expectNoConsoleErrors(one);
   });
 });

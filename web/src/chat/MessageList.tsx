@@ -20,6 +20,7 @@ import { plainText } from "./markdown";
 import { useMessageFocus } from "./message-focus";
 import { messageText } from "./message-text";
 import type { RoomSession, RoomState } from "./room-session";
+import { readersOf, SeenBy } from "./SeenBy";
 import { SendStatus } from "./SendStatus";
 import { ScrollAnchor } from "./scroll-anchor";
 import { strings } from "./strings";
@@ -39,7 +40,7 @@ interface Props {
 export function MessageList({ room, state, session, conversation, field }: Props) {
   const { root } = conversation;
   const isThread = root !== undefined;
-  const { timeline, toggles, newSince, historyStatus, user, names, status } = state;
+  const { timeline, toggles, newSince, historyStatus, user, names, members, can, status } = state;
   const changes = useMemo(() => changesShownIn(root, state.changes), [root, state.changes]);
   const log = useRef<HTMLDivElement>(null);
   const list = useRef<VirtualizerHandle>(null);
@@ -114,6 +115,11 @@ export function MessageList({ room, state, session, conversation, field }: Props
   const { tabStop, onEdited } = focus;
   const kept = rows.flatMap(({ key }, index) => (key === menu?.key || focus.isKept(key) ? [index] : []));
 
+  const canSeeReaders = !isThread && can.has("receipts");
+  const newestOwn = canSeeReaders
+    ? timeline.stored.findLast((one) => one.user === user && !one.deleted)?.offset
+    : undefined;
+  const readers = newestOwn === undefined ? [] : readersOf(newestOwn, members, user);
   const openThread = useCallback((first: number) => session.openThread(first), [session]);
   const quoteOf = ({ re }: StoredMessage) => {
     if (re === undefined || isThread) return undefined;
@@ -233,6 +239,7 @@ export function MessageList({ room, state, session, conversation, field }: Props
                     {change && !isEditing(change) && (
                       <ChangeStatus {...{ offset, change, session }} status={status.status} />
                     )}
+                    {offset === newestOwn && readers.length > 0 && <SeenBy {...{ readers, names }} />}
                   </MessageItem>
                 );
               }
