@@ -1,4 +1,4 @@
-// The users who have read the user's newest message, where the token grants `receipts`.
+// The users who have read the user's newest message, if the token grants `receipts`.
 
 import type { Members } from "snug-client";
 import { byName, formatList } from "../common/language";

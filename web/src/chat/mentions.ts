@@ -61,7 +61,7 @@ interface Found {
   readonly name: string;
 }
 
-/** Returns where a text mentions these names, of which the longest counts: "@Ann Lee" does not mention Ann. */
+/** Returns where a text mentions these names. The longest one counts: "@Ann Lee" does not mention Ann. */
 export function mentionedNames(text: string, names: Iterable<string>): Found[] {
   const longestFirst = [...new Set([...names].map((name) => name.toLowerCase()))]
     .filter((name) => name !== "")
