@@ -152,6 +152,27 @@ describe("timeline rows", () => {
       return row.isGroupStart ? `first ${name}` : name;
     });
 
+  it("shows a deleted message that has replies, in a row of its own", () => {
+    const deleted = (offset: number, fields = {}): StoredMessage => ({
+      ...stored(offset),
+      deleted: true,
+      changed: noon,
+      ...fields,
+    });
+    const messages = [
+      deleted(1, { replies: 2 }),
+      deleted(2),
+      deleted(3, { replies: 1 }),
+      stored(4, { time: noon + 1 }),
+    ];
+    const rows = timelineRows(withStored(emptyTimeline, messages), "ann");
+    const shown = rows.flatMap((row) => (row.kind === "deleted" ? [[row.message.offset, row.count]] : []));
+    expect(shown).toEqual([
+      [1, 1],
+      [3, 1],
+    ]);
+  });
+
   it("marks the first message of another user after the last one seen", () => {
     const users = ["bob", "bob", "ann", "bob", "bob"];
     const timeline = withStored(

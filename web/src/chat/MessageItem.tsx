@@ -156,17 +156,7 @@ export const MessageItem = memo((props: Props) => {
           pick={(button) => pickReaction?.(offset, button)}
         />
       )}
-      {openThread && offset !== undefined && replies > 0 && (
-        <button
-          type="button"
-          class="thread-link"
-          tabIndex={isTabStop ? 0 : -1}
-          title={strings.openThread}
-          onClick={() => openThread(offset)}
-        >
-          {strings.replyCount(replies)}
-        </button>
-      )}
+      {openThread && offset !== undefined && <ThreadLink {...{ offset, replies, openThread, isTabStop }} />}
       {children}
     </div>
   );
@@ -192,14 +182,42 @@ function Author({ user, name, time, isGroupStart, isOwn }: AuthorProps) {
   );
 }
 
-type DeletedProps = Pick<Props, "name" | "isGroupStart" | "isOwn"> & { message: Message; count: number };
+interface ThreadLinkProps {
+  offset: number;
+  replies: number;
+  isTabStop: boolean;
+  openThread(root: number): void;
+}
+
+/** Opens the thread of a message that has replies. */
+function ThreadLink({ offset, replies, isTabStop, openThread }: ThreadLinkProps) {
+  if (replies === 0) return null;
+  return (
+    <button
+      type="button"
+      class="thread-link"
+      tabIndex={isTabStop ? 0 : -1}
+      title={strings.openThread}
+      onClick={() => openThread(offset)}
+    >
+      {strings.replyCount(replies)}
+    </button>
+  );
+}
+
+type DeletedProps = Pick<Props, "name" | "isGroupStart" | "isOwn" | "openThread"> & {
+  message: Message;
+  count: number;
+};
 
 /** The place of deleted messages. */
-export function DeletedItem({ message: { user, time }, count, ...props }: DeletedProps) {
+export function DeletedItem({ message, count, openThread, ...props }: DeletedProps) {
+  const { user, time, offset, replies = 0 } = message;
   return (
     <div class={`message${props.isGroupStart ? " group-start" : ""}${props.isOwn ? " own" : ""}`}>
       <Author {...{ user, time }} {...props} />
       <p class="deleted muted">{strings.deleted(count)}</p>
+      {openThread && <ThreadLink {...{ offset, replies, openThread }} isTabStop />}
     </div>
   );
 }

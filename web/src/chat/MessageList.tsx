@@ -251,6 +251,7 @@ export function MessageList({ room, state, session, conversation, field }: Props
                     {...{ message, count, isGroupStart }}
                     name={names.get(message.user) ?? message.user}
                     isOwn={message.user === user}
+                    openThread={isThread ? undefined : openThread}
                   />
                 );
               }

@@ -149,8 +149,8 @@ const GROUP_MS = 5 * 60_000;
  * Returns the rows to show to the user `me`: messages in order, with a divider before each day, and one before the first
  * message of another user after the offset `newSince`.
  *
- * A deleted message is not shown, unless another user wrote after it and before its deletion: that may be an answer, and
- * would seem to be one to the message before. A message in `changes` that the user is editing is always shown.
+ * A deleted message is not shown, unless it has replies, or another user wrote after it and before its deletion: that may
+ * be an answer, and would seem to be one to the message before. A message in `changes` that the user is editing is always shown.
  */
 export function timelineRows(
   { stored, pending }: Timeline,
@@ -189,7 +189,9 @@ export function timelineRows(
     } else if (answered.has(message)) {
       const isGroupStart = isStart(user, time, key);
       const last = rows.at(-1);
-      if (last?.kind === "deleted" && last.message.user === user) last.count++;
+      const isSame = last?.kind === "deleted" && last.message.user === user;
+      // Each one with replies has a button that opens its thread.
+      if (isSame && !message.replies && !last.message.replies) last.count++;
       else rows.push({ kind: "deleted", key, isGroupStart, message, count: 1 });
     }
   }
@@ -202,14 +204,14 @@ export function timelineRows(
   return rows;
 }
 
-/** Returns the deleted messages after which another user wrote before their deletion. */
+/** Returns the deleted messages that have replies, or after which another user wrote before their deletion. */
 function answeredDeletions(stored: readonly StoredMessage[]): Set<StoredMessage> {
   const answered = new Set<StoredMessage>();
   let next: StoredMessage | undefined;
   for (const message of stored.toReversed()) {
     const { user, changed = Number.POSITIVE_INFINITY, deleted } = message;
     if (!deleted) next = message;
-    else if (next && next.user !== user && next.time <= changed) answered.add(message);
+    else if (message.replies || (next && next.user !== user && next.time <= changed)) answered.add(message);
   }
   return answered;
 }
