@@ -1,12 +1,14 @@
 // The Snug client for browsers and Node.
 
 export type { Backoff } from "./backoff.js";
+export type { Badge, BadgeCounts, BadgeEvents, BadgeMessage } from "./badge.js";
 export { applyChange } from "./change.js";
 export type { GetToken } from "./credentials.js";
 export { SnugError } from "./error.js";
 export type { HistoryOptions } from "./history.js";
 export type { Gap } from "./offset-tracker.js";
 export type {
+  BadgeSettings,
   DeleteOptions,
   EditOptions,
   PublishOptions,

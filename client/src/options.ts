@@ -52,6 +52,9 @@ export type SessionOptions = Pick<
  */
 export type RoomSettings = Pick<RoomOptions, "getToken" | "last" | "presence" | "echo" | "queueMax">;
 
+/** Options of `Session.badge`. `getToken` is for a room that the token of the connection does not grant. */
+export type BadgeSettings = Pick<RoomOptions, "getToken">;
+
 /** Options of `Room.publish`. */
 export interface PublishOptions {
   /** Event name: a label for the application. */

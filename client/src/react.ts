@@ -10,8 +10,9 @@ import {
   useState,
   useSyncExternalStore,
 } from "react";
+import { type BadgeStore, type BadgeView, initialBadgeView } from "./badge-view.js";
 import type { GetToken } from "./credentials.js";
-import type { RoomOptions, SessionOptions } from "./options.js";
+import type { BadgeSettings, RoomOptions, SessionOptions } from "./options.js";
 import { joinRoom, type Room } from "./room.js";
 import type { RoomTypes } from "./room-types.js";
 import {
@@ -27,6 +28,7 @@ import {
 import { createSnug, type Session } from "./session.js";
 import { initialThreadView, ThreadStore, type ThreadView, type ThreadViewSettings } from "./thread-view.js";
 
+export type { BadgeView } from "./badge-view.js";
 export type { ShownMessageOf, UnstoredMessage } from "./room-types.js";
 export type { RoomView, SnugView } from "./room-view.js";
 export type { ThreadView } from "./thread-view.js";
@@ -141,6 +143,29 @@ export function useRoom(
     store.user === user &&
     store.owner === (stores ?? undefined);
   const view = () => (isCurrent ? store.view : initialView);
+  return useSyncExternalStore(store?.subscribe ?? subscribeToNothing, view, view);
+}
+
+/**
+ * Returns how much is new in a room of the `SnugProvider`, without joining it, while the component is mounted. Waits
+ * while the room's name is `undefined` or `null`. Components that use the same badge share it, also with the room.
+ */
+export function useBadge(name: string | null | undefined, settings: BadgeSettings = {}): BadgeView {
+  const stores = useContext(SharedRooms);
+  if (stores === undefined) throw new Error("useBadge needs a SnugProvider around it");
+  const latest = useRef(settings);
+  latest.current = settings;
+  const [current, setCurrent] = useState<{ store: BadgeStore; name: string; stores: SessionStores }>();
+  useEffect(() => {
+    if (name === undefined || name === null || !stores) return undefined;
+    const { getToken } = latest.current;
+    const store = stores.openBadge(name, { getToken: getToken && latestToken(latest) });
+    setCurrent({ store, name, stores });
+    return () => store.leave();
+  }, [name, stores]);
+  // Until the effect has run, the store still belongs to the previous badge.
+  const store = current?.name === name && current?.stores === stores ? current?.store : undefined;
+  const view = () => store?.view ?? initialBadgeView;
   return useSyncExternalStore(store?.subscribe ?? subscribeToNothing, view, view);
 }
 

@@ -10,6 +10,8 @@ export interface JoinParameters {
   last?: number | undefined;
   presence?: boolean | undefined;
   echo?: boolean | undefined;
+  /** A badge receives numbers instead of messages. Only on a connection with many rooms. */
+  mode?: "badge" | undefined;
 }
 
 /**

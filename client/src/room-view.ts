@@ -1,8 +1,9 @@
 // Rooms for rendering, whatever the framework: an immutable view of each room, and one for all who use the same room of a
 // session.
 
+import { BadgeStore } from "./badge-view.js";
 import { MessageList, type MessagesView } from "./message-list.js";
-import type { RoomOptions, RoomSettings } from "./options.js";
+import type { BadgeSettings, RoomOptions, RoomSettings } from "./options.js";
 import type { Unread } from "./reading.js";
 import type { Room } from "./room.js";
 import type { MembersOf, RoomTypes } from "./room-types.js";
@@ -148,6 +149,11 @@ export class SessionStores {
     const store = open ?? new RoomStore(this.#session.room(name, settings), { keep }, this);
     this.#uses.set(store, (this.#uses.get(store) ?? 0) + 1);
     return store;
+  }
+
+  /** Returns a store of a room's badge. The user must call its `leave`. */
+  openBadge(name: string, settings: BadgeSettings): BadgeStore {
+    return new BadgeStore(this.#session.badge(name, settings));
   }
 
   /** Leaves a store's room if no component uses it any more. */

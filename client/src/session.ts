@@ -1,9 +1,10 @@
 // Many rooms over one connection.
 
+import { Badge } from "./badge.js";
 import { Emitter } from "./emitter.js";
 import { SnugError } from "./error.js";
 import { Multiplexer } from "./multiplexer.js";
-import type { RoomSettings, SessionOptions } from "./options.js";
+import type { BadgeSettings, RoomSettings, SessionOptions } from "./options.js";
 import { Room } from "./room.js";
 import type { RoomTypes } from "./room-types.js";
 import type { ConnectionStatus, StatusChange } from "./transport.js";
@@ -31,6 +32,7 @@ export class Session extends Emitter<SessionEvents> {
   readonly #multiplexer: Multiplexer;
   readonly #options: SessionOptions;
   readonly #rooms = new Map<string, SharedRoom>();
+  readonly #badges = new Map<string, SharedBadge>();
   #hasWarned = false;
 
   constructor(options: SessionOptions = {}) {
@@ -75,11 +77,39 @@ export class Session extends Emitter<SessionEvents> {
     if (joined) return joined.share() as Room as Room<Types>;
     const { last, presence, echo, queueMax, getToken } = options;
     const { user } = this.#options;
+    const badge = this.#badges.get(name);
+    badge?.suspend();
     const room = new SharedRoom({ room: name, last, presence, echo, queueMax, user }, (events) =>
       this.#multiplexer.open(name, events, getToken),
     );
     this.#rooms.set(name, room);
+    badge?.follow(room as Room);
     return room as Room as Room<Types>;
+  }
+
+  /**
+   * Returns the badge of a room: how much is new in it. The user does not become a member, and receives no messages.
+   * Needs the capabilities `receive` and `history`.
+   *
+   * If there is one already, returns the same object, and the options have no effect. The client gives it up when its
+   * `leave` was called as often as this. It may be used beside the room itself.
+   */
+  badge(name: string, { getToken }: BadgeSettings = {}): Badge {
+    const shared = this.#badges.get(name);
+    if (shared && shared.status !== "disconnected") return shared.share();
+    const badge = new SharedBadge(
+      name,
+      (events) => this.#multiplexer.open(name, events, getToken),
+      (error) => this.#warnOnce(error),
+      () => {
+        if (this.#badges.get(name) === badge) this.#badges.delete(name);
+      },
+    );
+    this.#badges.set(name, badge);
+    const room = this.#rooms.get(name);
+    if (room) badge.follow(room);
+    else badge.start();
+    return badge;
   }
 
   /**
@@ -119,5 +149,27 @@ class SharedRoom extends Room {
 
   override leave(): void {
     if (--this.#uses <= 0) super.leave();
+  }
+}
+
+/** A badge that is given up when all who use it have given it up. */
+class SharedBadge extends Badge {
+  #uses = 1;
+  readonly #onLeft: () => void;
+
+  constructor(...[name, open, onProblem, onLeft]: [...ConstructorParameters<typeof Badge>, () => void]) {
+    super(name, open, onProblem);
+    this.#onLeft = onLeft;
+  }
+
+  share(): this {
+    this.#uses++;
+    return this;
+  }
+
+  override leave(): void {
+    if (--this.#uses > 0) return;
+    this.#onLeft();
+    super.leave();
   }
 }

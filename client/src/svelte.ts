@@ -1,6 +1,7 @@
 // Svelte stores of rooms and connections. They need no code of Svelte, and work with any of its versions.
 
-import type { RoomOptions, SessionOptions } from "./options.js";
+import { type BadgeView, initialBadgeView } from "./badge-view.js";
+import type { BadgeSettings, RoomOptions, SessionOptions } from "./options.js";
 import { joinRoom, type Room } from "./room.js";
 import type { RoomTypes } from "./room-types.js";
 import {
@@ -16,6 +17,7 @@ import {
 import { createSnug, type Session } from "./session.js";
 import { initialThreadView, ThreadStore, type ThreadView, type ThreadViewSettings } from "./thread-view.js";
 
+export type { BadgeView } from "./badge-view.js";
 export type { ShownMessageOf, UnstoredMessage } from "./room-types.js";
 export type { RoomView, SnugView } from "./room-view.js";
 export type { ThreadView } from "./thread-view.js";
@@ -55,6 +57,8 @@ export interface SnugStore extends Readable<SnugView> {
     name: string | null | undefined,
     settings?: RoomStoreSettings,
   ): Readable<RoomView<Types>>;
+  /** Returns a store of how much is new in a room, without joining it. */
+  badge(this: void, name: string | null | undefined, settings?: BadgeSettings): Readable<BadgeView>;
 }
 
 /**
@@ -115,7 +119,18 @@ export function snugStore({ snug, ...options }: SnugStoreOptions = {}): SnugStor
     });
     return store as Readable<never>;
   };
-  return { subscribe, room };
+  const badge: SnugStore["badge"] = (name, settings = {}) =>
+    storeOf(initialBadgeView, (set) => {
+      if (name === undefined || name === null) return undefined;
+      const store = open().openBadge(name, settings);
+      set(store.view);
+      store.subscribe(() => set(store.view));
+      return () => {
+        store.leave();
+        close();
+      };
+    });
+  return { subscribe, room, badge };
 }
 
 /**

@@ -17,8 +17,9 @@ import {
   toValue,
   watch,
 } from "vue";
+import { type BadgeView, initialBadgeView } from "./badge-view.js";
 import type { GetToken } from "./credentials.js";
-import type { RoomOptions, SessionOptions } from "./options.js";
+import type { BadgeSettings, RoomOptions, SessionOptions } from "./options.js";
 import { joinRoom, type Room } from "./room.js";
 import type { RoomTypes } from "./room-types.js";
 import {
@@ -34,6 +35,7 @@ import {
 import { createSnug, type Session } from "./session.js";
 import { initialThreadView, ThreadStore, type ThreadView, type ThreadViewSettings } from "./thread-view.js";
 
+export type { BadgeView } from "./badge-view.js";
 export type { ShownMessageOf, UnstoredMessage } from "./room-types.js";
 export type { RoomView, SnugView } from "./room-view.js";
 export type { ThreadView } from "./thread-view.js";
@@ -71,6 +73,9 @@ export interface UseRoomSettings extends RoomViewSettings {}
 
 /** State of a thread as read-only refs. */
 export type ThreadRefs<Types extends RoomTypes = RoomTypes> = Refs<ThreadView<Types>>;
+
+/** State of a badge as read-only refs. */
+export type BadgeRefs = Refs<BadgeView>;
 
 /** Settings of `useThread`. */
 export interface UseThreadSettings extends ThreadViewSettings {}
@@ -196,6 +201,40 @@ export function useRoom(
     ),
     loadOlder: (count) => view.value.loadOlder(count),
   };
+}
+
+/**
+ * Returns how much is new in a room of the connection of `provideSnug` or `snugPlugin`, without joining it, until the
+ * component unmounts or the effect scope stops. Waits while the room's name is `undefined` or `null`. Components that
+ * use the same badge share it, also with the room.
+ */
+export function useBadge(
+  name: MaybeRefOrGetter<string | null | undefined>,
+  settings: BadgeSettings = {},
+): BadgeRefs {
+  const provided = injectStores("useBadge");
+  const view = shallowRef(initialBadgeView);
+  watch(
+    [mounted(), () => toValue(name), provided] as const,
+    ([isMounted, name, stores], _, onCleanup) => {
+      if (!isMounted || name === undefined || name === null || !stores) return;
+      const { getToken } = settings;
+      const store = stores.openBadge(name, { getToken: getToken && newestToken(settings) });
+      if (store.view.badge) markRaw(store.view.badge);
+      const update = () => {
+        view.value = store.view;
+      };
+      update();
+      const unsubscribe = store.subscribe(update);
+      onCleanup(() => {
+        unsubscribe();
+        store.leave();
+        view.value = initialBadgeView;
+      });
+    },
+    { immediate: true },
+  );
+  return refsOf(view, "badge", "status", "error", "retryAt", "unread", "mentions", "last");
 }
 
 /**

@@ -9,7 +9,7 @@ import { joinAndConnect } from "../support/rooms.js";
 
 const chat = startChat({ PRESENCE_GRACE_MS: 1_000, HISTORY_MESSAGES_MAX: 200 });
 
-/** Returns what a page shows of a room's messages, whoever looks at it. */
+/** Returns the messages that a page shows, with their reactions and threads. */
 const shown = (page: Page): Promise<string[]> =>
   page.evaluate(`[...document.querySelectorAll("main .message")].map((message) => {
     const text = (selector) => [...message.querySelectorAll(selector)].map((one) => one.textContent.trim()).join(" ");

@@ -670,6 +670,42 @@ describe.each(CASES)("%s, with %s,", (name, way) => {
     expect(await untilDisconnected(join("cho", {}, { rooms: ["other"] }))).toBe("room_forbidden");
   });
 
+  it.skipIf(way === WAYS[0])(
+    "shows how much is new in a badge, which shares its place with the room",
+    async () => {
+      const bob = await joined("bob");
+      await bob.publish("one");
+      const session = createSnug({ ...backend.options("ann"), backoff });
+      onTestFinished(() => session.close());
+      session.on("status", () => {});
+      const badge = session.badge(roomName);
+      badge.on("status", () => {});
+      const shows = (...expected: unknown[]) =>
+        expect
+          .poll(() => [badge.unread, badge.mentions, badge.last?.data], { timeout: 5_000 })
+          .toEqual(expected);
+      await shows(1, 0, "one");
+      await bob.publish("two", { mentions: ["ann"] });
+      await shows(2, 1, "two");
+      expect([...bob.members.keys()]).toEqual(["bob"]);
+      await bob.publish("x".repeat(4_095));
+      await shows(3, 1, undefined);
+      const room = session.room(roomName);
+      room.on("status", () => {});
+      await untilConnected(room);
+      await expect.poll(() => [...bob.members.keys()].sort()).toEqual(["ann", "bob"]);
+      room.markRead();
+      await shows(0, 0, undefined);
+      room.leave();
+      await expect.poll(() => [...bob.members.keys()]).toEqual(["bob"]);
+      await expect.poll(() => badge.status).toBe("connected");
+      await bob.publish("four");
+      await shows(1, 0, "four");
+      await backend.ban(roomName, "ann");
+      await expect.poll(() => badge.status).toBe("disconnected");
+    },
+  );
+
   it("closes the connections of a kicked user, who can return, and refuses a banned one", async () => {
     const [ann, bob] = [await joined("ann"), await joined("bob")];
     const ended = nextEvent(bob, "status");

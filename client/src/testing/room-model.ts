@@ -42,6 +42,8 @@ export interface Place {
   /** False if it receives no message that it has published. */
   echo: boolean;
   state?: JsonObject;
+  /** True if it receives numbers instead of messages, and its user is no member because of it. */
+  isBadge: boolean;
   /** Sends an object to the client. */
   push(push: object): void;
   /** Ends the place, for the reason that a `closing` has. */
@@ -101,6 +103,8 @@ const MENTIONS_MAX = 32;
 /** The most messages that are counted as unread, and among which they are counted. */
 const UNREAD_MAX = 100;
 const TAIL_MESSAGES_MAX = 200;
+/** The longest data that a badge has. */
+const BADGE_DATA_BYTES_MAX = 4_096;
 
 /** Capabilities of a back end. */
 export const SERVER_CAPABILITIES: readonly Capability[] = ["edit_any", "delete_any"];
@@ -123,6 +127,8 @@ export class RoomModel {
   /** All signals so far, with their recipients. */
   readonly signals: (Omit<Signal, "type"> & { to?: string[] })[] = [];
   readonly places = new Set<Place>();
+  /** The places that are badges, with the text of what each has received last. */
+  readonly #badges = new Map<Place, string>();
   /** Ends of bans, in Unix ms. */
   readonly #bans = new Map<string, number>();
   /** Times at which members joined, in Unix ms. */
@@ -159,7 +165,33 @@ export class RoomModel {
   }
 
   /** Lets a connection in, or sends another welcome to one that is in. `extra` are further fields of its welcome. */
-  join(place: Place, { resume, last = 0 }: JoinParameters, extra: object): void {
+  join(place: Place, parameters: JoinParameters, extra: object): void {
+    if (place.isBadge) this.#joinAsBadge(place, extra);
+    else this.#joinAsMember(place, parameters, extra);
+  }
+
+  #joinAsBadge(place: Place, extra: object): void {
+    this.leave(place);
+    const { name: room, epoch, offset } = this;
+    const { user, can } = place;
+    const state = this.#readState(user);
+    place.push({
+      type: "welcome",
+      room,
+      can,
+      epoch,
+      offset,
+      recovered: null,
+      ...state,
+      count: this.#count,
+      ...extra,
+    });
+    this.#badges.set(place, "");
+    this.#updateBadges();
+  }
+
+  #joinAsMember(place: Place, { resume, last = 0 }: JoinParameters, extra: object): void {
+    this.#badges.delete(place);
     const { user, can } = place;
     const isNew = !this.#since.has(user);
     if (isNew) this.#since.set(user, Date.now());
@@ -189,6 +221,7 @@ export class RoomModel {
 
   /** Removes a connection, and announces the leave of its user if it was the last one. */
   leave(place: Place): void {
+    this.#badges.delete(place);
     if (!this.places.delete(place)) return;
     const { user, connection, state } = place;
     const isLast = ![...this.places].some((other) => other.user === user);
@@ -244,6 +277,7 @@ export class RoomModel {
       place.push({ type: "message", ...message, ...(place.user === user && { key }) });
     }
     if (root) this.#countReplies(root, (root.replies ?? 0) + 1, message.offset);
+    this.#updateBadges();
     return message;
   }
 
@@ -299,6 +333,7 @@ export class RoomModel {
     for (const receiver of this.#receiversOf(connection)) receiver.push({ type: "change", ...change });
     const root = action === "delete" && message.re !== undefined ? this.#find(message.re) : undefined;
     if (root) this.#countReplies(root, (root.replies ?? 1) - 1, root.last_reply ?? message.offset);
+    this.#updateBadges();
     return change;
   }
 
@@ -347,6 +382,7 @@ export class RoomModel {
     this.entries.push(reactions);
     stored(place, false);
     for (const receiver of this.#receiversOf(undefined)) receiver.push({ type: "reactions", ...reactions });
+    this.#updateBadges();
     return reactions;
   }
 
@@ -364,6 +400,28 @@ export class RoomModel {
     for (const place of this.places) {
       const receives = place.user === user || place.can.includes("receipts");
       if (receives) place.push({ type: "read", user, offset: this.#reads.get(user) });
+    }
+    this.#updateBadges();
+  }
+
+  /** Sends each badge what has changed for it. A room does so at most once a second. */
+  #updateBadges(): void {
+    const { offset } = this;
+    const last = this.messages.at(-1);
+    const { data, ...rest } = last ?? {};
+    const isShort = utf8(JSON.stringify(data ?? null)).length <= BADGE_DATA_BYTES_MAX;
+    for (const [place, before] of this.#badges) {
+      const { unread, mentions } = this.#readState(place.user);
+      const badge = copyOf<object>({
+        type: "badge",
+        offset,
+        unread,
+        mentions,
+        last: last && (isShort ? last : rest),
+      });
+      const text = JSON.stringify(badge);
+      this.#badges.set(place, text);
+      if (text !== before) place.push(badge);
     }
   }
 
@@ -387,7 +445,7 @@ export class RoomModel {
   kick({ user, reason, ban_seconds: seconds }: Omit<KickCommand, "type">): number {
     if (seconds === 0) this.#bans.delete(user);
     else if (seconds !== undefined) this.#bans.set(user, Date.now() + seconds * 1000);
-    const places = [...this.places].filter((place) => place.user === user);
+    const places = [...this.places, ...this.#badges.keys()].filter((place) => place.user === user);
     for (const place of places) {
       if (seconds) place.end(4101, reason ?? "banned");
       else place.end(4100, reason ?? "kicked");
@@ -402,7 +460,7 @@ export class RoomModel {
     if (needed && !place.can.includes(needed)) {
       return { error: "forbidden", message: `the token does not grant '${needed}'` };
     }
-    const fault = faultOf(command);
+    const fault = faultOf(command) ?? (place.isBadge && type === "state" && "a badge has no state");
     if (fault) return { error: "bad_command", message: fault };
     switch (type) {
       case "publish":

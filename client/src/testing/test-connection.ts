@@ -180,7 +180,7 @@ export class SessionConnection extends TestConnection {
   }
 
   #join(command: Extract<SessionCommand, { type: "join" }>): void {
-    const { id, room, token, epoch, offset, last, presence, echo } = command;
+    const { id, room, token, epoch, offset, last, presence, echo, mode } = command;
     const claims = token === undefined ? this.claims : this.replaced(id, token, room);
     if (!claims) return;
     const model = this.#rooms.model(room);
@@ -188,7 +188,12 @@ export class SessionConnection extends TestConnection {
       tokenProblem(claims, grantOf(claims, room)) ?? this.#rooms.refusalOf(model, this.claims.sub);
     if (refusal) return this.fail(id, refusal.code, refusal.detail, room);
     const resume = epoch !== undefined && offset !== undefined ? { epoch, offset } : undefined;
-    const parameters = { resume, last, presence, echo };
+    const isBadge = mode === "badge";
+    const missing = ["receive", "history"].find(
+      (one) => isBadge && !grantOf(claims, room).includes(one as Capability),
+    );
+    if (missing) return this.fail(id, "forbidden", `the token does not grant '${missing}'`, room);
+    const parameters: JoinParameters = { resume, last, presence, echo, ...(isBadge && { mode }) };
     const push = (push: object) => this.socket.deliver({ ...push, room });
     const end = (code: number, reason: string) => {
       push({ type: "left", code, reason, reconnect: !isFinal(code) });
@@ -224,9 +229,18 @@ function placeOf(
   connection: string,
   claims: Claims,
   room: RoomModel,
-  { presence = true, echo = true }: JoinParameters,
+  { presence = true, echo = true, mode }: JoinParameters,
   callbacks: Pick<Place, "push" | "end">,
 ): Place {
   const { sub: user, info } = claims;
-  return { connection, user, info, can: grantOf(claims, room.name), presence, echo, ...callbacks };
+  return {
+    connection,
+    user,
+    info,
+    can: grantOf(claims, room.name),
+    presence,
+    echo,
+    isBadge: mode === "badge",
+    ...callbacks,
+  };
 }

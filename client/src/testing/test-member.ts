@@ -20,6 +20,7 @@ export class TestMember {
       can: ["presence", "edit", "delete", "react"],
       presence: false,
       echo: false,
+      isBadge: false,
       push: ignore,
       end: ignore,
     };
