@@ -839,6 +839,18 @@ impl TestRoom {
         self.room.store_mut().faults = 1;
     }
 
+    /// Makes one storage operation fail, after some that succeed.
+    pub fn storage_fails_after(&mut self, operations: usize) {
+        let store = self.room.store_mut();
+        (store.spared, store.faults) = (operations, 1);
+    }
+
+    /// Lets all storage operations succeed from now on.
+    pub fn storage_works(&mut self) {
+        let store = self.room.store_mut();
+        (store.spared, store.faults) = (0, 0);
+    }
+
     /// Drops the room and restores it from storage and attachments. The platform does not do this
     /// while a flush timer runs or a hook call is pending.
     #[track_caller]

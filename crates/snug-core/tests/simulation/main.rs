@@ -1,7 +1,7 @@
 //! Compares a room with a simple model of it, in random simulations.
 //!
 //! Users join with several tabs, leave or lose their connection, publish, edit, append to and delete
-//! their own messages and those of others, send signals and states, stop sending pings, read too slowly, send malformed frames and use capabilities that they lack.
+//! their own messages and those of others, react to messages, send signals and states, stop sending pings, read too slowly, send malformed frames and use capabilities that they lack.
 //! Their tokens expire (sometimes with a late alarm), and they send new tokens with more or fewer
 //! capabilities. They kick and ban each other. Storage fails. The room has a flush window or none,
 //! is dropped and restored, and crashes with a full outbox. Some rooms have a publish hook, which
@@ -22,12 +22,14 @@
 )]
 
 mod backend;
+mod coverage;
 #[allow(dead_code)]
 #[path = "../room/driver.rs"]
 mod driver;
 mod model;
 #[path = "../room/picture.rs"]
 mod picture;
+mod reacting;
 mod view;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -43,6 +45,7 @@ use snug_core::{
 };
 
 use backend::Backend;
+use coverage::Coverage;
 use driver::{Client, Life, SETTLES_MS, START_MS, TestRoom, TestUser, default_rules};
 use model::{Can, Model, Token, content};
 use view::{Away, JoinSettings, PendingCommand, View, timeless};
@@ -52,8 +55,9 @@ const SEEDS: u64 = 50;
 const STEPS: u32 = 150;
 const TABS_MAX: usize = 10;
 const YEAR_MS: u64 = 365 * 24 * 3_600_000;
-const USERS: [&str; 5] = ["ann", "bob", "cho", "__proto__", "用户"];
-const CAPABILITIES: [&str; 10] = [
+/// So many that a message can get more different reactions than it may have.
+const USERS: [&str; 6] = ["ann", "bob", "cho", "dan", "__proto__", "用户"];
+const CAPABILITIES: [&str; 11] = [
     "receive",
     "publish",
     "signal",
@@ -64,17 +68,21 @@ const CAPABILITIES: [&str; 10] = [
     "edit_any",
     "delete",
     "delete_any",
+    "react",
 ];
 /// The capabilities without which a command is rejected, whatever it is about.
-const DENIABLE: [&str; 5] = ["publish", "signal", "presence", "history", "moderate"];
+const DENIABLE: [&str; 6] = [
+    "publish", "signal", "presence", "history", "moderate", "react",
+];
 /// The number of checks between two of everything that is stored and shown.
 const CHECKS_BETWEEN_WHOLE: u32 = 16;
 /// Frames that are sent after the token has expired.
-const TOO_LATE: [&str; 9] = [
+const TOO_LATE: [&str; 10] = [
     r#"{"type":"publish","id":0,"data":"too late"}"#,
     r#"{"type":"edit","id":0,"of":1,"data":"too late"}"#,
     r#"{"type":"append","id":0,"of":1,"text":"too late"}"#,
     r#"{"type":"delete","id":0,"of":1}"#,
+    r#"{"type":"react","id":0,"of":1,"name":"too late"}"#,
     r#"{"type":"signal","id":0,"data":"too late"}"#,
     r#"{"type":"state","id":0,"data":{"too":"late"}}"#,
     r#"{"type":"kick","id":0,"user":"ann","ban_seconds":60}"#,
@@ -82,7 +90,7 @@ const TOO_LATE: [&str; 9] = [
     "{",
 ];
 /// Frames that cause exactly one error each.
-const NONSENSE: [&str; 9] = [
+const NONSENSE: [&str; 10] = [
     "",
     "{",
     "[]",
@@ -90,6 +98,7 @@ const NONSENSE: [&str; 9] = [
     r#"{"type":"publish"}"#,
     r#"{"type":"edit","of":1}"#,
     r#"{"type":"append","of":1,"text":1}"#,
+    r#"{"type":"react","of":1,"name":""}"#,
     r#"{"type":"signal","data":1,"to":[7]}"#,
     r#"{"type":"state","data":[]}"#,
 ];
@@ -101,6 +110,8 @@ fn every_client_receives_what_the_model_expects() {
         Some(seed) => seed..=seed,
         None => 1..=number("SNUG_SEEDS").unwrap_or(SEEDS),
     };
+    let is_whole = seeds.clone().count() as u64 >= SEEDS;
+    let mut coverage = Coverage::default();
     for seed in seeds {
         let _guard = PrintSeedOnPanic(seed);
         let mut simulation = Simulation::new(seed);
@@ -109,6 +120,10 @@ fn every_client_receives_what_the_model_expects() {
             simulation.check();
         }
         simulation.everyone_leaves();
+        coverage.add(simulation.coverage);
+    }
+    if is_whole {
+        coverage.assert_has(&reacting::CASES);
     }
 }
 
@@ -138,7 +153,10 @@ struct Simulation {
     window_ms_max: u64,
     numbers_used: u32,
     checks: u32,
+    coverage: Coverage,
     is_hooked: bool,
+    /// The message to which all users react.
+    popular: Option<u64>,
     /// The receiver of the webhooks, if any.
     backend: Option<Backend>,
 }
@@ -182,6 +200,8 @@ impl Simulation {
             unchecked: VecDeque::new(),
             numbers_used: 0,
             checks: 0,
+            coverage: Coverage::default(),
+            popular: None,
             is_hooked: rules.publish_fallback.is_some(),
             backend: has_webhooks.then(Backend::default),
         }
@@ -194,7 +214,7 @@ impl Simulation {
         if self.backend.is_some() && self.random.u32(..4) == 0 {
             return self.back_end_responds();
         }
-        match self.random.u32(..126) {
+        match self.random.u32(..131) {
             0..15 => self.joins(),
             15..24 => self.leaves(client),
             24..25 => self.falls_behind(client),
@@ -218,6 +238,9 @@ impl Simulation {
             122..124 => self.changes_during_fault(client),
             // An erased room starts its webhook events anew.
             124 if self.backend.is_none() && self.random.u32(..4) == 0 => self.is_erased(),
+            126..128 => self.sends_bad_reaction(client),
+            128..129 => self.reacts_during_fault(client),
+            129..131 => self.all_react_much(),
             _ => self.alarm_is_late(),
         }
     }
@@ -348,11 +371,14 @@ impl Simulation {
         {
             kinds.extend(["change"; 3]);
         }
+        if self.model.may(client, "react") {
+            kinds.extend(["react"; 2]);
+        }
         if kinds.is_empty() {
             return self.exceeds_capabilities(client);
         }
         let most = if self.random.bool() { 1 } else { 5 };
-        let mut commands = Vec::new();
+        let (mut commands, mut reactions) = (Vec::new(), 0);
         for _ in 0..self.random.u32(1..=most) {
             commands.push(match kinds[self.random.usize(..kinds.len())] {
                 "publish" => self.publishes(client),
@@ -361,6 +387,15 @@ impl Simulation {
                 "change" => match self.changes(client) {
                     Some(change) if self.is_hooked => return self.sends_all(client, vec![change]),
                     Some(change) => change,
+                    None => break,
+                },
+                // With three, the model could not see how many of them went into one row.
+                "react" if reactions == 2 => break,
+                "react" => match self.reacts(client) {
+                    Some(reaction) => {
+                        reactions += 1;
+                        reaction
+                    }
                     None => break,
                 },
                 "signal" => self.signals(client),
@@ -467,11 +502,7 @@ impl Simulation {
     /// Returns a random change, mostly of a recent message, and its number.
     fn some_change(&mut self) -> (Value, u32) {
         let number = self.number();
-        let recent: Vec<_> = self.model.message_offsets().rev().take(12).collect();
-        let of = match self.random.u32(..8) {
-            0 => self.random.u64(..=self.model.newest() + 9),
-            _ => self.random.choice(recent).unwrap_or(1),
-        };
+        let of = self.some_target();
         let content = content(number);
         let mut change = match self.random.u32(..10) {
             0..4 => json!({ "type": "edit", "of": of, "data": self.data_with(&content) }),
@@ -487,6 +518,15 @@ impl Simulation {
             change["if_version"] = json!(version + u64::from(self.random.u32(..4) == 0));
         }
         (change, number)
+    }
+
+    /// Returns the offset of a recent message, mostly.
+    fn some_target(&mut self) -> u64 {
+        let recent: Vec<_> = self.model.message_offsets().rev().take(12).collect();
+        match self.random.u32(..8) {
+            0 => self.random.u64(..=self.model.newest() + 9),
+            _ => self.random.choice(recent).unwrap_or(1),
+        }
     }
 
     /// Sends a change that is rejected: of a message that is not stored, deleted or another user's, for
@@ -528,15 +568,22 @@ impl Simulation {
             is_duplicate: false,
         };
         change["id"] = json!(self.expect_reply(client, pending));
-        self.room.storage_fails_once();
-        self.sends(client, change);
+        self.sends_during_fault(client, change);
+    }
+
+    /// Sends a command to a quiet room while the storage fails once: at the next operation or a later one.
+    fn sends_during_fault(&mut self, client: Client, command: Value) {
+        let spared = self.random.usize(..4);
+        self.room.storage_fails_after(spared);
+        self.sends(client, command);
         self.record_rows();
-        if self.model.is_waiting(number) && !self.room.is_gathering() {
-            self.model.lose_last();
+        if self.model.is_waiting() && !self.room.is_gathering() {
+            self.model.lose_waiting();
         }
         if self.room.is_gathering() {
             self.passes_ms(self.window_ms_max);
         }
+        self.room.storage_works();
     }
 
     /// The back end erases the room, with what waits to be stored.
@@ -666,6 +713,10 @@ impl Simulation {
                 "presence" if self.random.bool() => json!({ "type": "state", "data": {} }),
                 "presence" => json!({ "type": "members" }),
                 "history" => json!({ "type": "history" }),
+                "react" => {
+                    self.coverage.count("reacts without the capability");
+                    json!({ "type": "react", "of": 1, "name": "a" })
+                }
                 _ => json!({ "type": "kick", "user": self.some_user(), "ban_seconds": 9 }),
             };
             command["id"] = json!(self.expect_reply(client, PendingCommand::Rejected("forbidden")));

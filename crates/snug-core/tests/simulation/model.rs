@@ -1,5 +1,7 @@
 //! A simple model of a room: users, their tabs, and a list of messages and of their changes.
 
+pub mod reactions;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Value, json};
@@ -70,7 +72,16 @@ pub struct Tab {
     errors_ms: Vec<u64>,
 }
 
-/// A message, a change or a signal, as the others receive it, without its offset and time.
+/// The place of an entry among the others.
+#[derive(Clone, Copy)]
+pub enum Place {
+    /// That of the entry with this number, which may still wait.
+    Of(u32),
+    /// This offset.
+    At(u64),
+}
+
+/// A message, an entry about one, or a signal, as the others receive it, without its offset and time.
 #[derive(Clone)]
 pub struct Sent {
     /// A number that increases in the order of sending, and is in the content.
@@ -87,6 +98,10 @@ struct Message {
     last: u64,
     /// The numbers of all its contents.
     numbers: Vec<u32>,
+    /// The reactions to it, as members receive them.
+    reactions: Value,
+    /// The offset of the last reactions; 0 if there are none.
+    last_reactions: u64,
 }
 
 /// A message, a change or a signal that a tab has yet to receive.
@@ -238,8 +253,7 @@ impl Model {
     /// Removes all tabs, and loses all pending messages.
     pub fn crash(&mut self) {
         self.tabs.clear();
-        let lost = std::mem::take(&mut self.waiting);
-        self.lose(&lost);
+        self.lose_waiting();
         self.recent_signals.clear();
     }
 
@@ -273,7 +287,7 @@ impl Model {
         let user = &self.tabs[&from].user;
         let message =
             json!({ "type": "message", "user": user, "connection": from.id(), "data": data });
-        self.wait(from, number_of(data), message);
+        self.wait(self.except(from), number_of(data), message);
     }
 
     /// Makes a change that [`Self::check_change`] allows.
@@ -288,14 +302,19 @@ impl Model {
                 change[field] = value.clone();
             }
         }
-        self.wait(from, number, change);
+        self.wait(self.except(from), number, change);
     }
 
-    /// Adds a message or a change that the next row will hold.
-    fn wait(&mut self, from: Client, number: u32, object: Value) {
+    /// Returns the tab itself if it does not receive its own messages.
+    fn except(&self, from: Client) -> Option<Client> {
+        (!self.tabs[&from].echo).then_some(from)
+    }
+
+    /// Adds an entry that the next row will hold.
+    fn wait(&mut self, except: Option<Client>, number: u32, object: Value) {
         let sent = Sent { number, object };
         for (client, tab) in &mut self.tabs {
-            if tab.can.contains("receive") && (tab.echo || *client != from) {
+            if tab.can.contains("receive") && Some(*client) != except {
                 tab.expect(&sent);
             }
         }
@@ -343,8 +362,8 @@ impl Model {
         match of.checked_sub(self.newest() + 1) {
             None => is_retained_anyway || of < self.floor(),
             Some(ahead) => {
-                let is_change = |one: &Sent| one.object["type"] == "change";
-                let is_known = !self.waiting.iter().any(is_change) && is_retained_anyway;
+                let is_message = |one: &Sent| one.object["type"] == "message";
+                let is_known = self.waiting.iter().all(is_message) && is_retained_anyway;
                 is_known || ahead >= most
             }
         }
@@ -361,7 +380,7 @@ impl Model {
                 (waiting, Some(waiting["data"].clone()))
             }
         };
-        for change in self.waiting.iter().filter(|one| one.object["of"] == of) {
+        for change in self.waiting.iter().filter(|one| one.changes(of)) {
             let change = &change.object;
             data = data.filter(|_| change["action"] != "delete");
             data = data.map(|data| data_after(&data, change));
@@ -369,9 +388,15 @@ impl Model {
         Some((first["user"].as_str().unwrap(), data))
     }
 
+    /// Returns true if a message is retained and not deleted. Its offset must be certain.
+    pub fn is_there(&self, of: u64) -> bool {
+        let now = self.message_now(of);
+        of >= self.floor() && now.is_some_and(|(_, data)| data.is_some())
+    }
+
     /// Returns a message's version, if it is known although messages and changes wait.
     pub fn version_of(&self, of: u64) -> Option<u64> {
-        let is_changing = self.waiting.iter().any(|one| one.object["of"] == of);
+        let is_changing = self.waiting.iter().any(|one| one.changes(of));
         let stored = self.messages.get(&of).map_or(1, |message| message.version);
         (!is_changing).then_some(stored)
     }
@@ -410,37 +435,29 @@ impl Model {
         )
     }
 
-    /// Returns what a client that was away receives at an offset: a message as it is now, or a change
-    /// with the whole content if it is the last of its message.
+    /// Returns what a client that was away receives at an offset: a message as it is now, or an entry
+    /// about one with the whole of what it is about, if it is the last of its kind.
     pub fn shown(&self, offset: u64) -> Value {
         let entry = &self.entries[offset as usize - 1];
-        let of = entry["of"].as_u64();
-        let message = &self.messages[&of.unwrap_or(offset)];
-        let mut shown = entry.clone();
-        let fields = shown.as_object_mut().unwrap();
-        if of.is_none() && message.version > 1 {
-            fields.insert("version".into(), json!(message.version));
-            fields.remove("data");
-            match &message.data {
-                Some(data) => fields.insert("data".into(), data.clone()),
-                None => {
-                    fields.remove("connection");
-                    fields.insert("deleted".into(), json!(true))
-                }
-            };
-        } else if of.is_some() && message.last != offset {
-            fields.retain(|name, _| ["type", "offset", "of"].contains(&&**name));
-        } else if fields.remove("text").is_some() {
-            fields.insert("action".into(), json!("edit"));
-            fields.insert("data".into(), message.data.clone().unwrap());
+        match entry["of"].as_u64() {
+            Some(of) => self.messages[&of].shown_change(entry),
+            None => self.messages[&offset].shown(entry),
         }
-        shown
     }
 
     /// Returns what a client shows of a message.
     pub fn picture_of(&self, message: u64) -> Value {
         let message = &self.messages[&message];
-        crate::picture::shown(&json!({ "data": message.data, "version": message.version }))
+        let shown = json!({
+            "data": message.data, "version": message.version, "reactions": message.reactions
+        });
+        crate::picture::shown(&shown)
+    }
+
+    /// Returns the offset of the first entry after another one that the back end is notified of.
+    pub fn reported_after(&self, offset: u64) -> Option<u64> {
+        let mut offsets = offset + 1..=self.newest();
+        offsets.find(|one| self.entries[*one as usize - 1]["type"] != "reactions")
     }
 
     /// Returns true if the message is deleted, or the one that was changed.
@@ -463,18 +480,16 @@ impl Model {
     /// Moves the oldest pending messages and changes to the stored or the lost ones.
     pub fn store(&mut self, row: &AppendedRow) {
         assert_eq!(row.first, self.newest() + 1);
-        // Each with the numbers of all appends that went with it.
+        // Each with the numbers of all that went with it.
         let mut entries: Vec<(Sent, Vec<u32>)> = Vec::new();
         let mut taken = 0;
         for next in &self.waiting {
             let is_full = entries.len() == row.count;
-            let is_in_row = || row.changed.contains(&content(next.number));
-            match append_before(&entries, next) {
+            let is_in_row = || self.is_in_row(row, taken);
+            match entry_before(&entries, next) {
                 Some(index) if !is_full || is_in_row() => {
-                    let (append, numbers) = &mut entries[index];
-                    let text = append.object["text"].as_str().unwrap();
-                    let more = next.object["text"].as_str().unwrap();
-                    append.object["text"] = json!(format!("{text}{more}"));
+                    let (entry, numbers) = &mut entries[index];
+                    entry.go_with(next);
                     numbers.push(next.number);
                 }
                 _ if is_full => break,
@@ -516,6 +531,27 @@ impl Model {
         }
     }
 
+    /// Returns true if a waiting entry went with another one into this row, which has all that is in it.
+    fn is_in_row(&self, row: &AppendedRow, index: usize) -> bool {
+        let next = &self.waiting[index];
+        if next.object["type"] != "reactions" {
+            return row.changed.contains(&content(next.number));
+        }
+        // They may have changed again, and their last state is in the row.
+        let later = &self.waiting[index..];
+        let later = later.iter().map(|one| &one.object);
+        let mut later =
+            later.filter(|one| one["type"] == "reactions" && one["of"] == next.object["of"]);
+        let changes = serde_json::Deserializer::from_str(&row.changed).into_iter::<Value>();
+        let changes: Vec<_> = changes.map(Result::unwrap).collect();
+        let is_same = |one: &Value, other: &Value, field: &str| one[field] == other[field];
+        later.any(|one| {
+            let fields = ["type", "of", "summary"];
+            let is_now = |change: &Value| fields.iter().all(|field| is_same(change, one, field));
+            changes.iter().any(is_now)
+        })
+    }
+
     /// Applies what was stored to its message, and gives a change its version.
     fn apply(&mut self, entry: &mut Value, offset: u64, numbers: &[u32]) {
         let Some(of) = entry["of"].as_u64() else {
@@ -524,11 +560,18 @@ impl Model {
                 data: Some(entry["data"].clone()),
                 last: 0,
                 numbers: numbers.into(),
+                reactions: json!({}),
+                last_reactions: 0,
             };
             self.messages.insert(offset, message);
             return;
         };
         let message = self.messages.get_mut(&of).unwrap();
+        if entry["type"] == "reactions" {
+            message.reactions = entry["summary"].clone();
+            message.last_reactions = offset;
+            return;
+        }
         message.version += 1;
         message.last = offset;
         entry["version"] = json!(message.version);
@@ -539,6 +582,7 @@ impl Model {
         message.numbers.extend(numbers);
         if entry["action"] == "delete" {
             self.deleted.extend(&message.numbers);
+            (message.reactions, message.last_reactions) = (json!({}), 0);
         } else {
             message.data = Some(data_after(&data, entry));
         }
@@ -557,19 +601,19 @@ impl Model {
         }
     }
 
-    /// Forgets the last change, which had no effect.
-    pub fn lose_last(&mut self) {
-        let last = self.waiting.pop().unwrap();
-        self.lose(&[last]);
+    /// Forgets what waits, which had no effect.
+    pub fn lose_waiting(&mut self) {
+        let lost = std::mem::take(&mut self.waiting);
+        self.lose(&lost);
     }
 
     pub fn is_lost(&self, number: u32) -> bool {
         self.lost.contains(&number)
     }
 
-    /// Returns true if it is neither stored nor lost.
-    pub fn is_waiting(&self, number: u32) -> bool {
-        self.waiting.iter().any(|one| one.number == number)
+    /// Returns true if anything waits to be stored.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Returns the stored message or change with this offset.
@@ -581,6 +625,15 @@ impl Model {
     /// Returns the offset of a stored message or change.
     pub fn offset_of(&self, number: u32) -> u64 {
         self.offsets[&number]
+    }
+
+    /// Returns the offset of a stored entry; `None` if it was lost.
+    pub fn offset_at(&self, place: Place) -> Option<u64> {
+        match place {
+            Place::Of(number) if self.is_lost(number) => None,
+            Place::Of(number) => Some(self.offset_of(number)),
+            Place::At(offset) => Some(offset),
+        }
     }
 
     pub fn changed_under(&self, from: Client, key: &str) -> Option<u32> {
@@ -654,6 +707,64 @@ impl Model {
     }
 }
 
+impl Sent {
+    /// Returns true if it changes the content of a message.
+    fn changes(&self, of: u64) -> bool {
+        self.object["type"] == "change" && self.object["of"] == of
+    }
+
+    /// Adds an entry that goes with it into one row.
+    fn go_with(&mut self, next: &Self) {
+        if next.object["type"] == "reactions" {
+            self.object["summary"] = next.object["summary"].clone();
+            return;
+        }
+        let text = self.object["text"].as_str().unwrap();
+        let more = next.object["text"].as_str().unwrap();
+        self.object["text"] = json!(format!("{text}{more}"));
+    }
+}
+
+impl Message {
+    /// Returns the message as it is now; `entry` is what was published.
+    fn shown(&self, entry: &Value) -> Value {
+        let mut shown = entry.clone();
+        let fields = shown.as_object_mut().unwrap();
+        if self.version > 1 {
+            fields.insert("version".into(), json!(self.version));
+        }
+        match &self.data {
+            Some(data) => fields["data"] = data.clone(),
+            None => {
+                fields.retain(|name, _| !["connection", "data"].contains(&&**name));
+                fields.insert("deleted".into(), json!(true));
+            }
+        }
+        if self.reactions != json!({}) {
+            fields.insert("reactions".into(), self.reactions.clone());
+        }
+        shown
+    }
+
+    /// Returns an entry about the message as a client receives it that was away.
+    fn shown_change(&self, entry: &Value) -> Value {
+        let mut shown = entry.clone();
+        let fields = shown.as_object_mut().unwrap();
+        let last = match entry["type"].as_str() {
+            Some("reactions") => self.last_reactions,
+            _ => self.last,
+        };
+        if entry["offset"] != last {
+            fields.retain(|name, _| ["type", "offset", "of"].contains(&&**name));
+            fields["type"] = json!("change");
+        } else if fields.remove("text").is_some() {
+            fields.insert("action".into(), json!("edit"));
+            fields.insert("data".into(), self.data.clone().unwrap());
+        }
+        shown
+    }
+}
+
 impl Tab {
     fn expect(&mut self, sent: &Sent) {
         self.expected.push_back(Expected::surely(sent.clone()));
@@ -691,19 +802,25 @@ fn in_order(waiting: impl Iterator<Item = Expected>) -> Vec<Expected> {
     waiting
 }
 
-/// Returns the index of the append with which the room makes another one, if both are in one row.
-fn append_before(entries: &[(Sent, Vec<u32>)], next: &Sent) -> Option<usize> {
+/// Returns the index of the entry with which the room makes another one, if both are in one row.
+fn entry_before(entries: &[(Sent, Vec<u32>)], next: &Sent) -> Option<usize> {
     let next = &next.object;
     let is_same = |one: &Value, field: &str| one[field] == next[field];
-    let is_own = |one: &Value| is_same(one, "user") && is_same(one, "connection");
-    let objects = || entries.iter().map(|(entry, _)| &entry.object);
-    let index = objects().rposition(|one| is_same(one, "of"))?;
-    let (append, _) = &entries[index];
-    let is_append = |one: &Value| one["action"] == "append";
-    let mut later = objects().skip(index);
-    let has_published = later.any(|one| one["type"] == "message" && is_own(one));
-    let goes_with = is_append(next) && is_append(&append.object) && is_own(&append.object);
-    (goes_with && !has_published).then_some(index)
+    let mut objects = entries.iter().map(|(entry, _)| &entry.object);
+    match next["type"].as_str()? {
+        "reactions" => objects.position(|one| is_same(one, "type") && is_same(one, "of")),
+        "change" => {
+            let index = objects.rposition(|one| is_same(one, "type") && is_same(one, "of"))?;
+            let is_own = |one: &Value| is_same(one, "user") && is_same(one, "connection");
+            let (append, _) = &entries[index];
+            let is_append = |one: &Value| one["action"] == "append";
+            let mut later = entries[index..].iter().map(|(entry, _)| &entry.object);
+            let has_published = later.any(|one| one["type"] == "message" && is_own(one));
+            let goes_with = is_append(next) && is_append(&append.object) && is_own(&append.object);
+            (goes_with && !has_published).then_some(index)
+        }
+        _ => None,
+    }
 }
 
 /// Returns the change that a command makes.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     driver::Client,
-    model::{Can, Expected, Members, Model, Token, number_of},
+    model::{Can, Expected, Members, Model, Place, Token, number_of},
     picture::{Picture, applies},
 };
 
@@ -70,6 +70,12 @@ pub enum PendingCommand {
     Change {
         number: u32,
         /// True if the user has made a change with the same key before, which has that number.
+        is_duplicate: bool,
+    },
+    /// A reaction, with the place of the reactions after it.
+    React {
+        at: Place,
+        /// True if it changes nothing.
         is_duplicate: bool,
     },
     Signal,
@@ -154,7 +160,7 @@ impl View {
         match object["type"].as_str().unwrap() {
             "welcome" => self.read_welcome(object),
             "presence" => self.read_diff(object),
-            "message" | "change" => self.receives_entry(object, model),
+            "message" | "change" | "reactions" => self.receives_entry(object, model),
             "signal" => self.received.push_back(object.clone()),
             "closing" => self.closing = Some(object.clone()),
             // Errors of malformed frames have no id.
@@ -282,9 +288,10 @@ impl View {
             assert_eq!(key, published.map(Value::from), "the key of {message}");
         }
         let stored = model.entry_at(&message["offset"]).expect("a stored entry");
-        for field in ["type", "of"] {
-            assert_eq!(message[field], stored[field], "not what is stored");
-        }
+        assert_eq!(message["of"], stored["of"], "not what is stored");
+        let is_superseded = message["type"] == "change" && message.get("action").is_none();
+        let is_same = message["type"] == stored["type"];
+        assert!(is_same || is_superseded, "not what is stored: {message}");
         let offset = message["offset"].as_u64().unwrap();
         assert!(offset > self.newest, "received twice: {message}");
         let is_next = offset == self.newest + 1;
@@ -397,6 +404,15 @@ impl View {
                 let version = (!is_duplicate).then(|| &stored["version"]);
                 assert_eq!(reply.get("version"), version, "{reply}");
             }
+            PendingCommand::React { at, .. } if kind == "error" => {
+                assert_eq!(reply["code"], "internal", "{reply}");
+                assert_eq!(model.offset_at(at), None, "rejected, but stored: {reply}");
+            }
+            PendingCommand::React { at, is_duplicate } => {
+                assert_eq!(kind, "ack");
+                assert_eq!(reply["offset"].as_u64(), model.offset_at(at), "{reply}");
+                assert_eq!(reply["duplicate"] == true, is_duplicate, "{reply}");
+            }
             PendingCommand::Signal => assert_eq!(reply, &json!({ "type": "ack", "id": id })),
             PendingCommand::State(state) => {
                 assert_eq!(reply, &json!({ "type": "ack", "id": id }));
@@ -480,7 +496,11 @@ pub fn timeless(entry: &Value) -> Value {
 /// Returns an entry of a page without its times, and with its type.
 pub fn as_pushed(listed: &Value) -> Value {
     let mut entry = timeless(listed);
-    let is_change = entry.get("of").is_some();
-    entry["type"] = json!(if is_change { "change" } else { "message" });
+    let kind = match (entry.get("of"), entry.get("summary")) {
+        (None, _) => "message",
+        (Some(_), None) => "change",
+        (Some(_), Some(_)) => "reactions",
+    };
+    entry["type"] = json!(kind);
     entry
 }
