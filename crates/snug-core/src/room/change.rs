@@ -10,6 +10,7 @@ use super::{
     outbox::{PendingAction, PendingChange, PendingEntry},
     publish::Author,
     publish_hook::Proposal,
+    threads::Root,
 };
 use crate::{
     backend::api::{ApiRequestId, Caller, ChangeRequest, read_change_body},
@@ -43,8 +44,8 @@ pub(super) struct PlannedChange {
 
 #[derive(Debug)]
 enum Step {
-    /// The change gets an entry of its own.
-    New(Box<PendingChange>),
+    /// The change gets an entry of its own. If it deletes a reply, it also changes the number of replies of this root.
+    New(Box<PendingChange>, Option<Root>),
     /// The text goes with an append that has not been stored yet.
     More(String),
 }
@@ -202,7 +203,7 @@ impl<S: Store> Room<S> {
 
     /// Plans the deletion of a message for the back end. The caller has stored the draft.
     pub(super) fn plan_deletion(
-        &self,
+        &mut self,
         author: &Author,
         deletion: &Change<'_>,
         found: Found,
@@ -212,7 +213,7 @@ impl<S: Store> Room<S> {
     }
 
     fn plan_for(
-        &self,
+        &mut self,
         author: &Author,
         change: &Change<'_>,
         target: Target,
@@ -231,6 +232,7 @@ impl<S: Store> Room<S> {
         if let Some(more) = self.append_more(author, change, bytes_max)? {
             return Ok(more);
         }
+        let mut root = None;
         let (row, action) = match &change.action {
             ChangeAction::Edit(data) => {
                 let data = json::one_line(data).into_owned();
@@ -248,6 +250,7 @@ impl<S: Store> Room<S> {
                 (without_data(target.row.push()), action)
             }
             ChangeAction::Delete { reason } => {
+                root = self.find_root_of(&target.row)?;
                 let fields = target.row.read();
                 let empty = fields.as_ref().and_then(emptied);
                 let reason = reason.clone().map(Cow::into_owned);
@@ -260,7 +263,7 @@ impl<S: Store> Room<S> {
             version: Some(version),
             ..self.next_position(None)
         };
-        let step = Step::New(Box::new(PendingChange {
+        let pending = PendingChange {
             of: change.of,
             offset: stored.offset,
             time: stored.time,
@@ -271,7 +274,8 @@ impl<S: Store> Room<S> {
             row_before: target.row_before,
             row: StoredEntry::new(row.into()),
             is_closed: false,
-        }));
+        };
+        let step = Step::New(Box::new(pending), root);
         Ok(PlannedChange { stored, step })
     }
 
@@ -355,12 +359,10 @@ impl<S: Store> Room<S> {
         let PlannedChange { stored, step } = planned;
         let key = self.remember_key(author, change.key.as_deref(), stored);
         match step {
-            Step::New(pending) => {
-                let is_deletion = pending.is_deletion();
-                let root = pending.row.read().and_then(|fields| fields.re);
+            Step::New(pending, root) => {
                 let entry = PendingEntry::Change(*pending);
                 self.outbox.push_entry(stored, entry, author.except, key);
-                if let Some(root) = root.filter(|_| is_deletion) {
+                if let Some(root) = root {
                     self.uncount_reply(root);
                 }
             }

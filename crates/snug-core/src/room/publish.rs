@@ -9,6 +9,7 @@ use super::{
     outbox::{Draft, Taken, Texts},
     publish_hook::Proposal,
     reading::Said,
+    threads::Root,
 };
 use crate::{
     backend::{api::ApiRequestId, webhook::mention_line},
@@ -179,12 +180,18 @@ impl<S: Store> Room<S> {
     fn find_roots(
         &mut self,
         publications: &[(UserId, Publication<'_>)],
-    ) -> Result<Vec<Option<Offset>>, Failure> {
-        let roots = publications.iter().map(|(user, publication)| {
+    ) -> Result<Vec<Option<Root>>, Failure> {
+        let replies = publications.iter().map(|(user, publication)| {
             let known = self.find_key(user, publication.key.as_deref());
-            let re = publication.re.filter(|_| known.is_none());
-            re.map(|re| self.find_root(re)).transpose()
+            publication.re.filter(|_| known.is_none())
         });
+        let replies: Vec<_> = replies.collect();
+        // A flush between them would change what has been read already.
+        if let Some(newest) = replies.iter().flatten().max() {
+            self.store_draft_with(*newest);
+        }
+        let roots = replies.into_iter();
+        let roots = roots.map(|re| re.map(|re| self.find_root(re)).transpose());
         roots.collect()
     }
 
@@ -265,7 +272,7 @@ impl<S: Store> Room<S> {
         &mut self,
         author: &Author,
         publication: &Publication<'_>,
-        re: Option<Offset>,
+        root: Option<Root>,
         stored: Stored,
     ) {
         let data = json::one_line(&publication.data);
@@ -281,7 +288,7 @@ impl<S: Store> Room<S> {
                 connection: author.connection,
                 info,
                 event: publication.event.as_deref(),
-                re,
+                re: root.map(|root| root.offset),
                 mentions: &publication.mentions,
                 key,
                 data: &data,
@@ -312,7 +319,7 @@ impl<S: Store> Room<S> {
         }
         self.outbox
             .close_changes_of(&author.user, author.connection);
-        if let Some(root) = re {
+        if let Some(root) = root {
             self.count_reply(root, stored.offset);
         }
     }

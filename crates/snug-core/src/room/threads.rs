@@ -2,36 +2,70 @@
 
 use super::{
     ReplyTo, Room,
+    messages::Found,
     outbox::{PendingEntry, PendingReplies},
 };
 use crate::{
     ids::Offset,
-    protocol::page::{PageStart, ThreadRequest},
+    protocol::{
+        page::{PageStart, ThreadRequest},
+        push::ReplyCount,
+    },
     reply::{Failure, HistoryPage, Reply},
     storage::{
         batch::Wanted,
         changed::MessageChanges,
+        entry::StoredEntry,
         store::{StorageFault, Store},
     },
 };
 
 const NOT_READABLE: &str = "the thread could not be read";
 
+/// The first message of a thread. It is read before a reply is added to the draft, or its deletion, so that a reply
+/// cannot be stored without being counted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Root {
+    pub(super) offset: Offset,
+    /// The replies that are stored.
+    count: ReplyCount,
+}
+
+impl Root {
+    fn of(offset: Offset, found: &Found) -> Self {
+        Self {
+            offset,
+            count: found.changes.replies().unwrap_or_default(),
+        }
+    }
+}
+
 impl<S: Store> Room<S> {
     /// Returns the first message of the thread to which a reply belongs: the message that it is a reply to, or
     /// that message's own root.
-    pub(super) fn find_root(&mut self, re: Offset) -> Result<Offset, Failure> {
+    pub(super) fn find_root(&mut self, re: Offset) -> Result<Root, Failure> {
         self.store_draft_with(re);
         let message = self.find_undeleted(re)?;
         let root = message.row.read().and_then(|fields| fields.re);
         match root {
-            Some(root) => self.find_undeleted(root).map(|_| root),
-            None => Ok(re),
+            Some(root) => Ok(Root::of(root, &self.find_undeleted(root)?)),
+            None => Ok(Root::of(re, &message)),
         }
     }
 
+    /// Returns the first message of a reply's thread, deleted or not. `None` if the message is not a reply, or if
+    /// its thread is not stored any more, so that nothing counts the replies.
+    pub(super) fn find_root_of(&mut self, reply: &StoredEntry) -> Result<Option<Root>, Failure> {
+        let Some(root) = reply.read().and_then(|fields| fields.re) else {
+            return Ok(None);
+        };
+        let found = self.messages.find_stored(&mut self.store, root, self.now);
+        let found = found.map_err(|StorageFault| Failure::Internal(NOT_READABLE))?;
+        Ok(found.map(|found| Root::of(root, &found)))
+    }
+
     /// Counts a reply that has just been added to the draft.
-    pub(super) fn count_reply(&mut self, root: Offset, reply: Offset) {
+    pub(super) fn count_reply(&mut self, root: Root, reply: Offset) {
         self.change_replies(root, |replies| {
             replies.count.replies = replies.count.replies.saturating_add(1);
             replies.count.last_reply = reply;
@@ -40,28 +74,23 @@ impl<S: Store> Room<S> {
     }
 
     /// Counts a reply less, whose deletion has just been added to the draft.
-    pub(super) fn uncount_reply(&mut self, root: Offset) {
+    pub(super) fn uncount_reply(&mut self, root: Root) {
         self.change_replies(root, |replies| {
             replies.count.replies = replies.count.replies.saturating_sub(1);
         });
     }
 
-    /// Changes the number of replies of a message, with the next flush. If the message is not stored any more,
-    /// nothing counts its replies.
-    fn change_replies(&mut self, root: Offset, change: impl FnOnce(&mut PendingReplies)) {
-        if let Some(replies) = self.outbox.replies_to(root) {
+    /// Changes the number of replies of a message, with the next flush.
+    fn change_replies(&mut self, root: Root, change: impl FnOnce(&mut PendingReplies)) {
+        if let Some(replies) = self.outbox.replies_to(root.offset) {
             return change(replies);
         }
-        let Ok(Some(found)) = self.messages.find_stored(&mut self.store, root, self.now) else {
-            return;
-        };
         let stored = self.next_position(None);
-        let count = found.changes.replies();
         let mut replies = PendingReplies {
-            of: root,
+            of: root.offset,
             offset: stored.offset,
             time: stored.time,
-            count: count.unwrap_or_default(),
+            count: root.count,
             added: Vec::new(),
         };
         change(&mut replies);

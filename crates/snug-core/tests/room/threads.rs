@@ -95,6 +95,48 @@ fn replies_of_one_flush_are_counted_once() {
 }
 
 #[test]
+fn each_reply_is_counted_even_if_something_cannot_be_read() {
+    scenario(|room| {
+        let ann = room.join("ann");
+        room.publishes(ann, "hi");
+        room.sends(ann, reply(1, "a"));
+        for spared in 0..6 {
+            for command in [
+                reply(1, "b"),
+                json!({ "type": "delete", "of": room.newest() - 1 }),
+            ] {
+                room.storage_fails_after(spared);
+                room.sends(ann, command);
+                room.storage_works();
+                let thread = page(room, ann, json!({ "re": 1, "after": 0, "limit": 100 }));
+                let left = thread.iter().filter(|one| one.get("data").is_some());
+                let root = &page(room, ann, json!({ "after": 0, "limit": 1 }))[0];
+                assert_eq!(root["replies"].as_u64(), Some(left.count() as u64));
+            }
+        }
+    });
+}
+
+#[test]
+fn the_back_end_replies_to_what_waits() {
+    gathering_scenario(|room| {
+        let ann = room.join("ann");
+        room.publishes(ann, "root");
+        room.flushes_if_gathering();
+        room.gets_busy(ann);
+        room.sends(ann, reply(1, "a"));
+        let waits = room.newest() + 1;
+        // The second one stores what waits, after the first one has found its root.
+        let body = json!([{ "data": "b", "re": 1 }, { "data": "c", "re": waits }]);
+        let server = TestUser::named("shop").with_capabilities(&["serve"]);
+        room.starts_api_request(&server, ApiOperation::Publish, &body.to_string());
+        room.flushes_if_gathering();
+        assert_eq!(page(room, ann, json!({ "after": 0 }))[0]["replies"], 3);
+        assert_eq!(texts(room, ann, json!({ "re": 1 })), "a b c");
+    });
+}
+
+#[test]
 fn replies_that_are_changed_or_deleted_keep_their_place() {
     scenario(|room| {
         let ann = room.join("ann");
