@@ -109,9 +109,15 @@ impl<S: Store> Room<S> {
     fn read_thread(&mut self, request: ThreadRequest) -> Result<HistoryPage, StorageFault> {
         let ThreadRequest { root, page } = request;
         let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
-        let mut replies = self
-            .store
-            .replies_to(root, page.from, page.limit.saturating_add(1))?;
+        let first = self.messages.find_row(&mut self.store, root, self.now)?;
+        let mut replies = match first {
+            Some(_) => {
+                let most = page.limit.saturating_add(1);
+                self.store.replies_to(root, page.from, most)?
+            }
+            // The room no longer keeps the first message, and trims what belongs to it some time later.
+            None => Vec::new(),
+        };
         let mut more = replies.len() > limit;
         replies.truncate(limit);
         let wanted = Wanted {

@@ -267,6 +267,31 @@ fn replies_end_with_their_root() {
 }
 
 #[test]
+fn a_thread_cannot_be_read_once_its_root_is_not_retained() {
+    let few = |rules: &mut RoomRules| rules.retention.messages_max = 10;
+    scenario_with(few, |room| {
+        let ann = room.join("ann");
+        room.publishes(ann, "hi");
+        for text in ["a", "b", "c"] {
+            room.sends(ann, reply(1, text));
+        }
+        for data in 0..3 {
+            assert_eq!(texts(room, ann, json!({ "re": 1 })), "a b c");
+            room.publishes(ann, data);
+        }
+        // The last one is still retained.
+        room.publishes(ann, "more");
+        assert_eq!(room.stored_replies(), 3);
+        for options in [
+            json!({ "re": 1 }),
+            json!({ "re": 1, "after": 0, "limit": 1 }),
+        ] {
+            assert_eq!(texts(room, ann, options), "");
+        }
+    });
+}
+
+#[test]
 fn whoever_was_away_learns_the_number_of_replies() {
     scenario(|room| {
         let ann = room.join("ann");
