@@ -1,7 +1,7 @@
 //! Compares a room with a simple model of it, in random simulations.
 //!
 //! Users join with several tabs, leave or lose their connection, publish, edit, append to and delete
-//! their own messages and those of others, react to messages, send signals and states, stop sending pings, read too slowly, send malformed frames and use capabilities that they lack.
+//! their own messages and those of others, reply and react to messages, send signals and states, stop sending pings, read too slowly, send malformed frames and use capabilities that they lack.
 //! Their tokens expire (sometimes with a late alarm), and they send new tokens with more or fewer
 //! capabilities. They kick and ban each other. Storage fails. The room has a flush window or none,
 //! is dropped and restored, and crashes with a full outbox. Some rooms have a publish hook, which
@@ -30,6 +30,7 @@ mod model;
 #[path = "../room/picture.rs"]
 mod picture;
 mod reacting;
+mod replying;
 mod view;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -123,7 +124,26 @@ fn every_client_receives_what_the_model_expects() {
         coverage.add(simulation.coverage);
     }
     if is_whole {
-        coverage.assert_has(&reacting::CASES);
+        coverage.assert_has(&[&reacting::CASES[..], &replying::CASES].concat());
+    }
+}
+
+/// A message to publish.
+struct Publication {
+    data: Value,
+    key: Option<String>,
+    /// The message to which it is a reply.
+    re: Option<u64>,
+}
+
+impl Publication {
+    /// Creates a message without anything but its content.
+    fn of(data: Value) -> Self {
+        Self {
+            data,
+            key: None,
+            re: None,
+        }
     }
 }
 
@@ -179,7 +199,7 @@ impl Simulation {
         let life = lives[random.usize(..3)];
         rules.publish_fallback = (random.u32(..3) == 0).then_some(PublishFallback::Refuse);
         if random.u32(..3) == 0 {
-            rules.retention.messages_max = 100;
+            rules.retention.messages_max = [40, 100][random.usize(..2)];
         }
         let has_webhooks = random.u32(..3) == 0;
         if has_webhooks {
@@ -214,7 +234,7 @@ impl Simulation {
         if self.backend.is_some() && self.random.u32(..4) == 0 {
             return self.back_end_responds();
         }
-        match self.random.u32(..131) {
+        match self.random.u32(..133) {
             0..15 => self.joins(),
             15..24 => self.leaves(client),
             24..25 => self.falls_behind(client),
@@ -240,7 +260,9 @@ impl Simulation {
             124 if self.backend.is_none() && self.random.u32(..4) == 0 => self.is_erased(),
             126..128 => self.sends_bad_reaction(client),
             128..129 => self.reacts_during_fault(client),
-            129..131 => self.all_react_much(),
+            129..130 => self.all_react_much(),
+            130..132 => self.sends_bad_reply(client),
+            132..133 => self.replies_during_fault(client),
             _ => self.alarm_is_late(),
         }
     }
@@ -417,7 +439,7 @@ impl Simulation {
         let kilobyte = "x".repeat(1_000);
         let commands = (0..70).map(|_| {
             let data = json!(format!("{} {kilobyte}", content(self.number())));
-            self.publish_command(client, data, None)
+            self.publish_command(client, Publication::of(data))
         });
         let commands = commands.collect();
         self.sends_all(client, commands);
@@ -437,10 +459,14 @@ impl Simulation {
     fn publishes(&mut self, client: Client) -> Value {
         let data = self.some_data();
         let key = self.random.bool().then(|| self.random.u32(..8).to_string());
-        self.publish_command(client, data, key)
+        let is_reply = self.random.u32(..3) == 0;
+        let re = is_reply.then(|| self.some_thread()).flatten();
+        self.publish_command(client, Publication { data, key, re })
     }
 
-    fn publish_command(&mut self, client: Client, data: Value, key: Option<String>) -> Value {
+    /// Returns the command that publishes a message, which must not be a reply to what is not there.
+    fn publish_command(&mut self, client: Client, publication: Publication) -> Value {
+        let Publication { data, key, re } = publication;
         let under_key = key
             .as_deref()
             .and_then(|key| self.model.published_under(client, key));
@@ -449,7 +475,13 @@ impl Simulation {
             None => (data.clone(), false),
         };
         if !is_duplicate {
-            self.model.publish(client, &data);
+            let root = re.and_then(|re| self.model.root_of(re));
+            if root.is_some() {
+                let case = ["replies", "replies to a reply"][usize::from(root != re)];
+                self.coverage.count(case);
+            }
+            let count = self.number();
+            self.model.publish(client, &data, root, count);
             if let Some(key) = &key {
                 self.model.publish_under(client, key, &data);
             }
@@ -459,10 +491,14 @@ impl Simulation {
             is_duplicate,
         };
         let id = self.expect_reply(client, pending);
-        match key {
-            Some(key) => json!({ "type": "publish", "id": id, "data": data, "key": key }),
-            None => json!({ "type": "publish", "id": id, "data": data }),
+        let mut command = json!({ "type": "publish", "id": id, "data": data });
+        if let Some(key) = key {
+            command["key"] = json!(key);
         }
+        if let Some(re) = re {
+            command["re"] = json!(re);
+        }
+        command
     }
 
     /// Makes a change, if one is found that can be made now.
@@ -474,14 +510,14 @@ impl Simulation {
             let under_key = key
                 .as_deref()
                 .and_then(|key| self.model.changed_under(client, key));
-            let is_certain = self.model.is_certain(change["of"].as_u64().unwrap());
+            let is_certain = self.model.is_certain_thread(change["of"].as_u64().unwrap());
             if under_key.is_none()
                 && (!is_certain || self.model.check_change(client, &change).is_some())
             {
                 continue;
             }
             if under_key.is_none() {
-                self.model.change(client, number, &change);
+                self.makes_change(client, number, &change);
             }
             if let Some(key) = key {
                 change["key"] = json!(key);
@@ -497,6 +533,13 @@ impl Simulation {
             return Some(change);
         }
         None
+    }
+
+    /// Makes a change in the model.
+    fn makes_change(&mut self, client: Client, number: u32, change: &Value) {
+        self.count_deletion(change);
+        let count = self.number();
+        self.model.change(client, number, count, change);
     }
 
     /// Returns a random change, mostly of a recent message, and its number.
@@ -520,11 +563,13 @@ impl Simulation {
         (change, number)
     }
 
-    /// Returns the offset of a recent message, mostly.
+    /// Returns the offset of a recent message, mostly, or of a reply without its thread.
     fn some_target(&mut self) -> u64 {
         let recent: Vec<_> = self.model.message_offsets().rev().take(12).collect();
-        match self.random.u32(..8) {
-            0 => self.random.u64(..=self.model.newest() + 9),
+        let orphan = self.random.choice(self.model.orphans());
+        match (self.random.u32(..8), orphan) {
+            (0, _) => self.random.u64(..=self.model.newest() + 9),
+            (1..4, Some(orphan)) => orphan,
             _ => self.random.choice(recent).unwrap_or(1),
         }
     }
@@ -534,7 +579,7 @@ impl Simulation {
     fn sends_bad_change(&mut self, client: Client) {
         for _ in 0..8 {
             let (mut change, _) = self.some_change();
-            if !self.model.is_certain(change["of"].as_u64().unwrap()) {
+            if !self.model.is_certain_thread(change["of"].as_u64().unwrap()) {
                 continue;
             }
             let Some(code) = self.model.check_change(client, &change) else {
@@ -562,7 +607,7 @@ impl Simulation {
         if self.model.check_change(client, &change).is_some() {
             return;
         }
-        self.model.change(client, number, &change);
+        self.makes_change(client, number, &change);
         let pending = PendingCommand::Change {
             number,
             is_duplicate: false,
@@ -653,7 +698,7 @@ impl Simulation {
             return self.exceeds_capabilities(client);
         }
         let data = self.something();
-        let publish = self.publish_command(client, data, None);
+        let publish = self.publish_command(client, Publication::of(data));
         self.room.storage_fails_once();
         self.room.sends(client, publish);
         self.model.record_activity(client, self.room.now_ms());
@@ -665,7 +710,10 @@ impl Simulation {
     fn queries(&mut self, client: Client) {
         match self.random.bool() {
             true if self.model.may(client, "presence") => self.requests_members(client),
-            false if self.model.may(client, "history") => self.requests_history(client),
+            false if self.model.may(client, "history") => match self.random.u32(..2) {
+                0 => self.requests_thread(client),
+                _ => self.requests_history(client),
+            },
             _ => self.exceeds_capabilities(client),
         }
     }

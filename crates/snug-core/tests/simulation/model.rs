@@ -1,6 +1,7 @@
 //! A simple model of a room: users, their tabs, and a list of messages and of their changes.
 
 pub mod reactions;
+pub mod threads;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -102,6 +103,12 @@ struct Message {
     reactions: Value,
     /// The offset of the last reactions; 0 if there are none.
     last_reactions: u64,
+    /// The number of replies to it that are not deleted.
+    replies: u64,
+    /// The offset of the last reply; 0 if there is none.
+    last_reply: u64,
+    /// The offset of the last change of the number of replies; 0 if there is none.
+    last_replies: u64,
 }
 
 /// A message, a change or a signal that a tab has yet to receive.
@@ -283,15 +290,24 @@ impl Model {
         }
     }
 
-    pub fn publish(&mut self, from: Client, data: &Value) {
+    /// Publishes a message: a reply if it has a `root`, which the number after it counts.
+    pub fn publish(&mut self, from: Client, data: &Value, root: Option<u64>, count: u32) {
         let user = &self.tabs[&from].user;
-        let message =
+        let mut message =
             json!({ "type": "message", "user": user, "connection": from.id(), "data": data });
-        self.wait(self.except(from), number_of(data), message);
+        let number = number_of(data);
+        if let Some(root) = root {
+            message["re"] = json!(root);
+        }
+        self.wait(self.except(from), number, message);
+        if let Some(root) = root {
+            self.count_reply(count, root, number);
+        }
     }
 
-    /// Makes a change that [`Self::check_change`] allows.
-    pub fn change(&mut self, from: Client, number: u32, command: &Value) {
+    /// Makes a change that [`Self::check_change`] allows. If it deletes a reply, `count` is the number of the
+    /// entry that counts it.
+    pub fn change(&mut self, from: Client, number: u32, count: u32, command: &Value) {
         let user = &self.tabs[&from].user;
         let mut change = json!({
             "type": "change", "of": command["of"], "action": command["type"], "user": user,
@@ -303,6 +319,9 @@ impl Model {
             }
         }
         self.wait(self.except(from), number, change);
+        if command["type"] == "delete" {
+            self.uncount_reply(count, command["of"].as_u64().unwrap());
+        }
     }
 
     /// Returns the tab itself if it does not receive its own messages.
@@ -372,13 +391,10 @@ impl Model {
     /// Returns a message's author, and its content with the changes that wait; `None` if there is no such
     /// message.
     fn message_now(&self, of: u64) -> Option<(&str, Option<Value>)> {
-        let (first, mut data) = match self.messages.get(&of) {
-            Some(message) => (&self.entries[of as usize - 1], message.data.clone()),
-            None => {
-                let ahead = of.checked_sub(self.newest() + 1)?;
-                let waiting = &self.waiting.get(ahead as usize)?.object;
-                (waiting, Some(waiting["data"].clone()))
-            }
+        let first = self.first_text(of)?;
+        let mut data = match self.messages.get(&of) {
+            Some(message) => message.data.clone(),
+            None => Some(first["data"].clone()),
         };
         for change in self.waiting.iter().filter(|one| one.changes(of)) {
             let change = &change.object;
@@ -386,6 +402,15 @@ impl Model {
             data = data.map(|data| data_after(&data, change));
         }
         Some((first["user"].as_str().unwrap(), data))
+    }
+
+    /// Returns a message as it was published; `None` if there is none.
+    fn first_text(&self, of: u64) -> Option<&Value> {
+        if self.messages.contains_key(&of) {
+            return Some(&self.entries[of as usize - 1]);
+        }
+        let ahead = of.checked_sub(self.newest() + 1)?;
+        Some(&self.waiting.get(ahead as usize)?.object)
     }
 
     /// Returns true if a message is retained and not deleted. Its offset must be certain.
@@ -447,9 +472,11 @@ impl Model {
 
     /// Returns what a client shows of a message.
     pub fn picture_of(&self, message: u64) -> Value {
+        let re = &self.entries[message as usize - 1]["re"];
         let message = &self.messages[&message];
         let shown = json!({
-            "data": message.data, "version": message.version, "reactions": message.reactions
+            "data": message.data, "version": message.version, "reactions": message.reactions,
+            "re": re, "replies": message.replies
         });
         crate::picture::shown(&shown)
     }
@@ -457,7 +484,10 @@ impl Model {
     /// Returns the offset of the first entry after another one that the back end is notified of.
     pub fn reported_after(&self, offset: u64) -> Option<u64> {
         let mut offsets = offset + 1..=self.newest();
-        offsets.find(|one| self.entries[*one as usize - 1]["type"] != "reactions")
+        offsets.find(|one| {
+            let entry = &self.entries[*one as usize - 1];
+            entry["type"] != "reactions" && entry["action"] != "replies"
+        })
     }
 
     /// Returns true if the message is deleted, or the one that was changed.
@@ -502,14 +532,15 @@ impl Model {
         if !row.is_stored {
             return self.lose(&taken);
         }
+        for ((_, numbers), offset) in entries.iter().zip(row.first..) {
+            let offsets = numbers.iter().map(|number| (*number, offset));
+            self.offsets.extend(offsets);
+        }
         let mut as_sent = BTreeMap::new();
         for (mut entry, numbers) in entries {
             let offset = self.newest() + 1;
             self.apply(&mut entry.object, offset, &numbers);
-            for number in &numbers {
-                self.offsets.insert(*number, offset);
-                as_sent.insert(*number, None);
-            }
+            as_sent.extend(numbers.iter().map(|number| (*number, None)));
             as_sent.insert(entry.number, Some(entry.object.clone()));
             entry.object["offset"] = json!(offset);
             self.entries.push(entry.object);
@@ -534,6 +565,10 @@ impl Model {
     /// Returns true if a waiting entry went with another one into this row, which has all that is in it.
     fn is_in_row(&self, row: &AppendedRow, index: usize) -> bool {
         let next = &self.waiting[index];
+        if next.object["action"] == "replies" {
+            // It follows the reply, or its deletion, which is in the row.
+            return true;
+        }
         if next.object["type"] != "reactions" {
             return row.changed.contains(&content(next.number));
         }
@@ -562,6 +597,9 @@ impl Model {
                 numbers: numbers.into(),
                 reactions: json!({}),
                 last_reactions: 0,
+                replies: 0,
+                last_reply: 0,
+                last_replies: 0,
             };
             self.messages.insert(offset, message);
             return;
@@ -570,6 +608,20 @@ impl Model {
         if entry["type"] == "reactions" {
             message.reactions = entry["summary"].clone();
             message.last_reactions = offset;
+            return;
+        }
+        if let Some(counted) = entry.get("counted") {
+            let added = counted["added"].as_array().unwrap();
+            message.replies += added.len() as u64;
+            message.replies -= counted["removed"].as_u64().unwrap();
+            if let Some(last) = added.last().and_then(Value::as_u64) {
+                message.last_reply = self.offsets[&(last as u32)];
+            }
+            message.last_replies = offset;
+            let fields = entry.as_object_mut().unwrap();
+            fields.remove("counted");
+            fields.insert("replies".into(), json!(message.replies));
+            fields.insert("last_reply".into(), json!(message.last_reply));
             return;
         }
         message.version += 1;
@@ -710,7 +762,7 @@ impl Model {
 impl Sent {
     /// Returns true if it changes the content of a message.
     fn changes(&self, of: u64) -> bool {
-        self.object["type"] == "change" && self.object["of"] == of
+        changes_content(&self.object) && self.object["of"] == of
     }
 
     /// Adds an entry that goes with it into one row.
@@ -718,6 +770,9 @@ impl Sent {
         if next.object["type"] == "reactions" {
             self.object["summary"] = next.object["summary"].clone();
             return;
+        }
+        if let Some(counted) = next.object.get("counted") {
+            return threads::go_with(&mut self.object["counted"], counted);
         }
         let text = self.object["text"].as_str().unwrap();
         let more = next.object["text"].as_str().unwrap();
@@ -743,6 +798,10 @@ impl Message {
         if self.reactions != json!({}) {
             fields.insert("reactions".into(), self.reactions.clone());
         }
+        if self.replies > 0 {
+            fields.insert("replies".into(), json!(self.replies));
+            fields.insert("last_reply".into(), json!(self.last_reply));
+        }
         shown
     }
 
@@ -752,6 +811,7 @@ impl Message {
         let fields = shown.as_object_mut().unwrap();
         let last = match entry["type"].as_str() {
             Some("reactions") => self.last_reactions,
+            _ if entry["action"] == "replies" => self.last_replies,
             _ => self.last,
         };
         if entry["offset"] != last {
@@ -809,8 +869,11 @@ fn entry_before(entries: &[(Sent, Vec<u32>)], next: &Sent) -> Option<usize> {
     let mut objects = entries.iter().map(|(entry, _)| &entry.object);
     match next["type"].as_str()? {
         "reactions" => objects.position(|one| is_same(one, "type") && is_same(one, "of")),
+        "change" if next["action"] == "replies" => {
+            objects.position(|one| is_same(one, "action") && is_same(one, "of"))
+        }
         "change" => {
-            let index = objects.rposition(|one| is_same(one, "type") && is_same(one, "of"))?;
+            let index = objects.rposition(|one| changes_content(one) && is_same(one, "of"))?;
             let is_own = |one: &Value| is_same(one, "user") && is_same(one, "connection");
             let (append, _) = &entries[index];
             let is_append = |one: &Value| one["action"] == "append";
@@ -821,6 +884,11 @@ fn entry_before(entries: &[(Sent, Vec<u32>)], next: &Sent) -> Option<usize> {
         }
         _ => None,
     }
+}
+
+/// Returns true if an entry is a change of a message's content.
+fn changes_content(entry: &Value) -> bool {
+    entry["type"] == "change" && entry["action"] != "replies"
 }
 
 /// Returns the change that a command makes.

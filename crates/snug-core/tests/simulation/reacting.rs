@@ -31,7 +31,7 @@ impl Simulation {
     /// Puts a reaction on a message or takes it back, if one is found with which that is possible now.
     pub fn reacts(&mut self, client: Client) -> Option<Value> {
         for _ in 0..3 {
-            let reaction = self.some_reaction();
+            let reaction = self.some_reaction(client);
             if !self.model.is_certain(reaction.of) {
                 continue;
             }
@@ -43,12 +43,17 @@ impl Simulation {
         None
     }
 
-    /// Returns a random reaction, mostly to a recent message.
-    fn some_reaction(&mut self) -> Reaction {
-        Reaction {
-            of: self.some_target(),
-            name: (*self.random.choice(NAMES.iter()).unwrap()).into(),
-            is_on: self.random.u32(..3) > 0,
+    /// Returns a random reaction, mostly to a recent message, or one of the user to take back.
+    fn some_reaction(&mut self, client: Client) -> Reaction {
+        let is_on = self.random.u32(..3) > 0;
+        let own = self.model.stored_reactions_of(&self.views[&client].user);
+        match self.random.choice(own) {
+            Some((of, name)) if !is_on && self.random.u32(..4) > 0 => Reaction { of, name, is_on },
+            _ => Reaction {
+                of: self.some_target(),
+                name: (*self.random.choice(NAMES.iter()).unwrap()).into(),
+                is_on,
+            },
         }
     }
 
@@ -94,7 +99,7 @@ impl Simulation {
             return self.exceeds_capabilities(client);
         }
         for _ in 0..8 {
-            let reaction = self.some_reaction();
+            let reaction = self.some_reaction(client);
             if !self.model.is_certain(reaction.of) {
                 continue;
             }
@@ -113,6 +118,12 @@ impl Simulation {
 
     /// Lets all users react to one message, each with names of their own, until one reaction is too many.
     pub fn all_react_much(&mut self) {
+        // Only with all users, there are too many different reactions.
+        let users = USERS.iter().copied();
+        let absent: Vec<_> = (users.filter(|user| self.model.tabs_of(user).is_empty())).collect();
+        for user in absent {
+            self.joins_as(user, None);
+        }
         let is_there = |of: &u64| self.model.is_certain(*of) && self.model.is_there(*of);
         let recent = self.model.message_offsets().rev().find(is_there);
         self.popular = self.popular.filter(is_there).or(recent);
@@ -166,7 +177,7 @@ impl Simulation {
         if self.backend.is_some() || !self.views.contains_key(&client) {
             return;
         }
-        let reaction = self.some_reaction();
+        let reaction = self.some_reaction(client);
         let effect = self.model.effect_of(client, &reaction);
         if !self.model.may(client, "react") || !matches!(effect, Effect::Changes(_)) {
             return;

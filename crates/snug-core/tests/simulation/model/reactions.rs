@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use snug_core::limits::{REACTIONS_MAX, USER_REACTIONS_MAX};
 
-use super::{Model, Place};
+use super::{Message, Model, Place};
 use crate::driver::Client;
 
 /// A reaction that a user puts on a message, or takes back.
@@ -80,6 +80,18 @@ impl Model {
             Some((_, summary)) => summary.clone(),
             None => stored().unwrap_or(json!({})),
         }
+    }
+
+    /// Returns the stored reactions of a user, each with its message.
+    pub fn stored_reactions_of(&self, user: &str) -> Vec<(u64, String)> {
+        let of_message = |(of, message): (&u64, &Message)| {
+            let tallies = message.reactions.as_object().unwrap().iter();
+            let has = |tally: &Value| tally["users"].as_array().unwrap().contains(&json!(user));
+            let own = tallies.filter(|(_, tally)| has(tally));
+            own.map(|(name, _)| (*of, name.clone())).collect::<Vec<_>>()
+        };
+        let recent = self.messages.iter().rev().take(12);
+        recent.flat_map(of_message).collect()
     }
 
     /// Returns the place of the last reactions to a message: that of the message if there have been none.
