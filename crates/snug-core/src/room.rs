@@ -302,8 +302,11 @@ impl<S: Store> Room<S> {
 
     /// Flushes if it is time; returns false if it is not, or if nothing waits.
     fn flush_if_due(&mut self) -> bool {
+        if self.is_restarting && self.reading.sends_at().is_some() {
+            self.send_reading();
+        }
         let is_due = if self.is_restarting {
-            // Waiting lines would be lost.
+            // Waiting lines would be lost, and positions that were not sent yet.
             !self.outbox.is_empty() || !self.presence_diff.is_empty()
         } else if self.outbox.is_empty() {
             self.flush_window.on_idle(self.now);
@@ -367,6 +370,8 @@ impl<S: Store> Room<S> {
         if quiet_from.is_some_and(|at| self.flush_at().is_none_or(|flush| at < flush)) {
             return;
         }
+        // They may be due at the same time.
+        self.send_reading_if_due();
         if self.flush_window.open_until().is_none() {
             self.presence_window.on_elapsed();
         }

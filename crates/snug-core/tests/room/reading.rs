@@ -223,6 +223,49 @@ fn positions_are_sent_at_most_once_a_second() {
 }
 
 #[test]
+fn positions_and_messages_that_are_due_together_are_sent_together() {
+    gathering_scenario(|room| {
+        let ann = room.join("ann");
+        let moe = room.admit(TestUser::named("moe").with_capabilities(&["receive", "receipts"]));
+        room.publishes(ann, 1);
+        room.publishes(ann, 2);
+        room.settles();
+        room.sends(ann, json!({ "type": "read", "offset": 1 }));
+        room.pass_ms(500);
+        room.sends(ann, json!({ "type": "read", "offset": 2 }));
+        room.pass_ms(499);
+        // The flush opens a window of a millisecond.
+        room.publishes(ann, 3);
+        room.publishes(ann, 4);
+        room.skips_received();
+        assert_eq!(room.gathering_ms(), 1);
+        room.flushes_once();
+        room.receives_message(moe, 4);
+        room.receives(moe, json!({ "type": "read", "user": "ann", "offset": 2 }));
+        room.receives_nothing(moe);
+    });
+}
+
+#[test]
+fn positions_are_sent_even_if_the_room_is_restored_after_a_fault() {
+    gathering_scenario(|room| {
+        let ann = room.join("ann");
+        let moe = room.admit(TestUser::named("moe").with_capabilities(&["receive", "receipts"]));
+        room.publishes(ann, 1);
+        room.publishes(ann, 2);
+        room.settles();
+        room.sends(ann, json!({ "type": "read", "offset": 1 }));
+        room.sends(ann, json!({ "type": "read", "offset": 2 }));
+        room.skips_received();
+        room.storage_fails_once();
+        room.publishes(ann, 3);
+        room.pass_ms(20);
+        room.receives(moe, json!({ "type": "read", "user": "ann", "offset": 2 }));
+        room.receives_nothing(moe);
+    });
+}
+
+#[test]
 fn an_erased_room_has_no_positions() {
     scenario(|room| {
         let ann = room.join("ann");
