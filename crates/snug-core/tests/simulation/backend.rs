@@ -14,6 +14,8 @@ pub struct Backend {
     is_occupied: bool,
     /// The offset of the last message or change.
     newest: u64,
+    /// The mentions of users: the message, and the user.
+    mentions: Vec<(u64, String)>,
 }
 
 impl Backend {
@@ -57,6 +59,11 @@ impl Backend {
                 self.members.remove(&user()),
                 "{event} of a user who is not a member"
             ),
+            "member.mentioned" => {
+                let offset = event["message"]["offset"].as_u64().unwrap();
+                assert!(offset <= self.newest, "{event} before its message");
+                self.mentions.push((offset, user()));
+            }
             _ => {
                 let offset = entry_of(event).and_then(|entry| entry["offset"].as_u64());
                 assert_eq!(offset, model.reported_after(self.newest), "{event}");
@@ -83,6 +90,7 @@ impl Backend {
     pub fn assert_complete(&self, model: &Model) {
         assert!(self.members.is_empty() && !self.is_occupied);
         assert_eq!(model.reported_after(self.newest), None);
+        assert_eq!(self.mentions, model.mentions());
     }
 }
 

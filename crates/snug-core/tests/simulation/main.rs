@@ -1,7 +1,7 @@
 //! Compares a room with a simple model of it, in random simulations.
 //!
 //! Users join with several tabs, leave or lose their connection, publish, edit, append to and delete
-//! their own messages and those of others, reply and react to messages, send signals and states, stop sending pings, read too slowly, send malformed frames and use capabilities that they lack.
+//! their own messages and those of others, reply and react to messages, mention each other, record how far they have read, send signals and states, stop sending pings, read too slowly, send malformed frames and use capabilities that they lack.
 //! Their tokens expire (sometimes with a late alarm), and they send new tokens with more or fewer
 //! capabilities. They kick and ban each other. Storage fails. The room has a flush window or none,
 //! is dropped and restored, and crashes with a full outbox. Some rooms have a publish hook, which
@@ -30,6 +30,7 @@ mod model;
 #[path = "../room/picture.rs"]
 mod picture;
 mod reacting;
+mod reading;
 mod replying;
 mod view;
 
@@ -53,12 +54,14 @@ use view::{Away, JoinSettings, PendingCommand, View, timeless};
 
 /// The default number of seeds, which takes a debug build a few seconds.
 const SEEDS: u64 = 50;
+/// So many seeds that even rare steps are taken.
+const MANY_SEEDS: u64 = 500;
 const STEPS: u32 = 150;
 const TABS_MAX: usize = 10;
 const YEAR_MS: u64 = 365 * 24 * 3_600_000;
 /// So many that a message can get more different reactions than it may have.
 const USERS: [&str; 6] = ["ann", "bob", "cho", "dan", "__proto__", "用户"];
-const CAPABILITIES: [&str; 11] = [
+const CAPABILITIES: [&str; 12] = [
     "receive",
     "publish",
     "signal",
@@ -70,20 +73,22 @@ const CAPABILITIES: [&str; 11] = [
     "delete",
     "delete_any",
     "react",
+    "receipts",
 ];
 /// The capabilities without which a command is rejected, whatever it is about.
-const DENIABLE: [&str; 6] = [
-    "publish", "signal", "presence", "history", "moderate", "react",
+const DENIABLE: [&str; 7] = [
+    "publish", "signal", "presence", "history", "moderate", "react", "receive",
 ];
 /// The number of checks between two of everything that is stored and shown.
 const CHECKS_BETWEEN_WHOLE: u32 = 16;
 /// Frames that are sent after the token has expired.
-const TOO_LATE: [&str; 10] = [
+const TOO_LATE: [&str; 11] = [
     r#"{"type":"publish","id":0,"data":"too late"}"#,
     r#"{"type":"edit","id":0,"of":1,"data":"too late"}"#,
     r#"{"type":"append","id":0,"of":1,"text":"too late"}"#,
     r#"{"type":"delete","id":0,"of":1}"#,
     r#"{"type":"react","id":0,"of":1,"name":"too late"}"#,
+    r#"{"type":"read","id":0,"offset":1}"#,
     r#"{"type":"signal","id":0,"data":"too late"}"#,
     r#"{"type":"state","id":0,"data":{"too":"late"}}"#,
     r#"{"type":"kick","id":0,"user":"ann","ban_seconds":60}"#,
@@ -91,7 +96,7 @@ const TOO_LATE: [&str; 10] = [
     "{",
 ];
 /// Frames that cause exactly one error each.
-const NONSENSE: [&str; 10] = [
+const NONSENSE: [&str; 12] = [
     "",
     "{",
     "[]",
@@ -100,6 +105,8 @@ const NONSENSE: [&str; 10] = [
     r#"{"type":"edit","of":1}"#,
     r#"{"type":"append","of":1,"text":1}"#,
     r#"{"type":"react","of":1,"name":""}"#,
+    r#"{"type":"read"}"#,
+    r#"{"type":"publish","data":1,"mentions":[7]}"#,
     r#"{"type":"signal","data":1,"to":[7]}"#,
     r#"{"type":"state","data":[]}"#,
 ];
@@ -111,7 +118,7 @@ fn every_client_receives_what_the_model_expects() {
         Some(seed) => seed..=seed,
         None => 1..=number("SNUG_SEEDS").unwrap_or(SEEDS),
     };
-    let is_whole = seeds.clone().count() as u64 >= SEEDS;
+    let count = seeds.clone().count() as u64;
     let mut coverage = Coverage::default();
     for seed in seeds {
         let _guard = PrintSeedOnPanic(seed);
@@ -123,8 +130,11 @@ fn every_client_receives_what_the_model_expects() {
         simulation.everyone_leaves();
         coverage.add(simulation.coverage);
     }
-    if is_whole {
-        coverage.assert_has(&[&reacting::CASES[..], &replying::CASES].concat());
+    if count >= SEEDS {
+        coverage.assert_has(&[&reacting::CASES[..], &replying::CASES, &reading::CASES].concat());
+    }
+    if count >= MANY_SEEDS {
+        coverage.assert_has(&[&replying::RARE_CASES[..], &reading::RARE_CASES].concat());
     }
 }
 
@@ -134,6 +144,7 @@ struct Publication {
     key: Option<String>,
     /// The message to which it is a reply.
     re: Option<u64>,
+    mentions: Vec<&'static str>,
 }
 
 impl Publication {
@@ -143,6 +154,7 @@ impl Publication {
             data,
             key: None,
             re: None,
+            mentions: Vec::new(),
         }
     }
 }
@@ -198,7 +210,7 @@ impl Simulation {
         ];
         let life = lives[random.usize(..3)];
         rules.publish_fallback = (random.u32(..3) == 0).then_some(PublishFallback::Refuse);
-        if random.u32(..3) == 0 {
+        if random.u32(..2) == 0 {
             rules.retention.messages_max = [40, 100][random.usize(..2)];
         }
         let has_webhooks = random.u32(..3) == 0;
@@ -234,7 +246,7 @@ impl Simulation {
         if self.backend.is_some() && self.random.u32(..4) == 0 {
             return self.back_end_responds();
         }
-        match self.random.u32(..133) {
+        match self.random.u32(..136) {
             0..15 => self.joins(),
             15..24 => self.leaves(client),
             24..25 => self.falls_behind(client),
@@ -263,6 +275,8 @@ impl Simulation {
             129..130 => self.all_react_much(),
             130..132 => self.sends_bad_reply(client),
             132..133 => self.replies_during_fault(client),
+            133..135 => self.sends_bad_position(client),
+            135..136 => self.reads_during_fault(client),
             _ => self.alarm_is_late(),
         }
     }
@@ -318,7 +332,13 @@ impl Simulation {
             test_user = test_user.resuming_in(&away.epoch, away.position);
         }
         self.record_rows();
+        let sweeps = self.room.sweeps;
         let admitted = self.room.try_admit(test_user);
+        if self.room.sweeps > sweeps {
+            // The join has made the room look for idle connections, and do what else was due.
+            self.record_idle_closes();
+            self.model.pass_to_ms(self.room.now_ms());
+        }
         if self.model.is_banned(user, self.room.now_ms()) {
             assert_eq!(admitted, Err("banned"), "{user}");
             return self.passes_ms(0);
@@ -337,6 +357,13 @@ impl Simulation {
         let picture = away.filter(|_| recovered == Some(true));
         let picture = picture.and_then(|away| away.picture);
         let now_ms = self.room.now_ms();
+        let reading = self.model.reading_of(user);
+        if may_recover && reading.unread > 0 {
+            self.coverage.count("joins with something new");
+        }
+        if may_recover && reading.mentions > 0 {
+            self.coverage.count("joins with a new mention");
+        }
         self.model.join(client, user, &token, echo, replay, now_ms);
         let settings = JoinSettings {
             echo,
@@ -348,11 +375,11 @@ impl Simulation {
             picture,
             epoch,
             offset: newest,
+            reading,
+            positions: self.model.positions_of_members(),
         };
         self.views
             .insert(client, View::new(client, user, lines, settings));
-        // If the alarm is late, the join makes the room look for idle connections.
-        self.record_idle_closes();
     }
 
     /// Returns a token with all or some capabilities and a random expiry.
@@ -396,6 +423,9 @@ impl Simulation {
         if self.model.may(client, "react") {
             kinds.extend(["react"; 2]);
         }
+        if self.model.may(client, "receive") {
+            kinds.push("read");
+        }
         if kinds.is_empty() {
             return self.exceeds_capabilities(client);
         }
@@ -418,6 +448,10 @@ impl Simulation {
                         reactions += 1;
                         reaction
                     }
+                    None => break,
+                },
+                "read" => match self.reads(client) {
+                    Some(read) => read,
                     None => break,
                 },
                 "signal" => self.signals(client),
@@ -461,12 +495,24 @@ impl Simulation {
         let key = self.random.bool().then(|| self.random.u32(..8).to_string());
         let is_reply = self.random.u32(..3) == 0;
         let re = is_reply.then(|| self.some_thread()).flatten();
-        self.publish_command(client, Publication { data, key, re })
+        let mentions = self.some_mentions();
+        let publication = Publication {
+            data,
+            key,
+            re,
+            mentions,
+        };
+        self.publish_command(client, publication)
     }
 
     /// Returns the command that publishes a message, which must not be a reply to what is not there.
     fn publish_command(&mut self, client: Client, publication: Publication) -> Value {
-        let Publication { data, key, re } = publication;
+        let Publication {
+            data,
+            key,
+            re,
+            mentions,
+        } = publication;
         let under_key = key
             .as_deref()
             .and_then(|key| self.model.published_under(client, key));
@@ -481,7 +527,7 @@ impl Simulation {
                 self.coverage.count(case);
             }
             let count = self.number();
-            self.model.publish(client, &data, root, count);
+            self.model.publish(client, &data, root, &mentions, count);
             if let Some(key) = &key {
                 self.model.publish_under(client, key, &data);
             }
@@ -497,6 +543,9 @@ impl Simulation {
         }
         if let Some(re) = re {
             command["re"] = json!(re);
+        }
+        if !mentions.is_empty() {
+            command["mentions"] = json!(mentions);
         }
         command
     }
@@ -723,7 +772,9 @@ impl Simulation {
         let users = members.keys();
         let tabs = users.map(|user| (user.clone(), self.model.tabs_of(user).len()));
         let tabs = tabs.collect();
-        let id = self.expect_reply(client, PendingCommand::Members(members, tabs));
+        let positions = self.model.positions_of_members();
+        let expected = PendingCommand::Members(members, tabs, positions);
+        let id = self.expect_reply(client, expected);
         self.sends(client, json!({ "type": "members", "id": id }));
     }
 
@@ -761,6 +812,10 @@ impl Simulation {
                 "presence" if self.random.bool() => json!({ "type": "state", "data": {} }),
                 "presence" => json!({ "type": "members" }),
                 "history" => json!({ "type": "history" }),
+                "receive" => {
+                    self.coverage.count("reads without the capability");
+                    json!({ "type": "read", "offset": 0 })
+                }
                 "react" => {
                     self.coverage.count("reacts without the capability");
                     json!({ "type": "react", "of": 1, "name": "a" })
@@ -1116,6 +1171,9 @@ impl Simulation {
             view.check(&members, &mut tab.expected, is_quiet);
             if is_quiet {
                 view.check_picture(&self.model, is_whole);
+            }
+            if !self.room.is_gathering() {
+                view.check_positions(&self.model);
             }
         }
         if is_quiet {

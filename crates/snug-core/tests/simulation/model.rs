@@ -1,5 +1,6 @@
 //! A simple model of a room: users, their tabs, and a list of messages and of their changes.
 
+pub mod positions;
 pub mod reactions;
 pub mod threads;
 
@@ -8,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde_json::{Value, json};
 use snug_core::config::RoomRules;
 
+use self::positions::Positions;
 use crate::{
     driver::{AppendedRow, Client},
     picture::{data_after, text_of},
@@ -48,6 +50,8 @@ pub struct Model {
     keys: BTreeMap<(String, String), Value>,
     /// The changes that were made with a key, by user and key.
     change_keys: BTreeMap<(String, String), u32>,
+    /// The position of each user who has read anything.
+    positions: Positions,
     /// The number of messages and changes that are retained.
     messages_max: u64,
     message_bytes_max: usize,
@@ -133,6 +137,7 @@ impl Model {
             recent_signals: Vec::new(),
             keys: BTreeMap::new(),
             change_keys: BTreeMap::new(),
+            positions: Positions::new(),
             messages_max: rules.retention.messages_max,
             message_bytes_max: rules.message_bytes_max,
             grace_ms: rules.presence_grace_ms,
@@ -273,6 +278,7 @@ impl Model {
         self.messages.clear();
         self.keys.clear();
         self.change_keys.clear();
+        self.positions.clear();
         self.away.clear();
         self.bans.clear();
         self.recent_signals.clear();
@@ -291,13 +297,29 @@ impl Model {
     }
 
     /// Publishes a message: a reply if it has a `root`, which the number after it counts.
-    pub fn publish(&mut self, from: Client, data: &Value, root: Option<u64>, count: u32) {
+    pub fn publish(
+        &mut self,
+        from: Client,
+        data: &Value,
+        root: Option<u64>,
+        mentions: &[&str],
+        count: u32,
+    ) {
         let user = &self.tabs[&from].user;
         let mut message =
             json!({ "type": "message", "user": user, "connection": from.id(), "data": data });
         let number = number_of(data);
         if let Some(root) = root {
             message["re"] = json!(root);
+        }
+        let mut mentioned = Vec::new();
+        for user in mentions {
+            if !mentioned.contains(user) {
+                mentioned.push(*user);
+            }
+        }
+        if !mentioned.is_empty() {
+            message["mentions"] = json!(mentioned);
         }
         self.wait(self.except(from), number, message);
         if let Some(root) = root {
@@ -791,7 +813,8 @@ impl Message {
         match &self.data {
             Some(data) => fields["data"] = data.clone(),
             None => {
-                fields.retain(|name, _| !["connection", "data"].contains(&&**name));
+                let lost = ["connection", "data", "mentions"];
+                fields.retain(|name, _| !lost.contains(&&**name));
                 fields.insert("deleted".into(), json!(true));
             }
         }

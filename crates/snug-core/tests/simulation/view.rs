@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 use crate::{
     driver::Client,
-    model::{Can, Expected, Members, Model, Place, Token, number_of},
+    model::{
+        Can, Expected, Members, Model, Place, Token, number_of,
+        positions::{Positions, Reading},
+    },
     picture::{Picture, applies},
 };
 
@@ -26,6 +29,10 @@ pub struct View {
     count: usize,
     /// Its own presence state.
     state: Option<Value>,
+    /// The positions of users, as far as it knows them.
+    positions: Positions,
+    /// The members whose positions it does not know.
+    unknown: BTreeSet<String>,
     /// The received messages, changes and signals that were not compared yet.
     received: VecDeque<Value>,
     /// The messages that it shows; `None` if it does not receive its own.
@@ -57,6 +64,10 @@ pub struct JoinSettings {
     pub epoch: String,
     /// The newest stored offset when it joined.
     pub offset: u64,
+    /// The position of its user then, and the number of new messages.
+    pub reading: Reading,
+    /// The positions of the members then.
+    pub positions: Positions,
 }
 
 /// A command without a reply, and the expected reply.
@@ -80,8 +91,12 @@ pub enum PendingCommand {
     },
     Signal,
     State(Value),
-    /// The expected members, and the number of tabs of each.
-    Members(Members, BTreeMap<String, usize>),
+    /// A position, after which this one holds.
+    Read {
+        read: u64,
+    },
+    /// The expected members, the number of tabs of each, and how far they have read.
+    Members(Members, BTreeMap<String, usize>, Positions),
     /// The expected page, and whether there is more.
     History(Vec<Value>, bool),
     Kick {
@@ -115,6 +130,8 @@ impl View {
             is_settled: false,
             count: 0,
             state: None,
+            positions: Positions::new(),
+            unknown: BTreeSet::new(),
             received: VecDeque::new(),
             touched: picture.keys().copied().collect(),
             picture: settings.echo.then_some(picture),
@@ -162,6 +179,7 @@ impl View {
             "presence" => self.read_diff(object),
             "message" | "change" | "reactions" => self.receives_entry(object, model),
             "signal" => self.received.push_back(object.clone()),
+            "read" => self.receives_position(object, model),
             "closing" => self.closing = Some(object.clone()),
             // Errors of malformed frames have no id.
             "error" if object.get("id").is_none() => {}
@@ -260,6 +278,7 @@ impl View {
         let sees_members = self.can.contains("presence");
         assert_eq!(welcome.get("members").is_some(), sees_members, "{welcome}");
         self.members = sees_members.then(|| listed(welcome));
+        self.read_positions_in(welcome);
         self.count = welcome["count"].as_u64().unwrap() as usize;
     }
 
@@ -325,6 +344,10 @@ impl View {
         };
         for member in &joins {
             let (user, states) = member_of(member);
+            if user != self.user {
+                self.positions.remove(&user);
+                self.unknown.insert(user.clone());
+            }
             let before = members.insert(user, states);
             assert!(before.is_none() || may_repeat, "joined twice: {change}");
         }
@@ -419,8 +442,13 @@ impl View {
                 self.state = Some(state);
                 self.keep_own_state();
             }
-            PendingCommand::Members(members, tabs) => {
+            PendingCommand::Read { read } => {
+                assert_eq!(reply, &json!({ "type": "ack", "id": id, "read": read }));
+                self.raises_position(&self.user.clone(), read);
+            }
+            PendingCommand::Members(members, tabs, positions) => {
                 assert_eq!(listed(reply), members);
+                self.learns_positions(reply, &positions);
                 if self.members.is_none() {
                     (self.count, self.members) = (members.len(), Some(members));
                 }
@@ -458,10 +486,101 @@ impl View {
             self.picture.iter_mut().for_each(Picture::clear);
         }
         self.has_no_gap &= self.can.contains("receive");
+        let had_receipts = self.can.contains("receipts");
         self.can = can;
+        if !had_receipts {
+            let members = self.members.iter().flat_map(|members| members.keys());
+            let others = members.filter(|user| **user != self.user);
+            self.unknown.extend(others.cloned());
+        }
+        self.forgets_positions();
         if !self.can.contains("presence") {
             (self.members, self.state) = (None, None);
             self.is_settled = false;
+        }
+    }
+}
+
+impl View {
+    /// Reads how far its user and the members have read.
+    fn read_positions_in(&mut self, welcome: &Value) {
+        let number = |name: &str| welcome[name].as_u64().unwrap();
+        if self.can.contains("receive") && self.can.contains("history") {
+            let reading = Reading {
+                read: number("read"),
+                unread: number("unread") as usize,
+                mentions: number("mentions") as usize,
+            };
+            assert_eq!(reading, self.settings.reading, "{welcome}");
+            self.positions.insert(self.user.clone(), reading.read);
+        } else {
+            for field in ["read", "unread", "mentions"] {
+                assert_eq!(welcome.get(field), None, "{field} without the capability");
+            }
+            self.unknown.insert(self.user.clone());
+        }
+        if self.members.is_some() {
+            let positions = self.settings.positions.clone();
+            self.learns_positions(welcome, &positions);
+        }
+        self.forgets_positions();
+    }
+
+    /// Reads how far the listed members have read, which it sees if it has receipts.
+    fn learns_positions(&mut self, list: &Value, expected: &Positions) {
+        let members = list["members"].as_array().unwrap().iter();
+        let shown = members.filter_map(|member| {
+            let user = member["user"].as_str().unwrap();
+            Some((user.to_owned(), member.get("read")?.as_u64().unwrap()))
+        });
+        let shown: Positions = shown.collect();
+        if self.can.contains("receipts") {
+            assert_eq!(shown, *expected, "{list}");
+            self.unknown.clear();
+            self.positions = shown;
+        } else {
+            assert!(shown.is_empty(), "positions without receipts: {list}");
+        }
+    }
+
+    /// Forgets the positions of others if it does not see them any more, or not yet.
+    fn forgets_positions(&mut self) {
+        if !self.can.contains("receipts") {
+            self.positions.retain(|user, _| *user == self.user);
+        }
+    }
+
+    fn receives_position(&mut self, push: &Value, model: &Model) {
+        let (user, read) = (
+            push["user"].as_str().unwrap(),
+            push["offset"].as_u64().unwrap(),
+        );
+        let may_see = user == self.user || self.can.contains("receipts");
+        assert!(may_see, "a position without receipts: {push}");
+        assert!(read <= model.position_of(user), "a position ahead: {push}");
+        self.raises_position(user, read);
+    }
+
+    fn raises_position(&mut self, user: &str, read: u64) {
+        let known = self.positions.insert(user.into(), read);
+        assert!(known <= Some(read), "the position of {user} fell to {read}");
+        self.unknown.remove(user);
+    }
+
+    /// Compares the positions that it knows with the model, in a room in which no new position waits.
+    pub fn check_positions(&self, model: &Model) {
+        let name = self.client.id();
+        let is_known = |user: &String| !self.unknown.contains(user);
+        let shown = |user: &String| self.positions.get(user).copied().unwrap_or_default();
+        if is_known(&self.user) {
+            assert_eq!(shown(&self.user), model.position_of(&self.user), "{name}");
+        }
+        let sees_all = self.receives_presence() && self.can.contains("receipts");
+        let members = self.members.as_ref().filter(|_| sees_all);
+        for user in members.iter().flat_map(|members| members.keys()) {
+            if is_known(user) {
+                assert_eq!(shown(user), model.position_of(user), "{user} for {name}");
+            }
         }
     }
 }
