@@ -12,7 +12,7 @@ import type { ConnectionStatus, RoomTransportEvents, StatusChange, Transport } f
 /** The newest message of a badge. It has no `data` if that is long or deleted. */
 export type BadgeMessage = NonNullable<BadgePush["last"]>;
 
-/** How much is new in a room. All are `undefined` before the first connection. */
+/** The numbers of what is new in a room. All are `undefined` before the first connection. */
 export interface BadgeCounts {
   /** Number of messages of others that the user has not read, at most 100. */
   unread: number | undefined;
