@@ -47,7 +47,7 @@ describe.skipIf(!hasChromium)("a thread", { timeout: 60_000 }, () => {
     // In the room, a reply shows the message that it is about, which shows the number of replies.
     await room(ann).getByRole("button", { name: "Ann: Who is in for lunch?" }).waitFor();
     await room(ann).getByRole("button", { name: "1 reply" }).click();
-    expect(await texts(thread(ann))).toEqual(["Who is in for lunch?", "Me!"]);
+    await expect.poll(() => texts(thread(ann))).toEqual(["Who is in for lunch?", "Me!"]);
     await reply(ann, "At noon then");
     await room(bob).getByRole("button", { name: "2 replies" }).waitFor();
     await expect.poll(() => texts(thread(bob))).toEqual(["Who is in for lunch?", "Me!", "At noon then"]);
@@ -106,19 +106,19 @@ describe.skipIf(!hasChromium)("a thread", { timeout: 60_000 }, () => {
     await reply(page, "helo");
     await replyField(page).press("ArrowUp");
     const editor = page.getByRole("textbox", { name: "Edit message" });
-    expect(await editor.count()).toBe(1);
+    await expect.poll(() => editor.count()).toBe(1);
     expect(await thread(page).getByRole("textbox", { name: "Edit message" }).inputValue()).toBe("helo");
     await editor.fill("hello");
     await page.keyboard.press("Enter");
     for (const list of [room(page), thread(page)]) await list.getByText("hello (edited)").waitFor();
-    expect(await isFocused(replyField(page))).toBe(true);
+    await expect.poll(() => isFocused(replyField(page))).toBe(true);
     await openMenu(page, 2, thread(page));
     await page.getByRole("menuitemcheckbox", { name: "👍" }).click();
     for (const list of [room(page), thread(page)])
       await list.getByRole("button", { name: /👍/, pressed: true }).waitFor();
     // A reply to a reply belongs to the same thread.
     await choose(page, 2, "Reply in thread", room(page));
-    expect(await texts(thread(page))).toEqual(["first", "hello (edited)"]);
+    await expect.poll(() => texts(thread(page))).toEqual(["first", "hello (edited)"]);
     await choose(page, 2, "Delete", thread(page));
     await page.getByRole("alertdialog").getByRole("button", { name: "Delete" }).click();
     await expect.poll(() => texts(thread(page))).toEqual(["first"]);
