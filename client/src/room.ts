@@ -187,7 +187,7 @@ export class Room<Types extends RoomTypes = RoomTypes> extends Emitter<RoomEvent
   }
 
   /**
-   * Ids of the other users who are typing. The client forgets a user who publishes a message, stops or leaves, and six
+   * Ids of the other users who are typing. A user is removed after a message, after stopping, after leaving, or six
    * seconds after the last signal.
    */
   get typing(): ReadonlySet<string> {

@@ -52,7 +52,7 @@ pub(super) struct Reading {
 #[derive(Debug, Default)]
 struct Tail(VecDeque<Said>);
 
-/// A message, as far as it matters to those who have not read it.
+/// The part of a message that decides for whom it counts as unread.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Said {
     pub(super) offset: Offset,
@@ -98,7 +98,7 @@ impl Reading {
         tail.0.drain(..excess);
     }
 
-    /// Forgets the position of a user who has left, which is in the storage.
+    /// Removes the position of a user who has left from memory. Storage keeps it.
     pub(super) fn forget(&mut self, user: &UserId) {
         self.positions.remove(user);
         self.unsent.remove(user);

@@ -73,7 +73,7 @@ impl<S: Store> Room<S> {
         });
     }
 
-    /// Counts a reply less, whose deletion has just been added to the draft.
+    /// Lowers the number of replies by one, after the deletion of a reply has been added to the draft.
     pub(super) fn uncount_reply(&mut self, root: Root) {
         self.change_replies(root, |replies| {
             replies.count.replies = replies.count.replies.saturating_sub(1);

@@ -36,8 +36,8 @@ pub struct ChangedMessage {
     pub aspect: Aspect,
     /// The offset of its last change.
     pub last: Offset,
-    /// The last change, as a client receives it that was away. A change of the content has the whole content, or
-    /// none if the message is deleted. See [`crate::protocol::push::Change`].
+    /// The last change, as a client that was away receives it. After an edit or an append, it has the whole content;
+    /// after a deletion, it has no content. See [`crate::protocol::push::Change`].
     pub change: Rc<str>,
 }
 

@@ -9,8 +9,8 @@ pub const CASES: [&str; 8] = [
     "replies",
     "replies to a reply",
     "replies to what is not there",
-    "replies to what is deleted",
-    "replies to a reply to what is deleted",
+    "replies to a deleted message",
+    "replies to a reply to a deleted message",
     "replies during a fault",
     "deletes a reply",
     "reads a thread",
@@ -53,8 +53,8 @@ impl Simulation {
                 Some(root) if root < self.model.floor() => {
                     "replies to a reply to what is not retained"
                 }
-                Some(_) => "replies to a reply to what is deleted",
-                None if self.model.is_deleted(&json!(re)) => "replies to what is deleted",
+                Some(_) => "replies to a reply to a deleted message",
+                None if self.model.is_deleted(&json!(re)) => "replies to a deleted message",
                 None => "replies to what is not there",
             };
             self.coverage.count(case);

@@ -110,7 +110,7 @@ pub enum PendingCommand {
     Rejected(&'static str),
 }
 
-/// A user whose connection has ended, and what it takes along when it comes back.
+/// A user who has lost the connection, with everything that the client remembers for the next one.
 pub struct Away {
     pub user: String,
     pub epoch: String,

@@ -260,8 +260,8 @@ impl PublishHookQueue {
         self.advance(from);
     }
 
-    /// Marks a connection's frames as ready if none of its messages wait, and forgets the connection
-    /// if it has no frames either.
+    /// Moves a connection on. If none of its messages wait, its frames are ready to be processed. If it has no frames
+    /// either, nothing has to be remembered about it.
     fn advance(&mut self, from: ConnectionId) {
         let Some(connection) = self.connections.get(&from) else {
             return;

@@ -30,7 +30,7 @@ impl Model {
         self.wait_for_count(number, root, counted);
     }
 
-    /// Counts a reply less, if its thread is still there. It has just been deleted.
+    /// Lowers the number of replies by one after a deletion, if the thread is still there.
     pub(super) fn uncount_reply(&mut self, number: u32, reply: u64) {
         let root = self.thread_of(reply);
         if let Some(root) = root.filter(|root| *root >= self.floor()) {
