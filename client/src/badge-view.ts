@@ -2,6 +2,7 @@
 
 import type { Badge, BadgeCounts } from "./badge.js";
 import type { StatusChange } from "./transport.js";
+import { ViewStore } from "./view-store.js";
 
 /** State of a badge for rendering. */
 export interface BadgeView extends StatusChange, BadgeCounts {
@@ -19,37 +20,23 @@ export const initialBadgeView: BadgeView = {
 };
 
 /** Holds an immutable view of a badge for rendering. */
-export class BadgeStore {
-  view: BadgeView;
+export class BadgeStore extends ViewStore<BadgeView> {
   readonly #badge: Badge;
-  readonly #listeners = new Set<() => void>();
   readonly #stops: (() => void)[];
 
   constructor(badge: Badge) {
-    this.#badge = badge;
     const { status, unread, mentions, last } = badge;
-    this.view = { badge, status, unread, mentions, last };
+    super({ badge, status, unread, mentions, last });
+    this.#badge = badge;
     this.#stops = [
-      badge.on("change", (counts) => this.#update(counts)),
-      badge.on("status", ({ status, error, retryAt }) => this.#update({ status, error, retryAt })),
+      badge.on("change", (counts) => this.update(counts)),
+      badge.on("status", ({ status, error, retryAt }) => this.update({ status, error, retryAt })),
     ];
   }
 
-  readonly subscribe = (listener: () => void) => {
-    this.#listeners.add(listener);
-    return () => {
-      this.#listeners.delete(listener);
-    };
-  };
-
   /** Ends the view, and gives the badge up. */
-  leave(): void {
+  override leave(): void {
     for (const stop of this.#stops) stop();
     this.#badge.leave();
-  }
-
-  #update(change: Partial<BadgeView>): void {
-    this.view = { ...this.view, ...change } as BadgeView;
-    for (const listener of this.#listeners) listener();
   }
 }

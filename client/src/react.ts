@@ -188,7 +188,7 @@ export function useThread<Types extends RoomTypes = RoomTypes>(
     if (room === undefined || offset === undefined || offset === null) return undefined;
     const opened = new ThreadStore(room as Room as Room<RoomTypes>, offset, latest.current);
     setStore(opened);
-    return () => opened.close();
+    return () => opened.leave();
   }, [room, offset]);
   // Until the effect has run, the store still belongs to the previous thread.
   const isCurrent = store !== undefined && store.room === (room as unknown) && store.offset === offset;

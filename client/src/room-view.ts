@@ -9,6 +9,7 @@ import type { Room } from "./room.js";
 import type { MembersOf, RoomTypes } from "./room-types.js";
 import type { Session } from "./session.js";
 import type { StatusChange } from "./transport.js";
+import { ViewStore } from "./view-store.js";
 
 /** State of a room for rendering. */
 export interface RoomView<Types extends RoomTypes = RoomTypes>
@@ -60,8 +61,7 @@ export const initialView: RoomView = {
 };
 
 /** Holds a room and an immutable view of it for rendering. */
-export class RoomStore {
-  view: RoomView;
+export class RoomStore extends ViewStore<RoomView> {
   readonly #room: Room;
   readonly name: string;
   readonly url: string | undefined;
@@ -69,39 +69,30 @@ export class RoomStore {
   /** The stores that it is one of, if components share it. */
   readonly owner: SessionStores | undefined;
   readonly #messages: MessageList;
-  readonly #listeners = new Set<() => void>();
 
   constructor(
     room: Room,
     { url, user, keep = 200 }: Pick<RoomOptions, "url" | "user"> & Pick<RoomViewSettings, "keep">,
     owner?: SessionStores,
   ) {
+    // Another part of the application may have joined it before.
+    const { status, members, count, typing, read, unread, mentions } = room;
+    super({ ...initialView, room, status, members, count, typing, read, unread, mentions });
     this.#room = room;
     this.owner = owner;
     this.name = room.name;
     this.url = url;
     this.user = user;
-    this.#messages = new MessageList(room, { keep, user }, () => this.#update({}));
-    const loadOlder = (count?: number) => this.#messages.loadOlder(count);
-    // Another part of the application may have joined it before.
-    const { status, members, count, typing, read, unread, mentions } = room;
+    this.#messages = new MessageList(room, { keep, user }, () => this.update({}));
     const { hasOlder } = this.#messages;
-    const own = { read, unread, mentions };
-    this.view = { ...initialView, ...own, room, status, members, count, typing, hasOlder, loadOlder };
-    room.on("status", ({ status, error, retryAt }) => this.#update({ status, error, retryAt }));
-    room.on("members", (members) => this.#update({ members, count: room.count }));
-    room.on("typing", (typing) => this.#update({ typing }));
-    room.on("unread", (unread) => this.#update(unread));
+    this.view = { ...this.view, hasOlder, loadOlder: (count) => this.#messages.loadOlder(count) };
+    room.on("status", ({ status, error, retryAt }) => this.update({ status, error, retryAt }));
+    room.on("members", (members) => this.update({ members, count: room.count }));
+    room.on("typing", (typing) => this.update({ typing }));
+    room.on("unread", (unread) => this.update(unread));
   }
 
-  readonly subscribe = (listener: () => void) => {
-    this.#listeners.add(listener);
-    return () => {
-      this.#listeners.delete(listener);
-    };
-  };
-
-  leave() {
+  override leave() {
     if (this.owner) this.owner.release(this);
     else this.#room.leave();
   }
@@ -111,10 +102,9 @@ export class RoomStore {
     this.#room.leave();
   }
 
-  #update(change: Partial<RoomView>) {
+  protected override update(change: Partial<RoomView>) {
     const { messages, hasOlder } = this.#messages;
-    this.view = { ...this.view, messages, hasOlder, ...change };
-    for (const listener of this.#listeners) listener();
+    super.update({ messages, hasOlder, ...change });
   }
 }
 

@@ -16,6 +16,7 @@ import {
 } from "./room-view.js";
 import { createSnug, type Session } from "./session.js";
 import { initialThreadView, ThreadStore, type ThreadView, type ThreadViewSettings } from "./thread-view.js";
+import type { ViewStore } from "./view-store.js";
 
 export type { BadgeView } from "./badge-view.js";
 export type { ShownMessageOf, UnstoredMessage } from "./room-types.js";
@@ -122,11 +123,9 @@ export function snugStore({ snug, ...options }: SnugStoreOptions = {}): SnugStor
   const badge: SnugStore["badge"] = (name, settings = {}) =>
     storeOf(initialBadgeView, (set) => {
       if (name === undefined || name === null) return undefined;
-      const store = open().openBadge(name, settings);
-      set(store.view);
-      store.subscribe(() => set(store.view));
+      const leave = show(open().openBadge(name, settings), set);
       return () => {
-        store.leave();
+        leave();
         close();
       };
     });
@@ -148,25 +147,25 @@ export function threadStore<Types extends RoomTypes = RoomTypes>(
   const store = storeOf(initialThreadView, (set) => {
     if (offset === undefined || offset === null) return undefined;
     let thread: ThreadStore | undefined;
+    let end: (() => void) | undefined;
     const unsubscribe = room.subscribe((view) => {
       const room = view.room as Room | undefined;
       if (room === thread?.room) return;
-      thread?.close();
-      const opened = room && new ThreadStore(room, offset, settings);
-      thread = opened;
-      set(opened?.view ?? initialThreadView);
-      opened?.subscribe(() => set(opened.view));
+      end?.();
+      thread = room && new ThreadStore(room, offset, settings);
+      end = thread && show(thread, set);
+      if (!thread) set(initialThreadView);
     });
     return () => {
       unsubscribe();
-      thread?.close();
+      end?.();
     };
   });
   return store as Readable<ThreadView> as Readable<ThreadView<Types>>;
 }
 
-/** Passes a room's views to `set`. Returns a function that leaves the room. */
-function show(store: RoomStore, set: (view: RoomView) => void): () => void {
+/** Passes the views of a store to `set`. Returns a function that ends it. */
+function show<View extends object>(store: ViewStore<View>, set: (view: View) => void): () => void {
   set(store.view);
   const unsubscribe = store.subscribe(() => set(store.view));
   return () => {

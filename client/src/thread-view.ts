@@ -8,6 +8,7 @@ import type { Room } from "./room.js";
 import type { MessageOf, RoomTypes } from "./room-types.js";
 import type { RoomViewSettings } from "./room-view.js";
 import type { Thread } from "./thread.js";
+import { ViewStore } from "./view-store.js";
 
 /** State of a thread for rendering. Its `messages` are the replies. */
 export interface ThreadView<Types extends RoomTypes = RoomTypes> extends MessagesView<Types> {
@@ -39,13 +40,11 @@ export const initialThreadView: ThreadView = {
 };
 
 /** Holds an immutable view of a thread for rendering. */
-export class ThreadStore {
-  view: ThreadView;
+export class ThreadStore extends ViewStore<ThreadView> {
   readonly room: Room;
   readonly offset: number;
   readonly #replies: MessageList;
   readonly #stops: (() => void)[];
-  readonly #listeners = new Set<() => void>();
   #first: Message | undefined;
   /** The reason why the first message could not be loaded. */
   #error: SnugError | undefined;
@@ -54,30 +53,22 @@ export class ThreadStore {
 
   /** Shows the thread of the message with this offset. `room` may belong to another part of the application. */
   constructor(room: Room, offset: number, { keep = 200 }: ThreadViewSettings = {}) {
+    super({ ...initialThreadView, thread: room.thread(offset) });
     this.room = room;
     this.offset = offset;
-    this.#replies = new MessageList(room, { keep, re: offset }, () => this.#update());
+    this.#replies = new MessageList(room, { keep, re: offset }, () => this.#show());
     this.#stops = [
       ...(["change", "reactions", "replies"] as const).map((name) => room.on(name, this.#apply)),
       room.on("gap", () => this.#load()),
       () => this.#replies.close(),
     ];
-    const loadOlder = (count?: number) => this.#replies.loadOlder(count);
-    this.view = { ...initialThreadView, thread: room.thread(offset), loadOlder };
+    this.view = { ...this.view, loadOlder: (count) => this.#replies.loadOlder(count) };
     this.#load();
   }
 
-  readonly subscribe = (listener: () => void) => {
-    this.#listeners.add(listener);
-    return () => {
-      this.#listeners.delete(listener);
-    };
-  };
-
   /** Ends the view. The room stays joined. */
-  close(): void {
+  override leave(): void {
     for (const stop of this.#stops) stop();
-    this.#listeners.clear();
   }
 
   readonly #apply = (change: AnyChange): void => {
@@ -85,14 +76,14 @@ export class ThreadStore {
     const first = this.#first && applyChange(this.#first, change);
     if (first === this.#first) return;
     this.#first = first;
-    this.#update();
+    this.#show();
   };
 
   async #load(): Promise<void> {
     const changes: AnyChange[] = [];
     this.#changes = changes;
     this.#first = this.#error = undefined;
-    this.#update();
+    this.#show();
     let first: Message | undefined;
     let error: SnugError | undefined;
     try {
@@ -107,20 +98,18 @@ export class ThreadStore {
     this.#changes = undefined;
     this.#first = first && changes.reduce<Message>(applyChange, first);
     this.#error = error;
-    this.#update();
+    this.#show();
   }
 
-  #update(): void {
+  #show(): void {
     const { messages, hasOlder, isLoading, error } = this.#replies;
     const first = this.#first as ThreadView["first"];
-    this.view = {
-      ...this.view,
+    this.update({
       first,
       messages,
       hasOlder,
       isLoading: isLoading || this.#changes !== undefined,
       error: this.#error ?? error,
-    };
-    for (const listener of this.#listeners) listener();
+    });
   }
 }

@@ -34,6 +34,7 @@ import {
 } from "./room-view.js";
 import { createSnug, type Session } from "./session.js";
 import { initialThreadView, ThreadStore, type ThreadView, type ThreadViewSettings } from "./thread-view.js";
+import type { ViewStore } from "./view-store.js";
 
 export type { BadgeView } from "./badge-view.js";
 export type { ShownMessageOf, UnstoredMessage } from "./room-types.js";
@@ -170,16 +171,7 @@ export function useRoom(
         : new RoomStore(joinRoom({ ...given, room, url, user }), { url, user, keep });
       // In reactive state, Vue would make a proxy of the room, through which private fields cannot be read.
       if (store.view.room) markRaw(store.view.room);
-      const update = () => {
-        view.value = store.view;
-      };
-      update();
-      const unsubscribe = store.subscribe(update);
-      onCleanup(() => {
-        unsubscribe();
-        store.leave();
-        view.value = initialView;
-      });
+      onCleanup(show(store, view, initialView));
     },
     { immediate: true },
   );
@@ -221,16 +213,7 @@ export function useBadge(
       const { getToken } = settings;
       const store = stores.openBadge(name, { getToken: getToken && newestToken(settings) });
       if (store.view.badge) markRaw(store.view.badge);
-      const update = () => {
-        view.value = store.view;
-      };
-      update();
-      const unsubscribe = store.subscribe(update);
-      onCleanup(() => {
-        unsubscribe();
-        store.leave();
-        view.value = initialBadgeView;
-      });
+      onCleanup(show(store, view, initialBadgeView));
     },
     { immediate: true },
   );
@@ -256,16 +239,7 @@ export function useThread<Types extends RoomTypes = RoomTypes>(
     ([room, offset], _, onCleanup) => {
       if (room === undefined || offset === undefined || offset === null) return;
       const store = new ThreadStore(room as Room as Room<RoomTypes>, offset, settings);
-      const update = () => {
-        view.value = store.view;
-      };
-      update();
-      const unsubscribe = store.subscribe(update);
-      onCleanup(() => {
-        unsubscribe();
-        store.close();
-        view.value = initialThreadView;
-      });
+      onCleanup(show(store, view, initialThreadView));
     },
     { immediate: true },
   );
@@ -274,6 +248,24 @@ export function useThread<Types extends RoomTypes = RoomTypes>(
     loadOlder: (count) => view.value.loadOlder(count),
   };
   return refs as ThreadRefs<RoomTypes> as ThreadRefs<Types>;
+}
+
+/** Shows the views of a store. Returns a function that ends it. */
+function show<View extends object>(
+  store: ViewStore<View>,
+  shown: ShallowRef<View>,
+  initial: View,
+): () => void {
+  const update = () => {
+    shown.value = store.view;
+  };
+  update();
+  const unsubscribe = store.subscribe(update);
+  return () => {
+    unsubscribe();
+    store.leave();
+    shown.value = initial;
+  };
 }
 
 /** Opens a connection when the component mounts, and again when `url` or `user` changes. */

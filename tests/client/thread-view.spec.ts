@@ -136,7 +136,7 @@ it("ends without an effect on the room", async () => {
   await expect.poll(data).toEqual([5]);
   let updates = 0;
   store.subscribe(() => updates++);
-  store.close();
+  store.leave();
   peer.sends(reply(11));
   await untilOffset(room, 11);
   expect(updates).toBe(0);
