@@ -1,16 +1,23 @@
 //! Replies, which repeat a command's `id`, and pushes from the room. Names are those on the wire.
 
-use std::{collections::BTreeMap, rc::Rc};
+mod entry;
+mod presence;
+mod welcome;
 
-use serde::{Deserialize, Serialize};
+use std::rc::Rc;
+
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    capability::Capabilities,
     ids::{ConnectionId, Epoch, Offset, Reference, RoomName, Timestamp, UserId},
-    protocol::{change::ActionKind, command::CommandId, reaction::Summary},
+    protocol::command::CommandId,
     reply::{HistoryPage, MemberList, Reply},
 };
+
+pub use entry::{Change, Message, Reactions, Replies, ReplyCount};
+pub use presence::{Member, PresenceChange, StateChange};
+pub use welcome::{ConnectionLimits, Hello, ReadState, Welcome, WelcomeToConnection};
 
 /// One object sent to a client.
 #[derive(Debug, Serialize)]
@@ -127,75 +134,6 @@ pub const PING: &str = r#"{"type":"ping"}"#;
 /// The runtime's reply to [`PING`].
 pub const PONG: &str = r#"{"type":"pong"}"#;
 
-/// See [`Push::Hello`].
-#[derive(Debug, Serialize)]
-pub struct Hello<'a> {
-    /// The protocol's name and version.
-    pub protocol: &'static str,
-    /// The connection's id.
-    pub connection: ConnectionId,
-    /// The connection's user.
-    pub user: &'a UserId,
-    /// The time at which the token expires.
-    pub expires: Timestamp,
-    /// The interval in which the client should ping.
-    pub ping_ms: u64,
-    /// The rooms that the connection can be in.
-    pub rooms_max: usize,
-    /// The limits of the client's commands.
-    pub limits: ConnectionLimits,
-}
-
-/// See [`Push::Welcome`].
-#[derive(Debug, Serialize)]
-pub struct Welcome<'a> {
-    /// The `join` command's id, on a connection with several rooms.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<&'a CommandId>,
-    /// The fields about the connection, if it has only this room; else `hello` has them.
-    #[serde(flatten)]
-    pub connection: Option<WelcomeToConnection<'a>>,
-    /// The connection's capabilities.
-    pub can: Capabilities,
-    /// The epoch of the offsets.
-    pub epoch: &'a Epoch,
-    /// The offset of the newest stored message.
-    pub offset: Offset,
-    /// True if all missed messages follow; `None` if the client did not resume.
-    pub recovered: Option<bool>,
-    /// The user's position, if the connection may read the messages.
-    #[serde(flatten)]
-    pub read: Option<ReadState>,
-    /// The number of all members.
-    pub count: usize,
-    /// The members, up to the limit, if the connection may see them; each is a [`Member`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub members: Option<Vec<Rc<RawValue>>>,
-    /// True if not all members are listed.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub truncated: bool,
-    /// The time at which the token expires, unless it is that of `hello`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires: Option<Timestamp>,
-    /// The interval in which the client should ping, unless `hello` has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ping_ms: Option<u64>,
-    /// The limits of the client's commands, unless they are those of `hello`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limits: Option<ConnectionLimits>,
-}
-
-/// See [`Welcome::read`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct ReadState {
-    /// The offset of the last message or change that the user has read; 0 if there is none.
-    pub read: Offset,
-    /// The number of later messages of others, up to [`crate::limits::UNREAD_MAX`].
-    pub unread: usize,
-    /// The number of those that mention the user.
-    pub mentions: usize,
-}
-
 /// See [`Push::Badge`].
 #[derive(Debug, Serialize)]
 pub struct Badge<'a> {
@@ -208,129 +146,6 @@ pub struct Badge<'a> {
     /// The newest message as it is now; `None` if the room has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<&'a RawValue>,
-}
-
-/// See [`Welcome::connection`].
-#[derive(Debug, Serialize)]
-pub struct WelcomeToConnection<'a> {
-    /// The protocol's name and version.
-    pub protocol: &'static str,
-    /// The room.
-    pub room: &'a RoomName,
-    /// The connection's id.
-    pub connection: ConnectionId,
-    /// The connection's user.
-    pub user: &'a UserId,
-}
-
-/// The limits of one connection's commands: the operator's, tightened by the token's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct ConnectionLimits {
-    /// Bytes of one command.
-    pub message_bytes: usize,
-    /// Commands per second, on average.
-    pub messages_per_second: u32,
-}
-
-/// See [`Push::Message`].
-#[derive(Debug, Serialize)]
-pub struct Message<'a> {
-    /// The message's offset.
-    pub offset: Offset,
-    /// The time at which it was stored.
-    pub time: Timestamp,
-    /// The author.
-    pub user: &'a UserId,
-    /// The author's connection; `None` if published over the HTTP API.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub connection: Option<ConnectionId>,
-    /// The author's public profile at that time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub info: Option<&'a RawValue>,
-    /// The event name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub event: Option<&'a str>,
-    /// The first message of its thread, if it is a reply.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub re: Option<Offset>,
-    /// The users whom it mentions.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub mentions: &'a [UserId],
-    /// The idempotency key of its publish, in the author's own copies.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<&'a str>,
-    /// The content.
-    pub data: &'a RawValue,
-}
-
-/// See [`Push::Change`].
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Change<'a> {
-    /// The change's own offset.
-    pub offset: Offset,
-    /// The time at which it was stored.
-    pub time: Timestamp,
-    /// The offset of the message.
-    pub of: Offset,
-    /// The message's version after it. A message begins at version 1.
-    pub version: u64,
-    /// The action.
-    pub action: ActionKind,
-    /// The user who did it.
-    pub user: &'a UserId,
-    /// That user's connection; `None` if it was done over the HTTP API.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub connection: Option<ConnectionId>,
-    /// The reason of a deletion.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'a str>,
-    /// The text to append.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text: Option<&'a str>,
-    /// The new content.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<&'a RawValue>,
-}
-
-/// See [`Push::Replies`].
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Replies {
-    /// The change's own offset.
-    pub offset: Offset,
-    /// The time at which it was stored.
-    pub time: Timestamp,
-    /// The offset of the message.
-    pub of: Offset,
-    /// [`Self::ACTION`].
-    pub action: &'static str,
-    /// The number of replies now.
-    #[serde(flatten)]
-    pub count: ReplyCount,
-}
-
-impl Replies {
-    /// The action of the change.
-    pub const ACTION: &'static str = "replies";
-}
-
-/// The number of replies to a message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReplyCount {
-    /// The number of replies that are not deleted.
-    pub replies: u64,
-    /// The offset of the newest reply, deleted or not.
-    pub last_reply: Offset,
-}
-
-/// See [`Push::Reactions`].
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Reactions<'a> {
-    /// Their own offset.
-    pub offset: Offset,
-    /// The offset of the message.
-    pub of: Offset,
-    /// All reactions to it.
-    pub summary: &'a Summary,
 }
 
 /// The result of a command.
@@ -388,66 +203,6 @@ impl Stored {
             duplicate: true,
             ..self
         }
-    }
-}
-
-/// See [`Push::Presence`].
-#[derive(Debug, Default, Serialize)]
-pub struct PresenceChange<'a> {
-    /// The members who joined, each a [`Member`].
-    pub joins: Vec<&'a RawValue>,
-    /// The users who left.
-    pub leaves: Vec<&'a UserId>,
-    /// The changed presence states.
-    pub updates: Vec<StateChange<'a>>,
-    /// The number of members now.
-    pub count: usize,
-    /// True if the room has more members than are listed, so only `count` is sent.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub truncated: bool,
-}
-
-/// A connection's new presence state.
-#[derive(Debug, Serialize)]
-pub struct StateChange<'a> {
-    /// The user.
-    pub user: &'a UserId,
-    /// The connection.
-    pub connection: ConnectionId,
-    /// The state; `None` if the connection has ended while its user is still a member.
-    pub state: Option<&'a RawValue>,
-}
-
-/// A user with at least one connection, or within the grace period.
-#[derive(Debug, Serialize)]
-pub struct Member<'a> {
-    /// The user.
-    pub user: &'a UserId,
-    /// The public profile; `{}` if the token has none.
-    pub info: &'a RawValue,
-    /// The time at which the user joined.
-    pub since: Timestamp,
-    /// The number of the user's connections.
-    pub connections: usize,
-    /// The presence state of each connection that has one.
-    pub state: BTreeMap<ConnectionId, &'a RawValue>,
-}
-
-impl Member<'_> {
-    /// Returns the object as JSON.
-    pub fn to_json(&self) -> Box<RawValue> {
-        // Cannot fail: see `Push::to_line`.
-        serde_json::value::to_raw_value(self).unwrap_or_else(|_| RawValue::NULL.to_owned())
-    }
-
-    /// Returns the bytes of the application's JSON in it: profile and states.
-    pub fn payload_bytes(&self) -> usize {
-        let states = self
-            .state
-            .values()
-            .map(|state| state.get().len())
-            .sum::<usize>();
-        states.saturating_add(self.info.get().len())
     }
 }
 
