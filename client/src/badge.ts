@@ -7,6 +7,7 @@ import type { BadgePush, Change, Message, Push } from "./protocol.js";
 import type { JoinParameters } from "./refusal-probe.js";
 import { Requests } from "./requests.js";
 import type { Room } from "./room.js";
+import { roomNameFault } from "./room-name.js";
 import type { ConnectionStatus, RoomTransportEvents, StatusChange, Transport } from "./transport.js";
 
 /** The newest message of a badge. It has no `data` if that is long or deleted. */
@@ -45,6 +46,8 @@ type OpenTransport = (events: RoomTransportEvents) => Transport;
 export class Badge extends Emitter<BadgeEvents> {
   /** Name of the room. */
   readonly name: string;
+  /** The reason why the name is invalid. */
+  readonly #fault: string | undefined;
   readonly #open: OpenTransport;
   readonly #onProblem: (error: SnugError) => void;
   #counts: BadgeCounts = { unread: undefined, mentions: undefined, last: undefined };
@@ -56,6 +59,7 @@ export class Badge extends Emitter<BadgeEvents> {
 
   constructor(name: string, open: OpenTransport, onProblem: (error: SnugError) => void) {
     super();
+    this.#fault = roomNameFault(name);
     this.name = name;
     this.#open = open;
     this.#onProblem = onProblem;
@@ -140,7 +144,10 @@ export class Badge extends Emitter<BadgeEvents> {
     });
     const requests = new Requests(place);
     this.#place = place;
-    place.start();
+    const fault = this.#fault;
+    // Delayed, so that the application can add listeners.
+    if (fault) queueMicrotask(() => place.stop(new SnugError("bad_room", fault)));
+    else place.start();
   }
 
   #unfollow(): void {

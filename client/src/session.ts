@@ -93,6 +93,8 @@ export class Session extends Emitter<SessionEvents> {
    *
    * If there is one already, returns the same object, and the options have no effect. The client gives it up when its
    * `leave` was called as often as this. It may be used beside the room itself.
+   *
+   * Throws a `TypeError` if `name` is not a string. If it is invalid, the badge ends with the code `bad_room`.
    */
   badge(name: string, { getToken }: BadgeSettings = {}): Badge {
     const shared = this.#badges.get(name);

@@ -160,6 +160,17 @@ it.each(["receive", "history"])("ends without the capability '%s'", async (missi
   expect(await reaches(badge, "disconnected")).toBe("forbidden");
 });
 
+it.each(["", 'a"b', "with space", "x".repeat(129)])(
+  "ends for the invalid name %j, and no other",
+  async (name) => {
+    const snug = connect();
+    const other = badgeOf(snug, newRoom());
+    expect(await reaches(badgeOf(snug, name), "disconnected")).toBe("bad_room");
+    await reaches(other, "connected");
+    expect(() => snug.badge(undefined as never)).toThrow(TypeError);
+  },
+);
+
 it("can have a token of its own, which is renewed", async () => {
   const name = newRoom();
   const bob = await bobIn(name);
