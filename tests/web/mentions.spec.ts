@@ -79,6 +79,7 @@ describe("mentionsIn", () => {
   });
 
   it("says where they are", () => {
+    expect(mentionedNames("İİ @ANN", ["Ann"])).toEqual([{ start: 3, end: 7, name: "ann" }]);
     expect(mentionedNames("a @Ann, @bob", names.values())).toEqual([
       { start: 2, end: 6, name: "ann" },
       { start: 8, end: 12, name: "bob" },

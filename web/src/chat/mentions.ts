@@ -53,6 +53,13 @@ export function candidatesFor(
     .slice(0, CANDIDATES_MAX);
 }
 
+/** Returns a text in lower case, with each character where it was: "İ" would become two. */
+const lowered = (text: string): string =>
+  text.replace(/\p{Lu}/gu, (letter) => {
+    const lower = letter.toLowerCase();
+    return lower.length === letter.length ? lower : letter;
+  });
+
 /** A mention in a text. */
 interface Found {
   readonly start: number;
@@ -63,10 +70,10 @@ interface Found {
 
 /** Returns where a text mentions these names. The longest one counts: "@Ann Lee" does not mention Ann. */
 export function mentionedNames(text: string, names: Iterable<string>): Found[] {
-  const longestFirst = [...new Set([...names].map((name) => name.toLowerCase()))]
+  const longestFirst = [...new Set([...names].map(lowered))]
     .filter((name) => name !== "")
     .sort((a, b) => b.length - a.length);
-  const lower = text.toLowerCase();
+  const lower = lowered(text);
   const found: Found[] = [];
   for (let at = lower.indexOf("@"); at >= 0; at = lower.indexOf("@", at + 1)) {
     if (WORD.test(lower.charAt(at - 1))) continue;
@@ -82,7 +89,7 @@ export function mentionedNames(text: string, names: Iterable<string>): Found[] {
 export function mentionsIn(text: string, names: Names, me: string | undefined): string[] {
   const found = new Set(mentionedNames(text, names.values()).map(({ name }) => name));
   return [...names]
-    .filter(([user, name]) => user !== me && found.has(name.toLowerCase()))
+    .filter(([user, name]) => user !== me && found.has(lowered(name)))
     .map(([user]) => user)
     .slice(0, MENTIONS_MAX);
 }
