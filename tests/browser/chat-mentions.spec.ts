@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { expectAccessible, expectNoConsoleErrors, hasChromium } from "../support/browser.js";
 import { choose, isFocused, LOOKS, message, messageField, send, startChat } from "../support/chat.js";
 import { newRoom } from "../support/join-request.js";
-import { joinAndConnect, nextEvent } from "../support/rooms.js";
+import { joinAndConnect, nextEvent, untilOffset } from "../support/rooms.js";
 import { DEFAULT_GRANT } from "../support/tokens.js";
 
 const chat = startChat({ PRESENCE_GRACE_MS: 1_000 });
@@ -134,7 +134,10 @@ describe.skipIf(!hasChromium)("the newest message of the user", { timeout: 60_00
     await message(without, 1).waitFor();
     const seenBy = (text: string) => message(page, 1).getByText(text, { exact: true });
     await seenBy("Seen by Dee").waitFor();
-    for (const one of [bob, cho]) one.markRead();
+    for (const one of [bob, cho]) {
+      await untilOffset(one, 1);
+      one.markRead();
+    }
     await seenBy("Seen by Bob, Cho and Dee").waitFor();
     await expectAccessible(page);
     await send(without, "second");
